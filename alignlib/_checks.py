@@ -1,0 +1,67 @@
+"""Argument checks that every room shares: one sentence that names the argument, the value and the remedy."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray: TypeAlias = npt.NDArray[np.float64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
+    """Return ``value`` as a float array, or say which argument holds what is not a number."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers; got {value!r:.80}.") from error
+    bad = np.isnan(array) if allow_inf else ~np.isfinite(array)
+    if bad.any():
+        first = int(np.argmax(bad.reshape(-1)))
+        raise ValueError(
+            f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, "
+            f"the first is {array.reshape(-1)[first]} at position {first}. Remove or mend them."
+        )
+    return array
+
+
+def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
+    """Return ``value`` as a non-empty one-dimensional float array."""
+    array = as_float_array(name, value, allow_inf=allow_inf)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be a non-empty one-dimensional array; got shape {array.shape}.")
+    return array
+
+
+def require(condition: bool | np.bool_, message: str) -> None:
+    """Raise ``ValueError(message)`` unless ``condition`` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_range(
+    name: str, value: npt.ArrayLike, low: float, high: float = math.inf, *, open_low: bool = False, allow_inf: bool = False
+) -> FloatArray:
+    """Return ``value`` as an array after checking low <= value <= high (low < value if ``open_low``)."""
+    array = as_float_array(name, value, allow_inf=allow_inf)
+    bad = (array <= low) if open_low else (array < low)
+    bad = bad | (array > high)
+    if bad.any():
+        worst = array.reshape(-1)[int(np.argmax(bad.reshape(-1)))]
+        left = "(" if open_low else "["
+        right = f"{high:g}]" if math.isfinite(high) else "∞)"
+        raise ValueError(f"{name} must lie in {left}{low:g}, {right}; got {worst:g}.")
+    return array
+
+
+@overload
+def like(template: float, value: FloatArray) -> float: ...
+@overload
+def like(template: Any, value: FloatArray) -> Any: ...
+def like(template: Any, value: FloatArray) -> Any:
+    """Return ``value`` as a Python float where ``template`` was a scalar, else as the array it is."""
+    return float(value.reshape(-1)[0]) if np.ndim(template) == 0 else value
