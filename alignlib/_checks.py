@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ import numpy.typing as npt
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
+# A float for a float argument, else an array of its shape; overloads on every door would bury the mathematics.
+FloatOrArray: TypeAlias = Any
 
 
 def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
@@ -44,7 +46,13 @@ def require(condition: bool | np.bool_, message: str) -> None:
 
 
 def require_range(
-    name: str, value: npt.ArrayLike, low: float, high: float = math.inf, *, open_low: bool = False, allow_inf: bool = False
+    name: str,
+    value: npt.ArrayLike,
+    low: float,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    allow_inf: bool = False,
 ) -> FloatArray:
     """Return ``value`` as an array after checking low <= value <= high (low < value if ``open_low``)."""
     array = as_float_array(name, value, allow_inf=allow_inf)
@@ -58,10 +66,6 @@ def require_range(
     return array
 
 
-@overload
-def like(template: float, value: FloatArray) -> float: ...
-@overload
-def like(template: Any, value: FloatArray) -> Any: ...
-def like(template: Any, value: FloatArray) -> Any:
+def like(template: npt.ArrayLike, value: FloatArray) -> FloatOrArray:
     """Return ``value`` as a Python float where ``template`` was a scalar, else as the array it is."""
     return float(value.reshape(-1)[0]) if np.ndim(template) == 0 else value

@@ -1,0 +1,339 @@
+"""Exponential tilting of a finite law: the optimum of KL-regularised alignment and everything about it.
+
+With ``p`` the base law and ``r`` the reward, the tilted law is ``π_λ(y) = p(y) exp(λ r(y) - Λ(λ))`` and
+``Λ(λ) = log Σ p e^{λ r}``. Subtracting two rounded logarithms loses most digits near ``λ = 0``, so every
+quantity here is a sum of terms of one sign, in rewards centred on their base mean (λ small) or on the top
+reward (λ large).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require, require_range
+from alignlib._special import exact_dot, exp_excess, kl_integrand
+
+__all__ = ["TiltedFamily"]
+
+# Centring on the base mean stays accurate until the tilt lifts the top reward by this many nats; by then
+# even an outcome of mass 1e-300 dominates and the top reward is the better centre.
+_CENTRED_UP_TO = 750.0
+# exp() is kept below e^600, so that sums over outcomes cannot overflow.
+_SCALE_ABOVE = 600.0
+_MAX_ITERATIONS = 200
+_LAST_STEP = 3e-9
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What one pass over the outcomes gives at one λ."""
+
+    log_partition: float  # of the centred reward: also KL(p || π_λ)
+    gain: float
+    kl: float
+    variance: float
+    kl_left: float  # max_kl - kl, accurate near saturation; nan where it was not needed
+
+
+class TiltedFamily:
+    r"""The family ``π_λ ∝ p e^{λ r}``, the optimum of ``max E_φ r - β KL(φ‖p)`` with ``λ = 1/β``.
+
+    Sources: Y24 and P26 (closed form), P26 (Jeffreys form of the gain); the numerics are ours.
+
+    Parameters
+    ----------
+    reward : array (k,)
+        Reward of each outcome, any finite numbers, ties allowed.
+    prob : array (k,), optional
+        Base mass of each outcome, summing to one; equal masses if omitted. Outcomes of zero mass belong to
+        no tilted law: they change nothing and get ``log_policy = -inf``.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, a value is not finite, a mass is negative, or the masses do not sum to one.
+
+    Examples
+    --------
+    >>> family = TiltedFamily([0.0, 1.0], [0.75, 0.25])
+    >>> round(family.gain(1.0), 6), round(family.kl(1.0), 6)
+    (0.225367, 0.117993)
+    >>> bool(np.isclose(family.gain(1.0), family.jeffreys(1.0) / 1.0))
+    True
+    >>> family.lam_at_kl(family.max_kl)
+    inf
+    """
+
+    def __init__(self, reward: npt.ArrayLike, prob: npt.ArrayLike | None = None) -> None:
+        rewards = as_vector("reward", reward)
+        if prob is None:
+            mass = np.full(rewards.size, 1.0 / rewards.size)
+        else:
+            mass = as_vector("prob", prob)
+            require(
+                mass.shape == rewards.shape,
+                f"prob must have the shape of reward, {rewards.shape}; got {mass.shape}.",
+            )
+            require(mass.min() >= 0, f"prob must not be negative; its smallest value is {mass.min():g}.")
+            total = math.fsum(mass) if mass.size < 10_000 else float(mass.sum())
+            require(
+                abs(total - 1) <= 1e-6,
+                f"prob must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
+            )
+            mass = mass / total
+        self._keep = mass > 0
+        self._all = bool(self._keep.all())
+        self.reward = rewards if self._all else rewards[self._keep]
+        self.prob = mass if self._all else mass[self._keep]
+        self._size = rewards.size
+        self._centre()
+
+    def _centre(self) -> None:
+        r, p = self.reward, self.prob
+        self.max_reward, self.min_reward = float(r.max()), float(r.min())
+        # The mean is kept as a sum of two doubles: the first carries a common offset, the second what its
+        # rounding left. Products are split exactly and summed exactly, so even a mean that cancels is right.
+        rough = float(p @ r)
+        shift = exact_dot(p, r, -rough) / exact_dot(p, np.ones_like(p))
+        self.base_reward = rough + shift
+        self._e = (r - rough) - shift if self.max_reward > self.min_reward else np.zeros_like(r)
+        self._base_variance = float(p @ self._e**2)
+        self._tops: dict[bool, tuple[FloatArray, npt.NDArray[np.bool_], float, float]] = {}
+
+    def _top(self, up: bool) -> tuple[FloatArray, npt.NDArray[np.bool_], float, float]:
+        """Distance to the extreme reward, which outcomes lie below it, its mass, its gain."""
+        if up not in self._tops:
+            gap = self.max_reward - self.reward if up else self.reward - self.min_reward
+            below = gap > 0
+            self._tops[up] = gap, below, float(self.prob[~below].sum()), float(self.prob @ gap)
+        return self._tops[up]
+
+    @cached_property
+    def _powers(self) -> FloatArray:
+        return np.stack([self.prob, self.prob * self._e, self.prob * self._e**2])
+
+    @property
+    def max_kl(self) -> float:
+        """The largest useful budget ``-log p(argmax r)`` in nats: beyond it no reward is left to buy."""
+        return self._saturation(True)
+
+    def _saturation(self, up: bool) -> float:
+        _, below, top_mass, _ = self._top(up)
+        rest = float(self.prob[below].sum())
+        return -math.log1p(-rest) if rest < 0.5 else -math.log(top_mass)
+
+    # ------------------------------------------------------------------ one λ
+    def _moments(self, lam: float) -> _Moments:
+        if lam == 0 or self.max_reward == self.min_reward:
+            return _Moments(0.0, 0.0, 0.0, self._base_variance, math.nan)
+        if math.isinf(lam):
+            up = lam > 0
+            gain = self._top(up)[3]
+            return _Moments(math.inf, gain if up else -gain, self._saturation(up), 0.0, 0.0)
+        lifted = lam * self._e
+        if max(lam * (self.max_reward - self.base_reward), lam * (self.min_reward - self.base_reward)) > _CENTRED_UP_TO:
+            return self._moments_from_top(lam)
+        return self._moments_from_mean(lam, lifted)
+
+    def _moments_from_mean(self, lam: float, x: FloatArray) -> _Moments:
+        p, e = self.prob, self._e
+        scale = max(0.0, float(x.max()) - _SCALE_ABOVE)
+        if scale == 0.0:
+            excess = float(p @ exp_excess(x))
+            log_partition = math.log1p(excess)
+            gain = float((p * e) @ np.expm1(x)) / (1.0 + excess)
+        else:
+            shrink = math.exp(-scale)
+            small = x < 1.0
+            lifted = np.where(small, 0.0, np.exp(x - scale))
+            low = np.where(small, x, 0.0)
+            excess = float(p @ np.where(small, exp_excess(low) * shrink, lifted - (1.0 + x) * shrink))
+            log_partition = float(np.logaddexp(0.0, math.log(excess) + scale))
+            rise = np.where(small, np.expm1(low) * shrink, lifted - shrink)
+            gain = float((p * e) @ rise) * math.exp(scale - log_partition)
+        t = x - log_partition
+        kl = float(p @ kl_integrand(t))
+        with np.errstate(under="ignore"):
+            variance = float((p * np.exp(t)) @ (e - gain) ** 2)
+        return _Moments(log_partition, gain, kl, variance, math.nan)
+
+    def _moments_from_top(self, lam: float) -> _Moments:
+        up = lam > 0
+        gap, below, top_mass, top_gain = self._top(up)
+        p, fall = self.prob, -abs(lam) * gap
+        with np.errstate(under="ignore"):
+            w = np.exp(fall)
+            tail = float(p[below] @ w[below])
+            total = top_mass + tail
+            # log of the partition sum relative to the top reward: 1 - lost mass when that is the smaller
+            lost = float(p[below] @ -np.expm1(fall[below]))
+            log_sum = math.log1p(-lost) if lost < 0.5 else math.log(total)
+            policy = p * w / total
+            mean_gap = float(policy @ gap)
+            variance = float(policy @ (gap - mean_gap) ** 2)
+            gain = float((p * gap) @ (1.0 - w / total))
+            kl = float(p @ kl_integrand(fall - log_sum))
+        kl_left = abs(lam) * mean_gap + math.log1p(tail / top_mass)
+        return _Moments(abs(lam) * top_gain + log_sum, gain if up else -gain, kl, variance, kl_left)
+
+    def _map(self, lam: npt.ArrayLike, name: str) -> FloatArray:
+        lams = as_float_array("lam", lam, allow_inf=True)
+        flat = [getattr(self._moments(float(v)), name) for v in lams.reshape(-1)]
+        return np.array(flat, dtype=np.float64).reshape(lams.shape)
+
+    # ------------------------------------------------------------------ doors
+    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``Λ(λ) = log E_p e^{λ r}`` in nats, for each λ."""
+        lams = as_float_array("lam", lam, allow_inf=True)
+        values = [self._log_partition(float(v)) for v in lams.reshape(-1)]
+        return like(lam, np.array(values).reshape(lams.shape))
+
+    def _log_partition(self, lam: float) -> float:
+        if math.isinf(lam):
+            return math.inf
+        rise = self._moments(lam).log_partition
+        top = lam * (self.max_reward if lam > 0 else self.min_reward)
+        if abs(top) < 0.1 * abs(lam * self.base_reward) and self.max_reward > self.min_reward:
+            # λE r and the rise above it nearly cancel: measure from the top reward instead.
+            _, below, _, _ = self._top(lam > 0)
+            fall = lam * (self.reward - (self.max_reward if lam > 0 else self.min_reward))
+            lost = float(self.prob[below] @ -np.expm1(fall[below]))
+            return top + (math.log1p(-lost) if lost < 0.5 else rise + lam * self.base_reward - top)
+        return lam * self.base_reward + rise
+
+    def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``R(λ) = Λ'(λ)``, the mean reward of ``π_λ``."""
+        gain = self._map(lam, "gain")
+        mean = np.asarray(self.base_reward + gain)
+        # Where base and gain cancel, the policy's own average is the more accurate sum.
+        cancel = np.abs(mean) < 0.1 * np.abs(gain)
+        if cancel.any():
+            lams = as_float_array("lam", lam, allow_inf=True)
+            mean[cancel] = [np.exp(row[self._keep]) @ self.reward for row in self.log_policy(lams[cancel])]
+        return like(lam, mean)
+
+    def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``R(λ) - R(0) = Cov_p(r, e^{λr}) / E_p e^{λr}`` (covariance form, P26): what alignment adds."""
+        return like(lam, self._map(lam, "gain"))
+
+    def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``Λ''(λ)``, the variance of the reward under ``π_λ``."""
+        return like(lam, self._map(lam, "variance"))
+
+    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``D(λ) = KL(π_λ‖p) = λ Λ'(λ) - Λ(λ)`` in nats."""
+        return like(lam, self._map(lam, "kl"))
+
+    def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(p‖π_λ) = Λ(λ) - λ Λ'(0)`` in nats."""
+        return like(lam, self._map(lam, "log_partition"))
+
+    def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats; equals ``λ`` times the gain (Jeffreys form, P26)."""
+        return like(lam, self._map(lam, "kl") + self._map(lam, "log_partition"))
+
+    def log_policy(self, lam: npt.ArrayLike) -> FloatArray:
+        """``log π_λ(y)``, shape ``(*lam.shape, k)``; at ``λ = ∞`` the base law conditioned on the top reward."""
+        lams = as_float_array("lam", lam, allow_inf=True)
+        out = np.full((*lams.shape, self._size), -np.inf)
+        rows = out.reshape(-1, self._size)
+        for row, value in zip(rows, lams.reshape(-1), strict=True):
+            row[self._keep] = np.log(self.prob) + self._log_ratio(float(value))
+        return out
+
+    def _log_ratio(self, lam: float) -> FloatArray:
+        if lam == 0 or self.max_reward == self.min_reward:
+            return np.zeros_like(self.reward)
+        gap, below, _, top_gain = self._top(lam > 0)
+        if math.isinf(lam):
+            return np.where(below, -np.inf, self._saturation(lam > 0))
+        log_partition = self._moments(lam).log_partition
+        if abs(lam) * top_gain > _CENTRED_UP_TO:
+            return -abs(lam) * gap - (log_partition - abs(lam) * top_gain)
+        return lam * self._e - log_partition
+
+    def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
+        """The λ that spends the budget: ``D(λ) = kl``; ``0`` at 0 and ``inf`` from ``max_kl`` on.
+
+        Parameters
+        ----------
+        kl : array
+            KL budgets in nats, >= 0.
+
+        Raises
+        ------
+        ValueError
+            If a budget is negative or not a number.
+        ArithmeticError
+            If the root could not be bracketed to rounding; the message carries the bracket.
+        """
+        budgets = require_range("kl", kl, 0.0, allow_inf=True)
+        out = np.empty(budgets.size)
+        guess = math.nan
+        # In increasing order, so that each root starts the search for the next.
+        for i in np.argsort(budgets, axis=None):
+            out[i] = guess = self._solve(float(budgets.reshape(-1)[i]), guess)
+        return like(kl, out.reshape(budgets.shape))
+
+    def _solve(self, budget: float, guess: float) -> float:
+        ceiling = self.max_kl
+        if budget == 0.0:
+            return 0.0
+        if budget >= ceiling:
+            return math.inf
+        if not 0 < guess < math.inf:
+            guess = math.sqrt(2 * budget / self._base_variance)
+        low, high, lam = 0.0, math.inf, self._rough_root(budget, guess)
+        for _ in range(_MAX_ITERATIONS):
+            m = self._moments(lam)
+            if abs(m.kl - budget) <= 2e-16 * budget:
+                return lam
+            if m.kl < budget:
+                low = lam
+            else:
+                high = lam
+            if high < math.inf and high - low <= 4e-16 * high:
+                return lam
+            new = self._newton(lam, m, budget, ceiling)
+            if low < new < high:
+                # Newton squares the relative error: after so short a step nothing is left but rounding.
+                if abs(new - lam) <= _LAST_STEP * lam:
+                    return new
+                lam = new
+            else:
+                lam = 4.0 * lam if math.isinf(high) else math.sqrt(low * high) if low > 0 else 0.25 * high
+        raise ArithmeticError(f"no root of KL = {budget:g} found; it lies in [{low!r}, {high!r}].")
+
+    def _rough_root(self, budget: float, lam: float) -> float:
+        """A few plain Newton steps, at a fifth of the cost of an accurate one, to start the accurate search."""
+        if budget < 1e-6:
+            return lam
+        e, powers, widest = self._e, self._powers, max(self._e.max(), -self._e.min())
+        for _ in range(12):
+            if lam * widest > _SCALE_ABOVE:
+                break
+            s0, s1, s2 = (powers @ np.exp(lam * e)).tolist()
+            mean = s1 / s0
+            kl, slope = lam * mean - math.log(s0), lam * (s2 / s0 - mean * mean)
+            if kl <= 0 or slope <= 0:
+                break
+            new = lam * math.exp(min(1.0, max(-1.0, math.log(budget / kl) * kl / (lam * slope))))
+            if abs(new - lam) <= 1e-6 * lam:
+                return new
+            lam = new
+        return lam
+
+    def _newton(self, lam: float, m: _Moments, budget: float, ceiling: float) -> float:
+        # D' = λ Var. Below half the ceiling log D is nearly linear in log λ, above it log(ceiling - D) in λ.
+        left = m.kl_left if m.kl_left == m.kl_left else ceiling - m.kl
+        if m.variance <= 0 or m.kl <= 0:
+            return math.nan
+        if budget < 0.5 * ceiling or left <= 0:
+            exponent = math.log(budget / m.kl) * m.kl / (lam * lam * m.variance)
+            return lam * math.exp(min(exponent, 1.4))
+        return lam + math.log(left / (ceiling - budget)) * left / (lam * m.variance)
