@@ -1,0 +1,60 @@
+# Two commands matter: `make book` and `make test`. Each does its own set-up.
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+WORKERS ?= 2
+VENV := .venv
+PY := $(VENV)/bin/python
+PAGE := build/_build/html/index.html
+UV := build/uv/bin/uv
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help book test lint sync bench lock clean setup
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: setup ## build the book and print the page to open
+	@$(PY) book/build.py
+	@echo "Open $(CURDIR)/$(PAGE)"
+
+test: lint book ## check style and types, then run every test (the pages too where there is a browser)
+	@$(PY) -m pytest -n $(WORKERS)
+
+lint: setup ## check style and types
+	@$(PY) -m ruff check
+	@$(PY) -m ruff format --check
+	@$(PY) -m mypy
+
+sync: setup ## bring every notebook's .py and .ipynb into agreement
+	@$(PY) -m jupytext --sync notebooks/*.py
+
+bench: setup ## time the library against its peers
+	@$(PY) -m benchmarks
+
+clean: ## delete everything that was built, and the environment
+	rm -rf build $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# What the environment was made from is written into it last: an interrupted, moved or outdated one is
+# recognised by content (time stamps do not survive a clone) and made again.
+MADE_FROM = { $(PYTHON) --version; echo "$(CURDIR)"; cat requirements.lock; }
+
+setup:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Python 3.11 or newer is needed, '$(PYTHON)' is not: name one, as in make book PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@$(MADE_FROM) | cmp -s - $(VENV)/.made_from || { \
+	  echo "Making the environment from requirements.lock (about a minute, once)" && \
+	  $(PYTHON) -m venv --clear $(VENV) && \
+	  $(PY) -m pip install --quiet --only-binary :all: --require-hashes -r requirements.lock && \
+	  $(MADE_FROM) > $(VENV)/.made_from.part && mv $(VENV)/.made_from.part $(VENV)/.made_from; }
+	@cmp -s pyproject.toml $(VENV)/.installed || { \
+	  $(PY) -m pip install --quiet --no-deps --no-build-isolation --editable . && cp pyproject.toml $(VENV)/.installed; }
+
+# No index, host or annotation lines: the lock says what and which bytes, not where from.
+lock: setup ## compile requirements.in into requirements.lock
+	@[ -x $(UV) ] || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet --only-binary :all: uv; }
+	@UV_PYTHON_DOWNLOADS=never $(UV) pip compile --quiet --universal --fork-strategy fewest --generate-hashes \
+	  --python-version 3.11 --no-annotate --no-header -o requirements.lock requirements.in

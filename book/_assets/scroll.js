@@ -1,0 +1,39 @@
+// A box that scrolls must be reachable by keyboard: make exactly the overflowing ones focusable and name them.
+(function () {
+  "use strict";
+  const boxes = "mjx-container, .cell_output, .cell_output > .output, .table-scroll, div.highlight pre, .pst-scrollable-table-container";
+  function name(box) {
+    if (box.matches("mjx-container")) return "Equation, scrolls sideways";
+    if (box.querySelector("table")) return "Table, scrolls sideways";
+    return "Content, scrolls sideways";
+  }
+  function mark() {
+    for (const box of document.querySelectorAll(boxes)) {
+      const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1;
+      if (scrolls && !box.hasAttribute("tabindex")) {
+        box.setAttribute("tabindex", "0");
+        box.setAttribute("role", "group");
+        box.setAttribute("aria-label", name(box));
+        box.dataset.scrollBox = "";
+      } else if (!scrolls && "scrollBox" in box.dataset) {
+        for (const key of ["tabindex", "role", "aria-label", "data-scroll-box"]) box.removeAttribute(key);
+      }
+    }
+  }
+  // Tables of prose pages have no box of their own to scroll in.
+  function wrap() {
+    for (const table of document.querySelectorAll("article table")) {
+      if (table.closest(".pst-scrollable-table-container, .cell_output, .table-scroll")) continue;
+      const box = document.createElement("div");
+      box.className = "table-scroll";
+      table.before(box);
+      box.append(table);
+    }
+  }
+  window.addEventListener("DOMContentLoaded", function () { wrap(); mark(); });
+  window.addEventListener("load", function () {
+    const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
+    Promise.resolve(ready).then(mark);
+  });
+  window.addEventListener("resize", mark);
+})();

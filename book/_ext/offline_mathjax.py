@@ -1,0 +1,41 @@
+"""Serve MathJax from the site itself, so that pages read offline and from ``file://``.
+
+The files come from the package ``sphinx-mathjax-offline``. That package copies every MathJax build (25 MB);
+a page loads one of them, its web fonts and, for rare commands, a TeX extension, so only those are copied.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.util.fileutil import copy_asset
+
+NEEDED = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
+
+
+def mathjax_folder() -> Path:
+    """The folder of MathJax files inside the installed package, which has a name that cannot be imported."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("package sphinx-mathjax-offline is not installed; run `make book`")
+    return Path(spec.origin).parent / "static" / "mathjax"
+
+
+def copy_needed(app: Sphinx, error: Exception | None) -> None:
+    """Copy what the pages load into ``_static/mathjax``."""
+    if error is not None or app.builder.format != "html":
+        return
+    source, target = mathjax_folder(), Path(app.outdir, "_static", "mathjax")
+    for name in NEEDED:
+        item = source / name
+        copy_asset(item, target / name if item.is_dir() else (target / name).parent)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension with Sphinx."""
+    app.config.mathjax_path = "mathjax/tex-chtml.js"  # type: ignore[attr-defined]
+    app.connect("build-finished", copy_needed)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
