@@ -1,0 +1,68 @@
+"""The frontier by its dual form, from log-partition functions tabulated on a grid of λ."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignlib._checks import FloatArray
+
+__all__ = ["dual_gain", "lam_grid"]
+
+_POINTS_PER_DECADE = 16
+_NODES = np.arange(-2.0, 3.0)
+_QUARTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
+
+
+def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
+    """Return geometric λ from ``low / scale`` to ``high / scale``; ``scale`` is a typical spread of reward."""
+    decades = np.log10(high / low)
+    return np.geomspace(low, high, round(decades * _POINTS_PER_DECADE) + 1) / scale
+
+
+def dual_gain(
+    lam: FloatArray, log_partition: FloatArray, limit: FloatArray, kl: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the gain ``min_λ (Δ + Λ(λ))/λ`` at each budget Δ, and the λ that attains it.
+
+    ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
+    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,). Both results have shape (..., K).
+    Between grid points the minimum is that of the quartic in log λ through the five nearest points. Below
+    the budget of the first grid point the gain is proportional to √Δ.
+
+    Source: theory of the KL-regularised optimum, dual form (Y24, P26).
+
+    >>> lam = lam_grid(1.0)
+    >>> gain, best = dual_gain(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
+    >>> np.round(gain, 7).tolist(), np.round(best, 3).tolist()
+    ([1.0, 2.0], [1.0, 2.0])
+    """
+    log_partition = np.asarray(log_partition, dtype=np.float64)
+    first_kl = log_partition[..., :1]  # Λ ≈ D ≈ λ² Var/2 this close to 0
+    budget = np.maximum(kl, first_kl)
+    objective = (budget[..., :, None] + log_partition[..., None, :]) / lam
+    at = np.clip(np.argmin(objective, axis=-1), 2, len(lam) - 3)
+    near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
+    coefficients = near @ _QUARTIC.T
+    step = np.zeros(at.shape)
+    powers = np.arange(5)
+    for _ in range(6):
+        slope = _polynomial(coefficients[..., 1:] * powers[1:], step)
+        bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            move = np.where(bend > 0, slope / bend, 0.0)
+        step = np.clip(step - move, -2.0, 2.0)
+    gain = np.minimum(_polynomial(coefficients, step), near.min(axis=-1))
+    best = lam[at] * (lam[1] / lam[0]) ** step
+    at_limit = gain >= limit[..., None]
+    gain = np.where(at_limit, limit[..., None], gain)
+    best = np.where(at_limit, np.inf, best)
+    shrink = np.sqrt(np.where(kl < first_kl, kl / budget, 1.0))
+    return gain * shrink, np.where(kl > 0, best * shrink, 0.0)
+
+
+def _polynomial(coefficients: FloatArray, x: FloatArray) -> FloatArray:
+    """Evaluate polynomials, coefficients of rising powers along the last axis, by Horner's rule."""
+    value = coefficients[..., -1]
+    for k in range(coefficients.shape[-1] - 2, -1, -1):
+        value = value * x + coefficients[..., k]
+    return np.asarray(value)

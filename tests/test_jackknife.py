@@ -1,0 +1,68 @@
+"""The closed-form jackknives against deleting samples one and two at a time."""
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib.jackknife import jackknife_log_partition, jackknife_maximum
+
+
+def log_mean_exp(rewards: np.ndarray, lam: float) -> float:
+    return float(np.logaddexp.reduce(lam * rewards) - np.log(len(rewards)))
+
+
+def brute_force(rewards: np.ndarray, statistic: Callable[[np.ndarray], float]) -> tuple[float, float, float]:
+    n = len(rewards)
+    whole = statistic(rewards)
+    one = np.mean([statistic(np.delete(rewards, i)) for i in range(n)])
+    two = np.mean([statistic(np.delete(rewards, pair)) for pair in itertools.combinations(range(n), 2)])
+    second = 0.5 * (n * n * whole - 2 * (n - 1) ** 2 * one + (n - 2) ** 2 * two)
+    return whole, n * whole - (n - 1) * one, second
+
+
+def descending(rewards: np.ndarray) -> np.ndarray:
+    return -np.sort(-rewards)[None, :]
+
+
+@given(
+    st.lists(st.integers(-20, 20).map(lambda k: k / 8), min_size=3, max_size=12),
+    st.sampled_from([1e-6, 0.3, 2.0, 40.0, 3000.0]),
+)
+def test_closed_form_is_deletion(rewards: list[float], lam: float) -> None:
+    row = descending(np.array(rewards))
+    estimate = jackknife_log_partition(row, lam)
+    expected = brute_force(row[0], lambda part: log_mean_exp(part, lam))
+    got = (estimate.plug_in[0], estimate.first_order[0], estimate.second_order[0])
+    # The brute force itself subtracts numbers of size n² λ max|r|.
+    np.testing.assert_allclose(got, expected, rtol=1e-11, atol=1e-13 * 144 * max(1.0, lam * np.abs(row).max()))
+
+
+@given(st.lists(st.floats(-5, 5), min_size=3, max_size=12))
+def test_maximum_is_deletion(rewards: list[float]) -> None:
+    row = descending(np.array(rewards))
+    np.testing.assert_allclose(jackknife_maximum(row)[0], brute_force(row[0], np.max)[2], rtol=0, atol=1e-11)
+
+
+def test_weights_that_underflow_stay_finite() -> None:
+    row = np.array([[1.0, 0.0, -1.0, -2.0]])
+    estimate = jackknife_log_partition(row, 1e5)
+    assert estimate.ess[0] == pytest.approx(1.0)
+    assert estimate.largest_weight[0] == pytest.approx(1.0)
+    np.testing.assert_allclose(estimate.second_order / 1e5, jackknife_maximum(row), rtol=1e-3)
+
+
+def test_bias_falls_order_by_order() -> None:
+    """Gaussian reward, λ = 1, n = 16: plug-in, first and second order against Λ = 1/2."""
+    rows = -np.sort(-np.random.default_rng(3).standard_normal((200_000, 16)), axis=1)
+    estimate = jackknife_log_partition(rows, 1.0)
+    bias = [abs(part.mean() - 0.5) for part in (estimate.plug_in, estimate.first_order, estimate.second_order)]
+    assert bias[0] > 5 * bias[1] > 10 * bias[2]
+
+
+def test_two_samples_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 3 samples"):
+        jackknife_log_partition(np.array([[1.0, 0.0]]), 1.0)
