@@ -1,0 +1,20 @@
+"""What to say about a name nobody knows: the nearest known one, and all that are allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["unknown_name"]
+
+
+def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
+    """Return the sentence for an unknown ``name`` of some ``kind``.
+
+    >>> unknown_name("parameter", "n_mx", ["n_max", "seed"])
+    "Unknown parameter 'n_mx'; did you mean 'n_max'? Allowed: n_max, seed."
+    """
+    names = list(allowed)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"Unknown {kind} {name!r}{hint} Allowed: {', '.join(names) if names else 'none'}."

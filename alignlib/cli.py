@@ -1,0 +1,99 @@
+"""The command line: rerun a notebook with other parameters, print the scorecard, read a table of rewards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from alignlib import __version__
+from alignlib.page import require_page_tools
+from alignlib.parameters import ParameterError, resolve_texts
+from alignlib.project import Notebook, Project, find_project
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, package_name="alignment-limits")
+def main() -> None:
+    """Limits of language-model alignment: rerun the book's notebooks, or ask about your own rewards."""
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("-p", "pairs", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter; lists as 1,2,3.")
+@click.option("-o", "output", type=click.Path(path_type=Path), help="The executed notebook, OUT.ipynb.")
+@click.option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
+@click.option("--list", "listing", is_flag=True, help="Show every notebook with its parameters.")
+def run(name: str | None, pairs: tuple[tuple[str, str], ...], output: Path | None, html: bool, listing: bool) -> None:
+    """Rerun the notebook NAME (03, bounds or 03_bounds) with other parameters."""
+    try:
+        project = find_project()
+        if listing:
+            for notebook in [project.find(name)] if name else project.notebooks():
+                click.echo("\n".join(describe(notebook)))
+            return
+        if name is None or output is None:
+            raise click.UsageError("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
+        notebook = project.find(name)
+        values = resolve_texts(notebook.parameters, pairs, Path.cwd())
+        check_output(output, project)
+        if html:
+            require_page_tools()
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from error
+    from alignlib.rerun import (
+        rerun,
+    )  # here, not above: Jupyter takes a second that `--list` need not wait for
+
+    if not rerun(project, notebook, values, output, html=html):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def claims(as_json: bool) -> None:
+    """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
+    from alignlib.scorecard import read_claims, to_lines
+
+    try:
+        project = find_project()
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from error
+    if not project.claims_file.is_file():
+        raise click.UsageError(f"{project.claims_file} is not there yet; run `make book` first.")
+    book = read_claims(project.claims_file)
+    if as_json:
+        click.echo(project.claims_file.read_text(encoding="utf-8"), nl=False)
+    else:
+        click.echo("\n".join(to_lines(book)))
+    missing = [notebook.name for notebook in project.notebooks() if notebook.name not in book]
+    if missing:
+        click.echo(f"No record of {', '.join(missing)}; run `make book`.", err=True)
+    if missing or any(claim.must_hold and not claim.holds for _, found in book.values() for claim in found):
+        raise SystemExit(1)
+
+
+def describe(notebook: Notebook) -> list[str]:
+    """Return the lines of ``run --list`` for one notebook."""
+    lines = [f"{notebook.name}  {notebook.title}"]
+    for parameter in notebook.parameters.values():
+        limits = "" if parameter.range == "any" else f", {parameter.range}"
+        lines.append(f"  {parameter.name}: {parameter.type} = {parameter.default!r}")
+        lines.append(f"      {parameter.meaning}{limits}")
+    return lines
+
+
+def check_output(output: Path, project: Project) -> None:
+    """Refuse, before anything runs, an output that cannot be written or would touch the sources."""
+    if output.suffix != ".ipynb":
+        raise ParameterError(f"The output must end in .ipynb; got {output}.")
+    folder = output.resolve().parent
+    if project.folder.resolve() in (folder, *folder.parents):
+        raise ParameterError(f"{output} lies among the sources in {project.folder}; write it elsewhere.")
+    if not folder.is_dir():
+        raise ParameterError(f"The folder {folder} does not exist; make it first.")
+    if not os.access(folder, os.W_OK) or output.is_dir():
+        raise ParameterError(f"{output} cannot be written; choose another place.")

@@ -1,0 +1,78 @@
+"""Which source files of the library a notebook depends on, found without running anything."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+__all__ = ["library_files", "mentioned_files"]
+
+
+def library_files(source: str, library: Path) -> list[Path]:
+    """Return the files of the package ``library`` that ``source`` imports, directly or not, sorted.
+
+    Where the imports cannot be told apart from the text (``import alignlib``, an imported name that is no
+    module, ``importlib``), all files are returned: better one execution too many than an old number.
+    """
+    everything = {path for path in library.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    needed = {path for path in everything if path.suffix != ".py"}  # data files: styles and the like
+    waiting = _imports(ast.parse(source), library)
+    while waiting is not None and waiting - needed:
+        path = (waiting - needed).pop()
+        needed.add(path)
+        further = _imports_of(path, path.stat().st_mtime_ns, library)
+        waiting = None if further is None else waiting | further
+    return sorted(everything if waiting is None else needed)
+
+
+def mentioned_files(source: str, folder: Path) -> list[Path]:
+    """Return the existing files, relative to ``folder``, that text literals of ``source`` name."""
+    texts = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    candidates = (folder / text for text in texts if 0 < len(text) < 200 and "\n" not in text and "\0" not in text)
+    return sorted(path for path in candidates if path.is_file())
+
+
+@cache
+def _imports_of(path: Path, modified: int, library: Path) -> set[Path] | None:
+    return _imports(ast.parse(path.read_text(encoding="utf-8")), library)
+
+
+def _imports(tree: ast.AST, library: Path) -> set[Path] | None:
+    """Files imported by a syntax tree, or None where that cannot be known."""
+    found: set[Path] = set()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module.split(".")[0] == library.name:
+                names = [_submodule(node.module, alias.name, library) for alias in node.names]
+        for name in names:
+            if name.split(".")[0] == "importlib":
+                return None
+            if name.split(".")[0] == library.name:
+                files = _files(name, library)
+                if files is None:
+                    return None
+                found |= files
+    return found
+
+
+def _submodule(module: str, name: str, library: Path) -> str:
+    """``alignlib.x`` for ``from alignlib import x`` where x is a module, else ``alignlib``."""
+    return f"{module}.{name}" if _files(f"{module}.{name}", library) is not None else module
+
+
+def _files(module: str, library: Path) -> set[Path] | None:
+    """The file of a module and the ``__init__`` of each package above it; None for the bare package."""
+    parts = module.split(".")[1:]
+    if not parts:
+        return None
+    target = library.joinpath(*parts)
+    file = target.with_suffix(".py") if target.with_suffix(".py").is_file() else target / "__init__.py"
+    if not file.is_file():
+        return None
+    above = {library.joinpath(*parts[:depth], "__init__.py") for depth in range(len(parts))}
+    return {path for path in above | {file} if path.is_file()}

@@ -1,0 +1,168 @@
+"""Build the book: execute what changed, write the generated pages, run Jupyter Book with warnings as errors.
+
+    python book/build.py [--force] [--jobs N]
+
+Everything goes to ``build/``: executed notebooks to ``build/cache``, the assembled sources to ``build/book``,
+the pages to ``build/_build/html``. The book itself executes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from alignlib import cache
+from alignlib.pairing import disagreement, write_whole
+from alignlib.parameters import ParameterError
+from alignlib.progress import show
+from alignlib.project import Project
+from alignlib.runner import Job, Run, execute_all
+from alignlib.scorecard import read_claims, to_markdown, write_claims
+
+ROOT = Path(__file__).resolve().parent.parent
+SHOWN = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "matplotlib",
+    "jupytext",
+    "papermill",
+    "jupyter-book",
+    "Sphinx",
+    "myst-nb",
+)
+
+
+def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
+    """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
+    folder = project.build / "cache"
+    wanted = {notebook.name: Job(notebook, strict=True) for notebook in project.notebooks()}
+    for job in wanted.values():
+        _ = job.notebook.parameters, job.notebook.title  # a malformed cell stops the build before it runs
+    keys = {name: cache.key(job, project) for name, job in wanted.items()}
+    kept = {} if force else {name: run for name in wanted if (run := cache.load(folder, keys[name]))}
+    waiting = [job for name, job in wanted.items() if name not in kept]
+    runs = list(kept.values())
+    if waiting:
+        import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
+    for run in show(execute_all(waiting, jobs), [job.notebook.name for job in waiting]):
+        runs.append(run)
+        if not run.failures:
+            cache.store(folder, keys[run.name], run)
+    cache.prune(folder, keys.values())
+    return sorted(runs, key=lambda run: run.name)
+
+
+def stage(project: Project, runs: list[Run]) -> None:
+    """Assemble ``build/book`` from the prose, the executed notebooks and the generated pages."""
+    prose, target = project.root / "book", project.build / "book"
+    wanted: dict[str, bytes] = {
+        path.relative_to(prose).as_posix(): path.read_bytes()
+        for path in prose.rglob("*")
+        if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build"} & set(path.parts)
+    }
+    wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
+    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file)).encode()
+    wanted["versions.md"] = versions_page().encode()
+    for name, content in wanted.items():
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+    for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
+        path.unlink()
+
+
+def versions_page() -> str:
+    """Return the page of versions that the numbers were computed with."""
+    rows = [("Python", platform.python_version()), *((name, version(name)) for name in SHOWN)]
+    lines = [
+        "# Versions",
+        "",
+        "The pages were computed with these versions.",
+        "",
+        "| Package | Version |",
+        "|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in rows), ""])
+
+
+def fingerprint(project: Project) -> str:
+    """Return a hash of all that Jupyter Book reads."""
+    digest = hashlib.sha256((project.root / "_config.yml").read_bytes())
+    digest.update(project.lock.read_bytes() if project.lock.is_file() else b"")
+    for path in sorted(p for p in (project.build / "book").rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(project.build)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def build_pages(project: Project, *, force: bool = False) -> bool:
+    """Run Jupyter Book unless nothing changed since the last good build; return whether the pages are good."""
+    mark, pages = project.build / "pages.sha256", project.build / "_build"
+    wanted = fingerprint(project)
+    if not force and mark.is_file() and mark.read_text() == wanted and (pages / "html/index.html").is_file():
+        return True
+    mark.unlink(missing_ok=True)
+    shutil.rmtree(pages, ignore_errors=True)  # an incremental build may keep pages and warnings of old sources
+    click.echo("Building the pages")
+    command = [
+        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(project.build / "book")),
+        *("--config", str(project.root / "_config.yml"), "--path-output", str(project.build)),
+        *("-W", "-n", "--keep-going", "-q"),
+    ]
+    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
+    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+    (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+    good = done.returncode == 0 and (pages / "html/index.html").is_file()
+    if good:
+        write_whole(mark, wanted)
+    else:
+        click.echo(done.stdout + done.stderr, err=True)
+    return good
+
+
+def report(runs: list[Run]) -> int:
+    """Print each failure with its cell and error; return how many notebooks failed."""
+    for run in runs:
+        for failure in run.failures:
+            click.echo(f"\n{run.name} failed, {failure}", err=True)
+            for part in (failure.source, failure.traceback):
+                click.echo("".join(f"    {line}\n" for line in part.splitlines()), err=True, nl=False)
+    return sum(bool(run.failures) for run in runs)
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Execute every notebook and rebuild every page.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks executed at once (default: as many as cores).")
+@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT, hidden=True)
+def main(force: bool, jobs: int | None, root: Path) -> None:
+    """Build the book and print the page to open."""
+    project = Project(root)
+    unpaired = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
+    try:
+        runs = run_notebooks(project, force=force, jobs=jobs)
+    except ParameterError as error:
+        raise click.ClickException(str(error)) from error
+    write_claims(project.claims_file, runs)
+    failed = report(runs)
+    if unpaired or failed:
+        raise click.ClickException(
+            "; ".join([*unpaired, *([f"{failed} of {len(runs)} notebooks failed"] if failed else [])])
+        )
+    stage(project, runs)
+    if not build_pages(project, force=force):
+        raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
+    click.echo(f"Open {(project.build / '_build/html/index.html').as_uri()}")
+
+
+if __name__ == "__main__":
+    main()
