@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import FloatArray, IntArray, as_float_array, require
-from alignlib.layouts import Cells, long_cells, wide_cells
-from alignlib.reading import RewardTableError, open_table_file
+from alignlib.layouts import long_cells, wide_cells
+from alignlib.reading import open_table_file
+from alignlib.table_file import RewardTableError
 
 __all__ = ["RewardTable", "RewardTableError"]
 
@@ -20,8 +21,8 @@ __all__ = ["RewardTable", "RewardTableError"]
 class RewardTable:
     """Rewards of sampled responses, rows grouped by prompt.
 
-    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column. ``dropped`` counts the rows of the file left
-    out for want of a finite reward, and ``notes`` says in sentences what was left out or averaged over.
+    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column. ``dropped`` counts the samples left out
+    for want of a finite reward, and ``notes`` says in sentences what was left out or averaged over.
 
     >>> table = RewardTable.from_arrays([[0.0, 1.0, 1.0], [2.0, 0.5]])
     >>> table.n_prompts, table.n_samples.tolist()
@@ -50,9 +51,7 @@ class RewardTable:
         """Rewards of all samples, shape (n_samples.sum(),), prompts one after another."""
         if name not in self.columns:
             names = ", ".join(repr(other) for other in self.columns)
-            raise RewardTableError(
-                f"The table has no reward {name!r}; it was read with {names}.", column=name
-            )
+            raise RewardTableError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
         return self.columns[name]
 
     def blocks(self, column: str) -> Iterator[tuple[IntArray, FloatArray]]:
@@ -77,9 +76,7 @@ class RewardTable:
         """
         require(len(columns) > 0, f"columns must name at least one reward to average; got {columns!r}.")
         if name in self.columns:
-            raise RewardTableError(
-                f"name={name!r} is a reward of the table already; choose another.", column=name
-            )
+            raise RewardTableError(f"name={name!r} is a reward of the table already; choose another.", column=name)
         total = np.zeros(int(self.offsets[-1]))
         for column in columns:
             total += self.column(column)
@@ -89,9 +86,7 @@ class RewardTable:
         """Tell for each prompt whether all its samples have one reward, shape (n_prompts,)."""
         values = self.column(column)
         starts = self.offsets[:-1]
-        same: npt.NDArray[np.bool_] = np.maximum.reduceat(values, starts) == np.minimum.reduceat(
-            values, starts
-        )
+        same: npt.NDArray[np.bool_] = np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
         return same
 
     def check_varies(self, column: str) -> int:
@@ -105,16 +100,14 @@ class RewardTable:
         constant = int(self.constant_prompts(column).sum())
         if constant == self.n_prompts:
             raise RewardTableError(
-                f"reward {column!r} is constant within every one of the {self.n_prompts} prompts, so there is nothing to "
+                f"reward {column!r} is constant within each of the {self.n_prompts} prompts, so there is nothing to "
                 "gain; choose a reward that tells the samples of a prompt apart.",
                 column=column,
             )
         return constant
 
     @classmethod
-    def from_arrays(
-        cls, rewards: Sequence[npt.ArrayLike] | npt.ArrayLike, name: str = "reward"
-    ) -> RewardTable:
+    def from_arrays(cls, rewards: Sequence[npt.ArrayLike] | npt.ArrayLike, name: str = "reward") -> RewardTable:
         """Build a table from one array of rewards per prompt (a 2-D array, or a ragged list)."""
         if isinstance(rewards, np.ndarray) and rewards.ndim == 2:
             values = as_float_array("rewards", rewards)
@@ -153,23 +146,24 @@ class RewardTable:
         Parameters
         ----------
         path
-            The file; the extension (``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``, each also with
-            ``.gz``) tells the format.
+            The file. Its extension tells the format: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``,
+            each also with ``.gz``.
         prompt
-            Column that names the prompt. Its rows may lie anywhere in the file.
+            Column that names the prompt, by integers or text. Its rows may lie anywhere in the file.
         reward
-            One entry or several: a column, a pattern of columns (``score_*``; ``*`` any text, ``?`` one character), or
-            an average ``mean:verifier_*`` (every member needed) or ``nanmean:verifier_*`` (over the members present).
+            One entry or several: a column, a pattern of columns (``score_*``; ``*`` is any text, ``?`` one
+            character), or an average: ``mean:verifier_*`` needs every member, ``nanmean:verifier_*`` takes the
+            members present. Each entry gives its name to the column of the table.
         sample
-            Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where it is
-            ``None`` and the file has a column ``sample_id``, that one is used.
+            Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where none is
+            named and the file has a column ``sample_id``, it is used.
         wide
-            One row per prompt with the samples side by side: each pattern in ``reward`` is one reward, and its columns
-            are the samples (several patterns pair up by what the wildcard stands for). Names without wildcards are
-            together the samples of one reward called ``reward``, or each a column of lists.
+            One row per prompt with the samples side by side. Each pattern in ``reward`` is one reward and its
+            columns are the samples; several patterns pair up by what the wildcard stands for. Names without
+            wildcards are together the samples of one reward called ``reward``, or columns of lists.
         drop_missing
-            Go on without the samples that lack a finite value of any reward asked for (missing and infinite alike),
-            or a prompt; counted in ``dropped``, said in ``notes``.
+            Go on without the samples that lack a prompt or a finite value of any reward asked for, missing or
+            infinite alike. ``dropped`` counts them and ``notes`` says which.
         min_samples
             Fewest samples a prompt may have.
 
@@ -178,30 +172,24 @@ class RewardTable:
         RewardTableError
             With one sentence that says what is wrong, where, and what to do.
         """
-        entries = [reward] if isinstance(reward, str) else list(reward)
-        require(len(entries) > 0, "reward must name at least one column; got an empty list.")
+        entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
+        require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.")
         file = open_table_file(path)
         cells = wide_cells(file, prompt, entries) if wide else long_cells(file, prompt, entries, sample)
-        cells, dropped, notes = cells.without_gaps(drop_missing)
-        return cls._group(cells, dropped, notes, min_samples)
-
-    @classmethod
-    def _group(cls, cells: Cells, dropped: int, notes: tuple[str, ...], min_samples: int) -> RewardTable:
-        """Bring the samples of each prompt together, prompts and samples in the order of the file."""
-        codes, prompts = cells.prompt_codes()
+        kept = cells.without_gaps(drop_missing)
+        codes, prompts = kept.prompt_codes()
         sizes = np.bincount(codes, minlength=len(prompts))
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
-            left = f" after dropping {dropped} rows" if dropped else ""
+            hint = "" if wide or few.size < sizes.size else ", or pass wide=True (--wide) if they lie side by side"
             raise RewardTableError(
-                f"{few.size} of {len(prompts)} prompts of {cells.file.path} have fewer than {min_samples} samples{left} "
-                f"(first {cells.prompt}={prompts[few[0]]!r}, with {sizes[few[0]]}); sample more responses or remove these prompts"
-                f"{cells.few_hint}.",
-                column=cells.prompt,
+                f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
+                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",
+                column=prompt,
             )
-        columns = dict(cells.rewards)
-        if np.any(codes[1:] < codes[:-1]):
+        columns = dict(kept.rewards)
+        if np.any(codes[1:] < codes[:-1]):  # bring the samples of a prompt together, in the order of the file
             order = np.argsort(codes, kind="stable")
             columns = {name: values[order] for name, values in columns.items()}
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        return cls(prompts, offsets, columns, dropped, notes)
+        return cls(prompts, offsets, columns, cells.rows.size - kept.rows.size, kept.notes)
