@@ -28,6 +28,8 @@ __all__ = ["require_page_tools", "write_page"]
 
 _EXTENSIONS = ["myst_nb", "sphinx.ext.mathjax", "sphinx_design", "sphinx_proof"]
 _SETTINGS = re.compile(r"(language|numfig\w*|math_\w+|mathjax3_config|proof_\w+|bibtex_\w+|nb_\w+)$")
+# MyST marks its sections as not to be searched for mathematics, and its mathematics by the class.
+_MATHJAX_OPTIONS = {"enableMenu": False, "processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"}
 _STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
@@ -104,7 +106,7 @@ def _settings(config: Path) -> dict[str, Any]:
 def _document(title: str, body: str, pygments: str, mathjax_config: dict[str, Any]) -> str:
     file = _mathjax_file()
     assert file is not None  # require_page_tools has looked
-    config = json.dumps(mathjax_config | {"options": {"enableMenu": False} | mathjax_config.get("options", {})})
+    config = json.dumps(mathjax_config | {"options": _MATHJAX_OPTIONS | mathjax_config.get("options", {})})
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
