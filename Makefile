@@ -17,7 +17,6 @@ help: ## show this list
 
 book: setup ## build the book and print the page to open
 	@$(PY) book/build.py
-	@echo "Open $(CURDIR)/$(PAGE)"
 
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
 	@$(PY) -m pytest -n $(WORKERS)

@@ -1,7 +1,14 @@
-// A box that scrolls must be reachable by keyboard: make exactly the overflowing ones focusable and name them.
+// What the pages need beyond the theme.
 (function () {
   "use strict";
-  const boxes = "mjx-container, .cell_output, .cell_output > .output, .table-scroll, div.highlight pre, .pst-scrollable-table-container";
+
+  // From file:// a page may not fetch other pages, so the search lists titles without excerpts there.
+  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
+    DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+  // A box that scrolls must be reachable by keyboard: make exactly the overflowing ones focusable and name them.
+  const boxes =
+    "mjx-container, .cell_output, .cell_output > .output, .table-scroll, .pst-scrollable-table-container, .highlight pre";
   function name(box) {
     if (box.matches("mjx-container")) return "Equation, scrolls sideways";
     if (box.querySelector("table")) return "Table, scrolls sideways";
@@ -33,7 +40,7 @@
   window.addEventListener("DOMContentLoaded", function () { wrap(); mark(); });
   window.addEventListener("load", function () {
     const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
-    Promise.resolve(ready).then(mark);
+    Promise.all([ready, document.fonts.ready]).then(mark);
   });
   window.addEventListener("resize", mark);
 })();

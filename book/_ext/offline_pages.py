@@ -1,6 +1,6 @@
-"""Serve MathJax from the site itself, so that pages read offline and from ``file://``.
+"""Pages that read offline and from ``file://``, and that name the parts of a bibliography as ARIA knows them.
 
-The files come from the package ``sphinx-mathjax-offline``. That package copies every MathJax build (25 MB);
+MathJax comes from the package ``sphinx-mathjax-offline``. That package copies every MathJax build (25 MB);
 a page loads one of them, its web fonts and, for rare commands, a TeX extension, so only those are copied.
 """
 
@@ -17,7 +17,7 @@ NEEDED = ("tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 
 def mathjax_folder() -> Path:
-    """The folder of MathJax files inside the installed package, which has a name that cannot be imported."""
+    """Return the folder of MathJax files; the package that holds it has a name that cannot be imported."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("package sphinx-mathjax-offline is not installed; run `make book`")
@@ -34,8 +34,15 @@ def copy_needed(app: Sphinx, error: Exception | None) -> None:
         copy_asset(item, target / name if item.is_dir() else (target / name).parent)
 
 
+def name_list_items(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: object) -> None:
+    """Replace the deprecated role of a bibliography's entries by the one its list demands."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the extension with Sphinx."""
+    """Register with Sphinx."""
     app.config.mathjax_path = "mathjax/tex-chtml.js"  # type: ignore[attr-defined]
+    app.connect("html-page-context", name_list_items)
     app.connect("build-finished", copy_needed)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,85 @@
+"""The citation file is valid, and says the same as the package and the bibliography."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from pybtex.database import parse_file
+
+import alignlib
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def read_citation() -> dict[str, Any]:
+    """Return ``CITATION.cff`` as the schema sees it: dates stay text."""
+    data: dict[str, Any] = yaml.load((ROOT / "CITATION.cff").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    data["references"] = [{**entry, "year": int(entry["year"])} for entry in data["references"]]
+    return data
+
+
+def validator() -> jsonschema.protocols.Validator:
+    """Return a validator for the citation file format."""
+    folder = files("check_jsonschema") / "builtin_schemas" / "vendor"
+    schema = json.loads((folder / "citation-file-format.json").read_text(encoding="utf-8"))
+    return jsonschema.validators.validator_for(schema)(schema)
+
+
+def test_citation_file_follows_its_schema() -> None:
+    assert [error.message for error in validator().iter_errors(read_citation())] == []
+
+
+@pytest.mark.parametrize("broken", [{"authors": []}, {"version": None}, {"license": "BSD-17"}, {"surprise": 1}])
+def test_schema_refuses_a_broken_citation_file(broken: dict[str, Any]) -> None:
+    assert list(validator().iter_errors({**read_citation(), **broken}))
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (ROOT / "book" / "cite.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"version = \{(.+?)\}", page)
+    assert {read_citation()["version"], project["version"], *quoted} == {alignlib.__version__}
+    assert f"## {alignlib.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_licences_are_named_and_present() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert read_citation()["license"] == project["license"] == "BSD-3-Clause"
+    assert "BSD 3-Clause License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
+    text = (ROOT / "LICENSE-CC-BY-4.0").read_text(encoding="utf-8")
+    assert "https://creativecommons.org/licenses/by/4.0/" in text
+    assert "Section 8 -- Interpretation." in text
+
+
+def test_references_are_those_of_the_bibliography() -> None:
+    entries = parse_file(str(ROOT / "book" / "references.bib")).entries
+    cited = {
+        (reference["title"], str(reference["year"]), identifier["value"])
+        for reference in read_citation()["references"]
+        for identifier in reference["identifiers"]
+    }
+    expected = {
+        (entries[key].fields["title"], entries[key].fields["year"], f"arXiv:{entries[key].fields['eprint']}")
+        for key in ("Y24", "P26", "C25")
+    }
+    assert cited == expected
+
+
+def test_authors_of_references_are_those_of_the_bibliography() -> None:
+    entries = parse_file(str(ROOT / "book" / "references.bib")).entries
+    authors = {
+        fields["eprint"]: [" ".join(person.last_names).strip("{}") for person in entry.persons["author"]]
+        for entry in entries.values()
+        if (fields := entry.fields)
+    }
+    for reference in read_citation()["references"]:
+        number = reference["identifiers"][0]["value"].removeprefix("arXiv:")
+        assert [author["family-names"] for author in reference["authors"]] == authors[number]
