@@ -35,7 +35,7 @@ def normalise(notebook: NotebookNode) -> None:
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
         if cell.cell_type == "code":
-            cell.outputs = _merged(list(cell.outputs))
+            cell.outputs = _merged([output for output in cell.outputs if not _mere_value(cell, output)])
             for output in cell.outputs:
                 _scrub(output)
     set_ids(notebook)
@@ -111,6 +111,12 @@ def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             merged.append(output)
     return merged
+
+
+def _mere_value(cell: NotebookNode, output: NotebookNode) -> bool:
+    """Whether an output is only the value of a figure cell's last line, such as the axes it drew on."""
+    is_figure = "figure" in cell.metadata.get("mystnb", {})
+    return is_figure and output.output_type == "execute_result" and list(output.data) == ["text/plain"]
 
 
 def _scrub(output: NotebookNode) -> None:

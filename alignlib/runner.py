@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,7 +25,7 @@ from alignlib.normalise import collect, fill, normalise, untidy
 from alignlib.parameters import Value
 from alignlib.project import Notebook
 
-__all__ = ["Failure", "Job", "Run", "execute", "execute_all"]
+__all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 
 # One thread per kernel: the same sums in the same order, and as many kernels as cores. The folders keep a
 # user's own matplotlibrc and IPython start-up files out of the pages.
@@ -124,7 +124,15 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
     ):
         futures = {pool.submit(execute, job): job for job in jobs}
         for future in as_completed(futures):
-            yield future.result()
+            try:
+                yield future.result()
+            except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
+                yield failed(futures[future].notebook, f"its process ended: {error}")
+
+
+def failed(notebook: Notebook, message: str) -> Run:
+    """Return the run of a notebook that could not be executed at all."""
+    return Run(notebook.name, notebook.name, "", failures=(Failure(message),))
 
 
 def _prepare(home: str) -> None:

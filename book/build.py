@@ -14,17 +14,19 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import click
+import yaml
 
 from alignlib import cache
 from alignlib.pairing import disagreement, write_whole
 from alignlib.parameters import ParameterError
 from alignlib.progress import show
 from alignlib.project import Project
-from alignlib.runner import Job, Run, execute_all
+from alignlib.runner import Job, Run, execute_all, failed
 from alignlib.scorecard import read_claims, to_markdown, write_claims
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,15 +47,26 @@ SHOWN = (
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
     """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
     folder = project.build / "cache"
-    wanted = {notebook.name: Job(notebook, strict=True) for notebook in project.notebooks()}
-    for job in wanted.values():
-        _ = job.notebook.parameters, job.notebook.title  # a malformed cell stops the build before it runs
-    keys = {name: cache.key(job, project) for name, job in wanted.items()}
-    kept = {} if force else {name: run for name in wanted if (run := cache.load(folder, keys[name]))}
-    waiting = [job for name, job in wanted.items() if name not in kept]
-    runs = list(kept.values())
+    keys: dict[str, str] = {}
+    waiting: list[Job] = []
+    runs: list[Run] = []
+    for notebook in project.notebooks():
+        job = Job(notebook, strict=True)
+        try:
+            _ = notebook.parameters, notebook.title
+        except ParameterError as error:
+            runs.append(failed(notebook, str(error)))
+            continue
+        keys[notebook.name] = cache.key(job, project)
+        kept = None if force else cache.load(folder, keys[notebook.name])
+        if kept:
+            runs.append(kept)
+        else:
+            waiting.append(job)
     if waiting:
         import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
+
+        click.echo(f"Executing {len(waiting)} of {len(project.notebooks())} notebooks")
     for run in show(execute_all(waiting, jobs), [job.notebook.name for job in waiting]):
         runs.append(run)
         if not run.failures:
@@ -96,6 +109,26 @@ def versions_page() -> str:
     return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in rows), ""])
 
 
+def chapters(project: Project) -> list[str]:
+    """Return every page that the table of contents names."""
+
+    def walk(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from (str(value) for key, value in node.items() if key in ("root", "file"))
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from walk(child)
+
+    return list(walk(yaml.safe_load((project.root / "book/_toc.yml").read_text(encoding="utf-8"))))
+
+
+def faults(project: Project) -> list[str]:
+    """Say what is wrong with the sources before anything runs: pairs that disagree, notebooks in no chapter."""
+    listed = chapters(project)
+    found = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
+    missing = [n.name for n in project.notebooks() if f"notebooks/{n.name}" not in listed]
+    return found + [f"notebooks/{name} is in no chapter of book/_toc.yml" for name in missing]
+
+
 def fingerprint(project: Project) -> str:
     """Return a hash of all that Jupyter Book reads."""
     digest = hashlib.sha256((project.root / "_config.yml").read_bytes())
@@ -122,12 +155,13 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
     done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
     (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-    good = done.returncode == 0 and (pages / "html/index.html").is_file()
-    if good:
+    missing = [name for name in chapters(project) if not (pages / f"html/{name}.html").is_file()]
+    if done.returncode == 0 and not missing:
         write_whole(mark, wanted)
-    else:
-        click.echo(done.stdout + done.stderr, err=True)
-    return good
+        return True
+    click.echo(done.stdout + done.stderr, err=True)
+    click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)
+    return False
 
 
 def report(runs: list[Run]) -> int:
@@ -147,17 +181,13 @@ def report(runs: list[Run]) -> int:
 def main(force: bool, jobs: int | None, root: Path) -> None:
     """Build the book and print the page to open."""
     project = Project(root)
-    unpaired = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
-    try:
-        runs = run_notebooks(project, force=force, jobs=jobs)
-    except ParameterError as error:
-        raise click.ClickException(str(error)) from error
+    said = faults(project)
+    runs = run_notebooks(project, force=force, jobs=jobs)
     write_claims(project.claims_file, runs)
-    failed = report(runs)
-    if unpaired or failed:
-        raise click.ClickException(
-            "; ".join([*unpaired, *([f"{failed} of {len(runs)} notebooks failed"] if failed else [])])
-        )
+    if failures := report(runs):
+        said.append(f"{failures} of {len(runs)} notebooks failed")
+    if said:
+        raise click.ClickException("; ".join(said))
     stage(project, runs)
     if not build_pages(project, force=force):
         raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
