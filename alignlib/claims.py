@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, require
+from alignlib._checks import BoolArray, FloatArray, require
 
 __all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "record", "true"]
 
@@ -67,9 +67,18 @@ class Claim:
     @property
     def requirement(self) -> str:
         """What the value is held against, as text: ``= 2 ± 1e-12``, ``≤ 3``."""
+        if self.kind == "true":
+            return "all" if self.points > 1 else "true"
         sign = {"at most": "≤", "at least": "≥"}.get(self.kind, "=")
         slack = f" ± {self.tolerance:.3g}" if self.tolerance else ""
         return f"{sign} {number(self.expected)}{slack}"
+
+    @property
+    def shown(self) -> str:
+        """The value as text, and of how many points it is the worst."""
+        if self.kind == "true":
+            return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
+        return number(self.value) + (f" (worst of {self.points})" if self.points > 1 else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
@@ -120,13 +129,11 @@ def equal(
     """
     require(rtol >= 0 and atol >= 0 and rtol + atol > 0, f"claim {key!r} needs a positive rtol or atol.")
     values, wanted = _pair(key, value, expected)
-    tolerance = atol + rtol * np.abs(wanted)
-    same = values == wanted
-    with np.errstate(invalid="ignore", divide="ignore"):
-        excess = np.where(same, 0.0, np.abs(values - wanted) / tolerance)
-    at = _worst(excess)
-    slack = float(tolerance[at]) if math.isfinite(tolerance[at]) else 0.0
-    return _claim(key, statement, source, "equal", values[at], wanted[at], slack, values.size, must_hold)
+    tolerance = atol + rtol * np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
+    with np.errstate(all="ignore"):
+        distance = np.where(values == wanted, 0.0, np.abs(values - wanted))
+        at = _worst(distance <= tolerance, distance / tolerance)
+    return _claim(key, statement, source, "equal", values[at], wanted[at], tolerance[at], values.size, must_hold)
 
 
 def at_most(
@@ -145,7 +152,7 @@ def at_most(
     0.9
     """
     values, bounds = _pair(key, value, bound)
-    at = _worst(_difference(values, bounds))
+    at = _worst(values <= bounds + atol, _excess(values, bounds))
     return _claim(key, statement, source, "at most", values[at], bounds[at], atol, values.size, must_hold)
 
 
@@ -165,15 +172,15 @@ def at_least(
     True
     """
     values, bounds = _pair(key, value, bound)
-    at = _worst(_difference(bounds, values))
+    at = _worst(values >= bounds - atol, _excess(bounds, values))
     return _claim(key, statement, source, "at least", values[at], bounds[at], atol, values.size, must_hold)
 
 
 def true(key: str, statement: str, source: str, condition: npt.ArrayLike, *, must_hold: bool = True) -> Claim:
     """Claim that a computed condition is true at every point; arguments as in :func:`equal`.
 
-    >>> true("concave", "the frontier is concave", "Y24", np.diff([3.0, 2.0, 1.0]) < 0).requirement
-    '= 2'
+    >>> true("concave", "the frontier is concave", "Y24", np.diff([3.0, 2.0, 1.0]) < 0).shown
+    '2 of 2'
     """
     held = np.asarray(condition)
     require(
@@ -219,8 +226,7 @@ def glue(**numbers: object) -> None:
 def to_text(claims: tuple[Claim, ...]) -> str:
     """Return one line per claim."""
     return "\n".join(
-        f"{claim.verdict}: {claim.statement} [{claim.source}]: {number(claim.value)} {claim.requirement}"
-        for claim in claims
+        f"{claim.verdict}: {claim.statement} [{claim.source}]: {claim.shown} {claim.requirement}" for claim in claims
     )
 
 
@@ -229,7 +235,7 @@ def to_html(claims: tuple[Claim, ...]) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Statement", "Source", "Value", "Required", "Verdict"))
     rows = "".join(
         f'<tr id="claim-{html.escape(claim.key)}"><th scope="row">{math_html(claim.statement)}</th>'
-        f"<td>{math_html(claim.source)}</td><td>{number(claim.value)}</td><td>{claim.requirement}</td>"
+        f"<td>{math_html(claim.source)}</td><td>{claim.shown}</td><td>{claim.requirement}</td>"
         f'<td class="verdict-{"holds" if claim.holds else "fails"}">{claim.verdict}</td></tr>'
         for claim in claims
     )
@@ -278,7 +284,7 @@ def _claim(
     require(bool(statement.strip()), f"claim {key!r} needs a statement.")
     require(bool(source.strip()), f"claim {key!r} needs a source.")
     require(slack >= 0, f"the tolerance of claim {key!r} must be >= 0; got {slack:g}.")
-    return Claim(key, statement, source, kind, float(value), float(expected), slack, n, must)
+    return Claim(key, statement, source, kind, float(value), float(expected), float(slack), n, must)
 
 
 def _pair(key: str, value: npt.ArrayLike, other: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -290,14 +296,15 @@ def _pair(key: str, value: npt.ArrayLike, other: npt.ArrayLike) -> tuple[FloatAr
     return left.reshape(-1), right.reshape(-1)
 
 
-def _difference(left: FloatArray, right: FloatArray) -> FloatArray:
-    with np.errstate(invalid="ignore"):
+def _excess(left: FloatArray, right: FloatArray) -> FloatArray:
+    with np.errstate(all="ignore"):
         return np.where(left == right, 0.0, left - right)
 
 
-def _worst(excess: FloatArray) -> int:
-    """Position of the largest excess; NaN is the worst of all."""
-    return int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
+def _worst(holds: BoolArray, excess: FloatArray) -> int:
+    """Position of the largest excess among the points that fail, else among all; NaN is the largest."""
+    size = np.where(np.isnan(excess), np.inf, excess)
+    return int(np.argmax(size if holds.all() else np.where(holds, -np.inf, size)))
 
 
 def _plain(value: Any) -> Any:

@@ -155,8 +155,7 @@ def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: floa
         failures.append(Failure(str(error)))
     failures += [
         Failure(
-            f"the claim {claim.key!r} does not hold: {claim.statement} "
-            f"({claims_.number(claim.value)} {claim.requirement})",
+            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.shown} {claim.requirement})",
             claim=claim.key,
         )
         for claim in found

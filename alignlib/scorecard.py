@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alignlib.claims import Claim, from_json, number
+from alignlib.claims import Claim, from_json
 from alignlib.pairing import write_whole
 from alignlib.runner import Run
 
@@ -35,7 +35,7 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]]) -> str:
         "",
         (
             "Each row is a statement that a notebook of this book checked while it was built; the verdict is "
-            "computed from the numbers beside it. Of many compared points, the worst one is shown."
+            "computed from the numbers beside it. Of many compared points the worst is shown."
         ),
         "",
         f"**{sum(c.holds for c in claims)} of {len(claims)} claims hold**, recorded by {len(book)} notebooks.",
@@ -47,8 +47,8 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]]) -> str:
             "",
             f"{sum(c.holds for c in found)} of {len(found)} claims hold, recorded in {{doc}}`notebooks/{name}`.",
             "",
-            "| Statement | Source | Value | Required | Points | Verdict |",
-            "|---|---|---|---|---|---|",
+            "| Statement | Source | Value | Required | Verdict |",
+            "|---|---|---|---|---|",
         ]
         lines += [_row(claim) for claim in found]
         lines.append("")
@@ -61,7 +61,7 @@ def to_lines(book: Mapping[str, tuple[str, list[Claim]]]) -> Iterable[str]:
         yield f"{name}  {title}"
         for claim in found:
             mark = "ok  " if claim.holds else "FAIL" if claim.must_hold else "no  "
-            yield f"  {mark} {claim.statement} [{claim.source}]: {number(claim.value)} {claim.requirement}"
+            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.shown} {claim.requirement}"
     claims = [claim for _, found in book.values() for claim in found]
     yield f"{sum(c.holds for c in claims)} of {len(claims)} claims hold."
 
