@@ -71,9 +71,8 @@ def _row(claim: Claim) -> str:
     cells = (
         claim.statement,
         claim.source,
-        number(claim.value),
+        claim.shown,
         claim.requirement,
-        str(claim.points),
         verdict,
     )
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
