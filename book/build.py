@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -144,24 +145,29 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     wanted = fingerprint(project)
     if not force and mark.is_file() and mark.read_text() == wanted and (pages / "html/index.html").is_file():
         return True
-    mark.unlink(missing_ok=True)
-    shutil.rmtree(pages, ignore_errors=True)  # an incremental build may keep pages and warnings of old sources
     click.echo("Building the pages")
-    command = [
-        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(project.build / "book")),
-        *("--config", str(project.root / "_config.yml"), "--path-output", str(project.build)),
-        *("-W", "-n", "--keep-going", "-q"),
-    ]
-    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
-    (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-    missing = [name for name in chapters(project) if not (pages / f"html/{name}.html").is_file()]
-    if done.returncode == 0 and not missing:
-        write_whole(mark, wanted)
-        return True
-    click.echo(done.stdout + done.stderr, err=True)
-    click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)
-    return False
+    # From nothing and beside the old pages: an incremental build keeps quiet about old warnings, and whoever reads or
+    # tests the pages meanwhile should not find half of them.
+    with tempfile.TemporaryDirectory(dir=project.build, prefix="pages-") as folder:
+        command = [
+            *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+            *("build", str(project.build / "book"), "--config", str(project.root / "_config.yml")),
+            *("--path-output", folder, "-W", "-n", "--keep-going", "-q"),
+        ]
+        environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
+        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+        new = Path(folder, "_build")
+        missing = [name for name in chapters(project) if not (new / f"html/{name}.html").is_file()]
+        (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+        if done.returncode != 0 or missing:
+            click.echo(done.stdout + done.stderr, err=True)
+            click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)
+            return False
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(pages, ignore_errors=True)
+        os.replace(new, pages)
+    write_whole(mark, wanted)
+    return True
 
 
 def report(runs: list[Run]) -> int:
