@@ -43,4 +43,20 @@
     Promise.all([ready, document.fonts.ready]).then(mark);
   });
   window.addEventListener("resize", mark);
+
+  // Paper does not scroll: shrink what is wider than the column (about 620 px on A4 and letter).
+  const column = 620;
+  window.addEventListener("beforeprint", function () {
+    for (const box of document.querySelectorAll("article :is(mjx-container, .cell_output > .text_html, table)"))
+      if (box.scrollWidth > column && !box.parentElement.closest("[data-shrunk]")) {
+        box.dataset.shrunk = "";
+        box.style.zoom = column / box.scrollWidth;
+      }
+  });
+  window.addEventListener("afterprint", function () {
+    for (const box of document.querySelectorAll("[data-shrunk]")) {
+      box.style.zoom = "";
+      delete box.dataset.shrunk;
+    }
+  });
 })();
