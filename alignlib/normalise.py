@@ -17,6 +17,7 @@ __all__ = ["collect", "fill", "normalise", "untidy"]
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
 _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
+_KERNEL_FILE_LINE = re.compile(r"^notebook:\d+: ")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*(?::([^{}]*))?\}\}")
 _RECORDED = "application/papermill.record/text/plain"
 
@@ -79,7 +80,7 @@ def untidy(notebook: NotebookNode) -> list[str]:
         text = "\n".join(_texts(cell.outputs))
         errors = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
         if errors:
-            found.append(f"cell {index} writes to stderr: {errors[0].strip().splitlines()[-1]}")
+            found.append(f"cell {index} writes to stderr: {_KERNEL_FILE_LINE.sub('', errors[0].splitlines()[0])}")
         if "at 0x…" in text:
             found.append(f"cell {index} shows a memory address; end its last line with ';'")
         if any(mime.startswith("image/") for o in cell.outputs for mime in o.get("data", {})):

@@ -104,7 +104,7 @@ def execute(job: Job) -> Run:
                 request_save_on_cell_execute=False,
                 autosave_cell_every=0,
                 cwd=job.notebook.script.parent,
-                config=Config(KernelManager={"transport": "ipc"} if sys.platform == "linux" else {}),
+                config=_transport(folder),
             )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
@@ -133,6 +133,13 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
 def failed(notebook: Notebook, message: str) -> Run:
     """Return the run of a notebook that could not be executed at all."""
     return Run(notebook.name, notebook.name, "", failures=(Failure(message),))
+
+
+def _transport(folder: str) -> Config:
+    """How to talk to the kernel: by sockets in ``folder`` where there are any, so that no two kernels share a port."""
+    socket = str(Path(folder, "kernel"))
+    usable = sys.platform == "linux" and len(socket) < 90  # the system allows a socket's path 107 characters
+    return Config(KernelManager={"transport": "ipc", "ip": socket} if usable else {})
 
 
 def _prepare(home: str) -> None:
