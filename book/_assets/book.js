@@ -25,8 +25,14 @@
       } else if (!scrolls && "scrollBox" in box.dataset) {
         for (const key of ["tabindex", "role", "aria-label", "data-scroll-box"]) box.removeAttribute(key);
       }
+      edge(box);
     }
   }
+  // Shade the right edge while there is more to see beyond it.
+  function edge(box) {
+    box.toggleAttribute("data-more", "scrollBox" in box.dataset && box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  }
+  document.addEventListener("scroll", function (event) { if (event.target.dataset) edge(event.target); }, true);
   // Tables of prose pages have no box of their own to scroll in.
   function wrap() {
     for (const table of document.querySelectorAll("article table")) {
