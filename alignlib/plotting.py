@@ -32,6 +32,7 @@ __all__ = [
     "THIRD",
     "curve",
     "frontier",
+    "legend",
     "name_axes",
     "new",
     "points",
@@ -76,10 +77,14 @@ _STYLE: Any = {
 
 def new(*, rows: int = 1, columns: int = 1, height: float = 3.7, **kwargs: Any) -> tuple[Figure, Any]:
     """Return a figure in the house style and its axes; several rows stack, as a phone would show them."""
-    with mpl.rc_context(_STYLE):
-        fig, axes = plt.subplots(
-            rows, columns, figsize=(5.6, height * rows if columns == 1 else height), dpi=180, **kwargs
-        )
+    size = (5.6, height * rows if columns == 1 else height)
+    # Not rc_context: it would also undo the interactive mode that the first figure of a notebook switches on.
+    before = {key: mpl.rcParams[key] for key in _STYLE}
+    mpl.rcParams.update(_STYLE)
+    try:
+        fig, axes = plt.subplots(rows, columns, figsize=size, dpi=180, **kwargs)
+    finally:
+        mpl.rcParams.update(before)
     return fig, axes
 
 
@@ -89,6 +94,12 @@ def name_axes(ax: Axes, x: str, y: str, title: str | None = None) -> Axes:
     ax.set_ylabel(y)
     if title:
         ax.set_title(title, loc="left")
+    return ax
+
+
+def legend(ax: Axes, **place: Any) -> Axes:
+    """Add a legend without a frame, for what has no room for a direct label."""
+    ax.legend(**{"frameon": False, "fontsize": 10.0, "handlelength": 1.8, **place})
     return ax
 
 
