@@ -105,6 +105,7 @@ def execute(job: Job) -> Run:
                 autosave_cell_every=0,
                 cwd=job.notebook.script.parent,
                 config=_transport(folder),
+                extra_arguments=["--log-level=CRITICAL"],  # else it reports every interrupt that shuts it down
             )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
