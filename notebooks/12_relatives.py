@@ -117,7 +117,7 @@ ax.plot(family.kl(lam), family.gain(lam), "*", color=plotting.BASE, markersize=1
 plotting.legend(ax, loc="lower right")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward over the base model")
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL of soft best-of-n to the optimum $\\pi_\\lambda$, $\\lambda={{lam:g}}$: the last doublings divide it by {{ratio:.2f}} each, so it falls like $1/n^2$ while the law itself moves by $1/n$.", "name": "fig-soft-rate"}, "image": {"alt": "KL to the optimum against n on logarithmic axes, falling along a straight line of slope minus two."}}
-fig, ax = plotting.new(height=3.2)
+fig, ax = plotting.new(height=3.0)
 ax.plot(draws, distance, "D-", color=plotting.THIRD, markersize=5)
 ax.set_xscale("log", base=2)
 ax.set_yscale("log")
