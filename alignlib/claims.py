@@ -69,9 +69,8 @@ class Claim:
         """What the value is held against, as text: ``= 2 ± 1e-12``, ``≤ 3``."""
         if self.kind == "true":
             return "all" if self.points > 1 else "true"
-        sign = {"at most": "≤", "at least": "≥"}.get(self.kind, "=")
-        slack = f" ± {self.tolerance:.3g}" if self.tolerance else ""
-        return f"{sign} {number(self.expected)}{slack}"
+        sign, slack = {"at most": ("≤", "+"), "at least": ("≥", "-")}.get(self.kind, ("=", "±"))
+        return f"{sign} {number(self.expected)}" + (f" {slack} {self.tolerance:.3g}" if self.tolerance else "")
 
     @property
     def shown(self) -> str:
@@ -79,6 +78,11 @@ class Claim:
         if self.kind == "true":
             return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
         return number(self.value) + (f" (worst of {self.points})" if self.points > 1 else "")
+
+    @property
+    def comparison(self) -> str:
+        """Value and requirement as one text: ``1.5 ≤ 2``."""
+        return self.shown if self.kind == "true" else f"{self.shown} {self.requirement}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
@@ -225,9 +229,7 @@ def glue(**numbers: object) -> None:
 
 def to_text(claims: tuple[Claim, ...]) -> str:
     """Return one line per claim."""
-    return "\n".join(
-        f"{claim.verdict}: {claim.statement} [{claim.source}]: {claim.shown} {claim.requirement}" for claim in claims
-    )
+    return "\n".join(f"{claim.verdict}: {claim.statement} [{claim.source}]: {claim.comparison}" for claim in claims)
 
 
 def to_html(claims: tuple[Claim, ...]) -> str:

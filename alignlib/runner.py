@@ -163,7 +163,7 @@ def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: floa
         failures.append(Failure(str(error)))
     failures += [
         Failure(
-            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.shown} {claim.requirement})",
+            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.comparison})",
             claim=claim.key,
         )
         for claim in found

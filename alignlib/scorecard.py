@@ -61,7 +61,7 @@ def to_lines(book: Mapping[str, tuple[str, list[Claim]]]) -> Iterable[str]:
         yield f"{name}  {title}"
         for claim in found:
             mark = "ok  " if claim.holds else "FAIL" if claim.must_hold else "no  "
-            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.shown} {claim.requirement}"
+            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.comparison}"
     claims = [claim for _, found in book.values() for claim in found]
     yield f"{sum(c.holds for c in claims)} of {len(claims)} claims hold."
 
