@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def stage(project: Project, runs: list[Run]) -> None:
         if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build"} & set(path.parts)
     }
     wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
-    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file)).encode()
+    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
     wanted["versions.md"] = versions_page().encode()
     for name, content in wanted.items():
         path = target / name
@@ -94,6 +95,14 @@ def stage(project: Project, runs: list[Run]) -> None:
             path.write_bytes(content)
     for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
         path.unlink()
+
+
+def papers(project: Project) -> set[str]:
+    """Return the keys of the bibliography."""
+    bibliography = project.root / "book" / "references.bib"
+    if not bibliography.is_file():
+        return set()
+    return set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def versions_page() -> str:

@@ -127,6 +127,8 @@ def test_the_scorecard_counts_and_escapes() -> None:
     assert r"$P(a\|b)$" in page
     assert "{doc}`notebooks/02_b`" in page
     assert "**does not hold**" in page
+    assert "| M24 |" in page
+    assert "| {cite:t}`M24` |" in to_markdown(book, papers={"M24", "derive2"})
     lines = list(to_lines(book))
     assert lines[-1] == "1 of 2 claims hold."
     assert lines[1].startswith("  ok   $P(a|b)$")
