@@ -29,7 +29,7 @@ INFINITE: dict[str, Sampler] = {
 }
 
 
-def tests(law: Sampler, size: tuple[int, int], count: int) -> list[TailTest]:
+def run(law: Sampler, size: tuple[int, int], count: int) -> list[TailTest]:
     rng = np.random.default_rng(11)
     return [tail_test(RewardTable.from_arrays(law(rng, size)), "reward") for _ in range(count)]
 
@@ -37,31 +37,31 @@ def tests(law: Sampler, size: tuple[int, int], count: int) -> list[TailTest]:
 @pytest.mark.parametrize("size", [(200, 64), (50, 16), (1, 10_000)])
 @pytest.mark.parametrize("name", FINITE)
 def test_level(name: str, size: tuple[int, int]) -> None:
-    flagged = sum(test.heavy for test in tests(FINITE[name], size, 60))
+    flagged = sum(test.heavy for test in run(FINITE[name], size, 60))
     assert flagged <= 4  # a test of level 2 % flags five of 60 once in 200 times
 
 
 @pytest.mark.parametrize("size", [(200, 64), (1, 10_000)])
 @pytest.mark.parametrize("name", INFINITE)
 def test_power(name: str, size: tuple[int, int]) -> None:
-    flagged = sum(test.heavy for test in tests(INFINITE[name], size, 60))
+    flagged = sum(test.heavy for test in run(INFINITE[name], size, 60))
     assert flagged >= 45  # measured over 200: 86 % to 97 %
 
 
 def test_null_law_is_exact() -> None:
     """Mean and variance of z under exponential rewards are 0 and 1, for any number of samples."""
-    z = np.array([test.z for test in tests(FINITE["exponential"], (20, 24), 400)])
+    z = np.array([test.z for test in run(FINITE["exponential"], (20, 24), 400)])
     assert abs(z.mean()) < 4 / np.sqrt(400)
     assert z.var() == pytest.approx(1.0, abs=0.3)
 
 
 def test_scale_is_the_mean_exceedance() -> None:
-    found = tests(lambda rng, size: 3.0 * rng.standard_exponential(size), (200, 64), 5)
+    found = run(lambda rng, size: 3.0 * rng.standard_exponential(size), (200, 64), 5)
     assert np.mean([test.scale for test in found]) == pytest.approx(3.0, rel=0.03)
 
 
 def test_ties_at_the_top_are_discrete() -> None:
-    test = tests(FINITE["coin"], (50, 32), 1)[0]
+    test = run(FINITE["coin"], (50, 32), 1)[0]
     assert test.discrete
     assert test.light
     assert test.n_prompts == 0
