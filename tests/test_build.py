@@ -37,8 +37,8 @@ def _build() -> ModuleType:
     return module
 
 
-def make_book(root: Path) -> Project:
-    project = make_project(root, {"01_roots": GOOD, "02_plain": plain()})
+def make_book(root: Path, first: str = GOOD) -> Project:
+    project = make_project(root, {"01_roots": first, "02_plain": plain()})
     (root / "_config.yml").write_text(CONFIG)
     (root / "book").mkdir()
     (root / "book" / "_toc.yml").write_text(TOC + "".join(f"  - file: {name}\n" for name in CHAPTERS))
@@ -96,7 +96,7 @@ def test_a_book_is_built_and_then_left_alone(build: ModuleType, tmp_path: Path) 
 def _book(tmp_path: Path, build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A book whose pages are not built: what happens before is the matter."""
     monkeypatch.setattr(build, "build_pages", lambda *_, **__: True)
-    return make_book(tmp_path)
+    return make_book(tmp_path, plain())
 
 
 def test_a_failure_stops_the_build_not_the_others(build: ModuleType, book: Project) -> None:
