@@ -57,7 +57,7 @@ def key(job: Job, project: Project, library: Path | None = None) -> str:
     for path in sorted({*library_files(code, library), *library_files(_MACHINERY, library)}):
         add(f"library/{path.relative_to(library).as_posix()}", path.read_bytes())
     values = [value for value in job.parameters.values() if isinstance(value, str)]
-    for path in {*mentioned_files(code, script.parent), *(Path(v) for v in values if Path(v).is_file())}:
+    for path in sorted({*mentioned_files(code, script.parent), *(Path(v) for v in values if Path(v).is_file())}):
         add(f"data/{path}", path.read_bytes())
     add("lock", project.lock.read_bytes() if project.lock.is_file() else b"")
     add("machine", f"{sys.version} {platform.system()} {platform.machine()}".encode())

@@ -50,7 +50,7 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
     """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
     folder = project.build / "cache"
     keys: dict[str, str] = {}
-    waiting: list[Job] = []
+    waiting: dict[str, Job] = {}
     runs: list[Run] = []
     for notebook in project.notebooks():
         job = Job(notebook, strict=True)
@@ -64,14 +64,15 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
         if kept:
             runs.append(kept)
         else:
-            waiting.append(job)
+            waiting[notebook.name] = job
     if waiting:
         import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
 
         click.echo(f"Executing {len(waiting)} of {len(project.notebooks())} notebooks")
-    for run in show(execute_all(waiting, jobs), [job.notebook.name for job in waiting]):
+    for run in show(execute_all(list(waiting.values()), jobs), list(waiting)):
         runs.append(run)
-        if not run.failures:
+        # A source edited meanwhile may or may not have been in this run, so its result is not kept.
+        if not run.failures and cache.key(waiting[run.name], project) == keys[run.name]:
             cache.store(folder, keys[run.name], run)
     cache.prune(folder, keys.values())
     return sorted(runs, key=lambda run: run.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from alignlib.pairing import sync
 from alignlib.project import Project
+from alignlib.runner import Job, Run, execute_all
 from tests.small_project import GOOD, ROOT, make_project, plain
 
 CONFIG = """\
@@ -147,6 +149,22 @@ def test_force_executes_everything_again(build: ModuleType, book: Project) -> No
     assert run(build, book).exit_code == 0
     assert "Executing" not in run(build, book).output
     assert "Executing 2 of 2 notebooks" in run(build, book, "--force", "--jobs", "1").output
+
+
+def test_an_edit_during_the_build_is_not_mistaken_for_the_result(
+    build: ModuleType, book: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = book.folder / "02_plain.py"
+
+    def edit_first(jobs: list[Job], workers: int | None) -> Iterator[Run]:
+        script.write_text(plain("x = 1"))
+        yield from execute_all(jobs, workers)
+
+    monkeypatch.setattr(build, "execute_all", edit_first)
+    assert run(build, book).exit_code == 0
+    monkeypatch.setattr(build, "execute_all", execute_all)
+    script.write_text(plain())
+    assert "Executing 1 of 2 notebooks" in run(build, book).output
 
 
 def test_staging_follows_the_sources(build: ModuleType, book: Project) -> None:
