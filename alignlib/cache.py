@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import alignlib
-from alignlib.claims import from_json
+from alignlib.claim import from_json
 from alignlib.dependencies import library_files, mentioned_files
 from alignlib.project import Project
 from alignlib.runner import Job, Run

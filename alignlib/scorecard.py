@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alignlib.claims import Claim, from_json
+from alignlib.claim import Claim, from_json
 from alignlib.pairing import write_whole
 from alignlib.runner import Run
 

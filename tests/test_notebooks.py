@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from alignlib.claims import from_json
+from alignlib.claim import from_json
 from alignlib.project import Notebook, Project
 from alignlib.runner import Job, execute_all
 from tests.built_book import skip
