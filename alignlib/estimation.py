@@ -155,7 +155,7 @@ def checked_tail(table: RewardTable, column: str, allow_heavy_tail: bool) -> Tai
         raise HeavyTailError(
             f"{column!r} has a heavier than exponential upper tail (Greenwood ratio {tail.ratio:.2f}, "
             f"z = {tail.z:.1f}), so Λ(λ) = ∞ for every λ > 0 and any KL budget buys unbounded reward: there is no "
-            "frontier to print. Bound or transform the reward, or pass allow_heavy_tail=True if it is bounded by design.",
+            "frontier to print. Bound or transform the reward, or pass allow_heavy_tail=True if bounded by design.",
             tail,
         )
     return tail

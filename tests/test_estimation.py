@@ -80,7 +80,7 @@ def test_one_prompt_resamples_its_samples() -> None:
     """Intervals of one prompt: the spread over independent tables, against the width claimed."""
     gains, widths = [], []
     for seed in range(60):
-        frontier = estimate_frontier(gaussian_table(1, 1000, seed), kl=[0.2], n_boot=200)
+        frontier = estimate_frontier(gaussian_table(1, 1000, seed), kl=[0.1], n_boot=200)
         gains.append(frontier.gain[0])
         widths.append(frontier.gain_high[0] - frontier.gain_low[0])
     assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(gains), rel=0.3)
