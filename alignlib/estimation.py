@@ -44,9 +44,9 @@ def estimate_frontier(
     (or, where there is one prompt, groups of its samples).
 
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
-    error, the effective sample size averages at least 5, and λ is at most a third of the rate of the upper tail
-    unless that tail is lighter than exponential. Beyond, ``gain`` is held at its last supported value, a
-    floor, and the interval is what monotony and concavity still guarantee.
+    error, the effective sample size averages at least 5 (and adds up to 100 over the prompts), and λ is at most
+    a third of the rate of the upper tail unless that tail is lighter than exponential. Beyond, ``gain`` is held
+    at its last supported value, a floor, and the interval is what monotony and concavity still guarantee.
 
     Parameters
     ----------
@@ -165,6 +165,13 @@ def supported_end(curves: AveragedCurves, whole: npt.NDArray[np.float64], tail: 
     """Return the largest supported KL, 0 where there is none."""
     error = curves.cells.standard_error(whole, curves.cell_curve)[0]
     good = supported_prefix(
-        curves.lam, curves.plug_in, curves.first_order, curves.second_order, error, curves.ess, tail
+        curves.lam,
+        curves.plug_in,
+        curves.first_order,
+        curves.second_order,
+        error,
+        curves.ess,
+        len(curves.cells.index),
+        tail,
     )
     return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0

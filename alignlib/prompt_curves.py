@@ -48,7 +48,9 @@ class AveragedCurves:
         ``weights`` are the rows of `Cells.resample`; ``kl`` has shape (k,), or (len(weights), k) for budgets that
         are resampled themselves.
         """
-        curve, limit = weights @ self.cell_curve, weights @ self.cell_limit
+        curve = weights @ self.cell_curve
+        # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit.
+        limit = weights @ self.cell_limit if self.saturated else np.full(len(weights), np.inf)
         errors = self.cells.standard_error(weights, np.column_stack([self.cell_curve, self.cell_limit]))
         parts = []
         for column in np.atleast_2d(kl).T:

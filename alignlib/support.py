@@ -11,6 +11,7 @@ __all__ = ["remaining_bias", "supported_prefix"]
 
 _BIAS_SHARE = 0.25  # a bias of a quarter of the standard error costs an interval 0.7 % of coverage
 _LEAST_ESS = 5.0
+_LEAST_TOTAL_ESS = 100.0
 _MOMENTS = 3.0
 
 
@@ -21,17 +22,20 @@ def supported_prefix(
     second_order: FloatArray,
     standard_error: FloatArray,
     ess: FloatArray,
+    n_prompts: int,
     tail: TailTest,
 ) -> BoolArray:
     """Mark the λ, from the smallest on, at which all of three conditions hold; arrays of shape (L,).
 
     The bias that the jackknife may leave is at most a quarter of the standard error; the effective sample size
-    averages at least 5; and, unless the tail of the reward is lighter than exponential, λ is at most a third
-    of its rate, so that the weights ``e^{λr}`` have the three moments that bias and interval rest on.
+    averages at least 5, and adds up to at least 100 over the prompts; and, unless the tail of the reward is
+    lighter than exponential, λ is at most a third of its rate, so that the weights ``e^{λr}`` have the three
+    moments that bias and interval rest on.
     """
     small = remaining_bias(plug_in, first_order, second_order) <= _BIAS_SHARE * standard_error
     moments = lam * (0.0 if tail.light else _MOMENTS * tail.scale) <= 1.0
-    return np.asarray(np.logical_and.accumulate(small & (ess >= _LEAST_ESS) & moments))
+    enough = ess >= max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts)
+    return np.asarray(np.logical_and.accumulate(small & enough & moments))
 
 
 def remaining_bias(plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray) -> FloatArray:
