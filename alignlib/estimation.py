@@ -6,14 +6,25 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import as_vector, require
+from alignlib._estimation import check_resampling, check_samples, single_column, supported_end
+from alignlib.best_of_n_estimation import (
+    estimate_best_of_n,
+    estimate_best_of_poisson,
+    estimate_soft_best_of_n,
+)
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import EstimatedFrontier
-from alignlib.prompt_curves import AveragedCurves, averaged_curves
+from alignlib.prompt_curves import averaged_curves
 from alignlib.rewards import RewardTable
-from alignlib.support import supported_prefix
-from alignlib.tails import HeavyTailError, TailTest, tail_test
+from alignlib.tails import HeavyTailError, tail_test
 
-__all__ = ["UnsupportedKLError", "estimate_frontier"]
+__all__ = [
+    "UnsupportedKLError",
+    "estimate_best_of_n",
+    "estimate_best_of_poisson",
+    "estimate_frontier",
+    "estimate_soft_best_of_n",
+]
 
 _DEFAULT_POINTS = 40
 
@@ -57,7 +68,7 @@ def estimate_frontier(
     kl : array (k,), optional
         Budgets Δ in nats; by default a grid over the supported range.
     bias_correction : bool
-        False gives the plug-in curve, which lies too low.
+        False gives the plug-in curve, which lies too low, and its interval, at every budget.
     allow_heavy_tail : bool
         Go on where the tail looks heavier than exponential, for a reward known to be bounded.
     level : float
@@ -87,12 +98,15 @@ def estimate_frontier(
     """
     column = single_column(table, reward)
     generator = check_resampling(level, n_boot, rng)
-    tail = checked_tail(table, column, allow_heavy_tail)
-    cells = Cells.of(table.n_prompts, generator)
-    curves = averaged_curves(table, column, cells, bias_correction=bias_correction, rng=generator)
-    weights = curves.cells.resample(n_boot, generator)
-    kl_end = supported_end(curves, weights[:1], tail)
-    budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
+    check_samples(table, 3, "The frontier")
+    tail = tail_test(table, column)
+    if tail.heavy and not allow_heavy_tail:
+        raise HeavyTailError(column, tail)
+    cells = Cells.of(table.n_samples, generator)
+    curves = averaged_curves(table, column, cells, bias_correction=bias_correction)
+    weights = cells.resample(n_boot, generator)
+    kl_end = supported_end(curves, weights[:1], table.n_prompts, tail)
+    budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else np.atleast_1d(as_vector("kl", kl))
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     supported = budgets <= kl_end * (1.0 + 1e-12)
     if kl_end == 0.0 or not supported.any():
@@ -101,9 +115,10 @@ def estimate_frontier(
             f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
             kl_end,
         )
-    gain, error, lam = curves.gains(weights, np.append(np.minimum(budgets, kl_end), kl_end))
+    held = np.minimum(budgets, kl_end) if bias_correction else budgets
+    gain, error, lam = curves.gains(weights, np.append(held, kl_end))
     low, high = studentised_interval(gain, error, level)
-    beyond = np.maximum(budgets - kl_end, 0.0)
+    beyond = budgets - held
     place = np.searchsorted(curves.lam, np.minimum(lam[0, :-1], curves.lam[-1]) * (1.0 - 1e-9))
     return EstimatedFrontier(
         kl=budgets,
@@ -121,57 +136,3 @@ def estimate_frontier(
         n_prompts=table.n_prompts,
         tail=tail,
     )
-
-
-def single_column(table: RewardTable, reward: str | None) -> str:
-    """Return the column that ``reward`` names, or the only one."""
-    names = list(table.columns)
-    if reward is None:
-        require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
-        return names[0]
-    table.column(reward)
-    return reward
-
-
-def check_resampling(level: float, n_boot: int, rng: np.random.Generator | int) -> np.random.Generator:
-    """Check what every interval needs and return the generator."""
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
-    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
-    return np.random.default_rng(rng)
-
-
-def checked_tail(table: RewardTable, column: str, allow_heavy_tail: bool) -> TailTest:
-    """Refuse tables whose frontier the samples cannot show, for want of samples or of a finite Λ."""
-    table.check_varies(column)
-    short = np.flatnonzero(table.n_samples < 3)
-    if short.size:
-        raise ValueError(
-            f"The frontier needs at least 3 samples of every prompt; {short.size} of {table.n_prompts} prompts have "
-            f"fewer, the first is {table.prompts[short[0]]!r} with {table.n_samples[short[0]]}. Sample more, or drop "
-            "them."
-        )
-    tail = tail_test(table, column)
-    if tail.heavy and not allow_heavy_tail:
-        raise HeavyTailError(
-            f"{column!r} has a heavier than exponential upper tail (Greenwood ratio {tail.ratio:.2f}, "
-            f"z = {tail.z:.1f}), so Λ(λ) = ∞ for every λ > 0 and any KL budget buys unbounded reward: there is no "
-            "frontier to print. Bound or transform the reward, or pass allow_heavy_tail=True if bounded by design.",
-            tail,
-        )
-    return tail
-
-
-def supported_end(curves: AveragedCurves, whole: npt.NDArray[np.float64], tail: TailTest) -> float:
-    """Return the largest supported KL, 0 where there is none."""
-    error = curves.cells.standard_error(whole, curves.cell_curve)[0]
-    good = supported_prefix(
-        curves.lam,
-        curves.plug_in,
-        curves.first_order,
-        curves.second_order,
-        error,
-        curves.ess,
-        len(curves.cells.index),
-        tail,
-    )
-    return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0
