@@ -51,6 +51,6 @@ def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tai
         standard_error=curves.cells.standard_error(whole, curves.cell_curve)[0],
         ess=curves.ess,
         n_prompts=n_prompts,
-        tail=tail,
+        tail_scale=0.0 if tail.light else tail.scale,
     )
     return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0
