@@ -13,88 +13,20 @@ carries them as JSON for the scorecard.
 
 from __future__ import annotations
 
-import html
-import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import BoolArray, FloatArray, require
+from alignlib.claim import Claim, from_json, number
+from alignlib.claim_table import to_html, to_text
 
-__all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "record", "true"]
+__all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
 
 MIME = "application/vnd.alignlib.claims+json"
 _GLUE = "application/papermill.record/"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One verified statement; of many compared points, the numbers are those of the worst one.
-
-    ``kind`` is ``equal`` (|value - expected| ≤ tolerance), ``at most`` (value ≤ expected + tolerance),
-    ``at least`` (value ≥ expected - tolerance) or ``true`` (value of expected points hold).
-    The page's text relies on a claim with ``must_hold``: the book is not built when it fails.
-    """
-
-    key: str
-    statement: str
-    source: str
-    kind: str
-    value: float
-    expected: float
-    tolerance: float
-    points: int = 1
-    must_hold: bool = True
-
-    @property
-    def holds(self) -> bool:
-        """Whether the numbers bear the statement out; NaN never does."""
-        if self.kind == "at most":
-            return self.value <= self.expected + self.tolerance
-        if self.kind == "at least":
-            return self.value >= self.expected - self.tolerance
-        return self.value == self.expected or abs(self.value - self.expected) <= self.tolerance
-
-    @property
-    def verdict(self) -> str:
-        """``holds`` or ``does not hold``."""
-        return "holds" if self.holds else "does not hold"
-
-    @property
-    def requirement(self) -> str:
-        """What the value is held against, as text: ``= 2 ± 1e-12``, ``≤ 3``."""
-        if self.kind == "true":
-            return "all" if self.points > 1 else "true"
-        sign = {"at most": "≤", "at least": "≥"}.get(self.kind, "=")
-        slack = f" ± {self.tolerance:.3g}" if self.tolerance else ""
-        return f"{sign} {number(self.expected)}{slack}"
-
-    @property
-    def shown(self) -> str:
-        """The value as text, and of how many points it is the worst."""
-        if self.kind == "true":
-            return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
-        return number(self.value) + (f" (worst of {self.points})" if self.points > 1 else "")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
-        data = {name: _plain(value) for name, value in asdict(self).items()}
-        return data | {"holds": self.holds}
-
-
-def from_json(data: Mapping[str, Any]) -> Claim:
-    """Rebuild a claim from :meth:`Claim.to_json`; whether it holds is computed again.
-
-    >>> claim = at_most("a", "one is at most infinity", "we derive", 1, math.inf)
-    >>> from_json(claim.to_json()) == claim
-    True
-    """
-    values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim)}
-    return Claim(**values | {name: float(values[name]) for name in ("value", "expected", "tolerance")})
 
 
 def equal(
@@ -223,49 +155,6 @@ def glue(**numbers: object) -> None:
         display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": _GLUE}})
 
 
-def to_text(claims: tuple[Claim, ...]) -> str:
-    """Return one line per claim."""
-    return "\n".join(
-        f"{claim.verdict}: {claim.statement} [{claim.source}]: {claim.shown} {claim.requirement}" for claim in claims
-    )
-
-
-def to_html(claims: tuple[Claim, ...]) -> str:
-    """Return an accessible table; ``$…$`` becomes mathematics as Sphinx writes it."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Statement", "Source", "Value", "Required", "Verdict"))
-    rows = "".join(
-        f'<tr id="claim-{html.escape(claim.key)}"><th scope="row">{math_html(claim.statement)}</th>'
-        f"<td>{math_html(claim.source)}</td><td>{claim.shown}</td><td>{claim.requirement}</td>"
-        f'<td class="verdict-{"holds" if claim.holds else "fails"}">{claim.verdict}</td></tr>'
-        for claim in claims
-    )
-    held = sum(claim.holds for claim in claims)
-    caption = f"<caption>Claims verified here: {held} of {len(claims)} hold.</caption>"
-    return f'<table class="claims">{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def math_html(text: str) -> str:
-    """Escape ``text`` for HTML and mark its ``$…$`` as mathematics.
-
-    >>> math_html("a < $x$")
-    'a &lt; <span class="math notranslate nohighlight">\\\\(x\\\\)</span>'
-    """
-    return re.sub(
-        r"\$([^$]+)\$",
-        r'<span class="math notranslate nohighlight">\\(\1\\)</span>',
-        html.escape(text, quote=False),
-    )
-
-
-def number(value: float) -> str:
-    """Format a number to six digits, whole numbers without a point.
-
-    >>> number(64.0), number(0.93021234)
-    ('64', '0.930212')
-    """
-    return f"{value:.6g}"
-
-
 def _claim(
     key: str,
     statement: str,
@@ -305,7 +194,3 @@ def _worst(holds: BoolArray, excess: FloatArray) -> int:
     """Position of the largest excess among the points that fail, else among all; NaN is the largest."""
     size = np.where(np.isnan(excess), np.inf, excess)
     return int(np.argmax(size if holds.all() else np.where(holds, -np.inf, size)))
-
-
-def _plain(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -48,6 +48,10 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { border: 1px solid #c4c8cf; padding: .3rem .6rem; text-align: left; font-weight: 400 }
 thead th, caption { font-weight: 600; text-align: left }
 div.math { overflow-x: auto }
+details { margin: .75rem 0 }
+details.admonition { border-left: none; background: none; padding: 0 }
+details summary p { display: inline; font-weight: 400; color: #444 }
+details:not([open]) .expanded, details[open] .collapsed { display: none }
 """
 
 

@@ -50,7 +50,7 @@ CYCLE = (LIMIT, BEST_OF_N, THIRD, FOURTH, "#8a6d00", BASE)
 KL_LABEL = "KL to the base model (nats)"
 
 _STYLE: Any = {
-    "figure.figsize": (5.6, 3.7),
+    "figure.figsize": (4.9, 3.4),
     "figure.dpi": 100,
     "savefig.dpi": 180,
     "figure.constrained_layout.use": True,
@@ -75,9 +75,9 @@ _STYLE: Any = {
 }
 
 
-def new(*, rows: int = 1, columns: int = 1, height: float = 3.7, **kwargs: Any) -> tuple[Figure, Any]:
+def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) -> tuple[Figure, Any]:
     """Return a figure in the house style and its axes; several rows stack, as a phone would show them."""
-    size = (5.6, height * rows if columns == 1 else height)
+    size = (4.9, height * rows if columns == 1 else height)
     # Not rc_context: it would also undo the interactive mode that the first figure of a notebook switches on.
     before = {key: mpl.rcParams[key] for key in _STYLE}
     mpl.rcParams.update(_STYLE)

@@ -20,7 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from alignlib import claims as claims_
+from alignlib.claim import Claim, from_json
 from alignlib.normalise import collect, fill, normalise, untidy
 from alignlib.parameters import Value
 from alignlib.project import Notebook
@@ -70,7 +70,7 @@ class Run:
     name: str
     title: str
     notebook: str
-    claims: tuple[claims_.Claim, ...] = ()
+    claims: tuple[Claim, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
@@ -151,19 +151,19 @@ def _prepare(home: str) -> None:
 
 def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: float) -> Run:
     normalise(node)
-    found: list[claims_.Claim] = []
+    found: list[Claim] = []
     numbers: dict[str, Any] = {}
     values = {name: parameter.default for name, parameter in job.notebook.parameters.items()} | dict(job.parameters)
     try:
         data, numbers = collect(node)
-        found = [claims_.from_json(item) for item in data]
+        found = [from_json(item) for item in data]
         if not failures:
             fill(node, values | numbers)
     except ValueError as error:
         failures.append(Failure(str(error)))
     failures += [
         Failure(
-            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.shown} {claim.requirement})",
+            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.comparison})",
             claim=claim.key,
         )
         for claim in found

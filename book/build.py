@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
     """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
     folder = project.build / "cache"
     keys: dict[str, str] = {}
-    waiting: list[Job] = []
+    waiting: dict[str, Job] = {}
     runs: list[Run] = []
     for notebook in project.notebooks():
         job = Job(notebook, strict=True)
@@ -63,14 +64,15 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
         if kept:
             runs.append(kept)
         else:
-            waiting.append(job)
+            waiting[notebook.name] = job
     if waiting:
         import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
 
         click.echo(f"Executing {len(waiting)} of {len(project.notebooks())} notebooks")
-    for run in show(execute_all(waiting, jobs), [job.notebook.name for job in waiting]):
+    for run in show(execute_all(list(waiting.values()), jobs), list(waiting)):
         runs.append(run)
-        if not run.failures:
+        # A source edited meanwhile may or may not have been in this run, so its result is not kept.
+        if not run.failures and cache.key(waiting[run.name], project) == keys[run.name]:
             cache.store(folder, keys[run.name], run)
     cache.prune(folder, keys.values())
     return sorted(runs, key=lambda run: run.name)
@@ -85,7 +87,7 @@ def stage(project: Project, runs: list[Run]) -> None:
         if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build"} & set(path.parts)
     }
     wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
-    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file)).encode()
+    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
     wanted["versions.md"] = versions_page().encode()
     for name, content in wanted.items():
         path = target / name
@@ -94,6 +96,14 @@ def stage(project: Project, runs: list[Run]) -> None:
             path.write_bytes(content)
     for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
         path.unlink()
+
+
+def papers(project: Project) -> set[str]:
+    """Return the keys of the bibliography."""
+    bibliography = project.root / "book" / "references.bib"
+    if not bibliography.is_file():
+        return set()
+    return set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def versions_page() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from alignlib.pairing import sync
 from alignlib.project import Project
+from alignlib.runner import Job, Run, execute_all
 from tests.small_project import GOOD, ROOT, make_project, plain
 
 CONFIG = """\
@@ -37,8 +39,8 @@ def _build() -> ModuleType:
     return module
 
 
-def make_book(root: Path) -> Project:
-    project = make_project(root, {"01_roots": GOOD, "02_plain": plain()})
+def make_book(root: Path, first: str = GOOD) -> Project:
+    project = make_project(root, {"01_roots": first, "02_plain": plain()})
     (root / "_config.yml").write_text(CONFIG)
     (root / "book").mkdir()
     (root / "book" / "_toc.yml").write_text(TOC + "".join(f"  - file: {name}\n" for name in CHAPTERS))
@@ -96,7 +98,7 @@ def test_a_book_is_built_and_then_left_alone(build: ModuleType, tmp_path: Path) 
 def _book(tmp_path: Path, build: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A book whose pages are not built: what happens before is the matter."""
     monkeypatch.setattr(build, "build_pages", lambda *_, **__: True)
-    return make_book(tmp_path)
+    return make_book(tmp_path, plain())
 
 
 def test_a_failure_stops_the_build_not_the_others(build: ModuleType, book: Project) -> None:
@@ -147,6 +149,22 @@ def test_force_executes_everything_again(build: ModuleType, book: Project) -> No
     assert run(build, book).exit_code == 0
     assert "Executing" not in run(build, book).output
     assert "Executing 2 of 2 notebooks" in run(build, book, "--force", "--jobs", "1").output
+
+
+def test_an_edit_during_the_build_is_not_mistaken_for_the_result(
+    build: ModuleType, book: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = book.folder / "02_plain.py"
+
+    def edit_first(jobs: list[Job], workers: int | None) -> Iterator[Run]:
+        script.write_text(plain("x = 1"))
+        yield from execute_all(jobs, workers)
+
+    monkeypatch.setattr(build, "execute_all", edit_first)
+    assert run(build, book).exit_code == 0
+    monkeypatch.setattr(build, "execute_all", execute_all)
+    script.write_text(plain())
+    assert "Executing 1 of 2 notebooks" in run(build, book).output
 
 
 def test_staging_follows_the_sources(build: ModuleType, book: Project) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib import claims
-from alignlib.claims import Claim, from_json
+from alignlib.claim import Claim, from_json
+from alignlib.claim_table import to_html
 from alignlib.scorecard import to_lines, to_markdown
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
@@ -111,7 +112,7 @@ def test_a_typed_verdict_counts_for_nothing() -> None:
 
 
 def test_the_table_escapes_and_marks_mathematics() -> None:
-    table = claims.to_html((claims.at_most("k", "a < $x<1$ & <b>", "P26", 1, 2),))
+    table = to_html((claims.at_most("k", "a < $x<1$ & <b>", "P26", 1, 2),))
     assert r'a &lt; <span class="math notranslate nohighlight">\(x&lt;1\)</span> &amp; &lt;b&gt;' in table
     assert "<caption>Claims verified here: 1 of 1 hold.</caption>" in table
     assert table.count('scope="col"') == 5
@@ -127,6 +128,8 @@ def test_the_scorecard_counts_and_escapes() -> None:
     assert r"$P(a\|b)$" in page
     assert "{doc}`notebooks/02_b`" in page
     assert "**does not hold**" in page
+    assert "| M24 |" in page
+    assert "| {cite:t}`M24` |" in to_markdown(book, papers={"M24", "derive2"})
     lines = list(to_lines(book))
     assert lines[-1] == "1 of 2 claims hold."
     assert lines[1].startswith("  ok   $P(a|b)$")

@@ -11,6 +11,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from click.testing import CliRunner, Result
+from playwright.sync_api import Browser
 
 from alignlib.cli import main
 from alignlib.page import write_page
@@ -207,6 +208,28 @@ def test_a_page_cites_and_counts(tmp_path: Path) -> None:
     assert "Theorem 1" in page
     assert "Uthor. A work. 2024." in page
     assert "<title>Title with" in page
+
+
+def test_a_page_reads_without_a_network(tmp_path: Path, browser: Browser) -> None:
+    text = (
+        "# Title\n\n$\\frac{1}{2}$\n\n$$\\cancel{x}\\in\\mathfrak{A}$$\n\nend"  # \cancel is in an extension of MathJax
+    )
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    write_page(nbformat.writes(node), tmp_path / "out.html", ROOT)
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "out.html").as_uri())
+    page.evaluate("MathJax.startup.promise")
+    assert page.locator("mjx-container svg").count() == 2
+    assert page.locator("mjx-container [data-mml-node='merror']").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert problems == []
+    page.close()
 
 
 def test_module_and_command_are_the_same() -> None:

@@ -28,6 +28,13 @@ WCAG = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 CONTRAST = AXE | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 SCROLLING = AXE | {"runOnly": {"type": "rule", "values": ["scrollable-region-focusable"]}}
 
+# Mathematics typeset, its fonts loaded, and two frames for what the page does next.
+SETTLED = """async () => {
+  await window.MathJax?.startup?.promise;
+  await document.fonts.ready;
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
+
 # Mathematics that was not rendered, rendered as an error, or left in the text.
 MATHS = """() => {
   const wrong = [];
@@ -108,7 +115,7 @@ def visit(browser: Browser, url: str, size: tuple[int, int]) -> Iterator[Visit]:
         page.on("console", lambda m: m.type not in ("error", "warning") or seen.add("console", [m.text]))
         page.on("pageerror", lambda e: seen.add("script", [e.message]))
         page.goto(url)
-        page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+        page.evaluate(SETTLED)
         yield seen
     finally:
         context.close()

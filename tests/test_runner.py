@@ -195,6 +195,11 @@ def test_script_and_lock_change_the_key(tmp_path: Path, change: Callable[[Projec
     assert (after[1] != before[1]) == project.lock.is_file()  # touching one notebook leaves the other alone
 
 
+def test_twins_do_not_share_a_key(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "p", {"01_a": plain(), "02_b": plain()})
+    assert key_of(project, LIBRARY, "01_a") != key_of(project, LIBRARY, "02_b")
+
+
 def test_parameters_and_files_read_change_the_key(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", {"01_a": plain("open('data.csv')")})
     data = project.folder / "data.csv"
