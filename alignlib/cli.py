@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alignlib import __version__
+from alignlib.cli_capacity import capacity_command
 from alignlib.page import PageError, require_page_tools
 from alignlib.pairing import disagreement
 from alignlib.pairing import sync as sync_pair
@@ -100,6 +101,9 @@ def sync(check: bool) -> None:
     for script in scripts:
         if sync_pair(script):
             click.echo(f"Paired {script.name}")
+
+
+main.add_command(capacity_command)
 
 
 def describe(notebook: Notebook) -> list[str]:

@@ -82,8 +82,8 @@ def expected_ceiling(
 ) -> FloatOrArray:
     r"""Ceiling on the *expected* risk from the *expected* empirical risk and the expected KL.
 
-    ``mcallester``: ``E R̂ + √(E KL/2m)``; ``seeger``: ``kl⁻¹(E R̂, (E KL + log 2√m)/m)``; ``catoni``: as `catoni` with no
-    term for δ. A capacity bounds the expected KL, so this is the form that it enters without loss.
+    ``mcallester``: ``E R̂ + √(E KL/2m)``; ``seeger``: ``kl⁻¹(E R̂, (E KL + log 2√m)/m)``; ``catoni``: as `catoni`
+    with no term for δ. A capacity bounds the expected KL, so this is the form that it enters without loss.
 
     >>> round(expected_ceiling(0.1, 5.0, 1000, form="mcallester"), 4)
     0.15
