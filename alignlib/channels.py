@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 from alignlib._channel import as_channel, as_law, row_divergences
 from alignlib._checks import FloatArray, require, require_range
@@ -25,6 +26,7 @@ __all__ = [
     "blahut_arimoto",
     "capacity",
     "mutual_information",
+    "rating_channel",
     "symmetric_channel",
     "z_channel",
 ]
@@ -63,6 +65,33 @@ def z_channel(error: float) -> FloatArray:
     """
     error = float(require_range("error", error, 0.0, 1.0))
     return np.array([[1.0, 0.0], [error, 1.0 - error]])
+
+
+def rating_channel(n_values: int, noise: float, n_labels: int) -> FloatArray:
+    """Rater who places values 0, …, 1 on a scale of ``n_labels`` marks with Gaussian ``noise``, shape (values, labels).
+
+    A shorter scale or more noise lowers the capacity; unlike the symmetric channel, near values are confused most.
+
+    >>> rating_channel(2, 0.5, 2).round(4).tolist()
+    [[0.8413, 0.1587], [0.1587, 0.8413]]
+    """
+    require(n_values >= 2, f"n_values must be at least 2; got {n_values!r}.")
+    require(n_labels >= 2, f"n_labels must be at least 2; got {n_labels!r}.")
+    noise = float(require_range("noise", noise, 0.0, open_low=True))
+    value = np.linspace(0.0, 1.0, n_values)[:, None]
+    edge = (np.linspace(0.0, 1.0, n_labels)[1:] + np.linspace(0.0, 1.0, n_labels)[:-1]) / 2
+    # The larger of the two tails is never subtracted from one: small masses keep their digits.
+    z = (edge - value) / noise
+    below, above = ndtr(z), ndtr(-z)
+    low = np.hstack([np.zeros_like(value), below])
+    high = np.hstack([above, np.zeros_like(value)])
+    upper_half = np.hstack([np.zeros_like(value), z]) > 0
+    mass = np.where(
+        upper_half,
+        np.hstack([np.ones_like(value), above]) - high,
+        np.hstack([below, np.ones_like(value)]) - low,
+    )
+    return np.asarray(mass / mass.sum(axis=1, keepdims=True))
 
 
 def mutual_information(prob: npt.ArrayLike, channel: npt.ArrayLike) -> float:

@@ -1,4 +1,4 @@
-"""Channel capacity: ``capacity`` against plain Blahut–Arimoto to the same certified gap, and against ``dit`` if present."""
+"""Channel capacity: ``capacity`` against plain Blahut–Arimoto to the same certified gap, and against ``dit`` if there."""
 
 from __future__ import annotations
 
