@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._checks import FloatArray
 
-__all__ = ["dual_gain", "lam_grid"]
+__all__ = ["lam_grid", "minimise_dual"]
 
 _POINTS_PER_DECADE = 16
 _NODES = np.arange(-2.0, 3.0)
@@ -19,20 +19,21 @@ def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
     return np.geomspace(low, high, round(decades * _POINTS_PER_DECADE) + 1) / scale
 
 
-def dual_gain(
+def minimise_dual(
     lam: FloatArray, log_partition: FloatArray, limit: FloatArray, kl: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gain ``min_λ (Δ + Λ(λ))/λ`` at each budget Δ, and the λ that attains it.
 
     ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
-    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,). Both results have shape (..., K).
+    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
+    (..., K).
     Between grid points the minimum is that of the quartic in log λ through the five nearest points. Below
     the budget of the first grid point the gain is proportional to √Δ.
 
     Source: theory of the KL-regularised optimum, dual form (Y24, P26).
 
     >>> lam = lam_grid(1.0)
-    >>> gain, best = dual_gain(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
+    >>> gain, best = minimise_dual(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
     >>> np.round(gain, 7).tolist(), np.round(best, 3).tolist()
     ([1.0, 2.0], [1.0, 2.0])
     """

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_vector, require
-from alignlib.dual import dual_gain
-from alignlib.frontier import Frontier
+from alignlib._checks import as_vector, require
+from alignlib.bootstrap import Cells, studentised_interval
+from alignlib.estimates import EstimatedFrontier
 from alignlib.prompt_curves import AveragedCurves, averaged_curves
 from alignlib.rewards import RewardTable
-from alignlib.support import remaining_bias
+from alignlib.support import supported_prefix
+from alignlib.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = ["UnsupportedKLError", "estimate_frontier"]
 
-_BIAS_SHARE = 0.25
-_LEAST_MEAN_ESS = 5.0
 _DEFAULT_POINTS = 40
 
 
@@ -35,111 +32,146 @@ def estimate_frontier(
     *,
     kl: npt.ArrayLike | None = None,
     bias_correction: bool = True,
+    allow_heavy_tail: bool = False,
     level: float = 0.95,
-    n_boot: int = 1000,
+    n_boot: int = 2000,
     rng: np.random.Generator | int = 0,
-) -> Frontier:
-    """Estimate ``max {E r : mean KL ≤ Δ}`` from samples of the base model at several prompts.
+) -> EstimatedFrontier:
+    """Estimate ``max {E r - E_p r : mean over prompts of KL ≤ Δ}`` from samples of the base model.
 
-    ``reward`` names the column (the only one by default); ``kl`` holds budgets Δ in nats, shape (k,), averaged
-    over prompts (by default a grid over the supported range). The gain is ``min_λ (Δ + Λ(λ))/λ`` with Λ the
-    average over prompts of the second-order jackknife of ``log mean e^{λ(r - r̄)}``; ``bias_correction=False``
-    shows the biased plug-in curve instead. Intervals resample prompts ``n_boot`` times.
+    The gain is ``min_λ (Δ + Λ(λ))/λ`` with Λ the average over prompts of ``log mean e^{λ(r - r̄)}``, its O(1/n)
+    and O(1/n²) biases removed by a second-order jackknife within each prompt. The interval resamples prompts
+    (or, where there is one prompt, groups of its samples).
 
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
-    error and the mean effective sample size at least 5; past that ``gain`` is held at its last supported value
-    and the interval is what monotony and concavity still guarantee.
+    error, the effective sample size averages at least 5 (and adds up to 100 over the prompts), and λ is at most
+    a third of the rate of the upper tail unless that tail is lighter than exponential. Beyond, ``gain`` is held
+    at its last supported value, a floor, and the interval is what monotony and concavity still guarantee.
 
-    Raises `UnsupportedKLError` where no budget asked for is supported, and ``ValueError`` for constant rewards
-    or fewer than 3 samples of a prompt.
+    Parameters
+    ----------
+    table : RewardTable
+        Sampled rewards of several prompts.
+    reward : str, optional
+        The column; may be left out where the table has only one.
+    kl : array (k,), optional
+        Budgets Δ in nats; by default a grid over the supported range.
+    bias_correction : bool
+        False gives the plug-in curve, which lies too low.
+    allow_heavy_tail : bool
+        Go on where the tail looks heavier than exponential, for a reward known to be bounded.
+    level : float
+        Nominal coverage of the interval.
+    n_boot : int
+        Number of bootstrap replicates.
+    rng : Generator or int
+        Source of randomness, or its seed.
 
+    Raises
+    ------
+    UnsupportedKLError
+        Where no budget asked for is supported; it carries the largest that is.
+    HeavyTailError
+        Where the tail is heavier than exponential, so that any KL budget buys unbounded reward.
+    ValueError
+        For constant rewards, fewer than 3 samples of a prompt, or an argument out of its range.
+
+    Examples
+    --------
     >>> rows = np.random.default_rng(1).standard_normal((100, 64))
-    >>> frontier = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.5])
-    >>> bool(frontier.gain_low[0] < 1.0 < frontier.gain_high[0])
+    >>> result = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.5])
+    >>> bool(result.gain_low[0] < 1.0 < result.gain_high[0])
     True
 
-    Source: P26 (estimation from base samples); the bias correction and the support rule are derived here.
+    Source: P26 (estimation from base samples); bias correction, interval and support rule are derived here.
     """
-    column = _column(table, reward)
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
-    short = np.flatnonzero(table.n_samples < 3)
-    if short.size:
-        raise ValueError(
-            f"estimate_frontier needs at least 3 samples of every prompt; {short.size} of {table.n_prompts} "
-            f"prompts have fewer, the first is {table.prompts[short[0]]!r} with "
-            f"{table.n_samples[short[0]]}. Sample more, or drop them."
-        )
-    generator = np.random.default_rng(rng)
-    curves = averaged_curves(table, column, bias_correction=bias_correction, rng=generator)
-    lam_end, kl_end = _supported_end(curves)
+    column = single_column(table, reward)
+    generator = check_resampling(level, n_boot, rng)
+    tail = checked_tail(table, column, allow_heavy_tail)
+    cells = Cells.of(table.n_prompts, generator)
+    curves = averaged_curves(table, column, cells, bias_correction=bias_correction, rng=generator)
+    weights = curves.cells.resample(n_boot, generator)
+    kl_end = supported_end(curves, weights[:1], tail)
     budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
-    require(bool((budgets >= 0).all()), f"kl must not be negative; got {budgets.min():g}.")
-    supported = budgets <= kl_end * (1 + 1e-12)
-    if not supported.any() or lam_end == 0.0:
+    require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
+    supported = budgets <= kl_end * (1.0 + 1e-12)
+    if kl_end == 0.0 or not supported.any():
         raise UnsupportedKLError(
-            f"The samples support no KL of those asked for (the smallest is {budgets.min():g} nats): the largest "
-            f"supported is {kl_end:.3g} nats. Ask for less, or draw more samples per prompt.",
+            f"kl must not exceed the largest supported budget, {kl_end:.3g} nats for these samples of {column!r}; got "
+            f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
             kl_end,
         )
-
-    averaged = curves.cell_sum.sum(axis=0) / table.n_prompts
-    point, lam = dual_gain(curves.lam, averaged, np.array(curves.limit), budgets)
-    low, high = _interval(curves, budgets, level, n_boot, generator)
-    if not supported.all():
-        edge = np.array([kl_end])
-        gain_edge, lam_edge = dual_gain(curves.lam, averaged, np.array(curves.limit), edge)
-        low_edge, high_edge = _interval(curves, edge, level, n_boot, generator)
-        point = np.where(supported, point, gain_edge)
-        low = np.where(supported, low, low_edge)
-        high = np.where(supported, high, high_edge + (budgets - kl_end) / lam_edge)
-        lam = np.where(supported, lam, lam_edge)
-    return Frontier(
+    gain, error, lam = curves.gains(weights, np.append(np.minimum(budgets, kl_end), kl_end))
+    low, high = studentised_interval(gain, error, level)
+    beyond = np.maximum(budgets - kl_end, 0.0)
+    place = np.searchsorted(curves.lam, np.minimum(lam[0, :-1], curves.lam[-1]) * (1.0 - 1e-9))
+    return EstimatedFrontier(
         kl=budgets,
-        gain=point,
-        lam=lam,
+        gain=gain[0, :-1],
+        lam=lam[0, :-1],
         base_reward=curves.base_reward,
-        gain_low=low,
-        gain_high=high,
+        gain_low=low[:-1],
+        gain_high=high[:-1] + beyond / lam[0, -1],
         supported=supported,
         level=level,
+        supported_kl=kl_end,
+        ess=curves.ess[place],
+        largest_weight=curves.largest_weight[place],
+        budget="average",
+        n_prompts=table.n_prompts,
+        tail=tail,
     )
 
 
-def _column(table: RewardTable, reward: str | None) -> str:
+def single_column(table: RewardTable, reward: str | None) -> str:
+    """Return the column that ``reward`` names, or the only one."""
     names = list(table.columns)
     if reward is None:
         require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
         return names[0]
-    require(reward in table.columns, f"reward must be one of the columns {names}; got {reward!r}.")
+    table.column(reward)
     return reward
 
 
-def _supported_end(curves: AveragedCurves) -> tuple[float, float]:
-    """Return (λ, KL) at the end of the supported range."""
-    cells = curves.cell_sum / curves.cell_size[:, None]
-    se = cells.std(axis=0, ddof=1) / math.sqrt(len(cells)) if len(cells) > 1 else np.full(len(curves.lam), np.inf)
-    left = remaining_bias(curves.plug_in, curves.first_order, curves.second_order)
-    good = np.logical_and.accumulate((left <= _BIAS_SHARE * se) & (curves.ess >= _LEAST_MEAN_ESS))
-    if not good.any():
-        return 0.0, 0.0
-    last = int(np.flatnonzero(good)[-1])
-    if curves.saturated and good[-1]:
-        return float(curves.lam[-1]), curves.log_samples
-    below = curves.cell_sum.sum(axis=0) / curves.cell_size.sum() - curves.lam * curves.limit
-    slope = np.gradient(below, np.log(curves.lam))
-    return float(curves.lam[last]), float(slope[last] - below[last])
+def check_resampling(level: float, n_boot: int, rng: np.random.Generator | int) -> np.random.Generator:
+    """Check what every interval needs and return the generator."""
+    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
+    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
+    return np.random.default_rng(rng)
 
 
-def _interval(
-    curves: AveragedCurves, kl: FloatArray, level: float, n_boot: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray]:
-    """Resample cells of prompts; return the percentile interval of the gain at each budget."""
-    n_cells = len(curves.cell_size)
-    counts = rng.multinomial(n_cells, np.full(n_cells, 1.0 / n_cells), size=n_boot).astype(np.float64)
-    total = counts @ curves.cell_size
-    log_partition = counts @ curves.cell_sum / total[:, None]
-    limit = counts @ curves.cell_limit / total
-    gains, _ = dual_gain(curves.lam, log_partition, limit, kl)
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(gains, [tail, 1.0 - tail], axis=0)
-    return low, high
+def checked_tail(table: RewardTable, column: str, allow_heavy_tail: bool) -> TailTest:
+    """Refuse tables whose frontier the samples cannot show, for want of samples or of a finite Λ."""
+    table.check_varies(column)
+    short = np.flatnonzero(table.n_samples < 3)
+    if short.size:
+        raise ValueError(
+            f"The frontier needs at least 3 samples of every prompt; {short.size} of {table.n_prompts} prompts have "
+            f"fewer, the first is {table.prompts[short[0]]!r} with {table.n_samples[short[0]]}. Sample more, or drop "
+            "them."
+        )
+    tail = tail_test(table, column)
+    if tail.heavy and not allow_heavy_tail:
+        raise HeavyTailError(
+            f"{column!r} has a heavier than exponential upper tail (Greenwood ratio {tail.ratio:.2f}, "
+            f"z = {tail.z:.1f}), so Λ(λ) = ∞ for every λ > 0 and any KL budget buys unbounded reward: there is no "
+            "frontier to print. Bound or transform the reward, or pass allow_heavy_tail=True if bounded by design.",
+            tail,
+        )
+    return tail
+
+
+def supported_end(curves: AveragedCurves, whole: npt.NDArray[np.float64], tail: TailTest) -> float:
+    """Return the largest supported KL, 0 where there is none."""
+    error = curves.cells.standard_error(whole, curves.cell_curve)[0]
+    good = supported_prefix(
+        curves.lam,
+        curves.plug_in,
+        curves.first_order,
+        curves.second_order,
+        error,
+        curves.ess,
+        len(curves.cells.index),
+        tail,
+    )
+    return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0

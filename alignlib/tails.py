@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from alignlib.rewards import RewardTable
 
 __all__ = ["HeavyTailError", "TailTest", "tail_test"]
 
-_SIGNIFICANT = 2.326  # one-sided 1 %
+_SIGNIFICANT = 0.01
+_FEW_PROMPTS, _FEW_EXCEEDANCES = 50, 2000  # below both, the null law is skewed and is simulated
+_NULL_DRAWS = 2000
 _NEGLIGIBLE = 1.05
 _LEAST_EXCEEDANCES = 4
 
@@ -27,7 +30,8 @@ class TailTest:
     """What the largest rewards say about the tail.
 
     ``n_prompts`` prompts entered, on average with ``n_exceedances`` each. ``ratio`` is the mean Greenwood
-    statistic over that of an exponential tail and ``z`` its standardised deviation; ``pooled_z`` is the same for
+    statistic over that of an exponential tail and ``z`` its standardised deviation, ``z_low`` and ``z_high`` what it
+    falls short of, or exceeds, with 1 % probability each for an exponential tail; ``pooled_z`` is the deviation for
     the largest samples of all prompts together. ``scale`` is the mean exceedance, weighted towards prompts
     where it is large. ``discrete`` says that most prompts have ties among their largest samples.
     """
@@ -36,6 +40,8 @@ class TailTest:
     n_exceedances: float
     ratio: float
     z: float
+    z_low: float
+    z_high: float
     pooled_z: float
     scale: float
     discrete: bool
@@ -44,12 +50,12 @@ class TailTest:
     def heavy(self) -> bool:
         """Heavier than exponential, both prompt by prompt and in the pool of the largest samples."""
         enough = self.n_exceedances >= _LEAST_EXCEEDANCES
-        return enough and self.z > _SIGNIFICANT and self.ratio > _NEGLIGIBLE and self.pooled_z > 1.0
+        return enough and self.z > self.z_high and self.ratio > _NEGLIGIBLE and self.pooled_z > 1.0
 
     @property
     def light(self) -> bool:
         """Lighter than exponential, or discrete at the top: ``Λ`` is finite for every λ."""
-        return self.discrete or self.z < -_SIGNIFICANT
+        return self.discrete or self.z < self.z_low
 
 
 class HeavyTailError(ValueError):
@@ -88,12 +94,15 @@ def tail_test(table: RewardTable, column: str) -> TailTest:
     mean, k_all, statistic = (np.concatenate(parts) for parts in (means, sizes, statistics))
     discrete = 2 * len(mean) < table.n_prompts
     if discrete or len(mean) == 0:
-        return TailTest(0, 0.0, 1.0, 0.0, 0.0, 0.0, discrete=True)
+        return TailTest(0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, discrete=True)
+    z_low, z_high = _null_quantiles(k_all)
     return TailTest(
         n_prompts=len(mean),
         n_exceedances=float(k_all.mean()),
         ratio=float(np.mean(statistic * (k_all + 1.0) / 2.0)),
         z=_standardised(statistic, k_all),
+        z_low=z_low,
+        z_high=z_high,
         pooled_z=_pooled_z(np.concatenate(centred)),
         # E (mean of k exponentials)² = scale² (k+1)/k
         scale=float((mean**2 * k_all / (k_all + 1.0)).sum() / mean.sum()),
@@ -107,8 +116,26 @@ def _greenwood(y: FloatArray) -> FloatArray:
 
 
 def _standardised(statistic: FloatArray, k: FloatArray) -> float:
-    variance = float((4.0 * (k - 1.0) / ((k + 1.0) ** 2 * (k + 2.0) * (k + 3.0))).sum())
+    variance = _null_variance(k)
     return float((statistic - 2.0 / (k + 1.0)).sum()) / math.sqrt(variance) if variance > 0.0 else 0.0
+
+
+def _null_variance(k: FloatArray) -> float:
+    return float((4.0 * (k - 1.0) / ((k + 1.0) ** 2 * (k + 2.0) * (k + 3.0))).sum())
+
+
+def _null_quantiles(k: FloatArray) -> tuple[float, float]:
+    """Return the 1 % and 99 % quantiles of z for exponential tails: by simulation where few prompts skew it."""
+    if k.size >= _FEW_PROMPTS or k.sum() >= _FEW_EXCEEDANCES or k.max() == 1.0:
+        bound = NormalDist().inv_cdf(1.0 - _SIGNIFICANT)
+        return -bound, bound
+    rng = np.random.default_rng(0)
+    total = np.zeros(_NULL_DRAWS)
+    for size, count in zip(*np.unique(k, return_counts=True), strict=True):
+        for _ in range(int(count)):
+            total += _greenwood(rng.standard_exponential((_NULL_DRAWS, int(size)))) - 2.0 / (size + 1.0)
+    low, high = np.quantile(total / math.sqrt(_null_variance(k)), [_SIGNIFICANT, 1.0 - _SIGNIFICANT])
+    return float(low), float(high)
 
 
 def _pooled_z(rewards: FloatArray) -> float:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -180,6 +181,24 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     return True
 
 
+@contextmanager
+def alone(project: Project) -> Iterator[None]:
+    """Wait for any other build of this project to end: two of them would mix their pages."""
+    project.build.mkdir(exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (project.build / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            click.echo("Another build of this book is running; waiting for it", err=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def report(runs: list[Run]) -> int:
     """Print each failure with its cell and error; return how many notebooks failed."""
     for run in runs:
@@ -190,13 +209,8 @@ def report(runs: list[Run]) -> int:
     return sum(bool(run.failures) for run in runs)
 
 
-@click.command()
-@click.option("--force", is_flag=True, help="Execute every notebook and rebuild every page.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks executed at once (default: as many as cores).")
-@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT, hidden=True)
-def main(force: bool, jobs: int | None, root: Path) -> None:
-    """Build the book and print the page to open."""
-    project = Project(root)
+def build(project: Project, *, force: bool, jobs: int | None) -> None:
+    """Execute, assemble and render; raise a sentence when anything is wrong."""
     said = faults(project)
     runs = run_notebooks(project, force=force, jobs=jobs)
     write_claims(project.claims_file, runs)
@@ -207,6 +221,17 @@ def main(force: bool, jobs: int | None, root: Path) -> None:
     stage(project, runs)
     if not build_pages(project, force=force):
         raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
+
+
+@click.command()
+@click.option("--force", is_flag=True, help="Execute every notebook and rebuild every page.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks executed at once (default: as many as cores).")
+@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT, hidden=True)
+def main(force: bool, jobs: int | None, root: Path) -> None:
+    """Build the book and print the page to open."""
+    project = Project(root)
+    with alone(project):
+        build(project, force=force, jobs=jobs)
     click.echo(f"Open {(project.build / '_build/html/index.html').as_uri()}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -165,6 +167,21 @@ def test_an_edit_during_the_build_is_not_mistaken_for_the_result(
     monkeypatch.setattr(build, "execute_all", execute_all)
     script.write_text(plain())
     assert "Executing 1 of 2 notebooks" in run(build, book).output
+
+
+def test_a_second_build_waits_for_the_first(build: ModuleType, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    project = make_book(tmp_path)
+    command = [sys.executable, str(ROOT / "book" / "build.py"), "--root", str(project.root)]
+    with build.alone(project):
+        second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(timeout=3)
+        assert not project.claims_file.exists()
+    out, err = second.communicate(timeout=120)
+    assert err.startswith("Another build of this book is running; waiting for it\n")
+    assert second.returncode == 0
+    assert "Open file://" in out
 
 
 def test_staging_follows_the_sources(build: ModuleType, book: Project) -> None:
