@@ -26,7 +26,8 @@ __all__ = ["CapacityEstimate", "ConfusionEstimate", "estimate_capacity", "estima
 _IN_USE = 1e-9  # inputs of smaller mass do not respond to first order
 # Where 93 to 97 % of the 95 % intervals held the truth in our simulations (notebook 61).
 _LARGEST_BIAS = 0.75  # standard errors that the correction may amount to
-_FEWEST_LABELS = 100  # of each target that the optimal input law uses
+_FEWEST_LABELS = 400  # of each target that the optimal input law uses
+_FARTHEST_FROM_ZERO = 2.0  # standard errors; nearer, useless and poor channels look alike
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class ConfusionEstimate:
     """Capacity of one table of counts in nats: corrected, as counted, its standard error, and what supports it.
 
     ``value`` is ``plug_in - bias``, not cut at zero. ``supported`` says whether the interval can be trusted: the bias
-    is at most 0.75 standard errors, and each target that matters has at least 100 labels.
+    is at most 0.75 standard errors, the value at least 2, and each target that matters has at least 400 labels.
     """
 
     value: float
@@ -45,6 +46,17 @@ class ConfusionEstimate:
     n_labels: int
     supported: bool
 
+    @property
+    def ceiling(self) -> float:
+        """Largest capacity that the inputs in use allow, the logarithm of their number."""
+        return math.log(max(int((self.input_prob > _IN_USE).sum()), 2))
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Interval of the given coverage, labels taken as independent."""
+        value, error, top = (np.array([x]) for x in (self.value, self.standard_error, self.ceiling))
+        low, high = _interval(value, error, float(norm.ppf(0.5 + level / 2)), top)
+        return float(low[0]), float(high[0])
+
 
 def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
     """Estimate the capacity of the channel behind a table of counts, shape (targets, labels).
@@ -53,7 +65,7 @@ def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
 
     >>> found = estimate_from_counts([[90, 10], [10, 90]])
     >>> round(found.plug_in, 4), round(found.value, 4), round(found.standard_error, 4), found.supported
-    (0.3681, 0.3638, 0.047, True)
+    (0.3681, 0.3638, 0.047, False)
 
     Raises ``ValueError`` for negative or fractional counts, or a target with a single label.
 
@@ -80,7 +92,11 @@ def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
     seen = rows[used].any(axis=0)
     bias, variance = _second_order(rows[np.ix_(used, seen)], found.input_prob[used], n[used])
     error = math.sqrt(max(variance, 0.0))
-    supported = bias <= _LARGEST_BIAS * error and bool(n[used].min() >= _FEWEST_LABELS)
+    supported = (
+        bias <= _LARGEST_BIAS * error
+        and found.value - bias >= _FARTHEST_FROM_ZERO * error
+        and bool(n[used].min() >= _FEWEST_LABELS)
+    )
     return ConfusionEstimate(found.value - bias, found.value, bias, error, found.input_prob, int(n.sum()), supported)
 
 
@@ -116,7 +132,7 @@ def _second_order(rows: FloatArray, p: FloatArray, n: FloatArray) -> tuple[float
 class CapacityEstimate:
     """Capacities of a table of ratings: one per context, and their average over the law of the context, in nats.
 
-    Intervals are cut at 0 and at log of the number of targets, which no capacity exceeds; the values are not cut.
+    Intervals stay between 0 and the logarithm of the number of targets in use; the values are not cut.
     """
 
     contexts: tuple[str, ...]
@@ -191,22 +207,41 @@ def estimate_capacity(
         each_error = np.array([one.standard_error for one in each])
         mean_error = float(np.sqrt((weight * each_error) @ (weight * each_error)))
         quantile = float(norm.ppf(0.5 + level / 2))
-    top = math.log(len(table.targets))
+    ceilings = np.array([one.ceiling for one in each])
+    low, high = _interval(
+        np.append(value, mean), np.append(each_error, mean_error), quantile, np.append(ceilings, weight @ ceilings)
+    )
     return CapacityEstimate(
         contexts=table.contexts,
         context_prob=weight,
         each=each,
-        low=np.clip(value - quantile * each_error, 0.0, top),
-        high=np.clip(value + quantile * each_error, 0.0, top),
+        low=low[:-1],
+        high=high[:-1],
         mean=mean,
         mean_plug_in=float(weight @ np.array([one.plug_in for one in each])),
-        mean_low=min(max(mean - quantile * mean_error, 0.0), top),
-        mean_high=min(max(mean + quantile * mean_error, 0.0), top),
+        mean_low=float(low[-1]),
+        mean_high=float(high[-1]),
         mean_standard_error=mean_error,
         level=level,
         supported=all(one.supported for one, w in zip(each, weight, strict=True) if w > 0),
         n_clusters=n_clusters,
     )
+
+
+def _interval(value: FloatArray, error: FloatArray, quantile: float, top: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Intervals in the angle ``arcsin √(C/top)``, which spreads alike near zero, near the top and between.
+
+    The spread of an estimate shrinks towards both ends, so that intervals even in nats miss on one side. An estimate at
+    or beyond an end has no angle; its interval is even in nats, cut there.
+    """
+    share = np.clip(value / top, 0.0, 1.0)
+    within = (share > 0) & (share < 1)
+    slope = 2 * np.sqrt(np.where(within, share * (1 - share), 1.0))
+    angle, half = np.arcsin(np.sqrt(share)), quantile * error / (top * slope)
+    low = top * np.sin(np.maximum(angle - half, 0.0)) ** 2
+    high = top * np.sin(np.minimum(angle + half, np.pi / 2)) ** 2
+    even_low, even_high = (np.clip(value + sign * quantile * error, 0.0, top) for sign in (-1.0, 1.0))
+    return np.where(within, low, even_low), np.where(within, high, even_high)
 
 
 def _context_law(table: RaterTable, context_prob: npt.ArrayLike | None) -> FloatArray:

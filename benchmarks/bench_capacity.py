@@ -1,4 +1,4 @@
-"""Channel capacity: ``capacity`` against plain Blahut–Arimoto to the same certified gap, and against ``dit`` if there."""
+"""Channel capacity: ``capacity`` against plain Blahut–Arimoto to the same certified gap, and against ``dit``."""
 
 from __future__ import annotations
 

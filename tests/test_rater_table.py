@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.capacity_estimate import estimate_capacity, estimate_from_counts
-from alignlib.channels import capacity, symmetric_channel
+from alignlib.channels import capacity, rating_channel, symmetric_channel
 from alignlib.cli import main
 from alignlib.rater_table import RaterTable, RaterTableError
 from alignlib.table_file import RewardTableError
@@ -138,22 +138,32 @@ def test_second_order_agrees_with_the_jackknife(rows: np.ndarray) -> None:
     assert found.standard_error**2 == pytest.approx(variance, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("rows", "n"), [(RATING, 200), (symmetric_channel(2, 0.1), 100), (symmetric_channel(4, 0.5), 100)]
-)
-def test_coverage_of_the_interval(rows: np.ndarray, n: int) -> None:
-    """93 to 97 % of 1500 intervals hold the truth, the plug-in is biased up, the corrected estimate is not."""
+COVERED = {
+    "five marks": (RATING, 200),
+    "five marks, ends used": (rating_channel(4, 0.28, 5), 400),
+    "yes or no": (symmetric_channel(2, 0.1), 200),
+    "yes or no, poor": (symmetric_channel(2, 0.35), 200),
+    "four, half wrong": (symmetric_channel(4, 0.5), 200),
+}
+
+
+@pytest.mark.parametrize("name", list(COVERED))
+def test_coverage_of_the_interval(name: str) -> None:
+    """93 to 97 % of 1000 intervals hold the truth, the plug-in is biased up, the corrected estimate is not."""
+    rows, n = COVERED[name]
     rng = np.random.default_rng(1)
-    true, runs = capacity(rows).value, 1500
+    true, runs = capacity(rows).value, 1000
     found = [estimate_from_counts(rng.multinomial(n, rows)) for _ in range(runs)]
+    held = np.array([low <= true <= high for low, high in (one.interval() for one in found)])
+    # 0.7 % is one standard error of a coverage from 1000 tables.
+    assert 0.93 - 0.007 <= held.mean() <= 0.97 + 0.007
     value = np.array([one.value for one in found])
-    error = np.array([one.standard_error for one in found])
-    assert 0.93 <= (np.abs(value - true) <= 1.96 * error).mean() <= 0.97
     noise = value.std() / math.sqrt(runs)
-    assert abs(value.mean() - true) <= 3 * noise + 0.1 * error.mean()
+    assert abs(value.mean() - true) <= 3 * noise + 0.1 * value.std()
     plug_in = np.array([one.plug_in for one in found]).mean()
-    assert plug_in - true > 3 * noise  # the control: without the correction it is too high
-    assert np.mean([one.supported for one in found]) >= 0.9
+    if len(rows) > 2:  # the control: without the correction it is too high; for two targets by less than the noise
+        assert plug_in - true > 3 * noise
+    assert np.mean([one.supported for one in found]) == (n >= 400)
 
 
 def test_few_labels_are_said_to_be_too_few() -> None:
