@@ -2,40 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray
+from alignlib._checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["Cells", "studentised_interval"]
 
 _MAX_CELLS = 2000
+_GROUPS = 50  # of samples, where there is one prompt only
 
 
 @dataclass(frozen=True)
 class Cells:
     """The units that are resampled: prompts, or random pools of prompts where there are more than 2000.
 
-    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell.
+    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt
+    its samples are resampled instead: ``index`` then names the random group of each sample.
     """
 
     index: IntArray
     size: FloatArray
+    one_prompt: bool = False
 
     @classmethod
-    def of(cls, n_prompts: int, rng: np.random.Generator) -> Cells:
-        """Give each prompt its cell."""
-        index = np.arange(n_prompts) % min(n_prompts, _MAX_CELLS)
-        if n_prompts > _MAX_CELLS:
+    def of(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
+        """Give each prompt its cell; ``n_samples`` has shape (prompts,)."""
+        if len(n_samples) == 1:
+            n = int(n_samples[0])
+            groups = min(_GROUPS, n)
+            return cls(rng.permutation(np.arange(n) % groups), np.ones(groups), one_prompt=True)
+        index = np.arange(len(n_samples)) % min(len(n_samples), _MAX_CELLS)
+        if len(n_samples) > _MAX_CELLS:
             index = rng.permutation(index)
         return cls(index, np.bincount(index).astype(np.float64))
 
-    def mean(self, values: FloatArray, where: IntArray | None = None) -> FloatArray:
-        """Return each cell's sum of ``values``, shape (prompts, ...), over its size; prompts ``where`` only."""
-        total = np.zeros((len(self.size), *values.shape[1:]))
-        np.add.at(total, self.index if where is None else self.index[where], values)
-        return total / self.size.reshape(-1, *[1] * (values.ndim - 1))
+    def pseudo_values(self, without: Callable[[BoolArray], FloatArray], estimate: FloatArray) -> FloatArray:
+        """Return the pseudo-values ``-(C-1) θ(without group)``, shape (C, ...), shifted to have the mean ``estimate``.
+
+        ``without`` evaluates the statistic on the samples that a mask keeps.
+        """
+        groups = len(self.size)
+        values = np.array([-(groups - 1) * without(self.index != group) for group in range(groups)])
+        return np.asarray(values + (estimate - values.mean(axis=0)))
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Return the mean over each cell of ``values`` (prompts,) or (prompts, k)."""
+        columns = values.reshape(len(values), -1).T
+        total = np.stack([np.bincount(self.index, column, len(self.size)) for column in columns], axis=1)
+        return np.asarray((total / self.size[:, None]).reshape(-1, *values.shape[1:]))
 
     def resample(self, n_boot: int, rng: np.random.Generator) -> FloatArray:
         """Return weights of the cells, shape (n_boot + 1, cells), rows summing to one; row 0 is the sample itself."""

@@ -9,6 +9,7 @@ import click
 
 from alignlib import __version__
 from alignlib.cli_capacity import capacity_command
+from alignlib.cli_rewards import frontier
 from alignlib.page import PageError, require_page_tools
 from alignlib.pairing import disagreement
 from alignlib.pairing import sync as sync_pair
@@ -104,6 +105,7 @@ def sync(check: bool) -> None:
 
 
 main.add_command(capacity_command)
+main.add_command(frontier)
 
 
 def describe(notebook: Notebook) -> list[str]:

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import as_vector, require
+from alignlib._checks import FloatArray, as_vector, require
+from alignlib._estimation import check_resampling, check_samples, single_column, supported_end
+from alignlib.best_of_n_estimation import (
+    estimate_best_of_n,
+    estimate_best_of_poisson,
+    estimate_soft_best_of_n,
+)
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import EstimatedFrontier
-from alignlib.prompt_curves import AveragedCurves, averaged_curves
+from alignlib.prompt_curves import averaged_curves
+from alignlib.prompt_frontier import prompt_gains
 from alignlib.rewards import RewardTable
 from alignlib.support import supported_prefix
 from alignlib.tails import HeavyTailError, TailTest, tail_test
 
-__all__ = ["UnsupportedKLError", "estimate_frontier"]
+__all__ = [
+    "UnsupportedKLError",
+    "estimate_best_of_n",
+    "estimate_best_of_poisson",
+    "estimate_frontier",
+    "estimate_soft_best_of_n",
+]
 
 _DEFAULT_POINTS = 40
+_SEARCHED = 28
+_LEAST_KL = 0.005
 
 
 class UnsupportedKLError(ValueError):
@@ -26,22 +43,36 @@ class UnsupportedKLError(ValueError):
         self.largest_supported = largest_supported
 
 
+@dataclass(frozen=True)
+class _Points:
+    """Gain and its interval at some budgets, shape (k,), and what tells how well the samples know them."""
+
+    gain: FloatArray
+    low: FloatArray
+    high: FloatArray
+    slope: FloatArray
+    ess: FloatArray
+    largest_weight: FloatArray
+
+
 def estimate_frontier(
     table: RewardTable,
     reward: str | None = None,
     *,
     kl: npt.ArrayLike | None = None,
+    budget: str = "average",
     bias_correction: bool = True,
     allow_heavy_tail: bool = False,
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator | int = 0,
 ) -> EstimatedFrontier:
-    """Estimate ``max {E r - E_p r : mean over prompts of KL ≤ Δ}`` from samples of the base model.
+    """Estimate the largest gain in mean reward within a KL budget Δ, from samples of the base model.
 
-    The gain is ``min_λ (Δ + Λ(λ))/λ`` with Λ the average over prompts of ``log mean e^{λ(r - r̄)}``, its O(1/n)
-    and O(1/n²) biases removed by a second-order jackknife within each prompt. The interval resamples prompts
-    (or, where there is one prompt, groups of its samples).
+    The budget is on the average over prompts, ``max {E r - E_p r : E_x KL_x ≤ Δ} = min_λ (Δ + Λ(λ))/λ`` with Λ the
+    average over prompts of ``log mean e^{λ(r - r̄)}``, or on each prompt, the average of each prompt's own minimum.
+    The O(1/n) and O(1/n²) biases are removed within each prompt by a second-order jackknife. The interval resamples
+    prompts (or, where there is one prompt, groups of its samples).
 
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
     error, the effective sample size averages at least 5 (and adds up to 100 over the prompts), and λ is at most
@@ -56,8 +87,10 @@ def estimate_frontier(
         The column; may be left out where the table has only one.
     kl : array (k,), optional
         Budgets Δ in nats; by default a grid over the supported range.
+    budget : "average" or "per_prompt"
+        Whether Δ bounds the KL on average over prompts, or on every prompt.
     bias_correction : bool
-        False gives the plug-in curve, which lies too low.
+        False gives the plug-in curve, which lies too low, and its interval, at every budget.
     allow_heavy_tail : bool
         Go on where the tail looks heavier than exponential, for a reward known to be bounded.
     level : float
@@ -74,7 +107,8 @@ def estimate_frontier(
     HeavyTailError
         Where the tail is heavier than exponential, so that any KL budget buys unbounded reward.
     ValueError
-        For constant rewards, fewer than 3 samples of a prompt, or an argument out of its range.
+        For constant rewards, fewer than 3 samples of a prompt (6 for ``"per_prompt"``), or an argument out of
+        its range.
 
     Examples
     --------
@@ -87,11 +121,16 @@ def estimate_frontier(
     """
     column = single_column(table, reward)
     generator = check_resampling(level, n_boot, rng)
-    tail = checked_tail(table, column, allow_heavy_tail)
-    cells = Cells.of(table.n_prompts, generator)
-    curves = averaged_curves(table, column, cells, bias_correction=bias_correction, rng=generator)
-    weights = curves.cells.resample(n_boot, generator)
-    kl_end = supported_end(curves, weights[:1], tail)
+    require(budget in ("average", "per_prompt"), f"budget must be 'average' or 'per_prompt'; got {budget!r}.")
+    table.check_varies(column)
+    per_prompt = budget == "per_prompt" and table.n_prompts > 1
+    check_samples(table, 6 if per_prompt else 3, "The frontier")
+    tail = tail_test(table, column)
+    if tail.heavy and not allow_heavy_tail:
+        raise HeavyTailError(column, tail)
+    build = _PerPromptCurve if per_prompt else _AverageCurve
+    curve = build(table, column, tail, bias_correction, n_boot, generator)
+    kl_end = curve.supported_kl
     budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     supported = budgets <= kl_end * (1.0 + 1e-12)
@@ -101,77 +140,96 @@ def estimate_frontier(
             f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
             kl_end,
         )
-    gain, error, lam = curves.gains(weights, np.append(np.minimum(budgets, kl_end), kl_end))
-    low, high = studentised_interval(gain, error, level)
-    beyond = np.maximum(budgets - kl_end, 0.0)
-    place = np.searchsorted(curves.lam, np.minimum(lam[0, :-1], curves.lam[-1]) * (1.0 - 1e-9))
+    held = np.minimum(budgets, kl_end) if bias_correction else budgets
+    points = curve.at(np.append(held, kl_end), level)
+    with np.errstate(divide="ignore"):
+        lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
     return EstimatedFrontier(
         kl=budgets,
-        gain=gain[0, :-1],
-        lam=lam[0, :-1],
-        base_reward=curves.base_reward,
-        gain_low=low[:-1],
-        gain_high=high[:-1] + beyond / lam[0, -1],
+        gain=points.gain[:-1],
+        lam=lam,
+        base_reward=curve.base_reward,
+        gain_low=points.low[:-1],
+        gain_high=points.high[:-1] + (budgets - held) * points.slope[-1],
         supported=supported,
         level=level,
         supported_kl=kl_end,
-        ess=curves.ess[place],
-        largest_weight=curves.largest_weight[place],
-        budget="average",
+        ess=points.ess[:-1],
+        largest_weight=points.largest_weight[:-1],
+        budget=budget,
         n_prompts=table.n_prompts,
         tail=tail,
     )
 
 
-def single_column(table: RewardTable, reward: str | None) -> str:
-    """Return the column that ``reward`` names, or the only one."""
-    names = list(table.columns)
-    if reward is None:
-        require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
-        return names[0]
-    table.column(reward)
-    return reward
+class _AverageCurve:
+    """The budget bounds the average KL: one λ for all prompts."""
+
+    def __init__(
+        self, table: RewardTable, column: str, tail: TailTest, correct: bool, n_boot: int, rng: np.random.Generator
+    ) -> None:
+        cells = Cells.of(table.n_samples, rng)
+        self._curves = averaged_curves(table, column, cells, bias_correction=correct)
+        self._weights = cells.resample(n_boot, rng)
+        self.base_reward = self._curves.base_reward
+        self.supported_kl = supported_end(self._curves, self._weights[:1], table.n_prompts, tail)
+
+    def at(self, kl: FloatArray, level: float) -> _Points:
+        gain, error, lam = self._curves.gains(self._weights, kl)
+        low, high = studentised_interval(gain, error, level)
+        place = np.searchsorted(self._curves.lam, np.minimum(lam[0], self._curves.lam[-1]) * (1.0 - 1e-9))
+        with np.errstate(divide="ignore"):
+            slope = 1.0 / lam[0]
+        return _Points(gain[0], low, high, slope, self._curves.ess[place], self._curves.largest_weight[place])
 
 
-def check_resampling(level: float, n_boot: int, rng: np.random.Generator | int) -> np.random.Generator:
-    """Check what every interval needs and return the generator."""
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
-    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
-    return np.random.default_rng(rng)
+class _PerPromptCurve:
+    """The budget bounds the KL of every prompt: each has its own λ."""
 
-
-def checked_tail(table: RewardTable, column: str, allow_heavy_tail: bool) -> TailTest:
-    """Refuse tables whose frontier the samples cannot show, for want of samples or of a finite Λ."""
-    table.check_varies(column)
-    short = np.flatnonzero(table.n_samples < 3)
-    if short.size:
-        raise ValueError(
-            f"The frontier needs at least 3 samples of every prompt; {short.size} of {table.n_prompts} prompts have "
-            f"fewer, the first is {table.prompts[short[0]]!r} with {table.n_samples[short[0]]}. Sample more, or drop "
-            "them."
+    def __init__(
+        self, table: RewardTable, column: str, tail: TailTest, correct: bool, n_boot: int, rng: np.random.Generator
+    ) -> None:
+        self._table, self._column, self._correct, self._rng = table, column, correct, rng
+        self._cells = Cells.of(table.n_samples, rng)
+        self._weights = self._cells.resample(n_boot, rng)
+        self._seed = int(rng.integers(2**63))
+        self.base_reward = float(np.mean(np.add.reduceat(table.column(column), table.offsets[:-1]) / table.n_samples))
+        most = float(np.log(table.n_samples.min()))
+        searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
+        plug_in, first, second, _, ess, _, tail_index = (self._cells.mean(v) for v in self._gains(searched))
+        whole = self._weights[:1]
+        good = supported_prefix(
+            lam=(whole @ tail_index)[0] if not tail.light else np.zeros(_SEARCHED),
+            plug_in=(whole @ plug_in)[0],
+            first_order=(whole @ first)[0],
+            second_order=(whole @ second)[0],
+            standard_error=self._cells.standard_error(whole, second)[0],
+            ess=(whole @ ess)[0],
+            n_prompts=table.n_prompts,
+            tail_scale=1.0,
         )
-    tail = tail_test(table, column)
-    if tail.heavy and not allow_heavy_tail:
-        raise HeavyTailError(
-            f"{column!r} has a heavier than exponential upper tail (Greenwood ratio {tail.ratio:.2f}, "
-            f"z = {tail.z:.1f}), so Λ(λ) = ∞ for every λ > 0 and any KL budget buys unbounded reward: there is no "
-            "frontier to print. Bound or transform the reward, or pass allow_heavy_tail=True if bounded by design.",
-            tail,
-        )
-    return tail
+        self.supported_kl = float(searched[good.sum() - 1]) if good.any() else 0.0
 
+    def _gains(self, kl: FloatArray) -> tuple[FloatArray, ...]:
+        rng = np.random.default_rng(self._seed)  # the same halves at every budget
+        out = np.empty((7, self._table.n_prompts, len(kl)))
+        for where, rewards in self._table.blocks(self._column):
+            found = prompt_gains(rewards, kl, rng)
+            out[:, where] = [
+                found.plug_in,
+                found.first_order,
+                found.second_order,
+                found.slope,
+                found.ess,
+                found.largest_weight,
+                found.tail,
+            ]
+        return tuple(out)
 
-def supported_end(curves: AveragedCurves, whole: npt.NDArray[np.float64], tail: TailTest) -> float:
-    """Return the largest supported KL, 0 where there is none."""
-    error = curves.cells.standard_error(whole, curves.cell_curve)[0]
-    good = supported_prefix(
-        curves.lam,
-        curves.plug_in,
-        curves.first_order,
-        curves.second_order,
-        error,
-        curves.ess,
-        len(curves.cells.index),
-        tail,
-    )
-    return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0
+    def at(self, kl: FloatArray, level: float) -> _Points:
+        plug_in, _, second, slope, ess, largest, _ = (self._cells.mean(v) for v in self._gains(kl))
+        chosen = second if self._correct else plug_in
+        value = self._weights @ chosen
+        low, high = studentised_interval(value, self._cells.standard_error(self._weights, chosen), level)
+        whole = self._weights[0]
+        return _Points(value[0], low, high, whole @ slope, whole @ ess, whole @ largest)

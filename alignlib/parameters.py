@@ -75,7 +75,8 @@ class Parameter:
         """
         if not self.is_list:
             return self._check_scalar(value)
-        if not isinstance(value, list | tuple) or not value:
+        # An empty list is a value only where it is the default: there it means "none asked for".
+        if not isinstance(value, list | tuple) or (not value and self.default):
             raise self._wrong(value)
         return [self._check_scalar(item) for item in value]  # type: ignore[return-value]
 

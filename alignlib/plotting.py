@@ -8,6 +8,7 @@ when the picture is scaled to a phone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -36,6 +37,7 @@ __all__ = [
     "name_axes",
     "new",
     "points",
+    "save",
     "tail_note",
 ]
 
@@ -202,3 +204,13 @@ def points(
             ha="left" if offset[0] >= 0 else "right", va="top" if offset[1] < 0 else "bottom",
         )  # fmt: skip
     return ax
+
+
+def save(fig: Figure, folder: str | Path | None, name: str) -> None:
+    """Leave ``name.png`` and ``name.svg`` in an existing folder; nothing where ``folder`` is None."""
+    if folder is None:
+        return
+    require(Path(folder).is_dir(), f"folder must be an existing folder; got {str(folder)!r}. Make it first.")
+    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):
+        fig.savefig(Path(folder) / f"{name}.png", dpi=180)
+        fig.savefig(Path(folder) / f"{name}.svg", metadata={"Date": None})

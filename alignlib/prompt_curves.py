@@ -17,7 +17,6 @@ __all__ = ["AveragedCurves", "averaged_curves", "descending_blocks"]
 
 _BLOCK = 1 << 15  # samples in work at a time: fits the cache
 _LEAST_ESS = 2.0
-_GROUPS = 50  # of the samples, where there is one prompt only
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,7 @@ def descending_blocks(table: RewardTable, column: str) -> Iterator[tuple[IntArra
             yield where[start : start + step], -np.sort(-rewards[start : start + step], axis=1)
 
 
-def averaged_curves(
-    table: RewardTable, column: str, cells: Cells, *, bias_correction: bool, rng: np.random.Generator
-) -> AveragedCurves:
+def averaged_curves(table: RewardTable, column: str, cells: Cells, *, bias_correction: bool) -> AveragedCurves:
     """Tabulate the averaged curve from λ ≈ 0 to where one sample carries the weight, or nothing changes."""
     table.check_varies(column)
     n_prompts, n_cells = table.n_prompts, len(cells.size)
@@ -109,17 +106,15 @@ def averaged_curves(
             parts = (one.plug_in, one.first_order, one.second_order, one.ess, one.largest_weight)
             means[:, index] += [part.sum() for part in parts]
             missing -= float((value * rows[:, 0] - one.plug_in).sum())
-        cell_curve[:, index] = np.bincount(cells.index, chosen, n_cells) / cells.size
+        cell_curve[:, index] = chosen if cells.one_prompt else cells.mean(chosen)
         saturated = abs(missing) < 1e-12 * d_limit
         if saturated or means[3, index] < _LEAST_ESS * n_prompts:
             used = index + 1
             break
     means, cell_curve = means[:, :used] / n_prompts, cell_curve[:, :used]
-    if n_prompts == 1:
-        cells, cell_curve = _groups_of_samples(blocks[0][1][0], lam[:used], cell_curve[0], rng)
-        limit = np.full(len(cells.size), limit[0])
-    else:
-        limit = cells.mean(limit)
+    if cells.one_prompt:
+        cell_curve = _over_groups(table.column(column) - base[0], lam[:used], cell_curve[0], cells)
+    cell_limit = np.full(n_cells, limit[0]) if cells.one_prompt else cells.mean(limit)
     return AveragedCurves(
         lam=lam[:used],
         plug_in=means[0],
@@ -129,32 +124,23 @@ def averaged_curves(
         largest_weight=means[4],
         cells=cells,
         cell_curve=cell_curve,
-        cell_limit=limit,
+        cell_limit=cell_limit,
         base_reward=float(base.mean()),
         saturated=saturated,
         log_samples=float(np.log(table.n_samples).mean()),
     )
 
 
-def _groups_of_samples(
-    rewards: FloatArray, lam: FloatArray, estimate: FloatArray, rng: np.random.Generator
-) -> tuple[Cells, FloatArray]:
-    """Stand in for resampling prompts where there is one: pseudo-values of groups of its samples, as cells.
-
-    The pseudo-value of a group is ``C Λ̂ - (C-1) Λ̂`` without the group, C the number of groups; all are shifted
-    so that their mean is ``estimate``.
-    """
-    n_groups = min(_GROUPS, len(rewards))
-    shuffled = rng.permutation(rewards)
-    starts = np.linspace(0, len(rewards), n_groups + 1).astype(np.int64)[:-1]
-    size = np.diff(np.append(starts, len(rewards)))
-    kept = len(rewards) - size
-    mean_kept = (shuffled.sum() - np.add.reduceat(shuffled, starts)) / kept
-    pseudo = np.empty((n_groups, len(lam)))
+def _over_groups(rewards: FloatArray, lam: FloatArray, estimate: FloatArray, cells: Cells) -> FloatArray:
+    """Return the pseudo-values of the curve of one prompt over the groups of its samples, shape (groups, L)."""
+    counts = np.bincount(cells.index)
+    kept = counts.sum() - counts
+    mean_kept = (rewards.sum() - np.bincount(cells.index, rewards)) / kept
+    top = rewards.max()
+    curve = np.empty((len(counts), len(lam)))
     for index, value in enumerate(lam):
-        group = np.add.reduceat(np.exp(value * (shuffled - rewards[0])), starts)
+        group = np.bincount(cells.index, np.exp(value * (rewards - top)))
         rest = np.maximum(group.sum() - group, np.finfo(np.float64).tiny)
-        without = np.log(rest / kept) + value * (rewards[0] - mean_kept)
-        pseudo[:, index] = -(n_groups - 1) * without
-    pseudo += estimate - pseudo.mean(axis=0)
-    return Cells(np.zeros(1, dtype=np.int64), np.ones(n_groups)), pseudo
+        curve[:, index] = np.log(rest / kept) + value * (top - mean_kept)
+    pseudo = -(len(counts) - 1) * curve
+    return np.asarray(pseudo + (estimate - pseudo.mean(axis=0)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._checks import BoolArray, FloatArray
-from alignlib.tails import TailTest
 
 __all__ = ["remaining_bias", "supported_prefix"]
 
@@ -23,17 +22,17 @@ def supported_prefix(
     standard_error: FloatArray,
     ess: FloatArray,
     n_prompts: int,
-    tail: TailTest,
+    tail_scale: float,
 ) -> BoolArray:
     """Mark the λ, from the smallest on, at which all of three conditions hold; arrays of shape (L,).
 
     The bias that the jackknife may leave is at most a quarter of the standard error; the effective sample size
-    averages at least 5, and adds up to at least 100 over the prompts; and, unless the tail of the reward is
-    lighter than exponential, λ is at most a third of its rate, so that the weights ``e^{λr}`` have the three
-    moments that bias and interval rest on.
+    averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a third of the rate
+    ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights ``e^{λr}`` have the
+    three moments that bias and interval rest on.
     """
     small = remaining_bias(plug_in, first_order, second_order) <= _BIAS_SHARE * standard_error
-    moments = lam * (0.0 if tail.light else _MOMENTS * tail.scale) <= 1.0
+    moments = _MOMENTS * lam * tail_scale <= 1.0
     enough = ess >= max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts)
     return np.asarray(np.logical_and.accumulate(small & enough & moments))
 

@@ -61,8 +61,12 @@ class TailTest:
 class HeavyTailError(ValueError):
     """The rewards are heavier-tailed than exponential; ``test`` holds the evidence."""
 
-    def __init__(self, message: str, test: TailTest) -> None:
-        super().__init__(message)
+    def __init__(self, column: str, test: TailTest) -> None:
+        super().__init__(
+            f"{column!r} has a heavier than exponential upper tail (Greenwood ratio {test.ratio:.2f}, z = "
+            f"{test.z:.1f}), so Λ(λ) = ∞ for every λ > 0 and any KL budget buys unbounded reward: there is no frontier "
+            "to print. Bound or transform the reward, or pass allow_heavy_tail=True if it is bounded by design."
+        )
         self.test = test
 
 

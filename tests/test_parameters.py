@@ -145,7 +145,6 @@ def test_python_values_pass(cell: dict[str, Parameter]) -> None:
         ("n: int = True  # a number, >= 0", "n must be an integer; got True."),
         ("n: complex = 1  # a number, any", "has the type 'complex'"),
         ("n: list = [1]  # numbers, any", "has the type 'list'"),
-        ("n: list[int] = []  # numbers, any", "with at least one element"),
         ("n: list[int] = [1, -1]  # numbers, >= 0", "n must be >= 0; got -1."),
         ("s: str = None  # a text", "s must be a text; got None."),
         ("s: str = 'c'  # a text, one of a | b", "s must be one of a | b; got 'c'."),
@@ -196,3 +195,10 @@ def test_a_number_is_read_or_refused_never_guessed(text: str) -> None:
     assert isinstance(value, float)
     assert math.isfinite(value)
     assert value == float(text)
+
+
+def test_an_empty_list_is_allowed_where_it_is_the_default() -> None:
+    free = parse_cell("n: list[int] = []  # numbers of draws, >= 1")["n"]
+    assert free.check([]) == []
+    assert free.parse("[]") == []
+    assert free.check([2]) == [2]

@@ -1,0 +1,148 @@
+"""How much reward any method can still buy from a base model, at which KL, and how close best-of-N comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from alignlib._checks import FloatArray, as_vector, require
+from alignlib.estimates import BestOfNEstimate, EstimatedFrontier
+from alignlib.estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
+from alignlib.rewards import RewardTable
+
+__all__ = ["Answer", "ask", "percent"]
+
+# Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
+_SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
+_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Best-of-N picked by one reward and measured in another (or the same), beside the limit of that other.
+
+    ``limit`` is the frontier at the budgets asked for, ``limit_at_n`` the same at the KL that each best-of-N spends.
+    """
+
+    picked_by: str
+    measured_in: str
+    constant_prompts: int
+    limit: EstimatedFrontier
+    limit_at_n: EstimatedFrontier
+    best_of_n: BestOfNEstimate
+
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence, at the largest best-of-N whose KL the samples support."""
+        best, at_n = self.best_of_n, self.limit_at_n
+        where = np.flatnonzero(at_n.supported & (at_n.gain > 0.0))
+        if best.share is None or best.share_low is None or best.share_high is None or where.size == 0:
+            last = len(self.limit.kl) - 1
+            return f"{self._limit_sentence(self.limit, last)}; best-of-N spends more KL than the samples support."
+        i = int(where[-1])
+        gets = "already gets" if self.picked_by == self.measured_in else f"picked by {self.picked_by!r} gets"
+        return (
+            f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
+            f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
+        )
+
+    def _limit_sentence(self, limit: EstimatedFrontier, i: int) -> str:
+        return (
+            f"At a KL of {limit.kl[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
+            f"{self.measured_in!r} over the base model's {limit.base_reward:.3g} ({100.0 * limit.level:g} % interval "
+            f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
+        )
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent, with a decimal where it is that near to all.
+
+    >>> percent(0.061), percent(0.9873), percent(1.0)
+    ('6 %', '98.7 %', '100 %')
+    """
+    return f"{100.0 * share:.1f} %" if 0.95 <= share < 0.9995 else f"{100.0 * share:.0f} %"
+
+
+def ask(
+    table: RewardTable,
+    reward: str,
+    gold: str | None = None,
+    *,
+    kl: list[float] | None = None,
+    n: list[float] | None = None,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+    allow_heavy_tail: bool = False,
+) -> Answer:
+    """Estimate the limit of one reward and how close best-of-N comes to it.
+
+    Parameters
+    ----------
+    table : RewardTable
+        Sampled rewards, at least 3 samples of each prompt.
+    reward, gold : str
+        The reward that picks the best of N, and the one that is counted (the same by default).
+    kl : list of float, optional
+        KL budgets in nats, averaged over prompts; by default some that the samples support.
+    n : list of float, optional
+        Numbers of draws, at least 1; by default 2, 4, 8, … up to the fewest samples of a prompt.
+    level, n_boot, seed
+        Nominal coverage of the intervals, bootstrap replicates, and the seed of both.
+    allow_heavy_tail : bool
+        Go on where the reward looks heavier-tailed than exponential, if it is bounded by design.
+
+    Raises
+    ------
+    UnsupportedKLError
+        Where a budget asked for lies beyond what the samples support.
+    HeavyTailError, ValueError
+        Where there is no limit to estimate; see `estimate_frontier` and `estimate_best_of_n`.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).standard_normal((100, 64))
+    >>> answer = ask(RewardTable.from_arrays(rows), "reward", kl=[0.5], n=[2])
+    >>> answer.limit.gain.round(1).tolist(), answer.best_of_n.kl.round(3).tolist()
+    ([1.0], [0.193])
+    """
+    counted = reward if gold is None else gold
+    table.check_varies(reward)
+    constant = table.check_varies(counted)
+    budgets = np.array(_SERIES) if kl is None else as_vector("kl", kl)
+    require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
+    draws = _default_draws(table) if n is None else as_vector("n", n)
+    best = estimate_best_of_n(table, reward, n=draws, gold=gold, level=level, n_boot=n_boot, rng=seed)
+    spent = np.maximum(best.kl, 0.0)  # an unbiased estimate of a KL may fall short of 0
+    whole = estimate_frontier(
+        table,
+        counted,
+        kl=np.concatenate([budgets, spent]),
+        allow_heavy_tail=allow_heavy_tail,
+        level=level,
+        n_boot=n_boot,
+        rng=seed,
+    )
+    inside = np.flatnonzero(whole.supported[: budgets.size])
+    if kl is not None and inside.size < budgets.size:
+        worst = budgets[~whole.supported[: budgets.size]].min()
+        raise UnsupportedKLError(
+            f"kl must not exceed {whole.supported_kl:.3g} nats, the largest budget that these samples of {counted!r} "
+            f"support; got {worst:g}. Ask for less, or draw more samples per prompt.",
+            whole.supported_kl,
+        )
+    shown = inside if kl is not None else inside[-_SHOWN:]
+    at_n = np.arange(budgets.size, budgets.size + spent.size)
+    return Answer(reward, counted, constant, _part(whole, shown), _part(whole, at_n), best)
+
+
+def _default_draws(table: RewardTable) -> FloatArray:
+    """Powers of two from 2 on; the interval of a single prompt sets some of its samples aside."""
+    fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
+    return np.asarray(2.0 ** np.arange(1, max(2, int(np.log2(max(fewest, 2))) + 1)))
+
+
+def _part(whole: EstimatedFrontier, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> EstimatedFrontier:
+    arrays = ("kl", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+    return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})
