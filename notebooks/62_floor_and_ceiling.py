@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # A floor that no learner crosses and a ceiling that a learner of known information stays under. Here the floor is {{floor:.3f}}, the best
-# decoder errs {{bayes:.3f}}, and the ceiling at {{m_max:.0e}} labels is {{ceiling_kl:.3f}} from the learner's own divergence but {{ceiling_capacity:.3f}} from the
+# decoder errs {{bayes:.3f}}, and the ceiling at {{m_max:,d}} labels is {{ceiling_kl:.3f}} from the learner's own divergence but {{ceiling_capacity:.3f}} from the
 # capacity alone, which says {{capacity_verdict}}. The floor is the informative end.
 # :::
 
@@ -23,12 +23,14 @@ n_values: int = 8  # values M in the codebook, in [2, 64]
 n_contexts: int = 2  # contexts, in [1, 8]
 concentration: float = 0.25  # Dirichlet parameter of the channel; small means reliable, in [0.05, 10]
 gamma: float = 1.0  # strength of the Gibbs learner per label, in [0, 100]
-m_max: float = 1e5  # largest number of labels, in [100, 10000000]
+m_max: int = 100000  # largest number of labels, in [100, 10000000]
 small_m: int = 5  # labels of the enumerated example, in [1, 5]
 n_random: int = 300  # random channels held against the floor, in [10, 10000]
 seed: int = 5  # seed of the channels and data, >= 0
 
 # %% tags=["hide-input"]
+import textwrap
+
 import numpy as np
 
 from alignlib import claims, plotting
@@ -66,7 +68,7 @@ from alignlib.pac_bayes import expected_ceiling, probable_ceiling
 # $$\E\,\KL{Q}{P}=\underbrace{I(\theta;U^m\mid S^m)}_{\le\,m\,\bar C_{\mathrm{tot}|S}}+I(\theta;S^m)+
 # \underbrace{I(\theta;Y^m\mid U^m,S^m)}_{\rho}+\KL{\E Q}{P},$$
 #
-# and for a loss in $[0,1]$ the expected risk is at most $\mathrm{kl}^{-1}\bigl(\E\hat R,(\E\,\KL{Q}{P}+\log 2\sqrt m)/m\bigr)$.
+# and for a loss in $[0,1]$ the expected risk is at most $\mathrm{kl}^{-1}\bigl(\E\hat R,(\E\,\KL{Q}{P}+\log(2\sqrt m))/m\bigr)$.
 # ```
 #
 # ```{prf:proof}
@@ -190,7 +192,7 @@ try:
     refused = False
 except ConditionError as error:
     refused = error.condition == "canonical observable loss"
-    print(error)
+    print(textwrap.fill(str(error), 88))
 
 # %% [markdown]
 # ## What it means
@@ -274,7 +276,7 @@ claims.record(
     claims.at_least(
         "capacity-ceiling-tightens",
         r"with the capacity alone the ceiling comes within 0.1 of the risk",
-        "our reading of C25, refuted",
+        "not claimed; asked by us",
         0.1,
         with_capacity[-1] - risk[-1],
         must_hold=False,

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Not for targets that are fresh each time: from 1 to {{m_max:.0e}} labels no learner here, from counting to a neural network, errs less than
+# Not for targets that are fresh each time: from 1 to {{m_max:,d}} labels no learner here, from counting to a neural network, errs less than
 # {{least_risk:.3f}}, above the floor of {{floor:.3f}}. If all labels are about *one* target they do add up: {{shared_labels:d}} of them identify it in
 # 90 % of cases, where the floor asks for {{shared_floor_labels:d}}.
 # :::
@@ -22,7 +22,7 @@
 n_values: int = 8  # values M in the codebook, in [2, 64]
 n_contexts: int = 3  # contexts, in [1, 10]
 concentration: float = 0.25  # Dirichlet parameter of the channel; small means reliable, in [0.05, 10]
-m_max: float = 1e5  # largest number of labels, in [100, 10000000]
+m_max: int = 100000  # largest number of labels, in [100, 10000000]
 n_runs: int = 8  # data sets of each size, in [2, 1000]
 width: int = 32  # hidden units of the neural network, in [1, 1000]
 n_shared: int = 4000  # simulated shared targets, in [100, 1000000]
@@ -119,30 +119,11 @@ shared_floor = fano_floor(np.minimum(shared_m * mixture.capacity, np.log(n_value
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The same {{capacity:.2f}} nats per label: with one shared target the error falls with every label ({{n_shared:d}} simulated targets), with fresh targets it stays. The floor for the shared target reaches zero at $\\log M/\\bar C={{log_ratio:.1f}}$ labels.", "name": "fig-shared-target"}, "image": {"alt": "Error against labels: a falling curve for a shared target above its own falling floor, and a flat line for fresh targets."}}
 fig, ax = plotting.new()
-plotting.curve(
-    ax,
-    shared_m,
-    np.full(shared_m.size, mixture.bayes_risk),
-    "fresh targets, best decoder",
-    color=plotting.BEST_OF_N,
-    at=26,
-    offset=(0, 5),
-)
-plotting.curve(
-    ax,
-    shared_m,
-    shared_error,
-    "one shared target",
-    color=plotting.LIMIT,
-    at=4,
-    offset=(8, 6),
-    ha="left",
-    marker="o",
-    markersize=3.5,
-)
-plotting.curve(
-    ax, shared_m, shared_floor, "its floor", color=plotting.BASE, linestyle="--", at=1.3, offset=(2, -18), ha="left"
-)
+ax.axhline(mixture.bayes_risk, color=plotting.BEST_OF_N, label="fresh targets, best decoder")
+ax.axhline(mixture.floor, color=plotting.BEST_OF_N, linestyle="--", linewidth=1.2, label="fresh targets, floor")
+ax.plot(shared_m, shared_error, "o-", color=plotting.LIMIT, markersize=3.5, label="one shared target")
+ax.plot(shared_m, shared_floor, color=plotting.LIMIT, linestyle="--", linewidth=1.2, label="one shared target, floor")
+plotting.legend(ax, loc="center right", bbox_to_anchor=(1.0, 0.74))
 ax.set_ylim(-0.02, None)
 ax.set_xlim(0, 30)
 plotting.name_axes(ax, "labels", "error")

@@ -144,31 +144,12 @@ grown_gold, grown_proxy = np.array(grown).T
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Risk of learners of growing size on fresh items (seed {{seed:d}}): features of the item lower both risks; the style, the last feature, lowers the proxy risk by {{proxy_drop:.2f}} and raises the true one by {{gold_rise:.2f}}.", "name": "fig-growing-learner"}, "image": {"alt": "Two curves against number of features: both fall slowly, then at the last feature the proxy risk drops and the true risk jumps."}}
 fig, ax = plotting.new()
-plotting.curve(
-    ax,
-    sizes,
-    grown_gold,
-    "true risk",
-    color=plotting.LIMIT,
-    at=float(sizes[4]),
-    offset=(0, -16),
-    marker="o",
-    markersize=4,
-)
-plotting.curve(
-    ax,
-    sizes,
-    grown_proxy,
-    "proxy risk",
-    color=plotting.BEST_OF_N,
-    at=float(sizes[4]),
-    offset=(0, 8),
-    marker="s",
-    markersize=4,
-    linestyle="--",
-)
-ax.set_xscale("log")
+place = np.arange(sizes.size)
+ax.plot(place, grown_gold, "o-", color=plotting.LIMIT, label="true risk")
+ax.plot(place, grown_proxy, "s--", color=plotting.BEST_OF_N, label="proxy: rater's next label")
+ax.set_xticks(place, [*(str(k) for k in sizes[:-1]), f"{sizes[-1]}\n(+ style)"])
 ax.set_ylim(0, 0.65)
+plotting.legend(ax, loc="upper center")
 plotting.name_axes(ax, "features used", "risk")
 # %% [markdown]
 # ## What it means
