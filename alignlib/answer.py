@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from alignlib._checks import FloatArray, as_vector, require
 from alignlib.estimates import BestOfNEstimate, EstimatedFrontier
@@ -56,12 +58,12 @@ class Answer:
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent, with a decimal where it is that near to all.
+    """Write a share in per cent.
 
-    >>> percent(0.061), percent(0.9873), percent(1.0)
-    ('6 %', '98.7 %', '100 %')
+    >>> percent(0.9873)
+    '98.7 %'
     """
-    return f"{100.0 * share:.1f} %" if 0.95 <= share < 0.9995 else f"{100.0 * share:.0f} %"
+    return f"{100.0 * share:.1f} %"
 
 
 def ask(
@@ -71,6 +73,7 @@ def ask(
     *,
     kl: list[float] | None = None,
     n: list[float] | None = None,
+    budget: str = "average",
     level: float = 0.95,
     n_boot: int = 2000,
     seed: int = 0,
@@ -85,9 +88,12 @@ def ask(
     reward, gold : str
         The reward that picks the best of N, and the one that is counted (the same by default).
     kl : list of float, optional
-        KL budgets in nats, averaged over prompts; by default some that the samples support.
+        KL budgets in nats; by default some that the samples support.
     n : list of float, optional
         Numbers of draws, at least 1; by default 2, 4, 8, … up to the fewest samples of a prompt.
+    budget : "average" or "per_prompt"
+        What ``kl`` bounds: the KL on average over prompts, or on every prompt. Best-of-N is always compared at equal
+        average KL.
     level, n_boot, seed
         Nominal coverage of the intervals, bootstrap replicates, and the seed of both.
     allow_heavy_tail : bool
@@ -115,26 +121,20 @@ def ask(
     draws = _default_draws(table) if n is None else as_vector("n", n)
     best = estimate_best_of_n(table, reward, n=draws, gold=gold, level=level, n_boot=n_boot, rng=seed)
     spent = np.maximum(best.kl, 0.0)  # an unbiased estimate of a KL may fall short of 0
-    whole = estimate_frontier(
-        table,
-        counted,
-        kl=np.concatenate([budgets, spent]),
-        allow_heavy_tail=allow_heavy_tail,
-        level=level,
-        n_boot=n_boot,
-        rng=seed,
-    )
-    inside = np.flatnonzero(whole.supported[: budgets.size])
+    options: dict[str, Any] = {"allow_heavy_tail": allow_heavy_tail, "level": level, "n_boot": n_boot, "rng": seed}
+    both = estimate_frontier(table, counted, kl=np.concatenate([budgets, spent]), **options)
+    limit, limit_at_n = _part(both, np.arange(budgets.size)), _part(both, budgets.size + np.arange(spent.size))
+    if budget != "average":
+        limit = estimate_frontier(table, counted, kl=budgets, budget=budget, **options)
+    inside = np.flatnonzero(limit.supported)
     if kl is not None and inside.size < budgets.size:
-        worst = budgets[~whole.supported[: budgets.size]].min()
         raise UnsupportedKLError(
-            f"kl must not exceed {whole.supported_kl:.3g} nats, the largest budget that these samples of {counted!r} "
-            f"support; got {worst:g}. Ask for less, or draw more samples per prompt.",
-            whole.supported_kl,
+            f"kl must not exceed {limit.supported_kl:.3g} nats, the largest budget that these samples of {counted!r} "
+            f"support; got {budgets[~limit.supported].min():g}. Ask for less, or draw more samples per prompt.",
+            limit.supported_kl,
         )
     shown = inside if kl is not None else inside[-_SHOWN:]
-    at_n = np.arange(budgets.size, budgets.size + spent.size)
-    return Answer(reward, counted, constant, _part(whole, shown), _part(whole, at_n), best)
+    return Answer(reward, counted, constant, _part(limit, shown), limit_at_n, best)
 
 
 def _default_draws(table: RewardTable) -> FloatArray:
@@ -143,6 +143,6 @@ def _default_draws(table: RewardTable) -> FloatArray:
     return np.asarray(2.0 ** np.arange(1, max(2, int(np.log2(max(fewest, 2))) + 1)))
 
 
-def _part(whole: EstimatedFrontier, at: np.ndarray[tuple[int], np.dtype[np.intp]]) -> EstimatedFrontier:
+def _part(whole: EstimatedFrontier, at: npt.NDArray[np.intp]) -> EstimatedFrontier:
     arrays = ("kl", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
     return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})

@@ -109,7 +109,8 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
         lines.append(
             f"{limit.kl[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {limit.reward[i]:>9.4g} {limit.lam[i]:>9.4g}"
         )
-    lines.append(f"The samples support KL up to {limit.supported_kl:.3g} nats, averaged over prompts.")
+    each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
+    lines.append(f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}.")
     if answer.constant_prompts:
         lines.append(
             f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "

@@ -178,7 +178,9 @@ def estimate(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
     >>> estimate([3.0, 1.0, 2.0], 2)
     2.6666666666666665
     """
-    values = -np.sort(-as_vector("rewards", rewards))
+    values = -as_vector("rewards", rewards)
+    values.sort()  # in place: for a million rewards fresh memory costs as much as the sort
+    np.negative(values, out=values)
     ns = require_range("n", n, 1.0)
     require(bool((ns == np.round(ns)).all()), f"n must be whole numbers for the unbiased estimate; got {n!r}.")
     require(

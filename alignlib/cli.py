@@ -9,7 +9,7 @@ import click
 
 from alignlib import __version__
 from alignlib.cli_capacity import capacity_command
-from alignlib.cli_rewards import frontier
+from alignlib.cli_rewards import frontier, report
 from alignlib.page import PageError, require_page_tools
 from alignlib.pairing import disagreement
 from alignlib.pairing import sync as sync_pair
@@ -106,6 +106,7 @@ def sync(check: bool) -> None:
 
 main.add_command(capacity_command)
 main.add_command(frontier)
+main.add_command(report)
 
 
 def describe(notebook: Notebook) -> list[str]:

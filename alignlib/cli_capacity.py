@@ -58,7 +58,12 @@ def capacity_command(
     click.echo("floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).")
     thin = [row["context"] for row in rows if not row["supported"]]
     if thin:
-        click.echo(f"Too few labels to trust the interval of {', '.join(map(str, thin))}: collect more.", err=True)
+        names = ", ".join(map(str, thin))
+        click.echo(
+            f"* {names}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold the truth less "
+            f"often than {100 * level:g} % of the time. Collect more labels.",
+            err=True,
+        )
 
 
 def _rows(ratings: Any, found: Any) -> list[dict[str, Any]]:

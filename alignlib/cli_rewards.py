@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-__all__ = ["frontier"]
+if TYPE_CHECKING:
+    from alignlib.answer import Answer
+    from alignlib.rewards import RewardTable
+
+__all__ = ["frontier", "report"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -61,56 +66,105 @@ def table_options(command: Command) -> Command:
     return command
 
 
-def check_names(reward: str, gold: str | None, wide: bool) -> None:
-    """Refuse one name for two rewards, and several rewards under one name."""
-    if reward == gold:
-        raise BadInput(f"--reward and --gold are both {reward!r}; name two columns, or leave out --gold.")
-    for option, name in (("--reward", reward), ("--gold", gold or "")):
-        if not wide and {"*", "?"} & set(name) and not name.startswith(("mean:", "nanmean:")):
-            raise BadInput(
-                f"{option} {name!r} may mean several rewards; name one column, average them with 'mean:{name}', or "
-                "pass --wide if they are the samples of one reward."
+@dataclass(frozen=True)
+class Question:
+    """What the options of either command ask, by their names."""
+
+    table: Path
+    prompt: str
+    reward: str
+    gold: str | None
+    sample: str | None
+    wide: bool
+    drop_missing: bool
+    kl: list[float] | None
+    n: list[float] | None
+    allow_heavy_tail: bool
+    seed: int
+
+    def check_names(self) -> None:
+        """Refuse one name for two rewards, and several rewards under one name."""
+        if self.reward == self.gold:
+            raise BadInput(f"--reward and --gold are both {self.reward!r}; name two columns, or leave out --gold.")
+        for option, name in (("--reward", self.reward), ("--gold", self.gold or "")):
+            if not self.wide and {"*", "?"} & set(name) and not name.startswith(("mean:", "nanmean:")):
+                raise BadInput(
+                    f"{option} {name!r} may mean several rewards; name one column, average them with 'mean:{name}', or "
+                    "pass --wide if they are the samples of one reward."
+                )
+
+    def answer(self, budget: str = "average") -> tuple[RewardTable, Answer, Answer | None]:
+        """Read the table and answer, in the gold reward too if there is one."""
+        from alignlib.answer import ask  # here, not above: `alignlib --help` need not wait for scipy and pyarrow
+        from alignlib.rewards import RewardTable
+
+        self.check_names()
+        asked = [self.reward] if self.gold is None else [self.reward, self.gold]
+        options: dict[str, Any] = {"kl": self.kl, "n": self.n, "budget": budget, "seed": self.seed}
+        options["allow_heavy_tail"] = self.allow_heavy_tail
+        try:
+            data = RewardTable.read(
+                self.table,
+                self.prompt,
+                asked,
+                sample=self.sample,
+                wide=self.wide,
+                drop_missing=self.drop_missing,
+                min_samples=3,
             )
+            answer = ask(data, self.reward, **options)
+            return data, answer, None if self.gold is None else ask(data, self.reward, self.gold, **options)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
 
 
 @click.command()
 @table_options
+@click.option(
+    "--budget",
+    type=click.Choice(["average", "per-prompt"]),
+    default="average",
+    show_default=True,
+    help="Whether a KL budget holds on average over prompts, or on every prompt.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
-def frontier(
-    table: Path,
-    prompt: str,
-    reward: str,
-    gold: str | None,
-    sample: str | None,
-    wide: bool,
-    drop_missing: bool,
-    kl: list[float] | None,
-    n: list[float] | None,
-    allow_heavy_tail: bool,
-    seed: int,
-    as_json: bool,
-) -> None:
+def frontier(budget: str, as_json: bool, **asked: Any) -> None:
     """Print how much reward any method can still gain, at which KL, and how close best-of-N comes.
 
     TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON lines or
     Parquet, also gzipped.
     """
-    from alignlib.answer import ask  # here, not above: `alignlib --help` need not wait for scipy and pyarrow
     from alignlib.answer_output import to_json, to_lines
-    from alignlib.rewards import RewardTable
 
-    try:
-        check_names(reward, gold, wide)
-        asked = [reward] if gold is None else [reward, gold]
-        data = RewardTable.read(
-            table, prompt, asked, sample=sample, wide=wide, drop_missing=drop_missing, min_samples=3
-        )
-        options: dict[str, Any] = {"kl": kl, "n": n, "seed": seed, "allow_heavy_tail": allow_heavy_tail}
-        answer = ask(data, reward, **options)
-        in_gold = None if gold is None else ask(data, reward, gold, **options)
-    except ValueError as error:
-        raise BadInput(str(error)) from error
+    question = Question(**asked)
+    data, answer, in_gold = question.answer(budget.replace("-", "_"))
     if as_json:
-        click.echo(to_json(data, str(table), answer, in_gold, seed), nl=False)
+        click.echo(to_json(data, str(question.table), answer, in_gold, question.seed), nl=False)
     else:
         click.echo("\n".join(to_lines(data, answer, in_gold)))
+
+
+@click.command()
+@table_options
+@click.option("-o", "folder", required=True, type=click.Path(path_type=Path), help="Folder for the report.")
+@click.option("--force", is_flag=True, help="Replace an earlier report in that folder.")
+def report(folder: Path, force: bool, **asked: Any) -> None:
+    """Leave a page, pictures (PNG, SVG) and numbers (CSV, JSON) on the rewards in TABLE.
+
+    The page is the notebook "Your own rewards" run on TABLE; it needs no network.
+    """
+    from alignlib.page import PageError
+    from alignlib.parameters import ParameterError
+    from alignlib.report import PAGE, ReportError, check_folder, write_report
+
+    question = Question(**asked)
+    try:
+        check_folder(folder, force)
+        _, answer, in_gold = question.answer()  # bad input is a sentence before the notebook starts
+        values = {name: value for name, value in asked.items() if name not in ("kl", "n") or value is not None}
+        failures = write_report({**values, "table": str(question.table.resolve())}, folder)
+    except (ParameterError, PageError, ReportError) as error:
+        raise BadInput(str(error)) from error
+    for failure in failures:
+        click.echo(f"On this table {failure}.", err=True)
+    click.echo(f"{(in_gold or answer).headline}\nWrote {folder / PAGE}")

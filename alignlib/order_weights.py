@@ -74,14 +74,12 @@ def subset_means(descending: FloatArray, n: IntArray) -> FloatArray:
     """
     m = descending.shape[1]
     out = np.empty((len(descending), len(n)))
-    blocked = m >= _MANY and bool((n <= _SMALL_N).any())
-    moments = _block_moments(descending) if blocked else None
-    for j, size in enumerate(n.tolist()):
-        if moments is not None and size <= _SMALL_N:
-            out[:, j] = _blocked_mean(descending, moments, size)
-        else:
-            weights = subset_weights(m, size)
-            out[:, j] = descending[:, : weights.size] @ weights
+    blocked = (n <= _SMALL_N) & (m >= _MANY)
+    if blocked.any():
+        out[:, blocked] = _blocked_means(descending, n[blocked])
+    for j in np.flatnonzero(~blocked):
+        weights = subset_weights(m, int(n[j]))
+        out[:, j] = np.einsum("ij,j->i", descending[:, : weights.size], weights)
     return out
 
 
@@ -98,21 +96,23 @@ def _nodes() -> FloatArray:
     return np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
 
 
-def _blocked_mean(descending: FloatArray, moments: FloatArray, n: int) -> FloatArray:
+def _blocked_means(descending: FloatArray, n: IntArray) -> FloatArray:
     """The weight is a polynomial of degree n - 1 in the rank: over a short block, few of its values tell the others."""
     m = descending.shape[1]
     block = m // _BLOCKS
     half = (block - 1) / 2
     rank = 1.0 + half + block * np.arange(_BLOCKS)[:, None] + half * _nodes()
     rest = np.arange(_BLOCKS * block + 1, m + 1, dtype=np.float64)
-    total = np.tensordot(moments, _rank_weights(m, n, rank), axes=2)
-    return np.asarray(total + descending[:, _BLOCKS * block :] @ _rank_weights(m, n, rest))
-
-
-def _rank_weights(m: int, n: int, rank: FloatArray) -> FloatArray:
-    """``C(m-k, n-1) / C(m, n)`` at real ranks k, as a product of n - 1 factors; zero once a factor is."""
-    weight = np.full_like(rank, n / m)
-    left = m - rank
-    for i in range(1, n):
-        weight *= np.maximum(left - (i - 1), 0.0) / (m - i)
-    return weight
+    moments = _block_moments(descending).reshape(len(descending), -1)
+    values = np.concatenate([moments, descending[:, _BLOCKS * block :]], axis=1)
+    left = m - np.concatenate([rank.reshape(-1), rest])
+    # C(m-k, n-1) / C(m, n) at real ranks k, from n = 1 on factor by factor; zero once a factor is.
+    weight = np.full_like(left, 1.0 / m)
+    out = np.empty((len(descending), len(n)))
+    for size in range(1, int(n.max()) + 1):
+        if size > 1:
+            weight *= np.maximum(left - (size - 2), 0.0) * (size / ((size - 1) * (m - size + 1)))
+        if (n == size).any():
+            # einsum, not @: a product this short is over before the threads of a busy machine have met
+            out[:, n == size] = np.einsum("ij,j->i", values, weight)[:, None]
+    return out

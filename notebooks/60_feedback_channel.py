@@ -73,7 +73,7 @@ from alignlib.channels import (
 # For every input law $p$ with output $q$: $\ I(p)\le C\le\max_u\KL{P(\cdot\mid u)}{q}$.
 # ```
 #
-# So a capacity never has to be believed: the law $p$ that comes with it can be checked. Plain Blahut–Arimoto steps close this bracket
+# The bracket is due to {cite:t}`Blahut1972` and {cite:t}`Arimoto1972`. So a capacity never has to be believed: the law $p$ that comes with it can be checked. Plain Blahut–Arimoto steps close this bracket
 # slowly, for inputs leave the support like $1/$iteration; an interior-point step does not mind, and about ten reach rounding.
 
 # %%

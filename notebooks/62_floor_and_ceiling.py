@@ -73,7 +73,8 @@ from alignlib.pac_bayes import expected_ceiling, probable_ceiling
 #
 # ```{prf:proof}
 # $\E\,\KL{Q}{P}=I(\theta;S^m,Y^m)+\KL{\E Q}{P}$; apply the chain rule twice and $I(\theta;U^m\mid S^m,Y^m)=0$. The first term is at most
-# $I(Y^m;U^m\mid S^m)\le m\,\bar C_{\mathrm{tot}|S}$, for the channel has no memory. The ceiling is Donsker and Varadhan's inequality with Maurer's constant.
+# $I(Y^m;U^m\mid S^m)\le m\,\bar C_{\mathrm{tot}|S}$, for the channel has no memory. The ceiling is Donsker and Varadhan's inequality with the constant
+# of {cite:t}`Maurer2004`.
 # ```
 #
 # **Both ends bound the same risk only if** the learner is scored by the canonical observable loss

@@ -38,7 +38,7 @@ from alignlib.water_filling import reverse_water_filling
 # ## The statement
 #
 # A judge of bounded capacity is a channel $P(h\mid u)$ with $I(U;H)\le C$. The best one is the subject of rate–distortion theory, known in economics as rational
-# inattention.
+# inattention {cite:p}`Sims2003`.
 #
 # ```{prf:theorem} The optimal judge (Shannon 1959; Sims 2003)
 # :label: thm-optimal-judge

@@ -81,14 +81,13 @@ def test_one_input_or_one_output_carries_nothing(shape: tuple[int, int]) -> None
 @pytest.mark.parametrize(
     "shape", [(2, 2), (2, 1000), (1000, 2), (8, 3), (64, 64), (256, 256), (300, 10), (10, 300), (1000, 1000)]
 )
-@pytest.mark.parametrize("concentration", [0.3, 5.0])
+@pytest.mark.parametrize("concentration", [0.3, 2.0])
 def test_certified_gap_at_every_size(shape: tuple[int, int], concentration: float) -> None:
-    if shape == (1000, 1000) and concentration != 0.3:
-        pytest.skip("one channel of a million entries is enough")
     rows = np.random.default_rng(3).dirichlet(np.full(shape[1], concentration), size=shape[0])
     found = capacity(rows)
     check_certificate(rows, found)
     assert found.gap <= 1e-11
+    assert found.n_iter <= 40  # Newton steps; plain steps would take thousands
 
 
 def check_certificate(rows: np.ndarray, found: channels.CapacityResult) -> None:

@@ -215,6 +215,7 @@ def test_command_line(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["capacity", file, "--target", "truth", "--label", "score", "--context", "task"])
     assert run.exit_code == 0, run.output
     assert [line.split()[0] for line in run.output.splitlines()[1:4]] == ["chat", "code", "average"]
+    assert "* chat, code, average: fewer than 400 labels for a target" in run.output
     run = CliRunner().invoke(
         main,
         ["capacity", file, "--target", "truth", "--label", "score", "--context", "task", "--rater", "who", "--json"],
