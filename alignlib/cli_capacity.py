@@ -60,8 +60,8 @@ def capacity_command(
     if thin:
         names = ", ".join(map(str, thin))
         click.echo(
-            f"* {names}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold the truth less "
-            f"often than {100 * level:g} % of the time. Collect more labels.",
+            f"* {names}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold the truth "
+            f"less often than {100 * level:g} % of the time. Collect more labels.",
             err=True,
         )
 
