@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alignlib import __version__
+from alignlib.cli_capacity import capacity_command
 from alignlib.cli_rewards import frontier, report
 from alignlib.page import PageError, require_page_tools
 from alignlib.pairing import disagreement
@@ -103,6 +104,7 @@ def sync(check: bool) -> None:
             click.echo(f"Paired {script.name}")
 
 
+main.add_command(capacity_command)
 main.add_command(frontier)
 main.add_command(report)
 
