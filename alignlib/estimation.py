@@ -19,7 +19,7 @@ from alignlib.estimates import EstimatedFrontier
 from alignlib.prompt_curves import averaged_curves
 from alignlib.prompt_frontier import prompt_gains
 from alignlib.rewards import RewardTable
-from alignlib.support import excess_bias, supported_prefix
+from alignlib.support import excess_bias, strain, supported_kl
 from alignlib.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = [

@@ -67,9 +67,8 @@ class AveragedCurves:
         """By how much the interval of the gain at each λ is to be widened for bias; ``weights`` is one row."""
         error = self.cells.standard_error(weights, self.cell_curve)[0]
         excess = excess_bias(self.plug_in, self.first_order, self.second_order, error)
-        place = np.clip(np.searchsorted(self.lam, lam * (1.0 - 1e-9)), 0, len(self.lam) - 1)
-        finite = np.isfinite(lam)
-        return np.asarray(np.where(finite, excess[place] / np.maximum(np.where(finite, lam, 1.0), self.lam[0]), 0.0))
+        finite = np.where(np.isfinite(lam), np.maximum(lam, self.lam[0]), self.lam[-1])
+        return np.asarray(np.where(np.isfinite(lam), np.interp(np.log(finite), np.log(self.lam), excess) / finite, 0.0))
 
     @property
     def kl(self) -> FloatArray:

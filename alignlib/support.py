@@ -6,9 +6,10 @@ import numpy as np
 
 from alignlib._checks import FloatArray
 
-__all__ = ["remaining_bias", "strain", "supported_kl"]
+__all__ = ["excess_bias", "remaining_bias", "strain", "supported_kl"]
 
 _BIAS_SHARE = 0.25  # a bias of a quarter of the standard error costs an interval 0.7 % of coverage
+_SMALL_BIAS = 0.01  # of the value: many prompts shrink the standard error, and must not shrink what is supported
 _LEAST_ESS = 5.0
 _LEAST_TOTAL_ESS = 100.0
 _MOMENTS = 3.0
@@ -26,13 +27,14 @@ def strain(
 ) -> FloatArray:
     """Return how far each point of a curve stretches the samples, shape (L,): up to 1 it is supported.
 
-    The bias that the jackknife may leave is at most a quarter of the standard error; the effective sample size
-    averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a third of the rate
-    ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights ``e^{λr}`` have the
-    three moments that bias and interval rest on.
+    The bias that the jackknife may leave is at most a quarter of the standard error, or 1 % of the value; the
+    effective sample size averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a
+    third of the rate ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights
+    ``e^{λr}`` have the three moments that bias and interval rest on.
     """
+    allowed = np.maximum(_BIAS_SHARE * standard_error, _SMALL_BIAS * np.abs(second_order))
     with np.errstate(divide="ignore", invalid="ignore"):
-        bias = remaining_bias(plug_in, first_order, second_order) / (_BIAS_SHARE * standard_error)
+        bias = remaining_bias(plug_in, first_order, second_order) / allowed
     few = max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts) / ess
     worst = np.maximum(np.maximum(np.nan_to_num(bias, nan=0.0, posinf=np.inf), few), _MOMENTS * lam * tail_scale)
     return np.asarray(worst)
@@ -55,6 +57,17 @@ def supported_kl(kl: FloatArray, strain: FloatArray) -> float:
     low, high = np.log(np.maximum(strain[last : last + 2], 1e-300))
     part = -low / (high - low) if np.isfinite(high) else 0.0
     return float(kl[last] * (kl[last + 1] / kl[last]) ** part)
+
+
+def excess_bias(
+    plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray, standard_error: FloatArray
+) -> FloatArray:
+    """Return by how much the bias that may remain exceeds a quarter of the standard error: intervals widen by it.
+
+    No more than what `strain` lets pass.
+    """
+    left = np.minimum(remaining_bias(plug_in, first_order, second_order), _SMALL_BIAS * np.abs(second_order))
+    return np.asarray(np.maximum(left - _BIAS_SHARE * standard_error, 0.0))
 
 
 def remaining_bias(plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray) -> FloatArray:
