@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from alignlib._checks import FloatArray, as_vector, require
 from alignlib._estimation import check_resampling, check_samples, single_column, supported_end
+from alignlib.averaging import averaged_curves
 from alignlib.best_of_n_estimation import (
     estimate_best_of_n,
     estimate_best_of_poisson,
@@ -16,10 +17,9 @@ from alignlib.best_of_n_estimation import (
 )
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import EstimatedFrontier
-from alignlib.prompt_curves import averaged_curves
 from alignlib.prompt_frontier import prompt_gains
 from alignlib.rewards import RewardTable
-from alignlib.support import excess_bias, strain, supported_kl
+from alignlib.support import excess_bias, remaining_bias, strain, supported_kl
 from alignlib.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = [
@@ -177,7 +177,7 @@ class _AverageCurve:
     ) -> None:
         cells = Cells.of(table.n_samples, rng)
         self._correct = correct
-        self._curves = averaged_curves(table, column, cells, bias_correction=correct)
+        self._curves = averaged_curves(table, column, cells, rng, tail, bias_correction=correct)
         self._weights = cells.resample(n_boot, rng)
         self.base_reward = self._curves.base_reward
         self.supported_kl = supported_end(self._curves, self._weights[:1], table.n_prompts, tail)
@@ -211,9 +211,8 @@ class _PerPromptCurve:
         whole = self._weights[:1]
         strained = strain(
             lam=(whole @ tail_index)[0],
-            plug_in=(whole @ plug_in)[0],
-            first_order=(whole @ first)[0],
-            second_order=(whole @ second)[0],
+            bias=remaining_bias(*((whole @ part)[0] for part in (plug_in, first, second))),
+            value=(whole @ second)[0],
             standard_error=self._cells.standard_error(whole, second)[0],
             ess=(whole @ ess)[0],
             n_prompts=table.n_prompts,
@@ -244,5 +243,6 @@ class _PerPromptCurve:
         error = self._cells.standard_error(self._weights, chosen)
         low, high = studentised_interval(value, error, level)
         whole = self._weights[0]
-        wider = excess_bias(whole @ plug_in, whole @ first, whole @ second, error[0]) if self._correct else 0.0
+        bias = remaining_bias(whole @ plug_in, whole @ first, whole @ second)
+        wider = excess_bias(bias, whole @ second, error[0]) if self._correct else 0.0
         return _Points(value[0], low - wider, high + wider, whole @ slope, whole @ ess, whole @ largest)
