@@ -14,7 +14,7 @@ from alignlib.capacity_estimate import estimate_capacity, estimate_from_counts
 from alignlib.channels import capacity, rating_channel, symmetric_channel
 from alignlib.cli import main
 from alignlib.rater_table import RaterTable, RaterTableError
-from alignlib.table_file import RewardTableError
+from alignlib.tables.table_file import RewardTableError
 
 RATING = np.array(
     [
