@@ -7,7 +7,7 @@ import numpy as np
 from alignlib._checks import FloatArray, require
 from alignlib.prompt_curves import AveragedCurves
 from alignlib.rewards import RewardTable
-from alignlib.support import supported_prefix
+from alignlib.support import strain, supported_kl
 from alignlib.tails import TailTest
 
 __all__ = ["check_resampling", "check_samples", "single_column", "supported_end"]
@@ -43,7 +43,7 @@ def check_samples(table: RewardTable, least: int, what: str) -> None:
 
 def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tail: TailTest) -> float:
     """Return the largest supported KL, 0 where there is none."""
-    good = supported_prefix(
+    strained = strain(
         lam=curves.lam,
         plug_in=curves.plug_in,
         first_order=curves.first_order,
@@ -53,4 +53,7 @@ def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tai
         n_prompts=n_prompts,
         tail_scale=0.0 if tail.light else tail.scale,
     )
-    return curves.kl_at(int(good.sum()) - 1) if good.any() else 0.0
+    end = supported_kl(curves.kl, strained)
+    if np.isfinite(end):
+        return end
+    return curves.log_samples if curves.saturated else float(curves.kl[-1])

@@ -13,7 +13,7 @@ from alignlib.estimates import BestOfNEstimate, EstimatedFrontier
 from alignlib.estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
 from alignlib.rewards import RewardTable
 
-__all__ = ["Answer", "ask", "percent"]
+__all__ = ["Answer", "ask", "limit_on_every_prompt", "percent"]
 
 # Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
@@ -24,36 +24,49 @@ _SHOWN = 6
 class Answer:
     """Best-of-N picked by one reward and measured in another (or the same), beside the limit of that other.
 
-    ``limit`` is the frontier at the budgets asked for, ``limit_at_n`` the same at the KL that each best-of-N spends.
+    ``limit`` is the frontier at the budgets asked for, ``limit_at_n`` the same at the KL that each best-of-N spends;
+    both are None where the samples of a gold reward support no limit at all.
     """
 
     picked_by: str
     measured_in: str
     constant_prompts: int
-    limit: EstimatedFrontier
-    limit_at_n: EstimatedFrontier
+    limit: EstimatedFrontier | None
+    limit_at_n: EstimatedFrontier | None
     best_of_n: BestOfNEstimate
 
     @property
     def headline(self) -> str:
         """The answer in one sentence, at the largest best-of-N whose KL the samples support."""
         best, at_n = self.best_of_n, self.limit_at_n
-        where = np.flatnonzero(at_n.supported & (at_n.gain > 0.0))
-        if best.share is None or best.share_low is None or best.share_high is None or where.size == 0:
-            last = len(self.limit.kl) - 1
-            return f"{self._limit_sentence(self.limit, last)}; best-of-N spends more KL than the samples support."
-        i = int(where[-1])
-        gets = "already gets" if self.picked_by == self.measured_in else f"picked by {self.picked_by!r} gets"
-        return (
-            f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
-            f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
-        )
+        if self.limit is None or at_n is None:
+            base = f"{self.measured_in!r} (base model: {best.base_reward:.3g})"
+            return f"The samples support no limit of {base}; {self._gain_of_best(best.n.size - 1)}."
+        where = np.flatnonzero(at_n.supported & (best.n > 1.0))
+        if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
+            i = int(where[-1])
+            gets = "already gets" if self.picked_by == self.measured_in else f"picked by {self.picked_by!r} gets"
+            return (
+                f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
+                f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
+            )
+        beyond = np.flatnonzero(best.n > 1.0)
+        more = f"; {self._gain_of_best(int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
+        return f"{self._limit_sentence(self.limit, self.limit.kl.size - 1)}{more}."
 
     def _limit_sentence(self, limit: EstimatedFrontier, i: int) -> str:
         return (
             f"At a KL of {limit.kl[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
             f"{self.measured_in!r} over the base model's {limit.base_reward:.3g} ({100.0 * limit.level:g} % interval "
             f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
+        )
+
+    def _gain_of_best(self, i: int) -> str:
+        best = self.best_of_n
+        by = "" if self.picked_by == self.measured_in else f" picked by {self.picked_by!r}"
+        return (
+            f"best-of-{best.n[i]:g}{by} gains {best.gain[i]:.3g} ({100.0 * best.level:g} % interval "
+            f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.kl[i]:.3g} nats"
         )
 
 
@@ -102,7 +115,7 @@ def ask(
     Raises
     ------
     UnsupportedKLError
-        Where a budget asked for lies beyond what the samples support.
+        Where a budget asked for lies beyond what the samples support, or they support none of the reward's.
     HeavyTailError, ValueError
         Where there is no limit to estimate; see `estimate_frontier` and `estimate_best_of_n`.
 
@@ -122,10 +135,22 @@ def ask(
     best = estimate_best_of_n(table, reward, n=draws, gold=gold, level=level, n_boot=n_boot, rng=seed)
     spent = np.maximum(best.kl, 0.0)  # an unbiased estimate of a KL may fall short of 0
     options: dict[str, Any] = {"allow_heavy_tail": allow_heavy_tail, "level": level, "n_boot": n_boot, "rng": seed}
-    both = estimate_frontier(table, counted, kl=np.concatenate([budgets, spent]), **options)
-    limit, limit_at_n = _part(both, np.arange(budgets.size)), _part(both, budgets.size + np.arange(spent.size))
-    if budget != "average":
-        limit = estimate_frontier(table, counted, kl=budgets, budget=budget, **options)
+    at = np.concatenate([budgets, spent])
+    try:
+        both = estimate_frontier(table, counted, kl=at, **options)
+        limit, limit_at_n = _part(both, np.arange(budgets.size)), _part(both, budgets.size + np.arange(spent.size))
+        if budget != "average":
+            limit = estimate_frontier(table, counted, kl=budgets, budget=budget, **options)
+    except UnsupportedKLError as error:
+        if error.largest_supported > 0.0:
+            raise
+        if gold is not None and kl is None:  # what best-of-N gains of it is still known
+            return Answer(reward, counted, constant, None, None, best)
+        raise UnsupportedKLError(
+            f"The samples of {counted!r} support no KL budget at all, so its limit is not known; draw more samples per "
+            "prompt, or from more prompts.",
+            0.0,
+        ) from error
     inside = np.flatnonzero(limit.supported)
     if kl is not None and inside.size < budgets.size:
         raise UnsupportedKLError(
@@ -135,6 +160,34 @@ def ask(
         )
     shown = inside if kl is not None else inside[-_SHOWN:]
     return Answer(reward, counted, constant, _part(limit, shown), limit_at_n, best)
+
+
+def limit_on_every_prompt(
+    table: RewardTable,
+    reward: str,
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+    allow_heavy_tail: bool = False,
+) -> EstimatedFrontier | None:
+    """Return the limit for the same KL on every prompt, or None where no prompt's samples support one of its own.
+
+    It asks more of the samples than the limit for an average KL, whose one λ they share. Arguments as `ask`.
+
+    >>> rows = np.random.default_rng(0).standard_normal((100, 64))
+    >>> limit_on_every_prompt(RewardTable.from_arrays(rows), "reward").budget
+    'per_prompt'
+    >>> limit_on_every_prompt(RewardTable.from_arrays(rows[:, :5]), "reward") is None
+    True
+    """
+    if table.n_prompts == 1 or table.n_samples.min() < 6:
+        return None
+    options: dict[str, Any] = {"allow_heavy_tail": allow_heavy_tail, "level": level, "n_boot": n_boot, "rng": seed}
+    try:
+        return estimate_frontier(table, reward, budget="per_prompt", **options)
+    except UnsupportedKLError:
+        return None
 
 
 def _default_draws(table: RewardTable) -> FloatArray:

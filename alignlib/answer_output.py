@@ -11,6 +11,7 @@ from typing import Any
 
 from alignlib import __version__
 from alignlib.answer import Answer, percent
+from alignlib.estimates import EstimatedFrontier
 from alignlib.rewards import RewardTable
 
 __all__ = ["SCHEMA", "to_csv", "to_json", "to_lines"]
@@ -59,17 +60,18 @@ def to_csv(answers: Sequence[Answer]) -> str:
 
 
 def _record(answer: Answer) -> dict[str, Any]:
+    limit, best = answer.limit, answer.best_of_n
     return {
         "picked_by": answer.picked_by,
         "measured_in": answer.measured_in,
-        "base_reward": answer.limit.base_reward,
+        "base_reward": best.base_reward,
         "constant_prompts": answer.constant_prompts,
-        "level": answer.limit.level,
-        "budget": answer.limit.budget,
-        "supported_kl": answer.limit.supported_kl,
+        "level": best.level,
+        "budget": None if limit is None else limit.budget,
+        "supported_kl": 0.0 if limit is None else limit.supported_kl,
         "headline": answer.headline,
-        "limit": _rows(answer.limit, _LIMIT),
-        "best_of_n": _rows(answer.best_of_n, (*_RULE, *_SHARE)),
+        "limit": [] if limit is None else _rows(limit, _LIMIT),
+        "best_of_n": _rows(best, (*_RULE, *_SHARE)),
     }
 
 
@@ -98,19 +100,10 @@ def to_lines(table: RewardTable, answer: Answer, gold: Answer | None) -> list[st
 
 
 def _block(table: RewardTable, answer: Answer) -> list[str]:
-    limit, best = answer.limit, answer.best_of_n
-    level = f"{100.0 * limit.level:g} %"
-    lines = [
-        f"The most that any method can gain of {answer.measured_in!r} (base model: {limit.base_reward:.4g})",
-        f"{'KL':>8} {'gain':>10}  {level + ' interval':<22} {'reward':>9} {'λ = 1/β':>9}",
-    ]
-    for i in range(len(limit.kl)):
-        interval = _interval(limit.gain_low[i], limit.gain_high[i])
-        lines.append(
-            f"{limit.kl[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {limit.reward[i]:>9.4g} {limit.lam[i]:>9.4g}"
-        )
-    each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
-    lines.append(f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}.")
+    best = answer.best_of_n
+    interval = f"{100.0 * best.level:g} % interval"
+    lines = [f"The most that any method can gain of {answer.measured_in!r} (base model: {best.base_reward:.4g})"]
+    lines += ["unknown: the samples support no KL budget."] if answer.limit is None else _limit_lines(answer.limit)
     if answer.constant_prompts:
         lines.append(
             f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
@@ -120,7 +113,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     lines += [
         "",
         f"Best-of-N{by}, and its share of what any method can gain at the same KL",
-        f"{'N':>8} {'KL':>8} {'gain':>10}  {level + ' interval':<22} {'share':>9}  {level + ' interval'}",
+        f"{'N':>8} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
     ]
     for i in range(len(best.n)):
         lines.append(
@@ -128,6 +121,18 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
             f"{_interval(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     return lines
+
+
+def _limit_lines(limit: EstimatedFrontier) -> list[str]:
+    interval = f"{100.0 * limit.level:g} % interval"
+    lines = [f"{'KL':>8} {'gain':>10}  {interval:<22} {'reward':>9} {'λ = 1/β':>9}"]
+    for i in range(len(limit.kl)):
+        bounds = _interval(limit.gain_low[i], limit.gain_high[i])
+        lines.append(
+            f"{limit.kl[i]:>8.4g} {limit.gain[i]:>10.4g}  {bounds:<22} {limit.reward[i]:>9.4g} {limit.lam[i]:>9.4g}"
+        )
+    each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
+    return [*lines, f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}."]
 
 
 def _interval(low: float, high: float) -> str:

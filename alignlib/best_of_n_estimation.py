@@ -178,10 +178,12 @@ def _cell_values(
         values[:, where] = _prompt_values(rows, gold, rules)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
-    rows, gold = (table.column(name)[None, :] for name in (picking, counted))
+    order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
+    rows, gold = (table.column(name)[None, order] for name in (picking, counted))
 
     def without(kept: BoolArray) -> FloatArray:
-        return _prompt_values(rows[:, kept], gold[:, kept], rules)[:, 0]
+        chosen = kept[order]
+        return _prompt_values(rows[:, chosen], gold[:, chosen], rules)[:, 0]
 
     pseudo = cells.pseudo_values(without, values[:, 0])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
@@ -224,8 +226,11 @@ def _limit(
         share = np.where(limit > 0.0, gained / limit, 1.0)
     error = _share_error(curves, weights, kl, gain, share, limit, lam[0])
     low, high = studentised_interval(share, error, level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = curves.excess_bias(weights[:1], lam[0]) / limit[0] * np.abs(share[0])
+    wider = np.where(held[0] > 0.0, excess, 0.0)
     supported = spent[0] <= kl_end * (1.0 + 1e-12)
-    return limit[0], share[0], low, np.where(supported, high, 1.0), supported
+    return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
 
 
 def _share_error(

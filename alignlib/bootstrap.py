@@ -11,13 +11,13 @@ from alignlib._checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["Cells", "studentised_interval"]
 
-_MAX_CELLS = 2000
+_MAX_CELLS = 1000
 _GROUPS = 50  # of samples, where there is one prompt only
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The units that are resampled: prompts, or random pools of prompts where there are more than 2000.
+    """The units that are resampled: prompts, or random pools of prompts where there are more than 1000.
 
     ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt
     its samples are resampled instead: ``index`` then names the random group of each sample.
@@ -82,7 +82,8 @@ def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> 
         log_t = np.log(value[1:] / estimate) * (value[1:] / error[1:])
         plain_t = (value[1:] - estimate) / error[1:]
     t = np.where(positive, log_t, plain_t)
-    t = np.where(np.isnan(t), 0.0, t)  # 0/0: a replicate equal to the estimate, without spread
+    # Without spread there is nothing to resample: 0/0, or rounding over 0.
+    t = np.where(np.isfinite(t), t, 0.0)
     tail = (1.0 - level) / 2.0
     low_t, high_t = np.quantile(t, [tail, 1.0 - tail], axis=0)
     both = np.quantile(np.abs(t), level, axis=0)

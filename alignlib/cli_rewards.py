@@ -161,6 +161,11 @@ def report(folder: Path, force: bool, **asked: Any) -> None:
     try:
         check_folder(folder, force)
         _, answer, in_gold = question.answer()  # bad input is a sentence before the notebook starts
+        if in_gold is not None and in_gold.limit is None:
+            raise BadInput(
+                f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
+                "or print what is known with `alignlib frontier`."
+            )
         values = {name: value for name, value in asked.items() if name not in ("kl", "n") or value is not None}
         failures = write_report({**values, "table": str(question.table.resolve())}, folder)
     except (ParameterError, PageError, ReportError) as error:

@@ -8,7 +8,7 @@ from alignlib._checks import FloatArray
 
 __all__ = ["lam_grid", "minimise_dual"]
 
-_POINTS_PER_DECADE = 16
+_POINTS_PER_DECADE = 12
 _NODES = np.arange(-3.0, 4.0)
 _SEXTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
 

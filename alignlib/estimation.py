@@ -19,7 +19,7 @@ from alignlib.estimates import EstimatedFrontier
 from alignlib.prompt_curves import averaged_curves
 from alignlib.prompt_frontier import prompt_gains
 from alignlib.rewards import RewardTable
-from alignlib.support import supported_prefix
+from alignlib.support import excess_bias, strain, supported_kl
 from alignlib.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = [
@@ -75,9 +75,10 @@ def estimate_frontier(
     prompts (or, where there is one prompt, groups of its samples).
 
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
-    error, the effective sample size averages at least 5 (and adds up to 100 over the prompts), and λ is at most
-    a third of the rate of the upper tail unless that tail is lighter than exponential. Beyond, ``gain`` is held
-    at its last supported value, a floor, and the interval is what monotony and concavity still guarantee.
+    error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
+    averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
+    tail unless that tail is lighter than exponential. Beyond, ``gain`` is held at its last supported value, a
+    floor, and the interval is what monotony and concavity still guarantee.
 
     Parameters
     ----------
@@ -134,7 +135,13 @@ def estimate_frontier(
     budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     supported = budgets <= kl_end * (1.0 + 1e-12)
-    if kl_end == 0.0 or not supported.any():
+    if kl_end == 0.0:
+        raise UnsupportedKLError(
+            f"The samples of {column!r} support no KL budget: {int(table.n_samples.min())} samples of a prompt and "
+            f"{table.n_prompts} prompts are too few for its tail. Draw more samples per prompt.",
+            0.0,
+        )
+    if not supported.any():
         raise UnsupportedKLError(
             f"kl must not exceed the largest supported budget, {kl_end:.3g} nats for these samples of {column!r}; got "
             f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
@@ -169,6 +176,7 @@ class _AverageCurve:
         self, table: RewardTable, column: str, tail: TailTest, correct: bool, n_boot: int, rng: np.random.Generator
     ) -> None:
         cells = Cells.of(table.n_samples, rng)
+        self._correct = correct
         self._curves = averaged_curves(table, column, cells, bias_correction=correct)
         self._weights = cells.resample(n_boot, rng)
         self.base_reward = self._curves.base_reward
@@ -177,10 +185,13 @@ class _AverageCurve:
     def at(self, kl: FloatArray, level: float) -> _Points:
         gain, error, lam = self._curves.gains(self._weights, kl)
         low, high = studentised_interval(gain, error, level)
+        wider = self._curves.excess_bias(self._weights[:1], lam[0]) * (kl > 0.0) if self._correct else 0.0
         place = np.searchsorted(self._curves.lam, np.minimum(lam[0], self._curves.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]
-        return _Points(gain[0], low, high, slope, self._curves.ess[place], self._curves.largest_weight[place])
+        return _Points(
+            gain[0], low - wider, high + wider, slope, self._curves.ess[place], self._curves.largest_weight[place]
+        )
 
 
 class _PerPromptCurve:
@@ -198,17 +209,17 @@ class _PerPromptCurve:
         searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
         plug_in, first, second, _, ess, _, tail_index = (self._cells.mean(v) for v in self._gains(searched))
         whole = self._weights[:1]
-        good = supported_prefix(
-            lam=(whole @ tail_index)[0] if not tail.light else np.zeros(_SEARCHED),
+        strained = strain(
+            lam=(whole @ tail_index)[0],
             plug_in=(whole @ plug_in)[0],
             first_order=(whole @ first)[0],
             second_order=(whole @ second)[0],
             standard_error=self._cells.standard_error(whole, second)[0],
             ess=(whole @ ess)[0],
             n_prompts=table.n_prompts,
-            tail_scale=1.0,
+            tail_scale=0.0 if tail.light else 1.0,
         )
-        self.supported_kl = float(searched[good.sum() - 1]) if good.any() else 0.0
+        self.supported_kl = min(most, supported_kl(searched, strained))
 
     def _gains(self, kl: FloatArray) -> tuple[FloatArray, ...]:
         rng = np.random.default_rng(self._seed)  # the same halves at every budget
@@ -227,9 +238,11 @@ class _PerPromptCurve:
         return tuple(out)
 
     def at(self, kl: FloatArray, level: float) -> _Points:
-        plug_in, _, second, slope, ess, largest, _ = (self._cells.mean(v) for v in self._gains(kl))
+        plug_in, first, second, slope, ess, largest, _ = (self._cells.mean(v) for v in self._gains(kl))
         chosen = second if self._correct else plug_in
         value = self._weights @ chosen
-        low, high = studentised_interval(value, self._cells.standard_error(self._weights, chosen), level)
+        error = self._cells.standard_error(self._weights, chosen)
+        low, high = studentised_interval(value, error, level)
         whole = self._weights[0]
-        return _Points(value[0], low, high, whole @ slope, whole @ ess, whole @ largest)
+        wider = excess_bias(whole @ plug_in, whole @ first, whole @ second, error[0]) if self._correct else 0.0
+        return _Points(value[0], low - wider, high + wider, whole @ slope, whole @ ess, whole @ largest)

@@ -12,6 +12,7 @@ from alignlib.bootstrap import Cells
 from alignlib.dual import lam_grid, minimise_dual
 from alignlib.jackknife import jackknife_log_partition, jackknife_maximum
 from alignlib.rewards import RewardTable
+from alignlib.support import excess_bias
 
 __all__ = ["AveragedCurves", "averaged_curves", "descending_blocks"]
 
@@ -62,13 +63,19 @@ class AveragedCurves:
         gain, error, lam = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         return gain, error, lam
 
-    def kl_at(self, index: int) -> float:
-        """The average KL at ``lam[index]``."""
-        if self.saturated and index == len(self.lam) - 1:
-            return self.log_samples
+    def excess_bias(self, weights: FloatArray, lam: FloatArray) -> FloatArray:
+        """By how much the interval of the gain at each λ is to be widened for bias; ``weights`` is one row."""
+        error = self.cells.standard_error(weights, self.cell_curve)[0]
+        excess = excess_bias(self.plug_in, self.first_order, self.second_order, error)
+        finite = np.where(np.isfinite(lam), np.maximum(lam, self.lam[0]), self.lam[-1])
+        return np.asarray(np.where(np.isfinite(lam), np.interp(np.log(finite), np.log(self.lam), excess) / finite, 0.0))
+
+    @property
+    def kl(self) -> FloatArray:
+        """The average KL at each λ, shape (L,)."""
         whole = self.cells.size / self.cells.size.sum()
         below = whole @ self.cell_curve - self.lam * (whole @ self.cell_limit)  # D is the same for Λ - λ max r
-        return float(np.gradient(below, np.log(self.lam))[index] - below[index])
+        return np.asarray(np.gradient(below, np.log(self.lam)) - below)
 
 
 def descending_blocks(table: RewardTable, column: str) -> Iterator[tuple[IntArray, FloatArray]]:

@@ -51,12 +51,13 @@ def _log_ratio(levels: Levels, n: float, lam: float) -> FloatArray:
     total = float(levels.mass @ np.exp(t_ratio))
     if abs(total - 1) > _CERTIFICATE:
         raise ArithmeticError(f"soft best-of-n lost accuracy: its law sums to {total!r} at n={n:g}, lam={lam:g}.")
-    return t_ratio
+    return np.asarray(t_ratio)
 
 
 def _parts(rows: FloatArray, columns: FloatArray) -> list[FloatArray]:
     """Split rows so that a part times all columns stays within the cache."""
-    return np.array_split(rows, math.ceil(rows.size * columns.size / _AT_ONCE))
+    parts: list[FloatArray] = np.array_split(rows, math.ceil(rows.size * columns.size / _AT_ONCE))
+    return parts
 
 
 def _log_laplace(mass: FloatArray, x: FloatArray) -> FloatArray:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._checks import FloatArray
 
-__all__ = ["remaining_bias", "supported_prefix"]
+__all__ = ["excess_bias", "remaining_bias", "strain", "supported_kl"]
 
 _BIAS_SHARE = 0.25  # a bias of a quarter of the standard error costs an interval 0.7 % of coverage
+_SMALL_BIAS = 0.01  # of the value: many prompts shrink the standard error, and must not shrink what is supported
 _LEAST_ESS = 5.0
 _LEAST_TOTAL_ESS = 100.0
 _MOMENTS = 3.0
 
 
-def supported_prefix(
+def strain(
     lam: FloatArray,
     plug_in: FloatArray,
     first_order: FloatArray,
@@ -23,18 +24,50 @@ def supported_prefix(
     ess: FloatArray,
     n_prompts: int,
     tail_scale: float,
-) -> BoolArray:
-    """Mark the λ, from the smallest on, at which all of three conditions hold; arrays of shape (L,).
+) -> FloatArray:
+    """Return how far each point of a curve stretches the samples, shape (L,): up to 1 it is supported.
 
-    The bias that the jackknife may leave is at most a quarter of the standard error; the effective sample size
-    averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a third of the rate
-    ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights ``e^{λr}`` have the
-    three moments that bias and interval rest on.
+    The bias that the jackknife may leave is at most a quarter of the standard error, or 1 % of the value; the
+    effective sample size averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a
+    third of the rate ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights
+    ``e^{λr}`` have the three moments that bias and interval rest on.
     """
-    small = remaining_bias(plug_in, first_order, second_order) <= _BIAS_SHARE * standard_error
-    moments = _MOMENTS * lam * tail_scale <= 1.0
-    enough = ess >= max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts)
-    return np.asarray(np.logical_and.accumulate(small & enough & moments))
+    allowed = np.maximum(_BIAS_SHARE * standard_error, _SMALL_BIAS * np.abs(second_order))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bias = remaining_bias(plug_in, first_order, second_order) / allowed
+    few = max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts) / ess
+    worst = np.maximum(np.maximum(np.nan_to_num(bias, nan=0.0, posinf=np.inf), few), _MOMENTS * lam * tail_scale)
+    return np.asarray(worst)
+
+
+def supported_kl(kl: FloatArray, strain: FloatArray) -> float:
+    """Return the KL at which the strain first exceeds 1, between points by interpolation of logarithms.
+
+    ``kl`` rises, shape (L,). 0 where the first point is strained, infinity where none is.
+
+    >>> round(supported_kl(np.array([0.1, 0.4, 1.6]), np.array([0.2, 0.5, 2.0])), 6)
+    0.8
+    """
+    over = np.flatnonzero(strain > 1.0)
+    if over.size == 0:
+        return float("inf")
+    last = int(over[0]) - 1
+    if last < 0:
+        return 0.0
+    low, high = np.log(np.maximum(strain[last : last + 2], 1e-300))
+    part = -low / (high - low) if np.isfinite(high) else 0.0
+    return float(kl[last] * (kl[last + 1] / kl[last]) ** part)
+
+
+def excess_bias(
+    plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray, standard_error: FloatArray
+) -> FloatArray:
+    """Return by how much the bias that may remain exceeds a quarter of the standard error: intervals widen by it.
+
+    No more than what `strain` lets pass.
+    """
+    left = np.minimum(remaining_bias(plug_in, first_order, second_order), _SMALL_BIAS * np.abs(second_order))
+    return np.asarray(np.maximum(left - _BIAS_SHARE * standard_error, 0.0))
 
 
 def remaining_bias(plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray) -> FloatArray:

@@ -38,7 +38,7 @@ from pathlib import Path
 import numpy as np
 
 from alignlib import claims, plotting
-from alignlib.answer import ask
+from alignlib.answer import ask, limit_on_every_prompt
 from alignlib.answer_output import to_csv, to_json, to_lines
 from alignlib.estimation import estimate_frontier
 from alignlib.example_table import example_table
@@ -69,28 +69,26 @@ answer = ask(data, reward, **options)
 in_gold = None if gold is None else ask(data, reward, gold, **options)
 shown = in_gold or answer
 best = shown.best_of_n
-curve, each = (
-    estimate_frontier(
-        data, counted, budget=kind, allow_heavy_tail=allow_heavy_tail, level=level, n_boot=n_boot, rng=seed
-    )
-    for kind in ("average", "per_prompt")
-)
+drawn = {"level": level, "n_boot": n_boot, "allow_heavy_tail": allow_heavy_tail}
+curve = estimate_frontier(data, counted, rng=seed, **drawn)
+each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it ({{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
 plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right")
-ok = each.supported
-ax.plot(each.kl[ok], each.gain[ok], "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
+if each is not None:
+    ax.plot(each.kl, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 names = [f"N={v:g}" for v in best.n]
 plotting.points(ax, best.kl, best.gain, names, low=best.gain_low, high=best.gain_high)
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
-plotting.legend(ax, loc="lower right")
+plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
 plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {counted} over the base model")
 plotting.save(fig, folder, "limit")
 
 # %% [markdown]
-# The dashed curve spends the same KL on every prompt, as best-of-$N$ nearly does; the solid one puts it where it buys most.
+# The dashed curve spends the same KL on every prompt, as best-of-$N$ nearly does; the solid one puts it where it buys most. The dashed one is
+# left out where single prompts have too few samples for it.
 #
 # ## How close is best-of-N?
 #
@@ -140,6 +138,19 @@ claims.glue(
     n_all=best.n.size,
 )
 inside = known & (best.n > 1)
+above = (
+    []
+    if each is None
+    else [
+        claims.at_most(
+            "average-above",
+            "a budget on the average buys at least as much as the same budget on every prompt (within the interval)",
+            "we derive",
+            each.gain[-1],
+            np.interp(each.kl[-1], curve.kl, curve.gain_high) if each.kl[-1] <= curve.supported_kl else np.inf,
+        )
+    ]
+)
 claims.record(
     claims.at_most(
         "below-limit",
@@ -148,14 +159,8 @@ claims.record(
         best.gain[inside] if inside.any() else [0.0],
         shown.limit_at_n.gain_high[inside] if inside.any() else [0.0],
     ),
-    claims.at_most(
-        "average-above",
-        "a budget on the average buys at least as much as the same budget on every prompt (within the interval)",
-        "we derive",
-        each.gain[ok][-1],
-        np.interp(each.kl[ok][-1], curve.kl, curve.gain_high) if each.kl[ok][-1] <= curve.supported_kl else np.inf,
-    ),
     claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0),
+    *above,
 )
 
 # %% [markdown]

@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from alignlib import answer
 from alignlib.answer import ask
 from alignlib.answer_output import to_csv
 from alignlib.cli import main
+from alignlib.estimation import UnsupportedKLError, estimate_frontier
 from alignlib.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -67,12 +69,12 @@ def test_json_has_the_numbers_of_the_library(tmp_path):
     found = json.loads(result.stdout, parse_constant=pytest.fail)
     table = RewardTable.read(path, reward=["proxy", "gold"])
     for name, gold in (("reward", None), ("gold", "gold")):
-        answer = ask(table, "proxy", gold, kl=[0.1], n=[2, 32], seed=3)
+        answered = ask(table, "proxy", gold, kl=[0.1], n=[2, 32], seed=3)
         got = found[name]
-        assert got["headline"] == answer.headline
-        assert got["supported_kl"] == answer.limit.supported_kl
-        assert [row["gain"] for row in got["limit"]] == answer.limit.gain.tolist()
-        assert [row["share_low"] for row in got["best_of_n"]] == answer.best_of_n.share_low.tolist()
+        assert got["headline"] == answered.headline
+        assert got["supported_kl"] == answered.limit.supported_kl
+        assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
+        assert [row["share_low"] for row in got["best_of_n"]] == answered.best_of_n.share_low.tolist()
         assert [row["supported"] for row in got["best_of_n"]] == [True, False]
     assert found["reward"]["measured_in"] == "proxy"
     assert (found["gold"]["picked_by"], found["gold"]["measured_in"]) == ("proxy", "gold")
@@ -181,6 +183,63 @@ def test_bad_input_is_a_sentence_on_stderr(tmp_path, arguments, parts, as_json):
     assert "Traceback" not in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
     assert path.read_bytes() == before
+
+
+@pytest.fixture
+def gold_without_support(monkeypatch):
+    def estimate(table, column, **options):
+        if column == "gold":
+            raise UnsupportedKLError("kl must not exceed 0 nats.", 0.0)
+        return estimate_frontier(table, column, **options)
+
+    monkeypatch.setattr(answer, "estimate_frontier", estimate)
+
+
+@pytest.mark.usefixtures("gold_without_support")
+def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
+    path = sampled(tmp_path)
+    result = run(path, "--reward", "proxy", "--gold", "gold", "--n", "2,4")
+    assert result.exit_code == 0, result.stderr
+    assert "unknown: the samples support no KL budget." in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith(
+        "The samples support no limit of 'gold' (base model: -0.178); best-of-4 picked by 'proxy' gains "
+    )
+    found = json.loads(run(path, "--reward", "proxy", "--gold", "gold", "--json").stdout)["gold"]
+    assert (found["limit"], found["supported_kl"], found["budget"]) == ([], 0.0, None)
+    assert found["best_of_n"][0]["gain"] > 0
+
+
+@pytest.mark.usefixtures("gold_without_support")
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--reward", "gold"], "'gold' support no KL budget at all, so its limit is not known; draw more samples"),
+        (["--reward", "proxy", "--gold", "gold", "--kl", "0.1"], "'gold' support no KL budget at all"),
+    ],
+)
+def test_no_limit_where_one_is_asked_for(tmp_path, arguments, part):
+    result = run(sampled(tmp_path), *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert part in result.stderr
+
+
+def test_a_budget_on_every_prompt_buys_less(tmp_path):
+    path = sampled(tmp_path, 400, 64)
+    options = ("--reward", "gold", "--kl", "0.05,0.1", "--n", "2", "--json")
+    average = json.loads(run(path, *options).stdout)["reward"]
+    each = json.loads(run(path, *options, "--budget", "per-prompt").stdout)["reward"]
+    assert (average["budget"], each["budget"]) == ("average", "per_prompt")
+    assert each["best_of_n"] == average["best_of_n"]
+    for one, other in zip(each["limit"], average["limit"], strict=True):
+        assert one["gain"] < other["gain_high"]
+        assert one["gain_low"] < np.sqrt(2 * one["kl"]) < one["gain_high"]
+
+
+def test_only_one_draw_has_no_share(tmp_path):
+    result = run(sampled(tmp_path), "--reward", "gold", "--n", "1", "--kl", "0.1")
+    assert result.exit_code == 0, result.stderr
+    assert "best-of" not in result.stdout.splitlines()[-1]
 
 
 def test_missing_values_need_a_word(tmp_path):
