@@ -135,13 +135,13 @@ def estimate_frontier(
     budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     supported = budgets <= kl_end * (1.0 + 1e-12)
-    if kl_end == 0.0:
+    if kl_end == 0.0 and (bias_correction or kl is None):
         raise UnsupportedKLError(
             f"The samples of {column!r} support no KL budget: {int(table.n_samples.min())} samples of a prompt and "
             f"{table.n_prompts} prompts are too few for its tail. Draw more samples per prompt.",
             0.0,
         )
-    if not supported.any():
+    if bias_correction and not supported.any():
         raise UnsupportedKLError(
             f"kl must not exceed the largest supported budget, {kl_end:.3g} nats for these samples of {column!r}; got "
             f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
