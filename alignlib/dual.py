@@ -8,9 +8,9 @@ from alignlib._checks import FloatArray
 
 __all__ = ["lam_grid", "minimise_dual"]
 
-_POINTS_PER_DECADE = 12
-_NODES = np.arange(-3.0, 4.0)
-_SEXTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
+_POINTS_PER_DECADE = 16
+_NODES = np.arange(-4.0, 5.0)
+_INTERPOLATE = np.linalg.inv(np.vander(_NODES, increasing=True))
 
 
 def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
@@ -27,7 +27,7 @@ def minimise_dual(
     ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
     (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
     (..., K).
-    Between grid points the minimum is that of the polynomial in log λ through the seven nearest points. Below
+    Between grid points the minimum is that of the polynomial in log λ through the nine nearest points. Below
     the budget of the first grid point the gain is proportional to √Δ.
 
     Source: theory of the KL-regularised optimum, dual form (Y24, P26).
@@ -41,17 +41,17 @@ def minimise_dual(
     first_kl = log_partition[..., :1]  # Λ ≈ D ≈ λ² Var/2 this close to 0
     budget = np.maximum(kl, first_kl)
     objective = (budget[..., :, None] + log_partition[..., None, :]) / lam
-    at = np.clip(np.argmin(objective, axis=-1), 3, len(lam) - 4)
+    at = np.clip(np.argmin(objective, axis=-1), 4, len(lam) - 5)
     near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
-    coefficients = near @ _SEXTIC.T
+    coefficients = near @ _INTERPOLATE.T
     step = np.zeros(at.shape)
-    powers = np.arange(7)
+    powers = np.arange(9)
     for _ in range(6):
         slope = _polynomial(coefficients[..., 1:] * powers[1:], step)
         bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
         with np.errstate(divide="ignore", invalid="ignore"):
             move = np.where(bend > 0, slope / bend, 0.0)
-        step = np.clip(step - move, -3.0, 3.0)
+        step = np.clip(step - move, -4.0, 4.0)
     gain = np.minimum(_polynomial(coefficients, step), near.min(axis=-1))
     best = lam[at] * (lam[1] / lam[0]) ** step
     at_limit = gain >= limit[..., None]
