@@ -21,7 +21,7 @@
 # %% tags=["parameters"]
 n_samples: int = 64  # samples per prompt, in [8, 4096]
 n_prompts: int = 100  # prompts, in [10, 100000]
-n_rep: int = 200  # simulated tables per law for the coverage, in [20, 100000]
+n_rep: int = 120  # simulated tables per law for the coverage, in [20, 100000]
 kl: list[float] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5]  # KL budgets whose intervals are checked, in nats, > 0
 seed: int = 3  # seed of all samples, >= 0
 
