@@ -73,9 +73,9 @@ drawn = {"level": level, "n_boot": n_boot, "allow_heavy_tail": allow_heavy_tail}
 curve = estimate_frontier(data, counted, rng=seed, **drawn)
 each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it ({{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
-plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right")
+plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
 if each is not None:
     ax.plot(each.kl, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 names = [f"N={v:g}" for v in best.n]
