@@ -176,7 +176,7 @@ def _cell_values(
     """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
     values = np.empty((3, table.n_prompts, len(rules)))
     for (where, rows), (_, gold) in zip(table.blocks(picking), table.blocks(counted), strict=True):
-        values[:, where] = _prompt_values(rows, gold, rules)
+        values[:, where] = _prompt_values(rows, rows if counted == picking else gold, rules)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
     order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
@@ -184,7 +184,8 @@ def _cell_values(
 
     def without(kept: BoolArray) -> FloatArray:
         chosen = kept[order]
-        return _prompt_values(rows[:, chosen], gold[:, chosen], rules)[:, 0]
+        picked = rows[:, chosen]
+        return _prompt_values(picked, picked if counted == picking else gold[:, chosen], rules)[:, 0]
 
     pseudo = cells.pseudo_values(without, values[:, 0])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
