@@ -55,10 +55,13 @@ def averaged_curves(
     base, limit = np.empty(n_prompts), np.empty(n_prompts)
     squares = d_limit = scale = 0.0
     blocks = []
+    ceiling = table.column(column).max()
+    reached = True
     for block in _blocks(table, column, base, rng, whole=tail.discrete):
         rows = block.rows
         blocks.append(block)
         squares += float(np.square(rows).mean(axis=1).sum())
+        reached &= bool((rows[:, 0] + base[block.where] >= ceiling - 1e-9 * abs(ceiling)).all())
         limit[block.where] = jackknife_maximum(rows) if bias_correction else rows[:, 0]
         d_limit += float(np.log(rows.shape[1] / (rows == rows[:, :1]).sum(axis=1)).sum())
         scale += len(rows) * block.n_parts / n_prompts
@@ -102,6 +105,7 @@ def averaged_curves(
         cell_limit=np.full(n_cells, limit[0]) if cells.one_prompt else cells.mean(limit),
         base_reward=float(base.mean()),
         saturated=saturated,
+        common_ceiling=reached,
         log_samples=float(np.log(table.n_samples).mean()),
     )
 
