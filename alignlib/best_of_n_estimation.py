@@ -19,6 +19,10 @@ from alignlib.rewards import RewardTable
 from alignlib.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
 from alignlib.tails import tail_test
 
+# More constant prompts than this and the share is not supported; and no share is known to better than half a percent,
+# for the bias that the limit may keep (simulated on 0/1 rewards with rare successes).
+_MOST_CONSTANT = 1 / 3
+_LEAST_WIDTH = 0.005
 _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
 __all__ = ["estimate_best_of_n", "estimate_best_of_poisson", "estimate_soft_best_of_n"]
@@ -231,8 +235,10 @@ def _limit(
     low, high = studentised_interval(share, error, level)
     with np.errstate(divide="ignore", invalid="ignore"):
         excess = curves.excess_bias(weights[:1], lam[0]) / limit[0] * np.abs(share[0])
-    wider = np.where(held[0] > 0.0, excess, 0.0)
-    supported = spent[0] <= kl_end * (1.0 + 1e-12)
+    wider = np.where(held[0] > 0.0, np.maximum(excess, _LEAST_WIDTH * np.abs(share[0])), 0.0)
+    # Prompts without variation say nothing of their rare rewards, which the limit would use and best-of-N may miss.
+    varied = table.constant_prompts(column).mean() <= _MOST_CONSTANT
+    supported = (spent[0] <= kl_end * (1.0 + 1e-12)) & varied
     return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
 
 
