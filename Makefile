@@ -27,7 +27,7 @@ lint: setup ## check style and types
 	@$(PY) -m mypy
 
 sync: setup ## bring every notebook's .py and .ipynb into agreement
-	@$(PY) -m jupytext --sync notebooks/*.py
+	@$(PY) -m alignlib sync
 
 bench: setup ## time the library against its peers
 	@$(PY) -m benchmarks

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from alignlib._checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._special import exp_excess
 from alignlib.levels import Levels
+from alignlib.order_weights import subset_means
 
 __all__ = [
     "coincident_reward",
@@ -177,19 +178,14 @@ def estimate(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
     >>> estimate([3.0, 1.0, 2.0], 2)
     2.6666666666666665
     """
-    values = np.sort(as_vector("rewards", rewards))
+    values = -as_vector("rewards", rewards)
+    values.sort()  # in place: for a million rewards fresh memory costs as much as the sort
+    np.negative(values, out=values)
     ns = require_range("n", n, 1.0)
     require(bool((ns == np.round(ns)).all()), f"n must be whole numbers for the unbiased estimate; got {n!r}.")
     require(
         ns.max() <= values.size,
         f"n must not exceed the number of rewards, {values.size}; got {ns.max():g}. Draw more samples or lower n.",
     )
-    out = [float(_subset_weights(values.size, int(v)) @ values[int(v) - 1 :]) for v in ns.reshape(-1).tolist()]
-    return like(n, np.array(out).reshape(ns.shape))
-
-
-def _subset_weights(m: int, n: int) -> FloatArray:
-    """``C(i-1, n-1) / C(m, n)`` for i = n..m, by the ratio of neighbours from the top ``n/m`` down."""
-    i = np.arange(m, n, -1, dtype=np.float64)
-    falling = np.concatenate([[n / m], n / m * np.cumprod((i - n) / (i - 1))])
-    return falling[::-1]
+    means = subset_means(values[None, :], ns.reshape(-1).astype(np.int64))
+    return like(n, means.reshape(ns.shape))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import alignlib
-from alignlib.claims import from_json
+from alignlib.claim import from_json
 from alignlib.dependencies import library_files, mentioned_files
 from alignlib.project import Project
 from alignlib.runner import Job, Run
@@ -41,7 +41,7 @@ _MACHINERY = "import alignlib.runner"
 def key(job: Job, project: Project, library: Path | None = None) -> str:
     """Return the cache key of a job.
 
-    It is the SHA-256 of the script, the parameters, the library's files that the script and the machinery
+    It is the SHA-256 of the script and its name, the parameters, the library's files that the script and the machinery
     import, files that the script names, the lock file, and the versions of Python and the main packages.
     """
     library = library or Path(alignlib.__file__).parent
@@ -52,12 +52,12 @@ def key(job: Job, project: Project, library: Path | None = None) -> str:
     def add(label: str, content: bytes) -> None:
         digest.update(f"{label}\0{len(content)}\0".encode() + content)
 
-    add("script", script.read_bytes())
+    add(script.name, script.read_bytes())
     add("job", json.dumps([dict(job.parameters), job.strict], sort_keys=True).encode())
     for path in sorted({*library_files(code, library), *library_files(_MACHINERY, library)}):
         add(f"library/{path.relative_to(library).as_posix()}", path.read_bytes())
     values = [value for value in job.parameters.values() if isinstance(value, str)]
-    for path in {*mentioned_files(code, script.parent), *(Path(v) for v in values if Path(v).is_file())}:
+    for path in sorted({*mentioned_files(code, script.parent), *(Path(v) for v in values if Path(v).is_file())}):
         add(f"data/{path}", path.read_bytes())
     add("lock", project.lock.read_bytes() if project.lock.is_file() else b"")
     add("machine", f"{sys.version} {platform.system()} {platform.machine()}".encode())

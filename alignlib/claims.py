@@ -13,79 +13,20 @@ carries them as JSON for the scorecard.
 
 from __future__ import annotations
 
-import html
-import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, require
+from alignlib._checks import BoolArray, FloatArray, require
+from alignlib.claim import Claim, from_json, number
+from alignlib.claim_table import to_html, to_text
 
-__all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "record", "true"]
+__all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
 
 MIME = "application/vnd.alignlib.claims+json"
 _GLUE = "application/papermill.record/"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One verified statement; of many compared points, the numbers are those of the worst one.
-
-    ``kind`` is ``equal`` (|value - expected| ≤ tolerance), ``at most`` (value ≤ expected + tolerance),
-    ``at least`` (value ≥ expected - tolerance) or ``true`` (value of expected points hold).
-    The page's text relies on a claim with ``must_hold``: the book is not built when it fails.
-    """
-
-    key: str
-    statement: str
-    source: str
-    kind: str
-    value: float
-    expected: float
-    tolerance: float
-    points: int = 1
-    must_hold: bool = True
-
-    @property
-    def holds(self) -> bool:
-        """Whether the numbers bear the statement out; NaN never does."""
-        if self.kind == "at most":
-            return self.value <= self.expected + self.tolerance
-        if self.kind == "at least":
-            return self.value >= self.expected - self.tolerance
-        return self.value == self.expected or abs(self.value - self.expected) <= self.tolerance
-
-    @property
-    def verdict(self) -> str:
-        """``holds`` or ``does not hold``."""
-        return "holds" if self.holds else "does not hold"
-
-    @property
-    def requirement(self) -> str:
-        """What the value is held against, as text: ``= 2 ± 1e-12``, ``≤ 3``."""
-        sign = {"at most": "≤", "at least": "≥"}.get(self.kind, "=")
-        slack = f" ± {self.tolerance:.3g}" if self.tolerance else ""
-        return f"{sign} {number(self.expected)}{slack}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
-        data = {name: _plain(value) for name, value in asdict(self).items()}
-        return data | {"holds": self.holds}
-
-
-def from_json(data: Mapping[str, Any]) -> Claim:
-    """Rebuild a claim from :meth:`Claim.to_json`; whether it holds is computed again.
-
-    >>> claim = at_most("a", "one is at most infinity", "we derive", 1, math.inf)
-    >>> from_json(claim.to_json()) == claim
-    True
-    """
-    values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim)}
-    return Claim(**values | {name: float(values[name]) for name in ("value", "expected", "tolerance")})
 
 
 def equal(
@@ -120,13 +61,11 @@ def equal(
     """
     require(rtol >= 0 and atol >= 0 and rtol + atol > 0, f"claim {key!r} needs a positive rtol or atol.")
     values, wanted = _pair(key, value, expected)
-    tolerance = atol + rtol * np.abs(wanted)
-    same = values == wanted
-    with np.errstate(invalid="ignore", divide="ignore"):
-        excess = np.where(same, 0.0, np.abs(values - wanted) / tolerance)
-    at = _worst(excess)
-    slack = float(tolerance[at]) if math.isfinite(tolerance[at]) else 0.0
-    return _claim(key, statement, source, "equal", values[at], wanted[at], slack, values.size, must_hold)
+    tolerance = atol + rtol * np.where(np.isfinite(wanted), np.abs(wanted), 0.0)
+    with np.errstate(all="ignore"):
+        distance = np.where(values == wanted, 0.0, np.abs(values - wanted))
+        at = _worst(distance <= tolerance, distance / tolerance)
+    return _claim(key, statement, source, "equal", values[at], wanted[at], tolerance[at], values.size, must_hold)
 
 
 def at_most(
@@ -145,7 +84,7 @@ def at_most(
     0.9
     """
     values, bounds = _pair(key, value, bound)
-    at = _worst(_difference(values, bounds))
+    at = _worst(values <= bounds + atol, _excess(values, bounds))
     return _claim(key, statement, source, "at most", values[at], bounds[at], atol, values.size, must_hold)
 
 
@@ -165,15 +104,15 @@ def at_least(
     True
     """
     values, bounds = _pair(key, value, bound)
-    at = _worst(_difference(bounds, values))
+    at = _worst(values >= bounds - atol, _excess(bounds, values))
     return _claim(key, statement, source, "at least", values[at], bounds[at], atol, values.size, must_hold)
 
 
 def true(key: str, statement: str, source: str, condition: npt.ArrayLike, *, must_hold: bool = True) -> Claim:
     """Claim that a computed condition is true at every point; arguments as in :func:`equal`.
 
-    >>> true("concave", "the frontier is concave", "Y24", np.diff([3.0, 2.0, 1.0]) < 0).requirement
-    '= 2'
+    >>> true("concave", "the frontier is concave", "Y24", np.diff([3.0, 2.0, 1.0]) < 0).shown
+    '2 of 2'
     """
     held = np.asarray(condition)
     require(
@@ -216,50 +155,6 @@ def glue(**numbers: object) -> None:
         display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": _GLUE}})
 
 
-def to_text(claims: tuple[Claim, ...]) -> str:
-    """Return one line per claim."""
-    return "\n".join(
-        f"{claim.verdict}: {claim.statement} [{claim.source}]: {number(claim.value)} {claim.requirement}"
-        for claim in claims
-    )
-
-
-def to_html(claims: tuple[Claim, ...]) -> str:
-    """Return an accessible table; ``$…$`` becomes mathematics as Sphinx writes it."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Statement", "Source", "Value", "Required", "Verdict"))
-    rows = "".join(
-        f'<tr id="claim-{html.escape(claim.key)}"><th scope="row">{math_html(claim.statement)}</th>'
-        f"<td>{math_html(claim.source)}</td><td>{number(claim.value)}</td><td>{claim.requirement}</td>"
-        f'<td class="verdict-{"holds" if claim.holds else "fails"}">{claim.verdict}</td></tr>'
-        for claim in claims
-    )
-    held = sum(claim.holds for claim in claims)
-    caption = f"<caption>Claims verified here: {held} of {len(claims)} hold.</caption>"
-    return f'<table class="claims">{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def math_html(text: str) -> str:
-    """Escape ``text`` for HTML and mark its ``$…$`` as mathematics.
-
-    >>> math_html("a < $x$")
-    'a &lt; <span class="math notranslate nohighlight">\\\\(x\\\\)</span>'
-    """
-    return re.sub(
-        r"\$([^$]+)\$",
-        r'<span class="math notranslate nohighlight">\\(\1\\)</span>',
-        html.escape(text, quote=False),
-    )
-
-
-def number(value: float) -> str:
-    """Format a number to six digits, whole numbers without a point.
-
-    >>> number(64.0), number(0.93021234)
-    ('64', '0.930212')
-    """
-    return f"{value:.6g}"
-
-
 def _claim(
     key: str,
     statement: str,
@@ -278,7 +173,7 @@ def _claim(
     require(bool(statement.strip()), f"claim {key!r} needs a statement.")
     require(bool(source.strip()), f"claim {key!r} needs a source.")
     require(slack >= 0, f"the tolerance of claim {key!r} must be >= 0; got {slack:g}.")
-    return Claim(key, statement, source, kind, float(value), float(expected), slack, n, must)
+    return Claim(key, statement, source, kind, float(value), float(expected), float(slack), n, must)
 
 
 def _pair(key: str, value: npt.ArrayLike, other: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
@@ -290,15 +185,12 @@ def _pair(key: str, value: npt.ArrayLike, other: npt.ArrayLike) -> tuple[FloatAr
     return left.reshape(-1), right.reshape(-1)
 
 
-def _difference(left: FloatArray, right: FloatArray) -> FloatArray:
-    with np.errstate(invalid="ignore"):
+def _excess(left: FloatArray, right: FloatArray) -> FloatArray:
+    with np.errstate(all="ignore"):
         return np.where(left == right, 0.0, left - right)
 
 
-def _worst(excess: FloatArray) -> int:
-    """Position of the largest excess; NaN is the worst of all."""
-    return int(np.argmax(np.where(np.isnan(excess), np.inf, excess)))
-
-
-def _plain(value: Any) -> Any:
-    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _worst(holds: BoolArray, excess: FloatArray) -> int:
+    """Position of the largest excess among the points that fail, else among all; NaN is the largest."""
+    size = np.where(np.isnan(excess), np.inf, excess)
+    return int(np.argmax(size if holds.all() else np.where(holds, -np.inf, size)))

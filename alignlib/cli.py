@@ -8,11 +8,21 @@ from pathlib import Path
 import click
 
 from alignlib import __version__
-from alignlib.page import require_page_tools
+from alignlib.cli_capacity import capacity_command
+from alignlib.cli_rewards import frontier, report
+from alignlib.page import PageError, require_page_tools
+from alignlib.pairing import disagreement
+from alignlib.pairing import sync as sync_pair
 from alignlib.parameters import ParameterError, resolve_texts
 from alignlib.project import Notebook, Project, find_project
 
 __all__ = ["main"]
+
+
+class Refusal(click.ClickException):
+    """Asked for something that cannot be done: one sentence, exit 2, nothing run."""
+
+    exit_code = 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,19 +46,23 @@ def run(name: str | None, pairs: tuple[tuple[str, str], ...], output: Path | Non
                 click.echo("\n".join(describe(notebook)))
             return
         if name is None or output is None:
-            raise click.UsageError("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
+            raise Refusal("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
         notebook = project.find(name)
         values = resolve_texts(notebook.parameters, pairs, Path.cwd())
         check_output(output, project)
         if html:
             require_page_tools()
-    except ParameterError as error:
-        raise click.UsageError(str(error)) from error
+    except (ParameterError, PageError) as error:
+        raise Refusal(str(error)) from error
     from alignlib.rerun import (
         rerun,
     )  # here, not above: Jupyter takes a second that `--list` need not wait for
 
-    if not rerun(project, notebook, values, output, html=html):
+    try:
+        good = rerun(project, notebook, values, output, html=html)
+    except PageError as error:
+        raise click.ClickException(str(error)) from error
+    if not good:
         raise SystemExit(1)
 
 
@@ -61,9 +75,9 @@ def claims(as_json: bool) -> None:
     try:
         project = find_project()
     except ParameterError as error:
-        raise click.UsageError(str(error)) from error
+        raise Refusal(str(error)) from error
     if not project.claims_file.is_file():
-        raise click.UsageError(f"{project.claims_file} is not there yet; run `make book` first.")
+        raise Refusal(f"{project.claims_file} is not there yet; run `make book` first.")
     book = read_claims(project.claims_file)
     if as_json:
         click.echo(project.claims_file.read_text(encoding="utf-8"), nl=False)
@@ -76,11 +90,30 @@ def claims(as_json: bool) -> None:
         raise SystemExit(1)
 
 
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 when a pair disagrees.")
+def sync(check: bool) -> None:
+    """Bring every notebook's .py and its paired .ipynb into agreement."""
+    scripts = [notebook.script for notebook in find_project().notebooks()]
+    if check:
+        said = [sentence for script in scripts if (sentence := disagreement(script))]
+        click.echo("\n".join(said) or f"{len(scripts)} pairs agree.")
+        raise SystemExit(bool(said))
+    for script in scripts:
+        if sync_pair(script):
+            click.echo(f"Paired {script.name}")
+
+
+main.add_command(capacity_command)
+main.add_command(frontier)
+main.add_command(report)
+
+
 def describe(notebook: Notebook) -> list[str]:
     """Return the lines of ``run --list`` for one notebook."""
     lines = [f"{notebook.name}  {notebook.title}"]
     for parameter in notebook.parameters.values():
-        limits = "" if parameter.range == "any" else f", {parameter.range}"
+        limits = "" if parameter.range.text == "any" else f", {parameter.range.text}"
         lines.append(f"  {parameter.name}: {parameter.type} = {parameter.default!r}")
         lines.append(f"      {parameter.meaning}{limits}")
     return lines

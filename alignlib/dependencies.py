@@ -12,12 +12,13 @@ __all__ = ["library_files", "mentioned_files"]
 def library_files(source: str, library: Path) -> list[Path]:
     """Return the files of the package ``library`` that ``source`` imports, directly or not, sorted.
 
-    Where the imports cannot be told apart from the text (``import alignlib``, an imported name that is no
-    module, ``importlib``), all files are returned: better one execution too many than an old number.
+    Where the imports cannot be told from the text (``import alignlib``, an imported name that is no module,
+    ``importlib``, text that is not Python), all files are returned: better one execution too many than an old number.
     """
     everything = {path for path in library.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     needed = {path for path in everything if path.suffix != ".py"}  # data files: styles and the like
-    waiting = _imports(ast.parse(source), library)
+    tree = _parsed(source)
+    waiting = None if tree is None else _imports(tree, library)
     while waiting is not None and waiting - needed:
         path = (waiting - needed).pop()
         needed.add(path)
@@ -28,9 +29,20 @@ def library_files(source: str, library: Path) -> list[Path]:
 
 def mentioned_files(source: str, folder: Path) -> list[Path]:
     """Return the existing files, relative to ``folder``, that text literals of ``source`` name."""
-    texts = {n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    tree = _parsed(source)
+    if tree is None:
+        return []
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     candidates = (folder / text for text in texts if 0 < len(text) < 200 and "\n" not in text and "\0" not in text)
     return sorted(path for path in candidates if path.is_file())
+
+
+def _parsed(source: str) -> ast.AST | None:
+    """The syntax tree, or None for what is not Python: the notebook says so itself when it runs."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return None
 
 
 @cache

@@ -6,11 +6,11 @@ import numpy as np
 
 from alignlib._checks import FloatArray
 
-__all__ = ["dual_gain", "lam_grid"]
+__all__ = ["lam_grid", "minimise_dual"]
 
-_POINTS_PER_DECADE = 16
-_NODES = np.arange(-2.0, 3.0)
-_QUARTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
+_POINTS_PER_DECADE = 12
+_NODES = np.arange(-3.0, 4.0)
+_SEXTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
 
 
 def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
@@ -19,20 +19,21 @@ def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
     return np.geomspace(low, high, round(decades * _POINTS_PER_DECADE) + 1) / scale
 
 
-def dual_gain(
+def minimise_dual(
     lam: FloatArray, log_partition: FloatArray, limit: FloatArray, kl: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gain ``min_λ (Δ + Λ(λ))/λ`` at each budget Δ, and the λ that attains it.
 
     ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
-    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,). Both results have shape (..., K).
-    Between grid points the minimum is that of the quartic in log λ through the five nearest points. Below
+    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
+    (..., K).
+    Between grid points the minimum is that of the polynomial in log λ through the seven nearest points. Below
     the budget of the first grid point the gain is proportional to √Δ.
 
     Source: theory of the KL-regularised optimum, dual form (Y24, P26).
 
     >>> lam = lam_grid(1.0)
-    >>> gain, best = dual_gain(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
+    >>> gain, best = minimise_dual(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
     >>> np.round(gain, 7).tolist(), np.round(best, 3).tolist()
     ([1.0, 2.0], [1.0, 2.0])
     """
@@ -40,23 +41,23 @@ def dual_gain(
     first_kl = log_partition[..., :1]  # Λ ≈ D ≈ λ² Var/2 this close to 0
     budget = np.maximum(kl, first_kl)
     objective = (budget[..., :, None] + log_partition[..., None, :]) / lam
-    at = np.clip(np.argmin(objective, axis=-1), 2, len(lam) - 3)
+    at = np.clip(np.argmin(objective, axis=-1), 3, len(lam) - 4)
     near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
-    coefficients = near @ _QUARTIC.T
+    coefficients = near @ _SEXTIC.T
     step = np.zeros(at.shape)
-    powers = np.arange(5)
+    powers = np.arange(7)
     for _ in range(6):
         slope = _polynomial(coefficients[..., 1:] * powers[1:], step)
         bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
         with np.errstate(divide="ignore", invalid="ignore"):
             move = np.where(bend > 0, slope / bend, 0.0)
-        step = np.clip(step - move, -2.0, 2.0)
+        step = np.clip(step - move, -3.0, 3.0)
     gain = np.minimum(_polynomial(coefficients, step), near.min(axis=-1))
     best = lam[at] * (lam[1] / lam[0]) ** step
     at_limit = gain >= limit[..., None]
     gain = np.where(at_limit, limit[..., None], gain)
     best = np.where(at_limit, np.inf, best)
-    shrink = np.sqrt(np.where(kl < first_kl, kl / budget, 1.0))
+    shrink = np.sqrt(np.divide(kl, budget, out=np.ones_like(budget), where=kl < first_kl))
     return gain * shrink, np.where(kl > 0, best * shrink, 0.0)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._checks import FloatArray, require
+from alignlib._special import log1p_excess
 
 __all__ = ["LogPartitionEstimate", "jackknife_log_partition", "jackknife_maximum"]
 
@@ -57,29 +58,30 @@ def jackknife_log_partition(descending: FloatArray, lam: float) -> LogPartitionE
     without_runner_up = np.logaddexp(top, log_rest)
     total = np.logaddexp(top, without_top)
 
-    scale = np.exp(-total)[:, None]
-    p = weight * scale
+    # Σ log(1 - p_i) = -1 + singles and Σ_{i<j} log(1 - p_i - p_j) = (n-1) Σ log(1 - p_i) + pairs: in this form
+    # nothing of order n or n² has to cancel.
+    p = weight * np.exp(-total)[:, None]
     log_kept = np.log1p(-p)
-    singles = log_kept.sum(axis=1)
-    deleted_one = (without_top - total) + (without_runner_up - total) + singles
-
-    pairs = log_rest - total
+    log_one_kept = log_kept.sum(axis=1)
+    log_kept_first, log_kept_second = without_top - total, without_runner_up - total
+    p_first, p_second = np.exp(top - total), np.exp(runner_up - total)
+    singles = (log_kept_first + p_first) + (log_kept_second + p_second) + (log_kept + p).sum(axis=1)
+    pairs = (log_rest - total) - log_kept_first - log_kept_second + _log_pair_products(p / (1.0 - p))
     for kept in (without_top, without_runner_up):
-        pairs += (n - 2) * (kept - total) + np.log1p(-weight * np.exp(-kept)[:, None]).sum(axis=1)
-    pairs += (n - 3) * singles + _log_pair_products(p / (1.0 - p))
+        pairs += np.log1p(-weight * np.exp(-kept)[:, None]).sum(axis=1) - log_one_kept
 
     shift = lam * third
     plug_in = total - np.log(n)
-    first_order = plug_in - (n - 1) * (np.log1p(1.0 / (n - 1)) + deleted_one / n)
-    constant = (n - 1) ** 2 * np.log1p(-1.0 / n) - 0.5 * (n - 2) ** 2 * np.log1p(-2.0 / n)
-    second_order = plug_in + constant - (n - 1) ** 2 / n * deleted_one + (n - 2) ** 2 / (n * (n - 1)) * pairs
-    p_top, p_runner_up = np.exp(top - total), np.exp(runner_up - total)
+    one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
+    first_order = plug_in - (n - 1) * one - (n - 1) / n * singles
+    constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
+    second_order = plug_in + constant - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
     return LogPartitionEstimate(
         plug_in=plug_in + shift,
         first_order=first_order + shift,
         second_order=second_order + shift,
-        ess=1.0 / (p_top**2 + p_runner_up**2 + np.einsum("ij,ij->i", p, p)),
-        largest_weight=p_top,
+        ess=1.0 / (p_first**2 + p_second**2 + np.einsum("ij,ij->i", p, p)),
+        largest_weight=p_first,
     )
 
 

@@ -17,6 +17,7 @@ __all__ = ["collect", "fill", "normalise", "untidy"]
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
 _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
+_KERNEL_FILE_LINE = re.compile(r"^notebook:\d+: ")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*(?::([^{}]*))?\}\}")
 _RECORDED = "application/papermill.record/text/plain"
 
@@ -35,7 +36,7 @@ def normalise(notebook: NotebookNode) -> None:
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
         if cell.cell_type == "code":
-            cell.outputs = _merged(list(cell.outputs))
+            cell.outputs = _merged([output for output in cell.outputs if not _mere_value(cell, output)])
             for output in cell.outputs:
                 _scrub(output)
     set_ids(notebook)
@@ -79,7 +80,7 @@ def untidy(notebook: NotebookNode) -> list[str]:
         text = "\n".join(_texts(cell.outputs))
         errors = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
         if errors:
-            found.append(f"cell {index} writes to stderr: {errors[0].strip().splitlines()[-1]}")
+            found.append(f"cell {index} writes to stderr: {_KERNEL_FILE_LINE.sub('', errors[0].splitlines()[0])}")
         if "at 0x…" in text:
             found.append(f"cell {index} shows a memory address; end its last line with ';'")
         if any(mime.startswith("image/") for o in cell.outputs for mime in o.get("data", {})):
@@ -111,6 +112,12 @@ def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
         else:
             merged.append(output)
     return merged
+
+
+def _mere_value(cell: NotebookNode, output: NotebookNode) -> bool:
+    """Whether an output is only the value of a figure cell's last line, such as the axes it drew on."""
+    is_figure = "figure" in cell.metadata.get("mystnb", {})
+    return is_figure and output.output_type == "execute_result" and list(output.data) == ["text/plain"]
 
 
 def _scrub(output: NotebookNode) -> None:

@@ -22,9 +22,8 @@ import nbformat
 import yaml
 
 from alignlib.pairing import write_whole
-from alignlib.parameters import ParameterError
 
-__all__ = ["require_page_tools", "write_page"]
+__all__ = ["PageError", "require_page_tools", "write_page"]
 
 _EXTENSIONS = ["myst_nb", "sphinx.ext.mathjax", "sphinx_design", "sphinx_proof"]
 _SETTINGS = re.compile(r"(language|numfig\w*|math_\w+|mathjax3_config|proof_\w+|bibtex_\w+|nb_\w+)$")
@@ -49,14 +48,22 @@ table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: a
 th, td { border: 1px solid #c4c8cf; padding: .3rem .6rem; text-align: left; font-weight: 400 }
 thead th, caption { font-weight: 600; text-align: left }
 div.math { overflow-x: auto }
+details { margin: .75rem 0 }
+details.admonition { border-left: none; background: none; padding: 0 }
+details summary p { display: inline; font-weight: 400; color: #444 }
+details:not([open]) .expanded, details[open] .collapsed { display: none }
 """
+
+
+class PageError(RuntimeError):
+    """A page that cannot be made, for want of packages or because Sphinx fails."""
 
 
 def require_page_tools() -> None:
     """Raise unless the packages that make the page are installed."""
     missing = [name for name in ("jupyter_book", "sphinx_proof") if importlib.util.find_spec(name) is None]
     if missing or _mathjax_file() is None:
-        raise ParameterError("--html needs the book's packages; work in the environment that `make book` sets up.")
+        raise PageError("--html needs the book's packages; work in the environment that `make book` sets up.")
 
 
 def write_page(notebook: str, page: Path, root: Path) -> None:
@@ -68,7 +75,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         root: the project, whose ``_config.yml`` and ``book/references.bib`` are used where they exist.
 
     Raises:
-        ParameterError: where the packages that make the page are missing, or Sphinx fails.
+        PageError: where the packages that make the page are missing, or Sphinx fails.
     """
     require_page_tools()
     node = nbformat.reads(notebook, as_version=4)
@@ -87,7 +94,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         command = [sys.executable, "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            raise ParameterError(f"Sphinx could not make {page}: {done.stderr.strip().splitlines()[-1]}")
+            raise PageError(f"Sphinx could not make {page}: {done.stderr.strip().splitlines()[-1]}")
         content = json.loads((target / "index.fjson").read_text(encoding="utf-8"))
         body = re.sub(r'src="([^":]+)"', lambda match: f'src="{_inline(target / match[1])}"', content["body"])
         pygments = (target / "_static" / "pygments.css").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from scipy import integrate, optimize
 from alignlib._checks import FloatArray, FloatOrArray, like, require, require_range
 
 __all__ = ["RewardLaw", "convex_root"]
+
+# e^-60 of the mass: what is left beyond cannot be seen next to the integral.
+_FAR = -60.0
 
 
 class RewardLaw(ABC):
@@ -110,12 +114,15 @@ class RewardLaw(ABC):
             u_tail = -math.expm1(math.log1p(-tail) / n)
             return float(self.quantile(u_tail, upper=True)) * tail
 
-        def lower(v: float) -> float:
-            return float(self.quantile(v ** (1 / n)))
+        def lower(log_v: float) -> float:
+            return float(self.quantile(math.exp(log_v / n))) * math.exp(log_v)
 
-        top, _ = integrate.quad(upper, -60.0, math.log(0.5), epsabs=0, epsrel=1e-12, limit=300)
-        bottom, _ = integrate.quad(lower, 0.0, 0.5, epsabs=1e-13, epsrel=1e-12, limit=300)
-        return float(top + bottom) - self.base_reward
+        # The median, where a law may have a kink, is a limit of integration.
+        median = n * math.log(0.5)
+        ends = sorted({_FAR, math.log(0.5)} | ({median} if median > _FAR else set()))
+        pieces = [(upper, _FAR, math.log(0.5)), *((lower, a, b) for a, b in pairwise(ends))]
+        total = sum(integrate.quad(f, a, b, epsabs=1e-14, epsrel=1e-11, limit=300)[0] for f, a, b in pieces)
+        return float(total) - self.base_reward
 
     def sample(self, rng: np.random.Generator, size: int | tuple[int, ...]) -> FloatArray:
         """Independent rewards of shape ``size``."""

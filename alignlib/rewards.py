@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import FloatArray, IntArray, as_float_array, require
-from alignlib.layouts import long_cells, wide_cells
+from alignlib.long_layout import long_samples
 from alignlib.reading import open_table_file
 from alignlib.table_file import RewardTableError
+from alignlib.wide_layout import wide_samples
 
 __all__ = ["RewardTable", "RewardTableError"]
 
@@ -158,9 +159,10 @@ class RewardTable:
             Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where none is
             named and the file has a column ``sample_id``, it is used.
         wide
-            One row per prompt with the samples side by side. Each pattern in ``reward`` is one reward and its
-            columns are the samples; several patterns pair up by what the wildcard stands for. Names without
-            wildcards are together the samples of one reward called ``reward``, or columns of lists.
+            One row per prompt with the samples side by side. Each entry of ``reward`` is one reward: a pattern
+            (``s*``) or a list (``s1,s2,s3``) of columns, which are its samples, or a column whose cells are lists.
+            Several patterns pair up by what the wildcard stands for. Single names of columns that hold numbers are
+            together the samples of one reward called ``reward``.
         drop_missing
             Go on without the samples that lack a prompt or a finite value of any reward asked for, missing or
             infinite alike. ``dropped`` counts them and ``notes`` says which.
@@ -175,8 +177,8 @@ class RewardTable:
         entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
         require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.")
         file = open_table_file(path)
-        cells = wide_cells(file, prompt, entries) if wide else long_cells(file, prompt, entries, sample)
-        kept = cells.without_gaps(drop_missing)
+        samples = wide_samples(file, prompt, entries) if wide else long_samples(file, prompt, entries, sample)
+        kept = samples.without_gaps(drop_missing)
         codes, prompts = kept.prompt_codes()
         sizes = np.bincount(codes, minlength=len(prompts))
         few = np.flatnonzero(sizes < min_samples)
@@ -192,4 +194,4 @@ class RewardTable:
             order = np.argsort(codes, kind="stable")
             columns = {name: values[order] for name, values in columns.items()}
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        return cls(prompts, offsets, columns, cells.rows.size - kept.rows.size, kept.notes)
+        return cls(prompts, offsets, columns, samples.rows.size - kept.rows.size, kept.notes)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,12 +20,12 @@ import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from alignlib import claims as claims_
+from alignlib.claim import Claim, from_json
 from alignlib.normalise import collect, fill, normalise, untidy
 from alignlib.parameters import Value
 from alignlib.project import Notebook
 
-__all__ = ["Failure", "Job", "Run", "execute", "execute_all"]
+__all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 
 # One thread per kernel: the same sums in the same order, and as many kernels as cores. The folders keep a
 # user's own matplotlibrc and IPython start-up files out of the pages.
@@ -70,7 +70,7 @@ class Run:
     name: str
     title: str
     notebook: str
-    claims: tuple[claims_.Claim, ...] = ()
+    claims: tuple[Claim, ...] = ()
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
@@ -104,7 +104,8 @@ def execute(job: Job) -> Run:
                 request_save_on_cell_execute=False,
                 autosave_cell_every=0,
                 cwd=job.notebook.script.parent,
-                config=Config(KernelManager={"transport": "ipc"} if sys.platform == "linux" else {}),
+                config=_transport(folder),
+                extra_arguments=["--log-level=CRITICAL"],  # else it reports every interrupt that shuts it down
             )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
@@ -124,7 +125,22 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
     ):
         futures = {pool.submit(execute, job): job for job in jobs}
         for future in as_completed(futures):
-            yield future.result()
+            try:
+                yield future.result()
+            except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
+                yield failed(futures[future].notebook, f"its process ended: {error}")
+
+
+def failed(notebook: Notebook, message: str) -> Run:
+    """Return the run of a notebook that could not be executed at all."""
+    return Run(notebook.name, notebook.name, "", failures=(Failure(message),))
+
+
+def _transport(folder: str) -> Config:
+    """How to talk to the kernel: by sockets in ``folder`` where there are any, so that no two kernels share a port."""
+    socket = str(Path(folder, "kernel"))
+    usable = sys.platform == "linux" and len(socket) < 90  # the system allows a socket's path 107 characters
+    return Config(KernelManager={"transport": "ipc", "ip": socket} if usable else {})
 
 
 def _prepare(home: str) -> None:
@@ -135,20 +151,19 @@ def _prepare(home: str) -> None:
 
 def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: float) -> Run:
     normalise(node)
-    found: list[claims_.Claim] = []
+    found: list[Claim] = []
     numbers: dict[str, Any] = {}
     values = {name: parameter.default for name, parameter in job.notebook.parameters.items()} | dict(job.parameters)
     try:
         data, numbers = collect(node)
-        found = [claims_.from_json(item) for item in data]
+        found = [from_json(item) for item in data]
         if not failures:
             fill(node, values | numbers)
     except ValueError as error:
         failures.append(Failure(str(error)))
     failures += [
         Failure(
-            f"the claim {claim.key!r} does not hold: {claim.statement} "
-            f"({claims_.number(claim.value)} {claim.requirement})",
+            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.comparison})",
             claim=claim.key,
         )
         for claim in found

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alignlib.claims import Claim, from_json, number
+from alignlib.claim import Claim, from_json
 from alignlib.pairing import write_whole
 from alignlib.runner import Run
 
@@ -27,15 +28,15 @@ def read_claims(path: Path) -> dict[str, tuple[str, list[Claim]]]:
     return {name: (entry["title"], [from_json(c) for c in entry["claims"]]) for name, entry in data.items()}
 
 
-def to_markdown(book: Mapping[str, tuple[str, list[Claim]]]) -> str:
-    """Return the scorecard page: counts, then one table of claims per notebook."""
+def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = ()) -> str:
+    """Return the scorecard page: counts, then one table of claims per notebook; keys of ``papers`` are cited."""
     claims = [claim for _, found in book.values() for claim in found]
     lines = [
         "# Scorecard",
         "",
         (
             "Each row is a statement that a notebook of this book checked while it was built; the verdict is "
-            "computed from the numbers beside it. Of many compared points, the worst one is shown."
+            "computed from the numbers beside it. Of many compared points the worst is shown."
         ),
         "",
         f"**{sum(c.holds for c in claims)} of {len(claims)} claims hold**, recorded by {len(book)} notebooks.",
@@ -47,10 +48,10 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]]) -> str:
             "",
             f"{sum(c.holds for c in found)} of {len(found)} claims hold, recorded in {{doc}}`notebooks/{name}`.",
             "",
-            "| Statement | Source | Value | Required | Points | Verdict |",
-            "|---|---|---|---|---|---|",
+            "| Statement | Source | Value | Required | Verdict |",
+            "|---|---|---|---|---|",
         ]
-        lines += [_row(claim) for claim in found]
+        lines += [_row(claim, papers) for claim in found]
         lines.append("")
     return "\n".join(lines)
 
@@ -61,19 +62,13 @@ def to_lines(book: Mapping[str, tuple[str, list[Claim]]]) -> Iterable[str]:
         yield f"{name}  {title}"
         for claim in found:
             mark = "ok  " if claim.holds else "FAIL" if claim.must_hold else "no  "
-            yield f"  {mark} {claim.statement} [{claim.source}]: {number(claim.value)} {claim.requirement}"
+            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.comparison}"
     claims = [claim for _, found in book.values() for claim in found]
     yield f"{sum(c.holds for c in claims)} of {len(claims)} claims hold."
 
 
-def _row(claim: Claim) -> str:
+def _row(claim: Claim, papers: Collection[str]) -> str:
     verdict = claim.verdict if claim.holds else f"**{claim.verdict}**"
-    cells = (
-        claim.statement,
-        claim.source,
-        number(claim.value),
-        claim.requirement,
-        str(claim.points),
-        verdict,
-    )
+    source = re.sub(r"\w+", lambda word: f"{{cite:t}}`{word[0]}`" if word[0] in papers else word[0], claim.source)
+    cells = (claim.statement, source, claim.shown, claim.requirement, verdict)
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

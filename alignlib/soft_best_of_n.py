@@ -23,6 +23,7 @@ _STEP = 0.2
 _LEFT = 42.0
 _RIGHT = 5.0
 _CERTIFICATE = 1e-11
+_AT_ONCE = 1 << 18
 
 
 def _log_ratio(levels: Levels, n: float, lam: float) -> FloatArray:
@@ -36,27 +37,35 @@ def _log_ratio(levels: Levels, n: float, lam: float) -> FloatArray:
     )
     w = np.exp(np.maximum(fall, -700.0))
     s = np.arange(-_LEFT - math.log(n), -fall[0] + _RIGHT, _STEP)
-    log_phi = np.empty(s.size)
-    for i, t in enumerate(np.exp(np.minimum(s, 700.0))):
-        log_phi[i] = _log_laplace(levels.mass, t * w)
+    log_phi = np.concatenate(
+        [_log_laplace(levels.mass, np.exp(np.minimum(part, 700.0))[:, None] * w) for part in _parts(s, w)]
+    )
     # log of n w t e^{-t w} φ(t)^{n-1}, summed over s with weight _STEP
-    with np.errstate(over="ignore"):
-        out = math.log(n * _STEP) + (fall + s[:, None]) - np.exp(fall + s[:, None]) + (n - 1) * log_phi[:, None]
-    peak = out.max(axis=0)
-    t_ratio: FloatArray = peak + np.log(np.exp(out - peak).sum(axis=0))
+    t_ratio = np.empty_like(w)
+    for part in _parts(np.arange(w.size), s):
+        with np.errstate(over="ignore"):
+            lifted = fall[part] + s[:, None]
+            out = math.log(n * _STEP) + lifted - np.exp(lifted) + (n - 1) * log_phi[:, None]
+        peak = out.max(axis=0)
+        t_ratio[part] = peak + np.log(np.exp(out - peak).sum(axis=0))
     total = float(levels.mass @ np.exp(t_ratio))
     if abs(total - 1) > _CERTIFICATE:
         raise ArithmeticError(f"soft best-of-n lost accuracy: its law sums to {total!r} at n={n:g}, lam={lam:g}.")
-    return t_ratio
+    return np.asarray(t_ratio)
 
 
-def _log_laplace(mass: FloatArray, x: FloatArray) -> float:
-    """``log Σ mass e^{-x}``, accurate near zero and far out."""
-    lost = float(mass @ -np.expm1(-x))
-    if lost < 0.5:
-        return math.log1p(-lost)
-    low = float(x.min())
-    return -low + math.log(float(mass @ np.exp(low - x)))
+def _parts(rows: FloatArray, columns: FloatArray) -> list[FloatArray]:
+    """Split rows so that a part times all columns stays within the cache."""
+    parts: list[FloatArray] = np.array_split(rows, math.ceil(rows.size * columns.size / _AT_ONCE))
+    return parts
+
+
+def _log_laplace(mass: FloatArray, x: FloatArray) -> FloatArray:
+    """``log Σ mass e^{-x}`` of each row, accurate near zero and far out."""
+    lost = -np.expm1(-x) @ mass
+    low = x.min(axis=1)
+    far = -low + np.log(np.exp(low[:, None] - x) @ mass)
+    return np.asarray(np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), far))
 
 
 def log_policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: float, lam: float) -> FloatArray:

@@ -9,35 +9,29 @@ reward (λ large).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require, require_range
-from alignlib._special import exact_dot, exp_excess, kl_integrand
+from alignlib._special import exact_dot
+from alignlib.tilt_moments import (
+    CENTRED_UP_TO,
+    SCALE_ABOVE,
+    VISIBLE,
+    Extreme,
+    TiltMoments,
+    moments_from_mean,
+    moments_from_top,
+)
 
 __all__ = ["TiltedFamily"]
 
-# Centring on the base mean stays accurate until the tilt lifts the top reward by this many nats; by then
-# even an outcome of mass 1e-300 dominates and the top reward is the better centre.
-_CENTRED_UP_TO = 750.0
-# exp() is kept below e^600, so that sums over outcomes cannot overflow.
-_SCALE_ABOVE = 600.0
 _MAX_ITERATIONS = 200
+# A Newton step this short, relative to λ, leaves an error of its square.
 _LAST_STEP = 3e-9
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """What one pass over the outcomes gives at one λ."""
-
-    log_partition: float  # of the centred reward: also KL(p || π_λ)
-    gain: float
-    kl: float
-    variance: float
-    kl_left: float  # max_kl - kl, accurate near saturation; nan where it was not needed
 
 
 class TiltedFamily:
@@ -80,7 +74,7 @@ class TiltedFamily:
                 f"prob must have the shape of reward, {rewards.shape}; got {mass.shape}.",
             )
             require(mass.min() >= 0, f"prob must not be negative; its smallest value is {mass.min():g}.")
-            total = math.fsum(mass) if mass.size < 10_000 else float(mass.sum())
+            total = float(mass.sum())
             require(
                 abs(total - 1) <= 1e-6,
                 f"prob must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
@@ -96,90 +90,52 @@ class TiltedFamily:
     def _centre(self) -> None:
         r, p = self.reward, self.prob
         self.max_reward, self.min_reward = float(r.max()), float(r.min())
-        # The mean is kept as a sum of two doubles: the first carries a common offset, the second what its
-        # rounding left. Products are split exactly and summed exactly, so even a mean that cancels is right.
-        rough = float(p @ r)
-        shift = exact_dot(p, r, -rough) / exact_dot(p, np.ones_like(p))
-        self.base_reward = rough + shift
-        self._e = (r - rough) - shift if self.max_reward > self.min_reward else np.zeros_like(r)
+        # Two rounds: the first mean may carry the rounding of a large common offset, the second not.
+        self._rough = float(p @ r)
+        centred = r - self._rough
+        self._e = centred - float(p @ centred) if self.max_reward > self.min_reward else np.zeros_like(r)
+        self._e_max, self._e_min = float(self._e.max()), float(self._e.min())
         self._base_variance = float(p @ self._e**2)
-        self._tops: dict[bool, tuple[FloatArray, npt.NDArray[np.bool_], float, float]] = {}
+        self._tops: dict[bool, Extreme] = {}
 
-    def _top(self, up: bool) -> tuple[FloatArray, npt.NDArray[np.bool_], float, float]:
-        """Distance to the extreme reward, which outcomes lie below it, its mass, its gain."""
+    def _top(self, up: bool) -> Extreme:
         if up not in self._tops:
             gap = self.max_reward - self.reward if up else self.reward - self.min_reward
             below = gap > 0
-            self._tops[up] = gap, below, float(self.prob[~below].sum()), float(self.prob @ gap)
+            self._tops[up] = Extreme(gap, below, float(self.prob[~below].sum()), float(self.prob @ gap))
         return self._tops[up]
+
+    @cached_property
+    def base_reward(self) -> float:
+        """``R(0) = E_p r``, with its products split exactly and summed exactly: right even where they cancel."""
+        return self._rough + exact_dot(self.prob, self.reward, -self._rough) / math.fsum(self.prob)
 
     @cached_property
     def _powers(self) -> FloatArray:
         return np.stack([self.prob, self.prob * self._e, self.prob * self._e**2])
 
-    @property
+    @cached_property
     def max_kl(self) -> float:
         """The largest useful budget ``-log p(argmax r)`` in nats: beyond it no reward is left to buy."""
         return self._saturation(True)
 
     def _saturation(self, up: bool) -> float:
-        _, below, top_mass, _ = self._top(up)
-        rest = float(self.prob[below].sum())
-        return -math.log1p(-rest) if rest < 0.5 else -math.log(top_mass)
+        top = self.reward == (self.max_reward if up else self.min_reward)
+        top_mass = float(self.prob[top].sum())
+        return -math.log(top_mass) if top_mass <= 0.5 else -math.log1p(-float(self.prob[~top].sum()))
 
     # ------------------------------------------------------------------ one λ
-    def _moments(self, lam: float) -> _Moments:
+    def _moments(self, lam: float) -> TiltMoments:
         if lam == 0 or self.max_reward == self.min_reward:
-            return _Moments(0.0, 0.0, 0.0, self._base_variance, math.nan)
+            return TiltMoments(0.0, 0.0, 0.0, self._base_variance, math.nan)
         if math.isinf(lam):
             up = lam > 0
-            gain = self._top(up)[3]
-            return _Moments(math.inf, gain if up else -gain, self._saturation(up), 0.0, 0.0)
-        lifted = lam * self._e
-        if max(lam * (self.max_reward - self.base_reward), lam * (self.min_reward - self.base_reward)) > _CENTRED_UP_TO:
-            return self._moments_from_top(lam)
-        return self._moments_from_mean(lam, lifted)
-
-    def _moments_from_mean(self, lam: float, x: FloatArray) -> _Moments:
-        p, e = self.prob, self._e
-        scale = max(0.0, float(x.max()) - _SCALE_ABOVE)
-        if scale == 0.0:
-            excess = float(p @ exp_excess(x))
-            log_partition = math.log1p(excess)
-            gain = float((p * e) @ np.expm1(x)) / (1.0 + excess)
-        else:
-            shrink = math.exp(-scale)
-            small = x < 1.0
-            lifted = np.where(small, 0.0, np.exp(x - scale))
-            low = np.where(small, x, 0.0)
-            excess = float(p @ np.where(small, exp_excess(low) * shrink, lifted - (1.0 + x) * shrink))
-            log_partition = float(np.logaddexp(0.0, math.log(excess) + scale))
-            rise = np.where(small, np.expm1(low) * shrink, lifted - shrink)
-            gain = float((p * e) @ rise) * math.exp(scale - log_partition)
-        t = x - log_partition
-        kl = float(p @ kl_integrand(t))
-        with np.errstate(under="ignore"):
-            variance = float((p * np.exp(t)) @ (e - gain) ** 2)
-        return _Moments(log_partition, gain, kl, variance, math.nan)
-
-    def _moments_from_top(self, lam: float) -> _Moments:
-        up = lam > 0
-        gap, below, top_mass, top_gain = self._top(up)
-        p, fall = self.prob, -abs(lam) * gap
-        with np.errstate(under="ignore"):
-            w = np.exp(fall)
-            tail = float(p[below] @ w[below])
-            total = top_mass + tail
-            # log of the partition sum relative to the top reward: 1 - lost mass when that is the smaller
-            lost = float(p[below] @ -np.expm1(fall[below]))
-            log_sum = math.log1p(-lost) if lost < 0.5 else math.log(total)
-            policy = p * w / total
-            mean_gap = float(policy @ gap)
-            variance = float(policy @ (gap - mean_gap) ** 2)
-            gain = float((p * gap) @ (1.0 - w / total))
-            kl = float(p @ kl_integrand(fall - log_sum))
-        kl_left = abs(lam) * mean_gap + math.log1p(tail / top_mass)
-        return _Moments(abs(lam) * top_gain + log_sum, gain if up else -gain, kl, variance, kl_left)
+            gain = self._top(up).gain
+            return TiltMoments(math.inf, gain if up else -gain, self._saturation(up), 0.0, 0.0)
+        if max(lam * self._e_max, lam * self._e_min) > CENTRED_UP_TO:
+            towards = moments_from_top(self.prob, self._top(lam > 0), lam)
+            return towards if lam > 0 else replace(towards, gain=-towards.gain)
+        return moments_from_mean(self.prob, self._e, lam)
 
     def _map(self, lam: npt.ArrayLike, name: str) -> FloatArray:
         lams = as_float_array("lam", lam, allow_inf=True)
@@ -200,7 +156,7 @@ class TiltedFamily:
         top = lam * (self.max_reward if lam > 0 else self.min_reward)
         if abs(top) < 0.1 * abs(lam * self.base_reward) and self.max_reward > self.min_reward:
             # λE r and the rise above it nearly cancel: measure from the top reward instead.
-            _, below, _, _ = self._top(lam > 0)
+            below = self._top(lam > 0).below
             fall = lam * (self.reward - (self.max_reward if lam > 0 else self.min_reward))
             lost = float(self.prob[below] @ -np.expm1(fall[below]))
             return top + (math.log1p(-lost) if lost < 0.5 else rise + lam * self.base_reward - top)
@@ -249,12 +205,12 @@ class TiltedFamily:
     def _log_ratio(self, lam: float) -> FloatArray:
         if lam == 0 or self.max_reward == self.min_reward:
             return np.zeros_like(self.reward)
-        gap, below, _, top_gain = self._top(lam > 0)
+        top = self._top(lam > 0)
         if math.isinf(lam):
-            return np.where(below, -np.inf, self._saturation(lam > 0))
+            return np.where(top.below, -np.inf, self._saturation(lam > 0))
         log_partition = self._moments(lam).log_partition
-        if abs(lam) * top_gain > _CENTRED_UP_TO:
-            return -abs(lam) * gap - (log_partition - abs(lam) * top_gain)
+        if abs(lam) * top.gain > CENTRED_UP_TO:
+            return -abs(lam) * top.gap - (log_partition - abs(lam) * top.gain)
         return lam * self._e - log_partition
 
     def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
@@ -288,7 +244,10 @@ class TiltedFamily:
             return math.inf
         if not 0 < guess < math.inf:
             guess = math.sqrt(2 * budget / self._base_variance)
-        low, high, lam = 0.0, math.inf, self._rough_root(budget, guess)
+        lam, final = self._plain_root(budget, guess)
+        if final:
+            return lam
+        low, high = 0.0, math.inf
         for _ in range(_MAX_ITERATIONS):
             m = self._moments(lam)
             if abs(m.kl - budget) <= 2e-16 * budget:
@@ -309,13 +268,16 @@ class TiltedFamily:
                 lam = 4.0 * lam if math.isinf(high) else math.sqrt(low * high) if low > 0 else 0.25 * high
         raise ArithmeticError(f"no root of KL = {budget:g} found; it lies in [{low!r}, {high!r}].")
 
-    def _rough_root(self, budget: float, lam: float) -> float:
-        """A few plain Newton steps, at a fifth of the cost of an accurate one, to start the accurate search."""
+    def _plain_root(self, budget: float, lam: float) -> tuple[float, bool]:
+        """Newton on the textbook form, at a fifth of the cost of the accurate one.
+
+        Returns the last λ and whether it is final: above ``VISIBLE`` nats the textbook form has lost nothing.
+        """
         if budget < 1e-6:
-            return lam
-        e, powers, widest = self._e, self._powers, max(self._e.max(), -self._e.min())
+            return lam, False
+        e, powers, widest = self._e, self._powers, max(self._e_max, -self._e_min)
         for _ in range(12):
-            if lam * widest > _SCALE_ABOVE:
+            if lam * widest > SCALE_ABOVE:
                 break
             s0, s1, s2 = (powers @ np.exp(lam * e)).tolist()
             mean = s1 / s0
@@ -323,12 +285,12 @@ class TiltedFamily:
             if kl <= 0 or slope <= 0:
                 break
             new = lam * math.exp(min(1.0, max(-1.0, math.log(budget / kl) * kl / (lam * slope))))
-            if abs(new - lam) <= 1e-6 * lam:
-                return new
+            if abs(new - lam) <= _LAST_STEP * lam:
+                return new, budget > VISIBLE
             lam = new
-        return lam
+        return lam, False
 
-    def _newton(self, lam: float, m: _Moments, budget: float, ceiling: float) -> float:
+    def _newton(self, lam: float, m: TiltMoments, budget: float, ceiling: float) -> float:
         # D' = λ Var. Below half the ceiling log D is nearly linear in log λ, above it log(ceiling - D) in λ.
         left = m.kl_left if m.kl_left == m.kl_left else ceiling - m.kl
         if m.variance <= 0 or m.kl <= 0:

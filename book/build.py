@@ -11,20 +11,25 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 import click
+import yaml
 
 from alignlib import cache
 from alignlib.pairing import disagreement, write_whole
 from alignlib.parameters import ParameterError
 from alignlib.progress import show
 from alignlib.project import Project
-from alignlib.runner import Job, Run, execute_all
+from alignlib.runner import Job, Run, execute_all, failed
 from alignlib.scorecard import read_claims, to_markdown, write_claims
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,18 +50,30 @@ SHOWN = (
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
     """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
     folder = project.build / "cache"
-    wanted = {notebook.name: Job(notebook, strict=True) for notebook in project.notebooks()}
-    for job in wanted.values():
-        _ = job.notebook.parameters, job.notebook.title  # a malformed cell stops the build before it runs
-    keys = {name: cache.key(job, project) for name, job in wanted.items()}
-    kept = {} if force else {name: run for name in wanted if (run := cache.load(folder, keys[name]))}
-    waiting = [job for name, job in wanted.items() if name not in kept]
-    runs = list(kept.values())
+    keys: dict[str, str] = {}
+    waiting: dict[str, Job] = {}
+    runs: list[Run] = []
+    for notebook in project.notebooks():
+        job = Job(notebook, strict=True)
+        try:
+            _ = notebook.parameters, notebook.title
+        except ParameterError as error:
+            runs.append(failed(notebook, str(error)))
+            continue
+        keys[notebook.name] = cache.key(job, project)
+        kept = None if force else cache.load(folder, keys[notebook.name])
+        if kept:
+            runs.append(kept)
+        else:
+            waiting[notebook.name] = job
     if waiting:
         import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
-    for run in show(execute_all(waiting, jobs), [job.notebook.name for job in waiting]):
+
+        click.echo(f"Executing {len(waiting)} of {len(project.notebooks())} notebooks")
+    for run in show(execute_all(list(waiting.values()), jobs), list(waiting)):
         runs.append(run)
-        if not run.failures:
+        # A source edited meanwhile may or may not have been in this run, so its result is not kept.
+        if not run.failures and cache.key(waiting[run.name], project) == keys[run.name]:
             cache.store(folder, keys[run.name], run)
     cache.prune(folder, keys.values())
     return sorted(runs, key=lambda run: run.name)
@@ -71,7 +88,7 @@ def stage(project: Project, runs: list[Run]) -> None:
         if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build"} & set(path.parts)
     }
     wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
-    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file)).encode()
+    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
     wanted["versions.md"] = versions_page().encode()
     for name, content in wanted.items():
         path = target / name
@@ -80,6 +97,14 @@ def stage(project: Project, runs: list[Run]) -> None:
             path.write_bytes(content)
     for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
         path.unlink()
+
+
+def papers(project: Project) -> set[str]:
+    """Return the keys of the bibliography."""
+    bibliography = project.root / "book" / "references.bib"
+    if not bibliography.is_file():
+        return set()
+    return set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def versions_page() -> str:
@@ -94,6 +119,26 @@ def versions_page() -> str:
         "|---|---|",
     ]
     return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in rows), ""])
+
+
+def chapters(project: Project) -> list[str]:
+    """Return every page that the table of contents names."""
+
+    def walk(node: object) -> Iterator[str]:
+        if isinstance(node, dict):
+            yield from (str(value) for key, value in node.items() if key in ("root", "file"))
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            yield from walk(child)
+
+    return list(walk(yaml.safe_load((project.root / "book/_toc.yml").read_text(encoding="utf-8"))))
+
+
+def faults(project: Project) -> list[str]:
+    """Say what is wrong with the sources before anything runs: pairs that disagree, notebooks in no chapter."""
+    listed = chapters(project)
+    found = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
+    missing = [n.name for n in project.notebooks() if f"notebooks/{n.name}" not in listed]
+    return found + [f"notebooks/{name} is in no chapter of book/_toc.yml" for name in missing]
 
 
 def fingerprint(project: Project) -> str:
@@ -111,23 +156,47 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     wanted = fingerprint(project)
     if not force and mark.is_file() and mark.read_text() == wanted and (pages / "html/index.html").is_file():
         return True
-    mark.unlink(missing_ok=True)
-    shutil.rmtree(pages, ignore_errors=True)  # an incremental build may keep pages and warnings of old sources
     click.echo("Building the pages")
-    command = [
-        *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()", "build", str(project.build / "book")),
-        *("--config", str(project.root / "_config.yml"), "--path-output", str(project.build)),
-        *("-W", "-n", "--keep-going", "-q"),
-    ]
-    environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
-    (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
-    good = done.returncode == 0 and (pages / "html/index.html").is_file()
-    if good:
-        write_whole(mark, wanted)
-    else:
-        click.echo(done.stdout + done.stderr, err=True)
-    return good
+    # From nothing and beside the old pages: an incremental build keeps quiet about old warnings, and whoever reads or
+    # tests the pages meanwhile should not find half of them.
+    with tempfile.TemporaryDirectory(dir=project.build, prefix="pages-") as folder:
+        command = [
+            *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+            *("build", str(project.build / "book"), "--config", str(project.root / "_config.yml")),
+            *("--path-output", folder, "-W", "-n", "--keep-going", "-q"),
+        ]
+        environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
+        done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
+        new = Path(folder, "_build")
+        missing = [name for name in chapters(project) if not (new / f"html/{name}.html").is_file()]
+        (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+        if done.returncode != 0 or missing:
+            click.echo(done.stdout + done.stderr, err=True)
+            click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)
+            return False
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(pages, ignore_errors=True)
+        os.replace(new, pages)
+    write_whole(mark, wanted)
+    return True
+
+
+@contextmanager
+def alone(project: Project) -> Iterator[None]:
+    """Wait for any other build of this project to end: two of them would mix their pages."""
+    project.build.mkdir(exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with (project.build / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            click.echo("Another build of this book is running; waiting for it", err=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def report(runs: list[Run]) -> int:
@@ -140,6 +209,20 @@ def report(runs: list[Run]) -> int:
     return sum(bool(run.failures) for run in runs)
 
 
+def build(project: Project, *, force: bool, jobs: int | None) -> None:
+    """Execute, assemble and render; raise a sentence when anything is wrong."""
+    said = faults(project)
+    runs = run_notebooks(project, force=force, jobs=jobs)
+    write_claims(project.claims_file, runs)
+    if failures := report(runs):
+        said.append(f"{failures} of {len(runs)} notebooks failed")
+    if said:
+        raise click.ClickException("; ".join(said))
+    stage(project, runs)
+    if not build_pages(project, force=force):
+        raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
+
+
 @click.command()
 @click.option("--force", is_flag=True, help="Execute every notebook and rebuild every page.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks executed at once (default: as many as cores).")
@@ -147,20 +230,8 @@ def report(runs: list[Run]) -> int:
 def main(force: bool, jobs: int | None, root: Path) -> None:
     """Build the book and print the page to open."""
     project = Project(root)
-    unpaired = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
-    try:
-        runs = run_notebooks(project, force=force, jobs=jobs)
-    except ParameterError as error:
-        raise click.ClickException(str(error)) from error
-    write_claims(project.claims_file, runs)
-    failed = report(runs)
-    if unpaired or failed:
-        raise click.ClickException(
-            "; ".join([*unpaired, *([f"{failed} of {len(runs)} notebooks failed"] if failed else [])])
-        )
-    stage(project, runs)
-    if not build_pages(project, force=force):
-        raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
+    with alone(project):
+        build(project, force=force, jobs=jobs)
     click.echo(f"Open {(project.build / '_build/html/index.html').as_uri()}")
 
 

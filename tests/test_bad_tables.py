@@ -400,8 +400,8 @@ def test_dropping_may_leave_a_single_sample(tmp_path):
 
 def test_wide_patterns_that_do_not_pair_up(tmp_path):
     path = text(tmp_path, "prompt_id,p_0,p_1,g_0,g_2\n1,1,2,3,4\n")
-    refuse(path, "'p_*' and 'g_*' do not pair up", "2 and 2 columns", reward=["p_*", "g_*"], wide=True)
-    refuse(path, "mixes patterns and names", "one pattern per reward", reward=["p_*", "g_0"], wide=True)
+    refuse(path, "'p_*' and 'g_*' do not pair up", "mean 2 and 2 columns", reward=["p_*", "g_*"], wide=True)
+    refuse(path, "mixes groups of columns and single ones", "per reward", reward=["p_*", "g_0"], wide=True)
 
 
 def test_wide_prompt_twice(tmp_path):

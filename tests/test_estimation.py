@@ -5,6 +5,7 @@ import pytest
 
 from alignlib.estimation import UnsupportedKLError, estimate_frontier
 from alignlib.rewards import RewardTable
+from alignlib.tails import HeavyTailError
 
 
 def gaussian_table(prompts: int = 200, samples: int = 64, seed: int = 0) -> RewardTable:
@@ -15,10 +16,7 @@ def test_gaussian_frontier_lies_in_its_interval() -> None:
     kl = np.array([0.05, 0.1, 0.25, 0.5])
     frontier = estimate_frontier(gaussian_table(), kl=kl)
     truth = np.sqrt(2 * kl)
-    assert frontier.supported is not None
     assert frontier.supported.all()
-    assert frontier.gain_low is not None
-    assert frontier.gain_high is not None
     assert np.all((frontier.gain_low < truth) & (truth < frontier.gain_high))
     np.testing.assert_allclose(frontier.lam, truth, rtol=0.1)
 
@@ -31,10 +29,8 @@ def test_plug_in_lies_below() -> None:
 
 def test_beyond_support_the_gain_is_held_and_the_interval_opens() -> None:
     frontier = estimate_frontier(gaussian_table(), kl=[0.5, 3.0, 4.0])
-    assert frontier.supported is not None
     assert frontier.supported.tolist() == [True, False, False]
     assert frontier.gain[1] == frontier.gain[2]
-    assert frontier.gain_high is not None
     assert frontier.gain_high[2] > frontier.gain_high[1] > np.sqrt(6.0)
 
 
@@ -69,3 +65,40 @@ def test_nothing_supported_is_an_error() -> None:
 def test_bad_tables(rows: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         estimate_frontier(RewardTable.from_arrays(rows))  # type: ignore[arg-type]
+
+
+def test_infinite_log_partition_prints_no_number() -> None:
+    rows = np.random.default_rng(2).standard_t(3, (200, 64))
+    with pytest.raises(HeavyTailError, match="unbounded reward") as caught:
+        estimate_frontier(RewardTable.from_arrays(rows))
+    assert caught.value.test.heavy
+    allowed = estimate_frontier(RewardTable.from_arrays(rows), allow_heavy_tail=True)
+    assert allowed.supported_kl < 0.2  # the weights must still have three moments
+
+
+def test_one_prompt_resamples_its_samples() -> None:
+    """Intervals of one prompt: the spread over independent tables, against the width claimed."""
+    gains, widths = [], []
+    for seed in range(60):
+        frontier = estimate_frontier(gaussian_table(1, 1000, seed), kl=[0.1], n_boot=200)
+        gains.append(frontier.gain[0])
+        widths.append(frontier.gain_high[0] - frontier.gain_low[0])
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(gains), rel=0.3)
+
+
+def test_never_right_and_always_right_prompts() -> None:
+    """A 0/1 reward: prompts without variation gain nothing, cost nothing and break nothing."""
+    rng = np.random.default_rng(4)
+    success = np.repeat([0.0, 0.3, 0.7, 1.0], 20)
+    rows = (rng.random((80, 64)) < success[:, None]).astype(float)
+    frontier = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.0, 0.05, 0.2])
+    lam = frontier.lam[1:, None]
+    p = success[None, :]
+    truth = np.mean(p * np.exp(lam) / (1 - p + p * np.exp(lam)) - p, axis=1)  # at the estimated λ
+    assert frontier.gain[0] == 0.0
+    np.testing.assert_allclose(frontier.gain[1:], truth, rtol=0.1)
+
+
+def test_same_seed_same_numbers() -> None:
+    one, two = (estimate_frontier(gaussian_table(), kl=[0.3], rng=7) for _ in range(2))
+    assert one.gain_low[0] == two.gain_low[0]

@@ -1,4 +1,4 @@
-"""The built pages in a browser: mathematics, requests, errors, accessibility, width, search, key numbers.
+"""The built pages in a browser: mathematics, requests, errors, accessibility, width, print, search, key numbers.
 
 Each test loads its page once and collects everything that is wrong with it, so that one run tells all.
 """
@@ -17,15 +17,23 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
 from alignlib import claims
+from alignlib.project import Notebook
 from tests.built_book import HTML, ROOT, toc_pages
 
 PAGES = toc_pages()
-PHONE, DESKTOP = (390, 844), (1280, 900)
+PHONE, DESKTOP, PAPER = (390, 844), (1280, 900), (720, 1018)
 # axe would fetch style sheets a second time, some by wrong addresses; it does not need to.
 AXE = {"resultTypes": ["violations"], "preload": False}
 WCAG = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 CONTRAST = AXE | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 SCROLLING = AXE | {"runOnly": {"type": "rule", "values": ["scrollable-region-focusable"]}}
+
+# Mathematics typeset, its fonts loaded, and two frames for what the page does next.
+SETTLED = """async () => {
+  await window.MathJax?.startup?.promise;
+  await document.fonts.ready;
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
 
 # Mathematics that was not rendered, rendered as an error, or left in the text.
 MATHS = """() => {
@@ -107,7 +115,7 @@ def visit(browser: Browser, url: str, size: tuple[int, int]) -> Iterator[Visit]:
         page.on("console", lambda m: m.type not in ("error", "warning") or seen.add("console", [m.text]))
         page.on("pageerror", lambda e: seen.add("script", [e.message]))
         page.goto(url)
-        page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+        page.evaluate(SETTLED)
         yield seen
     finally:
         context.close()
@@ -126,9 +134,9 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
             missing.append(f"claim {claim.key} has no row")
         if absent(claims.number(claim.value)):
             missing.append(f"{claim.key} = {claims.number(claim.value)}")
-    values = recorded["parameters"] | recorded["numbers"]
-    source = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
-    for key, form in re.findall(r"\{\{\s*(\w+)\s*(?::([^{}]+))?\}\}", source):
+    script = ROOT / "notebooks" / f"{name}.py"
+    values = {key: parameter.default for key, parameter in Notebook(script).parameters.items()} | recorded["numbers"]
+    for key, form in re.findall(r"\{\{\s*(\w+)\s*(?::([^{}]+))?\}\}", script.read_text(encoding="utf-8")):
         if absent(format(values[key], form.strip())):
             missing.append(f"{key} = {format(values[key], form.strip())}")
     return missing
@@ -158,9 +166,13 @@ def test_page_over_http(browser: Browser, site: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_from_a_file(browser: Browser, name: str) -> None:
+def test_page_from_a_file_and_on_paper(browser: Browser, name: str) -> None:
     with visit(browser, (HTML / f"{name}.html").as_uri(), DESKTOP) as seen:
         seen.add("maths", seen.page.evaluate(MATHS))
+        seen.page.set_viewport_size({"width": PAPER[0], "height": PAPER[1]})
+        seen.page.emulate_media(media="print")
+        seen.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        seen.add("on paper", seen.page.evaluate(STICKING_OUT, PAPER[0]))
         assert seen.trouble == []
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from alignlib.answer import ask
 from alignlib.rewards import RewardTable, RewardTableError
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -116,3 +118,71 @@ def test_gpqa_is_the_same_in_every_format(tmp_path, suffix):
     assert one.notes == other.notes
     for name in asked:
         np.testing.assert_allclose(one.columns[name], other.columns[name], rtol=1e-14)
+
+
+# -- the answer
+
+
+def best_of_two(picking, gold):
+    """Mean gold reward of the better of two different samples, ties shared, over all pairs of each prompt."""
+    wins = np.sign(picking[:, :, None] - picking[:, None, :])
+    pairs = 0.5 * (gold[:, :, None] * (1 + wins) + gold[:, None, :] * (1 - wins))
+    m = picking.shape[1]
+    off_diagonal = ~np.eye(m, dtype=bool)
+    return pairs[:, off_diagonal].mean(axis=1)
+
+
+def check_answer(answer, base):
+    """What must hold of every answer, whatever the table."""
+    best, at_n = answer.best_of_n, answer.limit_at_n
+    assert best.base_reward == pytest.approx(base, rel=1e-12)
+    # The bound holds for the KL itself; its estimate has an error and is not clipped to it.
+    assert (best.kl <= 1.02 * best.kl_formula).all()
+    assert (np.diff(best.kl) > 0).all()
+    assert (best.gain_low <= best.gain).all()
+    assert (best.gain <= best.gain_high).all()
+    assert (np.diff(answer.limit.gain) >= 0).all()  # 0/1 rewards saturate
+    assert (answer.limit.kl <= answer.limit.supported_kl).all()
+    assert (best.gain[at_n.supported] <= at_n.gain_high[at_n.supported]).all()
+    assert "any method can gain at most" in answer.headline
+
+
+@pytest.mark.parametrize("verifier", [*members(GPQA, "verifier_"), "nanmean:verifier_*"])
+def test_gpqa_verifiers_against_correct(verifier):
+    table = RewardTable.read(GPQA, reward=[verifier, "correct"], drop_missing=True)
+    for gold in (None, "correct"):
+        answer = ask(table, verifier, gold, n=[2, 4, 8], n_boot=200)
+        counted = verifier if gold is None else gold
+        means = np.add.reduceat(table.columns[counted], table.offsets[:-1]) / table.n_samples
+        check_answer(answer, means.mean())
+        two = np.empty(table.n_prompts)
+        for (where, picking), (_, values) in zip(table.blocks(verifier), table.blocks(counted), strict=True):
+            two[where] = best_of_two(picking, values)
+        assert answer.best_of_n.gain[0] == pytest.approx((two - means).mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize("path", [GPQA, GPQA_128])
+def test_gpqa_correct_saturates(path):
+    """A 0/1 reward: the gain is the chance that one of N is right, and no KL beyond -log P(right) is of use."""
+    table = RewardTable.read(path, reward="correct")
+    answer = ask(table, "correct", n=[2, 8, 64], n_boot=200)
+    m = int(table.n_samples[0])
+    right = np.add.reduceat(table.columns["correct"], table.offsets[:-1])
+    for n, reward in zip((2, 8, 64), answer.best_of_n.reward, strict=True):
+        none = np.array([math.comb(m - int(r), n) / math.comb(m, n) for r in right])
+        assert reward == pytest.approx((1 - none).mean(), rel=1e-12)
+    check_answer(answer, right.mean() / m)
+    assert answer.best_of_n.kl_formula[1] > 1.2 > 0.5 > answer.best_of_n.kl[1]
+    assert answer.constant_prompts == int(((right == 0) | (right == m)).sum())
+
+
+@pytest.mark.parametrize("scorer", members(REWARDMATH, "score_"))
+def test_rewardmath_scorers(scorer):
+    table = RewardTable.read(REWARDMATH, reward=[scorer, "gold_correct"])
+    answer = ask(table, scorer, n=[2, 4, 8], n_boot=200)
+    check_answer(answer, table.columns[scorer].mean())
+    in_gold = ask(table, scorer, "gold_correct", n=[2, 4, 8], n_boot=200)
+    picking, gold = (table.columns[name].reshape(483, 10) for name in (scorer, "gold_correct"))
+    assert in_gold.best_of_n.gain[0] == pytest.approx(best_of_two(picking, gold).mean() - 0.1, abs=1e-12)
+    assert repr(scorer) in in_gold.headline
+    assert "'gold_correct'" in in_gold.headline

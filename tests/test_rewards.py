@@ -89,6 +89,8 @@ def test_wide_layout_pairs_proxy_and_gold_by_the_wildcard(tmp_path, kind, suffix
     assert as_dict(table, "gold_?") == {7: [0.0, 1.0], 3: [0.0, 0.0]}
     named = RewardTable.read(path, reward=["proxy_0", "proxy_1"], wide=True)
     assert as_dict(named, "reward") == as_dict(table, "proxy_*")
+    listed = RewardTable.read(path, reward=["proxy_0,proxy_1", "gold_0,gold_1"], wide=True)
+    assert as_dict(listed, "gold_0,gold_1") == as_dict(table, "gold_?")
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])

@@ -1,0 +1,95 @@
+"""Intervals that resample prompts: each prompt is one cluster, its samples stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._checks import BoolArray, FloatArray, IntArray
+
+__all__ = ["Cells", "studentised_interval"]
+
+_MAX_CELLS = 1000
+_GROUPS = 50  # of samples, where there is one prompt only
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The units that are resampled: prompts, or random pools of prompts where there are more than 1000.
+
+    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt
+    its samples are resampled instead: ``index`` then names the random group of each sample.
+    """
+
+    index: IntArray
+    size: FloatArray
+    one_prompt: bool = False
+
+    @classmethod
+    def of(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
+        """Give each prompt its cell; ``n_samples`` has shape (prompts,)."""
+        if len(n_samples) == 1:
+            n = int(n_samples[0])
+            groups = min(_GROUPS, n)
+            return cls(rng.permutation(np.arange(n) % groups), np.ones(groups), one_prompt=True)
+        index = np.arange(len(n_samples)) % min(len(n_samples), _MAX_CELLS)
+        if len(n_samples) > _MAX_CELLS:
+            index = rng.permutation(index)
+        return cls(index, np.bincount(index).astype(np.float64))
+
+    def pseudo_values(self, without: Callable[[BoolArray], FloatArray], estimate: FloatArray) -> FloatArray:
+        """Return the pseudo-values ``-(C-1) θ(without group)``, shape (C, ...), shifted to have the mean ``estimate``.
+
+        ``without`` evaluates the statistic on the samples that a mask keeps.
+        """
+        groups = len(self.size)
+        values = np.array([-(groups - 1) * without(self.index != group) for group in range(groups)])
+        return np.asarray(values + (estimate - values.mean(axis=0)))
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """Return the mean over each cell of ``values`` (prompts,) or (prompts, k)."""
+        columns = values.reshape(len(values), -1).T
+        total = np.stack([np.bincount(self.index, column, len(self.size)) for column in columns], axis=1)
+        return np.asarray((total / self.size[:, None]).reshape(-1, *values.shape[1:]))
+
+    def resample(self, n_boot: int, rng: np.random.Generator) -> FloatArray:
+        """Return weights of the cells, shape (n_boot + 1, cells), rows summing to one; row 0 is the sample itself."""
+        n = len(self.size)
+        counts = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1.0 / n), size=n_boot)]) * self.size
+        return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+    def standard_error(self, weights: FloatArray, values: FloatArray) -> FloatArray:
+        """Return the standard error of the weighted mean of cell ``values`` (cells, k), shape (n_boot + 1, k)."""
+        n = len(self.size)
+        mean = weights @ values
+        variance = np.maximum(weights @ np.square(values) - np.square(mean), 0.0)
+        return np.asarray(np.sqrt(variance / max(n - 1, 1)))
+
+
+def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    """Return the bootstrap-t interval; row 0 of ``value`` and ``error`` is the estimate, the others replicates.
+
+    The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values are
+    positive: with few prompts of skewed rewards neither alone covers as often as it claims.
+
+    Source: the bootstrap-t is Efron's; the hull is ours, chosen by simulated coverage.
+    """
+    estimate, spread = value[0], error[0]
+    positive = (value > 0.0).all(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_t = np.log(value[1:] / estimate) * (value[1:] / error[1:])
+        plain_t = (value[1:] - estimate) / error[1:]
+    t = np.where(positive, log_t, plain_t)
+    # Without spread there is nothing to resample: 0/0, or rounding over 0.
+    t = np.where(np.isfinite(t), t, 0.0)
+    tail = (1.0 - level) / 2.0
+    low_t, high_t = np.quantile(t, [tail, 1.0 - tail], axis=0)
+    both = np.quantile(np.abs(t), level, axis=0)
+    up, down = np.maximum(both, -low_t), np.maximum(both, high_t)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        relative = np.where(positive & (spread > 0.0), spread / estimate, 0.0)
+        low = np.where(positive, estimate * np.exp(-down * relative), estimate - down * spread)
+        high = np.where(positive, estimate * np.exp(up * relative), estimate + up * spread)
+    return low, high

@@ -1,0 +1,93 @@
+"""A verified statement, whose verdict is computed from its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+__all__ = ["Claim", "from_json", "number"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One verified statement; of many compared points, the numbers are those of the worst one.
+
+    ``kind`` is ``equal`` (|value - expected| ≤ tolerance), ``at most`` (value ≤ expected + tolerance),
+    ``at least`` (value ≥ expected - tolerance) or ``true`` (value of expected points hold).
+    The page's text relies on a claim with ``must_hold``: the book is not built when it fails.
+    """
+
+    key: str
+    statement: str
+    source: str
+    kind: str
+    value: float
+    expected: float
+    tolerance: float
+    points: int = 1
+    must_hold: bool = True
+
+    @property
+    def holds(self) -> bool:
+        """Whether the numbers bear the statement out; NaN never does."""
+        if self.kind == "at most":
+            return self.value <= self.expected + self.tolerance
+        if self.kind == "at least":
+            return self.value >= self.expected - self.tolerance
+        return self.value == self.expected or abs(self.value - self.expected) <= self.tolerance
+
+    @property
+    def verdict(self) -> str:
+        """``holds`` or ``does not hold``."""
+        return "holds" if self.holds else "does not hold"
+
+    @property
+    def requirement(self) -> str:
+        """What the value is held against, as text: ``= 2 ± 1e-12``, ``≤ 3``."""
+        if self.kind == "true":
+            return "all" if self.points > 1 else "true"
+        sign, slack = {"at most": ("≤", "+"), "at least": ("≥", "-")}.get(self.kind, ("=", "±"))
+        return f"{sign} {number(self.expected)}" + (f" {slack} {self.tolerance:.3g}" if self.tolerance else "")
+
+    @property
+    def shown(self) -> str:
+        """The value as text, and of how many points it is the worst."""
+        if self.kind == "true":
+            return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
+        return number(self.value) + (f" (worst of {self.points})" if self.points > 1 else "")
+
+    @property
+    def comparison(self) -> str:
+        """Value and requirement as one text: ``1.5 ≤ 2``."""
+        return self.shown if self.kind == "true" else f"{self.shown} {self.requirement}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
+        data = {name: _plain(value) for name, value in asdict(self).items()}
+        return data | {"holds": self.holds}
+
+
+def from_json(data: Mapping[str, Any]) -> Claim:
+    """Rebuild a claim from :meth:`Claim.to_json`; whether it holds is computed again.
+
+    >>> claim = Claim("a", "one is at most infinity", "we derive", "at most", 1.0, math.inf, 0.0)
+    >>> from_json(claim.to_json()) == claim
+    True
+    """
+    values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim)}
+    return Claim(**values | {name: float(values[name]) for name in ("value", "expected", "tolerance")})
+
+
+def number(value: float) -> str:
+    """Format a number to six digits, whole numbers without a point.
+
+    >>> number(64.0), number(0.93021234)
+    ('64', '0.930212')
+    """
+    return f"{value:.6g}"
+
+
+def _plain(value: Any) -> Any:
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value

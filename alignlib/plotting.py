@@ -1,0 +1,216 @@
+"""One style for every figure, one function per kind of picture; each takes ``ax`` and returns it, none shows it.
+
+Colours follow Okabe and Ito's, darkened where text is written in them; they are told apart by every kind of colour
+vision and always backed by a second cue (a direct label, a marker, a dash). Sizes are chosen so that text stays legible
+when the picture is scaled to a phone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from alignlib._checks import require
+from alignlib.frontier import Frontier
+
+__all__ = [
+    "BASE",
+    "BEST_OF_N",
+    "BOUND",
+    "CYCLE",
+    "FOURTH",
+    "KL_LABEL",
+    "LIMIT",
+    "THIRD",
+    "curve",
+    "frontier",
+    "legend",
+    "name_axes",
+    "new",
+    "points",
+    "save",
+    "tail_note",
+]
+
+LIMIT = "#0072B2"
+BEST_OF_N = "#bf4c00"
+THIRD = "#007a5a"
+FOURTH = "#a3478a"
+BASE = "#222222"
+BOUND = "#6b6b6b"
+CYCLE = (LIMIT, BEST_OF_N, THIRD, FOURTH, "#8a6d00", BASE)
+
+KL_LABEL = "KL to the base model (nats)"
+
+_STYLE: Any = {
+    "figure.figsize": (4.9, 3.4),
+    "figure.dpi": 100,
+    "savefig.dpi": 180,
+    "figure.constrained_layout.use": True,
+    "font.size": 11.0,
+    "axes.titlesize": 11.0,
+    "axes.labelsize": 11.0,
+    "xtick.labelsize": 10.0,
+    "ytick.labelsize": 10.0,
+    "legend.fontsize": 10.0,
+    "legend.frameon": False,
+    "axes.prop_cycle": cycler(color=CYCLE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e3e3e3",
+    "grid.linewidth": 0.7,
+    "axes.axisbelow": True,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 6.0,
+    "svg.hashsalt": "alignlib",
+    "svg.fonttype": "path",
+}
+
+
+def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) -> tuple[Figure, Any]:
+    """Return a figure in the house style and its axes; several rows stack, as a phone would show them."""
+    size = (4.9, height * rows if columns == 1 else height)
+    # Not rc_context: it would also undo the interactive mode that the first figure of a notebook switches on.
+    before = {key: mpl.rcParams[key] for key in _STYLE}
+    mpl.rcParams.update(_STYLE)
+    try:
+        fig, axes = plt.subplots(rows, columns, figsize=size, dpi=180, **kwargs)
+    finally:
+        mpl.rcParams.update(before)
+    return fig, axes
+
+
+def name_axes(ax: Axes, x: str, y: str, title: str | None = None) -> Axes:
+    """Name both axes, units included; a title only where panels need telling apart."""
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    if title:
+        ax.set_title(title, loc="left")
+    return ax
+
+
+def legend(ax: Axes, **place: Any) -> Axes:
+    """Add a legend without a frame, for what has no room for a direct label."""
+    ax.legend(**{"frameon": False, "fontsize": 10.0, "handlelength": 1.8, **place})
+    return ax
+
+
+def curve(
+    ax: Axes,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    label: str | None = None,
+    *,
+    color: str = LIMIT,
+    at: float | None = None,
+    offset: tuple[float, float] = (0.0, 6.0),
+    ha: str = "center",
+    **line: Any,
+) -> Axes:
+    """Draw a line and write its name next to it, at the abscissa ``at`` (the end by default)."""
+    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    ax.plot(xs, ys, color=color, **line)
+    if label:
+        _write(ax, xs, ys, label, color, at, offset, ha)
+    return ax
+
+
+def _write(
+    ax: Axes,
+    xs: npt.NDArray[np.float64],
+    ys: npt.NDArray[np.float64],
+    label: str,
+    color: str,
+    at: float | None,
+    offset: tuple[float, float],
+    ha: str,
+) -> None:
+    order = np.argsort(xs)
+    where = float(xs[order[-1]]) if at is None else at
+    height = float(np.interp(where, xs[order], ys[order]))
+    ax.annotate(
+        label, (where, height), xytext=offset, textcoords="offset points", color=color, ha=ha,
+        va="bottom" if offset[1] >= 0 else "top", fontsize=10.5,
+    )  # fmt: skip
+
+
+def frontier(
+    ax: Axes,
+    result: Frontier,
+    label: str | None = "the limit",
+    *,
+    color: str = LIMIT,
+    at: float | None = None,
+    offset: tuple[float, float] = (0.0, 6.0),
+    ha: str = "center",
+    note: bool = True,
+) -> Axes:
+    """Draw gain against KL; an estimate with its band, only as far as the samples support it."""
+    known = np.ones(result.kl.size, dtype=bool) if result.supported is None else result.supported
+    require(bool(known.any()), "frontier has no supported point to draw; ask for smaller budgets.")
+    x, y = result.kl[known], result.gain[known]
+    if result.gain_low is not None and result.gain_high is not None:
+        ax.fill_between(x, result.gain_low[known], result.gain_high[known], color=color, alpha=0.2, linewidth=0)
+    curve(ax, x, y, label, color=color, at=at, offset=offset, ha=ha)
+    if result.supported is not None:
+        ax.plot(x[-1], y[-1], marker="|", markersize=12, color=color, markeredgewidth=2)
+        if note:
+            tail_note(ax, float(x[-1]), float(y[-1]), "samples support\nno more", color)
+    return ax
+
+
+def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND) -> Axes:
+    """Write a short note to the right of where a curve has to stop."""
+    ax.annotate(
+        text, (x, y), xytext=(6, -2), textcoords="offset points", color=color, ha="left", va="top", fontsize=9.5
+    )
+    return ax
+
+
+def points(
+    ax: Axes,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    names: Sequence[object] | Iterable[object] | None = None,
+    *,
+    color: str = BEST_OF_N,
+    marker: str = "o",
+    low: npt.ArrayLike | None = None,
+    high: npt.ArrayLike | None = None,
+    offset: tuple[float, float] = (7.0, -4.0),
+    label: str | None = None,
+    **line: Any,
+) -> Axes:
+    """Draw methods as points, with intervals if given, each named next to its marker."""
+    xs, ys = np.atleast_1d(np.asarray(x, dtype=np.float64)), np.atleast_1d(np.asarray(y, dtype=np.float64))
+    if low is not None and high is not None:
+        bars = np.stack([ys - np.asarray(low), np.asarray(high) - ys])
+        ax.errorbar(xs, ys, yerr=np.maximum(bars, 0.0), fmt="none", ecolor=color, elinewidth=1.3, capsize=2.5)
+    style = {"linestyle": "none", **line}
+    ax.plot(xs, ys, color=color, marker=marker, label=label, **style)
+    for px, py, name in zip(xs, ys, names or [], strict=False):
+        ax.annotate(
+            str(name), (px, py), xytext=offset, textcoords="offset points", color=color, fontsize=9.5,
+            ha="left" if offset[0] >= 0 else "right", va="top" if offset[1] < 0 else "bottom",
+        )  # fmt: skip
+    return ax
+
+
+def save(fig: Figure, folder: str | Path | None, name: str) -> None:
+    """Leave ``name.png`` and ``name.svg`` in an existing folder; nothing where ``folder`` is None."""
+    if folder is None:
+        return
+    require(Path(folder).is_dir(), f"folder must be an existing folder; got {str(folder)!r}. Make it first.")
+    with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):
+        fig.savefig(Path(folder) / f"{name}.png", dpi=180)
+        fig.savefig(Path(folder) / f"{name}.svg", metadata={"Date": None})

@@ -1,0 +1,203 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The limit in closed form
+#
+# How much reward can *any* method of alignment buy with a KL budget of $\Delta$ nats?
+#
+# :::{admonition} Answer
+# :class: answer
+# Exactly what the tilted base model $\pi_\lambda\propto p\,e^{\lambda r}$ with divergence $\Delta$ earns. On this chapter's
+# base model of {{n_outcomes:d}} responses, {{kl_shown:g}} nats buy at most {{gain_shown:.3f}} of the {{gain_max:.3f}} there
+# is; the last of it is bought at {{kl_max:.3f}} nats.
+# :::
+
+# %% tags=["parameters"]
+n_outcomes: int = 40  # number of responses of the base model, in [2, 100000]
+concentration: float = 0.3  # Dirichlet parameter of the base law; small means peaked, in [0.01, 100]
+kl_shown: float = 1.0  # KL budget that the answer quotes, in nats, > 0
+n_policies: int = 400  # random policies compared with the limit, in [10, 100000]
+seed: int = 1  # seed of the random base law and policies, >= 0
+
+# %% tags=["hide-input"]
+import numpy as np
+
+from alignlib import claims, plotting
+from alignlib.frontier import dual_gain, exact_frontier, kl_to_optimum
+from alignlib.tilting import TiltedFamily
+
+# %% [markdown]
+# ## The statement
+#
+# ```{prf:theorem} The KL-regularised optimum (Y24, P26)
+# :label: thm-optimum
+#
+# Let $p$ be the base law, $r$ the reward, $\Lambda(\lambda)=\log\E_p e^{\lambda r}$, and
+# $\pi_\lambda(y)=p(y)\,e^{\lambda r(y)-\Lambda(\lambda)}$. With $D(\lambda)=\KL{\pi_\lambda}{p}=\lambda\Lambda'(\lambda)-\Lambda(\lambda)$,
+#
+# $$\max\{\E_\varphi r:\ \KL{\varphi}{p}\le\Delta\}=\Lambda'(\lambda)\quad\text{at } D(\lambda)=\Delta$$
+#
+# for every $\Delta<D_{\max}=-\log p(\argmax r)$; from $D_{\max}$ on, the optimum is $p$ conditioned on $\argmax r$.
+# The frontier $R(\Delta)$ is concave with slope $\beta=1/\lambda$.
+# ```
+#
+# The proof is one line, and it says more than the theorem:
+#
+# ```{prf:proposition} Closeness identity (Y24; we derive)
+# :label: prop-closeness
+#
+# For every law $\varphi$,
+#
+# $$\KL{\varphi}{\pi_\lambda}=\KL{\varphi}{p}-D(\lambda)-\lambda\,\bigl(\E_\varphi r-R(\lambda)\bigr).$$
+# ```
+#
+# ```{prf:proof}
+# $\log\frac{\varphi}{\pi_\lambda}=\log\frac{\varphi}{p}-\lambda r+\Lambda(\lambda)$; take $\E_\varphi$ and insert
+# $\Lambda(\lambda)=\lambda R(\lambda)-D(\lambda)$.
+# ```
+#
+# The left side is never negative, so no law beats $\pi_\lambda$ at its own budget. And a method that overspends by at most
+# $\varepsilon$ nats and misses at most $\delta$ of the reward lies within $\varepsilon+\lambda\delta$ nats of $\pi_\lambda$:
+# **all good methods are near one policy.**
+
+# %% [markdown]
+# ## The computation
+#
+# A base law drawn at random, rewards drawn from a normal law. The primal solves $D(\lambda)=\Delta$; the dual minimises
+# $(\Delta+\Lambda(\lambda))/\lambda$ and knows nothing of it.
+
+# %%
+rng = np.random.default_rng(seed)
+reward = rng.normal(size=n_outcomes)
+prob = rng.dirichlet(np.full(n_outcomes, concentration))
+family = TiltedFamily(reward, prob)
+budgets = family.max_kl * np.linspace(0.02, 0.98, 49)
+primal = exact_frontier(family, budgets)
+dual = dual_gain(family, budgets)
+
+# %% [markdown]
+# Against it, policies of no particular merit: random laws between base and optimum, and random tilts of other rewards.
+
+# %%
+lam_shown = family.lam_at_kl(kl_shown)
+mixing = rng.random((n_policies, 1))
+noise = rng.normal(size=(n_policies, n_outcomes))
+log_phi = np.log(family.prob) + rng.gamma(2.0, 1.0, (n_policies, 1)) * (
+    mixing * family.reward + (1 - mixing) * noise[:, : family.reward.size]
+)
+phi = np.exp(log_phi - log_phi.max(axis=1, keepdims=True))
+phi /= phi.sum(axis=1, keepdims=True)
+spent = (phi * (np.log(np.maximum(phi, 1e-300)) - np.log(family.prob))).sum(axis=1)
+gained = phi @ family.reward - family.base_reward
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "No policy lies above the frontier: {{n_policies:d}} random policies against the limit of a base model with {{n_outcomes:d}} responses (seed {{seed:d}}). The frontier ends at $D_{\\max}={{kl_max:.2f}}$ nats, where the best response is certain.", "name": "fig-limit"}, "image": {"alt": "Gain against KL: a concave curve rising to {{gain_max:.2f}} at {{kl_max:.1f}} nats, with a cloud of {{n_policies:d}} points entirely below it."}}
+fig, ax = plotting.new()
+ax.plot(spent, gained, ".", color=plotting.BOUND, markersize=4, alpha=0.6, label="random policies")
+plotting.frontier(ax, exact_frontier(family), "the limit", at=0.45 * family.max_kl, offset=(-4, 8), ha="right")
+ax.axvline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.text(family.max_kl, 0.03 * ax.get_ylim()[1], r"$D_{\max}$ ", ha="right", va="bottom")
+ax.set_xlim(0, max(family.max_kl * 1.05, 0.1))
+plotting.legend(ax, loc="lower right", bbox_to_anchor=(0.93, 0.08))
+plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward over the base model")
+# %% [markdown]
+# ## Everything good is near it
+#
+# The closeness identity turns the picture into distances. Take $\lambda$ with $D(\lambda)=$ {{kl_shown:g}} nats
+# ($\lambda={{lam_shown:.3f}}$, so one more nat would buy $\beta={{beta_shown:.3f}}$ of reward) and ask how far each policy is from
+# $\pi_\lambda$.
+
+# %%
+by_identity = kl_to_optimum(family, lam_shown, spent, gained)
+log_pi = family.log_policy(lam_shown)[prob > 0]
+directly = (phi * (np.log(np.maximum(phi, 1e-300)) - log_pi)).sum(axis=1)
+overspent = np.maximum(spent - family.kl(lam_shown), 0)
+missed = np.maximum(family.gain(lam_shown) - gained, 0)
+budget_of_distance = overspent + lam_shown * missed
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Near in budget and reward means near in law: the KL of each random policy to $\\pi_\\lambda$ never exceeds $\\varepsilon+\\lambda\\delta$ (line), $\\varepsilon$ its overspending and $\\delta$ its missing reward, at $\\lambda={{lam_shown:.3f}}$.", "name": "fig-closeness"}, "image": {"alt": "Scatter of KL to the optimum against epsilon plus lambda delta on logarithmic axes; all points lie on or below the diagonal."}}
+fig, ax = plotting.new()
+ends = np.array([max(budget_of_distance.min(), 1e-3), budget_of_distance.max()])
+plotting.curve(
+    ax,
+    ends,
+    ends,
+    "equality",
+    color=plotting.BASE,
+    at=float(np.sqrt(ends.prod())),
+    offset=(-6, 6),
+    ha="right",
+    linewidth=1,
+)
+ax.plot(budget_of_distance, directly, ".", color=plotting.LIMIT, markersize=4, alpha=0.7)
+ax.set_xscale("log")
+ax.set_yscale("log")
+plotting.name_axes(ax, r"$\varepsilon+\lambda\delta$ (nats)", r"KL to the optimum $\pi_\lambda$ (nats)")
+# %% [markdown]
+# ## What it means
+#
+# The limit needs no training run: it is a function of the base model and the reward alone. The price of the next nat is always
+# $\beta$, so a run with a fixed penalty $\beta$ that stops elsewhere than on this curve has left something on the table, and the
+# identity says how much: $\lambda$ times the missing reward, plus the overspent nats, is its distance from the optimum.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+claims.glue(
+    gain_shown=family.gain(lam_shown),
+    gain_max=family.max_reward - family.base_reward,
+    kl_max=family.max_kl,
+    lam_shown=lam_shown,
+    beta_shown=1 / lam_shown,
+)
+slopes = np.diff(primal.gain) / np.diff(primal.kl)
+claims.record(
+    claims.equal(
+        "primal-dual",
+        r"the reward of $\pi_\lambda$ at budget $\Delta$ equals the dual $\inf_\lambda(\Delta+\Lambda)/\lambda$",
+        "Y24, P26",
+        primal.gain,
+        dual,
+        rtol=1e-11,
+    ),
+    claims.at_most(
+        "no-policy-above",
+        "no random policy earns more than the limit at its KL",
+        "Y24, P26",
+        gained,
+        exact_frontier(family, spent).gain,
+        atol=1e-12,
+    ),
+    claims.true(
+        "concave",
+        r"the frontier is concave and each chord's slope lies between the $\beta$ of its ends",
+        "Y24, P26",
+        (slopes <= 1 / primal.lam[:-1]) & (slopes >= 1 / primal.lam[1:]),
+    ),
+    claims.equal(
+        "closeness-identity",
+        r"$\mathrm{KL}(\varphi\Vert\pi_\lambda)$ equals its closed form for every policy",
+        "Y24; we derive",
+        by_identity,
+        directly,
+        rtol=1e-9,
+        atol=1e-11,
+    ),
+    claims.at_most(
+        "closeness",
+        r"a policy within $\varepsilon$ of the budget and $\delta$ of the reward is within $\varepsilon+\lambda\delta$ of the optimum",
+        "Y24; we derive",
+        directly,
+        budget_of_distance,
+        atol=1e-11,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `alignlib run closed_form -p concentration 0.05 -o out.ipynb --html`. A peaked base model has little to offer, and it is
+# exhausted soon. Why does $D_{\max}$ jump about with the seed while the start of the curve hardly moves?

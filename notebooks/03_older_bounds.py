@@ -1,0 +1,204 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How loose is √KL?
+#
+# Gains are often quoted as "of order $\sqrt{\mathrm{KL}}$". How far is that from the exact limit?
+#
+# :::{admonition} Answer
+# :class: answer
+# For a Gaussian reward it is exact. For a 0/1 reward that the base model gets right {{success_percent:g}} % of the time, Hoeffding's
+# $\sqrt{\Delta/2}$ promises {{hoeffding_ratio:.2f}} times the gain that exists at {{kl_shown:g}} nats, and it goes on promising after the
+# reward is exhausted at {{kl_max:.2f}} nats.
+# :::
+
+# %% tags=["parameters"]
+success: float = 0.1  # base probability of a correct answer, in [0.001, 0.999]
+kl_shown: float = 2.0  # KL budget that the answer quotes, in nats, > 0
+kl_top: float = 5.0  # largest KL budget drawn, in nats, > 0
+
+# %% tags=["hide-input"]
+import math
+
+import numpy as np
+
+from alignlib import bounds, claims, plotting
+from alignlib.families import Exponential, Gaussian, Uniform, bernoulli
+
+# %% [markdown]
+# ## The statements
+#
+# Every older bound replaces the centred log-partition $\Lambda_c(\lambda)=\log\E_p e^{\lambda(r-\E_p r)}$ by something larger in the dual
+# form of the limit, $R(\Delta)-R(0)=\inf_{\lambda>0}(\Delta+\Lambda_c(\lambda))/\lambda$.
+#
+# ```{prf:theorem} Relaxations of the limit
+# :label: thm-relaxations
+#
+# Let $G(\Delta)=R(\Delta)-R(0)$.
+#
+# 1. Sub-Gaussian, $\Lambda_c\le\sigma^2\lambda^2/2$: $\;G\le\sigma\sqrt{2\Delta}$ (M24), with equality for a Gaussian reward.
+# 2. Range $[a,b]$ (Hoeffding's lemma, $\sigma=\frac{b-a}{2}$): $\;G\le(b-a)\sqrt{\Delta/2}$.
+# 3. Sub-gamma, $\Lambda_c\le\frac{\sigma^2\lambda^2}{2(1-c\lambda)}$: $\;G\le\sigma\sqrt{2\Delta}+c\Delta$.
+# 4. Variance $\sigma^2$ and $r-\E_p r\le b$ (Bennett's lemma): $\;G\le\frac{\sigma^2}{b}\,h^{-1}\!\bigl(\frac{b^2\Delta}{\sigma^2}\bigr)$,
+#    $h(x)=(1+x)\log(1+x)-x$.
+# 5. Range $[0,1]$ and mean $m$: $\;G\le\sup\{q-m:\ \mathrm{kl}(q\Vert m)\le\Delta\}$, with equality for a 0/1 reward; no bound in terms of
+#    mean and range can be smaller (we derive).
+# ```
+#
+# ```{prf:proof}
+# 1–4: insert the bound on $\Lambda_c$ and minimise over $\lambda$. 5: by convexity $e^{\lambda r}\le 1-r+re^{\lambda}$ on $[0,1]$, so $\Lambda$ is
+# at most that of the 0/1 reward of the same mean, whose frontier the right side is.
+# ```
+
+# %% [markdown]
+# ## A 0/1 reward
+#
+# Verifiable tasks pay 1 or 0. Everything is then known from the success rate.
+
+# %%
+kl = kl_top * np.linspace(0, 1, 201) ** 2
+law = bernoulli(success)
+exact = law.gain_at_kl(kl)
+sd = math.sqrt(success * (1 - success))
+relaxed = {
+    "Hoeffding": bounds.hoeffding(kl, 0.0, 1.0),
+    "Bennett": bounds.bennett(kl, sd, 1 - success),
+    "mean and range": bounds.binary_kl(kl, success),
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Exact limit of a 0/1 reward with success rate {{success:g}} and three bounds on it. The bound from mean and range coincides with the limit; Hoeffding's ignores the mean and does not notice that the reward is exhausted at {{kl_max:.2f}} nats.", "name": "fig-zero-one-bounds"}, "image": {"alt": "Gain against KL: the exact limit rises and becomes flat at {{kl_max:.1f}} nats; Bennett's bound leaves it upwards, Hoeffding's starts steeper and keeps growing."}}
+fig, ax = plotting.new()
+ax.set_ylim(0, 1.75 * (1 - success))
+plotting.curve(
+    ax,
+    kl,
+    relaxed["Hoeffding"],
+    "Hoeffding",
+    color=plotting.BEST_OF_N,
+    at=0.72 * kl_top,
+    offset=(8, -10),
+    ha="left",
+    linestyle="--",
+)
+plotting.curve(
+    ax,
+    kl,
+    relaxed["Bennett"],
+    "Bennett",
+    color=plotting.THIRD,
+    at=0.55 * kl_top,
+    offset=(-6, 2),
+    ha="right",
+    linestyle="-.",
+)
+plotting.curve(ax, kl, exact, "the limit = mean and range", at=0.97 * kl_top, offset=(0, -7), ha="right")
+plotting.name_axes(ax, plotting.KL_LABEL, "gain in success rate")
+# %% [markdown]
+# ## Other laws
+#
+# On the scale of the √KL law, $\sigma\sqrt{2\Delta}$ with $\sigma$ the base standard deviation, a Gaussian reward is the line at 1. A uniform
+# reward falls below it at once. A rare success first rises above it, being skewed, and falls when it is exhausted. An exponential tail rises
+# for good. With the base standard deviation in it, √KL is an upper bound for none of the last two.
+
+# %%
+positive = kl[1:]
+laws = {"Gaussian": Gaussian(), "uniform": Uniform(), "exponential": Exponential(), "0/1": law}
+scaled = {
+    name: one.gain_at_kl(positive) / bounds.sub_gaussian(positive, math.sqrt(one.variance(0.0)))
+    for name, one in laws.items()
+}
+sub_gamma = bounds.sub_gamma(positive, 1.0, 1.0) / bounds.sub_gaussian(positive, 1.0)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The exact limit in units of $\\sigma\\sqrt{2\\Delta}$, $\\sigma$ the base standard deviation, up to {{kl_top:g}} nats. All laws agree as $\\Delta\\to0$; the sub-gamma bound (dotted) covers the exponential law, which the √KL law does not.", "name": "fig-root-kl"}, "image": {"alt": "Four curves of gain over sigma root two KL: Gaussian constant at one, uniform falling, zero-one changing course where the reward is exhausted, exponential rising under a dotted bound."}}
+fig, ax = plotting.new()
+places = {
+    "Gaussian": (1.0, (0, 5), "right"),
+    "uniform": (1.0, (0, 6), "right"),
+    "exponential": (0.6, (6, -10), "left"),
+    "0/1": (0.5, (6, 4), "left"),
+}
+for (name, values), color in zip(scaled.items(), plotting.CYCLE, strict=False):
+    at, offset, ha = places[name]
+    plotting.curve(ax, positive, values, name, color=color, at=at * kl_top, offset=offset, ha=ha)
+plotting.curve(
+    ax,
+    positive,
+    sub_gamma,
+    "sub-gamma bound",
+    color=plotting.BOUND,
+    at=0.6 * kl_top,
+    offset=(0, 6),
+    ha="right",
+    linestyle=":",
+)
+ax.set_ylim(0, None)
+plotting.name_axes(ax, plotting.KL_LABEL, r"gain $/\ \sigma\sqrt{2\Delta}$")
+# %% [markdown]
+# ## What it means
+#
+# √KL is a statement about the first fraction of a nat, where only the variance matters. Beyond, the tail of the base reward decides: a
+# bounded reward runs out, a heavy one does not. There is no reason to quote the bound where the limit itself can be computed.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+shown = law.gain_at_kl(kl_shown)
+claims.glue(
+    success_percent=100 * success,
+    hoeffding_ratio=bounds.hoeffding(kl_shown, 0.0, 1.0) / shown,
+    kl_max=law.max_kl,
+)
+claims.record(
+    claims.equal(
+        "gaussian-equality",
+        r"for a Gaussian reward the limit is $\sigma\sqrt{2\Delta}$",
+        "M24",
+        Gaussian(sd=1.7).gain_at_kl(positive),
+        bounds.sub_gaussian(positive, 1.7),
+        rtol=1e-13,
+    ),
+    claims.at_most(
+        "hoeffding",
+        "the 0/1 limit never exceeds Hoeffding's bound",
+        "M24 with Hoeffding's lemma",
+        exact,
+        relaxed["Hoeffding"],
+        atol=1e-15,
+    ),
+    claims.at_most(
+        "bennett", "the 0/1 limit never exceeds Bennett's bound", "we derive", exact, relaxed["Bennett"], atol=1e-15
+    ),
+    claims.equal(
+        "binary",
+        "the bound from mean and range is attained by a 0/1 reward",
+        "we derive",
+        relaxed["mean and range"],
+        exact,
+        rtol=1e-9,
+        atol=1e-15,
+    ),
+    claims.at_most(
+        "sub-gamma",
+        "the exponential limit never exceeds its sub-gamma bound",
+        "M24",
+        Exponential().gain_at_kl(positive),
+        bounds.sub_gamma(positive, 1.0, 1.0),
+    ),
+    claims.at_least(
+        "root-kl-not-a-bound",
+        r"an exponential reward beats $\sigma\sqrt{2\Delta}$ at every budget",
+        "we derive",
+        scaled["exponential"],
+        np.ones_like(positive),
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p success 0.9`. When the base model is nearly always right, which bound is the loosest, and which of the two sides of the
+# range does it waste?

@@ -1,0 +1,187 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How close is best-of-N to the limit?
+#
+# At equal KL, how much of the best possible gain does best-of-$N$ get?
+#
+# :::{admonition} Answer
+# :class: answer
+# Nearly all of it where the reward is bounded: for a uniform reward best-of-4 is {{uniform_gap:.4f}} of the range below the limit. For a
+# Gaussian reward best-of-$N$ gets {{gaussian_first:.1%}} of the limit at $N=2$ and {{gaussian_last:.1%}} at $N={{n_last:d}}$; for an exponential
+# tail {{exponential_last:.1%}}. It is never above.
+# :::
+
+# %% tags=["parameters"]
+n_max: int = 1024  # largest N, in [4, 1000000]
+success: float = 0.2  # success rate of the 0/1 reward, in [0.001, 0.999]
+n_random: int = 60  # random finite base models, in [5, 2000]
+seed: int = 0  # seed of the random base models, >= 0
+
+# %% tags=["hide-input"]
+import numpy as np
+
+from alignlib import best_of_n, claims, plotting
+from alignlib.families import Exponential, Gaussian, Laplace, Uniform
+from alignlib.frontier import dual_gain
+from alignlib.tilting import TiltedFamily
+
+# %% [markdown]
+# ## Why it is close at all
+#
+# ```{prf:theorem} Best-of-N is an optimum, for another reward (Gui24)
+# :label: thm-log-f
+#
+# Without ties, best-of-$N$ is the KL-regularised optimum for the reward $\log F(r)$ with $\lambda=N-1$.
+# ```
+#
+# ```{prf:proof}
+# Its density relative to $p$ is $N F(r)^{N-1}=e^{(N-1)\log F(r)+\log N}$: a tilt.
+# ```
+#
+# Best-of-$N$ is therefore on the frontier of $\log F(r)$, and close to that of $r$ as far as $\log F(r)$ is nearly linear in $r$ where its
+# mass is. For a uniform reward $F=r$ and near the top $\log r\approx r-1$: very linear. A Gaussian tail bends.
+
+# %%
+n = np.unique(np.round(np.geomspace(2, n_max, 40)).astype(int))
+kl = best_of_n.kl_upper_bound(n)
+laws = {"uniform": Uniform(), "Gaussian": Gaussian(), "exponential": Exponential(), "Laplace": Laplace()}
+limit = {name: law.gain_at_kl(kl) for name, law in laws.items()}
+reached = {name: law.best_of_n_gain(n) for name, law in laws.items()}
+share = {name: reached[name] / limit[name] for name in laws}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain that best-of-N reaches at its own KL, four reward laws without ties, N from 2 to {{n_max:d}}. The heavier the upper tail, the smaller the share.", "name": "fig-share"}, "image": {"alt": "Share of the limit against N: uniform rises to one, Gaussian lies near {{gaussian_first:.2f}} and rises slowly, Laplace and exponential lie lower."}}
+fig, ax = plotting.new()
+for (name, values), color, style in zip(share.items(), plotting.CYCLE, ("-", "-", "-", "--"), strict=False):
+    low = name == "exponential"
+    place = {"at": n_max / 16, "offset": (6, -9), "ha": "left"} if low else {"offset": (0, 5), "ha": "right"}
+    plotting.curve(ax, n, values, name, color=color, linestyle=style, **place)
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.set_xscale("log")
+ax.set_ylim(min(v.min() for v in share.values()) - 0.05, 1.04)
+plotting.name_axes(ax, "N", "share of the limit at equal KL")
+# %% [markdown]
+# ## In absolute terms
+#
+# Shares hide the scale. On a bounded reward the shortfall itself vanishes quickly.
+
+# %%
+powers = 2 ** np.arange(1, 11)
+uniform_gap = Uniform().gain_at_kl(best_of_n.kl_upper_bound(powers)) - Uniform().best_of_n_gain(powers)
+uniform_gap[:6]
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What best-of-N leaves on the table at its own KL, uniform reward on [0, 1]: from {{gap_first:.2e}} at $N=2$ to {{gap_last:.1e}} at $N=1024$.", "name": "fig-uniform-gap"}, "image": {"alt": "Gap to the limit against N on logarithmic axes, falling from {{gap_first:.4f}} at N equal to 2 ever faster to {{gap_last:.1e}}."}}
+fig, ax = plotting.new()
+ax.plot(powers, np.maximum(uniform_gap, 1e-17), "o-", color=plotting.BEST_OF_N)
+ax.set_xscale("log", base=2)
+ax.set_yscale("log")
+plotting.name_axes(ax, "N", "limit minus best-of-N (reward)")
+# %% [markdown]
+# ## With ties, and at random
+#
+# With ties the true KL is smaller than the formula (see {prf:ref}`thm-formula`), and the comparison must use the true one. Two kinds of finite base
+# models: a 0/1 reward with success rate {{success:g}}, where best-of-$N$ **is** a tilt and reaches the limit exactly; and {{n_random:d}} random
+# base models with 3 to 40 responses.
+
+# %%
+binary = TiltedFamily([0.0, 1.0], [1 - success, success])
+binary_kl = best_of_n.kl([0.0, 1.0], [1 - success, success], n)
+binary_share = best_of_n.gain([0.0, 1.0], [1 - success, success], n) / binary.gain(binary.lam_at_kl(binary_kl))
+
+rng = np.random.default_rng(seed)
+few = np.array([2, 4, 16, 64])
+shares = np.empty((n_random, few.size))
+for row in shares:
+    k = int(rng.integers(3, 41))
+    reward, prob = rng.normal(size=k), rng.dirichlet(np.ones(k))
+    model = TiltedFamily(reward, prob)
+    row[:] = best_of_n.gain(reward, prob, few) / model.gain(model.lam_at_kl(best_of_n.kl(reward, prob, few)))
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit reached by best-of-N on {{n_random:d}} random finite base models (dots; bar: median), at the exact KL; seed {{seed:d}}. The worst is {{worst_share:.3f}}.", "name": "fig-random-shares"}, "image": {"alt": "Four columns of dots for N equal to 2, 4, 16 and 64; all lie between {{worst_share:.2f}} and 1, medians near {{median_share:.2f}}."}}
+fig, ax = plotting.new()
+for i, column in enumerate(shares.T):
+    ax.plot(i + np.linspace(-0.25, 0.25, n_random), np.sort(column), ".", color=plotting.BEST_OF_N, alpha=0.6)
+    ax.plot([i - 0.3, i + 0.3], [np.median(column)] * 2, color=plotting.BASE)
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.set_xticks(range(few.size), [f"N={v}" for v in few])
+ax.set_ylabel("share of the limit at equal KL")
+# %% [markdown]
+# ## What it means
+#
+# P26 finds best-of-$N$ almost on the frontier in its experiments. On bounded rewards that is what the exact calculation gives. On rewards with
+# an unbounded upper tail a lasting share of the possible gain is missing at every practical $N$, and it is the tail that decides how much.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+claims.glue(
+    uniform_gap=uniform_gap[1],
+    gaussian_first=share["Gaussian"][0],
+    gaussian_last=share["Gaussian"][-1],
+    exponential_last=share["exponential"][-1],
+    n_last=n[-1],
+    gap_first=uniform_gap[0],
+    gap_last=abs(uniform_gap[-1]),
+    worst_share=shares.min(),
+    median_share=np.median(shares),
+)
+grid = (np.arange(20_000) + 0.5) / 20_000
+tilt = TiltedFamily(np.log(grid)).kl(7.0)
+claims.record(
+    claims.at_most(
+        "never-above",
+        "best-of-N never exceeds the limit at its KL: four analytic laws",
+        "Y24, P26",
+        np.array(list(reached.values())),
+        np.array(list(limit.values())),
+        atol=1e-11,
+    ),
+    claims.at_most(
+        "never-above-random",
+        "best-of-N never exceeds the limit at its KL: random finite models",
+        "Y24, P26",
+        shares,
+        np.ones_like(shares),
+        atol=1e-10,
+    ),
+    claims.equal(
+        "two-outcomes",
+        "for a 0/1 reward best-of-N reaches the limit exactly",
+        "B26 (one token)",
+        binary_share,
+        np.ones(n.size),
+        rtol=1e-9,
+    ),
+    claims.equal(
+        "uniform-gap",
+        r"gap to the limit for a uniform reward, $N=2$ to $1024$: primal and dual agree",
+        "we derive",
+        uniform_gap,
+        dual_gain(Uniform(), best_of_n.kl_upper_bound(powers)) - (powers - 1) / (2 * (powers + 1)),
+        atol=1e-12,
+    ),
+    claims.equal(
+        "log-f",
+        r"best-of-8 is the tilt of $\log F$ with $\lambda=7$: same KL (grid of 20,000)",
+        "Gui24",
+        tilt,
+        best_of_n.kl_upper_bound(8.0),
+        rtol=1e-3,
+    ),
+    claims.at_most(
+        "tails-matter",
+        "the exponential tail leaves best-of-N a smaller share than the Gaussian one at every N",
+        "we derive",
+        share["exponential"],
+        share["Gaussian"],
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p n_max 1000000`. Does the Gaussian share tend to one? At what rate?

@@ -1,0 +1,167 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Your own rewards
+#
+# How much reward can any alignment method still buy from this model, at which KL, and how close does best-of-$N$ already come?
+#
+# :::{admonition} Answer
+# :class: answer
+# {{headline}}
+# :::
+
+# %% tags=["parameters"]
+table: str | None = None  # table of sampled rewards; without one, a made-up table, existing file
+prompt: str = "prompt_id"  # column that names the prompt, any
+reward: str = "reward"  # column that best-of-N picks by; mean:score_* averages several, any
+gold: str | None = "gold"  # column in which gains are counted; without one, the reward itself, any
+sample: str | None = None  # column that numbers the samples of a prompt, any
+wide: bool = False  # one row per prompt, with its samples in the columns that reward matches
+drop_missing: bool = False  # go on without the samples that lack a finite value
+allow_heavy_tail: bool = False  # go on where a reward known to be bounded looks heavy-tailed
+kl: list[float] = []  # KL budgets to print, in nats; none for some that the samples support, >= 0
+n: list[float] = []  # numbers of draws; none for powers of two that the table allows, >= 1
+level: float = 0.95  # coverage of the intervals, in (0, 1)
+n_boot: int = 2000  # bootstrap replicates, in [100, 100000]
+seed: int = 0  # seed of the made-up table and of the intervals, >= 0
+folder: str | None = None  # folder in which to leave pictures and numbers, any
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+import numpy as np
+
+from alignlib import claims, plotting
+from alignlib.answer import ask, limit_on_every_prompt
+from alignlib.answer_output import to_csv, to_json, to_lines
+from alignlib.estimation import estimate_frontier
+from alignlib.example_table import example_table
+from alignlib.rewards import RewardTable
+
+# %% [markdown]
+# ## The table
+#
+# One row per sampled response: a column names the prompt, a column holds the reward, and another may hold a *gold* reward that is what one really wants.
+# Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise.
+
+# %%
+if table is None:
+    data = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
+else:
+    asked = [reward] if gold is None else [reward, gold]
+    data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
+counted = reward if gold is None else gold
+options = {
+    "n": n or None,
+    "kl": kl or None,
+    "level": level,
+    "n_boot": n_boot,
+    "seed": seed,
+    "allow_heavy_tail": allow_heavy_tail,
+}
+answer = ask(data, reward, **options)
+in_gold = None if gold is None else ask(data, reward, gold, **options)
+shown = in_gold or answer
+best = shown.best_of_n
+drawn = {"level": level, "n_boot": n_boot, "allow_heavy_tail": allow_heavy_tail}
+curve = estimate_frontier(data, counted, rng=seed, **drawn)
+each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it ({{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
+fig, ax = plotting.new()
+plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right")
+if each is not None:
+    ax.plot(each.kl, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
+names = [f"N={v:g}" for v in best.n]
+plotting.points(ax, best.kl, best.gain, names, low=best.gain_low, high=best.gain_high)
+ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
+plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
+plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {counted} over the base model")
+plotting.save(fig, folder, "limit")
+
+# %% [markdown]
+# The dashed curve spends the same KL on every prompt, as best-of-$N$ nearly does; the solid one puts it where it buys most. The dashed one is
+# left out where single prompts have too few samples for it.
+#
+# ## How close is best-of-N?
+#
+# The share compares best-of-$N$ with the limit at *its own* KL, with ties among the rewards taken into account (the formula $\log N-\frac{N-1}N$ would
+# overstate the KL). Hollow points lie beyond what the samples support: there the share is a lower bound.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that best-of-N picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals (prompts resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against N on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
+known = best.supported if best.supported is not None else np.zeros(best.n.size, dtype=bool)
+fig, ax = plotting.new(height=3.1)
+if best.share is not None:
+    low, high = np.minimum(best.share_low, best.share), np.maximum(best.share_high, best.share)
+    plotting.points(ax, best.n, best.share, low=low, high=high, markerfacecolor="white")
+    plotting.points(ax, best.n[known], best.share[known])
+ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.set_xscale("log", base=2)
+ax.set_xticks(best.n, [f"{v:g}" for v in best.n])
+plotting.name_axes(ax, "N", "share of the limit at equal KL")
+plotting.save(fig, folder, "share")
+
+# %% [markdown]
+# ## The numbers
+
+# %%
+if folder is not None:
+    answers = [one for one in (answer, in_gold) if one is not None]
+    Path(folder, "numbers.json").write_text(to_json(data, str(table), answer, in_gold, seed), encoding="utf-8")
+    Path(folder, "numbers.csv").write_text(to_csv(answers), encoding="utf-8")
+print("\n".join(to_lines(data, answer, in_gold)))
+
+# %% [markdown]
+# ## What it means
+#
+# Where best-of-$N$ has nearly all of the limit, training can save its cost at run time but cannot buy more reward for the same KL. Where it has
+# little of the limit *of the gold reward*, the proxy is the bottleneck, not the method. And where the curve stops, only more samples per prompt
+# tell more.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+claims.glue(
+    headline=shown.headline,
+    counted=counted,
+    n_prompts=data.n_prompts,
+    each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
+    supported_kl=curve.supported_kl,
+    n_known=int(known.sum()),
+    n_all=best.n.size,
+)
+inside = known & (best.n > 1)
+above = (
+    []
+    if each is None
+    else [
+        claims.at_most(
+            "average-above",
+            "a budget on the average buys at least as much as the same budget on every prompt (within the interval)",
+            "we derive",
+            each.gain[-1],
+            np.interp(each.kl[-1], curve.kl, curve.gain_high) if each.kl[-1] <= curve.supported_kl else np.inf,
+        )
+    ]
+)
+claims.record(
+    claims.at_most(
+        "below-limit",
+        "best-of-N lies below the limit's upper end wherever the samples support it",
+        "Y24, P26",
+        best.gain[inside] if inside.any() else [0.0],
+        shown.limit_at_n.gain_high[inside] if inside.any() else [0.0],
+    ),
+    claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0),
+    *above,
+)
+
+# %% [markdown]
+# **Try:** `alignlib report TABLE --prompt prompt_id --reward score -o report` on a table of yours.

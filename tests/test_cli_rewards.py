@@ -1,0 +1,281 @@
+"""The commands for a reader's own rewards."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from alignlib import answer
+from alignlib.answer import ask
+from alignlib.answer_output import to_csv
+from alignlib.cli import main
+from alignlib.estimation import UnsupportedKLError, estimate_frontier
+from alignlib.rewards import RewardTable
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
+real = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with the real tables is absent")
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["frontier", *map(str, arguments)])
+
+
+def sampled(tmp_path, n_prompts=60, n=32):
+    """A table of a Gaussian reward and a noisy proxy of it."""
+    rng = np.random.default_rng(0)
+    gold = rng.normal(size=(n_prompts, n)) + rng.normal(size=(n_prompts, 1))
+    frame = pd.DataFrame(
+        {
+            "prompt_id": np.repeat([f"q{i}" for i in range(n_prompts)], n),
+            "gold": gold.reshape(-1),
+            "proxy": (gold + 0.5 * rng.normal(size=gold.shape)).reshape(-1),
+            "flat": 1.0,
+            "heavy": np.exp(2.0 * rng.normal(size=gold.shape)).reshape(-1),
+        }
+    )
+    path = tmp_path / "t.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_lines_end_with_the_answer(tmp_path):
+    result = run(sampled(tmp_path), "--reward", "gold", "--kl", "0.1,0.2", "--n", "2,4")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0] == "60 prompts with 32 samples each."
+    assert [line.split()[0] for line in lines if line.startswith("     ") and "KL" not in line] == [
+        "0.1",
+        "0.2",
+        "2",
+        "4",
+    ]
+    assert "any method can gain at most" in lines[-1]
+    assert "of 'gold'" in lines[-1]
+    assert "best-of-4 already gets 91.9 % of it" in lines[-1]
+    assert result.stderr == ""
+
+
+def test_json_has_the_numbers_of_the_library(tmp_path):
+    path = sampled(tmp_path)
+    result = run(path, "--reward", "proxy", "--gold", "gold", "--kl", "0.1", "--n", "2,32", "--seed", 3, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    table = RewardTable.read(path, reward=["proxy", "gold"])
+    for name, gold in (("reward", None), ("gold", "gold")):
+        answered = ask(table, "proxy", gold, kl=[0.1], n=[2, 32], seed=3)
+        got = found[name]
+        assert got["headline"] == answered.headline
+        assert got["supported_kl"] == answered.limit.supported_kl
+        assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
+        assert [row["share_low"] for row in got["best_of_n"]] == answered.best_of_n.share_low.tolist()
+        assert [row["supported"] for row in got["best_of_n"]] == [True, False]
+    assert found["reward"]["measured_in"] == "proxy"
+    assert (found["gold"]["picked_by"], found["gold"]["measured_in"]) == ("proxy", "gold")
+    assert found["table"]["n_prompts"] == 60
+
+
+def test_json_schema_is_the_same_with_and_without_gold(tmp_path):
+    path = sampled(tmp_path)
+    alone = json.loads(run(path, "--reward", "proxy", "--json").stdout)
+    both = json.loads(run(path, "--reward", "proxy", "--gold", "gold", "--json").stdout)
+
+    def shape(value):
+        if isinstance(value, dict):
+            return {name: shape(inner) for name, inner in value.items()}
+        return [shape(value[0])] if isinstance(value, list) and value else None
+
+    assert alone["gold"] is None
+    assert shape(alone["reward"]) == shape(both["reward"]) == shape(both["gold"])
+    assert list(alone) == list(both) == ["schema", "alignlib", "table", "seed", "reward", "gold"]
+
+
+def test_the_limit_of_a_gaussian_reward_is_in_its_interval(tmp_path):
+    found = json.loads(run(sampled(tmp_path, 400, 64), "--reward", "gold", "--kl", "0.1,0.2", "--json").stdout)
+    for row in found["reward"]["limit"]:
+        assert row["gain_low"] < np.sqrt(2 * row["kl"]) < row["gain_high"]
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path):
+    path = sampled(tmp_path)
+    one, two, other = (run(path, "--reward", "gold", "--json", "--seed", seed).stdout for seed in (1, 1, 2))
+    assert one == two != other
+
+
+def test_saturated_rewards_give_null_not_infinity(tmp_path):
+    rng = np.random.default_rng(0)
+    right = (rng.random((40, 64)) < 0.5).astype(int)
+    path = tmp_path / "t.parquet"
+    pd.DataFrame({"prompt_id": np.repeat(np.arange(40), 64), "reward": right.reshape(-1)}).to_parquet(path)
+    result = run(path, "--reward", "reward", "--json", "--n", "2,64")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert found["reward"]["best_of_n"][1]["reward"] == pytest.approx(1.0)
+
+
+def test_csv_has_every_point(tmp_path):
+    table = RewardTable.read(sampled(tmp_path), reward=["proxy", "gold"])
+    answers = [ask(table, "proxy", gold, kl=[0.1, 0.2], n=[2, 32]) for gold in (None, "gold")]
+    rows = list(csv.DictReader(io.StringIO(to_csv(answers))))
+    assert [(row["what"], row["picked_by"], row["measured_in"]) for row in rows] == [
+        *[("limit", "proxy", "proxy")] * 2,
+        *[("best_of_n", "proxy", "proxy")] * 2,
+        *[("limit", "proxy", "gold")] * 2,
+        *[("best_of_n", "proxy", "gold")] * 2,
+    ]
+    assert [float(row["gain"]) for row in rows[:2]] == answers[0].limit.gain.tolist()
+    assert float(rows[6]["share"]) == answers[1].best_of_n.share[0]
+
+
+def test_wide_and_list_of_columns(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(50, 16)), columns=[f"s{i}" for i in range(16)]).assign(prompt_id=range(50))
+    path = tmp_path / "w.csv"
+    frame.to_csv(path, index=False)
+    by_pattern = run(path, "--wide", "--reward", "s*", "--json")
+    assert by_pattern.exit_code == 0, by_pattern.stderr
+    by_list = run(path, "--wide", "--reward", ",".join(f"s{i}" for i in range(16)), "--json")
+    one, two = json.loads(by_pattern.stdout)["reward"], json.loads(by_list.stdout)["reward"]
+    assert one["limit"] == two["limit"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--reward", "glod"], ["no column 'glod'", "did you mean 'gold'?"]),
+        (["--reward", "gold", "--gold", "gold"], ["--reward and --gold are both 'gold'", "leave out --gold"]),
+        (["--reward", "g*"], ["--reward 'g*' may mean several rewards", "'mean:g*'", "--wide"]),
+        (["--reward", "gold", "--gold", "p*"], ["--gold 'p*' may mean several rewards"]),
+        (["--reward", "prompt_id"], ["as reward and as prompt"]),
+        (["--reward", "gold", "--prompt", "gold"], ["as reward and as prompt"]),
+        (["--reward", "flat"], ["'flat' is constant within each of the 60 prompts", "nothing to gain"]),
+        (["--reward", "gold", "--gold", "flat"], ["'flat' is constant within each of the 60 prompts"]),
+        (["--reward", "heavy"], ["'heavy' has a heavier than exponential upper tail", "any KL budget"]),
+        (["--reward", "gold", "--kl", "0.1,9"], ["kl must not exceed", "support; got 9", "draw more samples"]),
+        (["--reward", "gold", "--kl", "9"], ["kl must not exceed", "support; got 9", "draw more samples"]),
+        (["--reward", "gold", "--kl", "-1"], ["kl must not be negative; got -1"]),
+        (["--reward", "gold", "--kl", "a,1"], ["--kl", "numbers separated by commas", "'a,1'"]),
+        (["--reward", "gold", "--kl", "nan"], ["kl must be finite"]),
+        (["--reward", "gold", "--n", "64"], ["n must not exceed 32", "got 64", "Draw more samples or lower n"]),
+        (["--reward", "gold", "--n", "0.5"], ["n must lie in [1, ∞)", "0.5"]),
+        (["--reward", "gold", "--n", ""], ["--n", "numbers separated by commas"]),
+        (["--reward", "gold", "--sample", "q"], ["no column 'q' (sample)"]),
+        (["--reward", "gold", "--wide"], ["repeat a prompt", "--wide"]),
+        (["--reward", "gold", "--seed", "-1"], ["--seed"]),
+        ([], ["--reward"]),
+    ],
+)
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_bad_input_is_a_sentence_on_stderr(tmp_path, arguments, parts, as_json):
+    path = sampled(tmp_path)
+    before = path.read_bytes()
+    result = run(path, *arguments, *as_json)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for part in parts:
+        assert part in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
+    assert path.read_bytes() == before
+
+
+@pytest.fixture
+def gold_without_support(monkeypatch):
+    def estimate(table, column, **options):
+        if column == "gold":
+            raise UnsupportedKLError("kl must not exceed 0 nats.", 0.0)
+        return estimate_frontier(table, column, **options)
+
+    monkeypatch.setattr(answer, "estimate_frontier", estimate)
+
+
+@pytest.mark.usefixtures("gold_without_support")
+def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
+    path = sampled(tmp_path)
+    result = run(path, "--reward", "proxy", "--gold", "gold", "--n", "2,4")
+    assert result.exit_code == 0, result.stderr
+    assert "unknown: the samples support no KL budget." in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last.startswith(
+        "The samples support no limit of 'gold' (base model: -0.178); best-of-4 picked by 'proxy' gains "
+    )
+    found = json.loads(run(path, "--reward", "proxy", "--gold", "gold", "--json").stdout)["gold"]
+    assert (found["limit"], found["supported_kl"], found["budget"]) == ([], 0.0, None)
+    assert found["best_of_n"][0]["gain"] > 0
+
+
+@pytest.mark.usefixtures("gold_without_support")
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--reward", "gold"], "'gold' support no KL budget at all, so its limit is not known; draw more samples"),
+        (["--reward", "proxy", "--gold", "gold", "--kl", "0.1"], "'gold' support no KL budget at all"),
+    ],
+)
+def test_no_limit_where_one_is_asked_for(tmp_path, arguments, part):
+    result = run(sampled(tmp_path), *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert part in result.stderr
+
+
+def test_a_budget_on_every_prompt_buys_less(tmp_path):
+    path = sampled(tmp_path, 400, 64)
+    options = ("--reward", "gold", "--kl", "0.05,0.1", "--n", "2", "--json")
+    average = json.loads(run(path, *options).stdout)["reward"]
+    each = json.loads(run(path, *options, "--budget", "per-prompt").stdout)["reward"]
+    assert (average["budget"], each["budget"]) == ("average", "per_prompt")
+    assert each["best_of_n"] == average["best_of_n"]
+    for one, other in zip(each["limit"], average["limit"], strict=True):
+        assert one["gain"] < other["gain_high"]
+        assert one["gain_low"] < np.sqrt(2 * one["kl"]) < one["gain_high"]
+
+
+def test_only_one_draw_has_no_share(tmp_path):
+    result = run(sampled(tmp_path), "--reward", "gold", "--n", "1", "--kl", "0.1")
+    assert result.exit_code == 0, result.stderr
+    assert "best-of" not in result.stdout.splitlines()[-1]
+
+
+def test_missing_values_need_a_word(tmp_path):
+    path = sampled(tmp_path)
+    path.write_text(path.read_text() + "q0,,1.0,1.0,1.0\n")
+    result = run(path, "--reward", "gold")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "1 of 1921 samples" in result.stderr
+    assert "--drop-missing" in result.stderr
+    result = run(path, "--reward", "gold", "--drop-missing")
+    assert result.exit_code == 0, result.stderr
+    assert "Dropped: 1 of 1921 samples" in result.stdout
+
+
+def test_too_few_samples(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("prompt_id,reward\n1,0\n1,1\n2,0\n2,1\n2,1\n")
+    result = run(path, "--reward", "reward")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "1 of 2 prompts" in result.stderr
+    assert "fewer than 3 samples, the first 1 with 2" in result.stderr
+
+
+def test_a_broken_file_is_a_sentence(tmp_path):
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"PAR1 not really")
+    result = run(path, "--reward", "reward")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "not a whole Parquet file" in result.stderr
+
+
+@real
+def test_gpqa_mean_verifier_against_correct():
+    result = run(DATA / "gpqa_llama33_70b_64x64.csv", "--reward", "nanmean:verifier_*", "--gold", "correct")
+    assert result.exit_code == 0, result.stderr
+    assert "64 prompts with 64 samples each." in result.stdout
+    assert "1693 of 131072 values are missing" in result.stdout
+    assert "On 14 of 64 prompts 'correct' is the same for every sample" in result.stdout
+    assert "picked by 'nanmean:verifier_*' gets" in result.stdout.splitlines()[-1]

@@ -1,0 +1,239 @@
+"""`alignlib run`, `claims` and `sync`: what they write, what they refuse, and that sources stay as they are."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner, Result
+from playwright.sync_api import Browser
+
+from alignlib.cli import main
+from alignlib.page import write_page
+from alignlib.project import Project
+from tests.small_project import GOOD, ROOT, make_project, plain
+
+READS = plain("text = open(table).read() if table else 'nothing'\nprint(text)", title="Reads a file").replace(
+    "n: int = 1  # a number, >= 0",
+    "n: int = 1  # a number, >= 0\ntable: str | None = None  # your table, existing file",
+)
+SCRIPTS = {
+    "01_roots": GOOD,
+    "02_reads": READS,
+    "03_sums": plain("if n == 7:\n    raise ValueError('n must not be 7. Take another.')", title="Sums"),
+}
+
+
+@pytest.fixture(name="project")
+def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    project = make_project(tmp_path / "clone", SCRIPTS)
+    monkeypatch.chdir(project.root)
+    return project
+
+
+def alignlib(*arguments: str) -> Result:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def sources(project: Project) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in project.folder.iterdir()}
+
+
+def test_list_shows_every_notebook_with_its_parameters(project: Project) -> None:
+    result = alignlib("run", "--list")
+    assert result.exit_code == 0
+    assert result.output.startswith("01_roots  Roots\n  n: int = 5\n      number of points, >= 2\n  top: float = 4.0\n")
+    assert "02_reads  Reads a file" in result.output
+    assert "  table: str | None = None\n      your table, existing file\n" in result.output
+
+
+def test_list_of_one(project: Project) -> None:
+    assert alignlib("run", "sums", "--list").output.startswith("03_sums  Sums\n")
+
+
+@pytest.mark.parametrize("name", ["1", "01", "roots", "01_roots", "01_roots.py"])
+def test_names(project: Project, name: str) -> None:
+    assert project.find(name).name == "01_roots"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rots", "-o", "out.ipynb"], "Unknown notebook 'rots'; did you mean '01_roots'? Allowed: 01_roots, 02_reads"),
+        (["roots", "-p", "m", "3", "-o", "out.ipynb"], "Unknown parameter 'm'. Allowed: n, top."),
+        (["roots", "-p", "n", "3.0", "-o", "out.ipynb"], "n must be an integer; got '3.0'."),
+        (["roots", "-p", "n", "1", "-o", "out.ipynb"], "n must be >= 2; got 1."),
+        (["reads", "-p", "table", "no.csv", "-o", "out.ipynb"], "table must be the path of an existing file"),
+        (["roots"], "Say which notebook and where to"),
+        ([], "Say which notebook and where to"),
+        (["roots", "-o", "out.html"], "The output must end in .ipynb"),
+        (["roots", "-o", "notebooks/01_roots.ipynb"], "lies among the sources"),
+        (["roots", "-o", "notebooks/new.ipynb"], "lies among the sources"),
+        (["roots", "-o", "nowhere/out.ipynb"], "does not exist; make it first"),
+    ],
+)
+def test_refusals_are_one_sentence_and_run_nothing(project: Project, arguments: list[str], said: str) -> None:
+    before = sources(project)
+    result = alignlib("run", *arguments)
+    assert result.exit_code == 2
+    assert result.output.startswith("Error: ")
+    assert said in result.output
+    assert result.output.count("\n") == 1
+    assert sources(project) == before
+    assert {path.name for path in project.root.iterdir()} == {"notebooks", "jupytext.toml"}
+
+
+def test_a_name_that_could_be_two(project: Project) -> None:
+    (project.folder / "04_roots.py").write_text(GOOD)
+    result = alignlib("run", "roots", "-o", "out.ipynb")
+    assert result.exit_code == 2
+    assert "'roots' could be any of 01_roots, 04_roots; say which." in result.output
+
+
+def test_outside_any_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("alignlib.project.__file__", str(tmp_path / "site" / "alignlib" / "project.py"))
+    result = alignlib("run", "--list")
+    assert result.exit_code == 2
+    assert "work inside a clone" in result.output
+
+
+def test_rerun_with_other_parameters_and_a_page(project: Project) -> None:
+    before = sources(project)
+    result = alignlib("run", "roots", "-p", "n", "3", "-p", "top", "9", "-o", "out.ipynb", "--html")
+    assert result.exit_code == 0, result.output
+    assert "Wrote out.ipynb" in result.output
+    assert "Wrote out.html" in result.output
+    assert sources(project) == before
+    assert not [path for path in project.root.iterdir() if path.name.startswith((".", "out.failed"))]
+
+    node = nbformat.read("out.ipynb", as_version=4)
+    assert node.metadata["alignlib"]["parameters"] == {"n": 3, "top": 9.0}
+    assert node.metadata["alignlib"]["numbers"] == {"root": 3.0}
+    assert "With 3 points the largest root is 3.00" in node.cells[0].source
+
+    page = Path("out.html").read_text(encoding="utf-8")
+    assert "3 roots." in page
+    assert 'alt="Up to 3.00."' in page
+    assert "glued it is <span" in page
+    assert "{{" not in page.split("<main>")[1]
+    loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*?(?:src|href)="([^"]*)"', page)
+    assert loaded
+    assert all(address.startswith("data:image/") for address in loaded)
+
+
+def test_a_failing_notebook_leaves_the_output_alone(project: Project) -> None:
+    Path("out.ipynb").write_text("old")
+    result = alignlib("run", "sums", "-p", "n", "7", "-o", "out.ipynb", "--html")
+    assert result.exit_code == 1
+    assert "03_sums failed, cell 4: ValueError: n must not be 7. Take another." in result.output
+    assert "out.failed.ipynb" in result.output
+    assert Path("out.ipynb").read_text() == "old"
+    assert not Path("out.html").exists()
+    nbformat.validate(nbformat.read("out.failed.ipynb", as_version=4))
+
+
+def test_a_claim_that_fails_with_these_parameters_is_said(project: Project) -> None:
+    result = alignlib("run", "roots", "-p", "top", "400", "-o", "out.ipynb")
+    assert result.exit_code == 1
+    assert "With these parameters the claim 'cap' does not hold: no root exceeds 10" in result.output
+    assert Path("out.ipynb").is_file()
+
+
+def test_a_readers_file_is_found_from_where_they_stand(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = project.root / "mine"
+    place.mkdir()
+    (place / "rewards.csv").write_text("mine indeed")
+    monkeypatch.chdir(place)
+    result = alignlib("run", "reads", "-p", "table", "rewards.csv", "-o", "out.ipynb")
+    assert result.exit_code == 0, result.output
+    assert "mine indeed" in (place / "out.ipynb").read_text()
+
+
+def test_claims(project: Project) -> None:
+    result = alignlib("claims")
+    assert result.exit_code == 2
+    assert "run `make book` first" in result.output
+
+    def built(value: float, *, must_hold: bool, names: tuple[str, ...] = tuple(SCRIPTS)) -> Result:
+        claim = {"key": "k", "statement": "small", "source": "P26", "kind": "at most", "value": value, "expected": 1.0}
+        claim |= {"tolerance": 0.0, "points": 1, "must_hold": must_hold, "holds": True}
+        project.build.mkdir(exist_ok=True)
+        data = {name: {"title": "T", "claims": [claim], "numbers": {}} for name in names}
+        project.claims_file.write_text(json.dumps(data))
+        return alignlib("claims")
+
+    good = built(0.5, must_hold=True)
+    assert good.exit_code == 0
+    assert good.output.endswith("3 of 3 claims hold.\n")
+    assert built(2.0, must_hold=False).exit_code == 0
+    bad = built(2.0, must_hold=True)  # "holds": true in the file counts for nothing
+    assert bad.exit_code == 1
+    assert "FAIL small [P26]: 2 ≤ 1" in bad.output
+    assert json.loads(alignlib("claims", "--json").output)["01_roots"]["title"] == "T"
+    some = built(0.5, must_hold=True, names=("01_roots",))
+    assert some.exit_code == 1
+    assert "No record of 02_reads, 03_sums" in some.output
+
+
+def test_sync(project: Project) -> None:
+    assert alignlib("sync", "--check").output == "3 pairs agree.\n"
+    (project.folder / "01_roots.ipynb").unlink()
+    check = alignlib("sync", "--check")
+    assert (check.exit_code, check.output) == (1, "01_roots.py has no paired 01_roots.ipynb; run `make sync`.\n")
+    assert alignlib("sync").output == "Paired 01_roots.py\n"
+    assert alignlib("sync").output == ""
+
+
+def test_a_page_cites_and_counts(tmp_path: Path) -> None:
+    cells = [
+        "# Title with $x^2$\n\nSee {cite:p}`key` and {prf:ref}`thm-a`.",
+        "```{prf:theorem} A name\n:label: thm-a\n$\\KL{a}{b}\\ge 0$\n```",
+    ]
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(cell) for cell in cells])
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "references.bib").write_text("@misc{key, author={A. Uthor}, title={A Work}, year={2024}}\n")
+    config = "sphinx:\n  config:\n    mathjax3_config: {tex: {macros: {KL: ['D(#1|#2)', 2]}}}\n"
+    (tmp_path / "_config.yml").write_text(config)
+    write_page(nbformat.writes(node), tmp_path / "out.html", tmp_path)
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert '"KL": ["D(#1|#2)", 2]' in page
+    assert "Theorem 1" in page
+    assert "Uthor. A work. 2024." in page
+    assert "<title>Title with" in page
+
+
+def test_a_page_reads_without_a_network(tmp_path: Path, browser: Browser) -> None:
+    text = (
+        "# Title\n\n$\\frac{1}{2}$\n\n$$\\cancel{x}\\in\\mathfrak{A}$$\n\nend"  # \cancel is in an extension of MathJax
+    )
+    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    write_page(nbformat.writes(node), tmp_path / "out.html", ROOT)
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((tmp_path / "out.html").as_uri())
+    page.evaluate("MathJax.startup.promise")
+    assert page.locator("mjx-container svg").count() == 2
+    assert page.locator("mjx-container [data-mml-node='merror']").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert problems == []
+    page.close()
+
+
+def test_module_and_command_are_the_same() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "alignlib", "run", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert done.stdout.startswith("Usage: alignlib run [OPTIONS] [NAME]")

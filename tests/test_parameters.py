@@ -1,0 +1,204 @@
+"""Parameters: what a cell declares, which values it lets through, and what it says about the others."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib.parameters import Parameter, ParameterError, parse_cell, resolve, resolve_texts
+from alignlib.ranges import split_range
+
+CELL = """\
+# free comments are allowed
+n_max: int = 64  # largest N of best-of-N, >= 1
+share: float = 0.5  # a share, in (0, 1]
+shift: float = -2  # added to the reward, any
+law: str = "gaussian"  # law of the reward, one of gaussian | student t
+kl: list[float] = [
+    0.5,
+    1,
+]  # budgets in nats, tried in turn, > 0
+names: list[str] = ["a"]  # names, one of a | b
+exact: bool = True  # whether to sum exactly
+table: str | None = None  # your own table, existing file
+note: str | None = "x"  # shown in the caption
+"""
+
+
+@pytest.fixture(name="cell")
+def _cell() -> dict[str, Parameter]:
+    return parse_cell(CELL)
+
+
+def text_of(cell: dict[str, Parameter], name: str, text: str, folder: Path = Path()) -> object:
+    return resolve_texts(cell, [(name, text)], folder)[name]
+
+
+def test_declarations(cell: dict[str, Parameter]) -> None:
+    assert list(cell) == ["n_max", "share", "shift", "law", "kl", "names", "exact", "table", "note"]
+    assert {name: p.type for name, p in cell.items()}["table"] == "str | None"
+    assert cell["kl"].default == [0.5, 1.0]
+    assert cell["kl"].meaning == "budgets in nats, tried in turn"
+    assert cell["kl"].range.text == "> 0"
+    assert cell["shift"].default == -2.0
+    assert isinstance(cell["shift"].default, float)
+    assert cell["share"].range.text == "in (0, 1]"
+    assert cell["exact"].meaning == "whether to sum exactly"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("n_max", "128", 128),
+        ("n_max", "+1", 1),
+        ("share", "1", 1.0),
+        ("share", "1e-3", 1e-3),
+        ("shift", "-7", -7.0),
+        ("law", "student t", "student t"),
+        ("kl", "0.1,1,10", [0.1, 1.0, 10.0]),
+        ("kl", "[0.1, 2]", [0.1, 2.0]),
+        ("kl", "3", [3.0]),
+        ("names", "a, b", ["a", "b"]),
+        ("names", '["b"]', ["b"]),
+        ("exact", "False", False),
+        ("table", "none", None),
+        ("note", "three words here", "three words here"),
+    ],
+)
+def test_texts_become_typed_values(cell: dict[str, Parameter], name: str, text: str, value: object) -> None:
+    found = text_of(cell, name, text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("n_max", "1e-3", "n_max must be an integer; got '1e-3'."),
+        ("n_max", "3.0", "n_max must be an integer; got '3.0'."),
+        ("n_max", "1e6", "n_max must be an integer; got '1e6'."),
+        ("n_max", "true", "n_max must be an integer; got 'true'."),
+        ("n_max", "0", "n_max must be >= 1; got 0."),
+        ("share", "0", "share must be in (0, 1]; got 0.0."),
+        ("share", "1.5", "share must be in (0, 1]; got 1.5."),
+        ("share", "half", "share must be a finite number; got 'half'."),
+        ("share", "nan", "share must be a finite number; got nan."),
+        ("shift", "inf", "shift must be a finite number; got inf."),
+        ("law", "gausian", "law must be one of gaussian | student t; got 'gausian'."),
+        ("kl", "1,-1", "kl must be > 0; got -1.0."),
+        ("kl", "1,,2", "kl must be a list (1,2,3) with at least one element, each a finite number; got ''."),
+        ("kl", "[]", "kl must be a list (1,2,3) with at least one element, each a finite number; got []."),
+        ("kl", "[1, 2", "kl must be a list (1,2,3) with at least one element, each a finite number; got '[1, 2'."),
+        ("kl", "[[1]]", "kl must be a list (1,2,3) with at least one element, each a finite number; got '[1]'."),
+        ("exact", "yes", "exact must be true or false; got 'yes'."),
+        ("table", "no_such.csv", "table must be the path of an existing file; got 'no_such.csv'."),
+        ("n_mx", "3", f"Unknown parameter 'n_mx'; did you mean 'n_max'? Allowed: {', '.join(parse_cell(CELL))}."),
+        ("zzz", "3", f"Unknown parameter 'zzz'. Allowed: {', '.join(parse_cell(CELL))}."),
+    ],
+)
+def test_wrong_texts_are_one_sentence(cell: dict[str, Parameter], name: str, text: str, said: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        text_of(cell, name, text)
+    assert str(caught.value) == said
+
+
+def test_a_parameter_given_twice_is_refused(cell: dict[str, Parameter]) -> None:
+    with pytest.raises(ParameterError, match="n_max is given twice"):
+        resolve_texts(cell, [("n_max", "1"), ("n_max", "2")], Path())
+
+
+def test_paths_start_where_the_caller_stands(cell: dict[str, Parameter], tmp_path: Path) -> None:
+    (tmp_path / "rewards.csv").write_text("a")
+    assert text_of(cell, "table", "rewards.csv", tmp_path) == str(tmp_path / "rewards.csv")
+
+
+@pytest.mark.parametrize("value", [True, 3.0, "3", None, [3]])
+def test_python_values_are_held_to_their_type(cell: dict[str, Parameter], value: object) -> None:
+    with pytest.raises(ParameterError, match=r"^n_max must be an integer; got"):
+        resolve(cell, {"n_max": value})
+
+
+def test_python_values_pass(cell: dict[str, Parameter]) -> None:
+    values = resolve(cell, {"n_max": 3, "share": 1, "kl": (1, 2.5), "table": None})
+    assert values == {"n_max": 3, "share": 1.0, "kl": [1.0, 2.5], "table": None}
+    assert isinstance(values["share"], float)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("n = 1  # a number, >= 0", "may only hold lines such as"),
+        ("print(1)", "may only hold lines such as"),
+        ("n: int = 1", "needs a comment"),
+        ("n: int = 1  # >= 0", "needs a comment"),
+        ("n: int = 1  # a number", "needs its allowed range"),
+        ("n: int  # a number, >= 0", "needs a default"),
+        ("n: int = f(1)  # a number, >= 0", "must be a literal"),
+        ("n: int = 1 +  # a number", "is not Python"),
+        ("n: int = 1  # a number, >= 2", "n must be >= 2; got 1."),
+        ("n: int = 1.0  # a number, >= 0", "n must be an integer; got 1.0."),
+        ("n: int = True  # a number, >= 0", "n must be an integer; got True."),
+        ("n: complex = 1  # a number, any", "has the type 'complex'"),
+        ("n: list = [1]  # numbers, any", "has the type 'list'"),
+        ("n: list[int] = [1, -1]  # numbers, >= 0", "n must be >= 0; got -1."),
+        ("s: str = None  # a text", "s must be a text; got None."),
+        ("s: str = 'c'  # a text, one of a | b", "s must be one of a | b; got 'c'."),
+        ("s: str = 'a'  # a text, one of a", "cannot be read"),
+        ("s: str = 'a'  # a text, >= 1", "does not fit its type str"),
+        ("n: int = 1  # a number, one of 1 | 2", "does not fit its type int"),
+        ("n: int = 1  # a number, >= one", "cannot be read"),
+        ("n: int = 1  # a number, in [0; 2]", "cannot be read"),
+        ("n: int = 1  # a number, in [2, 0]", "is empty"),
+        ("x: float = 0.5  # a share, > 0, < 1", "two ranges"),
+        ("n: int = 1  # a, any\nn: int = 2  # b, any", "declares n twice"),
+    ],
+)
+def test_malformed_declarations_are_errors(line: str, said: str) -> None:
+    with pytest.raises(ParameterError) as caught:
+        parse_cell(line)
+    assert said in str(caught.value)
+    assert "0x" not in str(caught.value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 1e300))
+def test_an_interval_admits_exactly_its_members(value: float, width: float) -> None:
+    low, high = -1.5, -1.5 + width
+    for left in "[(":
+        for right in "])":
+            _, limits = split_range(f"a number, in {left}{low!r}, {high!r}{right}")
+            assert limits is not None
+            inside = (low < value or (left == "[" and value == low)) and (
+                value < high or (right == "]" and value == high)
+            )
+            assert (value in limits) == inside
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_a_list_survives_both_spellings(values: list[float]) -> None:
+    parameter = parse_cell("x: list[float] = [1.0]  # numbers, any")["x"]
+    assert parameter.parse(json.dumps(values)) == values
+    assert parameter.parse(",".join(map(repr, values))) == values
+
+
+@given(st.text())
+def test_a_number_is_read_or_refused_never_guessed(text: str) -> None:
+    parameter = parse_cell("x: float = 1.0  # a number, any")["x"]
+    try:
+        value = parameter.parse(text)
+    except ParameterError:
+        return
+    assert isinstance(value, float)
+    assert math.isfinite(value)
+    assert value == float(text)
+
+
+def test_an_empty_list_is_allowed_where_it_is_the_default() -> None:
+    free = parse_cell("n: list[int] = []  # numbers of draws, >= 1")["n"]
+    assert free.check([]) == []
+    assert free.parse("[]") == []
+    assert free.check([2]) == [2]
