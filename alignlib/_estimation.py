@@ -45,9 +45,8 @@ def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tai
     """Return the largest supported KL, 0 where there is none."""
     strained = strain(
         lam=curves.lam,
-        plug_in=curves.plug_in,
-        first_order=curves.first_order,
-        second_order=curves.second_order,
+        bias=curves.bias,
+        value=curves.second_order,
         standard_error=curves.cells.standard_error(whole, curves.cell_curve)[0],
         ess=curves.ess,
         n_prompts=n_prompts,

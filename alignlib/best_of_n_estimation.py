@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from alignlib._checks import BoolArray, FloatArray, require, require_range
 from alignlib._estimation import check_resampling, single_column, supported_end
+from alignlib.averaging import averaged_curves
 from alignlib.best_of_n import kl_upper_bound
 from alignlib.best_of_poisson import kl_upper_bound as poisson_upper_bound
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import BestOfNEstimate
-from alignlib.prompt_curves import AveragedCurves, averaged_curves
+from alignlib.prompt_curves import AveragedCurves
 from alignlib.rewards import RewardTable
 from alignlib.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
 from alignlib.tails import tail_test
@@ -150,7 +151,7 @@ def _estimate(
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     weights = cells.resample(n_boot, generator)
     low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
-    limit = _limit(table, counted, cells, weights, kl, gain, level)
+    limit = _limit(table, counted, cells, weights, kl, gain, level, generator)
     return BestOfNEstimate(
         n=np.array([rule.draws for rule in rules]),
         kl=(weights[:1] @ kl)[0],
@@ -206,6 +207,7 @@ def _limit(
     kl: FloatArray,
     gain: FloatArray,
     level: float,
+    rng: np.random.Generator,
 ) -> tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]:
     """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported."""
     nothing = (None, None, None, None, None)
@@ -214,7 +216,7 @@ def _limit(
     tail = tail_test(table, column)
     if tail.heavy:
         return nothing
-    curves = averaged_curves(table, column, cells, bias_correction=True)
+    curves = averaged_curves(table, column, cells, rng, tail, bias_correction=True)
     kl_end = supported_end(curves, weights[:1], table.n_prompts, tail)
     if kl_end == 0.0:
         return nothing
