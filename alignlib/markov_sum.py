@@ -75,12 +75,12 @@ def log_sums(transition: FloatArray, offsets: IntArray, initial: FloatArray, len
     levels : int
         Number of sums to keep; at least the largest sum plus one.
     """
-    # Squaring costs k³ convolutions, the recursion m passes over levels and states (times measured equal at
-    # m = 1200 for three states): few states and many steps go to the former, and what the latter cannot hold.
-    law = None
-    if length <= _SHORT or initial.size > _FEW_STATES:
-        law = _by_level(transition, offsets, initial, length, levels)
-    return _by_squaring(transition, offsets, initial, length, levels) if law is None else law
+    # Squaring costs k³ convolutions, the recursions m passes over levels and states (times measured equal at
+    # m = 1200 for three states).
+    if length > _SHORT and initial.size <= _FEW_STATES:
+        return _by_squaring(transition, offsets, initial, length, levels)
+    law = _by_level(transition, offsets, initial, length, levels)
+    return _by_level_and_state(transition, offsets, initial, length, levels) if law is None else law
 
 
 def _by_level(
@@ -116,6 +116,41 @@ def _by_level(
     with np.errstate(divide="ignore"):
         logs = np.log(values.sum(axis=1)) + np.where(np.isfinite(exponents), exponents, 0.0) * math.log(2.0)
     return np.asarray(logs)
+
+
+def _by_level_and_state(
+    transition: FloatArray, offsets: IntArray, initial: FloatArray, length: int, levels: int
+) -> FloatArray:
+    """The same recursion with an exponent for every level and state: several times slower, safe for any chain."""
+    k = initial.size
+    steps = []
+    for j in np.unique(offsets[transition > 0]).tolist():
+        into, out_of = np.nonzero(((transition > 0) & (offsets == j)).T)  # sorted by where they lead
+        ends, firsts = np.unique(into, return_index=True)
+        steps.append((j, out_of, into, transition[out_of, into], ends, firsts))
+    values = initial[None, :]
+    exponents = np.where(values > 0, 0.0, -math.inf)
+    for _ in range(length):
+        size = min(levels, values.shape[0] + steps[-1][0])
+        scale, new = np.full((size, k), -math.inf), np.zeros((size, k))
+        for j, out_of, _into, _mass, ends, firsts in steps:
+            largest = np.maximum.reduceat(exponents[: size - j, out_of], firsts, axis=1)
+            here = slice(j, j + largest.shape[0])
+            scale[here, ends] = np.maximum(scale[here, ends], largest)
+        with np.errstate(invalid="ignore", under="ignore"):
+            for j, out_of, into, mass, ends, firsts in steps:
+                shift = exponents[: size - j, out_of]
+                here = slice(j, j + shift.shape[0])
+                factor = np.exp2(np.where(np.isfinite(shift), shift - scale[here, into], -math.inf))
+                new[here, ends] += np.add.reduceat(values[: size - j, out_of] * mass * factor, firsts, axis=1)
+        lift = np.where(new > 0, np.frexp(new)[1], 0)
+        values = np.ldexp(new, -lift)
+        exponents = np.where(new > 0, scale + lift, -math.inf)
+    with np.errstate(divide="ignore"):
+        logs = np.log(values) + np.where(np.isfinite(exponents), exponents, 0.0) * math.log(2.0)
+    out = np.full(levels, -np.inf)
+    out[: values.shape[0]] = np.logaddexp.reduce(logs, axis=1)
+    return out
 
 
 def _by_squaring(

@@ -17,8 +17,8 @@ __all__ = ["TokenFamily", "exact_asymptotics", "rate_function", "tilt_to_mean"]
 class TokenFamily(Protocol):
     """What a rate function needs of a family of tilts; a finite token law and a Markov chain both offer it."""
 
-    base_reward: float
-
+    @property
+    def base_reward(self) -> float: ...  # noqa: D102
     @property
     def max_reward(self) -> float: ...  # noqa: D102
     @property

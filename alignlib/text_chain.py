@@ -119,4 +119,4 @@ def transition_reward(kind: str, kept: IntArray) -> FloatArray:
         "doubles": (kept[:, None] == kept[None, :]) & ~space[:, None],
     }
     require(kind in kinds, f"reward must be one of {', '.join(kinds)}; got {kind!r}.")
-    return kinds[kind].astype(np.float64)
+    return np.asarray(kinds[kind], dtype=np.float64)
