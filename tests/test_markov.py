@@ -1,11 +1,10 @@
-"""Chains: against every path written out, rationals, high precision, and the memory they may not have."""
+"""Sequences with memory: against enumeration, rationals and many digits; rank one is memoryless; odd chains."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from fractions import Fraction
-from pathlib import Path
 
 import mpmath as mp
 import numpy as np
@@ -13,203 +12,334 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n, markov_sum
+from alignlib import best_of_n
 from alignlib.chain_structure import ReducibleChainError, best_cycle_mean
+from alignlib.markov_sum import _by_level, _by_level_and_state, _by_squaring
 from alignlib.perron import perron, stationary
-from alignlib.sequences import MarkovModel
-from alignlib.text_chain import letter_chain, letter_states, python_reference_text, read_text, transition_reward
-from alignlib.tilting import TiltedFamily
+from alignlib.sequences import MarkovModel, MemorylessModel
+from alignlib.twisted_chain import TwistedFamily
 from alignlib.type_sums import TooManyLevelsError
+from tests import oracle
 from tests.exact_sums import enumerate_chain, log_fraction, rational_chain_law
 
-TEXT = "the quick brown fox jumps over the lazy dog and then it sleeps all the day long in the warm sun"
+RNG = np.random.default_rng(5)
+CHAIN = RNG.dirichlet(np.ones(3), 3)
+FIRST = RNG.dirichlet(np.ones(3))
+LATTICE = RNG.integers(0, 3, (3, 3)).astype(float)
+REAL = RNG.normal(size=(3, 3)).round(2) * math.pi
+PERIODIC = np.array([[0.0, 1.0, 0.0], [0.4, 0.0, 0.6], [0.0, 1.0, 0.0]])
+REDUCIBLE = np.array([[0.5, 0.3, 0.2], [0.0, 0.7, 0.3], [0.0, 0.2, 0.8]])
+
+CHAINS = {
+    "lattice": (CHAIN, LATTICE),
+    "real rewards": (CHAIN[:2, :2] / CHAIN[:2, :2].sum(axis=1, keepdims=True), REAL[:2, :2]),
+    "periodic": (PERIODIC, LATTICE),
+    "reducible": (REDUCIBLE, LATTICE),
+}
+
+chains = (
+    st.integers(2, 4)
+    .flatmap(
+        lambda k: st.tuples(
+            st.lists(st.lists(st.floats(0.02, 1), min_size=k, max_size=k), min_size=k, max_size=k),
+            st.lists(st.lists(st.integers(-2, 2), min_size=k, max_size=k), min_size=k, max_size=k),
+        )
+    )
+    .filter(lambda c: np.ptp(c[1]) > 0)
+)
 
 
-@st.composite
-def chains(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Irreducible chains of two or three states (a cycle through all is always open), some entries zero."""
-    k = draw(st.integers(2, 3))
-    weights = np.array(draw(st.lists(st.integers(0, 9), min_size=k * k, max_size=k * k)), dtype=float).reshape(k, k)
-    weights[np.arange(k), (np.arange(k) + 1) % k] += 1
-    values = draw(st.sampled_from([[0.0, 1.0, 2.0], [-1.0, 0.5, math.sqrt(2)], [0.0, 0.1, 0.3]]))
-    picks = draw(st.lists(st.integers(0, 2), min_size=k * k, max_size=k * k))
-    reward = np.array([values[i] for i in picks]).reshape(k, k)
-    reward[0, 1], reward[1, (2 % k)] = values[0], values[2]
-    return weights / weights.sum(axis=1, keepdims=True), reward, np.eye(k)[draw(st.integers(0, k - 1))]
+def _chain(c: tuple[list[list[float]], list[list[int]]]) -> tuple[np.ndarray, np.ndarray]:
+    matrix = np.array(c[0])
+    return matrix / matrix.sum(axis=1, keepdims=True), np.array(c[1], dtype=float)
+
+
+# ---------------------------------------------------------------------- finite length
+
+
+@pytest.mark.parametrize("length", [1, 2, 6])
+@pytest.mark.parametrize("name", list(CHAINS))
+def test_against_enumeration_of_all_sequences(name: str, length: int) -> None:
+    transition, reward = CHAINS[name]
+    initial = FIRST[: len(transition)] / FIRST[: len(transition)].sum()
+    model = MarkovModel(transition, reward, initial, length)
+    rewards, masses = enumerate_chain(transition, reward, initial, length)
+    levels, place = np.unique(np.round(rewards, 9), return_inverse=True)
+    law = model.sum_law()
+    np.testing.assert_allclose(law.reward, levels, rtol=0, atol=1e-8)
+    np.testing.assert_allclose(np.exp(law.log_prob), np.bincount(place, weights=masses), rtol=1e-11)
+    best = law.best_of_n(math.log(4))
+    assert best.mean == pytest.approx(best_of_n.expected_reward(np.round(rewards, 9), masses, 4), rel=1e-8)
+    assert best.kl(law) == pytest.approx(best_of_n.kl(np.round(rewards, 9), masses, 4), rel=1e-10)
+    # the optimum at finite length, by backward and forward products
+    for lam in (-1.0, 0.3, 2.0):
+        tilt = masses * np.exp(lam * rewards)
+        total = tilt.sum()
+        tilt /= total
+        got = model.optimum(lam)
+        assert got.log_partition == pytest.approx(math.log(total), rel=1e-11, abs=1e-12)
+        assert got.mean_reward == pytest.approx(tilt @ rewards, rel=1e-10, abs=1e-12)
+        assert got.kl == pytest.approx(tilt @ np.log(tilt / masses), rel=1e-9, abs=1e-15)
+        assert law.tilted(lam).kl(law) == pytest.approx(got.kl, rel=1e-9)
+        assert got.first.sum() == pytest.approx(1.0)
+        for t in range(length):
+            rows = got.steps[t].sum(axis=1)
+            np.testing.assert_allclose(rows[rows > 0], 1.0, rtol=1e-12)
+
+
+def test_finite_optimum_of_a_long_chain_agrees_with_its_law() -> None:
+    model = MarkovModel(CHAIN, LATTICE, FIRST, 1500)
+    law = model.sum_law()
+    for lam in (-0.7, 0.9):
+        tilt = law.tilted(lam)
+        assert model.log_partition(lam) == pytest.approx(law.log_partition(lam), rel=1e-12)
+        assert model.mean_reward(lam) == pytest.approx(tilt.mean, rel=1e-11)
+        assert model.kl(lam) == pytest.approx(tilt.kl(law), rel=1e-10)
+
+
+def test_law_of_the_sum_against_rationals() -> None:
+    """Length 120 with tiny transition masses: every level to 1e-11, down to e^-1500."""
+    exact = [[Fraction(1, 2), Fraction(1, 2)], [Fraction(2**30 - 1, 2**30), Fraction(1, 2**30)]]
+    offsets = [[0, 1], [0, 3]]
+    want = rational_chain_law(exact, offsets, [Fraction(1), Fraction(0)], 120)
+    transition = np.array([[float(p) for p in row] for row in exact])
+    law = MarkovModel(transition, np.array(offsets, dtype=float), [1.0, 0.0], 120).sum_law()
+    assert law.reward.tolist() == [float(n) for n in sorted(want)]
+    errors = [abs(got - log_fraction(want[n])) for got, n in zip(law.log_prob.tolist(), sorted(want), strict=True)]
+    assert max(errors) <= 1e-11
+    assert law.log_prob.min() < -1500
+
+
+def test_the_three_recursions_agree() -> None:
+    offsets = LATTICE.astype(int)
+    args = (CHAIN, offsets, FIRST, 400, 801)
+    by_level = _by_level(*args)
+    assert by_level is not None
+    held = np.isfinite(by_level)
+    for other in (_by_squaring(*args), _by_level_and_state(*args)):
+        assert (np.isfinite(other) == held).all()
+        assert np.abs(other[held] - by_level[held]).max() <= 5e-11
+
+
+def test_states_that_drift_apart_within_a_level_are_not_lost() -> None:
+    """From state 0, mass (1/2)^t against one: the shared exponent underflows, is noticed, and the safe way taken."""
+    transition = np.array([[0.5, 0.25, 0.25], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    offsets = np.array([[0, 0, 1], [0, 0, 0], [0, 0, 1]])
+    length = 1100
+    assert _by_level(transition, offsets, np.array([1.0, 0.0, 0.0]), length, length + 1) is None
+    law = MarkovModel(transition, offsets.astype(float), [1.0, 0.0, 0.0], length).sum_law()
+    # S = n > 0 needs the move to state 2 at step m - n + 1: (1/2)^(m-n)/4
+    want = (length - np.arange(1, length + 1)) * math.log(0.5) - math.log(4)
+    np.testing.assert_allclose(law.log_prob[1:], want, rtol=0, atol=1e-11)
+    assert law.log_prob[1] < -760
+
+
+@pytest.mark.parametrize("length", [1, 7, 500, 2000])
+def test_memoryless_is_the_markov_chain_of_rank_one(length: int) -> None:
+    prob, reward = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 2.0])
+    alone = MemorylessModel(prob, reward, length)
+    chain = MarkovModel(np.tile(prob, (3, 1)), reward, prob, length)
+    np.testing.assert_allclose(chain.sum_law().log_prob, alone.sum_law().log_prob, rtol=1e-12, atol=1e-12)
+    lams = np.array([-3.0, -1e-7, 1e-9, 0.4, 2.0, 30.0])
+    for name in ("log_partition", "gain", "mean_reward", "kl", "reverse_kl", "variance"):
+        got, want = getattr(chain.token, name)(lams), getattr(alone.token, name)(lams)
+        np.testing.assert_allclose(got, want, rtol=2e-12, atol=1e-26, err_msg=name)
+    np.testing.assert_allclose(chain.token.max_kl, alone.token.max_kl, rtol=1e-12)
+    np.testing.assert_allclose(chain.cumulants(6, 0.5), alone.cumulants(6, 0.5), rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(chain.rate([0.1, 0.7, 1.5], 0.5), alone.rate([0.1, 0.7, 1.5], 0.5), rtol=1e-12)
+    np.testing.assert_allclose(chain.scaled_cgf(0.3, 0.5), alone.scaled_cgf(0.3, 0.5), rtol=1e-12)
+    np.testing.assert_allclose(chain.frontier([0.2]).reward, alone.frontier([0.2]).reward, rtol=1e-12)
+    one, other = chain.best_of_n(0.2), alone.best_of_n(0.2)
+    for name in ("gain", "optimal_gain", "kl_to_base", "kl_to_optimum", "lam"):
+        assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-9, abs=1e-12), name
+
+
+# ---------------------------------------------------------------------- limits per token
 
 
 @settings(deadline=None, max_examples=40)
-@given(chains(), st.integers(1, 5), st.floats(-2, 2), st.floats(1, 30))
-def test_every_path_written_out(
-    chain: tuple[np.ndarray, np.ndarray, np.ndarray], length: int, lam: float, n: float
+@given(chains, st.floats(-4, 4).filter(lambda v: v == 0 or abs(v) > 1e-9))
+def test_perron_root_to_fifty_digits_and_the_twisted_chain(
+    c: tuple[list[list[float]], list[list[int]]], lam: float
 ) -> None:
-    transition, reward, initial = chain
-    sums, masses = enumerate_chain(transition, reward, initial, length)
-    sums = np.round(sums, 9)
-    model = MarkovModel(transition, reward, initial, length)
-    law = model.sum_law()
-    levels, where = np.unique(sums, return_inverse=True)
-    np.testing.assert_allclose(law.reward, levels, rtol=0, atol=1e-8)
-    np.testing.assert_allclose(np.exp(law.log_prob), np.bincount(where, weights=masses), rtol=1e-12)
-    whole, optimum = TiltedFamily(sums, masses), model.optimum(lam)
-    assert optimum.log_partition == pytest.approx(float(whole.log_partition(lam)), rel=1e-7, abs=1e-7)
-    assert optimum.mean_reward == pytest.approx(float(whole.mean_reward(lam)), rel=1e-7, abs=1e-7)
-    assert optimum.kl == pytest.approx(law.tilted(lam).kl(law), rel=1e-9, abs=1e-14)
-    assert law.best_of_n(math.log(n)).kl(law) == pytest.approx(best_of_n.kl(sums, masses, n), rel=1e-9, abs=1e-13)
+    transition, reward = _chain(c)
+    family = TwistedFamily(transition, reward)
+    k = len(transition)
+    with mp.workdps(50):
+        weight = mp.matrix(k, k)
+        for a, b in itertools.product(range(k), repeat=2):
+            weight[a, b] = mp.mpf(float(transition[a, b])) * mp.exp(mp.mpf(lam) * mp.mpf(float(reward[a, b])))
+        values = mp.eig(weight, left=False, right=False)
+        root = max(mp.re(v) for v in values)
+        assert abs(mp.mpf(family.log_partition(lam)) - mp.log(root)) <= 1e-14 * (1 + abs(lam) * 4)
+    chain = family.chain(lam)
+    np.testing.assert_allclose(chain.sum(axis=1), 1.0, rtol=1e-14)
+    law = stationary(chain)
+    np.testing.assert_allclose(law @ chain, law, rtol=1e-13)
+    # three ways to one divergence: rows of the twisted chain, Legendre, Jeffreys
+    rows = float((law[:, None] * chain * np.log(chain / transition)).sum())
+    assert family.kl(lam) == pytest.approx(rows, rel=1e-7, abs=1e-14)
+    assert family.kl(lam) == pytest.approx(
+        lam * family.mean_reward(lam) - family.log_partition(lam), rel=1e-7, abs=1e-13
+    )
+    assert family.kl(lam) + family.reverse_kl(lam) == pytest.approx(lam * family.gain(lam), rel=1e-9, abs=1e-25)
+    assert family.mean_reward(lam) == pytest.approx(float((law[:, None] * chain * reward).sum()), rel=1e-9, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
-@given(chains(), st.integers(1, 25))
-def test_all_recursions_against_rationals(chain: tuple[np.ndarray, np.ndarray, np.ndarray], length: int) -> None:
-    """Level by level, level and state, and by squaring: one law, exact in rationals."""
-    transition, _, initial = chain
-    rows = [[Fraction(float(v)) for v in row] for row in transition]
-    k = initial.size
-    offsets = np.array([[(3 * a + b) % 3 for b in range(k)] for a in range(k)])
-    levels = 2 * length + 1
-    want = rational_chain_law(rows, offsets.tolist(), [Fraction(float(v)) for v in initial], length)
-    expected = np.array([log_fraction(want[n]) if want.get(n) else -np.inf for n in range(levels)])
-    for method in (markov_sum._by_level, markov_sum._by_level_and_state, markov_sum._by_squaring):
-        got = method(transition, offsets, initial, length, levels)
-        assert got is not None, method
-        np.testing.assert_allclose(got[:levels], expected, rtol=0, atol=1e-11, err_msg=str(method))
+@pytest.mark.parametrize("lam", [1e-12, 1e-8, 1e-4, 1e-2])
+def test_small_tilts_keep_their_digits(lam: float) -> None:
+    """D ≈ λ²Λ''(0)/2 + λ³Λ'''(0)/3: a difference of rounded logarithms has no digit left at 1e-8."""
+    family = TwistedFamily(CHAIN, LATTICE)
+    k1, k2, k3, k4, k5 = family.cumulants(5)
+    want = lam**2 * (k2 / 2 + lam * (k3 / 3 + lam * (k4 / 8 + lam * k5 / 30)))
+    assert family.kl(lam) == pytest.approx(want, rel=1e-11 + lam**4)
+    assert family.gain(lam) == pytest.approx(
+        lam * (k2 + lam * (k3 / 2 + lam * (k4 / 6 + lam * k5 / 24))), rel=1e-11 + lam**4
+    )
+    assert family.base_reward == pytest.approx(k1, rel=1e-15)
 
 
-def test_the_two_roads_agree_at_length() -> None:
-    """Squaring against the recursion at m = 2000, down to masses of e^-2000."""
-    transition, initial = np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([1.0, 0.0])
-    offsets, m = np.array([[0, 1], [0, 1]]), 2000
-    one = markov_sum._by_squaring(transition, offsets, initial, m, m + 1)
-    two = markov_sum._by_level_and_state(transition, offsets, initial, m, m + 1)
-    assert two.min() < -1000
-    np.testing.assert_allclose(one, two, rtol=0, atol=1e-10)
+@pytest.mark.parametrize("lam", [0.0, 0.8, -2.0])
+@pytest.mark.parametrize("transition", [CHAIN, PERIODIC])
+def test_cumulants_are_the_derivatives_of_the_perron_root(transition: np.ndarray, lam: float) -> None:
+    with mp.workdps(50):
+
+        def log_root(t: mp.mpf) -> mp.mpf:
+            weight = mp.matrix(3, 3)
+            for a, b in itertools.product(range(3), repeat=2):
+                weight[a, b] = mp.mpf(float(transition[a, b])) * mp.exp(t * mp.mpf(float(LATTICE[a, b])))
+            return mp.log(max(mp.re(v) for v in mp.eig(weight, left=False, right=False)))
+
+        want = [mp.diff(log_root, mp.mpf(lam), n) for n in range(1, 6)]
+    got = TwistedFamily(transition, LATTICE).cumulants(5, lam)
+    assert max(oracle.relative(g, w, 1e5) for g, w in zip(got, want, strict=True)) <= 1e-10
 
 
-@settings(deadline=None, max_examples=25)
-@given(chains(), st.floats(-4, 4))
-def test_perron_and_stationary_law_in_high_precision(
-    chain: tuple[np.ndarray, np.ndarray, np.ndarray], lam: float
-) -> None:
-    transition, reward, _ = chain
-    with np.errstate(divide="ignore"):
-        value, vector = perron(np.log(transition) + lam * reward)
-    law = stationary(transition)
-    np.testing.assert_allclose(law @ transition, law, rtol=1e-13)
-    with mp.workdps(40):
-        matrix = mp.matrix(transition.shape[0])
-        for a, b in itertools.product(range(transition.shape[0]), repeat=2):
-            matrix[a, b] = mp.mpf(float(transition[a, b])) * mp.exp(mp.mpf(lam) * mp.mpf(float(reward[a, b])))
-        roots = mp.eig(matrix, left=False, right=False)
-        assert value == pytest.approx(float(mp.log(max(mp.re(r) for r in roots))), abs=1e-11)
-        h = mp.matrix([mp.exp(float(v)) for v in vector])
-        rest = matrix * h - mp.exp(value) * h
-        assert max(abs(rest[i] / h[i]) for i in range(len(h))) < 1e-10 * mp.exp(value)
+def test_finite_chains_tend_to_the_limits() -> None:
+    family = MarkovModel(CHAIN, LATTICE, FIRST, 1).token
+    for lam in (-1.0, 0.5, 2.0):
+        gaps = []
+        for m in (50, 100, 200):
+            model = MarkovModel(CHAIN, LATTICE, FIRST, m)
+            gaps.append(model.log_partition(lam) - m * family.log_partition(lam))
+        # the difference is a constant, reached exponentially fast
+        assert gaps[2] == pytest.approx(gaps[0], abs=1e-10)
 
 
-@settings(deadline=None, max_examples=20)
-@given(chains(), st.floats(0.05, 2.0))
-def test_limits_per_token_obey_the_identities(chain: tuple[np.ndarray, np.ndarray, np.ndarray], lam: float) -> None:
-    transition, reward, initial = chain
-    try:
-        token = MarkovModel(transition, reward, initial, 10).token
-        if token.variance(0.0) < 1e-6:
-            return
-    except ValueError:
-        return
-    assert lam * token.gain(lam) == pytest.approx(token.kl(lam) + token.reverse_kl(lam), rel=1e-9)
-    slope = (token.log_partition(lam + 1e-5) - token.log_partition(lam - 1e-5)) / 2e-5
-    assert token.mean_reward(lam) == pytest.approx(slope, abs=1e-8)
-    kappa = token.cumulants(3, lam)
-    bend = (token.mean_reward(lam + 1e-4) - token.mean_reward(lam - 1e-4)) / 2e-4
-    assert kappa[1] == pytest.approx(bend, rel=1e-4, abs=1e-6)
+@settings(deadline=None, max_examples=40)
+@given(chains)
+def test_ends_of_the_range_are_the_best_cycles(c: tuple[list[list[float]], list[list[int]]]) -> None:
+    transition, reward = _chain(c)
+    k = len(transition)
+    means = [
+        np.mean([reward[a, b] for a, b in zip(cycle, (*cycle[1:], cycle[0]), strict=True)])
+        for n in range(1, k + 1)
+        for cycle in itertools.permutations(range(k), n)
+    ]
+    family = TwistedFamily(transition, reward)
+    assert family.max_reward == pytest.approx(max(means), abs=1e-12)
+    assert family.min_reward == pytest.approx(min(means), abs=1e-12)
+    assert best_cycle_mean(reward, transition > 0)[0] == pytest.approx(max(means), abs=1e-12)
+    if family.max_kl > 0.05 and family.variance(0.0) > 1e-6:
+        # the gap between best and second-best cycle is at least 1/12 here: e^{-λ/12}
+        assert family.kl(150.0) == pytest.approx(family.max_kl, rel=1e-3)
+        assert family.kl(math.inf) == family.max_kl
+        lam = family.lam_at_kl(0.4 * family.max_kl)
+        assert family.kl(lam) == pytest.approx(0.4 * family.max_kl, rel=1e-11)
 
 
-def test_the_optimum_tends_to_the_twisted_chain() -> None:
-    transition, reward = [[0.9, 0.1], [0.4, 0.6]], [0.0, 1.0]
-    steps = MarkovModel(transition, reward, [1.0, 0.0], 400).optimum(0.8).steps
-    twisted = MarkovModel(transition, reward, [1.0, 0.0], 400).tilted(0.8).transition
-    np.testing.assert_allclose(steps[200], twisted, rtol=0, atol=1e-13)
-    assert np.abs(steps[-1] - twisted).max() > 1e-3  # near the end it differs
-    models = [MarkovModel(transition, reward, [1.0, 0.0], m) for m in (100, 1000)]
-    gaps = [abs(model.kl(0.8) / model.length - model.token.kl(0.8)) for model in models]
-    assert gaps[0] / gaps[1] == pytest.approx(10, rel=0.05)
+def test_perron_vectors_of_wildly_different_size() -> None:
+    """Every component of the vector to relative accuracy, over 500 nats."""
+    log_weight = np.array([[0.0, -250.0, -np.inf], [-250.0, 0.0, -250.0], [-np.inf, -250.0, 1.0]])
+    value, vector = perron(log_weight)
+    with mp.workdps(300):
+        weight = mp.matrix(3, 3)
+        for a, b in itertools.product(range(3), repeat=2):
+            weight[a, b] = mp.exp(mp.mpf(float(log_weight[a, b]))) if log_weight[a, b] > -1e9 else 0
+        h = mp.matrix([1, 1, 1])
+        for _ in range(2000):
+            h = weight * h
+            h = h / mp.norm(h)
+        want = [mp.log(x / h[2]) for x in h]
+    assert value == pytest.approx(1.0, abs=1e-13)
+    np.testing.assert_allclose(vector - vector[2], [float(x) for x in want], rtol=1e-12)
 
 
-def test_periodic_chains_have_their_limits() -> None:
-    """Period 2: the law lives on one class of sums at each length; rates and best-of-N are defined."""
-    model = MarkovModel([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], 400)
+def test_best_of_exponentially_many_approaches_the_optimum_with_memory() -> None:
+    got = [MarkovModel(CHAIN, LATTICE, FIRST, m).best_of_n(0.2) for m in (50, 200, 800)]
+    for values in (
+        [r.reward_gap for r in got],
+        [r.kl_to_optimum / r.length for r in got],
+        [0.2 - r.kl_to_base / r.length for r in got],
+    ):
+        assert all(a > b > 0 for a, b in itertools.pairwise(values)), values
+    limit = MarkovModel(CHAIN, LATTICE, FIRST, 1).frontier([0.2]).reward[0]
+    assert (got[-1].base_reward + got[-1].gain) / 800 == pytest.approx(limit, abs=0.01)
+
+
+# ---------------------------------------------------------------------- odd chains and bad input
+
+
+def test_a_periodic_chain_is_named_and_its_limits_hold() -> None:
+    model = MarkovModel(PERIODIC, LATTICE, [1.0, 0.0, 0.0], 400)
     assert model.period == 2
-    # two transitions form one fair coin
-    assert model.token.log_partition(0.7) == pytest.approx(0.5 * math.log((1 + math.exp(0.7)) / 2), abs=1e-13)
-    assert model.token.max_reward == 0.5
-    assert model.best_of_n(0.1).kl_to_optimum / 400 < 0.01
-    assert best_cycle_mean(model.reward, model.transition > 0)[0] == 0.5
+    assert MarkovModel(CHAIN, LATTICE, FIRST, 1).period == 1
+    for lam in (-0.5, 1.0):
+        difference = model.log_partition(lam) - 400 * model.token.log_partition(lam)
+        longer = MarkovModel(PERIODIC, LATTICE, [1.0, 0.0, 0.0], 402)
+        assert longer.log_partition(lam) - 402 * model.token.log_partition(lam) == pytest.approx(difference, abs=1e-10)
 
 
-def test_a_reducible_chain_says_which_classes_and_keeps_what_is_defined() -> None:
-    model = MarkovModel([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.0, 0.0, 1.0]], [0.0, 1.0, 2.0], [1.0, 0.0, 0.0], 6)
-    with pytest.raises(ReducibleChainError, match=r"\[0\]; \[1\]; \[2\].*sum_law") as got:
-        model.frontier()
-    assert got.value.classes == [[0], [1], [2]]
-    sums, masses = enumerate_chain(model.transition, model.reward, model.initial, 6)
-    assert model.sum_law().mean == pytest.approx(float(masses @ sums), rel=1e-13)
-    # states that are never reached do not make it reducible
-    assert MarkovModel([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]], [0.0, 1.0, 2.0], [1, 0, 0], 6).period == 1
+def test_a_reducible_chain_is_named_with_its_classes_and_works_at_finite_length() -> None:
+    model = MarkovModel(REDUCIBLE, LATTICE, [1.0, 0.0, 0.0], 50)
+    with pytest.raises(ReducibleChainError, match=r"2 communicating classes: \[0\]; \[1, 2\].*sum_law") as caught:
+        _ = model.token
+    assert caught.value.classes == [[0], [1, 2]]
+    with pytest.raises(ReducibleChainError):
+        _ = model.period
+    assert model.best_of_n(0.05).kl_to_base > 0
 
 
-def test_a_chain_of_real_text(tmp_path: Path) -> None:
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    transition, law, kept = letter_chain(letter_states(read_text(path)))
-    np.testing.assert_allclose(law @ transition, law, atol=1e-15)
-    for kind in ("alternation", "words", "doubles"):
-        model = MarkovModel(transition, transition_reward(kind, kept), law, 20)
-        assert model.sum_law().mean == pytest.approx(20 * model.token.base_reward, rel=1e-10)
-    words = transition_reward("words", kept)
-    rate = MarkovModel(transition, words, law, 5).token.base_reward
-    assert rate == pytest.approx(TEXT.count(" ") / len(TEXT), rel=1e-12)  # closed to a circle: as many ends as spaces
-    assert len(python_reference_text()) > 100_000
+def test_states_that_are_never_reached_do_not_make_a_chain_reducible() -> None:
+    model = MarkovModel(REDUCIBLE, LATTICE, [0.0, 0.5, 0.5], 50)
+    assert model.classes == [[1, 2]]
+    inside = TwistedFamily(REDUCIBLE[1:, 1:], LATTICE[1:, 1:])
+    assert model.token.log_partition(0.5) == pytest.approx(inside.log_partition(0.5), rel=1e-14)
 
 
-def test_text_that_will_not_do_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "bytes.bin"
-    path.write_bytes(b"\xff\xfe\xfa")
-    with pytest.raises(ValueError, match="text must be a file in UTF-8"):
-        read_text(path)
-    with pytest.raises(ValueError, match="text must hold two different letters"):
-        letter_chain(letter_states("..."))
-    with pytest.raises(ValueError, match="reward must be one of"):
-        transition_reward("rhymes", np.arange(27))
-
-
-HALVES = [[0.5, 0.5], [0.5, 0.5]]
+def test_a_reward_that_only_telescopes_has_no_budget_per_token() -> None:
+    """ρ(a,b) = v(b) - v(a): every cycle earns nothing, so there is nothing to buy per token."""
+    v = np.array([0.0, 1.0, 3.0])
+    family = TwistedFamily(CHAIN, v[None, :] - v[:, None])
+    assert family.max_reward == pytest.approx(0.0, abs=1e-15)
+    assert family.max_kl == pytest.approx(0.0, abs=1e-12)
+    assert family.log_partition(2.0) == pytest.approx(0.0, abs=1e-13)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (([[0.5, 0.4], [0.5, 0.5]], [0, 1], [1, 0], 3), "transition must have rows that sum to one; row 0 sums to 0.9"),
-        (([[1.5, -0.5], [0.5, 0.5]], [0, 1], [1, 0], 3), "transition must not be negative; row 0"),
-        (([[0.5, 0.5]], [0, 1], [1, 0], 3), "transition must be a square matrix"),
-        ((HALVES, [0, 1, 2], [1, 0], 3), "reward must have shape"),
-        ((HALVES, [0, math.nan], [1, 0], 3), "reward"),
-        ((HALVES, [1, 1], [1, 0], 3), "reward must take two values"),
-        ((HALVES, [0, 1], [1, 1], 3), "initial must be a law"),
-        ((HALVES, [0, 1], [1], 3), "initial must have shape"),
-        ((HALVES, [0, 1], [1, 0], 0), "length must be a whole number"),
+        (([[0.5, 0.6], [0.5, 0.5]], [0, 1], [1, 0], 3), "rows that sum to one; row 0 sums to 1.1"),
+        (([[0.5, 0.5], [1.5, -0.5]], [0, 1], [1, 0], 3), "transition must not be negative; row 1 holds -0.5"),
+        (([[0.5, 0.5]], [0, 1], [1, 0], 3), r"transition must be a square matrix; got shape \(1, 2\)"),
+        (([[0.5, 0.5], [0.5, 0.5]], [0, 1, 2], [1, 0], 3), r"reward must have shape \(2,\) or \(2, 2\)"),
+        (([[0.5, 0.5], [0.5, 0.5]], [1, 1], [1, 0], 3), "reward must take two values or more"),
+        (([[0.5, 0.5], [0.5, 0.5]], [0, 1], [1, 1], 3), "initial must be a law"),
+        (([[0.5, 0.5], [0.5, 0.5]], [0, 1], [1], 3), r"initial must have shape \(2,\)"),
+        (([[0.5, 0.5], [0.5, 0.5]], [0, 1], [1, 0], 0), "length must be a whole number of tokens, at least 1; got 0"),
+        (([[0.5, math.nan], [0.5, 0.5]], [0, 1], [1, 0], 3), "transition must be finite"),
     ],
 )
-def test_bad_chains_are_named(arguments: tuple[object, ...], words: str) -> None:
+def test_bad_models_are_named(arguments: tuple[object, ...], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MarkovModel(*arguments)  # type: ignore[arg-type]
 
 
-def test_budgets_out_of_reach_and_laws_too_large() -> None:
-    model = MarkovModel(HALVES, [0, 1], [1, 0], 10)
-    with pytest.raises(ValueError, match=r"delta must lie in \(0, 0.693147\)"):
-        model.best_of_n(0.7)
-    with pytest.raises(ValueError, match="lam must stay within"):
-        model.optimum(1e4)
-    reward = [[0.0, 1.0], [math.sqrt(2), math.pi]]
-    with pytest.raises(TooManyLevelsError, match="max_levels allows 2,000,000"):
-        MarkovModel(HALVES, reward, [1, 0], 2000).sum_law()
+def test_bad_calls_are_named() -> None:
+    model = MarkovModel(CHAIN, REAL, FIRST, 100)
+    with pytest.raises(TooManyLevelsError, match="raise max_levels"):
+        model.sum_law()
+    with pytest.raises(ValueError, match=r"delta must lie in \(0, "):
+        MarkovModel(CHAIN, LATTICE, FIRST, 20).best_of_n(5.0)
+    with pytest.raises(ValueError, match=r"lam must stay within ±300 for this reward; got 1000"):
+        MarkovModel(CHAIN, LATTICE, FIRST, 20).optimum(1000.0)
