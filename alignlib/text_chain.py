@@ -36,9 +36,7 @@ def read_text(path: str | Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
-            f"text must be a file in UTF-8; {path} is not: byte {error.start}. Convert it first."
-        ) from error
+        raise ValueError(f"text must be a file in UTF-8; {path} is not, at byte {error.start}. Convert it.") from error
 
 
 def letter_states(text: str) -> IntArray:

@@ -16,7 +16,7 @@ from scipy import optimize
 from alignlib._checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
 from alignlib._special import exp_excess, kl_integrand
 from alignlib.chain_structure import critical_edges
-from alignlib.perron import perron, stationary
+from alignlib.perron import perron, stationary, stationary_of_logs
 
 __all__ = ["TwistedFamily"]
 
@@ -95,9 +95,12 @@ class TwistedFamily:
 
     def chain(self, lam: float) -> FloatArray:
         """The twisted chain's transition matrix ``P_λ``."""
-        step, _ = self._log_step(float(as_float_array("lam", lam)))
-        twisted = self.transition * np.exp(step)
-        return np.asarray(twisted / twisted.sum(axis=1, keepdims=True))
+        return np.exp(self._log_chain(self._log_step(float(as_float_array("lam", lam)))[0]))
+
+    def _log_chain(self, step: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            twisted = np.log(self.transition) + step
+        return np.asarray(twisted - np.logaddexp.reduce(twisted, axis=1)[:, None])
 
     def _one(self, lam: float, name: str) -> float:
         if math.isinf(lam):
@@ -105,17 +108,19 @@ class TwistedFamily:
         step, value = self._log_step(lam)
         if name == "log_partition":
             return lam * self.base_reward + value
+        base_flow = self.law[:, None] * self.transition
+        reverse_kl = float((base_flow * exp_excess(step)).sum())
         if name == "reverse_kl":
-            return float((self.law[:, None] * self.transition * exp_excess(step)).sum())
-        law = stationary(self.chain(lam))
+            return reverse_kl
+        log_chain = self._log_chain(step)
+        law = stationary_of_logs(log_chain)
         kl = float((law[:, None] * self.transition * kl_integrand(step)).sum())
         if name == "kl":
             return kl
-        twisted = law[:, None] * self.chain(lam)
-        if lam == 0.0 or abs(lam) * self._span > 0.1:
-            return float((twisted * self._centred).sum()) if lam else 0.0
-        # Near λ = 0 the mean cancels; the Jeffreys form λ·gain = KL + reverse KL does not.
-        return (kl + self._one(lam, "reverse_kl")) / lam
+        if abs(lam) * self._span > 0.1:
+            return float((law[:, None] * np.exp(log_chain) * self._centred).sum())
+        # Near λ = 0 that mean cancels; the Jeffreys form λ·gain = KL + reverse KL does not.
+        return (kl + reverse_kl) / lam if lam else 0.0
 
     def _at_infinity(self, up: bool, name: str) -> float:
         best, best_kl, worst, worst_kl = self._ends
@@ -157,8 +162,8 @@ class TwistedFamily:
         Double precision: relative accuracy falls by about a digit per order.
         """
         require(order >= 1, f"order must be at least 1; got {order}.")
-        chain = self.chain(lam)
-        law = stationary(chain)
+        log_chain = self._log_chain(self._log_step(float(as_float_array("lam", lam)))[0])
+        chain, law = np.exp(log_chain), stationary_of_logs(log_chain)
         mean = float((law[:, None] * chain * self._centred).sum())
         k = chain.shape[0]
         solve = np.linalg.inv(np.eye(k) - chain + law[None, :])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alignlib.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
 from alignlib.rate_function import exact_asymptotics, rate_function, tilt_to_mean
-from alignlib.sequences import MarkovModel, MemorylessModel
+from alignlib.sequences import MemorylessModel
 from alignlib.tilting import TiltedFamily
 from tests import oracle
 
@@ -130,6 +130,7 @@ def test_lower_tail_has_the_rate_of_the_mirrored_reward() -> None:
 
 @pytest.mark.parametrize("lam", [0.0, 1.3, -4.0, 60.0])
 def test_cumulants_are_the_derivatives_of_log_partition(lam: float) -> None:
+    rewards = [0.1, 1.0, 2.5]
     with mp.workdps(60):
 
         def log_partition(t: mp.mpf) -> mp.mpf:
@@ -138,7 +139,7 @@ def test_cumulants_are_the_derivatives_of_log_partition(lam: float) -> None:
             )
 
         want = [mp.diff(log_partition, mp.mpf(lam), n) for n in range(1, 9)]
-    got = cumulants([0.1, 1.0, 2.5], PROB, 8, lam)
+    got = cumulants(rewards, PROB, 8, lam)
     assert max(oracle.relative(g, w) for g, w in zip(got, want, strict=True)) <= 1e-13
 
 
@@ -231,7 +232,7 @@ def test_best_of_exponentially_many_approaches_the_optimum(
         (lambda: MemorylessModel([1.0, 0.0], [1.0, 2.0], 3), "token_reward must take two values or more"),
         (
             lambda: MemorylessModel([0.5, 0.5], [0.0, 1.0], 0),
-            "length must be a whole number of tokens, at least 1; got 0",
+            "length must be a whole number.*at least 1; got 0",
         ),
         (lambda: MemorylessModel([0.5, 0.5], [0.0, 1.0], 2.5), "length must be a whole number"),
         (lambda: MemorylessModel([0.5, 0.5], [0.0, 1.0], True), "length must be a whole number"),
@@ -253,6 +254,5 @@ def test_bad_input_is_named(call: object, words: str) -> None:
         call()  # type: ignore[operator]
 
 
-def test_doors_of_the_room() -> None:
-    assert {MemorylessModel.__name__, MarkovModel.__name__} == {"MemorylessModel", "MarkovModel"}
+def test_no_tilt_no_growth() -> None:
     assert scaled_cgf(TiltedFamily(REWARD, PROB), 0.0) == 0.0

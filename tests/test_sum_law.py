@@ -74,12 +74,12 @@ def test_agrees_with_best_of_n_on_masses(masses: list[float], log_n: float) -> N
     assert log_kl(got, base) == pytest.approx(best_of_n.kl(reward, prob, n), rel=slack, abs=1e-300)
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.lists(st.floats(-3000, 0), min_size=1, max_size=10))
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.floats(-2000, 0), min_size=1, max_size=6))
 def test_cumulative_masses_from_both_ends(logs: list[float]) -> None:
     law = np.array(logs) - np.logaddexp.reduce(logs)
     below, above = log_cumulative(law)
-    with mp.workdps(3000):
+    with mp.workdps(2000):
         p = [mp.exp(mp.mpf(float(x))) for x in law]
         total = mp.fsum(p)
         for i in range(len(logs)):
