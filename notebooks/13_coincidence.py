@@ -21,6 +21,7 @@
 n: int = 8  # number of draws of best-of-N, in [2, 10000]
 n_outcomes: int = 6  # responses of the base model, in [3, 200]
 bend: float = 1.0  # how far the reward is bent away from the coinciding one, in units of its range, in [0, 10]
+apart: float = 0.01  # chosen KL between best-of-N and the nearest tilt, nats, in [0.000001, 0.1]
 seed: int = 5  # seed of the random base law, >= 0
 
 # %% tags=["hide-input"]
@@ -96,6 +97,21 @@ plotting.curve(ax, amounts, distances, color=plotting.BEST_OF_N)
 plotting.points(ax, bend, distance_to_tilts(bent(bend)), color=plotting.BASE)
 plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of best-of-N to the nearest tilt (nats)")
 # %% [markdown]
+# ## A reward that keeps them apart by a chosen amount
+#
+# The distance is continuous in the bend, so that any value up to the largest is attained. For {{apart:g}} nats, solve for the bend:
+
+# %%
+most = distance_to_tilts(bent(5.0))
+if apart >= most:
+    raise ValueError(f"apart must be below {most:.4g} nats for this law and N; got {apart:g}.")
+chosen_bend = optimize.brentq(lambda a: distance_to_tilts(bent(a)) - apart, 0.0, 5.0, xtol=1e-14)
+chosen_reward = bent(chosen_bend)
+attained = distance_to_tilts(chosen_reward)
+
+# %% [markdown]
+# Bent by {{chosen_bend:.3f}}, the rewards are {{chosen_list}}, and best-of-{{n:d}} is {{attained:.6f}} nats from every tilt of them.
+#
 # ## What it means
 #
 # Best-of-$N$ sees ranks, the optimum sees values. They can agree for one reward and one $N$; changing $N$ alone breaks it again. But the
@@ -113,7 +129,13 @@ nearest_other = optimize.minimize_scalar(
 ).fun
 small = np.array([0.01, 0.02])
 exponent = np.diff(np.log([distance_to_tilts(bent(float(a))) for a in small]))[0] / np.log(2)
-claims.glue(distance=distance_to_tilts(bent(bend)), missed=missed)
+claims.glue(
+    distance=distance_to_tilts(bent(bend)),
+    missed=missed,
+    chosen_bend=chosen_bend,
+    attained=attained,
+    chosen_list=", ".join(f"{v:.3f}" for v in chosen_reward[:8]) + (", …" if n_outcomes > 8 else ""),
+)
 claims.record(
     claims.equal(
         "coincides",
@@ -146,6 +168,17 @@ claims.record(
         exponent,
         2.0,
         atol=0.1,
+    ),
+    claims.equal(
+        "chosen-distance",
+        "a reward keeps best-of-N at the chosen distance from the nearest tilt",
+        "we derive",
+        min(
+            float(best @ (np.log(best) - TiltedFamily(chosen_reward, prob).log_policy(v)))
+            for v in np.linspace(0, 60, 60001)
+        ),
+        apart,
+        rtol=1e-4,
     ),
     claims.at_least(
         "other-n", "the reward that fits N does not fit 2N: KL to the nearest tilt", "we derive", nearest_other, 1e-9
