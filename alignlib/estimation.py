@@ -33,7 +33,7 @@ __all__ = [
 _DEFAULT_POINTS = 40
 _SEARCHED = 28
 _LEAST_KL = 0.005
-_SLOW = 2.0  # the bias of a minimum falls like 1/n rather than 1/n² where it counts: halves then show half of it
+_SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
 
 
 class UnsupportedKLError(ValueError):
@@ -78,8 +78,9 @@ def estimate_frontier(
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
     error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
     averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
-    tail unless that tail is lighter than exponential. Beyond, ``gain`` is held at its last supported value, a
-    floor, and the interval is what monotony and concavity still guarantee.
+    tail unless that tail is lighter than exponential; a curve that has gone flat counts as known only if every
+    prompt was seen at the largest reward of all. Beyond, ``gain`` is held at its last supported value, a floor, and
+    the interval is what monotony and concavity still guarantee.
 
     Parameters
     ----------
