@@ -21,41 +21,8 @@
 
 # %% tags=["parameters"]
 share: float = 0.3  # budget per token as a share of the largest useful one, in [0.02, 0.9]
-lengths: list[int] = [
-    1,
-    2,
-    3,
-    6,
-    10,
-    20,
-    30,
-    60,
-    100,
-    200,
-    300,
-    600,
-    1000,
-    2000,
-    3000,
-    6000,
-    10000,
-]  # token counts m, in [1, 100000]
-real_lengths: list[int] = [
-    1,
-    2,
-    3,
-    6,
-    10,
-    20,
-    30,
-    60,
-    100,
-    200,
-    300,
-    600,
-    1000,
-    1500,
-]  # the same for real-valued rewards; 4000 takes 8 million types, in [1, 4400]
+lengths: list[int] = [1, 2, 3, 6, 10, 20, 30, 60, 100, 200, 300, 600, 1000, 2000, 3000, 6000, 10000]  # tokens, >= 1
+real_lengths: list[int] = [1, 2, 3, 6, 10, 20, 30, 60, 100, 200, 300, 600, 1000, 1500]  # real rewards, in [1, 4400]
 practical_n: int = 1024  # number of samples of the practical comparison, in [2, 1000000000]
 
 # %% tags=["hide-input"]
