@@ -115,7 +115,7 @@ attained = distance_to_tilts(chosen_reward)
 # ## What it means
 #
 # Best-of-$N$ sees ranks, the optimum sees values. They can agree for one reward and one $N$; changing $N$ alone breaks it again. But the
-# distance grows quadratically, and the *reward* lost is smaller still: at this bend best-of-{{n:d}} misses {{missed:.1e}} of the reward's range.
+# distance grows quadratically, and the *reward* lost is smaller still: bent by {{bend:g}}, best-of-{{n:d}} misses {{missed:.1e}} of the reward's range.
 #
 # ## Claims
 
