@@ -21,7 +21,7 @@ _BLOCK = 1 << 15  # samples in work at a time: fits the cache
 _LEAST_ESS = 2.0  # past it the curve is not followed
 _LEAST_PART = 8
 _MOST_PARTS = 4
-_FALL = 1.26  # the bias left at n samples is that at n/q over q^1.26, or less, on all laws simulated
+_EVERY = 3  # parts are evaluated at every third λ
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,9 @@ def averaged_curves(
 ) -> AveragedCurves:
     """Tabulate the averaged curve from λ ≈ 0 to where one sample carries the weight, or nothing changes.
 
-    The bias that remains is judged from random parts of each prompt's samples, a quarter of them (half, below
-    32): there it is larger, is seen with less noise, and does not go up and down with the error of the estimate.
+    The bias that remains is judged from random parts of each prompt's samples, quarters (halves below 32): there
+    it is larger, is seen with less noise, and does not go up and down with the error of the estimate. From a
+    q-th of the samples to all it falls at least by q.
     Rewards with atoms at the top have no such bias to speak of in all samples, but in a part may miss the atom;
     for them all samples are used.
     """
@@ -54,13 +55,16 @@ def averaged_curves(
     base, limit = np.empty(n_prompts), np.empty(n_prompts)
     squares = d_limit = scale = 0.0
     blocks = []
+    ceiling = table.column(column).max()
+    reached = True
     for block in _blocks(table, column, base, rng, whole=tail.discrete):
         rows = block.rows
         blocks.append(block)
         squares += float(np.square(rows).mean(axis=1).sum())
+        reached &= bool((rows[:, 0] + base[block.where] >= ceiling - 1e-9 * abs(ceiling)).all())
         limit[block.where] = jackknife_maximum(rows) if bias_correction else rows[:, 0]
         d_limit += float(np.log(rows.shape[1] / (rows == rows[:, :1]).sum(axis=1)).sum())
-        scale += len(rows) * float(block.n_parts) ** _FALL / n_prompts
+        scale += len(rows) * block.n_parts / n_prompts
 
     lam = lam_grid(np.sqrt(squares / n_prompts))
     means = np.zeros((8, len(lam)))
@@ -71,14 +75,14 @@ def averaged_curves(
         missing = d_limit
         for block in blocks:
             one = jackknife_log_partition(block.rows, float(value))
-            part = one if block.n_parts == 1 else jackknife_log_partition(block.parts, float(value))
             chosen[block.where] = one.second_order if bias_correction else one.plug_in
             means[:5, index] += [
                 values.sum() for values in (one.plug_in, one.first_order, one.second_order, one.ess, one.largest_weight)
             ]
-            means[5:, index] += [
-                values.sum() / block.n_parts for values in (part.plug_in, part.first_order, part.second_order)
-            ]
+            if index % _EVERY == 0:
+                part = one if block.n_parts == 1 else jackknife_log_partition(block.parts, float(value))
+                orders = (part.plug_in, part.first_order, part.second_order)
+                means[5:, index] += [values.sum() / block.n_parts for values in orders]
             missing -= float((value * block.rows[:, 0] - one.plug_in).sum())
         cell_curve[:, index] = chosen if cells.one_prompt else cells.mean(chosen)
         saturated = abs(missing) < 1e-12 * d_limit
@@ -93,7 +97,7 @@ def averaged_curves(
         plug_in=means[0],
         first_order=means[1],
         second_order=means[2],
-        bias=remaining_bias(means[5], means[6], means[7]) / scale,
+        bias=_between(lam[:used], remaining_bias(*means[5:, ::_EVERY]) / scale),
         ess=means[3],
         largest_weight=means[4],
         cells=cells,
@@ -101,8 +105,21 @@ def averaged_curves(
         cell_limit=np.full(n_cells, limit[0]) if cells.one_prompt else cells.mean(limit),
         base_reward=float(base.mean()),
         saturated=saturated,
+        common_ceiling=reached,
         log_samples=float(np.log(table.n_samples).mean()),
     )
+
+
+def _between(lam: FloatArray, bias: FloatArray) -> FloatArray:
+    """Fill in the bias between every third λ on a logarithmic scale."""
+    known = np.log(np.maximum(bias, np.finfo(np.float64).tiny))
+    place = np.arange(len(lam)) / _EVERY
+    below = np.minimum(place.astype(np.int64), len(known) - 1)
+    above = np.minimum(below + 1, len(known) - 1)
+    part = place - below
+    with np.errstate(invalid="ignore"):  # an infinite bound reaches down to the last finite one
+        value = np.where(part > 0.0, known[below] + part * (known[above] - known[below]), known[below])
+    return np.asarray(np.exp(np.where(np.isnan(value), np.inf, value)))
 
 
 def _blocks(

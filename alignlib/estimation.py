@@ -33,6 +33,7 @@ __all__ = [
 _DEFAULT_POINTS = 40
 _SEARCHED = 28
 _LEAST_KL = 0.005
+_SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
 
 
 class UnsupportedKLError(ValueError):
@@ -77,8 +78,9 @@ def estimate_frontier(
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
     error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
     averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
-    tail unless that tail is lighter than exponential. Beyond, ``gain`` is held at its last supported value, a
-    floor, and the interval is what monotony and concavity still guarantee.
+    tail unless that tail is lighter than exponential; a curve that has gone flat counts as known only if every
+    prompt was seen at the largest reward of all. Beyond, ``gain`` is held at its last supported value, a floor, and
+    the interval is what monotony and concavity still guarantee.
 
     Parameters
     ----------
@@ -211,7 +213,7 @@ class _PerPromptCurve:
         whole = self._weights[:1]
         strained = strain(
             lam=(whole @ tail_index)[0],
-            bias=remaining_bias(*((whole @ part)[0] for part in (plug_in, first, second))),
+            bias=_SLOW * remaining_bias(*((whole @ part)[0] for part in (plug_in, first, second))),
             value=(whole @ second)[0],
             standard_error=self._cells.standard_error(whole, second)[0],
             ess=(whole @ ess)[0],
@@ -243,6 +245,6 @@ class _PerPromptCurve:
         error = self._cells.standard_error(self._weights, chosen)
         low, high = studentised_interval(value, error, level)
         whole = self._weights[0]
-        bias = remaining_bias(whole @ plug_in, whole @ first, whole @ second)
+        bias = _SLOW * remaining_bias(whole @ plug_in, whole @ first, whole @ second)
         wider = excess_bias(bias, whole @ second, error[0]) if self._correct else 0.0
         return _Points(value[0], low - wider, high + wider, whole @ slope, whole @ ess, whole @ largest)

@@ -20,8 +20,9 @@ class AveragedCurves:
 
     ``lam`` and the averages have shape (L,); ``bias`` is what ``second_order`` may still be off by. ``cell_curve``
     holds the mean of the estimate over each cell of prompts, shape (cells, L), and ``cell_limit`` that of the
-    largest gain, at λ = ∞. ``saturated`` says that from the last λ on nothing changes; ``log_samples`` is the
-    mean of log n, the KL no sample estimate exceeds.
+    largest gain, at λ = ∞. ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that
+    every prompt reaches the largest reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate
+    exceeds.
     """
 
     lam: FloatArray
@@ -36,6 +37,7 @@ class AveragedCurves:
     cell_limit: FloatArray
     base_reward: float
     saturated: bool
+    common_ceiling: bool
     log_samples: float
 
     def gains(self, weights: FloatArray, kl: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -168,3 +168,10 @@ def test_share_covers() -> None:
         assert result.share_high is not None
         held += bool(result.share_low[0] <= truth + 1e-9 and truth - 1e-9 <= result.share_high[0])
     assert held >= 106  # 95 % of 120 is 114, less three standard errors
+
+
+def test_rare_successes_leave_the_share_unknown() -> None:
+    """Prompts whose samples are all equal hide the rare rewards that the limit would use."""
+    rows = (np.random.default_rng(0).random((100, 32)) < 0.01).astype(float)
+    result = estimate_best_of_n(RewardTable.from_arrays(rows), n=[2, 4])
+    assert result.supported is None or not result.supported.any()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._checks import FloatArray, IntArray
-from alignlib.table_file import RewardTableError, TableFile
+from alignlib.tables.table_file import RewardTableError, TableFile
 
 __all__ = ["Samples", "load", "same_column"]
 

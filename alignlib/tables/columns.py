@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._checks import FloatArray
-from alignlib.table_file import EXACT_INTEGERS, RewardTableError, TableFile, too_large
+from alignlib.tables.table_file import EXACT_INTEGERS, RewardTableError, TableFile, too_large
 
 __all__ = [
     "RewardColumn",

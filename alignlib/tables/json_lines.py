@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from alignlib.table_file import EXACT_INTEGERS, RewardTableError, TableFile, not_utf8, short, too_large
+from alignlib.tables.table_file import EXACT_INTEGERS, RewardTableError, TableFile, not_utf8, short, too_large
 
 __all__ = ["open_json_lines"]
 

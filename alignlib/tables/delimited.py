@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from alignlib.table_file import RewardTableError, TableFile, not_utf8, short
+from alignlib.tables.table_file import RewardTableError, TableFile, not_utf8, short
 
 __all__ = ["open_delimited"]
 

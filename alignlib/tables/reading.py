@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
-from alignlib.delimited import open_delimited
-from alignlib.json_lines import open_json_lines
-from alignlib.table_file import RewardTableError, TableFile, short
+from alignlib.tables.delimited import open_delimited
+from alignlib.tables.json_lines import open_json_lines
+from alignlib.tables.table_file import RewardTableError, TableFile, short
 
 __all__ = ["open_table_file"]
 

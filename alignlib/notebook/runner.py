@@ -20,10 +20,10 @@ import nbformat
 from nbformat import NotebookNode
 from traitlets.config import Config
 
-from alignlib.claim import Claim, from_json
-from alignlib.normalise import collect, fill, normalise, untidy
-from alignlib.parameters import Value
-from alignlib.project import Notebook
+from alignlib.notebook.claim import Claim, from_json
+from alignlib.notebook.normalise import collect, fill, normalise, untidy
+from alignlib.notebook.parameters import Value
+from alignlib.notebook.project import Notebook
 
 __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from alignlib.claim import Claim
+from alignlib.notebook.claim import Claim
 
 __all__ = ["to_html", "to_text"]
 

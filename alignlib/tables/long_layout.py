@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._checks import FloatArray
-from alignlib.columns import RewardColumn, expand, identifiers, numbers, require_column
-from alignlib.samples import Samples, load, same_column
-from alignlib.table_file import RewardTableError, TableFile
+from alignlib.tables.columns import RewardColumn, expand, identifiers, numbers, require_column
+from alignlib.tables.samples import Samples, load, same_column
+from alignlib.tables.table_file import RewardTableError, TableFile
 
 __all__ = ["long_samples"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib.columns import identifiers, is_list, is_pattern, match, numbers, require_column
-from alignlib.samples import Samples, load, same_column
-from alignlib.table_file import RewardTableError, TableFile
+from alignlib.tables.columns import identifiers, is_list, is_pattern, match, numbers, require_column
+from alignlib.tables.samples import Samples, load, same_column
+from alignlib.tables.table_file import RewardTableError, TableFile
 
 __all__ = ["wide_samples"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from alignlib.page import write_page
-from alignlib.pairing import write_whole
-from alignlib.parameters import Value
-from alignlib.progress import show
-from alignlib.project import Notebook, Project
-from alignlib.runner import Job, execute_all
+from alignlib.notebook.page import write_page
+from alignlib.notebook.pairing import write_whole
+from alignlib.notebook.parameters import Value
+from alignlib.notebook.progress import show
+from alignlib.notebook.project import Notebook, Project
+from alignlib.notebook.runner import Job, execute_all
 
 __all__ = ["rerun"]
 

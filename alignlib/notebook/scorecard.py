@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from alignlib.claim import Claim, from_json
-from alignlib.pairing import write_whole
-from alignlib.runner import Run
+from alignlib.notebook.claim import Claim, from_json
+from alignlib.notebook.pairing import write_whole
+from alignlib.notebook.runner import Run
 
 __all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
 

@@ -11,7 +11,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from alignlib.claims import MIME
-from alignlib.pairing import set_ids
+from alignlib.notebook.pairing import set_ids
 
 __all__ = ["collect", "fill", "normalise", "untidy"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from alignlib._names import unknown_name
-from alignlib.pairing import read_script
-from alignlib.parameters import Parameter, ParameterError, parse_cell
+from alignlib.notebook.pairing import read_script
+from alignlib.notebook.parameters import Parameter, ParameterError, parse_cell
 
 __all__ = ["Notebook", "Project", "find_project"]
 
@@ -103,7 +103,7 @@ def find_project(start: Path | None = None) -> Project:
         ParameterError: where neither has a folder of notebooks.
     """
     start = start or Path.cwd()
-    for root in (start, *start.parents, Path(__file__).resolve().parent.parent):
+    for root in (start, *start.parents, Path(__file__).resolve().parents[2]):
         if any(_scripts(root / "notebooks")):
             return Project(root)
     raise ParameterError(f"No folder 'notebooks' with NN_topic.py scripts at or above {start}; work inside a clone.")

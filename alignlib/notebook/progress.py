@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from alignlib.runner import Run
+from alignlib.notebook.runner import Run
 
 __all__ = ["show"]
 

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import alignlib
-from alignlib.claim import from_json
-from alignlib.dependencies import library_files, mentioned_files
-from alignlib.project import Project
-from alignlib.runner import Job, Run
+from alignlib.notebook.claim import from_json
+from alignlib.notebook.dependencies import library_files, mentioned_files
+from alignlib.notebook.project import Project
+from alignlib.notebook.runner import Job, Run
 
 __all__ = ["key", "load", "store"]
 
@@ -35,7 +35,7 @@ _PACKAGES = (
     "papermill",
     "jupytext",
 )
-_MACHINERY = "import alignlib.runner"
+_MACHINERY = "import alignlib.notebook.runner"
 
 
 def key(job: Job, project: Project, library: Path | None = None) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import nbformat
 import yaml
 
-from alignlib.pairing import write_whole
+from alignlib.notebook.pairing import write_whole
 
 __all__ = ["PageError", "require_page_tools", "write_page"]
 

@@ -8,8 +8,8 @@ Each line of that cell declares one parameter and says what it means and, after 
     table: str | None = None  # table of your own rewards, existing file
 
 The types are ``int``, ``float``, ``str``, ``bool``, ``list[int]``, ``list[float]``, ``list[str]`` and ``str | None``;
-the ranges are those of :mod:`alignlib.ranges`. A range applies to each element of a list. Numbers need one; ``any``
-says that none is meant.
+the ranges are those of :mod:`alignlib.notebook.ranges`. A range applies to each element of a list. Numbers need one;
+``any`` says that none is meant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignlib._names import unknown_name
-from alignlib.ranges import AllowedRange, split_range
+from alignlib.notebook.ranges import AllowedRange, split_range
 
 __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "resolve_texts"]
 
@@ -163,7 +163,7 @@ def resolve(declared: Mapping[str, Parameter], given: Mapping[str, object]) -> d
     >>> cell = parse_cell("n_max: int = 64  # largest N of best-of-N, >= 1")
     >>> resolve(cell, {"n_max": 0})
     Traceback (most recent call last):
-    alignlib.parameters.ParameterError: n_max must be >= 1; got 0.
+    alignlib.notebook.parameters.ParameterError: n_max must be >= 1; got 0.
     """
     return {name: _known(declared, name).check(value) for name, value in given.items()}
 
