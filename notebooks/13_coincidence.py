@@ -99,7 +99,7 @@ plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of bes
 # ## What it means
 #
 # Best-of-$N$ sees ranks, the optimum sees values. They can agree for one reward and one $N$; changing $N$ alone breaks it again. But the
-# distance grows only quadratically at first; at this bend best-of-{{n:d}} is {{distance:.1e}} nats from the nearest tilt and misses {{missed:.1e}} of the
+# distance grows only quadratically at first; bent by {{bend:g}} best-of-{{n:d}} is {{distance:.1e}} nats from the nearest tilt and misses {{missed:.1e}} of the
 # reward's range.
 #
 # ## Claims

@@ -21,7 +21,7 @@
 
 # %% tags=["parameters"]
 text: str | None = None  # your own text in UTF-8; without one, Python's own manual, existing file
-kind: str = "alternation"  # what is rewarded: vowel and consonant in turn, ends of words, or doubled letters, one of alternation | words | doubles
+kind: str = "alternation"  # what is rewarded, one of alternation | words | doubles
 delta: float = 0.05  # budget in nats per letter, in [0.001, 0.5]
 lengths: list[int] = [30, 60, 100, 200, 300, 600, 1200]  # letters per sequence m, in [2, 5000]
 shown: int = 120  # letters of text to sample, in [20, 2000]
@@ -70,7 +70,8 @@ from alignlib.text_chain import (
 #
 # ## A chain of real text
 #
-# The states are the letters and the space, each letter conditioned on the last one.
+# The states are the letters and the space, each letter conditioned on the last one. What earns a reward: a vowel and a consonant in turn
+# (`alternation`), the end of a word (`words`) or a repeated letter (`doubles`).
 
 # %%
 states = letter_states(python_reference_text() if text is None else read_text(text))
