@@ -68,7 +68,7 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # %% [markdown]
 # ## In absolute terms
 #
-# Shares hide the scale. On a bounded reward the shortfall itself vanishes quickly.
+# Shares hide the scale. On a uniform reward the shortfall itself vanishes quickly.
 
 # %%
 powers = 2 ** np.arange(1, 11)
