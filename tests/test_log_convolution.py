@@ -115,7 +115,7 @@ def test_one_tilt_makes_the_fft_right_only_near_the_tilted_mean(exact: np.ndarra
 
 @pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 16_000, reason="long doubles are doubles here")
 def test_length_10000_against_direct_convolution_in_long_doubles() -> None:
-    """Ten thousand products with the token law, in the processor's extended precision, as far as its exponents reach."""
+    """Ten thousand products with the token law in the processor's extended precision, as far as its exponents reach."""
     prob = (np.array(TERNARY) / 16).astype(np.longdouble)
     law = np.zeros(2 * LENGTH + 1, dtype=np.longdouble)
     law[0] = 1
