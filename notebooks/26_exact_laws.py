@@ -64,7 +64,7 @@ fft = np.fft.irfft(np.fft.rfft(np.exp(logs), points) ** length, points)[:size]
 fft_error = np.abs(fft / np.exp(np.maximum(by_squaring, -700.0)) - 1)
 own_error = np.abs(np.expm1(by_recursion - by_squaring))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. A Fourier power: of the order of one wherever the mass is below $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. A Fourier power: above one, soon far above, wherever the mass is below $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
 fig, ax = plotting.new()
 x = np.arange(size) / length
 ax.plot(x, np.clip(fft_error, 1e-17, 1e3), color=plotting.BEST_OF_N, linewidth=1.2, label="Fourier power (cut at 1000)")
