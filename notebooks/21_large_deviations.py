@@ -127,7 +127,8 @@ plotting.name_axes(ax, "length m", r"$-\log P - m\,I(x)$ (nats)")
 #
 # The rate function tells what to expect of one sequence of the optimum: shortfalls of a given size per token die out exponentially, at a
 # rate one can compute from one token. It does not carry over to best-of-$N$. Agreement in mean reward (the next pages) is not agreement in
-# law: best-of-$N$ almost never falls short, and exceeds the mean by $x-R$ with probability $e^{-m\lambda(x-R)}$ times the optimum's.
+# law: best-of-$N$ almost never falls short, and exceeds the mean by $x-R$ with probability $e^{-m\lambda(x-R)}$ times the optimum's,
+# to leading order in the exponent.
 #
 # ## Claims
 

@@ -96,8 +96,8 @@ plotting.name_axes(ax, "length m", "KL to the nearest optimum (nats)")
 # ## What it means
 #
 # On one token the question has a complete answer: one reward per law and $N$, and a known price for every other. It does not help with
-# sequences. There best-of-$N$ depends on the sums only and ranks them by the base law of the sum, which no reward of single tokens can bend into
-# shape at every length. What survives is agreement per token ({prf:ref}`thm-asymptotic-equivalence`).
+# sequences. There best-of-$N$ ranks sums by the base law of the
+# sum, whose shape changes with every token while the reward of a token does not. What survives is agreement per token ({prf:ref}`thm-asymptotic-equivalence`).
 #
 # ## Claims
 

@@ -113,6 +113,24 @@ def test_one_tilt_makes_the_fft_right_only_near_the_tilted_mean(exact: np.ndarra
     assert np.nanmax(np.abs(logs - exact)) > 100
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 16_000, reason="long doubles are doubles here")
+def test_length_10000_against_direct_convolution_in_long_doubles() -> None:
+    """Ten thousand products with the token law in the processor's extended precision, as far as its exponents reach."""
+    prob = (np.array(TERNARY) / 16).astype(np.longdouble)
+    law = np.zeros(2 * LENGTH + 1, dtype=np.longdouble)
+    law[0] = 1
+    for n in range(1, 2 * LENGTH, 2):
+        new = prob[0] * law[: n + 2]
+        new[1:] += prob[1] * law[: n + 1]
+        new[2:] += prob[2] * law[:n]
+        law[: n + 2] = new
+    with np.errstate(divide="ignore"):
+        logs = np.log(law).astype(float)
+    held = logs > -11_000  # below, long doubles lose digits and then vanish
+    assert (logs[held] < -5000).any()
+    assert np.abs(log_power(_logs(TERNARY), LENGTH)[held] - logs[held]).max() <= 2e-11
+
+
 def test_miller_from_one_end_only_fails() -> None:
     """Past the middle the terms change sign and errors grow by e^hundreds: why both ends are used."""
     logs = _logs(TERNARY)
