@@ -34,8 +34,8 @@ class HackingThreshold:
     ``parameter`` is the λ, N or μ of it: the path's start where no optimisation helps, ``inf`` where gold is largest
     at the end of the path, that is, never hacked for good. Gold rises at ``low`` and falls at ``high``
     (``slope_low > 0 > slope_high``, each beyond its rounding): the certificate of a maximum between them.
-    ``turning_points`` bounds how often gold can turn along the whole path; where it is at most 1 the maximum is global
-    by proof, else by comparison of a grid. Gains are over the base model, ``end_gain`` in the limit of the path.
+    ``turning_points`` bounds how often gold can turn from the path's start on; where it is at most 1 the maximum is
+    global by proof, else by comparison of a grid. Gains are over the base model, ``end_gain`` in the limit of the path.
     """
 
     path: str
@@ -62,16 +62,44 @@ class HackingThreshold:
         return bracketed and self.turning_points <= 1
 
 
-def turning_points_of_gold(pair: ProxyPair) -> int:
-    """Return how often ``E[r | r̂]`` changes between rising and falling from one proxy level to the next.
+def turning_points_of_gold(pair: ProxyPair, resolution: float = 1e-13) -> int:
+    """Return how often ``E[r | r̂]`` changes between rising and falling as the proxy grows.
+
+    Reversals of less than ``resolution`` times the range of gold count as rounding.
 
     >>> turning_points_of_gold(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]))
     1
     """
-    return int(np.count_nonzero(np.diff(np.sign(_steps(pair)))))
+    return max(len(_directions(pair, resolution)) - 1, 0)
 
 
-def hacking_threshold(pair: ProxyPair, path: str = "lam") -> HackingThreshold:
+def _directions(pair: ProxyPair, resolution: float) -> list[int]:
+    """Return the directions that ``E[r | r̂]`` takes one after the other, 1 for up and -1 for down."""
+    gold = pair.gold_by_level
+    least = resolution * float(np.ptp(pair.gold) + np.abs(pair.gold).max() * 1e-3)
+    taken: list[int] = []
+    extreme = float(gold[0])
+    for value in gold[1:].tolist():
+        if taken and taken[-1] * (value - extreme) > 0:
+            extreme = value  # on in the same direction
+        elif abs(value - extreme) > least:
+            taken.append(1 if value > extreme else -1)
+            extreme = value
+    return taken
+
+
+def _possible_turns(pair: ProxyPair, path: str, resolution: float, start_sign: float) -> int:
+    """Return how often gold can turn from the start of the path on.
+
+    Along N and μ the derivative is a sum of exponentials on the whole line, whose sign far to the left is that of the
+    first step of ``E[r | r̂]``: where it differs at the start, one of its zeros lies before the start.
+    """
+    taken = _directions(pair, resolution)
+    before = path != "lam" and len(taken) > 1 and start_sign * taken[0] < 0
+    return max(len(taken) - 1, 0) - int(before)
+
+
+def hacking_threshold(pair: ProxyPair, path: str = "lam", resolution: float = 1e-13) -> HackingThreshold:
     """Return the λ, N or μ at which gold is largest: ``argmax E_π̂ r`` along a path of policies.
 
     Parameters
@@ -80,6 +108,8 @@ def hacking_threshold(pair: ProxyPair, path: str = "lam") -> HackingThreshold:
         Law, gold and proxy.
     path : "lam", "n" or "mu"
         Tilting, best-of-N (real N) or best-of-Poisson.
+    resolution : float
+        Relative rounding of ``gold``, as for :func:`turning_points_of_gold`.
 
     Raises
     ------
@@ -110,7 +140,7 @@ def hacking_threshold(pair: ProxyPair, path: str = "lam") -> HackingThreshold:
     signs = np.array([np.sign(s) if abs(s) > e else 0.0 for s, e in slopes])
     places = np.concatenate([[start], grid])
     end_gain = float(pair.gold_by_level[-1] - pair.ideal.base_reward)
-    turns = turning_points_of_gold(pair)
+    turns = _possible_turns(pair, path, resolution, float(signs[0]))
     crossings = _crossings(signs)
     candidates = [
         _refined(pair, path, slope, float(places[a]), float(places[b]), end_gain, turns) for a, b in crossings
@@ -126,12 +156,6 @@ def hacking_threshold(pair: ProxyPair, path: str = "lam") -> HackingThreshold:
         f"gold peaks at {highest:g} where its slope is below rounding, so no maximum can be certified along {path!r}.",
     )
     return at_end if end_gain > 0 else at_start
-
-
-def _steps(pair: ProxyPair) -> FloatArray:
-    """Return the steps of ``E[r | r̂]`` that are more than rounding."""
-    steps = np.diff(pair.gold_by_level)
-    return np.asarray(steps[np.abs(steps) > 1e-14 * (np.ptp(pair.gold) + np.abs(pair.gold).max())])
 
 
 def _offsets(pair: ProxyPair, path: str) -> FloatArray:
