@@ -69,7 +69,9 @@ def estimate_tilted_gold(
 ) -> OverOptimisationEstimate:
     """Predict gold along the tilt by a proxy: ``E_π̂ r - E_p r = Cov_p(r, e^{λr̂}) / E_p e^{λr̂}``, averaged over prompts.
 
-    Biases of O(1/n) and O(1/n²) are removed within each prompt; the interval resamples prompts.
+    Biases of O(1/n) and O(1/n²) are removed within each prompt; the interval resamples prompts and is widened by the
+    bias that may be left. A λ is supported while that is at most a quarter of the standard error, or 1 % of the value,
+    and the proxy's own curve is supported as `estimate_frontier` has it.
 
     Parameters
     ----------
@@ -116,9 +118,9 @@ def estimate_tilted_gold(
     weights = cells.resample(n_boot, generator)
     curves = _tilted(table, reward, gold, grid, cells, stop=lam is None)
     used = curves.ess.size
-    supported = _supported(curves, grid[:used], cells, weights, table.n_prompts, tail)
+    supported, left = _supported(curves, grid[:used], cells, weights, table.n_prompts, tail)
     base = float(np.mean(np.add.reduceat(table.column(gold), table.offsets[:-1]) / table.n_samples))
-    return _result("lam", grid[:used], curves, supported, cells, weights, level, base, 0)
+    return _result("lam", grid[:used], curves, supported, left, cells, weights, level, base, 0)
 
 
 def estimate_best_of_n_gold(
@@ -160,7 +162,8 @@ def estimate_best_of_n_gold(
     weights = cells.resample(n_boot, generator)
     curves, tied = _best_of(table, reward, gold, ns, cells)
     base = float(np.mean(np.add.reduceat(table.column(gold), table.offsets[:-1]) / table.n_samples))
-    return _result("n", ns, curves, np.ones(ns.size, dtype=bool), cells, weights, level, base, tied)
+    every, unbiased = np.ones(ns.size, dtype=bool), np.zeros(ns.size)
+    return _result("n", ns, curves, every, unbiased, cells, weights, level, base, tied)
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,7 @@ def _result(
     parameter: FloatArray,
     curves: _Curves,
     supported: BoolArray,
+    bias: FloatArray,
     cells: Cells,
     weights: FloatArray,
     level: float,
@@ -199,8 +203,8 @@ def _result(
         kl=kl,
         proxy_gain=whole @ curves.proxy,
         gold_gain=whole @ curves.gold,
-        gold_low=low,
-        gold_high=high,
+        gold_low=low - bias,
+        gold_high=high + bias,
         ess=curves.ess,
         supported=supported,
         base_gold=base,
@@ -293,18 +297,21 @@ def _rules(proxies: FloatArray, golds: FloatArray, rules: list[BestOfN]) -> Floa
 
 def _supported(
     curves: _Curves, lam: FloatArray, cells: Cells, weights: FloatArray, n_prompts: int, tail: TailTest
-) -> BoolArray:
-    """Tell up to which λ the proxy's weights are known, and the bias left in gold is small beside its error."""
+) -> tuple[BoolArray, FloatArray]:
+    """Tell up to which λ the proxy's weights are known and the bias left in gold is small, and bound that bias."""
     whole = weights[:1]
     proxy_error = cells.standard_error(whole, curves.proxy)[0]
     gold_error = cells.standard_error(whole, curves.gold)[0]
     scale = 0.0 if tail.light else tail.scale
     plug_in, first, second = curves.proxy_orders
     strained = strain(lam, plug_in, first, second, proxy_error, curves.ess, n_prompts, scale)
-    # Gold's own corrections may change sign where it turns: what the proxy's say of the next one is taken instead.
+    # Gold's own corrections change sign somewhere if gold turns, which says nothing about what they leave: the largest
+    # so far is taken, no less than a plain 1/ESS of the correction before it, and its decay from the proxy's.
     with np.errstate(divide="ignore", invalid="ignore"):
-        factor = np.where(second == first, 1.0, remaining_bias(plug_in, first, second) / np.abs(second - first))
-    left = np.maximum.accumulate(np.abs(curves.gold_orders[2] - curves.gold_orders[1])) * factor
+        decay = np.where(second == first, 1.0, remaining_bias(plug_in, first, second) / np.abs(second - first))
+    one = np.abs(curves.gold_orders[1] - curves.gold_orders[0])
+    two = np.abs(curves.gold_orders[2] - curves.gold_orders[1])
+    left = np.maximum(np.maximum.accumulate(two), np.maximum.accumulate(one) / curves.ess) * decay
     allowed = np.maximum(_BIAS_SHARE * gold_error, _SMALL_BIAS * np.abs(curves.gold_orders[2]))
     good = (strained <= 1.0) & (left <= allowed)
-    return np.asarray(np.logical_and.accumulate(good))
+    return np.asarray(np.logical_and.accumulate(good)), np.minimum(left, allowed)
