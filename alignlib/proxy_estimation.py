@@ -27,7 +27,7 @@ __all__ = ["OverOptimisationEstimate", "estimate_best_of_n_gold", "estimate_tilt
 
 _POINTS = 49
 _LEAST_ESS = 2.0
-_SMALL_BIAS = 0.01  # as for the frontier: of the value, or a quarter of the standard error
+_SMALL_BIAS = 0.005  # of the value, or a quarter of the standard error: half of what the frontier allows
 _BIAS_SHARE = 0.25
 
 
@@ -70,8 +70,8 @@ def estimate_tilted_gold(
     """Predict gold along the tilt by a proxy: ``E_π̂ r - E_p r = Cov_p(r, e^{λr̂}) / E_p e^{λr̂}``, averaged over prompts.
 
     Biases of O(1/n) and O(1/n²) are removed within each prompt; the interval resamples prompts and is widened by the
-    bias that may be left. A λ is supported while that is at most a quarter of the standard error, or 1 % of the value,
-    and the proxy's own curve is supported as `estimate_frontier` has it.
+    bias that may be left. A λ is supported while that is at most a quarter of the standard error, or 0.5 % of the
+    value, and the proxy's own curve is supported as `estimate_frontier` has it.
 
     Parameters
     ----------
@@ -306,12 +306,12 @@ def _supported(
     plug_in, first, second = curves.proxy_orders
     strained = strain(lam, plug_in, first, second, proxy_error, curves.ess, n_prompts, scale)
     # Gold's own corrections change sign somewhere if gold turns, which says nothing about what they leave: the largest
-    # so far is taken, no less than a plain 1/ESS of the correction before it, and its decay from the proxy's.
+    # so far is taken, no less than ESS^-1.5 of the correction before it, and its decay from the proxy's.
     with np.errstate(divide="ignore", invalid="ignore"):
         decay = np.where(second == first, 1.0, remaining_bias(plug_in, first, second) / np.abs(second - first))
     one = np.abs(curves.gold_orders[1] - curves.gold_orders[0])
     two = np.abs(curves.gold_orders[2] - curves.gold_orders[1])
-    left = np.maximum(np.maximum.accumulate(two), np.maximum.accumulate(one) / curves.ess) * decay
+    left = np.maximum(np.maximum.accumulate(two), np.maximum.accumulate(one) / curves.ess**1.5) * decay
     allowed = np.maximum(_BIAS_SHARE * gold_error, _SMALL_BIAS * np.abs(curves.gold_orders[2]))
     good = (strained <= 1.0) & (left <= allowed)
     return np.asarray(np.logical_and.accumulate(good)), np.minimum(left, allowed)
