@@ -1,7 +1,7 @@
 """Reward hacking: the doors of the room, gathered.
 
-Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves along λ, N and μ, `hacking_threshold`, error laws
-and ensembles. From samples scored by a proxy and by gold: `estimate_tilted_gold`, `estimate_best_of_n_gold`,
+Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves along λ, N and μ, `hacking_threshold`, error
+laws and ensembles. From samples scored by a proxy and by gold: `estimate_tilted_gold`, `estimate_best_of_n_gold`,
 `estimate_ensemble`, `split_error`. From checkpoints: `fit_scaling`.
 """
 

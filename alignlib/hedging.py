@@ -19,8 +19,9 @@ class Hedge:
 
     ``low`` and ``high`` enclose every place where the estimated slope does not tell up from down: a confidence interval
     for the turning point of a curve that turns once. ``high`` is ``inf`` where the samples do not show gold falling.
-    ``turns_down`` is ``"yes"`` where gold falls significantly within what the samples support, ``"no"`` where it rises
-    significantly up to the end of that, else ``"undecided"``.
+    ``turns_down`` is ``"yes"`` where gold at the end of what the samples support lies significantly below gold before
+    it (tested at all places at once), ``"no"`` where every step up to that end rises significantly, else
+    ``"undecided"``.
     """
 
     parameter: float
@@ -83,7 +84,7 @@ def hedge(
         slope_low, slope_high = studentised_interval(slope, cells.standard_error(weights, steps), level)
         unsure = np.flatnonzero(slope_low <= 0.0)
         rising = np.flatnonzero(slope_high >= 0.0)
-        falls = rising.size == 0 or rising[-1] < known - 2
+        falls = _falls(gold, weights, cells, level)
         # A step tells on which side of its start a rise, of its end a fall, puts the turning point.
         first, last = (int(unsure[0]) if unsure.size else known - 1), (int(rising[-1]) if rising.size else -1)
         start = float(places[max(first - 1, 0)])
@@ -99,3 +100,13 @@ def hedge(
         gold_high=float(high[best]),
         turns_down=verdict,
     )
+
+
+def _falls(gold: FloatArray, weights: FloatArray, cells: Cells, level: float) -> bool:
+    """Test whether gold somewhere lies above gold at the end: the largest t statistic against its bootstrap law."""
+    above = gold[:, :-1] - gold[:, -1:]
+    value, error = weights @ above, cells.standard_error(weights, above)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        seen = np.nan_to_num(value[0] / error[0], nan=0.0, posinf=np.inf, neginf=-np.inf).max()
+        null = np.nan_to_num((value[1:] - value[0]) / error[1:], nan=0.0, posinf=0.0, neginf=0.0).max(axis=1)
+    return bool(seen > max(np.quantile(null, (1.0 + level) / 2.0), 0.0))
