@@ -10,6 +10,8 @@ from alignlib.rewards import RewardTable
 from alignlib.support import strain, supported_kl
 from alignlib.tails import TailTest
 
+_SHORT_OF_LIMIT = 0.95
+
 __all__ = ["check_resampling", "check_samples", "single_column", "supported_end"]
 
 
@@ -45,9 +47,8 @@ def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tai
     """Return the largest supported KL, 0 where there is none."""
     strained = strain(
         lam=curves.lam,
-        plug_in=curves.plug_in,
-        first_order=curves.first_order,
-        second_order=curves.second_order,
+        bias=curves.bias,
+        value=curves.second_order,
         standard_error=curves.cells.standard_error(whole, curves.cell_curve)[0],
         ess=curves.ess,
         n_prompts=n_prompts,
@@ -56,4 +57,7 @@ def supported_end(curves: AveragedCurves, whole: FloatArray, n_prompts: int, tai
     end = supported_kl(curves.kl, strained)
     if np.isfinite(end):
         return end
-    return curves.log_samples if curves.saturated else float(curves.kl[-1])
+    if curves.saturated and curves.common_ceiling:
+        return curves.log_samples
+    # A prompt that was never seen at the top may have a chance of it too small to be seen, and worth more KL.
+    return _SHORT_OF_LIMIT * float(curves.kl[-1])

@@ -42,13 +42,25 @@ class Answer:
         if self.limit is None or at_n is None:
             base = f"{self.measured_in!r} (base model: {best.base_reward:.3g})"
             return f"The samples support no limit of {base}; {self._gain_of_best(best.n.size - 1)}."
-        where = np.flatnonzero(at_n.supported & (best.n > 1.0))
+        known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
+        where = np.flatnonzero(known & at_n.supported & (best.n > 1.0))
         if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
             i = int(where[-1])
-            gets = "already gets" if self.picked_by == self.measured_in else f"picked by {self.picked_by!r} gets"
+            by = "" if self.picked_by == self.measured_in else f" picked by {self.picked_by!r}"
+            if best.share[i] >= 1.0:
+                return (
+                    f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g}{by} cannot be told from it (at least "
+                    f"{percent(best.share_low[i])})."
+                )
+            gets = "already gets" if self.picked_by == self.measured_in else f"{by.strip()} gets"
             return (
                 f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
                 f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
+            )
+        if at_n.supported[best.n > 1.0].any():
+            return (
+                f"{self._limit_sentence(self.limit, len(self.limit.kl) - 1)}; best-of-N's share of it is not known, "
+                f"for on {self.constant_prompts} prompts all samples have the same {self.measured_in!r}."
             )
         beyond = np.flatnonzero(best.n > 1.0)
         more = f"; {self._gain_of_best(int(beyond[0]))}, more KL than the samples support" if beyond.size else ""

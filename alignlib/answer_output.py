@@ -107,7 +107,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     if answer.constant_prompts:
         lines.append(
             f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
-            "sample: nothing to gain there."
+            "sample: what could be gained there does not show in these samples."
         )
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     lines += [
@@ -144,5 +144,6 @@ def _share(answer: Answer, i: int) -> str:
     if best.share is None or best.share_low is None or best.share_high is None or best.supported is None:
         return f"{'unknown':>9}"
     if not best.supported[i]:
-        return f"{'≥ ' + percent(best.share_low[i]):>9}  beyond what the samples support"
+        return f"{'not known':>9}  beyond what the samples support"
+    # A share above one is the noise of the estimate: no method gains more than the limit.
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"

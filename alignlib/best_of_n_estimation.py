@@ -8,17 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import BoolArray, FloatArray, require, require_range
-from alignlib._estimation import check_resampling, single_column, supported_end
+from alignlib._estimation import check_resampling, single_column
 from alignlib.best_of_n import kl_upper_bound
 from alignlib.best_of_poisson import kl_upper_bound as poisson_upper_bound
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import BestOfNEstimate
-from alignlib.prompt_curves import AveragedCurves, averaged_curves
+from alignlib.limit_share import share_of_limit
 from alignlib.rewards import RewardTable
 from alignlib.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
-from alignlib.tails import tail_test
-
-_NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
 __all__ = ["estimate_best_of_n", "estimate_best_of_poisson", "estimate_soft_best_of_n"]
 
@@ -150,15 +147,16 @@ def _estimate(
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     weights = cells.resample(n_boot, generator)
     low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
-    limit = _limit(table, counted, cells, weights, kl, gain, level)
+    limit = share_of_limit(table, counted, cells, weights, kl, gain, level, generator)
+    whole = weights[0]
     return BestOfNEstimate(
         n=np.array([rule.draws for rule in rules]),
-        kl=(weights[:1] @ kl)[0],
+        kl=whole @ kl,
         kl_formula=formula,
-        gain=(weights[:1] @ gain)[0],
+        gain=whole @ gain,
         gain_low=low,
         gain_high=high,
-        win_rate=(weights[:1] @ win)[0],
+        win_rate=whole @ win,
         base_reward=float(np.mean(np.add.reduceat(table.column(counted), table.offsets[:-1]) / table.n_samples)),
         level=level,
         limit_gain=limit[0],
@@ -175,7 +173,7 @@ def _cell_values(
     """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
     values = np.empty((3, table.n_prompts, len(rules)))
     for (where, rows), (_, gold) in zip(table.blocks(picking), table.blocks(counted), strict=True):
-        values[:, where] = _prompt_values(rows, gold, rules)
+        values[:, where] = _prompt_values(rows, rows if counted == picking else gold, rules)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
     order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
@@ -183,7 +181,8 @@ def _cell_values(
 
     def without(kept: BoolArray) -> FloatArray:
         chosen = kept[order]
-        return _prompt_values(rows[:, chosen], gold[:, chosen], rules)[:, 0]
+        picked = rows[:, chosen]
+        return _prompt_values(picked, picked if counted == picking else gold[:, chosen], rules)[:, 0]
 
     pseudo = cells.pseudo_values(without, values[:, 0])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
@@ -196,64 +195,3 @@ def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[SamplingR
     return np.array(
         [np.stack(part, axis=1) for part in zip(*((v.kl, v.mean - base, v.win_rate) for v in found), strict=True)]
     )
-
-
-def _limit(
-    table: RewardTable,
-    column: str,
-    cells: Cells,
-    weights: FloatArray,
-    kl: FloatArray,
-    gain: FloatArray,
-    level: float,
-) -> tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]:
-    """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported."""
-    nothing = (None, None, None, None, None)
-    if table.n_samples.min() < 3 or table.constant_prompts(column).all():
-        return nothing
-    tail = tail_test(table, column)
-    if tail.heavy:
-        return nothing
-    curves = averaged_curves(table, column, cells, bias_correction=True)
-    kl_end = supported_end(curves, weights[:1], table.n_prompts, tail)
-    if kl_end == 0.0:
-        return nothing
-    spent, gained = weights @ kl, weights @ gain
-    held = np.where(spent < _NO_KL, 0.0, np.minimum(spent, kl_end))
-    limit, _, lam = curves.gains(weights, held)
-    limit += np.divide(np.maximum(spent - kl_end, 0.0), lam, out=np.zeros_like(lam), where=lam > 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(limit > 0.0, gained / limit, 1.0)
-    error = _share_error(curves, weights, kl, gain, share, limit, lam[0])
-    low, high = studentised_interval(share, error, level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        excess = curves.excess_bias(weights[:1], lam[0]) / limit[0] * np.abs(share[0])
-    wider = np.where(held[0] > 0.0, excess, 0.0)
-    supported = spent[0] <= kl_end * (1.0 + 1e-12)
-    return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
-
-
-def _share_error(
-    curves: AveragedCurves,
-    weights: FloatArray,
-    kl: FloatArray,
-    gain: FloatArray,
-    share: FloatArray,
-    limit: FloatArray,
-    lam: FloatArray,
-) -> FloatArray:
-    """Return the delta-method error of ``gain / limit``: by the envelope theorem λ may be held at the estimate's."""
-    place = np.clip(np.searchsorted(curves.lam, lam), 0, len(curves.lam) - 1)
-    flat = np.isinf(lam)
-    slope = np.where(flat, 0.0, 1.0 / np.maximum(lam, curves.lam[0]))
-    reach = np.where(flat, curves.cell_limit[:, None], (curves.cell_curve[:, place] + kl) * slope)
-    mean_gain, mean_reach = weights @ gain, weights @ reach
-    variance = (
-        weights @ gain**2
-        - mean_gain**2
-        - 2.0 * share * (weights @ (gain * reach) - mean_gain * mean_reach)
-        + share**2 * (weights @ reach**2 - mean_reach**2)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(np.maximum(variance, 0.0) / max(len(curves.cells.size) - 1, 1)) / limit
-    return np.where(limit > 0.0, error, 0.0)

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import BoolArray, FloatArray, require
-from alignlib.claim import Claim, from_json, number
-from alignlib.claim_table import to_html, to_text
+from alignlib.notebook.claim import Claim, from_json, number
+from alignlib.notebook.claim_table import to_html, to_text
 
 __all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
 

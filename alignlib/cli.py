@@ -10,11 +10,11 @@ import click
 from alignlib import __version__
 from alignlib.cli_capacity import capacity_command
 from alignlib.cli_rewards import frontier, report
-from alignlib.page import PageError, require_page_tools
-from alignlib.pairing import disagreement
-from alignlib.pairing import sync as sync_pair
-from alignlib.parameters import ParameterError, resolve_texts
-from alignlib.project import Notebook, Project, find_project
+from alignlib.notebook.page import PageError, require_page_tools
+from alignlib.notebook.pairing import disagreement
+from alignlib.notebook.pairing import sync as sync_pair
+from alignlib.notebook.parameters import ParameterError, resolve_texts
+from alignlib.notebook.project import Notebook, Project, find_project
 
 __all__ = ["main"]
 
@@ -54,7 +54,7 @@ def run(name: str | None, pairs: tuple[tuple[str, str], ...], output: Path | Non
             require_page_tools()
     except (ParameterError, PageError) as error:
         raise Refusal(str(error)) from error
-    from alignlib.rerun import (
+    from alignlib.notebook.rerun import (
         rerun,
     )  # here, not above: Jupyter takes a second that `--list` need not wait for
 
@@ -70,7 +70,7 @@ def run(name: str | None, pairs: tuple[tuple[str, str], ...], output: Path | Non
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def claims(as_json: bool) -> None:
     """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
-    from alignlib.scorecard import read_claims, to_lines
+    from alignlib.notebook.scorecard import read_claims, to_lines
 
     try:
         project = find_project()

@@ -16,7 +16,7 @@ __all__ = ["capacity_command"]
 @click.option("--target", default="target", show_default=True, help="Column with what should have been recognised.")
 @click.option("--label", default="label", show_default=True, help="Column with what the rater said.")
 @click.option("--context", help="Column that names the context; one context if omitted.")
-@click.option("--rater", help="Column that names the rater; then whole raters are left out in turn for the interval.")
+@click.option("--rater", help="Column that names the rater, or the item; these are left out in turn for the interval.")
 @click.option("--level", default=0.95, show_default=True, help="Coverage of the intervals, in (0, 1).")
 @click.option("--drop-missing", is_flag=True, help="Go on without rows that lack a value.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

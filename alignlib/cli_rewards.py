@@ -153,8 +153,8 @@ def report(folder: Path, force: bool, **asked: Any) -> None:
 
     The page is the notebook "Your own rewards" run on TABLE; it needs no network.
     """
-    from alignlib.page import PageError
-    from alignlib.parameters import ParameterError
+    from alignlib.notebook.page import PageError
+    from alignlib.notebook.parameters import ParameterError
     from alignlib.report import PAGE, ReportError, check_folder, write_report
 
     question = Question(**asked)

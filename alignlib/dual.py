@@ -8,12 +8,12 @@ from alignlib._checks import FloatArray
 
 __all__ = ["lam_grid", "minimise_dual"]
 
-_POINTS_PER_DECADE = 12
-_NODES = np.arange(-3.0, 4.0)
-_SEXTIC = np.linalg.inv(np.vander(_NODES, increasing=True))
+_POINTS_PER_DECADE = 16
+_NODES = np.arange(-4.0, 5.0)
+_INTERPOLATE = np.linalg.inv(np.vander(_NODES, increasing=True))
 
 
-def lam_grid(scale: float, low: float = 1e-3, high: float = 1e4) -> FloatArray:
+def lam_grid(scale: float, low: float = 1e-2, high: float = 1e4) -> FloatArray:
     """Return geometric λ from ``low / scale`` to ``high / scale``; ``scale`` is a typical spread of reward."""
     decades = np.log10(high / low)
     return np.geomspace(low, high, round(decades * _POINTS_PER_DECADE) + 1) / scale
@@ -27,8 +27,8 @@ def minimise_dual(
     ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
     (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
     (..., K).
-    Between grid points the minimum is that of the polynomial in log λ through the seven nearest points. Below
-    the budget of the first grid point the gain is proportional to √Δ.
+    Between grid points the minimum is that of the polynomial in log λ through the nine nearest points. Below
+    the KL of the first, Λ is continued as ``λ²(a + bλ)``.
 
     Source: theory of the KL-regularised optimum, dual form (Y24, P26).
 
@@ -38,27 +38,33 @@ def minimise_dual(
     ([1.0, 2.0], [1.0, 2.0])
     """
     log_partition = np.asarray(log_partition, dtype=np.float64)
-    first_kl = log_partition[..., :1]  # Λ ≈ D ≈ λ² Var/2 this close to 0
+    curvature = log_partition[..., :2] / lam[:2] ** 2
+    slope = np.diff(curvature, axis=-1) / (lam[1] - lam[0])
+    start = curvature[..., :1] - slope * lam[0]
+    first_kl = lam[0] ** 2 * (start + 2.0 * slope * lam[0])
     budget = np.maximum(kl, first_kl)
     objective = (budget[..., :, None] + log_partition[..., None, :]) / lam
-    at = np.clip(np.argmin(objective, axis=-1), 3, len(lam) - 4)
+    at = np.clip(np.argmin(objective, axis=-1), 4, len(lam) - 5)
     near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
-    coefficients = near @ _SEXTIC.T
+    coefficients = near @ _INTERPOLATE.T
     step = np.zeros(at.shape)
-    powers = np.arange(7)
+    powers = np.arange(9.0)
     for _ in range(6):
-        slope = _polynomial(coefficients[..., 1:] * powers[1:], step)
+        rise = _polynomial(coefficients[..., 1:] * powers[1:], step)
         bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
         with np.errstate(divide="ignore", invalid="ignore"):
-            move = np.where(bend > 0, slope / bend, 0.0)
-        step = np.clip(step - move, -3.0, 3.0)
+            move = np.where(bend > 0, rise / bend, 0.0)
+        step = np.clip(step - move, -4.0, 4.0)
     gain = np.minimum(_polynomial(coefficients, step), near.min(axis=-1))
     best = lam[at] * (lam[1] / lam[0]) ** step
     at_limit = gain >= limit[..., None]
     gain = np.where(at_limit, limit[..., None], gain)
     best = np.where(at_limit, np.inf, best)
-    shrink = np.sqrt(np.divide(kl, budget, out=np.ones_like(budget), where=kl < first_kl))
-    return gain * shrink, np.where(kl > 0, best * shrink, 0.0)
+    root = np.sqrt(np.divide(kl, start, out=np.zeros_like(gain), where=start > 0.0))
+    small = kl < first_kl
+    tilt = slope * root
+    gain = np.where(small, root * (2.0 * start + tilt), gain)
+    return gain, np.where(small, root * np.divide(start, start + tilt, out=np.ones_like(gain), where=start > 0.0), best)
 
 
 def _polynomial(coefficients: FloatArray, x: FloatArray) -> FloatArray:

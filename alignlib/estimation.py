@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from alignlib._checks import FloatArray, as_vector, require
 from alignlib._estimation import check_resampling, check_samples, single_column, supported_end
+from alignlib.averaging import averaged_curves
 from alignlib.best_of_n_estimation import (
     estimate_best_of_n,
     estimate_best_of_poisson,
@@ -16,10 +17,9 @@ from alignlib.best_of_n_estimation import (
 )
 from alignlib.bootstrap import Cells, studentised_interval
 from alignlib.estimates import EstimatedFrontier
-from alignlib.prompt_curves import averaged_curves
 from alignlib.prompt_frontier import prompt_gains
 from alignlib.rewards import RewardTable
-from alignlib.support import excess_bias, strain, supported_kl
+from alignlib.support import excess_bias, remaining_bias, strain, supported_kl
 from alignlib.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
 _DEFAULT_POINTS = 40
 _SEARCHED = 28
 _LEAST_KL = 0.005
+_SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
 
 
 class UnsupportedKLError(ValueError):
@@ -77,8 +78,9 @@ def estimate_frontier(
     A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
     error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
     averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
-    tail unless that tail is lighter than exponential. Beyond, ``gain`` is held at its last supported value, a
-    floor, and the interval is what monotony and concavity still guarantee.
+    tail unless that tail is lighter than exponential; a curve that has gone flat counts as known only if every
+    prompt was seen at the largest reward of all. Beyond, ``gain`` is held at its last supported value, a floor, and
+    the interval is what monotony and concavity still guarantee.
 
     Parameters
     ----------
@@ -135,13 +137,13 @@ def estimate_frontier(
     budgets = np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * kl_end if kl is None else as_vector("kl", kl)
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     supported = budgets <= kl_end * (1.0 + 1e-12)
-    if kl_end == 0.0:
+    if kl_end == 0.0 and (bias_correction or kl is None):
         raise UnsupportedKLError(
             f"The samples of {column!r} support no KL budget: {int(table.n_samples.min())} samples of a prompt and "
             f"{table.n_prompts} prompts are too few for its tail. Draw more samples per prompt.",
             0.0,
         )
-    if not supported.any():
+    if bias_correction and not supported.any():
         raise UnsupportedKLError(
             f"kl must not exceed the largest supported budget, {kl_end:.3g} nats for these samples of {column!r}; got "
             f"{budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
@@ -177,7 +179,7 @@ class _AverageCurve:
     ) -> None:
         cells = Cells.of(table.n_samples, rng)
         self._correct = correct
-        self._curves = averaged_curves(table, column, cells, bias_correction=correct)
+        self._curves = averaged_curves(table, column, cells, rng, tail, bias_correction=correct)
         self._weights = cells.resample(n_boot, rng)
         self.base_reward = self._curves.base_reward
         self.supported_kl = supported_end(self._curves, self._weights[:1], table.n_prompts, tail)
@@ -211,9 +213,8 @@ class _PerPromptCurve:
         whole = self._weights[:1]
         strained = strain(
             lam=(whole @ tail_index)[0],
-            plug_in=(whole @ plug_in)[0],
-            first_order=(whole @ first)[0],
-            second_order=(whole @ second)[0],
+            bias=_SLOW * remaining_bias(*((whole @ part)[0] for part in (plug_in, first, second))),
+            value=(whole @ second)[0],
             standard_error=self._cells.standard_error(whole, second)[0],
             ess=(whole @ ess)[0],
             n_prompts=table.n_prompts,
@@ -244,5 +245,6 @@ class _PerPromptCurve:
         error = self._cells.standard_error(self._weights, chosen)
         low, high = studentised_interval(value, error, level)
         whole = self._weights[0]
-        wider = excess_bias(whole @ plug_in, whole @ first, whole @ second, error[0]) if self._correct else 0.0
+        bias = _SLOW * remaining_bias(whole @ plug_in, whole @ first, whole @ second)
+        wider = excess_bias(bias, whole @ second, error[0]) if self._correct else 0.0
         return _Points(value[0], low - wider, high + wider, whole @ slope, whole @ ess, whole @ largest)

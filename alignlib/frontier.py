@@ -18,8 +18,8 @@ __all__ = ["Frontier", "TiltedLaw", "dual_gain", "exact_frontier", "kl_to_optimu
 class TiltedLaw(Protocol):
     """The doors shared by :class:`alignlib.tilting.TiltedFamily` and the analytic families."""
 
-    base_reward: float
-
+    @property
+    def base_reward(self) -> float: ...  # noqa: D102
     @property
     def max_kl(self) -> float: ...  # noqa: D102
     def gain(self, lam: npt.ArrayLike, /) -> FloatOrArray: ...  # noqa: D102

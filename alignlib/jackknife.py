@@ -96,7 +96,7 @@ def _log_pair_products(q: FloatArray) -> FloatArray:
             power_sums.append(power.sum(axis=1))
         term = (power_sums[k - 1] ** 2 - power_sums[2 * k - 1]) / (2 * k)
         total -= term
-        if np.all(term <= 1e-17 * (1.0 - total)):
+        if np.all(term <= 1e-14 * (1.0 - total)):
             break
     return total
 

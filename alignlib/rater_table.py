@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._checks import BoolArray, FloatArray, IntArray, require
-from alignlib.columns import require_column
-from alignlib.reading import open_table_file
-from alignlib.table_file import RewardTableError, TableFile
+from alignlib.tables.columns import require_column
+from alignlib.tables.reading import open_table_file
+from alignlib.tables.table_file import RewardTableError, TableFile
 
 __all__ = ["RaterTable", "RaterTableError"]
 

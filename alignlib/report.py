@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from alignlib.page import require_page_tools, write_page
-from alignlib.parameters import Value, resolve
-from alignlib.progress import show
-from alignlib.project import Project, find_project
-from alignlib.runner import Failure, Job, execute_all
+from alignlib.notebook.page import require_page_tools, write_page
+from alignlib.notebook.parameters import Value, resolve
+from alignlib.notebook.progress import show
+from alignlib.notebook.project import Project, find_project
+from alignlib.notebook.runner import Failure, Job, execute_all
 
 __all__ = ["PAGE", "ReportError", "check_folder", "write_report"]
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._checks import FloatArray, IntArray, as_float_array, require
-from alignlib.long_layout import long_samples
-from alignlib.reading import open_table_file
-from alignlib.table_file import RewardTableError
-from alignlib.wide_layout import wide_samples
+from alignlib.tables.long_layout import long_samples
+from alignlib.tables.reading import open_table_file
+from alignlib.tables.table_file import RewardTableError
+from alignlib.tables.wide_layout import wide_samples
 
 __all__ = ["RewardTable", "RewardTableError"]
 

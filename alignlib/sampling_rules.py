@@ -56,13 +56,15 @@ class SamplingRule(Protocol):
 
 def prepare(picking: FloatArray, values: FloatArray | None = None) -> Prepared:
     """Sort each prompt's samples by ``picking`` (prompts, n); ``values`` go along, averaged over its ties."""
-    order = np.argsort(-picking, axis=1, kind="stable")
-    picking = np.take_along_axis(picking, order, axis=1)
+    if (np.diff(picking, axis=1) > 0.0).any():
+        order = np.argsort(-picking, axis=1, kind="stable")
+        picking = np.take_along_axis(picking, order, axis=1)
+        values = None if values is None else np.take_along_axis(values, order, axis=1)
     tied = (np.diff(picking, axis=1) == 0.0).any(axis=1)
     levels = SampleLevels.of(picking[tied])
     if values is None:
         return Prepared(picking, picking, tied, levels)
-    values = np.take_along_axis(values, order, axis=1)
+    values = values.copy()
     level_size = (levels.upto - levels.below).astype(np.int64)
     starts = np.concatenate([[0], np.cumsum(level_size)[:-1]]).astype(np.int64)
     flat = values[tied].reshape(-1)

@@ -17,9 +17,8 @@ _MOMENTS = 3.0
 
 def strain(
     lam: FloatArray,
-    plug_in: FloatArray,
-    first_order: FloatArray,
-    second_order: FloatArray,
+    bias: FloatArray,
+    value: FloatArray,
     standard_error: FloatArray,
     ess: FloatArray,
     n_prompts: int,
@@ -27,17 +26,15 @@ def strain(
 ) -> FloatArray:
     """Return how far each point of a curve stretches the samples, shape (L,): up to 1 it is supported.
 
-    The bias that the jackknife may leave is at most a quarter of the standard error, or 1 % of the value; the
+    The ``bias`` that the jackknife may leave is at most a quarter of the standard error, or 1 % of the value; the
     effective sample size averages at least 5, and adds up to at least 100 over the prompts; and λ is at most a
     third of the rate ``1/tail_scale`` of an exponential upper tail (0 for a lighter one), so that the weights
     ``e^{λr}`` have the three moments that bias and interval rest on.
     """
-    allowed = np.maximum(_BIAS_SHARE * standard_error, _SMALL_BIAS * np.abs(second_order))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        bias = remaining_bias(plug_in, first_order, second_order) / allowed
+    allowed = np.maximum(_BIAS_SHARE * standard_error, _SMALL_BIAS * np.abs(value))
     few = max(_LEAST_ESS, _LEAST_TOTAL_ESS / n_prompts) / ess
-    worst = np.maximum(np.maximum(np.nan_to_num(bias, nan=0.0, posinf=np.inf), few), _MOMENTS * lam * tail_scale)
-    return np.asarray(worst)
+    biased = np.divide(bias, allowed, out=np.where(bias > 0.0, np.inf, 0.0), where=allowed > 0.0)
+    return np.asarray(np.maximum(np.maximum(biased, few), _MOMENTS * lam * tail_scale))
 
 
 def supported_kl(kl: FloatArray, strain: FloatArray) -> float:
@@ -59,15 +56,12 @@ def supported_kl(kl: FloatArray, strain: FloatArray) -> float:
     return float(kl[last] * (kl[last + 1] / kl[last]) ** part)
 
 
-def excess_bias(
-    plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray, standard_error: FloatArray
-) -> FloatArray:
+def excess_bias(bias: FloatArray, value: FloatArray, standard_error: FloatArray) -> FloatArray:
     """Return by how much the bias that may remain exceeds a quarter of the standard error: intervals widen by it.
 
     No more than what `strain` lets pass.
     """
-    left = np.minimum(remaining_bias(plug_in, first_order, second_order), _SMALL_BIAS * np.abs(second_order))
-    return np.asarray(np.maximum(left - _BIAS_SHARE * standard_error, 0.0))
+    return np.asarray(np.maximum(np.minimum(bias, _SMALL_BIAS * np.abs(value)) - _BIAS_SHARE * standard_error, 0.0))
 
 
 def remaining_bias(plug_in: FloatArray, first_order: FloatArray, second_order: FloatArray) -> FloatArray:

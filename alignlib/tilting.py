@@ -30,6 +30,7 @@ from alignlib.tilt_moments import (
 __all__ = ["TiltedFamily"]
 
 _MAX_ITERATIONS = 200
+_MOST_NEWTON_STEPS = 30
 # A Newton step this short, relative to λ, leaves an error of its square.
 _LAST_STEP = 3e-9
 
@@ -252,7 +253,7 @@ class TiltedFamily:
         if final:
             return lam
         low, high = 0.0, math.inf
-        for _ in range(_MAX_ITERATIONS):
+        for step in range(_MAX_ITERATIONS):
             m = self._moments(lam)
             if abs(m.kl - budget) <= 2e-16 * budget:
                 return lam
@@ -263,7 +264,8 @@ class TiltedFamily:
             if high < math.inf and high - low <= 4e-16 * high:
                 return lam
             new = self._newton(lam, m, budget, ceiling)
-            if low < new < high:
+            # Newton can circle where KL turns from flat to steep to flat; bisection does not.
+            if low < new < high and step < _MOST_NEWTON_STEPS:
                 # Newton squares the relative error: after so short a step nothing is left but rounding.
                 if abs(new - lam) <= _LAST_STEP * lam:
                     return new

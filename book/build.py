@@ -24,13 +24,13 @@ from pathlib import Path
 import click
 import yaml
 
-from alignlib import cache
-from alignlib.pairing import disagreement, write_whole
-from alignlib.parameters import ParameterError
-from alignlib.progress import show
-from alignlib.project import Project
-from alignlib.runner import Job, Run, execute_all, failed
-from alignlib.scorecard import read_claims, to_markdown, write_claims
+from alignlib.notebook import cache
+from alignlib.notebook.pairing import disagreement, write_whole
+from alignlib.notebook.parameters import ParameterError
+from alignlib.notebook.progress import show
+from alignlib.notebook.project import Project
+from alignlib.notebook.runner import Job, Run, execute_all, failed
+from alignlib.notebook.scorecard import read_claims, to_markdown, write_claims
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (

@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Exactly what the tilted base model $\pi_\lambda\propto p\,e^{\lambda r}$ with divergence $\Delta$ earns. On this chapter's
-# base model of {{n_outcomes:d}} responses, {{kl_shown:g}} nats buy at most {{gain_shown:.3f}} of the {{gain_max:.3f}} there
+# base model of {{n_outcomes:d}} responses, a budget of {{kl_shown:g}} nats buys at most {{gain_shown:.3f}} of the {{gain_max:.3f}} there
 # is; the last of it is bought at {{kl_max:.3f}} nats.
 # :::
 
@@ -35,19 +35,19 @@ from alignlib.tilting import TiltedFamily
 # %% [markdown]
 # ## The statement
 #
-# ```{prf:theorem} The KL-regularised optimum (Y24, P26)
+# ```{prf:theorem} The KL-regularised optimum (Y24, P26; proof: we derive)
 # :label: thm-optimum
 #
-# Let $p$ be the base law, $r$ the reward, $\Lambda(\lambda)=\log\E_p e^{\lambda r}$, and
+# Let $p$ be the base law, $r$ a reward that is not constant, $\Lambda(\lambda)=\log\E_p e^{\lambda r}$ finite for all $\lambda$, and
 # $\pi_\lambda(y)=p(y)\,e^{\lambda r(y)-\Lambda(\lambda)}$. With $D(\lambda)=\KL{\pi_\lambda}{p}=\lambda\Lambda'(\lambda)-\Lambda(\lambda)$,
 #
 # $$\max\{\E_\varphi r:\ \KL{\varphi}{p}\le\Delta\}=\Lambda'(\lambda)\quad\text{at } D(\lambda)=\Delta$$
 #
-# for every $\Delta<D_{\max}=-\log p(\argmax r)$; from $D_{\max}$ on, the optimum is $p$ conditioned on $\argmax r$.
+# for every $0<\Delta<D_{\max}=-\log p(\argmax r)$; from $D_{\max}$ on, the optimum is $p$ conditioned on $\argmax r$.
 # The frontier $R(\Delta)$ is concave with slope $\beta=1/\lambda$.
 # ```
 #
-# The proof is one line, and it says more than the theorem:
+# That no law does better follows from one line, and it says more than the theorem:
 #
 # ```{prf:proposition} Closeness identity (Y24; we derive)
 # :label: prop-closeness
@@ -59,7 +59,7 @@ from alignlib.tilting import TiltedFamily
 #
 # ```{prf:proof}
 # $\log\frac{\varphi}{\pi_\lambda}=\log\frac{\varphi}{p}-\lambda r+\Lambda(\lambda)$; take $\E_\varphi$ and insert
-# $\Lambda(\lambda)=\lambda R(\lambda)-D(\lambda)$.
+# $\Lambda(\lambda)=\lambda R(\lambda)-D(\lambda)$. Slope: $R'=\Var_{\pi_\lambda}r$ and $D'=\lambda\Var_{\pi_\lambda}r$, so $dR/dD=1/\lambda$, which falls as $\lambda$ grows.
 # ```
 #
 # The left side is never negative, so no law beats $\pi_\lambda$ at its own budget. And a method that overspends by at most
@@ -82,7 +82,7 @@ primal = exact_frontier(family, budgets)
 dual = dual_gain(family, budgets)
 
 # %% [markdown]
-# Against it, policies of no particular merit: random laws between base and optimum, and random tilts of other rewards.
+# Against it, policies of no particular merit: tilts of random mixtures of the reward with noise.
 
 # %%
 lam_shown = family.lam_at_kl(kl_shown)
@@ -199,5 +199,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run closed_form -p concentration 0.05 -o out.ipynb --html`. A peaked base model has little to offer, and it is
-# exhausted soon. Why does $D_{\max}$ jump about with the seed while the start of the curve hardly moves?
+# **Try:** `alignlib run closed_form -p concentration 0.05 -o out.ipynb --html`. A peaked base model gives rare responses a tiny mass, so
+# $D_{\max}$ grows. Why does it vary so much with the seed?

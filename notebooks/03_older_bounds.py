@@ -34,17 +34,17 @@ from alignlib.families import Exponential, Gaussian, Uniform, bernoulli
 # %% [markdown]
 # ## The statements
 #
-# Every older bound replaces the centred log-partition $\Lambda_c(\lambda)=\log\E_p e^{\lambda(r-\E_p r)}$ by something larger in the dual
+# Each bound below replaces the centred log-partition $\Lambda_c(\lambda)=\log\E_p e^{\lambda(r-\E_p r)}$ by something larger in the dual
 # form of the limit, $R(\Delta)-R(0)=\inf_{\lambda>0}(\Delta+\Lambda_c(\lambda))/\lambda$.
 #
-# ```{prf:theorem} Relaxations of the limit
+# ```{prf:theorem} Relaxations of the limit (M24, and we derive; proofs: we derive)
 # :label: thm-relaxations
 #
 # Let $G(\Delta)=R(\Delta)-R(0)$.
 #
-# 1. Sub-Gaussian, $\Lambda_c\le\sigma^2\lambda^2/2$: $\;G\le\sigma\sqrt{2\Delta}$ (M24), with equality for a Gaussian reward.
+# 1. Sub-Gaussian, $\Lambda_c\le\sigma^2\lambda^2/2$ for $\lambda>0$: $\;G\le\sigma\sqrt{2\Delta}$ (M24), with equality for a Gaussian reward.
 # 2. Range $[a,b]$ (Hoeffding's lemma, $\sigma=\frac{b-a}{2}$): $\;G\le(b-a)\sqrt{\Delta/2}$.
-# 3. Sub-gamma, $\Lambda_c\le\frac{\sigma^2\lambda^2}{2(1-c\lambda)}$: $\;G\le\sigma\sqrt{2\Delta}+c\Delta$.
+# 3. Sub-gamma, $\Lambda_c\le\frac{\sigma^2\lambda^2}{2(1-c\lambda)}$ for $0<\lambda<1/c$: $\;G\le\sigma\sqrt{2\Delta}+c\Delta$ (M24).
 # 4. Variance $\sigma^2$ and $r-\E_p r\le b$ (Bennett's lemma): $\;G\le\frac{\sigma^2}{b}\,h^{-1}\!\bigl(\frac{b^2\Delta}{\sigma^2}\bigr)$,
 #    $h(x)=(1+x)\log(1+x)-x$.
 # 5. Range $[0,1]$ and mean $m$: $\;G\le\sup\{q-m:\ \mathrm{kl}(q\Vert m)\le\Delta\}$, with equality for a 0/1 reward; no bound in terms of
@@ -103,8 +103,8 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in success rate")
 # ## Other laws
 #
 # On the scale of the √KL law, $\sigma\sqrt{2\Delta}$ with $\sigma$ the base standard deviation, a Gaussian reward is the line at 1. A uniform
-# reward falls below it at once. A rare success first rises above it, being skewed, and falls when it is exhausted. An exponential tail rises
-# for good. With the base standard deviation in it, √KL is an upper bound for none of the last two.
+# reward falls below it at once. A rare success first rises above it, being skewed, and falls before it is exhausted. An exponential tail rises
+# for good. With the base standard deviation in it, √KL is an upper bound for neither of the last two.
 
 # %%
 positive = kl[1:]

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# $\log N-\frac{N-1}{N}$ only if no two responses are worth the same. On a reward with {{n_levels:d}} levels, best-of-{{n_shown:d}} costs
+# $\log N-\frac{N-1}{N}$ only if two draws are never worth the same. On a reward with {{n_levels:d}} levels, best-of-{{n_shown:d}} costs
 # {{kl_shown:.3f}} nats where the formula says {{formula_shown:.3f}}; and it can never cost more than $D_{\max}={{kl_max:.3f}}$, while the
 # formula grows for ever.
 # :::
@@ -36,7 +36,7 @@ from alignlib.tilting import TiltedFamily
 # %% [markdown]
 # ## The statements
 #
-# ```{prf:theorem} The law of best-of-N (finite form: B24)
+# ```{prf:theorem} The law of best-of-N (B24; finite form with ties: we derive)
 # :label: thm-best-of-n
 #
 # Let reward level $i$ have base mass $P_i$ and let $F_i$ be the mass at or below it. With ties shared among equals,
@@ -44,17 +44,18 @@ from alignlib.tilting import TiltedFamily
 # $$\pi_N(y)=p(y)\,\frac{F_i^N-F_{i-1}^N}{P_i},\qquad
 # \KL{\pi_N}{p}=\sum_i\bigl(F_i^N-F_{i-1}^N\bigr)\log\frac{F_i^N-F_{i-1}^N}{P_i}.$$
 #
-# Both hold for every real $N\ge1$.
+# Both extend to every real $N\ge1$.
 # ```
 #
-# ```{prf:theorem} The formula is an upper bound (B24)
+# ```{prf:theorem} The formula is an upper bound (B24; proof: we derive)
 # :label: thm-formula
 #
-# $\KL{\pi_N}{p}\le\log N-\frac{N-1}{N}$, with equality if and only if the reward has no ties.
+# $\KL{\pi_N}{p}\le\log N-\frac{N-1}{N}$. For $N>1$ equality holds if and only if no value of the reward has positive probability under $p$ (no
+# atoms), so never on a finite set of responses.
 # ```
 #
 # ```{prf:proof}
-# We derive it: break ties at random, by a uniform $u$ drawn with each response. Best-of-$N$ of the pair is the case without ties, where the
+# Break ties at random, by a uniform $u$ drawn with each response. Best-of-$N$ of the pair is the case without ties, where the
 # density is $N F^{N-1}$ and its divergence $\log N-\frac{N-1}{N}$. Forgetting $u$ can only lower a divergence, and does so strictly as soon as
 # a level has mass.
 # ```
@@ -93,7 +94,7 @@ plotting.name_axes(ax, "N", "KL to the base model (nats)")
 # :label: prop-win-rate
 #
 # The best of $N$ beats one further base draw, ties counted half, with probability
-# $\sum_i(F_i^N-F_{i-1}^N)\,\tfrac12(F_{i-1}+F_i)\le\frac{N}{N+1}$, with equality without ties.
+# $\sum_i(F_i^N-F_{i-1}^N)\,\tfrac12(F_{i-1}+F_i)\le\frac{N}{N+1}$, with equality if no value has positive probability.
 # ```
 #
 # ```{prf:proof}
@@ -101,8 +102,8 @@ plotting.name_axes(ax, "N", "KL to the base model (nats)")
 # half gives the winner a fresh tie-breaker in place of its own, which is stochastically larger; that can only lower the probability.
 # ```
 #
-# Half of the way from ½ to 1 is covered with $N=3$, and no reward model changes that: without ties a win rate says how many samples were
-# drawn, not how good the best one is.
+# Half of the way from ½ to 1 is covered with $N=3$, and no reward model changes that: without ties a win rate judged by the same reward says
+# how many samples were drawn, not how good the best one is.
 
 # %%
 wins = best_of_n.win_rate(reward, prob, n)
@@ -164,7 +165,7 @@ claims.record(
     ),
     claims.equal(
         "equality-without-ties",
-        "on 100,000 equally likely distinct rewards the formula is reached",
+        "on 100,000 equally likely distinct rewards the formula is approached",
         "B24",
         best_of_n.kl(fine, None, [2, 16, 64]),
         best_of_n.kl_upper_bound([2, 16, 64]),

@@ -13,9 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Nearly all of it where the reward is bounded: for a uniform reward best-of-4 is {{uniform_gap:.4f}} of the range below the limit. For a
-# Gaussian reward best-of-$N$ gets {{gaussian_first:.1%}} of the limit at $N=2$ and {{gaussian_last:.1%}} at $N={{n_last:d}}$; for an exponential
-# tail {{exponential_last:.1%}}. It is never above.
+# It depends on the upper tail. For a uniform reward best-of-4 is {{uniform_gap:.4f}} of the range below the limit; for a Gaussian reward best-of-$N$ gets {{gaussian_first:.1%}} of the limit at $N=2$ and {{gaussian_last:.1%}} at $N={{n_last:d}}$; for an
+# exponential one {{exponential_last:.1%}}. Where high rewards are rare it can be nearly nothing ({{rare_share:.1%}} at $N=16$), and it is never above.
 # :::
 
 # %% tags=["parameters"]
@@ -35,7 +34,7 @@ from alignlib.tilting import TiltedFamily
 # %% [markdown]
 # ## Why it is close at all
 #
-# ```{prf:theorem} Best-of-N is an optimum, for another reward (Gui24)
+# ```{prf:theorem} Best-of-N is an optimum, for another reward (Gui24; proof: we derive)
 # :label: thm-log-f
 #
 # Without ties, best-of-$N$ is the KL-regularised optimum for the reward $\log F(r)$ with $\lambda=N-1$.
@@ -56,7 +55,7 @@ limit = {name: law.gain_at_kl(kl) for name, law in laws.items()}
 reached = {name: law.best_of_n_gain(n) for name, law in laws.items()}
 share = {name: reached[name] / limit[name] for name in laws}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain that best-of-N reaches at its own KL, four reward laws without ties, N from 2 to {{n_max:d}}. The heavier the upper tail, the smaller the share.", "name": "fig-share"}, "image": {"alt": "Share of the limit against N: uniform rises to one, Gaussian lies near {{gaussian_first:.2f}} and rises slowly, Laplace and exponential lie lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain that best-of-N reaches at its own KL, four reward laws without ties, N from 2 to {{n_max:d}}. Rewards with exponential upper tails get the smallest shares.", "name": "fig-share"}, "image": {"alt": "Share of the limit against N: uniform rises to one, Gaussian lies near {{gaussian_first:.2f}} and rises slowly, Laplace and exponential lie lower."}}
 fig, ax = plotting.new()
 for (name, values), color, style in zip(share.items(), plotting.CYCLE, ("-", "-", "-", "--"), strict=False):
     low = name == "exponential"
@@ -112,10 +111,24 @@ ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
 ax.set_xticks(range(few.size), [f"N={v}" for v in few])
 ax.set_ylabel("share of the limit at equal KL")
 # %% [markdown]
+# And a reward made to defeat best-of-$N$: nearly everything within a thousandth of the range, and a jackpot of mass {{jackpot:.0e}} at the top.
+
+# %%
+jackpot = 1e-4
+rare_reward = np.append(np.linspace(0.0, 1e-3, 1001), 1.0)
+rare_prob = np.append(np.full(1001, (1 - jackpot) / 1001), jackpot)
+rare = TiltedFamily(rare_reward, rare_prob)
+rare_share = best_of_n.gain(rare_reward, rare_prob, 16) / rare.gain(
+    rare.lam_at_kl(best_of_n.kl(rare_reward, rare_prob, 16))
+)
+
+# %% [markdown]
 # ## What it means
 #
-# P26 finds best-of-$N$ almost on the frontier in its experiments. On bounded rewards that is what the exact calculation gives. On rewards with
-# an unbounded upper tail a lasting share of the possible gain is missing at every practical $N$, and it is the tail that decides how much.
+# P26 finds best-of-$N$ almost on the frontier in its experiments. On a uniform reward the exact calculation gives the same. Where high rewards
+# are rare it does not: on an exponential tail a lasting share is missing at every practical $N$, the worst random model reaches
+# {{worst_share:.3f}}, and a single jackpot of mass {{jackpot:.0e}} over a narrow bulk leaves best-of-16 {{rare_share:.1%}} of the limit, for the optimum
+# tilts towards it while best-of-$N$ has to meet it.
 #
 # ## Claims
 
@@ -129,6 +142,8 @@ claims.glue(
     gap_first=uniform_gap[0],
     gap_last=abs(uniform_gap[-1]),
     worst_share=shares.min(),
+    rare_share=rare_share,
+    jackpot=jackpot,
     median_share=np.median(shares),
 )
 grid = (np.arange(20_000) + 0.5) / 20_000
@@ -173,6 +188,13 @@ claims.record(
         tilt,
         best_of_n.kl_upper_bound(8.0),
         rtol=1e-3,
+    ),
+    claims.at_most(
+        "rare-rewards",
+        "a bounded reward with a rare jackpot leaves best-of-16 less than a twentieth of the limit",
+        "we derive",
+        rare_share,
+        0.05,
     ),
     claims.at_most(
         "tails-matter",

@@ -13,14 +13,14 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# For each base law and $N$ there is exactly one, up to scale and shift. With two responses every reward is of this kind; with more, almost none
+# For each base law, $N>1$ and order of the responses there is exactly one, up to scale and shift. With two responses every reward is of this kind; with more, almost none
 # is: bending it by {{bend:g}} moves best-of-{{n:d}} away from every tilt by at least {{distance:.2e}} nats.
 # :::
 
 # %% tags=["parameters"]
 n: int = 8  # number of draws of best-of-N, in [2, 10000]
 n_outcomes: int = 6  # responses of the base model, in [3, 200]
-bend: float = 1.0  # how far the reward is bent away from the coinciding one, in units of its range, in [0, 10]
+bend: float = 1.0  # how far the reward is bent away from the coinciding one, as the log of an exponent, in [0, 10]
 seed: int = 5  # seed of the random base law, >= 0
 
 # %% tags=["hide-input"]
@@ -38,11 +38,11 @@ from alignlib.tilting import TiltedFamily
 # ```{prf:theorem} Exact coincidence for one token (B26; proof: we derive)
 # :label: thm-coincidence
 #
-# Let $r_1<\dots<r_k$ with base masses $p_i>0$ and cumulative masses $F_i$. Best-of-$N$ equals $\pi_\lambda$ for some $\lambda$ if and only if
+# Let $N>1$, $\lambda>0$, and $r_1<\dots<r_k$ with base masses $p_i>0$ and cumulative masses $F_i$. Best-of-$N$ equals $\pi_\lambda$ for some $\lambda$ if and only if
 #
 # $$\lambda\,r_i=\log\frac{F_i^N-F_{i-1}^N}{p_i}+\text{const}\qquad(i=1,\dots,k).$$
 #
-# For $k=2$ this always holds for some $\lambda$; for $k\ge3$ it fixes $r$ up to scale and shift.
+# For $k=2$ this always holds for some $\lambda$; for $k\ge3$ it fixes $r$, for the given order, up to scale and shift.
 # ```
 #
 # ```{prf:proof}
@@ -68,7 +68,7 @@ tilt = np.exp(TiltedFamily(coincident, prob).log_policy(1.0))
 
 # %%
 def bent(amount: float) -> np.ndarray:
-    """The coinciding reward, bent by ``amount`` of its range without changing the order."""
+    """The coinciding reward, raised to the power e^amount on its unit range, which keeps the order."""
     unit = (coincident - coincident[0]) / np.ptp(coincident)
     return unit ** np.exp(amount)
 
@@ -99,7 +99,8 @@ plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of bes
 # ## What it means
 #
 # Best-of-$N$ sees ranks, the optimum sees values. They can agree for one reward and one $N$; changing $N$ alone breaks it again. But the
-# distance grows quadratically, and the *reward* lost is smaller still: at this bend best-of-{{n:d}} misses {{missed:.1e}} of the reward's range.
+# distance grows only quadratically at first; bent by {{bend:g}} best-of-{{n:d}} is {{distance:.1e}} nats from the nearest tilt and misses {{missed:.1e}} of the
+# reward's range.
 #
 # ## Claims
 
@@ -153,4 +154,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n 1000`. The coinciding reward approaches $(N-1)\log F$; why?
+# **Try:** `-p n 1000`. The coinciding reward differs from $(N-1)\log F_i$ by $\log(F_i/p_i)$, ever less in proportion; why?

@@ -73,9 +73,9 @@ drawn = {"level": level, "n_boot": n_boot, "allow_heavy_tail": allow_heavy_tail}
 curve = estimate_frontier(data, counted, rng=seed, **drawn)
 each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it ({{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
-plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right")
+plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
 if each is not None:
     ax.plot(each.kl, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 names = [f"N={v:g}" for v in best.n]
@@ -93,7 +93,7 @@ plotting.save(fig, folder, "limit")
 # ## How close is best-of-N?
 #
 # The share compares best-of-$N$ with the limit at *its own* KL, with ties among the rewards taken into account (the formula $\log N-\frac{N-1}N$ would
-# overstate the KL). Hollow points lie beyond what the samples support: there the share is a lower bound.
+# overstate the KL). Hollow points lie beyond what the samples support: there the share is only a rough guide.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that best-of-N picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals (prompts resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against N on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
 known = best.supported if best.supported is not None else np.zeros(best.n.size, dtype=bool)
@@ -114,7 +114,9 @@ plotting.save(fig, folder, "share")
 # %%
 if folder is not None:
     answers = [one for one in (answer, in_gold) if one is not None]
-    Path(folder, "numbers.json").write_text(to_json(data, str(table), answer, in_gold, seed), encoding="utf-8")
+    Path(folder, "numbers.json").write_text(
+        to_json(data, table or "made-up table", answer, in_gold, seed), encoding="utf-8"
+    )
     Path(folder, "numbers.csv").write_text(to_csv(answers), encoding="utf-8")
 print("\n".join(to_lines(data, answer, in_gold)))
 
@@ -138,30 +140,29 @@ claims.glue(
     n_all=best.n.size,
 )
 inside = known & (best.n > 1)
-above = (
-    []
-    if each is None
-    else [
+found = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0)]
+if inside.any():
+    found.append(
+        claims.at_most(
+            "below-limit",
+            "best-of-N lies below the limit's upper end wherever the samples support it",
+            "Y24, P26",
+            best.gain[inside],
+            shown.limit_at_n.gain_high[inside],
+        )
+    )
+if each is not None:
+    shared = each.kl <= curve.supported_kl
+    found.append(
         claims.at_most(
             "average-above",
-            "a budget on the average buys at least as much as the same budget on every prompt (within the interval)",
+            "a budget on the average buys at least as much as the same budget on every prompt (within the intervals)",
             "we derive",
-            each.gain[-1],
-            np.interp(each.kl[-1], curve.kl, curve.gain_high) if each.kl[-1] <= curve.supported_kl else np.inf,
+            each.gain_low[shared],
+            np.interp(each.kl[shared], curve.kl, curve.gain_high),
         )
-    ]
-)
-claims.record(
-    claims.at_most(
-        "below-limit",
-        "best-of-N lies below the limit's upper end wherever the samples support it",
-        "Y24, P26",
-        best.gain[inside] if inside.any() else [0.0],
-        shown.limit_at_n.gain_high[inside] if inside.any() else [0.0],
-    ),
-    claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0),
-    *above,
-)
+    )
+claims.record(*found)
 
 # %% [markdown]
 # **Try:** `alignlib report TABLE --prompt prompt_id --reward score -o report` on a table of yours.

@@ -31,8 +31,9 @@ seed: int = 3  # seed of the simulation, >= 0
 import numpy as np
 
 from alignlib import claims, plotting
-from alignlib.capacity_estimate import estimate_capacity, estimate_from_counts
+from alignlib.capacity_estimate import estimate_capacity
 from alignlib.channels import capacity, rating_channel, symmetric_channel
+from alignlib.confusion_estimate import estimate_from_counts
 from alignlib.rater_table import RaterTable
 
 # %% [markdown]

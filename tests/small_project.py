@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import alignlib
-from alignlib.pairing import sync
-from alignlib.project import Project
+from alignlib.notebook.pairing import sync
+from alignlib.notebook.project import Project
 
 LIBRARY = Path(alignlib.__file__).parent
 ROOT = LIBRARY.parent

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib import claims
-from alignlib.claim import Claim, from_json
-from alignlib.claim_table import to_html
-from alignlib.scorecard import to_lines, to_markdown
+from alignlib.notebook.claim import Claim, from_json
+from alignlib.notebook.claim_table import to_html
+from alignlib.notebook.scorecard import to_lines, to_markdown
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 arrays = st.lists(numbers, min_size=1, max_size=8)

@@ -73,7 +73,7 @@ def test_infinite_log_partition_prints_no_number() -> None:
         estimate_frontier(RewardTable.from_arrays(rows))
     assert caught.value.test.heavy
     allowed = estimate_frontier(RewardTable.from_arrays(rows), allow_heavy_tail=True)
-    assert allowed.supported_kl < 0.2  # the weights must still have three moments
+    assert allowed.supported_kl < 0.3  # the weights must still have three moments
 
 
 def test_one_prompt_resamples_its_samples() -> None:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.cli import main
-from alignlib.project import find_project
+from alignlib.notebook.project import find_project
 from alignlib.report import ReportError, check_folder
 
 pytestmark = pytest.mark.skipif(
@@ -138,7 +138,7 @@ def test_bad_input_leaves_nothing(table, tmp_path, arguments, part):
 
 def test_a_notebook_that_fails_leaves_nothing(table, tmp_path, monkeypatch):
     from alignlib import report
-    from alignlib.runner import Failure, Run
+    from alignlib.notebook.runner import Failure, Run
 
     failed = Run("31_your_own_rewards", "Your own rewards", "{}", failures=(Failure("ValueError: no", cell=3),))
     monkeypatch.setattr(report, "execute_all", lambda jobs: [failed])

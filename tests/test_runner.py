@@ -10,10 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignlib import cache
-from alignlib.dependencies import library_files, mentioned_files
-from alignlib.project import Project
-from alignlib.runner import Job, Run, execute_all
+from alignlib.notebook import cache
+from alignlib.notebook.dependencies import library_files, mentioned_files
+from alignlib.notebook.project import Project
+from alignlib.notebook.runner import Job, Run, execute_all
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
 RAISES = "def f(x):\n    raise ValueError(f'kl must be >= 0; got {x}. Give a budget.')\n\nf(-1)"
@@ -162,7 +162,7 @@ def test_the_key_is_the_same_twice(project: Project, library: Path) -> None:
     assert key_of(project, library) == key_of(project, library)
 
 
-@pytest.mark.parametrize("module", ["claims", "_checks", "runner", "normalise", "__init__"])
+@pytest.mark.parametrize("module", ["claims", "_checks", "notebook/runner", "notebook/normalise", "__init__"])
 def test_a_change_in_what_is_imported_changes_the_key(project: Project, library: Path, module: str) -> None:
     before = key_of(project, library)
     with (library / f"{module}.py").open("a") as file:

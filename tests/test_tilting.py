@@ -249,3 +249,12 @@ def test_scalars_come_back_as_floats() -> None:
         assert type(door(1.0)) is float
         assert door(np.array([1.0, 2.0])).shape == (2,)
     assert type(family.lam_at_kl(0.1)) is float
+
+
+@pytest.mark.parametrize("rare", [1e-2, 1e-3, 1e-6, 1e-12])
+def test_budgets_are_solved_where_the_divergence_is_a_step(rare: float) -> None:
+    """A rare reward: KL is flat, rises within a few units of λ and is flat again, which sends Newton in circles."""
+    family = TiltedFamily([0.0, 1.0], [1 - rare, rare])
+    budgets = np.append(np.linspace(0.001, 0.999, 200), 0.3) * family.max_kl
+    np.testing.assert_allclose(family.kl(family.lam_at_kl(budgets)), budgets, rtol=1e-12)
+    assert all(abs(family.kl(family.lam_at_kl(b)) / b - 1) < 1e-12 for b in budgets[::5].tolist())

@@ -1,0 +1,1 @@
+"""The machine that runs notebooks: typed parameters, execution, cache, pairing, pages and the scorecard."""

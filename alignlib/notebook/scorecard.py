@@ -1,0 +1,74 @@
+"""All recorded claims of the book: as one file, as a page, as lines on a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from alignlib.notebook.claim import Claim, from_json
+from alignlib.notebook.pairing import write_whole
+from alignlib.notebook.runner import Run
+
+__all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
+
+
+def write_claims(path: Path, runs: Iterable[Run]) -> None:
+    """Write title, claims and numbers of each run to ``path``, sorted by notebook."""
+    data = {run.name: run.record for run in sorted(runs, key=lambda run: run.name)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_claims(path: Path) -> dict[str, tuple[str, list[Claim]]]:
+    """Read back ``{notebook: (title, claims)}``."""
+    data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return {name: (entry["title"], [from_json(c) for c in entry["claims"]]) for name, entry in data.items()}
+
+
+def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = ()) -> str:
+    """Return the scorecard page: counts, then one table of claims per notebook; keys of ``papers`` are cited."""
+    claims = [claim for _, found in book.values() for claim in found]
+    lines = [
+        "# Scorecard",
+        "",
+        (
+            "Each row is a statement that a notebook of this book checked while it was built; the verdict is "
+            "computed from the numbers beside it. Of many compared points the worst is shown."
+        ),
+        "",
+        f"**{sum(c.holds for c in claims)} of {len(claims)} claims hold**, recorded by {len(book)} notebooks.",
+        "",
+    ]
+    for name, (title, found) in book.items():
+        lines += [
+            f"## {title}",
+            "",
+            f"{sum(c.holds for c in found)} of {len(found)} claims hold, recorded in {{doc}}`notebooks/{name}`.",
+            "",
+            "| Statement | Source | Value | Required | Verdict |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [_row(claim, papers) for claim in found]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def to_lines(book: Mapping[str, tuple[str, list[Claim]]]) -> Iterable[str]:
+    """Yield the scorecard as lines for a terminal."""
+    for name, (title, found) in book.items():
+        yield f"{name}  {title}"
+        for claim in found:
+            mark = "ok  " if claim.holds else "FAIL" if claim.must_hold else "no  "
+            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.comparison}"
+    claims = [claim for _, found in book.values() for claim in found]
+    yield f"{sum(c.holds for c in claims)} of {len(claims)} claims hold."
+
+
+def _row(claim: Claim, papers: Collection[str]) -> str:
+    verdict = claim.verdict if claim.holds else f"**{claim.verdict}**"
+    source = re.sub(r"\w+", lambda word: f"{{cite:t}}`{word[0]}`" if word[0] in papers else word[0], claim.source)
+    cells = (claim.statement, source, claim.shown, claim.requirement, verdict)
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

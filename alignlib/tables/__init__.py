@@ -1,0 +1,1 @@
+"""Reading a reader's table of rewards: file formats, long and wide layouts, columns, checks."""

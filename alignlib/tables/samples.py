@@ -1,0 +1,94 @@
+"""The samples of a table file as one list, each with its prompt and its rewards, whatever the layout of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignlib._checks import FloatArray, IntArray
+from alignlib.tables.table_file import RewardTableError, TableFile
+
+__all__ = ["Samples", "load", "same_column"]
+
+_SHOWN = 5  # rows, and columns, named in a message
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in the order of the file: the row each is from, and its rewards (NaN where missing)."""
+
+    file: TableFile
+    prompt: str
+    identifiers: pa.Array
+    rows: IntArray
+    rewards: Mapping[str, FloatArray]
+    notes: tuple[str, ...] = ()
+
+    def prompt_codes(self) -> tuple[IntArray, npt.NDArray[np.object_]]:
+        """Number the prompts in order of appearance: the number of each sample, and the prompts."""
+        encoded = self.identifiers.take(pa.array(self.rows)).dictionary_encode()
+        names = np.empty(len(encoded.dictionary), dtype=object)
+        names[:] = encoded.dictionary.to_pylist()
+        return encoded.indices.to_numpy().astype(np.int64), names
+
+    def without_gaps(self, drop: bool) -> Samples:
+        """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
+        bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)[self.rows]
+        found = [f"{self.prompt!r} in {bad.sum()}"] if bad.any() else []
+        for name, values in self.rewards.items():
+            finite = np.isfinite(values)
+            if not finite.all():
+                n_infinite = int(np.isinf(values).sum())
+                kinds = f" ({n_infinite} infinite)" if n_infinite else ""
+                found.append(f"{name!r} in {int((~finite).sum())}{kinds}")
+                bad = bad | ~finite
+        if not found:
+            return self
+        where = np.flatnonzero(bad)
+        rows = list(dict.fromkeys(self.rows[where].tolist()))
+        more = f" and {len(found) - _SHOWN} more columns" if len(found) > _SHOWN else ""
+        said = (
+            f"{where.size} of {bad.size} samples of {self.file.path} lack a finite value: {', '.join(found[:_SHOWN])}"
+            f"{more}; {self.file.where(rows[:_SHOWN], total=len(rows))}"
+        )
+        if not drop:
+            raise RewardTableError(
+                f"{said}. Fill them in, or pass drop_missing=True (--drop-missing) to go on without these samples"
+                f"{self._mean_hint()}.",
+                rows=rows,
+            )
+        if where.size == bad.size:
+            raise RewardTableError(f"{said}. Nothing would be left without them; fill them in.", rows=rows)
+        rewards = {name: values[~bad] for name, values in self.rewards.items()}
+        kept = replace(self, rows=self.rows[~bad], rewards=rewards)
+        n_lost = self.n_prompts() - kept.n_prompts()
+        lost = f"; {n_lost} prompts have no samples left and are gone" if n_lost else ""
+        return replace(kept, notes=(*self.notes, f"Dropped: {said}{lost}."))
+
+    def n_prompts(self) -> int:
+        """Count the prompts that have samples."""
+        return int(pc.count_distinct(self.identifiers.take(pa.array(np.unique(self.rows)))).as_py())
+
+    def _mean_hint(self) -> str:
+        means = [n for n, v in self.rewards.items() if n.startswith("mean:") and not np.isfinite(v).all()]
+        return f", or ask for {'nan' + means[0]!r} to average the members that are present" if means else ""
+
+
+def load(file: TableFile, columns: Sequence[str]) -> pa.Table:
+    """Load columns, or say that the file has no rows."""
+    table = file.load(list(dict.fromkeys(columns)))
+    if table.num_rows == 0:
+        raise RewardTableError(f"{file.path} has a header but no rows; give at least two samples of a prompt.")
+    return table
+
+
+def same_column(name: str, argument: str) -> RewardTableError:
+    """Say that a reward is also asked for as something else."""
+    return RewardTableError(
+        f"{name!r} is asked for as reward and as {argument}; name two different columns.", column=name
+    )

@@ -1,0 +1,214 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Large deviations of the reward
+#
+# How rare is a long sequence whose reward per token is far from the mean: under the base model, under the optimum, under best-of-$N$?
+#
+# :::{admonition} Answer
+# :class: answer
+# Exponentially rare in the length, with a rate that is a divergence between token laws. Exact tails down to $e^{-{{deepest:.0f}}}$ follow it: at
+# $m={{m_long:d}}$ the exponent is within {{off:.1e}} nats per token, and the rest is $\frac12\log m/m$. Best-of-$N$ has the optimum's mean
+# but not its tails: falling short is doubly exponentially rare, and exceeding the mean is rarer than under the optimum too.
+# :::
+
+# %% tags=["parameters"]
+token_prob: list[float] = [0.5, 0.3, 0.2]  # law of a token; masses that sum to one, in [0, 1]
+token_reward: list[float] = [0.0, 1.0, 2.0]  # whole rewards of the tokens, any
+delta: float = 0.3  # budget in nats per token of the optimum and of best-of-N, in (0, 20]
+lengths: list[int] = [100, 200, 400, 1000, 2000, 4000, 10000]  # token counts m, multiples of 20, in [20, 20000]
+fitted_at: list[float] = [1.0, 1.2, 1.5, 1.8]  # rewards per token whose tail is fitted, above the base mean, any
+
+# %% tags=["hide-input"]
+import numpy as np
+
+from alignlib import claims, plotting
+from alignlib.rate_function import exact_asymptotics
+from alignlib.sequences import MemorylessModel
+
+# %% [markdown]
+# ## The statement
+#
+# ```{prf:theorem} Large-deviation principle (Y24)
+# :label: thm-ldp
+#
+# Under $\pi_\lambda$ the reward per token $S/m$ satisfies a large-deviation principle with rate function
+#
+# $$I_\lambda(x)=\sup_\theta\,[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)]=\KL{\pi_{\theta_x}}{\pi_\lambda}\ \text{per token},$$
+#
+# where $\pi_{\theta_x}$ is the token tilt with mean $x$: $\;\frac1m\log\P(S\ge mx)\to-I_\lambda(x)$ above the mean, and likewise below.
+# ```
+#
+# ```{prf:proposition} Tails of best-of-N (we derive)
+# :label: prop-ldp-best-of-n
+#
+# With $N=e^{m\delta}$ and $I=I_0$: above $R(\delta)$ the rate is $I(x)-\delta$, and below it $-\log\P(S\le mx)=e^{m(\delta-I(x))+o(m)}$: no
+# finite rate. In terms of the optimum's rate, $I(x)-\delta=I_\lambda(x)+\lambda(x-R)$ above $R$.
+# ```
+#
+# ```{prf:proof}
+# $\P(\text{all }N\text{ stay below }mx)=(1-e^{-mI(x)+o(m)})^{N}$, which is $1-e^{m(\delta-I(x))+o(m)}$ for $I(x)>\delta$ and
+# $\exp(-e^{m(\delta-I(x))+o(m)})$ for $I(x)<\delta$; and $I(R)=\delta$. Legendre duality gives $I_\lambda(x)=I(x)-\lambda x+\Lambda(\lambda)$ and
+# $\delta=\lambda R-\Lambda(\lambda)$.
+# ```
+#
+# ## Exact tails against the rate function
+
+# %%
+model = MemorylessModel(token_prob, token_reward, 1)
+token = model.token
+lam = token.lam_at_kl(delta)
+mean = float(token.mean_reward(lam))
+laws = {m: MemorylessModel(token_prob, token_reward, m).sum_law() for m in sorted(lengths)}
+grid = np.linspace(token.min_reward, token.max_reward, 201)
+
+
+def exponents(law, centre: float, x: np.ndarray) -> np.ndarray:
+    """``-(1/m) log P`` of the tail beyond x: upper tail above the centre, lower tail below it."""
+    up = np.asarray(law.log_tail(law.length * x))
+    down = np.asarray(law.log_head(law.length * x))
+    return -np.where(x >= centre, up, down) / law.length
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Rate functions per token (lines) and exact tail exponents at $m={{m_short:d}}$ (crosses) and $m={{m_long:d}}$ (dots), $\\delta={{delta:g}}$. Top: base model and optimum, whose mean is $R={{mean:.2f}}$. Bottom: best-of-$e^{m\\delta}$ above $R$ has the base model's rate less $\\delta$; below $R$ the exponents grow without bound with $m$.", "name": "fig-rate-functions"}, "image": {"alt": "Two panels. Top: two convex curves touching zero at the base mean and at the optimum's mean, with exact exponents on them. Bottom: best-of-N's exponents follow the base rate minus delta above the mean and shoot up to its left."}}
+fig, axes = plotting.new(rows=2, height=3.1, sharex=True)
+some = np.linspace(token.min_reward, token.max_reward, 21)
+longest, shortest = laws[max(laws)], laws[min(laws)]
+for ax, centre, tilt, color, name in (
+    (axes[0], token.base_reward, 0.0, plotting.BASE, "base model"),
+    (axes[0], mean, lam, plotting.LIMIT, "the optimum"),
+):
+    ax.plot(grid, model.rate(grid, tilt), color=color, label=name)
+    for law, marker in ((shortest, "x"), (longest, "o")):
+        plotting.points(ax, some, exponents(law.tilted(tilt), centre, some), color=color, marker=marker, markersize=4.5)
+plotting.legend(axes[0], loc="upper center")
+above = grid[grid >= mean]
+axes[1].plot(above, model.rate(above) - delta, color=plotting.BEST_OF_N, label=r"$I(x)-\delta$")
+axes[1].plot(above, model.rate(above, lam), "--", color=plotting.LIMIT, linewidth=1.2, label="the optimum")
+axes[1].axvline(mean, color=plotting.BOUND, linewidth=0.8)
+for law, marker in ((shortest, "x"), (longest, "o")):
+    at = exponents(law.best_of_n(law.length * delta), mean, some)
+    plotting.points(axes[1], some, at, marker=marker, markersize=4.5, label=f"best-of-N, m = {law.length}")
+axes[1].set_ylim(-0.05, 1.8)
+plotting.legend(axes[1], loc="upper left", fontsize=9)
+plotting.name_axes(axes[0], "", "exponent (nats per token)")
+plotting.name_axes(axes[1], "reward per token x", "exponent (nats per token)")
+# %% [markdown]
+# ## The finite-length correction, fitted
+#
+# What is left of $-\log\P(S\ge mx)$ after $mI(x)$ is, by Bahadur and Rao, $\frac12\log m$ plus a constant that is known too. Fit both.
+
+# %%
+fits, theory = {}, {}
+for x in fitted_at:
+    m = np.array(sorted(laws))
+    left = np.array([-laws[k].log_tail(k * x) - k * float(model.rate(x)) for k in m.tolist()])
+    fits[x] = np.polyfit(np.log(m), left, 1)
+    theory[x] = [-exact_asymptotics(token, x, int(k), step=1.0) - k * float(model.rate(x)) for k in m]
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What is left of $-\\log\\P(S\\ge mx)$ after $m I(x)$, in nats, for four thresholds x under the base model. Points: exact. Lines: $\\frac12\\log m$ with the constant of Bahadur and Rao, not fitted. Fitted slopes lie between {{slope_low:.4f}} and {{slope_high:.4f}}.", "name": "fig-correction"}, "image": {"alt": "Points on four parallel rising lines against the length on a logarithmic axis."}}
+fig, ax = plotting.new()
+for (x, predicted), color, marker in zip(theory.items(), plotting.CYCLE, "os^Dvx", strict=False):
+    m = np.array(sorted(laws))
+    ax.plot(m, predicted, color=color, linewidth=1.2)
+    left = [-laws[k].log_tail(k * x) - k * float(model.rate(x)) for k in m.tolist()]
+    plotting.points(ax, m, left, color=color, marker=marker, markersize=4.5, label=f"x = {x:g}")
+ax.set_xscale("log")
+plotting.legend(ax, loc="upper left")
+plotting.name_axes(ax, "length m", r"$-\log P - m\,I(x)$ (nats)")
+# %% [markdown]
+# ## What it means
+#
+# The rate function tells what to expect of one sequence of the optimum: shortfalls of a given size per token die out exponentially, at a
+# rate one can compute from one token. It does not carry over to best-of-$N$. Agreement in mean reward (the next pages) is not agreement in
+# law: best-of-$N$ almost never falls short, and exceeds the mean by $x-R$ with probability $e^{-m\lambda(x-R)}$ times the optimum's.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+inner = some[(some > token.min_reward) & (some < token.max_reward)]
+m_long, m_short = max(laws), min(laws)
+
+
+def miss(m: int, tilt: float, centre: float) -> np.ndarray:
+    """Difference of exact exponent and rate function."""
+    return np.abs(exponents(laws[m].tilted(tilt), centre, inner) - np.asarray(model.rate(inner, tilt)))
+
+
+upper = some[some > mean + 0.05]
+best_long = laws[m_long].best_of_n(m_long * delta)
+below = mean - 0.1 * (mean - token.base_reward)
+short_falls = np.array([-float(law.best_of_n(m * delta).log_head(m * below)) for m, law in laws.items() if m <= 4000])
+claims.glue(
+    deepest=-float(laws[m_long].log_prob.min()),
+    m_long=m_long,
+    m_short=m_short,
+    off=float(miss(m_long, 0.0, token.base_reward).max()),
+    mean=mean,
+    slope_low=min(f[0] for f in fits.values()),
+    slope_high=max(f[0] for f in fits.values()),
+)
+claims.record(
+    claims.at_most(
+        "ldp-optimum",
+        r"exact exponents of the optimum approach $I_\lambda$: difference at the largest $m$, at most $(\frac12\log m+5)/m$",
+        "Y24",
+        miss(m_long, lam, mean),
+        (0.5 * np.log(m_long) + 5) / m_long,
+    ),
+    claims.at_most(
+        "ldp-base",
+        r"the same for the base model",
+        "Cramér; Y24",
+        miss(m_long, 0.0, token.base_reward),
+        (0.5 * np.log(m_long) + 5) / m_long,
+    ),
+    claims.equal(
+        "rate-is-a-divergence",
+        r"$I_\lambda(x)=I(x)-\lambda x+\Lambda(\lambda)$: two roads to the rate function",
+        "Y24",
+        model.rate(inner, lam),
+        model.rate(inner) - lam * inner + token.log_partition(lam),
+        atol=1e-12,
+    ),
+    claims.equal(
+        "best-of-n-above",
+        r"above $R$ best-of-N has the rate $I(x)-\delta$ (exact exponents at the largest $m$)",
+        "we derive",
+        exponents(best_long, mean, upper),
+        model.rate(upper) - delta,
+        atol=(0.5 * np.log(m_long) + 5) / m_long,
+    ),
+    claims.at_least(
+        "best-of-n-below",
+        r"below $R$ the exponent of best-of-N per token grows with every longer $m\le4000$",
+        "we derive",
+        np.diff(short_falls / np.array([m for m in laws if m <= 4000])),
+        0.0,
+    ),
+    claims.equal(
+        "correction-slope",
+        r"the finite-length correction is $\frac12\log m$: fitted slopes",
+        "Bahadur and Rao",
+        [f[0] for f in fits.values()],
+        0.5,
+        atol=0.02,
+    ),
+    claims.equal(
+        "correction-constant",
+        "its constant is Bahadur and Rao's: nats left at the largest length",
+        "Bahadur and Rao",
+        [-float(laws[m_long].log_tail(m_long * x)) - m_long * float(model.rate(x)) for x in fitted_at],
+        [theory[x][-1] for x in fitted_at],
+        atol=0.01,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p delta 0.05`: how far below $R$ must $x$ be before best-of-100 000 tokens notices? Compare $m(\delta-I(x))$ with $\log m$.

@@ -1,0 +1,200 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Scaled cumulants and Rényi cross entropy
+#
+# How do the fluctuations of the reward grow with the length, and what measures them?
+#
+# :::{admonition} Answer
+# :class: answer
+# Under the optimum every cumulant grows linearly in the length, at a rate that is a derivative of a Rényi cross entropy; the first {{order:d}} of the
+# exact law at $m={{m_short:d}}$ agree to {{worst:.0e}}. Best-of-$N$ shares the first cumulant only: its variance does not grow with the
+# length at all and is {{variance_best:.2f}} at $m={{m_long:d}}$, where the
+# optimum's is {{variance_optimum:.0f}}.
+# :::
+
+# %% tags=["parameters"]
+token_prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base law p of a token; masses that sum to one, in (0, 1)
+target: list[float] = [0.1, 0.2, 0.3, 0.4]  # law q that p is tilted towards: the reward is log q, in (0, 1)
+lam: float = 0.8  # tilt, pi is proportional to p q^lam, in (0, 20]
+order: int = 8  # highest cumulant, in [2, 30]
+lengths: list[int] = [5, 20, 80, 240]  # token counts m, in [2, 400]
+
+# %% tags=["hide-input"]
+import numpy as np
+
+from alignlib import claims, plotting
+from alignlib.cumulants import cumulants, renyi_cross_entropy
+from alignlib.sequences import MemorylessModel
+
+# %% [markdown]
+# ## The statement
+#
+# Y24 aligns $p$ towards a law $q$: the reward of a token is $\rho=\log q$, and the optimum the *mismatched tilt* $\pi_\lambda\propto p\,q^\lambda$. Any
+# reward is of this form up to a constant. Let $H_t(\phi\|q)=\frac1{1-t}\log\sum\phi\,q^{t-1}$, the Rényi cross entropy of order $t$.
+#
+# ```{prf:theorem} Growth of the scaled cumulants (Y24)
+# :label: thm-scaled-cumulants
+#
+# $$\frac1m\log\E_{\pi_\lambda}e^{sS}=\Lambda(\lambda+s)-\Lambda(\lambda)=-s\,H_{1+s}(\pi_\lambda\|q),$$
+#
+# so the $n$-th cumulant of $S$ under $\pi_\lambda$ is $m\,\Lambda^{(n)}(\lambda)$, the $n$-th derivative of the right side at $s=0$.
+# ```
+#
+# ```{prf:proof}
+# $\sum\pi_\lambda q^s=\sum p\,q^{\lambda+s}/\sum p\,q^\lambda$, and $(1-t)H_t=\log\sum\pi_\lambda q^{t-1}$ with $t=1+s$. Independent tokens add their
+# logarithms.
+# ```
+#
+# ```{prf:proposition} Scaled cumulants of best-of-N (we derive)
+# :label: prop-cgf-best-of-n
+#
+# For $N=e^{m\delta}$, $\;\frac1m\log\E_{\pi_N}e^{sS}\to sR(\delta)$ for $s\le\lambda$ and $\to\Lambda(s)+\delta$ for $s\ge\lambda$: a straight line through
+# the optimum's mean, then a shifted copy of the base model's curve.
+# ```
+#
+# ```{prf:proof}
+# Varadhan's lemma with the rate of {prf:ref}`prop-ldp-best-of-n`: maximise $sx-I(x)+\delta$ over $x\ge R$. The maximiser is $R$ while
+# $I'(R)=\lambda\ge s$, and the tilt of mean $\Lambda'(s)$ beyond.
+# ```
+#
+# ## Both generating functions, exactly
+#
+# Rewards $\log q$ lie on no lattice, so the law of the sum is computed type by type.
+
+# %%
+models = {m: MemorylessModel.towards(token_prob, target, m) for m in sorted(lengths)}
+model = models[max(models)]
+token, length = model.token, max(models)
+delta = float(token.kl(lam))
+mean = float(token.mean_reward(lam))
+policy = np.exp(token.log_policy(lam))
+laws = {m: each.sum_law() for m, each in models.items()}
+best = {m: law.best_of_n(m * delta) for m, law in laws.items()}
+s = np.linspace(-2.0, 3.0, 51)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Scaled cumulant generating functions, less $sR$. The optimum's is the Rényi form at every length (crosses: exact law at $m={{m_long:d}}$). Best-of-$N$'s tends to the dashed limit, flat up to $s=\\lambda={{lam:g}}$: only the slope at $s=0$, the mean, is shared.", "name": "fig-cgf"}, "image": {"alt": "A convex curve for the optimum touching zero at s = 0 with crosses on it; curves for best-of-N at growing lengths approach a limit that is zero up to lambda and rises beyond."}}
+fig, ax = plotting.new(height=3.8)
+ax.plot(
+    s, -s * renyi_cross_entropy(policy, target, 1 + s) - s * mean, color=plotting.LIMIT, label="optimum, Rényi form"
+)
+exact = laws[length].tilted(lam).log_partition(s[::5]) / length - s[::5] * mean
+plotting.points(ax, s[::5], exact, color=plotting.LIMIT, marker="x", label=f"optimum, exact, m = {length}")
+for (m, law), style in zip(best.items(), [":", "-.", (0, (5, 1)), "-"], strict=False):
+    ax.plot(
+        s,
+        law.log_partition(s) / m - s * mean,
+        linestyle=style,
+        color=plotting.BEST_OF_N,
+        linewidth=1.3,
+        label=f"best-of-N, m = {m}",
+    )
+beyond = np.where(s <= lam, 0.0, np.asarray(token.log_partition(s)) + delta - s * mean)
+ax.plot(s, beyond, "--", color=plotting.BASE, linewidth=1.4, label="its limit")
+plotting.legend(ax, loc="upper center", fontsize=9)
+plotting.name_axes(ax, "s", r"$\frac{1}{m}\log\mathbb{E}\,e^{sS}-sR$ (nats per token)")
+# %% [markdown]
+# ## Cumulants one by one
+
+# %%
+rates = model.cumulants(order, lam)
+short = models[min(models)].sum_law().tilted(lam)
+exact_short = cumulants(short.reward, np.exp(short.log_prob), order) / short.length
+variance = {m: (laws[m].tilted(lam).variance, best[m].variance) for m in models}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of the sequence reward, exact, against the length: linear under the optimum (line: $m\\Lambda''(\\lambda)$), bounded under best-of-$e^{m\\delta}$, where it tends towards that of a Gumbel variable of scale $1/\\lambda$, $\\pi^2/(6\\lambda^2)={{gumbel:.2f}}$.", "name": "fig-variance"}, "image": {"alt": "On logarithmic axes, the optimum's variance rises as a straight line of slope one; best-of-N's levels off."}}
+fig, ax = plotting.new()
+m = np.array(list(variance))
+ax.plot(m, m * rates[1], color=plotting.LIMIT, linewidth=1.2)
+plotting.points(ax, m, [v[0] for v in variance.values()], color=plotting.LIMIT, label="the optimum")
+plotting.points(ax, m, [v[1] for v in variance.values()], marker="s", label="best-of-N")
+ax.axhline(
+    np.pi**2 / (6 * lam**2), linestyle="--", color=plotting.BEST_OF_N, linewidth=1.2, label=r"$\pi^2/6\lambda^2$"
+)
+ax.set_xscale("log")
+ax.set_yscale("log")
+plotting.legend(ax, loc="upper left")
+plotting.name_axes(ax, "length m", "variance of the reward")
+# %% [markdown]
+# ## What it means
+#
+# The Rényi form says in one number per order how the reward of the aligned model fluctuates, and it needs two token laws only. It is exact
+# at every length, not asymptotic. None of it but the mean carries over to best-of-$N$, which keeps the largest of many sums: what varies
+# is the maximum, and by extreme-value theory its variance is $\pi^2/6\lambda^2$, whatever the length.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+inner = s[np.abs(s) > 1e-9]
+step = 1e-3
+numeric = [-(k * step) * renyi_cross_entropy(policy, target, 1 + k * step) for k in (-2, -1, 1, 2)]
+curvature = (-numeric[0] + 16 * numeric[1] + 16 * numeric[2] - numeric[3]) / (12 * step**2)
+gap = {m: np.abs(best[m].log_partition(s) / m - s * mean - beyond).max() for m in models}
+claims.glue(
+    m_long=length,
+    m_short=min(models),
+    worst=float(np.abs(exact_short / rates - 1).max()),
+    variance_best=variance[length][1],
+    variance_optimum=variance[length][0],
+    gumbel=np.pi**2 / (6 * lam**2),
+)
+claims.record(
+    claims.equal(
+        "renyi-form",
+        r"$\frac1m\log\E_{\pi_\lambda}e^{sS}=-sH_{1+s}(\pi_\lambda\|q)$: exact law at the largest $m$ against the Rényi form",
+        "Y24",
+        laws[length].tilted(lam).log_partition(inner) / length,
+        -inner * renyi_cross_entropy(policy, target, 1 + inner),
+        rtol=1e-9,
+        atol=1e-12,
+    ),
+    claims.equal(
+        "cumulants",
+        r"cumulants of the exact law at the smallest $m$, over $m$, are $\Lambda^{(n)}(\lambda)$",
+        "Y24",
+        exact_short,
+        rates,
+        rtol=1e-6,
+    ),
+    claims.equal(
+        "second-derivative",
+        r"the second derivative of $-sH_{1+s}$ at 0, by differences, is the variance per token",
+        "Y24",
+        curvature,
+        rates[1],
+        rtol=1e-6,
+    ),
+    claims.equal(
+        "mismatched",
+        r"the optimum is $p\,q^\lambda$, normalised",
+        "Y24",
+        policy,
+        np.array(token_prob) * np.array(target) ** lam / (np.array(token_prob) * np.array(target) ** lam).sum(),
+        rtol=1e-12,
+    ),
+    claims.at_most(
+        "best-of-n-cgf",
+        r"best-of-N's generating function approaches its limit: the largest distance falls with every longer $m$",
+        "we derive",
+        np.diff(list(gap.values())),
+        0.0,
+    ),
+    claims.equal(
+        "best-of-n-variance",
+        r"best-of-N's variance at the largest $m$ is $\pi^2/6\lambda^2$ to a fifth",
+        "we derive",
+        variance[length][1] * 6 * lam**2 / np.pi**2,
+        1.0,
+        atol=0.2,
+        must_hold=False,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p lam 3`: with a harder tilt, where does best-of-$N$'s flat part end? And `-p order 20`: which cumulants are negative?

@@ -1,0 +1,170 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One token: the same policy, or differing by a chosen amount
+#
+# For a given base law and $N$, which reward makes best-of-$N$ the optimum, which makes them differ by so many nats, and does either survive a
+# second token?
+#
+# :::{admonition} Answer
+# :class: answer
+# The coinciding reward of B26 makes them one policy. Raising the reward of the best response alone, until the range is {{top:.2f}} times as
+# wide, moves them {{distance:g}} nats apart, of at most {{most:.3f}} reachable this way. Coincidence is a matter of one token: with the
+# same reward on two tokens and $N^2$ samples they are {{two:.1e}} nats apart, and ever further.
+# :::
+
+# %% tags=["parameters"]
+prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base masses in increasing order of reward; they sum to one, in (0, 1)
+n: int = 4  # number of draws N on one token, in [2, 1000]
+distance: float = 0.02  # how many nats best-of-N shall be from the nearest tilt, in [0, 1]
+m_max: int = 24  # tokens of the longest sequence, in [2, 60]
+
+# %% tags=["hide-input"]
+import math
+
+import numpy as np
+
+from alignlib import best_of_n, claims, plotting
+from alignlib.one_token import largest_distance, nearest_tilt, reward_at_distance
+from alignlib.sequences import MemorylessModel
+from alignlib.tilting import TiltedFamily
+
+# %% [markdown]
+# ## The statement
+#
+# When the two coincide is {prf:ref}`thm-coincidence`. How far apart they are otherwise has a simple measure.
+#
+# ```{prf:proposition} The nearest optimum earns the same (we derive)
+# :label: prop-nearest-tilt
+#
+# $\min_\lambda\KL{\pi_N}{\pi_\lambda}$ is attained where $\pi_\lambda$ has the mean reward of best-of-$N$, and equals
+# $\KL{\pi_N}{p}-D(\lambda)$: the nats that best-of-$N$ spends beyond the cheapest policy of equal reward.
+# ```
+#
+# ```{prf:proof}
+# $\KL{\pi_N}{\pi_\lambda}=\KL{\pi_N}{p}-\lambda\E_{\pi_N}r+\Lambda(\lambda)$ is convex in $\lambda$ with derivative
+# $\Lambda'(\lambda)-\E_{\pi_N}r$. Where it vanishes, $\lambda\E_{\pi_N}r-\Lambda(\lambda)=\lambda\Lambda'(\lambda)-\Lambda(\lambda)=D(\lambda)$.
+# ```
+#
+# ## A reward for every distance
+
+# %%
+base = np.array(prob) / sum(prob)
+same = reward_at_distance(base, n, 0.0)
+apart = reward_at_distance(base, n, distance)
+policy = best_of_n.policy(apart, base, n)  # ranks only: the same for both rewards
+tilts = {}
+for name, reward in (("coinciding", same), ("apart", apart)):
+    lam = nearest_tilt(MemorylessModel(base, reward, 1).sum_law(), math.log(n)).lam
+    tilts[name] = np.exp(TiltedFamily(reward, base).log_policy(lam))
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-{{n:d}} and the nearest optimum, response by response. Top: the coinciding reward. Bottom: the reward at {{distance:g}} nats. Best-of-$N$ is the same in both, since the order of rewards is.", "name": "fig-chosen-distance"}, "image": {"alt": "Two panels of grouped bars over the responses: identical heights in the top panel, slightly different ones in the bottom panel."}}
+fig, axes = plotting.new(rows=2, height=2.5, sharex=True)
+at = np.arange(base.size)
+for ax, tilt, title in zip(axes, tilts.values(), ("coinciding reward", f"{distance:g} nats apart"), strict=True):
+    ax.bar(at - 0.27, base, width=0.25, color=plotting.BOUND, label="base model")
+    ax.bar(at, policy, width=0.25, color=plotting.BEST_OF_N, label=f"best of {n}", hatch="//", edgecolor="white")
+    ax.bar(at + 0.27, tilt, width=0.25, color=plotting.LIMIT, label="nearest optimum")
+    plotting.name_axes(ax, "", "probability", title)
+axes[0].set_ylim(0, 1.6 * max(base.max(), policy.max()))
+plotting.legend(axes[0], loc="upper center", fontsize=9)
+axes[1].set_xticks(at, [f"{r:.2f}" for r in apart])
+axes[1].set_xlabel("reward of the response (bottom panel)")
+# %% [markdown]
+# ## The second token
+#
+# Give every token the coinciding reward and let $N^m$ samples compete for $m$ tokens, so that the budget per token stays what it was.
+
+# %%
+sizes = np.arange(1, m_max + 1)
+grown = {m: nearest_tilt(MemorylessModel(base, same, int(m)).sum_law(), m * math.log(n)).distance for m in sizes}
+fixed = {m: nearest_tilt(MemorylessModel(base, same, int(m)).sum_law(), math.log(n)).distance for m in sizes}
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-$N^m$ (dots) and of best-of-{{n:d}} (squares) to the nearest optimum, for the reward that makes them coincide on one token. With exponentially many samples the distance keeps growing; with $N$ fixed it is {{settled:.2f}} nats at $m={{m_max:d}}$ and levels off.", "name": "fig-second-token"}, "image": {"alt": "Distance against length: zero at one token for both; one curve rises steadily, the other rises to a small constant."}}
+fig, ax = plotting.new()
+ax.plot(sizes, list(grown.values()), "o-", markersize=4, color=plotting.BEST_OF_N, label=r"best of $N^m$")
+ax.plot(sizes, list(fixed.values()), "s-", markersize=4, color=plotting.THIRD, label=f"best of {n}")
+plotting.legend(ax, loc="upper left")
+plotting.name_axes(ax, "length m", "KL to the nearest optimum (nats)")
+# %% [markdown]
+# ## What it means
+#
+# On one token the question has a complete answer: one reward per law and $N$, and a known price for every other. It does not help with
+# sequences. There best-of-$N$ depends on the sums only and ranks them by the base law of the sum, which no reward of single tokens can bend into
+# shape at every length. What survives is agreement per token ({prf:ref}`thm-asymptotic-equivalence`).
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+law_same = MemorylessModel(base, same, 1).sum_law()
+law_apart = MemorylessModel(base, apart, 1).sum_law()
+family = TiltedFamily(apart, base)
+nearest = nearest_tilt(law_apart, math.log(n))
+searched = min(
+    float(policy @ (np.log(policy) - family.log_policy(v))) for v in nearest.lam * np.linspace(0.9, 1.1, 2001)
+)
+unit = apart[:-1].max()
+claims.glue(
+    top=float(same[-2] / unit) if unit > 0 else math.inf,
+    most=largest_distance(base, n),
+    two=grown[2],
+    settled=fixed[int(sizes[-1])],
+)
+claims.record(
+    claims.equal(
+        "coincide",
+        "with the coinciding reward best-of-N is the optimum, response by response",
+        "B26; we derive",
+        tilts["coinciding"],
+        policy,
+        rtol=1e-10,
+    ),
+    claims.equal(
+        "only-when",
+        r"conversely, where they coincide the reward is $\log((F_i^N-F_{i-1}^N)/p_i)$ up to scale and shift",
+        "B26; we derive",
+        (best_of_n.coincident_reward(base, n) - best_of_n.coincident_reward(base, n)[0])
+        / np.ptp(best_of_n.coincident_reward(base, n)),
+        same,
+        atol=1e-13,
+    ),
+    claims.equal(
+        "chosen", "the reward built for a distance has it (nats)", "we derive", nearest.distance, distance, atol=1e-10
+    ),
+    claims.equal(
+        "nearest",
+        "no tilt within a tenth of the nearest one's strength is nearer (search)",
+        "we derive",
+        searched,
+        nearest.distance,
+        atol=1e-9,
+    ),
+    claims.equal(
+        "wasted",
+        r"the distance is $\KL{\pi_N}{p}-D(\lambda)$ at equal reward",
+        "we derive",
+        best_of_n.kl(apart, base, n) - family.kl(nearest.lam),
+        nearest.distance,
+        atol=1e-12,
+    ),
+    claims.at_least(
+        "second-token",
+        r"two tokens with $N^2$ samples do not coincide any more (nats)",
+        "we derive",
+        grown[2],
+        1e-6,
+    ),
+    claims.at_least(
+        "grows", r"and the distance grows with every further token", "we derive", np.diff(list(grown.values())), 0.0
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p prob 0.25,0.25,0.25,0.25 -p n 64`: equal masses make the coinciding reward nearly linear in $\log F$. And a two-response law:
+# why is every distance above zero refused?
