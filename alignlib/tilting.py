@@ -203,6 +203,10 @@ class TiltedFamily:
             row[self._keep] = np.log(self.prob) + self._log_ratio(float(value))
         return out
 
+    def log_ratio(self, lam: float) -> FloatArray:
+        """``log π_λ(y) / p(y)`` of the outcomes that have base mass, accurate near ``λ = 0`` too."""
+        return self._log_ratio(float(as_float_array("lam", lam, allow_inf=True)))
+
     def _log_ratio(self, lam: float) -> FloatArray:
         if lam == 0 or self.max_reward == self.min_reward:
             return np.zeros_like(self.reward)

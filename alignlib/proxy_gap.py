@@ -1,0 +1,234 @@
+"""What a proxy reward costs on a finite law, exactly: gold gain, gap, divergence between the two policies, regret.
+
+``r`` is the gold reward, ``r̂ = r + e`` the proxy, ``π*`` tilts the base by ``λr`` and ``π̂`` by ``λr̂``. Their
+log-ratio is ``t = log π*/π̂ = -λ e + const``, so every comparison of the two is a sum over ``t`` of terms of one
+sign, accurate however small the error or λ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import integrate, special
+
+from alignlib._checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
+from alignlib._special import exp_excess, kl_integrand
+from alignlib.levels import Levels
+from alignlib.tilting import TiltedFamily
+
+__all__ = ["ProxyGap", "ProxyPair"]
+
+_SERIES_UP_TO = 600.0  # above it e^x is formed together with the small mass that multiplies it
+
+
+@dataclass(frozen=True)
+class ProxyGap:
+    """The price of a proxy at each λ, with what it must equal and what it cannot exceed; arrays of shape (k,).
+
+    ``gap`` is ``E_π* r - E_π̂ r`` and ``gap_integral`` the same as ``-λ ∫₀¹ Cov_{π_s}(r, e) ds``. ``jeffreys`` is
+    ``KL(π*‖π̂) + KL(π̂‖π*)`` in nats and ``jeffreys_integral`` the same as ``λ² ∫₀¹ Var_{π_s}(e) ds``. ``regret`` is
+    ``β KL(π̂‖π*)``, what the proxy policy loses of the regularised objective. ``gap_bound`` is ``λ osc(r) osc(e)/4``,
+    ``gap_bound_jeffreys`` the sharper ``osc(r) √J / 2``, and ``jeffreys_bound`` is ``λ² osc(e)²/4``.
+    """
+
+    lam: FloatArray
+    gap: FloatArray
+    gap_integral: FloatArray
+    gap_bound: FloatArray
+    gap_bound_jeffreys: FloatArray
+    jeffreys: FloatArray
+    jeffreys_integral: FloatArray
+    jeffreys_bound: FloatArray
+    regret: FloatArray
+
+
+class ProxyPair:
+    r"""A finite base law scored by a gold reward and a proxy of it.
+
+    Source: P26 (covariance form of the gold gain, regret); the identities of gap and divergence are derived here.
+
+    Parameters
+    ----------
+    gold, proxy : array (k,)
+        Both rewards of each outcome, any finite numbers.
+    prob : array (k,), optional
+        Base masses, summing to one; equal masses if omitted. Outcomes of zero mass are left out.
+
+    Raises
+    ------
+    ValueError
+        If gold and proxy score different numbers of outcomes, a value is not finite, or ``prob`` is no law.
+
+    Examples
+    --------
+    >>> pair = ProxyPair(gold=[0.0, 1.0, 0.0], proxy=[0.0, 1.0, 1.5])
+    >>> round(pair.ideal_gain(1.0), 6), round(pair.gold_gain(1.0), 6)
+    (0.242784, -0.001834)
+    >>> price = pair.price([1.0])
+    >>> bool(np.isclose(price.gap[0], price.gap_integral[0])), bool(price.gap[0] <= price.gap_bound_jeffreys[0])
+    (True, True)
+    """
+
+    def __init__(self, gold: npt.ArrayLike, proxy: npt.ArrayLike, prob: npt.ArrayLike | None = None) -> None:
+        golds, proxies = as_vector("gold", gold), as_vector("proxy", proxy)
+        require(
+            golds.shape == proxies.shape,
+            f"gold and proxy must score the same outcomes; gold has {golds.size} values and proxy {proxies.size}. "
+            "Keep the outcomes that both score, in one order.",
+        )
+        # The family checks the law and leaves out what has no mass.
+        self.ideal = TiltedFamily(golds, prob)
+        self.proxied = TiltedFamily(proxies, prob)
+        kept = np.ones(golds.size, dtype=bool) if prob is None else np.asarray(prob, dtype=np.float64) > 0
+        self.gold, self.proxy, self.prob = golds[kept], proxies[kept], self.ideal.prob
+        self.error = self.proxy - self.gold
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The law sorted by proxy, ties merged."""
+        return Levels.of(self.proxy, self.prob)
+
+    @cached_property
+    def gold_by_level(self) -> FloatArray:
+        """``E[r | r̂]`` at each proxy level, lowest first: all that any rule that sees the proxy can do with gold."""
+        levels = self.levels
+        centred = self.gold - self.ideal.base_reward
+        total = np.bincount(levels.index, weights=self.prob * centred, minlength=levels.mass.size)
+        return np.asarray(total / levels.mass + self.ideal.base_reward)
+
+    # ------------------------------------------------------------------ doors
+    def ideal_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``E_π* r - E_p r``, for each ``λ >= 0``."""
+        return like(lam, np.asarray(self.ideal.gain(_checked(lam))))
+
+    def proxy_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``E_π̂ r̂ - E_p r̂``, what the proxy reports, for each ``λ >= 0``."""
+        return like(lam, np.asarray(self.proxied.gain(_checked(lam))))
+
+    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(π̂‖p)`` in nats, for each ``λ >= 0``."""
+        return like(lam, np.asarray(self.proxied.kl(_checked(lam))))
+
+    def gold_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``E_π̂ r - E_p r = Cov_p(r, e^{λr̂}) / E_p e^{λr̂}``, for each ``λ >= 0``, ``inf`` allowed (P26)."""
+        return self._map(lam, lambda v: self.gold_gain_of(self.proxied.log_ratio(v)))
+
+    def gold_gain_of(self, log_ratio: FloatArray) -> float:
+        """Gold gain of any policy, given ``log policy/base`` of the outcomes with mass."""
+        near = log_ratio < 1.0
+        with np.errstate(under="ignore"):
+            policy = np.exp(np.log(self.prob) + log_ratio)
+            moved = np.where(near, self.prob * np.expm1(np.where(near, log_ratio, 0.0)), policy - self.prob)
+        return float(moved @ (self.gold - self.ideal.base_reward))
+
+    def gold_slope(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``d/dλ E_π̂ r = Cov_π̂(r, r̂)``, for each ``λ >= 0``: negative where more proxy costs gold."""
+        return self._map(lam, lambda v: self.covariance(v)[0])
+
+    def covariance(self, lam: float) -> tuple[float, float]:
+        """``Cov_π̂(r, r̂)`` at one λ, and the sum of its terms' sizes, from which its rounding is bounded."""
+        with np.errstate(under="ignore"):
+            policy = np.exp(np.log(self.prob) + self.proxied.log_ratio(lam))
+        total = policy.sum()
+        terms = policy * (self.gold - policy @ self.gold / total) * (self.proxy - policy @ self.proxy / total)
+        return float(terms.sum()), float(np.abs(terms).sum())
+
+    def gap(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``E_π* r - E_π̂ r``: how much gold the proxy leaves unclaimed at the same finite λ."""
+        return self._map(_finite(lam), self._gap)
+
+    def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(π*‖π̂) + KL(π̂‖π*) = λ (E_π̂ e - E_π* e)`` in nats, for each finite λ."""
+        return self._map(_finite(lam), lambda v: sum(self._divergences(v)))
+
+    def divergence(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(π*‖π̂)`` in nats, convex in the error ``e``, for each finite λ."""
+        return self._map(_finite(lam), lambda v: self._divergences(v)[0])
+
+    def regret(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``β KL(π̂‖π*)``, what π̂ loses of ``E r - β KL(·‖p)``; 0 at ``λ = 0``, for each finite λ."""
+        return self._map(_finite(lam), lambda v: self._divergences(v)[1] / v if v > 0 else 0.0)
+
+    def price(self, lam: npt.ArrayLike) -> ProxyGap:
+        """Return gap, divergence and regret with their identities by quadrature and their bounds, at each λ."""
+        lams = np.atleast_1d(_finite(lam))
+        osc_gold, osc_error = float(np.ptp(self.gold)), float(np.ptp(self.error))
+        covariance, variance = np.array([self._integrals(v) for v in lams.tolist()]).T
+        jeffreys = np.asarray(self.jeffreys(lams))
+        return ProxyGap(
+            lam=lams,
+            gap=np.asarray(self.gap(lams)),
+            gap_integral=-lams * covariance,
+            gap_bound=lams * osc_gold * osc_error / 4.0,
+            gap_bound_jeffreys=osc_gold * np.sqrt(jeffreys) / 2.0,
+            jeffreys=jeffreys,
+            jeffreys_integral=lams**2 * variance,
+            jeffreys_bound=(lams * osc_error) ** 2 / 4.0,
+            regret=np.asarray(self.regret(lams)),
+        )
+
+    # ------------------------------------------------------------------ one λ
+    def _map(self, lam: npt.ArrayLike, one: Callable[[float], float]) -> FloatOrArray:
+        lams = _checked(lam)
+        return like(lam, np.array([one(v) for v in lams.reshape(-1).tolist()]).reshape(lams.shape))
+
+    def _compared(self, lam: float) -> tuple[FloatArray, FloatArray]:
+        """Return ``log π̂`` and ``t = log π*/π̂`` of each outcome."""
+        log_hat = np.log(self.prob) + self.proxied.log_ratio(lam)
+        with np.errstate(under="ignore"):
+            hat = np.exp(log_hat)
+        off = self.error - hat @ self.error / hat.sum()
+        x = -lam * (off - hat @ off / hat.sum())  # twice: the first mean may carry the rounding of a large offset
+        if (log_hat + x).max() > _SERIES_UP_TO:
+            return log_hat, np.asarray(x - special.logsumexp(log_hat + x))
+        far = x > _SERIES_UP_TO
+        with np.errstate(under="ignore"):
+            lifted = np.exp(np.where(far, log_hat + x, -np.inf)) - hat * (1.0 + x)
+        excess = np.where(far, lifted, hat * exp_excess(np.where(far, 0.0, x)))
+        return log_hat, x - np.log1p(excess.sum())
+
+    def _divergences(self, lam: float) -> tuple[float, float]:
+        """Return ``KL(π*‖π̂)`` and ``KL(π̂‖π*)``."""
+        log_hat, t = self._compared(lam)
+        down, up = np.minimum(t, 0.0), np.maximum(t, 0.0)
+        with np.errstate(under="ignore"):
+            hat, star = np.exp(log_hat), np.exp(log_hat + t)
+            # where π* is the larger, the same terms written by its mass cannot overflow
+            forward = np.where(t <= 0, hat * kl_integrand(down), star * exp_excess(-up))
+            backward = np.where(t <= 0, hat * _excess(down), star * kl_integrand(-up))
+        return float(forward.sum()), float(backward.sum())
+
+    def _gap(self, lam: float) -> float:
+        log_hat, t = self._compared(lam)
+        with np.errstate(under="ignore"):
+            hat, star = np.exp(log_hat), np.exp(log_hat + t)
+            moved = np.where(t <= 0, hat * np.expm1(np.minimum(t, 0.0)), -star * np.expm1(-np.maximum(t, 0.0)))
+        return float(moved @ (self.gold - hat @ self.gold / hat.sum()))
+
+    def _integrals(self, lam: float) -> tuple[float, float]:
+        def moments(s: float) -> FloatArray:
+            x = np.log(self.prob) + lam * (self.gold + s * self.error)
+            policy = special.softmax(x)
+            off = self.error - policy @ self.error
+            return np.array([policy @ (off * (self.gold - policy @ self.gold)), policy @ off**2])
+
+        value, _ = integrate.quad_vec(moments, 0.0, 1.0, epsabs=1e-13, epsrel=1e-10, limit=400)
+        return float(value[0]), float(value[1])
+
+
+def _excess(t: FloatArray) -> FloatArray:
+    """``e^t - 1 - t`` also for t below -745, where e^t is 0."""
+    return np.asarray(np.where(t < -700.0, -1.0 - t, exp_excess(np.maximum(t, -700.0))))
+
+
+def _checked(lam: npt.ArrayLike) -> FloatArray:
+    return require_range("lam", lam, 0.0, allow_inf=True)
+
+
+def _finite(lam: npt.ArrayLike) -> npt.ArrayLike:
+    lams = require_range("lam", lam, 0.0)
+    return float(lams) if np.ndim(lam) == 0 else lams

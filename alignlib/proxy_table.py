@@ -1,0 +1,111 @@
+"""Tables scored by a proxy and by gold: brought together, and checked for what makes a comparison empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from alignlib._checks import require
+from alignlib.rewards import RewardTable, RewardTableError
+
+__all__ = ["check_members", "check_pair", "joined"]
+
+
+def joined(proxy: RewardTable, gold: RewardTable) -> RewardTable:
+    """Return one table of the samples that two tables score, column by column.
+
+    Both must hold the same prompts with the same number of samples, in the same order within each prompt.
+
+    Raises
+    ------
+    RewardTableError
+        Where they score different samples: it says how many prompts and samples match.
+
+    >>> one, two = RewardTable.from_arrays([[0.0, 1.0]], "proxy"), RewardTable.from_arrays([[1.0, 1.5]], "gold")
+    >>> sorted(joined(one, two).columns)
+    ['gold', 'proxy']
+    """
+    sizes = dict(zip(gold.prompts.tolist(), gold.n_samples.tolist(), strict=True))
+    same = [
+        sizes.get(name) == size for name, size in zip(proxy.prompts.tolist(), proxy.n_samples.tolist(), strict=True)
+    ]
+    matching = int(proxy.n_samples[same].sum())
+    if not all(same) or gold.n_prompts != proxy.n_prompts:
+        raise RewardTableError(
+            f"proxy and gold score different samples: {sum(same)} prompts with {matching} samples match, of "
+            f"{proxy.n_prompts} prompts with {proxy.n_samples.sum()} samples scored by the proxy and {gold.n_prompts} "
+            f"with {gold.n_samples.sum()} by gold. Keep the samples that both score, in one table."
+        )
+    twice = sorted(set(proxy.columns) & set(gold.columns))
+    if twice:
+        raise RewardTableError(f"Both tables have a reward {twice[0]!r}; rename one of them.", column=twice[0])
+    place = {name: i for i, name in enumerate(gold.prompts.tolist())}
+    rows = np.concatenate(
+        [np.arange(gold.offsets[place[name]], gold.offsets[place[name] + 1]) for name in proxy.prompts.tolist()]
+    )
+    columns = {name: values[rows] for name, values in gold.columns.items()}
+    return replace(
+        proxy,
+        columns={**proxy.columns, **columns},
+        dropped=proxy.dropped + gold.dropped,
+        notes=(*proxy.notes, *gold.notes),
+    )
+
+
+def check_pair(table: RewardTable, reward: str, gold: str) -> None:
+    """Refuse a pair of columns that cannot be told apart or cannot be optimised.
+
+    Raises
+    ------
+    RewardTableError
+        For a proxy that is gold itself, one that is constant within every prompt, or a gold reward with a single value.
+    """
+    proxies, golds = table.column(reward), table.column(gold)
+    if reward == gold:
+        raise RewardTableError(
+            f"reward and gold are both {reward!r}: a reward is no proxy of itself; name two columns.", column=gold
+        )
+    table.check_varies(reward)
+    if np.ptp(golds) == 0.0:
+        raise RewardTableError(
+            f"gold {gold!r} is {golds[0]:g} on all {golds.size} samples, so nothing can be gained or lost; choose a "
+            "gold reward that tells samples apart.",
+            column=gold,
+        )
+    if bool(table.constant_prompts(gold).all()):
+        raise RewardTableError(
+            f"gold {gold!r} has a single value within each of the {table.n_prompts} prompts, so no choice among "
+            "samples gains or loses any; choose a gold reward that tells the samples of a prompt apart.",
+            column=gold,
+        )
+    if np.array_equal(proxies, golds):
+        raise RewardTableError(
+            f"reward {reward!r} equals gold {gold!r} on all {golds.size} samples: there is no error to study; name "
+            "another proxy.",
+            column=reward,
+        )
+
+
+def check_members(table: RewardTable, members: Sequence[str], gold: str | None = None) -> None:
+    """Refuse an ensemble in which a column comes twice, under one name or two, or is gold itself.
+
+    Raises
+    ------
+    RewardTableError
+        Which names the two columns that agree on every sample.
+    """
+    require(len(members) > 0, "members must name at least one reward; got none.")
+    for i, name in enumerate(members):
+        values = table.column(name)
+        if name == gold:
+            raise RewardTableError(f"members of the ensemble include gold {gold!r}; leave it out.", column=name)
+        for other in members[:i]:
+            if name == other or np.array_equal(values, table.column(other)):
+                same = "is named twice" if name == other else f"duplicates {other!r} on all {values.size} samples"
+                raise RewardTableError(
+                    f"ensemble column {name!r} {same}: it would count double and make the ensemble look better "
+                    "agreed than it is; leave one of them out.",
+                    column=name,
+                )

@@ -1,0 +1,258 @@
+"""Over-optimisation curves from samples: jackknife by force, exact laws, coverage, and where to stop."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from alignlib.cross_jackknife import jackknife_tilted_mean
+from alignlib.error_laws import GaussianPair, finite_law
+from alignlib.estimation import estimate_best_of_n
+from alignlib.hacking_threshold import hacking_threshold
+from alignlib.overoptimisation import best_of_n_curve
+from alignlib.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
+from alignlib.proxy_gap import ProxyPair
+from alignlib.proxy_table import check_members, joined
+from alignlib.rewards import RewardTable, RewardTableError
+from alignlib.tails import HeavyTailError
+
+
+def table_of(proxy: np.ndarray, gold: np.ndarray) -> RewardTable:
+    columns = {"reward": proxy.reshape(-1), "gold": gold.reshape(-1)}
+    return replace(RewardTable.from_arrays(proxy), columns=columns)
+
+
+def exploit() -> ProxyPair:
+    """Normal gold, a noisy proxy, and a response of mass 3 % that only the proxy likes."""
+    from scipy import stats
+
+    values, mass = finite_law(stats.norm(), 21, 1e-3)
+    noise = np.linspace(-1, 1, 5) / 2
+    gold, proxy = np.repeat(values, 5), (values[:, None] + noise).reshape(-1)
+    prob = np.repeat(mass, 5) / 5 * 0.97
+    return ProxyPair(np.append(gold, -2.0), np.append(proxy, proxy.max() + 0.5), np.append(prob, 0.03))
+
+
+def drawn(pair: ProxyPair, prompts: int, n: int, seed: int) -> RewardTable:
+    rng = np.random.default_rng(seed)
+    index = rng.choice(pair.prob.size, p=pair.prob, size=(prompts, n))
+    return table_of(pair.proxy[index], pair.gold[index])
+
+
+def normal(prompts: int, n: int, seed: int, noise: float = 0.7) -> RewardTable:
+    rng = np.random.default_rng(seed)
+    gold = rng.standard_normal((prompts, n))
+    return table_of(gold + noise * rng.standard_normal((prompts, n)), gold)
+
+
+def close(result: OverOptimisationEstimate, exact: np.ndarray) -> np.ndarray:
+    """Within 1.7 half-widths, 3.3 standard errors: one run of one seed fails by chance once in a thousand."""
+    return np.abs(result.gold_gain - exact) <= 1.7 * (result.gold_high - result.gold_low) / 2
+
+
+# -- the jackknife
+
+
+def ratio(proxy: np.ndarray, gold: np.ndarray, lam: float) -> float:
+    weight = np.exp(lam * (proxy - proxy.max()))
+    return float(weight @ gold / weight.sum())
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3, 2.0, 30.0])
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_jackknife_of_a_tilted_mean_is_delete_one_and_two_by_force(lam: float, offset: float) -> None:
+    rng = np.random.default_rng(4)
+    proxy, gold = -np.sort(-rng.standard_normal(9)), 3 * rng.standard_normal(9)
+    n, every = 9, np.arange(9)
+    whole = ratio(proxy, gold, lam)
+    one = np.mean([ratio(proxy[every != i], gold[every != i], lam) for i in every])
+    two = np.mean(
+        [
+            ratio(proxy[(every != i) & (every != j)], gold[(every != i) & (every != j)], lam)
+            for i, j in itertools.combinations(every, 2)
+        ]
+    )
+    got = jackknife_tilted_mean(proxy[None] + offset, gold[None] + offset, lam)
+    assert got.plug_in[0] - offset == pytest.approx(whole, abs=1e-7)
+    assert got.first_order[0] - offset == pytest.approx(n * whole - (n - 1) * one, abs=1e-7)
+    second = 0.5 * (n**2 * whole - 2 * (n - 1) ** 2 * one + (n - 2) ** 2 * two)
+    assert got.second_order[0] - offset == pytest.approx(second, abs=1e-7)
+
+
+def test_jackknife_of_constant_gold_is_the_constant() -> None:
+    got = jackknife_tilted_mean(np.array([[2.0, 1.0, 0.0]]), np.full((1, 3), 5.0), 1.0)
+    assert got.second_order.tolist() == [5.0]
+
+
+# -- the curve along λ
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_curve_along_lam_matches_the_exact_law(seed: int) -> None:
+    pair = exploit()
+    result = estimate_tilted_gold(drawn(pair, 400, 128, seed), "reward", "gold", n_boot=300, rng=seed)
+    known = result.supported
+    assert known.sum() > 10
+    assert close(result, pair.gold_gain(result.parameter))[known].all()
+    np.testing.assert_allclose(result.kl[known], pair.kl(result.parameter)[known], rtol=0.06)
+    np.testing.assert_allclose(result.proxy_gain[known], pair.proxy_gain(result.parameter)[known], rtol=0.06)
+    assert result.base_gold == pytest.approx(pair.ideal.base_reward, abs=0.03)
+
+
+def test_the_threshold_is_found_with_an_interval_that_holds_it() -> None:
+    pair = exploit()
+    for path, estimate in (("lam", estimate_tilted_gold), ("n", estimate_best_of_n_gold)):
+        true = hacking_threshold(pair, path)
+        found = estimate(drawn(pair, 300, 64, 5), "reward", "gold", n_boot=300).hedge
+        assert found.turns_down == "yes"
+        assert found.low <= true.parameter <= found.high < np.inf
+        assert found.gold_low <= true.gold_gain <= found.gold_high
+
+
+def test_gold_of_a_gaussian_proxy_is_seen_to_rise_to_the_end() -> None:
+    result = estimate_tilted_gold(normal(300, 64, 3), "reward", "gold", n_boot=300)
+    assert (result.hedge.turns_down, result.hedge.high) == ("no", np.inf)
+    known = result.supported
+    assert close(result, result.parameter)[known].all()
+    assert not known.all()  # the default grid ends beyond the support, and says so
+
+
+@pytest.mark.parametrize("which", ["gauss", "exploit"])
+def test_intervals_cover_where_supported(which: str) -> None:
+    """60 tables: with a true coverage of 95 % fewer than 52 hits have probability 1 %, so 50 is failure."""
+    lam = np.array([0.3, 0.6])
+    pair = exploit()
+    true = lam if which == "gauss" else pair.gold_gain(lam)
+    hits = np.zeros(2)
+    for seed in range(60):
+        table = normal(100, 48, seed) if which == "gauss" else drawn(pair, 100, 48, seed)
+        result = estimate_tilted_gold(table, "reward", "gold", lam=lam, n_boot=200, rng=seed)
+        assert result.supported.all()
+        hits += (result.gold_low <= true) & (true <= result.gold_high)
+    assert (hits >= 51).all()
+
+
+def test_plug_in_would_not_cover() -> None:
+    """The must-fail control: without the jackknife the same interval around the plug-in misses."""
+    table = normal(400, 16, 7)
+    proxy, gold = (table.columns[name].reshape(400, 16) for name in ("reward", "gold"))
+    weight = np.exp(0.4 * proxy)
+    gains = (weight * gold).sum(axis=1) / weight.sum(axis=1) - gold.mean(axis=1)
+    assert gains.mean() + 2.5 * gains.std() / 20 < 0.4
+    result = estimate_tilted_gold(table, "reward", "gold", lam=[0.4], n_boot=200)
+    assert abs(result.gold_gain[0] - 0.4) < abs(gains.mean() - 0.4) / 2
+
+
+# -- along N
+
+
+def test_best_of_n_gold_is_that_of_the_general_estimator() -> None:
+    table = drawn(exploit(), 40, 32, 1)
+    ours = estimate_best_of_n_gold(table, "reward", "gold", n=[1, 2, 8, 32], n_boot=200)
+    theirs = estimate_best_of_n(table, "reward", gold="gold", n=[1, 2, 8, 32], n_boot=200)
+    np.testing.assert_allclose(ours.gold_gain, theirs.gain, atol=1e-12)
+    np.testing.assert_allclose(ours.kl, theirs.kl, atol=1e-12)
+    assert ours.tied_prompts == 40
+
+
+def test_best_of_n_gold_is_unbiased_with_ties() -> None:
+    pair = exploit()
+    result = estimate_best_of_n_gold(drawn(pair, 3000, 16, 2), "reward", "gold", n=[2, 5, 16], n_boot=200)
+    exact = best_of_n_curve(pair, [2, 5, 16]).gold_gain
+    assert close(result, exact).all()
+
+
+def test_best_of_n_gold_of_a_gaussian_proxy() -> None:
+    result = estimate_best_of_n_gold(normal(400, 64, 0), "reward", "gold", n=[4, 16], n_boot=200)
+    exact = GaussianPair(1.0, 0.7).best_of_n_gold_gain([4, 16])
+    assert close(result, exact).all()
+
+
+def test_one_prompt_resamples_its_samples() -> None:
+    pair = exploit()
+    table = drawn(pair, 1, 20_000, 3)
+    result = estimate_tilted_gold(table, "reward", "gold", lam=[0.3, 0.6], n_boot=300)
+    assert close(result, pair.gold_gain([0.3, 0.6])).all()
+    assert (result.gold_high - result.gold_low < 0.1).all()
+    along_n = estimate_best_of_n_gold(table, "reward", "gold", n=[2, 8], n_boot=300)
+    assert close(along_n, best_of_n_curve(pair, [2, 8]).gold_gain).all()
+
+
+# -- bad input, one sentence each
+
+
+def test_a_heavy_tailed_proxy_has_no_tilt_but_has_a_best_of_n() -> None:
+    rng = np.random.default_rng(0)
+    gold = rng.standard_normal((200, 64))
+    table = table_of(gold + rng.standard_t(2, (200, 64)), gold)
+    with pytest.raises(HeavyTailError, match="heavier than exponential upper tail"):
+        estimate_tilted_gold(table, "reward", "gold")
+    assert estimate_best_of_n_gold(table, "reward", "gold", n_boot=200).hedge.gold_gain > 0
+
+
+def test_bad_columns_are_one_sentence() -> None:
+    table = normal(10, 8, 0)
+    gold = table.columns["gold"]
+    cases = {
+        "reward and gold are both 'reward'": ("reward", "reward", {}),
+        "reward 'flat' is constant within each of the 10 prompts": ("flat", "gold", {"flat": np.zeros(80)}),
+        "gold 'one' is 1 on all 80 samples, so nothing can be gained or lost": ("reward", "one", {"one": np.ones(80)}),
+        "gold 'by' has a single value within each of the 10 prompts": (
+            "reward",
+            "by",
+            {"by": np.repeat(np.arange(10.0), 8)},
+        ),
+        "reward 'same' equals gold 'gold' on all 80 samples": ("same", "gold", {"same": gold.copy()}),
+    }
+    for message, (reward, counted, columns) in cases.items():
+        wider = replace(table, columns={**table.columns, **columns})
+        for estimate in (estimate_tilted_gold, estimate_best_of_n_gold):
+            with pytest.raises(RewardTableError, match=message):
+                estimate(wider, reward, counted)
+
+
+def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("prompt_id,reward,gold\n0,1,2\n0,2,\n0,3,1\n1,1,0\n1,2,1\n1,0,1\n")
+    with pytest.raises(RewardTableError, match=r"1 of 6 samples .*'gold' in 1.*--drop-missing"):
+        RewardTable.read(path, reward=["reward", "gold"])
+    assert RewardTable.read(path, reward=["reward", "gold"], drop_missing=True).dropped == 1
+
+
+def test_tables_of_different_samples_say_how_many_match() -> None:
+    proxy = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0], [1.0, 2.0]], "proxy")
+    gold = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0, 4.0], [1.0, 2.0]], "gold")
+    with pytest.raises(RewardTableError, match="score different samples: 2 prompts with 4 samples match, of 3 prompts"):
+        joined(proxy, gold)
+    with pytest.raises(RewardTableError, match="Both tables have a reward 'proxy'"):
+        joined(proxy, proxy)
+    other = replace(gold, offsets=np.array([0, 2, 4, 6]), columns={"gold": np.arange(6.0)}, prompts=gold.prompts[::-1])
+    assert joined(proxy, other).columns["gold"].tolist() == [4, 5, 2, 3, 0, 1]
+
+
+def test_ensemble_columns_that_repeat_are_named() -> None:
+    table = normal(10, 8, 0)
+    table = replace(table, columns={**table.columns, "again": table.columns["reward"].copy()})
+    with pytest.raises(RewardTableError, match="ensemble column 'again' duplicates 'reward' on all 80 samples"):
+        check_members(table, ["reward", "again"])
+    with pytest.raises(RewardTableError, match="ensemble column 'reward' is named twice"):
+        check_members(table, ["reward", "reward"])
+    with pytest.raises(RewardTableError, match="members of the ensemble include gold 'gold'"):
+        check_members(table, ["reward", "gold"], "gold")
+    with pytest.raises(ValueError, match="members must name at least one reward"):
+        check_members(table, [])
+
+
+def test_bad_arguments_are_named() -> None:
+    table = normal(10, 8, 0)
+    with pytest.raises(ValueError, match="n must not exceed 8, what the fewest samples of a prompt allow; got 9"):
+        estimate_best_of_n_gold(table, "reward", "gold", n=[2, 9])
+    with pytest.raises(ValueError, match="n must increase"):
+        estimate_best_of_n_gold(table, "reward", "gold", n=[4, 2])
+    with pytest.raises(ValueError, match=r"lam must lie in \(0, ∞\); got 0"):
+        estimate_tilted_gold(table, "reward", "gold", lam=[0.0])
+    with pytest.raises(ValueError, match="The samples support no point of the curve"):
+        estimate_tilted_gold(table, "reward", "gold", lam=[50.0])

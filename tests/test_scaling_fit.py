@@ -1,0 +1,85 @@
+"""The functional forms of over-optimisation: recovered exactly, with intervals, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alignlib.scaling_fit import fit_scaling, turning_point
+
+KL = np.linspace(0.3, 60, 50)
+D = np.sqrt(KL)
+
+
+@pytest.mark.parametrize("intercept", [None, 0.5])
+def test_each_form_recovers_itself(intercept: float | None) -> None:
+    curves = {
+        "best_of_n": 0.5 + D * (1.2 - 0.1 * D),
+        "rl": 0.5 + D * (1.2 - 0.4 * np.log(D)),
+        "sqrt": 0.5 + 1.2 * D,
+    }
+    peaks = {"best_of_n": 36.0, "rl": np.exp(2 * (1.2 / 0.4 - 1)), "sqrt": np.inf}
+    for form, gold in curves.items():
+        fit = fit_scaling(KL, gold, form=form, intercept=intercept, n_boot=100)
+        assert fit.alpha == pytest.approx(1.2)
+        assert fit.intercept == pytest.approx(0.5)
+        assert fit.peak_kl == pytest.approx(peaks[form], rel=1e-6)
+        assert fit.residual_sd < 1e-9
+        assert fit.r_squared == pytest.approx(1.0)
+        np.testing.assert_allclose(fit.predict(KL), gold)
+        assert fit.predict(0.0) == pytest.approx(0.5)
+
+
+def test_the_peak_is_where_the_form_is_largest() -> None:
+    for form, gold in (("best_of_n", D * (1 - 0.1 * D)), ("rl", D * (1 - 0.4 * np.log(D)))):
+        fit = fit_scaling(KL, gold, form=form, intercept=0.0, n_boot=100)
+        around = fit.predict(fit.peak_kl * np.array([0.99, 1.0, 1.01]))
+        assert around.argmax() == 1
+
+
+def test_intervals_over_runs_cover_when_runs_differ_and_points_do_not() -> None:
+    """25 runs with a level of their own: an interval that took points for independent would be far too short."""
+    hits, by_point, between = 0, 0, []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        run = np.repeat(np.arange(25), 10)
+        kl = rng.uniform(0.5, 40, 250)
+        own = 0.4 * rng.standard_normal(25)
+        d = np.sqrt(kl)
+        gold = d * (1 + own[run] - 0.1 * d) + 0.1 * rng.standard_normal(250)
+        fit = fit_scaling(kl, gold, list(run), form="best_of_n", intercept=0.0, n_boot=300)
+        hits += fit.alpha_low <= 1.0 <= fit.alpha_high
+        alone = fit_scaling(kl, gold, form="best_of_n", intercept=0.0, n_boot=300)
+        by_point += alone.alpha_low <= 1.0 <= alone.alpha_high
+        between.append(fit.run_correlation)
+        assert fit.left_out_sd > fit.residual_sd * 0.99
+    assert hits >= 33  # 95 % nominal; below 33 of 40 has probability 1e-3 at 93 %
+    assert by_point < hits
+    assert np.mean(between) > 0.5
+
+
+def test_a_form_that_never_falls_has_no_peak() -> None:
+    fit = fit_scaling(KL, D * (0.1 + 0.05 * D), form="best_of_n", intercept=0.0, n_boot=100)
+    assert fit.beta < 0
+    assert fit.peak_kl == fit.peak_kl_low == np.inf
+
+
+def test_turning_points() -> None:
+    inside = turning_point([9.0, 1.0, 4.0], [0.5, 0.2, 0.9])
+    assert (inside.kl, inside.inside, inside.n_points) == (4.0, True, 3)
+    assert inside.drop == pytest.approx(0.4)
+    rising = turning_point([1.0, 2.0], [0.1, 0.2])
+    assert (rising.inside, rising.drop) == (False, 0.0)
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="kl and gold must have one value per checkpoint; got 2 and 3"):
+        fit_scaling([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="form must be one of 'best_of_n', 'rl', 'sqrt'; got 'ppo'"):
+        fit_scaling(KL, D, form="ppo")
+    with pytest.raises(ValueError, match=r"kl must lie in \(0, ∞\); got 0"):
+        fit_scaling(np.append(KL, 0.0), np.append(D, 0.0))
+    with pytest.raises(ValueError, match="needs more than 3 checkpoints of at least 3 runs; got 50 of 2"):
+        fit_scaling(KL, D, [0] * 25 + [1] * 25)
+    with pytest.raises(ValueError, match="run must name the run of each of the 50 checkpoints; got 2"):
+        fit_scaling(KL, D, [0, 1])
