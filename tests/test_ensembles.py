@@ -181,11 +181,12 @@ def test_one_member_is_best_of_n_by_it() -> None:
     )
 
 
-def test_curves_of_many_proxies_agree_with_the_direct_loop() -> None:
+@pytest.mark.parametrize("size", [9001, 3 * 16_384 + 2048])
+@pytest.mark.parametrize("lam", [np.linspace(0.0, 4.0, 21), np.geomspace(0.01, 5.0, 9), np.array([0.5])])
+def test_curves_of_many_proxies_agree_with_the_direct_loop(lam: np.ndarray, size: int) -> None:
     rng = np.random.default_rng(0)
-    gold = rng.standard_normal(9001)
-    proxies = gold + rng.standard_normal((3, 9001)) + 100.0
-    lam = np.linspace(0.0, 4.0, 21)
+    gold = rng.standard_normal(size)
+    proxies = gold + rng.standard_normal((3, size)) + 100.0
     curves = cross_curves(proxies, gold, lam)
     for k, proxy in enumerate(proxies):
         for j, value in enumerate(lam):
@@ -214,8 +215,8 @@ def test_bad_input_is_named() -> None:
         split_error(table, ["s0"], "gold")
     with pytest.raises(ValueError, match=r"proxies must have shape \(K, 2\)"):
         cross_curves([[0.0]], [0.0, 1.0], [0.0, 1.0])
-    with pytest.raises(ValueError, match="lam must be equally spaced"):
-        cross_curves([[0.0, 1.0]], [0.0, 1.0], [0.0, 1.0, 3.0])
+    with pytest.raises(ValueError, match="lam must hold finite numbers that are not negative; got"):
+        cross_curves([[0.0, 1.0]], [0.0, 1.0], [-1.0, 0.0])
 
 
 def test_members_on_one_scale_pick_alone_as_before() -> None:
