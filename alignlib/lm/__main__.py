@@ -11,7 +11,7 @@ from alignlib.lm.experiment.check import reevaluate, retrain
 from alignlib.lm.experiment.grid import RETRAINED, TASK_NAMES, Run, grid, short_run
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.runner import finished, run_all
-from alignlib.lm.experiment.table import assemble
+from alignlib.lm.experiment.table import assemble, restore
 
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), default=Path("build/lm"), help="The runs' results.")
 RESULTS = click.option(
@@ -47,6 +47,14 @@ def table(output: Path, results: Path) -> None:
     """Write the table of all finished runs."""
     found = assemble(grid(), output, results)
     click.echo(f"{len(found.curves)} rows of {len(found.settings['runs'])} runs; {found.complete:.0%} of the grid.")
+
+
+@main.command("restore")
+@OUTPUT
+@RESULTS
+def give_back(output: Path, results: Path) -> None:
+    """Take the runs that the table holds as finished: the next `run` trains only what it lacks."""
+    click.echo(f"{restore(grid(), output, results)} runs of the table now lie in {output!s}.")
 
 
 @main.command()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_s
 from alignlib.lm.experiment.grid import BETAS, METHODS_COMPARED, SEEDS, TASK_NAMES, grid, tiny_grid  # noqa: E402
 from alignlib.lm.experiment.results import Results  # noqa: E402
 from alignlib.lm.experiment.runner import execute, finished, run_all, run_path, weights_path  # noqa: E402
-from alignlib.lm.experiment.table import assemble  # noqa: E402
+from alignlib.lm.experiment.table import assemble, restore  # noqa: E402
 from alignlib.lm.space import ResponseSpace  # noqa: E402
 
 SPACE = ResponseSpace(length=3)
@@ -49,14 +50,11 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
             assert len({run.knob for run in main}) == len(BETAS) == 5
             assert len(main) == 15
     assert sum(run.seconds for run in runs) < 2 * 2.5 * 3600
-    # Interrupted, it is a smaller table: no second seed before the first has all methods, penalties and tasks, and
-    # ablations and proxies last.
-    seeds = [run.seed for run in runs if run.stage == "main"]
-    assert seeds == sorted(seeds)
-    stages = [run.stage for run in runs]
-    assert (
-        max(k for k, stage in enumerate(stages) if stage == "main") < stages.index("ablation") < stages.index("proxy")
-    )
+    # Interrupted, it is a smaller table: no second seed of the comparison, an ablation or a proxy before the first
+    # seed of all of them.
+    for stages in (("main",), ("main", "ablation", "length", "schedule", "proxy")):
+        seeds = [run.seed for run in runs if run.stage in stages]
+        assert seeds == sorted(seeds)
 
 
 def test_every_method_gets_the_same_tuning() -> None:
@@ -103,6 +101,23 @@ def test_a_run_of_another_base_is_not_mixed_in(done: tuple[Path, Path], tmp_path
         (copy / path.name).write_text(json.dumps(data | {"trained_from": "another"}))
     with pytest.raises(ValueError, match="was trained from another base or reward; delete its file"):
         assemble(tiny_grid(), tmp_path, results, space=SPACE, proxies=())
+
+
+def test_a_table_gives_back_the_runs_it_was_made_of(done: tuple[Path, Path], tmp_path: Path) -> None:
+    """A grid that grew later trains only what the table lacks, and its table says of the rest what it said before."""
+    output, results = done
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    lone = tmp_path / "runs" / run_path(output, tiny_grid()[0]).name
+    lone.parent.mkdir()
+    lone.write_text("what is there already is left alone")
+    assert restore(tiny_grid(), tmp_path, copy) == 5
+    assert lone.read_text() == "what is there already is left alone"
+    shutil.copyfile(run_path(output, tiny_grid()[0]), lone)
+    assemble(tiny_grid(), tmp_path, copy, space=SPACE, proxies=())
+    for name in ("curves.csv", "prompts.csv", "settings.json"):
+        assert (copy / name).read_bytes() == (results / name).read_bytes()
+    assert restore(tiny_grid(7), tmp_path, copy) == 0  # other runs: nothing of theirs is in the table
 
 
 def test_an_empty_output_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""From finished runs to the versioned table that the book reads, with what it takes to check it."""
+"""From finished runs to the versioned table that the book reads, with what it takes to check it, and back."""
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from collections.abc import Sequence
@@ -16,13 +17,13 @@ from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
 from alignlib.lm.experiment.grid import BETAS, LEARNING_RATES, TRIED_RATES, Run
 from alignlib.lm.experiment.laboratory import Laboratory
-from alignlib.lm.experiment.runner import finished, laboratory, weights_path
+from alignlib.lm.experiment.runner import FORMAT, finished, laboratory, run_path, weights_path
 from alignlib.lm.laws import policy_law
 from alignlib.lm.proxies import PROXIES
 from alignlib.lm.space import ResponseSpace
 from alignlib.notebook.pairing import write_whole
 
-__all__ = ["PUBLISHED", "assemble", "write_fixed_points"]
+__all__ = ["PUBLISHED", "assemble", "restore", "write_fixed_points"]
 
 _LIBRARIES = ("torch", "transformers", "trl", "torchrl", "tensordict", "safetensors", "numpy")
 # The policies committed beside the table, 0.4 MB each.
@@ -79,6 +80,44 @@ def assemble(
     tables.write(target, pd.DataFrame(curves), pd.DataFrame(prompts), _settings(runs, done, labs))
     _publish([run for run, _ in done], place, target)
     return tables.Results.read(target)
+
+
+def restore(runs: Sequence[Run], output: str | Path, folder: str | Path) -> int:
+    """Lay the runs that a table holds into ``output`` as finished, so that only the others are trained; say how many.
+
+    A run that lies there already is left alone. Numbers come back with the table's ten digits.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        The grid; what the table holds of other runs is left out.
+    output : path
+        Where the runs' results go.
+    folder : path
+        Where the table lies.
+    """
+    place, found = Path(output), tables.Results.read(folder)
+    known = found.settings["runs"]
+    rows, prompts = dict(iter(found.curves.groupby("run"))), dict(iter(found.prompts.groupby("run")))
+    wanted = [run for run in runs if run.key in known and not run_path(place, run).exists()]
+    (place / "runs").mkdir(parents=True, exist_ok=True)
+    for run in wanted:
+        data = {
+            "format": FORMAT,
+            "run": run.description,
+            "trained_from": known[run.key]["trained_from"],
+            "seconds": known[run.key]["seconds"],
+            "rows": json.loads(rows[run.key][list(_ROW)].to_json(orient="records", double_precision=15)),
+            "prompts": {
+                split: {name: part[name].tolist() for name in ("kl", "reward", "gold")}
+                for split, part in prompts[run.key].groupby("split", sort=False)
+            },
+        }
+        write_whole(run_path(place, run), json.dumps(data))
+    return len(wanted)
+
+
+_ROW = ("step", "completions", "split", "kl", "reward", "gold", "kl_to_optimum")
 
 
 def write_fixed_points(lab: Laboratory, folder: Path) -> None:
