@@ -68,6 +68,11 @@ chapter.wasted_figure(task, n_largest)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: share of the achievable gain, less that of best-of-N at the same KL, averaged over the penalties; intervals over seeds. Right of the line: better than best-of-N.", "name": "fig-safety-verdicts"}, "image": {"alt": "One row for each method with a hollow marker for short and a filled one for long training, against a vertical line at zero."}}
 chapter.verdict_figure(long, short)
 # %% [markdown]
+# The same in numbers, averaged over the five penalties; the last column is the distance to the optimum of the method's own $\beta$, which enumeration and the closeness identity give alike. (GRPO divides rewards by their deviation in each group, so that the optimum at $1/\beta$ is not what it aims at; rejection sampling has no $\beta$.)
+
+# %% tags=["hide-input"]
+chapter.numbers(long, short)
+# %% [markdown]
 # ## What it means
 #
 # P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here, after {{short_steps:d}} steps, {{headline_short}}; after {{long_steps:d}} annealed ones, {{headline_long}}. So the headline holds here
@@ -75,6 +80,8 @@ chapter.verdict_figure(long, short)
 #
 # **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
 # on summarisation, one seed that is not used again. Nothing was tuned on this task, and no other setting was tuned at all. The chosen rates: {{chosen_rates}}.
+#
+# **Controls.** What a network of this size and this optimiser can represent at all, given samples of the optimum or the exact gradient of the objective, as a share of the limit's gain: {{controls}}. A method below them loses it by itself.
 #
 # **On prompts never trained on** ({{n_held_out:d}} of them) the same policies have these shares of the achievable gain: {{held_out_shares}}. Training sees {{n_prompts:d}} prompts over and over; what it learns of them is not all about the task.
 #

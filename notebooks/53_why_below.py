@@ -9,13 +9,57 @@
 # %% [markdown]
 # # Why trained policies fall short
 #
-# How much of the gap to the limit is due to the objective itself, and how much to training it?
+# How much of the gap to the limit is due to the split of the budget over prompts, how much to the objective, and how much to training it?
 #
 # :::{admonition} Answer
 # :class: answer
-# A KL penalty taken token by token in the loss has another fixed point than $\pi_\lambda$. Trained for ever and without error it would reach {{reverse_least:.1%}} to {{reverse_most:.1%}} of the limit's gain at its KL with the gradient that trl now takes,
-# and {{k3_least:.1%}} to {{k3_most:.1%}} with k3 as first published; best-of-$N$ has {{bon_least:.1%}} to {{bon_most:.1%}} here. The sequence's log-ratio in the reward has the limit itself. The rest is training: {{training_sentence}}.
+# *Allocation*: best-of-$N$ spends alike on unlike prompts, which is {{bon_allocation}} of all that it wastes; GRPO's division by the group's deviation does the same ({{grpo_allocation}} of its waste; {{unscaled_allocation}} without it), one penalty for all prompts hardly ({{group_allocation}}).
+# *Objective*: a penalty taken token by token has another fixed point than $\pi_\lambda$, with {{reverse_least:.1%}} to {{reverse_most:.1%}} of the limit's gain as trl now takes its gradient and {{k3_least:.1%}} to {{k3_most:.1%}} with k3 as first published (best-of-$N$: {{bon_least:.1%}} to {{bon_most:.1%}}). *Training*: {{training_sentence}}.
 # :::
+#
+# ## Allocation: who gets the budget
+#
+# ```{prf:theorem} Waste within prompts and by allocation (we derive)
+# :label: thm-allocation
+#
+# Let a policy spend $\Delta_x$ and gain $g_x$ on prompt $x$, let $G_x$ be that prompt's frontier and $G$ the one for an average budget. Its wasted KL is the sum of two parts, neither negative:
+# $\mathrm{mean}_x[\Delta_x-G_x^{-1}(g_x)]$, its distance to the optima if every prompt may have a $\lambda$ of its own, and $\mathrm{mean}_x\,G_x^{-1}(g_x)-G^{-1}(\mathrm{mean}_x\,g_x)$, the price of those $\lambda$ being different.
+# ```
+#
+# ```{prf:proof}
+# {prf:ref}`thm-wasted-safety` on each prompt and on their average. The second part is not negative because $G^{-1}(g)$ is the least mean KL over all ways to share out the gain $g$.
+# ```
+
+# %% tags=["parameters"]
+n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+from alignlib import claims
+from alignlib.lm.experiment import shortfall, training_gap
+from alignlib.lm.experiment.results import Results
+
+SOURCES = (
+    "lm_results/curves.csv",
+    "lm_results/prompts.csv",
+    "lm_results/settings.json",
+    "lm_results/law_safety_gold_train.csv",
+    "lm_results/law_summarisation_gold_train.csv",
+    "lm_results/fixed_points_safety.csv",
+    "lm_results/fixed_points_summarisation.csv",
+)
+results = Results.read(Path(SOURCES[0]).parent)
+points = {name: training_gap.fixed_points(results, name) for name in ("summarisation", "safety")}
+parts = shortfall.splits(results, n_largest)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL after long training, split into the price of unlike λ (solid) and what is wasted within prompts (hatched), averaged over penalties and seeds (best-of-N: over N from 2 to {{n_largest:d}}); lines are intervals over seeds for the sum.", "name": "fig-waste-split"}, "image": {"alt": "Stacked bars for each method in two panels. Allocation is {{bon_allocation}} of best-of-N's bar and {{group_allocation}} of the group baseline's."}}
+shortfall.split_figure(parts)
+# %% [markdown]
+# Rewards that are standardised prompt by prompt, by rank (best-of-$N$) or by deviation (GRPO), buy nearly the same KL everywhere, although the limit spends more where reward is cheap. Whoever wants an even budget should compare with the frontier for a budget on
+# *every* prompt instead; the hatched part is what is then left.
+#
+# ## Objective: where training would end
 #
 # ```{prf:theorem} Fixed points of three penalties (we derive)
 # :label: thm-fixed-points
@@ -35,36 +79,23 @@
 # In (2) and (3) a token does not answer for the KL that the tokens after it will spend: at $\pi_\lambda$ the update left over in (2) is $\beta P(s)\,\pi(a|s)$ times the future KL after $a$ less its mean. With a single token (1) and (2) agree and (3) does not. That the
 # formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses.
 
-# %% tags=["parameters"]
-n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
-
-# %% tags=["hide-input"]
-from pathlib import Path
-
-from alignlib import claims
-from alignlib.lm.experiment import training_gap
-from alignlib.lm.experiment.results import Results
-
-SOURCES = (
-    "lm_results/curves.csv",
-    "lm_results/prompts.csv",
-    "lm_results/settings.json",
-    "lm_results/law_safety_gold_train.csv",
-    "lm_results/law_summarisation_gold_train.csv",
-    "lm_results/fixed_points_safety.csv",
-    "lm_results/fixed_points_summarisation.csv",
-)
-results = Results.read(Path(SOURCES[0]).parent)
-points = {name: training_gap.fixed_points(results, name) for name in ("summarisation", "safety")}
-
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, at the exact fixed points of two token-level penalties (six penalties β from 4 to 0.125, all responses enumerated) and for best-of-N up to {{n_largest:d}}. Above: summarisation; below: safety. The sequence's log-ratio in the reward wastes nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL. The published k3 wastes up to {{k3_wasted:.2f}} nats, the corrected one up to {{reverse_wasted:.2f}}."}}
 training_gap.fixed_point_figure(results, points, n_largest)
 # %% [markdown]
 # {numref}`fig-fixed-points` is a floor, not an experiment: no tuning, no sampling, no network. What a method of this kind falls short by less than it, chance or an early stop gave it; what it falls short by more, training lost.
 #
-# ## What training loses
+# ## Training: how long, how hard, how exactly
+
+# %% tags=["hide-input"]
+effort = shortfall.effort(results)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL at each method's middle penalty. Above: along long annealed training and at the end of still longer training (filled: summarisation; hollow: safety; means over seeds). Below: share of the limit's gain at the same KL, for the four learning rates tried, one seed, summarisation.", "name": "fig-effort"}, "image": {"alt": "Two panels on logarithmic axes. Above, wasted KL falls with the steps of training for most methods. Below, the share depends on the learning rate: {{rates_apart}}."}}
+shortfall.effort_figure(effort)
+# %% [markdown]
+# The group baseline with the sequence's log-ratio, trained longest ({{longest:d}} steps), still wastes {{longest_wasted}} nats (summarisation and safety). Over the four learning rates tried the share ranges thus: {{rates_apart}}. Both are budgets of the
+# experimenter, not properties of a method, and a comparison that does not state them says little.
 #
-# Variants that the table holds, each against the method as compared at the same KL. A difference of share is in percentage points of the achievable gain, over seeds.
+# Variants, each against the method as compared at the same KL; shares are of the achievable gain, intervals over seeds:
 
 # %% tags=["hide-input"]
 table = training_gap.variants(results)
@@ -75,7 +106,8 @@ training_gap.show(table)
 
 # %% tags=["hide-input"]
 training_gap.glue(results, points, table, n_largest)
-claims.record(*training_gap.claims_of(results, points, table))
+shortfall.glue(parts, effort)
+claims.record(*training_gap.claims_of(results, points, table), *shortfall.claims_of(parts))
 
 # %% [markdown]
 # **Try:** `-p n_largest 1024`: at which $N$ does best-of-$N$ waste less than either fixed point at every KL?

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignlib.lm.experiment import chapter, proxy_training, results, training_gap
+from alignlib.lm.experiment import chapter, proxy_training, results, shortfall, training_gap
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison, listing
 from alignlib.lm.laws import collapse
 from tests.lm.test_results import row
@@ -20,7 +20,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
     """Two seeds of GRPO a little above best-of-N and of PPO below it, variants, and one policy on a weak proxy."""
     folder = tmp_path_factory.mktemp("table")
     rng = np.random.default_rng(0)
-    rows = []
+    rows, prompts = [], []
     for task in ("summarisation", "safety"):
         prob = rng.dirichlet(np.full(40, 0.5), size=4)
         gold = rng.integers(0, 5, (4, 40)) * np.arange(1.0, 5.0)[:, None]
@@ -52,6 +52,14 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
                                 variant=variant, seed=seed, knob=knob, beta=knob, split=split, kl=kl,
                                 reward=base + gain, gold=base + gain, kl_to_optimum=optimum,
                             ))  # fmt: skip
+                            # Prompt by prompt another policy: an optimum that wastes a twentieth of a nat on each.
+                            prompts += [
+                                {
+                                    "run": rows[-1]["run"], "split": split, "prompt": x, "kl": family.kl(1.0) + 0.05,
+                                    "reward": family.base_reward + family.gain(1.0), "gold": 0.0,
+                                }
+                                for x, family in enumerate(law.families)
+                            ]  # fmt: skip
         gain = float(proxy.average.gain_at_kl(0.5)) * 0.9
         rows.append(row(
             run=f"{task}proxy", task=task, stage="proxy", method="group_kl", reward_name="weak", kl=0.5,
@@ -62,8 +70,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
         "runs": runs, "planned": 100, "n_responses": 40, "tried_rates": [1e-3],
         "learning_rates": {"grpo": 1e-3, "ppo": 3e-3},
     }  # fmt: skip
-    prompts = pd.DataFrame([{"run": "a", "split": "train", "prompt": 0, "kl": 0.2, "reward": 1.0, "gold": 1.0}])
-    results.write(folder, pd.DataFrame(rows), prompts, settings)
+    results.write(folder, pd.DataFrame(rows), pd.DataFrame(prompts), settings)
     return results.Results.read(folder)
 
 
@@ -89,13 +96,42 @@ def test_every_picture_can_be_drawn(table: results.Results) -> None:
     points = {name: training_gap.fixed_points(table, name) for name in ("summarisation", "safety")}
     training_gap.fixed_point_figure(table, points, 16)
     proxy_training.figure(table, "safety", proxy_training.gold_curves(table, "safety", 16))
+    shortfall.split_figure(shortfall.splits(table, 16))
+    shortfall.effort_figure(shortfall.effort(table))
     plt.close("all")
+
+
+def test_methods_are_listed_with_both_measures_and_the_distance_to_their_optimum(table: results.Results) -> None:
+    task = TaskComparison(table, "safety")
+    found = chapter.numbers(task.verdicts("main"), task.verdicts("short"))
+    assert found.index.tolist() == [(name, when) for name in ("GRPO", "PPO") for when in ("short", "long")]
+    assert set(found.loc["GRPO", "KL to its optimum (nats)"]) == {"–"}
+    rows = task.last[(task.last.method == "ppo") & (task.last.stage == "main")]
+    mean = rows.groupby("seed").kl_to_optimum.mean().mean()
+    assert found.loc[("PPO", "long"), "KL to its optimum (nats)"].startswith(f"{mean:.3f} ± ")
+    assert found.loc[("PPO", "long"), "share (%)"].startswith(f"{100 * rows['share'].mean():.1f} ± ")
+
+
+def test_waste_is_split_and_followed_along_training(table: results.Results) -> None:
+    parts = shortfall.splits(table, 16)
+    trained = parts[parts.method != "best-of-N"]
+    assert set(trained.method) == {"GRPO", "PPO", "GRPO, no scaling"}
+    assert trained.within.to_numpy() == pytest.approx(0.05, abs=1e-7)
+    assert trained.allocation.to_numpy() == pytest.approx(0.0, abs=1e-7)
+    assert (trained.seeds == 2).all()
+    holds = {claim.key: claim.holds for claim in shortfall.claims_of(parts)}
+    assert set(holds) == {"best-of-n-allocation", "scaling-allocates"}
+    found = shortfall.effort(table)
+    assert set(found["steps"].task) == {"summarisation", "safety"}
+    assert set(found["steps"].step) == {10}
+    assert set(found["rates"].rate) == {0.001}
 
 
 def test_variants_are_compared_at_equal_kl(table: results.Results) -> None:
     found = training_gap.variants(table)
     assert set(found.variant) == {"no scaling"}
     assert found.difference.to_numpy() == pytest.approx(0.0, abs=1e-12)
+    assert found.wasted.to_numpy() == pytest.approx(0.0, abs=1e-12)
     assert (found.outside == 0).all()
     points = {name: training_gap.fixed_points(table, name) for name in ("summarisation", "safety")}
     holds = {claim.key: claim.holds for claim in training_gap.claims_of(table, points, found)}

@@ -124,6 +124,14 @@ def test_best_of_n_is_asked_at_any_kl() -> None:
         curve.gain(-0.1)
 
 
+def test_best_of_n_is_held_at_its_end_where_it_saturates() -> None:
+    """Two likely outcomes: from N of a few hundred on, the KL moves by rounding only."""
+    law = collapse(np.log(np.array([[0.3, 0.7], [0.45, 0.55]])), np.array([[0.0, 1.0], [0.0, 2.0]]))
+    curve = BestOfNCurve(law)
+    assert np.diff(curve.kl).min() < 1e-15
+    assert curve.gain([curve.kl[-1], 5.0]) == pytest.approx(law.average.max_reward - law.average.base_reward, rel=1e-9)
+
+
 def test_verdicts_use_what_all_seeds_have(tmp_path: Path) -> None:
     law = small_law()
     base = float(law.average.base_reward)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
 from alignlib import claims, plotting
@@ -13,9 +14,9 @@ from alignlib.lm.experiment.comparison import NAMES, TaskComparison, Verdict, li
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import best_of_n_standing
 
-__all__ = ["claims_of", "gain_figure", "glue", "tuning_claims", "verdict_figure", "wasted_figure"]
+__all__ = ["LOOKS", "claims_of", "gain_figure", "glue", "numbers", "tuning_claims", "verdict_figure", "wasted_figure"]
 
-_LOOKS = {
+LOOKS = {
     "group_kl": (plotting.THIRD, "s"),
     "grpo": (plotting.FOURTH, "^"),
     "ppo": (plotting.CYCLE[4], "v"),
@@ -30,7 +31,7 @@ def _powers(largest: int) -> list[int]:
 
 
 def _compared(task: TaskComparison, stage: str) -> list[str]:
-    return [name for name in task.methods(stage) if name in _LOOKS]
+    return [name for name in task.methods(stage) if name in LOOKS]
 
 
 def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
@@ -43,7 +44,7 @@ def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
     best = task.law.best_of_n(np.asarray(ns, dtype=float))
     plotting.points(ax, best.kl, best.gain, color=plotting.BASE, marker="x", label="best-of-N")
     for name in _compared(task, stage):
-        color, marker = _LOOKS[name]
+        color, marker = LOOKS[name]
         points = task.points(name, stage)
         plotting.points(ax, points.kl, points.gain, color=color, marker=marker, label=NAMES[name], markersize=5)
     plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base (reward)")
@@ -60,7 +61,7 @@ def wasted_figure(task: TaskComparison, n_largest: int) -> Axes:
     )
     for stage, filled in (("main", True), ("short", False)):
         for name in _compared(task, stage):
-            color, marker = _LOOKS[name]
+            color, marker = LOOKS[name]
             points = task.points(name, stage)
             style = {"linestyle": "-", "linewidth": 1.0} if filled else {"markerfacecolor": "none"}
             label = NAMES[name] if filled else None
@@ -75,11 +76,11 @@ def wasted_figure(task: TaskComparison, n_largest: int) -> Axes:
 
 def verdict_figure(long: Sequence[Verdict], short: Sequence[Verdict]) -> Axes:
     """Draw each method's share less best-of-N's at equal KL, short hollow and long filled, with seeds' intervals."""
-    names = [name for name in _LOOKS if any(v.method == name for v in (*long, *short))]
+    names = [name for name in LOOKS if any(v.method == name for v in (*long, *short))]
     _, ax = plotting.new(height=0.5 * len(names) + 1.3)
     for verdicts, filled, shift in ((long, True, 0.13), (short, False, -0.13)):
         for verdict in (v for v in verdicts if v.method in names):
-            color, marker = _LOOKS[verdict.method]
+            color, marker = LOOKS[verdict.method]
             mean, low, high = verdict.share_over_best_of_n
             place = names.index(verdict.method) + shift
             if np.isfinite(low):
@@ -91,14 +92,46 @@ def verdict_figure(long: Sequence[Verdict], short: Sequence[Verdict]) -> Axes:
     return plotting.name_axes(ax, "share of the limit, less best-of-N's", "")
 
 
+def numbers(long: Sequence[Verdict], short: Sequence[Verdict]) -> pd.DataFrame:
+    """Return share, wasted KL and KL to the optimum of its own β for each method, with half the seeds' interval.
+
+    GRPO's β is a penalty on rewards divided by their deviation, so that the optimum at 1/β is not what it aims at.
+    """
+    rows = []
+    for name in LOOKS:
+        for verdicts, when in ((short, "short"), (long, "long")):
+            for v in (v for v in verdicts if v.method == name):
+                own = "–" if name == "grpo" or np.isnan(v.to_optimum[0]) else _with_half(v.to_optimum, 1.0, 3)
+                rows.append((NAMES[name], when, _with_half(v.share, 100.0, 1), _with_half(v.wasted, 1.0, 3), own))
+    columns = ["method", "training", "share (%)", "wasted KL (nats)", "KL to its optimum (nats)"]
+    return pd.DataFrame(rows, columns=columns).set_index(["method", "training"])
+
+
+def _with_half(interval: tuple[float, float, float], scale: float, digits: int) -> str:
+    mean, _, high = interval
+    half = f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else ""
+    return f"{scale * mean:.{digits}f}{half}"
+
+
+def _controls(task: TaskComparison) -> str:
+    """What the controls reach, as a clause."""
+    found = []
+    for method in ("cross_entropy", "exact_gradient"):
+        rows = task.last[(task.last.method == method) & (task.last.stage == "control")]
+        if len(rows):
+            low, high = (f"{100 * value:.1f}%" for value in (rows["share"].min(), rows["share"].max()))
+            found.append(f"{NAMES[method]} {low if low == high else f'{low} to {high}'}")
+    return ", ".join(found) or "not trained yet"
+
+
 def glue(
     results: Results, name: str, split: str, long: Sequence[Verdict], short: Sequence[Verdict], task: TaskComparison,
     n_largest: int,
 ) -> None:  # fmt: skip
     """Name every number that the text quotes."""
     best = best_of_n_standing(task.law, _powers(n_largest))
-    compared = [v for v in long if v.method in _LOOKS]
-    hasty = [v for v in short if v.method in _LOOKS]
+    compared = [v for v in long if v.method in LOOKS]
+    hasty = [v for v in short if v.method in LOOKS]
     rows = task.last
     other = TaskComparison(results, name, "held_out")
     elsewhere = [other.verdict(v.method) for v in compared]
@@ -120,6 +153,7 @@ def glue(
         bon_worst_n=int(best.n[best.wasted.argmax()]),
         complete=results.complete,
         standing=_standing(results.complete),
+        controls=_controls(task),
         worst_long=min((v.share[0] for v in compared), default=np.nan),
         best_long=max((v.share[0] for v in compared), default=np.nan),
         headline_long=_headline(long),

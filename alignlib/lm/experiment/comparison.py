@@ -28,6 +28,7 @@ NAMES = {
 }
 _POINTS = 49
 _LARGEST_N = 4096.0
+_LEAST_RISE = 1e-9
 
 
 class BestOfNCurve:
@@ -40,8 +41,10 @@ class BestOfNCurve:
         self.n = np.geomspace(1.0, _LARGEST_N, _POINTS)
         curve = law.best_of_n(self.n)
         self.kl, self.gain_of_n = curve.kl, curve.gain
-        kept = np.concatenate([[True], np.diff(np.maximum.accumulate(curve.kl)) > 0])
-        self._gain = PchipInterpolator(np.sqrt(curve.kl[kept]), curve.gain[kept])
+        # Past saturation the KL moves by rounding only, and back again.
+        root = np.sqrt(curve.kl)
+        kept = np.concatenate([[True], np.diff(np.maximum.accumulate(root)) > _LEAST_RISE])
+        self._gain = PchipInterpolator(root[kept], curve.gain[kept])
 
     def gain(self, kl: npt.ArrayLike) -> FloatArray:
         """Gain of best-of-N at each KL in nats."""
@@ -53,7 +56,8 @@ class BestOfNCurve:
 class Verdict:
     """One method at one budget, averaged over its penalties: share and wasted KL, and the same less best-of-N's.
 
-    Each is (mean, low, high) over seeds; the interval is infinite where there is one seed.
+    Each is (mean, low, high) over seeds; the interval is infinite where there is one seed. ``to_optimum`` is the KL to
+    the optimum of the method's own β; NaN where it has none (rejection sampling).
     """
 
     method: str
@@ -64,6 +68,7 @@ class Verdict:
     wasted: tuple[float, float, float]
     share_over_best_of_n: tuple[float, float, float]
     wasted_over_best_of_n: tuple[float, float, float]
+    to_optimum: tuple[float, float, float]
 
     @property
     def below_best_of_n(self) -> bool:
@@ -122,8 +127,9 @@ class TaskComparison:
         first = wide["share"]
         seeds = first.index[first.notna().sum(axis=1) == first.notna().sum(axis=1).max()]
         knobs = first.columns[first.loc[seeds].notna().all()]
-        found = {name: seed_interval(table.loc[seeds, knobs].mean(axis=1).to_numpy()) for name, table in wide.items()}
-        return Verdict(method, stage, len(seeds), len(knobs), *(found[name] for name in _MEASURES))
+        averages = {name: table.loc[seeds, knobs].mean(axis=1).to_numpy() for name, table in wide.items()}
+        found = [seed_interval(values) if np.isfinite(values).all() else _NONE for values in averages.values()]
+        return Verdict(method, stage, len(seeds), len(knobs), *found)
 
     def best_rates(self) -> dict[str, float]:
         """Of the learning rates tried, the one with the largest regularised objective; of rejection sampling, share."""
@@ -139,15 +145,16 @@ class TaskComparison:
         return [self.verdict(name, stage) for name in (self.methods(stage) if methods is None else methods)]
 
 
-_MEASURES = ("share", "wasted", "share_over", "wasted_over")
+_MEASURES = ("share", "wasted", "share_over", "wasted_over", "kl_to_optimum")
+_NONE = (np.nan, np.nan, np.nan)
 
 
 def listing(verdicts: Sequence[Verdict]) -> dict[str, str]:
     """Name the methods below best-of-N at equal KL, above it, and neither, each with its mean share; for a sentence.
 
     >>> even, ahead = (0.0, -0.1, 0.1), (0.1, 0.05, 0.15)
-    >>> one = Verdict("ppo", "main", 3, 5, (0.95, 0.9, 1.0), even, even, even)
-    >>> two = Verdict("grpo", "main", 3, 5, (0.99, 0.98, 1.0), even, ahead, even)
+    >>> one = Verdict("ppo", "main", 3, 5, (0.95, 0.9, 1.0), even, even, even, even)
+    >>> two = Verdict("grpo", "main", 3, 5, (0.99, 0.98, 1.0), even, ahead, even, even)
     >>> listing([one, two])
     {'below': 'none', 'above': 'GRPO (99.0%)', 'level': 'PPO (95.0%)'}
     """

@@ -196,19 +196,11 @@ def _ablations(seed: int) -> Iterator[Run]:
         for method in ("group_kl", "grpo"):
             constant = replace(_budget(method, LONG, "linear"), schedule="constant")
             yield _run("schedule", task, method, _knobs(method)[2], seed, constant, variant="constant rate")
-        patient = _budget("group_kl", PATIENT, "linear", learning_rate=PATIENT_RATE)
-        yield _run("length", task, "group_kl", 0.5, seed, patient, variant=f"{PATIENT} steps at {PATIENT_RATE:g}")
         if seed == 0:
-            patient = _budget("grpo", PATIENT, "linear", learning_rate=PATIENT_RATE)
-            yield _run(
-                "length",
-                task,
-                "grpo",
-                STANDARDISED_BETAS[2],
-                seed,
-                patient,
-                variant=f"{PATIENT} steps at {PATIENT_RATE:g}",
-            )
+            for method in ("group_kl", "grpo"):
+                patient = _budget(method, PATIENT, "linear", learning_rate=PATIENT_RATE)
+                variant = f"{PATIENT} steps at {PATIENT_RATE:g}"
+                yield _run("length", task, method, _knobs(method)[2], seed, patient, variant=variant)
 
 
 def _proxies(seed: int) -> Iterator[Run]:

@@ -41,10 +41,16 @@ def finished(output: Path, run: Run) -> dict[str, Any] | None:
 
 
 def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> Any:
-    """Return the task's laboratory, made once in each process."""
+    """Return the task's laboratory, made once in each process, which works with one thread from then on.
+
+    Threads gain nothing on models of this size, and wait for one another where every core has a process already.
+    """
+    import torch
+
     from alignlib.lm.experiment.laboratory import Laboratory
     from alignlib.lm.quiet import quiet
 
+    torch.set_num_threads(1)
     key = (task, str(folder), space)
     if key not in _laboratories:
         with quiet():
@@ -63,11 +69,8 @@ def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict
     The last policy's weights are kept in ``output`` if the run is one of those kept.
     """
 
-    import torch
-
     from alignlib.lm.quiet import quiet
 
-    torch.set_num_threads(1)
     with quiet():
         return _execute(run, output, results, space)
 

@@ -52,40 +52,55 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
 
 
 def variants(results: Results) -> pd.DataFrame:
-    """Return each variant's share less that of the method as compared, at the variant's own KL, over seeds.
+    """Return each variant's share and wasted KL less those of the method as compared, at equal KL, over seeds.
 
     The method as compared is interpolated between its penalties, seed by seed; where its curve does not reach the
     variant's KL it is held at its end, and the row says how many runs were outside.
     """
     rows = []
     for task in _TASKS:
-        comparison = TaskComparison(results, task)
-        last = comparison.last
+        last = TaskComparison(results, task).last
         others = last[last.stage.isin(["ablation", "length", "schedule"])]
         for (stage, method, variant), group in others.groupby(["stage", "method", "variant"], sort=True):
             usual = last[(last.stage == "main") & (last.method == method)]
-            differences: dict[int, list[float]] = {}
+            differences: dict[str, list[float]] = {name: [] for name in _MEASURES}
             outside = 0
-            for seed, kl, share in zip(group.seed, group.kl, group["share"], strict=True):
+            for seed, runs in group.groupby("seed"):
                 curve = usual[usual.seed == seed].sort_values("kl")
-                if len(curve) >= 2:
-                    outside += not curve.kl.iloc[0] <= kl <= curve.kl.iloc[-1]
-                    differences.setdefault(seed, []).append(share - np.interp(kl, curve.kl, curve["share"]))
-            if differences:
-                mean, low, high = seed_interval([float(np.mean(v)) for v in differences.values()])
-                rows.append((task, stage, NAMES[str(method)], variant, len(differences), mean, low, high, outside))
-    columns = ["task", "kind", "method", "variant", "seeds", "difference", "low", "high", "outside"]
-    return pd.DataFrame(rows, columns=columns)
+                if len(curve) < 2:
+                    continue
+                outside += int((~runs.kl.between(curve.kl.iloc[0], curve.kl.iloc[-1])).sum())
+                for name, seeds in differences.items():
+                    usually = np.interp(runs.kl.to_numpy(), curve.kl, curve[name])
+                    seeds.append(float((runs[name].to_numpy() - usually).mean()))
+            if differences["share"]:
+                intervals = [seed_interval(seeds) for seeds in differences.values()]
+                line = [value for interval in intervals for value in interval]
+                rows.append((task, stage, NAMES[str(method)], variant, len(differences["share"]), *line, outside))
+    columns = ["task", "kind", "method", "variant", "seeds", "difference", "low", "high", "wasted", "wasted_low"]
+    return pd.DataFrame(rows, columns=[*columns, "wasted_high", "outside"])
+
+
+_MEASURES = ("share", "wasted")
 
 
 def show(table: pd.DataFrame) -> pd.DataFrame | str:
-    """Return the variants as the page shows them, in percentage points."""
+    """Return the variants as the page shows them: percentage points of share, and nats."""
     if table.empty:
         return "The table holds no variant yet."
-    shown = table.copy()
-    for name in ("difference", "low", "high"):
-        shown[name] = [f"{100 * value:+.1f}" if np.isfinite(value) else "one seed" for value in table[name]]
-    return shown.drop(columns="outside").set_index(["task", "method", "variant"])
+    shown = table[["task", "method", "variant"]].copy()
+    shown["share (points)"] = _column(table, ("difference", "high"), 100.0, 1)
+    shown["wasted KL (nats)"] = _column(table, ("wasted", "wasted_high"), 1.0, 3)
+    return shown.set_index(["task", "method", "variant"])
+
+
+def _column(table: pd.DataFrame, names: tuple[str, str], scale: float, digits: int) -> list[str]:
+    pairs = zip(table[names[0]], table[names[1]], strict=True)
+    return [
+        f"{scale * mean:+.{digits}f}"
+        + (f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else " (one seed)")
+        for mean, high in pairs
+    ]
 
 
 def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFrame, n_largest: int) -> None:
