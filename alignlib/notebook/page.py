@@ -1,7 +1,7 @@
 """An executed notebook as one HTML file: pictures, style and MathJax inside, no request to anywhere.
 
 Sphinx renders it with the book's own settings, so that theorem boxes, numbered figures, generated numbers and citations
-look as they do in the book. References to other pages become plain text.
+look as they do in the book. References to other pages become their titles.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import nbformat
 import yaml
 
+from alignlib.notebook.cross_references import name_other_pages
 from alignlib.notebook.pairing import write_whole
 
 __all__ = ["PageError", "require_page_tools", "write_page"]
@@ -79,6 +80,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
     """
     require_page_tools()
     node = nbformat.reads(notebook, as_version=4)
+    name_other_pages(node, root)
     bibliography = root / "book" / "references.bib"
     cited = bibliography.is_file() and any("{cite" in cell.source for cell in node.cells)
     if cited:
