@@ -44,6 +44,7 @@ from alignlib.answer_output import to_csv, to_json, to_lines, wrapped
 from alignlib.estimation import estimate_frontier
 from alignlib.example_table import example_table
 from alignlib.hacking_answer import ask_hacking
+from alignlib.hacking_picture import gold_caption, gold_picture
 from alignlib.rewards import RewardTable
 
 # %% [markdown]
@@ -130,6 +131,11 @@ print("\n".join(wrapped(to_lines(data, answer, in_gold))))
 # Where a gold reward is named, these lines say where optimising the proxy turns gold down, which $N$ or $\lambda$ to stop at, how sure that is, and how much gold best-of-$N$ by the proxy
 # leaves unclaimed there, whether for the proxy's sake or for best-of-$N$'s ({doc}`43_overoptimisation`).
 
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{gold_caption}}.", "name": "fig-your-gold"}, "image": {"alt": "Gain against KL. {{gold_caption}}."}}
+fig, ax = plotting.new()
+gold_picture(ax, answer, hacking)
+plotting.save(fig, folder, "gold")
+
 # %% tags=["hide-input"]
 print("\n".join(["No gold reward is named."] if hacking is None else wrapped(hacking.to_lines())))
 
@@ -146,6 +152,7 @@ print("\n".join(["No gold reward is named."] if hacking is None else wrapped(hac
 # %% tags=["hide-input"]
 claims.glue(
     headline=shown.headline,
+    gold_caption=gold_caption(answer, hacking),
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),

@@ -18,7 +18,17 @@ from alignlib.report import ReportError, check_folder
 pytestmark = pytest.mark.skipif(
     not any(find_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
 )
-WRITTEN = ["limit.png", "limit.svg", "numbers.csv", "numbers.json", "report.html", "share.png", "share.svg"]
+WRITTEN = [
+    "gold.png",
+    "gold.svg",
+    "limit.png",
+    "limit.svg",
+    "numbers.csv",
+    "numbers.json",
+    "report.html",
+    "share.png",
+    "share.svg",
+]
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +83,8 @@ def test_the_page_reads_offline_and_answers(made):
     assert not re.search(r"(src|href)=[\"'](https?:)?//(?!arxiv|doi)", page.split("</script>")[-1])
     text = re.sub(r"<[^>]+>", "", page)
     assert out.split(";")[0].split("any method")[0].strip() in text
-    assert page.count("data:image/png") + page.count("data:image/svg") == 2
+    assert page.count("data:image/png") + page.count("data:image/svg") == 3
+    assert "gold as proxy is optimised, by best-of-N and by tilting, with 95% bands" in text
 
 
 def test_a_full_folder_is_left_alone(made, table):
