@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}Compared with best-of-$N$ at equal KL (shares of the achievable gain in brackets), after {{short_steps:d}} steps at a constant rate: below it {{short_below}}; above it {{short_above}}; undecided {{short_level}}. After {{long_steps:d}} annealed steps: below it {{long_below}}; above it {{long_above}}; undecided {{long_level}}. Best-of-$N$ itself has {{bon_least:.1%}} to {{bon_most:.1%}} of the limit's gain for $N=2$ to $64$.
+# {{standing}}Against best-of-$N$ at equal KL, penalty by penalty, after {{short_steps:d}} steps at a constant rate: {{short_sides}}. After {{long_steps:d}} annealed steps: {{long_sides}}. Best-of-$N$ itself has {{bon_least:.1%}} to {{bon_most:.1%}} of the limit's gain for $N=2$ to ${{n_largest:d}}$.
 # :::
 #
 # Nothing here is estimated: base model, limit, best-of-$N$ and every trained policy are summed over all {{n_responses:d}} responses to each of {{n_prompts:d}} prompts. What varies is the seed of training: {{seeds_sentence}}. The table holds {{complete:.0%}} of the planned runs.
@@ -24,15 +24,15 @@
 # :label: thm-wasted-safety
 #
 # Let $\varphi$ spend $\Delta$ nats of KL and gain $g$, and let $G$ be the frontier of an average budget. Then
-# $\Delta-G^{-1}(g)=\min_\lambda \mathrm{KL}(\varphi\|\pi_\lambda)$ (we derive, from the closeness identity of Y24).
+# $\Delta-G^{-1}(g)=\min_{0\le\lambda\le\infty} \mathrm{KL}(\varphi\|\pi_\lambda)$, all of them averages over prompts; a gain below zero needs no KL (we derive, from the closeness identity of Y24).
 # ```
 #
 # ```{prf:proof}
-# $\mathrm{KL}(\varphi\|\pi_\lambda)=\Delta-[\lambda g-\Lambda_0(\lambda)]$ with $\Lambda_0=\Lambda-\lambda R(0)$. Its minimum over $\lambda$ is $\Delta$ minus the Legendre
+# $\mathrm{KL}(\varphi\|\pi_\lambda)=\Delta-[\lambda g-\Lambda_0(\lambda)]$ with $\Lambda_0=\Lambda-\lambda R(0)$. Its minimum over $\lambda\ge 0$ is $\Delta$ minus the Legendre
 # transform of $\Lambda_0$ at $g$, which is the least KL that buys $g$.
 # ```
 #
-# The *share* $g/G(\Delta)$ hides waste where the frontier is flat (a policy past the hard maximum has share one at any price); the *wasted KL*
+# The *share* $g/G(\Delta)$ hides waste where the frontier is flat (a policy that has the largest gain has share one at any price); the *wasted KL*
 # hides lost gain where it is steep.
 
 # %% tags=["parameters"]
@@ -65,25 +65,30 @@ chapter.gain_figure(task, "main", n_largest)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: KL in nats beyond the least that buys the same gain, against KL. Filled: {{long_steps:d}} annealed steps; hollow: {{short_steps:d}} steps at a constant rate; black: best-of-N. Lower is better.", "name": "fig-safety-wasted"}, "image": {"alt": "Wasted KL against KL for each method after short and long training, and for best-of-N, which wastes up to {{bon_wasted:.2f}} nats."}}
 chapter.wasted_figure(task, n_largest)
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: share of the achievable gain, less that of best-of-N at the same KL, averaged over the penalties; intervals over seeds. Right of the line: better than best-of-N.", "name": "fig-safety-verdicts"}, "image": {"alt": "One row for each method with a hollow marker for short and a filled one for long training, against a vertical line at zero."}}
-chapter.verdict_figure(long, short)
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: share of the achievable gain, less that of best-of-N at the same KL (N real between whole numbers), in percentage points, with seeds' intervals. Filled: {{long_steps:d}} annealed steps; hollow: {{short_steps:d}} steps at a constant rate. Above the line: better than best-of-N; past {{max_kl:.1f}} nats nothing can be.", "name": "fig-safety-over"}, "image": {"alt": "Share less best-of-N's against KL for PPO, GRPO and RLOO. Short: {{short_sides}}. Long: {{long_sides}}."}}
+chapter.over_figure(task)
 # %% [markdown]
-# The same in numbers, averaged over the five penalties; the last column is the distance to the optimum of the method's own $\beta$, which enumeration and the closeness identity give alike. (GRPO divides rewards by their deviation in each group, so that the optimum at $1/\beta$ is not what it aims at; rejection sampling has no $\beta$.)
+# All methods in numbers, averaged over their penalties (shares at unlike KLs: compare a method with best-of-$N$, not with its neighbour): wasted KL, the same less best-of-$N$'s at equal KL, and at how many penalties the method is above and below best-of-$N$ beyond its seeds' interval. The last column is the distance to the optimum of the method's own $\beta$, which enumeration and the closeness identity give alike. (GRPO divides rewards by their deviation in each group, so that the optimum at $1/\beta$ is not what it aims at; rejection sampling has no $\beta$.)
 
 # %% tags=["hide-input"]
 chapter.numbers(long, short)
 # %% [markdown]
 # ## What it means
 #
-# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here, after {{short_steps:d}} steps, {{headline_short}}; after {{long_steps:d}} annealed ones, {{headline_long}}. So the headline holds here
-# {{headline_holds}}. Best-of-$N$ itself wastes up to {{bon_wasted:.2f}} nats, most at $N={{bon_worst_n:d}}$. What the objective and what training has to do with it: {doc}`53_why_below`.
+# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here PPO and GRPO are both below best-of-$N$ at every penalty {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
+# it wastes up to {{bon_wasted:.2f}} nats, most at $N={{bon_worst_n:d}}$. What the split of the budget, the objective and training have to do with it: {doc}`53_why_below`.
+#
+# RLOO (REINFORCE with the other responses' mean as baseline) has the sequence's log-ratio in its reward, PPO the same charged token by token; GRPO has a token penalty in its loss and divides rewards by their deviation in each group.
 #
 # **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
 # on summarisation, one seed that is not used again. Nothing was tuned on this task, and no other setting was tuned at all. The chosen rates: {{chosen_rates}}.
 #
-# **Controls.** What a network of this size and this optimiser can represent at all, given samples of the optimum or the exact gradient of the objective, as a share of the limit's gain: {{controls}}. A method below them loses it by itself.
+# Equal responses are not equal information: DPO sees one noisy preference for each pair of base responses, the others exact rewards. PPO takes two updates on each batch. Rejection sampling has one round in short and two in long training (best-of-$k$ and best-of-$k^2$ with perfect fits). Short training
+# also goes without annealing, at a rate tuned for longer runs: it shows what a hasty run costs, not the best that {{short_steps:d}} steps allow.
 #
-# **On prompts never trained on** ({{n_held_out:d}} of them) the same policies have these shares of the achievable gain: {{held_out_shares}}. Training sees {{n_prompts:d}} prompts over and over; what it learns of them is not all about the task.
+# **Controls.** A lower bound on what a network of this size can represent, as a share of the limit's gain: {{controls}}, trained on samples of the optimum (four times the responses) or by the exact gradient, at $\beta=0.5$ and $0.125$. What a method lacks of that is not the network's size; it may still be its smaller budget.
+#
+# **On prompts never trained on** ({{n_held_out:d}} of them) the same policies have these shares of the achievable gain: {{held_out_shares}}. Training sees {{n_trained:d}} prompts over and over; what it learns of them is not all about the task.
 #
 # ## Claims
 

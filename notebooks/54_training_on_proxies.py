@@ -51,7 +51,7 @@ proxy_training.figure(results, task, curves)
 # %% [markdown]
 # ## What it means
 #
-# Along a proxy's optimum gold rises to its peak ({{peaks}}) and falls from there on if the proxy's error has the heavier tail. A trained policy is judged twice, on its proxy and in gold: {{trained}}.
+# Along a proxy's optimum gold changes with $\lambda$ at the rate $\mathrm{Cov}_{\hat\pi_\lambda}(r,\hat r)$, averaged over prompts: it rises while the two agree on what the optimum produces and falls where they do not. Its largest value is at {{peaks}}. A trained policy is judged twice, on its proxy and in gold: {{trained}}.
 # Falling short of the proxy's limit is not the same as being safe from its errors.
 #
 # ## Claims

@@ -49,7 +49,8 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
             assert {run.seed for run in main} == set(SEEDS)
             assert len({run.knob for run in main}) == len(BETAS) == 5
             assert len(main) == 15
-    assert sum(run.seconds for run in runs) < 2 * 2.5 * 3600
+    proxies = 450  # CPU-seconds for training and tabulating them, measured
+    assert sum(run.seconds for run in runs) + proxies < 2 * 2.5 * 3600
     # Interrupted, it is a smaller table: no second seed of the comparison, an ablation or a proxy before the first
     # seed of all of them.
     for stages in (("main",), ("main", "ablation", "length", "schedule", "proxy")):

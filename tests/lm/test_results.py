@@ -149,12 +149,11 @@ def test_verdicts_use_what_all_seeds_have(tmp_path: Path) -> None:
     task = TaskComparison(found, "safety")
     assert task.methods() == ["grpo", "ppo"]
     verdict = task.verdict("grpo")
-    assert (verdict.n_seeds, verdict.n_knobs) == (2, 3)
+    assert (verdict.n_seeds, len(verdict.at_knobs)) == (2, 3)
     mean, low, high = verdict.share_over_best_of_n
     assert low < mean < 0 < high  # two seeds do not settle it
-    assert not verdict.below_best_of_n
-    assert not verdict.above_best_of_n
-    assert task.verdict("ppo").below_best_of_n
+    assert (verdict.n_below, verdict.n_above, verdict.below_everywhere) == (0, 0, False)
+    assert task.verdict("ppo").below_everywhere
     assert task.points("grpo").n_seeds.tolist() == [2, 2, 3]
     with pytest.raises(ValueError, match="method must occur in the table; 'dpo'"):
         task.verdict("dpo")

@@ -84,7 +84,7 @@ def split_waste(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> WasteS
 
 
 def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main", "ablation")) -> pd.DataFrame:
-    """Return ``within`` and ``allocation`` of the final policies trained on gold, one row for each run."""
+    """Return KL, ``within`` and ``allocation`` of the final policies trained on gold, one row for each run."""
     chosen = results.curves.query("task == @task and reward_name == 'gold' and split == 'train' and last")
     chosen = chosen[chosen.stage.isin(stages)]
     law = results.law(task)
@@ -95,7 +95,7 @@ def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main
         for name in ("kl", "reward")
     )
     split = split_waste(law, kl, reward - base)
-    rows = chosen[["stage", "method", "variant", "knob", "seed"]].reset_index(drop=True)
+    rows = chosen[["stage", "method", "variant", "knob", "seed", "kl"]].reset_index(drop=True)
     return rows.assign(within=split.within, allocation=split.allocation)
 
 

@@ -18,7 +18,7 @@ from alignlib.lm.laws import LevelLaw
 __all__ = ["NAMES", "BestOfNCurve", "TaskComparison", "Verdict", "listing"]
 
 NAMES = {
-    "group_kl": "group baseline, sequence KL",
+    "group_kl": "RLOO, sequence KL",
     "grpo": "GRPO",
     "ppo": "PPO",
     "dpo": "DPO",
@@ -54,16 +54,18 @@ class BestOfNCurve:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One method at one budget, averaged over its penalties: share and wasted KL, and the same less best-of-N's.
+    """One method at one budget: at each of its penalties against best-of-N at equal KL, and averages over penalties.
 
-    Each is (mean, low, high) over seeds; the interval is infinite where there is one seed. ``to_optimum`` is the KL to
-    the optimum of the method's own β; NaN where it has none (rejection sampling).
+    Intervals are (mean, low, high) over seeds, infinite where there is one seed. ``at_knobs`` has the share less
+    best-of-N's, one interval for each penalty: its sign is that of the gain at equal KL, so that the wasted KL says the
+    same. An average over penalties can hide that a method crosses best-of-N. ``to_optimum`` is the KL to the optimum of
+    the method's own β; NaN where it has none (rejection sampling).
     """
 
     method: str
     stage: str
     n_seeds: int
-    n_knobs: int
+    at_knobs: tuple[tuple[float, float, float], ...]
     share: tuple[float, float, float]
     wasted: tuple[float, float, float]
     share_over_best_of_n: tuple[float, float, float]
@@ -71,16 +73,19 @@ class Verdict:
     to_optimum: tuple[float, float, float]
 
     @property
-    def below_best_of_n(self) -> bool:
-        """Whether it has less gain than best-of-N at its own KL, beyond its seeds' interval if it has one."""
-        mean, _, high = self.share_over_best_of_n
-        return (high if np.isfinite(high) else mean) < 0
+    def n_below(self) -> int:
+        """At how many penalties it has less gain than best-of-N at its KL, beyond its seeds' interval if it has one."""
+        return sum((high if np.isfinite(high) else mean) < 0 for mean, _, high in self.at_knobs)
 
     @property
-    def above_best_of_n(self) -> bool:
-        """Whether it has more gain than best-of-N at its own KL, beyond its seeds' interval if it has one."""
-        mean, low, _ = self.share_over_best_of_n
-        return (low if np.isfinite(low) else mean) > 0
+    def n_above(self) -> int:
+        """At how many penalties it has more gain than best-of-N at its KL, beyond its seeds' interval if it has one."""
+        return sum((low if np.isfinite(low) else mean) > 0 for mean, low, _ in self.at_knobs)
+
+    @property
+    def below_everywhere(self) -> bool:
+        """Whether it has less gain than best-of-N at equal KL at every penalty."""
+        return self.n_below == len(self.at_knobs)
 
 
 class TaskComparison:
@@ -114,7 +119,8 @@ class TaskComparison:
         """A method's final policies averaged over seeds, one row for each penalty, in increasing KL."""
         chosen = self.last.query("method == @method and stage == @stage and variant == @variant")
         require(len(chosen) > 0, f"method must occur in the table; {method!r} ({stage}, {variant!r}) does not.")
-        return over_seeds(chosen).sort_values("kl", ignore_index=True)
+        columns = ("kl", "share", "wasted", "gain", "share_over")
+        return over_seeds(chosen, columns).sort_values("kl", ignore_index=True)
 
     def verdict(self, method: str, stage: str = "main", variant: str = "") -> Verdict:
         """Average a method over its penalties, seed by seed, then over seeds.
@@ -129,14 +135,19 @@ class TaskComparison:
         knobs = first.columns[first.loc[seeds].notna().all()]
         averages = {name: table.loc[seeds, knobs].mean(axis=1).to_numpy() for name, table in wide.items()}
         found = [seed_interval(values) if np.isfinite(values).all() else _NONE for values in averages.values()]
-        return Verdict(method, stage, len(seeds), len(knobs), *found)
+        at_knobs = tuple(seed_interval(wide["share_over"].loc[seeds, knob].to_numpy()) for knob in knobs)
+        return Verdict(method, stage, len(seeds), at_knobs, *found)
 
     def best_rates(self) -> dict[str, float]:
-        """Of the learning rates tried, the one with the largest regularised objective; of rejection sampling, share."""
+        """Of the learning rates tried, the one with the largest regularised objective.
+
+        Methods that have no β (rejection sampling), or one on another scale (GRPO, standardised), by their share less
+        that of best-of-N at equal KL.
+        """
         found = {}
         tried = self.last[self.last.stage == "tuning"]
         for method, rows in tried.groupby("method", sort=False):
-            score = rows["share"] if method == "rejection" else rows["reward"] - rows["beta"] * rows["kl"]
+            score = rows["share_over"] if method in _NO_BETA else rows["reward"] - rows["beta"] * rows["kl"]
             found[str(method)] = float(rows.variant.iloc[int(np.argmax(score))].removeprefix("rate "))
         return found
 
@@ -147,19 +158,23 @@ class TaskComparison:
 
 _MEASURES = ("share", "wasted", "share_over", "wasted_over", "kl_to_optimum")
 _NONE = (np.nan, np.nan, np.nan)
+_NO_BETA = ("rejection", "grpo")
 
 
-def listing(verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """Name the methods below best-of-N at equal KL, above it, and neither, each with its mean share; for a sentence.
+def listing(verdicts: Sequence[Verdict]) -> str:
+    """Say of each method at how many of its penalties it is above and below best-of-N at equal KL; for a sentence.
 
-    >>> even, ahead = (0.0, -0.1, 0.1), (0.1, 0.05, 0.15)
-    >>> one = Verdict("ppo", "main", 3, 5, (0.95, 0.9, 1.0), even, even, even, even)
-    >>> two = Verdict("grpo", "main", 3, 5, (0.99, 0.98, 1.0), even, ahead, even, even)
+    >>> even, ahead, behind = (0.0, -0.1, 0.1), (0.1, 0.05, 0.15), (-0.1, -0.2, -0.05)
+    >>> one = Verdict("ppo", "main", 3, (ahead, even, behind), *[even] * 5)
+    >>> two = Verdict("grpo", "main", 3, (behind, behind, behind), *[even] * 5)
     >>> listing([one, two])
-    {'below': 'none', 'above': 'GRPO (99.0%)', 'level': 'PPO (95.0%)'}
+    'PPO above at 1 and below at 1 of 3, GRPO below at all 3'
     """
-    groups: dict[str, list[str]] = {"below": [], "above": [], "level": []}
+    found = []
     for verdict in verdicts:
-        side = "below" if verdict.below_best_of_n else "above" if verdict.above_best_of_n else "level"
-        groups[side].append(f"{NAMES[verdict.method]} ({verdict.share[0]:.1%})")
-    return {side: ", ".join(names) or "none" for side, names in groups.items()}
+        total, name = len(verdict.at_knobs), NAMES[verdict.method]
+        if total in (verdict.n_below, verdict.n_above):
+            found.append(f"{name} {'below' if verdict.n_below else 'above'} at all {total}")
+        else:
+            found.append(f"{name} above at {verdict.n_above} and below at {verdict.n_below} of {total}")
+    return ", ".join(found) or "nothing is trained yet"

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
+from scipy.interpolate import PchipInterpolator
 
 from alignlib import claims, plotting
+from alignlib._checks import FloatArray
 from alignlib.claims import Claim
 from alignlib.lm.experiment.allocation import best_of_n_split, policies_split
 from alignlib.lm.experiment.chapter import LOOKS
@@ -90,7 +92,8 @@ def effort(results: Results) -> dict[str, pd.DataFrame]:
     steps, rates = [], []
     for task in TASKS:
         rows = TaskComparison(results, task).rows
-        rows = rows[rows.knob == rows.method.map(middle)]
+        # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
+        rows = rows[(rows.knob == rows.method.map(middle)) & ((rows.method != "rejection") | (rows.stage == "tuning"))]
         long = rows[(rows.stage == "main") | ((rows.stage == "length") & rows["last"])]
         steps.append(over_seeds(long.assign(stage="", variant=""), ["wasted"]).assign(task=task))
         tried = rows[(rows.stage == "tuning") & rows["last"]]
@@ -139,11 +142,17 @@ def glue(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> None:
     late = last[last.method == "group_kl"]
     claims.glue(
         bon_allocation=_range(best),
+        long_steps=_long_steps(found["steps"]),
         longest=int(found["steps"].step.max()),
         longest_wasted=" and ".join(f"{row.wasted:.3f}" for row in late.itertuples()),
         rates_apart=_apart(found["rates"]),
         **sentences,
     )
+
+
+def _long_steps(steps: pd.DataFrame) -> int:
+    """Steps of the long runs: the last that every method has."""
+    return int(steps.groupby("method").step.max().min())
 
 
 def _range(share: pd.Series) -> str:
@@ -163,23 +172,34 @@ def _apart(rates: pd.DataFrame) -> str:
     )
 
 
-def claims_of(table: pd.DataFrame) -> list[Claim]:
+def claims_of(results: Results, table: pd.DataFrame) -> list[Claim]:
     """Return what the split shows of best-of-N, of one penalty for all prompts, and of GRPO's scaling."""
-    parts = table.set_index(["method", "task"])
-    best = parts.loc["best-of-N"]
+    best = table[table.method == "best-of-N"]
     found = [
         claims.at_least(
             "best-of-n-allocation", "best-of-N wastes most of its KL by spending alike on unlike prompts", "we derive",
             best.allocation.to_numpy(), best.within.to_numpy(), must_hold=False,
         ),
     ]  # fmt: skip
-    scaled, unscaled = NAMES["grpo"], _name(*_UNSCALED)
-    if {scaled, unscaled} <= set(table.method):
-        with_it, without = parts.loc[scaled].allocation, parts.loc[unscaled].allocation
-        found.append(
-            claims.at_most(
-                "scaling-allocates", "GRPO wastes less by allocation without division by the group's deviation",
-                "we derive", without.to_numpy(), with_it.reindex(without.index).to_numpy(), must_hold=False,
-            )
-        )  # fmt: skip
+    scaled, unscaled = _scaling(results)
+    if unscaled.size:
+        statement = "GRPO without division by the group's deviation wastes less by allocation at equal KL"
+        found.append(claims.at_most("scaling-allocates", statement, "we derive", unscaled, scaled, must_hold=False))
     return found
+
+
+def _scaling(results: Results) -> tuple[FloatArray, FloatArray]:
+    """Allocation's part of unscaled GRPO's waste, and of scaled GRPO's interpolated to its KLs over √KL, by seed."""
+    pairs: list[tuple[float, float]] = []
+    for task in TASKS:
+        table = policies_split(results, task)
+        grpo = table[table.method == _UNSCALED[0]]
+        for _, rows in grpo.groupby("seed"):
+            scaled = rows[rows.variant == ""].sort_values("kl")
+            other = rows[rows.variant == _UNSCALED[1]]
+            other = other[other.kl.between(scaled.kl.min(), scaled.kl.max())]
+            if len(scaled) >= 2 and len(other):
+                usual = PchipInterpolator(np.sqrt(scaled.kl), scaled.allocation)(np.sqrt(other.kl))
+                pairs += zip(usual.tolist(), other.allocation.tolist(), strict=True)
+    found = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]

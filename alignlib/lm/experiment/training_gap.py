@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from scipy.interpolate import PchipInterpolator
 
 from alignlib import claims, plotting
-from alignlib._checks import require
+from alignlib._checks import FloatArray, require
 from alignlib.claims import Claim
 from alignlib.lm.experiment.comparison import NAMES, TaskComparison
 from alignlib.lm.experiment.fixed_points import PENALTIES
@@ -54,8 +55,8 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
 def variants(results: Results) -> pd.DataFrame:
     """Return each variant's share and wasted KL less those of the method as compared, at equal KL, over seeds.
 
-    The method as compared is interpolated between its penalties, seed by seed; where its curve does not reach the
-    variant's KL it is held at its end, and the row says how many runs were outside.
+    The method as compared is interpolated between its penalties over √KL, seed by seed; where its curve does not reach
+    the variant's KL it is held at its end, and the row says of how many runs.
     """
     rows = []
     for task in _TASKS:
@@ -71,7 +72,8 @@ def variants(results: Results) -> pd.DataFrame:
                     continue
                 outside += int((~runs.kl.between(curve.kl.iloc[0], curve.kl.iloc[-1])).sum())
                 for name, seeds in differences.items():
-                    usually = np.interp(runs.kl.to_numpy(), curve.kl, curve[name])
+                    usual_at = PchipInterpolator(np.sqrt(curve.kl), curve[name])
+                    usually = usual_at(np.sqrt(runs.kl.clip(curve.kl.min(), curve.kl.max())))
                     seeds.append(float((runs[name].to_numpy() - usually).mean()))
             if differences["share"]:
                 intervals = [seed_interval(seeds) for seeds in differences.values()]
@@ -91,6 +93,8 @@ def show(table: pd.DataFrame) -> pd.DataFrame | str:
     shown = table[["task", "method", "variant"]].copy()
     shown["share (points)"] = _column(table, ("difference", "high"), 100.0, 1)
     shown["wasted KL (nats)"] = _column(table, ("wasted", "wasted_high"), 1.0, 3)
+    if table.outside.any():
+        shown["held at the end"] = table.outside
     return shown.set_index(["task", "method", "variant"])
 
 
@@ -118,22 +122,28 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
         k3_wasted=k3.wasted.max(),
         bon_least=best["share"].min(),
         bon_most=best["share"].max(),
-        training_sentence=_sentence(table),
+        bon_wasted=best.wasted.max(),
+        training_sentence=_sentence(table, ("schedule", "length")),
+        objective_sentence=_sentence(table, ("ablation",)),
     )
 
 
-def _sentence(table: pd.DataFrame) -> str:
-    if table.empty:
-        return "how much of it each variant loses is not known yet, for none has been trained"
-    settled = table[(table.low > 0) | (table.high < 0)]
-    if settled.empty:
-        return "no variant in the table differs from the method as compared beyond its seeds' interval"
-    columns = (settled[name] for name in ("method", "variant", "difference", "task"))
+def _sentence(table: pd.DataFrame, kinds: tuple[str, ...]) -> str:
+    """Say of each variant of these kinds what it changes, if seeds tell it apart; single seeds are said to be such."""
+    chosen = table[table.kind.isin(kinds)]
+    if chosen.empty:
+        return "no such variant is trained yet"
+    told = chosen[(chosen.seeds == 1) | (chosen.low > 0) | (chosen.high < 0)]
+    columns = (told[name] for name in ("method", "variant", "difference", "wasted", "task", "seeds"))
     parts = [
-        f"{method} with {variant} {100 * difference:+.1f} points on {task}"
-        for method, variant, difference, task in zip(*columns, strict=True)
+        f"{method} with {variant} {100 * share:+.1f} points and {wasted:+.2f} nats on {task}"
+        + (" (one seed)" if seeds == 1 else "")
+        for method, variant, share, wasted, task, seeds in zip(*columns, strict=True)
     ]
-    return "beyond seeds' intervals, " + "; ".join(parts)
+    silent = len(chosen) - len(told)
+    if silent:
+        parts.append(f"{silent} of {len(chosen)} differ by no more than seeds do")
+    return "; ".join(parts)
 
 
 def claims_of(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> list[Claim]:
@@ -149,17 +159,25 @@ def claims_of(results: Results, points: Mapping[str, pd.DataFrame], table: pd.Da
             "token-penalties", "both token-level fixed points waste KL at every penalty", "we derive",
             np.minimum(reverse.wasted.to_numpy(), k3.wasted.to_numpy()), 1e-3,
         ),
-        claims.at_most(
-            "published-k3-is-worse", "k3 as published has the smaller share of the two at every penalty", "we derive",
-            k3["share"].to_numpy(), reverse["share"].to_numpy(),
+        claims.at_least(
+            "published-k3-is-worse", "k3 as published wastes more than the corrected penalty at equal KL", "we derive",
+            *_at_equal_kl(points),
         ),
     ]  # fmt: skip
     scaling = table[table.variant == "no scaling"] if len(table) else table
     if len(scaling):
-        found.append(
-            claims.true(
-                "scaling", "GRPO without division by the group's deviation has the larger share", "we derive",
-                (scaling.difference > 0).to_numpy(), must_hold=False,
-            )
-        )  # fmt: skip
+        statement = "GRPO without division by the group's deviation has the larger share at equal KL"
+        larger = (scaling.difference > 0).to_numpy()
+        found.append(claims.true("scaling", statement, "we derive", larger, must_hold=False))
     return found
+
+
+def _at_equal_kl(points: Mapping[str, pd.DataFrame]) -> tuple[FloatArray, FloatArray]:
+    """Wasted KL of the published k3, and of the corrected penalty interpolated to its KLs, where both curves reach."""
+    published, corrected = [], []
+    for table in points.values():
+        one, two = (table[table.penalty == name].sort_values("kl") for name in PENALTIES[1:])
+        shared = two[two.kl.between(one.kl.min(), one.kl.max())]
+        published.append(shared.wasted.to_numpy())
+        corrected.append(PchipInterpolator(one.kl, one.wasted)(shared.kl))
+    return np.concatenate(published), np.concatenate(corrected)
