@@ -53,7 +53,7 @@ def table(output: Path, results: Path) -> None:
 @OUTPUT
 @RESULTS
 def give_back(output: Path, results: Path) -> None:
-    """Take the runs that the table holds as finished: the next `run` trains only what it lacks."""
+    """Take the runs on gold that the table holds as finished: the next `run` trains only what it lacks."""
     click.echo(f"{restore(grid(), output, results)} runs of the table now lie in {output!s}.")
 
 

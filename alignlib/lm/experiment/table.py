@@ -85,7 +85,8 @@ def assemble(
 def restore(runs: Sequence[Run], output: str | Path, folder: str | Path) -> int:
     """Lay the runs that a table holds into ``output`` as finished, so that only the others are trained; say how many.
 
-    A run that lies there already is left alone. Numbers come back with the table's ten digits.
+    A run that lies there already is left alone. Runs on proxies are not laid there: another machine trains another
+    reward model. Numbers come back with the table's ten digits.
 
     Parameters
     ----------
@@ -99,7 +100,8 @@ def restore(runs: Sequence[Run], output: str | Path, folder: str | Path) -> int:
     place, found = Path(output), tables.Results.read(folder)
     known = found.settings["runs"]
     rows, prompts = dict(iter(found.curves.groupby("run"))), dict(iter(found.prompts.groupby("run")))
-    wanted = [run for run in runs if run.key in known and not run_path(place, run).exists()]
+    gold = [run for run in runs if run.key in known and run.reward_name == "gold"]
+    wanted = [run for run in gold if not run_path(place, run).exists()]
     (place / "runs").mkdir(parents=True, exist_ok=True)
     for run in wanted:
         data = {
