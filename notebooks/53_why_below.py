@@ -96,7 +96,7 @@ shortfall.effort_figure(effort)
 # RLOO, trained longest ({{longest:d}} steps), still wastes {{longest_wasted}} nats (summarisation and safety). Over the four learning rates tried the share ranges thus: {{rates_apart}}. Both are budgets of the
 # experimenter, not properties of a method, and a comparison that does not state them says little. Against the runs as compared: {{training_sentence}}.
 #
-# All variants, each against the method as compared at the same KL (interpolated between its penalties, and held at the end where they do not reach); shares are of the achievable gain, intervals over seeds:
+# All variants, each against the method as compared at the same KL, interpolated between its penalties († held at the end, where they do not reach); shares are of the achievable gain, intervals over seeds (* one seed):
 
 # %% tags=["hide-input"]
 table = training_gap.variants(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from alignlib.lm.laws import LevelLaw
 __all__ = ["NAMES", "BestOfNCurve", "TaskComparison", "Verdict", "listing"]
 
 NAMES = {
-    "group_kl": "RLOO, sequence KL",
+    "group_kl": "RLOO",
     "grpo": "GRPO",
     "ppo": "PPO",
     "dpo": "DPO",
@@ -141,14 +141,23 @@ class TaskComparison:
     def best_rates(self) -> dict[str, float]:
         """Of the learning rates tried, the one with the largest regularised objective.
 
-        Methods that have no β (rejection sampling), or one on another scale (GRPO, standardised), by their share less
-        that of best-of-N at equal KL.
+        Rejection sampling, which has no β, by its share less that of best-of-N at equal KL.
         """
         found = {}
         tried = self.last[self.last.stage == "tuning"]
         for method, rows in tried.groupby("method", sort=False):
-            score = rows["share_over"] if method in _NO_BETA else rows["reward"] - rows["beta"] * rows["kl"]
+            score = rows["share_over"] if method == "rejection" else rows["reward"] - rows["beta"] * rows["kl"]
             found[str(method)] = float(rows.variant.iloc[int(np.argmax(score))].removeprefix("rate "))
+        return found
+
+    def share_missed(self, rates: Mapping[str, float]) -> dict[str, float]:
+        """By how much a method's best share less best-of-N's, over the rates tried, exceeds that at the rate given."""
+        tried = self.last[self.last.stage == "tuning"]
+        found = {}
+        for method, rows in tried.groupby("method", sort=False):
+            chosen = rows[rows.variant == f"rate {rates[str(method)]:g}"]
+            if len(chosen):
+                found[str(method)] = float(rows.share_over.max() - chosen.share_over.iloc[0])
         return found
 
     def verdicts(self, stage: str, methods: Sequence[str] | None = None) -> list[Verdict]:
@@ -158,7 +167,6 @@ class TaskComparison:
 
 _MEASURES = ("share", "wasted", "share_over", "wasted_over", "kl_to_optimum")
 _NONE = (np.nan, np.nan, np.nan)
-_NO_BETA = ("rejection", "grpo")
 
 
 def listing(verdicts: Sequence[Verdict]) -> str:

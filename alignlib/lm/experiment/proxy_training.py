@@ -118,7 +118,7 @@ def glue(results: Results, curves: Mapping[str, ProxyCurve]) -> None:
             f"{over.min():+.2f} to {over.max():+.2f} from that of the proxy's optimum at the same KL"
         )
     claims.glue(
-        answer=f"Gold peaks along the proxy's optimum at: {peaks}. {'; '.join(parts) or 'No policy is trained yet'}.",
+        answer=f"Gold along each proxy's optimum is largest at: {peaks}; {'; '.join(parts) or 'no policy is trained'}.",
         peaks=peaks,
         trained="; ".join(trained) or "none is in the table yet",
         complete=results.complete,
@@ -136,6 +136,10 @@ def claims_of(curves: Mapping[str, ProxyCurve]) -> list[Claim]:
     if shares.size:
         statement = "no policy exceeds its proxy's limit at its KL"
         found.append(claims.at_most("below-the-proxy-limit", statement, "Y24, P26", shares, 1.0, atol=1e-6))
+    over = np.concatenate([curve.policies.gold_over.to_numpy(dtype=float) for curve in curves.values()])
+    if over.size:
+        statement = "trained policies have at least the gold of the proxy's optimum at equal KL"
+        found.append(claims.at_least("kinder", statement, "observed here", over, 0.0, must_hold=False))
     most, end = (np.array([pick(curve.optimum.gold_gain) for curve in curves.values()]) for pick in (np.max, _last))
     statement = (
         f"gold falls by a tenth of its gain or more from its peak to λ = {_LAMS[-1]:g} along every proxy's optimum"

@@ -87,23 +87,25 @@ _MEASURES = ("share", "wasted")
 
 
 def show(table: pd.DataFrame) -> pd.DataFrame | str:
-    """Return the variants as the page shows them: percentage points of share, and nats."""
+    """Return the variants as the page shows them: percentage points of share and nats, a column for each task."""
     if table.empty:
         return "The table holds no variant yet."
     shown = table[["task", "method", "variant"]].copy()
     shown["share (points)"] = _column(table, ("difference", "high"), 100.0, 1)
     shown["wasted KL (nats)"] = _column(table, ("wasted", "wasted_high"), 1.0, 3)
-    if table.outside.any():
-        shown["held at the end"] = table.outside
-    return shown.set_index(["task", "method", "variant"])
+    wide = shown.pivot(index=["method", "variant"], columns="task")
+    wide.columns.names = [None, None]
+    return wide.fillna("–")
 
 
 def _column(table: pd.DataFrame, names: tuple[str, str], scale: float, digits: int) -> list[str]:
-    pairs = zip(table[names[0]], table[names[1]], strict=True)
+    """Mean and half the interval; a single seed is marked, and so are runs that were compared with a curve's end."""
+    columns = (table[name] for name in (*names, "outside"))
     return [
         f"{scale * mean:+.{digits}f}"
-        + (f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else " (one seed)")
-        for mean, high in pairs
+        + (f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else "*")
+        + ("†" if outside else "")
+        for mean, high, outside in zip(*columns, strict=True)
     ]
 
 
@@ -129,21 +131,23 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
 
 
 def _sentence(table: pd.DataFrame, kinds: tuple[str, ...]) -> str:
-    """Say of each variant of these kinds what it changes, if seeds tell it apart; single seeds are said to be such."""
+    """Say what each variant of these kinds changes, from task to task; single seeds are said to be such."""
     chosen = table[table.kind.isin(kinds)]
     if chosen.empty:
         return "no such variant is trained yet"
-    told = chosen[(chosen.seeds == 1) | (chosen.low > 0) | (chosen.high < 0)]
-    columns = (told[name] for name in ("method", "variant", "difference", "wasted", "task", "seeds"))
-    parts = [
-        f"{method} with {variant} {100 * share:+.1f} points and {wasted:+.2f} nats on {task}"
-        + (" (one seed)" if seeds == 1 else "")
-        for method, variant, share, wasted, task, seeds in zip(*columns, strict=True)
-    ]
-    silent = len(chosen) - len(told)
-    if silent:
-        parts.append(f"{silent} of {len(chosen)} differ by no more than seeds do")
+    parts = []
+    for (method, variant), rows in chosen.groupby(["method", "variant"], sort=False):
+        points = _from_to(100.0 * rows.difference, "+.1f")
+        seeds = ", one seed" if (rows.seeds == 1).any() else ""
+        parts.append(
+            f"{method} with {variant} {points} points of share and {_from_to(rows.wasted, '+.2f')} nats{seeds}"
+        )
     return "; ".join(parts)
+
+
+def _from_to(values: pd.Series, form: str) -> str:
+    low, high = (format(value, form) for value in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def claims_of(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFrame) -> list[Claim]:
