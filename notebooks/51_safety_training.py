@@ -75,7 +75,7 @@ chapter.numbers(long, short)
 # %% [markdown]
 # ## What it means
 #
-# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here PPO and GRPO are both below best-of-$N$ at every penalty {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
+# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here being below it at every penalty is true of {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
 # it wastes up to {{bon_wasted:.2f}} nats, most at $N={{bon_worst_n:d}}$. What the split of the budget, the objective and training have to do with it: {doc}`53_why_below`.
 #
 # RLOO (REINFORCE with the other responses' mean as baseline) has the sequence's log-ratio in its reward, PPO the same charged token by token; GRPO has a token penalty in its loss and divides rewards by their deviation in each group.

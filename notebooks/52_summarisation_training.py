@@ -63,13 +63,13 @@ chapter.numbers(long, short)
 # %% [markdown]
 # ## What it means
 #
-# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here PPO and GRPO are both below best-of-$N$ at every penalty {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
+# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here being below it at every penalty is true of {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
 # it wastes up to {{bon_wasted:.2f}} nats, most at $N={{bon_worst_n:d}}$. What the split of the budget, the objective and training have to do with it: {doc}`53_why_below`.
 #
 # RLOO (REINFORCE with the other responses' mean as baseline) has the sequence's log-ratio in its reward, PPO the same charged token by token; GRPO has a token penalty in its loss and divides rewards by their deviation in each group.
 #
 # **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
-# on this task, one seed that is not used again; no other setting was tuned at all. The chosen rates: {{chosen_rates}}. Best of those tried, by the regularised objective (rejection sampling: by share less that of best-of-$N$ at equal KL): {{best_rates}}. By that share instead, which suits GRPO better, the rates given would miss at most {{share_missed}}.
+# on this task, one seed that is not used again; no other setting was tuned at all. The chosen rates: {{chosen_rates}}. Best of those tried, by the regularised objective (rejection sampling: by share less that of best-of-$N$ at equal KL): {{best_rates}}. By that share instead, which suits GRPO better, the rates given would miss: {{share_missed}}.
 #
 # Equal responses are not equal information: DPO sees one noisy preference for each pair of base responses, the others exact rewards. PPO takes two updates on each batch. Rejection sampling has one round in short and two in long training (best-of-$k$ and best-of-$k^2$ with perfect fits). Short training
 # also goes without annealing, at a rate tuned for longer runs: it shows what a hasty run costs, not the best that {{short_steps:d}} steps allow.

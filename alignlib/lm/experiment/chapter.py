@@ -187,12 +187,15 @@ def glue(
 
 
 def _where_headline_holds(short: Sequence[Verdict], long: Sequence[Verdict]) -> str:
+    """Say of PPO and GRPO after which training each is below best-of-N at every penalty."""
     found = []
-    for verdicts, when in ((short, "after short training"), (long, "after long training")):
-        pair = [v for v in verdicts if v.method in _HEADLINE]
-        if len(pair) == len(_HEADLINE) and all(v.below_everywhere for v in pair):
-            found.append(when)
-    return " and ".join(found) or "at neither length of training"
+    for method in _HEADLINE:
+        pairs = ((short, "short"), (long, "long"))
+        when = [w for verdicts, w in pairs for v in verdicts if v.method == method and v.below_everywhere]
+        found.append(
+            f"{NAMES[method]} after {' and '.join(when)} training" if when else f"{NAMES[method]} after neither"
+        )
+    return " and of ".join(found)
 
 
 def _standing(complete: float) -> str:
