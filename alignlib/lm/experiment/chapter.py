@@ -188,14 +188,15 @@ def glue(
 
 def _where_headline_holds(short: Sequence[Verdict], long: Sequence[Verdict]) -> str:
     """Say of PPO and GRPO after which training each is below best-of-N at every penalty."""
-    found = []
+    found, neither = [], []
     for method in _HEADLINE:
         pairs = ((short, "short"), (long, "long"))
         when = [w for verdicts, w in pairs for v in verdicts if v.method == method and v.below_everywhere]
-        found.append(
-            f"{NAMES[method]} after {' and '.join(when)} training" if when else f"{NAMES[method]} after neither"
-        )
-    return " and of ".join(found)
+        if when:
+            found.append(f"{NAMES[method]} after {' and '.join(when)} training")
+        else:
+            neither.append(f"{NAMES[method]} after neither length of training")
+    return " and of ".join([*found, *neither])
 
 
 def _standing(complete: float) -> str:
