@@ -32,7 +32,7 @@ def cross_curves(proxies: npt.ArrayLike, gold: npt.ArrayLike, lam: npt.ArrayLike
     gold : array (n,)
         Their gold reward.
     lam : array (L,)
-        λ >= 0; equally spaced ones cost a tenth.
+        λ >= 0; equally spaced ones are several times faster.
 
     Raises
     ------

@@ -202,10 +202,15 @@ def test_what_cannot_be_scored(zoo: dict[str, str], table: Path, tmp_path: Path)
 
 
 def test_a_reward_model_that_does_not_tell_responses_apart(zoo: dict[str, str], tmp_path: Path) -> None:
+    """Also where batches of unlike size round unlike; and half precision's coarse rewards are not called equal."""
     path = tmp_path / "t.parquet"
-    pq.write_table(pa.table({"prompt": ["w1"] * 3, "response": ["w2"] * 3}), path)
-    _, said, _ = scored(path, zoo["reward"])
-    assert any("does not tell the responses apart" in sentence for sentence in said)
+    for rows in (3, 5):
+        pq.write_table(pa.table({"prompt": ["w1"] * rows, "response": ["w2"] * rows}), path)
+        _, said, _ = scored(path, zoo["reward"], force=True)
+        assert any("does not tell the responses apart" in sentence for sentence in said)
+    pq.write_table(pa.table({"prompt": ["w1"] * 3, "response": ["w2", "w3", "w4 w5"]}), path)
+    _, said, _ = scored(path, zoo["reward"], force=True, dtype="bfloat16")
+    assert not any("does not tell the responses apart" in sentence for sentence in said)
 
 
 def test_killed_and_resumed_gives_the_same_file(zoo: dict[str, str], tmp_path: Path) -> None:

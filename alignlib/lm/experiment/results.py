@@ -14,8 +14,9 @@ from alignlib._checks import require
 from alignlib.lm.laws import LevelLaw
 from alignlib.notebook.pairing import write_whole
 
-__all__ = ["COLUMNS", "PROMPT_COLUMNS", "Results", "fixed_points_path", "law_path", "write"]
+__all__ = ["COLUMNS", "PROMPT_COLUMNS", "TASK_NAMES", "Results", "fixed_points_path", "law_path", "write"]
 
+TASK_NAMES = ("summarisation", "safety")
 COLUMNS = {
     "run": "str",
     "stage": "str",

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
-from scipy.interpolate import PchipInterpolator
 
 from alignlib import claims, plotting
 from alignlib._checks import FloatArray
@@ -17,12 +16,11 @@ from alignlib.claims import Claim
 from alignlib.lm.experiment.allocation import best_of_n_split, policies_split
 from alignlib.lm.experiment.chapter import LOOKS
 from alignlib.lm.experiment.comparison import NAMES, TaskComparison
-from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.standing import over_seeds, seed_interval
+from alignlib.lm.experiment.results import TASK_NAMES, Results
+from alignlib.lm.experiment.standing import at_kl, over_seeds, seed_interval
 
 __all__ = ["claims_of", "effort", "effort_figure", "glue", "split_figure", "splits"]
 
-TASKS = ("summarisation", "safety")
 _UNSCALED = ("grpo", "no scaling")
 _ROWS: tuple[tuple[str, str], ...] = (*((name, "") for name in LOOKS), _UNSCALED)
 
@@ -38,7 +36,7 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
     """
     found: list[tuple[str, str, int, float, float, float, float]] = []
     ns = [2.0**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    for task in TASKS:
+    for task in TASK_NAMES:
         best = best_of_n_split(results.law(task), ns)
         found.append((task, "best-of-N", 1, float(best.within.mean()), float(best.allocation.mean()), np.nan, np.nan))
         table = policies_split(results, task)
@@ -60,8 +58,8 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
 def split_figure(table: pd.DataFrame) -> Axes:
     """Draw both parts of the wasted KL as one bar for each method, a panel for each task; lines: seeds' intervals."""
     longest = table.groupby("task").size().max()
-    figure, axes = plotting.new(rows=len(TASKS), height=0.36 * longest + 0.9, sharex=True)
-    for ax, task in zip(axes, TASKS, strict=True):
+    figure, axes = plotting.new(rows=len(TASK_NAMES), height=0.36 * longest + 0.9, sharex=True)
+    for ax, task in zip(axes, TASK_NAMES, strict=True):
         rows = table[table.task == task]
         place = np.arange(len(rows))
         ax.barh(place, rows.allocation, color=plotting.LIMIT, height=0.66, label="allocation to prompts")
@@ -74,7 +72,7 @@ def split_figure(table: pd.DataFrame) -> Axes:
         ax.set_yticks(place, rows.method)
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
-        plotting.name_axes(ax, "wasted KL (nats)" if task == TASKS[-1] else "", "", task)
+        plotting.name_axes(ax, "wasted KL (nats)" if task == TASK_NAMES[-1] else "", "", task)
     first: Axes = axes[0]
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=10.0)
@@ -90,7 +88,7 @@ def effort(results: Results) -> dict[str, pd.DataFrame]:
     tuning = results.curves[results.curves.stage == "tuning"]
     middle = tuning.groupby("method").knob.first()
     steps, rates = [], []
-    for task in TASKS:
+    for task in TASK_NAMES:
         rows = TaskComparison(results, task).rows
         # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
         rows = rows[(rows.knob == rows.method.map(middle)) & ((rows.method != "rejection") | (rows.stage == "tuning"))]
@@ -105,7 +103,7 @@ def effort_figure(found: Mapping[str, pd.DataFrame]) -> Axes:
     """Draw wasted KL over steps (summarisation filled, safety hollow), and the share over the learning rates tried."""
     _, (above, below) = plotting.new(rows=2, height=3.3)
     for name, (color, marker) in LOOKS.items():
-        for task, filled in zip(TASKS, (True, False), strict=True):
+        for task, filled in zip(TASK_NAMES, (True, False), strict=True):
             rows = found["steps"]
             rows = rows[(rows.method == name) & (rows.task == task)].sort_values("step")
             look: dict[str, Any] = {"linewidth": 1.2, "linestyle": "-" if filled else ":"}
@@ -114,7 +112,7 @@ def effort_figure(found: Mapping[str, pd.DataFrame]) -> Axes:
         rows = found["rates"]
         rows = rows[rows.method == name].sort_values("rate")
         plotting.points(below, rows.rate, rows["share"], color=color, marker=marker, linestyle="-", linewidth=1.2)
-    for ax, ticks in ((above, [100, 300, 600, 1800]), (below, sorted(found["rates"].rate.unique()))):
+    for ax, ticks in ((above, sorted(found["steps"].step.unique())), (below, sorted(found["rates"].rate.unique()))):
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         ax.xaxis.set_minor_formatter(NullFormatter())
@@ -191,7 +189,7 @@ def claims_of(results: Results, table: pd.DataFrame) -> list[Claim]:
 def _scaling(results: Results) -> tuple[FloatArray, FloatArray]:
     """Allocation's part of unscaled GRPO's waste, and of scaled GRPO's interpolated to its KLs over √KL, by seed."""
     pairs: list[tuple[float, float]] = []
-    for task in TASKS:
+    for task in TASK_NAMES:
         table = policies_split(results, task)
         grpo = table[table.method == _UNSCALED[0]]
         for _, rows in grpo.groupby("seed"):
@@ -199,7 +197,7 @@ def _scaling(results: Results) -> tuple[FloatArray, FloatArray]:
             other = rows[rows.variant == _UNSCALED[1]]
             other = other[other.kl.between(scaled.kl.min(), scaled.kl.max())]
             if len(scaled) >= 2 and len(other):
-                usual = PchipInterpolator(np.sqrt(scaled.kl), scaled.allocation)(np.sqrt(other.kl))
-                pairs += zip(usual.tolist(), other.allocation.tolist(), strict=True)
+                usual = at_kl(scaled, "allocation", other.kl).tolist()
+                pairs += zip(usual, other.allocation.tolist(), strict=True)
     found = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return found[:, 0], found[:, 1]

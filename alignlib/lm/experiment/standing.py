@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy import stats
+from scipy.interpolate import PchipInterpolator
 
 from alignlib._checks import FloatArray, as_vector, require
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
 
-__all__ = ["Standing", "best_of_n_standing", "over_seeds", "seed_interval", "standing", "with_standing"]
+__all__ = ["Standing", "at_kl", "best_of_n_standing", "over_seeds", "seed_interval", "standing", "with_standing"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,19 @@ def with_standing(results: Results, task: str, split: str = "train", reward_name
     found = standing(law, rows.kl.to_numpy(), rows.gain.to_numpy())
     rows["share"], rows["wasted"] = found.share, found.wasted
     return rows
+
+
+def at_kl(rows: pd.DataFrame, column: str, kl: npt.ArrayLike) -> FloatArray:
+    """Interpolate a column of a method's rows monotonically over √KL; beyond either end it is held there.
+
+    >>> rows = pd.DataFrame({"kl": [0.0, 1.0, 4.0], "gain": [0.0, 1.0, 2.0]})
+    >>> at_kl(rows, "gain", [0.25, 9.0]).tolist()
+    [0.5, 2.0]
+    """
+    curve = rows.sort_values("kl")
+    ends = curve.kl.iloc[[0, -1]].to_numpy()
+    found = PchipInterpolator(np.sqrt(curve.kl), curve[column])(np.sqrt(np.clip(as_vector("kl", kl), *ends)))
+    return np.asarray(found)
 
 
 def seed_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:

@@ -7,19 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from scipy.interpolate import PchipInterpolator
 
 from alignlib import claims, plotting
 from alignlib._checks import FloatArray, require
 from alignlib.claims import Claim
 from alignlib.lm.experiment.comparison import NAMES, TaskComparison
 from alignlib.lm.experiment.fixed_points import PENALTIES
-from alignlib.lm.experiment.results import Results, fixed_points_path
-from alignlib.lm.experiment.standing import best_of_n_standing, seed_interval, standing
+from alignlib.lm.experiment.results import TASK_NAMES, Results, fixed_points_path
+from alignlib.lm.experiment.standing import at_kl, best_of_n_standing, seed_interval, standing
 
 __all__ = ["claims_of", "fixed_point_figure", "fixed_points", "glue", "show", "variants"]
 
-_TASKS = ("summarisation", "safety")
 _LOOKS = {"token reverse KL": (plotting.THIRD, "s"), "token k3": (plotting.FOURTH, "^")}
 _LABELS = {"token reverse KL": "token penalty, corrected", "token k3": "token penalty, k3 as published"}
 
@@ -40,14 +38,14 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
     """Draw the wasted KL of the token-level fixed points and of best-of-N, one panel for each task."""
     _, axes = plotting.new(rows=2, height=3.0, sharex=True)
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    for ax, task in zip(axes, _TASKS, strict=True):
+    for ax, task in zip(axes, TASK_NAMES, strict=True):
         best = best_of_n_standing(results.law(task), ns)
         plotting.points(ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", label="best-of-N")
         for penalty, (color, marker) in _LOOKS.items():
             rows = points[task][points[task].penalty == penalty].sort_values("kl")
             plotting.points(ax, rows.kl, rows.wasted, color=color, marker=marker, linestyle="-", label=_LABELS[penalty])
         ax.set_ylim(bottom=0.0)
-        plotting.name_axes(ax, plotting.KL_LABEL if task == _TASKS[-1] else "", "wasted KL (nats)", task)
+        plotting.name_axes(ax, plotting.KL_LABEL if task == TASK_NAMES[-1] else "", "wasted KL (nats)", task)
     last: Axes = axes[-1]
     return plotting.legend(last, loc="upper left")
 
@@ -59,7 +57,7 @@ def variants(results: Results) -> pd.DataFrame:
     the variant's KL it is held at its end, and the row says of how many runs.
     """
     rows = []
-    for task in _TASKS:
+    for task in TASK_NAMES:
         last = TaskComparison(results, task).last
         others = last[last.stage.isin(["ablation", "length", "schedule"])]
         for (stage, method, variant), group in others.groupby(["stage", "method", "variant"], sort=True):
@@ -72,9 +70,7 @@ def variants(results: Results) -> pd.DataFrame:
                     continue
                 outside += int((~runs.kl.between(curve.kl.iloc[0], curve.kl.iloc[-1])).sum())
                 for name, seeds in differences.items():
-                    usual_at = PchipInterpolator(np.sqrt(curve.kl), curve[name])
-                    usually = usual_at(np.sqrt(runs.kl.clip(curve.kl.min(), curve.kl.max())))
-                    seeds.append(float((runs[name].to_numpy() - usually).mean()))
+                    seeds.append(float((runs[name].to_numpy() - at_kl(curve, name, runs.kl)).mean()))
             if differences["share"]:
                 intervals = [seed_interval(seeds) for seeds in differences.values()]
                 line = [value for interval in intervals for value in interval]
@@ -114,7 +110,7 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
     both = pd.concat(points.values())
     reverse, k3 = (both[both.penalty == name] for name in PENALTIES[1:])
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    best = pd.concat([best_of_n_standing(results.law(task), ns) for task in _TASKS])
+    best = pd.concat([best_of_n_standing(results.law(task), ns) for task in TASK_NAMES])
     claims.glue(
         reverse_least=reverse["share"].min(),
         reverse_most=reverse["share"].max(),
@@ -183,5 +179,5 @@ def _at_equal_kl(points: Mapping[str, pd.DataFrame]) -> tuple[FloatArray, FloatA
         one, two = (table[table.penalty == name].sort_values("kl") for name in PENALTIES[1:])
         shared = two[two.kl.between(one.kl.min(), one.kl.max())]
         published.append(shared.wasted.to_numpy())
-        corrected.append(PchipInterpolator(one.kl, one.wasted)(shared.kl))
+        corrected.append(at_kl(one, "wasted", shared.kl))
     return np.concatenate(published), np.concatenate(corrected)

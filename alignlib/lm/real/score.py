@@ -69,8 +69,6 @@ def score(
         In one sentence, where the model, the table or an earlier run stands in the way.
     """
     require_torch()
-    import torch
-
     settings = settings or ScoreSettings()
     table = Path(table)
     column = f"reward_{settings.name or _plain(reward_model)}"
@@ -91,8 +89,9 @@ def score(
             raise ResumeError(f"{table} changed while it was scored; score it again.")
         _write(table, target, column, rewards, json.dumps(scorer.metadata()), folder)
         parts.remove()
-    # One response scored in another batch differs by rounding.
-    if np.ptp(rewards) <= 64.0 * torch.finfo(dtype).eps * np.abs(rewards).max():
+    # One response scored in another batch differs by some roundings of single precision; in half precision, whose
+    # roundings are as large as real differences, only equal rewards are called equal.
+    if np.ptp(rewards) <= 64.0 * np.finfo(np.float32).eps * np.abs(rewards).max():
         say(f"All rewards are {rewards[0]:g}: this reward model does not tell the responses apart.")
     return ScoreSummary(target, column, rewards.size, float(rewards.mean()), float(rewards.std()))
 
