@@ -58,7 +58,7 @@ results = Results.read(Path(SOURCES[0]).parent)
 task = TaskComparison(results, "safety", split)
 long, short = task.verdicts("main"), task.verdicts("short")
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: gain over the base against KL. Line: the limit for an average budget; crosses: best-of-N up to {{n_largest:d}}; markers: policies after {{long_steps:d}} annealed steps at five penalties, averaged over seeds.", "name": "fig-safety-gain"}, "image": {"alt": "A concave frontier of gain against KL. Best-of-N and all trained policies lie below it; after long training shares range from {{worst_long:.2f}} to {{best_long:.2f}} on average."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Safety, {{split}} prompts: gain over the base against KL. Line: the limit for an average budget; crosses: best-of-N up to {{n_largest:d}}; markers: policies after {{long_steps:d}} annealed steps at each penalty, averaged over seeds.", "name": "fig-safety-gain"}, "image": {"alt": "A concave frontier of gain against KL. Best-of-N and all trained policies lie below it; after long training shares range from {{worst_long:.2f}} to {{best_long:.2f}} on average."}}
 chapter.gain_figure(task, "main", n_largest)
 # %% [markdown]
 # {numref}`fig-safety-gain` is drawn as such figures usually are, and one can hardly see who is where. The same policies by the two measures:
@@ -83,10 +83,10 @@ chapter.numbers(long, short)
 # **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
 # on summarisation, one seed that is not used again. Nothing was tuned on this task, and no other setting was tuned at all. The chosen rates: {{chosen_rates}}.
 #
-# Equal responses are not equal information: DPO sees one noisy preference for each pair of base responses, the others exact rewards. PPO takes two updates on each batch. Rejection sampling has one round in short and two in long training (best-of-$k$ and best-of-$k^2$ with perfect fits). Short training
+# Equal responses are not equal information: DPO sees one noisy preference for each pair of base responses, the others exact rewards. PPO takes {{ppo_updates:d}} updates on each batch. Rejection sampling goes {{rejection_rounds}} rounds in short and in long training ($R$ rounds are best-of-$k^R$ with perfect fits). Short training
 # also goes without annealing, at a rate tuned for longer runs: it shows what a hasty run costs, not the best that {{short_steps:d}} steps allow.
 #
-# **Controls.** A lower bound on what a network of this size can represent, as a share of the limit's gain: {{controls}}, trained on samples of the optimum (four times the responses) or by the exact gradient, at $\beta=0.5$ and $0.125$. What a method lacks of that is not the network's size; it may still be its smaller budget.
+# **Controls.** A lower bound on what a network of this size can represent, as a share of the limit's gain: {{controls}}. The first learns from {{control_responses:d}} samples of the optimum (the methods compared see {{long_responses:d}} of their own), the second sums over all responses. What a method lacks of that is not the network's size; it may still be its smaller budget.
 #
 # **On prompts never trained on** ({{n_held_out:d}} of them) the same policies have these shares of the achievable gain: {{held_out_shares}}. Training sees {{n_trained:d}} prompts over and over; what it learns of them is not all about the task.
 #

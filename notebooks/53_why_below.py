@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # *Allocation*: spending alike on unlike prompts is {{bon_allocation}} of what best-of-$N$ wastes, {{grpo_allocation}} for GRPO, which divides by the group's deviation ({{unscaled_allocation}} without the division, at other KLs), and {{group_allocation}} where one penalty holds for all prompts (RLOO).
-# *Objective*: a penalty taken token by token *in the loss* (GRPO) has another fixed point than $\pi_\lambda$, which wastes up to {{reverse_wasted:.2f}} nats as trl now takes its gradient and {{k3_wasted:.2f}} with k3 as first published (best-of-$N$: up to {{bon_wasted:.2f}}); taken token by token in the *reward* (PPO) it has not. *Training*: how long, at which rate and how annealed can cost as much (below).
+# *Objective*: a penalty taken token by token *in the loss* (GRPO) has another fixed point than $\pi_\lambda$, which wastes up to {{reverse_wasted:.2f}} nats as trl now takes its gradient and {{k3_wasted:.2f}} with k3 as first published (best-of-$N$: up to {{bon_wasted:.2f}}); taken token by token in the *reward* (PPO) it has not. *Training*: a constant rate instead of an annealed one costs {{constant_cost}} points of share, a bad one of the rates tried up to {{rate_cost}}.
 # :::
 #
 # ## Allocation: who gets the budget
@@ -79,7 +79,7 @@ shortfall.split_figure(parts)
 # A group mean that includes the response itself, as in trl, turns $\beta$ into $\beta G/(G-1)$ for groups of $G$: other points of the same curve. In (2) and (3) a token does not answer for the KL that the tokens after it will spend: at $\pi_\lambda$ the update left over in (2) is $\beta P(s)\,\pi(a|s)$ times the future KL after $a$ less its mean. With a single token (1) and (2) agree and (3) does not. That the
 # formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, at the exact fixed points of two token-level penalties (six penalties β from 4 to 0.125, all responses enumerated) and for best-of-N up to {{n_largest:d}}. Above: summarisation; below: safety. The sequence's log-ratio in the reward wastes nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL. The published k3 wastes up to {{k3_wasted:.2f}} nats, the corrected one up to {{reverse_wasted:.2f}}."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, at the exact fixed points of two token-level penalties ({{n_penalties:d}} penalties β from {{beta_most:g}} to {{beta_least:g}}, all responses enumerated) and for best-of-N up to {{n_largest:d}}. Above: summarisation; below: safety. The sequence's log-ratio in the reward wastes nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL. The published k3 wastes up to {{k3_wasted:.2f}} nats, the corrected one up to {{reverse_wasted:.2f}}."}}
 training_gap.fixed_point_figure(results, points, n_largest)
 # %% [markdown]
 # {numref}`fig-fixed-points` is computed, not trained: no tuning, no sampling, no network. It is where GRPO *without* division by the deviation would end if the network could represent any policy. It is no lower bound, for an early stop or shared weights can end nearer the optimum. Division by the deviation adds a loss of

@@ -46,7 +46,7 @@ SOURCES = (
 results = Results.read(Path(SOURCES[0]).parent)
 curves = proxy_training.gold_curves(results, task, n_largest)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL, {{task}}. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it at two penalties, averaged over seeds; dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Gold gain against KL for three proxies. Peaks of the optima: {{peaks}}. Markers show trained policies."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL, {{task}}. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it, averaged over seeds ({{seeds}}); dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Gold gain against KL for three proxies. Peaks of the optima: {{peaks}}. Markers show trained policies."}}
 proxy_training.figure(results, task, curves)
 # %% [markdown]
 # ## What it means

@@ -67,7 +67,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
         ))  # fmt: skip
     # The first in the file is a control with another group: the text is about the methods compared.
     runs = {r["run"]: {"settings": {"budget": {"group": 8}}, "method": r["method"], "task": r["task"]} for r in rows}
-    runs["a control"] = {"settings": {"budget": {"group": 16}}, "method": "cross_entropy", "task": "safety"}
+    runs["a control"] = {"settings": {"budget": {"group": 16, "steps": 9}}, "method": "cross_entropy", "task": "safety"}
     settings = {
         "runs": runs, "planned": 100, "n_responses": 40, "tried_rates": [1e-3],
         "learning_rates": {"grpo": 1e-3, "ppo": 3e-3},
@@ -88,6 +88,9 @@ def test_a_task_is_compared_with_best_of_n(table: results.Results) -> None:
     rates = task.best_rates()
     assert rates == {"grpo": 0.001, "ppo": 0.001}
     chapter.glue(table, "safety", "train", verdicts, task.verdicts("short"), task, 16)
+    assert chapter.budget_facts(table, "safety", 4) == {
+        "batch": 32, "control_responses": 9 * 16 * 4, "ppo_updates": 1, "rejection_rounds": "1",
+    }  # fmt: skip
     assert [claim.holds for claim in chapter.tuning_claims(table, rates)] == [False]  # PPO was given another
 
 

@@ -15,7 +15,17 @@ from alignlib.lm.experiment.comparison import NAMES, TaskComparison, Verdict, li
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import best_of_n_standing
 
-__all__ = ["LOOKS", "claims_of", "gain_figure", "glue", "numbers", "over_figure", "tuning_claims", "wasted_figure"]
+__all__ = [
+    "LOOKS",
+    "budget_facts",
+    "claims_of",
+    "gain_figure",
+    "glue",
+    "numbers",
+    "over_figure",
+    "tuning_claims",
+    "wasted_figure",
+]
 
 LOOKS = {
     "group_kl": (plotting.THIRD, "s"),
@@ -135,8 +145,26 @@ def _controls(task: TaskComparison) -> str:
         rows = task.last[(task.last.method == method) & (task.last.stage == "control")]
         if len(rows):
             low, high = (f"{100 * value:.1f}%" for value in (rows["share"].min(), rows["share"].max()))
-            found.append(f"{NAMES[method]} {low if low == high else f'{low} to {high}'}")
+            betas = " and ".join(f"{beta:g}" for beta in sorted(rows.beta.unique(), reverse=True))
+            found.append(f"{NAMES[method]} {low if low == high else f'{low} to {high}'} (β = {betas}, one seed)")
     return ", ".join(found) or "not trained yet"
+
+
+def budget_facts(results: Results, task: str, n_prompts: int) -> dict[str, object]:
+    """What the page says of budgets, from the settings that the runs were trained with."""
+    runs = [run for run in results.settings["runs"].values() if run["task"] == task]
+    main = next(run["settings"]["budget"] for run in runs if run["method"] in LOOKS)
+    control = next((run["settings"]["budget"] for run in runs if run["method"] == "cross_entropy"), None)
+    updates = next(
+        (run["settings"]["epochs"] for run in runs if run["method"] == "ppo" and "epochs" in run["settings"]), 1
+    )
+    rounds = sorted({run["settings"]["rounds"] for run in runs if "rounds" in run["settings"]})
+    return {
+        "batch": main["group"] * n_prompts,
+        "control_responses": 0 if control is None else control["steps"] * control["group"] * n_prompts,
+        "ppo_updates": int(updates),
+        "rejection_rounds": " and ".join(str(n) for n in rounds) or "1",
+    }
 
 
 def glue(
@@ -150,11 +178,6 @@ def glue(
     rows = task.last
     other = TaskComparison(results, name, "held_out")
     elsewhere = [other.verdict(v.method) for v in compared]
-    budgets = (
-        run["settings"]["budget"]
-        for run in results.settings["runs"].values()
-        if run["method"] in LOOKS and run["task"] == name
-    )
     n_trained = len(results.law(name).rows)
     n_prompts = len(task.law.rows)
     claims.glue(
@@ -178,7 +201,8 @@ def glue(
         controls=_controls(task),
         worst_long=min((v.share[0] for v in compared), default=np.nan),
         best_long=max((v.share[0] for v in compared), default=np.nan),
-        batch=next(budgets)["group"] * n_trained,
+        **budget_facts(results, name, n_trained),
+        long_responses=int(rows[(rows.stage == "main")].completions.max()) if compared else 0,
         n_rates=len(results.settings["tried_rates"]),
         rates=", ".join(f"{rate:g}" for rate in results.settings["tried_rates"]),
         chosen_rates=", ".join(f"{NAMES[m]} {rate:g}" for m, rate in results.settings["learning_rates"].items()),
@@ -208,7 +232,10 @@ def _seeds(verdicts: Sequence[Verdict]) -> str:
     if numbers == [1]:
         return "so far each setting has one, so that there are no intervals and the verdicts are those of that seed"
     text = " to ".join(str(n) for n in dict.fromkeys((numbers[0], numbers[-1]))) if numbers else "0"
-    return f"intervals are Student's, 95%, over {text} seeds, each averaged over its penalties first"
+    return (
+        f"intervals are Student's, 95%, over {text} seeds, at each penalty or (in the table) of each seed's average "
+        "over its penalties; none is corrected for being one of many"
+    )
 
 
 def claims_of(results: Results, task: TaskComparison, long: Sequence[Verdict], short: Sequence[Verdict]) -> list[Claim]:

@@ -122,7 +122,17 @@ def glue(results: Results, curves: Mapping[str, ProxyCurve]) -> None:
         peaks=peaks,
         trained="; ".join(trained) or "none is in the table yet",
         complete=results.complete,
+        seeds=_seeds(curves),
     )
+
+
+def _seeds(curves: Mapping[str, ProxyCurve]) -> str:
+    """How many seeds each penalty has, as a clause."""
+    rows = pd.concat([curve.policies for curve in curves.values() if not curve.policies.empty] or [pd.DataFrame()])
+    if rows.empty:
+        return "none is trained yet"
+    found = rows.groupby("knob").n_seeds.min()
+    return ", ".join(f"β = {knob:g}: {n} seed{'s' if n > 1 else ''}" for knob, n in found.items())
 
 
 def _last(values: FloatArray) -> float:

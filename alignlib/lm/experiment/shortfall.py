@@ -143,6 +143,7 @@ def glue(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> None:
         long_steps=_long_steps(found["steps"]),
         longest=int(found["steps"].step.max()),
         longest_wasted=" and ".join(f"{row.wasted:.3f}" for row in late.itertuples()),
+        rate_cost=_dearest(found["rates"]),
         rates_apart=_apart(found["rates"]),
         **sentences,
     )
@@ -156,6 +157,13 @@ def _long_steps(steps: pd.DataFrame) -> int:
 def _range(share: pd.Series) -> str:
     low, high = (f"{100 * value:.0f}" for value in (share.min(), share.max()))
     return f"{low}%" if low == high else f"{low} to {high}%"
+
+
+def _dearest(rates: pd.DataFrame) -> str:
+    """The most points of share between the best and the worst rate tried for one method."""
+    if rates.empty:
+        return "not known yet"
+    return f"{100 * float(rates.groupby('method')['share'].agg(np.ptp).max()):.0f}"
 
 
 def _apart(rates: pd.DataFrame) -> str:

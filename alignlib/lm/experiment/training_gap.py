@@ -121,6 +121,10 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
         bon_least=best["share"].min(),
         bon_most=best["share"].max(),
         bon_wasted=best.wasted.max(),
+        n_penalties=reverse.beta.nunique(),
+        beta_most=reverse.beta.max(),
+        beta_least=reverse.beta.min(),
+        constant_cost=_cost(table[table.kind == "schedule"]),
         training_sentence=_sentence(table, ("schedule", "length")),
         objective_sentence=_sentence(table, ("ablation",)),
     )
@@ -139,6 +143,11 @@ def _sentence(table: pd.DataFrame, kinds: tuple[str, ...]) -> str:
             f"{method} with {variant} {points} points of share and {_from_to(rows.wasted, '+.2f')} nats{seeds}"
         )
     return "; ".join(parts)
+
+
+def _cost(rows: pd.DataFrame) -> str:
+    """The least and the most that these variants cost in points of share."""
+    return _from_to(-100.0 * rows.difference, ".1f") if len(rows) else "an unknown number of"
 
 
 def _from_to(values: pd.Series, form: str) -> str:
