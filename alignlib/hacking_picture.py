@@ -16,7 +16,7 @@ _LOOKS = {"n": (plotting.BEST_OF_N, "best-of-N", "N", "o"), "lam": (plotting.LIM
 
 
 def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axes:
-    """Draw gold gain against KL along N and along λ, supported parts only, with the place to stop at on each.
+    """Draw gold gain against KL along N and along λ, supported parts only, with the most gold on each.
 
     Without a gold reward, what best-of-N gains of the reward itself.
     """
@@ -64,5 +64,5 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
     how = "by best-of-N and by tilting" if len(paths) > 1 else "by best-of-N"
     return (
         f"{hacking.gold} as {hacking.proxy} is optimised, {how}, with {hacking.along_n.level:.0%} bands, as far as the "
-        f"samples support it ({ends}); the large markers are where to stop"
+        f"samples support it ({ends}); large markers: most gold by the estimate, how surely is said below"
     )
