@@ -64,7 +64,7 @@ lm-setup: setup ## add what training language models needs (torch and others; mi
 # One thread each, and nothing fetched: everything that these programs read was made here.
 LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 
-lm: lm-setup ## train every method on the small language models (2.2 hours; resumes) and write the table
+lm: lm-setup ## train every method on the small language models (2.4 hours; resumes) and write the table
 	@$(LM) run --processes $(WORKERS)
 	@$(LM) table
 
