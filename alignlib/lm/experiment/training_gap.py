@@ -140,7 +140,7 @@ def _sentence(table: pd.DataFrame, kinds: tuple[str, ...]) -> str:
         points = _from_to(100.0 * rows.difference, "+.1f")
         seeds = ", one seed" if (rows.seeds == 1).any() else ""
         parts.append(
-            f"{method} with {variant} {points} points of share and {_from_to(rows.wasted, '+.2f')} nats{seeds}"
+            f"{method} with {variant}: {points} points of share and {_from_to(rows.wasted, '+.2f')} nats{seeds}"
         )
     return "; ".join(parts)
 
