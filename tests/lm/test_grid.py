@@ -59,6 +59,11 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
         assert seeds == sorted(seeds)
 
 
+def test_one_policy_of_each_method_and_task_is_kept() -> None:
+    kept = [(run.task, run.method) for run in grid() if run.kept]
+    assert sorted(kept) == sorted((task, method) for task in TASK_NAMES for method in METHODS_COMPARED)
+
+
 def test_every_method_gets_the_same_tuning() -> None:
     tried: dict[str, list[float]] = {}
     for run in grid():

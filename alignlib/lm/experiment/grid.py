@@ -95,8 +95,7 @@ class Run:
     @property
     def kept(self) -> bool:
         """Whether its last policy's weights are kept: the first seed at the middle penalty, as compared."""
-        middle = self.knob in {_knobs(method)[2] for method in METHODS_COMPARED}
-        return self.stage == "main" and self.seed == 0 and middle
+        return self.stage == "main" and self.seed == 0 and self.knob == _knobs(self.method)[2]
 
     @property
     def seconds(self) -> float:
