@@ -19,8 +19,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alignlib._checks import require
-from alignlib.frontier import Frontier
+from alignlib._core.checks import require
+from alignlib.laws.frontier import Frontier
 
 __all__ = [
     "BASE",

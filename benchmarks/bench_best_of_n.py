@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from alignlib import best_of_n
+from alignlib.rules import best_of_n
 from benchmarks.timing import compare, report
 
 

@@ -34,8 +34,8 @@ def main(quick: bool = False) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
-    from alignlib.lm.real.prompts import as_prompts
-    from alignlib.lm.real.sample import SampleSettings, sample
+    from alignlib.models.prompts import as_prompts
+    from alignlib.models.sample import SampleSettings, sample
 
     torch.set_num_threads(1)
     logging.set_verbosity_error()

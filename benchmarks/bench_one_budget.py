@@ -7,8 +7,8 @@ import warnings
 
 import numpy as np
 
-from alignlib.frontier import dual_gain
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain
 from benchmarks.timing import compare, report
 
 
@@ -19,7 +19,7 @@ def main(quick: bool = False) -> None:
 
     rng = np.random.default_rng(0)
     reward, prob = rng.normal(size=2000), rng.dirichlet(np.ones(2000))
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     dual = dual_gain(family, 1.0)
 
     policy = cp.Variable(2000, nonneg=True)
@@ -31,7 +31,7 @@ def main(quick: bool = False) -> None:
         solved.append(float(problem.value) - family.base_reward)
 
     def ours() -> float:
-        fresh = TiltedFamily(reward, prob)
+        fresh = FiniteLaw(reward, prob)
         return float(fresh.gain(fresh.lam_at_kl(1.0)))
 
     figures = compare(ours, peer, pairs=1 if quick else 3, inner=50)

@@ -24,13 +24,13 @@ from pathlib import Path
 import click
 import yaml
 
-from alignlib.notebook import cache
-from alignlib.notebook.pairing import disagreement, write_whole
-from alignlib.notebook.parameters import ParameterError
-from alignlib.notebook.progress import show
-from alignlib.notebook.project import Project
-from alignlib.notebook.runner import Job, Run, execute_all, failed
-from alignlib.notebook.scorecard import read_claims, to_markdown, write_claims
+from alignbook import cache
+from alignbook.pairing import disagreement, write_whole
+from alignbook.parameters import ParameterError
+from alignbook.progress import show
+from alignbook.project import Project
+from alignbook.runner import Job, Run, execute_all, failed
+from alignbook.scorecard import read_claims, to_markdown, write_claims
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (
@@ -85,7 +85,7 @@ def stage(project: Project, runs: list[Run]) -> None:
     wanted: dict[str, bytes] = {
         path.relative_to(prose).as_posix(): path.read_bytes()
         for path in prose.rglob("*")
-        if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build"} & set(path.parts)
+        if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build", "alignbook"} & set(path.parts)
     }
     wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
     wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()

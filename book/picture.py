@@ -17,8 +17,9 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from alignlib import best_of_n, plotting
-from alignlib.tilting import TiltedFamily
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 
 PATH = Path(__file__).parent / "_assets" / "limit.svg"
 
@@ -27,7 +28,7 @@ def draw() -> bytes:
     """Return the picture as SVG: a base model of 60 responses with normal rewards, all drawn from seed 11."""
     rng = np.random.default_rng(11)
     reward, prob = rng.normal(size=60), rng.dirichlet(np.ones(60))
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     kl = family.max_kl * np.linspace(0, 1, 121) ** 2
     limit = family.gain(family.lam_at_kl(kl))
     top = 1.22 * limit[-1]

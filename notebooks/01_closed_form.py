@@ -28,9 +28,10 @@ seed: int = 1  # seed of the random base law and policies, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
-from alignlib.frontier import dual_gain, exact_frontier, kl_to_optimum
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain, exact_frontier, kl_to_optimum
 
 # %% [markdown]
 # ## The statement
@@ -76,7 +77,7 @@ from alignlib.tilting import TiltedFamily
 rng = np.random.default_rng(seed)
 reward = rng.normal(size=n_outcomes)
 prob = rng.dirichlet(np.full(n_outcomes, concentration))
-family = TiltedFamily(reward, prob)
+family = FiniteLaw(reward, prob)
 if kl_shown >= family.max_kl:
     raise ValueError(
         f"kl_shown must be below {family.max_kl:.4g}, the nats at which no reward of this base model is left to buy; got {kl_shown:g}."

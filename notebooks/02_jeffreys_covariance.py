@@ -28,8 +28,9 @@ seed: int = 0  # seed of the random base law, >= 0
 import mpmath as mp
 import numpy as np
 
-from alignlib import claims, plotting
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
 
 # %% [markdown]
 # ## The statements
@@ -72,7 +73,7 @@ from alignlib.tilting import TiltedFamily
 rng = np.random.default_rng(seed)
 reward = offset + rng.normal(size=n_outcomes)
 prob = rng.dirichlet(np.ones(n_outcomes))
-family = TiltedFamily(reward, prob)
+family = FiniteLaw(reward, prob)
 lam = np.geomspace(1e-8, 1e8, n_lam)
 
 

@@ -28,8 +28,10 @@ import math
 
 import numpy as np
 
-from alignlib import bounds, claims, plotting
-from alignlib.families import Exponential, Gaussian, Uniform, bernoulli
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws import bounds
+from alignlib.laws.families import Exponential, Gaussian, Uniform, bernoulli
 
 # %% [markdown]
 # ## The statements

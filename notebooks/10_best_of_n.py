@@ -30,8 +30,10 @@ import math
 
 import numpy as np
 
-from alignlib import best_of_n, claims, plotting
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 
 # %% [markdown]
 # ## The statements
@@ -64,7 +66,7 @@ from alignlib.tilting import TiltedFamily
 rng = np.random.default_rng(seed)
 reward = np.arange(n_levels, dtype=float)
 prob = rng.dirichlet(np.full(n_levels, 1.5))
-family = TiltedFamily(reward, prob)
+family = FiniteLaw(reward, prob)
 n = np.unique(np.round(np.geomspace(1, n_max, 60)).astype(int))
 exact = best_of_n.kl(reward, prob, n)
 formula = best_of_n.kl_upper_bound(n)

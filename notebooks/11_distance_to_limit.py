@@ -26,10 +26,12 @@ seed: int = 0  # seed of the random base models, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import best_of_n, claims, plotting
-from alignlib.families import Exponential, Gaussian, Laplace, Uniform
-from alignlib.frontier import dual_gain
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain
+from alignlib.rules import best_of_n
 
 # %% [markdown]
 # ## Why it is close at all
@@ -89,7 +91,7 @@ plotting.name_axes(ax, "N", "limit minus best-of-N (reward)")
 # base models with 3 to 40 responses.
 
 # %%
-binary = TiltedFamily([0.0, 1.0], [1 - success, success])
+binary = FiniteLaw([0.0, 1.0], [1 - success, success])
 binary_kl = best_of_n.kl([0.0, 1.0], [1 - success, success], n)
 binary_share = best_of_n.gain([0.0, 1.0], [1 - success, success], n) / binary.gain(binary.lam_at_kl(binary_kl))
 
@@ -99,7 +101,7 @@ shares = np.empty((n_random, few.size))
 for row in shares:
     k = int(rng.integers(3, 41))
     reward, prob = rng.normal(size=k), rng.dirichlet(np.ones(k))
-    model = TiltedFamily(reward, prob)
+    model = FiniteLaw(reward, prob)
     row[:] = best_of_n.gain(reward, prob, few) / model.gain(model.lam_at_kl(best_of_n.kl(reward, prob, few)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit reached by best-of-N on {{n_random:d}} random finite base models (dots; bar: median), at the exact KL; seed {{seed:d}}. The worst is {{worst_share:.3f}}.", "name": "fig-random-shares"}, "image": {"alt": "Four columns of dots for N equal to 2, 4, 16 and 64; all lie between {{worst_share:.2f}} and 1, medians near {{median_share:.2f}}."}}
@@ -117,7 +119,7 @@ ax.set_ylabel("share of the limit at equal KL")
 jackpot = 1e-4
 rare_reward = np.append(np.linspace(0.0, 1e-3, 1001), 1.0)
 rare_prob = np.append(np.full(1001, (1 - jackpot) / 1001), jackpot)
-rare = TiltedFamily(rare_reward, rare_prob)
+rare = FiniteLaw(rare_reward, rare_prob)
 rare_share = best_of_n.gain(rare_reward, rare_prob, 16) / rare.gain(
     rare.lam_at_kl(best_of_n.kl(rare_reward, rare_prob, 16))
 )
@@ -147,7 +149,7 @@ claims.glue(
     median_share=np.median(shares),
 )
 grid = (np.arange(20_000) + 0.5) / 20_000
-tilt = TiltedFamily(np.log(grid)).kl(7.0)
+tilt = FiniteLaw(np.log(grid)).kl(7.0)
 claims.record(
     claims.at_most(
         "never-above",

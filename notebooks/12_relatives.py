@@ -28,10 +28,12 @@ seed: int = 2  # seed of the random base model, >= 0
 import numpy as np
 from scipy.integrate import quad
 
-from alignlib import best_of_n, best_of_poisson, claims, plotting, soft_best_of_n
-from alignlib.families import Uniform
-from alignlib.frontier import dual_gain
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.families import Uniform
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain
+from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 
 # %% [markdown]
 # ## The samplers
@@ -97,7 +99,7 @@ plotting.name_axes(ax, plotting.KL_LABEL, "limit minus sampler (reward)")
 # %%
 rng = np.random.default_rng(seed)
 reward, prob = rng.normal(size=n_outcomes), rng.dirichlet(np.ones(n_outcomes))
-family = TiltedFamily(reward, prob)
+family = FiniteLaw(reward, prob)
 target = np.exp(family.log_policy(lam))
 draws = 2 ** np.arange(1, 13)
 laws = [soft_best_of_n.log_policy(reward, prob, int(k), lam) for k in draws]

@@ -27,8 +27,10 @@ seed: int = 5  # seed of the random base law, >= 0
 import numpy as np
 from scipy import optimize
 
-from alignlib import best_of_n, claims, plotting
-from alignlib.tilting import TiltedFamily
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 
 # %% [markdown]
 # ## The statement
@@ -57,7 +59,7 @@ rng = np.random.default_rng(seed)
 prob = rng.dirichlet(np.full(n_outcomes, 3.0))
 coincident = best_of_n.coincident_reward(prob, n)
 best = best_of_n.policy(coincident, prob, n)
-tilt = np.exp(TiltedFamily(coincident, prob).log_policy(1.0))
+tilt = np.exp(FiniteLaw(coincident, prob).log_policy(1.0))
 
 # %% [markdown]
 # ## The converse, measured
@@ -75,7 +77,7 @@ def bent(amount: float) -> np.ndarray:
 
 def distance_to_tilts(reward: np.ndarray) -> float:
     """Smallest KL of best-of-N to any tilt of the reward, in nats."""
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     return optimize.minimize_scalar(
         lambda v: float(best @ (np.log(best) - family.log_policy(np.exp(v)))),
         bounds=(-6, 8),
@@ -86,7 +88,7 @@ def distance_to_tilts(reward: np.ndarray) -> float:
 
 amounts = np.linspace(0, max(2 * bend, 0.1), 41)
 distances = np.array([distance_to_tilts(bent(float(a))) for a in amounts])
-family = TiltedFamily(bent(bend), prob)
+family = FiniteLaw(bent(bend), prob)
 spent, gained = best_of_n.kl(family.reward, prob, n), best_of_n.gain(family.reward, prob, n)
 missed = family.gain(family.lam_at_kl(spent)) - gained
 
@@ -108,7 +110,7 @@ plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of bes
 two = best_of_n.log_policy([0.0, 1.0], [0.7, 0.3], n)
 lam_two = two[1] - two[0] + np.log(0.7 / 0.3)
 other_n = best_of_n.policy(coincident, prob, 2 * n)
-other = TiltedFamily(coincident, prob)
+other = FiniteLaw(coincident, prob)
 nearest_other = optimize.minimize_scalar(
     lambda v: float(other_n @ (np.log(other_n) - other.log_policy(np.exp(v)))), bounds=(-6, 8), method="bounded"
 ).fun
@@ -129,7 +131,7 @@ claims.record(
         "two-outcomes",
         "with two responses best-of-N is always a tilt",
         "B26; we derive",
-        np.exp(TiltedFamily([0.0, 1.0], [0.7, 0.3]).log_policy(lam_two)),
+        np.exp(FiniteLaw([0.0, 1.0], [0.7, 0.3]).log_policy(lam_two)),
         np.exp(two),
         rtol=1e-10,
     ),

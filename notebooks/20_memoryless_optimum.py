@@ -31,11 +31,12 @@ import itertools
 
 import numpy as np
 
-from alignlib import claims, plotting
-from alignlib.frontier import dual_gain, kl_to_optimum
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain, kl_to_optimum
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.tokens import total_correlation
-from alignlib.tilting import TiltedFamily
 
 # %% [markdown]
 # ## The statement
@@ -139,7 +140,7 @@ plotting.name_axes(ax, "length m", "total correlation (nats)")
 small = 4
 draws = np.array(list(itertools.product(range(len(token_prob)), repeat=small)))
 rewards, masses = np.array(token_reward)[draws].sum(axis=1), np.array(token_prob)[draws].prod(axis=1)
-sequences = TiltedFamily(rewards[masses > 0], masses[masses > 0])
+sequences = FiniteLaw(rewards[masses > 0], masses[masses > 0])
 tilt = sequences.log_policy(lam)
 product = token.log_policy(lam)[draws[masses > 0]].sum(axis=1)
 rng = np.random.default_rng(seed)

@@ -28,7 +28,8 @@ fitted_at: list[float] = [1.0, 1.2, 1.5, 1.8]  # rewards per token whose tail is
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.rate_function import exact_asymptotics
 

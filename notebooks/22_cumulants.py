@@ -28,7 +28,8 @@ lengths: list[int] = [5, 20, 80, 240]  # token counts m, in [2, 400]
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy
 

@@ -31,7 +31,8 @@ import numpy as np
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.comparison import compare
 from alignlib.sequences.type_sums import number_of_types

@@ -32,7 +32,8 @@ import platform
 
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.sequences import MarkovModel
 from alignlib.sequences.text_chain import (
     LETTERS,

@@ -30,10 +30,12 @@ import math
 
 import numpy as np
 
-from alignlib import best_of_n, claims, plotting
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
-from alignlib.tilting import TiltedFamily
 
 # %% [markdown]
 # ## The statement
@@ -62,7 +64,7 @@ policy = best_of_n.policy(apart, base, n)  # ranks only: the same for both rewar
 tilts = {}
 for name, reward in (("coinciding", same), ("apart", apart)):
     lam = nearest_tilt(MemorylessModel(base, reward, 1).sum_law(), math.log(n)).lam
-    tilts[name] = np.exp(TiltedFamily(reward, base).log_policy(lam))
+    tilts[name] = np.exp(FiniteLaw(reward, base).log_policy(lam))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-{{n:d}} and the nearest optimum, response by response. Top: the coinciding reward. Bottom: the reward at {{distance:g}} nats. Best-of-$N$ is the same in both, since the order of rewards is.", "name": "fig-chosen-distance"}, "image": {"alt": "Two panels of grouped bars over the responses: identical heights in the top panel, slightly different ones in the bottom panel."}}
 fig, axes = plotting.new(rows=2, height=2.5, sharex=True)
@@ -113,7 +115,7 @@ plotting.name_axes(ax, "length m", "KL to the nearest optimum (nats)")
 # %% tags=["hide-input"]
 law_same = MemorylessModel(base, same, 1).sum_law()
 law_apart = MemorylessModel(base, apart, 1).sum_law()
-family = TiltedFamily(apart, base)
+family = FiniteLaw(apart, base)
 nearest = nearest_tilt(law_apart, math.log(n))
 searched = min(
     float(policy @ (np.log(policy) - family.log_policy(v))) for v in nearest.lam * np.linspace(0.9, 1.1, 2001)

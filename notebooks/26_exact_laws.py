@@ -30,7 +30,8 @@ from pathlib import Path
 
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.sequences.log_convolution import power_by_recursion, power_by_squaring
 
 # %% [markdown]

@@ -29,12 +29,14 @@ seed: int = 3  # seed of all samples, >= 0
 import numpy as np
 from scipy import stats
 
-from alignlib import best_of_n, claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.estimation import estimate_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
-from alignlib.families import Exponential, Gaussian, HeavyTailed, Laplace, Uniform, bernoulli
-from alignlib.rewards import RewardTable
+from alignlib.laws.families import Exponential, Gaussian, HeavyTailed, Laplace, Uniform, bernoulli
+from alignlib.rules import best_of_n
+from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
 # ## The estimate

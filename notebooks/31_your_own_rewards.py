@@ -38,14 +38,15 @@ from pathlib import Path
 
 import numpy as np
 
-from alignlib import claims, plotting
-from alignlib.answer import ask, limit_on_every_prompt
-from alignlib.answer_output import to_csv, to_json, to_lines, wrapped
+from alignbook import claims
+from alignlib import plotting
+from alignlib.answers.answer import ask, limit_on_every_prompt
+from alignlib.answers.hacking import ask_hacking
+from alignlib.answers.hacking_picture import gold_caption, gold_picture
+from alignlib.answers.output import to_csv, to_json, to_lines, wrapped
 from alignlib.estimation import estimate_frontier
-from alignlib.example_table import example_table
-from alignlib.hacking_answer import ask_hacking
-from alignlib.hacking_picture import gold_caption, gold_picture
-from alignlib.rewards import RewardTable
+from alignlib.tables.example_table import example_table
+from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
 # ## The table

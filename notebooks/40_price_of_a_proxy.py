@@ -28,7 +28,8 @@ seed: int = 0  # seed of the random laws, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.hacking.exploit import exploit_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import (

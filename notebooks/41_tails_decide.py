@@ -32,7 +32,8 @@ cells: int = 1200  # cells into which the proxy's law is cut, in [200, 5000]
 import numpy as np
 from scipy import stats
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.noisy_proxy import RESOLUTION, noisy_proxy

@@ -33,11 +33,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
 # ## The theorem

@@ -37,7 +37,8 @@ seed: int = 0  # seed of what is made up and of the intervals, >= 0
 import numpy as np
 import pandas as pd
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.hacking.exploit import exploit_pair, sampled_checkpoints, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.hedging import sentence
@@ -45,7 +46,7 @@ from alignlib.hacking.overoptimisation import best_of_n_curve, tilting_curve
 from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
 # ## Predicted from base samples

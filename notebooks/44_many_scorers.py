@@ -34,7 +34,10 @@ seed: int = 0  # seed of what is made up, chosen or resampled, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
+from alignlib.answers.hacking import members_of
+from alignlib.answers.hacking_text import split_sentence
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS
 from alignlib.hacking.error_split import split_error
@@ -42,9 +45,7 @@ from alignlib.hacking.example_scorers import scored_answers
 from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.tie_breaking import tie_breaking
-from alignlib.hacking_answer import members_of
-from alignlib.hacking_text import split_sentence
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
 # Without a table of yours this page makes one up: {{n_prompts:d}} problems with {{n_samples:d}} answers each, of which the first is right; reward models that score on scales from 1 to

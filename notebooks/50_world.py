@@ -29,11 +29,13 @@ seed: int = 0  # seed of those constants, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import best_of_n, claims, plotting
-from alignlib.frontier import dual_gain, exact_frontier
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws.frontier import dual_gain, exact_frontier
 from alignlib.lm.laws import LevelLaw
 from alignlib.lm.safety import safety_task
 from alignlib.lm.summarisation import summarisation_task
+from alignlib.rules import best_of_n
 
 # %% [markdown]
 # ## The world

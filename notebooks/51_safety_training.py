@@ -42,8 +42,8 @@ n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from alignlib import claims
-from alignlib.lm.experiment import chapter
+from _pages import chapter
+from alignbook import claims
 from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.results import Results
 

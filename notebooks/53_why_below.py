@@ -36,8 +36,8 @@ n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from alignlib import claims
-from alignlib.lm.experiment import shortfall, training_gap
+from _pages import shortfall, training_gap
+from alignbook import claims
 from alignlib.lm.experiment.results import Results
 
 SOURCES = (

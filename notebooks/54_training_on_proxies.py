@@ -26,8 +26,8 @@ n_largest: int = 256  # largest N of best-of-N by the proxy, in [4, 4096]
 # %% tags=["hide-input"]
 from pathlib import Path
 
-from alignlib import claims
-from alignlib.lm.experiment import proxy_training
+from _pages import proxy_training
+from alignbook import claims
 from alignlib.lm.experiment.results import Results
 
 SOURCES = (

@@ -40,13 +40,14 @@ from pathlib import Path
 
 import numpy as np
 
-from alignlib import claims, plotting
-from alignlib.cli_training import number_or_name
-from alignlib.overlay import output, overlay
-from alignlib.overlay.envelope import achieved_envelope
-from alignlib.overlay.example_run import example_run
-from alignlib.overlay.training_log import read_training_log
-from alignlib.rewards import RewardTable
+from alignbook import claims
+from alignlib import plotting
+from alignlib.cli.training import number_or_name
+from alignlib.tables.rewards import RewardTable
+from alignlib.training import output, overlay
+from alignlib.training.envelope import achieved_envelope
+from alignlib.training.example_run import example_run
+from alignlib.training.training_log import read_training_log
 
 # %% [markdown]
 # ## Run and base samples

@@ -38,10 +38,12 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from alignlib import claims, plotting
-from alignlib.policy_kl import estimate_policy_kl
-from alignlib.policy_kl.estimate import ESTIMATORS
-from alignlib.policy_kl.study import (
+from alignbook import claims
+from alignlib import plotting
+from alignlib.training import estimate_policy_kl
+from alignlib.training.estimate import ESTIMATORS
+from alignlib.training.kl_table import read_kl_samples
+from alignlib.training.study import (
     conditioned_pair,
     exact_moments,
     interval_coverage,
@@ -50,8 +52,7 @@ from alignlib.policy_kl.study import (
     simulated_means,
     tail_shares,
 )
-from alignlib.policy_kl.table import read_kl_samples
-from alignlib.policy_kl.token_model import perturbed_model, random_model, sequence_kl
+from alignlib.training.token_model import perturbed_model, random_model, sequence_kl
 
 # %% [markdown]
 # ## What is measured

@@ -30,7 +30,8 @@ seed: int = 1  # seed of the random channels, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck.channels import (
     Cascade,
     binary_erasure_channel,

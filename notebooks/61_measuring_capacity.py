@@ -30,11 +30,12 @@ seed: int = 3  # seed of the simulation, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck.capacity_estimate import estimate_capacity
 from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
 from alignlib.bottleneck.confusion_estimate import estimate_from_counts
-from alignlib.bottleneck.rater_table import RaterTable
+from alignlib.tables.rater_table import RaterTable
 
 # %% [markdown]
 # ## The statement

@@ -33,7 +33,8 @@ import textwrap
 
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck import CodebookMixture, ConditionError, alignment_interval, fano_floor
 from alignlib.bottleneck.channels import symmetric_channel
 from alignlib.bottleneck.enumeration import enumerate_gibbs

@@ -31,7 +31,8 @@ seed: int = 7  # seed of the channel and the data, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck import CodebookMixture, fano_floor
 from alignlib.bottleneck.learners import counting_decoder, draw_counts, gibbs_learner, network_decoder, pooled_decoder
 from alignlib.bottleneck.pac_bayes import expected_ceiling

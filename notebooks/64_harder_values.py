@@ -29,7 +29,8 @@ seed: int = 11  # seed of the data, >= 0
 import numpy as np
 from scipy.optimize import brentq
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck import CodebookMixture, bayes_risk, fano_floor, required_capacity
 from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
 from alignlib.bottleneck.learners import counting_decoder, draw_counts

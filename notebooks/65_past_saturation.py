@@ -31,7 +31,8 @@ seed: int = 13  # seed of the simulated world, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck.channels import capacity
 from alignlib.bottleneck.flattery import FlatteryWorld
 

@@ -27,7 +27,8 @@ seed: int = 17  # seed of the contexts, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
-from alignlib import claims, plotting
+from alignbook import claims
+from alignlib import plotting
 from alignlib.bottleneck.allocation import allocate, optimal_judge
 from alignlib.bottleneck.channels import mutual_information
 from alignlib.bottleneck.fano import fano_floor

@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import alignlib
-from alignlib.notebook.pairing import sync
-from alignlib.notebook.project import Project
+from alignbook.pairing import sync
+from alignbook.project import Project
 
 LIBRARY = Path(alignlib.__file__).parent
 ROOT = LIBRARY.parent
@@ -26,7 +26,7 @@ top: float = 4.0  # largest radicand, > 0
 import matplotlib.pyplot as plt
 import numpy as np
 
-from alignlib import claims
+from alignbook import claims
 
 x = np.linspace(0, top, n)
 
@@ -50,7 +50,7 @@ PLAIN = """\
 n: int = 1  # a number, >= 0
 
 # %%
-from alignlib import claims
+from alignbook import claims
 {code}
 
 # %%

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alignlib.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable, RewardTableError
 
 GOOD = "prompt_id,reward\n1,0.5\n1,1.5\n2,0\n2,1\n"
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 from tests import oracle
 
 NS = [1.0, 1.5, 2.0, 3.0, 16.0, 1000.5, 1e6, 1e12]
@@ -92,14 +92,14 @@ def test_kl_never_exceeds_the_formula_b24(law: tuple[list[int], list[float]], n:
     prob = np.array(law[1]) / sum(law[1])
     exact = best_of_n.kl(law[0], prob, n)
     assert 0 <= exact <= best_of_n.kl_upper_bound(n) * (1 + 1e-12)
-    assert exact <= TiltedFamily(law[0], prob).max_kl * (1 + 1e-12) + 1e-15
+    assert exact <= FiniteLaw(law[0], prob).max_kl * (1 + 1e-12) + 1e-15
 
 
 @settings(deadline=None, max_examples=80)
 @given(laws, st.floats(1, 1e4))
 def test_no_best_of_n_beats_the_limit(law: tuple[list[int], list[float]], n: float) -> None:
     prob = np.array(law[1]) / sum(law[1])
-    family = TiltedFamily(law[0], prob)
+    family = FiniteLaw(law[0], prob)
     limit = family.gain(family.lam_at_kl(best_of_n.kl(law[0], prob, n)))
     assert best_of_n.gain(law[0], prob, n) <= limit * (1 + 1e-9) + 1e-12
 
@@ -108,7 +108,7 @@ def test_no_best_of_n_beats_the_limit(law: tuple[list[int], list[float]], n: flo
 @given(st.floats(0.01, 0.99), st.floats(1.01, 1e3))
 def test_two_outcomes_always_coincide_with_a_tilt(p: float, n: float) -> None:
     """With two outcomes every law between base and top is a tilt, so best-of-N lies on the frontier."""
-    family = TiltedFamily([0.0, 1.0], [1 - p, p])
+    family = FiniteLaw([0.0, 1.0], [1 - p, p])
     policy = best_of_n.log_policy([0.0, 1.0], [1 - p, p], n)
     lam = policy[1] - policy[0] + math.log((1 - p) / p)
     np.testing.assert_allclose(family.log_policy(lam), policy, rtol=1e-12, atol=1e-12)
@@ -119,7 +119,7 @@ def test_two_outcomes_always_coincide_with_a_tilt(p: float, n: float) -> None:
 def test_coincident_reward_makes_best_of_n_the_optimum_b26(masses: list[float], n: float) -> None:
     prob = np.array(masses) / sum(masses)
     reward = best_of_n.coincident_reward(prob, n)
-    tilted = TiltedFamily(reward, prob).log_policy(1.0)
+    tilted = FiniteLaw(reward, prob).log_policy(1.0)
     np.testing.assert_allclose(np.exp(tilted), best_of_n.policy(reward, prob, n), rtol=1e-8, atol=1e-14)
 
 
@@ -140,7 +140,7 @@ def test_formula_is_reached_as_the_atoms_vanish() -> None:
 def test_best_of_n_is_the_optimum_for_log_f_gui24() -> None:
     """Continuous case: the tilt of log F with λ = N - 1 has density N F^{N-1}; a fine grid shows it."""
     f = (np.arange(50_000) + 0.5) / 50_000
-    tilt = np.exp(TiltedFamily(np.log(f)).log_policy(7.0))
+    tilt = np.exp(FiniteLaw(np.log(f)).log_policy(7.0))
     np.testing.assert_allclose(tilt[1000:], best_of_n.policy(f, None, 8.0)[1000:], rtol=2e-3)
 
 

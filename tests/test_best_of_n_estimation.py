@@ -5,11 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from alignlib import best_of_n, best_of_poisson, soft_best_of_n
 from alignlib.estimation import estimate_best_of_n, estimate_best_of_poisson, estimate_soft_best_of_n
-from alignlib.estimation.sampling_rules import BestOfN, prepare
-from alignlib.families import Gaussian, Uniform, bernoulli
-from alignlib.rewards import RewardTable
+from alignlib.laws.families import Gaussian, Uniform, bernoulli
+from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
+from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.tables.rewards import RewardTable
 
 FAIR_LEVELS = np.array([0.0, 1.0, 2.0])
 

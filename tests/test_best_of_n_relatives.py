@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alignlib import best_of_n, best_of_poisson, soft_best_of_n
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 from tests import oracle
 
 REWARD = np.array([0.0, 1.0, 1.0, 2.5, -1.0])
@@ -65,7 +65,7 @@ def test_soft_tends_to_best_of_n_as_lam_grows_and_to_the_tilt_as_n_grows() -> No
     np.testing.assert_allclose(
         np.exp(soft_best_of_n.log_policy(REWARD, PROB, 5, 60.0)), best_of_n.policy(REWARD, PROB, 5), rtol=1e-9
     )
-    target = TiltedFamily(REWARD, PROB).log_policy(1.3)
+    target = FiniteLaw(REWARD, PROB).log_policy(1.3)
     gaps = []
     for n in (100, 1000, 10_000):
         law = soft_best_of_n.log_policy(REWARD, PROB, n, 1.3)
@@ -79,7 +79,7 @@ def test_soft_tends_to_best_of_n_as_lam_grows_and_to_the_tilt_as_n_grows() -> No
 def test_no_relative_of_best_of_n_beats_the_limit(masses: list[float], n: float, lam: float) -> None:
     prob = np.array(masses) / sum(masses)
     reward = np.arange(len(masses)) / 2.0
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     for module, arguments in ((soft_best_of_n, (n, lam)), (best_of_poisson, (n - 1,))):
         kl, gain = module.kl(reward, prob, *arguments), module.gain(reward, prob, *arguments)
         assert gain <= family.gain(family.lam_at_kl(max(kl, 0.0))) * (1 + 1e-7) + 1e-7

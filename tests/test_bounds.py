@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import bounds
-from alignlib.families import Exponential, Gaussian, bernoulli
-from alignlib.frontier import exact_frontier
-from alignlib.tilting import TiltedFamily
+from alignlib.laws import bounds
+from alignlib.laws.families import Exponential, Gaussian, bernoulli
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import exact_frontier
 from tests.oracle import relative
 
 BUDGETS = np.array([1e-6, 0.01, 0.1, 0.5, 2.0, 6.0])
@@ -26,7 +26,7 @@ BUDGETS = np.array([1e-6, 0.01, 0.1, 0.5, 2.0, 6.0])
 )
 def test_no_bound_lies_below_the_exact_frontier(reward: list[float], masses: list[float]) -> None:
     prob = np.array(masses[: len(reward)]) / sum(masses[: len(reward)])
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     low, high = family.min_reward, family.max_reward
     if high - low < 1e-2:
         return

@@ -14,9 +14,9 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner, Result
 
-from alignlib.notebook.pairing import sync
-from alignlib.notebook.project import Project
-from alignlib.notebook.runner import Job, Run, execute_all
+from alignbook.pairing import sync
+from alignbook.project import Project
+from alignbook.runner import Job, Run, execute_all
 from tests.small_project import GOOD, ROOT, make_project, plain
 
 CONFIG = """\

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib import claims
-from alignlib.notebook.claim import Claim, from_json
-from alignlib.notebook.claim_table import to_html
-from alignlib.notebook.scorecard import to_lines, to_markdown
+from alignbook import claims
+from alignbook.claim import Claim, from_json
+from alignbook.claim_table import to_html
+from alignbook.scorecard import to_lines, to_markdown
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 arrays = st.lists(numbers, min_size=1, max_size=8)

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from alignlib import answer
-from alignlib.answer import ask
-from alignlib.answer_output import to_csv
-from alignlib.cli import main
+from alignlib.answers import answer
+from alignlib.answers.answer import ask
+from alignlib.answers.output import to_csv
+from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedKLError, estimate_frontier
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with the real tables is absent")

@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner, Result
 from playwright.sync_api import Browser
 
-from alignlib.cli import main
-from alignlib.notebook.page import write_page
-from alignlib.notebook.project import Project
+from alignbook.page import write_page
+from alignbook.project import Project
+from alignlib.cli.main import main
 from tests.small_project import GOOD, ROOT, make_project, plain
 
 READS = plain("text = open(table).read() if table else 'nothing'\nprint(text)", title="Reads a file").replace(
@@ -105,7 +105,7 @@ def test_a_name_that_could_be_two(project: Project) -> None:
 
 def test_outside_any_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("alignlib.notebook.project.__file__", str(tmp_path / "site" / "alignlib" / "project.py"))
+    monkeypatch.setattr("alignbook.project.__file__", str(tmp_path / "site" / "alignlib" / "project.py"))
     result = alignlib("run", "--list")
     assert result.exit_code == 2
     assert "work inside a clone" in result.output

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alignlib.estimation.coverage import simulate_coverage
-from alignlib.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
+from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
 
 KL = [0.02, 0.05, 0.1, 0.2, 0.5]
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.estimation.dual import lam_grid, minimise_dual
-from alignlib.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
+from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
 
 BUDGETS = np.geomspace(1e-4, 3.0, 60)
 

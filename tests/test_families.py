@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alignlib.families import Exponential, Gaussian, HeavyTailed, Laplace, RewardLaw, Uniform, bernoulli
+from alignlib.laws.families import Exponential, Gaussian, HeavyTailed, Laplace, RewardLaw, Uniform, bernoulli
 from tests.oracle import relative
 
 LAWS = {

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from alignlib.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
-from alignlib.frontier import dual_gain, exact_frontier, kl_to_optimum
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain, exact_frontier, kl_to_optimum
 
 laws = st.integers(2, 7).flatmap(
     lambda k: st.tuples(
@@ -25,7 +25,7 @@ laws = st.integers(2, 7).flatmap(
 @settings(deadline=None, max_examples=50)
 @given(laws, st.floats(1e-4, 5))
 def test_primal_equals_dual(law: tuple[list[float], list[float]], kl: float) -> None:
-    family = TiltedFamily(law[0], np.array(law[1]) / sum(law[1]))
+    family = FiniteLaw(law[0], np.array(law[1]) / sum(law[1]))
     width = np.ptp(law[0])
     assert exact_frontier(family, kl).gain[0] == pytest.approx(
         dual_gain(family, kl), rel=1e-10, abs=1e-9 * width + 1e-12
@@ -44,13 +44,13 @@ def test_no_policy_lies_above_the_frontier(law: tuple[list[float], list[float]],
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
     phi = np.array(other[: reward.size]) / sum(other[: reward.size])
     spent = float(phi @ np.log(phi / prob))
-    assert phi @ reward <= exact_frontier(TiltedFamily(reward, prob), max(spent, 0.0)).reward[0] + 1e-9
+    assert phi @ reward <= exact_frontier(FiniteLaw(reward, prob), max(spent, 0.0)).reward[0] + 1e-9
 
 
 @settings(deadline=None, max_examples=40)
 @given(laws)
 def test_frontier_is_concave_with_slope_beta(law: tuple[list[float], list[float]]) -> None:
-    family = TiltedFamily(law[0], np.array(law[1]) / sum(law[1]))
+    family = FiniteLaw(law[0], np.array(law[1]) / sum(law[1]))
     if family.max_kl == 0 or family.max_reward - family.min_reward < 0.01:
         return
     kl = family.max_kl * np.linspace(0.05, 0.9, 60)
@@ -77,17 +77,17 @@ def test_against_a_general_solver() -> None:
         ],
         options={"ftol": 1e-13, "maxiter": 500},
     )
-    assert exact_frontier(TiltedFamily(reward, prob), 0.4).reward[0] == pytest.approx(-solved.fun, rel=1e-7)
+    assert exact_frontier(FiniteLaw(reward, prob), 0.4).reward[0] == pytest.approx(-solved.fun, rel=1e-7)
 
 
 def test_default_budgets_cover_the_curve() -> None:
-    curve = exact_frontier(TiltedFamily([0.0, 1.0, 2.0], [0.7, 0.2, 0.1]))
+    curve = exact_frontier(FiniteLaw([0.0, 1.0, 2.0], [0.7, 0.2, 0.1]))
     assert curve.kl[0] == 0.0
     assert curve.gain[0] == 0.0
     assert curve.kl[-1] == pytest.approx(math.log(10))
     assert curve.reward[-1] == pytest.approx(2.0)
     assert exact_frontier(Gaussian()).kl[-1] == 8.0
-    assert exact_frontier(TiltedFamily([1.0])).gain.max() == 0.0
+    assert exact_frontier(FiniteLaw([1.0])).gain.max() == 0.0
 
 
 @settings(deadline=None, max_examples=50)
@@ -98,7 +98,7 @@ def test_methods_near_the_frontier_are_near_the_optimum_y24(
     """Within ε of the budget and δ of the reward means within ε + λδ of the optimum in KL."""
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
     phi = np.array(other[: reward.size]) / sum(other[: reward.size])
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     kl, gain = float(phi @ np.log(phi / prob)), float(phi @ reward) - family.base_reward
     distance = kl_to_optimum(family, lam, max(kl, 0.0), gain)
     direct = float(phi @ (np.log(phi) - family.log_policy(lam)))
@@ -108,7 +108,7 @@ def test_methods_near_the_frontier_are_near_the_optimum_y24(
 
 
 def test_bad_input_is_named() -> None:
-    family = TiltedFamily([0.0, 1.0])
+    family = FiniteLaw([0.0, 1.0])
     with pytest.raises(ValueError, match=r"kl must lie in \[0, ∞\)"):
         exact_frontier(family, [-0.1])
     with pytest.raises(ValueError, match=r"kl must lie in \(0, ∞\)"):

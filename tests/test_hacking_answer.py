@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib import hacking
-from alignlib.answer_output import to_csv
-from alignlib.cli import main
+from alignlib.answers.hacking import ask_hacking
+from alignlib.answers.output import to_csv
+from alignlib.cli.main import main
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import best_of_n_curve
-from alignlib.hacking_answer import ask_hacking
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 
 @pytest.fixture(scope="module")

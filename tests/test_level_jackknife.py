@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n, best_of_poisson
-from alignlib.estimation.level_jackknife import SampleLevels
+from alignlib.rules import best_of_n, best_of_poisson
+from alignlib.rules.level_jackknife import SampleLevels
 
 
 @settings(deadline=None)

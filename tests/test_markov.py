@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n
+from alignlib.rules import best_of_n
 from alignlib.sequences import MarkovModel, MemorylessModel, markov_sum
 from alignlib.sequences.chain_structure import ReducibleChainError, best_cycle_mean
 from alignlib.sequences.markov_sum import _by_level, _by_squaring

@@ -12,9 +12,9 @@ from typing import Any
 import nbformat
 import pytest
 
-from alignlib.notebook.claim import from_json
-from alignlib.notebook.project import Notebook, Project
-from alignlib.notebook.runner import Job, execute_all
+from alignbook.claim import from_json
+from alignbook.project import Notebook, Project
+from alignbook.runner import Job, execute_all
 from tests.built_book import skip
 from tests.small_project import ROOT, make_project
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from alignlib import best_of_n
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
-from alignlib.tilting import TiltedFamily
 
 laws = st.lists(st.floats(0.02, 1), min_size=3, max_size=6)
 
@@ -23,7 +23,7 @@ laws = st.lists(st.floats(0.02, 1), min_size=3, max_size=6)
 def test_nearest_tilt_against_a_search_over_all_tilts(masses: list[float], n: float, seed: int) -> None:
     prob = np.array(masses) / sum(masses)
     reward = np.sort(np.random.default_rng(seed).normal(size=prob.size))
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     policy = best_of_n.policy(reward, prob, n)
     log_policy = best_of_n.log_policy(reward, prob, n)
     found = optimize.minimize_scalar(
@@ -56,7 +56,7 @@ def test_distance_zero_is_the_coinciding_reward() -> None:
     reward = reward_at_distance(prob, 4, 0.0)
     tilt = nearest_tilt(MemorylessModel(prob, reward, 1).sum_law(), math.log(4))
     np.testing.assert_allclose(
-        np.exp(TiltedFamily(reward, prob).log_policy(tilt.lam)), best_of_n.policy(reward, prob, 4), rtol=1e-12
+        np.exp(FiniteLaw(reward, prob).log_policy(tilt.lam)), best_of_n.policy(reward, prob, 4), rtol=1e-12
     )
     assert tilt.distance < 1e-25
 

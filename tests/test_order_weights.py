@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.order_weights import jackknifed_weights, subset_means, subset_weights
+from alignlib.rules.order_weights import jackknifed_weights, subset_means, subset_weights
 
 
 @pytest.mark.parametrize(("m", "n"), [(1, 1), (5, 2), (300, 37), (300, 300), (1000, 999), (4000, 64)])

@@ -15,14 +15,14 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.cli import main
-from alignlib.overlay import Overlay, overlay
-from alignlib.overlay.envelope import achieved_envelope
-from alignlib.overlay.example_run import example_run
-from alignlib.overlay.run_base import RewardScaleError
-from alignlib.overlay.training_log import TrainingLog
-from alignlib.rewards import RewardTable
-from alignlib.tilting import TiltedFamily
+from alignlib.cli.main import main
+from alignlib.laws.finite import FiniteLaw
+from alignlib.tables.rewards import RewardTable
+from alignlib.training import Overlay, overlay
+from alignlib.training.envelope import achieved_envelope
+from alignlib.training.example_run import example_run
+from alignlib.training.run_base import RewardScaleError
+from alignlib.training.training_log import TrainingLog
 
 DATA = Path(__file__).parent / "data"
 GRPO, BASE = DATA / "trl_grpo.json", DATA / "trl_base_table.csv"
@@ -75,7 +75,7 @@ def test_the_optimum_itself_has_the_whole_limit() -> None:
     """Checkpoints of the tilted family of a discrete law, exact, against a large table drawn from it."""
     reward = np.array([0.0, 0.3, 1.0, 2.0])
     prob = np.array([0.4, 0.3, 0.2, 0.1])
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     lam = np.linspace(0.0, 1.2, 8)
     rng = np.random.default_rng(0)
     table = RewardTable.from_arrays(rng.choice(reward, p=prob, size=(300, 128)))
@@ -237,7 +237,7 @@ def test_the_envelope_is_the_least_concave_curve_above(points: list[tuple[float,
 
 def test_mixtures_stay_below_the_frontier() -> None:
     """The envelope of members of the tilted family lies below the family's own curve."""
-    family = TiltedFamily([0.0, 1.0, 3.0], [0.7, 0.2, 0.1])
+    family = FiniteLaw([0.0, 1.0, 3.0], [0.7, 0.2, 0.1])
     lam = np.array([0.3, 1.0, 2.5])
     found = achieved_envelope(family.kl(lam), family.mean_reward(lam), family.base_reward)
     kl = np.linspace(0.0, float(family.kl(2.5)), 50)

@@ -16,8 +16,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from alignlib import claims
-from alignlib.notebook.project import Notebook
+from alignbook import claims
+from alignbook.project import Notebook
 from tests.built_book import HTML, ROOT, toc_pages
 
 PAGES = toc_pages()

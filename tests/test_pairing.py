@@ -10,8 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignlib.notebook.pairing import disagreement, render_pair, sync, write_whole
-from alignlib.notebook.project import Notebook
+from alignbook.pairing import disagreement, render_pair, sync, write_whole
+from alignbook.project import Notebook
 from tests.small_project import GOOD, ROOT, make_project, plain
 
 FOLDER = ROOT / "notebooks"

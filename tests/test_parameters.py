@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.notebook.parameters import Parameter, ParameterError, parse_cell, resolve, resolve_texts
-from alignlib.notebook.ranges import split_range
+from alignbook.parameters import Parameter, ParameterError, parse_cell, resolve, resolve_texts
+from alignbook.ranges import split_range
 
 CELL = """\
 # free comments are allowed

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from alignlib import plotting
-from alignlib.families import Gaussian
-from alignlib.frontier import Frontier, exact_frontier
+from alignlib.laws.families import Gaussian
+from alignlib.laws.frontier import Frontier, exact_frontier
 
 mpl.use("agg")
 

@@ -15,10 +15,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.cli import main
-from alignlib.policy_kl import estimate_policy_kl, estimator_values, k1, k2, k3
-from alignlib.policy_kl.samples import KLSamples
-from alignlib.policy_kl.study import (
+from alignlib.cli.main import main
+from alignlib.training import estimate_policy_kl, estimator_values, k1, k2, k3
+from alignlib.training.kl_table import read_kl_samples
+from alignlib.training.samples import KLSamples
+from alignlib.training.study import (
     conditioned_pair,
     exact_moments,
     interval_coverage,
@@ -27,8 +28,7 @@ from alignlib.policy_kl.study import (
     simulated_means,
     tail_shares,
 )
-from alignlib.policy_kl.table import read_kl_samples
-from alignlib.policy_kl.token_model import TokenModel, next_token_kl, perturbed_model, random_model, sequence_kl
+from alignlib.training.token_model import TokenModel, next_token_kl, perturbed_model, random_model, sequence_kl
 from tests.oracle import relative
 
 RATIOS = st.floats(-600.0, 600.0)

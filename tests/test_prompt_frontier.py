@@ -6,8 +6,8 @@ from scipy import optimize
 
 from alignlib.estimation import estimate_frontier
 from alignlib.estimation.prompt_frontier import prompt_gains
-from alignlib.families import Gaussian, Uniform
-from alignlib.rewards import RewardTable
+from alignlib.laws.families import Gaussian, Uniform
+from alignlib.tables.rewards import RewardTable
 
 
 def gain(rewards: np.ndarray, budget: float) -> float:

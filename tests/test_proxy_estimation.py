@@ -20,7 +20,7 @@ from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import check_members, joined
 from alignlib.hacking.tie_breaking import tie_breaking
-from alignlib.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable, RewardTableError
 
 
 def table_of(proxy: np.ndarray, gold: np.ndarray) -> RewardTable:

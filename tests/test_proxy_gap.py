@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
 from tests import oracle
 
 VALUES = st.floats(-5, 5, allow_subnormal=False).map(lambda v: round(v, 6))
@@ -122,7 +122,7 @@ def test_a_perfect_proxy_costs_nothing_and_an_infinite_lam_is_the_top() -> None:
     pair = ProxyPair(gold, gold)
     assert pair.gap(2.0) == pair.jeffreys(2.0) == pair.regret(2.0) == pair.regret(0.0) == 0.0
     assert pair.gold_gain(np.inf) == pytest.approx(1.25)
-    assert pair.gold_gain(2.0) == TiltedFamily(gold).gain(2.0)
+    assert pair.gold_gain(2.0) == FiniteLaw(gold).gain(2.0)
 
 
 def test_zero_mass_is_left_out() -> None:

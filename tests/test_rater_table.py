@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from alignlib.bottleneck.capacity_estimate import estimate_capacity
 from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
 from alignlib.bottleneck.confusion_estimate import estimate_from_counts
-from alignlib.bottleneck.rater_table import RaterTable, RaterTableError
-from alignlib.cli import main
+from alignlib.cli.main import main
+from alignlib.tables.rater_table import RaterTable, RaterTableError
 from alignlib.tables.table_file import RewardTableError
 
 RATING = np.array(

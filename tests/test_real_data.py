@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignlib.answer import ask
-from alignlib.rewards import RewardTable, RewardTableError
+from alignlib.answers.answer import ask
+from alignlib.tables.rewards import RewardTable, RewardTableError
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignlib import best_of_n
 from alignlib.estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
-from alignlib.rewards import RewardTable
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import best_of_n
+from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"
@@ -50,7 +50,7 @@ def test_plug_in_frontier_is_the_exact_one_of_the_empirical_laws() -> None:
     rows = frame.pivot(index="prompt_id", columns="sample_id", values="correct").to_numpy(float)
     plain = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.05, 0.2, 0.4], bias_correction=False)
     for kl, gain, lam in zip(plain.kl, plain.gain, plain.lam, strict=True):
-        families = [TiltedFamily(row) for row in rows]
+        families = [FiniteLaw(row) for row in rows]
         assert np.mean([family.kl(lam) for family in families]) == pytest.approx(kl, rel=1e-3)
         exact = np.mean([family.gain(lam) for family in families])
         assert gain == pytest.approx(exact + (kl - np.mean([f.kl(lam) for f in families])) / lam, rel=1e-6)

@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from alignlib.cli import main
-from alignlib.notebook.project import find_project
-from alignlib.report import ReportError, check_folder
+from alignbook.project import find_project
+from alignbook.report import ReportError, check_folder
+from alignlib.cli.main import main
 
 pytestmark = pytest.mark.skipif(
     not any(find_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
@@ -148,8 +148,8 @@ def test_bad_input_leaves_nothing(table, tmp_path, arguments, part):
 
 
 def test_a_notebook_that_fails_leaves_nothing(table, tmp_path, monkeypatch):
-    from alignlib import report
-    from alignlib.notebook.runner import Failure, Run
+    from alignbook import report
+    from alignbook.runner import Failure, Run
 
     failed = Run("31_your_own_rewards", "Your own rewards", "{}", failures=(Failure("ValueError: no", cell=3),))
     monkeypatch.setattr(report, "execute_all", lambda jobs: [failed])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alignlib.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable, RewardTableError
 
 FORMATS = ["csv", "tsv", "jsonl", "ndjson", "parquet"]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignlib.notebook import cache
-from alignlib.notebook.dependencies import library_files, mentioned_files
-from alignlib.notebook.project import Project
-from alignlib.notebook.runner import Job, Run, execute_all
+from alignbook import cache
+from alignbook.dependencies import library_files, mentioned_files
+from alignbook.project import Project
+from alignbook.runner import Job, Run, execute_all
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
 RAISES = "def f(x):\n    raise ValueError(f'kl must be >= 0; got {x}. Give a budget.')\n\nf(-1)"
@@ -172,7 +172,7 @@ def test_a_change_in_what_is_imported_changes_the_key(project: Project, library:
 
 def test_a_change_elsewhere_in_the_library_does_not(project: Project, library: Path) -> None:
     before = key_of(project, library)
-    (library / "unrelated.py").write_text("import alignlib.claims\n")
+    (library / "unrelated.py").write_text("import alignbook.claims\n")
     with (library / "tilting.py").open("a") as file:
         file.write("\n# changed\n")
     assert key_of(project, library) == before

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from alignlib import best_of_n
+from alignlib.rules import best_of_n
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.tokens import token_law, total_correlation
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alignlib.laws.finite import FiniteLaw
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
 from alignlib.sequences.rate_function import exact_asymptotics, rate_function, tilt_to_mean
-from alignlib.tilting import TiltedFamily
 from tests import oracle
 
 PROB, REWARD = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 2.0])
@@ -44,7 +44,7 @@ def test_closed_form_y24_the_optimum_of_a_memoryless_model_is_memoryless(
     """The tilt of the law of whole sequences is the product of token tilts; all its numbers are m times a token's."""
     prob, reward = _law(law)
     draws = np.array(list(itertools.product(range(prob.size), repeat=length)))
-    whole = TiltedFamily(reward[draws].sum(axis=1), prob[draws].prod(axis=1))
+    whole = FiniteLaw(reward[draws].sum(axis=1), prob[draws].prod(axis=1))
     model = MemorylessModel(prob, reward, length)
     np.testing.assert_allclose(
         whole.log_policy(lam), model.token.log_policy(lam)[draws].sum(axis=1), rtol=0, atol=1e-11
@@ -88,7 +88,7 @@ def test_rate_function_y24_is_the_supremum_and_the_divergence_of_the_tilt_with_t
 
 
 def test_rate_function_to_fifty_digits_near_and_far_from_the_mean() -> None:
-    family = TiltedFamily([0.0, 1.0], [0.75, 0.25])
+    family = FiniteLaw([0.0, 1.0], [0.75, 0.25])
     for x in (1e-9, 0.1, 0.25 - 1e-7, 0.25 + 1e-9, 0.4, 1 - 1e-12):
         y, p = mp.mpf(x), mp.mpf("0.25")
         want = y * mp.log(y / p) + (1 - y) * mp.log((1 - y) / (1 - p))
@@ -276,8 +276,8 @@ def test_closeness_in_kl_y24_is_at_most_half_a_logarithm_and_a_step_of_the_latti
         (lambda: MemorylessModel.towards([0.5, 0.5], [1.0], 3), "target must have the shape"),
         (lambda: renyi_cross_entropy([0.5, 0.5], [1.0, 0.0], 2.0), "target must be positive"),
         (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 0), "order must be at least 1"),
-        (lambda: tilt_to_mean(TiltedFamily([0.0, 1.0]), 2.0), r"mean must lie within the rewards, \[0, 1\]; got 2"),
-        (lambda: exact_asymptotics(TiltedFamily([0.0, 1.0]), 0.2, 10), r"mean must lie in \(0.5, 1\)"),
+        (lambda: tilt_to_mean(FiniteLaw([0.0, 1.0]), 2.0), r"mean must lie within the rewards, \[0, 1\]; got 2"),
+        (lambda: exact_asymptotics(FiniteLaw([0.0, 1.0]), 0.2, 10), r"mean must lie in \(0.5, 1\)"),
     ],
 )
 def test_bad_input_is_named(call: object, words: str) -> None:
@@ -286,4 +286,4 @@ def test_bad_input_is_named(call: object, words: str) -> None:
 
 
 def test_no_tilt_no_growth() -> None:
-    assert scaled_cgf(TiltedFamily(REWARD, PROB), 0.0) == 0.0
+    assert scaled_cgf(FiniteLaw(REWARD, PROB), 0.0) == 0.0

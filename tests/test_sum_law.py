@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n
+from alignlib.rules import best_of_n
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import compare

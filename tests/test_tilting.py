@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.tilting import TiltedFamily
+from alignlib.laws.finite import FiniteLaw
 from tests import oracle
 
 LAMS = [1e-8, 1e-4, 0.03, 1.0, 17.0, 650.0, 1e4, 1e8]
@@ -40,7 +40,7 @@ def _laws() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.parametrize("name", list(_laws()))
 def test_against_fifty_digits(name: str, lam: float) -> None:
     reward, prob = _laws()[name]
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     truth = oracle.tilted(reward, prob, lam)
     held = reward[prob > 0]
     width = float(np.ptp(held))
@@ -64,7 +64,7 @@ def test_many_outcomes(size: int) -> None:
     """A law of distinct rewards on a grid has a geometric-series partition function: an exact oracle."""
     import mpmath as mp
 
-    family = TiltedFamily(np.arange(size) / size)
+    family = FiniteLaw(np.arange(size) / size)
     for lam in [1e-8, 1e-3, 1.0, 300.0, 1e8]:
         with mp.workdps(60):
             step = mp.mpf(lam) / size
@@ -82,18 +82,18 @@ def test_many_outcomes(size: int) -> None:
 def test_policy_against_enumeration() -> None:
     reward, prob = _laws()["random"]
     weights = prob * np.exp(0.8 * reward)
-    np.testing.assert_allclose(np.exp(TiltedFamily(reward, prob).log_policy(0.8)), weights / weights.sum(), rtol=1e-14)
+    np.testing.assert_allclose(np.exp(FiniteLaw(reward, prob).log_policy(0.8)), weights / weights.sum(), rtol=1e-14)
 
 
 def test_policy_keeps_zero_mass_outcomes_at_zero() -> None:
-    family = TiltedFamily([0.0, 9.0, 1.0], [0.5, 0.0, 0.5])
+    family = FiniteLaw([0.0, 9.0, 1.0], [0.5, 0.0, 0.5])
     assert np.isneginf(family.log_policy([0.0, 2.0, math.inf])[:, 1]).all()
     assert family.max_reward == 1.0
     assert family.max_kl == pytest.approx(math.log(2), rel=1e-15)
 
 
 def test_infinite_lam_is_the_conditioned_law() -> None:
-    family = TiltedFamily([0.0, 2.0, 2.0], [0.5, 0.2, 0.3])
+    family = FiniteLaw([0.0, 2.0, 2.0], [0.5, 0.2, 0.3])
     np.testing.assert_allclose(np.exp(family.log_policy(math.inf)), [0.0, 0.4, 0.6], rtol=1e-15)
     assert family.mean_reward(math.inf) == 2.0
     assert family.kl(math.inf) == pytest.approx(math.log(2), rel=1e-15)
@@ -104,7 +104,7 @@ def test_infinite_lam_is_the_conditioned_law() -> None:
 @pytest.mark.parametrize("name", [n for n in _laws() if n not in ("single outcome", "constant")])
 def test_lam_at_kl_spends_the_budget(name: str) -> None:
     reward, prob = _laws()[name]
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     ceiling = family.max_kl
     for budget in [1e-12, 1e-9, 1e-4, 0.1, 0.7, *(ceiling * np.array([0.3, 0.9, 0.999, 1 - 1e-9]))]:
         if budget >= ceiling:
@@ -120,7 +120,7 @@ def test_lam_at_kl_spends_the_budget(name: str) -> None:
 
 
 def test_lam_at_kl_takes_arrays_in_any_order() -> None:
-    family = TiltedFamily(*_laws()["random"])
+    family = FiniteLaw(*_laws()["random"])
     budgets = np.array([[1.0, 0.01], [50.0, 0.3]])
     lams = family.lam_at_kl(budgets)
     assert lams.shape == (2, 2)
@@ -137,7 +137,7 @@ def test_the_naive_form_fails_where_ours_does_not() -> None:
     naive_kl = lam * naive_mean - math.log(weights.sum())
     naive_jeffreys_gain = (naive_kl + math.log(weights.sum()) - lam * (prob @ reward)) / lam
     truth = oracle.tilted(reward, prob, lam)
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     assert oracle.relative(naive_kl, truth["kl"]) > 1e-5
     assert oracle.relative(naive_jeffreys_gain, truth["gain"]) > 1e-5
     assert oracle.relative(family.kl(lam), truth["kl"]) < 1e-13
@@ -156,7 +156,7 @@ laws = st.integers(2, 8).flatmap(
 @given(laws, st.floats(1e-3, 30))
 def test_jeffreys_and_covariance_forms_of_the_gain_p26(law: tuple[list[float], list[float]], lam: float) -> None:
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     gain = family.gain(lam)
     weight = np.exp(lam * (reward - reward.max()))
     covariance = prob @ ((reward - prob @ reward) * weight) / (prob @ weight)
@@ -173,7 +173,7 @@ def test_a_constant_added_to_the_reward_changes_nothing(
     # Rewards on a grid of 2^-20 stay exact after a whole shift, so equality is to rounding.
     reward = np.round(np.array(law[0]) * 2**20) / 2**20
     prob = np.array(law[1]) / sum(law[1])
-    here, there = TiltedFamily(reward, prob), TiltedFamily(reward + round(shift), prob)
+    here, there = FiniteLaw(reward, prob), FiniteLaw(reward + round(shift), prob)
     assert there.gain(lam) == pytest.approx(here.gain(lam), rel=1e-12, abs=1e-15)
     assert there.kl(lam) == pytest.approx(here.kl(lam), rel=1e-12, abs=1e-15)
 
@@ -184,7 +184,7 @@ def test_closeness_identity_y24(law: tuple[list[float], list[float]], lam: float
     """KL(φ‖π_λ) = KL(φ‖p) - D(λ) - λ(E_φ r - R(λ)) for every φ (Y24)."""
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
     phi = np.array(other[: reward.size]) / sum(other[: reward.size])
-    family = TiltedFamily(reward, prob)
+    family = FiniteLaw(reward, prob)
     direct = phi @ (np.log(phi) - family.log_policy(lam))
     by_identity = phi @ np.log(phi / prob) - family.kl(lam) - lam * (phi @ reward - family.mean_reward(lam))
     assert by_identity == pytest.approx(direct, rel=1e-9, abs=1e-11)
@@ -194,7 +194,7 @@ def test_closeness_identity_y24(law: tuple[list[float], list[float]], lam: float
 @given(laws, st.floats(0.01, 10))
 def test_derivatives(law: tuple[list[float], list[float]], lam: float) -> None:
     """Λ' = R, R' = Var, D' = λ Var, by central differences."""
-    family = TiltedFamily(law[0], np.array(law[1]) / sum(law[1]))
+    family = FiniteLaw(law[0], np.array(law[1]) / sum(law[1]))
     h = 1e-5 * lam
     lams = np.array([lam - h, lam + h])
     slope = lambda values: (values[1] - values[0]) / (2 * h)  # noqa: E731
@@ -225,11 +225,11 @@ def test_derivatives(law: tuple[list[float], list[float]], lam: float) -> None:
 )
 def test_bad_laws_are_named(reward: list[float], prob: list[float] | None, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        TiltedFamily(reward, prob)
+        FiniteLaw(reward, prob)
 
 
 def test_bad_budgets_are_named() -> None:
-    family = TiltedFamily([0.0, 1.0])
+    family = FiniteLaw([0.0, 1.0])
     with pytest.raises(ValueError, match=r"kl must lie in \[0, ∞\); got -1"):
         family.lam_at_kl(-1.0)
     with pytest.raises(ValueError, match="kl must be finite"):
@@ -237,7 +237,7 @@ def test_bad_budgets_are_named() -> None:
 
 
 def test_scalars_come_back_as_floats() -> None:
-    family = TiltedFamily([0.0, 1.0])
+    family = FiniteLaw([0.0, 1.0])
     for door in (
         family.log_partition,
         family.gain,
@@ -254,7 +254,7 @@ def test_scalars_come_back_as_floats() -> None:
 @pytest.mark.parametrize("rare", [1e-2, 1e-3, 1e-6, 1e-12])
 def test_budgets_are_solved_where_the_divergence_is_a_step(rare: float) -> None:
     """A rare reward: KL is flat, rises within a few units of λ and is flat again, which sends Newton in circles."""
-    family = TiltedFamily([0.0, 1.0], [1 - rare, rare])
+    family = FiniteLaw([0.0, 1.0], [1 - rare, rare])
     budgets = np.append(np.linspace(0.001, 0.999, 200), 0.3) * family.max_kl
     np.testing.assert_allclose(family.kl(family.lam_at_kl(budgets)), budgets, rtol=1e-12)
     assert all(abs(family.kl(family.lam_at_kl(b)) / b - 1) < 1e-12 for b in budgets[::5].tolist())

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alignlib.overlay.training_log import TrainingLogError, read_training_log
+from alignlib.training.training_log import TrainingLogError, read_training_log
 
 DATA = Path(__file__).parent / "data"
 GRPO, RLOO = DATA / "trl_grpo.json", DATA / "trl_rloo.json"  # trl 1.16 on a model of 11 tokens, unchanged

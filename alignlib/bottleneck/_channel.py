@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
-from alignlib._checks import BoolArray, FloatArray, as_float_array, as_vector, require
-from alignlib._special import kl_integrand
+from alignlib._core.checks import BoolArray, FloatArray, as_float_array, as_vector, require
+from alignlib._core.special import kl_integrand
 
 __all__ = ["as_channel", "as_law", "row_divergences"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.linalg.blas import dsyrk
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 
 __all__ = ["Objective", "Optimum", "maximise_on_simplex"]
 

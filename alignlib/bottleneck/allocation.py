@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, point_at_slope
 from alignlib.bottleneck.water_filling import context_law
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import BoolArray, FloatArray, FloatOrArray, like, require, require_range
-from alignlib._special import kl_integrand
+from alignlib._core.checks import BoolArray, FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.special import kl_integrand
 
 __all__ = ["binary_kl", "kl_inverse_first", "kl_inverse_lower", "kl_inverse_upper"]
 

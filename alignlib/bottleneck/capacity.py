@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 
-from alignlib._checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.bottleneck._channel import as_channel, row_divergences
 from alignlib.bottleneck._simplex import Optimum, maximise_on_simplex
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm, t
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.bottleneck._channel import as_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, capacity_intervals, estimate_from_counts
-from alignlib.bottleneck.rater_table import RaterTable
+from alignlib.tables.rater_table import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from alignlib._checks import FloatArray, require, require_range
+from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.bottleneck._channel import as_channel, as_law, row_divergences
 from alignlib.bottleneck.capacity import CapacityError, CapacityResult, blahut_arimoto, capacity
 

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.bottleneck._channel import as_channel, as_law
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.channels import mutual_information

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from alignlib._checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.bottleneck.capacity import capacity
 
 __all__ = ["ConfusionEstimate", "capacity_intervals", "estimate_from_counts"]

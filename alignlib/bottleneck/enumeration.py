@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import softmax
 
-from alignlib._checks import require
+from alignlib._core.checks import require
 from alignlib.bottleneck.codebook import CodebookMixture
 from alignlib.bottleneck.information_split import InformationSplit, information_split
 

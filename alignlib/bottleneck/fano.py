@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.checks import FloatOrArray, as_float_array, like, require, require_range
 from alignlib.bottleneck._channel import as_channel, as_law
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln, logsumexp, xlogy
 
-from alignlib._checks import FloatArray, require, require_range
+from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.bottleneck.information_split import InformationSplit, information_split
 
 __all__ = ["FlatteryPoint", "FlatteryWorld"]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import rel_entr
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.bottleneck._channel import as_channel, as_law
 
 __all__ = ["InformationSplit", "information_split"]

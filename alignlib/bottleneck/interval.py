@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
 from alignlib.bottleneck.fano import bayes_risk, fano_floor, required_capacity
 from alignlib.bottleneck.pac_bayes import Form, expected_ceiling, probable_ceiling

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib.bottleneck.binary_kl import kl_inverse_upper
 
 __all__ = ["Form", "catoni", "expected_ceiling", "mcallester", "probable_ceiling", "seeger"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.bottleneck._channel import as_law, row_divergences
 from alignlib.bottleneck._simplex import maximise_on_simplex
 

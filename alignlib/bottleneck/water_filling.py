@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_vector, require, require_range
+from alignlib._core.checks import FloatArray, as_vector, require, require_range
 from alignlib.bottleneck._channel import as_law
 
 __all__ = ["GaussianAllocation", "context_law", "reverse_water_filling"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.support import strain, supported_kl
 from alignlib.estimation.tails import TailTest
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 _SHORT_OF_LIMIT = 0.95
 

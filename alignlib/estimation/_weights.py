@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 
 __all__ = ["BLOCK", "plug_in_curves", "threads", "tilted_sums"]
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.dual import lam_grid
 from alignlib.estimation.jackknife import jackknife_log_partition, jackknife_maximum
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.support import remaining_bias
 from alignlib.estimation.tails import TailTest
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["averaged_curves"]
 

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import BoolArray, FloatArray, require, require_range
-from alignlib.best_of_n import kl_upper_bound
-from alignlib.best_of_poisson import kl_upper_bound as poisson_upper_bound
+from alignlib._core.checks import BoolArray, FloatArray, require, require_range
 from alignlib.estimation._checks import check_resampling, single_column
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.estimates import BestOfNEstimate
 from alignlib.estimation.limit_share import share_of_limit
-from alignlib.estimation.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
-from alignlib.rewards import RewardTable
+from alignlib.rules.best_of_n import kl_upper_bound
+from alignlib.rules.best_of_poisson import kl_upper_bound as poisson_upper_bound
+from alignlib.rules.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["estimate_best_of_n", "estimate_best_of_poisson", "estimate_soft_best_of_n"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 
 __all__ = ["Cells", "studentised_interval"]
 

@@ -8,16 +8,16 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, FloatOrArray, IntArray, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
 from alignlib.estimation.frontier_estimation import UnsupportedKLError, estimate_frontier
 from alignlib.estimation.tails import HeavyTailError
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["Coverage", "KnownLaw", "simulate_coverage"]
 
 
 class KnownLaw(Protocol):
-    """A reward law whose frontier is known: any of :mod:`alignlib.families`."""
+    """A reward law whose frontier is known: any of :mod:`alignlib.laws.families`."""
 
     def gain_at_kl(self, kl: npt.ArrayLike, /) -> FloatOrArray: ...  # noqa: D102
     def sample(self, rng: np.random.Generator, size: tuple[int, int], /) -> FloatArray: ...  # noqa: D102
@@ -63,7 +63,7 @@ def simulate_coverage(
 
     Parameters
     ----------
-    law : a law of alignlib.families
+    law : a law of alignlib.laws.families
         The reward of every prompt.
     n_samples, n_prompts : int
         Size of each table, >= 3 and >= 2.
@@ -85,7 +85,7 @@ def simulate_coverage(
 
     Examples
     --------
-    >>> from alignlib.families import Uniform
+    >>> from alignlib.laws.families import Uniform
     >>> result = simulate_coverage(Uniform(), 32, 40, [0.1], 20, np.random.default_rng(0))
     >>> bool(result.covered[0] > 0.7), result.n_rep
     (True, 20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 
 __all__ = ["lam_grid", "minimise_dual"]
 

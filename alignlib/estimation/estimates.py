@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.tails import TailTest
-from alignlib.frontier import Frontier
+from alignlib.laws.frontier import Frontier
 
 __all__ = ["BestOfNEstimate", "EstimatedFrontier"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.estimation._checks import check_resampling, check_samples, single_column, supported_end
 from alignlib.estimation.averaging import averaged_curves
 from alignlib.estimation.best_of_n_estimation import (
@@ -20,7 +20,7 @@ from alignlib.estimation.estimates import EstimatedFrontier
 from alignlib.estimation.prompt_frontier import prompt_gains
 from alignlib.estimation.support import excess_bias, remaining_bias, strain, supported_kl
 from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 __all__ = [
     "UnsupportedKLError",

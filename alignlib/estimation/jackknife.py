@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require
-from alignlib._special import log1p_excess
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.special import log1p_excess
 
 __all__ = ["LogPartitionEstimate", "jackknife_log_partition", "jackknife_maximum"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation._checks import supported_end
 from alignlib.estimation.averaging import averaged_curves
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.tails import tail_test
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["share_of_limit"]
 

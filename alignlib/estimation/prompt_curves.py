@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.dual import minimise_dual
 from alignlib.estimation.support import excess_bias

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.estimation.dual import lam_grid, minimise_dual
 
 __all__ = ["PromptGains", "prompt_gains"]

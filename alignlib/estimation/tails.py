@@ -13,8 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from alignlib._checks import FloatArray
-from alignlib.rewards import RewardTable
+from alignlib._core.checks import FloatArray
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["HeavyTailError", "TailTest", "tail_test"]
 

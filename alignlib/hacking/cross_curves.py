@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_float_array, as_vector, require
+from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib.estimation._weights import BLOCK, threads, tilted_sums
 
 __all__ = ["CrossCurves", "cross_curves"]

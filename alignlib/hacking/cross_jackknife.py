@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.estimation.jackknife import jackknife_log_partition
 
 __all__ = ["TiltedMeanEstimate", "jackknife_tilted_mean"]

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray, require, require_range
+from alignlib._core.checks import FloatArray, IntArray, require, require_range
 from alignlib.estimation._checks import check_resampling
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.estimation.sampling_rules import BestOfN, prepare
 from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members, check_pair
-from alignlib.rewards import RewardTable
+from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["EnsembleEstimate", "estimate_ensemble", "with_ensemble"]
 

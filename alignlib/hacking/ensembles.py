@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_float_array, as_vector, require, require_range
+from alignlib._core.checks import FloatArray, as_float_array, as_vector, require, require_range
 from alignlib.hacking.proxy_gap import ProxyPair
 
 __all__ = ["KINDS", "EnsemblePrice", "combine", "ensemble_price", "members_worth_having", "small_error_regret"]

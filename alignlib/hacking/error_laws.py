@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from alignlib._checks import FloatArray, FloatOrArray, like, require, require_range
-from alignlib.families import Gaussian
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.laws.families import Gaussian
 
 __all__ = ["GaussianPair", "finite_law", "independent_pair", "saturating_pair"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import require
-from alignlib.rewards import RewardTable
+from alignlib._core.checks import require
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["scored_answers"]
 

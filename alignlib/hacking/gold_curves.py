@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.bootstrap import Cells
-from alignlib.estimation.sampling_rules import BestOfN, prepare
 from alignlib.estimation.support import remaining_bias, strain
 from alignlib.estimation.tails import TailTest
 from alignlib.hacking.cross_jackknife import jackknife_tilted_mean
-from alignlib.rewards import RewardTable
+from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["GoldCurves", "best_of_n_curves", "supported_range", "tilted_curves"]
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import optimize
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.hacking.gold_turns import directions, possible_turns
 from alignlib.hacking.overoptimisation import OverOptimisation, best_of_n_curve, best_of_poisson_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair

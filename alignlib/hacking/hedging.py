@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 
 __all__ = ["Hedge", "hedge", "sentence"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.hacking.proxy_gap import ProxyPair
 
 __all__ = ["RESOLUTION", "noisy_proxy"]

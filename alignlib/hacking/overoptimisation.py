@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib import best_of_n, best_of_poisson, soft_best_of_n
-from alignlib._checks import FloatArray, as_vector
+from alignlib._core.checks import FloatArray, as_vector
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 
 __all__ = [
     "OverOptimisation",

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import BoolArray, FloatArray, require, require_range
+from alignlib._core.checks import BoolArray, FloatArray, require, require_range
 from alignlib.estimation._checks import check_resampling, check_samples
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.tails import HeavyTailError, tail_test
 from alignlib.hacking.gold_curves import GoldCurves, best_of_n_curves, supported_range, tilted_curves
 from alignlib.hacking.hedging import Hedge, hedge
 from alignlib.hacking.proxy_table import check_pair
-from alignlib.rewards import RewardTable
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["OverOptimisationEstimate", "estimate_best_of_n_gold", "estimate_tilted_gold"]
 
@@ -90,7 +90,7 @@ def estimate_tilted_gold(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> from alignlib.example_table import example_table
+    >>> from alignlib.tables.example_table import example_table
     >>> table = example_table(150, 64, 0.7, rng)
     >>> result = estimate_tilted_gold(table, "reward", "gold", lam=[0.2, 0.4])
     >>> bool((result.gold_low < [0.2 * 1.377, 0.4 * 1.377]).all())
@@ -133,7 +133,7 @@ def estimate_best_of_n_gold(
     numbers up to the fewest samples of a prompt (for a single prompt, half of that). KL with ties is estimated as by
     `estimate_best_of_n`, which also gives the limit at equal KL.
 
-    >>> from alignlib.example_table import example_table
+    >>> from alignlib.tables.example_table import example_table
     >>> table = example_table(100, 32, 0.7, np.random.default_rng(1))
     >>> result = estimate_best_of_n_gold(table, "reward", "gold", n=[1, 4, 16])
     >>> result.hedge.parameter, bool(result.gold_gain[0] == 0.0)

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import integrate, special
 
-from alignlib._checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
-from alignlib._special import exp_excess, kl_integrand
-from alignlib.levels import Levels
-from alignlib.tilting import TiltedFamily
+from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
+from alignlib._core.special import exp_excess, kl_integrand
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.levels import Levels
 
 __all__ = ["ProxyGap", "ProxyPair"]
 
@@ -81,8 +81,8 @@ class ProxyPair:
             "Keep the outcomes that both score, in one order.",
         )
         # The family checks the law and leaves out what has no mass.
-        self.ideal = TiltedFamily(golds, prob)
-        self.proxied = TiltedFamily(proxies, prob)
+        self.ideal = FiniteLaw(golds, prob)
+        self.proxied = FiniteLaw(proxies, prob)
         kept = np.ones(golds.size, dtype=bool) if prob is None else np.asarray(prob, dtype=np.float64) > 0
         self.gold, self.proxy, self.prob = golds[kept], proxies[kept], self.ideal.prob
         self.error = self.proxy - self.gold

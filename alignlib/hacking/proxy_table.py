@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require
-from alignlib.rewards import RewardTable, RewardTableError
+from alignlib._core.checks import FloatArray, require
+from alignlib.tables.rewards import RewardTable, RewardTableError
 
 __all__ = ["check_members", "check_pair", "joined", "on_one_scale"]
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from alignlib._checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, require
 
 __all__ = ["RunTurns", "TurningPoint", "turning_point", "turning_runs"]
 

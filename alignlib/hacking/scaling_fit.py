@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, as_vector, require, require_range
+from alignlib._core.checks import FloatArray, as_vector, require, require_range
 from alignlib.estimation._checks import check_resampling
 
 __all__ = ["FORMS", "ScalingFit", "fit_scaling"]

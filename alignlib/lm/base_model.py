@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from alignlib._checks import IntArray, require
+from alignlib._core.checks import IntArray, require
 from alignlib.lm.quiet import quiet
 from alignlib.lm.space import END
 from alignlib.lm.world import Task

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alignlib import best_of_n, soft_best_of_n
-from alignlib._checks import FloatArray, IntArray, require, require_range
-from alignlib._special import kl_integrand
-from alignlib.levels import Levels
-from alignlib.lm.prompt_average import PromptAverage
-from alignlib.tilting import TiltedFamily
+from alignlib._core.checks import FloatArray, IntArray, require, require_range
+from alignlib._core.special import kl_integrand
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.levels import Levels
+from alignlib.laws.prompt_average import PromptAverage
+from alignlib.rules import best_of_n, soft_best_of_n
 
 __all__ = ["LawCurve", "LevelLaw", "PolicyLaw", "collapse", "kl_to_optimum_directly", "policy_law"]
 
@@ -55,9 +55,9 @@ class LevelLaw:
         return tuple(np.flatnonzero(self.prompt == x) for x in range(int(self.prompt.max()) + 1))
 
     @cached_property
-    def families(self) -> tuple[TiltedFamily, ...]:
+    def families(self) -> tuple[FiniteLaw, ...]:
         """The tilted family of each prompt."""
-        return tuple(TiltedFamily(self.reward[at], self.mass[at]) for at in self.rows)
+        return tuple(FiniteLaw(self.reward[at], self.mass[at]) for at in self.rows)
 
     @cached_property
     def average(self) -> PromptAverage:
@@ -213,7 +213,7 @@ def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray,
 def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, lam: float) -> FloatArray:
     """Return ``KL(φ‖π_λ)`` of a policy on each prompt, in nats, from the two laws themselves.
 
-    :func:`alignlib.frontier.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
+    :func:`alignlib.laws.frontier.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from alignlib._checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["exact_log_prob", "exact_score", "tree_log_prob"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.raters import Raters, draw_pairs
 from alignlib.lm.reward_models import reward_table, train_reward_model
 from alignlib.lm.world import Task

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 
 __all__ = ["Pairs", "Raters", "draw_pairs"]
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, GPT2ForSequenceClassification
 
-from alignlib._checks import FloatArray, require, require_range
+from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.lm.base_model import EnumerableConfig, EnumerableLM, annealed_adam, one_thread
 from alignlib.lm.prefix_tree import exact_score
 from alignlib.lm.raters import Pairs

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import IntArray, require
+from alignlib._core.checks import IntArray, require
 
 __all__ = ["END", "ResponseSpace"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
 from alignlib.lm.world import Task, make_task
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import END, ResponseSpace
 
 __all__ = ["Grammar", "Task", "make_task"]

@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
+from alignlib.laws.finite import FiniteLaw
 from alignlib.sequences.comparison import BestOfNAgainstOptimum
 from alignlib.sequences.log_best_of_n import log_ratio
 from alignlib.sequences.type_sums import sums_by_type
-from alignlib.tilting import TiltedFamily
 
 __all__ = ["compare_in_window"]
 
@@ -45,7 +45,7 @@ def compare_in_window(
     TooManyLevelsError
         If best-of-N can pick more types than that.
     """
-    token = TiltedFamily(reward - reward[0], prob)  # sums are counted from the lowest one
+    token = FiniteLaw(reward - reward[0], prob)  # sums are counted from the lowest one
     high = _high(token, length, delta)
     for low in _lower_ends(token, length, delta):
         sums, logs = sums_by_type(token.reward, token.prob, length, low, high, max_types=max_types)
@@ -78,13 +78,13 @@ def compare_in_window(
     )
 
 
-def _high(token: TiltedFamily, length: int, delta: float) -> float:
+def _high(token: FiniteLaw, length: int, delta: float) -> float:
     """The sum s with ``m I(s/m) = mδ + 46``; the largest sum where there is none."""
     kl = delta + _NEGLIGIBLE / length
     return length * (token.max_reward if kl >= token.max_kl else float(token.mean_reward(token.lam_at_kl(kl))))
 
 
-def _lower_ends(token: TiltedFamily, length: int, delta: float) -> list[float]:
+def _lower_ends(token: FiniteLaw, length: int, delta: float) -> list[float]:
     """Ever lower sums from which to try; from the last of them on, nothing is missed whatever the tail is.
 
     By Chernoff's bound on the other side ``F^N <= e^{-N m I(s/m)}`` for s below the mean.
@@ -93,7 +93,7 @@ def _lower_ends(token: TiltedFamily, length: int, delta: float) -> list[float]:
     while short < length * delta:
         tries.append(length * float(token.mean_reward(token.lam_at_kl(delta - short / length))))
         short *= 2
-    mirrored = TiltedFamily(-token.reward, token.prob)
+    mirrored = FiniteLaw(-token.reward, token.prob)
     kl = _NEGLIGIBLE / length * math.exp(-length * delta)
     last = 0.0 if kl >= mirrored.max_kl else -length * float(mirrored.mean_reward(mirrored.lam_at_kl(kl)))
     return [*tries, last]

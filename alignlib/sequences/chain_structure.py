@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import csgraph, csr_array
 
-from alignlib._checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 
 __all__ = ["ReducibleChainError", "best_cycle_mean", "classes", "critical_edges", "period", "reachable"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._checks import as_float_array, require
+from alignlib._core.checks import as_float_array, require
 from alignlib.sequences.sum_law import SumLaw
 
 __all__ = ["BestOfNAgainstOptimum", "checked_length", "compare", "lam_at_delta"]

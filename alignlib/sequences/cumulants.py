@@ -12,8 +12,8 @@ from decimal import Context, Decimal, localcontext
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib.tilting import TiltedFamily
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
+from alignlib.laws.finite import FiniteLaw
 
 __all__ = ["cumulants", "renyi_cross_entropy", "scaled_cgf"]
 
@@ -55,7 +55,7 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
     """
     require(order >= 1, f"order must be at least 1; got {order}.")
     tilt = float(as_float_array("lam", lam))
-    family = TiltedFamily(reward, prob)  # checks the law
+    family = FiniteLaw(reward, prob)  # checks the law
     rewards, masses = as_vector("reward", reward).tolist(), as_vector("prob", prob).tolist()
     pairs = [(r, p) for r, p in zip(rewards, masses, strict=True) if p > 0]
     scale = Decimal(family.max_reward) - Decimal(family.min_reward)
@@ -90,14 +90,14 @@ def _cumulants(pairs: list[tuple[float, float]], order: int, lam: Decimal, top: 
     return out[1:]
 
 
-def scaled_cgf(family: TiltedFamily, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
+def scaled_cgf(family: FiniteLaw, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
     """Return ``Λ(λ+s) - Λ(λ) = (1/m) log E_{π_λ} e^{s S}`` in nats per token, for each s.
 
-    >>> round(scaled_cgf(TiltedFamily([0.0, 1.0]), 1.0), 6)
+    >>> round(scaled_cgf(FiniteLaw([0.0, 1.0]), 1.0), 6)
     0.620115
     """
     shift = as_float_array("s", s)
-    under = family if lam == 0 else TiltedFamily(family.reward, np.exp(family.log_policy(lam))[family.prob > 0])
+    under = family if lam == 0 else FiniteLaw(family.reward, np.exp(family.log_policy(lam))[family.prob > 0])
     return like(s, np.asarray(under.log_partition(shift)))
 
 
@@ -130,7 +130,7 @@ def renyi_cross_entropy(prob: npt.ArrayLike, target: npt.ArrayLike, order: npt.A
     """
     phi, q = as_vector("prob", prob), as_vector("target", target)
     orders = as_float_array("order", order)
-    family = TiltedFamily(log_target(q, phi), phi)
+    family = FiniteLaw(log_target(q, phi), phi)
     shift = orders - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = np.where(shift == 0, 0.0, np.asarray(family.reverse_kl(shift)) / shift)

@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, IntArray, as_float_array
+from alignlib._core.checks import FloatArray, IntArray, as_float_array
 
 __all__ = ["Lattice"]
 

@@ -1,8 +1,8 @@
 """Best-of-N with everything in log space: masses of e^-5000 and N of e^10000.
 
-:mod:`alignlib.best_of_n` works with masses; here they are known by their logarithms only, and so is N. The formula is
-the same, ``log(π_N/p) = (N-1) log F_i + log(1 + (ρ - ρ^N)/(1 - ρ))`` with ``ρ = F_{i-1}/F_i``, each of its parts taken
-to the log scale where it has full relative accuracy, from ``log N = 0`` up.
+:mod:`alignlib.rules.best_of_n` works with masses; here they are known by their logarithms only, and so is N. The
+formula is the same, ``log(π_N/p) = (N-1) log F_i + log(1 + (ρ - ρ^N)/(1 - ρ))`` with ``ρ = F_{i-1}/F_i``, each of its
+parts taken to the log scale where it has full relative accuracy, from ``log N = 0`` up.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require_range
-from alignlib._special import exp_excess, kl_integrand
+from alignlib._core.checks import FloatArray, require_range
+from alignlib._core.special import exp_excess, kl_integrand
 
 __all__ = ["log_accumulate", "log_cumulative", "log_kl", "log_ratio"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import signal
 from scipy.special import logsumexp
 
-from alignlib._checks import BoolArray, FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, require
 
 __all__ = ["log_convolve", "log_power", "power_by_recursion", "power_by_squaring", "recursion_has_no_subtraction"]
 

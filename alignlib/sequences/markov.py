@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib.frontier import Frontier, exact_frontier
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
+from alignlib.laws.frontier import Frontier, exact_frontier
 from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
 from alignlib.sequences.markov_optimum import OptimumAtLength, optimum_at_length

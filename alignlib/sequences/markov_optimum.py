@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._checks import FloatArray, as_float_array, require
-from alignlib._special import kl_integrand
+from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.special import kl_integrand
 
 __all__ = ["OptimumAtLength", "optimum_at_length"]
 

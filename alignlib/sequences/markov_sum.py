@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from alignlib._checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib.sequences.lattice import Lattice
 from alignlib.sequences.log_convolution import log_convolve
 from alignlib.sequences.type_sums import TooManyLevelsError

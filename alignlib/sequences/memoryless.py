@@ -1,7 +1,7 @@
 """Sequences of independent tokens: every quantity of the alignment problem per token, and the exact law at length m.
 
 The base law of a sequence is ``Π p(y_t)``, its reward ``Σ ρ(y_t)``, so that the optimum tilts each token alone with
-the same λ and all of :mod:`alignlib.tilting` holds per token. What is not a token's affair, the law of the sum and
+the same λ and all of :mod:`alignlib.laws.finite` holds per token. What is not a token's affair, the law of the sum and
 best-of-N, is computed exactly at each length. Sequences with memory are in :mod:`alignlib.sequences.markov`.
 """
 
@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._checks import FloatArray, FloatOrArray, as_vector, require
-from alignlib.frontier import Frontier, exact_frontier
+from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, require
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import Frontier, exact_frontier
 from alignlib.sequences import cumulants as _cumulants
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
@@ -23,7 +24,6 @@ from alignlib.sequences.markov import MarkovModel
 from alignlib.sequences.rate_function import rate_function
 from alignlib.sequences.sum_law import SumLaw
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, sums_by_type
-from alignlib.tilting import TiltedFamily
 
 __all__ = ["MarkovModel", "MemorylessModel"]
 
@@ -61,7 +61,7 @@ class MemorylessModel:
         self.token_prob = as_vector("token_prob", token_prob)
         self.token_reward = as_vector("token_reward", token_reward)
         self.length = checked_length(length)
-        self.token = TiltedFamily(self.token_reward, self.token_prob)
+        self.token = FiniteLaw(self.token_reward, self.token_prob)
         require(
             self.token.max_reward > self.token.min_reward,
             f"token_reward must take two values or more where token_prob is positive; it is {self.token.min_reward:g} "

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from alignlib import best_of_n
-from alignlib._checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib.rules import best_of_n
 from alignlib.sequences.memoryless import MemorylessModel
 from alignlib.sequences.sum_law import SumLaw
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.sequences.chain_structure import critical_edges
 
 __all__ = ["perron", "stationary", "stationary_of_logs"]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from alignlib._checks import FloatOrArray, as_float_array, like, require
+from alignlib._core.checks import FloatOrArray, as_float_array, like, require
 
 __all__ = ["TokenFamily", "exact_asymptotics", "rate_function", "tilt_to_mean"]
 
@@ -38,8 +38,8 @@ def tilt_to_mean(family: TokenFamily, mean: float) -> float:
 
     Examples
     --------
-    >>> from alignlib.tilting import TiltedFamily
-    >>> round(tilt_to_mean(TiltedFamily([0.0, 1.0]), 0.75), 6)
+    >>> from alignlib.laws.finite import FiniteLaw
+    >>> round(tilt_to_mean(FiniteLaw([0.0, 1.0]), 0.75), 6)
     1.098612
     """
     require(
@@ -73,17 +73,17 @@ def rate_function(family: TokenFamily, mean: npt.ArrayLike) -> FloatOrArray:
 
     Parameters
     ----------
-    family : TiltedFamily or TwistedFamily
+    family : FiniteLaw or TwistedFamily
         Token law and token reward.
     mean : array
         Rewards per token x.
 
     Examples
     --------
-    >>> from alignlib.tilting import TiltedFamily
-    >>> round(rate_function(TiltedFamily([0.0, 1.0]), 1.0), 6)
+    >>> from alignlib.laws.finite import FiniteLaw
+    >>> round(rate_function(FiniteLaw([0.0, 1.0]), 1.0), 6)
     0.693147
-    >>> rate_function(TiltedFamily([0.0, 1.0]), 1.5)
+    >>> rate_function(FiniteLaw([0.0, 1.0]), 1.5)
     inf
 
     Source: Y24 (large-deviation principle and its rate function).
@@ -106,7 +106,7 @@ def exact_asymptotics(family: TokenFamily, mean: float, length: int, step: float
 
     Parameters
     ----------
-    family : TiltedFamily or TwistedFamily
+    family : FiniteLaw or TwistedFamily
         Token law and token reward.
     mean : float
         Reward per token x, above the base mean and below the top reward.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import optimize
 from scipy.special import logsumexp
 
-from alignlib._checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
 from alignlib.sequences.log_best_of_n import log_cumulative, log_kl, log_ratio
 
 __all__ = ["SumLaw"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alignlib._checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 
 __all__ = ["LETTERS", "letter_chain", "letter_states", "python_reference_text", "read_text", "transition_reward"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.sequences.memoryless import MemorylessModel
 
 __all__ = ["token_law", "total_correlation"]

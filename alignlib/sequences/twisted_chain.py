@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from alignlib._checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
-from alignlib._special import exp_excess, kl_integrand
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.sequences.chain_structure import critical_edges
 from alignlib.sequences.perron import perron, stationary, stationary_of_logs
 
@@ -24,7 +24,7 @@ _ROUNDS = 60
 
 
 class TwistedFamily:
-    """The doors of :class:`alignlib.tilting.TiltedFamily`, per token and for infinite length, of a Markov base.
+    """The doors of :class:`alignlib.laws.finite.FiniteLaw`, per token and for infinite length, of a Markov base.
 
     Parameters
     ----------

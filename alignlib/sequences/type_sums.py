@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy.special import gammaln
 
-from alignlib._checks import FloatArray, IntArray
-from alignlib._special import kl_integrand
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.special import kl_integrand
 
 __all__ = ["TooManyLevelsError", "number_of_types", "sums_by_type"]
 

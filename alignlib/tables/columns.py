@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.tables.table_file import EXACT_INTEGERS, RewardTableError, TableFile, too_large
 
 __all__ = [

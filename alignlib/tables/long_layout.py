@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from alignlib._checks import FloatArray
+from alignlib._core.checks import FloatArray
 from alignlib.tables.columns import RewardColumn, expand, identifiers, numbers, require_column
 from alignlib.tables.samples import Samples, load, same_column
 from alignlib.tables.table_file import RewardTableError, TableFile

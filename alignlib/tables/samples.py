@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib.tables.table_file import RewardTableError, TableFile
 
 __all__ = ["Samples", "load", "same_column"]

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from alignlib.lm.experiment import chapter, proxy_training, results, shortfall, training_gap
+from _pages import chapter, proxy_training, shortfall, training_gap
+from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison, listing
 from alignlib.lm.laws import collapse
 from tests.lm.test_results import row

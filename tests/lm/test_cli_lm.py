@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignlib.cli_lm import sentences
+from alignlib.cli.models import sentences
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "trl", "datasets")
 REPORT = f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
@@ -23,7 +23,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 )
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     call = (
-        f"from alignlib.cli import main; main({arguments!r}, standalone_mode=False)" if arguments else "import alignlib"
+        f"from alignlib.cli.main import main; main({arguments!r}, standalone_mode=False)"
+        if arguments
+        else "import alignlib"
     )
     result = python(f"import sys; import alignlib; {call}\n{REPORT}")
     assert result.returncode == 0, result.stderr
@@ -43,7 +45,7 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
 def test_without_torch_one_sentence_says_what_to_install(arguments: list[str]) -> None:
     # None in sys.modules is how Python marks a module that cannot be imported.
     hide = "sys.modules['torch'] = sys.modules['transformers'] = None"
-    result = python(f"import sys; {hide}; from alignlib.cli import main; main({arguments!r})")
+    result = python(f"import sys; {hide}; from alignlib.cli.main import main; main({arguments!r})")
     assert result.returncode == 2
     assert result.stderr == (
         "Error: This needs torch and transformers, not installed here; in a copy of the repository run "
@@ -62,7 +64,7 @@ def test_prompts_are_checked_before_a_model_is_sought(tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed; `make lm-setup` installs it")
     from click.testing import CliRunner
 
-    from alignlib.cli import main
+    from alignlib.cli.main import main
 
     arguments = ["sample", "--model", "nobody/nothing", "--prompts", str(tmp_path / "p.csv"), "-o", "o.parquet"]
     result = CliRunner().invoke(main, arguments)

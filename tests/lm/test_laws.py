@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib import best_of_n, soft_best_of_n
-from alignlib.frontier import dual_gain, exact_frontier, kl_to_optimum
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.frontier import dual_gain, exact_frontier, kl_to_optimum
+from alignlib.laws.prompt_average import PromptAverage
 from alignlib.lm.laws import LevelLaw, collapse, kl_to_optimum_directly, policy_law
-from alignlib.lm.prompt_average import PromptAverage
-from alignlib.tilting import TiltedFamily
+from alignlib.rules import best_of_n, soft_best_of_n
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -40,7 +40,7 @@ def test_what_depends_on_the_reward_alone_is_the_same_from_the_table(seed: int) 
     optimum, best, soft = law.optimum(lam), law.best_of_n(ns), law.soft_best_of_n(4, lam)
     base = law.average.base_reward
     for i, value in enumerate(lam):
-        tilted = np.stack([TiltedFamily(r, p).log_policy(value) for r, p in zip(reward, prob, strict=True)])
+        tilted = np.stack([FiniteLaw(r, p).log_policy(value) for r, p in zip(reward, prob, strict=True)])
         picked = [soft_best_of_n.log_policy(r, p, 4, value) for r, p in zip(reward, prob, strict=True)]
         for curve, log_policy in ((optimum, tilted), (soft, np.stack(picked))):
             full = policy_law(log_policy, log_base, reward, gold)
@@ -90,13 +90,13 @@ def test_average_budget_is_the_optimum_and_a_budget_on_every_prompt_lies_below(s
 
 
 def test_the_average_at_its_ends() -> None:
-    one, two = TiltedFamily([0.0, 1.0], [0.75, 0.25]), TiltedFamily([0.0, 2.0], [0.5, 0.5])
+    one, two = FiniteLaw([0.0, 1.0], [0.75, 0.25]), FiniteLaw([0.0, 2.0], [0.5, 0.5])
     both = PromptAverage([one, two])
     assert both.lam_at_kl([0.0, both.max_kl, 9.0]).tolist() == [0.0, np.inf, np.inf]
     assert both.gain_at_kl(9.0) == pytest.approx(0.5 * (0.75 + 1.0))
     assert both.kl_at_gain([0.0, 0.875]) == pytest.approx([0.0, both.max_kl])
     assert PromptAverage([one]).gain_at_kl(0.2) == pytest.approx(one.gain(one.lam_at_kl(0.2)), rel=1e-12)
-    flat = PromptAverage([one, TiltedFamily([3.0, 3.0])])
+    flat = PromptAverage([one, FiniteLaw([3.0, 3.0])])
     assert flat.lam_at_kl(0.05) == pytest.approx(one.lam_at_kl(0.1), rel=1e-9)
     with pytest.raises(ValueError, match=r"gain must lie in \[0, 0.875\]"):
         both.kl_at_gain(1.0)

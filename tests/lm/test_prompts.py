@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alignlib.lm.real.prompts import PromptError, Prompts, as_prompts, read_prompts
+from alignlib.models.prompts import PromptError, Prompts, as_prompts, read_prompts
 
 TEXTS = ['Say "hi", twice', "two\nlines", "plain"]
 

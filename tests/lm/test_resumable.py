@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.lm.real.resumable import Parts, ResumeError, write_parquet
+from alignlib.models.resumable import Parts, ResumeError, write_parquet
 
 SETTINGS = {"--n": 4, "--seed": 0}
 

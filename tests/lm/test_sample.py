@@ -20,14 +20,14 @@ pytest.importorskip("transformers", reason="transformers is not installed; `make
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
-from alignlib.cli import main  # noqa: E402
-from alignlib.lm.real import batching, sample_job  # noqa: E402
-from alignlib.lm.real.models import ModelError  # noqa: E402
-from alignlib.lm.real.next_token import kl_of_laws  # noqa: E402
-from alignlib.lm.real.prompts import as_prompts  # noqa: E402
-from alignlib.lm.real.resumable import Parts, ResumeError  # noqa: E402
-from alignlib.lm.real.sample import SampleSettings, SampleSummary, sample  # noqa: E402
-from alignlib.lm.real.sampling_law import SamplingLaw  # noqa: E402
+from alignlib.cli.main import main  # noqa: E402
+from alignlib.models import batching, sample_job  # noqa: E402
+from alignlib.models.models import ModelError  # noqa: E402
+from alignlib.models.next_token import kl_of_laws  # noqa: E402
+from alignlib.models.prompts import as_prompts  # noqa: E402
+from alignlib.models.resumable import Parts, ResumeError  # noqa: E402
+from alignlib.models.sample import SampleSettings, SampleSummary, sample  # noqa: E402
+from alignlib.models.sampling_law import SamplingLaw  # noqa: E402
 from tests.lm.killing import killed_midway  # noqa: E402
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer  # noqa: E402
 
@@ -330,8 +330,8 @@ def test_interrupted_anywhere(
     whole, _, _ = drawn(zoo["gpt2"], tmp_path / "whole.parquet", batch_size=5)
     with monkeypatch.context() as patch:
         if moment == "last":
-            patch.setattr("alignlib.lm.real.resumable.os.fsync", lambda _: None)
-            patch.setattr("alignlib.lm.real.sample.write_parquet", interrupt)
+            patch.setattr("alignlib.models.resumable.os.fsync", lambda _: None)
+            patch.setattr("alignlib.models.sample.write_parquet", interrupt)
         else:
             write = Parts.write
             patch.setattr(

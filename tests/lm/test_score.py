@@ -25,9 +25,9 @@ from transformers import (  # noqa: E402
     GPT2ForSequenceClassification,
 )
 
-from alignlib.cli import main  # noqa: E402
-from alignlib.lm.real.reward_scorer import RewardScorer  # noqa: E402
-from alignlib.lm.real.score import ScoreSettings, ScoreSummary, score  # noqa: E402
+from alignlib.cli.main import main  # noqa: E402
+from alignlib.models.reward_scorer import RewardScorer  # noqa: E402
+from alignlib.models.score import ScoreSettings, ScoreSummary, score  # noqa: E402
 from tests.lm.killing import killed_midway  # noqa: E402
 from tests.lm.tiny_models import SMALL, WORDS, save, word_tokenizer  # noqa: E402
 

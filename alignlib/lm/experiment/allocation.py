@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from alignlib import best_of_n
-from alignlib._checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib.laws.prompt_average import PromptAverage
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
-from alignlib.lm.prompt_average import PromptAverage
+from alignlib.rules import best_of_n
 
 __all__ = ["WasteSplit", "best_of_n_split", "policies_split", "split_waste"]
 

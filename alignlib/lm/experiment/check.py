@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from alignlib._checks import require
+from alignlib._core.checks import require
 from alignlib.lm.experiment.grid import Run
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.runner import execute, laboratory

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
-from alignlib._checks import FloatArray, require, require_range
+from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import over_seeds, seed_interval, standing, with_standing
 from alignlib.lm.laws import LevelLaw

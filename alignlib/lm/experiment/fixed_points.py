@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import logsumexp
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["PENALTIES", "expected_update", "fixed_point"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.base_model import load_base, pretrain, save_model
 from alignlib.lm.experiment.results import law_path
 from alignlib.lm.laws import PolicyLaw, collapse, kl_to_optimum_directly, policy_law

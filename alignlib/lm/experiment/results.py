@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from alignlib._checks import require
+from alignbook.pairing import write_whole
+from alignlib._core.checks import require
 from alignlib.lm.laws import LevelLaw
-from alignlib.notebook.pairing import write_whole
 
 __all__ = ["COLUMNS", "PROMPT_COLUMNS", "TASK_NAMES", "Results", "fixed_points_path", "law_path", "write"]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from alignlib._checks import require
+from alignbook.pairing import write_whole
+from alignlib._core.checks import require
 from alignlib.lm.experiment.grid import Run
 from alignlib.lm.space import ResponseSpace
-from alignlib.notebook.pairing import write_whole
 
 __all__ = ["FORMAT", "execute", "finished", "laboratory", "run_all", "run_path", "weights_path"]
 

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 from scipy.interpolate import PchipInterpolator
 
-from alignlib._checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
 

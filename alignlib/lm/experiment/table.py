@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from alignlib._checks import require
+from alignbook.pairing import write_whole
+from alignlib._core.checks import require
 from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
 from alignlib.lm.experiment.grid import BETAS, LEARNING_RATES, TRIED_RATES, Run
@@ -21,7 +22,6 @@ from alignlib.lm.experiment.runner import FORMAT, finished, laboratory, run_path
 from alignlib.lm.laws import policy_law
 from alignlib.lm.proxies import PROXIES
 from alignlib.lm.space import ResponseSpace
-from alignlib.notebook.pairing import write_whole
 
 __all__ = ["PUBLISHED", "assemble", "restore", "write_fixed_points"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from alignlib._checks import require
+from alignlib._core.checks import require
 
 __all__ = ["METHODS", "settings_class", "trainer"]
 

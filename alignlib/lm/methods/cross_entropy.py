@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.special import log_softmax
 
-from alignlib._checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib.lm.methods.rollout import as_tokens, sequence_log_prob
 from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.prefix_tree import exact_log_prob

@@ -11,7 +11,7 @@ from datasets import Dataset
 from scipy.special import expit
 from trl import DPOConfig, DPOTrainer
 
-from alignlib._checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.methods.cross_entropy import draw
 from alignlib.lm.methods.training import Budget, Checkpoint, check_reward
 from alignlib.lm.methods.trl_trainer import Keeper, common_arguments, id_tokenizer, run, saved_reference

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.prefix_tree import exact_log_prob, tree_log_prob
 

@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.methods.training import Budget, Checkpoint, check_reward
 from alignlib.lm.methods.trl_trainer import Keeper, as_text, common_arguments, id_tokenizer, run, saved_reference
 from alignlib.lm.quiet import quiet

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib.lm.methods.rollout import sample, sequence_log_prob
 from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from alignlib._checks import FloatArray, require
+from alignlib._core.checks import FloatArray, require
 
 __all__ = ["Budget", "Checkpoint", "Optimiser", "check_reward", "frozen_copy", "trainable_copy"]
 

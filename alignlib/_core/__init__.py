@@ -1,0 +1,1 @@
+"""What every room shares: argument checks, special functions, sentences about unknown names."""

@@ -1,0 +1,209 @@
+"""For a reader's own rewards: where the proxy starts to cost gold, what it leaves unclaimed, what an ensemble adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from alignlib._core.checks import require
+from alignlib.answers.hacking_text import Unclaimed, ensemble_lines, unclaimed_sentence
+from alignlib.estimation.frontier_estimation import estimate_best_of_n
+from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
+from alignlib.hacking.error_split import ErrorSplit, split_error
+from alignlib.hacking.hedging import sentence
+from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
+from alignlib.hacking.proxy_table import check_members, on_one_scale
+from alignlib.tables.rewards import RewardTable, RewardTableError
+
+__all__ = ["HackingAnswer", "ask_hacking", "members_of"]
+
+_KINDS = ("mean", "median", "min")
+
+
+@dataclass(frozen=True)
+class HackingAnswer:
+    """Gold along N and along λ as the proxy is optimised, and at the best N what the proxy leaves unclaimed.
+
+    ``along_lam`` is None where the tilt is not known, ``why_no_lam`` then says why. ``unclaimed`` is the gold left at
+    the best N, or at the largest N below it at which the samples support the limit; None where there is none.
+    ``ensembles`` has one entry for each way to combine, at the best N (at N = 2 where that is 1), members brought to
+    one scale; ``split`` tells shared from own error.
+    """
+
+    proxy: str
+    gold: str
+    along_n: OverOptimisationEstimate
+    along_lam: OverOptimisationEstimate | None
+    why_no_lam: str
+    unclaimed: Unclaimed | None
+    ensembles: tuple[EnsembleEstimate, ...]
+    split: ErrorSplit | None
+
+    def to_lines(self) -> list[str]:
+        """Return the answer as text."""
+        along_n = self.along_n
+        lines = [
+            f"Optimising {self.proxy!r} where {self.gold!r} counts",
+            f"Best-of-N: {sentence(along_n.hedge, 'n', along_n.level)}",
+            f"Tilting by λ: {self.why_no_lam}"
+            if self.along_lam is None
+            else f"Tilting by λ: {sentence(self.along_lam.hedge, 'lam', self.along_lam.level)}",
+        ]
+        if along_n.tied_prompts:
+            lines.append(
+                f"{self.proxy!r} gives some samples equal scores on {along_n.tied_prompts} prompts: every choice among "
+                "them counts equally, whatever their order in the table."
+            )
+        lines.append(unclaimed_sentence(self.gold, along_n.hedge, along_n.level, self.unclaimed))
+        return [*lines, *ensemble_lines(self.ensembles, self.split, along_n.level)]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row per point of either curve and one per stopping point, by the names of the numbers' CSV."""
+        names = {"picked_by": self.proxy, "measured_in": self.gold}
+        out: list[dict[str, Any]] = []
+        for path, found in (("n", self.along_n), ("lam", self.along_lam)):
+            if found is None:
+                continue
+            points = (
+                found.parameter, found.kl, found.gold_gain, found.gold_low, found.gold_high, found.supported,
+            )  # fmt: skip
+            for value, kl, gain, low, high, known in zip(*(p.tolist() for p in points), strict=True):
+                row = {path: value, "kl": kl, "gain": gain, "gain_low": low, "gain_high": high, "supported": known}
+                out.append(names | {"what": f"along_{path}"} | row)
+            at = found.hedge
+            row = {path: at.parameter, "kl": at.kl, "gain": at.gold_gain}
+            out.append(names | {"what": f"stop_{path}"} | row | {"gain_low": at.gold_low, "gain_high": at.gold_high})
+        return out
+
+    def record(self) -> dict[str, Any]:
+        """Return the numbers for JSON; what is unknown or infinite is None."""
+        ensembles = [
+            {name: _plain(getattr(e, name)) for name in ("kind", "n", "size", "gold_gain", "gold_low", "gold_high")}
+            for e in self.ensembles
+        ]
+        return {
+            "proxy": self.proxy,
+            "gold": self.gold,
+            "along_n": _curve(self.along_n),
+            "along_lam": None if self.along_lam is None else _curve(self.along_lam),
+            "unclaimed": None if self.unclaimed is None else asdict(self.unclaimed),
+            "ensembles": ensembles,
+            "split": None
+            if self.split is None
+            else {name: _plain(value) for name, value in asdict(self.split).items()},
+        }
+
+
+def _curve(found: OverOptimisationEstimate) -> dict[str, Any]:
+    names = ("parameter", "kl", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
+    hedge = {name: _plain(value) for name, value in asdict(found.hedge).items()}
+    return {name: _plain(getattr(found, name)) for name in names} | {"hedge": hedge}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list):
+        return [_plain(item) for item in np.asarray(value).tolist()]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
+    """Return the columns that the entries of an ensemble name; ``*`` and ``?`` are wildcards, gold is no member.
+
+    >>> table = RewardTable.from_arrays([[0.0, 1.0]], "s1").with_mean("s2", ["s1"]).with_mean("gold", ["s1"])
+    >>> members_of(table, ["s*"], "gold")
+    ['s1', 's2']
+    """
+    found = []
+    for entry in entries:
+        if entry in table.columns:
+            named = [entry]
+        else:
+            named = [name for name in table.columns if fnmatchcase(name, entry) and name != gold]
+        if not named:
+            raise RewardTableError(f"ensemble: no column of the table is called {entry!r}.", column=entry)
+        found += named
+    return found
+
+
+def ask_hacking(
+    table: RewardTable,
+    reward: str,
+    gold: str,
+    ensemble: Sequence[str] = (),
+    *,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+    allow_heavy_tail: bool = False,
+) -> HackingAnswer:
+    """Say where optimising ``reward`` starts to cost ``gold``, how much it leaves unclaimed, and what an ensemble adds.
+
+    Parameters
+    ----------
+    table : RewardTable
+        Base samples scored by both, and by the members of the ensemble.
+    reward, gold : str
+        The proxy and the reward that counts.
+    ensemble : list of str
+        Columns of other proxies, at least two.
+    level, n_boot, seed
+        Nominal coverage of the intervals, bootstrap replicates, and the seed.
+    allow_heavy_tail : bool
+        Go on where the proxy looks heavier-tailed than exponential, if it is bounded by design.
+
+    Raises
+    ------
+    ValueError
+        For columns that cannot be told apart, or a duplicated member of the ensemble.
+
+    Examples
+    --------
+    >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
+    >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
+    >>> answer = ask_hacking(table, "proxy", "gold", n_boot=200)
+    >>> answer.to_lines()[1][:32]
+    'Best-of-N: Gold turns down: stop'
+    """
+    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": seed}
+    along_n = estimate_best_of_n_gold(table, reward, gold, **options)
+    along_lam, why = None, ""
+    try:
+        along_lam = estimate_tilted_gold(table, reward, gold, allow_heavy_tail=allow_heavy_tail, **options)
+    except ValueError as error:
+        why = str(error)
+    stop = along_n.hedge.parameter
+    unclaimed = _unclaimed(table, reward, gold, stop, options) if stop > 1.0 else None
+    ensembles: tuple[EnsembleEstimate, ...] = ()
+    split = None
+    if ensemble:
+        members = members_of(table, ensemble, gold)
+        require(
+            len(members) >= 2, f"ensemble must name at least two columns; got {', '.join(map(repr, members))} alone."
+        )
+        check_members(table, members, gold)
+        even = on_one_scale(table, members)
+        split = split_error(even, members, gold, **{**options, "n_boot": min(n_boot, 1000)})
+        n = max(stop, 2.0)
+        ensembles = tuple(
+            estimate_ensemble(even, members, gold, n=n, sizes=[1, len(members)], kind=kind, **options)
+            for kind in _KINDS
+        )
+    return HackingAnswer(reward, gold, along_n, along_lam, why, unclaimed, ensembles, split)
+
+
+def _unclaimed(table: RewardTable, reward: str, gold: str, stop: float, options: dict[str, Any]) -> Unclaimed | None:
+    """Compare with the limit at ``stop``, or at the largest power of two below it where the samples support that."""
+    draws = sorted({stop, *(2.0**k for k in range(1, 40) if 2.0**k < stop)})
+    found = estimate_best_of_n(table, reward, gold=gold, n=draws, **options)
+    parts = (found.limit_gain, found.share, found.share_low, found.share_high)
+    if found.supported is None or any(part is None for part in parts) or not found.supported[found.n > 1.0].any():
+        return None
+    i = int(np.flatnonzero(found.supported & (found.n > 1.0))[-1])
+    limit, share, low, high = (float(part[i]) for part in parts if part is not None)
+    left, least, most = (limit * (1.0 - part) for part in (share, high, low))
+    return Unclaimed(float(found.n[i]), float(found.kl[i]), left, least, most, 1.0 - share)

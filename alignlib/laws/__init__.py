@@ -1,0 +1,1 @@
+"""Reward laws that can be tilted, and the frontier of each."""

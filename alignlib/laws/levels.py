@@ -1,0 +1,81 @@
+"""A finite law sorted into reward levels: what best-of-N and its relatives see of a base model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray, as_vector, require
+from alignlib._core.special import kl_integrand
+
+__all__ = ["Levels"]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """A finite law sorted into distinct reward levels, lowest first.
+
+    ``mass`` is each level's base mass, ``below`` the mass under it, ``above`` the mass over it (summed from
+    the top, so that a tail of 1e-300 keeps its digits), ``index`` each outcome's level.
+    """
+
+    reward: FloatArray
+    mass: FloatArray
+    below: FloatArray
+    above: FloatArray
+    index: IntArray
+    prob: FloatArray
+
+    @classmethod
+    def of(cls, reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> Levels:
+        """Sort and merge ties; checks the law as :class:`alignlib.laws.finite.FiniteLaw` does."""
+        rewards = as_vector("reward", reward)
+        masses = np.full(rewards.size, 1 / rewards.size) if prob is None else as_vector("prob", prob)
+        require(
+            masses.shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {masses.shape}."
+        )
+        require(masses.min() >= 0, f"prob must not be negative; its smallest value is {masses.min():g}.")
+        total = float(masses.sum())
+        require(abs(total - 1) <= 1e-6, f"prob must sum to one; it sums to {total:.9g}. Divide it by its sum.")
+        masses = masses / total
+        held = np.unique(rewards[masses > 0])
+        # An outcome without mass belongs to no level; it is put in the nearest one and multiplied by zero.
+        index = np.minimum(np.searchsorted(held, rewards), held.size - 1).astype(np.int64)
+        mass = np.bincount(index, weights=masses, minlength=held.size).astype(np.float64)
+        above = np.concatenate([np.cumsum(mass[:0:-1])[::-1], [0.0]])
+        below = np.concatenate([[0.0], np.cumsum(mass[:-1])])
+        return cls(held, mass, below, above, index, masses)
+
+    @property
+    def log_at_or_below(self) -> FloatArray:
+        """``log F_i``, accurate both near F = 0 and near F = 1."""
+        at_or_below = self.below + self.mass
+        high = self.above < 0.5
+        with np.errstate(divide="ignore"):
+            return np.where(high, np.log1p(-np.where(high, self.above, 0.0)), np.log(at_or_below))
+
+    def gain_of(self, t: FloatArray) -> float:
+        """Mean reward under level densities ``e^t`` minus the base mean, as a sum of one sign."""
+        rise = np.expm1(t)
+        # t grows with the level and Σ mass·(e^t - 1) = 0, so rewards may be measured from where t changes sign.
+        pivot = self.reward[int(np.argmin(np.abs(t)))]
+        return float((self.mass * (self.reward - pivot)) @ rise)
+
+    def kl_of(self, t: FloatArray) -> float:
+        """``KL`` of level densities ``e^t`` to the base."""
+        return float(self.mass @ kl_integrand(t))
+
+    def log_policy_of(self, t: FloatArray) -> FloatArray:
+        """Outcome by outcome ``log policy``."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.prob) + t[self.index]
+
+    def mean_of(self, t: FloatArray) -> float:
+        """Mean reward under level densities ``e^t``."""
+        return float((self.mass * np.exp(t)) @ self.reward)
+
+    def win_rate_of(self, t: FloatArray) -> float:
+        """Probability to beat one base draw, ties counted half."""
+        return float((self.mass * np.exp(t)) @ (self.below + self.mass / 2))

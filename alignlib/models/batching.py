@@ -1,0 +1,88 @@
+"""How many sequences at once: guessed from the memory there is, halved when it was too many."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from alignlib.models.models import Loaded, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["guess_batch_size", "in_batches"]
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
+_LARGEST = {"cpu": 64}  # beyond it keys and values leave the processor's caches: slower, measured on a 5 M-weight GPT-2
+_LARGEST_ELSEWHERE = 256
+_FULL = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def guess_batch_size(loaded: Loaded, n_tokens: int, n_logits: int) -> int:
+    """Return how many sequences of ``n_tokens`` should fit in 60 % of the free memory, a power of two.
+
+    It is at most 256, on a CPU 64. ``n_logits`` counts the numbers over the vocabulary that each sequence needs at
+    one time.
+    """
+    per_row = loaded.bytes_per_token * n_tokens + 40 * n_logits
+    fits = int(0.6 * _free_memory(loaded.device) / per_row)
+    size = 1
+    while 2 * size <= min(fits, _LARGEST.get(loaded.device.type, _LARGEST_ELSEWHERE)):
+        size *= 2
+    return size
+
+
+def in_batches(
+    rows: Sequence[Row],
+    size: int,
+    work: Callable[[Sequence[Row]], Sequence[Result]],
+    say: Callable[[str], None],
+) -> tuple[list[Result], int]:
+    """Work through ``rows``, ``size`` at a time, with half as many from where memory ran out.
+
+    Returns the results in order, and the size in the end.
+    """
+    done: list[Result] = []
+    while len(done) < len(rows):
+        batch = rows[len(done) : len(done) + size]
+        found: Sequence[Result] | None = None
+        try:
+            found = work(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not isinstance(error, MemoryError) and not any(word in str(error).lower() for word in _FULL):
+                raise
+        if found is not None:
+            done.extend(found)
+            continue
+        # Only here, outside the handler, are the tensors of the failed batch free to go.
+        if len(batch) == 1:
+            raise ModelError(
+                "Memory is too small for one sequence; lower --max-new-tokens, shorten the prompts, or give --dtype "
+                "bfloat16 or a smaller model."
+            )
+        size = (len(batch) + 1) // 2
+        _release()
+        say(f"Out of memory with {len(batch)} sequences at once; going on with {size}.")
+    return done, size
+
+
+def _free_memory(device: torch.device) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # macOS, Windows
+        return 4 << 30
+
+
+def _release() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,142 @@
+"""Responses of a language model, with their log-probabilities: the table that limits are estimated from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from alignlib.models.models import require_torch
+from alignlib.models.progress import say_on_stderr
+from alignlib.models.prompts import Prompts
+from alignlib.models.resumable import Parts, ResumeError, write_parquet
+from alignlib.models.sample_job import SampleJob, SampleSettings
+
+__all__ = ["SampleSettings", "SampleSummary", "sample"]
+
+_KEY = b"alignlib_sample"
+
+
+@dataclass(frozen=True)
+class SampleSummary:
+    """What was written: counts of prompts and responses, and of empty, cut, and (under the base) impossible ones."""
+
+    output: Path
+    n_prompts: int
+    n_responses: int
+    n_empty: int
+    n_truncated: int
+    n_infinite: int
+
+
+def sample(
+    model: str,
+    prompts: Prompts,
+    output: str | Path,
+    *,
+    base: str | None = None,
+    settings: SampleSettings | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = say_on_stderr,
+) -> SampleSummary:
+    """Draw n responses y ~ π(·|x) to each prompt x and write them with log π(y|x), in nats, as Parquet.
+
+    Columns: ``prompt_id``, ``sample_id``, ``prompt``, ``response``, ``n_tokens`` (the end token among them),
+    ``truncated`` (no end token within the largest length), ``log_prob`` and ``token_log_prob`` (under the law that was
+    sampled from), ``token_id``; with ``base`` also ``base_log_prob``, ``base_token_log_prob`` and ``token_kl``, the
+    exact KL(policy ‖ base) of the next-token laws at each prefix that was visited. The base is taken at temperature 1
+    with nothing cut.
+
+    Parameters
+    ----------
+    model, base
+        Names on the hub, or folders.
+    prompts
+        From ``alignlib.models.prompts.read_prompts``.
+    output
+        File to write; the folder ``output.parts`` beside it keeps what is done until then.
+    settings
+        How to sample.
+    force
+        Replace an existing file.
+    say
+        Called with what was decided, in sentences.
+
+    Raises
+    ------
+    ModelError, PromptError, ResumeError
+        In one sentence, where a model, a prompt or an earlier run stands in the way.
+    """
+    require_torch()
+    settings = settings or SampleSettings()
+    output = Path(output)
+    _check_output(output, force)
+    job = SampleJob.prepare(model, base, prompts, settings, say)
+    folder = output.with_name(output.name + ".parts")
+    if output.is_file() and not force:
+        if _settings_of(output) != job.identity:
+            raise ResumeError(f"{output} exists with other settings; choose another output, or pass --force.")
+        say(f"{output} is complete already, with these settings; nothing to do.")
+        return _summarise(output, len(job.prompts))
+    with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:
+        job.run(parts)
+        own = {_KEY.decode(): json.dumps({"settings": job.identity, "plan": parts.plan})}
+        described = {name: str(value) for name, value in {**job.metadata(parts), **own}.items()}
+        schema = next(job.blocks(parts)).schema.with_metadata(described)
+        write_parquet(output, job.blocks(parts), schema, folder)
+        parts.remove()
+    summary = _summarise(output, len(job.prompts))
+    for sentence in _remarks(summary, settings, base):
+        say(sentence)
+    return summary
+
+
+def _check_output(output: Path, force: bool) -> None:
+    """Refuse, before any model is loaded, an output that cannot be written."""
+    if output.suffix != ".parquet":
+        raise ResumeError(f"The output must end in .parquet; got {output}.")
+    if not output.resolve().parent.is_dir():
+        raise ResumeError(f"The folder of {output} does not exist; make it first.")
+    if output.is_dir():
+        raise ResumeError(f"{output} is a folder; choose another output.")
+    if output.is_file() and not force and _settings_of(output) is None:
+        raise ResumeError(
+            f"{output} exists and is not from alignlib sample; choose another output, or pass --force to replace it."
+        )
+
+
+def _settings_of(output: Path) -> Any:
+    try:
+        metadata = pq.read_schema(output).metadata or {}
+        return json.loads(metadata[_KEY])["settings"]
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+
+
+def _summarise(output: Path, n_prompts: int) -> SampleSummary:
+    with_base = "base_log_prob" in pq.read_schema(output).names
+    wanted = ["n_tokens", "truncated", *(["base_log_prob"] if with_base else [])]
+    table = pq.read_table(output, columns=wanted, partitioning=None)
+    lengths, truncated = table["n_tokens"].to_numpy(), table["truncated"].to_numpy()
+    infinite = int(np.isinf(table["base_log_prob"].to_numpy()).sum()) if with_base else 0
+    empty = int(((lengths == 1) & ~truncated).sum())
+    return SampleSummary(output, n_prompts, lengths.size, empty, int(truncated.sum()), infinite)
+
+
+def _remarks(summary: SampleSummary, settings: SampleSettings, base: str | None) -> Iterator[str]:
+    total = summary.n_responses
+    if summary.n_empty:
+        yield f"{summary.n_empty} of {total} responses are empty: the end token came first. They are kept."
+    if summary.n_truncated:
+        yield (
+            f"{summary.n_truncated} of {total} responses are cut at --max-new-tokens {settings.max_new_tokens} (column "
+            "truncated); their reward is that of an unfinished text."
+        )
+    if summary.n_infinite:
+        yield f"{summary.n_infinite} of {total} responses are impossible under {base}: their KL term is infinite."

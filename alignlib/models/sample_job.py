@@ -1,0 +1,266 @@
+"""A sampling job: what decides its content, its batches, and the rows it makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from alignlib import __version__
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib.models.batching import guess_batch_size, in_batches
+from alignlib.models.fingerprint import fingerprint
+from alignlib.models.generation import Drawn, draw, uniforms
+from alignlib.models.models import (
+    Loaded,
+    ModelError,
+    check_same_vocabulary,
+    choose_device,
+    choose_dtype,
+    load_language_model,
+)
+from alignlib.models.next_token import token_kl, token_log_prob
+from alignlib.models.progress import progress_bar
+from alignlib.models.prompts import Prompts
+from alignlib.models.resumable import Parts
+from alignlib.models.sampling_law import SamplingLaw
+from alignlib.models.texts import choose_layout, encode_prompts, with_room
+
+__all__ = ["SampleJob", "SampleSettings"]
+
+_BLOCK = 8192  # rows per row group of the final file
+# Mean difference per token, in nats, between the two ways to a log-probability, above which something is wrong.
+_AGREEMENT = {"float32": 1e-3, "bfloat16": 0.1, "float16": 0.1}
+_CHECKED = 16  # responses of the first batch that are computed both ways; with a base it is all of them
+_LIST = pa.list_(pa.float32())
+_KINDS = {
+    "response": pa.string(),
+    "n_tokens": pa.int32(),
+    "truncated": pa.bool_(),
+    "log_prob": pa.float64(),
+    "token_log_prob": _LIST,
+    "token_id": pa.list_(pa.int32()),
+    "base_log_prob": pa.float64(),
+    "base_token_log_prob": _LIST,
+    "token_kl": _LIST,
+}
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """How to sample; every field is an option of ``alignlib sample``."""
+
+    n: int = 64
+    max_new_tokens: int = 256
+    seed: int = 0
+    law: SamplingLaw = field(default_factory=SamplingLaw)
+    layout: str = "auto"
+    template: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    batch_size: int | None = None
+    drop_long: bool = False
+    remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        least = {"--n": (self.n, 1), "--max-new-tokens": (self.max_new_tokens, 1), "--seed": (self.seed, 0)}
+        for option, (value, low) in {
+            **least,
+            "--batch-size": (1 if self.batch_size is None else self.batch_size, 1),
+        }.items():
+            require(value >= low, f"{option} must be at least {low}; got {value}.")
+
+
+@dataclass
+class SampleJob:
+    """A prepared job: models loaded, prompts in tokens, everything checked."""
+
+    policy: Loaded
+    base: Loaded | None
+    prompts: Prompts
+    tokens: list[list[int]]
+    order: IntArray  # prompts, longest first: little padding, and memory runs out at once or never
+    settings: SampleSettings
+    identity: dict[str, Any]  # everything that decides the content
+    say: Callable[[str], None]
+    checked: bool = False
+
+    @classmethod
+    def prepare(
+        cls, model: str, base: str | None, prompts: Prompts, settings: SampleSettings, say: Callable[[str], None]
+    ) -> SampleJob:
+        """Load the models, lay out the prompts, and say what was decided."""
+        device = choose_device(settings.device)
+        dtype = choose_dtype(settings.dtype, device)
+        options: dict[str, Any] = {"device": device, "dtype": dtype, "remote_code": settings.remote_code}
+        policy = load_language_model(model, **options)
+        other = None if base is None else load_language_model(base, option="--base", **options)
+        if other is not None:
+            check_same_vocabulary(policy, other)
+        messages = not isinstance(prompts.prompts[0], str)
+        layout, said = choose_layout(policy, settings.layout, messages, settings.template, "--chat")
+        for sentence in (*policy.notes, said, f"Sampling on {device} in {_name(dtype)}."):
+            say(sentence)
+        if not settings.law.is_model:
+            say(
+                f"The policy sampled from is {model} with {settings.law.describe()}, another law than the model's; "
+                "log-probabilities are those of the tokens as drawn."
+            )
+        models = [policy] if other is None else [policy, other]
+        tokens = encode_prompts(policy, prompts.prompts, layout, settings.template)
+        kept = with_room(models, prompts, tokens, settings.max_new_tokens, settings.drop_long, say)
+        prompts, tokens = prompts.take(kept), [tokens[row] for row in kept]
+        order = np.argsort([-len(row) for row in tokens], kind="stable").astype(np.int64)
+        identity = {
+            "--model (content)": fingerprint(policy),
+            "--base (content)": None if other is None else fingerprint(other),
+            "--prompts (content)": prompts.fingerprint(),
+            "--n": settings.n,
+            "--max-new-tokens": settings.max_new_tokens,
+            "--seed": settings.seed,
+            "--temperature": settings.law.temperature,
+            "--top-k": settings.law.top_k,
+            "--top-p": settings.law.top_p,
+            "--chat": layout,
+            "--template": settings.template,
+            "--dtype": _name(dtype),
+            "--device": device.type,
+        }
+        return cls(policy, other, prompts, tokens, order, settings, identity, say)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of responses."""
+        return len(self.prompts) * self.settings.n
+
+    def plan(self) -> dict[str, Any]:
+        """Choose what holds for the whole job, however often it is taken up again."""
+        import torch
+        import transformers
+
+        longest = len(self.tokens[int(self.order[0])]) + self.settings.max_new_tokens
+        size = self.settings.batch_size or guess_batch_size(self.policy, longest, 2 * self.policy.n_outputs)
+        return {
+            "shard_rows": size,
+            "batch_size": size,
+            "model": self.policy.name,
+            "base": None if self.base is None else self.base.name,
+            "versions": {"alignlib": __version__, "torch": torch.__version__, "transformers": transformers.__version__},
+        }
+
+    def run(self, parts: Parts) -> None:
+        """Draw the shards that are missing."""
+        earlier = parts.last_metadata().get("batch_size")
+        size = int(self.settings.batch_size or earlier or parts.plan["batch_size"])
+        first = parts.n_done
+        done = min(self.n_rows, first * parts.shard_rows)
+        if first:
+            self.say(f"Going on from {parts.folder}: {done} of {self.n_rows} responses are there.")
+        if earlier is not None and int(earlier) != size:
+            self.say(f"Earlier responses were drawn {earlier} at once, now {size}; rounding may differ in later ones.")
+        elif first < parts.n_shards:
+            self.say(f"Up to {size} responses at once.")
+        with progress_bar(self.n_rows, done) as bar:
+            for shard in range(first, parts.n_shards):
+                found, size = in_batches(parts.rows(shard), size, self.work, self.say)
+                table = pa.table({name: pa.array([row[name] for row in found], _KINDS[name]) for name in found[0]})
+                parts.write(shard, table.replace_schema_metadata({"batch_size": str(size)}))
+                bar.update(len(found))
+
+    def work(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Draw one batch and describe it."""
+        n, steps = self.settings.n, self.settings.max_new_tokens
+        where = [(int(self.order[row // n]), row % n) for row in rows]
+        prompts = [self.tokens[prompt] for prompt, _ in where]
+        numbers = np.stack([uniforms(self.settings.seed, prompt, number, steps) for prompt, number in where])
+        return self.describe(prompts, draw(self.policy, prompts, numbers, self.settings.law))
+
+    def describe(self, prompts: list[list[int]], drawn: list[Drawn]) -> list[dict[str, Any]]:
+        """Turn drawn responses into rows, compared with the base where there is one."""
+        tokens = [one.tokens for one in drawn]
+        kept = [one.tokens if one.truncated else one.tokens[:-1] for one in drawn]
+        texts = self.policy.tokenizer.batch_decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        rows = [
+            {
+                "response": text,
+                "n_tokens": len(one.tokens),
+                "truncated": one.truncated,
+                "log_prob": _sum(one.log_prob),
+                "token_log_prob": one.log_prob,
+                "token_id": one.tokens,
+            }
+            for one, text in zip(drawn, texts, strict=True)
+        ]
+        if self.base is not None:
+            again, theirs, kl = token_kl(self.policy, self.base, prompts, tokens, self.settings.law)
+            for row, base, each in zip(rows, theirs, kl, strict=True):
+                if np.isnan(base).any() or np.isnan(each).any():
+                    raise ModelError(f"--base {self.base.name} gave a probability of NaN; try --dtype float32.")
+                row |= {"base_log_prob": _sum(base), "base_token_log_prob": base, "token_kl": each}
+            self.check([one.log_prob for one in drawn], again)
+        elif not self.checked:
+            some = slice(None, None, -(-len(drawn) // _CHECKED))
+            again = token_log_prob(self.policy, prompts[some], tokens[some], self.settings.law)
+            self.check([one.log_prob for one in drawn[some]], again)
+        return rows
+
+    def check(self, drawn: list[FloatArray], again: list[FloatArray]) -> None:
+        """Compare log-probabilities from drawing (cached keys, left padding) with those of one pass over the text."""
+        ours, theirs = np.concatenate(drawn), np.concatenate(again)
+        both = np.isfinite(theirs)  # at the edge of top-k or top-p a token may fall out
+        apart = np.abs(ours - theirs)[both]
+        limit = _AGREEMENT[self.identity["--dtype"]]
+        if np.isnan(theirs).any() or not both.any() or apart.mean() > limit:
+            raise ModelError(
+                f"The log-probabilities of --model {self.policy.name} from drawing and from one pass over the text "
+                f"differ by {apart.mean() if both.any() else np.nan:.2g} nats per token on average, where rounding "
+                f"explains {limit:g}; this kind of model cannot be sampled in batches: try --batch-size 1, or --dtype "
+                "float32."
+            )
+        if not self.checked:
+            self.say(
+                "Log-probabilities from drawing and from one pass over the text agree: at most "
+                f"{apart.max():.1e} nats apart in the first {apart.size} tokens."
+            )
+            self.checked = True
+
+    def blocks(self, parts: Parts) -> Iterator[pa.Table]:
+        """Yield the rows in the order of the prompts, with what names them in front."""
+        n = self.settings.n
+        rank = np.empty_like(self.order)
+        rank[self.order] = np.arange(self.order.size)
+        rows = (rank[:, None] * n + np.arange(n)).reshape(-1)
+        texts = pa.array(list(self.prompts.prompts))
+        start = 0
+        for block in parts.gather(rows, _BLOCK):
+            here = np.arange(start, start + block.num_rows)
+            start += block.num_rows
+            owner = pa.array(here // n)
+            front = {
+                "prompt_id": self.prompts.ids.take(owner),
+                "sample_id": pa.array(here % n),
+                "prompt": texts.take(owner),
+            }
+            yield pa.table({**front, **{name: block[name] for name in block.column_names}})
+
+    def metadata(self, parts: Parts) -> dict[str, Any]:
+        """Say in the file what it is."""
+        law: Mapping[str, Any] = {
+            "temperature": self.settings.law.temperature,
+            "sampling_law": self.settings.law.describe(),
+        }
+        names = {"model": parts.plan["model"], "base": parts.plan["base"] or ""}
+        sizes = {"seed": self.settings.seed, "n": self.settings.n, "max_new_tokens": self.settings.max_new_tokens}
+        return {**names, **law, **sizes, "units": "nats"}
+
+
+def _sum(each: FloatArray) -> float:
+    # Of the values as they are stored, so that a sequence is the sum of its tokens to the last digit.
+    return float(each.astype(np.float32).astype(np.float64).sum())
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")

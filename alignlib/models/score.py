@@ -1,0 +1,150 @@
+"""Rewards of sampled responses by a reward model, as one more column of their table."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from alignlib._core.checks import FloatArray
+from alignlib.models.models import ModelError, choose_device, choose_dtype, load_reward_model, require_torch
+from alignlib.models.progress import say_on_stderr
+from alignlib.models.prompts import Prompt, prompt_column
+from alignlib.models.resumable import Parts, ResumeError, write_parquet
+from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
+from alignlib.models.texts import choose_layout
+from alignlib.tables.columns import require_column
+from alignlib.tables.reading import open_table_file
+
+__all__ = ["ScoreSettings", "ScoreSummary", "score"]
+
+_BLOCK = 8192  # rows per row group of the final file
+
+
+@dataclass(frozen=True)
+class ScoreSummary:
+    """What was written: the file, the new column, and the rewards' number, mean and standard deviation."""
+
+    output: Path
+    column: str
+    n_rows: int
+    mean: float
+    std: float
+
+
+def score(
+    table: str | Path,
+    reward_model: str,
+    *,
+    output: str | Path | None = None,
+    settings: ScoreSettings | None = None,
+    force: bool = False,
+    say: Callable[[str], None] = say_on_stderr,
+) -> ScoreSummary:
+    """Score r(x, y) for every row and add the column ``reward_NAME``; other columns stay as they are.
+
+    Parameters
+    ----------
+    table
+        Parquet (from ``alignlib sample``), CSV, TSV or JSON lines with a prompt and a response in each row.
+    reward_model
+        Name on the hub, or folder, of a sequence-classification model.
+    output
+        Parquet file to write; the table itself by default, if it is Parquet.
+    settings
+        How to score.
+    force
+        Replace an existing column, or an existing other file.
+    say
+        Called with what was decided, in sentences.
+
+    Raises
+    ------
+    ModelError, RewardTableError, ResumeError
+        In one sentence, where the model, the table or an earlier run stands in the way.
+    """
+    require_torch()
+    settings = settings or ScoreSettings()
+    table = Path(table)
+    column = f"reward_{settings.name or _plain(reward_model)}"
+    target = _target(table, output, force)
+    prompts, responses = _read(table, settings, None if force else column)
+    device = choose_device(settings.device)
+    dtype = choose_dtype(settings.dtype, device)
+    loaded = load_reward_model(reward_model, device=device, dtype=dtype, remote_code=settings.remote_code)
+    messages = not isinstance(prompts[0], str)
+    layout, said = choose_layout(loaded, settings.layout, messages, settings.template, "--layout")
+    for sentence in (*loaded.notes, said):
+        say(sentence)
+    scorer = RewardScorer.prepare(loaded, settings, layout, prompts, responses, say)
+    folder = target.with_name(f"{target.name}.{column}.parts")
+    with Parts.begin(folder, scorer.identity(), len(responses), scorer.plan) as parts:
+        rewards = scorer.run(parts)
+        if content_hash(*_read(table, settings, None)) != scorer.content:
+            raise ResumeError(f"{table} changed while it was scored; score it again.")
+        _write(table, target, column, rewards, json.dumps(scorer.metadata()), folder)
+        parts.remove()
+    # One response scored in another batch differs by some roundings of single precision; in half precision, whose
+    # roundings are as large as real differences, only equal rewards are called equal.
+    if np.ptp(rewards) <= 64.0 * np.finfo(np.float32).eps * np.abs(rewards).max():
+        say(f"All rewards are {rewards[0]:g}: this reward model does not tell the responses apart.")
+    return ScoreSummary(target, column, rewards.size, float(rewards.mean()), float(rewards.std()))
+
+
+def _target(table: Path, output: str | Path | None, force: bool) -> Path:
+    """Return the file to write, or refuse one that cannot take a column or would be lost."""
+    target = table if output is None else Path(output)
+    if target.suffix != ".parquet":
+        hint = "give -o NAME.parquet" if output is None else "the output must end in .parquet"
+        raise ResumeError(f"{target} cannot take another column; {hint}.")
+    if not target.resolve().parent.is_dir():
+        raise ResumeError(f"The folder of {target} does not exist; make it first.")
+    if target.exists() and not (table.exists() and target.samefile(table)) and not force:
+        raise ResumeError(f"{target} exists; choose another output, or pass --force to replace it.")
+    return target
+
+
+def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[Prompt], list[str]]:
+    """Read prompts and responses, and refuse a table that lacks some, or that has the ``new`` column already."""
+    file = open_table_file(table)
+    if new in file.names:
+        raise ResumeError(f"{table} has a column {new!r} already; choose another --name, or pass --force.")
+    names = (settings.prompt, settings.response)
+    require_column(file, settings.prompt, "the prompts, --prompt")
+    require_column(file, settings.response, "the responses, --response")
+    found = file.load(list(dict.fromkeys(names)))
+    prompts, responses = (prompt_column(file, name, found[name]) for name in names)
+    if not prompts:
+        raise ModelError(f"{table} has no rows; sample some responses first.")
+    for name, values in zip(names, (prompts, responses), strict=True):
+        if None in values:
+            raise ModelError(f"Column {name!r} of {table} has no value in row {values.index(None) + 1}; fill it in.")
+    texts = [text for text in responses if isinstance(text, str)]
+    if len(texts) < len(prompts):
+        raise ModelError(f"Column {settings.response!r} of {table} holds lists of messages; responses must be texts.")
+    return [prompt for prompt in prompts if prompt is not None], texts
+
+
+def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: str, folder: Path) -> None:
+    """Write the table as it is now (it may have gained another column meanwhile) with the new one."""
+    file = open_table_file(table)
+    whole = file.load(list(file.names))
+    values = pa.array(rewards, pa.float64())
+    if column in whole.column_names:
+        whole = whole.set_column(whole.column_names.index(column), column, values)
+    else:
+        whole = whole.append_column(column, values)
+    schema = whole.schema.with_metadata({**(whole.schema.metadata or {}), f"alignlib_score:{column}": said})
+    write_parquet(target, (whole.slice(i, _BLOCK) for i in range(0, whole.num_rows, _BLOCK)), schema, folder)
+
+
+def _plain(reward_model: str) -> str:
+    """Name a column after a model: the last part of its name, in letters, digits, dots, dashes and underscores."""
+    path = Path(reward_model)
+    name = path.resolve().name if path.is_dir() else reward_model.rsplit("/", maxsplit=1)[-1]
+    return re.sub(r"[^\w.-]+", "_", name)

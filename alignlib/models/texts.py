@@ -1,0 +1,149 @@
+"""From prompts and responses to tokens: chat templates where a model has one, plain text elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
+
+from alignlib.models.models import Loaded, ModelError
+from alignlib.models.prompts import Prompt, Prompts
+from alignlib.tables.table_file import short
+
+__all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "with_room"]
+
+Layout: TypeAlias = Literal["chat", "text", "pair"]
+
+
+def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | None, option: str) -> tuple[Layout, str]:
+    """Settle how prompts are laid out for a model, and say it in a sentence.
+
+    Parameters
+    ----------
+    loaded
+        The model.
+    wanted
+        ``auto``, ``chat``, ``text`` or ``pair`` (prompt and response as the tokenizer's two sequences).
+    messages
+        Whether the prompts are lists of chat messages.
+    template
+        Text with ``{prompt}``, and ``{response}`` where responses are scored, which stands for the layout ``text``.
+    option
+        The option that sets it, for messages.
+    """
+    has_chat = bool(getattr(loaded.tokenizer, "chat_template", None))
+    if template is not None:
+        if messages or wanted not in ("auto", "text"):
+            raise ModelError(
+                f"--template needs prompts that are plain texts and no other layout; got "
+                f"{'lists of messages' if messages else f'{option} {wanted}'}; leave one of them out."
+            )
+        return "text", f"Prompts are laid out by --template for {loaded.name}."
+    if wanted == "chat" or (wanted == "auto" and has_chat) or messages:
+        if not has_chat:
+            reason = f"{option} chat" if wanted == "chat" else "prompts that are lists of messages"
+            raise ModelError(
+                f"The tokenizer of {loaded.name} has no chat template, which {reason} need; give plain texts, or set "
+                "tokenizer.chat_template and save it."
+            )
+        if wanted not in ("chat", "auto"):
+            raise ModelError(f"{option} {wanted} cannot take prompts that are lists of messages; leave it out.")
+        return "chat", f"Prompts are laid out by the chat template of {loaded.name}."
+    if wanted == "pair":
+        return "pair", f"Prompt and response are the two sequences of {loaded.name}'s tokenizer."
+    return "text", f"Prompts are given to {loaded.name} as plain text, without a chat template."
+
+
+def encode_prompts(
+    loaded: Loaded, prompts: Sequence[Prompt], layout: Layout, template: str | None = None
+) -> list[list[int]]:
+    """Turn prompts into tokens that a response is to continue."""
+    _check_template(template, ("{prompt}",))
+    encoded: list[list[int]] = []
+    for row, prompt in enumerate(prompts):
+        if layout == "chat":
+            tokens = _tokens(loaded, _render(loaded, _messages(prompt), row, opens=True), special=False)
+        else:
+            text = str(prompt) if template is None else template.replace("{prompt}", str(prompt))
+            tokens = _tokens(loaded, text)
+            if len(tokens) > 1 and tokens[-1] in loaded.eos_ids and _tokens(loaded, text, special=False) != tokens:
+                tokens = tokens[:-1]  # some tokenizers end every text; a response would start after the end
+        if not tokens:
+            raise ModelError(f"Prompt {row + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
+        encoded.append(tokens)
+    return encoded
+
+
+def with_room(
+    models: Sequence[Loaded],
+    prompts: Prompts,
+    tokens: Sequence[Sequence[int]],
+    new: int,
+    drop: bool,
+    say: Callable[[str], None],
+) -> list[int]:
+    """Return which prompts leave room for ``new`` tokens in every model; refuse the others, or ``drop`` them aloud."""
+    context = min((model.context for model in models if model.context is not None), default=sys.maxsize)
+    long = [row for row, found in enumerate(tokens) if len(found) > context - new]
+    if not long:
+        return list(range(len(tokens)))
+    said = (
+        f"{len(long)} of {len(tokens)} prompts leave no room for --max-new-tokens {new} in the context of {context} "
+        f"tokens, the first prompt_id {prompts.ids[long[0]].as_py()!r} with {len(tokens[long[0]])} tokens"
+    )
+    if not drop:
+        raise ModelError(f"{said}; shorten them, lower --max-new-tokens, or pass --drop-long to go on without them.")
+    if len(long) == len(tokens):
+        raise ModelError(f"{said}; no prompt is left without them: lower --max-new-tokens.")
+    say(f"{said}; left out.")
+    return [row for row, found in enumerate(tokens) if len(found) <= context - new]
+
+
+def encode_pairs(
+    loaded: Loaded, prompts: Sequence[Prompt], responses: Sequence[str], layout: Layout, template: str | None = None
+) -> list[dict[str, list[int]]]:
+    """Turn prompts with their responses into what the tokenizer gives the model (``input_ids`` and more)."""
+    _check_template(template, ("{prompt}", "{response}"))
+    tokenizer = loaded.tokenizer
+    encoded: list[dict[str, list[int]]] = []
+    for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
+        if layout == "chat":
+            said = [*_messages(prompt), {"role": "assistant", "content": response}]
+            found = tokenizer(_render(loaded, said, row, opens=False), add_special_tokens=False)
+        elif layout == "pair":
+            found = tokenizer(str(prompt), response)
+        elif template is not None:
+            # One pass over the template: a prompt may itself contain the word "{response}".
+            head, _, tail = template.partition("{prompt}")
+            parts = [part.replace("{response}", response) for part in (head, tail)]
+            found = tokenizer(parts[0] + str(prompt) + parts[1])
+        else:
+            found = tokenizer(str(prompt) + response)
+        encoded.append({name: list(values) for name, values in found.items() if name != "attention_mask"})
+    return encoded
+
+
+def _check_template(template: str | None, needed: Sequence[str]) -> None:
+    missing = [] if template is None else [part for part in needed if template.count(part) != 1]
+    if missing:
+        raise ModelError(f"--template {template!r} must hold {missing[0]} once; put it where that text belongs.")
+
+
+def _messages(prompt: Prompt) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+
+
+def _render(loaded: Loaded, messages: list[dict[str, Any]], row: int, *, opens: bool) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens)
+    except (TemplateError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"The chat template of {loaded.name} cannot take prompt {row + 1} ({short(error)}); change its messages."
+        ) from error
+    return str(text)
+
+
+def _tokens(loaded: Loaded, text: str, *, special: bool = True) -> list[int]:
+    return list(loaded.tokenizer(text, add_special_tokens=special)["input_ids"])

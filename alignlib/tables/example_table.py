@@ -1,0 +1,40 @@
+"""A made-up table for the reader who has none at hand: prompts of unequal scale, a proxy and a gold reward."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from alignlib._core.checks import require
+from alignlib.tables.rewards import RewardTable
+
+__all__ = ["example_table"]
+
+
+def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.Generator) -> RewardTable:
+    """Draw ``gold = s_x z`` and ``reward = gold + noise s_x z'`` with normal z, z' and a scale s_x for each prompt.
+
+    Parameters
+    ----------
+    n_prompts, n_samples : int
+        Size of the table, >= 1.
+    noise : float
+        Standard deviation of the proxy's error in units of the gold reward's, >= 0.
+    rng : Generator
+        Source of randomness.
+
+    Examples
+    --------
+    >>> table = example_table(4, 8, 0.5, np.random.default_rng(0))
+    >>> table.n_prompts, sorted(table.columns)
+    (4, ['gold', 'reward'])
+    """
+    require(
+        n_prompts >= 1 and n_samples >= 1, f"n_prompts and n_samples must be positive; got {n_prompts}, {n_samples}."
+    )
+    require(noise >= 0, f"noise must not be negative; got {noise:g}.")
+    scale = np.exp(0.4 * rng.standard_normal((n_prompts, 1)))
+    gold = scale * rng.standard_normal((n_prompts, n_samples))
+    proxy = gold + noise * scale * rng.standard_normal((n_prompts, n_samples))
+    return replace(RewardTable.from_arrays(proxy), columns={"reward": proxy.reshape(-1), "gold": gold.reshape(-1)})

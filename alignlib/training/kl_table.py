@@ -1,0 +1,191 @@
+"""A table of sampled responses with log-probabilities, as ``alignlib sample --base`` writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pa_parquet
+
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib.tables.columns import identifiers, is_list, numbers, require_column
+from alignlib.tables.reading import open_table_file
+from alignlib.tables.samples import load
+from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib.training.samples import KLSamples
+
+__all__ = ["KLColumns", "read_kl_samples"]
+
+_TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
+
+
+@dataclass(frozen=True)
+class KLColumns:
+    """Names of the columns, by default those that `alignlib sample` writes."""
+
+    prompt: str = "prompt_id"
+    log_prob: str = "log_prob"
+    base_log_prob: str = "base_log_prob"
+    n_tokens: str = "n_tokens"
+    token_log_prob: str = "token_log_prob"
+    base_token_log_prob: str = "base_token_log_prob"
+    token_kl: str = "token_kl"
+
+
+def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSamples:
+    """Read responses with log-probabilities under policy and base, by sequence, by token or both.
+
+    Token columns are lists, which Parquet and JSON lines have; CSV gives sequences only. Where both are there, the
+    tokens must add up to the sequences.
+
+    Parameters
+    ----------
+    path
+        CSV, TSV, JSON lines or Parquet, one row per response.
+    columns
+        Names of the columns.
+
+    Raises
+    ------
+    ValueError
+        For a file without log-probabilities of both models, missing or impossible values, or sums that disagree.
+    """
+    names = columns or KLColumns()
+    file = open_table_file(path)
+    have = set(file.names)
+    for field in fields(KLColumns):  # a column that was asked for by name has to be there
+        name = getattr(names, field.name)
+        if name != field.default:
+            require_column(file, name, f"--{field.name.replace('_', '-')}")
+    by_token = {names.token_log_prob, names.base_token_log_prob} <= have
+    by_sequence = {names.log_prob, names.base_log_prob} <= have
+    if not (by_token or by_sequence):
+        _refuse(file, names)
+    require(
+        not (file.is_delimited and by_token and not by_sequence),
+        f"{file.path} is text, which has no lists for {names.token_log_prob!r}; write Parquet or JSON lines.",
+    )
+    by_token = by_token and not file.is_delimited
+    wanted = [name for name in (names.prompt, names.n_tokens, _TRUNCATED) if name in have]
+    wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
+    kl = names.token_kl if by_token and names.token_kl in have else None
+    wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
+    table = load(file, wanted)
+    prompt = _prompts(file, names.prompt, table) if names.prompt in have else None
+    sequence = None
+    if by_sequence:
+        ours, theirs = (_column(file, name, table) for name in (names.log_prob, names.base_log_prob))
+        count = _column(file, names.n_tokens, table) if names.n_tokens in have else None
+        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count, prompt=prompt)
+    if not by_token:
+        assert sequence is not None
+        return _with_notes(sequence, file, table)
+    ours, offsets = _lists(file, names.token_log_prob, table)
+    theirs, same = _lists(file, names.base_token_log_prob, table)
+    _same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
+    exact = None
+    if kl:
+        exact, same = _lists(file, kl, table)
+        _same_lengths(file, names.token_log_prob, kl, offsets, same)
+    samples = KLSamples.from_flat(ours, theirs, offsets, exact, prompt)
+    if sequence is not None:
+        samples.check_sums(sequence.log_ratio, file.path)
+    return _with_notes(samples, file, table)
+
+
+def _refuse(file: TableFile, names: KLColumns) -> None:
+    """Say which log-probabilities are missing."""
+    if names.log_prob in file.names or names.token_log_prob in file.names:
+        raise RewardTableError(
+            f"{file.path} has log-probabilities of the policy but none of the base ({names.base_log_prob!r}); sample "
+            "with --base, or name the column (--base-log-prob)."
+        )
+    require_column(file, names.log_prob, "--log-prob")
+
+
+def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
+    values = numbers(file, name, _scalars(file, name, table))
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        raise RewardTableError(
+            f"column {name!r} of {file.path} lacks a number in {bad.size} of {values.size} rows, "
+            f"{file.where(bad[:5].tolist(), bad.size)}; score these responses again, or remove them.",
+            column=name,
+            rows=bad.tolist(),
+        )
+    return values
+
+
+def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
+    """Return a column of scalars, or say that its cells are lists."""
+    require_column(file, name, "column")
+    column = table.column(name)
+    if is_list(column.type):
+        raise RewardTableError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
+    return column
+
+
+def _lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
+    """Return the values of a column of lists one after another, and where each list begins."""
+    column = table.column(name).combine_chunks()
+    if not is_list(column.type):
+        raise RewardTableError(
+            f"column {name!r} of {file.path} holds {column.type}, not one list of numbers per response.", column=name
+        )
+    missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+    if missing.size:
+        where = file.where(missing[:5].tolist(), missing.size)
+        raise RewardTableError(f"column {name!r} of {file.path} has no list in {where}.", column=name)
+    counts = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    values = pc.list_flatten(column).cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
+        raise RewardTableError(
+            f"column {name!r} of {file.path} lacks a number for {bad.size} of {values.size} tokens, the first in "
+            f"{file.where([row])}; score that response again.",
+            column=name,
+            rows=[row],
+        )
+    return values, offsets
+
+
+def _same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same: IntArray) -> None:
+    apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
+    if apart.size:
+        row = int(apart[0])
+        raise RewardTableError(
+            f"{file.path}: {one!r} and {other!r} have {np.diff(offsets)[row]} and {np.diff(same)[row]} tokens in "
+            f"{file.where([row])}; score the same tokens with both models.",
+            rows=apart.tolist(),
+        )
+
+
+def _prompts(file: TableFile, name: str, table: pa.Table) -> IntArray:
+    values = identifiers(file, name, table.column(name))
+    require(values.null_count == 0, f"column {name!r} of {file.path} lacks {values.null_count} prompts; fill them in.")
+    return np.asarray(values.dictionary_encode().indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSamples:
+    """Add what the file itself says of how it was sampled."""
+    notes = list(samples.notes)
+    if _TRUNCATED in table.column_names:
+        cut = int(numbers(file, _TRUNCATED, table.column(_TRUNCATED)).sum())
+        if cut:
+            notes.append(
+                f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
+                "there, and longer ones have more."
+            )
+    told = (pa_parquet.read_schema(file.path).metadata or {}) if file.path.endswith(".parquet") else {}
+    law = told.get(b"sampling_law", b"").decode("utf-8", "replace")
+    if "temperature" in law or "top-" in law:
+        notes.append(
+            f"Sampled with {law}: the KL is that of the policy so sampled, with its log-probabilities; that of the "
+            "model itself needs samples of the model itself."
+        )
+    return replace(samples, notes=tuple(notes))

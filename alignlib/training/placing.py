@@ -1,0 +1,236 @@
+"""A training run on the frontier of its base model: the share of the achievable gain, and the KL it wastes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib.answers.answer import percent
+from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
+from alignlib.estimation.frontier_estimation import estimate_best_of_n, estimate_frontier
+from alignlib.tables.rewards import RewardTable
+from alignlib.training.run_base import base_of_run, check_scale
+from alignlib.training.training_log import TrainingLog
+
+__all__ = ["Overlay", "overlay"]
+
+_GRID = 160
+_POINTS = 12
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Checkpoints, or means of ``width`` consecutive ones, against the limit, arrays (k,); NaN where not known.
+
+    ``gain`` is the reward above ``base_reward``, ``limit`` the most that any policy gains at the checkpoint's KL on
+    average over prompts, ``share`` the part of it that the run has, ``needed`` the least KL at which any policy gains
+    as much and ``wasted = kl - needed``. Intervals hold the error of the limit, of the base and ``noise``, the scatter
+    of one checkpoint's distance to the limit along the run; those of share and waste are hulls, hence no narrower than
+    nominal. Where ``supported`` is False only bounds on the share are known. ``above`` marks what lies above the
+    limit's interval.
+    """
+
+    log: TrainingLog
+    width: int
+    measured_in: str
+    base_reward: float
+    base_error: float
+    noise: float | None
+    gain: FloatArray
+    gain_low: FloatArray
+    gain_high: FloatArray
+    limit: FloatArray
+    limit_low: FloatArray
+    limit_high: FloatArray
+    share: FloatArray
+    share_low: FloatArray
+    share_high: FloatArray
+    needed: FloatArray
+    wasted: FloatArray
+    wasted_low: FloatArray
+    wasted_high: FloatArray
+    supported: BoolArray
+    above: BoolArray
+    frontier: EstimatedFrontier
+    best_of_n: BestOfNEstimate
+    notes: tuple[str, ...]
+
+    @property
+    def headlines(self) -> tuple[str, ...]:
+        """The answer in one sentence for each run, at its last checkpoint that the samples support."""
+        return tuple(self._headline(name) for name in self.log.runs)
+
+    def _headline(self, run: str) -> str:
+        mine = self.log.run == run
+        known = np.flatnonzero(mine & self.supported)
+        i = int(known[-1]) if known.size else int(np.flatnonzero(mine)[0])
+        log = self.log
+        who = f"At step {log.step[i]:g} {run if len(log.runs) > 1 else 'the run'}"
+        has = f"{who} has gained {self.gain[i]:.3g} of {self.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
+        if known.size == 0:
+            more = f"more than the {self.frontier.supported_kl:.3g} nats that the base samples support"
+            bound = f", at least {percent(self.share_low[i])} of the limit" if self.share_low[i] > 0.0 else ""
+            return f"{has}, {more}{bound}; draw more samples per prompt."
+        low, high = self.share_low[i], self.share_high[i]
+        if not high - low < 1.0:
+            return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
+        wasted = ""
+        if np.isfinite(self.wasted[i]):
+            bounds = f"{self.wasted_low[i]:.2f} to {self.wasted_high[i]:.2f}"
+            wasted = f"; {self.needed[i]:.2f} nats would do for that gain, {self.wasted[i]:.2f} ({bounds}) are wasted"
+        return (
+            f"{has}, {percent(self.share[i])} ({percent(low)} to {percent(high)}) of what any method can gain "
+            f"there{wasted}."
+        )
+
+
+def overlay(
+    log: TrainingLog,
+    table: RewardTable,
+    reward: str,
+    *,
+    base: float | str = "table",
+    pool: int | None = None,
+    check: bool = True,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    seed: int = 0,
+    allow_heavy_tail: bool = False,
+) -> Overlay:
+    """Put the checkpoints of a run on the frontier estimated from samples of its base model.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        KL in nats per sequence and mean reward of each checkpoint.
+    table : RewardTable
+        Samples of the base model on the run's prompts, at least 3 per prompt.
+    reward : str
+        Its column with the run's reward.
+    base : "table", "first" or float
+        What gains are measured from: the mean of the table, the first checkpoint of each run, or a known value.
+    pool : int, optional
+        How many consecutive checkpoints to average into a point; by default so many that a dozen points are left.
+    check : bool
+        Refuse a run whose checkpoints near KL 0 do not have the table's mean reward.
+    level, n_boot, seed, allow_heavy_tail
+        As in `estimate_frontier`.
+
+    Raises
+    ------
+    RewardScaleError
+        Where the run does not start at the reward of the base samples.
+    ValueError
+        Where the samples have no limit to estimate, or ``base`` is "first" and the first checkpoint is no base.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> log, table = example_run(60, 32, np.random.default_rng(0))
+    >>> found = overlay(log, table, "reward", n_boot=200)
+    >>> bool(found.share_low[-1] < 0.85 < found.share_high[-1])  # made so
+    True
+
+    Source: Y24, P26 (the limit); shares, waste and their intervals are ours.
+    """
+    require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
+    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": seed, "allow_heavy_tail": allow_heavy_tail}
+    curve = estimate_frontier(table, reward, **options)
+    width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
+    pooled = log.pooled(width)
+    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * curve.supported_kl
+    spent = np.maximum(pooled.kl, 0.0)
+    both = estimate_frontier(table, reward, kl=np.concatenate([grid, spent]), **options)
+    frontier, at = _part(both, slice(0, _GRID)), _part(both, slice(_GRID, None))
+    base_reward, base_error, start = base_of_run(log, table, reward, base)
+    notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
+    if noise is None:
+        notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
+    if width > 1:
+        notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
+    if check and base == "table":
+        allowed = np.interp(np.maximum(log.kl, 0.0), grid, frontier.gain_high)
+        notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
+    gain = replace(log, reward=log.reward - start).pooled(width).reward
+    reach = float(norm.ppf(0.5 + level / 2.0)) * float(np.hypot(base_error, (noise or 0.0) / math.sqrt(width)))
+    low, high = gain - reach, gain + reach
+    placed = pooled.kl > 0.0
+    supported = at.supported & placed
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(supported, gain / at.gain, np.nan)
+        least = np.where(placed, low / np.where(low > 0.0, at.gain_high, at.gain_low), np.nan)
+        most = np.where(placed, high / np.where(high > 0.0, at.gain_low, at.gain_high), np.nan)
+    needed, needed_low, needed_high = _needed(frontier, gain, low, high)
+    # Whoever gained g by spending κ shows that g needs no more than κ.
+    needed_high = np.where(np.isnan(needed_high), spent, needed_high)
+    needed_low = np.where(np.isnan(needed_low), curve.supported_kl, needed_low)
+    above = placed & (low > at.gain_high)
+    if above.any():
+        first = int(np.argmax(above))
+        notes.append(
+            f"{int(above.sum())} of {spent.size} points lie above the limit's interval, the first at step "
+            f"{pooled.step[first]:g}: no policy can, so its reward or prompts are not the table's, its KL is "
+            "underestimated (k3 often is, by few samples), or the unit of the KL is wrong."
+        )
+    return Overlay(
+        log=pooled,
+        width=width,
+        measured_in=reward,
+        base_reward=base_reward,
+        base_error=base_error,
+        noise=noise,
+        gain=gain,
+        gain_low=low,
+        gain_high=high,
+        limit=np.where(supported, at.gain, np.nan),
+        limit_low=np.where(placed, at.gain_low, np.nan),
+        limit_high=np.where(placed, at.gain_high, np.nan),
+        share=share,
+        share_low=least,
+        share_high=most,
+        needed=needed,
+        wasted=pooled.kl - needed,
+        wasted_low=pooled.kl - needed_high,
+        wasted_high=pooled.kl - needed_low,
+        supported=supported,
+        above=above,
+        frontier=curve,
+        best_of_n=estimate_best_of_n(table, reward, level=level, n_boot=n_boot, rng=seed),
+        notes=tuple(notes),
+    )
+
+
+def _needed(
+    frontier: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support."""
+    root = np.sqrt(frontier.kl)  # the limit is nearly straight in √KL
+
+    def inverse(limit: FloatArray, wanted: FloatArray) -> FloatArray:
+        rising = np.maximum.accumulate(limit)
+        found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
+        return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
+
+    return inverse(frontier.gain, gain), inverse(frontier.gain_high, low), inverse(frontier.gain_low, high)
+
+
+def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:
+    """Return the standard deviation of a checkpoint's distance to the limit: noise of reward and of KL together.
+
+    An error dK of the KL moves the limit by its slope times dK, so that share and waste depend on this distance only.
+    """
+    root = np.sqrt(np.clip(log.kl, 0.0, None))
+    limit = np.interp(root, np.sqrt(frontier.kl), frontier.gain)
+    inside = log.kl <= frontier.kl[-1]
+    both = log.noise(np.where(inside, gain - limit, np.nan))
+    return log.noise() if both is None else both
+
+
+def _part(whole: EstimatedFrontier, at: slice) -> EstimatedFrontier:
+    arrays = ("kl", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+    return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})

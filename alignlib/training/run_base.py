@@ -1,0 +1,76 @@
+"""What the gains of a run are measured from, and whether run and base samples share prompts and reward at all."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, require
+from alignlib.tables.rewards import RewardTable
+from alignlib.training.training_log import TrainingLog
+
+__all__ = ["RewardScaleError", "base_of_run", "check_scale"]
+
+_NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
+_SURE = 4.0  # standard errors
+
+
+class RewardScaleError(ValueError):
+    """The run starts at another reward than the base samples have: not the same prompts, or not the same reward."""
+
+
+def base_of_run(
+    log: TrainingLog, table: RewardTable, reward: str, base: float | str
+) -> tuple[float, float, FloatArray]:
+    """Return the base reward, its standard error, and what each checkpoint's gain is measured from, (k,).
+
+    >>> from alignlib.training.example_run import example_run
+    >>> log, table = example_run(10, 8, np.random.default_rng(0))
+    >>> base_of_run(log, table, "reward", 0.25)[:2]
+    (0.25, 0.0)
+    """
+    size = log.kl.size
+    if isinstance(base, int | float):
+        return float(base), 0.0, np.full(size, float(base))
+    require(base in ("table", "first"), f"base must be 'table', 'first' or a number; got {base!r}.")
+    if base == "table":
+        values = table.column(reward)
+        means = np.add.reduceat(values, table.offsets[:-1]) / table.n_samples
+        units = means if means.size > 1 else values
+        error = float(units.std(ddof=1) / np.sqrt(units.size))
+        return float(means.mean()), error, np.full(size, means.mean())
+    start = np.empty(size)
+    for name in log.runs:
+        mine = np.flatnonzero(log.run == name)
+        first = int(mine[np.argmin(log.step[mine])])
+        spent = f"the first checkpoint of {name!r} is already {log.kl[first]:.3g} nats from the base"
+        require(
+            log.kl[first] <= _NEAR_BASE,
+            f"base='first' (--run-base first): {spent}; measure the base's reward and give the number.",
+        )
+        start[mine] = log.reward[first]
+    return float(start[0]), log.noise() or 0.0, start
+
+
+def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float) -> list[str]:
+    """Refuse a run that does not start where the base samples are; say so where that cannot be seen.
+
+    ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` the standard
+    error of a gain.
+    """
+    near = np.flatnonzero(log.kl <= _NEAR_BASE)
+    if near.size == 0:
+        said = f"No checkpoint lies within {_NEAR_BASE:g} nats of the base"
+        return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."]
+    i = int(near[np.argmin(np.abs(log.kl[near]))])
+    allowed = float(allowed_gain[i]) + _SURE * error
+    if abs(gain[i]) <= allowed:
+        return []
+    sentence = (
+        f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, but "
+        f"the base samples average {base:.4g}; that close they can differ by {allowed:.2g} at most. Sample the base on "
+        "the run's prompts and score with the run's reward, or, if they differ by a constant only, measure gains from "
+        "the run's own start (--run-base first)."
+    )
+    if log.noise() is None:  # too few checkpoints to know how far chance goes
+        return [sentence]
+    raise RewardScaleError(sentence)

@@ -1,0 +1,170 @@
+"""Sampled responses with their log-probabilities under policy and base, by sequence or by token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray, as_vector, require
+
+__all__ = ["KLSamples"]
+
+_NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
+_ROUNDING = 1e-3  # nats per token by which single precision and a fused head may disagree
+
+
+@dataclass(frozen=True)
+class KLSamples:
+    """Responses y with ``log_ratio = log policy(y|x) - log base(y|x)`` in nats, shape (n,).
+
+    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. Token by token, the responses one
+    after another, ``token_log_ratio`` and ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape
+    (tokens,); response ``i`` owns ``offsets[i]:offsets[i + 1]``. What is not known is None.
+    """
+
+    log_ratio: FloatArray
+    prompt: IntArray | None = None
+    n_tokens: FloatArray | None = None
+    offsets: IntArray | None = None
+    token_log_ratio: FloatArray | None = None
+    token_kl: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Number of responses."""
+        return len(self.log_ratio)
+
+    def sum_tokens(self, values: FloatArray) -> FloatArray:
+        """Return the sum over the tokens of each response, (n,), of ``values`` (tokens,)."""
+        assert self.offsets is not None
+        total = np.add.reduceat(np.append(values, 0.0), self.offsets[:-1])
+        return np.where(np.diff(self.offsets) > 0, total, 0.0)
+
+    @classmethod
+    def from_sequences(
+        cls,
+        policy: npt.ArrayLike,
+        base: npt.ArrayLike,
+        *,
+        n_tokens: npt.ArrayLike | None = None,
+        prompt: npt.ArrayLike | None = None,
+    ) -> KLSamples:
+        """Build from log-probabilities of whole responses, (n,) each, in nats.
+
+        >>> KLSamples.from_sequences([-1.0, -2.0], [-1.5, -2.0]).log_ratio.tolist()
+        [0.5, 0.0]
+        """
+        ours, theirs = _log_probs("policy", policy), _log_probs("base", base)
+        require(ours.shape == theirs.shape, f"policy and base must be equally long; got {ours.size} and {theirs.size}.")
+        count = None if n_tokens is None else as_vector("n_tokens", n_tokens)
+        if count is not None:
+            require(count.size == ours.size, f"n_tokens must have {ours.size} entries; got {count.size}.")
+            require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.")
+        return cls(ours - theirs, _prompts(prompt, ours.size), count)
+
+    @classmethod
+    def from_tokens(
+        cls,
+        policy: Sequence[npt.ArrayLike],
+        base: Sequence[npt.ArrayLike],
+        *,
+        token_kl: Sequence[npt.ArrayLike] | None = None,
+        prompt: npt.ArrayLike | None = None,
+    ) -> KLSamples:
+        """Build from one array of token log-probabilities per response, in nats.
+
+        >>> samples = KLSamples.from_tokens([[-1.0, -0.5], [-2.0]], [[-1.5, -0.5], [-2.0]])
+        >>> samples.log_ratio.tolist(), samples.n_tokens.tolist()
+        ([0.5, 0.0], [2.0, 1.0])
+        """
+        size = len(policy)
+        require(size > 0, "policy must hold at least one response; got none.")
+        flat, offsets = _flatten("policy", policy)
+        other, same = _flatten("base", base)
+        _check_offsets("base", offsets, same)
+        kl = None
+        if token_kl is not None:
+            kl, same = _flatten("token_kl", token_kl)
+            _check_offsets("token_kl", offsets, same)
+        return cls.from_flat(flat, other, offsets, kl, prompt)
+
+    @classmethod
+    def from_flat(
+        cls,
+        policy: FloatArray,
+        base: FloatArray,
+        offsets: IntArray,
+        token_kl: FloatArray | None = None,
+        prompt: npt.ArrayLike | None = None,
+    ) -> KLSamples:
+        """Build from token log-probabilities of all responses one after another; see the attributes."""
+        counts = np.diff(offsets).astype(np.float64)
+        empty = np.flatnonzero(counts == 0)
+        require(
+            empty.size == 0,
+            f"every response needs at least one token (the end token counts); {empty.size} have none, the first at "
+            f"position {empty[0] if empty.size else 0}.",
+        )
+        if token_kl is not None:
+            worst = float(as_vector("token_kl", token_kl).min())
+            require(worst >= -_NEGATIVE, f"token_kl holds exact divergences, which are not negative; got {worst:g}.")
+        ratio = _log_probs("policy", policy) - _log_probs("base", base)
+        total = np.add.reduceat(ratio, offsets[:-1])
+        return cls(total, _prompts(prompt, counts.size), counts, offsets, ratio, token_kl)
+
+    def check_sums(self, log_ratio: FloatArray, names: str) -> None:
+        """Make sure that log-ratios given by sequence are the sums of those given by token."""
+        assert self.n_tokens is not None
+        apart = np.abs(log_ratio - self.log_ratio) / self.n_tokens
+        worst = int(np.argmax(apart))
+        require(
+            bool(apart[worst] <= _ROUNDING),
+            f"{names}: the log-ratio of response {worst} is {log_ratio[worst]:g} by sequence, but its tokens add up to "
+            f"{self.log_ratio[worst]:g}; score both with the same mask (end token in, padding out).",
+        )
+
+
+def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
+    array = np.asarray(value, dtype=np.float64)
+    impossible = np.flatnonzero(np.isneginf(array))
+    if impossible.size:
+        why = (
+            "the base model cannot produce it, so the KL is infinite"
+            if name == "base"
+            else "the policy cannot have produced it: score with the law that sampled (same temperature, top-p, top-k)"
+        )
+        raise ValueError(f"{name} log-probability is -inf at position {impossible[0]}: {why}.")
+    array = as_vector(f"{name} log-probabilities", array)
+    high = float(array.max())
+    require(high <= 1e-3, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats.")
+    return array
+
+
+def _flatten(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntArray]:
+    arrays = [np.atleast_1d(np.asarray(row, dtype=np.float64)) for row in rows]
+    offsets = np.concatenate([[0], np.cumsum([row.size for row in arrays])]).astype(np.int64)
+    return np.concatenate(arrays), offsets
+
+
+def _check_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
+    if len(offsets) != len(same):
+        raise ValueError(f"{name} must have {len(offsets) - 1} responses; got {len(same) - 1}.")
+    apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
+    if apart.size:
+        i = int(apart[0])
+        raise ValueError(
+            f"{name} must have as many tokens as the policy; response {i} has {np.diff(same)[i]}, not "
+            f"{np.diff(offsets)[i]}. Score the same tokens with both models."
+        )
+
+
+def _prompts(prompt: npt.ArrayLike | None, size: int) -> IntArray | None:
+    if prompt is None:
+        return None
+    names = np.asarray(prompt)
+    require(names.shape == (size,), f"prompt must have {size} entries; got shape {names.shape}.")
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)

@@ -1,0 +1,233 @@
+"""The log of a training run as KL and reward per checkpoint: trl's ``trainer_state.json``, or a table of both.
+
+Units decide everything here. trl's GRPO and RLOO log ``kl`` in nats per token, its PPO and online DPO
+``objective/kl`` in nats per sequence; a table must say. Only KL per sequence can be compared with the frontier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray
+from alignlib.tables.columns import identifiers, numbers, require_column
+from alignlib.tables.reading import open_table_file
+from alignlib.tables.samples import load
+from alignlib.training.log_rows import LogRows, TrainingLogError, no_length
+from alignlib.training.trl_log import TrlLog
+
+__all__ = ["TrainingLog", "TrainingLogError", "read_training_log"]
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """Checkpoints of one or several runs, arrays (k,); ``kl`` in nats per sequence, as logged in ``logged_kl``.
+
+    ``kl_unit`` is the unit of ``logged_kl``; ``length`` the mean number of tokens it was multiplied by, None if it was
+    not. ``run`` names the run of each checkpoint.
+    """
+
+    path: str
+    kl_name: str
+    kl_unit: str
+    reward_name: str
+    step: FloatArray
+    logged_kl: FloatArray
+    kl: FloatArray
+    reward: FloatArray
+    length: FloatArray | None
+    run: npt.NDArray[np.object_]
+    notes: tuple[str, ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of the runs in order of appearance."""
+        return list(dict.fromkeys(self.run.tolist()))
+
+    def noise(self, values: FloatArray | None = None) -> float | None:
+        """Standard deviation of ``values`` (the reward) around their course along the runs; None for short logs.
+
+        From second differences: a straight course has none, and those of independent noise have six times its variance.
+        """
+        course = self.reward if values is None else values
+        second = np.concatenate([np.diff(course[self.run == name], 2) for name in self.runs])
+        second = second[np.isfinite(second)]
+        return float(np.sqrt(np.mean(second**2) / 6.0)) if second.size >= 3 else None
+
+    def pooled(self, width: int) -> TrainingLog:
+        """Return the log with each ``width`` consecutive checkpoints of a run averaged into one."""
+        if width <= 1:
+            return self
+        parts: list[npt.NDArray[np.intp]] = []
+        for name in self.runs:
+            mine = np.flatnonzero(self.run == name)
+            parts += np.array_split(mine, max(1, mine.size // width))
+
+        def mean(values: FloatArray) -> FloatArray:
+            return np.array([values[part].mean() for part in parts])
+
+        return replace(
+            self,
+            step=mean(self.step),
+            logged_kl=mean(self.logged_kl),
+            kl=mean(self.kl),
+            reward=mean(self.reward),
+            length=None if self.length is None else mean(self.length),
+            run=self.run[[part[0] for part in parts]],
+        )
+
+
+def read_training_log(
+    path: str | Path,
+    *,
+    kl: str | None = None,
+    reward: str | None = None,
+    step: str | None = None,
+    length: float | str | None = None,
+    kl_unit: str | None = None,
+    run: str | None = None,
+    only: str | None = None,
+    evaluation: bool = False,
+    drop_missing: bool = False,
+) -> TrainingLog:
+    """Read checkpoints from trl's ``trainer_state.json``, the folder it is in, or a table with one row each.
+
+    Parameters
+    ----------
+    path
+        ``.json`` is trl's; CSV, TSV, JSON lines and Parquet are tables.
+    kl, reward, step
+        Key or column, where not trl's own: of a table ``kl``, ``reward`` and, if there is one, ``step``.
+    length
+        Mean number of tokens per response, or the key or column that holds it; trl's own by default.
+    kl_unit : "sequence" or "token"
+        Unit of the KL, nats per one of these; known of trl's own keys, required of a table.
+    run, only
+        Column that names the run, and a pattern such as ``dpo_*`` of the runs to keep.
+    evaluation
+        Take trl's evaluations (keys that begin with ``eval_``) instead of training steps.
+    drop_missing
+        Go on without checkpoints that lack a finite value.
+
+    Raises
+    ------
+    TrainingLogError
+        Where there is no KL in the log, no unit, or no length to convert with; one sentence that says what to do.
+    ValueError
+        For a table that cannot be read.
+    """
+    path = _find(Path(path))
+    if kl_unit not in (None, "sequence", "token"):
+        raise TrainingLogError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.")
+    if path.suffix.lower() == ".json":
+        rows = TrlLog(path, kl, reward, step, length, kl_unit, evaluation).rows()
+    else:
+        rows = _table_rows(path, kl or "kl", reward or "reward", step, length, kl_unit, run)
+    return _finish(path, rows, only, drop_missing)
+
+
+def _find(path: Path) -> Path:
+    """Return the file itself; of a folder of checkpoints, trl's log that is furthest on."""
+    if not path.is_dir():
+        return path
+    found = [path / "trainer_state.json"] if (path / "trainer_state.json").is_file() else []
+    found += sorted(path.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.rpartition("-")[2]))
+    if not found:
+        raise TrainingLogError(
+            f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name trl's log, or a table."
+        )
+    return found[0] if found[0].parent == path else found[-1]
+
+
+def _table_rows(
+    path: Path,
+    kl: str,
+    reward: str,
+    step: str | None,
+    length: float | str | None,
+    kl_unit: str | None,
+    run: str | None,
+) -> LogRows:
+    file = open_table_file(path)
+    for name, argument in ((kl, "--run-kl"), (reward, "--run-reward"), (step, "--run-step"), (run, "--run")):
+        if name is not None:
+            require_column(file, name, argument)
+    if kl_unit is None:
+        raise TrainingLogError(
+            f"{path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit sequence or --kl-unit token)."
+        )
+    by_column = isinstance(length, str)
+    if kl_unit == "token" and length is None:
+        raise TrainingLogError(no_length(path, kl))
+    step = step or ("step" if "step" in file.names else None)
+    wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
+    if by_column:
+        require_column(file, str(length), "--run-length")
+    table = load(file, wanted)
+
+    def column(name: str) -> FloatArray:
+        return numbers(file, name, table.column(name))
+
+    size = table.num_rows
+    lengths = None
+    if kl_unit == "token" and length is not None:
+        lengths = column(length) if isinstance(length, str) else np.full(size, float(length))
+    names = np.full(size, path.stem, dtype=object)
+    if run is not None:
+        names[:] = [str(name) for name in identifiers(file, run, table.column(run)).to_pylist()]
+    steps = column(step) if step else np.arange(size, dtype=np.float64)
+    return LogRows(kl, kl_unit, reward, steps, column(kl), column(reward), lengths, names)
+
+
+def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:
+    if only is not None:
+        kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
+        if not kept.any():
+            raise TrainingLogError(
+                f"{path} has no run that matches {only!r}; it has {', '.join(sorted(set(rows.run)))}."
+            )
+        rows = rows.keep(kept)
+    finite = np.isfinite(rows.kl) & np.isfinite(rows.reward)
+    if rows.length is not None:
+        finite &= np.isfinite(rows.length) & (rows.length > 0.0)
+    lacking = int((~finite).sum())
+    notes = list(rows.notes)
+    if lacking and (not drop_missing or lacking == finite.size):
+        raise TrainingLogError(
+            f"{lacking} of {finite.size} checkpoints of {path} lack a finite {rows.kl_name!r}, {rows.reward_name!r} or "
+            f"length, the first at step {rows.step[int(np.argmin(finite))]:g}: training may have diverged there. Mend "
+            "the log, or go on without them (--drop-missing)."
+        )
+    if lacking:
+        notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
+        rows = rows.keep(finite)
+    per_sequence = rows.kl if rows.length is None else rows.kl * rows.length
+    negative = int((rows.kl < 0.0).sum())
+    if negative:
+        notes.append(
+            f"{negative} of {rows.kl.size} logged KLs are negative: estimates from one batch by k1 are, where the KL "
+            "is small; they are left as they are and have no place on the frontier."
+        )
+    if rows.length is not None:
+        notes.append(
+            f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length. That is the batch's mean KL "
+            "per sequence where both are means over the same tokens of the same responses; where batches or responses "
+            "were averaged first it misses the covariance of length and KL per token."
+        )
+    return TrainingLog(
+        path=str(path),
+        kl_name=rows.kl_name,
+        kl_unit=rows.kl_unit,
+        reward_name=rows.reward_name,
+        step=rows.step,
+        logged_kl=rows.kl,
+        kl=per_sequence,
+        reward=rows.reward,
+        length=rows.length,
+        run=rows.run,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,135 @@
+"""Checkpoints of trl's ``trainer_state.json``, whose keys are known with their units.
+
+GRPO and RLOO log ``kl`` in nats per token (k3 of each token in GRPO, the log-ratio in RLOO), PPO and online DPO
+``objective/kl`` in nats per sequence. ``objective/rlhf_reward`` has the penalty in it and is not the reward.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib.training.log_rows import LogRows, TrainingLogError, no_length
+
+__all__ = ["TrlLog"]
+
+# (KL, unit, reward, mean length) as trl names them; the first whose KL is in the log is taken.
+_TRL_KEYS = (
+    ("objective/kl", "sequence", "objective/scores", ""),
+    ("kl", "token", "reward", "completions/mean_length"),
+)
+_OLD_LENGTH = "completion_length"
+_PREFERENCE = {"logps/chosen", "rewards/chosen"}
+
+
+class TrlLog:
+    """What trl logged, by its ``log_history``; arguments as `read_training_log`."""
+
+    def __init__(
+        self,
+        path: Path,
+        kl: str | None,
+        reward: str | None,
+        step: str | None,
+        length: float | str | None,
+        kl_unit: str | None,
+        evaluation: bool,
+    ) -> None:
+        self.path, self.step, self.length = path, step or "step", length
+        self.prefix = "eval_" if evaluation else ""
+        self.history = _history(path)
+        self.keys = set().union(*self.history)
+        self.kl, self.unit, self.reward, self.own_length = self._names(kl, reward, kl_unit)
+
+    def _names(self, kl: str | None, reward: str | None, kl_unit: str | None) -> tuple[str, str, str, str]:
+        own = [(*(name and self.prefix + name for name in (k, r, n)), u) for k, u, r, n in _TRL_KEYS]
+        chosen = next((keys for keys in own if keys[0] in self.keys), None)
+        if kl is None and (chosen is None or (chosen is own[1] and _PREFERENCE & self.keys)):
+            raise TrainingLogError(self._no_kl())
+        unit = kl_unit or next((keys[3] for keys in own if keys[0] == (kl or (chosen and chosen[0]))), None)
+        if unit is None:
+            raise TrainingLogError(f"{self.path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit).")
+        if reward is None and chosen is None:
+            raise TrainingLogError(f"{self.path}: name the key of the reward (--run-reward); it has {self._listed()}.")
+        names = (kl or (chosen[0] if chosen else ""), reward or (chosen[1] if chosen else ""))
+        for option, name in zip(("--run-kl", "--run-reward"), names, strict=True):
+            if name not in self.keys:
+                raise TrainingLogError(f"{self.path} logs no {name!r} ({option}); it has {self._listed()}.")
+        return names[0], unit, names[1], chosen[2] if chosen else ""
+
+    def _listed(self) -> str:
+        return ", ".join(repr(key) for key in sorted(self.keys)[:40])
+
+    def _no_kl(self) -> str:
+        where = "evaluations of " if self.prefix else ""
+        advice = "sample from its checkpoints with `alignlib sample --base` and measure with `alignlib kl`"
+        if _PREFERENCE & self.keys:
+            return (
+                f"{self.path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
+                f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {advice}."
+            )
+        if self.prefix + "reward" in self.keys:
+            return (
+                f"{where}{self.path} log rewards but no KL: with beta = 0, trl's default, GRPO has no reference model; "
+                f"train with a beta above 0, however small, or {advice}."
+            )
+        return f"{where}{self.path} log no KL ('kl' or 'objective/kl'); {advice}, or name the key (--run-kl)."
+
+    def rows(self) -> LogRows:
+        """Return the checkpoints that logged a KL or a reward."""
+        told = [row for row in self.history if row.get(self.kl) is not None or row.get(self.reward) is not None]
+        length, notes = self._lengths(told)
+        return LogRows(
+            self.kl,
+            self.unit,
+            self.reward,
+            self._column(told, self.step),
+            self._column(told, self.kl),
+            self._column(told, self.reward),
+            length,
+            np.full(len(told), self.path.stem, dtype=object),
+            notes,
+        )
+
+    def _lengths(self, told: list[Mapping[str, Any]]) -> tuple[FloatArray | None, tuple[str, ...]]:
+        if self.unit == "sequence":
+            return None, ()
+        if isinstance(self.length, int | float):
+            return np.full(len(told), float(self.length)), ()
+        names = [self.length] if self.length else [self.own_length, self.prefix + _OLD_LENGTH]
+        name = next((name for name in names if name in self.keys), None)
+        if name is None:
+            raise TrainingLogError(no_length(self.path, self.kl))
+        return self._column(told, name), (f"Mean lengths are the log's {name!r}.",)
+
+    def _column(self, told: list[Mapping[str, Any]], name: str) -> FloatArray:
+        values = [row.get(name) for row in told]
+        odd = next(
+            (v for v in values if v is not None and (isinstance(v, bool) or not isinstance(v, int | float))), None
+        )
+        if odd is not None:
+            raise TrainingLogError(f"{self.path}: {name!r} holds {odd!r:.40}, not a number.")
+        return np.array([math.nan if value is None else float(value) for value in values])
+
+
+def _history(path: Path) -> list[Mapping[str, Any]]:
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingLogError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    except ValueError as error:
+        raise TrainingLogError(f"{path} is not whole JSON ({error}); name trl's trainer_state.json.") from error
+    history = state.get("log_history") if isinstance(state, dict) else None
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise TrainingLogError(
+            f"{path} has no 'log_history'; name trl's trainer_state.json, or write (kl, reward) as CSV or .jsonl."
+        )
+    if not history:
+        raise TrainingLogError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
+    return history

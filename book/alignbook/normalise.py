@@ -1,0 +1,175 @@
+"""From an executed notebook to the same bytes on every run, with its generated numbers filled in."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from alignbook.claims import MIME
+from alignbook.pairing import set_ids
+
+__all__ = ["collect", "fill", "normalise", "untidy"]
+
+_ADDRESS = re.compile(r"\bat 0x[0-9a-f]+")
+_KERNEL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
+_KERNEL_FILE_LINE = re.compile(r"^notebook:\d+: ")
+_PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*(?::([^{}]*))?\}\}")
+_RECORDED = "application/papermill.record/text/plain"
+
+
+def normalise(notebook: NotebookNode) -> None:
+    """Remove what differs between two runs: timings, run metadata, ids, memory addresses, split streams."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": notebook.metadata.get("kernelspec", {}),
+            "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+        }
+    )
+    for cell in notebook.cells:
+        for name in ("papermill", "execution"):
+            cell.metadata.pop(name, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            cell.outputs = _merged([output for output in cell.outputs if not _mere_value(cell, output)])
+            for output in cell.outputs:
+                _scrub(output)
+    set_ids(notebook)
+
+
+def collect(notebook: NotebookNode) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Take the recorded claims out of the outputs; return them and the glued numbers."""
+    claims: list[dict[str, Any]] = []
+    numbers: dict[str, Any] = {}
+    for _, output in _displays(notebook):
+        claims += output.data.pop(MIME, [])
+        glued = output.metadata.get("scrapbook")
+        if glued is not None and _RECORDED in output.data:
+            if glued["name"] in numbers:
+                raise ValueError(f"the number {glued['name']!r} is glued twice; give each its own name.")
+            numbers[glued["name"]] = _literal(output.data[_RECORDED])
+    return claims, numbers
+
+
+def fill(notebook: NotebookNode, values: Mapping[str, object]) -> None:
+    """Replace ``{{name}}`` and ``{{name:.3f}}`` in text cells, captions and alt texts by generated values.
+
+    Raises:
+        ValueError: for a name that is neither a parameter nor a glued number, or a format it cannot take.
+    """
+    for index, cell in enumerate(notebook.cells, start=1):
+        where = f"cell {index}"
+        if cell.cell_type == "markdown":
+            cell.source = _filled(cell.source, values, where)
+        elif "mystnb" in cell.metadata:
+            cell.metadata["mystnb"] = _filled_tree(cell.metadata["mystnb"], values, where)
+
+
+def untidy(notebook: NotebookNode) -> list[str]:
+    """Name what no page may show: warnings, addresses, pictures without caption or alt text."""
+    found = []
+    for index, cell in enumerate(notebook.cells, start=1):
+        if cell.cell_type != "code" or "remove-output" in cell.metadata.get("tags", []):
+            continue
+        options = cell.metadata.get("mystnb", {})
+        text = "\n".join(_texts(cell.outputs))
+        errors = [o.text for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+        if errors:
+            found.append(f"cell {index} writes to stderr: {_KERNEL_FILE_LINE.sub('', errors[0].splitlines()[0])}")
+        if "at 0x…" in text:
+            found.append(f"cell {index} shows a memory address; end its last line with ';'")
+        if any(mime.startswith("image/") for o in cell.outputs for mime in o.get("data", {})):
+            figure, image = options.get("figure", {}), options.get("image", {})
+            missing = [f"figure.{key}" for key in ("caption", "name") if not figure.get(key)]
+            missing += [] if image.get("alt") else ["image.alt"]
+            if missing:
+                found.append(f"cell {index} shows a picture without mystnb {', '.join(missing)}")
+    return found
+
+
+def _displays(notebook: NotebookNode) -> list[tuple[int, NotebookNode]]:
+    return [
+        (index, output)
+        for index, cell in enumerate(notebook.cells)
+        if cell.cell_type == "code"
+        for output in cell.outputs
+        if output.output_type in ("display_data", "execute_result")
+    ]
+
+
+def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Join neighbouring pieces of one stream: where the kernel cuts them is a matter of timing."""
+    merged: list[NotebookNode] = []
+    for output in outputs:
+        last = merged[-1] if merged else None
+        if last is not None and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            merged.append(output)
+    return merged
+
+
+def _mere_value(cell: NotebookNode, output: NotebookNode) -> bool:
+    """Whether an output is only the value of a figure cell's last line, such as the axes it drew on."""
+    is_figure = "figure" in cell.metadata.get("mystnb", {})
+    return is_figure and output.output_type == "execute_result" and list(output.data) == ["text/plain"]
+
+
+def _scrub(output: NotebookNode) -> None:
+    if output.output_type == "stream":
+        output.text = _clean(output.text)
+    elif output.output_type == "error":
+        output.evalue = _clean(output.evalue)
+        output.traceback = [_clean(line) for line in output.traceback]
+    else:
+        for mime in ("text/plain", "text/html", "text/markdown"):
+            if mime in output.data:
+                output.data[mime] = _clean(output.data[mime])
+
+
+def _clean(text: str) -> str:
+    return _KERNEL_FILE.sub("notebook", _ADDRESS.sub("at 0x…", text))
+
+
+def _texts(outputs: list[NotebookNode]) -> list[str]:
+    streams = [o.text for o in outputs if o.output_type == "stream"]
+    return streams + [
+        str(value) for o in outputs for mime, value in o.get("data", {}).items() if mime.startswith("text/")
+    ]
+
+
+def _filled_tree(tree: Any, values: Mapping[str, object], where: str) -> Any:
+    if isinstance(tree, dict):
+        return nbformat.from_dict({key: _filled_tree(value, values, where) for key, value in tree.items()})
+    if isinstance(tree, list):
+        return [_filled_tree(value, values, where) for value in tree]
+    return _filled(tree, values, where) if isinstance(tree, str) else tree
+
+
+def _filled(text: str, values: Mapping[str, object], where: str) -> str:
+    def replacement(match: re.Match[str]) -> str:
+        name, spec = match[1], match[2] or ""
+        if name not in values:
+            raise ValueError(
+                f"{where} quotes {match[0]}, but {name!r} is neither a parameter nor a glued number; "
+                f"known are {', '.join(sorted(values))}."
+            )
+        value = values[name]
+        try:
+            return ", ".join(format(item, spec) for item in (value if isinstance(value, list) else [value]))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{where} quotes {match[0]}, but {name} is {value!r}: {error}.") from error
+
+    return _PLACEHOLDER.sub(replacement, text)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except ValueError:
+        return float(text)  # inf and nan, which are not literals

@@ -1,0 +1,138 @@
+"""An executed notebook as one HTML file: pictures, style and MathJax inside, no request to anywhere.
+
+Sphinx renders it with the book's own settings, so that theorem boxes, numbered figures, generated numbers and citations
+look as they do in the book. References to other pages become their titles.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import importlib.util
+import json
+import mimetypes
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import yaml
+
+from alignbook.cross_references import name_other_pages
+from alignbook.pairing import write_whole
+
+__all__ = ["PageError", "require_page_tools", "write_page"]
+
+_EXTENSIONS = ["myst_nb", "sphinx.ext.mathjax", "sphinx_design", "sphinx_proof"]
+_SETTINGS = re.compile(r"(language|numfig\w*|math_\w+|mathjax3_config|proof_\w+|bibtex_\w+|nb_\w+)$")
+# MyST marks its sections as not to be searched for mathematics, and its mathematics by the class.
+_MATHJAX_OPTIONS = {"enableMenu": False, "processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"}
+_STYLE = """
+:root { color-scheme: light }
+body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
+body { color: #1a1a1a; background: #fff }
+h1, h2, h3 { line-height: 1.25 }
+a { color: #0b4f9e }
+a.headerlink { display: none }
+img, svg { max-width: 100%; height: auto }
+pre { background: #f4f5f7; padding: .75rem; overflow-x: auto; font-size: .85rem; line-height: 1.45 }
+.cell_output pre { background: none; border-left: 3px solid #c4c8cf }
+figure { margin: 1.5rem 0 }
+figcaption { color: #444; font-size: .95rem }
+.caption-number { font-weight: 600 }
+.admonition, .proof { border-left: 4px solid #0b4f9e; background: #f1f5fa; padding: .1rem 1rem; margin: 1.25rem 0 }
+.admonition-title { font-weight: 600 }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { border: 1px solid #c4c8cf; padding: .3rem .6rem; text-align: left; font-weight: 400 }
+thead th, caption { font-weight: 600; text-align: left }
+div.math { overflow-x: auto }
+details { margin: .75rem 0 }
+details.admonition { border-left: none; background: none; padding: 0 }
+details summary p { display: inline; font-weight: 400; color: #444 }
+details:not([open]) .expanded, details[open] .collapsed { display: none }
+"""
+
+
+class PageError(RuntimeError):
+    """A page that cannot be made, for want of packages or because Sphinx fails."""
+
+
+def require_page_tools() -> None:
+    """Raise unless the packages that make the page are installed."""
+    missing = [name for name in ("jupyter_book", "sphinx_proof") if importlib.util.find_spec(name) is None]
+    if missing or _mathjax_file() is None:
+        raise PageError("--html needs the book's packages; work in the environment that `make book` sets up.")
+
+
+def write_page(notebook: str, page: Path, root: Path) -> None:
+    """Write the text of an executed ``.ipynb`` as one standalone HTML file.
+
+    Args:
+        notebook: the text of the notebook.
+        page: the file to write, whole or not at all.
+        root: the project, whose ``_config.yml`` and ``book/references.bib`` are used where they exist.
+
+    Raises:
+        PageError: where the packages that make the page are missing, or Sphinx fails.
+    """
+    require_page_tools()
+    node = nbformat.reads(notebook, as_version=4)
+    name_other_pages(node, root)
+    bibliography = root / "book" / "references.bib"
+    cited = bibliography.is_file() and any("{cite" in cell.source for cell in node.cells)
+    if cited:
+        node.cells.append(nbformat.v4.new_markdown_cell("## References\n\n```{bibliography}\n```"))
+    settings = _settings(root / "_config.yml")
+    settings["extensions"] = _EXTENSIONS + (["sphinxcontrib.bibtex"] if cited else [])
+    settings["bibtex_bibfiles"] = [str(bibliography)] if cited else []
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in"), Path(folder, "out")
+        source.mkdir()
+        nbformat.write(node, source / "index.ipynb")
+        (source / "conf.py").write_text(f"globals().update({settings!r})\n", encoding="utf-8")
+        command = [sys.executable, "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise PageError(f"Sphinx could not make {page}: {done.stderr.strip().splitlines()[-1]}")
+        content = json.loads((target / "index.fjson").read_text(encoding="utf-8"))
+        body = re.sub(r'src="([^":]+)"', lambda match: f'src="{_inline(target / match[1])}"', content["body"])
+        pygments = (target / "_static" / "pygments.css").read_text(encoding="utf-8")
+    write_whole(page, _document(content["title"], body, pygments, settings.get("mathjax3_config", {})))
+
+
+def _settings(config: Path) -> dict[str, Any]:
+    """The book's settings that decide how a page reads; sensible ones where there is no book."""
+    data = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    chosen = {k: v for k, v in data.get("sphinx", {}).get("config", {}).items() if _SETTINGS.match(k)}
+    syntax = data.get("parse", {}).get("myst_enable_extensions", ["amsmath", "colon_fence", "dollarmath"])
+    defaults = {"project": "", "master_doc": "index", "nb_execution_mode": "off", "numfig": True}
+    return defaults | {"myst_enable_extensions": syntax, "html_copy_source": False} | chosen
+
+
+def _document(title: str, body: str, pygments: str, mathjax_config: dict[str, Any]) -> str:
+    file = _mathjax_file()
+    assert file is not None  # require_page_tools has looked
+    config = json.dumps(mathjax_config | {"options": _MATHJAX_OPTIONS | mathjax_config.get("options", {})})
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(re.sub('<[^>]+>', '', title))}</title>\n<style>{_STYLE}{pygments}</style>\n"
+        f"<script>window.MathJax = {config};</script>\n<script>{file.read_text(encoding='utf-8')}</script>\n"
+        f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _inline(path: Path) -> str:
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _mathjax_file() -> Path | None:
+    """The MathJax build that carries its own glyphs and every TeX extension."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "static" / "mathjax" / "tex-svg-full.js"

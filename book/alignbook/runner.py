@@ -1,0 +1,189 @@
+"""Execute notebooks: converted in memory, run by papermill in processes of their own, made reproducible."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+from traitlets.config import Config
+
+from alignbook.claim import Claim, from_json
+from alignbook.normalise import collect, fill, normalise, untidy
+from alignbook.parameters import Value
+from alignbook.project import Notebook
+
+__all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
+
+# One thread per kernel: the same sums in the same order, and as many kernels as cores. The folders keep a
+# user's own matplotlibrc and IPython start-up files out of the pages.
+_KERNEL_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute: with which parameters, and whether as a page of the book (``strict``)."""
+
+    notebook: Notebook
+    parameters: Mapping[str, Value] = field(default_factory=dict)
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a notebook failed; ``cell`` counts from 1 and is None where no one cell is to blame.
+
+    ``claim`` is the key of a claim that does not hold, None for every other reason.
+    """
+
+    message: str
+    cell: int | None = None
+    source: str = ""
+    traceback: str = ""
+    claim: str | None = None
+
+    def __str__(self) -> str:
+        """One sentence."""
+        return f"cell {self.cell}: {self.message}" if self.cell else self.message
+
+
+@dataclass(frozen=True)
+class Run:
+    """An executed notebook: the text of the ``.ipynb``, its claims and numbers, or why it failed."""
+
+    name: str
+    title: str
+    notebook: str
+    claims: tuple[Claim, ...] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the scorecard needs, the same on every run."""
+        numbers = {
+            name: repr(v) if v in (float("inf"), -float("inf")) or v != v else v for name, v in self.numbers.items()
+        }
+        return {"title": self.title, "claims": [claim.to_json() for claim in self.claims], "numbers": numbers}
+
+
+def execute(job: Job) -> Run:
+    """Execute one notebook in this process's environment; a failure is returned, never raised."""
+    import papermill  # here, not above: half a second that `alignlib --help` need not wait for
+
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)
+    started = time.perf_counter()
+    failures: list[Failure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        source, output = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
+        nbformat.write(job.notebook.node, source)
+        try:
+            papermill.execute_notebook(
+                source,
+                output,
+                parameters=dict(job.parameters),
+                kernel_name="python3",
+                progress_bar=False,
+                request_save_on_cell_execute=False,
+                autosave_cell_every=0,
+                cwd=job.notebook.script.parent,
+                config=_transport(folder),
+                extra_arguments=["--log-level=CRITICAL"],  # else it reports every interrupt that shuts it down
+            )
+        except papermill.PapermillExecutionError as error:
+            failures.append(_failure(error))
+        except Exception as error:  # a kernel that dies or never starts says so in many types
+            failures.append(Failure(f"{type(error).__name__}: {error}"))
+        written = output if output.exists() else source
+        node = _without_markers(nbformat.read(written, as_version=4))
+    return _finish(job, node, failures, time.perf_counter() - started)
+
+
+def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run]:
+    """Execute notebooks in parallel processes (as many as cores), yielding each as it ends."""
+    workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    with (
+        tempfile.TemporaryDirectory() as home,
+        ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (home,)) as pool,
+    ):
+        futures = {pool.submit(execute, job): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                yield future.result()
+            except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
+                yield failed(futures[future].notebook, f"its process ended: {error}")
+
+
+def failed(notebook: Notebook, message: str) -> Run:
+    """Return the run of a notebook that could not be executed at all."""
+    return Run(notebook.name, notebook.name, "", failures=(Failure(message),))
+
+
+def _transport(folder: str) -> Config:
+    """How to talk to the kernel: by sockets in ``folder`` where there are any, so that no two kernels share a port."""
+    socket = str(Path(folder, "kernel"))
+    usable = sys.platform == "linux" and len(socket) < 90  # the system allows a socket's path 107 characters
+    return Config(KernelManager={"transport": "ipc", "ip": socket} if usable else {})
+
+
+def _prepare(home: str) -> None:
+    os.environ.update(_KERNEL_ENVIRONMENT)
+    os.environ["IPYTHONDIR"] = str(Path(home, "ipython"))
+    os.environ["JUPYTER_RUNTIME_DIR"] = home
+
+
+def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: float) -> Run:
+    normalise(node)
+    found: list[Claim] = []
+    numbers: dict[str, Any] = {}
+    values = {name: parameter.default for name, parameter in job.notebook.parameters.items()} | dict(job.parameters)
+    try:
+        data, numbers = collect(node)
+        found = [from_json(item) for item in data]
+        if not failures:
+            fill(node, values | numbers)
+    except ValueError as error:
+        failures.append(Failure(str(error)))
+    failures += [
+        Failure(
+            f"the claim {claim.key!r} does not hold: {claim.statement} ({claim.comparison})",
+            claim=claim.key,
+        )
+        for claim in found
+        if claim.must_hold and not claim.holds
+    ]
+    if job.strict and not failures:
+        failures += [Failure(message) for message in untidy(node)]
+        if not found:
+            failures.append(Failure("it records no claims; end it with claims.record(...)"))
+    record = {"parameters": values, "numbers": numbers, "claims": [claim.to_json() for claim in found]}
+    node.metadata["alignlib"] = nbformat.from_dict(json.loads(json.dumps(record, default=str)))
+    text = nbformat.writes(node).rstrip("\n") + "\n"
+    return Run(job.notebook.name, job.notebook.title, text, tuple(found), numbers, seconds, tuple(failures))
+
+
+def _failure(error: Any) -> Failure:
+    traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+    return Failure(f"{error.ename}: {error.evalue}", error.cell_index + 1, error.source, traceback)
+
+
+def _without_markers(node: NotebookNode) -> NotebookNode:
+    node.cells = [cell for cell in node.cells if "papermill-error-cell-tag" not in cell.metadata.get("tags", [])]
+    return node

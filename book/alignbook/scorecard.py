@@ -1,0 +1,91 @@
+"""All recorded claims of the book: as one file, as a page, as lines on a terminal."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from alignbook.claim import Claim, from_json
+from alignbook.pairing import write_whole
+from alignbook.runner import Run
+
+__all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
+
+
+def write_claims(path: Path, runs: Iterable[Run]) -> None:
+    """Write title, claims and numbers of each run to ``path``, sorted by notebook."""
+    data = {run.name: run.record for run in sorted(runs, key=lambda run: run.name)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_claims(path: Path) -> dict[str, tuple[str, list[Claim]]]:
+    """Read back ``{notebook: (title, claims)}``."""
+    data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return {name: (entry["title"], [from_json(c) for c in entry["claims"]]) for name, entry in data.items()}
+
+
+def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = ()) -> str:
+    """Return the scorecard page: counts, then one table of claims per notebook; keys of ``papers`` are cited."""
+    claims = [claim for _, found in book.values() for claim in found]
+    lines = [
+        "# Scorecard",
+        "",
+        (
+            "Each row is a statement that a notebook of this book checked while it was built; the verdict is "
+            "computed from the numbers beside it. Of many compared points the worst is shown."
+        ),
+        "",
+        f"**{_count(claims).replace(' hold', ' hold**', 1)}. Recorded by {len(book)} notebooks.",
+        "",
+    ]
+    for name, (title, found) in book.items():
+        lines += [
+            f"## {title}",
+            "",
+            f"{_count(found)}. Recorded in {{doc}}`notebooks/{name}`.",
+            "",
+            "| Statement | Source | Value | Required | Verdict |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [_row(claim, papers) for claim in found]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def to_lines(book: Mapping[str, tuple[str, list[Claim]]]) -> Iterable[str]:
+    """Yield the scorecard as lines for a terminal."""
+    for name, (title, found) in book.items():
+        yield f"{name}  {title}"
+        for claim in found:
+            mark = "ok  " if claim.holds else "FAIL" if claim.must_hold else "no  "
+            yield f"  {mark} {claim.statement} [{claim.source}]: {claim.comparison}"
+    claims = [claim for _, found in book.values() for claim in found]
+    yield f"{_count(claims)}."
+
+
+def _count(claims: Collection[Claim]) -> str:
+    """Say how many claims hold; those that need not, and whose page says that they do not, are no failures.
+
+    >>> claim = Claim("a", "two is at most one", "arithmetic", "at most", 2.0, 1.0, 0.0, must_hold=False)
+    >>> _count([claim])
+    '0 of 1 claims hold; 1 does not, as its page says'
+    """
+    failed = sum(claim.must_hold and not claim.holds for claim in claims)
+    said = sum(not claim.must_hold and not claim.holds for claim in claims)
+    parts = [f"{sum(claim.holds for claim in claims)} of {len(claims)} claims hold"]
+    if said:
+        parts.append(f"{said} {'does not, as its page says' if said == 1 else 'do not, as their pages say'}")
+    if failed:
+        parts.append(f"{failed} that must hold {'does' if failed == 1 else 'do'} not")
+    return "; ".join(parts)
+
+
+def _row(claim: Claim, papers: Collection[str]) -> str:
+    verdict = claim.verdict if claim.holds else f"**{claim.verdict}**"
+    source = re.sub(r"\w+", lambda word: f"{{cite:t}}`{word[0]}`" if word[0] in papers else word[0], claim.source)
+    cells = (claim.statement, source, claim.shown, claim.requirement, verdict)
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

@@ -1,0 +1,1 @@
+"""Sentences, tables and pictures of the chapters on training, shared by several notebooks."""
