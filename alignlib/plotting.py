@@ -157,9 +157,9 @@ def frontier(
     note: bool = True,
 ) -> Axes:
     """Draw gain against KL; an estimate with its band, only as far as the samples support it."""
-    known = np.ones(result.kl.size, dtype=bool) if result.supported is None else result.supported
+    known = np.ones(result.spent.size, dtype=bool) if result.supported is None else result.supported
     require(bool(known.any()), "frontier has no supported point to draw; ask for smaller budgets.")
-    x, y = result.kl[known], result.gain[known]
+    x, y = result.spent[known], result.gain[known]
     if result.gain_low is not None and result.gain_high is not None:
         ax.fill_between(x, result.gain_low[known], result.gain_high[known], color=color, alpha=0.2, linewidth=0)
     curve(ax, x, y, label, color=color, at=at, offset=offset, ha=ha)

@@ -160,7 +160,7 @@ claims.glue(
     lam_shown=lam_shown,
     beta_shown=1 / lam_shown,
 )
-slopes = np.diff(primal.gain) / np.diff(primal.kl)
+slopes = np.diff(primal.gain) / np.diff(primal.spent)
 claims.record(
     claims.equal(
         "primal-dual",

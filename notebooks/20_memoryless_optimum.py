@@ -75,15 +75,15 @@ model = MemorylessModel(token_prob, token_reward, length)
 token = model.token
 lam = token.lam_at_kl(delta)
 edge = model.frontier()
-half = token.base_reward + (np.asarray(token.gain(token.lam_at_kl(np.minimum(2 * edge.kl, token.max_kl)))) / 2)
+half = token.base_reward + (np.asarray(token.gain(token.lam_at_kl(np.minimum(2 * edge.spent, token.max_kl)))) / 2)
 law = model.sum_law()
 spent = np.linspace(0.02, 0.9, 12) * token.max_kl
 best = [model.best_of_n(float(d)) for d in spent]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Reward against KL, both per token. The limit is the same at every length; tilting only every second token, twice as hard, lies below it, and so does best-of-$e^{m\\delta}$ at $m={{length:d}}$. Crosses: the tilt of the exact law of whole sequences.", "name": "fig-per-token"}, "image": {"alt": "A concave frontier per token with crosses on it; below it a dashed curve for uneven spending and points for best-of-N close under the frontier."}}
 fig, ax = plotting.new()
-plotting.curve(ax, edge.kl, edge.reward, "the limit", at=0.5 * token.max_kl, offset=(-8, 4), ha="right")
-ax.plot(edge.kl, half, "--", color=plotting.THIRD, label="half of the tokens")
+plotting.curve(ax, edge.spent, edge.reward, "the limit", at=0.5 * token.max_kl, offset=(-8, 4), ha="right")
+ax.plot(edge.spent, half, "--", color=plotting.THIRD, label="half of the tokens")
 plotting.points(
     ax,
     [b.kl_to_base / length for b in best],
@@ -150,14 +150,14 @@ with np.errstate(divide="ignore", invalid="ignore"):
     kl_base = np.where(policies > 0, policies * np.log(policies / sequences.prob), 0.0).sum(axis=1)
     kl_opt = np.where(policies > 0, policies * (np.log(policies) - tilt), 0.0).sum(axis=1)
 gains = policies @ sequences.reward - sequences.base_reward
-positive = edge.kl[1:-1]
+positive = edge.spent[1:-1]
 late = sizes >= sizes[-1] / 3
 slope = np.polyfit(np.log(sizes[late]), np.array(chain)[late], 1)[0]
 chosen = model.best_of_n(delta)
 claims.glue(
     base=token.base_reward,
     optimum=float(token.mean_reward(lam)),
-    uneven=float(np.interp(delta, edge.kl, half)),
+    uneven=float(np.interp(delta, edge.spent, half)),
     best=(chosen.base_reward + chosen.gain) / length,
     slope=slope,
 )

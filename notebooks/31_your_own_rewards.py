@@ -83,7 +83,7 @@ each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
 fig, ax = plotting.new()
 plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
 if each is not None:
-    ax.plot(each.kl, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
+    ax.plot(each.spent, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 names = plotting.apart(ax, best.kl, best.gain, [f"N={v:g}" for v in best.n])
 plotting.points(ax, best.kl, best.gain, names, low=best.gain_low, high=best.gain_high)
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
@@ -174,14 +174,14 @@ if inside.any():
         )
     )
 if each is not None:
-    shared = each.kl <= curve.supported_kl
+    shared = each.spent <= curve.supported_kl
     found.append(
         claims.at_most(
             "average-above",
             "a budget on the average buys at least as much as the same budget on every prompt (within the intervals)",
             "we derive",
             each.gain_low[shared],
-            np.interp(each.kl[shared], curve.kl, curve.gain_high),
+            np.interp(each.spent[shared], curve.spent, curve.gain_high),
         )
     )
 claims.record(*found)

@@ -78,7 +78,7 @@ laws = {
 
 # %%
 frontiers = {name: exact_frontier(law.average, np.linspace(0, 3.5, 71)) for name, law in laws.items()}
-every = {name: law.average.gain_on_every_prompt(frontiers[name].kl) for name, law in laws.items()}
+every = {name: law.average.gain_on_every_prompt(frontiers[name].spent) for name, law in laws.items()}
 best = {name: law.best_of_n(n_list) for name, law in laws.items()}
 soft = {name: law.soft_best_of_n(soft_n, np.geomspace(0.02, 30, 24)) for name, law in laws.items()}
 
@@ -88,7 +88,7 @@ for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
     plotting.frontier(ax, limit, "average budget", at=2.2)
     plotting.curve(
         ax,
-        limit.kl,
+        limit.spent,
         every[name],
         "budget on every prompt",
         color=plotting.BOUND,
@@ -238,7 +238,7 @@ claims.record(
         "the frontier of an average budget equals its dual",
         "P26",
         [f.gain[10] for _, f, _ in everything],
-        [dual_gain(law.average, f.kl[10]) for law, f, _ in everything],
+        [dual_gain(law.average, f.spent[10]) for law, f, _ in everything],
         rtol=1e-7,
     ),
     claims.equal(

@@ -82,11 +82,11 @@ def test_against_a_general_solver() -> None:
 
 def test_default_budgets_cover_the_curve() -> None:
     curve = exact_frontier(FiniteLaw([0.0, 1.0, 2.0], [0.7, 0.2, 0.1]))
-    assert curve.kl[0] == 0.0
+    assert curve.spent[0] == 0.0
     assert curve.gain[0] == 0.0
-    assert curve.kl[-1] == pytest.approx(math.log(10))
+    assert curve.spent[-1] == pytest.approx(math.log(10))
     assert curve.reward[-1] == pytest.approx(2.0)
-    assert exact_frontier(Gaussian()).kl[-1] == 8.0
+    assert exact_frontier(Gaussian()).spent[-1] == 8.0
     assert exact_frontier(FiniteLaw([1.0])).gain.max() == 0.0
 
 

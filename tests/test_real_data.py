@@ -142,7 +142,7 @@ def check_answer(answer, base):
     assert (best.gain_low <= best.gain).all()
     assert (best.gain <= best.gain_high).all()
     assert (np.diff(answer.limit.gain) >= 0).all()  # 0/1 rewards saturate
-    assert (answer.limit.kl <= answer.limit.supported_kl).all()
+    assert (answer.limit.spent <= answer.limit.supported_kl).all()
     assert (best.gain[at_n.supported] <= at_n.gain_high[at_n.supported]).all()
     assert "any method can gain at most" in answer.headline
 

@@ -49,7 +49,7 @@ def test_plug_in_frontier_is_the_exact_one_of_the_empirical_laws() -> None:
     frame = pd.read_csv(GPQA)
     rows = frame.pivot(index="prompt_id", columns="sample_id", values="correct").to_numpy(float)
     plain = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.05, 0.2, 0.4], bias_correction=False)
-    for kl, gain, lam in zip(plain.kl, plain.gain, plain.lam, strict=True):
+    for kl, gain, lam in zip(plain.spent, plain.gain, plain.lam, strict=True):
         families = [FiniteLaw(row) for row in rows]
         assert np.mean([family.kl(lam) for family in families]) == pytest.approx(kl, rel=1e-3)
         exact = np.mean([family.gain(lam) for family in families])

@@ -60,7 +60,7 @@ def test_the_frontier_per_token_is_the_token_frontier() -> None:
     model = MemorylessModel(PROB, REWARD, 1000)
     points = model.frontier([0.1, 0.5])
     law = model.sum_law()
-    for kl, reward in zip(points.kl.tolist(), points.reward.tolist(), strict=True):
+    for kl, reward in zip(points.spent.tolist(), points.reward.tolist(), strict=True):
         tilt = law.tilted(law.lam_at_kl(1000 * kl))
         assert tilt.mean / 1000 == pytest.approx(reward, rel=1e-11)
 

@@ -62,17 +62,17 @@ class Answer:
             )
         if at_n.supported[best.n > 1.0].any():
             return (
-                f"{self._limit_sentence(self.limit, len(self.limit.kl) - 1)}; best-of-N's share of it is not known, "
+                f"{self._limit_sentence(self.limit, len(self.limit.spent) - 1)}; best-of-N's share of it is not known, "
                 f"for on {self.constant_prompts} prompts all samples have the same {self.measured_in!r}."
             )
         beyond = np.flatnonzero(best.n > 1.0)
         more = f"; {self._gain_of_best(int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
-        return f"{self._limit_sentence(self.limit, self.limit.kl.size - 1)}{more}."
+        return f"{self._limit_sentence(self.limit, self.limit.spent.size - 1)}{more}."
 
     def _limit_sentence(self, limit: EstimatedFrontier, i: int) -> str:
         base = beside(limit.base_reward, limit.gain[i], 3)
         return (
-            f"At a KL of {limit.kl[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
+            f"At a KL of {limit.spent[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
             f"{self.measured_in!r} over the base model's {base} ({100.0 * limit.level:g} % interval "
             f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
         )
@@ -225,5 +225,5 @@ def _default_draws(table: RewardTable) -> FloatArray:
 
 
 def _part(whole: EstimatedFrontier, at: npt.NDArray[np.intp]) -> EstimatedFrontier:
-    arrays = ("kl", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+    arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
     return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})

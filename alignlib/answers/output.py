@@ -88,8 +88,9 @@ def _record(answer: Answer) -> dict[str, Any]:
 
 
 def _rows(result: Any, names: Sequence[str]) -> list[dict[str, Any]]:
-    columns = {name: getattr(result, name) for name in names}
-    size = len(result.kl)
+    field = {"kl": "spent"} if isinstance(result, EstimatedFrontier) else {}  # the budgets asked about here are KLs
+    columns = {name: getattr(result, field.get(name, name)) for name in names}
+    size = len(result.gain)
     return [{name: _plain(None if c is None else c[i]) for name, c in columns.items()} for i in range(size)]
 
 
@@ -158,10 +159,10 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
 def _limit_lines(limit: EstimatedFrontier) -> list[str]:
     interval = f"{100.0 * limit.level:g} % interval"
     lines = [f"{'KL':>8} {'gain':>10}  {interval:<22} {'reward':>9} {'λ = 1/β':>9}"]
-    for i in range(len(limit.kl)):
+    for i in range(len(limit.spent)):
         bounds = _interval(limit.gain_low[i], limit.gain_high[i])
         reward = beside(limit.reward[i], limit.gain[i])
-        lines.append(f"{limit.kl[i]:>8.4g} {limit.gain[i]:>10.4g}  {bounds:<22} {reward:>9} {limit.lam[i]:>9.4g}")
+        lines.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {bounds:<22} {reward:>9} {limit.lam[i]:>9.4g}")
     each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
     return [*lines, f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}."]
 

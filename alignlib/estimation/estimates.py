@@ -17,7 +17,7 @@ class EstimatedFrontier(Frontier):
 
     ``supported_kl`` is the largest supported budget in nats. ``ess`` and ``largest_weight`` are the effective
     sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
-    ``budget`` says whether ``kl`` is an ``"average"`` over prompts or the same on every prompt
+    ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
     (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` is the test
     of the upper tail.
     """

@@ -154,7 +154,7 @@ def estimate_frontier(
     with np.errstate(divide="ignore"):
         lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
     return EstimatedFrontier(
-        kl=budgets,
+        spent=budgets,
         gain=points.gain[:-1],
         lam=lam,
         base_reward=curve.base_reward,

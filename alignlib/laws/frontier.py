@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import optimize
 
 from alignlib._core.checks import BoolArray, FloatArray, FloatOrArray, as_float_array, like, require, require_range
+from alignlib.divergences import KL, Divergence
 
 __all__ = ["Frontier", "TiltedLaw", "dual_gain", "exact_frontier", "kl_to_optimum"]
 
@@ -30,13 +31,13 @@ class TiltedLaw(Protocol):
 
 @dataclass(frozen=True)
 class Frontier:
-    """Points ``(kl, gain)`` of the frontier, all arrays of one shape ``(k,)``.
+    """Points ``(spent, gain)`` of the frontier, all arrays of one shape ``(k,)``.
 
-    ``gain = reward - base_reward``. An estimated frontier also carries its interval and says where the
-    samples support it; an exact one has ``None`` there.
+    ``spent`` is each budget, in the units of ``divergence``; ``gain = reward - base_reward``. An estimated frontier
+    also carries its interval and says where the samples support it; an exact one has ``None`` there.
     """
 
-    kl: FloatArray
+    spent: FloatArray
     gain: FloatArray
     lam: FloatArray
     base_reward: float
@@ -44,10 +45,11 @@ class Frontier:
     gain_high: FloatArray | None = None
     supported: BoolArray | None = None
     level: float | None = None
+    divergence: Divergence = KL
 
     @property
     def reward(self) -> FloatArray:
-        """The largest mean reward within the budget ``kl``."""
+        """The largest mean reward within the budget ``spent``."""
         return self.base_reward + self.gain
 
 
@@ -81,7 +83,7 @@ def exact_frontier(family: TiltedLaw, kl: npt.ArrayLike | None = None) -> Fronti
     else:
         budgets = np.atleast_1d(require_range("kl", kl, 0.0))
     lam = np.asarray(family.lam_at_kl(budgets))
-    return Frontier(kl=budgets, gain=np.asarray(family.gain(lam)), lam=lam, base_reward=family.base_reward)
+    return Frontier(spent=budgets, gain=np.asarray(family.gain(lam)), lam=lam, base_reward=family.base_reward)
 
 
 def dual_gain(family: TiltedLaw, kl: npt.ArrayLike) -> FloatOrArray:

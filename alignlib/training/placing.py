@@ -209,7 +209,7 @@ def _needed(
     frontier: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support."""
-    root = np.sqrt(frontier.kl)  # the limit is nearly straight in √KL
+    root = np.sqrt(frontier.spent)  # the limit is nearly straight in √KL
 
     def inverse(limit: FloatArray, wanted: FloatArray) -> FloatArray:
         rising = np.maximum.accumulate(limit)
@@ -225,12 +225,12 @@ def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> f
     An error dK of the KL moves the limit by its slope times dK, so that share and waste depend on this distance only.
     """
     root = np.sqrt(np.clip(log.kl, 0.0, None))
-    limit = np.interp(root, np.sqrt(frontier.kl), frontier.gain)
-    inside = log.kl <= frontier.kl[-1]
+    limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
+    inside = log.kl <= frontier.spent[-1]
     both = log.noise(np.where(inside, gain - limit, np.nan))
     return log.noise() if both is None else both
 
 
 def _part(whole: EstimatedFrontier, at: slice) -> EstimatedFrontier:
-    arrays = ("kl", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+    arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
     return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})

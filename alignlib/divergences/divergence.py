@@ -1,0 +1,102 @@
+"""An f-divergence: what a policy spends when it moves away from the base model."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
+
+__all__ = ["Divergence"]
+
+
+class Divergence(ABC):
+    r"""``D_f(φ‖p) = E_p f(φ/p)`` for a convex ``f`` with ``f(1) = 0``: a subclass gives ``f`` and two of its relatives.
+
+    A subclass names itself (``name``, ``label``) and defines `f`, `slope` and `ratio_at`; the conjugate and the
+    divergence between two laws follow. An instance carries no state but its parameters.
+
+    Attributes
+    ----------
+    name : str
+        What messages and columns call it, such as ``"kl"``.
+    label : str
+        Name for an axis, with the unit.
+    slope_at_zero : float
+        ``f'(0+)``: below this price a policy drops an outcome; ``-inf`` where it never does.
+    slope_at_infinity : float
+        ``lim f(t)/t``: prices stay below it; ``inf`` for most divergences.
+
+    Examples
+    --------
+    >>> from alignlib.divergences import KL
+    >>> round(KL.between([0.5, 0.5], [0.75, 0.25]), 6)
+    0.143841
+
+    Source: Csiszár (1967); Ali and Silvey (1966).
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    slope_at_zero: ClassVar[float] = -math.inf
+    slope_at_infinity: ClassVar[float] = math.inf
+
+    @abstractmethod
+    def f(self, ratio: FloatArray) -> FloatArray:
+        """``f(t)`` for ratios ``t = φ/p >= 0``, with ``f(1) = f'(1) = 0``: a multiple of ``t - 1`` costs nothing."""
+
+    @abstractmethod
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        """``f'(t)``."""
+
+    @abstractmethod
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        """The ratio ``t >= 0`` with ``f'(t) = price``; 0 below ``slope_at_zero``. Also the conjugate's slope."""
+
+    def conjugate(self, price: FloatArray) -> FloatArray:
+        """``f*(s) = sup_t (s t - f(t))``, by the ratio that attains it; infinite beyond ``slope_at_infinity``."""
+        ratio = self.ratio_at(price)
+        return np.asarray(price * ratio - self.f(ratio))
+
+    def between(self, policy: npt.ArrayLike, prob: npt.ArrayLike) -> float:
+        """``D_f(policy‖prob)`` of two laws on the same outcomes.
+
+        Parameters
+        ----------
+        policy, prob : arrays (k,)
+            Masses, each summing to one.
+
+        Raises
+        ------
+        ValueError
+            If the shapes differ or a mass is negative.
+        """
+        phi, p = as_vector("policy", policy), as_vector("prob", prob)
+        require(phi.shape == p.shape, f"policy must have the shape of prob, {p.shape}; got {phi.shape}.")
+        require(bool(min(phi.min(), p.min()) >= 0), "policy and prob must not be negative.")
+        held = p > 0
+        with np.errstate(divide="ignore"):
+            log_ratio = np.log(phi[held]) - np.log(p[held])
+        escaped = float(phi[~held].sum())
+        return self.of_log_ratio(log_ratio, p[held]) + (escaped * self.slope_at_infinity if escaped else 0.0)
+
+    def of_log_ratio(self, log_ratio: npt.ArrayLike, prob: npt.ArrayLike) -> float:
+        """``Σ p f(e^t)`` for ``t = log φ/p`` outcome by outcome: accurate however close the policy is to the base.
+
+        Parameters
+        ----------
+        log_ratio : array (k,)
+            ``log φ/p``, ``-inf`` where the policy has no mass.
+        prob : array (k,)
+            Base masses, positive.
+        """
+        t = as_float_array("log_ratio", log_ratio, allow_inf=True)
+        return float(np.asarray(prob) @ self.f_of_log(t))
+
+    def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
+        """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known."""
+        return self.f(np.exp(log_ratio))

@@ -1,0 +1,38 @@
+"""KL of the policy to the base, in nats: the default budget."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import xlogy
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.special import kl_integrand
+from alignlib.divergences.divergence import Divergence
+
+__all__ = ["KL"]
+
+
+class _KL(Divergence):
+    """``KL(φ‖p) = Σ φ log φ/p``, ``f(t) = t log t - t + 1``; the optimum is the exponential tilt."""
+
+    name = "kl"
+    label = "KL to the base model (nats)"
+
+    def f(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(xlogy(ratio, ratio) - ratio + 1.0)
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(ratio))
+
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(price))
+
+    def conjugate(self, price: FloatArray) -> FloatArray:
+        return np.asarray(np.expm1(price))
+
+    def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
+        return kl_integrand(log_ratio)
+
+
+KL = _KL()
