@@ -25,12 +25,13 @@ import click
 import yaml
 
 from alignbook import cache
-from alignbook.pairing import disagreement, write_whole
+from alignbook.pairing import disagreement
 from alignbook.parameters import ParameterError
 from alignbook.progress import show
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute_all, failed
 from alignbook.scorecard import read_claims, to_markdown, write_claims
+from alignlib._core.files import write_whole
 
 ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (
@@ -169,7 +170,7 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
         done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)
         new = Path(folder, "_build")
         missing = [name for name in chapters(project) if not (new / f"html/{name}.html").is_file()]
-        (project.build / "pages.log").write_text(done.stdout + done.stderr, encoding="utf-8")
+        write_whole(project.build / "pages.log", done.stdout + done.stderr)
         if done.returncode != 0 or missing:
             click.echo(done.stdout + done.stderr, err=True)
             click.echo(f"Pages that were not written: {', '.join(missing) or 'none'}", err=True)

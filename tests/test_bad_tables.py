@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib._core.errors import InputError
+from alignlib.tables.rewards import RewardTable
 
 GOOD = "prompt_id,reward\n1,0.5\n1,1.5\n2,0\n2,1\n"
 
@@ -21,7 +22,7 @@ GOOD = "prompt_id,reward\n1,0.5\n1,1.5\n2,0\n2,1\n"
 def refuse(path, *parts, **arguments):
     """Assert that reading fails, names every part, ends its sentence, and leaves the folder as it was."""
     before = sorted(os.listdir(path.parent)) if path.parent.is_dir() else None
-    with pytest.raises(RewardTableError) as caught:
+    with pytest.raises(InputError) as caught:
         RewardTable.read(path, **arguments)
     message = str(caught.value)
     for part in parts:
@@ -136,7 +137,7 @@ def test_corrupt_parquet_gives_no_other_error(tmp_path, data):
     for i in range(start, min(start + data.draw(st.integers(1, 64)), len(content))):
         content[i] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
-    with contextlib.suppress(RewardTableError):  # damage in a page without a checksum cannot be seen
+    with contextlib.suppress(InputError):  # damage in a page without a checksum cannot be seen
         RewardTable.read(path)
 
 
@@ -424,9 +425,9 @@ def test_wide_with_one_sample(tmp_path):
 def test_rewards_of_different_samples_say_how_many_match(tmp_path):
     path = tmp_path / "two.csv"
     path.write_text("prompt_id,proxy,gold\n0,1,\n0,2,1\n0,3,2\n0,,3\n")
-    with pytest.raises(RewardTableError, match="2 samples have every reward asked for"):
+    with pytest.raises(InputError, match="2 samples have every reward asked for"):
         RewardTable.read(path, reward=["proxy", "gold"])
     path.write_text("prompt_id,proxy,gold\n0,1,\n0,2,\n0,,2\n0,,3\n")
     for drop in (False, True):
-        with pytest.raises(RewardTableError, match="No sample has a value of every reward asked for; score the same"):
+        with pytest.raises(InputError, match="No sample has a value of every reward asked for; score the same"):
             RewardTable.read(path, reward=["proxy", "gold"], drop_missing=drop)

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from alignlib._core.errors import InputError
 from alignlib.hacking.cross_curves import cross_curves
 from alignlib.hacking.ensemble_estimation import estimate_ensemble, with_ensemble
 from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import on_one_scale
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable
 from tests.test_proxy_gap import VALUES
 
 
@@ -199,7 +200,7 @@ def test_curves_of_many_proxies_agree_with_the_direct_loop(lam: np.ndarray, size
 
 def test_bad_input_is_named() -> None:
     table = noisy(0.1, 0.1, members=2, prompts=3, n=5)
-    with pytest.raises(RewardTableError, match="ensemble column 's0' is named twice"):
+    with pytest.raises(InputError, match="ensemble column 's0' is named twice"):
         with_ensemble(table, "both", ["s0", "s0"])
     with pytest.raises(ValueError, match="name='s0' is a reward of the table already"):
         with_ensemble(table, "s0", ["s0", "s1"])
@@ -239,7 +240,7 @@ def test_members_on_one_scale_pick_alone_as_before() -> None:
 def test_a_member_on_another_scale_and_a_constant_member_are_named() -> None:
     table = noisy(0.1, 0.1, members=2, prompts=3, n=5)
     table = replace(table, columns={**table.columns, "copy": 2 * table.columns["s0"] + 7, "flat": np.ones(15)})
-    with pytest.raises(RewardTableError, match="'copy' duplicates 's0' on another scale, on all 15 samples"):
+    with pytest.raises(InputError, match="'copy' duplicates 's0' on another scale, on all 15 samples"):
         on_one_scale(table, ["s0", "s1", "copy"])
-    with pytest.raises(RewardTableError, match="'flat' is constant within each of the 3 prompts, so it picks nothing"):
+    with pytest.raises(InputError, match="'flat' is constant within each of the 3 prompts, so it picks nothing"):
         estimate_ensemble(table, ["s0", "flat"], "gold", n=2)

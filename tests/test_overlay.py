@@ -15,13 +15,13 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.laws.finite import FiniteLaw
 from alignlib.tables.rewards import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run
-from alignlib.training.run_base import RewardScaleError
 from alignlib.training.training_log import TrainingLog
 
 DATA = Path(__file__).parent / "data"
@@ -128,7 +128,7 @@ def test_negative_kls_have_no_place(made) -> None:
 def test_another_reward_is_refused_unless_it_differs_by_a_constant(made) -> None:
     log, table = made
     shifted = replace(log, reward=log.reward + 5.0)
-    with pytest.raises(RewardScaleError, match="--run-base first"):
+    with pytest.raises(InputError, match="--run-base first"):
         overlay(shifted, table, "reward", n_boot=200)
     from_start = overlay(shifted, table, "reward", base="first", n_boot=200)
     far = from_start.supported & (from_start.log.kl > 0.3)

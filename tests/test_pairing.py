@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignbook.pairing import disagreement, render_pair, sync, write_whole
+from alignbook.pairing import disagreement, render_pair, sync
 from alignbook.project import Notebook
 from tests.small_project import GOOD, ROOT, make_project, plain
 
@@ -98,12 +98,3 @@ def test_a_missing_pair_is_named(tmp_path: Path) -> None:
     script = make_project(tmp_path, {"01_a": plain()}).folder / "01_a.py"
     script.with_suffix(".ipynb").unlink()
     assert disagreement(script) == "01_a.py has no paired 01_a.ipynb; run `make sync`."
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "new \ud800")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from alignlib._core.errors import InputError
 from alignlib.estimation import estimate_best_of_n
 from alignlib.estimation.tails import HeavyTailError
 from alignlib.hacking.cross_jackknife import jackknife_tilted_mean
@@ -20,7 +21,7 @@ from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import check_members, joined
 from alignlib.hacking.tie_breaking import tie_breaking
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable
 
 
 def table_of(proxy: np.ndarray, gold: np.ndarray) -> RewardTable:
@@ -201,14 +202,14 @@ def test_bad_columns_are_one_sentence() -> None:
     for message, (reward, counted, columns) in cases.items():
         wider = replace(table, columns={**table.columns, **columns})
         for estimate in (estimate_tilted_gold, estimate_best_of_n_gold):
-            with pytest.raises(RewardTableError, match=message):
+            with pytest.raises(InputError, match=message):
                 estimate(wider, reward, counted)
 
 
 def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("prompt_id,reward,gold\n0,1,2\n0,2,\n0,3,1\n1,1,0\n1,2,1\n1,0,1\n")
-    with pytest.raises(RewardTableError, match=r"1 of 6 samples .*'gold' in 1.*--drop-missing"):
+    with pytest.raises(InputError, match=r"1 of 6 samples .*'gold' in 1.*--drop-missing"):
         RewardTable.read(path, reward=["reward", "gold"])
     assert RewardTable.read(path, reward=["reward", "gold"], drop_missing=True).dropped == 1
 
@@ -216,9 +217,9 @@ def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
 def test_tables_of_different_samples_say_how_many_match() -> None:
     proxy = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0], [1.0, 2.0]], "proxy")
     gold = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0, 4.0], [1.0, 2.0]], "gold")
-    with pytest.raises(RewardTableError, match="score different samples: 2 prompts with 4 samples match, of 3 prompts"):
+    with pytest.raises(InputError, match="score different samples: 2 prompts with 4 samples match, of 3 prompts"):
         joined(proxy, gold)
-    with pytest.raises(RewardTableError, match="Both tables have a reward 'proxy'"):
+    with pytest.raises(InputError, match="Both tables have a reward 'proxy'"):
         joined(proxy, proxy)
     other = replace(gold, offsets=np.array([0, 2, 4, 6]), columns={"gold": np.arange(6.0)}, prompts=gold.prompts[::-1])
     assert joined(proxy, other).columns["gold"].tolist() == [4, 5, 2, 3, 0, 1]
@@ -227,11 +228,11 @@ def test_tables_of_different_samples_say_how_many_match() -> None:
 def test_ensemble_columns_that_repeat_are_named() -> None:
     table = normal(10, 8, 0)
     table = replace(table, columns={**table.columns, "again": table.columns["reward"].copy()})
-    with pytest.raises(RewardTableError, match="ensemble column 'again' duplicates 'reward' on all 80 samples"):
+    with pytest.raises(InputError, match="ensemble column 'again' duplicates 'reward' on all 80 samples"):
         check_members(table, ["reward", "again"])
-    with pytest.raises(RewardTableError, match="ensemble column 'reward' is named twice"):
+    with pytest.raises(InputError, match="ensemble column 'reward' is named twice"):
         check_members(table, ["reward", "reward"])
-    with pytest.raises(RewardTableError, match="members of the ensemble include gold 'gold'"):
+    with pytest.raises(InputError, match="members of the ensemble include gold 'gold'"):
         check_members(table, ["reward", "gold"], "gold")
     with pytest.raises(ValueError, match="members must name at least one reward"):
         check_members(table, [])

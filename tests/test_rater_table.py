@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from alignlib._core.errors import InputError
 from alignlib.bottleneck.capacity_estimate import estimate_capacity
 from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
 from alignlib.bottleneck.confusion_estimate import estimate_from_counts
 from alignlib.cli.main import main
-from alignlib.tables.rater_table import RaterTable, RaterTableError
-from alignlib.tables.table_file import RewardTableError
+from alignlib.tables.rater_table import RaterTable
 
 RATING = np.array(
     [
@@ -73,7 +73,7 @@ def test_read_other_formats(tmp_path: Path, suffix: str) -> None:
     ],
 )
 def test_bad_tables_are_named(tmp_path: Path, text: str, arguments: dict[str, object], message: str) -> None:
-    with pytest.raises(RewardTableError, match=message):
+    with pytest.raises(InputError, match=message):
         RaterTable.read(write(tmp_path / "a.csv", text), **arguments)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_missing_rows_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_context_without_data_is_named() -> None:
-    with pytest.raises(RaterTableError, match="context 'q' has no labels"):
+    with pytest.raises(InputError, match="context 'q' has no labels"):
         RaterTable.from_codes([0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 0], names=(["p", "q"], ["a", "b"], ["x", "y"]))
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alignlib._core.errors import InputError
 from alignlib.answers.answer import ask
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"
@@ -32,9 +33,7 @@ def members(path, pattern):
 def test_gpqa_each_verifier_reads_with_gold(verifier):
     frame = pd.read_csv(GPQA)
     missing = int(frame[verifier].isna().sum())
-    with pytest.raises(
-        RewardTableError, match=rf"{missing} of 4096 samples .*'{verifier}' in {missing}.*--drop-missing"
-    ):
+    with pytest.raises(InputError, match=rf"{missing} of 4096 samples .*'{verifier}' in {missing}.*--drop-missing"):
         RewardTable.read(GPQA, reward=[verifier, "correct"])
     table = RewardTable.read(GPQA, reward=[verifier, "correct"], drop_missing=True)
     assert table.dropped == missing
@@ -55,7 +54,7 @@ def test_gpqa_mean_verifier_averages_those_present():
     assert table.notes == (
         f"'nanmean:verifier_*' averages the members present; {absent} of 131072 values are missing.",
     )
-    with pytest.raises(RewardTableError, match=r"666 of 4096 samples .*ask for 'nanmean:verifier_\*'"):
+    with pytest.raises(InputError, match=r"666 of 4096 samples .*ask for 'nanmean:verifier_\*'"):
         RewardTable.read(GPQA, reward="mean:verifier_*")
 
 
@@ -96,7 +95,7 @@ def test_rewardmath_process_rewards_read():
     ],
 )
 def test_a_table_of_checkpoints_is_no_table_of_samples(arguments, parts):
-    with pytest.raises(RewardTableError) as caught:
+    with pytest.raises(InputError) as caught:
         RewardTable.read(TLDR, **arguments)
     for part in parts:
         assert part in str(caught.value)

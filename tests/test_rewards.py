@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib._core.errors import InputError
+from alignlib.tables.rewards import RewardTable
 
 FORMATS = ["csv", "tsv", "jsonl", "ndjson", "parquet"]
 
@@ -242,7 +243,7 @@ def test_means_need_every_member_unless_asked_otherwise(tmp_path):
     assert as_dict(present, "nanmean:v_0,v_1") == {1: [2.0, 5.0, 3.0], 2: [2.0, 3.0]}
     assert present.dropped == 0
     assert present.notes == ("'nanmean:v_0,v_1' averages the members present; 2 of 10 values are missing.",)
-    with pytest.raises(RewardTableError, match=r"2 of 5 samples .*'mean:v_\*' in 2; rows 2, 3 .*'nanmean:v_\*'"):
+    with pytest.raises(InputError, match=r"2 of 5 samples .*'mean:v_\*' in 2; rows 2, 3 .*'nanmean:v_\*'"):
         RewardTable.read(path, reward="mean:v_*")
 
 
@@ -275,9 +276,9 @@ def test_with_mean_adds_a_column():
     table = RewardTable.from_arrays([[1.0, 2.0], [3.0, 5.0, 7.0]], name="a")
     table = table.with_mean("m", ["a", "a"])
     assert table.columns["m"].tolist() == table.columns["a"].tolist()
-    with pytest.raises(RewardTableError, match="name='m' is a reward of the table already"):
+    with pytest.raises(InputError, match="name='m' is a reward of the table already"):
         table.with_mean("m", ["a"])
-    with pytest.raises(RewardTableError, match="no reward 'b'; it was read with 'a', 'm'"):
+    with pytest.raises(InputError, match="no reward 'b'; it was read with 'a', 'm'"):
         table.with_mean("n", ["b"])
     with pytest.raises(ValueError, match="columns must name at least one reward"):
         table.with_mean("n", [])
@@ -288,7 +289,7 @@ def test_constant_rewards():
     assert table.constant_prompts("reward").tolist() == [True, False, True]
     assert table.check_varies("reward") == 2
     flat = RewardTable.from_arrays([[1.0, 1.0], [0.0, 0.0]], name="correct")
-    with pytest.raises(RewardTableError, match=r"'correct' is constant within each of the 2 prompts.*nothing to gain"):
+    with pytest.raises(InputError, match=r"'correct' is constant within each of the 2 prompts.*nothing to gain"):
         flat.check_varies("correct")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alignlib.training.training_log import TrainingLogError, read_training_log
+from alignlib._core.errors import InputError
+from alignlib.training.training_log import read_training_log
 
 DATA = Path(__file__).parent / "data"
 GRPO, RLOO = DATA / "trl_grpo.json", DATA / "trl_rloo.json"  # trl 1.16 on a model of 11 tokens, unchanged
@@ -147,37 +148,37 @@ def test_noise_is_measured_beside_a_straight_course(tmp_path: Path) -> None:
     ],
 )
 def test_bad_logs_are_a_sentence(tmp_path: Path, history, options, sentence: str) -> None:
-    with pytest.raises(TrainingLogError) as caught:
+    with pytest.raises(InputError) as caught:
         read_training_log(written(tmp_path, history), **options)
     assert sentence in str(caught.value)
 
 
 def test_beta_zero_on_the_real_log() -> None:
-    with pytest.raises(TrainingLogError, match="with beta = 0"):
+    with pytest.raises(InputError, match="with beta = 0"):
         read_training_log(DATA / "trl_grpo_beta_0.json")
 
 
 def test_other_bad_files(tmp_path: Path) -> None:
-    with pytest.raises(TrainingLogError, match="holds no trainer_state"):
+    with pytest.raises(InputError, match="holds no trainer_state"):
         read_training_log(tmp_path)
-    with pytest.raises(TrainingLogError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read"):
         read_training_log(tmp_path / "none.json")
     (tmp_path / "cut.json").write_text('{"log_history": [')
-    with pytest.raises(TrainingLogError, match="not whole JSON"):
+    with pytest.raises(InputError, match="not whole JSON"):
         read_training_log(tmp_path / "cut.json")
     table = tmp_path / "run.csv"
     table.write_text("kl,reward\n0.1,1\n,2\n")
-    with pytest.raises(TrainingLogError, match="per sequence or per token"):
+    with pytest.raises(InputError, match="per sequence or per token"):
         read_training_log(table)
-    with pytest.raises(TrainingLogError, match="no mean length"):
+    with pytest.raises(InputError, match="no mean length"):
         read_training_log(table, kl_unit="token")
-    with pytest.raises(TrainingLogError, match="1 of 2 checkpoints"):
+    with pytest.raises(InputError, match="1 of 2 checkpoints"):
         read_training_log(table, kl_unit="sequence")
     assert read_training_log(table, kl_unit="sequence", drop_missing=True).notes[0].startswith("Dropped: 1 of 2")
     with pytest.raises(ValueError, match="no column 'score'"):
         read_training_log(table, kl_unit="sequence", reward="score")
     table.write_text("kl,reward,run\n0.1,1,a\n")
-    with pytest.raises(TrainingLogError, match="no run that matches 'b'"):
+    with pytest.raises(InputError, match="no run that matches 'b'"):
         read_training_log(table, kl_unit="sequence", run="run", only="b")
 
 

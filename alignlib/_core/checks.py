@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.errors import InputError
+
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -20,13 +22,14 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers; got {value!r:.80}.") from error
+        raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
     bad = np.isnan(array) if allow_inf else ~np.isfinite(array)
     if bad.any():
         first = int(np.argmax(bad.reshape(-1)))
-        raise ValueError(
+        raise InputError(
             f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, "
-            f"the first is {array.reshape(-1)[first]} at position {first}. Remove or mend them."
+            f"the first is {array.reshape(-1)[first]} at position {first}. Remove or mend them.",
+            argument=name,
         )
     return array
 
@@ -35,14 +38,14 @@ def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> Fl
     """Return ``value`` as a non-empty one-dimensional float array."""
     array = as_float_array(name, value, allow_inf=allow_inf)
     if array.ndim != 1 or array.size == 0:
-        raise ValueError(f"{name} must be a non-empty one-dimensional array; got shape {array.shape}.")
+        raise InputError(f"{name} must be a non-empty one-dimensional array; got shape {array.shape}.", argument=name)
     return array
 
 
-def require(condition: bool | np.bool_, message: str) -> None:
-    """Raise ``ValueError(message)`` unless ``condition`` holds."""
+def require(condition: bool | np.bool_, message: str, argument: str = "") -> None:
+    """Raise ``InputError(message)`` about an argument unless ``condition`` holds."""
     if not condition:
-        raise ValueError(message)
+        raise InputError(message, argument=argument)
 
 
 def require_range(
@@ -62,7 +65,7 @@ def require_range(
         worst = array.reshape(-1)[int(np.argmax(bad.reshape(-1)))]
         left = "(" if open_low else "["
         right = f"{high:g}]" if math.isfinite(high) else "∞)"
-        raise ValueError(f"{name} must lie in {left}{low:g}, {right}; got {worst:g}.")
+        raise InputError(f"{name} must lie in {left}{low:g}, {right}; got {worst:g}.", argument=name)
     return array
 
 

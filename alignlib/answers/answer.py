@@ -143,7 +143,7 @@ def ask(
     ------
     UnsupportedKLError
         Where every budget asked for lies beyond what the samples support, or they support none of the reward's.
-    HeavyTailError, ValueError
+    HeavyTailError, InputError
         Where there is no limit to estimate; see `estimate_frontier` and `estimate_best_of_n`.
 
     Examples

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import require
+from alignlib._core.errors import InputError
 from alignlib.answers.hacking_text import Unclaimed, ensemble_lines, unclaimed_sentence
 from alignlib.estimation.frontier_estimation import estimate_best_of_n
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
@@ -18,7 +19,7 @@ from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.hedging import sentence
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_table import check_members, on_one_scale
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["HackingAnswer", "ask_hacking", "members_of"]
 
@@ -125,7 +126,7 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
         else:
             named = [name for name in table.columns if fnmatchcase(name, entry) and name != gold]
         if not named:
-            raise RewardTableError(f"ensemble: no column of the table is called {entry!r}.", column=entry)
+            raise InputError(f"ensemble: no column of the table is called {entry!r}.", column=entry)
         found += named
     return found
 
@@ -158,7 +159,7 @@ def ask_hacking(
 
     Raises
     ------
-    ValueError
+    InputError
         For columns that cannot be told apart, or a duplicated member of the ensemble.
 
     Examples

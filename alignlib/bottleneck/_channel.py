@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.special import xlogy
 
 from alignlib._core.checks import BoolArray, FloatArray, as_float_array, as_vector, require
+from alignlib._core.errors import InputError
 from alignlib._core.special import kl_integrand
 
 __all__ = ["as_channel", "as_law", "row_divergences"]
@@ -39,7 +40,7 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
     )
     if channel.min() < 0:
         where = tuple(int(i) for i in np.unravel_index(int(channel.argmin()), channel.shape))
-        raise ValueError(f"{name} must not be negative; entry {where} is {channel.min():g}.")
+        raise InputError(f"{name} must not be negative; entry {where} is {channel.min():g}.")
     total = channel.sum(axis=-1)
     usable: BoolArray = (total > 0) if zero_rows else np.ones(total.shape, dtype=np.bool_)
     bad = usable & (np.abs(total - 1) > _SUM_TOLERANCE)
@@ -47,7 +48,7 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
         first = int(np.argmax(bad.reshape(-1)))
         place = tuple(int(i) for i in np.unravel_index(first, total.shape))
         label = place[0] if len(place) == 1 else place
-        raise ValueError(
+        raise InputError(
             f"the rows of {name} must sum to one; {int(bad.sum())} of {total.size} do not, the first is row {label} "
             f"with sum {total.reshape(-1)[first]:.9g}. Divide counts by their row sums, and put inputs in rows."
         )

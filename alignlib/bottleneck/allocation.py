@@ -57,7 +57,7 @@ def allocate(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no task, the budget is negative, or the shapes disagree.
     ArithmeticError
         If the duality gap exceeds ``tol``; the message carries both bounds.

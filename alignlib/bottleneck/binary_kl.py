@@ -75,7 +75,7 @@ def kl_inverse_upper(q: npt.ArrayLike, divergence: npt.ArrayLike) -> FloatOrArra
 
     Raises
     ------
-    ValueError
+    InputError
         If ``q`` is not a probability or the divergence is negative or not a number.
 
     Examples

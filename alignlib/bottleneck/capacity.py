@@ -72,7 +72,7 @@ def capacity(
 
     Raises
     ------
-    ValueError
+    InputError
         If a row does not sum to one, an entry is negative or not finite, or the budget is below every cost.
     CapacityError
         If the gap asked for was not reached; ``.best`` carries the best bracket.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.stats import norm, t
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import as_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, capacity_intervals, estimate_from_counts
 from alignlib.tables.rater_table import RaterTable
@@ -67,7 +68,7 @@ def estimate_capacity(
 
     Raises
     ------
-    ValueError
+    InputError
         If a target has a single label in some context, or fewer than three raters are to be left out in turn.
 
     Examples
@@ -131,7 +132,7 @@ def _context_law(table: RaterTable, context_prob: npt.ArrayLike | None) -> Float
 def _named(table: RaterTable, context: int, counts: FloatArray) -> ConfusionEstimate:
     lone = np.flatnonzero(counts.sum(axis=1) == 1)
     if lone.size:
-        raise ValueError(
+        raise InputError(
             f"target {table.targets[int(lone[0])]!r} has a single label in context {table.contexts[context]!r} "
             f"({lone.size} "
             "such targets); one label shows no spread. Collect more, or leave the target out."
@@ -143,14 +144,14 @@ def _leave_out_raters(table: RaterTable, weight: FloatArray, counts: FloatArray)
     """Jackknife standard errors over raters, of each context and of the average."""
     raters = len(table.raters)
     if raters < 3:
-        raise ValueError(f"by_rater needs at least 3 raters to leave out in turn; the table has {raters}.")
+        raise InputError(f"by_rater needs at least 3 raters to leave out in turn; the table has {raters}.")
     values = np.empty((raters, len(table.contexts)))
     for i in range(raters):
         rest = counts - table.counts(i)
         for j in range(len(table.contexts)):
             n = rest[j].sum(axis=1)
             if (n[counts[j].sum(axis=1) > 0] < 2).any():
-                raise ValueError(
+                raise InputError(
                     f"without rater {table.raters[i]!r} a target of context {table.contexts[j]!r} has fewer "
                     "than two labels, "
                     "so raters cannot be left out in turn; collect labels of each target from more raters, or "

@@ -172,7 +172,7 @@ class Cascade:
 
     Raises
     ------
-    ValueError
+    InputError
         If a law does not sum to one, the shapes disagree, or an entry is negative.
 
     Examples

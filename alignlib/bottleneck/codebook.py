@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import as_channel, as_law
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.channels import mutual_information
@@ -17,7 +18,7 @@ from alignlib.bottleneck.fano import bayes_risk, fano_floor
 __all__ = ["CodebookMixture", "ConditionError"]
 
 
-class ConditionError(ValueError):
+class ConditionError(InputError):
     """A condition of the interval does not hold; ``condition`` names it, ``discrepancy`` says by how much."""
 
     def __init__(self, message: str, condition: str, discrepancy: float) -> None:
@@ -41,7 +42,7 @@ class CodebookMixture:
 
     Raises
     ------
-    ValueError
+    InputError
         If a law does not sum to one, the codebook has one value, or a loss leaves [0, 1].
     ConditionError
         If an action is nearly right for two values, so that the loss does not separate them.

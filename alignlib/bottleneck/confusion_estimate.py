@@ -17,6 +17,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.errors import InputError
 from alignlib.bottleneck.capacity import capacity
 
 __all__ = ["ConfusionEstimate", "capacity_intervals", "estimate_from_counts"]
@@ -79,7 +80,7 @@ def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
     require(bool((n > 0).any()), "counts holds no labels; give at least two for each target.")
     lone = np.flatnonzero(n == 1)
     if lone.size:
-        raise ValueError(
+        raise InputError(
             f"target {int(lone[0])} has a single label ({lone.size} such targets); one label shows no spread. "
             "Collect more, "
             "or leave the target out."

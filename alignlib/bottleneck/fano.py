@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import as_channel, as_law
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first
 
@@ -35,7 +36,7 @@ def fano_floor(
 
     Raises
     ------
-    ValueError
+    InputError
         For a codebook of one value, a capacity below 0 or above ``log M``, or a separation that is not positive.
 
     Examples
@@ -58,7 +59,7 @@ def fano_floor(
     if excess.any():
         at = int(np.argmax(excess.reshape(-1)))
         got, values = float(c.reshape(-1)[at]), float(m.reshape(-1)[at])
-        raise ValueError(
+        raise InputError(
             f"capacity={got:g} exceeds log(n_values)={math.log(values):.6g} for n_values={values:g}: no more than log "
             "M nats about one of M values can pass. Give the capacity in nats, restricted to the M inputs in use; from "
             "log M on the floor is 0."
@@ -113,7 +114,7 @@ def bayes_risk(prob: npt.ArrayLike, channel: npt.ArrayLike, loss: npt.ArrayLike 
 
     Raises
     ------
-    ValueError
+    InputError
         If a law does not sum to one or the shapes disagree.
 
     Examples
@@ -133,7 +134,7 @@ def bayes_risk(prob: npt.ArrayLike, channel: npt.ArrayLike, loss: npt.ArrayLike 
 
 def _check_codebook(n_values: npt.NDArray[np.float64]) -> None:
     if n_values.min() < 2:
-        raise ValueError(
+        raise InputError(
             f"n_values must be at least 2; got {n_values.min():g}. A codebook of one value leaves nothing to "
             "get wrong, so there is no floor."
         )

@@ -68,7 +68,7 @@ def information_split(
 
     Raises
     ------
-    ValueError
+    InputError
         If a law does not sum to one, the shapes disagree, or the prior misses mass of a posterior.
 
     Examples

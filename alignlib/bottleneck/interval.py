@@ -96,7 +96,7 @@ def alignment_interval(
     ------
     ConditionError
         If the observed loss is not the canonical one, or the data do not come from the mixture.
-    ValueError
+    InputError
         If another argument leaves its range.
 
     Examples

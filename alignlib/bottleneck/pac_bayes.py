@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.errors import InputError
 from alignlib.bottleneck.binary_kl import kl_inverse_upper
 
 __all__ = ["Form", "catoni", "expected_ceiling", "mcallester", "probable_ceiling", "seeger"]
@@ -33,7 +34,7 @@ def mcallester(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: 
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument leaves its range.
 
     Examples
@@ -135,5 +136,5 @@ def _checked(
     try:
         r = require_range("risk", risk, 0.0, 1.0)
     except ValueError as error:
-        raise ValueError(f"{str(error).rstrip('.')}; divide a loss by its range first.") from None
+        raise InputError(f"{str(error).rstrip('.')}; divide a loss by its range first.") from None
     return np.broadcast_arrays(r, require_range("kl", kl, 0.0), require_range("m", m, 1.0))  # type: ignore[return-value]

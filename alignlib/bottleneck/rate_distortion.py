@@ -91,7 +91,7 @@ def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol:
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes disagree, a mass or the slope is negative, or a value is not finite.
     ArithmeticError
         If the gap exceeds ``tol``; the message carries the bracket.

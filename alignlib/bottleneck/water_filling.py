@@ -41,7 +41,7 @@ def reverse_water_filling(
 
     Raises
     ------
-    ValueError
+    InputError
         If a variance is not positive, the budget negative, or the shapes disagree.
 
     Examples

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.support import strain, supported_kl
 from alignlib.estimation.tails import TailTest
@@ -37,7 +38,7 @@ def check_samples(table: RewardTable, least: int, what: str) -> None:
     short = np.flatnonzero(table.n_samples < least)
     if short.size:
         first = short[0]
-        raise ValueError(
+        raise InputError(
             f"{what} needs at least {least} samples of every prompt; {short.size} of {table.n_prompts} prompts have "
             f"fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or drop them."
         )

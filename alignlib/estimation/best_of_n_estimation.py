@@ -51,7 +51,7 @@ def estimate_best_of_n(
 
     Raises
     ------
-    ValueError
+    InputError
         Where N exceeds the samples of a prompt, or an argument is out of its range.
 
     Examples

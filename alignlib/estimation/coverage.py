@@ -80,7 +80,7 @@ def simulate_coverage(
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument lies outside its range.
 
     Examples

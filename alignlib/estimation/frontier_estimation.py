@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.errors import InputError
 from alignlib.estimation._checks import check_resampling, check_samples, single_column, supported_end
 from alignlib.estimation.averaging import averaged_curves
 from alignlib.estimation.best_of_n_estimation import (
@@ -36,7 +37,7 @@ _LEAST_KL = 0.005
 _SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
 
 
-class UnsupportedKLError(ValueError):
+class UnsupportedKLError(InputError):
     """No requested KL budget lies in the supported range; ``largest_supported`` says where that ends."""
 
     def __init__(self, message: str, largest_supported: float) -> None:
@@ -109,7 +110,7 @@ def estimate_frontier(
         Where no budget asked for is supported; it carries the largest that is.
     HeavyTailError
         Where the tail is heavier than exponential, so that any KL budget buys unbounded reward.
-    ValueError
+    InputError
         For constant rewards, fewer than 3 samples of a prompt (6 for ``"per_prompt"``), or an argument out of
         its range.
 

@@ -14,6 +14,7 @@ from statistics import NormalDist
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["HeavyTailError", "TailTest", "tail_test"]
@@ -58,7 +59,7 @@ class TailTest:
         return self.discrete or self.z < self.z_low
 
 
-class HeavyTailError(ValueError):
+class HeavyTailError(InputError):
     """The rewards are heavier-tailed than exponential; ``test`` holds the evidence."""
 
     def __init__(self, column: str, test: TailTest) -> None:

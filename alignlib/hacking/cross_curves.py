@@ -36,7 +36,7 @@ def cross_curves(proxies: npt.ArrayLike, gold: npt.ArrayLike, lam: npt.ArrayLike
 
     Raises
     ------
-    ValueError
+    InputError
         Where proxies and gold score different numbers of samples, or a λ is negative or not finite.
 
     Examples

@@ -93,7 +93,7 @@ def estimate_ensemble(
 
     Raises
     ------
-    ValueError
+    InputError
         For a duplicated member, a size out of range, or N beyond the fewest samples of a prompt.
 
     Examples

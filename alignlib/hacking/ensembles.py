@@ -35,7 +35,7 @@ def combine(members: npt.ArrayLike, kind: str = "mean", c: float = 1.0) -> Float
 
     Raises
     ------
-    ValueError
+    InputError
         For no members, an unknown kind, or a negative ``c``.
 
     Examples
@@ -92,7 +92,7 @@ def ensemble_price(
 
     Raises
     ------
-    ValueError
+    InputError
         Where members and gold score different outcomes, or an argument is not valid.
 
     Examples

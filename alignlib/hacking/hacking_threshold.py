@@ -78,7 +78,7 @@ def hacking_threshold(pair: ProxyPair, path: str = "lam", resolution: float = 1e
 
     Raises
     ------
-    ValueError
+    InputError
         For a proxy or a gold reward that is constant, or an unknown path.
 
     Examples

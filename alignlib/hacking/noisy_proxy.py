@@ -41,7 +41,7 @@ def noisy_proxy(error: Any, sd: float = 1.0, cells: int = 1500, tail: float = 1e
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument is out of its range.
 
     Examples

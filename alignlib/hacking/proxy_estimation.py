@@ -84,7 +84,7 @@ def estimate_tilted_gold(
     ------
     HeavyTailError
         Where the proxy's tail is heavier than exponential: its tilt does not exist for any λ > 0, best-of-N does.
-    ValueError
+    InputError
         For a proxy or gold that does not vary, too few samples, or an argument out of its range.
 
     Examples

@@ -60,7 +60,7 @@ class ProxyPair:
 
     Raises
     ------
-    ValueError
+    InputError
         If gold and proxy score different numbers of outcomes, a value is not finite, or ``prob`` is no law.
 
     Examples

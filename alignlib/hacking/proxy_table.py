@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.tables.rewards import RewardTable, RewardTableError
+from alignlib._core.errors import InputError
+from alignlib.tables.rewards import RewardTable
 
 __all__ = ["check_members", "check_pair", "joined", "on_one_scale"]
 
@@ -20,7 +21,7 @@ def joined(proxy: RewardTable, gold: RewardTable) -> RewardTable:
 
     Raises
     ------
-    RewardTableError
+    InputError
         Where they score different samples: it says how many prompts and samples match.
 
     >>> one, two = RewardTable.from_arrays([[0.0, 1.0]], "proxy"), RewardTable.from_arrays([[1.0, 1.5]], "gold")
@@ -33,14 +34,14 @@ def joined(proxy: RewardTable, gold: RewardTable) -> RewardTable:
     ]
     matching = int(proxy.n_samples[same].sum())
     if not all(same) or gold.n_prompts != proxy.n_prompts:
-        raise RewardTableError(
+        raise InputError(
             f"proxy and gold score different samples: {sum(same)} prompts with {matching} samples match, of "
             f"{proxy.n_prompts} prompts with {proxy.n_samples.sum()} samples scored by the proxy and {gold.n_prompts} "
             f"with {gold.n_samples.sum()} by gold. Keep the samples that both score, in one table."
         )
     twice = sorted(set(proxy.columns) & set(gold.columns))
     if twice:
-        raise RewardTableError(f"Both tables have a reward {twice[0]!r}; rename one of them.", column=twice[0])
+        raise InputError(f"Both tables have a reward {twice[0]!r}; rename one of them.", column=twice[0])
     place = {name: i for i, name in enumerate(gold.prompts.tolist())}
     rows = np.concatenate(
         [np.arange(gold.offsets[place[name]], gold.offsets[place[name] + 1]) for name in proxy.prompts.tolist()]
@@ -59,29 +60,29 @@ def check_pair(table: RewardTable, reward: str, gold: str) -> None:
 
     Raises
     ------
-    RewardTableError
+    InputError
         For a proxy that is gold itself, one that is constant within every prompt, or a gold reward with a single value.
     """
     proxies, golds = table.column(reward), table.column(gold)
     if reward == gold:
-        raise RewardTableError(
+        raise InputError(
             f"reward and gold are both {reward!r}: a reward is no proxy of itself; name two columns.", column=gold
         )
     table.check_varies(reward)
     if np.ptp(golds) == 0.0:
-        raise RewardTableError(
+        raise InputError(
             f"gold {gold!r} is {golds[0]:g} on all {golds.size} samples, so nothing can be gained or lost; choose a "
             "gold reward that tells samples apart.",
             column=gold,
         )
     if bool(table.constant_prompts(gold).all()):
-        raise RewardTableError(
+        raise InputError(
             f"gold {gold!r} has a single value within each of the {table.n_prompts} prompts, so no choice among "
             "samples gains or loses any; choose a gold reward that tells the samples of a prompt apart.",
             column=gold,
         )
     if np.array_equal(proxies, golds):
-        raise RewardTableError(
+        raise InputError(
             f"reward {reward!r} equals gold {gold!r} on all {golds.size} samples: there is no error to study; name "
             "another proxy.",
             column=reward,
@@ -93,16 +94,16 @@ def check_members(table: RewardTable, members: Sequence[str], gold: str | None =
 
     Raises
     ------
-    RewardTableError
+    InputError
         Which names the column, and the one that it agrees with on every sample.
     """
     require(len(members) > 0, "members must name at least one reward; got none.")
     for i, name in enumerate(members):
         values = table.column(name)
         if name == gold:
-            raise RewardTableError(f"members of the ensemble include gold {gold!r}; leave it out.", column=name)
+            raise InputError(f"members of the ensemble include gold {gold!r}; leave it out.", column=name)
         if bool(table.constant_prompts(name).all()):
-            raise RewardTableError(
+            raise InputError(
                 f"ensemble column {name!r} is constant within each of the {table.n_prompts} prompts, so it picks "
                 "nothing; leave it out.",
                 column=name,
@@ -110,7 +111,7 @@ def check_members(table: RewardTable, members: Sequence[str], gold: str | None =
         for other in members[:i]:
             if name == other or np.array_equal(values, table.column(other)):
                 same = "is named twice" if name == other else f"duplicates {other!r} on all {values.size} samples"
-                raise RewardTableError(
+                raise InputError(
                     f"ensemble column {name!r} {same}: it would count double and make the ensemble look better "
                     "agreed than it is; leave one of them out.",
                     column=name,
@@ -125,7 +126,7 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
 
     Raises
     ------
-    RewardTableError
+    InputError
         For a member that is constant within every prompt, or another member on another scale.
 
     >>> table = RewardTable.from_arrays([[0.0, 2.0], [4.0, 6.0]], "a")
@@ -142,7 +143,7 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
         scaled[name] = values / np.sqrt(np.mean(own**2))
         for other in members[: len(scaled) - 1]:
             if np.abs(scaled[name] - scaled[other]).max() < 1e-9:
-                raise RewardTableError(
+                raise InputError(
                     f"ensemble column {name!r} duplicates {other!r} on another scale, on all {values.size} samples: it "
                     "would count double; leave one of them out.",
                     column=name,

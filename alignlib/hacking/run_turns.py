@@ -77,7 +77,7 @@ def turning_runs(kl: npt.ArrayLike, gold: npt.ArrayLike, run: Sequence[object], 
 
     Raises
     ------
-    ValueError
+    InputError
         For lengths that differ, or a negative KL.
 
     Examples

@@ -89,7 +89,7 @@ def fit_scaling(
 
     Raises
     ------
-    ValueError
+    InputError
         For lengths that differ, too few points or runs, or KL that is not positive.
 
     Examples

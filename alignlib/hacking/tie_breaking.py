@@ -64,7 +64,7 @@ def tie_breaking(
 
     Raises
     ------
-    ValueError
+    InputError
         For columns that cannot be told apart or do not vary, or a single prompt.
 
     Examples

@@ -31,7 +31,7 @@ def sub_gaussian(kl: npt.ArrayLike, sd: float) -> FloatOrArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument lies outside its range.
 
     Examples

@@ -44,7 +44,7 @@ class FiniteLaw:
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes differ, a value is not finite, a mass is negative, or the masses do not sum to one.
 
     Examples
@@ -222,7 +222,7 @@ class FiniteLaw:
 
         Raises
         ------
-        ValueError
+        InputError
             If a budget is negative or not a number.
         ArithmeticError
             If the root could not be bracketed to rounding; the message carries the bracket.

@@ -66,7 +66,7 @@ def exact_frontier(family: TiltedLaw, kl: npt.ArrayLike | None = None) -> Fronti
 
     Raises
     ------
-    ValueError
+    InputError
         If a budget is negative or not a number.
 
     Examples
@@ -100,7 +100,7 @@ def dual_gain(family: TiltedLaw, kl: npt.ArrayLike) -> FloatOrArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If a budget is not positive.
 
     Examples
@@ -146,7 +146,7 @@ def kl_to_optimum(family: TiltedLaw, lam: float, kl: npt.ArrayLike, gain: npt.Ar
 
     Raises
     ------
-    ValueError
+    InputError
         If ``lam`` is infinite or ``kl`` negative.
 
     Examples

@@ -27,7 +27,7 @@ class PromptAverage:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is none.
 
     Examples
@@ -104,7 +104,7 @@ class PromptAverage:
 
         Raises
         ------
-        ValueError
+        InputError
             If a gain lies outside [0, the largest gain].
         """
         most = self.max_reward - self.base_reward

@@ -133,7 +133,7 @@ def pretrain(task: Task, seed: int = 0, settings: PretrainingSettings | None = N
 
     Raises
     ------
-    ValueError
+    InputError
         If the settings ask for fewer pairs than one batch.
     """
     settings = settings or PretrainingSettings()
@@ -216,7 +216,7 @@ def load_base(folder: Path | str) -> EnumerableLM:
 
     Raises
     ------
-    ValueError
+    InputError
         If the folder does not hold such a model.
     """
     path = Path(folder)

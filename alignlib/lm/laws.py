@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alignlib._core.checks import FloatArray, IntArray, require, require_range
+from alignlib._core.files import write_whole
 from alignlib._core.special import kl_integrand
 from alignlib.laws.finite import FiniteLaw
 from alignlib.laws.levels import Levels
@@ -106,10 +107,7 @@ class LevelLaw:
         """Write the table as CSV, whole or not at all; masses and gold with 12 digits."""
         columns = (self.prompt, self.reward, self.mass, self.gold)
         lines = [f"{x:d},{r:.12g},{p:.12g},{g:.12g}" for x, r, p, g in zip(*columns, strict=True)]
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        part.write_text("\n".join([",".join(_COLUMNS), *lines]) + "\n", encoding="utf-8")
-        part.replace(target)
+        write_whole(path, "\n".join([",".join(_COLUMNS), *lines]) + "\n")
 
     @classmethod
     def read(cls, path: Path | str) -> LevelLaw:
@@ -117,7 +115,7 @@ class LevelLaw:
 
         Raises
         ------
-        ValueError
+        InputError
             If the file is not such a table, or a prompt's masses do not sum to one.
         """
         require(Path(path).is_file(), f"path must name a table of reward levels; there is no file {str(path)!r}.")
@@ -150,7 +148,7 @@ def collapse(log_prob: FloatArray, reward: FloatArray, gold: FloatArray | None =
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes differ, or a row's probabilities do not sum to one within 1e-6.
 
     Examples
@@ -195,7 +193,7 @@ def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray,
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes differ, or the policy responds where the base never does: its KL is infinite.
 
     Examples
@@ -224,7 +222,7 @@ def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward:
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes differ, or ``lam`` is not finite.
 
     Examples

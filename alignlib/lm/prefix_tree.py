@@ -40,7 +40,7 @@ def exact_log_prob(model: torch.nn.Module, prompts: IntArray, space: ResponseSpa
 
     Raises
     ------
-    ValueError
+    InputError
         If the model is not such a GPT-2, a prompt does not fit it, or a probability is not a number.
     """
     rows = _as_prompts(prompts)
@@ -88,7 +88,7 @@ def exact_score(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace)
 
     Raises
     ------
-    ValueError
+    InputError
         As :func:`exact_log_prob`.
     """
     rows = _as_prompts(prompts)

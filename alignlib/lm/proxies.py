@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.files import whole_file
 from alignlib.lm.raters import Raters, draw_pairs
 from alignlib.lm.reward_models import reward_table, train_reward_model
 from alignlib.lm.world import Task
@@ -58,11 +59,9 @@ def proxy_tables(
         both = {"train": task, "held_out": replace(task, prompts=task.held_out)}
         tables = {split: reward_table(models, one, log_base[split]) for split, one in both.items()}
         cache.mkdir(parents=True, exist_ok=True)
-        part = cache / f".{path.stem}.part.npz"
-        # The lattice of 1/64 is exact in single precision.
-        np.savez_compressed(
-            part, train=tables["train"].astype(np.float32), held_out=tables["held_out"].astype(np.float32)
-        )
-        part.replace(path)
+        with whole_file(path) as file:  # the lattice of 1/64 is exact in single precision
+            np.savez_compressed(
+                file, train=tables["train"].astype(np.float32), held_out=tables["held_out"].astype(np.float32)
+            )
     with np.load(path) as stored:
         return {split: stored[split].astype(np.float64) for split in ("train", "held_out")}

@@ -26,7 +26,7 @@ class Raters:
 
     Raises
     ------
-    ValueError
+    InputError
         If a value is out of range.
 
     Examples
@@ -73,7 +73,7 @@ def draw_pairs(log_base: FloatArray, gold: FloatArray, n: int, raters: Raters, r
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes differ or ``n`` is not positive.
     """
     require(

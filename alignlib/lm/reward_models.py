@@ -92,7 +92,7 @@ def train_reward_model(
 
     Raises
     ------
-    ValueError
+    InputError
         If there are no pairs.
     """
     settings = settings or RewardSettings()
@@ -155,7 +155,7 @@ def reward_table(
 
     Raises
     ------
-    ValueError
+    InputError
         If no model is given, or ``log_base`` does not fit the task.
     """
     members = list(models) if isinstance(models, Sequence) else [models]
@@ -192,7 +192,7 @@ def load_reward_model(folder: Path | str) -> EnumerableRewardModel:
 
     Raises
     ------
-    ValueError
+    InputError
         If the folder does not hold one.
     """
     path = Path(folder)

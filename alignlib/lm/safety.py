@@ -50,7 +50,7 @@ class Safety:
 
     Raises
     ------
-    ValueError
+    InputError
         If a size is out of range.
     """
 
@@ -160,7 +160,7 @@ def safety_task(
 
     Raises
     ------
-    ValueError
+    InputError
         If the grammar does not have that many requests.
 
     Examples

@@ -34,7 +34,7 @@ class ResponseSpace:
 
     Raises
     ------
-    ValueError
+    InputError
         If a size is out of range or the space has more than five million responses.
 
     Examples
@@ -105,7 +105,7 @@ class ResponseSpace:
 
         Raises
         ------
-        ValueError
+        InputError
             If a token is not of the space, or a response is longer than ``length``.
 
         Examples

@@ -43,7 +43,7 @@ class Summarisation:
 
     Raises
     ------
-    ValueError
+    InputError
         If a size is out of range.
     """
 
@@ -187,7 +187,7 @@ def summarisation_task(
 
     Raises
     ------
-    ValueError
+    InputError
         If the grammar does not have that many documents.
 
     Examples

@@ -92,7 +92,7 @@ def make_task(name: str, grammar: Grammar, space: ResponseSpace, *, n_prompts: i
 
     Raises
     ------
-    ValueError
+    InputError
         If the grammar does not have that many prompts.
     """
     require(n_prompts >= 1 and n_held_out >= 0, f"n_prompts must be at least 1; got {n_prompts} and {n_held_out}.")

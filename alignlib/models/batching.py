@@ -7,7 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from alignlib.models.models import Loaded, ModelError
+from alignlib._core.errors import InputError
+from alignlib.models.models import Loaded
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +60,7 @@ def in_batches(
             continue
         # Only here, outside the handler, are the tensors of the failed batch free to go.
         if len(batch) == 1:
-            raise ModelError(
+            raise InputError(
                 "Memory is too small for one sequence; lower --max-new-tokens, shorten the prompts, or give --dtype "
                 "bfloat16 or a smaller model."
             )

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.models.models import Loaded, ModelError
+from alignlib._core.errors import InputError
+from alignlib.models.models import Loaded
 from alignlib.models.sampling_law import SamplingLaw
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def draw(
 
     Raises
     ------
-    ModelError
+    InputError
         Where the model gives a token a probability that is not a number.
     """
     import torch
@@ -107,7 +108,7 @@ def draw(
         end = next((i for i, token in enumerate(tokens) if token in policy.eos_ids), None)
         length = len(tokens) if end is None else end + 1
         if not np.isfinite(log_prob[row, :length]).all():
-            raise ModelError(
+            raise InputError(
                 f"--model {policy.name} gave a response the log-probability {log_prob[row, :length].sum()}; its "
                 "weights or their number format are at fault: try --dtype float32."
             )

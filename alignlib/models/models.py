@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignlib._core.errors import InputError
 from alignlib.tables.table_file import short
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Loaded",
-    "ModelError",
     "check_same_vocabulary",
     "choose_device",
     "choose_dtype",
@@ -26,10 +26,6 @@ __all__ = [
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
-
-
-class ModelError(ValueError):
-    """A model that cannot be used as asked: one sentence with the option, what was given and what to do."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ def require_torch() -> None:
     """Say what to install where PyTorch or Transformers is missing."""
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise ModelError(
+        raise InputError(
             f"This needs {' and '.join(missing)}, not installed here; in a copy of the repository run `make lm-setup`, "
             "or `pip install -r requirements-lm.txt` into this environment."
         )
@@ -83,9 +79,9 @@ def choose_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ModelError(f"--device {name} cannot be used ({short(error)}); give cpu, or cuda on a GPU.") from error
+        raise InputError(f"--device {name} cannot be used ({short(error)}); give cpu, or cuda on a GPU.") from error
     if device.type == "meta":
-        raise ModelError("--device meta computes nothing; give cpu, or cuda on a GPU.")
+        raise InputError("--device meta computes nothing; give cpu, or cuda on a GPU.")
     return device
 
 
@@ -96,7 +92,7 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
-        raise ModelError(f"--dtype {name} is not known; give one of {', '.join(_DTYPES)}.")
+        raise InputError(f"--dtype {name} is not known; give one of {', '.join(_DTYPES)}.")
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 
@@ -111,7 +107,7 @@ def load_language_model(
 
     Raises
     ------
-    ModelError
+    InputError
         Where there is no such model, or it lacks weights, a tokenizer, or any token to pad with.
     """
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -154,12 +150,12 @@ def check_same_vocabulary(policy: Loaded, base: Loaded) -> None:
     if policy.tokenizer.get_vocab() != base.tokenizer.get_vocab():
         ours, theirs = policy.tokenizer.get_vocab(), base.tokenizer.get_vocab()
         odd = next(iter(sorted(set(ours.items()) ^ set(theirs.items()))))
-        raise ModelError(
+        raise InputError(
             f"--base {base.name} has another tokenizer than --model {policy.name} ({len(theirs)} and {len(ours)} "
             f"tokens, {odd[0]!r} among the differences); give the model that the policy was trained from."
         )
     if policy.n_outputs != base.n_outputs:
-        raise ModelError(
+        raise InputError(
             f"--base {base.name} has {base.n_outputs} outputs and --model {policy.name} {policy.n_outputs}, so their "
             "next-token laws cannot be compared; give both the same size of vocabulary (resize_token_embeddings)."
         )
@@ -183,12 +179,12 @@ def _load(
         raise _cannot_load(name, option, kind, error) from error
     missing = sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])])
     if missing:
-        raise ModelError(
+        raise InputError(
             f"{option} {name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
             f"which {type(model).__name__} needs; they would be random: give a model of that kind."
         )
     if len(tokenizer) == 0:
-        raise ModelError(f"{option} {name} has an empty tokenizer; save the tokenizer into the folder too.")
+        raise InputError(f"{option} {name} has an empty tokenizer; save the tokenizer into the folder too.")
     return model.to(device).eval(), tokenizer
 
 
@@ -196,24 +192,24 @@ def _check_name(name: str, option: str) -> None:
     folder = Path(name)
     if folder.is_dir():
         if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
-            raise ModelError(
+            raise InputError(
                 f"{option} {name} is a folder without config.json; name the folder that save_pretrained wrote, such as "
                 "a checkpoint inside it."
             )
     elif folder.exists():
-        raise ModelError(f"{option} {name} is a file; name the folder that save_pretrained wrote.")
+        raise InputError(f"{option} {name} is a file; name the folder that save_pretrained wrote.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise ModelError(f"{option} {name}: there is no such folder; check the path.")
+        raise InputError(f"{option} {name}: there is no such folder; check the path.")
 
 
-def _cannot_load(name: str, option: str, kind: Any, error: Exception) -> ModelError:
+def _cannot_load(name: str, option: str, kind: Any, error: Exception) -> InputError:
     task = "sequence-classification" if "SequenceClassification" in kind.__name__ else "causal language"
     if isinstance(error, OSError) and not Path(name).is_dir():
-        return ModelError(
+        return InputError(
             f"{option} {name} is no folder here, and could not be fetched from the hub ({short(error)}); check the "
             "name, or fetch it where there is a network and give its folder."
         )
-    return ModelError(f"{option} {name} cannot be loaded as a {task} model ({short(error)}); give another model.")
+    return InputError(f"{option} {name} cannot be loaded as a {task} model ({short(error)}); give another model.")
 
 
 def _pad(name: str, tokenizer: Any, option: str) -> tuple[int, list[str]]:
@@ -221,7 +217,7 @@ def _pad(name: str, tokenizer: Any, option: str) -> tuple[int, list[str]]:
     if tokenizer.pad_token_id is not None:
         return int(tokenizer.pad_token_id), []
     if tokenizer.eos_token_id is None:
-        raise ModelError(
+        raise InputError(
             f"The tokenizer of {option} {name} has neither a pad token nor an end-of-sequence token; set one and save "
             "it (tokenizer.pad_token = …; tokenizer.save_pretrained(…))."
         )

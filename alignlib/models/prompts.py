@@ -11,22 +11,15 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, is_list, require_column
 from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import RewardTableError, TableFile, not_utf8
+from alignlib.tables.table_file import TableFile, not_utf8
 
-__all__ = ["Message", "Prompt", "PromptError", "Prompts", "as_prompts", "prompt_column", "read_prompts"]
+__all__ = ["Message", "Prompt", "Prompts", "as_prompts", "prompt_column", "read_prompts"]
 
 Message: TypeAlias = dict[str, Any]
 Prompt: TypeAlias = str | list[Message]
-
-
-class PromptError(ValueError):
-    """A prompt that cannot be sampled from: one sentence, and the positions (from 0) it is about."""
-
-    def __init__(self, message: str, *, rows: Sequence[int] = ()) -> None:
-        super().__init__(message)
-        self.rows = tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -64,9 +57,8 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
 
     Raises
     ------
-    PromptError
+    InputError
         Where a prompt is empty, missing or no prompt, or a name is missing or comes twice.
-    RewardTableError
         Where the file or the column is not there, or cannot be read.
     """
     if Path(path).suffix.lower() == ".txt":
@@ -88,10 +80,10 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
     [0, 1]
     """
     if not prompts:
-        raise PromptError(f"{source} holds no prompts; give at least one.")
+        raise InputError(f"{source} holds no prompts; give at least one.")
     for row, prompt in enumerate(prompts):
         if not prompt or (isinstance(prompt, str) and not prompt.strip()):
-            raise PromptError(
+            raise InputError(
                 f"Prompt {row + 1} of {source} is empty; remove it, or write the text that the model should continue.",
                 rows=[row],
             )
@@ -100,7 +92,7 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
     kinds = [isinstance(prompt, str) for prompt in prompts]
     if any(kinds) and not all(kinds):
         row = kinds.index(not kinds[0])
-        raise PromptError(
+        raise InputError(
             f"{source} mixes texts and lists of messages, the first change at prompt {row + 1}; write all in one way.",
             rows=[row],
         )
@@ -109,11 +101,11 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
     values = ids.to_pylist()
     if None in values:
         row = values.index(None)
-        raise PromptError(f"Prompt {row + 1} of {source} has no name; fill in its prompt_id.", rows=[row])
+        raise InputError(f"Prompt {row + 1} of {source} has no name; fill in its prompt_id.", rows=[row])
     first: dict[Any, int] = {}
     for row, value in enumerate(values):
         if first.setdefault(value, row) != row:
-            raise PromptError(
+            raise InputError(
                 f"Prompts {first[value] + 1} and {row + 1} of {source} have the same prompt_id {value!r}; name each "
                 "prompt once, or leave the column out to have them numbered.",
                 rows=[first[value], row],
@@ -130,7 +122,7 @@ def prompt_column(file: TableFile, name: str, column: pa.ChunkedArray) -> list[P
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     messages = is_list(kind) and pa.types.is_struct(kind.value_type)
     if not text and not messages:
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {file.path} holds {kind} values; give texts, or lists of messages with role and "
             "content.",
             column=name,
@@ -153,7 +145,7 @@ def _identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Arra
 def _check_messages(prompt: list[Message], row: int, source: str) -> None:
     for message in prompt:
         if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
-            raise PromptError(
+            raise InputError(
                 f"Prompt {row + 1} of {source} has the message {message!r:.80}; each message needs a role and a "
                 "content, both text.",
                 rows=[row],
@@ -162,7 +154,7 @@ def _check_messages(prompt: list[Message], row: int, source: str) -> None:
 
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
-        raise PromptError(f"There is no file {path}; check the path.")
+        raise InputError(f"There is no file {path}; check the path.")
     try:
         text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -24,19 +24,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.checks import IntArray
+from alignlib._core.errors import InputError
+from alignlib._core.files import whole_file, write_whole
 
-__all__ = ["Parts", "ResumeError", "write_parquet"]
+__all__ = ["Parts", "write_parquet"]
 
 _SETTINGS = "settings.json"
 _LOCK = "lock"
-
-
-class ResumeError(ValueError):
-    """A job that cannot go on from what lies in its folder; ``setting`` names what differs, if that is why."""
-
-    def __init__(self, message: str, *, setting: str = "") -> None:
-        super().__init__(message)
-        self.setting = setting
 
 
 @dataclass
@@ -71,7 +65,7 @@ class Parts:
 
         Raises
         ------
-        ResumeError
+        InputError
             Where the folder was begun with another setting, belongs to a running job, or is none of ours.
         """
         wanted = json.loads(json.dumps(dict(settings)))  # as it will be read again
@@ -85,7 +79,7 @@ class Parts:
                 chosen = begun["plan"]
             else:  # with nothing done yet, settings may still change
                 chosen = plan()
-                _write_whole(file, json.dumps({"settings": wanted, "plan": chosen}, indent=1).encode())
+                write_whole(file, json.dumps({"settings": wanted, "plan": chosen}, indent=1))
             yield cls(folder, n_rows, chosen)
         finally:
             if lock is not None:
@@ -118,7 +112,7 @@ class Parts:
     def write(self, shard: int, table: pa.Table) -> None:
         """Write a shard, whole or not at all."""
         if table.num_rows != len(self.rows(shard)):
-            raise ValueError(f"shard {shard} must have {len(self.rows(shard))} rows; got {table.num_rows}.")
+            raise InputError(f"shard {shard} must have {len(self.rows(shard))} rows; got {table.num_rows}.")
         write_parquet(self.path(shard), [table], table.schema)
 
     def read(self, shard: int) -> pa.Table:
@@ -126,7 +120,7 @@ class Parts:
         try:
             return pq.read_table(self.path(shard), partitioning=None)
         except (OSError, pa.ArrowException) as error:
-            raise ResumeError(
+            raise InputError(
                 f"{self.path(shard)} cannot be read ({error}); delete the folder {self.folder} and start again."
             ) from error
 
@@ -168,37 +162,23 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
     ...     pq.read_table(Path(folder) / "t.parquet").num_rows
     4
     """
-    passing = (folder or path.parent) / f".{path.name}.{os.getpid()}"
-    try:
-        with passing.open("wb") as file:
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for table in tables:
-                    writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(passing, path)
-    finally:
-        passing.unlink(missing_ok=True)
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    passing = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        passing.write_bytes(content)
-        os.replace(passing, path)
-    finally:
-        passing.unlink(missing_ok=True)
+    with (
+        whole_file(path, folder=folder, durable=True) as file,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+    ):
+        for table in tables:
+            writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise ResumeError(f"The folder {folder} cannot be made ({error.strerror}); choose another output.") from error
+        raise InputError(f"The folder {folder} cannot be made ({error.strerror}); choose another output.") from error
     for path in folder.iterdir():
         ours = path.name in (_SETTINGS, _LOCK) or re.fullmatch(r"\d{6,}\.parquet", path.name)
         if not ours and not re.fullmatch(r"\..+\.\d+", path.name):
-            raise ResumeError(f"{folder} holds {path.name}, which is no part of a job; move that folder away.")
+            raise InputError(f"{folder} holds {path.name}, which is no part of a job; move that folder away.")
 
 
 def _take_lock(folder: Path) -> int | None:
@@ -212,7 +192,7 @@ def _take_lock(folder: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
-        raise ResumeError(f"Another process is at work on {folder}; wait for it, or choose another output.") from error
+        raise InputError(f"Another process is at work on {folder}; wait for it, or choose another output.") from error
     for path in folder.glob(".*"):  # what a killed process was writing
         path.unlink()
     return descriptor
@@ -226,8 +206,8 @@ def _compare(folder: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) 
         name = different[0]
         old, new = (f"{said.get(name)!r:.80}" for said in (begun, wanted))
         more = f" ({', '.join(different[1:])} changed too)" if len(different) > 1 else ""
-        raise ResumeError(
+        raise InputError(
             f"{folder} was begun with {name} {old}, now it is {new}{more}; give the earlier setting to go on, or "
             "delete that folder to start again.",
-            setting=name,
+            argument=name,
         )

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 from alignlib.models.batching import guess_batch_size, in_batches
 from alignlib.models.fingerprint import fingerprint
-from alignlib.models.models import Loaded, ModelError
+from alignlib.models.models import Loaded
 from alignlib.models.progress import progress_bar
 from alignlib.models.prompts import Prompt
 from alignlib.models.resumable import Parts
@@ -87,13 +88,13 @@ class RewardScorer:
         lengths = np.array([len(text["input_ids"]) for text in texts])
         if loaded.context is not None and lengths.max() > loaded.context:
             row = int(lengths.argmax())
-            raise ModelError(
+            raise InputError(
                 f"{int((lengths > loaded.context).sum())} of {len(texts)} texts are longer than the context of "
                 f"--reward-model {loaded.name}, {loaded.context} tokens; the longest, row {row + 1}, has "
                 f"{lengths[row]}: sample shorter responses or prompts, or give another reward model."
             )
         if lengths.min() == 0:
-            raise ModelError(f"Row {int(lengths.argmin()) + 1} has no tokens for {loaded.name}; remove it.")
+            raise InputError(f"Row {int(lengths.argmin()) + 1} has no tokens for {loaded.name}; remove it.")
         order = np.argsort(-lengths, kind="stable").astype(np.int64)
         content = content_hash(prompts, responses)
         named = config.pad_token_id is not None
@@ -167,7 +168,7 @@ class RewardScorer:
         values = logits[:, self.index].cpu().numpy() * (-1.0 if self.settings.negate else 1.0)
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
-            raise ModelError(
+            raise InputError(
                 f"--reward-model {self.loaded.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; its weights "
                 "or their number format are at fault: try --dtype float32."
             )
@@ -184,7 +185,7 @@ class RewardScorer:
             used = {token for text in texts for token in text["input_ids"]}
             config.pad_token_id = next(i for i in range(len(used) + 1) if i not in used)
             if config.pad_token_id >= config.get_text_config().vocab_size:
-                raise ModelError(
+                raise InputError(
                     f"--reward-model {self.loaded.name} names no pad token and the texts use every token there is; set "
                     "pad_token_id in its config.json."
                 )
@@ -197,14 +198,14 @@ def choose_output(loaded: Loaded, label: str | None, index: int | None) -> int:
     listed = ", ".join(f"{i} ({text})" for text, i in named.items())
     if label is not None:
         if label not in named:
-            raise ModelError(unknown_name(f"--label of {loaded.name}", label, named))
+            raise InputError(unknown_name(f"--label of {loaded.name}", label, named))
         return named[label]
     if index is not None:
         if not 0 <= index < loaded.n_outputs:
-            raise ModelError(f"--output-index {index} is no output of {loaded.name}; give one of {listed}.")
+            raise InputError(f"--output-index {index} is no output of {loaded.name}; give one of {listed}.")
         return index
     if loaded.n_outputs > 1:
-        raise ModelError(
+        raise InputError(
             f"--reward-model {loaded.name} has {loaded.n_outputs} outputs, {listed}; say which is the reward with "
             "--label or --output-index."
         )

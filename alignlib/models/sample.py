@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from alignlib._core.errors import InputError
 from alignlib.models.models import require_torch
 from alignlib.models.progress import say_on_stderr
 from alignlib.models.prompts import Prompts
-from alignlib.models.resumable import Parts, ResumeError, write_parquet
+from alignlib.models.resumable import Parts, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
 
 __all__ = ["SampleSettings", "SampleSummary", "sample"]
@@ -70,7 +71,7 @@ def sample(
 
     Raises
     ------
-    ModelError, PromptError, ResumeError
+    InputError
         In one sentence, where a model, a prompt or an earlier run stands in the way.
     """
     require_torch()
@@ -81,7 +82,7 @@ def sample(
     folder = output.with_name(output.name + ".parts")
     if output.is_file() and not force:
         if _settings_of(output) != job.identity:
-            raise ResumeError(f"{output} exists with other settings; choose another output, or pass --force.")
+            raise InputError(f"{output} exists with other settings; choose another output, or pass --force.")
         say(f"{output} is complete already, with these settings; nothing to do.")
         return _summarise(output, len(job.prompts))
     with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:
@@ -100,13 +101,13 @@ def sample(
 def _check_output(output: Path, force: bool) -> None:
     """Refuse, before any model is loaded, an output that cannot be written."""
     if output.suffix != ".parquet":
-        raise ResumeError(f"The output must end in .parquet; got {output}.")
+        raise InputError(f"The output must end in .parquet; got {output}.")
     if not output.resolve().parent.is_dir():
-        raise ResumeError(f"The folder of {output} does not exist; make it first.")
+        raise InputError(f"The folder of {output} does not exist; make it first.")
     if output.is_dir():
-        raise ResumeError(f"{output} is a folder; choose another output.")
+        raise InputError(f"{output} is a folder; choose another output.")
     if output.is_file() and not force and _settings_of(output) is None:
-        raise ResumeError(
+        raise InputError(
             f"{output} exists and is not from alignlib sample; choose another output, or pass --force to replace it."
         )
 

@@ -11,17 +11,11 @@ import pyarrow as pa
 
 from alignlib import __version__
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
 from alignlib.models.batching import guess_batch_size, in_batches
 from alignlib.models.fingerprint import fingerprint
 from alignlib.models.generation import Drawn, draw, uniforms
-from alignlib.models.models import (
-    Loaded,
-    ModelError,
-    check_same_vocabulary,
-    choose_device,
-    choose_dtype,
-    load_language_model,
-)
+from alignlib.models.models import Loaded, check_same_vocabulary, choose_device, choose_dtype, load_language_model
 from alignlib.models.next_token import token_kl, token_log_prob
 from alignlib.models.progress import progress_bar
 from alignlib.models.prompts import Prompts
@@ -198,7 +192,7 @@ class SampleJob:
             again, theirs, kl = token_kl(self.policy, self.base, prompts, tokens, self.settings.law)
             for row, base, each in zip(rows, theirs, kl, strict=True):
                 if np.isnan(base).any() or np.isnan(each).any():
-                    raise ModelError(f"--base {self.base.name} gave a probability of NaN; try --dtype float32.")
+                    raise InputError(f"--base {self.base.name} gave a probability of NaN; try --dtype float32.")
                 row |= {"base_log_prob": _sum(base), "base_token_log_prob": base, "token_kl": each}
             self.check([one.log_prob for one in drawn], again)
         elif not self.checked:
@@ -214,7 +208,7 @@ class SampleJob:
         apart = np.abs(ours - theirs)[both]
         limit = _AGREEMENT[self.identity["--dtype"]]
         if np.isnan(theirs).any() or not both.any() or apart.mean() > limit:
-            raise ModelError(
+            raise InputError(
                 f"The log-probabilities of --model {self.policy.name} from drawing and from one pass over the text "
                 f"differ by {apart.mean() if both.any() else np.nan:.2g} nats per token on average, where rounding "
                 f"explains {limit:g}; this kind of model cannot be sampled in batches: try --batch-size 1, or --dtype "

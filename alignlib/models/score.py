@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray
-from alignlib.models.models import ModelError, choose_device, choose_dtype, load_reward_model, require_torch
+from alignlib._core.errors import InputError
+from alignlib.models.models import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.progress import say_on_stderr
 from alignlib.models.prompts import Prompt, prompt_column
-from alignlib.models.resumable import Parts, ResumeError, write_parquet
+from alignlib.models.resumable import Parts, write_parquet
 from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
 from alignlib.models.texts import choose_layout
 from alignlib.tables.columns import require_column
@@ -65,7 +66,7 @@ def score(
 
     Raises
     ------
-    ModelError, RewardTableError, ResumeError
+    InputError
         In one sentence, where the model, the table or an earlier run stands in the way.
     """
     require_torch()
@@ -86,7 +87,7 @@ def score(
     with Parts.begin(folder, scorer.identity(), len(responses), scorer.plan) as parts:
         rewards = scorer.run(parts)
         if content_hash(*_read(table, settings, None)) != scorer.content:
-            raise ResumeError(f"{table} changed while it was scored; score it again.")
+            raise InputError(f"{table} changed while it was scored; score it again.")
         _write(table, target, column, rewards, json.dumps(scorer.metadata()), folder)
         parts.remove()
     # One response scored in another batch differs by some roundings of single precision; in half precision, whose
@@ -101,11 +102,11 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
     target = table if output is None else Path(output)
     if target.suffix != ".parquet":
         hint = "give -o NAME.parquet" if output is None else "the output must end in .parquet"
-        raise ResumeError(f"{target} cannot take another column; {hint}.")
+        raise InputError(f"{target} cannot take another column; {hint}.")
     if not target.resolve().parent.is_dir():
-        raise ResumeError(f"The folder of {target} does not exist; make it first.")
+        raise InputError(f"The folder of {target} does not exist; make it first.")
     if target.exists() and not (table.exists() and target.samefile(table)) and not force:
-        raise ResumeError(f"{target} exists; choose another output, or pass --force to replace it.")
+        raise InputError(f"{target} exists; choose another output, or pass --force to replace it.")
     return target
 
 
@@ -113,20 +114,20 @@ def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[P
     """Read prompts and responses, and refuse a table that lacks some, or that has the ``new`` column already."""
     file = open_table_file(table)
     if new in file.names:
-        raise ResumeError(f"{table} has a column {new!r} already; choose another --name, or pass --force.")
+        raise InputError(f"{table} has a column {new!r} already; choose another --name, or pass --force.")
     names = (settings.prompt, settings.response)
     require_column(file, settings.prompt, "the prompts, --prompt")
     require_column(file, settings.response, "the responses, --response")
     found = file.load(list(dict.fromkeys(names)))
     prompts, responses = (prompt_column(file, name, found[name]) for name in names)
     if not prompts:
-        raise ModelError(f"{table} has no rows; sample some responses first.")
+        raise InputError(f"{table} has no rows; sample some responses first.")
     for name, values in zip(names, (prompts, responses), strict=True):
         if None in values:
-            raise ModelError(f"Column {name!r} of {table} has no value in row {values.index(None) + 1}; fill it in.")
+            raise InputError(f"Column {name!r} of {table} has no value in row {values.index(None) + 1}; fill it in.")
     texts = [text for text in responses if isinstance(text, str)]
     if len(texts) < len(prompts):
-        raise ModelError(f"Column {settings.response!r} of {table} holds lists of messages; responses must be texts.")
+        raise InputError(f"Column {settings.response!r} of {table} holds lists of messages; responses must be texts.")
     return [prompt for prompt in prompts if prompt is not None], texts
 
 

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
-from alignlib.models.models import Loaded, ModelError
+from alignlib._core.errors import InputError
+from alignlib.models.models import Loaded
 from alignlib.models.prompts import Prompt, Prompts
 from alignlib.tables.table_file import short
 
@@ -34,7 +35,7 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
     has_chat = bool(getattr(loaded.tokenizer, "chat_template", None))
     if template is not None:
         if messages or wanted not in ("auto", "text"):
-            raise ModelError(
+            raise InputError(
                 f"--template needs prompts that are plain texts and no other layout; got "
                 f"{'lists of messages' if messages else f'{option} {wanted}'}; leave one of them out."
             )
@@ -42,12 +43,12 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
     if wanted == "chat" or (wanted == "auto" and has_chat) or messages:
         if not has_chat:
             reason = f"{option} chat" if wanted == "chat" else "prompts that are lists of messages"
-            raise ModelError(
+            raise InputError(
                 f"The tokenizer of {loaded.name} has no chat template, which {reason} need; give plain texts, or set "
                 "tokenizer.chat_template and save it."
             )
         if wanted not in ("chat", "auto"):
-            raise ModelError(f"{option} {wanted} cannot take prompts that are lists of messages; leave it out.")
+            raise InputError(f"{option} {wanted} cannot take prompts that are lists of messages; leave it out.")
         return "chat", f"Prompts are laid out by the chat template of {loaded.name}."
     if wanted == "pair":
         return "pair", f"Prompt and response are the two sequences of {loaded.name}'s tokenizer."
@@ -69,7 +70,7 @@ def encode_prompts(
             if len(tokens) > 1 and tokens[-1] in loaded.eos_ids and _tokens(loaded, text, special=False) != tokens:
                 tokens = tokens[:-1]  # some tokenizers end every text; a response would start after the end
         if not tokens:
-            raise ModelError(f"Prompt {row + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
+            raise InputError(f"Prompt {row + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
         encoded.append(tokens)
     return encoded
 
@@ -92,9 +93,9 @@ def with_room(
         f"tokens, the first prompt_id {prompts.ids[long[0]].as_py()!r} with {len(tokens[long[0]])} tokens"
     )
     if not drop:
-        raise ModelError(f"{said}; shorten them, lower --max-new-tokens, or pass --drop-long to go on without them.")
+        raise InputError(f"{said}; shorten them, lower --max-new-tokens, or pass --drop-long to go on without them.")
     if len(long) == len(tokens):
-        raise ModelError(f"{said}; no prompt is left without them: lower --max-new-tokens.")
+        raise InputError(f"{said}; no prompt is left without them: lower --max-new-tokens.")
     say(f"{said}; left out.")
     return [row for row, found in enumerate(tokens) if len(found) <= context - new]
 
@@ -126,7 +127,7 @@ def encode_pairs(
 def _check_template(template: str | None, needed: Sequence[str]) -> None:
     missing = [] if template is None else [part for part in needed if template.count(part) != 1]
     if missing:
-        raise ModelError(f"--template {template!r} must hold {missing[0]} once; put it where that text belongs.")
+        raise InputError(f"--template {template!r} must hold {missing[0]} once; put it where that text belongs.")
 
 
 def _messages(prompt: Prompt) -> list[dict[str, Any]]:
@@ -139,7 +140,7 @@ def _render(loaded: Loaded, messages: list[dict[str, Any]], row: int, *, opens: 
     try:
         text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens)
     except (TemplateError, ValueError, TypeError) as error:
-        raise ModelError(
+        raise InputError(
             f"The chat template of {loaded.name} cannot take prompt {row + 1} ({short(error)}); change its messages."
         ) from error
     return str(text)

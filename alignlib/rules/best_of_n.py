@@ -77,7 +77,7 @@ def policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: float) -> Float
 
     Raises
     ------
-    ValueError
+    InputError
         If the law or ``n`` is not valid.
 
     Examples
@@ -170,7 +170,7 @@ def estimate(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If ``n`` is not whole or exceeds the number of rewards.
 
     Examples

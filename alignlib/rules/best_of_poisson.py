@@ -51,7 +51,7 @@ def log_policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: float) -> 
 
     Raises
     ------
-    ValueError
+    InputError
         If the law or ``mu`` is not valid.
 
     Examples

@@ -84,7 +84,7 @@ def log_policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: float, lam:
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument is not valid, or λ times the range of the reward exceeds 1e4.
     ArithmeticError
         If the quadrature's law does not sum to one within 1e-11.

@@ -9,11 +9,12 @@ import numpy as np
 from scipy.sparse import csgraph, csr_array
 
 from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.errors import InputError
 
 __all__ = ["ReducibleChainError", "best_cycle_mean", "classes", "critical_edges", "period", "reachable"]
 
 
-class ReducibleChainError(ValueError):
+class ReducibleChainError(InputError):
     """The chain has several communicating classes, so that one growth rate per token does not describe it."""
 
     def __init__(self, found: Sequence[Sequence[int]]) -> None:

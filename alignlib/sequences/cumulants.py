@@ -43,7 +43,7 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
 
     Raises
     ------
-    ValueError
+    InputError
         If the law is not one, ``order`` is below 1 or ``lam`` is not finite.
     ArithmeticError
         If 2000 digits do not suffice.
@@ -118,7 +118,7 @@ def renyi_cross_entropy(prob: npt.ArrayLike, target: npt.ArrayLike, order: npt.A
 
     Raises
     ------
-    ValueError
+    InputError
         If ``target`` vanishes where ``prob`` does not, or either is not a law.
 
     Examples

@@ -48,7 +48,7 @@ def log_ratio(log_mass: FloatArray, log_n: float) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If ``log_n`` is negative.
 
     Examples

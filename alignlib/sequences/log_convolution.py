@@ -40,7 +40,7 @@ def log_power(log_mass: FloatArray, length: int) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If an end of the law has no mass, or ``length`` is below 1.
 
     Examples

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
+from alignlib._core.errors import InputError
 from alignlib.laws.frontier import Frontier, exact_frontier
 from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
@@ -42,7 +43,7 @@ class MarkovModel:
 
     Raises
     ------
-    ValueError
+    InputError
         If a row or ``initial`` is not a law, the shapes do not fit, the reward is constant, or the length below 1.
 
     Examples
@@ -186,7 +187,7 @@ class MarkovModel:
 
         Raises
         ------
-        ValueError
+        InputError
             If δ is not attainable at this length.
         """
         law = self.sum_law(max_levels=max_levels)
@@ -200,11 +201,11 @@ def _stochastic_rows(matrix: FloatArray) -> FloatArray:
     negative = np.flatnonzero(matrix.min(axis=1) < 0)
     if negative.size:
         row = int(negative[0])
-        raise ValueError(f"transition must not be negative; row {row} holds {matrix[row].min():g}.")
+        raise InputError(f"transition must not be negative; row {row} holds {matrix[row].min():g}.")
     off = np.flatnonzero(np.abs(sums - 1) > 1e-6)
     if off.size:
         row = int(off[0])
-        raise ValueError(
+        raise InputError(
             f"transition must have rows that sum to one; row {row} sums to {sums[row]:.9g} ({off.size} rows are off). "
             "Divide each row by its sum if that is what you mean."
         )

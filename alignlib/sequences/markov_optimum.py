@@ -51,7 +51,7 @@ def optimum_at_length(
 
     Raises
     ------
-    ValueError
+    InputError
         If λ is too large for this reward.
 
     Source: the closed form is Y24's; its recursion for chains is dynamic programming.

@@ -44,7 +44,7 @@ class MemorylessModel:
 
     Raises
     ------
-    ValueError
+    InputError
         If the law is not one, the reward is constant, or the length is below 1.
 
     Examples
@@ -180,7 +180,7 @@ class MemorylessModel:
 
         Raises
         ------
-        ValueError
+        InputError
             If δ is not attainable.
         TooManyLevelsError
             If there are more; the message says how many and what to do.

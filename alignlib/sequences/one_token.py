@@ -40,7 +40,7 @@ def nearest_tilt(law: SumLaw, log_n: float) -> NearestTilt:
 
     Raises
     ------
-    ValueError
+    InputError
         If the law has one level only or ``log_n`` is not positive.
 
     Examples
@@ -103,7 +103,7 @@ def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatA
 
     Raises
     ------
-    ValueError
+    InputError
         If there are fewer than three responses or the distance is not attainable this way.
 
     Examples

@@ -33,7 +33,7 @@ def tilt_to_mean(family: TokenFamily, mean: float) -> float:
 
     Raises
     ------
-    ValueError
+    InputError
         If ``mean`` lies outside the range of the reward.
 
     Examples
@@ -117,7 +117,7 @@ def exact_asymptotics(family: TokenFamily, mean: float, length: int, step: float
 
     Raises
     ------
-    ValueError
+    InputError
         If ``mean`` does not lie between the base mean and the top reward.
     """
     require(

@@ -36,7 +36,7 @@ class SumLaw:
 
     Raises
     ------
-    ValueError
+    InputError
         If the arrays do not match, the sums do not increase, or the masses do not sum to one within 1e-8.
 
     Examples
@@ -143,7 +143,7 @@ class SumLaw:
 
         Raises
         ------
-        ValueError
+        InputError
             If the budget is not attainable.
         """
         require_range("guess", guess, 0.0, open_low=True)

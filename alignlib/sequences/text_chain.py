@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
 
 __all__ = ["LETTERS", "letter_chain", "letter_states", "python_reference_text", "read_text", "transition_reward"]
 
@@ -30,13 +31,13 @@ def read_text(path: str | Path) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         If the file is not text in UTF-8.
     """
     try:
         return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ValueError(
+        raise InputError(
             f"text must be a text file in UTF-8; {path} is not, at byte {error.start}. Save it in UTF-8."
         ) from error
 
@@ -76,7 +77,7 @@ def letter_chain(states: IntArray) -> tuple[FloatArray, FloatArray, IntArray]:
 
     Raises
     ------
-    ValueError
+    InputError
         If fewer than two different states occur.
 
     Examples
@@ -109,7 +110,7 @@ def transition_reward(kind: str, kept: IntArray) -> FloatArray:
 
     Raises
     ------
-    ValueError
+    InputError
         If ``kind`` is none of these.
     """
     vowel = np.array([LETTERS[i] in _VOWELS for i in kept.tolist()])

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.errors import InputError
 from alignlib._core.special import kl_integrand
 
 __all__ = ["TooManyLevelsError", "number_of_types", "sums_by_type"]
@@ -15,7 +16,7 @@ __all__ = ["TooManyLevelsError", "number_of_types", "sums_by_type"]
 _BYTES_PER_TYPE = 64
 
 
-class TooManyLevelsError(ValueError):
+class TooManyLevelsError(InputError):
     """More levels would be needed than allowed; carries ``needed`` and ``allowed``.
 
     Examples

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray
-from alignlib.tables.table_file import EXACT_INTEGERS, RewardTableError, TableFile, too_large
+from alignlib._core.errors import InputError
+from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, too_large
 
 __all__ = [
     "RewardColumn",
@@ -47,15 +48,13 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
     if count == 1:
         return name
     if count > 1:
-        raise RewardTableError(
+        raise InputError(
             f"{file.path} has {count} columns named {name!r} ({argument}); rename all but one.", column=name
         )
     folded = {other.strip().lower(): other for other in file.names}
     near = difflib.get_close_matches(name.strip().lower(), list(folded), n=1, cutoff=0.5)
     hint = f"did you mean {folded[near[0]]!r}? It has" if near else "it has"
-    raise RewardTableError(
-        f"{file.path} has no column {name!r} ({argument}); {hint} {_listed(file.names)}.", column=name
-    )
+    raise InputError(f"{file.path} has no column {name!r} ({argument}); {hint} {_listed(file.names)}.", column=name)
 
 
 def is_pattern(file: TableFile, entry: str) -> bool:
@@ -73,7 +72,7 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
     hits = {name: regex.fullmatch(name) for name in file.names if name not in skip}
     found = {"\0".join(hit.groups()): require_column(file, name, "reward") for name, hit in hits.items() if hit}
     if not found:
-        raise RewardTableError(
+        raise InputError(
             f"No column of {file.path} matches {pattern!r} (reward; * is any text, ? one character); "
             f"it has {_listed(file.names)}.",
             column=pattern,
@@ -121,9 +120,7 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
     ):
         lists = is_list(kind)
         remedy = "pass wide=True (--wide) if it lists the samples of a prompt" if lists else "name a column of numbers"
-        raise RewardTableError(
-            f"column {name!r} of {file.path} holds {kind} values, not numbers; {remedy}.", column=name
-        )
+        raise InputError(f"column {name!r} of {file.path} holds {kind} values, not numbers; {remedy}.", column=name)
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
@@ -133,7 +130,7 @@ def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> F
     text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
     if not file.is_delimited and text.null_count < len(text):
         row = int(np.argmax(text.is_valid().to_numpy()))
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {file.path} holds text, the first {text[row].as_py()!r} in {file.where([row])}; "
             "write rewards as numbers, without quotes.",
             column=name,
@@ -157,7 +154,7 @@ def _truths(file: TableFile, name: str, text: pa.ChunkedArray) -> FloatArray:
     odd = [row for row, value in enumerate(text.to_pylist()) if value is not None and not _is_number(value)]
     some = len(odd) < len(text) - text.null_count
     remedy = "write a number there, or empty the cell and pass drop_missing=True (--drop-missing)"
-    raise RewardTableError(
+    raise InputError(
         f"column {name!r} of {file.path} holds text in {len(odd)} of {len(text)} rows, the first "
         f"{text[odd[0]].as_py()!r} in {file.where(odd[:1])}; {remedy if some else 'name a column of numbers'}.",
         column=name,
@@ -196,14 +193,12 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
         try:
             values = pc.if_else(pc.is_nan(values), pa.scalar(None, kind), values).cast(pa.int64())
         except pa.ArrowInvalid as error:
-            raise RewardTableError(
+            raise InputError(
                 f"column {name!r} of {file.path} holds fractions, which cannot name a prompt; give integers or text.",
                 column=name,
             ) from error
     elif not pa.types.is_integer(kind):
-        raise RewardTableError(
-            f"column {name!r} of {file.path} holds {kind} values; give integers or text.", column=name
-        )
+        raise InputError(f"column {name!r} of {file.path} holds {kind} values; give integers or text.", column=name)
     if file.is_delimited:
         values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
         if pc.all(pc.match_substring_regex(values, r"^(0|-?[1-9][0-9]{0,18})$")).as_py():

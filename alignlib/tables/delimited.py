@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from alignlib.tables.table_file import RewardTableError, TableFile, not_utf8, short
+from alignlib._core.errors import InputError
+from alignlib.tables.table_file import TableFile, not_utf8, short
 
 __all__ = ["open_delimited"]
 
@@ -25,9 +26,9 @@ def open_delimited(path: str, kind: str, data: pa.Buffer) -> TableFile:
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
     except csv.Error as error:
-        raise RewardTableError(f"{path} has no readable header ({short(error)}); write the file again.") from error
+        raise InputError(f"{path} has no readable header ({short(error)}); write the file again.") from error
     if not header:
-        raise RewardTableError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
     _check_separator(path, delimiter, header)
 
     def load(columns: list[str]) -> pa.Table:
@@ -48,9 +49,7 @@ def open_delimited(path: str, kind: str, data: pa.Buffer) -> TableFile:
                 raise not_utf8(path) from error
             if "Empty CSV" in str(error):  # a header without a line break
                 return pa.table({name: pa.array([], pa.string()) for name in columns})
-            raise RewardTableError(
-                f"{path} is not well-formed {kind.upper()} ({short(error)}); mend that row."
-            ) from error
+            raise InputError(f"{path} is not well-formed {kind.upper()} ({short(error)}); mend that row.") from error
 
     return TableFile(path, kind, tuple(header), load)
 
@@ -65,7 +64,7 @@ def _check_separator(path: str, delimiter: str, header: list[str]) -> None:
     if len(header) == 1 and used:
         wanted = _SEPARATORS[delimiter]
         remedy = "name it .tsv" if used[0] == "\t" else "name it .csv" if used[0] == "," else f"save it with {wanted}"
-        raise RewardTableError(
+        raise InputError(
             f"{path} is separated by {_SEPARATORS[used[0]]}, but its extension promises {wanted}; {remedy}."
         )
 
@@ -82,7 +81,7 @@ def _check_quotes(path: str, data: pa.Buffer, delimiter: str) -> None:
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
     except csv.Error as error:
-        raise RewardTableError(
+        raise InputError(
             f"{path} has a quotation mark without its pair in the record that begins on line {line}; mend it.",
             rows=[line - 1],
         ) from error

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pa_json
 
-from alignlib.tables.table_file import EXACT_INTEGERS, RewardTableError, TableFile, not_utf8, short, too_large
+from alignlib._core.errors import InputError
+from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, not_utf8, short, too_large
 
 __all__ = ["open_json_lines"]
 
@@ -29,7 +30,7 @@ def open_json_lines(path: str, kind: str, data: pa.Buffer) -> TableFile:
     except (pa.ArrowException, UnicodeDecodeError):  # perhaps only in a column that nobody asks for
         return _open_by_line(path, kind, data)
     if table.num_rows == 0:
-        raise RewardTableError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
 
     def load(columns: list[str]) -> pa.Table:
         chosen = table.select(columns)
@@ -58,7 +59,7 @@ def _read(data: pa.Buffer, text_columns: Sequence[str] = ()) -> pa.Table:
 def _open_by_line(path: str, kind: str, data: pa.Buffer) -> TableFile:
     records = list(_records(path, data))
     if not records:
-        raise RewardTableError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
     names = tuple(dict.fromkeys(name for _, record in records for name in record))
 
     def load(columns: list[str]) -> pa.Table:
@@ -79,12 +80,12 @@ def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, Any]]]
         except UnicodeDecodeError as error:
             raise not_utf8(path) from error
         except ValueError as error:
-            raise RewardTableError(
+            raise InputError(
                 f"{path} is not JSON lines: line {line} does not parse ({short(error)}); write one object per line.",
                 rows=[line - 1],
             ) from error
         if not isinstance(record, dict):
-            raise RewardTableError(
+            raise InputError(
                 f"{path} is not JSON lines: line {line} holds a {type(record).__name__}, not an object; "
                 "write one object per line.",
                 rows=[line - 1],
@@ -96,7 +97,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     record = dict(pairs)
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} comes twice")
+        raise InputError(f"the key {next(n for n in names if names.count(n) > 1)!r} comes twice")
     return record
 
 
@@ -105,7 +106,7 @@ def _column(path: str, name: str, values: list[Any], lines: list[int]) -> pa.Arr
     given = [(value, line) for value, line in zip(values, lines, strict=True) if value is not None]
     odd = next(((v, line) for v, line in given if _kind(v) is not _kind(given[0][0])), None)
     if odd is not None:
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {path} mixes kinds of values: {given[0][0]!r} in line {given[0][1]} and {odd[0]!r} "
             f"in line {odd[1]}; write all in one way (rewards as numbers without quotes).",
             column=name,
@@ -118,7 +119,7 @@ def _column(path: str, name: str, values: list[Any], lines: list[int]) -> pa.Arr
     try:
         return pa.array(values)
     except (pa.ArrowException, TypeError) as error:
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {path} cannot be read ({short(error)}); write numbers or text there.",
             column=name,
         ) from error

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import RewardColumn, expand, identifiers, numbers, require_column
 from alignlib.tables.samples import Samples, load, same_column
-from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib.tables.table_file import TableFile
 
 __all__ = ["long_samples"]
 
@@ -73,7 +74,7 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
         first = again[np.argmin(order[again + 1])]
         rows = [int(order[first]), int(order[first + 1])]
         pair = (names[rows[0]].as_py(), column[rows[0]].as_py())
-        raise RewardTableError(
+        raise InputError(
             f"{again.size} rows of {file.path} repeat an earlier ({prompt}, {sample}), the first {pair} in "
             f"{file.where(rows)}; remove the repeats, or name in sample (--sample) the column that tells the "
             "samples of a prompt apart.",

@@ -13,17 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import require_column
 from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib.tables.table_file import TableFile
 
-__all__ = ["RaterTable", "RaterTableError"]
+__all__ = [
+    "RaterTable",
+]
 
 _MISSING = ("", "na", "n/a", "nan", "null")
-
-
-class RaterTableError(RewardTableError):
-    """A table of ratings that cannot be used as asked: one sentence, with the column and rows it is about."""
 
 
 @dataclass(frozen=True)
@@ -130,20 +129,20 @@ class RaterTable:
 
         Raises
         ------
-        RaterTableError
+        InputError
             With one sentence that says what is wrong, where, and what to do.
         """
         file = open_table_file(path)
         wanted = {"target": target, "label": label, "context": context, "rater": rater}
         named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
         if len(set(named.values())) < len(named):
-            raise RaterTableError(
+            raise InputError(
                 "target, label, context and rater must be different columns; got "
                 f"{', '.join(map(repr, named.values()))}."
             )
         data = file.load(list(named.values()))
         if data.num_rows == 0:
-            raise RaterTableError(f"{file.path} has a header but no rows; give one row per label.")
+            raise InputError(f"{file.path} has a header but no rows; give one row per label.")
         text = {what: _as_text(file, name, data[name]) for what, name in named.items()}
         gap: BoolArray = np.any([[value is None for value in column] for column in text.values()], axis=0)
         notes: tuple[str, ...] = ()
@@ -151,7 +150,7 @@ class RaterTable:
             rows = np.flatnonzero(gap)
             places = file.where([int(row) for row in rows[:5]], rows.size)
             if not drop_missing:
-                raise RaterTableError(
+                raise InputError(
                     f"{rows.size} of {gap.size} rows of {file.path} lack a target, label, context or rater, in "
                     f"{places}; "
                     "fill them, or pass drop_missing=True (--drop-missing).",
@@ -178,9 +177,9 @@ class RaterTable:
 
     def _check(self, where: str) -> None:
         if self.n_labels == 0:
-            raise RaterTableError(f"{where} holds no complete rating; give a target and a label in each row.")
+            raise InputError(f"{where} holds no complete rating; give a target and a label in each row.")
         if np.unique(self.label).size == 1:
-            raise RaterTableError(
+            raise InputError(
                 f"every label in {where} is {self.labels[int(self.label[0])]!r}: a rater who always says the "
                 "same carries no "
                 "information, and nothing can be estimated from it; check the label column.",
@@ -189,11 +188,11 @@ class RaterTable:
         counts = self.counts().sum(axis=2)
         empty = [name for name, total in zip(self.contexts, counts.sum(axis=1), strict=True) if total == 0]
         if empty:
-            raise RaterTableError(f"context {empty[0]!r} has no labels in {where}; leave it out, or collect some.")
+            raise InputError(f"context {empty[0]!r} has no labels in {where}; leave it out, or collect some.")
         single = np.flatnonzero((counts > 0).sum(axis=1) < 2)
         if single.size:
             at = int(single[0])
-            raise RaterTableError(
+            raise InputError(
                 f"context {self.contexts[at]!r} of {where} has labels for one target only, "
                 f"{self.targets[int(np.argmax(counts[at]))]!r} ({single.size} such contexts): what tells "
                 "targets apart cannot "
@@ -209,7 +208,7 @@ def _as_text(file: TableFile, name: str, column: pa.ChunkedArray) -> list[str | 
     try:
         column = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise RaterTableError(
+        raise InputError(
             f"column {name!r} of {file.path} holds {column.type} values; give numbers or text.", column=name
         ) from error
     text = pc.utf8_trim_whitespace(column)

@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 
+from alignlib._core.errors import InputError
 from alignlib.tables.delimited import open_delimited
 from alignlib.tables.json_lines import open_json_lines
-from alignlib.tables.table_file import RewardTableError, TableFile, short
+from alignlib.tables.table_file import TableFile, short
 
 __all__ = ["open_table_file"]
 
@@ -26,20 +27,20 @@ def open_table_file(path: str | Path) -> TableFile:
 
     Raises
     ------
-    RewardTableError
+    InputError
         Where there is no such file, or it is a folder, empty, of an unknown kind, truncated or corrupt.
     """
     path = Path(path)
     _check_file(path)
     kind = _format_of(path)
     if kind is None:
-        raise RewardTableError(
+        raise InputError(
             f"{path} has the unknown extension {path.suffix!r}; a table is {', '.join(_FORMATS)}, or one of "
             "these with .gz: convert it or rename it."
         )
     data = _content(path)
     if data.size == 0:
-        raise RewardTableError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
     openers: dict[str, Callable[[str, str, pa.Buffer], TableFile]] = {
         "csv": open_delimited,
         "tsv": open_delimited,
@@ -62,13 +63,13 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if _format_of(p))
         hint = f"one of {', '.join(inside[:5])}" if inside else "it holds no table"
-        raise RewardTableError(f"{path} is a folder, not a table; name a file ({hint}).")
+        raise InputError(f"{path} is a folder, not a table; name a file ({hint}).")
     if path.exists():
-        raise RewardTableError(f"{path} is neither a file nor a folder; write the table to a file first.")
+        raise InputError(f"{path} is neither a file nor a folder; write the table to a file first.")
     if not path.parent.is_dir():
-        raise RewardTableError(f"There is no file {path}: its folder does not exist; check the path.")
+        raise InputError(f"There is no file {path}: its folder does not exist; check the path.")
     near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
-    raise RewardTableError(
+    raise InputError(
         f"There is no file {path}; " + (f"did you mean {path.parent / near[0]}?" if near else "check the path.")
     )
 
@@ -86,11 +87,9 @@ def _content(path: Path) -> pa.Buffer:
         with pa.memory_map(str(path)) as mapped:
             return mapped.read_buffer()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise RewardTableError(
-            f"{path} is not a whole gzip file ({short(error)}); copy or compress it again."
-        ) from error
+        raise InputError(f"{path} is not a whole gzip file ({short(error)}); copy or compress it again.") from error
     except OSError as error:
-        raise RewardTableError(f"{path} cannot be read ({short(error)}); check its permissions.") from error
+        raise InputError(f"{path} cannot be read ({short(error)}); check its permissions.") from error
 
 
 def _open_parquet(path: str, kind: str, data: pa.Buffer) -> TableFile:
@@ -98,7 +97,7 @@ def _open_parquet(path: str, kind: str, data: pa.Buffer) -> TableFile:
     try:
         file = pa_parquet.ParquetFile(pa.BufferReader(data))
     except (pa.ArrowException, OSError) as error:
-        raise RewardTableError(f"{damaged} ({short(error)}); copy or write it again.") from error
+        raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     def load(columns: list[str]) -> pa.Table:
         try:
@@ -106,6 +105,6 @@ def _open_parquet(path: str, kind: str, data: pa.Buffer) -> TableFile:
             table.validate(full=True)
             return table
         except (pa.ArrowException, OSError) as error:
-            raise RewardTableError(f"{damaged} ({short(error)}); copy or write it again.") from error
+            raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, kind, tuple(file.schema_arrow.names), load)

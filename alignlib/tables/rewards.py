@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
+from alignlib._core.errors import InputError
 from alignlib.tables.long_layout import long_samples
 from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import RewardTableError
 from alignlib.tables.wide_layout import wide_samples
 
-__all__ = ["RewardTable", "RewardTableError"]
+__all__ = [
+    "RewardTable",
+]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class RewardTable:
         """Rewards of all samples, shape (n_samples.sum(),), prompts one after another."""
         if name not in self.columns:
             names = ", ".join(repr(other) for other in self.columns)
-            raise RewardTableError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
+            raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
         return self.columns[name]
 
     def blocks(self, column: str) -> Iterator[tuple[IntArray, FloatArray]]:
@@ -77,7 +79,7 @@ class RewardTable:
         """
         require(len(columns) > 0, f"columns must name at least one reward to average; got {columns!r}.")
         if name in self.columns:
-            raise RewardTableError(f"name={name!r} is a reward of the table already; choose another.", column=name)
+            raise InputError(f"name={name!r} is a reward of the table already; choose another.", column=name)
         total = np.zeros(int(self.offsets[-1]))
         for column in columns:
             total += self.column(column)
@@ -95,12 +97,12 @@ class RewardTable:
 
         Raises
         ------
-        RewardTableError
+        InputError
             Where no prompt has two different rewards: no method can gain anything over the base model.
         """
         constant = int(self.constant_prompts(column).sum())
         if constant == self.n_prompts:
-            raise RewardTableError(
+            raise InputError(
                 f"{what} {column!r} is constant within each of the {self.n_prompts} prompts, so there is nothing to "
                 f"gain; choose a {what} that tells the samples of a prompt apart.",
                 column=column,
@@ -171,7 +173,7 @@ class RewardTable:
 
         Raises
         ------
-        RewardTableError
+        InputError
             With one sentence that says what is wrong, where, and what to do.
         """
         entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
@@ -184,7 +186,7 @@ class RewardTable:
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True (--wide) if they lie side by side"
-            raise RewardTableError(
+            raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
                 f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",
                 column=prompt,

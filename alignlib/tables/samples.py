@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray
-from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib._core.errors import InputError
+from alignlib.tables.table_file import TableFile
 
 __all__ = ["Samples", "load", "same_column"]
 
@@ -60,11 +61,11 @@ class Samples:
             remedy = "Nothing would be left without them; fill them in"
             if len(found) > 1:
                 remedy = "No sample has a value of every reward asked for; score the same samples by all of them"
-            raise RewardTableError(f"{said}. {remedy}.", rows=rows)
+            raise InputError(f"{said}. {remedy}.", rows=rows)
         if len(found) > 1:
             said += f"; {bad.size - where.size} samples have every reward asked for"
         if not drop:
-            raise RewardTableError(
+            raise InputError(
                 f"{said}. Fill them in, or pass drop_missing=True (--drop-missing) to go on without these samples"
                 f"{self._mean_hint()}.",
                 rows=rows,
@@ -88,12 +89,10 @@ def load(file: TableFile, columns: Sequence[str]) -> pa.Table:
     """Load columns, or say that the file has no rows."""
     table = file.load(list(dict.fromkeys(columns)))
     if table.num_rows == 0:
-        raise RewardTableError(f"{file.path} has a header but no rows; give at least two samples of a prompt.")
+        raise InputError(f"{file.path} has a header but no rows; give at least two samples of a prompt.")
     return table
 
 
-def same_column(name: str, argument: str) -> RewardTableError:
+def same_column(name: str, argument: str) -> InputError:
     """Say that a reward is also asked for as something else."""
-    return RewardTableError(
-        f"{name!r} is asked for as reward and as {argument}; name two different columns.", column=name
-    )
+    return InputError(f"{name!r} is asked for as reward and as {argument}; name two different columns.", column=name)

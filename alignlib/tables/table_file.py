@@ -7,21 +7,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-__all__ = ["EXACT_INTEGERS", "RewardTableError", "TableFile", "not_utf8", "short", "too_large"]
+from alignlib._core.errors import InputError
+
+__all__ = ["EXACT_INTEGERS", "TableFile", "not_utf8", "short", "too_large"]
 
 EXACT_INTEGERS = 2**53  # beyond it two integers may share one float
-
-
-class RewardTableError(ValueError):
-    """A table of rewards that cannot be used as asked: one sentence, with the column and rows it is about.
-
-    ``rows`` are positions in the file counted from 0, the header not counted.
-    """
-
-    def __init__(self, message: str, *, column: str | None = None, rows: Sequence[int] = ()) -> None:
-        super().__init__(message)
-        self.column = column
-        self.rows = tuple(rows)
 
 
 @dataclass(frozen=True)
@@ -47,9 +37,9 @@ class TableFile:
         return f"row{'s' if len(rows) > 1 else ''} {text} ({note})"
 
 
-def too_large(path: str, name: str, value: object, where: str, row: int) -> RewardTableError:
+def too_large(path: str, name: str, value: object, where: str, row: int) -> InputError:
     """Say that an integer is beyond what a float holds exactly."""
-    return RewardTableError(
+    return InputError(
         f"column {name!r} of {path} holds the integer {value} in {where}, beyond 2^53, where floats no longer "
         "tell neighbours apart; rescale a reward, or write an identifier as text.",
         column=name,
@@ -57,9 +47,9 @@ def too_large(path: str, name: str, value: object, where: str, row: int) -> Rewa
     )
 
 
-def not_utf8(path: str) -> RewardTableError:
+def not_utf8(path: str) -> InputError:
     """Say that a text file has another encoding."""
-    return RewardTableError(f"{path} is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).")
+    return InputError(f"{path} is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).")
 
 
 def short(error: BaseException) -> str:

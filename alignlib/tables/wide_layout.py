@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, is_list, is_pattern, match, numbers, require_column
 from alignlib.tables.samples import Samples, load, same_column
-from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib.tables.table_file import TableFile
 
 __all__ = ["wide_samples"]
 
@@ -20,7 +21,7 @@ def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Sample
     require_column(file, prompt, "prompt")
     several = [entry for entry in entries if is_pattern(file, entry) or ("," in entry and entry not in file.names)]
     if several and len(several) < len(entries):
-        raise RewardTableError(
+        raise InputError(
             f"reward={list(entries)!r} mixes groups of columns and single ones in the wide layout; give one pattern, "
             "or one list such as a,b,c, per reward."
         )
@@ -31,7 +32,7 @@ def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Sample
     first = next(iter(groups))
     for pattern, group in groups.items():
         if group.keys() != groups[first].keys():
-            raise RewardTableError(
+            raise InputError(
                 f"rewards {first!r} and {pattern!r} do not pair up: they mean {len(groups[first])} and {len(group)} "
                 f"columns of {file.path}; each sample needs one of both, alike where the wildcard is.",
                 column=pattern,
@@ -64,7 +65,7 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
     sizes = pc.fill_null(pc.list_value_length(table[entries[0]]), 0).to_numpy()
     empty = np.flatnonzero(sizes == 0)
     if empty.size:
-        raise RewardTableError(
+        raise InputError(
             f"column {entries[0]!r} of {file.path} lists no samples in {empty.size} rows, the first "
             f"{file.where(empty[:1].tolist())}; remove these prompts, or give their samples.",
             column=entries[0],
@@ -74,7 +75,7 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
         other = pc.fill_null(pc.list_value_length(table[entry]), 0).to_numpy()
         if (other != sizes).any():
             row = int(np.argmax(other != sizes))
-            raise RewardTableError(
+            raise InputError(
                 f"columns {entries[0]!r} and {entry!r} of {file.path} list {sizes[row]} and {other[row]} samples in "
                 f"{file.where([row])}; each sample needs both rewards.",
                 column=entry,
@@ -91,7 +92,7 @@ def _check_prompts(file: TableFile, prompt: str, names: pa.Array) -> None:
     again = np.setdiff1d(np.arange(codes.size), np.unique(codes, return_index=True)[1])
     if again.size:
         row = int(where[again[0]])
-        raise RewardTableError(
+        raise InputError(
             f"{again.size} rows of {file.path} repeat a prompt, the first {names[row].as_py()!r} in "
             f"{file.where([row])}; the wide layout has one row per prompt: merge them, or drop wide=True (--wide).",
             column=prompt,

@@ -46,7 +46,7 @@ def achieved_envelope(kl: npt.ArrayLike, reward: npt.ArrayLike, base_reward: flo
 
     Raises
     ------
-    ValueError
+    InputError
         For arrays of unequal length, or no KL that is not negative.
 
     Examples

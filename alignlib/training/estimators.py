@@ -128,7 +128,7 @@ def estimate_policy_kl(
 
     Raises
     ------
-    ValueError
+    InputError
         For fewer than two responses, or an argument out of its range.
 
     Examples

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pa_parquet
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, is_list, numbers, require_column
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.samples import load
-from alignlib.tables.table_file import RewardTableError, TableFile
+from alignlib.tables.table_file import TableFile
 from alignlib.training.samples import KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
@@ -50,7 +51,7 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
 
     Raises
     ------
-    ValueError
+    InputError
         For a file without log-probabilities of both models, missing or impossible values, or sums that disagree.
     """
     names = columns or KLColumns()
@@ -99,7 +100,7 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
 def _refuse(file: TableFile, names: KLColumns) -> None:
     """Say which log-probabilities are missing."""
     if names.log_prob in file.names or names.token_log_prob in file.names:
-        raise RewardTableError(
+        raise InputError(
             f"{file.path} has log-probabilities of the policy but none of the base ({names.base_log_prob!r}); sample "
             "with --base, or name the column (--base-log-prob)."
         )
@@ -110,7 +111,7 @@ def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
     values = numbers(file, name, _scalars(file, name, table))
     bad = np.flatnonzero(np.isnan(values))
     if bad.size:
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {file.path} lacks a number in {bad.size} of {values.size} rows, "
             f"{file.where(bad[:5].tolist(), bad.size)}; score these responses again, or remove them.",
             column=name,
@@ -124,7 +125,7 @@ def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
     require_column(file, name, "column")
     column = table.column(name)
     if is_list(column.type):
-        raise RewardTableError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
+        raise InputError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
     return column
 
 
@@ -132,20 +133,20 @@ def _lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, Int
     """Return the values of a column of lists one after another, and where each list begins."""
     column = table.column(name).combine_chunks()
     if not is_list(column.type):
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {file.path} holds {column.type}, not one list of numbers per response.", column=name
         )
     missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
     if missing.size:
         where = file.where(missing[:5].tolist(), missing.size)
-        raise RewardTableError(f"column {name!r} of {file.path} has no list in {where}.", column=name)
+        raise InputError(f"column {name!r} of {file.path} has no list in {where}.", column=name)
     counts = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     values = pc.list_flatten(column).cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
     bad = np.flatnonzero(np.isnan(values))
     if bad.size:
         row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
-        raise RewardTableError(
+        raise InputError(
             f"column {name!r} of {file.path} lacks a number for {bad.size} of {values.size} tokens, the first in "
             f"{file.where([row])}; score that response again.",
             column=name,
@@ -158,7 +159,7 @@ def _same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same
     apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
     if apart.size:
         row = int(apart[0])
-        raise RewardTableError(
+        raise InputError(
             f"{file.path}: {one!r} and {other!r} have {np.diff(offsets)[row]} and {np.diff(same)[row]} tokens in "
             f"{file.where([row])}; score the same tokens with both models.",
             rows=apart.tolist(),

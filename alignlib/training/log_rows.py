@@ -10,11 +10,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray
 
-__all__ = ["LogRows", "TrainingLogError", "no_length"]
-
-
-class TrainingLogError(ValueError):
-    """A training log that cannot be used as asked: one sentence."""
+__all__ = ["LogRows", "no_length"]
 
 
 @dataclass(frozen=True)

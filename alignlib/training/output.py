@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 
 from alignlib import __version__, plotting
+from alignlib._core.files import whole_file
 from alignlib.answers.answer import percent
 from alignlib.training.envelope import Envelope
 from alignlib.training.placing import Overlay
@@ -158,14 +157,9 @@ def draw_envelope(log: TrainingLog, envelope: Envelope, ax: Any) -> Any:
 def save(fig: Any, path: Path) -> None:
     """Write a picture (.png or .svg) whole or not at all."""
     kind = path.suffix.lower().lstrip(".")
-    handle, part = tempfile.mkstemp(dir=path.resolve().parent, prefix=f".{path.name}.", suffix=f".{kind}")
-    os.close(handle)
-    try:
-        metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
-        with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):  # the same picture, the same bytes
-            fig.savefig(part, format=kind, metadata=metadata)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        Path(part).unlink(missing_ok=True)
-        raise
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+    with (
+        mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}),  # the same picture, the same bytes
+        whole_file(path) as file,
+    ):
+        fig.savefig(file, format=kind, metadata=metadata)

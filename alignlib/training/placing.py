@@ -123,9 +123,8 @@ def overlay(
 
     Raises
     ------
-    RewardScaleError
+    InputError
         Where the run does not start at the reward of the base samples.
-    ValueError
         Where the samples have no limit to estimate, or ``base`` is "first" and the first checkpoint is no base.
 
     Examples

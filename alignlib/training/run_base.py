@@ -5,17 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
 from alignlib.tables.rewards import RewardTable
 from alignlib.training.training_log import TrainingLog
 
-__all__ = ["RewardScaleError", "base_of_run", "check_scale"]
+__all__ = ["base_of_run", "check_scale"]
 
 _NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _SURE = 4.0  # standard errors
-
-
-class RewardScaleError(ValueError):
-    """The run starts at another reward than the base samples have: not the same prompts, or not the same reward."""
 
 
 def base_of_run(
@@ -73,4 +70,4 @@ def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, er
     )
     if log.noise() is None:  # too few checkpoints to know how far chance goes
         return [sentence]
-    raise RewardScaleError(sentence)
+    raise InputError(sentence)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_vector, require
+from alignlib._core.errors import InputError
 
 __all__ = ["KLSamples"]
 
@@ -137,7 +138,7 @@ def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
             if name == "base"
             else "the policy cannot have produced it: score with the law that sampled (same temperature, top-p, top-k)"
         )
-        raise ValueError(f"{name} log-probability is -inf at position {impossible[0]}: {why}.")
+        raise InputError(f"{name} log-probability is -inf at position {impossible[0]}: {why}.")
     array = as_vector(f"{name} log-probabilities", array)
     high = float(array.max())
     require(high <= 1e-3, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats.")
@@ -152,11 +153,11 @@ def _flatten(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntA
 
 def _check_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
     if len(offsets) != len(same):
-        raise ValueError(f"{name} must have {len(offsets) - 1} responses; got {len(same) - 1}.")
+        raise InputError(f"{name} must have {len(offsets) - 1} responses; got {len(same) - 1}.")
     apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
     if apart.size:
         i = int(apart[0])
-        raise ValueError(
+        raise InputError(
             f"{name} must have as many tokens as the policy; response {i} has {np.diff(same)[i]}, not "
             f"{np.diff(offsets)[i]}. Score the same tokens with both models."
         )

@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, numbers, require_column
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.samples import load
-from alignlib.training.log_rows import LogRows, TrainingLogError, no_length
+from alignlib.training.log_rows import LogRows, no_length
 from alignlib.training.trl_log import TrlLog
 
-__all__ = ["TrainingLog", "TrainingLogError", "read_training_log"]
+__all__ = ["TrainingLog", "read_training_log"]
 
 
 @dataclass(frozen=True)
@@ -115,14 +116,13 @@ def read_training_log(
 
     Raises
     ------
-    TrainingLogError
+    InputError
         Where there is no KL in the log, no unit, or no length to convert with; one sentence that says what to do.
-    ValueError
         For a table that cannot be read.
     """
     path = _find(Path(path))
     if kl_unit not in (None, "sequence", "token"):
-        raise TrainingLogError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.")
+        raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.")
     if path.suffix.lower() == ".json":
         rows = TrlLog(path, kl, reward, step, length, kl_unit, evaluation).rows()
     else:
@@ -137,7 +137,7 @@ def _find(path: Path) -> Path:
     found = [path / "trainer_state.json"] if (path / "trainer_state.json").is_file() else []
     found += sorted(path.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.rpartition("-")[2]))
     if not found:
-        raise TrainingLogError(
+        raise InputError(
             f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name trl's log, or a table."
         )
     return found[0] if found[0].parent == path else found[-1]
@@ -157,12 +157,12 @@ def _table_rows(
         if name is not None:
             require_column(file, name, argument)
     if kl_unit is None:
-        raise TrainingLogError(
+        raise InputError(
             f"{path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit sequence or --kl-unit token)."
         )
     by_column = isinstance(length, str)
     if kl_unit == "token" and length is None:
-        raise TrainingLogError(no_length(path, kl))
+        raise InputError(no_length(path, kl))
     step = step or ("step" if "step" in file.names else None)
     wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
     if by_column:
@@ -187,9 +187,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     if only is not None:
         kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
         if not kept.any():
-            raise TrainingLogError(
-                f"{path} has no run that matches {only!r}; it has {', '.join(sorted(set(rows.run)))}."
-            )
+            raise InputError(f"{path} has no run that matches {only!r}; it has {', '.join(sorted(set(rows.run)))}.")
         rows = rows.keep(kept)
     finite = np.isfinite(rows.kl) & np.isfinite(rows.reward)
     if rows.length is not None:
@@ -197,7 +195,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     lacking = int((~finite).sum())
     notes = list(rows.notes)
     if lacking and (not drop_missing or lacking == finite.size):
-        raise TrainingLogError(
+        raise InputError(
             f"{lacking} of {finite.size} checkpoints of {path} lack a finite {rows.kl_name!r}, {rows.reward_name!r} or "
             f"length, the first at step {rows.step[int(np.argmin(finite))]:g}: training may have diverged there. Mend "
             "the log, or go on without them (--drop-missing)."

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.training.log_rows import LogRows, TrainingLogError, no_length
+from alignlib._core.errors import InputError
+from alignlib.training.log_rows import LogRows, no_length
 
 __all__ = ["TrlLog"]
 
@@ -51,16 +52,16 @@ class TrlLog:
         own = [(*(name and self.prefix + name for name in (k, r, n)), u) for k, u, r, n in _TRL_KEYS]
         chosen = next((keys for keys in own if keys[0] in self.keys), None)
         if kl is None and (chosen is None or (chosen is own[1] and _PREFERENCE & self.keys)):
-            raise TrainingLogError(self._no_kl())
+            raise InputError(self._no_kl())
         unit = kl_unit or next((keys[3] for keys in own if keys[0] == (kl or (chosen and chosen[0]))), None)
         if unit is None:
-            raise TrainingLogError(f"{self.path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit).")
+            raise InputError(f"{self.path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit).")
         if reward is None and chosen is None:
-            raise TrainingLogError(f"{self.path}: name the key of the reward (--run-reward); it has {self._listed()}.")
+            raise InputError(f"{self.path}: name the key of the reward (--run-reward); it has {self._listed()}.")
         names = (kl or (chosen[0] if chosen else ""), reward or (chosen[1] if chosen else ""))
         for option, name in zip(("--run-kl", "--run-reward"), names, strict=True):
             if name not in self.keys:
-                raise TrainingLogError(f"{self.path} logs no {name!r} ({option}); it has {self._listed()}.")
+                raise InputError(f"{self.path} logs no {name!r} ({option}); it has {self._listed()}.")
         return names[0], unit, names[1], chosen[2] if chosen else ""
 
     def _listed(self) -> str:
@@ -105,7 +106,7 @@ class TrlLog:
         names = [self.length] if self.length else [self.own_length, self.prefix + _OLD_LENGTH]
         name = next((name for name in names if name in self.keys), None)
         if name is None:
-            raise TrainingLogError(no_length(self.path, self.kl))
+            raise InputError(no_length(self.path, self.kl))
         return self._column(told, name), (f"Mean lengths are the log's {name!r}.",)
 
     def _column(self, told: list[Mapping[str, Any]], name: str) -> FloatArray:
@@ -114,7 +115,7 @@ class TrlLog:
             (v for v in values if v is not None and (isinstance(v, bool) or not isinstance(v, int | float))), None
         )
         if odd is not None:
-            raise TrainingLogError(f"{self.path}: {name!r} holds {odd!r:.40}, not a number.")
+            raise InputError(f"{self.path}: {name!r} holds {odd!r:.40}, not a number.")
         return np.array([math.nan if value is None else float(value) for value in values])
 
 
@@ -122,14 +123,14 @@ def _history(path: Path) -> list[Mapping[str, Any]]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise TrainingLogError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the path.") from error
     except ValueError as error:
-        raise TrainingLogError(f"{path} is not whole JSON ({error}); name trl's trainer_state.json.") from error
+        raise InputError(f"{path} is not whole JSON ({error}); name trl's trainer_state.json.") from error
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
-        raise TrainingLogError(
+        raise InputError(
             f"{path} has no 'log_history'; name trl's trainer_state.json, or write (kl, reward) as CSV or .jsonl."
         )
     if not history:
-        raise TrainingLogError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
+        raise InputError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
     return history

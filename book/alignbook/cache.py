@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +18,7 @@ from alignbook.claim import from_json
 from alignbook.dependencies import library_files, mentioned_files
 from alignbook.project import Project
 from alignbook.runner import Job, Run
+from alignlib._core.files import whole_folder
 
 __all__ = ["key", "load", "store"]
 
@@ -84,15 +83,10 @@ def store(folder: Path, name: str, run: Run) -> None:
     if run.failures:
         raise ValueError(f"{run.name} failed; only runs that succeeded are kept.")
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-    try:
+    with whole_folder(folder / name) as new:
         data: dict[str, Any] = {"name": run.name, "seconds": run.seconds} | run.record
-        (temporary / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        (temporary / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
-        shutil.rmtree(folder / name, ignore_errors=True)
-        os.replace(temporary, folder / name)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (new / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        (new / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
 
 
 def prune(folder: Path, keep: Iterable[str], spare: int = 50) -> None:

@@ -22,7 +22,7 @@ import nbformat
 import yaml
 
 from alignbook.cross_references import name_other_pages
-from alignbook.pairing import write_whole
+from alignlib._core.files import write_whole
 
 __all__ = ["PageError", "require_page_tools", "write_page"]
 

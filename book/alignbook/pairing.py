@@ -6,10 +6,8 @@ Cell ids are derived from the cells' content, so a fresh pairing gives the same 
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +15,9 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-__all__ = ["disagreement", "read_script", "render_pair", "sync", "write_whole"]
+from alignlib._core.files import write_whole
+
+__all__ = ["disagreement", "read_script", "render_pair", "sync"]
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
@@ -72,16 +72,3 @@ def sync(script: Path) -> bool:
         subprocess.run([sys.executable, "-m", "jupytext", "--sync", str(script)], check=True, capture_output=True)
     write_whole(pair, render_pair(script))
     return True
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

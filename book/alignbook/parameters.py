@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from alignbook.ranges import AllowedRange, split_range
+from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 
 __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "resolve_texts"]
@@ -43,7 +44,7 @@ _WORDS = {
 _TYPES = (*_WORDS, "list[int]", "list[float]", "list[str]")
 
 
-class ParameterError(ValueError):
+class ParameterError(InputError):
     """A parameter that does not exist, is of the wrong type, out of its range or badly declared."""
 
 

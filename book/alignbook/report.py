@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from alignbook.parameters import Value, resolve
 from alignbook.progress import show
 from alignbook.project import Project, find_project
 from alignbook.runner import Failure, Job, execute_all
+from alignlib._core.files import whole_folder
 
 __all__ = ["PAGE", "ReportError", "check_folder", "write_report"]
 
@@ -66,9 +65,7 @@ def write_report(values: Mapping[str, Value], folder: Path, project: Project | N
     project = project or find_project()
     notebook = project.find("your_own_rewards")
     folder = folder.resolve()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as parent:
-        made = Path(parent, "report")
-        made.mkdir()
+    with whole_folder(folder) as made:
         given = resolve(notebook.parameters, {**values, "folder": str(made)})
         (run,) = show(execute_all([Job(notebook, given)]), [notebook.name])
         raised = [failure for failure in run.failures if failure.claim is None]
@@ -78,7 +75,6 @@ def write_report(values: Mapping[str, Value], folder: Path, project: Project | N
         write_page(_without_places(run.notebook, places), made / PAGE, project.root)
         numbers = made / "numbers.json"
         numbers.write_text(_without_places(numbers.read_text(encoding="utf-8"), places), encoding="utf-8")
-        _put(made, folder, Path(parent, "earlier"))
     return run.failures
 
 
@@ -87,17 +83,3 @@ def _without_places(text: str, places: Mapping[str, str]) -> str:
     for place, name in places.items():
         text = text.replace(json.dumps(place, ensure_ascii=False)[1:-1], name)
     return text
-
-
-def _put(made: Path, folder: Path, aside: Path) -> None:
-    """Move the finished folder into place; an earlier one is only gone once the new one is there."""
-    if not folder.exists():
-        made.rename(folder)
-        return
-    folder.rename(aside)
-    try:
-        made.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside)

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from alignbook.page import write_page
-from alignbook.pairing import write_whole
 from alignbook.parameters import Value
 from alignbook.progress import show
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, execute_all
+from alignlib._core.files import write_whole
 
 __all__ = ["rerun"]
 

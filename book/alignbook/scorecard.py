@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from alignbook.claim import Claim, from_json
-from alignbook.pairing import write_whole
 from alignbook.runner import Run
+from alignlib._core.files import write_whole
 
 __all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
 

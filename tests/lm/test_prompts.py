@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alignlib.models.prompts import PromptError, Prompts, as_prompts, read_prompts
+from alignlib._core.errors import InputError
+from alignlib.models.prompts import Prompts, as_prompts, read_prompts
 
 TEXTS = ['Say "hi", twice', "two\nlines", "plain"]
 
@@ -79,7 +80,7 @@ def test_the_fingerprint_knows_names_contents_and_order() -> None:
     ],
 )
 def test_bad_prompts(tmp_path: Path, content: str, expected: str, row: int) -> None:
-    with pytest.raises(PromptError, match=expected) as caught:
+    with pytest.raises(InputError, match=expected) as caught:
         read_prompts(write(tmp_path, "p.csv", content))
     assert caught.value.rows[0] == row
 
@@ -103,7 +104,7 @@ def test_bad_files(tmp_path: Path) -> None:
 
 
 def test_bad_messages() -> None:
-    with pytest.raises(PromptError, match=r"each message needs a role and a content"):
+    with pytest.raises(InputError, match=r"each message needs a role and a content"):
         as_prompts([[{"role": "user"}]])
-    with pytest.raises(PromptError, match=r"mixes texts and lists of messages, the first change at prompt 2"):
+    with pytest.raises(InputError, match=r"mixes texts and lists of messages, the first change at prompt 2"):
         as_prompts(["a", [{"role": "user", "content": "b"}]])

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.models.resumable import Parts, ResumeError, write_parquet
+from alignlib._core.errors import InputError
+from alignlib.models.resumable import Parts, write_parquet
 
 SETTINGS = {"--n": 4, "--seed": 0}
 
@@ -75,10 +76,10 @@ def test_a_changed_setting_is_named(tmp_path: Path) -> None:
         ({"--n": 5, "--seed": 1}, "--n 4, now it is 5 (--seed changed too)"),
         ({**SETTINGS, "--new": "a"}, "--new None, now it is 'a'"),
     ):
-        with pytest.raises(ResumeError) as caught, Parts.begin(folder, changed, 4, plan()):
+        with pytest.raises(InputError) as caught, Parts.begin(folder, changed, 4, plan()):
             pass
         assert expected in str(caught.value)
-        assert caught.value.setting in ("--n", "--new")
+        assert caught.value.argument in ("--n", "--new")
     with Parts.begin(folder, SETTINGS, 4, plan()) as parts:
         assert parts.n_done == 1
 
@@ -95,7 +96,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="this system has no file locks of that kind")
     with (
         Parts.begin(tmp_path / "p", SETTINGS, 4, plan()),
-        pytest.raises(ResumeError, match="Another process is at work"),
+        pytest.raises(InputError, match="Another process is at work"),
         Parts.begin(tmp_path / "p", SETTINGS, 4, plan()),
     ):
         pass
@@ -105,7 +106,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
 
 def test_foreign_files_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ResumeError, match=r"holds thesis\.txt"), Parts.begin(tmp_path, SETTINGS, 4, plan()):
+    with pytest.raises(InputError, match=r"holds thesis\.txt"), Parts.begin(tmp_path, SETTINGS, 4, plan()):
         pass
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -113,7 +114,7 @@ def test_foreign_files_are_not_touched(tmp_path: Path) -> None:
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     with Parts.begin(tmp_path / "p", SETTINGS, 4, plan()) as parts:
         parts.path(0).write_bytes(b"PAR1 and nothing more")
-        with pytest.raises(ResumeError, match=r"000000\.parquet cannot be read"):
+        with pytest.raises(InputError, match=r"000000\.parquet cannot be read"):
             parts.read(0)
 
 

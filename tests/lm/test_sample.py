@@ -20,12 +20,12 @@ pytest.importorskip("transformers", reason="transformers is not installed; `make
 
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
+from alignlib._core.errors import InputError  # noqa: E402
 from alignlib.cli.main import main  # noqa: E402
 from alignlib.models import batching, sample_job  # noqa: E402
-from alignlib.models.models import ModelError  # noqa: E402
 from alignlib.models.next_token import kl_of_laws  # noqa: E402
 from alignlib.models.prompts import as_prompts  # noqa: E402
-from alignlib.models.resumable import Parts, ResumeError  # noqa: E402
+from alignlib.models.resumable import Parts  # noqa: E402
 from alignlib.models.sample import SampleSettings, SampleSummary, sample  # noqa: E402
 from alignlib.models.sampling_law import SamplingLaw  # noqa: E402
 from tests.lm.killing import killed_midway  # noqa: E402
@@ -372,10 +372,10 @@ def test_a_changed_setting_is_refused_by_name(
         ("--dtype 'float32', now it is 'bfloat16'", {"dtype": "bfloat16"}),
     ]
     for expected, change in changes:
-        with pytest.raises(ResumeError, match="was begun with") as caught:
+        with pytest.raises(InputError, match="was begun with") as caught:
             drawn(zoo["gpt2"], output, **change)
         assert expected in str(caught.value)
-    with pytest.raises(ResumeError, match=r"--model \(content\)"):
+    with pytest.raises(InputError, match=r"--model \(content\)"):
         drawn(zoo["gpt2_trained"], output)
     assert drawn(zoo["gpt2"], output)[2].n_responses == 30
 
@@ -387,7 +387,7 @@ def test_a_finished_file_is_left_alone(zoo: dict[str, str], tmp_path: Path) -> N
     _, said, found = drawn(zoo["gpt2"], output)
     assert any("complete already" in sentence for sentence in said)
     assert found.n_responses == 30
-    with pytest.raises(ResumeError, match="exists with other settings"):
+    with pytest.raises(InputError, match="exists with other settings"):
         drawn(zoo["gpt2"], output, n=2)
     assert output.read_bytes() == before
     assert drawn(zoo["gpt2"], output, n=2, force=True)[2].n_responses == 10
@@ -426,7 +426,7 @@ def test_memory_too_small_for_one(zoo: dict[str, str], tmp_path: Path, monkeypat
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     monkeypatch.setattr(sample_job, "draw", never)
-    with pytest.raises(ModelError, match="too small for one sequence; lower --max-new-tokens"):
+    with pytest.raises(InputError, match="too small for one sequence; lower --max-new-tokens"):
         drawn(zoo["gpt2"], tmp_path / "t.parquet")
 
 
@@ -443,7 +443,7 @@ def test_the_check_notices_a_model_whose_two_log_probabilities_part(
 ) -> None:
     real = sample_job.token_log_prob
     monkeypatch.setattr(sample_job, "token_log_prob", lambda *a: [each - 0.01 for each in real(*a)])
-    with pytest.raises(ModelError, match=r"differ by 0\.01 nats per token on average, where rounding explains 0\.001"):
+    with pytest.raises(InputError, match=r"differ by 0\.01 nats per token on average, where rounding explains 0\.001"):
         drawn(zoo["gpt2"], tmp_path / "t.parquet")
 
 
@@ -540,9 +540,9 @@ def test_a_chat_template_that_refuses(zoo: dict[str, str], tmp_path: Path) -> No
 def test_outputs_that_cannot_be(zoo: dict[str, str], tmp_path: Path) -> None:
     prompts, settings = as_prompts(PROMPTS), SampleSettings(n=1)
     for name, expected in (("t.csv", "must end in .parquet"), ("none/t.parquet", "does not exist; make it first")):
-        with pytest.raises(ResumeError, match=expected):
+        with pytest.raises(InputError, match=expected):
             sample(zoo["gpt2"], prompts, tmp_path / name, settings=settings)
     (tmp_path / "mine.parquet").write_bytes(b"precious")
-    with pytest.raises(ResumeError, match="is not from alignlib sample"):
+    with pytest.raises(InputError, match="is not from alignlib sample"):
         sample(zoo["gpt2"], prompts, tmp_path / "mine.parquet", settings=settings)
     assert (tmp_path / "mine.parquet").read_bytes() == b"precious"

@@ -44,7 +44,7 @@ def split_waste(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> WasteS
 
     Raises
     ------
-    ValueError
+    InputError
         If the shapes are not (k, P), or a policy lies above a prompt's frontier by more than rounding.
 
     Examples

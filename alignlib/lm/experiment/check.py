@@ -49,7 +49,7 @@ def reevaluate(
 
     Raises
     ------
-    ValueError
+    InputError
         If no policy is committed, or one is of no run of the grid.
     """
     from safetensors.torch import load_file
@@ -84,7 +84,7 @@ def seed_spread(results: Results, run: Run, column: str) -> tuple[float, float, 
 
     Raises
     ------
-    ValueError
+    InputError
         If the table holds no setting of the method with two seeds.
     """
     chosen = results.curves.query(

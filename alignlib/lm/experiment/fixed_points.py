@@ -45,7 +45,7 @@ def fixed_point(
 
     Raises
     ------
-    ValueError
+    InputError
         If the penalty is not known, β not positive, or a shape is wrong.
 
     Examples

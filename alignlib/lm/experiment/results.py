@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from alignbook.pairing import write_whole
 from alignlib._core.checks import require
+from alignlib._core.files import write_whole
 from alignlib.lm.laws import LevelLaw
 
 __all__ = ["COLUMNS", "PROMPT_COLUMNS", "TASK_NAMES", "Results", "fixed_points_path", "law_path", "write"]
@@ -66,7 +66,7 @@ class Results:
 
         Raises
         ------
-        ValueError
+        InputError
             If a file is missing, a column is missing or holds what it should not, or a row occurs twice.
         """
         place = Path(folder)

@@ -15,8 +15,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from alignbook.pairing import write_whole
 from alignlib._core.checks import require
+from alignlib._core.errors import InputError
+from alignlib._core.files import write_whole
 from alignlib.lm.experiment.grid import Run
 from alignlib.lm.space import ResponseSpace
 
@@ -76,7 +77,7 @@ def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict
 
 
 def _execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict[str, Any]:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from alignlib.lm.methods import trainer
 
@@ -99,9 +100,7 @@ def _execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dic
     if run.kept:
         keep = weights_path(output, run)
         keep.parent.mkdir(parents=True, exist_ok=True)
-        part = keep.with_name(f".{keep.name}")
-        save_file({name: value.contiguous() for name, value in checkpoint.model.state_dict().items()}, part)
-        os.replace(part, keep)
+        write_whole(keep, save({name: value.contiguous() for name, value in checkpoint.model.state_dict().items()}))
     return {
         "format": FORMAT,
         "run": run.description,
@@ -155,7 +154,7 @@ def _alone(output: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ValueError(
+            raise InputError(
                 f"output must not be in use; another grid runs in {str(output)!r}. Wait for it."
             ) from error
         for part in (output / "runs").glob(".*"):

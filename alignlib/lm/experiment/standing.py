@@ -43,7 +43,7 @@ def standing(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> Standing:
 
     Raises
     ------
-    ValueError
+    InputError
         If a policy lies above the frontier by more than rounding: then KL or gain was not exact.
 
     Examples

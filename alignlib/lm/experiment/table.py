@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from alignbook.pairing import write_whole
 from alignlib._core.checks import require
+from alignlib._core.files import write_whole
 from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
 from alignlib.lm.experiment.grid import BETAS, LEARNING_RATES, TRIED_RATES, Run
@@ -55,7 +55,7 @@ def assemble(
 
     Raises
     ------
-    ValueError
+    InputError
         If no run is finished, or a run was trained from another base or reward than the one that lies there.
     """
     place, target, size = Path(output), Path(folder), space or ResponseSpace()

@@ -47,7 +47,7 @@ class Budget:
 
     Raises
     ------
-    ValueError
+    InputError
         If a number is out of its range.
     """
 

@@ -1,0 +1,42 @@
+"""The one class of bad input: what a caller can mend, said in a sentence that names the argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["InputError"]
+
+
+class InputError(ValueError):
+    """An argument or a file that cannot be used as given: one sentence with what is wrong and what to do.
+
+    Where a mistake carries more data than this, its class derives from this one.
+
+    Parameters
+    ----------
+    message : str
+        The sentence, in terms of the library's arguments; commands translate them to their options.
+    argument : str
+        Name of the argument it is about, empty where several are.
+    column : str, optional
+        Column of a table it is about.
+    rows : sequence of int
+        Rows of a table it is about, positions counted from 0, the header not counted.
+
+    Examples
+    --------
+    >>> from alignlib.laws.finite import FiniteLaw
+    >>> try:
+    ...     FiniteLaw([0.0, float("nan")])
+    ... except InputError as error:
+    ...     print(error.argument, "-", error)
+    reward - reward must be finite; 1 of 2 values are not, the first is nan at position 1. Remove or mend them.
+    """
+
+    def __init__(
+        self, message: str, *, argument: str = "", column: str | None = None, rows: Sequence[int] = ()
+    ) -> None:
+        super().__init__(message)
+        self.argument = argument
+        self.column = column
+        self.rows = tuple(rows)
