@@ -1,0 +1,159 @@
+"""Text that came from a reader (a column, a cell, a file name, an option) made safe for the place that it goes to.
+
+Such text is data wherever it is shown: it is read as typed and never runs, opens, loads or hides anything. A function
+escapes once for one destination; text that is already escaped must not be escaped again. What has no shape of its own
+(control characters, marks that turn the direction of writing, invisible ones, halves of surrogate pairs) is written as
+Python would escape it, so ``\\n`` in a name is seen as a backslash and an n, in every destination but JSON.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "for_alt",
+    "for_csv",
+    "for_html",
+    "for_json",
+    "for_markdown",
+    "for_math",
+    "for_picture",
+    "for_terminal",
+    "lines_for_terminal",
+    "visible",
+]
+
+# Joiners shape letters of several scripts and emoji; selectors choose the look of the sign before them.
+_KEPT = {"\u200c", "\u200d"}
+# What opens something in MyST, CommonMark or Jupyter wherever it stands in a line.
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>&$|~#^]")
+# Entities rather than backslashes for what a renderer may look for before it has dealt with backslashes.
+_ENTITIES = {"\\", "$", "<", ">", "&"}
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
+def visible(text: str) -> str:
+    r"""Return ``text`` on one line, with what cannot be seen written out.
+
+    >>> visible("a\tb\u202ec"), visible("naïve 数 👩‍🔬")
+    ('a\\tb\\u202ec', 'naïve 数 👩\u200d🔬')
+    """
+    return "".join(c if c.isprintable() or c in _KEPT else _escaped(c) for c in text)
+
+
+def for_terminal(text: str) -> str:
+    r"""Return one line for a terminal: no sequence moves the cursor, changes colours or forges another line.
+
+    >>> print(for_terminal("\x1b[31mred\r\n"))
+    \x1b[31mred\r\n
+    """
+    return visible(text)
+
+
+def lines_for_terminal(lines: Iterable[str]) -> str:
+    r"""Return lines as one text for a terminal; a line break inside of one of them is written out.
+
+    >>> print(lines_for_terminal(["one", "two\nno third"]))
+    one
+    two\nno third
+    """
+    return "\n".join(map(for_terminal, lines))
+
+
+def for_markdown(text: str) -> str:
+    r"""Return MyST Markdown, for the inside or the start of a paragraph, caption or table cell, that reads as ``text``.
+
+    >>> print(for_markdown("{{x}} *a* $b$ <i>"), for_markdown("- no list"), for_markdown("1. none"))
+    \{\{x\}\} \*a\* &#36;b&#36; &#60;i&#62; \- no list 1\. none
+    """
+    shown = visible(text)
+    body = shown.strip(" ")
+    if not body:
+        return "&#32;" * len(shown)
+    start, end = shown[: len(shown) - len(shown.lstrip(" "))], shown[len(shown.rstrip(" ")) :]
+    number = re.match(r"\d+(?=[.)])", body)
+    first = number.end() if number else 0  # a number in front of a list, else the first character of all
+    escaped = "".join(
+        _in_markdown(c) if _MARKUP.match(c) or (i == first and _is_punctuation(c)) else c for i, c in enumerate(body)
+    )
+    return "&#32;" * len(start) + escaped + "&#32;" * len(end)
+
+
+def for_html(text: str) -> str:
+    """Return HTML for the text of an element or the value of an attribute in quotation marks.
+
+    >>> for_html('<b title="x">')
+    '&lt;b title=&quot;x&quot;&gt;'
+    """
+    return html.escape(visible(text), quote=True)
+
+
+def for_math(text: str) -> str:
+    r"""Return TeX for MathJax that sets ``text`` upright, whatever it holds.
+
+    >>> print(for_math("a $b$"))
+    \text{a }\unicode{x24}\text{b}\unicode{x24}
+    """
+    pieces = re.findall(r"[A-Za-z0-9 ]+|.", visible(text), re.DOTALL)
+    return "".join(rf"\text{{{p}}}" if re.match(r"[A-Za-z0-9 ]", p) else rf"\unicode{{x{ord(p):X}}}" for p in pieces)
+
+
+def for_alt(text: str) -> str:
+    """Return alternative text of a picture; whoever writes the HTML escapes it there."""
+    return visible(text)
+
+
+def for_json(document: Any, indent: int | None = 2) -> str:
+    r"""Return JSON text with a line break at its end, without loss and without a character that cannot be seen.
+
+    It may stand in a ``<script>`` of HTML, too. Numbers must be finite.
+
+    >>> print(for_json({"a\x7f</script>": "\u202e"}, indent=None), end="")
+    {"a\u007f\u003c/script>": "\u202e"}
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False)
+    return "".join(c if c == "\n" or (c.isprintable() and c != "<") else _json_escape(c) for c in text) + "\n"
+
+
+def for_csv(value: object) -> object:
+    """Return the value of a cell of CSV; a text that a spreadsheet would compute gets an apostrophe in front.
+
+    Numbers are returned as they are; quotation marks are the writer's business.
+
+    >>> for_csv("=1+1"), for_csv("gold"), for_csv(-1.5)
+    ("'=1+1", 'gold', -1.5)
+    """
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n")) else shown
+
+
+def for_picture(text: str) -> str:
+    r"""Return a label for matplotlib: a dollar sign is no mathematics, and a leading underscore does not hide it.
+
+    >>> print(for_picture("$a$"), for_picture("_run"))
+    \$a\$  _run
+    """
+    shown = visible(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _json_escape(character: str) -> str:
+    return json.dumps(character)[1:-1] if character != "<" and ord(character) > 0x7F else f"\\u{ord(character):04x}"
+
+
+def _is_punctuation(character: str) -> bool:
+    return character.isascii() and not character.isalnum() and character != " "
+
+
+def _in_markdown(character: str) -> str:
+    return f"&#{ord(character)};" if character in _ENTITIES else f"\\{character}"
