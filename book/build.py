@@ -137,7 +137,7 @@ def chapters(project: Project) -> list[str]:
 def faults(project: Project) -> list[str]:
     """Say what is wrong with the sources before anything runs: pairs that disagree, notebooks in no chapter."""
     listed = chapters(project)
-    found = [said for notebook in project.notebooks() if (said := disagreement(notebook.script))]
+    found = [said for script in project.scripts() if (said := disagreement(script))]
     missing = [n.name for n in project.notebooks() if f"notebooks/{n.name}" not in listed]
     return found + [f"notebooks/{name} is in no chapter of book/_toc.yml" for name in missing]
 
@@ -212,13 +212,12 @@ def report(runs: list[Run]) -> int:
 
 def build(project: Project, *, force: bool, jobs: int | None) -> None:
     """Execute, assemble and render; raise a sentence when anything is wrong."""
-    said = faults(project)
+    if said := faults(project):
+        raise click.ClickException("; ".join(said))
     runs = run_notebooks(project, force=force, jobs=jobs)
     write_claims(project.claims_file, runs)
     if failures := report(runs):
-        said.append(f"{failures} of {len(runs)} notebooks failed")
-    if said:
-        raise click.ClickException("; ".join(said))
+        raise click.ClickException(f"{failures} of {len(runs)} notebooks failed")
     stage(project, runs)
     if not build_pages(project, force=force):
         raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")

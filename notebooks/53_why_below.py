@@ -34,22 +34,11 @@
 n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 from _pages import shortfall, training_gap
 from alignbook import claims
 from alignlib.lm.experiment.results import Results
 
-SOURCES = (
-    "lm_results/curves.csv",
-    "lm_results/prompts.csv",
-    "lm_results/settings.json",
-    "lm_results/law_safety_gold_train.csv",
-    "lm_results/law_summarisation_gold_train.csv",
-    "lm_results/fixed_points_safety.csv",
-    "lm_results/fixed_points_summarisation.csv",
-)
-results = Results.read(Path(SOURCES[0]).parent)
+results = Results.read("lm_results")
 points = {name: training_gap.fixed_points(results, name) for name in ("summarisation", "safety")}
 parts = shortfall.splits(results, n_largest)
 

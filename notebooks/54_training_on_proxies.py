@@ -24,26 +24,11 @@ task: str = "summarisation"  # which task, one of summarisation | safety
 n_largest: int = 256  # largest N of best-of-N by the proxy, in [4, 4096]
 
 # %% tags=["hide-input"]
-from pathlib import Path
-
 from _pages import proxy_training
 from alignbook import claims
 from alignlib.lm.experiment.results import Results
 
-SOURCES = (
-    "lm_results/curves.csv",
-    "lm_results/prompts.csv",
-    "lm_results/settings.json",
-    "lm_results/law_summarisation_gold_train.csv",
-    "lm_results/law_summarisation_weak_train.csv",
-    "lm_results/law_summarisation_ensemble_train.csv",
-    "lm_results/law_summarisation_strong_train.csv",
-    "lm_results/law_safety_gold_train.csv",
-    "lm_results/law_safety_weak_train.csv",
-    "lm_results/law_safety_ensemble_train.csv",
-    "lm_results/law_safety_strong_train.csv",
-)
-results = Results.read(Path(SOURCES[0]).parent)
+results = Results.read("lm_results")
 curves = proxy_training.gold_curves(results, task, n_largest)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL, {{task}}. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it, averaged over seeds ({{seeds}}); dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Gold gain against KL for three proxies. Peaks of the optima: {{peaks}}. Markers show trained policies."}}

@@ -59,9 +59,10 @@ claims.record(claims.at_least("count", "n is a count", "arithmetic", n, 0))
 
 
 def make_project(root: Path, scripts: dict[str, str]) -> Project:
-    """Write scripts and their pairs into ``root/notebooks``."""
+    """Write scripts and their pairs into ``root/notebooks`` of what looks like a clone."""
     (root / "notebooks").mkdir(parents=True)
     shutil.copy(ROOT / "jupytext.toml", root)
+    (root / "pyproject.toml").write_text('[project]\nname = "alignment-limits"\n', encoding="utf-8")
     for name, source in scripts.items():
         path = root / "notebooks" / f"{name}.py"
         path.write_text(source, encoding="utf-8")

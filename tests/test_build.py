@@ -138,6 +138,8 @@ def test_a_disagreeing_pair_stops_the_build(build: ModuleType, book: Project) ->
     result = run(build, book)
     assert result.exit_code == 1
     assert "02_plain.py has no paired 02_plain.ipynb; run `make sync`." in result.output
+    assert "Executing" not in result.output  # it is told before anything runs
+    assert not book.claims_file.exists()
 
 
 def test_a_notebook_in_no_chapter_stops_the_build(build: ModuleType, book: Project) -> None:

@@ -93,7 +93,7 @@ def test_refusals_are_one_sentence_and_run_nothing(project: Project, arguments: 
     assert said in result.output
     assert result.output.count("\n") == 1
     assert sources(project) == before
-    assert {path.name for path in project.root.iterdir()} == {"notebooks", "jupytext.toml"}
+    assert {path.name for path in project.root.iterdir()} == {"notebooks", "jupytext.toml", "pyproject.toml"}
 
 
 def test_a_name_that_could_be_two(project: Project) -> None:
@@ -103,12 +103,12 @@ def test_a_name_that_could_be_two(project: Project) -> None:
     assert "'roots' could be any of 01_roots, 04_roots; say which." in result.output
 
 
-def test_outside_any_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notebooks_of_another_project_are_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(tmp_path, {"01_theirs": plain()})
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("alignbook.project.__file__", str(tmp_path / "site" / "alignlib" / "project.py"))
-    result = alignlib("run", "--list")
-    assert result.exit_code == 2
-    assert "work inside a clone" in result.output
+    assert alignlib("run", "--list").output.startswith("01_closed_form  ")
+    assert "Unknown notebook 'theirs'" in alignlib("run", "theirs", "-o", "out.ipynb").output
 
 
 def test_parameters_as_options_of_their_own_name(project: Project) -> None:
@@ -208,8 +208,32 @@ def test_sync(project: Project) -> None:
     (project.folder / "01_roots.ipynb").unlink()
     check = alignlib("sync", "--check")
     assert (check.exit_code, check.output) == (1, "01_roots.py has no paired 01_roots.ipynb; run `make sync`.\n")
-    assert alignlib("sync").output == "Paired 01_roots.py\n"
+    assert alignlib("sync").output == "Paired 01_roots, from 01_roots.py\n"
     assert alignlib("sync").output == ""
+
+
+def test_sync_refuses_two_edits_and_pairs_the_rest(project: Project) -> None:
+    for name in ("01_roots", "02_reads"):
+        script = project.folder / f"{name}.py"
+        script.write_text(script.read_text() + "\n# %%\n1\n")
+    pair = project.folder / "01_roots.ipynb"
+    pair.write_text(pair.read_text().replace("roots.", "square roots."))
+    result = alignlib("sync")
+    assert result.exit_code == 2
+    assert "Paired 02_reads, from 02_reads.py\n" in result.output
+    assert "Both 01_roots.py and 01_roots.ipynb were edited since they last agreed" in result.output
+
+
+@pytest.mark.parametrize("command", ["sync", "claims"])
+def test_outside_a_clone_there_is_nothing_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    make_project(tmp_path, {"01_a": plain()})
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
+    monkeypatch.chdir(tmp_path)
+    result = alignlib(command)
+    assert (result.exit_code, result.output) == (
+        2,
+        f"Error: {tmp_path} is in no clone of alignment-limits; change into one.\n",
+    )
 
 
 def test_a_page_cites_and_counts(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_every_figure_says_what_it_shows(notebook: Notebook) -> None:
         options = cell.metadata.get("mystnb", {})
         if "figure" in options or "image" in options:
             assert options["figure"]["caption"].strip().endswith("."), "a caption is a sentence"
-            assert re.fullmatch(r"fig-[a-z0-9-]+", options["figure"]["name"])
+            assert re.fullmatch(r"fig-[a-z0-9-]+", notebook.with_defaults(options["figure"]["name"]))
             assert len(options["image"]["alt"]) > 20, "say what one sees"
 
 

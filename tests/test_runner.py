@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from alignbook import cache
 from alignbook.dependencies import library_files, mentioned_files
+from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute_all
 from tests.small_project import GOOD, LIBRARY, make_project, plain
@@ -258,3 +260,52 @@ def test_files_are_found_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text("")
     assert mentioned_files("read('table.csv', 'other.csv', '', '.')", tmp_path) == [tmp_path / "table.csv"]
     assert mentioned_files("not python at all", tmp_path) == []
+
+
+ONE = plain("print(task)", title="{{Task}}: training").replace(
+    "n: int = 1", 'task: str = "safety"  # which, one of safety | summaries\nn: int = 1'
+)
+ONE += """
+# %% [markdown] tags=["only-51_a"]
+# Of the first.
+
+# %% mystnb={"figure": {"caption": "{{Task}}.", "name": "fig-{{task}}"}, "image": {"alt": "{{task}}"}}
+import matplotlib.pyplot as plt
+plt.plot([0, 1]);
+"""
+PAGES = "51_a: {script: 51_one, task: safety}\n52_b: {script: 51_one, task: summaries}\n"
+
+
+def test_one_script_gives_several_pages(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"51_one": ONE, "60_other": plain()})
+    (project.folder / "pages.yml").write_text(PAGES)
+    assert [page.name for page in project.notebooks()] == ["51_a", "52_b", "60_other"]
+    assert [page.title for page in project.notebooks()][:2] == ["Safety: training", "Summaries: training"]
+    assert project.find("52").parameters["task"].default == "summaries"
+    with pytest.raises(ParameterError, match="'51_one' could be any of 51_a, 52_b; say which"):
+        project.find("51_one")
+    runs = {run.name: run for run in execute_all([Job(page, strict=True) for page in project.notebooks()], workers=2)}
+    assert all(run.failures == () for run in runs.values()), runs
+    pages = [nbformat.reads(runs[name].notebook, as_version=4) for name in ("51_a", "52_b")]
+    assert [page.cells[0].source for page in pages] == ["# Safety: training", "# Summaries: training"]
+    assert [page.cells[2].outputs[0].text for page in pages] == ["safety\n", "summaries\n"]
+    assert [page.cells[-1].metadata["mystnb"]["figure"]["name"] for page in pages] == ["fig-safety", "fig-summaries"]
+    assert [any("Of the first" in cell.source for cell in page.cells) for page in pages] == [True, False]
+    assert "only-" not in runs["51_a"].notebook
+    (run,) = execute_all([Job(project.find("51"), {"task": "summaries"})])
+    assert "# Summaries: training" in run.notebook
+
+
+@pytest.mark.parametrize(
+    ("pages", "said"),
+    [
+        ("51_a: {script: 51_gone}", "makes the page 51_a from '51_gone', but there is no 51_gone.py"),
+        ("51_a: {script: 51_one, tusk: safety}", "gives 'tusk', which is no parameter of that script"),
+        ("51_a: {script: 51_one, task: sefety}", "task must be one of safety | summaries"),
+    ],
+)
+def test_pages_that_cannot_be_made_are_refused(tmp_path: Path, pages: str, said: str) -> None:
+    project = make_project(tmp_path, {"51_one": ONE})
+    (project.folder / "pages.yml").write_text(pages)
+    with pytest.raises(ParameterError, match=re.escape(said)):
+        _ = [page.parameters for page in project.notebooks()]

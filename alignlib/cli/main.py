@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from alignbook.page import PageError, require_page_tools
-from alignbook.pairing import disagreement
+from alignbook.pairing import PairingError, disagreement
 from alignbook.pairing import sync as sync_pair
 from alignbook.parameters import ParameterError, resolve_texts
-from alignbook.project import Notebook, Project, find_project
+from alignbook.project import Notebook, Project, find_clone, find_project
 from alignlib import __version__
 from alignlib.cli.capacity import capacity_command
 from alignlib.cli.models import sample_command, score_command
@@ -78,7 +78,7 @@ def claims(as_json: bool) -> None:
     from alignbook.scorecard import read_claims, to_lines
 
     try:
-        project = find_project()
+        project = find_clone()
     except ParameterError as error:
         raise Refusal(str(error)) from error
     if not project.claims_file.is_file():
@@ -99,14 +99,25 @@ def claims(as_json: bool) -> None:
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a pair disagrees.")
 def sync(check: bool) -> None:
     """Bring every notebook's .py and its paired .ipynb into agreement."""
-    scripts = [notebook.script for notebook in find_project().notebooks()]
+    try:
+        scripts = find_clone().scripts()
+    except ParameterError as error:
+        raise Refusal(str(error)) from error
     if check:
         said = [sentence for script in scripts if (sentence := disagreement(script))]
         click.echo("\n".join(said) or f"{len(scripts)} pairs agree.")
         raise SystemExit(bool(said))
+    refused: list[str] = []
     for script in scripts:
-        if sync_pair(script):
-            click.echo(f"Paired {script.name}")
+        try:
+            taken = sync_pair(script)
+        except PairingError as error:
+            refused.append(str(error))
+            continue
+        if taken:
+            click.echo(f"Paired {script.stem}, from {taken}")
+    if refused:
+        raise Refusal("\n".join(refused))
 
 
 main.add_command(capacity_command)

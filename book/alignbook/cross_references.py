@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+from alignbook.project import Project
+
 __all__ = ["name_other_pages"]
 
 _ROLE = re.compile(r"\{(doc|prf:ref|numref|ref|eq)\}`([^`<>]+)`")
 _THEOREM = re.compile(r"`{3,}\{prf:\w+\} *(?P<title>[^\n]*)\n(?:# ?)?:label: *(?P<label>\S+)")
 _FIGURE = re.compile(r'"name": *"(?P<label>[^"]+)"')
-_HEADINGS = {".py": re.compile(r"^# # (?P<title>.+)$", re.MULTILINE), ".md": re.compile(r"^# (?P<title>.+)$", re.M)}
+_HEADING = re.compile(r"^(?:# )?# (?!%%)(?P<title>.+)$", re.MULTILINE)
 
 
 def name_other_pages(node: Any, root: Path) -> None:
@@ -46,10 +48,13 @@ def name_other_pages(node: Any, root: Path) -> None:
 def _titles(root: Path) -> dict[str, str]:
     """Titles of all pages by file name, of their theorems by label; of a figure, the title of its page."""
     found: dict[str, str] = {}
-    for path in (*sorted((root / "notebooks").glob("*.py")), *sorted((root / "book").glob("*.md"))):
-        text = path.read_text(encoding="utf-8")
-        heading = _HEADINGS[path.suffix].search(text)
-        found[path.stem] = heading["title"].strip() if heading else path.stem
-        found |= {match["label"]: match["title"].strip() or found[path.stem] for match in _THEOREM.finditer(text)}
-        found |= {match["label"]: found[path.stem] for match in _FIGURE.finditer(text)}
+    notebooks = {
+        page.name: page.with_defaults(page.script.read_text(encoding="utf-8")) for page in Project(root).notebooks()
+    }
+    prose = {path.stem: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
+    for name, text in (notebooks | prose).items():
+        heading = _HEADING.search(text)
+        found[name] = heading["title"].strip() if heading else name
+        found |= {match["label"]: match["title"].strip() or found[name] for match in _THEOREM.finditer(text)}
+        found |= {match["label"]: found[name] for match in _FIGURE.finditer(text)}
     return found

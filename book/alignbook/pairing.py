@@ -1,14 +1,16 @@
 """Scripts and their paired notebooks: the ``.ipynb`` is a pure function of the ``.py``.
 
-Cell ids are derived from the cells' content, so a fresh pairing gives the same bytes everywhere.
+Cell ids are derived from the cells' content, so a fresh pairing gives the same bytes everywhere. The pair also holds a
+digest of what both files held when they last agreed: it says, in any clone, which of the two was edited since.
 """
 
 from __future__ import annotations
 
 import hashlib
-import subprocess
-import sys
+import json
+import re
 from collections import Counter
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import jupytext
@@ -17,17 +19,22 @@ from nbformat import NotebookNode
 
 from alignlib._core.files import write_whole
 
-__all__ = ["disagreement", "read_script", "render_pair", "sync"]
+__all__ = ["PairingError", "disagreement", "read_script", "render_pair", "sync"]
 
 _KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+_KEPT = ("tags", "mystnb")
+_FILTERS = {"cell_metadata_filter": "tags,mystnb,-all", "notebook_metadata_filter": "kernelspec,-all"}
+
+
+class PairingError(ValueError):
+    """A script and a notebook that cannot be brought into agreement without losing an edit."""
 
 
 def read_script(path: Path) -> NotebookNode:
     """Read a py:percent script as a notebook with content-derived cell ids and minimal metadata."""
     notebook: NotebookNode = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    kept = ("tags", "mystnb")
     for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in kept})
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in _KEPT})
     notebook.metadata = nbformat.from_dict({"kernelspec": _KERNEL})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     set_ids(notebook)
@@ -45,8 +52,9 @@ def set_ids(notebook: NotebookNode) -> None:
 
 def render_pair(script: Path) -> str:
     """Return the text of the paired ``.ipynb`` of a script."""
-    text = nbformat.writes(read_script(script))
-    return str(text).rstrip("\n") + "\n"
+    notebook = read_script(script)
+    notebook.metadata["alignbook"] = {"agreed": _digest(notebook)}
+    return str(nbformat.writes(notebook)).rstrip("\n") + "\n"
 
 
 def disagreement(script: Path) -> str | None:
@@ -59,16 +67,79 @@ def disagreement(script: Path) -> str | None:
     return None
 
 
-def sync(script: Path) -> bool:
-    """Bring script and pair into agreement; return whether a file was written.
+def sync(script: Path) -> str | None:
+    """Bring script and pair into agreement: what was edited since they last agreed is taken, whichever it is.
 
-    An edit made to the newer notebook goes to the script first (``jupytext --sync``); the pair is then
-    written from the script.
+    Returns
+    -------
+    str or None
+        The name of the file whose edit was taken, or None where nothing had to be written.
+
+    Raises
+    ------
+    PairingError
+        Where both were edited since, or nothing tells which was; neither file is then touched.
     """
-    pair = script.with_suffix(".ipynb")
     if disagreement(script) is None:
-        return False
-    if pair.is_file() and pair.stat().st_mtime > script.stat().st_mtime:
-        subprocess.run([sys.executable, "-m", "jupytext", "--sync", str(script)], check=True, capture_output=True)
+        return None
+    pair = script.with_suffix(".ipynb")
+    taken = script
+    if pair.is_file():
+        ours, theirs = read_script(script), _read_pair(pair)
+        agreed = theirs.metadata.get("alignbook", {}).get("agreed")
+        if _digest(theirs) not in (agreed, _digest(ours)):
+            if _digest(ours) != agreed:
+                since = "since they last agreed" if agreed else "and nothing says when they last agreed"
+                raise PairingError(
+                    f"Both {script.name} and {pair.name} were edited {since}: copy what you want from {pair.name} into "
+                    f"{script.name}, delete {pair.name}, then sync."
+                )
+            write_whole(script, _as_script(theirs, script))
+            taken = pair
     write_whole(pair, render_pair(script))
-    return True
+    return taken.name
+
+
+def _read_pair(pair: Path) -> NotebookNode:
+    try:
+        notebook: NotebookNode = nbformat.reads(pair.read_text(encoding="utf-8"), as_version=4)
+    except Exception as error:  # nbformat has no one type for what it cannot read
+        raise PairingError(f"{pair.name} is no notebook that can be read; delete it, then sync.") from error
+    if any(cell.get("attachments") for cell in notebook.cells):
+        raise PairingError(
+            f"{pair.name} holds a pasted picture, which a script cannot; save it as a file and refer to it."
+        )
+    return notebook
+
+
+def _content(cell: NotebookNode) -> str:
+    """What of a cell both files hold."""
+    return json.dumps([cell.cell_type, cell.source, {k: cell.metadata[k] for k in _KEPT if cell.metadata.get(k)}])
+
+
+def _digest(notebook: NotebookNode) -> str:
+    return hashlib.sha256("\n".join(map(_content, notebook.cells)).encode()).hexdigest()
+
+
+def _as_script(notebook: NotebookNode, script: Path) -> str:
+    """The text of the script with the notebook's cells; cells that are unchanged keep the blank lines around them."""
+    former = jupytext.reads(script.read_text(encoding="utf-8"), fmt="py:percent")
+    cells = [nbformat.from_dict({**cell, "metadata": dict(cell.metadata)}) for cell in notebook.cells]
+    for cell in cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+    before, after = ([_content(cell) for cell in side] for side in (former.cells, cells))
+    for block in SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks():
+        for k in range(block.size):
+            cells[block.b + k].metadata = former.cells[block.a + k].metadata
+    written = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": _KERNEL, "jupytext": _FILTERS})
+    lines = jupytext.writes(written, fmt="py:percent").splitlines(keepends=True)
+    return "".join(_readable(line) if line.startswith("# %% ") else line for line in lines)
+
+
+def _readable(header: str) -> str:
+    r"""Write letters beyond ASCII in a cell's header as themselves.
+
+    >>> print(_readable(r'# %% mystnb={"alt": "\u03bb, \\u"}'))
+    # %% mystnb={"alt": "λ, \\u"}
+    """
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\u(?!d[89a-f])([0-9a-f]{4})", lambda m: m[1] + chr(int(m[2], 16)), header)

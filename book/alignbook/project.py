@@ -1,36 +1,53 @@
-"""Where the notebooks live, and what each of them is: its script, title, parameters."""
+"""Where the notebooks live, and what each page made of them is: its script, title, parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import yaml
 from nbformat import NotebookNode
 
 from alignbook.pairing import read_script
-from alignbook.parameters import Parameter, ParameterError, parse_cell
+from alignbook.parameters import Parameter, ParameterError, Value, parse_cell
 from alignlib._core.names import unknown_name
 
-__all__ = ["Notebook", "Project", "find_project"]
+__all__ = ["Notebook", "Project", "find_clone", "find_project", "own_project"]
+
+_DISTRIBUTION = "alignment-limits"
+_ONLY = "only-"
 
 
 @dataclass(frozen=True)
 class Notebook:
-    """One notebook, by its script ``notebooks/NN_topic.py``."""
+    """One page: the script ``notebooks/NN_topic.py``, or, where the script gives several, one of them.
+
+    ``page`` is the page's own name and ``fixed`` the parameters whose defaults it changes, as ``notebooks/pages.yml``
+    says.
+    """
 
     script: Path
+    page: str = ""
+    fixed: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """``NN_topic``."""
-        return self.script.stem
+        return self.page or self.script.stem
 
     @property
     def node(self) -> NotebookNode:
-        """The notebook as read from its script, without outputs."""
-        return read_script(self.script)
+        """The notebook as read from its script, without outputs and without what belongs to other pages."""
+        node = read_script(self.script)
+        if self.page:
+            node.cells = [cell for cell in node.cells if _belongs(cell, self.page)]
+            _change_defaults(_parameters_cell(node, self.script.name), self.fixed)
+        return node
 
     @cached_property
     def title(self) -> str:
@@ -38,16 +55,30 @@ class Notebook:
         for cell in self.node.cells:
             for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
                 if line.startswith("# "):
-                    return str(line[2:].strip())
+                    return self.with_defaults(str(line[2:].strip()))
         raise ParameterError(f"{self.script.name} has no title: start it with a markdown cell '# Title'.")
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The declarations of the one cell tagged ``parameters``."""
-        cells = [cell for cell in self.node.cells if "parameters" in cell.metadata.get("tags", [])]
-        if len(cells) != 1:
-            raise ParameterError(f"{self.script.name} needs exactly one cell tagged 'parameters'; it has {len(cells)}.")
-        return parse_cell(cells[0].source, where=f"the parameters cell of {self.script.name}")
+        cell = _parameters_cell(self.node, self.script.name)
+        return parse_cell(cell.source, where=f"the parameters cell of {self.script.name}")
+
+    def with_defaults(self, text: str) -> str:
+        """Put the parameters that this page fixes into a text that is wanted before anything runs."""
+        for name, value in words(self.fixed).items():
+            text = text.replace(f"{{{{{name}}}}}", str(value))
+        return text
+
+
+def words(values: Mapping[str, Value]) -> dict[str, Value]:
+    """Values by name, and texts also by capitalised name with a capital, for the beginning of a sentence.
+
+    >>> words({"task": "safety", "n": 2})
+    {'task': 'safety', 'n': 2, 'Task': 'Safety'}
+    """
+    texts = {name.capitalize(): value[:1].upper() + value[1:] for name, value in values.items() if type(value) is str}
+    return dict(values) | {name: value for name, value in texts.items() if name not in values}
 
 
 @dataclass(frozen=True)
@@ -76,15 +107,33 @@ class Project:
         """The lock file of the environment."""
         return self.root / "requirements.lock"
 
+    def scripts(self) -> list[Path]:
+        """All scripts, by name."""
+        return sorted(self.folder.glob("[0-9][0-9]_*.py"))
+
     def notebooks(self) -> list[Notebook]:
-        """All notebooks, by name."""
-        return [Notebook(path) for path in _scripts(self.folder)]
+        """All pages, by name: each script is one, or those that ``notebooks/pages.yml`` lists for it."""
+        scripts = {path.stem: path for path in self.scripts()}
+        listed = list(self._listed(scripts))
+        several = {notebook.script.stem for notebook in listed}
+        alone = [Notebook(path) for stem, path in scripts.items() if stem not in several]
+        return sorted([*listed, *alone], key=lambda notebook: notebook.name)
+
+    def _listed(self, scripts: Mapping[str, Path]) -> Iterator[Notebook]:
+        file = self.folder / "pages.yml"
+        entries = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for page, entry in (entries or {}).items():
+            fixed = dict(entry)
+            script = fixed.pop("script")
+            if script not in scripts:
+                raise ParameterError(f"{file} makes the page {page} from {script!r}, but there is no {script}.py.")
+            yield Notebook(scripts[script], page, fixed)
 
     def find(self, name: str) -> Notebook:
-        """Find a notebook by ``03_bounds``, ``03``, ``3`` or ``bounds``."""
+        """Find a page by ``03_bounds``, ``03``, ``3`` or ``bounds``."""
         notebooks = self.notebooks()
         stem = Path(name).stem
-        found = [n for n in notebooks if stem == n.name] or [
+        found = [n for n in notebooks if stem in (n.name, n.script.stem)] or [
             n for n in notebooks if stem.zfill(2) in n.name.split("_", 1)
         ]
         if len(found) == 1:
@@ -96,18 +145,68 @@ class Project:
         raise ParameterError(unknown_name("notebook", topics.get(stem, stem), names))
 
 
-def find_project(start: Path | None = None) -> Project:
-    """The project around ``start`` (the working directory), else the one this library lies in.
+def find_clone(start: Path | None = None) -> Project:
+    """The clone of this project around ``start`` (the working directory).
 
-    Raises:
-        ParameterError: where neither has a folder of notebooks.
+    Raises
+    ------
+    ParameterError
+        Where there is none.
     """
-    start = start or Path.cwd()
-    for root in (start, *start.parents, Path(__file__).resolve().parents[2]):
-        if any(_scripts(root / "notebooks")):
+    start = (start or Path.cwd()).resolve()
+    for root in (start, *start.parents):
+        if _is_clone(root):
             return Project(root)
-    raise ParameterError(f"No folder 'notebooks' with NN_topic.py scripts at or above {start}; work inside a clone.")
+    raise ParameterError(f"{start} is in no clone of {_DISTRIBUTION}; change into one.")
 
 
-def _scripts(folder: Path) -> Iterator[Path]:
-    return iter(sorted(folder.glob("[0-9][0-9]_*.py")))
+def own_project() -> Project:
+    """The notebooks that belong to this library: those of the clone that it is imported from, or those shipped."""
+    here = Path(__file__).resolve().parent
+    return Project(here.parents[1] if _is_clone(here.parents[1]) else here / "shipped")
+
+
+def find_project(start: Path | None = None) -> Project:
+    """The clone of this project around ``start`` (the working directory), else the library's own notebooks."""
+    try:
+        return find_clone(start)
+    except ParameterError:
+        return own_project()
+
+
+def _is_clone(root: Path) -> bool:
+    """Whether a folder is a clone of this project: another project's ``notebooks`` are not run by our commands."""
+    try:
+        data = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    name = data.get("project", {}).get("name")
+    return name == _DISTRIBUTION and any((root / "notebooks").glob("[0-9][0-9]_*.py"))
+
+
+def _parameters_cell(node: NotebookNode, name: str) -> NotebookNode:
+    cells = [cell for cell in node.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        raise ParameterError(f"{name} needs exactly one cell tagged 'parameters'; it has {len(cells)}.")
+    cell: NotebookNode = cells[0]
+    return cell
+
+
+def _belongs(cell: NotebookNode, page: str) -> bool:
+    """Whether a cell is on a page; its tags ``only-…`` have then served."""
+    tags = cell.metadata.get("tags", [])
+    pages = {tag.removeprefix(_ONLY) for tag in tags if tag.startswith(_ONLY)}
+    if pages:
+        cell.metadata["tags"] = [tag for tag in tags if not tag.startswith(_ONLY)]
+        if not cell.metadata["tags"]:
+            del cell.metadata["tags"]
+    return not pages or page in pages
+
+
+def _change_defaults(cell: NotebookNode, fixed: Mapping[str, Value]) -> None:
+    for name, value in fixed.items():
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+        pattern = rf"^({re.escape(name)}: [^=]+ = ).*?(  # )"
+        cell.source, n = re.subn(pattern, lambda m, text=text: m[1] + text + m[2], cell.source, flags=re.M)  # type: ignore[misc]
+        if n != 1:
+            raise ParameterError(f"notebooks/pages.yml gives {name!r}, which is no parameter of that script.")

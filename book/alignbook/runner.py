@@ -23,7 +23,7 @@ from traitlets.config import Config
 from alignbook.claim import Claim, from_json
 from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
-from alignbook.project import Notebook
+from alignbook.project import Notebook, words
 
 __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 
@@ -158,7 +158,7 @@ def _finish(job: Job, node: NotebookNode, failures: list[Failure], seconds: floa
         data, numbers = collect(node)
         found = [from_json(item) for item in data]
         if not failures:
-            fill(node, values | numbers)
+            fill(node, words(values) | numbers)
     except ValueError as error:
         failures.append(Failure(str(error)))
     failures += [
