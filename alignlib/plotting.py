@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alignlib._core.checks import require
+from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
 from alignlib.laws.frontier import Frontier
 
 __all__ = [
@@ -41,14 +42,6 @@ __all__ = [
     "save",
     "tail_note",
 ]
-
-LIMIT = "#0072B2"
-BEST_OF_N = "#bf4c00"
-THIRD = "#007a5a"
-FOURTH = "#a3478a"
-BASE = "#222222"
-BOUND = "#6b6b6b"
-CYCLE = (LIMIT, BEST_OF_N, THIRD, FOURTH, "#8a6d00", BASE)
 
 KL_LABEL = "KL to the base model (nats)"
 

@@ -48,8 +48,9 @@ n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
 # %% tags=["hide-input"]
 from _pages import chapter
 from alignbook import claims
-from alignlib.lm.experiment.comparison import NAMES, TaskComparison
+from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.results import Results
+from alignlib.lm.methods import find
 
 results = Results.read("lm_results")
 compared = TaskComparison(results, task, split)
@@ -98,8 +99,8 @@ chapter.numbers(long, short)
 # %% tags=["hide-input", "only-52_summarisation_training"]
 missed = compared.share_missed(results.settings["learning_rates"])
 claims.glue(
-    best_rates=", ".join(f"{NAMES[method]} {rate:g}" for method, rate in compared.best_rates().items()),
-    share_missed=", ".join(f"{NAMES[method]} {100 * value:.1f} points" for method, value in missed.items()),
+    best_rates=", ".join(f"{find(method).label} {rate:g}" for method, rate in compared.best_rates().items()),
+    share_missed=", ".join(f"{find(method).label} {100 * value:.1f} points" for method, value in missed.items()),
 )
 
 # %% tags=["hide-input"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from alignlib.lm.experiment.check import reevaluate, retrain
-from alignlib.lm.experiment.grid import RETRAINED, TASK_NAMES, Run, grid, short_run
+from alignlib.lm.experiment.grid import CHECKED, Run, grid, short_run
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.runner import finished, run_all
 from alignlib.lm.experiment.table import assemble, restore
@@ -80,7 +80,7 @@ def check(output: Path, results: Path) -> None:
     """Evaluate the committed policies exactly, train one method per task anew, and compare with the table."""
     found = Results.read(results)
     comparisons = reevaluate(found, grid(), output)
-    for task, method in zip(TASK_NAMES, RETRAINED, strict=True):
+    for task, method in CHECKED.items():
         comparisons += retrain(found, short_run(task, method), output)
     for comparison in comparisons:
         click.echo(str(comparison))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ class EnumerableConfig(GPT2Config):  # type: ignore[misc]  # the extra's classes
 
     model_type = "enumerable_gpt2"
 
-    def __init__(self, n_inputs: int = 50257, **options: Any) -> None:
+    def __init__(self, n_inputs: int = 50257, **options: object) -> None:
         self.n_inputs = n_inputs
         super().__init__(**options)
 
@@ -163,7 +163,25 @@ def pretrain(task: Task, seed: int = 0, settings: PretrainingSettings | None = N
     return model
 
 
-def annealed_adam(model: torch.nn.Module, steps: int, settings: Any) -> tuple[Any, Any]:
+class Annealing(Protocol):
+    """The optimiser's part of some settings."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak rate."""
+
+    @property
+    def warm_up(self) -> float:
+        """Part of the steps over which the rate rises."""
+
+    @property
+    def weight_decay(self) -> float:
+        """AdamW's decay."""
+
+
+def annealed_adam(
+    model: torch.nn.Module, steps: int, settings: Annealing
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """AdamW whose rate rises linearly over ``warm_up`` of the steps, then falls to zero along a cosine."""
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     rise = max(1.0, settings.warm_up * steps)

@@ -7,7 +7,7 @@ token is known at its parent. So a space of 66,430 responses costs 7,381 positio
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -15,13 +15,16 @@ import torch
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
 
+if TYPE_CHECKING:
+    from transformers.models.gpt2.modeling_gpt2 import GPT2Block, GPT2PreTrainedModel
+
 __all__ = ["exact_log_prob", "exact_score", "tree_log_prob"]
 
 _NODES_AT_ONCE = 8192  # above it the activations fall out of the cache
 _KeyValue: TypeAlias = tuple[torch.Tensor, torch.Tensor]
 
 
-def exact_log_prob(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace) -> FloatArray:
+def exact_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> FloatArray:
     """Return ``log p(y|x)`` of every response to each prompt, in nats.
 
     Parameters
@@ -55,7 +58,7 @@ def exact_log_prob(model: torch.nn.Module, prompts: IntArray, space: ResponseSpa
     return out
 
 
-def tree_log_prob(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace) -> torch.Tensor:
+def tree_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> torch.Tensor:
     """Return the same as a tensor (P, size), float64, through which gradients flow to the weights.
 
     All prompts at once: for more than a few of them memory grows to gigabytes.
@@ -72,7 +75,7 @@ def tree_log_prob(model: torch.nn.Module, prompts: IntArray, space: ResponseSpac
     return torch.cat([*parts, log_prefix], dim=1)
 
 
-def exact_score(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace) -> FloatArray:
+def exact_score(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> FloatArray:
     """Return a reward network's score of every response to each prompt, read after the last content token.
 
     Parameters
@@ -111,12 +114,14 @@ def _as_prompts(prompts: IntArray) -> IntArray:
     return rows.astype(np.int64)
 
 
-def _checked(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace, head: str, n_outputs: int) -> Any:
-    config: Any = getattr(model, "config", None)
+def _checked(
+    model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace, head: str, n_outputs: int
+) -> GPT2PreTrainedModel:
     require(
-        hasattr(config, "scale_attn_weights") and hasattr(model, head),
+        hasattr(getattr(model, "config", None), "scale_attn_weights") and hasattr(model, head),
         f"model must be a GPT-2 with a head named {head}; got {type(model).__name__}.",
     )
+    config = model.config
     plain = (
         config.activation_function == "gelu_new"
         and config.scale_attn_weights
@@ -124,13 +129,12 @@ def _checked(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace, he
         and not config.add_cross_attention
     )
     require(plain, "model must be a plain GPT-2: gelu_new, scaled attention, no scaling by layer, no cross attention.")
-    weights: Any = model
-    found = getattr(weights, head).weight.shape[0]
+    found = getattr(model, head).weight.shape[0]
     require(
         found == n_outputs, f"model must have {n_outputs} outputs for {space.n_content} content tokens; got {found}."
     )
     rows = _as_prompts(prompts)
-    n_inputs, n_positions = weights.transformer.wte.weight.shape[0], weights.transformer.wpe.weight.shape[0]
+    n_inputs, n_positions = model.transformer.wte.weight.shape[0], model.transformer.wpe.weight.shape[0]
     require(
         rows.min() >= 0 and rows.max() < n_inputs,
         f"prompts must hold tokens in [0, {n_inputs - 1}]; got {rows.min()} to {rows.max()}.",
@@ -141,13 +145,13 @@ def _checked(model: torch.nn.Module, prompts: IntArray, space: ResponseSpace, he
         f"prompts of {rows.shape[1]} tokens and responses of {space.length} need {needed} positions; the model has "
         f"{n_positions}.",
     )
-    return weights
+    return model
 
 
 class _Walk:
     """GPT-2's forward pass down the tree, level by level; keys and values of all levels above are kept."""
 
-    def __init__(self, model: Any, prompts: IntArray, space: ResponseSpace) -> None:
+    def __init__(self, model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSpace) -> None:
         self.gpt = model.transformer
         self.device = self.gpt.wte.weight.device
         self.n_heads = model.config.n_head
@@ -201,7 +205,7 @@ class _Walk:
                 new.append((key, value))
         return self.gpt.ln_f(hidden), new
 
-    def _heads(self, block: Any, hidden: torch.Tensor) -> list[torch.Tensor]:
+    def _heads(self, block: GPT2Block, hidden: torch.Tensor) -> list[torch.Tensor]:
         """Query (scaled), key and value, each of shape (P, nodes, heads, channels)."""
         query, key, value = (
             part.unflatten(-1, (self.n_heads, -1)) for part in block.attn.c_attn(block.ln_1(hidden)).chunk(3, dim=-1)
@@ -226,7 +230,7 @@ def _attend(query: torch.Tensor, above: list[_KeyValue]) -> torch.Tensor:
     return seen
 
 
-def _finish(block: Any, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+def _finish(block: GPT2Block, hidden: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
     hidden = hidden + block.attn.c_proj(seen.flatten(-2))
     # gelu_new by its fused kernel
     inner = torch.nn.functional.gelu(block.mlp.c_fc(block.ln_2(hidden)), approximate="tanh")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from alignlib._core.files import whole_file
 from alignlib.lm.raters import Raters, draw_pairs
 from alignlib.lm.reward_models import reward_table, train_reward_model
 from alignlib.lm.world import Task
+
+if TYPE_CHECKING:
+    from alignlib.lm.base_model import EnumerableLM
 
 __all__ = ["PROXIES", "Proxy", "proxy_tables"]
 
@@ -29,7 +32,7 @@ PROXIES = {"weak": Proxy(300), "ensemble": Proxy(300, members=5), "strong": Prox
 
 
 def proxy_tables(
-    name: str, base: Any, task: Task, log_base: dict[str, FloatArray], gold: FloatArray, cache: Path
+    name: str, base: EnumerableLM, task: Task, log_base: dict[str, FloatArray], gold: FloatArray, cache: Path
 ) -> dict[str, FloatArray]:
     """Return a proxy's reward of every response to the training and the held-out prompts; trained once, then cached.
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -125,7 +124,7 @@ def train_reward_model(
     return model
 
 
-def _score(model: Any, tokens: torch.Tensor, prompt_length: int) -> torch.Tensor:
+def _score(model: EnumerableRewardModel, tokens: torch.Tensor, prompt_length: int) -> torch.Tensor:
     """Score prompts followed by responses padded with 0."""
     hidden = model.transformer(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
     last = prompt_length - 1 + (tokens[:, prompt_length:] != 0).sum(dim=1)

@@ -12,39 +12,46 @@ from matplotlib.axes import Axes
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
-from alignlib.lm.experiment.comparison import NAMES, TaskComparison, Verdict, listing
+from alignlib.lm.experiment.comparison import TaskComparison, Verdict
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import best_of_n_standing
+from alignlib.lm.methods import METHODS, Method, find
 
 __all__ = [
-    "LOOKS",
     "budget_facts",
     "claims_of",
     "gain_figure",
     "glue",
+    "listing",
     "numbers",
     "over_figure",
     "tuning_claims",
     "wasted_figure",
 ]
 
-LOOKS = {
-    "group_kl": (plotting.THIRD, "s"),
-    "grpo": (plotting.FOURTH, "^"),
-    "ppo": (plotting.CYCLE[4], "v"),
-    "dpo": (plotting.BOUND, "D"),
-    "rejection": (plotting.BEST_OF_N, "o"),
-}
 _HEADLINE = ("ppo", "grpo")
 _DRAWN = (*_HEADLINE, "group_kl")
+_TO_OPTIMUM = "KL to its optimum (nats)"
 
 
 def _powers(largest: int) -> list[int]:
     return [2**k for k in range(1, int(np.log2(largest)) + 1)]
 
 
-def _compared(task: TaskComparison, stage: str) -> list[str]:
-    return [name for name in task.methods(stage) if name in LOOKS]
+def _compared(task: TaskComparison, stage: str) -> list[Method[Any]]:
+    return [find(name) for name in task.methods(stage) if find(name).compared]
+
+
+def listing(verdicts: Sequence[Verdict]) -> str:
+    """Say of each method at how many of its penalties it is above and below best-of-N at equal KL; for a sentence."""
+    found = []
+    for verdict in verdicts:
+        total, name = len(verdict.at_knobs), find(verdict.method).label
+        if total in (verdict.n_below, verdict.n_above):
+            found.append(f"{name} {'below' if verdict.n_below else 'above'} at all {total}")
+        else:
+            found.append(f"{name} above at {verdict.n_above} and below at {verdict.n_below} of {total}")
+    return ", ".join(found) or "nothing is trained yet"
 
 
 def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
@@ -56,10 +63,9 @@ def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
     ns = _powers(n_largest)
     best = task.law.best_of_n(np.asarray(ns, dtype=float))
     plotting.points(ax, best.kl, best.gain, color=plotting.BASE, marker="x", label="best-of-N")
-    for name in _compared(task, stage):
-        color, marker = LOOKS[name]
-        points = task.points(name, stage)
-        plotting.points(ax, points.kl, points.gain, color=color, marker=marker, label=NAMES[name], markersize=5)
+    for method in _compared(task, stage):
+        points = task.points(method.name, stage)
+        plotting.points(ax, points.kl, points.gain, **method.style, label=method.label, markersize=5)
     plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base (reward)")
     return plotting.legend(ax, loc="lower right")
 
@@ -73,14 +79,11 @@ def wasted_figure(task: TaskComparison, n_largest: int) -> Axes:
         ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", linewidth=1.2, label="best-of-N"
     )
     for stage, filled in (("main", True), ("short", False)):
-        for name in _compared(task, stage):
-            color, marker = LOOKS[name]
-            points = task.points(name, stage)
+        for method in _compared(task, stage):
+            points = task.points(method.name, stage)
             style = {"linestyle": "-", "linewidth": 1.0} if filled else {"markerfacecolor": "none"}
-            label = NAMES[name] if filled else None
-            plotting.points(
-                ax, points.kl, points.wasted, color=color, marker=marker, label=label, markersize=5, **style
-            )
+            label = method.label if filled else None
+            plotting.points(ax, points.kl, points.wasted, label=label, markersize=5, **method.style, **style)
     plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")
     ax.set_ylim(bottom=0.0)
     ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
@@ -92,20 +95,19 @@ def over_figure(task: TaskComparison) -> Axes:
     ax: Axes
     _, ax = plotting.new(height=3.8)
     for name in _DRAWN:
-        color, marker = LOOKS[name]
+        method = find(name)
         for stage, filled in (("main", True), ("short", False)):
             if name not in task.methods(stage):
                 continue
             points = task.points(name, stage)
             style: dict[str, Any] = {"linestyle": "-" if filled else ":", "linewidth": 1.2}
-            style |= {"label": NAMES[name]} if filled else {"markerfacecolor": "white"}
+            style |= {"label": method.label} if filled else {"markerfacecolor": "white"}
             low, high = (
                 100.0 * np.where(np.isfinite(end), end, points.share_over)
                 for end in (points.share_over_low, points.share_over_high)
             )
-            plotting.points(
-                ax, points.kl, 100.0 * points.share_over, color=color, marker=marker, low=low, high=high, **style
-            )
+            style |= method.style
+            plotting.points(ax, points.kl, 100.0 * points.share_over, low=low, high=high, **style)
     ax.axhline(0.0, color=plotting.BASE, linewidth=1)
     plotting.name_axes(ax, plotting.KL_LABEL, "share, less best-of-N's (points)")
     ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.6)
@@ -115,22 +117,22 @@ def over_figure(task: TaskComparison) -> Axes:
 def numbers(long: Sequence[Verdict], short: Sequence[Verdict]) -> pd.DataFrame:
     """Return each method's averages over its penalties, with half the seeds' interval, and where best-of-N stands.
 
-    GRPO's β is a penalty on rewards divided by their deviation, so that the optimum at 1/β is not what it aims at.
+    The distance to the optimum at 1/β is left out where that is not what a method aims at, such as GRPO, whose β is a
+    penalty on rewards divided by their deviation.
     """
     rows = []
-    for name in LOOKS:
+    for name, method in METHODS.items():
+        if not method.compared:
+            continue
         for verdicts, when in ((short, "short"), (long, "long")):
             for v in (v for v in verdicts if v.method == name):
-                own = "–" if name == "grpo" or np.isnan(v.to_optimum[0]) else _with_half(v.to_optimum, 1.0, 3)
+                own = _with_half(v.to_optimum, 1.0, 3) if method.aims_at_optimum else "–"
                 over = _with_half(v.wasted_over_best_of_n, 1.0, 3, "+")
                 sides = f"{v.n_above} / {v.n_below} of {len(v.at_knobs)}"
                 line = (_with_half(v.share, 100.0, 1), _with_half(v.wasted, 1.0, 3), over, sides, own)
-                rows.append((NAMES[name], when, *line))
+                rows.append((method.label, when, *line))
     columns = ["method", "training", "share (%)", "wasted KL (nats)", "less best-of-N's", "above / below", _TO_OPTIMUM]
     return pd.DataFrame(rows, columns=columns).set_index(["method", "training"])
-
-
-_TO_OPTIMUM = "KL to its optimum (nats)"
 
 
 def _with_half(interval: tuple[float, float, float], scale: float, digits: int, sign: str = "") -> str:
@@ -147,14 +149,14 @@ def _controls(task: TaskComparison) -> str:
         if len(rows):
             low, high = (f"{100 * value:.1f}%" for value in (rows["share"].min(), rows["share"].max()))
             betas = " and ".join(f"{beta:g}" for beta in sorted(rows.beta.unique(), reverse=True))
-            found.append(f"{NAMES[method]} {low if low == high else f'{low} to {high}'} (β = {betas}, one seed)")
+            found.append(f"{find(method).label} {low if low == high else f'{low} to {high}'} (β = {betas}, one seed)")
     return ", ".join(found) or "not trained yet"
 
 
 def budget_facts(results: Results, task: str, n_prompts: int) -> dict[str, object]:
     """What the page says of budgets, from the settings that the runs were trained with."""
     runs = [run for run in results.settings["runs"].values() if run["task"] == task]
-    main = next(run["settings"]["budget"] for run in runs if run["method"] in LOOKS)
+    main = next(run["settings"]["budget"] for run in runs if find(run["method"]).compared)
     control = next((run["settings"]["budget"] for run in runs if run["method"] == "cross_entropy"), None)
     updates = next(
         (run["settings"]["epochs"] for run in runs if run["method"] == "ppo" and "epochs" in run["settings"]), 1
@@ -174,8 +176,8 @@ def glue(
 ) -> None:  # fmt: skip
     """Name every number that the text quotes."""
     best = best_of_n_standing(task.law, _powers(n_largest))
-    compared = [v for v in long if v.method in LOOKS]
-    hasty = [v for v in short if v.method in LOOKS]
+    compared = [v for v in long if find(v.method).compared]
+    hasty = [v for v in short if find(v.method).compared]
     rows = task.last
     other = TaskComparison(results, name, "held_out")
     elsewhere = [other.verdict(v.method) for v in compared]
@@ -206,8 +208,8 @@ def glue(
         long_responses=int(rows[(rows.stage == "main")].completions.max()) if compared else 0,
         n_rates=len(results.settings["tried_rates"]),
         rates=", ".join(f"{rate:g}" for rate in results.settings["tried_rates"]),
-        chosen_rates=", ".join(f"{NAMES[m]} {rate:g}" for m, rate in results.settings["learning_rates"].items()),
-        held_out_shares=", ".join(f"{NAMES[v.method]} {v.share[0]:.1%}" for v in elsewhere),
+        chosen_rates=", ".join(f"{find(m).label} {rate:g}" for m, rate in results.settings["learning_rates"].items()),
+        held_out_shares=", ".join(f"{find(v.method).label} {v.share[0]:.1%}" for v in elsewhere),
     )
 
 
@@ -218,9 +220,9 @@ def _where_headline_holds(short: Sequence[Verdict], long: Sequence[Verdict]) -> 
         pairs = ((short, "short"), (long, "long"))
         when = [w for verdicts, w in pairs for v in verdicts if v.method == method and v.below_everywhere]
         if when:
-            found.append(f"{NAMES[method]} after {' and '.join(when)} training")
+            found.append(f"{find(method).label} after {' and '.join(when)} training")
         else:
-            neither.append(f"{NAMES[method]} after neither length of training")
+            neither.append(f"{find(method).label} after neither length of training")
     return " and of ".join([*found, *neither])
 
 

@@ -10,24 +10,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
-from _pages.chapter import LOOKS
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray
 from alignlib.lm.experiment.allocation import best_of_n_split, policies_split
-from alignlib.lm.experiment.comparison import NAMES, TaskComparison
+from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.results import TASK_NAMES, Results
 from alignlib.lm.experiment.standing import at_kl, over_seeds, seed_interval
+from alignlib.lm.methods import METHODS, find
 
 __all__ = ["claims_of", "effort", "effort_figure", "glue", "split_figure", "splits"]
 
 _UNSCALED = ("grpo", "no scaling")
-_ROWS: tuple[tuple[str, str], ...] = (*((name, "") for name in LOOKS), _UNSCALED)
 
 
 def _name(method: str, variant: str) -> str:
-    return NAMES[method] + (f", {variant}" if variant else "")
+    return find(method).label + (f", {variant}" if variant else "")
 
 
 def splits(results: Results, n_largest: int) -> pd.DataFrame:
@@ -41,7 +40,7 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
         best = best_of_n_split(results.law(task), ns)
         found.append((task, "best-of-N", 1, float(best.within.mean()), float(best.allocation.mean()), np.nan, np.nan))
         table = policies_split(results, task)
-        for method, variant in _ROWS:
+        for method, variant in (*((m.name, "") for m in METHODS.values() if m.compared), _UNSCALED):
             rows = table[(table.method == method) & (table.variant == variant)]
             if len(rows) == 0:
                 continue
@@ -92,7 +91,8 @@ def effort(results: Results) -> dict[str, pd.DataFrame]:
     for task in TASK_NAMES:
         rows = TaskComparison(results, task).rows
         # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
-        rows = rows[(rows.knob == rows.method.map(middle)) & ((rows.method != "rejection") | (rows.stage == "tuning"))]
+        by_rounds = rows.method.isin([m.name for m in METHODS.values() if m.knob != "beta"])
+        rows = rows[(rows.knob == rows.method.map(middle)) & (~by_rounds | (rows.stage == "tuning"))]
         long = rows[(rows.stage == "main") | ((rows.stage == "length") & rows["last"])]
         steps.append(over_seeds(long.assign(stage="", variant=""), ["wasted"]).assign(task=task))
         tried = rows[(rows.stage == "tuning") & rows["last"]]
@@ -103,16 +103,18 @@ def effort(results: Results) -> dict[str, pd.DataFrame]:
 def effort_figure(found: Mapping[str, pd.DataFrame]) -> Axes:
     """Draw wasted KL over steps (summarisation filled, safety hollow), and the share over the learning rates tried."""
     _, (above, below) = plotting.new(rows=2, height=3.3)
-    for name, (color, marker) in LOOKS.items():
+    for name, method in METHODS.items():
+        if not method.compared:
+            continue
         for task, filled in zip(TASK_NAMES, (True, False), strict=True):
             rows = found["steps"]
             rows = rows[(rows.method == name) & (rows.task == task)].sort_values("step")
             look: dict[str, Any] = {"linewidth": 1.2, "linestyle": "-" if filled else ":"}
-            look |= {"label": NAMES[name]} if filled else {"markerfacecolor": "none"}
-            plotting.points(above, rows.step, rows.wasted, color=color, marker=marker, **look)
+            look |= {"label": method.label} if filled else {"markerfacecolor": "none"}
+            plotting.points(above, rows.step, rows.wasted, **method.style, **look)
         rows = found["rates"]
         rows = rows[rows.method == name].sort_values("rate")
-        plotting.points(below, rows.rate, rows["share"], color=color, marker=marker, linestyle="-", linewidth=1.2)
+        plotting.points(below, rows.rate, rows["share"], **method.style, linestyle="-", linewidth=1.2)
     for ax, ticks in ((above, sorted(found["steps"].step.unique())), (below, sorted(found["rates"].rate.unique()))):
         ax.set_xscale("log")
         ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -134,7 +136,11 @@ def glue(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> None:
     share = table.assign(share=table.allocation / (table.allocation + table.within))
     best = share[share.method == "best-of-N"].share
     sentences = {}
-    for key, label in (("grpo", NAMES["grpo"]), ("unscaled", _name(*_UNSCALED)), ("group", NAMES["group_kl"])):
+    for key, label in (
+        ("grpo", find("grpo").label),
+        ("unscaled", _name(*_UNSCALED)),
+        ("group", find("group_kl").label),
+    ):
         rows = share[share.method == label]
         sentences[f"{key}_allocation"] = _range(rows.share) if len(rows) else "not known yet"
     last = found["steps"].sort_values("step").groupby(["task", "method"]).tail(1)
@@ -173,9 +179,9 @@ def _apart(rates: pd.DataFrame) -> str:
         return "not known yet"
     ends = rates.groupby("method")["share"].agg(["min", "max"])
     return ", ".join(
-        f"{NAMES[name]} {100 * ends['min'][name]:.0f} to {100 * ends['max'][name]:.0f}%"
-        for name in LOOKS
-        if name in ends.index
+        f"{method.label} {100 * ends['min'][name]:.0f} to {100 * ends['max'][name]:.0f}%"
+        for name, method in METHODS.items()
+        if method.compared and name in ends.index
     )
 
 

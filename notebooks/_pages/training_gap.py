@@ -12,15 +12,17 @@ from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
-from alignlib.lm.experiment.comparison import NAMES, TaskComparison
+from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.fixed_points import PENALTIES
 from alignlib.lm.experiment.results import TASK_NAMES, Results, fixed_points_path
 from alignlib.lm.experiment.standing import at_kl, best_of_n_standing, seed_interval, standing
+from alignlib.lm.methods import find
 
 __all__ = ["claims_of", "fixed_point_figure", "fixed_points", "glue", "show", "variants"]
 
 _LOOKS = {"token reverse KL": (plotting.THIRD, "s"), "token k3": (plotting.FOURTH, "^")}
 _LABELS = {"token reverse KL": "token penalty, corrected", "token k3": "token penalty, k3 as published"}
+_MEASURES = ("share", "wasted")
 
 
 def fixed_points(results: Results, task: str) -> pd.DataFrame:
@@ -75,12 +77,9 @@ def variants(results: Results) -> pd.DataFrame:
             if differences["share"]:
                 intervals = [seed_interval(seeds) for seeds in differences.values()]
                 line = [value for interval in intervals for value in interval]
-                rows.append((task, stage, NAMES[str(method)], variant, len(differences["share"]), *line, outside))
+                rows.append((task, stage, find(str(method)).label, variant, len(differences["share"]), *line, outside))
     columns = ["task", "kind", "method", "variant", "seeds", "difference", "low", "high", "wasted", "wasted_low"]
     return pd.DataFrame(rows, columns=[*columns, "wasted_high", "outside"])
-
-
-_MEASURES = ("share", "wasted")
 
 
 def show(table: pd.DataFrame) -> pd.DataFrame | str:

@@ -9,7 +9,7 @@ import pytest
 
 from _pages import chapter, proxy_training, shortfall, training_gap
 from alignlib.lm.experiment import results
-from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison, listing
+from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
 from alignlib.lm.laws import collapse
 from tests.lm.test_results import row
 
@@ -81,7 +81,7 @@ def test_a_task_is_compared_with_best_of_n(table: results.Results) -> None:
     task = TaskComparison(table, "safety")
     verdicts = task.verdicts("main")
     assert [v.method for v in verdicts] == ["grpo", "ppo"]
-    assert listing(verdicts) == "GRPO above at all 2, PPO below at all 2"
+    assert chapter.listing(verdicts) == "GRPO above at all 2, PPO below at all 2"
     holds = {claim.key: claim.holds for claim in chapter.claims_of(table, task, verdicts, task.verdicts("short"))}
     assert holds["below-the-limit"]
     assert holds["closeness"]

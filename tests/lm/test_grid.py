@@ -14,10 +14,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra lm is not installed")
 
 from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread  # noqa: E402
-from alignlib.lm.experiment.grid import BETAS, METHODS_COMPARED, SEEDS, TASK_NAMES, grid, tiny_grid  # noqa: E402
-from alignlib.lm.experiment.results import Results  # noqa: E402
+from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid  # noqa: E402
+from alignlib.lm.experiment.results import TASK_NAMES, Results  # noqa: E402
 from alignlib.lm.experiment.runner import execute, finished, run_all, run_path, weights_path  # noqa: E402
 from alignlib.lm.experiment.table import assemble, restore  # noqa: E402
+from alignlib.lm.methods import find  # noqa: E402
 from alignlib.lm.space import ResponseSpace  # noqa: E402
 
 SPACE = ResponseSpace(length=3)
@@ -44,11 +45,11 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
     runs = grid()
     assert len({run.key for run in runs}) == len(runs)
     for task in TASK_NAMES:
-        for method in METHODS_COMPARED:
+        for method in compared():
             main = [run for run in runs if (run.stage, run.task, run.method) == ("main", task, method)]
             assert {run.seed for run in main} == set(SEEDS)
             knobs = {run.knob for run in main}
-            assert len(knobs) == (7 if method == "grpo" else len(BETAS))
+            assert len(knobs) == len(find(method).penalties)
             assert len(main) == 3 * len(knobs) >= 15
     proxies = 450  # CPU-seconds for training and tabulating them, measured
     assert sum(run.seconds for run in runs) + proxies < 2 * 2.5 * 3600
@@ -61,7 +62,7 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
 
 def test_one_policy_of_each_method_and_task_is_kept() -> None:
     kept = [(run.task, run.method) for run in grid() if run.kept]
-    assert sorted(kept) == sorted((task, method) for task in TASK_NAMES for method in METHODS_COMPARED)
+    assert sorted(kept) == sorted((task, method) for task in TASK_NAMES for method in compared())
 
 
 def test_every_method_gets_the_same_tuning() -> None:
@@ -69,7 +70,7 @@ def test_every_method_gets_the_same_tuning() -> None:
     for run in grid():
         if run.stage == "tuning":
             tried.setdefault(run.method, []).append(run.settings.budget.learning_rate)
-    assert set(tried) == set(METHODS_COMPARED)
+    assert set(tried) == set(compared())
     assert len({tuple(rates) for rates in tried.values()}) == 1
 
 

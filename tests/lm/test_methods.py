@@ -6,12 +6,11 @@ from scipy.special import logsumexp
 
 torch = pytest.importorskip("torch", reason="the extra lm is not installed")
 
-from alignlib.lm.methods import METHODS, settings_class, trainer  # noqa: E402
-from alignlib.lm.methods.cross_entropy import draw  # noqa: E402
+from alignlib.lm.laws import draw  # noqa: E402
+from alignlib.lm.methods import METHODS, Budget, find  # noqa: E402
 from alignlib.lm.methods.dpo import preference_pairs  # noqa: E402
-from alignlib.lm.methods.rollout import response_mask, sample, sequence_log_prob  # noqa: E402
-from alignlib.lm.methods.training import Budget  # noqa: E402
 from alignlib.lm.prefix_tree import exact_log_prob  # noqa: E402
+from alignlib.lm.rollout import response_mask, sample, sequence_log_prob  # noqa: E402
 from tests.lm.tiny import PROMPTS, SPACE, tiny_base, tiny_reward, tiny_task  # noqa: E402
 
 BETA = 0.3
@@ -58,11 +57,10 @@ def test_each_method_raises_the_objective(method: str, base: object) -> None:
     )
     before = {name: value.clone() for name, value in base.state_dict().items()}
     changes = {"scale_rewards": "none"} if method == "grpo" else {}
-    settings = settings_class(method)(budget, **changes)
-    found = list(trainer(method)(base, TASK, REWARD, BETA, 0, settings=settings))
+    settings = find(method).settings(budget, **changes)
+    found = list(find(method).train(base, TASK, REWARD, BETA, 0, settings=settings))
     assert [c.step for c in found] == ([80] if method == "rejection" else [40, 80])
-    per_step = SPACE.size if method == "exact_gradient" else budget.group
-    assert found[-1].completions == 80 * per_step * len(PROMPTS)
+    assert found[-1].completions == 80 * find(method).responses_per_step(settings, TASK)
     start, best = objective(base, base), best_objective(base)
     reached = objective(found[-1].model, base)
     assert reached <= best + 1e-9
@@ -73,8 +71,8 @@ def test_each_method_raises_the_objective(method: str, base: object) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_seed_decides_everything(method: str, base: object) -> None:
     def weights(seed: int) -> torch.Tensor:
-        settings = settings_class(method)(Budget(3, 4, 1e-2))
-        *_, last = trainer(method)(base, TASK, REWARD, BETA, seed, settings=settings)
+        settings = find(method).settings(Budget(3, 4, 1e-2))
+        *_, last = find(method).train(base, TASK, REWARD, BETA, seed, settings=settings)
         return torch.cat([value.flatten() for value in last.model.state_dict().values()])
 
     first = weights(1)
@@ -85,8 +83,8 @@ def test_the_seed_decides_everything(method: str, base: object) -> None:
 
 
 def test_a_checkpoint_is_not_changed_by_later_steps(base: object) -> None:
-    settings = settings_class("group_kl")(Budget(20, 4, 1e-2, checkpoints=(1,)))
-    steps = trainer("group_kl")(base, TASK, REWARD, BETA, 0, settings=settings)
+    settings = find("group_kl").settings(Budget(20, 4, 1e-2, checkpoints=(1,)))
+    steps = find("group_kl").train(base, TASK, REWARD, BETA, 0, settings=settings)
     first = next(steps)
     before = objective(first.model, base)
     list(steps)
@@ -130,8 +128,8 @@ def test_pairs_are_labelled_as_said() -> None:
 
 
 def test_rounds_of_rejection_sampling_raise_the_reward_further(base: object) -> None:
-    settings = settings_class("rejection")(Budget(120, 8, 5e-3), k=4, rounds=3)
-    found = list(trainer("rejection")(base, TASK, REWARD, BETA, 0, settings=settings))
+    settings = find("rejection").settings(Budget(120, 8, 5e-3), k=4, rounds=3)
+    found = list(find("rejection").train(base, TASK, REWARD, BETA, 0, settings=settings))
     rewards = [(np.exp(exact_log_prob(c.model, PROMPTS, SPACE)) * REWARD).sum(axis=1).mean() for c in found]
     assert [c.step for c in found] == [40, 80, 120]
     assert rewards[0] < rewards[1] < rewards[2]
@@ -153,19 +151,19 @@ def test_a_bad_budget_is_refused(change: dict[str, object], message: str) -> Non
 
 
 def test_bad_input_is_refused(base: object) -> None:
-    settings = settings_class("group_kl")(Budget(2))
-    train = trainer("group_kl")
+    settings = find("group_kl").settings(Budget(2))
+    train = find("group_kl").train
     with pytest.raises(ValueError, match=r"reward must have one row per prompt, \(3, 85\); got \(3, 84\)"):
         next(train(base, TASK, REWARD[:, 1:], BETA, 0, settings=settings))
     with pytest.raises(ValueError, match="beta must be positive"):
         next(train(base, TASK, REWARD, 0.0, 0, settings=settings))
-    with pytest.raises(ValueError, match="method must be one of group_kl"):
-        trainer("sft")
+    with pytest.raises(ValueError, match="Unknown method 'sft'"):
+        find("sft")
     with pytest.raises(ValueError, match="k must divide the group"):
-        settings_class("rejection")(Budget(2, 8), k=3)
+        find("rejection").settings(Budget(2, 8), k=3)
     with pytest.raises(ValueError, match="label must be one of"):
-        settings_class("dpo")(Budget(2), label="coin")
+        find("dpo").settings(Budget(2), label="coin")
     with pytest.raises(ValueError, match="scale_rewards must be one of"):
-        settings_class("grpo")(Budget(2), scale_rewards="batch")
+        find("grpo").settings(Budget(2), scale_rewards="batch")
     with pytest.raises(ValueError, match="penalty must be token or sequence"):
-        settings_class("ppo")(Budget(2), penalty="none")
+        find("ppo").settings(Budget(2), penalty="none")

@@ -54,8 +54,6 @@ def reevaluate(
     """
     from safetensors.torch import load_file
 
-    from alignlib.lm.methods.training import frozen_copy
-
     files = sorted((results.folder / "checkpoints").glob("*.safetensors"))
     require(bool(files), f"{str(results.folder / 'checkpoints')!r} must hold policies; it holds none. Run make lm.")
     by_key = {run.key: run for run in runs}
@@ -64,8 +62,7 @@ def reevaluate(
         require(file.stem in by_key, f"{file.name} must be of a run of the grid; it is of none.")
         run = by_key[file.stem]
         lab = laboratory(run.task, results.folder, space or ResponseSpace(), output)
-        model = frozen_copy(lab.base)
-        model.load_state_dict(load_file(file))
+        model = lab.policy(load_file(file))
         for split in ("train", "held_out"):
             now = lab.evaluate(model, run.reward_name, run.beta, split)
             row = results.curves.query("run == @file.stem and split == @split and last").iloc[0]

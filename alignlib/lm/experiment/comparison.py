@@ -14,18 +14,12 @@ from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import over_seeds, seed_interval, standing, with_standing
 from alignlib.lm.laws import LevelLaw
+from alignlib.lm.methods import METHODS
 
-__all__ = ["NAMES", "BestOfNCurve", "TaskComparison", "Verdict", "listing"]
+__all__ = ["BestOfNCurve", "TaskComparison", "Verdict"]
 
-NAMES = {
-    "group_kl": "RLOO",
-    "grpo": "GRPO",
-    "ppo": "PPO",
-    "dpo": "DPO",
-    "rejection": "rejection sampling",
-    "cross_entropy": "cross-entropy on the optimum",
-    "exact_gradient": "exact gradient",
-}
+_MEASURES = ("share", "wasted", "share_over", "wasted_over", "kl_to_optimum")
+_NONE = (np.nan, np.nan, np.nan)
 _POINTS = 49
 _LARGEST_N = 4096.0
 _LEAST_RISE = 1e-9
@@ -111,9 +105,9 @@ class TaskComparison:
         self.last = self.rows[self.rows["last"]]
 
     def methods(self, stage: str = "main") -> list[str]:
-        """Methods that the table holds at this stage, in the order of ``NAMES``."""
+        """Methods that the table holds at this stage, in the registry's order."""
         there = set(self.last[self.last.stage == stage].method)
-        return [name for name in NAMES if name in there]
+        return [name for name in METHODS if name in there]
 
     def points(self, method: str, stage: str = "main", variant: str = "") -> pd.DataFrame:
         """A method's final policies averaged over seeds, one row for each penalty, in increasing KL."""
@@ -141,12 +135,13 @@ class TaskComparison:
     def best_rates(self) -> dict[str, float]:
         """Of the learning rates tried, the one with the largest regularised objective.
 
-        Rejection sampling, which has no β, by its share less that of best-of-N at equal KL.
+        A method without β by its share less that of best-of-N at equal KL.
         """
         found = {}
         tried = self.last[self.last.stage == "tuning"]
         for method, rows in tried.groupby("method", sort=False):
-            score = rows["share_over"] if method == "rejection" else rows["reward"] - rows["beta"] * rows["kl"]
+            objective = rows["reward"] - rows["beta"] * rows["kl"]
+            score = rows["share_over"] if rows["beta"].isna().all() else objective
             found[str(method)] = float(rows.variant.iloc[int(np.argmax(score))].removeprefix("rate "))
         return found
 
@@ -163,26 +158,3 @@ class TaskComparison:
     def verdicts(self, stage: str, methods: Sequence[str] | None = None) -> list[Verdict]:
         """The verdict of each method at a stage."""
         return [self.verdict(name, stage) for name in (self.methods(stage) if methods is None else methods)]
-
-
-_MEASURES = ("share", "wasted", "share_over", "wasted_over", "kl_to_optimum")
-_NONE = (np.nan, np.nan, np.nan)
-
-
-def listing(verdicts: Sequence[Verdict]) -> str:
-    """Say of each method at how many of its penalties it is above and below best-of-N at equal KL; for a sentence.
-
-    >>> even, ahead, behind = (0.0, -0.1, 0.1), (0.1, 0.05, 0.15), (-0.1, -0.2, -0.05)
-    >>> one = Verdict("ppo", "main", 3, (ahead, even, behind), *[even] * 5)
-    >>> two = Verdict("grpo", "main", 3, (behind, behind, behind), *[even] * 5)
-    >>> listing([one, two])
-    'PPO above at 1 and below at 1 of 3, GRPO below at all 3'
-    """
-    found = []
-    for verdict in verdicts:
-        total, name = len(verdict.at_knobs), NAMES[verdict.method]
-        if total in (verdict.n_below, verdict.n_above):
-            found.append(f"{name} {'below' if verdict.n_below else 'above'} at all {total}")
-        else:
-            found.append(f"{name} above at {verdict.n_above} and below at {verdict.n_below} of {total}")
-    return ", ".join(found) or "nothing is trained yet"

@@ -10,50 +10,25 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from alignlib.lm.experiment.results import TASK_NAMES
-from alignlib.lm.methods import settings_class
-from alignlib.lm.methods.training import Budget
+from alignlib.lm.methods import METHODS, Budget, Settings, find
 
-__all__ = [
-    "BETAS",
-    "LEARNING_RATES",
-    "METHODS_COMPARED",
-    "RETRAINED",
-    "SEEDS",
-    "TASK_NAMES",
-    "Run",
-    "grid",
-    "main_run",
-    "short_run",
-    "tiny_grid",
-]
+__all__ = ["CHECKED", "SEEDS", "TRIED_RATES", "Run", "compared", "grid", "main_run", "short_run", "tiny_grid"]
 
-METHODS_COMPARED = ("group_kl", "grpo", "dpo", "rejection", "ppo")
 SEEDS = (0, 1, 2)
-BETAS = (2.0, 1.0, 0.5, 0.25, 0.125)
-# Division by the group's standard deviation takes the reward's scale away: the same KLs need other penalties. From 0.8
-# to 0.4 the KL leaps from under one nat to nearly four: the last two penalties lie in that leap.
-STANDARDISED_BETAS = (1.6, 1.1, 0.8, 0.4, 0.2, 0.6, 0.5)
-# Trained anew by the check, one for each task.
-RETRAINED = ("group_kl", "grpo")
-DRAWS = (2, 4, 8, 16, 32)
+# Of each one method: its policy is committed beside the table, and a short run of it is trained anew by the check.
+CHECKED = dict(zip(TASK_NAMES, ("group_kl", "grpo"), strict=True))
 LONG, SHORT, PATIENT = 600, 100, 1800
 # Tuned on summarisation, gold, half the long budget, middle penalty, seed 100, each method with these four rates; the
 # best by regularised objective (rejection sampling: by share) is taken, and a claim of the book says whether it was.
 TRIED_RATES = (1e-3, 3e-3, 3e-4, 1e-2)
 TUNING_SEED = 100
-LEARNING_RATES = {"group_kl": 3e-3, "grpo": 3e-3, "ppo": 1e-3, "dpo": 1e-3, "rejection": 3e-3}
-CONTROL_RATE = 3e-3
-
-# CPU-seconds per step of 192 responses on one thread, measured; used for the time left only.
-_SECONDS = {
-    "group_kl": 0.06, "grpo": 0.1, "ppo": 0.2, "dpo": 0.06, "rejection": 0.04, "cross_entropy": 0.05,
-    "exact_gradient": 1.1,
-}  # fmt: skip
-_EVALUATION_SECONDS = 1.7  # on the training prompts; the last policy on the held-out ones too
 PATIENT_RATE = 1e-3
+_MIDDLE = 2  # of a method's penalties
+_STUDIED = ("group_kl", "grpo")  # how much do a constant rate and more steps change
+_PROXY_METHOD = "group_kl"
+_EVALUATION_SECONDS = 1.7  # on the training prompts; the last policy on the held-out ones too
 
 
 @dataclass(frozen=True)
@@ -63,7 +38,7 @@ class Run:
     stage: str
     task: str
     method: str
-    settings: Any
+    settings: Settings
     beta: float | None
     seed: int
     reward_name: str = "gold"
@@ -71,11 +46,11 @@ class Run:
 
     @property
     def knob(self) -> float:
-        """What moves the run along the frontier: β, or k of rejection sampling."""
-        return float(self.settings.k if self.beta is None else self.beta)
+        """What moves the run along the frontier: β, or what its method has instead."""
+        return float(getattr(self.settings, find(self.method).knob) if self.beta is None else self.beta)
 
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> dict[str, object]:
         """Everything that decides the outcome, as plain data."""
         return {
             "task": self.task,
@@ -95,46 +70,57 @@ class Run:
     @property
     def kept(self) -> bool:
         """Whether its last policy's weights are kept: the first seed at the middle penalty, as compared."""
-        return self.stage == "main" and self.seed == 0 and self.knob == _knobs(self.method)[2]
+        return self.stage == "main" and self.seed == 0 and self.knob == _middle(self.method)
 
     @property
     def seconds(self) -> float:
         """About how long it takes."""
         budget = self.settings.budget
-        return float(budget.steps * _SECONDS[self.method] + len(budget.handed_out) * _EVALUATION_SECONDS + 2.0)
+        return float(
+            budget.steps * find(self.method).seconds_per_step + len(budget.handed_out) * _EVALUATION_SECONDS + 2.0
+        )
 
 
-def _budget(method: str, steps: int, schedule: str, **changes: Any) -> Budget:
+def compared() -> tuple[str, ...]:
+    """Names of the methods that are compared with best-of-N, each at all its penalties."""
+    return tuple(name for name, method in METHODS.items() if method.compared)
+
+
+def _middle(method: str) -> float:
+    return find(method).penalties[_MIDDLE]
+
+
+def _budget(method: str, steps: int, schedule: str = "linear", group: int = 8, rate: float | None = None) -> Budget:
     inner = (100, 300) if schedule == "linear" else ()
     checkpoints = tuple(step for step in inner if step < steps)
-    return replace(Budget(steps, 8, LEARNING_RATES.get(method, CONTROL_RATE), schedule, checkpoints), **changes)
+    return Budget(steps, group, find(method).learning_rate if rate is None else rate, schedule, checkpoints)
 
 
-def _knobs(method: str, scaled: bool = True) -> tuple[float, ...]:
-    if method == "rejection":
-        return tuple(float(k) for k in DRAWS)
-    return STANDARDISED_BETAS if method == "grpo" and scaled else BETAS
-
-
-def _run(stage: str, task: str, method: str, knob: float, seed: int, budget: Budget, **changes: Any) -> Run:
-    variant, reward = changes.pop("variant", ""), changes.pop("reward_name", "gold")
-    make = settings_class(method)
-    if method == "rejection":
-        rounds = 2 if budget.schedule == "linear" else 1
-        budget = replace(budget, checkpoints=())
-        settings = make(budget, k=int(knob), rounds=rounds, **changes)
-        return Run(stage, task, method, settings, None, seed, reward, variant)
-    return Run(stage, task, method, make(budget, **changes), knob, seed, reward, variant)
+def _run(
+    stage: str,
+    task: str,
+    method: str,
+    knob: float,
+    seed: int,
+    budget: Budget,
+    *,
+    variant: str = "",
+    reward_name: str = "gold",
+    **changes: object,
+) -> Run:
+    settings, beta = find(method).at(knob, budget, **changes)
+    return Run(stage, task, method, settings, beta, seed, reward_name, variant)
 
 
 def main_run(task: str, method: str, knob: float, seed: int) -> Run:
     """The method as compared: long and annealed."""
-    return _run("main", task, method, knob, seed, _budget(method, LONG, "linear"))
+    return _run("main", task, method, knob, seed, _budget(method, LONG))
 
 
-def short_run(task: str, method: str, seed: int = 0) -> Run:
-    """The method as compared, at its middle penalty, short and at a constant rate."""
-    return _run("short", task, method, _knobs(method)[2], seed, _budget(method, SHORT, "constant"))
+def short_run(task: str, method: str, seed: int = 0, knob: float | None = None) -> Run:
+    """The method short and at a constant rate, at its middle penalty if no other is given."""
+    at = _middle(method) if knob is None else knob
+    return _run("short", task, method, at, seed, _budget(method, SHORT, "constant"))
 
 
 def grid() -> tuple[Run, ...]:
@@ -146,30 +132,30 @@ def grid() -> tuple[Run, ...]:
 
 
 def _all() -> Iterator[Run]:
+    most = max(len(find(name).penalties) for name in compared())
     for seed in SEEDS:
         # The middle of the frontier first, then outwards: a curve becomes readable early.
-        for place in (2, 0, 4, 1, 3):
-            for method in METHODS_COMPARED:
-                yield from _compared(method, _knobs(method)[place], seed)
-            if seed == 0 and place == 2:
+        for place in (_MIDDLE, 0, 4, 1, 3, *range(5, most)):
+            for name in compared():
+                if place < len(find(name).penalties):
+                    yield from _both_lengths(name, find(name).penalties[place], seed)
+            if seed == 0 and place == _MIDDLE:
                 yield from _tuning()
                 yield from _for_the_check()
-        for knob in STANDARDISED_BETAS[len(BETAS) :]:
-            yield from _compared("grpo", knob, seed)
         for part in (_controls, _ablations, _proxies):
             yield from part(seed)
 
 
-def _compared(method: str, knob: float, seed: int) -> Iterator[Run]:
+def _both_lengths(method: str, knob: float, seed: int) -> Iterator[Run]:
     for task in TASK_NAMES:
         yield main_run(task, method, knob, seed)
-        yield _run("short", task, method, knob, seed, _budget(method, SHORT, "constant"))
+        yield short_run(task, method, seed, knob)
 
 
 def _for_the_check() -> Iterator[Run]:
     """Other seeds of the two short runs that `make lm-check` trains anew: it needs their spread."""
     for seed in SEEDS[1:]:
-        for task, method in zip(TASK_NAMES, RETRAINED, strict=True):
+        for task, method in CHECKED.items():
             yield short_run(task, method, seed)
 
 
@@ -179,50 +165,47 @@ def _controls(seed: int) -> Iterator[Run]:
         return
     for task in TASK_NAMES:
         for beta in (0.5, 0.125):
-            yield _run("control", task, "cross_entropy", beta, seed, _budget("cross_entropy", 1200, "linear", group=16))
+            yield _run("control", task, "cross_entropy", beta, seed, _budget("cross_entropy", 1200, group=16))
         yield _run("control", task, "exact_gradient", 0.5, seed, Budget(300, 2, 1e-3, "linear", (100,)))
 
 
 def _tuning() -> Iterator[Run]:
     for rate in TRIED_RATES:
-        for method in METHODS_COMPARED:
-            budget = _budget(method, LONG // 2, "linear", learning_rate=rate)
-            knob = _knobs(method)[2]
-            yield _run("tuning", "summarisation", method, knob, TUNING_SEED, budget, variant=f"rate {rate:g}")
+        for name in compared():
+            budget = _budget(name, LONG // 2, rate=rate)
+            variant = f"rate {rate:g}"
+            yield _run("tuning", "summarisation", name, _middle(name), TUNING_SEED, budget, variant=variant)
 
 
 def _ablations(seed: int) -> Iterator[Run]:
     for task in TASK_NAMES:
-        long = _budget("grpo", LONG, "linear")
-        for beta in (1.0, 0.25):
-            yield _run("ablation", task, "grpo", beta, seed, long, scale_rewards="none", variant="no scaling")
-        yield _run(
-            "ablation", task, "grpo", 1.0, seed, long, scale_rewards="none", bias_correction=False,
-            variant="no scaling, k3 as published",
-        )  # fmt: skip
+        for name, method in METHODS.items():
+            for ablation in method.ablations:
+                for beta in ablation.penalties:
+                    settings, _ = method.at(beta, _budget(name, LONG), **ablation.changes)
+                    yield Run("ablation", task, name, settings, beta, seed, variant=ablation.label)
         if seed == 0:  # one seed, for want of time; the page says so
-            for method in ("group_kl", "grpo"):
-                constant = replace(_budget(method, LONG, "linear"), schedule="constant")
-                yield _run("schedule", task, method, _knobs(method)[2], seed, constant, variant="constant rate")
-                patient = _budget(method, PATIENT, "linear", learning_rate=PATIENT_RATE)
+            for name in _STUDIED:
+                constant = replace(_budget(name, LONG), schedule="constant")
+                yield _run("schedule", task, name, _middle(name), seed, constant, variant="constant rate")
+                patient = _budget(name, PATIENT, rate=PATIENT_RATE)
                 variant = f"{PATIENT} steps at {PATIENT_RATE:g}"
-                yield _run("length", task, method, _knobs(method)[2], seed, patient, variant=variant)
+                yield _run("length", task, name, _middle(name), seed, patient, variant=variant)
 
 
 def _proxies(seed: int) -> Iterator[Run]:
     for beta in (0.5, 0.125) if seed == 0 else (0.125,):
         for task in TASK_NAMES:
             for reward in ("weak", "ensemble", "strong"):
-                yield _run(
-                    "proxy", task, "group_kl", beta, seed, _budget("group_kl", LONG, "linear"), reward_name=reward
-                )
+                budget = _budget(_PROXY_METHOD, LONG)
+                yield _run("proxy", task, _PROXY_METHOD, beta, seed, budget, reward_name=reward)
 
 
 def tiny_grid(steps: int = 6) -> tuple[Run, ...]:
     """Return a grid of six small runs, for tests of the machinery."""
     budget = Budget(steps, 2, 1e-3, "linear", (1,))
     return tuple(
-        Run("main", "safety", method, settings_class(method)(budget), 0.5, seed)
+        Run("main", "safety", method, Settings(budget), 0.5, seed)
         for method in ("group_kl", "cross_entropy")
         for seed in SEEDS
     )

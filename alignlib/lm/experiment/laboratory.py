@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from alignlib._core.checks import FloatArray, require
-from alignlib.lm.base_model import load_base, pretrain, save_model
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib.lm.base_model import EnumerableLM, load_base, pretrain, save_model
 from alignlib.lm.experiment.results import law_path
 from alignlib.lm.laws import PolicyLaw, collapse, kl_to_optimum_directly, policy_law
 from alignlib.lm.prefix_tree import exact_log_prob
@@ -66,7 +67,7 @@ class Laboratory:
         self.base_hash = hashlib.sha256((place / "model.safetensors").read_bytes()).hexdigest()
         self._rewards: dict[tuple[str, str], FloatArray] = {}
 
-    def prompts(self, split: str) -> Any:
+    def prompts(self, split: str) -> IntArray:
         """The prompts of a split."""
         return self.task.prompts if split == "train" else self.task.held_out
 
@@ -89,7 +90,13 @@ class Laboratory:
             self._rewards[name, part] = table
         return self._rewards[name, split]
 
-    def evaluate(self, model: Any, reward_name: str, beta: float | None, split: str) -> Evaluation:
+    def policy(self, weights: Mapping[str, Tensor]) -> EnumerableLM:
+        """Return a model of the base's kind with these weights."""
+        model: EnumerableLM = copy.deepcopy(self.base).requires_grad_(False).eval()
+        model.load_state_dict(weights)
+        return model
+
+    def evaluate(self, model: EnumerableLM, reward_name: str, beta: float | None, split: str) -> Evaluation:
         """Compute a policy's KL, reward and gold exactly, prompt by prompt."""
         log_policy = exact_log_prob(model, self.prompts(split), self.task.space)
         log_base, reward = self.log_base[split], self.reward(reward_name, split)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 
@@ -46,6 +46,49 @@ PROMPT_COLUMNS = {
 }
 
 
+class BudgetRecord(TypedDict):
+    """The budget of a run; see `alignlib.lm.methods.Budget`."""
+
+    steps: int
+    group: int
+    learning_rate: float
+    schedule: str
+
+
+class SettingsRecord(TypedDict, total=False):
+    """A run's settings: its budget, and the knobs that its method has."""
+
+    budget: BudgetRecord
+    epochs: int
+    rounds: int
+
+
+class RunRecord(TypedDict):
+    """What was trained: see `alignlib.lm.experiment.grid.Run`; ``trained_from`` is a hash of base and reward."""
+
+    task: str
+    reward_name: str
+    method: str
+    settings: SettingsRecord
+    beta: float | None
+    seed: int
+    trained_from: str
+    seconds: float
+
+
+class TableSettings(TypedDict):
+    """What the table was made with: versions, hashes, the learning rates tried and taken, and every run by its key."""
+
+    table_version: int
+    versions: dict[str, str]
+    planned: int
+    n_responses: int
+    base_sha256: dict[str, str]
+    learning_rates: dict[str, float]
+    tried_rates: list[float]
+    runs: dict[str, RunRecord]
+
+
 @dataclass(frozen=True)
 class Results:
     """All that `make lm` leaves for the book.
@@ -58,7 +101,7 @@ class Results:
     folder: Path
     curves: pd.DataFrame
     prompts: pd.DataFrame
-    settings: Mapping[str, Any]
+    settings: TableSettings
 
     @classmethod
     def read(cls, folder: str | Path) -> Results:
@@ -96,7 +139,7 @@ def fixed_points_path(folder: str | Path, task: str) -> Path:
     return Path(folder) / f"fixed_points_{task}.csv"
 
 
-def write(folder: str | Path, curves: pd.DataFrame, prompts: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+def write(folder: str | Path, curves: pd.DataFrame, prompts: pd.DataFrame, settings: TableSettings) -> None:
     """Write the three files, each whole or not at all; numbers with ten digits."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)

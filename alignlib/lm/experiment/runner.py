@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from tqdm import tqdm
 
@@ -19,12 +19,49 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib.lm.experiment.grid import Run
+from alignlib.lm.methods import find
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["FORMAT", "execute", "finished", "laboratory", "run_all", "run_path", "weights_path"]
+if TYPE_CHECKING:
+    from alignlib.lm.experiment.laboratory import Laboratory
+
+__all__ = [
+    "FORMAT",
+    "CheckpointRow",
+    "RunData",
+    "execute",
+    "finished",
+    "laboratory",
+    "run_all",
+    "run_path",
+    "weights_path",
+]
 
 FORMAT = 1
-_laboratories: dict[tuple[str, str, ResponseSpace], Any] = {}
+_laboratories: dict[tuple[str, str, ResponseSpace], Laboratory] = {}
+
+
+class CheckpointRow(TypedDict):
+    """What a checkpoint has on one split, averaged over prompts; ``kl_to_optimum`` is None without β."""
+
+    step: int
+    completions: int
+    split: str
+    kl: float
+    reward: float
+    gold: float
+    kl_to_optimum: float | None
+
+
+class RunData(TypedDict):
+    """The file of a finished run; ``prompts`` has the last checkpoint prompt by prompt, by split and measure."""
+
+    format: int
+    run: dict[str, object]
+    trained_from: str
+    seconds: float
+    rows: list[CheckpointRow]
+    prompts: dict[str, dict[str, list[float]]]
 
 
 def run_path(output: Path, run: Run) -> Path:
@@ -32,16 +69,16 @@ def run_path(output: Path, run: Run) -> Path:
     return output / "runs" / f"{run.key}.json"
 
 
-def finished(output: Path, run: Run) -> dict[str, Any] | None:
+def finished(output: Path, run: Run) -> RunData | None:
     """Return a run's result, or None if there is none yet or it is of another format."""
     path = run_path(output, run)
     if not path.is_file():
         return None
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    data: RunData = json.loads(path.read_text(encoding="utf-8"))
     return data if data["format"] == FORMAT else None
 
 
-def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> Any:
+def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> Laboratory:
     """Return the task's laboratory, made once in each process, which works with one thread from then on.
 
     Threads gain nothing on models of this size, and wait for one another where every core has a process already.
@@ -64,7 +101,7 @@ def weights_path(output: Path, run: Run) -> Path:
     return output / "checkpoints" / f"{run.key}.safetensors"
 
 
-def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict[str, Any]:
+def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunData:
     """Train one run and evaluate every checkpoint exactly, on training and held-out prompts.
 
     The last policy's weights are kept in ``output`` if the run is one of those kept.
@@ -76,26 +113,30 @@ def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict
         return _execute(run, output, results, space)
 
 
-def _execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> dict[str, Any]:
+def _execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunData:
     from safetensors.torch import save
-
-    from alignlib.lm.methods import trainer
 
     lab = laboratory(run.task, results, space, output)
     start = time.process_time()
-    rows: list[dict[str, Any]] = []
-    prompts: dict[str, Any] = {}
+    rows: list[CheckpointRow] = []
+    prompts: dict[str, dict[str, list[float]]] = {}
     beta = 1.0 if run.beta is None else run.beta
     reward = lab.reward(run.reward_name)
-    for checkpoint in trainer(run.method)(lab.base, lab.task, reward, beta, run.seed, settings=run.settings):
+    for checkpoint in find(run.method).train(lab.base, lab.task, reward, beta, run.seed, settings=run.settings):
         last = checkpoint.step == run.settings.budget.steps
         for split in ("train", "held_out") if last else ("train",):
             found = lab.evaluate(checkpoint.model, run.reward_name, run.beta, split)
-            row = {"step": checkpoint.step, "completions": checkpoint.completions, "split": split}
-            for name in ("kl", "reward", "gold"):
-                row[name] = float(getattr(found.law, name).mean())
-                prompts.setdefault(split, {})[name] = getattr(found.law, name).tolist()
-            row["kl_to_optimum"] = None if found.kl_to_optimum is None else float(found.kl_to_optimum.mean())
+            law = found.law
+            prompts[split] = {"kl": law.kl.tolist(), "reward": law.reward.tolist(), "gold": law.gold.tolist()}
+            row: CheckpointRow = {
+                "step": checkpoint.step,
+                "completions": checkpoint.completions,
+                "split": split,
+                "kl": float(law.kl.mean()),
+                "reward": float(law.reward.mean()),
+                "gold": float(law.gold.mean()),
+                "kl_to_optimum": None if found.kl_to_optimum is None else float(found.kl_to_optimum.mean()),
+            }
             rows.append(row)
     if run.kept:
         keep = weights_path(output, run)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pandas as pd
 
@@ -16,18 +16,19 @@ from alignlib._core.checks import require
 from alignlib._core.files import write_whole
 from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
-from alignlib.lm.experiment.grid import BETAS, LEARNING_RATES, TRIED_RATES, Run
+from alignlib.lm.experiment.grid import CHECKED, TRIED_RATES, Run, compared
 from alignlib.lm.experiment.laboratory import Laboratory
-from alignlib.lm.experiment.runner import FORMAT, finished, laboratory, run_path, weights_path
+from alignlib.lm.experiment.runner import FORMAT, RunData, finished, laboratory, run_path, weights_path
 from alignlib.lm.laws import policy_law
+from alignlib.lm.methods import find
 from alignlib.lm.proxies import PROXIES
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["PUBLISHED", "assemble", "restore", "write_fixed_points"]
+__all__ = ["assemble", "restore", "write_fixed_points"]
 
+_ROW = ("step", "completions", "split", "kl", "reward", "gold", "kl_to_optimum")
+_BETAS = (4.0, 2.0, 1.0, 0.5, 0.25, 0.125)  # of the fixed points
 _LIBRARIES = ("torch", "transformers", "trl", "torchrl", "tensordict", "safetensors", "numpy")
-# The policies committed beside the table, 0.4 MB each.
-PUBLISHED = ("group_kl", "grpo")
 
 
 def assemble(
@@ -119,32 +120,29 @@ def restore(runs: Sequence[Run], output: str | Path, folder: str | Path) -> int:
     return len(wanted)
 
 
-_ROW = ("step", "completions", "split", "kl", "reward", "gold", "kl_to_optimum")
-
-
 def write_fixed_points(lab: Laboratory, folder: Path) -> None:
     """Write where each way of charging the KL would end if the policy could be anything: KL and reward, exactly."""
     path = tables.fixed_points_path(folder, lab.task.name)
     log_base, reward = lab.log_base["train"], lab.reward("gold")
     rows = []
     for penalty in PENALTIES:
-        for beta in (4.0, *BETAS):
+        for beta in _BETAS:
             law = policy_law(fixed_point(log_base, reward, lab.task.space, beta, penalty), log_base, reward, reward)
             rows.append((penalty, beta, float(law.kl.mean()), float(law.reward.mean())))
     table = pd.DataFrame(rows, columns=["penalty", "beta", "kl", "reward"])
     write_whole(path, table.to_csv(index=False, float_format="%.10g", lineterminator="\n"))
 
 
-def _curve_rows(run: Run, data: dict[str, Any]) -> list[dict[str, Any]]:
+def _curve_rows(run: Run, data: RunData) -> list[dict[str, object]]:
     last = max(row["step"] for row in data["rows"])
-    fixed = {
+    fixed: dict[str, object] = {
         "run": run.key, "stage": run.stage, "task": run.task, "reward_name": run.reward_name, "method": run.method,
         "variant": run.variant, "knob": run.knob, "beta": run.beta, "seed": run.seed,
     }  # fmt: skip
-    return [fixed | row | {"last": row["step"] == last} for row in data["rows"]]
+    return [fixed | dict(row) | {"last": row["step"] == last} for row in data["rows"]]
 
 
-def _prompt_rows(run: Run, data: dict[str, Any]) -> list[dict[str, Any]]:
+def _prompt_rows(run: Run, data: RunData) -> list[dict[str, object]]:
     return [
         {"run": run.key, "split": split, "prompt": x, "kl": kl, "reward": reward, "gold": gold}
         for split, found in data["prompts"].items()
@@ -152,24 +150,29 @@ def _prompt_rows(run: Run, data: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _settings(runs: Sequence[Run], done: list[tuple[Run, dict[str, Any]]], labs: dict[str, Any]) -> dict[str, Any]:
+def _settings(
+    runs: Sequence[Run], done: Sequence[tuple[Run, RunData]], labs: Mapping[str, Laboratory]
+) -> tables.TableSettings:
     return {
         "table_version": 1,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "planned": len(runs),
         "n_responses": next(iter(labs.values())).task.space.size,
         "base_sha256": {task: lab.base_hash for task, lab in labs.items()},
-        "learning_rates": LEARNING_RATES,
-        "tried_rates": TRIED_RATES,
-        "runs": {
-            run.key: run.description | {"trained_from": data["trained_from"], "seconds": data["seconds"]}
-            for run, data in done
-        },
+        "learning_rates": {name: find(name).learning_rate for name in compared()},
+        "tried_rates": list(TRIED_RATES),
+        "runs": {run.key: _record(run, data) for run, data in done},
     }
 
 
+def _record(run: Run, data: RunData) -> tables.RunRecord:
+    more = {"trained_from": data["trained_from"], "seconds": data["seconds"]}
+    return cast("tables.RunRecord", run.description | more)
+
+
 def _publish(runs: Sequence[Run], output: Path, folder: Path) -> None:
+    """Copy the policies that the check evaluates anew beside the table, 0.4 MB each."""
     for run in runs:
-        if run.kept and run.method in PUBLISHED and weights_path(output, run).is_file():
+        if run.kept and run.method in CHECKED.values() and weights_path(output, run).is_file():
             (folder / "checkpoints").mkdir(exist_ok=True)
             shutil.copyfile(weights_path(output, run), folder / "checkpoints" / f"{run.key}.safetensors")

@@ -1,38 +1,28 @@
-"""Methods that align the small language models. Each trains from the base with one KL penalty and yields checkpoints.
+"""Methods that align the small language models, one file each; every file registers its method when it is imported.
 
-Every module has a frozen settings class and ``train(base, task, reward, beta, seed, *, settings)``; they are imported
-when asked for, because each brings its own library.
+`METHODS` has them by name, `find` one of them. A file that is added here is found by itself (names that begin with an
+underscore are not methods). Importing this package needs no torch: a method brings its libraries when it trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
+from pkgutil import iter_modules
 
-from alignlib._core.checks import require
+from alignlib.lm.methods._method import (
+    METHODS,
+    Ablation,
+    Budget,
+    Checkpoint,
+    Look,
+    Method,
+    Settings,
+    find,
+    register,
+)
 
-__all__ = ["METHODS", "settings_class", "trainer"]
+__all__ = ["METHODS", "Ablation", "Budget", "Checkpoint", "Look", "Method", "Settings", "find", "register"]
 
-METHODS = {
-    "group_kl": "GroupKL",
-    "grpo": "GRPO",
-    "ppo": "PPO",
-    "dpo": "DPO",
-    "rejection": "Rejection",
-    "cross_entropy": "CrossEntropy",
-    "exact_gradient": "ExactGradient",
-}
-
-
-def settings_class(method: str) -> Any:
-    """Return the settings class of a method."""
-    require(method in METHODS, f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    return getattr(import_module(f"alignlib.lm.methods.{method}"), METHODS[method])
-
-
-def trainer(method: str) -> Callable[..., Iterator[Any]]:
-    """Return the ``train`` function of a method."""
-    require(method in METHODS, f"method must be one of {', '.join(METHODS)}; got {method!r}.")
-    train: Callable[..., Iterator[Any]] = import_module(f"alignlib.lm.methods.{method}").train
-    return train
+for _file in iter_modules(__path__):
+    if not _file.name.startswith("_"):
+        import_module(f"{__name__}.{_file.name}")

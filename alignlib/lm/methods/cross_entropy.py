@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from scipy.special import log_softmax
 
-from alignlib._core.checks import FloatArray, IntArray
-from alignlib.lm.methods.rollout import as_tokens, sequence_log_prob
-from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
-from alignlib.lm.prefix_tree import exact_log_prob
+from alignlib._core.checks import FloatArray
+from alignlib.lm.laws import draw
+from alignlib.lm.methods._method import Checkpoint, Method, Settings, register
+from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib.lm.world import Task
 
-__all__ = ["CrossEntropy", "draw", "train"]
+if TYPE_CHECKING:
+    from alignlib.lm.base_model import EnumerableLM
 
-
-@dataclass(frozen=True)
-class CrossEntropy:
-    """Settings: the budget is all there is to choose."""
-
-    budget: Budget
-
-
-def draw(prob: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-    """Draw ``n`` responses for each row of ``prob`` (prompts, responses); indices (prompts, n)."""
-    upper = prob.cumsum(axis=1)
-    uniform = rng.random((len(prob), n)) * upper[:, -1:]
-    found = [np.searchsorted(row, u, side="right") for row, u in zip(upper, uniform, strict=True)]
-    return np.asarray(np.minimum(np.stack(found), prob.shape[1] - 1), dtype=np.int64)
+__all__ = ["train"]
 
 
 def train(
-    base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: CrossEntropy
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: Settings
 ) -> Iterator[Checkpoint]:
-    """Minimise ``-E_{π_λ} log π`` from samples of ``π_λ ∝ p e^{r/β}``; arguments as in ``group_kl.train``."""
+    """Minimise ``-E_{π_λ} log π`` from samples of ``π_λ ∝ p e^{r/β}``; arguments as in `Train`."""
+    import torch
+
+    from alignlib.lm.prefix_tree import exact_log_prob
+    from alignlib.lm.rollout import as_tokens, sequence_log_prob
+
     budget = settings.budget
     table = check_reward(reward, task, beta)
     optimum = np.exp(log_softmax(exact_log_prob(base, task.prompts, task.space) + table / beta, axis=1))
@@ -50,3 +42,15 @@ def train(
         optimiser.step(-sequence_log_prob(model, repeated, tokens).mean())
         if step in budget.handed_out:
             yield Checkpoint(step, step * len(repeated), frozen_copy(model))
+
+
+register(
+    Method(
+        name="cross_entropy",
+        label="cross-entropy on the optimum",
+        train=train,
+        settings=Settings,
+        seconds_per_step=0.05,
+        place=60,
+    )
+)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from datasets import Dataset
 from scipy.special import expit
-from trl import DPOConfig, DPOTrainer
 
 from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib.lm.methods.cross_entropy import draw
-from alignlib.lm.methods.training import Budget, Checkpoint, check_reward
-from alignlib.lm.methods.trl_trainer import Keeper, common_arguments, id_tokenizer, run, saved_reference
-from alignlib.lm.prefix_tree import exact_log_prob
-from alignlib.lm.quiet import quiet
+from alignlib._core.palette import BOUND
+from alignlib.lm.laws import draw
+from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods._training import check_reward
+from alignlib.lm.world import Task
+
+if TYPE_CHECKING:
+    from alignlib.lm.base_model import EnumerableLM
 
 __all__ = ["DPO", "preference_pairs", "train"]
 
 
 @dataclass(frozen=True)
-class DPO:
+class DPO(Settings):
     """Settings of trl's ``DPOTrainer`` (sigmoid loss, reverse KL).
 
     Parameters
@@ -34,23 +35,12 @@ class DPO:
         minimiser over all policies; ``"argmax"``: always the better one (ties by a coin), for which it is not.
     """
 
-    budget: Budget
     label: str = "bradley-terry"
 
     def __post_init__(self) -> None:
         allowed = ("bradley-terry", "argmax")
         require(self.label in allowed, f"label must be one of {', '.join(allowed)}; got {self.label!r}.")
         require(self.budget.group % 2 == 0, f"group must be even, it is split in pairs; got {self.budget.group}.")
-
-
-class _Trainer(DPOTrainer):  # type: ignore[misc]
-    """trl would turn text into ids and add an end to every response, also to one cut at the length limit."""
-
-    def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-        return dataset
-
-    def _precompute_ref_logps(self, dataset: Any, *_: Any) -> Any:
-        return dataset
 
 
 def preference_pairs(
@@ -67,8 +57,17 @@ def preference_pairs(
     return ranked[..., 0], ranked[..., 1]
 
 
-def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: DPO) -> Iterator[Checkpoint]:
-    """Train with trl's ``DPOTrainer``, every pair seen once; arguments as in ``group_kl.train``."""
+def train(
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: DPO
+) -> Iterator[Checkpoint]:
+    """Train with trl's ``DPOTrainer``, every pair seen once; arguments as in `Train`."""
+    from datasets import Dataset
+    from trl import DPOConfig
+
+    from alignlib.lm.methods._trl import Keeper, PairTrainer, common_arguments, id_tokenizer, run, saved_reference
+    from alignlib.lm.prefix_tree import exact_log_prob
+    from alignlib.lm.quiet import quiet
+
     budget = settings.budget
     table = check_reward(reward, task, beta)
     log_prob = exact_log_prob(base, task.prompts, task.space)
@@ -80,7 +79,7 @@ def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, s
     shown = np.minimum(lengths + 1, task.space.length)
     prompts = np.asarray(task.prompts).tolist()
 
-    def rows() -> Iterator[dict[str, Any]]:
+    def rows() -> Iterator[dict[str, object]]:
         for step in range(budget.steps):
             for row in range(n_prompts):
                 for pair in range(step * pairs, (step + 1) * pairs):
@@ -95,7 +94,7 @@ def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, s
 
     with quiet(), saved_reference(base) as (model, folder):
         keeper = Keeper(budget.handed_out, n_prompts * budget.group)
-        trainer = _Trainer(
+        trainer = PairTrainer(
             model=model,
             processing_class=id_tokenizer(model.get_input_embeddings().num_embeddings),
             train_dataset=Dataset.from_list(list(rows())),
@@ -116,3 +115,17 @@ def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, s
         )
         run(trainer)
     yield from keeper.checkpoints(base)
+
+
+register(
+    Method(
+        name="dpo",
+        label="DPO",
+        train=train,
+        settings=DPO,
+        look=Look(BOUND, "D"),
+        learning_rate=1e-3,
+        seconds_per_step=0.06,
+        place=40,
+    )
+)

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from alignlib._core.checks import FloatArray, require
-from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
-from alignlib.lm.prefix_tree import exact_log_prob, tree_log_prob
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib.lm.methods._method import Checkpoint, Method, Settings, register
+from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib.lm.world import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignlib.lm.base_model import EnumerableLM
 
 __all__ = ["ExactGradient", "train"]
 
 
 @dataclass(frozen=True)
-class ExactGradient:
+class ExactGradient(Settings):
     """Settings: each step takes ``prompts_per_step`` prompts in turn, all responses of each; ``group`` is not used."""
 
-    budget: Budget
     prompts_per_step: int = 6
 
     def __post_init__(self) -> None:
@@ -28,9 +32,13 @@ class ExactGradient:
 
 
 def train(
-    base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: ExactGradient
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: ExactGradient
 ) -> Iterator[Checkpoint]:
-    """Ascend ``Σ_y π(y) (r(y) - β log(π(y)/p(y)))``; the seed shuffles prompts. Arguments as in ``group_kl.train``."""
+    """Ascend ``Σ_y π(y) (r(y) - β log(π(y)/p(y)))``; the seed shuffles prompts. Arguments as in `Train`."""
+    import torch
+
+    from alignlib.lm.prefix_tree import exact_log_prob
+
     budget = settings.budget
     table = torch.from_numpy(check_reward(reward, task, beta))
     log_base = torch.from_numpy(exact_log_prob(base, task.prompts, task.space))
@@ -48,8 +56,30 @@ def train(
             yield Checkpoint(step, step * per_step * task.space.size, frozen_copy(model))
 
 
-def _losses(model: Any, task: Any, table: Any, log_base: Any, beta: float, rows: np.ndarray) -> Iterator[Any]:
+def _losses(
+    model: EnumerableLM, task: Task, table: Tensor, log_base: Tensor, beta: float, rows: IntArray
+) -> Iterator[Tensor]:
     """Yield each prompt's share of the loss; one at a time, for memory."""
+    from alignlib.lm.prefix_tree import tree_log_prob
+
     for row in rows.tolist():
         log_prob = tree_log_prob(model, task.prompts[row : row + 1], task.space)[0]
         yield -(log_prob.exp() * (table[row] - beta * (log_prob - log_base[row]))).sum() / len(rows)
+
+
+def _all_responses(settings: ExactGradient, task: Task) -> int:
+    return min(settings.prompts_per_step, len(task.prompts)) * task.space.size
+
+
+register(
+    Method(
+        name="exact_gradient",
+        label="exact gradient",
+        train=train,
+        settings=ExactGradient,
+        learning_rate=1e-3,
+        responses_per_step=_all_responses,
+        seconds_per_step=1.1,
+        place=70,
+    )
+)

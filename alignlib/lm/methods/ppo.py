@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from tensordict import TensorDict
-from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
-from torchrl.objectives import ClipPPOLoss
-from torchrl.objectives.value.functional import generalized_advantage_estimate
+from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.lm.methods.rollout import response_mask, sample, token_log_prob
-from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib._core.palette import CYCLE
+from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib.lm.world import Task
+
+if TYPE_CHECKING:
+    from tensordict import TensorDict
+    from torch import Tensor
+    from torchrl.objectives import ClipPPOLoss
+
+    from alignlib.lm.base_model import EnumerableLM
+    from alignlib.lm.rollout import PrefixValue, ResponseLogits
 
 __all__ = ["PPO", "train"]
 
 
 @dataclass(frozen=True)
-class PPO:
+class PPO(Settings):
     """Settings; the critic is a network of its own, begun from the base model's body.
 
     Parameters
@@ -39,7 +42,6 @@ class PPO:
         Ratios are clipped to 1 ± clip.
     """
 
-    budget: Budget
     penalty: str = "token"
     epochs: int = 2
     minibatches: int = 1
@@ -53,41 +55,22 @@ class PPO:
         require(0 <= self.gae_lambda <= 1, f"gae_lambda must lie in [0, 1]; got {self.gae_lambda}.")
 
 
-class _Logits(torch.nn.Module):  # type: ignore[misc]
-    """Logits at each response position."""
+def train(
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: PPO
+) -> Iterator[Checkpoint]:
+    """Train with TorchRL's ``ClipPPOLoss`` and GAE; arguments as in `Train`."""
+    import torch
 
-    def __init__(self, model: Any, prompt_length: int) -> None:
-        super().__init__()
-        self.model, self._first = model, prompt_length - 1
+    from alignlib.lm.rollout import PrefixValue, ResponseLogits, sample
 
-    def forward(self, inputs: Any) -> Any:
-        return self.model(input_ids=inputs, use_cache=False).logits[:, self._first :]
-
-
-class _Value(torch.nn.Module):  # type: ignore[misc]
-    """Value of the state before each response token, (batch, length, 1)."""
-
-    def __init__(self, base: Any, prompt_length: int) -> None:
-        super().__init__()
-        self.body, self._first = copy.deepcopy(base.transformer), prompt_length - 1
-        self.head = torch.nn.Linear(base.config.n_embd, 1)
-        torch.nn.init.zeros_(self.head.weight)
-        torch.nn.init.zeros_(self.head.bias)
-
-    def forward(self, inputs: Any) -> Any:
-        return self.head(self.body(input_ids=inputs, use_cache=False).last_hidden_state[:, self._first :])
-
-
-def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: PPO) -> Iterator[Checkpoint]:
-    """Train with TorchRL's ``ClipPPOLoss`` and GAE; arguments as in ``group_kl.train``."""
     budget, length = settings.budget, task.space.length
     table = torch.from_numpy(check_reward(reward, task, beta))
     prompts = torch.as_tensor(task.prompts, dtype=torch.long)
     repeated = prompts.repeat_interleave(budget.group, dim=0)
     row = torch.arange(len(prompts)).repeat_interleave(budget.group)
     model, reference = trainable_copy(base), frozen_copy(base)
-    policy = _Logits(model, prompts.shape[1])
-    value = _Value(trainable_copy(base), prompts.shape[1])
+    policy = ResponseLogits(model, prompts.shape[1])
+    value = PrefixValue(trainable_copy(base), prompts.shape[1])
     loss_of = _loss(policy, value, settings)
     optimiser = Optimiser(loss_of.parameters(), budget, budget.steps * settings.epochs * settings.minibatches)
     generator = torch.Generator().manual_seed(seed)
@@ -104,7 +87,12 @@ def train(base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, s
             yield Checkpoint(step, step * len(tokens), frozen_copy(model))
 
 
-def _loss(policy: Any, value: Any, settings: PPO) -> Any:
+def _loss(policy: ResponseLogits, value: PrefixValue, settings: PPO) -> ClipPPOLoss:
+    """Return TorchRL's loss of actor and critic, one value for each token."""
+    import torch
+    from tensordict.nn import ProbabilisticTensorDictModule, ProbabilisticTensorDictSequential, TensorDictModule
+    from torchrl.objectives import ClipPPOLoss
+
     actor = ProbabilisticTensorDictSequential(
         TensorDictModule(policy, in_keys=["inputs"], out_keys=["logits"]),
         ProbabilisticTensorDictModule(
@@ -126,9 +114,23 @@ def _loss(policy: Any, value: Any, settings: PPO) -> Any:
 
 
 def _advantages(
-    model: Any, reference: Any, value: Any, prompts: Any, tokens: Any, reward: Any, *, beta: float, settings: PPO
-) -> Any:
+    model: EnumerableLM,
+    reference: EnumerableLM,
+    value: PrefixValue,
+    prompts: Tensor,
+    tokens: Tensor,
+    reward: Tensor,
+    *,
+    beta: float,
+    settings: PPO,
+) -> TensorDict:
     """Return the batch with advantages (whitened over its tokens) and value targets."""
+    import torch
+    from tensordict import TensorDict
+    from torchrl.objectives.value.functional import generalized_advantage_estimate
+
+    from alignlib.lm.rollout import response_mask, token_log_prob
+
     mask = response_mask(tokens)
     inputs = torch.cat([prompts, tokens[:, :-1]], dim=1)
     with torch.no_grad():
@@ -161,9 +163,23 @@ def _advantages(
     )
 
 
-def _masked(loss_of: Any, batch: Any) -> Any:
+def _masked(loss_of: ClipPPOLoss, batch: TensorDict) -> Tensor:
     """Return policy and critic loss averaged over the tokens that were chosen, not over padding."""
     losses = loss_of(batch)
     mask = batch["mask"]
     total = sum(losses[key].reshape(mask.shape) for key in ("loss_objective", "loss_critic"))
     return (total * mask).sum() / mask.sum()
+
+
+register(
+    Method(
+        name="ppo",
+        label="PPO",
+        train=train,
+        settings=PPO,
+        look=Look(CYCLE[4], "v"),
+        learning_rate=1e-3,
+        seconds_per_step=0.2,
+        place=30,
+    )
+)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import torch
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.lm.methods.rollout import sample, sequence_log_prob
-from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib._core.palette import BEST_OF_N
+from alignlib.lm.methods._method import Budget, Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib.lm.world import Task
+
+if TYPE_CHECKING:
+    from alignlib.lm.base_model import EnumerableLM
 
 __all__ = ["Rejection", "train"]
 
 
 @dataclass(frozen=True)
-class Rejection:
+class Rejection(Settings):
     """Settings: ``k`` draws per kept response, ``rounds`` of drawing; there is no β.
 
     With perfect fits R rounds give best-of-``k^R``: the distribution function is raised to the power k each time.
     The budget's steps, so its completions, are divided evenly among the rounds; the rate is annealed in each.
     """
 
-    budget: Budget
     k: int = 4
     rounds: int = 1
 
@@ -40,12 +42,16 @@ class Rejection:
 
 
 def train(
-    base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: Rejection
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: Rejection
 ) -> Iterator[Checkpoint]:
     """Fit each round's policy to the best of ``k`` draws of the last round's; β is not used.
 
-    Arguments as in ``group_kl.train``. A checkpoint is handed out after every round.
+    Arguments as in `Train`. A checkpoint is handed out after every round.
     """
+    import torch
+
+    from alignlib.lm.rollout import sample, sequence_log_prob
+
     budget, k, space = settings.budget, settings.k, task.space
     del beta  # the knob here is k
     table = torch.from_numpy(check_reward(reward, task, 1.0))
@@ -74,3 +80,26 @@ def train(
             optimiser.step(-sequence_log_prob(model, prompts[row[best]], kept).mean())
         step = ends
         yield Checkpoint(step, (number + 1) * updates * draws * n_prompts, frozen_copy(model))
+
+
+def _configure(budget: Budget, knob: float) -> Rejection:
+    """Two rounds where training is long and annealed, one where it is short; a checkpoint after each."""
+    return Rejection(replace(budget, checkpoints=()), k=int(knob), rounds=2 if budget.schedule == "linear" else 1)
+
+
+register(
+    Method(
+        name="rejection",
+        label="rejection sampling",
+        train=train,
+        settings=Rejection,
+        look=Look(BEST_OF_N, "o"),
+        learning_rate=3e-3,
+        penalties=(2.0, 4.0, 8.0, 16.0, 32.0),
+        knob="k",
+        configure=_configure,
+        aims_at_optimum=False,
+        seconds_per_step=0.04,
+        place=50,
+    )
+)

@@ -5,16 +5,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import PreTrainedTokenizerFast, PrinterCallback, TrainerCallback
+from transformers import PreTrainedTokenizerFast, PrinterCallback, Trainer, TrainerCallback
+from trl import DPOTrainer
 
-from alignlib.lm.methods.training import Budget, Checkpoint, frozen_copy, trainable_copy
+from alignlib.lm.methods._method import Budget, Checkpoint
+from alignlib.lm.methods._training import frozen_copy, trainable_copy
 
-__all__ = ["Keeper", "as_text", "common_arguments", "id_tokenizer", "run", "saved_reference"]
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from torch import Tensor
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from alignlib.lm.base_model import EnumerableLM
+
+__all__ = ["Keeper", "PairTrainer", "as_text", "common_arguments", "id_tokenizer", "run", "saved_reference"]
 
 
 class Keeper(TrainerCallback):  # type: ignore[misc]
@@ -22,23 +31,44 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
 
     def __init__(self, due: frozenset[int], completions_per_step: int) -> None:
         self._due, self._per_step = due, completions_per_step
-        self.kept: list[Checkpoint] = []
+        self._kept: dict[int, dict[str, Tensor]] = {}
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: EnumerableLM,
+        **kwargs: object,
+    ) -> None:
         """Copy the policy's weights; trl has put its own forward on the trainer's model, so not the model itself."""
         if state.global_step in self._due:
-            weights = {name: value.detach().clone() for name, value in kwargs["model"].state_dict().items()}
-            self.kept.append(Checkpoint(state.global_step, state.global_step * self._per_step, weights))
+            weights = model.state_dict().items()
+            self._kept[state.global_step] = {name: value.detach().clone() for name, value in weights}
 
-    def checkpoints(self, base: Any) -> Iterator[Checkpoint]:
+    def checkpoints(self, base: EnumerableLM) -> Iterator[Checkpoint]:
         """Hand out what was kept as models of the base's kind."""
-        for kept in self.kept:
+        for step, weights in self._kept.items():
             model = frozen_copy(base)
-            model.load_state_dict(kept.model)
-            yield Checkpoint(kept.step, kept.completions, model)
+            model.load_state_dict(weights)
+            yield Checkpoint(step, step * self._per_step, model)
 
 
-def id_tokenizer(vocab_size: int) -> Any:
+class PairTrainer(DPOTrainer):  # type: ignore[misc]
+    """trl's DPO on pairs given as ids, with their log-probabilities under the base.
+
+    trl would turn text into ids and add an end to every response, also to one cut at the length limit.
+    """
+
+    def _prepare_dataset(self, dataset: Dataset, *_: object) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, *_: object) -> Dataset:
+        return dataset
+
+
+def id_tokenizer(vocab_size: int) -> PreTrainedTokenizerFast:
     """Return a tokenizer whose words are the ids themselves, for trl wants text: ``"<12> <11>"`` is [12, 11]."""
     end = as_text([0])
     words = Tokenizer(WordLevel({as_text([i]): i for i in range(vocab_size)}, unk_token=end))
@@ -53,13 +83,13 @@ def as_text(tokens: list[int]) -> str:
     return " ".join(f"<{token}>" for token in tokens)
 
 
-def run(trainer: Any) -> None:
+def run(trainer: Trainer) -> None:
     """Train without printing."""
     trainer.remove_callback(PrinterCallback)
     trainer.train()
 
 
-def common_arguments(budget: Budget, batch: int, seed: int, folder: str) -> dict[str, Any]:
+def common_arguments(budget: Budget, batch: int, seed: int, folder: str) -> dict[str, object]:
     """Return the trainer arguments that every run sets explicitly, so that no default decides."""
     return {
         "output_dir": folder,
@@ -92,7 +122,7 @@ def common_arguments(budget: Budget, batch: int, seed: int, folder: str) -> dict
 
 
 @contextmanager
-def saved_reference(base: Any) -> Iterator[tuple[Any, str]]:
+def saved_reference(base: EnumerableLM) -> Iterator[tuple[EnumerableLM, str]]:
     """Save the base where trl will look for its reference model; yields a copy to train and a scratch folder."""
     with tempfile.TemporaryDirectory() as folder:
         model = trainable_copy(base)

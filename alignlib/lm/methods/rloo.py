@@ -1,50 +1,34 @@
-"""REINFORCE with a group baseline and the sequence log-ratio in the reward: its fixed point is the optimum."""
+"""RLOO: REINFORCE with a group baseline and the sequence log-ratio in the reward; its fixed point is the optimum."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray
-from alignlib.lm.methods.rollout import sample, sequence_log_prob
-from alignlib.lm.methods.training import Budget, Checkpoint, Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib._core.palette import THIRD
+from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
+from alignlib.lm.world import Task
 
-__all__ = ["GroupKL", "train"]
+if TYPE_CHECKING:
+    from alignlib.lm.base_model import EnumerableLM
 
-
-@dataclass(frozen=True)
-class GroupKL:
-    """Settings: the budget is all there is to choose."""
-
-    budget: Budget
+__all__ = ["train"]
 
 
 def train(
-    base: Any, task: Any, reward: FloatArray, beta: float, seed: int, *, settings: GroupKL
+    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: Settings
 ) -> Iterator[Checkpoint]:
     """Follow the gradient of ``E_π[r - β log(π/p)]`` with the other responses' mean as baseline.
 
     The score ``r - β log(π(y)/p(y))`` is constant over responses exactly where ``π = π_λ``: there every advantage,
-    and so every update, is zero, not only its mean.
-
-    Parameters
-    ----------
-    base : model
-        The base model; it is left as it is.
-    task : Task
-        Prompts and response space.
-    reward : array (prompts, responses)
-        Reward of every response.
-    beta : float
-        KL penalty, > 0, in units of reward per nat.
-    seed : int
-        Seed of the sampled responses.
-    settings : GroupKL
-        The budget.
+    and so every update, is zero, not only its mean. Arguments as in `Train`.
     """
+    import torch
+
+    from alignlib.lm.rollout import sample, sequence_log_prob
+
     budget = settings.budget
     table = torch.from_numpy(check_reward(reward, task, beta))
     prompts = torch.as_tensor(task.prompts, dtype=torch.long)
@@ -65,3 +49,17 @@ def train(
         optimiser.step(-(advantage * log_prob).mean())
         if step in budget.handed_out:
             yield Checkpoint(step, step * len(repeated), frozen_copy(model))
+
+
+register(
+    Method(
+        name="group_kl",  # what the committed table calls it
+        label="RLOO",
+        train=train,
+        settings=Settings,
+        look=Look(THIRD, "s"),
+        learning_rate=3e-3,
+        seconds_per_step=0.06,
+        place=10,
+    )
+)
