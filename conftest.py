@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
@@ -19,3 +22,11 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     except ModuleNotFoundError as error:
         return True if (error.name or "").partition(".")[0] in EXTRA else None
     return None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip examples with data frames where narwhals is not installed."""
+    if find_spec("narwhals") is None:
+        for item in items:
+            if item.name.endswith((".from_frame", ".open_frame")):
+                item.add_marker(pytest.mark.skip(reason="narwhals is not installed"))

@@ -29,7 +29,6 @@ best_of: int = 16  # N of best-of-N where errors are heavy-tailed, in [2, 64]
 seed: int = 0  # seed of the random laws, >= 0
 
 # %% tags=["hide-input"]
-from dataclasses import replace
 
 import numpy as np
 
@@ -138,9 +137,9 @@ plotting.name_axes(ax, "members' regret on average", "ensemble's regret")
 # %%
 gold_rows = rng.standard_normal((120, 64))
 scores = gold_rows + rng.pareto(1.2, (16, 120, 64))
-columns = {"gold": gold_rows.reshape(-1)} | {f"m{k:02d}": score.reshape(-1) for k, score in enumerate(scores)}
-table = replace(RewardTable.from_arrays(gold_rows), columns=columns)
-names = [name for name in columns if name != "gold"]
+columns = {f"m{k:02d}": score for k, score in enumerate(scores)}
+table = RewardTable.from_arrays(columns, gold=gold_rows)
+names = list(columns)
 kinds = {
     kind: estimate_ensemble(table, names, "gold", n=best_of, kind=kind, n_choices=10, n_boot=300, rng=seed)
     for kind in KINDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +126,7 @@ def test_no_limit_is_compared_with_where_the_samples_support_none() -> None:
     rng = np.random.default_rng(0)
     gold = np.zeros((200, 10))
     gold[np.arange(200), rng.integers(0, 10, 200)] = 1.0
-    data = RewardTable.from_arrays(3 * gold + rng.standard_normal((200, 10)), "score")
-    data = replace(data, columns={**data.columns, "right": gold.reshape(-1)})
+    data = RewardTable.from_arrays(score=3 * gold + rng.standard_normal((200, 10)), right=gold)
     answer = ask_hacking(data, "score", "right", n_boot=200)
     assert answer.along_n.hedge.parameter == 10.0
     assert answer.unclaimed is None
@@ -138,8 +136,8 @@ def test_no_limit_is_compared_with_where_the_samples_support_none() -> None:
 def test_a_proxy_that_costs_gold_from_the_start_says_so() -> None:
     rng = np.random.default_rng(0)
     gold = rng.standard_normal((200, 16))
-    data = RewardTable.from_arrays(rng.standard_normal((200, 16)) - gold, "score")
-    lines = ask_hacking(replace(data, columns={**data.columns, "gold": gold.reshape(-1)}), "score", "gold").to_lines()
+    data = RewardTable.from_arrays(score=rng.standard_normal((200, 16)) - gold, gold=gold)
+    lines = ask_hacking(data, "score", "gold").to_lines()
     assert all("Gold falls, from the start as far as can be told: do not optimise" in line for line in lines[1:3])
     assert "No N > 1 is estimated to gain any 'gold'" in lines[3]
 
@@ -158,8 +156,8 @@ def test_the_csv_of_the_report_holds_both_curves_and_where_to_stop(table: Path) 
 def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     rng = np.random.default_rng(0)
     gold = rng.standard_normal((150, 64))
-    data = RewardTable.from_arrays(gold + 0.5 * rng.standard_normal((150, 64)), "score")
-    answer = ask_hacking(replace(data, columns={**data.columns, "gold": gold.reshape(-1)}), "score", "gold", n_boot=200)
+    data = RewardTable.from_arrays(score=gold + 0.5 * rng.standard_normal((150, 64)), gold=gold)
+    answer = ask_hacking(data, "score", "gold", n_boot=200)
     assert answer.along_n.hedge.parameter == 64.0
     left = answer.unclaimed
     assert left is not None

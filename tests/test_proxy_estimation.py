@@ -19,7 +19,7 @@ from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import best_of_n_curve
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.hacking.proxy_table import check_members, joined
+from alignlib.hacking.proxy_table import check_members
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.tables.rewards import RewardTable
 
@@ -214,17 +214,6 @@ def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
     assert RewardTable.read(path, reward=["reward", "gold"], drop_missing=True).dropped == 1
 
 
-def test_tables_of_different_samples_say_how_many_match() -> None:
-    proxy = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0], [1.0, 2.0]], "proxy")
-    gold = RewardTable.from_arrays([[0.0, 1.0], [2.0, 3.0, 4.0], [1.0, 2.0]], "gold")
-    with pytest.raises(InputError, match="score different samples: 2 prompts with 4 samples match, of 3 prompts"):
-        joined(proxy, gold)
-    with pytest.raises(InputError, match="Both tables have a reward 'proxy'"):
-        joined(proxy, proxy)
-    other = replace(gold, offsets=np.array([0, 2, 4, 6]), columns={"gold": np.arange(6.0)}, prompts=gold.prompts[::-1])
-    assert joined(proxy, other).columns["gold"].tolist() == [4, 5, 2, 3, 0, 1]
-
-
 def test_ensemble_columns_that_repeat_are_named() -> None:
     table = normal(10, 8, 0)
     table = replace(table, columns={**table.columns, "again": table.columns["reward"].copy()})
@@ -255,7 +244,7 @@ def test_tie_breaking_by_the_definition() -> None:
     sizes = [3, 5, 4, 6]
     rows = [rng.integers(0, 3, n).astype(float) for n in sizes]
     golds = [rng.standard_normal(n) for n in sizes]
-    table = RewardTable.from_arrays(rows, "judge")
+    table = RewardTable.from_arrays(judge=rows)
     table = replace(table, columns={**table.columns, "gold": np.concatenate(golds)})
     found = tie_breaking(table, "judge", "gold", n_boot=200)
     averaged = [g[r == r.max()].mean() for r, g in zip(rows, golds, strict=True)]

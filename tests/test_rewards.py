@@ -273,7 +273,7 @@ def test_wide_gaps_make_a_ragged_table(tmp_path):
 
 
 def test_with_mean_adds_a_column():
-    table = RewardTable.from_arrays([[1.0, 2.0], [3.0, 5.0, 7.0]], name="a")
+    table = RewardTable.from_arrays(a=[[1.0, 2.0], [3.0, 5.0, 7.0]])
     table = table.with_mean("m", ["a", "a"])
     assert table.columns["m"].tolist() == table.columns["a"].tolist()
     with pytest.raises(InputError, match="name='m' is a reward of the table already"):
@@ -288,7 +288,7 @@ def test_constant_rewards():
     table = RewardTable.from_arrays([[1.0, 1.0], [0.0, 1.0], [2.0, 2.0, 2.0]])
     assert table.constant_prompts("reward").tolist() == [True, False, True]
     assert table.check_varies("reward") == 2
-    flat = RewardTable.from_arrays([[1.0, 1.0], [0.0, 0.0]], name="correct")
+    flat = RewardTable.from_arrays(correct=[[1.0, 1.0], [0.0, 0.0]])
     with pytest.raises(InputError, match=r"'correct' is constant within each of the 2 prompts.*nothing to gain"):
         flat.check_varies("correct")
 

@@ -115,7 +115,7 @@ def _plain(value: Any) -> Any:
 def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
     """Return the columns that the entries of an ensemble name; ``*`` and ``?`` are wildcards, gold is no member.
 
-    >>> table = RewardTable.from_arrays([[0.0, 1.0]], "s1").with_mean("s2", ["s1"]).with_mean("gold", ["s1"])
+    >>> table = RewardTable.from_arrays(s1=[[0.0, 1.0]], s2=[[0.0, 1.0]], gold=[[0.0, 1.0]])
     >>> members_of(table, ["s*"], "gold")
     ['s1', 's2']
     """

@@ -25,7 +25,7 @@ from alignlib.hacking.overoptimisation import (
 )
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
-from alignlib.hacking.proxy_table import check_members, check_pair, joined, on_one_scale
+from alignlib.hacking.proxy_table import check_members, check_pair, on_one_scale
 from alignlib.hacking.run_turns import RunTurns, TurningPoint, turning_point, turning_runs
 from alignlib.hacking.scaling_fit import ScalingFit, fit_scaling
 from alignlib.hacking.tie_breaking import TieBreaking, tie_breaking
@@ -60,7 +60,6 @@ __all__ = [
     "fit_scaling",
     "hacking_threshold",
     "independent_pair",
-    "joined",
     "members_worth_having",
     "noisy_proxy",
     "on_one_scale",

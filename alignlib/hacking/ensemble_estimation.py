@@ -45,7 +45,7 @@ def with_ensemble(
 ) -> RewardTable:
     """Return the table with one more reward: its ``members`` combined as `combine` does.
 
-    >>> table = RewardTable.from_arrays([[3.0, 1.0], [2.0, 4.0]], "a").with_mean("b", ["a"])
+    >>> table = RewardTable.from_arrays(a=[[3.0, 1.0], [2.0, 4.0]]).with_mean("b", ["a"])
     >>> table = replace(table, columns={"a": table.columns["a"], "b": -table.columns["b"]})
     >>> with_ensemble(table, "both", ["a", "b"], "min").columns["both"].tolist()
     [-3.0, -1.0, -2.0, -4.0]
@@ -101,8 +101,7 @@ def estimate_ensemble(
     >>> rng = np.random.default_rng(0)
     >>> gold = rng.standard_normal((50, 16))
     >>> scores = gold + 2 * rng.standard_normal((4, 50, 16))
-    >>> columns = {"gold": gold.ravel()} | {f"s{k}": s.ravel() for k, s in enumerate(scores)}
-    >>> table = replace(RewardTable.from_arrays(gold), columns=columns)
+    >>> table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": s for k, s in enumerate(scores)})
     >>> result = estimate_ensemble(table, ["s0", "s1", "s2", "s3"], "gold", n=8)
     >>> result.size.tolist(), bool(result.gold_gain[2] > result.gold_gain[0])
     ([1, 2, 4], True)

@@ -71,9 +71,8 @@ def split_error(
     >>> rng = np.random.default_rng(0)
     >>> gold, shared = rng.standard_normal((2, 100, 32))
     >>> scores = gold + 0.5 * shared + rng.standard_normal((3, 100, 32))
-    >>> columns = {"gold": gold.ravel()} | {f"s{k}": s.ravel() for k, s in enumerate(scores)}
-    >>> from dataclasses import replace
-    >>> split = split_error(replace(RewardTable.from_arrays(gold), columns=columns), ["s0", "s1", "s2"], "gold")
+    >>> table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": s for k, s in enumerate(scores)})
+    >>> split = split_error(table, ["s0", "s1", "s2"], "gold")
     >>> round(split.shared, 2), round(split.own, 1), split.worth_having
     (0.26, 1.0, 38.0)
 

@@ -36,7 +36,6 @@ def scored_answers(
     def seen() -> np.ndarray:
         return np.asarray(0.8 * right + shared + rng.standard_normal(right.shape))
 
-    columns = {f"model_{k}": (10.0**k * seen()).reshape(-1) for k in range(n_models)}
-    columns |= {f"judge_{k}": np.clip(np.round(8.0 + 1.5 * seen()), 0.0, 10.0).reshape(-1) for k in range(n_judges)}
-    table = RewardTable.from_arrays(right, "right")
-    return RewardTable(table.prompts, table.offsets, {**columns, **table.columns})
+    columns = {f"model_{k}": 10.0**k * seen() for k in range(n_models)}
+    columns |= {f"judge_{k}": np.clip(np.round(8.0 + 1.5 * seen()), 0.0, 10.0) for k in range(n_judges)}
+    return RewardTable.from_arrays(columns, right=right)

@@ -1,4 +1,4 @@
-"""Tables scored by a proxy and by gold: brought together, and checked for what makes a comparison empty."""
+"""Tables scored by a proxy and by gold, checked for what makes a comparison empty."""
 
 from __future__ import annotations
 
@@ -11,48 +11,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["check_members", "check_pair", "joined", "on_one_scale"]
-
-
-def joined(proxy: RewardTable, gold: RewardTable) -> RewardTable:
-    """Return one table of the samples that two tables score, column by column.
-
-    Both must hold the same prompts with the same number of samples, in the same order within each prompt.
-
-    Raises
-    ------
-    InputError
-        Where they score different samples: it says how many prompts and samples match.
-
-    >>> one, two = RewardTable.from_arrays([[0.0, 1.0]], "proxy"), RewardTable.from_arrays([[1.0, 1.5]], "gold")
-    >>> sorted(joined(one, two).columns)
-    ['gold', 'proxy']
-    """
-    sizes = dict(zip(gold.prompts.tolist(), gold.n_samples.tolist(), strict=True))
-    same = [
-        sizes.get(name) == size for name, size in zip(proxy.prompts.tolist(), proxy.n_samples.tolist(), strict=True)
-    ]
-    matching = int(proxy.n_samples[same].sum())
-    if not all(same) or gold.n_prompts != proxy.n_prompts:
-        raise InputError(
-            f"proxy and gold score different samples: {sum(same)} prompts with {matching} samples match, of "
-            f"{proxy.n_prompts} prompts with {proxy.n_samples.sum()} samples scored by the proxy and {gold.n_prompts} "
-            f"with {gold.n_samples.sum()} by gold. Keep the samples that both score, in one table."
-        )
-    twice = sorted(set(proxy.columns) & set(gold.columns))
-    if twice:
-        raise InputError(f"Both tables have a reward {twice[0]!r}; rename one of them.", column=twice[0])
-    place = {name: i for i, name in enumerate(gold.prompts.tolist())}
-    rows = np.concatenate(
-        [np.arange(gold.offsets[place[name]], gold.offsets[place[name] + 1]) for name in proxy.prompts.tolist()]
-    )
-    columns = {name: values[rows] for name, values in gold.columns.items()}
-    return replace(
-        proxy,
-        columns={**proxy.columns, **columns},
-        dropped=proxy.dropped + gold.dropped,
-        notes=(*proxy.notes, *gold.notes),
-    )
+__all__ = ["check_members", "check_pair", "on_one_scale"]
 
 
 def check_pair(table: RewardTable, reward: str, gold: str) -> None:
@@ -129,8 +88,7 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
     InputError
         For a member that is constant within every prompt, or another member on another scale.
 
-    >>> table = RewardTable.from_arrays([[0.0, 2.0], [4.0, 6.0]], "a")
-    >>> table = replace(table, columns={**table.columns, "b": np.array([0.0, 100.0, 100.0, 0.0])})
+    >>> table = RewardTable.from_arrays(a=[[0.0, 2.0], [4.0, 6.0]], b=[[0.0, 100.0], [100.0, 0.0]])
     >>> {name: values.tolist() for name, values in on_one_scale(table, ["a", "b"]).columns.items()}
     {'a': [-3.0, -1.0, 1.0, 3.0], 'b': [-1.0, 1.0, 1.0, -1.0]}
     """

@@ -70,7 +70,7 @@ def tie_breaking(
     Examples
     --------
     >>> from dataclasses import replace
-    >>> table = RewardTable.from_arrays([[2.0, 2.0, 1.0], [1.0, 3.0, 3.0]], "judge")
+    >>> table = RewardTable.from_arrays(judge=[[2.0, 2.0, 1.0], [1.0, 3.0, 3.0]])
     >>> table = replace(table, columns={**table.columns, "right": np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])})
     >>> found = tie_breaking(table, "judge", "right", n_boot=100)
     >>> found.averaged, found.first, found.tied_prompts

@@ -26,10 +26,11 @@ __all__ = [
     "match",
     "numbers",
     "require_column",
+    "texts",
 ]
 
 # How tools spell "no value", in lower case.
-_MISSING = ("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>")
+MISSING = ("", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>")
 _MAX_LISTED = 40
 
 
@@ -125,10 +126,8 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
 
 
 def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
-    text = pc.utf8_trim_whitespace(column)
-    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING))
-    text = pc.if_else(missing, pa.scalar(None, pa.string()), text)
-    if not file.is_delimited and text.null_count < len(text):
+    text = _stripped(column)
+    if not file.is_text and text.null_count < len(text):
         row = int(np.argmax(text.is_valid().to_numpy()))
         raise InputError(
             f"column {name!r} of {file.path} holds text, the first {text[row].as_py()!r} in {file.where([row])}; "
@@ -144,6 +143,13 @@ def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> F
     if pc.any(large).as_py():
         _check_exact(file, name, text, pc.and_(large, pc.match_substring_regex(text, r"^[+-]?[0-9]+$")))
     return np.array(floats.to_numpy(), dtype=np.float64)
+
+
+def _stripped(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return text without the space around it, null where it spells "no value"."""
+    text = pc.utf8_trim_whitespace(column)
+    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(MISSING))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), text)
 
 
 def _truths(file: TableFile, name: str, text: pa.ChunkedArray) -> FloatArray:
@@ -199,12 +205,24 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
             ) from error
     elif not pa.types.is_integer(kind):
         raise InputError(f"column {name!r} of {file.path} holds {kind} values; give integers or text.", column=name)
-    if file.is_delimited:
+    if file.is_text:
         values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
         if pc.all(pc.match_substring_regex(values, r"^(0|-?[1-9][0-9]{0,18})$")).as_py():
             with contextlib.suppress(pa.ArrowInvalid):  # beyond 64 bits they stay text
                 values = values.cast(pa.int64())
     return values
+
+
+def texts(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column of numbers or text as text without the space around it, null where missing."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        return _stripped(column.cast(pa.string()))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise InputError(
+            f"column {name!r} of {file.path} holds {column.type} values; give numbers or text.", column=name
+        ) from error
 
 
 def _is_text(kind: pa.DataType) -> bool:

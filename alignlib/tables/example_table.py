@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from alignlib._core.checks import require
@@ -37,4 +35,4 @@ def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.G
     scale = np.exp(0.4 * rng.standard_normal((n_prompts, 1)))
     gold = scale * rng.standard_normal((n_prompts, n_samples))
     proxy = gold + noise * scale * rng.standard_normal((n_prompts, n_samples))
-    return replace(RewardTable.from_arrays(proxy), columns={"reward": proxy.reshape(-1), "gold": gold.reshape(-1)})
+    return RewardTable.from_arrays(reward=proxy, gold=gold)

@@ -6,23 +6,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import require_column
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import TableFile
+from alignlib.tables.columns import require_column, texts
+from alignlib.tables.reading import open_frame, open_table_file
+from alignlib.tables.table_file import TableFile, load
 
-__all__ = [
-    "RaterTable",
-]
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
-_MISSING = ("", "na", "n/a", "nan", "null")
+__all__ = ["RaterTable"]
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,20 @@ class RaterTable:
 
     ``counts()[s, u, y]`` is how often target ``u`` in context ``s`` was labelled ``y``.
 
-    >>> table = RaterTable.from_codes(target=[0, 0, 1, 1], label=[0, 1, 1, 1])
-    >>> table.counts().tolist()
-    [[[1.0, 1.0], [0.0, 2.0]]]
+    Parameters
+    ----------
+    contexts, targets, labels, raters : tuple of str
+        What the codes stand for.
+    context, target, label, rater : array (labels given,)
+        Codes 0, 1, …, places in the names.
+    notes : tuple of str
+        Sentences on what was left out.
+
+    Examples
+    --------
+    >>> table = RaterTable.from_arrays(target=["cat", "cat", "dog", "dog"], label=["cat", "dog", "dog", "dog"])
+    >>> table.labels, table.counts().tolist()
+    (('cat', 'dog'), [[[1.0, 1.0], [0.0, 2.0]]])
     """
 
     contexts: tuple[str, ...]
@@ -60,6 +70,50 @@ class RaterTable:
         return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(np.float64)
 
     @classmethod
+    def from_arrays(
+        cls,
+        target: npt.ArrayLike,
+        label: npt.ArrayLike,
+        *,
+        context: npt.ArrayLike | None = None,
+        rater: npt.ArrayLike | None = None,
+    ) -> RaterTable:
+        """Build a table from numbers or text, one entry per label given.
+
+        Parameters
+        ----------
+        target, label : array_like (labels given,)
+            What was shown, and what the rater said.
+        context, rater : array_like (labels given,), optional
+            In which context, and by whom; one of each if omitted.
+
+        Raises
+        ------
+        InputError
+            For arrays of different lengths or with missing values, and for ratings from which nothing can be learnt.
+
+        Examples
+        --------
+        >>> RaterTable.from_arrays([1, 1, 0], ["yes", "no", "no"], rater=["a", "b", "a"]).raters
+        ('a', 'b')
+        """
+        given = {"target": target, "label": label, "context": context, "rater": rater}
+        columns: dict[str, pa.Array] = {}
+        size = np.size(np.asarray(target))
+        for name, values in given.items():
+            if values is not None:
+                array = np.asarray(values)
+                require(
+                    array.shape == (size,) and array.dtype.kind in "iufbOUS",
+                    f"{name} must hold one number or text per label given, {size}; got shape {array.shape} of "
+                    f"{array.dtype}.",
+                    name,
+                )
+                columns[name] = pa.array(array.reshape(-1).tolist())
+        file = TableFile("the arrays", tuple(columns), pa.table(columns).select, first_row=0)
+        return cls._from_file(file, {name: name if name in columns else None for name in given}, False)
+
+    @classmethod
     def from_codes(
         cls,
         target: npt.ArrayLike,
@@ -69,8 +123,15 @@ class RaterTable:
         *,
         names: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
     ) -> RaterTable:
-        """Build a table from codes 0, 1, …, each of shape (labels given,); ``names`` of contexts, targets and "
-        "labels."""
+        """Build a table from codes 0, 1, …, shape (labels given,); ``names`` of contexts, targets and labels.
+
+        A code that ``names`` has and nobody gave keeps its place, with no counts.
+
+        Examples
+        --------
+        >>> RaterTable.from_codes(target=[0, 0, 1, 1], label=[0, 1, 1, 1]).counts().tolist()
+        [[[1.0, 1.0], [0.0, 2.0]]]
+        """
         codes = {"target": target, "label": label, "context": context, "rater": rater}
         size = np.asarray(target).size
         columns: dict[str, IntArray] = {}
@@ -79,18 +140,19 @@ class RaterTable:
             require(
                 array.shape == (size,) and array.dtype.kind in "iu" and bool((array >= 0).all()),
                 f"{name} must hold one code 0, 1, … per label given, {size}; got shape {array.shape} of {array.dtype}.",
+                name,
             )
             columns[name] = array.astype(np.int64)
         given = names or ((), (), ())
 
-        def named(found: IntArray, wanted: Sequence[str]) -> tuple[str, ...]:
-            return tuple(wanted) if wanted else tuple(str(i) for i in range(int(found.max(initial=-1)) + 1))
+        def named(what: str, wanted: Sequence[str]) -> tuple[str, ...]:
+            return tuple(wanted) if wanted else tuple(str(i) for i in range(int(columns[what].max(initial=-1)) + 1))
 
         table = cls(
-            named(columns["context"], given[0]),
-            named(columns["target"], given[1]),
-            named(columns["label"], given[2]),
-            named(columns["rater"], ()),
+            named("context", given[0]),
+            named("target", given[1]),
+            named("label", given[2]),
+            named("rater", ()),
             columns["context"],
             columns["target"],
             columns["label"],
@@ -98,6 +160,35 @@ class RaterTable:
         )
         table._check("the table")
         return table
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: IntoFrame,
+        target: str = "target",
+        label: str = "label",
+        *,
+        context: str | None = None,
+        rater: str | None = None,
+        drop_missing: bool = False,
+    ) -> RaterTable:
+        """Take ratings from a data frame of pandas, polars, pyarrow or another library that narwhals knows.
+
+        Parameters
+        ----------
+        frame : data frame
+            One row per label given; a lazy frame is collected.
+        target, label, context, rater, drop_missing
+            As for `read`.
+
+        Examples
+        --------
+        >>> frame = pa.table({"target": [0, 0, 1], "label": [0, 1, 1]})
+        >>> RaterTable.from_frame(frame).counts().tolist()
+        [[[1.0, 1.0], [0.0, 1.0]]]
+        """
+        wanted = {"target": target, "label": label, "context": context, "rater": rater}
+        return cls._from_file(open_frame(frame), wanted, drop_missing)
 
     @classmethod
     def read(
@@ -110,21 +201,21 @@ class RaterTable:
         rater: str | None = None,
         drop_missing: bool = False,
     ) -> RaterTable:
-        """Read ratings from CSV, TSV, JSON lines or Parquet, one row per label given.
+        """Read ratings from a file of any known format (CSV, TSV, JSON lines, Parquet), one row per label given.
 
         Parameters
         ----------
-        path
+        path : path
             The file; its extension tells the format.
-        target
+        target : str
             Column with what the rater should have recognised, the known truth or a trusted judgement.
-        label
+        label : str
             Column with what the rater said.
-        context
+        context : str, optional
             Column that names the context, such as the task or the kind of prompt; one context if omitted.
-        rater
+        rater : str, optional
             Column that names the rater; needed for intervals that allow for raters who differ.
-        drop_missing
+        drop_missing : bool
             Go on without the rows where a cell is missing; ``notes`` says how many.
 
         Raises
@@ -132,44 +223,43 @@ class RaterTable:
         InputError
             With one sentence that says what is wrong, where, and what to do.
         """
-        file = open_table_file(path)
         wanted = {"target": target, "label": label, "context": context, "rater": rater}
+        return cls._from_file(open_table_file(path), wanted, drop_missing)
+
+    @classmethod
+    def _from_file(cls, file: TableFile, wanted: dict[str, str | None], drop_missing: bool) -> RaterTable:
         named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
         if len(set(named.values())) < len(named):
             raise InputError(
                 "target, label, context and rater must be different columns; got "
                 f"{', '.join(map(repr, named.values()))}."
             )
-        data = file.load(list(named.values()))
-        if data.num_rows == 0:
-            raise InputError(f"{file.path} has a header but no rows; give one row per label.")
-        text = {what: _as_text(file, name, data[name]) for what, name in named.items()}
-        gap: BoolArray = np.any([[value is None for value in column] for column in text.values()], axis=0)
+        data = load(file, list(named.values()), "one row per label")
+        text = pa.table({what: texts(file, name, data[name]) for what, name in named.items()})
+        whole = text.drop_null()
         notes: tuple[str, ...] = ()
-        if gap.any():
-            rows = np.flatnonzero(gap)
-            places = file.where([int(row) for row in rows[:5]], rows.size)
+        if whole.num_rows < text.num_rows:
+            gap = np.any([column.is_null().to_numpy() for column in text.columns], axis=0)
+            rows = np.flatnonzero(gap).tolist()
+            said = f"{len(rows)} of {gap.size} rows"
             if not drop_missing:
                 raise InputError(
-                    f"{rows.size} of {gap.size} rows of {file.path} lack a target, label, context or rater, in "
-                    f"{places}; "
-                    "fill them, or pass drop_missing=True (--drop-missing).",
-                    rows=[int(row) for row in rows],
+                    f"{said} of {file.path} lack a target, label, context or rater, in "
+                    f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True (--drop-missing).",
+                    rows=rows,
                 )
-            notes = (f"{rows.size} of {gap.size} rows were left out for want of a value.",)
-        codes, names = {}, {}
-        for what in wanted:
-            column = [v for v, bad in zip(text[what], gap, strict=True) if not bad] if what in text else None
-            names[what], codes[what] = _categories(column, int((~gap).sum()))
+            notes = (f"{said} were left out for want of a value.",)
+        nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
+        found = {what: _categories(whole[what]) if what in named else nobody for what in wanted}
         table = cls(
-            names["context"],
-            names["target"],
-            names["label"],
-            names["rater"],
-            codes["context"],
-            codes["target"],
-            codes["label"],
-            codes["rater"],
+            found["context"][0],
+            found["target"][0],
+            found["label"][0],
+            found["rater"][0],
+            found["context"][1],
+            found["target"][1],
+            found["label"][1],
+            found["rater"][1],
             notes,
         )
         table._check(file.path)
@@ -180,9 +270,8 @@ class RaterTable:
             raise InputError(f"{where} holds no complete rating; give a target and a label in each row.")
         if np.unique(self.label).size == 1:
             raise InputError(
-                f"every label in {where} is {self.labels[int(self.label[0])]!r}: a rater who always says the "
-                "same carries no "
-                "information, and nothing can be estimated from it; check the label column.",
+                f"every label in {where} is {self.labels[int(self.label[0])]!r}: a rater who always says the same "
+                "carries no information, and nothing can be estimated from it; check the label column.",
                 column="label",
             )
         counts = self.counts().sum(axis=2)
@@ -194,37 +283,20 @@ class RaterTable:
             at = int(single[0])
             raise InputError(
                 f"context {self.contexts[at]!r} of {where} has labels for one target only, "
-                f"{self.targets[int(np.argmax(counts[at]))]!r} ({single.size} such contexts): what tells "
-                "targets apart cannot "
-                "be seen there; add labels for other targets, or leave the context out.",
+                f"{self.targets[int(np.argmax(counts[at]))]!r} ({single.size} such contexts): what tells targets apart "
+                "cannot be seen there; add labels for other targets, or leave the context out.",
                 column="context",
             )
 
 
-def _as_text(file: TableFile, name: str, column: pa.ChunkedArray) -> list[str | None]:
-    """Return cells as stripped text, None where missing."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    try:
-        column = column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise InputError(
-            f"column {name!r} of {file.path} holds {column.type} values; give numbers or text.", column=name
-        ) from error
-    text = pc.utf8_trim_whitespace(column)
-    missing = pc.is_in(pc.utf8_lower(text), value_set=pa.array(_MISSING))
-    values: list[str | None] = pc.if_else(missing, pa.scalar(None, pa.string()), text).to_pylist()
-    return values
-
-
-def _categories(column: Sequence[str | None] | None, size: int) -> tuple[tuple[str, ...], IntArray]:
+def _categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
     """Number the values, in numerical order where all are numbers, so that 1 and 1.0 are one value."""
-    if column is None:
-        return ("all",), np.zeros(size, dtype=np.int64)
-    texts = [str(value) for value in column]
+    encoded = column.combine_chunks().dictionary_encode()
+    values = encoded.dictionary.to_pylist()
     try:
-        found, codes = np.unique(np.array([float(value) for value in texts]), return_inverse=True)
-        return tuple(f"{value:g}" for value in found), codes.astype(np.int64)
+        found, places = np.unique(np.array([float(value) for value in values]), return_inverse=True)
+        names = tuple(f"{value:g}" for value in found)
     except ValueError:
-        names, codes = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)
-        return tuple(str(name) for name in names), codes.astype(np.int64)
+        texts, places = np.unique(np.array(values, dtype=str), return_inverse=True)
+        names = tuple(str(text) for text in texts)
+    return names, places.astype(np.int64)[encoded.indices.to_numpy()]

@@ -5,28 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
 from alignlib._core.errors import InputError
-from alignlib.tables.long_layout import long_samples
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.wide_layout import wide_samples
+from alignlib.tables.layouts import long_samples, wide_samples
+from alignlib.tables.reading import open_frame, open_table_file
+from alignlib.tables.table_file import TableFile
 
-__all__ = [
-    "RewardTable",
-]
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
+
+__all__ = ["RewardTable"]
+
+Rewards: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]  # a rectangle, or a list with an array for each prompt
 
 
 @dataclass(frozen=True)
 class RewardTable:
     """Rewards of sampled responses, rows grouped by prompt.
 
-    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column. ``dropped`` counts the samples left out
-    for want of a finite reward, and ``notes`` says in sentences what was left out or averaged over.
+    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column.
 
+    Parameters
+    ----------
+    prompts : array (prompts,)
+        Names of the prompts.
+    offsets : array (prompts + 1,)
+        Where the samples of each prompt begin.
+    columns : mapping of str to array (samples,)
+        Rewards by name.
+    dropped : int
+        Number of samples that were left out for want of a finite reward.
+    notes : tuple of str
+        Sentences on what was left out or averaged over.
+
+    Examples
+    --------
     >>> table = RewardTable.from_arrays([[0.0, 1.0, 1.0], [2.0, 0.5]])
     >>> table.n_prompts, table.n_samples.tolist()
     (2, [3, 2])
@@ -110,27 +128,97 @@ class RewardTable:
         return constant
 
     @classmethod
-    def from_arrays(cls, rewards: Sequence[npt.ArrayLike] | npt.ArrayLike, name: str = "reward") -> RewardTable:
-        """Build a table from one array of rewards per prompt (a 2-D array, or a ragged list)."""
-        if isinstance(rewards, np.ndarray) and rewards.ndim == 2:
-            values = as_float_array("rewards", rewards)
-            sizes = np.full(values.shape[0], values.shape[1], dtype=np.int64)
-        else:
-            rows = [as_float_array(f"rewards[{i}]", row) for i, row in enumerate(rewards)]  # type: ignore[arg-type]
-            flat = next((i for i, row in enumerate(rows) if row.ndim != 1), None)
-            require(flat is None, f"rewards[{flat}] must be one-dimensional, the samples of one prompt.")
-            sizes = np.array([row.size for row in rows], dtype=np.int64)
-            values = np.concatenate(rows) if rows else np.empty(0)
-        require(sizes.size > 0, "rewards must hold at least one prompt; got none.")
+    def from_arrays(
+        cls,
+        rewards: Rewards | Mapping[str, Rewards] | None = None,
+        *,
+        prompts: npt.ArrayLike | None = None,
+        **columns: Rewards,
+    ) -> RewardTable:
+        """Build a table from one array of rewards per prompt, for one reward or several.
+
+        Parameters
+        ----------
+        rewards : array_like (prompts, samples), or a list with an array for each prompt
+            The column ``reward``; a mapping holds several columns by name.
+        prompts : array_like (prompts,), optional
+            Names of the prompts, all different; 0, 1, … if omitted.
+        **columns
+            Further rewards of the same samples by name, such as ``proxy=…, gold=…``.
+
+        Raises
+        ------
+        InputError
+            For values that are not finite, prompts without samples, or columns that do not score the same samples.
+
+        Examples
+        --------
+        >>> table = RewardTable.from_arrays(proxy=[[0.0, 1.0], [2.0, 0.5]], gold=[[0.2, 0.7], [1.0, 1.5]])
+        >>> table.column("gold").tolist()
+        [0.2, 0.7, 1.0, 1.5]
+        """
+        given = dict(rewards) if isinstance(rewards, Mapping) else {} if rewards is None else {"reward": rewards}
+        twice = sorted(given.keys() & columns.keys())
+        require(not twice, f"{''.join(twice[:1])} is given twice; give each reward a name of its own.", "rewards")
+        given |= columns
+        require(bool(given), "rewards must be given: from_arrays(rewards), or from_arrays(proxy=…, gold=…).", "rewards")
+        alone = given.keys() == {"reward"} and not columns
+        read = {name: _flat("rewards" if alone else name, value) for name, value in given.items()}
+        first, (_, sizes) = next(iter(read.items()))
+        for name, (_, other) in read.items():
+            if not np.array_equal(other, sizes):
+                shown = f"{sizes.size} and {other.size} prompts"
+                if sizes.size == other.size:
+                    at = int(np.argmax(sizes != other))
+                    shown = f"{sizes[at]} and {other[at]} samples of prompt {at}"
+                raise InputError(
+                    f"{first} and {name} must score the same samples; they have {shown}.", argument=name, column=name
+                )
+        names = np.arange(sizes.size).astype(object) if prompts is None else np.asarray(prompts).astype(object)
+        different = len(set(names.reshape(-1).tolist()))
         require(
-            sizes.min(initial=1) > 0,
-            f"rewards must hold samples for each prompt; rewards[{sizes.argmin()}] is empty.",
+            names.shape == sizes.shape and different == sizes.size,
+            f"prompts must hold a name of its own for each of {sizes.size} prompts; got shape {names.shape}, "
+            f"{different} different.",
+            "prompts",
         )
-        return cls(
-            prompts=np.arange(len(sizes)).astype(object),
-            offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
-            columns={name: values.reshape(-1)},
-        )
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        return cls(names, offsets, {name: values for name, (values, _) in read.items()})
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: IntoFrame,
+        prompt: str = "prompt_id",
+        reward: str | Sequence[str] = "reward",
+        *,
+        sample: str | None = None,
+        wide: bool = False,
+        drop_missing: bool = False,
+        min_samples: int = 2,
+    ) -> RewardTable:
+        """Take rewards from a data frame of pandas, polars, pyarrow or another library that narwhals knows.
+
+        Parameters
+        ----------
+        frame : data frame
+            One row per sample (or per prompt, if ``wide``), in any order; a lazy frame is collected.
+        prompt, reward, sample, wide, drop_missing, min_samples
+            As for `read`.
+
+        Raises
+        ------
+        InputError
+            With one sentence that says what is wrong, where (rows counted from 0), and what to do.
+
+        Examples
+        --------
+        >>> import pyarrow as pa
+        >>> frame = pa.table({"question": ["a", "b", "a", "b"], "score": [1, 0, 3, 2]})
+        >>> RewardTable.from_frame(frame, prompt="question", reward="score").column("score").tolist()
+        [1.0, 3.0, 0.0, 2.0]
+        """
+        return cls._from_file(open_frame(frame), prompt, reward, sample, wide, drop_missing, min_samples)
 
     @classmethod
     def read(
@@ -144,31 +232,31 @@ class RewardTable:
         drop_missing: bool = False,
         min_samples: int = 2,
     ) -> RewardTable:
-        """Read rewards from CSV, TSV, JSON lines or Parquet, plain or gzipped.
+        """Read rewards from a file of any known format: CSV, TSV, JSON lines or Parquet, plain or gzipped.
 
         Parameters
         ----------
-        path
+        path : path
             The file. Its extension tells the format: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``,
             each also with ``.gz``.
-        prompt
+        prompt : str
             Column that names the prompt, by integers or text. Its rows may lie anywhere in the file.
-        reward
+        reward : str or sequence of str
             One entry or several: a column, a pattern of columns (``score_*``; ``*`` is any text, ``?`` one
             character), or an average: ``mean:verifier_*`` needs every member, ``nanmean:verifier_*`` takes the
             members present. Each entry gives its name to the column of the table.
-        sample
+        sample : str, optional
             Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where none is
             named and the file has a column ``sample_id``, it is used.
-        wide
+        wide : bool
             One row per prompt with the samples side by side. Each entry of ``reward`` is one reward: a pattern
             (``s*``) or a list (``s1,s2,s3``) of columns, which are its samples, or a column whose cells are lists.
             Several patterns pair up by what the wildcard stands for. Single names of columns that hold numbers are
             together the samples of one reward called ``reward``.
-        drop_missing
+        drop_missing : bool
             Go on without the samples that lack a prompt or a finite value of any reward asked for, missing or
             infinite alike. ``dropped`` counts them and ``notes`` says which.
-        min_samples
+        min_samples : int
             Fewest samples a prompt may have.
 
         Raises
@@ -176,9 +264,21 @@ class RewardTable:
         InputError
             With one sentence that says what is wrong, where, and what to do.
         """
+        return cls._from_file(open_table_file(path), prompt, reward, sample, wide, drop_missing, min_samples)
+
+    @classmethod
+    def _from_file(
+        cls,
+        file: TableFile,
+        prompt: str,
+        reward: str | Sequence[str],
+        sample: str | None,
+        wide: bool,
+        drop_missing: bool,
+        min_samples: int,
+    ) -> RewardTable:
         entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
-        require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.")
-        file = open_table_file(path)
+        require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.", "reward")
         samples = wide_samples(file, prompt, entries) if wide else long_samples(file, prompt, entries, sample)
         kept = samples.without_gaps(drop_missing)
         codes, prompts = kept.prompt_codes()
@@ -197,3 +297,26 @@ class RewardTable:
             columns = {name: values[order] for name, values in columns.items()}
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         return cls(prompts, offsets, columns, samples.rows.size - kept.rows.size, kept.notes)
+
+
+def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
+    """Return the rewards of all prompts one after another, and how many each has."""
+    array = np.asarray(rewards) if hasattr(rewards, "__array__") else None
+    if array is not None and array.ndim == 2:
+        values = as_float_array(name, array)
+        sizes = np.full(values.shape[0], values.shape[1], dtype=np.int64)
+    else:
+        each = list(array) if array is not None and array.ndim > 0 else rewards
+        if not isinstance(each, Sequence) or isinstance(each, str):
+            said = f"{name} must hold an array of rewards for each prompt; got {rewards!r:.80}."
+            raise InputError(said, argument=name)
+        rows = [as_float_array(f"{name}[{i}]", row) for i, row in enumerate(each)]
+        flat = next((i for i, row in enumerate(rows) if row.ndim != 1), None)
+        require(flat is None, f"{name}[{flat}] must be one-dimensional, the samples of one prompt.", name)
+        sizes = np.array([row.size for row in rows], dtype=np.int64)
+        values = np.concatenate(rows) if rows else np.empty(0)
+    require(sizes.size > 0, f"{name} must hold at least one prompt; got none.", name)
+    require(
+        sizes.min(initial=1) > 0, f"{name} must hold samples for each prompt; {name}[{sizes.argmin()}] is empty.", name
+    )
+    return values.reshape(-1), sizes

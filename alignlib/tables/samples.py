@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.tables.table_file import TableFile
 
-__all__ = ["Samples", "load", "same_column"]
+__all__ = ["Samples"]
 
 _SHOWN = 5  # rows, and columns, named in a message
 
@@ -83,16 +83,3 @@ class Samples:
     def _mean_hint(self) -> str:
         means = [n for n, v in self.rewards.items() if n.startswith("mean:") and not np.isfinite(v).all()]
         return f", or ask for {'nan' + means[0]!r} to average the members that are present" if means else ""
-
-
-def load(file: TableFile, columns: Sequence[str]) -> pa.Table:
-    """Load columns, or say that the file has no rows."""
-    table = file.load(list(dict.fromkeys(columns)))
-    if table.num_rows == 0:
-        raise InputError(f"{file.path} has a header but no rows; give at least two samples of a prompt.")
-    return table
-
-
-def same_column(name: str, argument: str) -> InputError:
-    """Say that a reward is also asked for as something else."""
-    return InputError(f"{name!r} is asked for as reward and as {argument}; name two different columns.", column=name)

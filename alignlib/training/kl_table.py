@@ -14,8 +14,7 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, is_list, numbers, require_column
 from alignlib.tables.reading import open_table_file
-from alignlib.tables.samples import load
-from alignlib.tables.table_file import TableFile
+from alignlib.tables.table_file import TableFile, load
 from alignlib.training.samples import KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
@@ -66,15 +65,15 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     if not (by_token or by_sequence):
         _refuse(file, names)
     require(
-        not (file.is_delimited and by_token and not by_sequence),
+        not (file.is_text and by_token and not by_sequence),
         f"{file.path} is text, which has no lists for {names.token_log_prob!r}; write Parquet or JSON lines.",
     )
-    by_token = by_token and not file.is_delimited
+    by_token = by_token and not file.is_text
     wanted = [name for name in (names.prompt, names.n_tokens, _TRUNCATED) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
     wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
-    table = load(file, wanted)
+    table = load(file, wanted, "one row per response")
     prompt = _prompts(file, names.prompt, table) if names.prompt in have else None
     sequence = None
     if by_sequence:

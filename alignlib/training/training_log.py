@@ -17,7 +17,7 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, numbers, require_column
 from alignlib.tables.reading import open_table_file
-from alignlib.tables.samples import load
+from alignlib.tables.table_file import load
 from alignlib.training.log_rows import LogRows, no_length
 from alignlib.training.trl_log import TrlLog
 

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.json as pa_json
 
 from alignlib._core.errors import InputError
+from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, not_utf8, short, too_large
-
-__all__ = ["open_json_lines"]
 
 _BLOCK = 1 << 24  # bytes; longer than any sensible line, responses included
 
 
-def open_json_lines(path: str, kind: str, data: pa.Buffer) -> TableFile:
+def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
     """Read a file with one JSON object per line; a key that an object lacks is a missing value."""
     try:
         table = _read(data)
@@ -28,7 +26,7 @@ def open_json_lines(path: str, kind: str, data: pa.Buffer) -> TableFile:
         table = _read(data, dates) if dates else table
         names = tuple(table.column_names)
     except (pa.ArrowException, UnicodeDecodeError):  # perhaps only in a column that nobody asks for
-        return _open_by_line(path, kind, data)
+        return _open_by_line(path, data)
     if table.num_rows == 0:
         raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
 
@@ -40,13 +38,15 @@ def open_json_lines(path: str, kind: str, data: pa.Buffer) -> TableFile:
             raise not_utf8(path) from error
         floats = (column.to_numpy() for column in chosen.columns if pa.types.is_floating(column.type))
         if any(np.nanmax(np.abs(values), initial=0.0) >= EXACT_INTEGERS for values in floats):
-            return _open_by_line(path, kind, data).load(columns)  # may be integers that Arrow has rounded
+            return _open_by_line(path, data).load(columns)  # may be integers that Arrow has rounded
         return chosen
 
-    return TableFile(path, kind, names, load)
+    return TableFile(path, names, load)
 
 
 def _read(data: pa.Buffer, text_columns: Sequence[str] = ()) -> pa.Table:
+    import pyarrow.json as pa_json
+
     return pa_json.read_json(
         pa.BufferReader(data),
         read_options=pa_json.ReadOptions(block_size=_BLOCK),
@@ -56,7 +56,7 @@ def _read(data: pa.Buffer, text_columns: Sequence[str] = ()) -> pa.Table:
     )
 
 
-def _open_by_line(path: str, kind: str, data: pa.Buffer) -> TableFile:
+def _open_by_line(path: str, data: pa.Buffer) -> TableFile:
     records = list(_records(path, data))
     if not records:
         raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
@@ -67,7 +67,7 @@ def _open_by_line(path: str, kind: str, data: pa.Buffer) -> TableFile:
         values = {name: [record.get(name) for _, record in records] for name in columns}
         return pa.table({name: _column(path, name, values[name], lines) for name in columns})
 
-    return TableFile(path, kind, names, load)
+    return TableFile(path, names, load)
 
 
 def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -128,3 +128,6 @@ def _column(path: str, name: str, values: list[Any], lines: list[int]) -> pa.Arr
 def _kind(value: object) -> type:
     """Integers and fractions are one kind; true and false another."""
     return float if type(value) in (int, float) else type(value)
+
+
+register(TableFormat("JSON lines", (".jsonl", ".ndjson"), open_json_lines))

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from alignlib._core.errors import InputError
+from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.table_file import TableFile, not_utf8, short
 
-__all__ = ["open_delimited"]
-
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
+_NAMES = {",": "CSV", "\t": "TSV"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
-def open_delimited(path: str, kind: str, data: pa.Buffer) -> TableFile:
+def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
     """Read the header of a CSV or TSV file; quoted cells may hold line breaks."""
-    delimiter = {"csv": ",", "tsv": "\t"}[kind]
     try:
         header = next((record for record in csv.reader(_text(data), delimiter=delimiter) if record), [])
     except UnicodeDecodeError as error:
@@ -32,6 +31,8 @@ def open_delimited(path: str, kind: str, data: pa.Buffer) -> TableFile:
     _check_separator(path, delimiter, header)
 
     def load(columns: list[str]) -> pa.Table:
+        import pyarrow.csv as pa_csv
+
         _check_quotes(path, data, delimiter)
         try:
             return pa_csv.read_csv(
@@ -49,9 +50,11 @@ def open_delimited(path: str, kind: str, data: pa.Buffer) -> TableFile:
                 raise not_utf8(path) from error
             if "Empty CSV" in str(error):  # a header without a line break
                 return pa.table({name: pa.array([], pa.string()) for name in columns})
-            raise InputError(f"{path} is not well-formed {kind.upper()} ({short(error)}); mend that row.") from error
+            raise InputError(
+                f"{path} is not well-formed {_NAMES[delimiter]} ({short(error)}); mend that row."
+            ) from error
 
-    return TableFile(path, kind, tuple(header), load)
+    return TableFile(path, tuple(header), load, is_text=True)
 
 
 def _text(data: pa.Buffer) -> io.TextIOWrapper:
@@ -85,3 +88,7 @@ def _check_quotes(path: str, data: pa.Buffer, delimiter: str) -> None:
             f"{path} has a quotation mark without its pair in the record that begins on line {line}; mend it.",
             rows=[line - 1],
         ) from error
+
+
+register(TableFormat("CSV", (".csv",), partial(open_delimited, delimiter=",")))
+register(TableFormat("TSV", (".tsv",), partial(open_delimited, delimiter="\t")))
