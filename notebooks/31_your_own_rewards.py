@@ -40,6 +40,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib._core.text import for_picture
 from alignlib.answers.answer import ask, limit_on_every_prompt
 from alignlib.answers.hacking import ask_hacking
 from alignlib.answers.hacking_picture import gold_caption, gold_picture
@@ -89,7 +90,7 @@ plotting.points(ax, best.kl, best.gain, names, low=best.gain_low, high=best.gain
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
-plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {counted} over the base model")
+plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(counted)} over the base model")
 plotting.save(fig, folder, "limit")
 
 # %% [markdown]

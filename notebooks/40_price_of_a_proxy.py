@@ -199,9 +199,9 @@ else:
         "Here gold never turns down.",
     )
 claims.glue(
-    here=here,
+    here=claims.Markdown(here),
     peaks=peaks,
-    bracket_sentence=bracket_sentence,
+    bracket_sentence=claims.Markdown(bracket_sentence),
     both="It grows with both"
     if (np.diff(mean_gap, axis=0) > 0).all() and (np.diff(mean_gap, axis=1) > 0).all()
     else "It need not grow with both",

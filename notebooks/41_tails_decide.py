@@ -183,9 +183,11 @@ lam = np.array([0.2, 0.5, 1.0, 2.0])
 grid = np.array([2.0, 16.0, 256.0, 4096.0])
 claims.glue(
     t_peak=found[heavy[0]].parameter,
-    t_turn=f"at $N={found[heavy[0]].parameter:.0f}$"
-    if found[heavy[0]].turns_down
-    else "only beyond the $10^{12}$ samples looked at here",
+    t_turn=claims.Markdown(
+        f"at $N={found[heavy[0]].parameter:.0f}$"
+        if found[heavy[0]].turns_down
+        else "only beyond the $10^{12}$ samples looked at here"
+    ),
     pareto_peak=found[heavy[1]].parameter,
     laplace_end=1 / error_scale,
     ceiling_end=ceiling.gold_by_level[-1],

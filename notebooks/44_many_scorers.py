@@ -36,6 +36,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib._core.text import for_picture
 from alignlib.answers.hacking import members_of
 from alignlib.answers.hacking_text import split_sentence
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
@@ -78,9 +79,9 @@ bars = np.maximum([averaged - low, high - averaged], 0.0)
 ax.errorbar(averaged, rows, xerr=bars, fmt="o", color=plotting.THIRD, markersize=5, label="ties averaged")
 ax.plot([t.first for t in ties], rows, "D", color=plotting.BEST_OF_N, markerfacecolor="none", label="first of the tied")
 ax.axvline(ties[0].base, color=plotting.BASE, linewidth=0.8)
-ax.set_yticks(rows, [t.reward.removeprefix("score_") for t in ties])
+ax.set_yticks(rows, [for_picture(t.reward.removeprefix("score_")) for t in ties])
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-ax.set_xlabel(f"mean {gold} of the best-scored sample")
+ax.set_xlabel(f"mean {for_picture(gold)} of the best-scored sample")
 
 # %% [markdown]
 # ## Several together
@@ -119,7 +120,7 @@ ticks = [int(k) for k in mean.size if k == mean.size[-1] or mean.size[-1] / k > 
 ax.set_xticks(ticks, [f"{k}" for k in ticks])
 ax.minorticks_off()
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-plotting.name_axes(ax, "members K", f"gain in {gold}")
+plotting.name_axes(ax, "members K", f"gain in {for_picture(gold)}")
 
 # %% [markdown]
 # ## What it means

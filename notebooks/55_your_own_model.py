@@ -42,6 +42,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib._core.text import for_terminal
 from alignlib.cli.training import number_or_name
 from alignlib.tables.rewards import RewardTable
 from alignlib.training import output, overlay
@@ -95,7 +96,7 @@ rows = output.envelope_rows(log, floor) if found is None else output.rows(found)
 if folder is not None:
     Path(folder, "overlay.csv").write_text(output.to_csv(rows), encoding="utf-8")
     Path(folder, "overlay.json").write_text(output.to_json(rows, path=log.path, kl_unit=log.kl_unit), encoding="utf-8")
-print("\n".join(textwrap.fill(line, 90) if len(line) > 90 else line for line in lines))
+print("\n".join(textwrap.fill(line, 90) if len(line) > 90 else line for line in map(for_terminal, lines)))
 
 # %% [markdown]
 # ## Before you believe it

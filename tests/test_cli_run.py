@@ -140,7 +140,7 @@ def test_rerun_with_other_parameters_and_a_page(project: Project) -> None:
     assert "3 roots." in page
     assert 'alt="Up to 3.00."' in page
     assert "glued it is <span" in page
-    assert "{{" not in page.split("<main>")[1]
+    assert "{{" not in page.split("<main ")[1]
     loaded = re.findall(r'<(?:script|link|img|iframe)[^>]*?(?:src|href)="([^"]*)"', page)
     assert loaded
     assert all(address.startswith("data:image/") for address in loaded)

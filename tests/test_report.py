@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from alignbook.manifest import MANIFEST, FolderError, check_folder, filling
 from alignbook.project import find_project
-from alignbook.report import ReportError, check_folder
 from alignlib.cli.main import main
 
 pytestmark = pytest.mark.skipif(
@@ -23,6 +28,7 @@ WRITTEN = [
     "gold.svg",
     "limit.png",
     "limit.svg",
+    "manifest.json",
     "numbers.csv",
     "numbers.json",
     "report.html",
@@ -97,34 +103,175 @@ def test_a_full_folder_is_left_alone(made, table):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_force_replaces_a_report(made, table, tmp_path):
+def test_force_replaces_a_report_and_nothing_else(table, tmp_path):
     folder = tmp_path / "again"
-    folder.mkdir()
-    (folder / "report.html").write_text("old")
-    (folder / "stale.png").write_text("old")
+    fill(folder, {"report.html": "old", "stale.png": "old"})
+    (folder / "labels.csv").write_text("mine")
+    (folder / "figures").mkdir()
+    (folder / "figures" / "limit.png").write_text("mine, too")
     result = run(table, "--prompt", "q", "--reward", "proxy", "--n", "2", "--force", "-o", folder)
     assert result.exit_code == 0, result.stderr
-    assert sorted(path.name for path in folder.iterdir()) == WRITTEN
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*WRITTEN, "labels.csv", "figures"])
+    assert (folder / "labels.csv").read_text() == "mine"
+    assert (folder / "figures" / "limit.png").read_text() == "mine, too"
     assert json.loads((folder / "numbers.json").read_text())["gold"] is None
 
 
+def fill(folder, files, force=False):
+    with filling(folder, force) as made:
+        for name, text in files.items():
+            (made / name).write_text(text)
+
+
+def contents(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
 @pytest.mark.parametrize("force", [False, True])
-def test_what_no_report_wrote_is_never_replaced(tmp_path, force):
+def test_a_folder_without_a_manifest_is_never_touched(tmp_path, force):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "thesis.tex").write_text("years of work")
-    with pytest.raises(ReportError, match=r"thesis\.tex.*choose another" if force else "not empty; choose another"):
+    (folder / "report.html").write_text("years of work")
+    with pytest.raises(
+        FolderError, match=r"no manifest\.json.*choose another" if force else "not empty; choose another"
+    ):
         check_folder(folder, force)
-    (folder / "thesis.tex").rename(folder / "holiday.png")
-    with pytest.raises(ReportError, match=r"no report\.html.*choose another" if force else "not empty"):
-        check_folder(folder, force)
+
+
+def test_a_manifest_lists_what_was_written(tmp_path):
+    folder = tmp_path / "new"
+    fill(folder, {"a": "1", "b": "2"})
+    listed = json.loads((folder / MANIFEST).read_text())["files"]
+    assert listed == {name: hashlib.sha256(text.encode()).hexdigest() for name, text in [("a", "1"), ("b", "2")]}
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_file_changed_since_is_not_lost(tmp_path):
+    folder = tmp_path / "notes"
+    fill(folder, {"report.html": "made", "numbers.csv": "made"})
+    (folder / "numbers.csv").write_text("made, with my notes")
+    before = contents(folder)
+    with pytest.raises(FolderError, match=r"numbers\.csv was changed after"), filling(folder, True) as made:
+        (made / "numbers.csv").write_text("new")
+    assert contents(folder) == before
+    (folder / "numbers.csv").unlink()  # what is gone is no obstacle
+    fill(folder, {"numbers.csv": "new"}, force=True)
+    assert set(contents(folder)) == {"numbers.csv", MANIFEST}
+
+
+def test_a_changed_file_becomes_a_link_elsewhere(tmp_path):
+    folder, target = tmp_path / "links", tmp_path / "target"
+    fill(folder, {"numbers.csv": "made"})
+    (folder / "numbers.csv").rename(target)
+    (folder / "numbers.csv").symlink_to(target)
+    with pytest.raises(FolderError, match=r"numbers\.csv was changed"):
+        fill(folder, {"numbers.csv": "new"}, force=True)
+    assert target.read_text() == "made"
+
+
+def test_a_file_of_the_readers_in_the_way(tmp_path):
+    folder = tmp_path / "way"
+    fill(folder, {"a": "made"})
+    (folder / "b").write_text("mine")
+    before = contents(folder)
+    with pytest.raises(FolderError, match=r"b is in the way, and no report wrote it"):
+        fill(folder, {"a": "new", "b": "new"}, force=True)
+    assert contents(folder) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["way"]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"files": ["a"]}',
+        '{"files": {"../outside": "x"}}',
+        '{"files": {"/etc/passwd": "x"}}',
+        '{"files": {"": "x"}}',
+        '{"files": {"sub/a": "x"}}',
+        '{"files": {"manifest.json": "x"}}',
+        '{"files": {}, "replacing": 3}',
+        '{"files": {"a": []}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_manifest_that_no_report_wrote(tmp_path, manifest):
+    folder = tmp_path / "report"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("mine")
+    (folder / MANIFEST).write_text(manifest)
+    with pytest.raises(FolderError, match=r"no manifest\.json of an earlier report"):
+        fill(folder, {"a": "new"}, force=True)
+    assert (tmp_path / "outside").read_text() == "mine"
+
+
+def test_what_breaks_off_is_undone(tmp_path, monkeypatch):
+    folder = tmp_path / "whole"
+    fill(folder, {"a": "old", "b": "old"})
+    before = contents(folder)
+    rename = os.rename
+
+    def full_disk(source, target):
+        if Path(source).name == "b" and Path(source).parent.name == "made":
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        fill(folder, {"a": "new", "b": "new"}, force=True)
+    monkeypatch.undo()
+    now = contents(folder)
+    assert {name: now[name] for name in "ab"} == {name: before[name] for name in "ab"}
+    fill(folder, {"a": "new"}, force=True)  # and the next report may still replace them
+    assert set(contents(folder)) == {"a", MANIFEST}
+
+
+def test_a_second_report_into_the_folder_is_refused(tmp_path):
+    folder = tmp_path / "busy"
+    with filling(folder, False) as made:
+        (made / "a").write_text("first")
+        with pytest.raises(FolderError, match="Another report is being written"), filling(folder, True):
+            pytest.fail("two at once")
+    assert contents(folder)["a"] == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["busy"]
+
+
+def test_what_a_killed_report_left_is_cleared(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from alignbook.manifest import filling\n"
+        "with filling(Path(sys.argv[1]), False) as made:\n"
+        "    (made / 'half').write_text('x'); os.kill(os.getpid(), 9)"
+    )
+    folder = tmp_path / "killed"
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1  # its working folder
+    fill(folder, {"a": "1"})
+    assert [path.name for path in tmp_path.iterdir()] == ["killed"]
+    assert set(contents(folder)) == {"a", MANIFEST}
+
+
+def test_the_table_may_not_lie_in_the_folder(table, tmp_path):
+    folder = tmp_path / "both"
+    folder.mkdir()
+    inside = folder / "numbers.csv"
+    inside.write_bytes(table.read_bytes())
+    (tmp_path / "link.csv").symlink_to(inside)
+    for given in (inside, tmp_path / "link.csv", folder / ".." / "both" / "numbers.csv"):
+        for force in ([], ["--force"]):
+            result = run(given, "--prompt", "q", "--reward", "proxy", "-o", folder, *force)
+            assert (result.exit_code, result.stdout) == (2, "")
+            assert "where the report would go; choose another folder" in result.stderr
+    assert list(folder.iterdir()) == [inside]
+    assert inside.read_bytes() == table.read_bytes()
 
 
 def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ReportError, match="is a file; name a folder"):
+    with pytest.raises(FolderError, match="is a file; name a folder"):
         check_folder(tmp_path / "file", False)
-    with pytest.raises(ReportError, match="does not exist or is not writable; choose another"):
+    with pytest.raises(FolderError, match="does not exist or is not writable; choose another"):
         check_folder(tmp_path / "no" / "where", False)
     check_folder(tmp_path / "new", False)
     (tmp_path / "empty").mkdir()
@@ -158,8 +305,7 @@ def test_a_notebook_that_fails_leaves_nothing(table, tmp_path, monkeypatch):
     assert (result.exit_code, result.stdout) == (2, "")
     assert "The report failed: cell 3: ValueError: no" in result.stderr
     assert list(tmp_path.iterdir()) == []
-    folder.mkdir()
-    (folder / "report.html").write_text("earlier")
+    fill(folder, {"report.html": "earlier"})
     assert run(table, "--prompt", "q", "--reward", "proxy", "--force", "-o", folder).exit_code == 2
     assert (folder / "report.html").read_text() == "earlier"
 

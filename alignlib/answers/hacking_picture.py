@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from alignlib import plotting
+from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate
@@ -23,12 +24,12 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     if hacking is None:
         best = answer.best_of_n
         plotting.points(ax, best.kl, best.gain, low=best.gain_low, high=best.gain_high, linestyle="-", linewidth=1.2)
-        return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {answer.measured_in} of best-of-N")
+        return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(answer.measured_in)} of best-of-N")
     for found in (hacking.along_lam, hacking.along_n):
         if found is not None:
             _path(ax, found)
     ax.axhline(0.0, color=plotting.BASE, linewidth=1, linestyle=":")
-    plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {hacking.gold} over the base model")
+    plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(hacking.gold)} over the base model")
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from alignlib import __version__
+from alignlib._core.text import for_csv, for_json, for_terminal
 from alignlib.answers.answer import Answer, beside, percent
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation.estimates import EstimatedFrontier
@@ -47,7 +47,7 @@ def to_json(
         "gold": None if gold is None else _record(gold),
         "hacking": None if hacking is None else hacking.record(),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return for_json(document)
 
 
 def to_csv(answers: Sequence[Answer], hacking: HackingAnswer | None = None) -> str:
@@ -61,11 +61,12 @@ def to_csv(answers: Sequence[Answer], hacking: HackingAnswer | None = None) -> s
     for answer in answers:
         record = _record(answer)
         for what in ("limit", "best_of_n"):
-            names = {"what": what, "picked_by": answer.picked_by, "measured_in": answer.measured_in}
+            picked, counted = for_csv(answer.picked_by), for_csv(answer.measured_in)
+            names = {"what": what, "picked_by": picked, "measured_in": counted}
             for row in record[what]:
                 writer.writerow(names | {name: "" if value is None else value for name, value in row.items()})
     for row in [] if hacking is None else hacking.rows():
-        writer.writerow(row)
+        writer.writerow({name: for_csv(value) for name, value in row.items()})
     return out.getvalue()
 
 
@@ -123,7 +124,7 @@ def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
     ['a b', '  c', '   1 2 3']
     """
     out: list[str] = []
-    for line in lines:
+    for line in map(for_terminal, lines):
         table = line.startswith("  ") or not line
         out += [line] if table else textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False)
     return out

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from alignlib._core.text import for_json, for_terminal
 from alignlib.cli.rewards import in_options
 
 __all__ = ["capacity_command"]
@@ -49,10 +49,10 @@ def capacity_command(
         raise click.ClickException(in_options(str(error))) from error
     rows = _rows(ratings, found)
     if as_json:
-        click.echo(json.dumps({"level": level, "targets": len(ratings.targets), "rows": rows}, indent=1))
+        click.echo(for_json({"level": level, "targets": len(ratings.targets), "rows": rows}, indent=1), nl=False)
         return
     for note in ratings.notes:
-        click.echo(note, err=True)
+        click.echo(for_terminal(note), err=True)
     click.echo(_table(rows, level))
     several = len(ratings.raters) if rater is not None else 0
     spread = f"{several} raters left out in turn" if several else "labels taken as independent"
@@ -60,7 +60,7 @@ def capacity_command(
     click.echo("floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).")
     thin = [row["context"] for row in rows if not row["supported"]]
     if thin:
-        names = ", ".join(map(str, thin))
+        names = for_terminal(", ".join(map(str, thin)))
         click.echo(
             f"* {names}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold the truth "
             f"less often than {100 * level:g} % of the time. Collect more labels.",
@@ -107,15 +107,16 @@ def _rows(ratings: Any, found: Any) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]], level: float) -> str:
-    width = max(len("context"), *(len(str(row["context"])) for row in rows))
+    names = [for_terminal(str(row["context"])) for row in rows]
+    width = max(len("context"), *map(len, names))
     percent = f"{100 * level:g} %"
     lines = [f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  {'floor':>15}"]
-    for row in rows:
+    for name, row in zip(names, rows, strict=True):
         interval = f"{row['low']:.4f} … {row['high']:.4f}"
         floor = f"{row['floor_low']:.3f} … {row['floor_high']:.3f}"
         mark = "" if row["supported"] else " *"
         lines.append(
-            f"{row['context']:<{width}}  {row['labels']:>7}  {row['capacity']:>8.4f}  {interval:>17}  "
+            f"{name:<{width}}  {row['labels']:>7}  {row['capacity']:>8.4f}  {interval:>17}  "
             f"{row['plug_in']:>11.4f}  {floor:>15}{mark}"
         )
     return "\n".join(lines)

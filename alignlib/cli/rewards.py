@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from alignlib._core.text import for_terminal, lines_for_terminal
+
 if TYPE_CHECKING:
     from alignlib.answers.answer import Answer
     from alignlib.answers.hacking import HackingAnswer
@@ -168,7 +170,7 @@ def frontier(budget: str, as_json: bool, **asked: Any) -> None:
     if as_json:
         click.echo(to_json(data, str(question.table), answer, in_gold, question.seed, hacking), nl=False)
     else:
-        click.echo("\n".join(to_lines(data, answer, in_gold, hacking)))
+        click.echo(lines_for_terminal(to_lines(data, answer, in_gold, hacking)))
 
 
 @click.command()
@@ -180,13 +182,14 @@ def report(folder: Path, force: bool, **asked: Any) -> None:
 
     The page is the notebook "Your own rewards" run on TABLE; it needs no network.
     """
+    from alignbook.manifest import FolderError, check_folder
     from alignbook.page import PageError
     from alignbook.parameters import ParameterError
-    from alignbook.report import PAGE, ReportError, check_folder, write_report
+    from alignbook.report import PAGE, ReportError, write_report
 
     question = Question(**asked)
     try:
-        check_folder(folder, force)
+        check_folder(folder, force, question.table)
         _, answer, in_gold, hacking = question.answer()  # bad input is a sentence before the notebook starts
         if in_gold is not None and in_gold.limit is None:
             raise BadInput(
@@ -197,14 +200,14 @@ def report(folder: Path, force: bool, **asked: Any) -> None:
         values = {name: value for name, value in asked.items() if name not in optional or value is not None}
         if question.ensemble is not None:
             values["ensemble"] = question.ensemble.split(",")
-        failures = write_report({**values, "table": str(question.table.resolve())}, folder)
-    except (ParameterError, PageError, ReportError) as error:
+        failures = write_report({**values, "table": str(question.table.resolve())}, folder, force)
+    except (FolderError, ParameterError, PageError, ReportError) as error:
         raise BadInput(str(error)) from error
     for failure in failures:
-        click.echo(f"On this table {failure}.", err=True)
+        click.echo(for_terminal(f"On this table {failure}."), err=True)
     said = [
         (in_gold or answer).headline,
         *([] if hacking is None else hacking.to_lines()[1:3]),
         f"Wrote {folder / PAGE}",
     ]
-    click.echo("\n".join(said))
+    click.echo(lines_for_terminal(said))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from alignlib._core.text import for_json, lines_for_terminal
 
 if TYPE_CHECKING:
     from alignlib.training.training_log import TrainingLog
@@ -59,9 +60,9 @@ def kl_command(
         raise BadInput(str(error)) from error
     if as_json:
         document = {"schema": 1, "path": str(table), "seed": seed, **found.record()}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(for_json(document), nl=False)
     else:
-        click.echo("\n".join(found.to_lines()))
+        click.echo(lines_for_terminal(found.to_lines()))
 
 
 @click.command("overlay")
@@ -135,7 +136,7 @@ def overlay_command(run: Path, table: Path | None, picture: Path | None, form: s
     elif form == "csv":
         click.echo(out.to_csv(points), nl=False)
     else:
-        click.echo("\n".join(lines))
+        click.echo(lines_for_terminal(lines))
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from alignlib import __version__, plotting
 from alignlib._core.files import whole_file
+from alignlib._core.text import for_csv, for_json, for_picture
 from alignlib.answers.answer import percent
 from alignlib.training.envelope import Envelope
 from alignlib.training.placing import Overlay
@@ -104,7 +104,7 @@ def envelope_lines(log: TrainingLog, envelope: Envelope) -> list[str]:
 def to_json(found: list[dict[str, Any]], **about: Any) -> str:
     """Return the points as JSON, numbers at full precision."""
     document = {"schema": 1, "alignlib": __version__, **{k: _plain(v) for k, v in about.items()}, "points": found}
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return for_json(document)
 
 
 def to_csv(found: list[dict[str, Any]]) -> str:
@@ -112,7 +112,7 @@ def to_csv(found: list[dict[str, Any]]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(found[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in found)
+    writer.writerows({name: "" if value is None else for_csv(value) for name, value in row.items()} for row in found)
     return out.getvalue()
 
 
@@ -138,11 +138,11 @@ def draw(found: Overlay, ax: Any) -> Any:
         plotting.points(
             ax, log.kl[mine], found.gain[mine], color=color, marker="s", low=found.gain_low[mine],
             high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
-            label=name if len(log.runs) > 1 else "the run",
+            label=for_picture(name) if len(log.runs) > 1 else "the run",
         )  # fmt: skip
     ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-    return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {found.measured_in}")
+    return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
 
 
 def draw_envelope(log: TrainingLog, envelope: Envelope, ax: Any) -> Any:
@@ -151,7 +151,7 @@ def draw_envelope(log: TrainingLog, envelope: Envelope, ax: Any) -> Any:
     plotting.curve(ax, envelope.kl, envelope.reward, color=plotting.THIRD, label=None)
     ax.plot([], [], color=plotting.THIRD, label="a floor of the limit")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-    return plotting.name_axes(ax, plotting.KL_LABEL, log.reward_name)
+    return plotting.name_axes(ax, plotting.KL_LABEL, for_picture(log.reward_name))
 
 
 def save(fig: Any, path: Path) -> None:

@@ -23,10 +23,18 @@ from alignbook.claim import Claim, from_json, number
 from alignbook.claim_table import to_html, to_text
 from alignlib._core.checks import BoolArray, FloatArray, require
 
-__all__ = ["MIME", "Claim", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
+__all__ = ["MIME", "Claim", "Markdown", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
 
 MIME = "application/vnd.alignbook.claims+json"
 _GLUE = "application/papermill.record/"
+
+
+class Markdown(str):
+    """A text for :func:`glue` that is Markdown of the notebook's own; nothing of a reader's may be in it.
+
+    >>> Markdown("at $N=4$")
+    'at $N=4$'
+    """
 
 
 def equal(
@@ -143,7 +151,8 @@ def record(*claims: Claim) -> None:
 def glue(**numbers: object) -> None:
     """Name numbers that the text, captions and alt texts quote: ``{{name:.3f}}`` in this notebook.
 
-    Each is a number, a text or a truth value; NumPy scalars become Python's own.
+    Each is a number, a text or a truth value; NumPy scalars become Python's own. A text is shown as it is, whatever it
+    holds; only one that is :class:`Markdown` is read as such.
     """
     from IPython.display import display
 
@@ -152,7 +161,10 @@ def glue(**numbers: object) -> None:
         if not isinstance(value, int | float | str):
             raise ValueError(f"glue takes numbers and texts; {name} is a {type(number_).__name__}.")
         data = {f"{_GLUE}text/plain": repr(value)}
-        display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": _GLUE}})
+        scrapbook: dict[str, object] = {"name": name, "mime_prefix": _GLUE}
+        if isinstance(value, Markdown):
+            scrapbook["markdown"] = True
+        display(data, raw=True, metadata={"scrapbook": scrapbook})
 
 
 def _claim(

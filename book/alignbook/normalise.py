@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-from alignbook.claims import MIME
+from alignbook.claims import MIME, Markdown
 from alignbook.pairing import set_ids
+from alignlib._core.text import for_alt, for_markdown, for_math, lines_for_terminal
 
 __all__ = ["collect", "fill", "normalise", "untidy"]
 
@@ -20,6 +21,12 @@ _KERNEL_FILE = re.compile(r"\S*ipykernel_\d+/\d+\.py")
 _KERNEL_FILE_LINE = re.compile(r"^notebook:\d+: ")
 _PLACEHOLDER = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*(?::([^{}]*))?\}\}")
 _RECORDED = "application/papermill.record/text/plain"
+# Parts of Markdown in which running text does not stand: code (roles too) and mathematics.
+_APART = re.compile(
+    r"(?P<code>(?<!`)(?P<ticks>`{1,2})(?!`)[^`]+(?P=ticks)(?!`))"
+    r"|^(?P<fence>`{3,})\{math\}.*?^(?P=fence)|(?<!\\)\$\$.*?\$\$|(?<![\\$])\$(?![\s$])[^$]*\$",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def normalise(notebook: NotebookNode) -> None:
@@ -52,20 +59,27 @@ def collect(notebook: NotebookNode) -> tuple[list[dict[str, Any]], dict[str, Any
         if glued is not None and _RECORDED in output.data:
             if glued["name"] in numbers:
                 raise ValueError(f"the number {glued['name']!r} is glued twice; give each its own name.")
-            numbers[glued["name"]] = _literal(output.data[_RECORDED])
+            value = _literal(output.data[_RECORDED])
+            numbers[glued["name"]] = Markdown(value) if glued.get("markdown") else value
     return claims, numbers
 
 
 def fill(notebook: NotebookNode, values: Mapping[str, object]) -> None:
-    """Replace ``{{name}}`` and ``{{name:.3f}}`` in text cells, captions and alt texts by generated values.
+    """Replace ``{{name}}`` and ``{{name:.3f}}`` in text cells, captions and alternative texts by generated values.
 
-    Raises:
-        ValueError: for a name that is neither a parameter nor a glued number, or a format it cannot take.
+    A value that is text is shown as it is: it is escaped for where it stands (running text, mathematics, alternative
+    text), unless the notebook made it as :class:`~alignbook.claims.Markdown`. What was filled in is not read again.
+
+    Raises
+    ------
+    ValueError
+        For a name that is neither a parameter nor a glued number, a format it cannot take, or a text in code, where
+        nothing can be escaped.
     """
     for index, cell in enumerate(notebook.cells, start=1):
         where = f"cell {index}"
         if cell.cell_type == "markdown":
-            cell.source = _filled(cell.source, values, where)
+            cell.source = _filled_markdown(cell.source, values, where)
         elif "mystnb" in cell.metadata:
             cell.metadata["mystnb"] = _filled_tree(cell.metadata["mystnb"], values, where)
 
@@ -122,18 +136,25 @@ def _mere_value(cell: NotebookNode, output: NotebookNode) -> bool:
 
 def _scrub(output: NotebookNode) -> None:
     if output.output_type == "stream":
-        output.text = _clean(output.text)
+        output.text = _seen(_clean(output.text))
     elif output.output_type == "error":
-        output.evalue = _clean(output.evalue)
+        output.evalue = _seen(_clean(output.evalue))
         output.traceback = [_clean(line) for line in output.traceback]
     else:
         for mime in ("text/plain", "text/html", "text/markdown"):
             if mime in output.data:
                 output.data[mime] = _clean(output.data[mime])
+        if "text/plain" in output.data:
+            output.data["text/plain"] = _seen(output.data["text/plain"])
 
 
 def _clean(text: str) -> str:
     return _KERNEL_FILE.sub("notebook", _ADDRESS.sub("at 0x…", text))
+
+
+def _seen(text: str) -> str:
+    """What a page shows as from a terminal: no character may hide, colour or turn what stands beside it."""
+    return lines_for_terminal(text.split("\n"))
 
 
 def _texts(outputs: list[NotebookNode]) -> list[str]:
@@ -143,17 +164,37 @@ def _texts(outputs: list[NotebookNode]) -> list[str]:
     ]
 
 
-def _filled_tree(tree: Any, values: Mapping[str, object], where: str) -> Any:
+def _filled_tree(tree: Any, values: Mapping[str, object], where: str, key: str = "") -> Any:
+    """Fill the options of a cell: its caption is Markdown, all else of them plain text."""
     if isinstance(tree, dict):
-        return nbformat.from_dict({key: _filled_tree(value, values, where) for key, value in tree.items()})
+        return nbformat.from_dict({name: _filled_tree(item, values, where, name) for name, item in tree.items()})
     if isinstance(tree, list):
-        return [_filled_tree(value, values, where) for value in tree]
-    return _filled(tree, values, where) if isinstance(tree, str) else tree
+        return [_filled_tree(item, values, where, key) for item in tree]
+    if not isinstance(tree, str):
+        return tree
+    return _filled_markdown(tree, values, where) if key == "caption" else _filled(tree, values, where, for_alt)
 
 
-def _filled(text: str, values: Mapping[str, object], where: str) -> str:
+def _filled_markdown(text: str, values: Mapping[str, object], where: str) -> str:
+    filled, done = [], 0
+    for match in _APART.finditer(text):
+        filled.append(_filled(text[done : match.start()], values, where, for_markdown))
+        filled.append(_filled(match[0], values, where, None if match["code"] else for_math))
+        done = match.end()
+    return "".join([*filled, _filled(text[done:], values, where, for_markdown)])
+
+
+def _filled(text: str, values: Mapping[str, object], where: str, escape: Callable[[str], str] | None) -> str:
+    def shown(match: re.Match[str], item: object) -> str:
+        written = format(item, match[2] or "")
+        if (isinstance(item, Markdown) and escape is for_markdown) or not isinstance(item, str):
+            return written
+        if escape is None:
+            raise ValueError(f"{where} quotes {match[0]}, a text, in code; quote it in the running text.")
+        return escape(written)
+
     def replacement(match: re.Match[str]) -> str:
-        name, spec = match[1], match[2] or ""
+        name = match[1]
         if name not in values:
             raise ValueError(
                 f"{where} quotes {match[0]}, but {name!r} is neither a parameter nor a glued number; "
@@ -161,9 +202,10 @@ def _filled(text: str, values: Mapping[str, object], where: str) -> str:
             )
         value = values[name]
         try:
-            return ", ".join(format(item, spec) for item in (value if isinstance(value, list) else [value]))
+            format(next(iter(value), "") if isinstance(value, list) else value, match[2] or "")
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where} quotes {match[0]}, but {name} is {value!r}: {error}.") from error
+        return ", ".join(shown(match, item) for item in (value if isinstance(value, list) else [value]))
 
     return _PLACEHOLDER.sub(replacement, text)
 

@@ -7,6 +7,7 @@ look as they do in the book. References to other pages become their titles.
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import importlib.util
 import json
@@ -23,13 +24,22 @@ import yaml
 
 from alignbook.cross_references import name_other_pages
 from alignlib._core.files import write_whole
+from alignlib._core.text import for_html, for_json
 
 __all__ = ["PageError", "require_page_tools", "write_page"]
 
 _EXTENSIONS = ["myst_nb", "sphinx.ext.mathjax", "sphinx_design", "sphinx_proof"]
 _SETTINGS = re.compile(r"(language|numfig\w*|math_\w+|mathjax3_config|proof_\w+|bibtex_\w+|nb_\w+)$")
-# MyST marks its sections as not to be searched for mathematics, and its mathematics by the class.
-_MATHJAX_OPTIONS = {"enableMenu": False, "processHtmlClass": "tex2jax_process|mathjax_process|math|output_area"}
+# Only what Sphinx marked as mathematics is mathematics: ``\(`` in a reader's text is two characters.
+_MATHJAX_OPTIONS = {"enableMenu": False, "ignoreHtmlClass": "mathjax_ignore", "processHtmlClass": "math"}
+# Text of a reader is escaped where it enters. What gets past that all the same finds HTML in Markdown, the directives
+# that include or pass raw text, and curly quotation marks switched off, and a page that may load and run nothing.
+_GUARDED = {"myst_disable_syntax": ["html_block", "html_inline"], "smartquotes": False}
+_DOCUTILS = "[parsers]\nfile_insertion_enabled: off\nraw_enabled: off\n"
+_POLICY = (
+    "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
+    "base-uri 'none'; form-action 'none'"
+)
 _STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
@@ -80,6 +90,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
     """
     require_page_tools()
     node = nbformat.reads(notebook, as_version=4)
+    node.metadata.pop("alignlib", None)  # a record for programs, of which a page shows nothing
     name_other_pages(node, root)
     bibliography = root / "book" / "references.bib"
     cited = bibliography.is_file() and any("{cite" in cell.source for cell in node.cells)
@@ -93,6 +104,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         source.mkdir()
         nbformat.write(node, source / "index.ipynb")
         (source / "conf.py").write_text(f"globals().update({settings!r})\n", encoding="utf-8")
+        (source / "docutils.conf").write_text(_DOCUTILS, encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
@@ -109,20 +121,29 @@ def _settings(config: Path) -> dict[str, Any]:
     chosen = {k: v for k, v in data.get("sphinx", {}).get("config", {}).items() if _SETTINGS.match(k)}
     syntax = data.get("parse", {}).get("myst_enable_extensions", ["amsmath", "colon_fence", "dollarmath"])
     defaults = {"project": "", "master_doc": "index", "nb_execution_mode": "off", "numfig": True}
-    return defaults | {"myst_enable_extensions": syntax, "html_copy_source": False} | chosen
+    return defaults | {"myst_enable_extensions": syntax, "html_copy_source": False} | chosen | _GUARDED
 
 
 def _document(title: str, body: str, pygments: str, mathjax_config: dict[str, Any]) -> str:
     file = _mathjax_file()
     assert file is not None  # require_page_tools has looked
-    config = json.dumps(mathjax_config | {"options": _MATHJAX_OPTIONS | mathjax_config.get("options", {})})
+    options = mathjax_config | {"options": mathjax_config.get("options", {}) | _MATHJAX_OPTIONS}
+    scripts = [f"window.MathJax = {for_json(options, indent=None).strip()};", file.read_text(encoding="utf-8")]
+    policy = _POLICY.format(scripts=" ".join(map(_digest, scripts)))
+    heading = for_html(html.unescape(re.sub("<[^>]+>", "", title)))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(re.sub('<[^>]+>', '', title))}</title>\n<style>{_STYLE}{pygments}</style>\n"
-        f"<script>window.MathJax = {config};</script>\n<script>{file.read_text(encoding='utf-8')}</script>\n"
-        f"</head>\n<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{heading}</title>\n<style>{_STYLE}{pygments}</style>\n"
+        f"{''.join(f'<script>{script}</script>{chr(10)}' for script in scripts)}"
+        f'</head>\n<body>\n<main class="mathjax_ignore">\n{body}\n</main>\n</body>\n</html>\n'
     )
+
+
+def _digest(script: str) -> str:
+    """How a policy names the one script that may run."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _inline(path: Path) -> str:

@@ -100,6 +100,8 @@ class Parameter:
             right = self.element == "float" and math.isfinite(value)
         elif isinstance(value, str):
             right = self.element in ("str", "str | None")
+            if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                raise ParameterError(f"{self.name} must be text in Unicode; got {value!r}. Rename what it names.")
         else:
             right = value is None and self.element == "str | None"
         if not right:

@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from alignbook.manifest import check_folder, filling
 from alignbook.page import require_page_tools, write_page
 from alignbook.parameters import Value, resolve
 from alignbook.progress import show
 from alignbook.project import Project, find_project
 from alignbook.runner import Failure, Job, execute_all
-from alignlib._core.files import whole_folder
+from alignlib._core.files import write_whole
+from alignlib._core.text import for_json
 
-__all__ = ["PAGE", "ReportError", "check_folder", "write_report"]
+__all__ = ["PAGE", "ReportError", "write_report"]
 
 PAGE = "report.html"
-_KINDS = {".html", ".png", ".svg", ".csv", ".json"}
 
 
 class ReportError(RuntimeError):
-    """A report that cannot be made, or not where it was asked for; nothing is left behind."""
+    """A report that cannot be made; nothing is left behind."""
 
 
-def check_folder(folder: Path, force: bool) -> None:
-    """Refuse, before anything runs, a folder that cannot be written or holds what a report did not write."""
-    if folder.exists() and not folder.is_dir():
-        raise ReportError(f"{folder} is a file; name a folder for the report.")
-    parent = folder.resolve().parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ReportError(f"{folder} cannot be made: {parent} does not exist or is not writable; choose another place.")
-    inside = sorted(folder.iterdir()) if folder.exists() else []
-    if inside and not force:
-        raise ReportError(
-            f"{folder} is not empty; choose another folder, or pass --force to replace an earlier report."
-        )
-    foreign = [path.name for path in inside if path.suffix not in _KINDS or not path.is_file()]
-    if inside and (foreign or not (folder / PAGE).is_file()):
-        what = f"{foreign[0]!r}, which no report wrote" if foreign else f"no {PAGE} of an earlier report"
-        raise ReportError(f"{folder} holds {what}, so --force would delete what is yours; choose another folder.")
-
-
-def write_report(values: Mapping[str, Value], folder: Path, project: Project | None = None) -> tuple[Failure, ...]:
+def write_report(
+    values: Mapping[str, Value], folder: Path, force: bool = False, project: Project | None = None
+) -> tuple[Failure, ...]:
     """Execute the notebook into ``folder``, whole or not at all; return the claims that do not hold on this table.
 
     Parameters
@@ -50,7 +35,9 @@ def write_report(values: Mapping[str, Value], folder: Path, project: Project | N
     values : mapping
         Parameters of the notebook, without its ``folder``.
     folder : Path
-        Where the report goes; what an earlier report left there is replaced.
+        Where the report goes.
+    force : bool
+        Whether files of an earlier report in that folder are replaced; all else in it stays in any case.
     project : Project, optional
         Where the notebook is, by default the project around the working directory.
 
@@ -58,28 +45,52 @@ def write_report(values: Mapping[str, Value], folder: Path, project: Project | N
     ------
     ReportError
         Where the notebook raises; the folder is then as it was.
+    FolderError
+        Where the folder holds what is not a report's, or another report is being written there.
     ParameterError, PageError
         Where a value does not suit the notebook, or its page cannot be made.
     """
     require_page_tools()
+    table = Path(str(values["table"]))
+    check_folder(folder, force, table)
     project = project or find_project()
     notebook = project.find("your_own_rewards")
-    folder = folder.resolve()
-    with whole_folder(folder) as made:
+    with filling(folder, force) as made:
         given = resolve(notebook.parameters, {**values, "folder": str(made)})
         (run,) = show(execute_all([Job(notebook, given)]), [notebook.name])
         raised = [failure for failure in run.failures if failure.claim is None]
         if raised:
             raise ReportError(f"The report failed: {raised[0]}")
-        places = {str(made): folder.name, str(values["table"]): Path(str(values["table"])).name}
-        write_page(_without_places(run.notebook, places), made / PAGE, project.root)
+        names = {str(made): folder.resolve().name, str(table): table.name}
+        write_page(_without_places(run.notebook, names), made / PAGE, project.root)
         numbers = made / "numbers.json"
-        numbers.write_text(_without_places(numbers.read_text(encoding="utf-8"), places), encoding="utf-8")
+        write_whole(numbers, for_json(_renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))
     return run.failures
 
 
-def _without_places(text: str, places: Mapping[str, str]) -> str:
-    """Put names for the folders of this machine into JSON, so that the same rewards leave the same report anywhere."""
-    for place, name in places.items():
-        text = text.replace(json.dumps(place, ensure_ascii=False)[1:-1], name)
-    return text
+def _without_places(notebook: str, names: Mapping[str, str]) -> str:
+    """Name files and folders without where they lie, so that the same rewards leave the same report anywhere."""
+    data = json.loads(notebook)
+    data["metadata"] = _renamed(data["metadata"], names)
+    written = {_assigned(place): _assigned(name) for place, name in names.items()}
+    for cell in data["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            lines = "".join(cell["source"]).split("\n")
+            parts = [line.partition(" = ") for line in lines]
+            cell["source"] = "\n".join(f"{key}{sign}{written.get(value, value)}" for key, sign, value in parts)
+    return json.dumps(data, ensure_ascii=False, indent=1)
+
+
+def _assigned(text: str) -> str:
+    """The text as the cell of parameters writes it."""
+    from papermill.translators import PythonTranslator
+
+    return str(PythonTranslator.translate(text))
+
+
+def _renamed(data: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(data, dict):
+        return {key: _renamed(item, names) for key, item in data.items()}
+    if isinstance(data, list):
+        return [_renamed(item, names) for item in data]
+    return names.get(data, data) if isinstance(data, str) else data

@@ -13,6 +13,7 @@ from alignbook.progress import show
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, execute_all
 from alignlib._core.files import write_whole
+from alignlib._core.text import for_terminal, lines_for_terminal
 
 __all__ = ["rerun"]
 
@@ -29,14 +30,15 @@ def rerun(
     if raised:
         kept = output.with_suffix(".failed.ipynb")
         write_whole(kept, run.notebook)
-        click.echo(f"{notebook.name} failed, {raised[0]}\nWhat ran until then is in {kept}.", err=True)
+        said = [*f"{notebook.name} failed, {raised[0]}".split("\n"), f"What ran until then is in {kept}."]
+        click.echo(lines_for_terminal(said), err=True)
         return False
     write_whole(output, run.notebook)
-    click.echo(f"Wrote {output}")
+    click.echo(for_terminal(f"Wrote {output}"))
     if html:
         page = output.with_suffix(".html")
         write_page(run.notebook, page, project.root)
-        click.echo(f"Wrote {page}")
+        click.echo(for_terminal(f"Wrote {page}"))
     for failure in run.failures:
-        click.echo(f"With these parameters {failure}.", err=True)
+        click.echo(for_terminal(f"With these parameters {failure}."), err=True)
     return not run.failures
