@@ -16,7 +16,7 @@ help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: setup ## build the book and print the page to open
-	@$(PY) book/build.py
+	@$(PY) -m alignbook
 
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
 	@$(PY) -m pytest -n $(WORKERS)

@@ -6,13 +6,14 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 
 from alignbook import cache
-from alignbook.dependencies import library_files, mentioned_files
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignbook.runner import Job, Run, execute_all
@@ -136,48 +137,135 @@ def test_no_address_and_no_path_of_the_kernel_is_left(runs: dict[str, Run]) -> N
     assert "ipykernel_" not in runs["03_warns"].notebook
 
 
-def test_a_failed_run_is_not_kept(runs: dict[str, Run], tmp_path: Path) -> None:
+def test_a_failed_run_is_not_kept(project: Project, runs: dict[str, Run], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="only runs that succeeded are kept"):
-        cache.store(tmp_path, "key", runs["02_raises"])
+        cache.store(tmp_path, "key", project, runs["02_raises"])
 
 
-def test_a_kept_run_comes_back_as_it_was(runs: dict[str, Run], tmp_path: Path) -> None:
-    assert cache.load(tmp_path, "key") is None
+def test_a_kept_run_comes_back_as_it_was(project: Project, runs: dict[str, Run], tmp_path: Path) -> None:
+    assert cache.load(tmp_path, "key", project) is None
     for name in ("01_roots", "12_free_claim"):
-        cache.store(tmp_path, "key", runs[name])
-        assert cache.load(tmp_path, "key") == runs[name]
-    (tmp_path / "key" / "run.json").write_text("{")
-    assert cache.load(tmp_path, "key") is None
+        assert cache.store(tmp_path, name, project, runs[name])
+        assert cache.load(tmp_path, name, project) == runs[name]
+        assert cache.load(tmp_path, f"{name}0", project) is None
+    (kept,) = tmp_path.glob("01_roots-*")
+    (kept / "run.json").write_text("{")
+    assert cache.load(tmp_path, "01_roots", project) is None
 
 
-@pytest.fixture(name="library")
-def _library(tmp_path: Path) -> Path:
-    """A copy of the library that a test may change."""
-    return Path(shutil.copytree(LIBRARY, tmp_path / "alignlib", ignore=shutil.ignore_patterns("__pycache__")))
+PACKAGE = {
+    "__init__": "",
+    "used": '"""What it is for."""\n\n\ndef number(n):\n    """Return it."""\n    return n\n',
+    "late": "value = 2\n",
+    "unused": "from package import used\n",
+}
+READS = """
+from pathlib import Path
+
+import numpy as np
+from package.used import number
+
+if n:
+    import package.late
+text = open("table.csv").read()
+np.load("deep/array.npy")
+[path.name for path in Path("deep").glob("*.npy")]
+Path("written.txt").write_text("x")
+Path("../build").mkdir(exist_ok=True)
+Path("../build/generated.txt").write_text("x")
+Path("../build/generated.txt").read_text()
+"""
 
 
-def key_of(project: Project, library: Path, name: str = "01_roots", **parameters: float) -> str:
-    return cache.key(Job(project.find(name), parameters, strict=True), project, library)
+@pytest.fixture(scope="module", name="reader")
+def _reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
+    """A page that imports a package beside it and reads data, executed once while it is watched."""
+    project = make_project(tmp_path_factory.mktemp("reader"), {"01_reads": plain(READS)})
+    for name, text in PACKAGE.items():
+        path = project.folder / "package" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    (project.folder / "table.csv").write_text("1")
+    (project.folder / "deep").mkdir()
+    np.save(project.folder / "deep" / "array.npy", np.zeros(1))
+    (run,) = execute_all([reading(project)])
+    assert run.failures == ()
+    return project, run
 
 
-def test_the_key_is_the_same_twice(project: Project, library: Path) -> None:
-    assert key_of(project, library) == key_of(project, library)
+def reading(project: Project, **parameters: int) -> Job:
+    return Job(project.find("reads"), parameters, strict=True, watched=cache.our_folders(project))
 
 
-@pytest.mark.parametrize("module", ["claims", "_checks", "notebook/runner", "notebook/normalise", "__init__"])
-def test_a_change_in_what_is_imported_changes_the_key(project: Project, library: Path, module: str) -> None:
-    before = key_of(project, library)
-    with (library / f"{module}.py").open("a") as file:
-        file.write("\n# changed\n")
-    assert key_of(project, library) != before
+def test_what_a_page_reads_is_seen(reader: tuple[Project, Run]) -> None:
+    project, run = reader
+    inside = {
+        path.relative_to(project.folder).as_posix() for path in map(Path, run.read) if project.root in path.parents
+    }
+    wanted = {"table.csv", "deep/array.npy", "deep", "package/__init__.py", "package/used.py", "package/late.py"}
+    assert inside == wanted
+    ours = {
+        path.relative_to(LIBRARY.parent).as_posix() for path in map(Path, run.read) if project.root not in path.parents
+    }
+    assert {"book/alignbook/claims.py", "book/alignbook/runner.py", "book/alignbook/normalise.py"} <= ours
+    assert not {name for name in ours if name.startswith(("alignlib/laws", "book/alignbook/build", "tests"))}
 
 
-def test_a_change_elsewhere_in_the_library_does_not(project: Project, library: Path) -> None:
-    before = key_of(project, library)
-    (library / "unrelated.py").write_text("import alignbook.claims\n")
-    with (library / "tilting.py").open("a") as file:
-        file.write("\n# changed\n")
-    assert key_of(project, library) == before
+@pytest.mark.parametrize(
+    ("file", "content", "kept"),
+    [
+        ("package/used.py", "def number(n): return n  # as before", True),
+        ("package/used.py", PACKAGE["used"].replace("Return it", "Return the number"), True),
+        ("package/used.py", PACKAGE["used"].replace("return n", "return 2 * n"), False),
+        ("package/late.py", "value = 3\n", False),
+        ("package/unused.py", "value = 3\n", True),
+        ("package/new.py", "", True),
+        ("table.csv", "2", False),
+        ("table.csv", None, False),
+        ("deep/another.npy", "", False),
+        ("deep/another.txt", "", False),
+        ("beside.csv", "", True),
+        ("written.txt", "y", True),
+    ],
+)
+def test_a_kept_run_is_used_while_what_it_read_is_the_same(
+    reader: tuple[Project, Run], tmp_path: Path, file: str, content: str | None, kept: bool
+) -> None:
+    project, run = reader
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "moved")))
+    recipe = cache.recipe(reading(project), project)
+    assert cache.store(copy.build, recipe, project, run)
+    assert cache.load(copy.build, recipe, copy) is not None
+    if content is None:
+        (copy.folder / file).unlink()
+    else:
+        (copy.folder / file).write_text(content)
+    assert (cache.load(copy.build, recipe, copy) is not None) == kept
+
+
+def test_a_run_that_may_have_read_either_content_is_not_kept(reader: tuple[Project, Run], tmp_path: Path) -> None:
+    project, run = reader
+    assert cache.store(tmp_path, "recipe", project, run)
+    text = (project.folder / "table.csv").read_text()
+    (project.folder / "table.csv").write_text(text)
+    assert not cache.store(tmp_path, "recipe", project, run)
+
+
+def test_runs_of_two_states_are_both_kept(reader: tuple[Project, Run], tmp_path: Path) -> None:
+    project, run = reader
+    copy = Project(Path(shutil.copytree(project.root, tmp_path / "copy")))
+    here = replace(run, read=tuple(name.replace(str(project.root), str(copy.root)) for name in run.read), started=1e12)
+    other = replace(here, notebook=run.notebook + "\n")
+    cache.store(copy.build, "recipe", copy, here)
+    (copy.folder / "table.csv").write_text("other")
+    cache.store(copy.build, "recipe", copy, other)
+    assert cache.load(copy.build, "recipe", copy) == other
+    (copy.folder / "table.csv").write_text("1")
+    assert cache.load(copy.build, "recipe", copy) == here
+    cache.prune(copy.build, ["recipe"], spare=0)
+    assert cache.load(copy.build, "recipe", copy) == here
+    (copy.folder / "table.csv").write_text("other")
+    assert cache.load(copy.build, "recipe", copy) is None
 
 
 @pytest.mark.parametrize(
@@ -188,78 +276,40 @@ def test_a_change_elsewhere_in_the_library_does_not(project: Project, library: P
     ],
     ids=["script", "lock"],
 )
-def test_script_and_lock_change_the_key(tmp_path: Path, change: Callable[[Project], object]) -> None:
+def test_script_and_lock_change_the_recipe(tmp_path: Path, change: Callable[[Project], object]) -> None:
     project = make_project(tmp_path / "p", {"01_roots": GOOD, "02_other": plain()})
-    before = [key_of(project, LIBRARY, name) for name in ("01_roots", "02_other")]
+    before = [recipe_of(project, name) for name in ("01_roots", "02_other")]
+    assert before == [recipe_of(project, name) for name in ("01_roots", "02_other")]
     change(project)
-    after = [key_of(project, LIBRARY, name) for name in ("01_roots", "02_other")]
+    after = [recipe_of(project, name) for name in ("01_roots", "02_other")]
     assert after[0] != before[0]
     assert (after[1] != before[1]) == project.lock.is_file()  # touching one notebook leaves the other alone
 
 
-def test_twins_do_not_share_a_key(tmp_path: Path) -> None:
+def test_twins_and_parameters_do_not_share_a_recipe(tmp_path: Path) -> None:
     project = make_project(tmp_path / "p", {"01_a": plain(), "02_b": plain()})
-    assert key_of(project, LIBRARY, "01_a") != key_of(project, LIBRARY, "02_b")
+    recipes = [recipe_of(project, "01_a"), recipe_of(project, "02_b"), recipe_of(project, "01_a", n=2)]
+    assert len(set(recipes)) == 3
 
 
-def test_parameters_and_files_read_change_the_key(tmp_path: Path) -> None:
-    project = make_project(tmp_path / "p", {"01_a": plain("open('data.csv')")})
-    data = project.folder / "data.csv"
-    keys = [key_of(project, LIBRARY, "01_a"), key_of(project, LIBRARY, "01_a", n=2)]
-    for text in ("1", "2"):
-        data.write_text(text)
-        keys.append(key_of(project, LIBRARY, "01_a"))
-    assert len(set(keys)) == 4
-
-
-@pytest.fixture(name="package")
-def _package(tmp_path: Path) -> Path:
-    """A package of modules that import each other."""
-    files = {
-        "__init__.py": "",
-        "a.py": "from alignlib import b\n",
-        "b.py": "def late():\n    from alignlib.c import thing\n",
-        "c.py": "thing = 1\n",
-        "d.py": "import alignlib.e.f\n",
-        "e/__init__.py": "",
-        "e/f.py": "",
-        "g.py": "import importlib\n",
-        "look.mplstyle": "",
-    }
-    for name, text in files.items():
-        path = tmp_path / "alignlib" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path / "alignlib"
+def recipe_of(project: Project, name: str, **parameters: int) -> str:
+    return cache.recipe(Job(project.find(name), parameters, strict=True), project)
 
 
 @pytest.mark.parametrize(
-    ("source", "wanted"),
+    ("one", "other", "same"),
     [
-        ("import numpy", "look.mplstyle"),
-        ("from alignlib import a", "__init__.py a.py b.py c.py look.mplstyle"),
-        ("from alignlib.c import thing", "__init__.py c.py look.mplstyle"),
-        ("if True:\n    from alignlib.b import late", "__init__.py b.py c.py look.mplstyle"),
-        ("import alignlib.d as d", "__init__.py d.py e/__init__.py e/f.py look.mplstyle"),
-        ("from alignlib.e import f", "__init__.py e/__init__.py e/f.py look.mplstyle"),
-        ("import alignlib", None),
-        ("from alignlib import __version__", None),
-        ("from alignlib import *", None),
-        ("from alignlib import g", None),
-        ("import importlib", None),
-        ("files = !ls", None),
+        ("class A:\n    'Doc.'\n", "class A:\n    'Another.'\n", True),
+        ("'Doc.'\nx = 1", "x = 1  # one", True),
+        ("async def f():\n    'Doc.'\n    'text'\n", "async def f():\n    'Doc.'\n", False),
+        ("x = 'one'", "x = 'two'", False),
+        ("def f():\n    return 'one'", "def f():\n    return 'two'", False),
+        ("f'{x}'\ny = 1", "f'{x}'\ny = 2", False),
+        ("x = 1\n'text'", "x = 1\n'other'", False),  # only the first text is a docstring
     ],
 )
-def test_dependencies_are_found_or_all_are_taken(package: Path, source: str, wanted: str | None) -> None:
-    everything = {p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file()}
-    found = {p.relative_to(package).as_posix() for p in library_files(source, package)}
-    assert found == (everything if wanted is None else set(wanted.split()))
-
-
-def test_files_are_found_by_their_names(tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text("")
-    assert mentioned_files("read('table.csv', 'other.csv', '', '.')", tmp_path) == [tmp_path / "table.csv"]
-    assert mentioned_files("not python at all", tmp_path) == []
+def test_the_digest_of_code_is_of_what_it_does(one: str, other: str, same: bool) -> None:
+    assert (cache.code_digest(one) == cache.code_digest(other)) == same
 
 
 ONE = plain("print(task)", title="{{Task}}: training").replace(

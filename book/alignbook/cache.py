@@ -1,13 +1,17 @@
-"""Executed notebooks, kept under ``build/cache`` by everything that their content depends on."""
+"""Executed notebooks, kept under ``build/cache`` for as long as all that they were made from is unchanged."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
+import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable
+from functools import cache as remembered
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,12 +19,10 @@ from typing import Any
 import alignbook
 import alignlib
 from alignbook.claim import from_json
-from alignbook.dependencies import library_files, mentioned_files
 from alignbook.project import Project
 from alignbook.runner import Job, Run
-from alignlib._core.files import whole_folder
 
-__all__ = ["key", "load", "store"]
+__all__ = ["code_digest", "load", "our_folders", "prune", "recipe", "store"]
 
 # A conda environment is not described by the lock file, so the versions that shape a page count as well.
 _PACKAGES = (
@@ -35,73 +37,142 @@ _PACKAGES = (
     "papermill",
     "jupytext",
 )
-_MACHINERY = "import alignbook.runner"
 
 
-def key(job: Job, project: Project, *packages: Path) -> str:
-    """Return the cache key of a job.
+def our_folders(project: Project) -> tuple[str, ...]:
+    """Where files lie that may change between two builds: the project and our packages."""
+    return tuple(str(path) for path in (project.root.resolve(), *alignlib.__path__, *alignbook.__path__))
 
-    It is the SHA-256 of the script and its name, the parameters, the files of our packages that the script and the
-    machinery import, files that the script names, the lock file, and the versions of Python and the main packages.
+
+def recipe(job: Job, project: Project) -> str:
+    """Return a digest of what is known of a run before it starts: page, parameters, lock and versions.
+
+    What the run reads (our modules, data) is noted while it runs, and compared by `load`.
     """
-    packages = packages or (*(Path(p) for p in (*alignlib.__path__, *alignbook.__path__)), project.folder / "_pages")
-    script = job.notebook.script
-    code = _code(job)
     digest = hashlib.sha256()
 
     def add(label: str, content: bytes) -> None:
         digest.update(f"{label}\0{len(content)}\0".encode() + content)
 
-    add(script.name, script.read_bytes())
+    cells = [[cell.cell_type, cell.source, cell.metadata] for cell in job.notebook.node.cells]
+    add(job.notebook.name, json.dumps(cells, sort_keys=True).encode())
     add("job", json.dumps([dict(job.parameters), job.strict], sort_keys=True).encode())
-    files = {*library_files(code, *packages), *library_files(_MACHINERY, *packages)}
-    names = {path: (root.name, path.relative_to(root)) for root in packages for path in files if root in path.parents}
-    for path, (package, inside) in sorted(names.items()):
-        add(f"{package}/{inside.as_posix()}", path.read_bytes())
-    values = [value for value in job.parameters.values() if isinstance(value, str)]
-    for path in sorted({*mentioned_files(code, script.parent), *(Path(v) for v in values if Path(v).is_file())}):
-        add(f"data/{path}", path.read_bytes())
     add("lock", project.lock.read_bytes() if project.lock.is_file() else b"")
     add("machine", f"{sys.version} {platform.system()} {platform.machine()}".encode())
     add("versions", " ".join(f"{name}={_version(name)}" for name in _PACKAGES).encode())
     return digest.hexdigest()
 
 
-def load(folder: Path, name: str) -> Run | None:
-    """Return the kept run of a key, or None."""
-    try:
-        data = json.loads((folder / name / "run.json").read_text(encoding="utf-8"))
-        notebook = (folder / name / "notebook.ipynb").read_text(encoding="utf-8")
-    except (OSError, json.JSONDecodeError):
-        return None
-    claims = tuple(from_json(item) for item in data["claims"])
-    return Run(data["name"], data["title"], notebook, claims, data["numbers"], data["seconds"])
+def load(folder: Path, recipe: str, project: Project) -> Run | None:
+    """Return the run kept for a recipe whose files all hold what they held, or None."""
+    for entry in sorted(folder.glob(f"{recipe}-*")):
+        try:
+            data = json.loads((entry / "run.json").read_text(encoding="utf-8"))
+            notebook = (entry / "notebook.ipynb").read_text(encoding="utf-8")
+        except (OSError, json.JSONDecodeError):
+            continue
+        if all(_unchanged(project.root / name, *digests) for name, digests in data["read"].items()):
+            os.utime(entry)
+            claims = tuple(from_json(item) for item in data["claims"])
+            read = tuple(str(_absolute(project.root / name)) for name in data["read"])
+            return Run(data["name"], data["title"], notebook, claims, data["numbers"], data["seconds"], read=read)
+    return None
 
 
-def store(folder: Path, name: str, run: Run) -> None:
-    """Keep a run that succeeded, whole or not at all."""
+def store(folder: Path, recipe: str, project: Project, run: Run) -> bool:
+    """Keep a run that succeeded, whole or not at all; return whether it was kept.
+
+    A run is not kept where a file that it read was changed after ``run.started``: it may have seen either content.
+    """
     if run.failures:
         raise ValueError(f"{run.name} failed; only runs that succeeded are kept.")
+    if any(_changed_since(Path(path), run.started) for path in run.read):
+        return False
+    root = project.root.resolve()
+    paths = map(Path, run.read)
+    read = {_relative(path, root): (_digest(path), _digest(path, meaning=True)) for path in paths}
+    text = json.dumps(read, indent=1, sort_keys=True)
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_folder(folder / name) as new:
-        data: dict[str, Any] = {"name": run.name, "seconds": run.seconds} | run.record
-        (new / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        (new / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
+    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+    try:
+        data: dict[str, Any] = {"name": run.name, "seconds": run.seconds, "read": read} | run.record
+        (temporary / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        (temporary / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
+        entry = folder / f"{recipe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        shutil.rmtree(entry, ignore_errors=True)
+        os.replace(temporary, entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return True
 
 
-def prune(folder: Path, keep: Iterable[str], spare: int = 50) -> None:
-    """Drop the oldest entries beyond ``spare`` that are not in ``keep``."""
-    kept = set(keep)
-    old = [path for path in folder.iterdir() if path.name not in kept] if folder.is_dir() else []
-    for path in sorted(old, key=lambda path: path.stat().st_mtime, reverse=True)[spare:]:
+def prune(folder: Path, keep: Iterable[str], spare: int = 80) -> None:
+    """Drop all but the ``spare`` entries used last; the newest of each recipe in ``keep`` stays in any case."""
+    entries = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+    entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    newest = {path.name.partition("-")[0]: path for path in reversed(entries)}
+    kept = {newest[name] for name in keep if name in newest}
+    for path in [path for path in entries if path not in kept][spare:]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _code(job: Job) -> str:
-    """The code of a notebook without its magics, which are not Python."""
-    sources = [cell.source for cell in job.notebook.node.cells if cell.cell_type == "code"]
-    lines = "\n".join(sources).splitlines()
-    return "\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))
+def code_digest(source: str) -> str:
+    """Return a digest of what Python code does: comments, docstrings and layout do not count.
+
+    >>> code_digest("def f():\\n    'Say one.'\\n    return 1  # one") == code_digest("def f(): return 1")
+    True
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and type(first.value.value) is str:
+                node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _unchanged(path: Path, raw: str, meaning: str) -> bool:
+    return _digest(path) == raw or _digest(path, meaning=True) == meaning
+
+
+def _digest(path: Path, *, meaning: bool = False) -> str:
+    """Of the bytes, or of what counts of them: the code of a module; of a folder, of the names in it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "absent"
+    return _digest_of(path, meaning, found.st_mtime_ns, found.st_size)
+
+
+@remembered
+def _digest_of(path: Path, meaning: bool, modified: int, size: int) -> str:
+    if path.is_dir():
+        names = sorted(item.name for item in path.iterdir() if not item.name.startswith((".", "__pycache__")))
+        return hashlib.sha256("\0".join(names).encode()).hexdigest()
+    content = path.read_bytes()
+    if meaning and path.suffix == ".py":
+        try:
+            return code_digest(content.decode("utf-8"))
+        except (SyntaxError, ValueError):
+            pass  # a module that cannot be imported fails when it runs
+    return hashlib.sha256(content).hexdigest()
+
+
+def _changed_since(path: Path, time: float) -> bool:
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return not path.is_dir() and max(found.st_mtime, found.st_ctime) > time
+
+
+def _relative(path: Path, root: Path) -> str:
+    """The path as it is kept: relative to the project where it lies inside, so that a clone may be moved."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from alignbook.claim import Claim, from_json
 from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
 from alignbook.project import Notebook, words
+from alignbook.reading import files_read, modules_read
 
 __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 
@@ -38,11 +39,15 @@ _KERNEL_ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Job:
-    """One notebook to execute: with which parameters, and whether as a page of the book (``strict``)."""
+    """One notebook to execute: with which parameters, and whether as a page of the book (``strict``).
+
+    What it reads below the folders ``watched`` is noted.
+    """
 
     notebook: Notebook
     parameters: Mapping[str, Value] = field(default_factory=dict)
     strict: bool = False
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Run:
-    """An executed notebook: the text of the ``.ipynb``, its claims and numbers, or why it failed."""
+    """An executed notebook: the text of the ``.ipynb``, its claims and numbers, or why it failed.
+
+    ``read`` are the files of the watched folders that it depends on, ``started`` when it may first have read one.
+    """
 
     name: str
     title: str
@@ -74,6 +82,8 @@ class Run:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
+    read: tuple[str, ...] = ()
+    started: float = field(default=0.0, compare=False)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -91,8 +101,9 @@ def execute(job: Job) -> Run:
     logging.getLogger("papermill").setLevel(logging.CRITICAL)
     started = time.perf_counter()
     failures: list[Failure] = []
+    read: set[Path] = set()
     with tempfile.TemporaryDirectory() as folder:
-        source, output = Path(folder, "in.ipynb"), Path(folder, "out.ipynb")
+        source, output, log = Path(folder, "in.ipynb"), Path(folder, "out.ipynb"), Path(folder, "read")
         nbformat.write(job.notebook.node, source)
         try:
             papermill.execute_notebook(
@@ -105,7 +116,8 @@ def execute(job: Job) -> Run:
                 autosave_cell_every=0,
                 cwd=job.notebook.script.parent,
                 config=_transport(folder),
-                extra_arguments=["--log-level=CRITICAL"],  # else it reports every interrupt that shuts it down
+                # The level, lest it report every interrupt that shuts it down.
+                extra_arguments=["--log-level=CRITICAL", *_watching(log, job.watched)],
             )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
@@ -113,12 +125,16 @@ def execute(job: Job) -> Run:
             failures.append(Failure(f"{type(error).__name__}: {error}"))
         written = output if output.exists() else source
         node = _without_markers(nbformat.read(written, as_version=4))
-    return _finish(job, node, failures, time.perf_counter() - started)
+        if job.watched:
+            read = files_read(log, Path(job.watched[0])) | modules_read(job.watched)
+    run = _finish(job, node, failures, time.perf_counter() - started)
+    return replace(run, read=tuple(sorted(map(str, read))))
 
 
 def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run]:
     """Execute notebooks in parallel processes (as many as cores), yielding each as it ends."""
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
+    started = time.time()
     with (
         tempfile.TemporaryDirectory() as home,
         ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (home,)) as pool,
@@ -126,7 +142,7 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
         futures = {pool.submit(execute, job): job for job in jobs}
         for future in as_completed(futures):
             try:
-                yield future.result()
+                yield replace(future.result(), started=started)
             except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
                 yield failed(futures[future].notebook, f"its process ended: {error}")
 
@@ -141,6 +157,14 @@ def _transport(folder: str) -> Config:
     socket = str(Path(folder, "kernel"))
     usable = sys.platform == "linux" and len(socket) < 90  # the system allows a socket's path 107 characters
     return Config(KernelManager={"transport": "ipc", "ip": socket} if usable else {})
+
+
+def _watching(log: Path, folders: Sequence[str]) -> list[str]:
+    """How to have the kernel note what it reads; nothing of it is left among the notebook's names."""
+    if not folders:
+        return []
+    code = f"__import__('alignbook.reading', fromlist=['watch']).watch({str(log)!r}, {list(folders)!r})"
+    return [f"--IPKernelApp.exec_lines={code}"]
 
 
 def _prepare(home: str) -> None:

@@ -1,6 +1,6 @@
 """Build the book: execute what changed, write the generated pages, run Jupyter Book with warnings as errors.
 
-    python book/build.py [--force] [--jobs N]
+    python -m alignbook [--force] [--jobs N]
 
 Everything goes to ``build/``: executed notebooks to ``build/cache``, the assembled sources to ``build/book``,
 the pages to ``build/_build/html``. The book itself executes nothing.
@@ -28,12 +28,11 @@ from alignbook import cache
 from alignbook.pairing import disagreement
 from alignbook.parameters import ParameterError
 from alignbook.progress import show
-from alignbook.project import Project
+from alignbook.project import Project, own_project
 from alignbook.runner import Job, Run, execute_all, failed
 from alignbook.scorecard import read_claims, to_markdown, write_claims
 from alignlib._core.files import write_whole
 
-ROOT = Path(__file__).resolve().parent.parent
 SHOWN = (
     "numpy",
     "scipy",
@@ -49,20 +48,20 @@ SHOWN = (
 
 
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
-    """Execute every notebook whose key is not in the cache; failures are returned among the runs."""
-    folder = project.build / "cache"
-    keys: dict[str, str] = {}
+    """Execute every notebook that has no run in the cache; failures are returned among the runs."""
+    folder, watched = project.build / "cache", cache.our_folders(project)
+    recipes: dict[str, str] = {}
     waiting: dict[str, Job] = {}
     runs: list[Run] = []
     for notebook in project.notebooks():
-        job = Job(notebook, strict=True)
+        job = Job(notebook, strict=True, watched=watched)
         try:
             _ = notebook.parameters, notebook.title
         except ParameterError as error:
             runs.append(failed(notebook, str(error)))
             continue
-        keys[notebook.name] = cache.key(job, project)
-        kept = None if force else cache.load(folder, keys[notebook.name])
+        recipes[notebook.name] = cache.recipe(job, project)
+        kept = None if force else cache.load(folder, recipes[notebook.name], project)
         if kept:
             runs.append(kept)
         else:
@@ -74,9 +73,9 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
     for run in show(execute_all(list(waiting.values()), jobs), list(waiting)):
         runs.append(run)
         # A source edited meanwhile may or may not have been in this run, so its result is not kept.
-        if not run.failures and cache.key(waiting[run.name], project) == keys[run.name]:
-            cache.store(folder, keys[run.name], run)
-    cache.prune(folder, keys.values())
+        if not run.failures and cache.recipe(waiting[run.name], project) == recipes[run.name]:
+            cache.store(folder, recipes[run.name], project, run)
+    cache.prune(folder, recipes.values())
     return sorted(runs, key=lambda run: run.name)
 
 
@@ -86,7 +85,7 @@ def stage(project: Project, runs: list[Run]) -> None:
     wanted: dict[str, bytes] = {
         path.relative_to(prose).as_posix(): path.read_bytes()
         for path in prose.rglob("*")
-        if path.is_file() and path.name != "build.py" and not {"__pycache__", "_build", "alignbook"} & set(path.parts)
+        if path.is_file() and not {"__pycache__", "_build", "alignbook"} & set(path.relative_to(prose).parts)
     }
     wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
     wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
@@ -226,14 +225,10 @@ def build(project: Project, *, force: bool, jobs: int | None) -> None:
 @click.command()
 @click.option("--force", is_flag=True, help="Execute every notebook and rebuild every page.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Notebooks executed at once (default: as many as cores).")
-@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path), default=ROOT, hidden=True)
-def main(force: bool, jobs: int | None, root: Path) -> None:
+@click.option("--root", type=click.Path(exists=True, file_okay=False, path_type=Path), hidden=True)
+def main(force: bool, jobs: int | None, root: Path | None) -> None:
     """Build the book and print the page to open."""
-    project = Project(root)
+    project = own_project() if root is None else Project(root)
     with alone(project):
         build(project, force=force, jobs=jobs)
     click.echo(f"Open {(project.build / '_build/html/index.html').as_uri()}")
-
-
-if __name__ == "__main__":
-    main()
