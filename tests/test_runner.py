@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import pytest
 
 from alignbook import cache
@@ -165,6 +166,10 @@ from pathlib import Path
 import numpy as np
 from package.used import number
 
+from alignlib.tables.rewards import RewardTable
+
+for name in ("rewards.parquet", "rewards.csv"):
+    RewardTable.read(name, "prompt_id", "reward")
 if n:
     import package.late
 text = open("table.csv").read()
@@ -188,6 +193,9 @@ def _reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, Run]:
     (project.folder / "table.csv").write_text("1")
     (project.folder / "deep").mkdir()
     np.save(project.folder / "deep" / "array.npy", np.zeros(1))
+    frame = pd.DataFrame({"prompt_id": [0, 0], "reward": [0.0, 1.0]})
+    frame.to_parquet(project.folder / "rewards.parquet")
+    frame.to_csv(project.folder / "rewards.csv", index=False)
     (run,) = execute_all([reading(project)])
     assert run.failures == ()
     return project, run
@@ -202,8 +210,8 @@ def test_what_a_page_reads_is_seen(reader: tuple[Project, Run]) -> None:
     inside = {
         path.relative_to(project.folder).as_posix() for path in map(Path, run.read) if project.root in path.parents
     }
-    wanted = {"table.csv", "deep/array.npy", "deep", "package/__init__.py", "package/used.py", "package/late.py"}
-    assert inside == wanted
+    data = {"table.csv", "deep/array.npy", "deep", "rewards.parquet", "rewards.csv"}
+    assert inside == data | {"package/__init__.py", "package/used.py", "package/late.py"}
     ours = {
         path.relative_to(LIBRARY.parent).as_posix() for path in map(Path, run.read) if project.root not in path.parents
     }
