@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from alignlib._core.checks import require
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
-from alignlib.laws.frontier import Frontier
+from alignlib.laws import Frontier
 
 __all__ = [
     "BASE",

@@ -7,8 +7,7 @@ import warnings
 
 import numpy as np
 
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain
+from alignlib.laws import FiniteLaw, dual_gain
 from benchmarks.timing import compare, report
 
 

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from alignlib import plotting
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import best_of_n
 
 PATH = Path(__file__).parent / "_assets" / "limit.svg"

@@ -30,8 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain, exact_frontier, kl_to_optimum
+from alignlib.laws import FiniteLaw, dual_gain, kl_to_optimum
 
 # %% [markdown]
 # ## The statement
@@ -83,7 +82,7 @@ if kl_shown >= family.max_kl:
         f"kl_shown must be below {family.max_kl:.4g}, the nats at which no reward of this base model is left to buy; got {kl_shown:g}."
     )
 budgets = family.max_kl * np.linspace(0.02, 0.98, 49)
-primal = exact_frontier(family, budgets)
+primal = family.frontier(budgets)
 dual = dual_gain(family, budgets)
 
 # %% [markdown]
@@ -104,7 +103,7 @@ gained = phi @ family.reward - family.base_reward
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "No policy lies above the frontier: {{n_policies:d}} random policies against the limit of a base model with {{n_outcomes:d}} responses (seed {{seed:d}}). The frontier ends at $D_{\\max}={{kl_max:.2f}}$ nats, where the best response is certain.", "name": "fig-limit"}, "image": {"alt": "Gain against KL: a concave curve rising to {{gain_max:.2f}} at {{kl_max:.1f}} nats, with a cloud of {{n_policies:d}} points entirely below it."}}
 fig, ax = plotting.new()
 ax.plot(spent, gained, ".", color=plotting.BOUND, markersize=4, alpha=0.6, label="random policies")
-plotting.frontier(ax, exact_frontier(family), "the limit", at=0.45 * family.max_kl, offset=(-4, 8), ha="right")
+plotting.frontier(ax, family.frontier(), "the limit", at=0.45 * family.max_kl, offset=(-4, 8), ha="right")
 ax.axvline(family.max_kl, color=plotting.BASE, linewidth=1, linestyle=":")
 ax.text(family.max_kl, 0.03 * ax.get_ylim()[1], r"$D_{\max}$ ", ha="right", va="bottom")
 ax.set_xlim(0, max(family.max_kl * 1.05, 0.1))
@@ -175,7 +174,7 @@ claims.record(
         "no random policy earns more than the limit at its KL",
         "Y24, P26",
         gained,
-        exact_frontier(family, spent).gain,
+        family.frontier(spent).gain,
         atol=1e-12,
     ),
     claims.true(

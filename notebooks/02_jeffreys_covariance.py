@@ -30,7 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 
 # %% [markdown]
 # ## The statements

@@ -30,8 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws import bounds
-from alignlib.laws.families import Exponential, Gaussian, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Exponential, Gaussian, Uniform, bounds
 
 # %% [markdown]
 # ## The statements
@@ -65,13 +64,13 @@ from alignlib.laws.families import Exponential, Gaussian, Uniform, bernoulli
 
 # %%
 kl = kl_top * np.linspace(0, 1, 201) ** 2
-law = bernoulli(success)
+law = Bernoulli(success)
 exact = law.gain_at_kl(kl)
 sd = math.sqrt(success * (1 - success))
 relaxed = {
     "Hoeffding": bounds.hoeffding(kl, 0.0, 1.0),
     "Bennett": bounds.bennett(kl, sd, 1 - success),
-    "mean and range": bounds.binary_kl(kl, success),
+    "mean and range": bounds.two_point(kl, success),
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Exact limit of a 0/1 reward with success rate {{success:g}} and three bounds on it. The bound from mean and range coincides with the limit; Hoeffding's ignores the mean and does not notice that the reward is exhausted at {{kl_max:.2f}} nats.", "name": "fig-zero-one-bounds"}, "image": {"alt": "Gain against KL: the exact limit rises and becomes flat at {{kl_max:.1f}} nats; Bennett's bound leaves it upwards, Hoeffding's starts steeper and keeps growing."}}

@@ -28,9 +28,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain
+from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Uniform, dual_gain
 from alignlib.rules import best_of_n
 
 # %% [markdown]

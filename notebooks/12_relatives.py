@@ -30,9 +30,7 @@ from scipy.integrate import quad
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.families import Uniform
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain
+from alignlib.laws import FiniteLaw, Uniform, dual_gain
 from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 
 # %% [markdown]

@@ -29,7 +29,7 @@ from scipy import optimize
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import best_of_n
 
 # %% [markdown]

@@ -33,8 +33,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain, kl_to_optimum
+from alignlib.laws import FiniteLaw, dual_gain, kl_to_optimum
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.tokens import total_correlation
 
@@ -74,7 +73,7 @@ from alignlib.sequences.tokens import total_correlation
 model = MemorylessModel(token_prob, token_reward, length)
 token = model.token
 lam = token.lam_at_kl(delta)
-edge = model.frontier()
+edge = model.token.frontier()
 half = token.base_reward + (np.asarray(token.gain(token.lam_at_kl(np.minimum(2 * edge.spent, token.max_kl)))) / 2)
 law = model.sum_law()
 spent = np.linspace(0.02, 0.9, 12) * token.max_kl
@@ -94,8 +93,8 @@ plotting.points(
 whole = [law.tilted(float(v)) for v in token.lam_at_kl(spent[::3])]
 plotting.points(
     ax,
-    [t.kl(law) / length for t in whole],
-    [t.mean / length for t in whole],
+    [t.kl_to(law) / length for t in whole],
+    [t.base_reward / length for t in whole],
     color=plotting.BASE,
     marker="x",
     label="tilted sequences",
@@ -174,7 +173,7 @@ claims.record(
         "closed-form",
         r"primal: reward per token of the tilted exact law at length $m$ is the token's frontier",
         "Y24",
-        [t.mean / length for t in whole],
+        [t.base_reward / length for t in whole],
         token.mean_reward(token.lam_at_kl(spent[::3])),
         rtol=1e-9,
     ),

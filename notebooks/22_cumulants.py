@@ -106,7 +106,7 @@ plotting.name_axes(ax, "s", r"$\frac{1}{m}\log\mathbb{E}\,e^{sS}-sR$ (nats per t
 rates = model.cumulants(order, lam)
 short = models[min(models)].sum_law().tilted(lam)
 exact_short = cumulants(short.reward, np.exp(short.log_prob), order) / short.length
-variance = {m: (laws[m].tilted(lam).variance, best[m].variance) for m in models}
+variance = {m: (laws[m].variance(lam), best[m].variance(0.0)) for m in models}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Variance of the sequence reward, exact, against the length: linear under the optimum (line: $m\\Lambda''(\\lambda)$), bounded under best-of-$e^{m\\delta}$, where, off a lattice, it tends towards that of a Gumbel variable of scale $1/\\lambda$, $\\pi^2/(6\\lambda^2)={{gumbel:.2f}}$.", "name": "fig-variance"}, "image": {"alt": "On logarithmic axes, the optimum's variance rises as a straight line of slope one; best-of-N's levels off."}}
 fig, ax = plotting.new()

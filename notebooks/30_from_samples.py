@@ -34,7 +34,7 @@ from alignlib import plotting
 from alignlib.estimation import estimate_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
-from alignlib.laws.families import Exponential, Gaussian, HeavyTailed, Laplace, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
 from alignlib.rules import best_of_n
 from alignlib.tables.rewards import RewardTable
 
@@ -110,7 +110,7 @@ laws = {
     "uniform": Uniform(),
     "exponential": Exponential(),
     "Laplace": Laplace(),
-    "0/1": bernoulli(0.3),
+    "0/1": Bernoulli(0.3),
 }
 checked = {
     name: simulate_coverage(one, n_samples, n_prompts, kl, n_rep, np.random.default_rng(seed))

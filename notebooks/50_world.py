@@ -31,7 +31,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws.frontier import dual_gain, exact_frontier
+from alignlib.laws import dual_gain
 from alignlib.lm.laws import LevelLaw
 from alignlib.lm.safety import safety_task
 from alignlib.lm.summarisation import summarisation_task
@@ -77,7 +77,7 @@ laws = {
 # ```
 
 # %%
-frontiers = {name: exact_frontier(law.average, np.linspace(0, 3.5, 71)) for name, law in laws.items()}
+frontiers = {name: law.average.frontier(np.linspace(0, 3.5, 71)) for name, law in laws.items()}
 every = {name: law.average.gain_on_every_prompt(frontiers[name].spent) for name, law in laws.items()}
 best = {name: law.best_of_n(n_list) for name, law in laws.items()}
 soft = {name: law.soft_best_of_n(soft_n, np.geomspace(0.02, 30, 24)) for name, law in laws.items()}

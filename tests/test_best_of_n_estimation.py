@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alignlib.estimation import estimate_best_of_n, estimate_best_of_poisson, estimate_soft_best_of_n
-from alignlib.laws.families import Gaussian, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Gaussian, Uniform
 from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 from alignlib.rules.sampling_rules import BestOfN, prepare
 from alignlib.tables.rewards import RewardTable
@@ -155,7 +155,7 @@ def test_bad_arguments(call: Callable[[RewardTable], object], message: str) -> N
 
 def test_share_covers() -> None:
     """95 % intervals of the share on 120 tables: 0/1 rewards with p = 0.3, whose best-of-4 share is known."""
-    law = bernoulli(0.3)
+    law = Bernoulli(0.3)
     spent = best_of_n.kl([0.0, 1.0], [0.7, 0.3], 4)
     truth = best_of_n.gain([0.0, 1.0], [0.7, 0.3], 4) / law.gain_at_kl(spent)
     held = 0

@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws import bounds
-from alignlib.laws.families import Exponential, Gaussian, bernoulli
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import exact_frontier
+from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, bounds
 from tests.oracle import relative
 
 BUDGETS = np.array([1e-6, 0.01, 0.1, 0.5, 2.0, 6.0])
@@ -30,9 +27,9 @@ def test_no_bound_lies_below_the_exact_frontier(reward: list[float], masses: lis
     low, high = family.min_reward, family.max_reward
     if high - low < 1e-2:
         return
-    exact = exact_frontier(family, BUDGETS).gain
+    exact = family.frontier(BUDGETS).gain
     sd = math.sqrt(family.variance(0.0))
-    binary = bounds.binary_kl(BUDGETS, family.base_reward, low, high)
+    binary = bounds.two_point(BUDGETS, family.base_reward, low, high)
     for bound in (
         bounds.hoeffding(BUDGETS, low, high),
         bounds.bennett(BUDGETS, sd, high - family.base_reward),
@@ -45,7 +42,7 @@ def test_no_bound_lies_below_the_exact_frontier(reward: list[float], masses: lis
 
 def test_equality_cases() -> None:
     np.testing.assert_allclose(Gaussian(0, 1.7).gain_at_kl(BUDGETS), bounds.sub_gaussian(BUDGETS, 1.7), rtol=1e-14)
-    np.testing.assert_allclose(bernoulli(0.3).gain_at_kl(BUDGETS), bounds.binary_kl(BUDGETS, 0.3), rtol=1e-9)
+    np.testing.assert_allclose(Bernoulli(0.3).gain_at_kl(BUDGETS), bounds.two_point(BUDGETS, 0.3), rtol=1e-9)
     assert (Exponential().gain_at_kl(BUDGETS) <= bounds.sub_gamma(BUDGETS, 1.0, 1.0)).all()
 
 
@@ -57,12 +54,12 @@ def test_bennett_inverts_its_function_at_every_scale() -> None:
 
 def test_binary_inverse_against_high_precision() -> None:
     for m, budget in [(0.3, 0.2), (1e-6, 1e-3), (0.5, 1e-8), (0.999, 5e-4)]:
-        rise = mp.mpf(bounds.binary_kl(budget, m))
+        rise = mp.mpf(bounds.two_point(budget, m))
         q = m + rise
         spent = q * mp.log(q / mp.mpf(m)) + (1 - q) * mp.log((1 - q) / (1 - mp.mpf(m)))
         slope = mp.log(q * (1 - mp.mpf(m)) / ((1 - q) * m))
         assert abs(spent - budget) / slope <= 1e-13 + 1e-9 * float(rise)
-    assert bounds.binary_kl(50.0, 0.3) == 0.7
+    assert bounds.two_point(50.0, 0.3) == 0.7
 
 
 @pytest.mark.parametrize(
@@ -73,7 +70,7 @@ def test_binary_inverse_against_high_precision() -> None:
         (lambda: bounds.hoeffding(1.0, 2.0, 1.0), "high must exceed low"),
         (lambda: bounds.sub_gamma(1.0, 1.0, -1.0), "scale must lie in"),
         (lambda: bounds.bennett(1.0, 1.0, 0.0), "high must lie in"),
-        (lambda: bounds.binary_kl(1.0, 2.0), "base_reward must lie strictly"),
+        (lambda: bounds.two_point(1.0, 2.0), "base_reward must lie strictly"),
     ],
 )
 def test_bad_input_is_named(call: object, words: str) -> None:

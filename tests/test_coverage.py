@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from alignlib.estimation.coverage import simulate_coverage
-from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Exponential, Gaussian, Laplace, Uniform
 
 KL = [0.02, 0.05, 0.1, 0.2, 0.5]
 
 
 def test_intervals_cover_on_every_family() -> None:
     """Pooled over five laws, 40 tables each: 93 to 97 %, give or take two standard errors; the plug-in fails."""
-    laws = [Gaussian(), Uniform(), Exponential(), Laplace(), bernoulli(0.3)]
+    laws = [Gaussian(), Uniform(), Exponential(), Laplace(), Bernoulli(0.3)]
     found = [
         simulate_coverage(law, 32, 60, KL, 40, np.random.default_rng([1, i]), n_boot=300) for i, law in enumerate(laws)
     ]

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.estimation.dual import lam_grid, minimise_dual
-from alignlib.laws.families import Exponential, Gaussian, Laplace, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Exponential, Gaussian, Laplace, Uniform
 
 BUDGETS = np.geomspace(1e-4, 3.0, 60)
 
 
-@pytest.mark.parametrize("law", [Gaussian(), Uniform(), bernoulli(0.3), bernoulli(0.05)])
+@pytest.mark.parametrize("law", [Gaussian(), Uniform(), Bernoulli(0.3), Bernoulli(0.05)])
 def test_gain_and_lam(law: Gaussian | Uniform) -> None:
     lam = lam_grid(float(np.sqrt(law.variance(0.0))))
     limit = np.array(law.gain_at_kl(1e3) if np.isfinite(law.max_kl) else np.inf)
@@ -32,7 +32,7 @@ def test_up_to_the_edge_of_a_finite_range(law: Laplace | Exponential) -> None:
 
 
 def test_atom_is_reached_at_infinite_lam() -> None:
-    law = bernoulli(0.3)
+    law = Bernoulli(0.3)
     lam = lam_grid(0.5)
     gain, best = minimise_dual(lam, np.asarray(law.reverse_kl(lam)), np.array(0.7), np.array([0.5, 1.3, 4.0]))
     np.testing.assert_allclose(gain, law.gain_at_kl([0.5, 1.3, 4.0]), rtol=1e-6)
@@ -40,7 +40,7 @@ def test_atom_is_reached_at_infinite_lam() -> None:
     assert np.isinf(best[1:]).all()
 
 
-@pytest.mark.parametrize("law", [Gaussian(), Exponential(), bernoulli(0.05)])
+@pytest.mark.parametrize("law", [Gaussian(), Exponential(), Bernoulli(0.05)])
 def test_budgets_below_the_grid(law: Gaussian | Exponential) -> None:
     lam = lam_grid(float(np.sqrt(law.variance(0.0))))
     lam = lam[lam < law.lam_max] if isinstance(law, Exponential) else lam

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alignlib.laws.families import Exponential, Gaussian, HeavyTailed, Laplace, RewardLaw, Uniform, bernoulli
+from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
+from alignlib.laws.continuous import ContinuousLaw
 from tests.oracle import relative
 
 LAWS = {
@@ -61,7 +62,7 @@ def test_sample_moments_and_quantiles_agree_with_the_closed_forms(name: str) -> 
 
 
 def test_bernoulli_is_the_two_point_law() -> None:
-    law = bernoulli(0.3)
+    law = Bernoulli(0.3)
     assert law.max_kl == pytest.approx(-math.log(0.3), rel=1e-15)
     assert law.gain_at_kl(5.0) == pytest.approx(0.7, rel=1e-15)
     with mp.workdps(50):
@@ -83,7 +84,7 @@ def test_best_of_n_gains_against_known_expectations() -> None:
     # Closed forms against the general integral, which the other families use.
     for law in (Uniform(-1, 2), Exponential(3.0)):
         for n in (1.0, 2.5, 64.0):
-            assert RewardLaw._expected_max(law, n) == pytest.approx(law.best_of_n_gain(n), rel=1e-9, abs=1e-11)
+            assert ContinuousLaw._expected_max(law, n) == pytest.approx(law.best_of_n_gain(n), rel=1e-9, abs=1e-11)
     assert Laplace().best_of_n_gain(2) == pytest.approx(0.75, rel=1e-10)
 
 
@@ -102,7 +103,7 @@ def test_heavy_tails_are_infinite_beyond_zero() -> None:
         (lambda: Uniform(1.0, 1.0), "high must exceed low"),
         (lambda: Exponential(-1.0), "rate must be positive"),
         (lambda: Laplace(0.0), "scale must be positive"),
-        (lambda: bernoulli(1.0), "success must lie in"),
+        (lambda: Bernoulli(1.0), "success must lie in"),
         (lambda: Gaussian().gain(-1.0), "lam must lie in"),
         (lambda: Gaussian().lam_at_kl(-1.0), "kl must lie in"),
         (lambda: Uniform().best_of_n_gain(0.5), "n must lie in"),

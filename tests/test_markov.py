@@ -17,7 +17,7 @@ from alignlib.sequences import MarkovModel, MemorylessModel, markov_sum
 from alignlib.sequences.chain_structure import ReducibleChainError, best_cycle_mean
 from alignlib.sequences.markov_sum import _by_level, _by_squaring
 from alignlib.sequences.perron import perron, stationary
-from alignlib.sequences.twisted_chain import TwistedFamily
+from alignlib.sequences.twisted_chain import TwistedChain
 from alignlib.sequences.type_sums import TooManyLevelsError
 from tests import oracle
 from tests.exact_sums import enumerate_chain, log_fraction, rational_chain_law
@@ -69,8 +69,8 @@ def test_against_enumeration_of_all_sequences(name: str, length: int) -> None:
     np.testing.assert_allclose(law.reward, levels, rtol=0, atol=1e-8)
     np.testing.assert_allclose(np.exp(law.log_prob), np.bincount(place, weights=masses), rtol=1e-11)
     best = law.best_of_n(math.log(4))
-    assert best.mean == pytest.approx(best_of_n.expected_reward(np.round(rewards, 9), masses, 4), rel=1e-8)
-    assert best.kl(law) == pytest.approx(best_of_n.kl(np.round(rewards, 9), masses, 4), rel=1e-10)
+    assert best.base_reward == pytest.approx(best_of_n.expected_reward(np.round(rewards, 9), masses, 4), rel=1e-8)
+    assert best.kl_to(law) == pytest.approx(best_of_n.kl(np.round(rewards, 9), masses, 4), rel=1e-10)
     # the optimum at finite length, by backward and forward products
     for lam in (-1.0, 0.3, 2.0):
         tilt = masses * np.exp(lam * rewards)
@@ -80,7 +80,7 @@ def test_against_enumeration_of_all_sequences(name: str, length: int) -> None:
         assert got.log_partition == pytest.approx(math.log(total), rel=1e-11, abs=1e-12)
         assert got.mean_reward == pytest.approx(tilt @ rewards, rel=1e-10, abs=1e-12)
         assert got.kl == pytest.approx(tilt @ np.log(tilt / masses), rel=1e-9, abs=1e-15)
-        assert law.tilted(lam).kl(law) == pytest.approx(got.kl, rel=1e-9)
+        assert law.tilted(lam).kl_to(law) == pytest.approx(got.kl, rel=1e-9)
         assert got.first.sum() == pytest.approx(1.0)
         for t in range(length):
             rows = got.steps[t].sum(axis=1)
@@ -93,8 +93,8 @@ def test_finite_optimum_of_a_long_chain_agrees_with_its_law() -> None:
     for lam in (-0.7, 0.9):
         tilt = law.tilted(lam)
         assert model.log_partition(lam) == pytest.approx(law.log_partition(lam), rel=1e-12)
-        assert model.mean_reward(lam) == pytest.approx(tilt.mean, rel=1e-11)
-        assert model.kl(lam) == pytest.approx(tilt.kl(law), rel=1e-10)
+        assert model.mean_reward(lam) == pytest.approx(tilt.base_reward, rel=1e-11)
+        assert model.kl(lam) == pytest.approx(tilt.kl_to(law), rel=1e-10)
 
 
 def test_law_of_the_sum_against_rationals() -> None:
@@ -166,7 +166,7 @@ def test_memoryless_is_the_markov_chain_of_rank_one(length: int) -> None:
     np.testing.assert_allclose(chain.cumulants(6, 0.5), alone.cumulants(6, 0.5), rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(chain.rate([0.1, 0.7, 1.5], 0.5), alone.rate([0.1, 0.7, 1.5], 0.5), rtol=1e-12)
     np.testing.assert_allclose(chain.scaled_cgf(0.3, 0.5), alone.scaled_cgf(0.3, 0.5), rtol=1e-12)
-    np.testing.assert_allclose(chain.frontier([0.2]).reward, alone.frontier([0.2]).reward, rtol=1e-12)
+    np.testing.assert_allclose(chain.token.frontier([0.2]).reward, alone.token.frontier([0.2]).reward, rtol=1e-12)
     one, other = chain.best_of_n(0.2), alone.best_of_n(0.2)
     for name in ("gain", "optimal_gain", "kl_to_base", "kl_to_optimum", "lam"):
         assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-12), name
@@ -181,7 +181,7 @@ def test_perron_root_to_fifty_digits_and_the_twisted_chain(
     c: tuple[list[list[float]], list[list[int]]], lam: float
 ) -> None:
     transition, reward = _chain(c)
-    family = TwistedFamily(transition, reward)
+    family = TwistedChain(transition, reward)
     k = len(transition)
     with mp.workdps(50):
         weight = mp.matrix(k, k)
@@ -207,7 +207,7 @@ def test_perron_root_to_fifty_digits_and_the_twisted_chain(
 @pytest.mark.parametrize("lam", [1e-12, 1e-8, 1e-4, 1e-2])
 def test_small_tilts_keep_their_digits(lam: float) -> None:
     """D ≈ λ²Λ''(0)/2 + λ³Λ'''(0)/3: a difference of rounded logarithms has no digit left at 1e-8."""
-    family = TwistedFamily(CHAIN, LATTICE)
+    family = TwistedChain(CHAIN, LATTICE)
     k1, k2, k3, k4, k5 = family.cumulants(5)
     want = lam**2 * (k2 / 2 + lam * (k3 / 3 + lam * (k4 / 8 + lam * k5 / 30)))
     assert family.kl(lam) == pytest.approx(want, rel=1e-11 + lam**4)
@@ -229,7 +229,7 @@ def test_cumulants_are_the_derivatives_of_the_perron_root(transition: np.ndarray
             return mp.log(max(mp.re(v) for v in mp.eig(weight, left=False, right=False)))
 
         want = [mp.diff(log_root, mp.mpf(lam), n) for n in range(1, 6)]
-    got = TwistedFamily(transition, LATTICE).cumulants(5, lam)
+    got = TwistedChain(transition, LATTICE).cumulants(5, lam)
     assert max(oracle.relative(g, w, 1e5) for g, w in zip(got, want, strict=True)) <= 1e-10
 
 
@@ -255,7 +255,7 @@ def test_ends_of_the_range_are_the_best_cycles(c: tuple[list[list[float]], list[
         for n in range(1, k + 1)
         for cycle in itertools.permutations(range(k), n)
     ]
-    family = TwistedFamily(transition, reward)
+    family = TwistedChain(transition, reward)
     assert family.max_reward == pytest.approx(max(means), abs=1e-12)
     assert family.min_reward == pytest.approx(min(means), abs=1e-12)
     assert best_cycle_mean(reward, transition > 0)[0] == pytest.approx(max(means), abs=1e-12)
@@ -292,7 +292,7 @@ def test_best_of_exponentially_many_approaches_the_optimum_with_memory() -> None
         [0.2 - r.kl_to_base / r.length for r in got],
     ):
         assert all(a > b > 0 for a, b in itertools.pairwise(values)), values
-    limit = MarkovModel(CHAIN, LATTICE, FIRST, 1).frontier([0.2]).reward[0]
+    limit = MarkovModel(CHAIN, LATTICE, FIRST, 1).token.frontier([0.2]).reward[0]
     assert (got[-1].base_reward + got[-1].gain) / 800 == pytest.approx(limit, abs=0.01)
 
 
@@ -322,14 +322,14 @@ def test_a_reducible_chain_is_named_with_its_classes_and_works_at_finite_length(
 def test_states_that_are_never_reached_do_not_make_a_chain_reducible() -> None:
     model = MarkovModel(REDUCIBLE, LATTICE, [0.0, 0.5, 0.5], 50)
     assert model.classes == [[1, 2]]
-    inside = TwistedFamily(REDUCIBLE[1:, 1:], LATTICE[1:, 1:])
+    inside = TwistedChain(REDUCIBLE[1:, 1:], LATTICE[1:, 1:])
     assert model.token.log_partition(0.5) == pytest.approx(inside.log_partition(0.5), rel=1e-14)
 
 
 def test_a_reward_that_only_telescopes_has_no_budget_per_token() -> None:
     """ρ(a,b) = v(b) - v(a): every cycle earns nothing, so there is nothing to buy per token."""
     v = np.array([0.0, 1.0, 3.0])
-    family = TwistedFamily(CHAIN, v[None, :] - v[:, None])
+    family = TwistedChain(CHAIN, v[None, :] - v[:, None])
     assert family.max_reward == pytest.approx(0.0, abs=1e-15)
     assert family.max_kl == pytest.approx(0.0, abs=1e-12)
     assert family.log_partition(2.0) == pytest.approx(0.0, abs=1e-13)

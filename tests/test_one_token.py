@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import best_of_n
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.tables.rewards import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from alignlib import plotting
-from alignlib.laws.families import Gaussian
-from alignlib.laws.frontier import Frontier, exact_frontier
+from alignlib.laws import Frontier, Gaussian
 
 mpl.use("agg")
 
@@ -35,7 +34,7 @@ def test_an_estimate_is_never_drawn_beyond_its_support(ax) -> None:
 
 
 def test_an_exact_frontier_is_drawn_whole_and_without_note(ax) -> None:
-    curve = exact_frontier(Gaussian(), [0.0, 1.0, 4.0])
+    curve = Gaussian().frontier([0.0, 1.0, 4.0])
     assert plotting.frontier(ax, curve) is ax
     np.testing.assert_allclose(ax.lines[0].get_ydata(), curve.gain)
     assert [t.get_text() for t in ax.texts] == ["the limit"]

@@ -6,7 +6,7 @@ from scipy import optimize
 
 from alignlib.estimation import estimate_frontier
 from alignlib.estimation.prompt_frontier import prompt_gains
-from alignlib.laws.families import Gaussian, Uniform
+from alignlib.laws import Gaussian, Uniform
 from alignlib.tables.rewards import RewardTable
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from tests import oracle
 
 VALUES = st.floats(-5, 5, allow_subnormal=False).map(lambda v: round(v, 6))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from alignlib.estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import best_of_n
 from alignlib.tables.rewards import RewardTable
 

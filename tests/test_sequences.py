@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
-from alignlib.sequences.rate_function import exact_asymptotics, rate_function, tilt_to_mean
+from alignlib.sequences.rate_function import exact_asymptotics, rate_function
 from tests import oracle
 
 PROB, REWARD = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 2.0])
@@ -58,11 +58,11 @@ def test_closed_form_y24_the_optimum_of_a_memoryless_model_is_memoryless(
 
 def test_the_frontier_per_token_is_the_token_frontier() -> None:
     model = MemorylessModel(PROB, REWARD, 1000)
-    points = model.frontier([0.1, 0.5])
+    points = model.token.frontier([0.1, 0.5])
     law = model.sum_law()
     for kl, reward in zip(points.spent.tolist(), points.reward.tolist(), strict=True):
         tilt = law.tilted(law.lam_at_kl(1000 * kl))
-        assert tilt.mean / 1000 == pytest.approx(reward, rel=1e-11)
+        assert tilt.base_reward / 1000 == pytest.approx(reward, rel=1e-11)
 
 
 # ---------------------------------------------------------------------- large deviations
@@ -78,7 +78,7 @@ def test_rate_function_y24_is_the_supremum_and_the_divergence_of_the_tilt_with_t
     x = float(reward.min() + where * np.ptp(reward))
     got = model.rate(x, lam)
     tilt = model.tilted(lam).token
-    theta = tilt_to_mean(tilt, x)
+    theta = tilt.lam_at_gain(x - tilt.base_reward)
     near = theta + np.linspace(-1, 1, 201)
     values = near * x - np.asarray(tilt.log_partition(near))
     assert got == pytest.approx(float(values.max()), rel=1e-8, abs=1e-11)
@@ -276,7 +276,7 @@ def test_closeness_in_kl_y24_is_at_most_half_a_logarithm_and_a_step_of_the_latti
         (lambda: MemorylessModel.towards([0.5, 0.5], [1.0], 3), "target must have the shape"),
         (lambda: renyi_cross_entropy([0.5, 0.5], [1.0, 0.0], 2.0), "target must be positive"),
         (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 0), "order must be at least 1"),
-        (lambda: tilt_to_mean(FiniteLaw([0.0, 1.0]), 2.0), r"mean must lie within the rewards, \[0, 1\]; got 2"),
+        (lambda: FiniteLaw([0.0, 1.0]).lam_at_gain(2.0), r"gain must lie in \[-0.5, 0.5\]; got 2"),
         (lambda: exact_asymptotics(FiniteLaw([0.0, 1.0]), 0.2, 10), r"mean must lie in \(0.5, 1\)"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from tests import oracle
 
 LAMS = [1e-8, 1e-4, 0.03, 1.0, 17.0, 650.0, 1e4, 1e8]

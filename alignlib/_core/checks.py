@@ -16,6 +16,8 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 # A float for a float argument, else an array of its shape; overloads on every door would bury the mathematics.
 FloatOrArray: TypeAlias = Any
 
+_SUM_TOLERANCE = 1e-6
+
 
 def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
     """Return ``value`` as a float array, or say which argument holds what is not a number."""
@@ -40,6 +42,19 @@ def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> Fl
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{name} must be a non-empty one-dimensional array; got shape {array.shape}.", argument=name)
     return array
+
+
+def as_law(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return ``value`` as a vector of masses, divided by their sum, which must be one within 1e-6."""
+    law = as_vector(name, value)
+    require(law.min() >= 0, f"{name} must not be negative; its smallest value is {law.min():g}.", argument=name)
+    total = float(law.sum())
+    require(
+        abs(total - 1) <= _SUM_TOLERANCE,
+        f"{name} must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
+        argument=name,
+    )
+    return law / total
 
 
 def require(condition: bool | np.bool_, message: str, argument: str = "") -> None:

@@ -25,7 +25,7 @@ class InputError(ValueError):
 
     Examples
     --------
-    >>> from alignlib.laws.finite import FiniteLaw
+    >>> from alignlib.laws import FiniteLaw
     >>> try:
     ...     FiniteLaw([0.0, float("nan")])
     ... except InputError as error:

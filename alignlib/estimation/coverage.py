@@ -85,7 +85,7 @@ def simulate_coverage(
 
     Examples
     --------
-    >>> from alignlib.laws.families import Uniform
+    >>> from alignlib.laws import Uniform
     >>> result = simulate_coverage(Uniform(), 32, 40, [0.1], 20, np.random.default_rng(0))
     >>> bool(result.covered[0] > 0.7), result.n_rep
     (True, 20)

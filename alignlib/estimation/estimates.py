@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.tails import TailTest
-from alignlib.laws.frontier import Frontier
+from alignlib.laws import Frontier
 
 __all__ = ["BestOfNEstimate", "EstimatedFrontier"]
 

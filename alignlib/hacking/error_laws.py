@@ -18,7 +18,7 @@ from scipy import special
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.laws.families import Gaussian
+from alignlib.laws import Gaussian
 
 __all__ = ["GaussianPair", "finite_law", "independent_pair", "saturating_pair"]
 

@@ -17,8 +17,7 @@ from scipy import integrate, special
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess, kl_integrand
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.levels import Levels
+from alignlib.laws import FiniteLaw, Levels
 
 __all__ = ["ProxyGap", "ProxyPair"]
 

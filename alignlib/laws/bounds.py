@@ -6,17 +6,15 @@ lies below the exact frontier of a law that satisfies its condition.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
 
 from alignlib._core.checks import FloatOrArray, like, require, require_range
 from alignlib._core.special import kl_integrand
-from alignlib.laws.reward_law import convex_root
+from alignlib.laws.bernoulli import Bernoulli
+from alignlib.laws.roots import convex_root
 
-__all__ = ["bennett", "binary_kl", "hoeffding", "sub_gamma", "sub_gaussian"]
+__all__ = ["bennett", "hoeffding", "sub_gamma", "sub_gaussian", "two_point"]
 
 
 def sub_gaussian(kl: npt.ArrayLike, sd: float) -> FloatOrArray:
@@ -99,10 +97,10 @@ def bennett(kl: npt.ArrayLike, sd: float, high: float) -> FloatOrArray:
     return like(kl, np.asarray(v / b * x))
 
 
-def binary_kl(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: float = 1.0) -> FloatOrArray:
+def two_point(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: float = 1.0) -> FloatOrArray:
     """Return the largest gain of any reward in ``[a, b]`` with the given mean: that of a reward at a and b only.
 
-    ``sup {q - m : kl(q‖m) <= Δ}`` with ``m`` the mean on the unit scale and ``kl`` the binary divergence.
+    ``sup {q - m : kl(q‖m) <= Δ}`` on the unit scale, ``m`` the mean and ``kl`` the divergence of two coins.
     No bound in terms of mean and range alone can be smaller.
 
     Parameters
@@ -116,31 +114,11 @@ def binary_kl(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: flo
 
     Examples
     --------
-    >>> round(binary_kl(0.2, 0.25), 6)
+    >>> round(two_point(0.2, 0.25), 6)
     0.297077
     """
     require(
         low < base_reward < high, f"base_reward must lie strictly between {low:g} and {high:g}; got {base_reward:g}."
     )
     m = (base_reward - low) / (high - low)
-    budgets = require_range("kl", kl, 0.0)
-
-    def one(budget: float) -> float:
-        if budget == 0.0:
-            return 0.0
-        if budget >= -math.log(m):
-            return 1.0 - m
-
-        def excess(rise: float) -> float:
-            q = m + rise
-            return float(special.rel_entr(q, m) + special.rel_entr(1 - q, 1 - m)) - budget
-
-        # Both ends bracket: kl at rise 0 is 0 and at 1 - m is -log m. Pinsker tightens the top.
-        return float(
-            optimize.toms748(
-                excess, 0.0, min(1.0 - m, math.sqrt(budget / 2) * (1 + 1e-9) + 1e-15), xtol=1e-16, rtol=1e-14
-            )
-        )
-
-    gains = np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape)
-    return like(kl, (high - low) * gains)
+    return like(kl, (high - low) * np.asarray(Bernoulli(m).gain_at_kl(require_range("kl", kl, 0.0))))

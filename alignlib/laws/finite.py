@@ -15,9 +15,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require, require_range
+from alignlib._core.checks import FloatArray, as_float_array
 from alignlib._core.special import exact_dot
-from alignlib.laws._kl_root import accurate_root, plain_root
+from alignlib.divergences import KL, Divergence
+from alignlib.laws.law import Law
+from alignlib.laws.levels import Levels, checked_law
+from alignlib.laws.optima import optima
+from alignlib.laws.roots import accurate_root, newton_root
 from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
     Extreme,
@@ -29,8 +33,8 @@ from alignlib.laws.tilt_moments import (
 __all__ = ["FiniteLaw"]
 
 
-class FiniteLaw:
-    r"""The family ``π_λ ∝ p e^{λ r}``, the optimum of ``max E_φ r - β KL(φ‖p)`` with ``λ = 1/β``.
+class FiniteLaw(Law):
+    r"""Rewards and masses of finitely many outcomes, and the tilts ``π_λ ∝ p e^{λ r}`` in either direction.
 
     Sources: Y24 and P26 (closed form), P26 (Jeffreys form of the gain); the numerics are ours.
 
@@ -49,32 +53,17 @@ class FiniteLaw:
 
     Examples
     --------
-    >>> family = FiniteLaw([0.0, 1.0], [0.75, 0.25])
-    >>> round(family.gain(1.0), 6), round(family.kl(1.0), 6)
+    >>> law = FiniteLaw([0.0, 1.0], [0.75, 0.25])
+    >>> round(law.gain(1.0), 6), round(law.kl(1.0), 6)
     (0.225367, 0.117993)
-    >>> bool(np.isclose(family.gain(1.0), family.jeffreys(1.0) / 1.0))
+    >>> bool(np.isclose(law.gain(1.0), law.jeffreys(1.0) / 1.0))
     True
-    >>> family.lam_at_kl(family.max_kl)
+    >>> law.lam_at_kl(law.max_kl)
     inf
     """
 
     def __init__(self, reward: npt.ArrayLike, prob: npt.ArrayLike | None = None) -> None:
-        rewards = as_vector("reward", reward)
-        if prob is None:
-            mass = np.full(rewards.size, 1.0 / rewards.size)
-        else:
-            mass = as_vector("prob", prob)
-            require(
-                mass.shape == rewards.shape,
-                f"prob must have the shape of reward, {rewards.shape}; got {mass.shape}.",
-            )
-            require(mass.min() >= 0, f"prob must not be negative; its smallest value is {mass.min():g}.")
-            total = float(mass.sum())
-            require(
-                abs(total - 1) <= 1e-6,
-                f"prob must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
-            )
-            mass = mass / total
+        rewards, mass = checked_law(reward, prob)
         self._keep = mass > 0
         self._all = bool(self._keep.all())
         self.reward = rewards if self._all else rewards[self._keep]
@@ -84,7 +73,6 @@ class FiniteLaw:
 
     def _centre(self) -> None:
         r, p = self.reward, self.prob
-        self.max_reward, self.min_reward = float(r.max()), float(r.min())
         # Two rounds: the first mean may carry the rounding of a large common offset, the second not.
         self._rough = float(p @ r)
         centred = r - self._rough
@@ -104,6 +92,26 @@ class FiniteLaw:
     def base_reward(self) -> float:
         """``R(0) = E_p r``, with its products split exactly and summed exactly: right even where they cancel."""
         return self._rough + exact_dot(self.prob, self.reward, -self._rough) / math.fsum(self.prob)
+
+    @cached_property
+    def max_reward(self) -> float:
+        """The largest reward of an outcome with mass."""
+        return float(self.reward.max())
+
+    @cached_property
+    def min_reward(self) -> float:
+        """The smallest reward of an outcome with mass."""
+        return float(self.reward.min())
+
+    @property
+    def lam_min(self) -> float:
+        """``-inf``: every λ has a tilt, down to the base conditioned on the lowest reward."""
+        return -math.inf
+
+    @cached_property
+    def levels(self) -> Levels:
+        """The law sorted by reward, ties merged: what a rule sees of it."""
+        return Levels.of(self.reward, self.prob)
 
     @cached_property
     def _powers(self) -> FloatArray:
@@ -132,23 +140,30 @@ class FiniteLaw:
             return towards if lam > 0 else replace(towards, gain=-towards.gain)
         return moments_from_mean(self.prob, self._e, lam)
 
-    def _map(self, lam: npt.ArrayLike, name: str) -> FloatArray:
-        lams = as_float_array("lam", lam, allow_inf=True)
-        flat = [getattr(self._moments(float(v)), name) for v in lams.reshape(-1)]
-        return np.array(flat, dtype=np.float64).reshape(lams.shape)
+    def _each(self, lam: FloatArray, name: str) -> FloatArray:
+        flat = [getattr(self._moments(v), name) for v in lam.reshape(-1).tolist()]
+        return np.array(flat, dtype=np.float64).reshape(lam.shape)
 
-    # ------------------------------------------------------------------ doors
-    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ(λ) = log E_p e^{λ r}`` in nats, for each λ."""
-        lams = as_float_array("lam", lam, allow_inf=True)
-        values = [self._log_partition(float(v)) for v in lams.reshape(-1)]
-        return like(lam, np.array(values).reshape(lams.shape))
+    def _gain(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "gain")
 
-    def _log_partition(self, lam: float) -> float:
-        if math.isinf(lam):
-            return math.inf
-        rise = self._moments(lam).log_partition
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "variance")
+
+    def _kl(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "kl")
+
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "log_partition")
+
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        return np.array([self._one_log_partition(v) for v in lam.reshape(-1).tolist()]).reshape(lam.shape)
+
+    def _one_log_partition(self, lam: float) -> float:
         top = lam * (self.max_reward if lam > 0 else self.min_reward)
+        if math.isinf(lam):  # the extreme reward decides, unless it is 0
+            return -self._saturation(lam > 0) if math.isnan(top) else top
+        rise = self._moments(lam).log_partition
         if abs(top) < 0.1 * abs(lam * self.base_reward) and self.max_reward > self.min_reward:
             # λE r and the rise above it nearly cancel: measure from the top reward instead.
             below = self._top(lam > 0).below
@@ -157,37 +172,21 @@ class FiniteLaw:
             return top + (math.log1p(-lost) if lost < 0.5 else rise + lam * self.base_reward - top)
         return lam * self.base_reward + rise
 
-    def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``R(λ) = Λ'(λ)``, the mean reward of ``π_λ``."""
-        gain = self._map(lam, "gain")
+    def _mean_reward(self, lam: FloatArray) -> FloatArray:
+        gain = self._gain(lam)
         mean = np.asarray(self.base_reward + gain)
         # Where base and gain cancel, the policy's own average is the more accurate sum.
         cancel = np.abs(mean) < 0.1 * np.abs(gain)
         if cancel.any():
-            lams = as_float_array("lam", lam, allow_inf=True)
-            mean[cancel] = [np.exp(row[self._keep]) @ self.reward for row in self.log_policy(lams[cancel])]
-        return like(lam, mean)
+            mean[cancel] = [np.exp(row[self._keep]) @ self.reward for row in self.log_policy(lam[cancel])]
+        return mean
 
-    def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``R(λ) - R(0) = Cov_p(r, e^{λr}) / E_p e^{λr}`` (covariance form, P26): what alignment adds."""
-        return like(lam, self._map(lam, "gain"))
+    def _lam_of_budget(self, budget: float, guess: float) -> float:
+        start = guess or math.sqrt(2 * budget / self._base_variance)
+        lam, final = newton_root(self._e, self._powers, max(self._e_max, -self._e_min), budget, start)
+        return lam if final else accurate_root(self._moments, budget, self.max_kl, lam)
 
-    def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ''(λ)``, the variance of the reward under ``π_λ``."""
-        return like(lam, self._map(lam, "variance"))
-
-    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``D(λ) = KL(π_λ‖p) = λ Λ'(λ) - Λ(λ)`` in nats."""
-        return like(lam, self._map(lam, "kl"))
-
-    def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(p‖π_λ) = Λ(λ) - λ Λ'(0)`` in nats."""
-        return like(lam, self._map(lam, "log_partition"))
-
-    def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats; equals ``λ`` times the gain (Jeffreys form, P26)."""
-        return like(lam, self._map(lam, "kl") + self._map(lam, "log_partition"))
-
+    # ------------------------------------------------------------------ policies
     def log_policy(self, lam: npt.ArrayLike) -> FloatArray:
         """``log π_λ(y)``, shape ``(*lam.shape, k)``; at ``λ = ∞`` the base law conditioned on the top reward."""
         lams = as_float_array("lam", lam, allow_inf=True)
@@ -212,36 +211,17 @@ class FiniteLaw:
             return -abs(lam) * top.gap - (log_partition - abs(lam) * top.gain)
         return lam * self._e - log_partition
 
-    def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """The λ that spends the budget: ``D(λ) = kl``; ``0`` at 0 and ``inf`` from ``max_kl`` on.
+    # ------------------------------------------------------------------ other budgets, draws
+    def max_spent(self, divergence: Divergence = KL) -> float:
+        """Return what the best policy spends, the base conditioned on the top reward: ``max_kl`` for KL."""
+        return self.max_kl if divergence == KL else divergence.of_log_ratio(self.log_ratio(math.inf), self.prob)
 
-        Parameters
-        ----------
-        kl : array
-            KL budgets in nats, >= 0.
+    def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        return optima(self.reward - self.max_reward, self.prob, budgets, divergence)
 
-        Raises
-        ------
-        InputError
-            If a budget is negative or not a number.
-        ArithmeticError
-            If the root could not be bracketed to rounding; the message carries the bracket.
-        """
-        budgets = require_range("kl", kl, 0.0, allow_inf=True)
-        out = np.empty(budgets.size)
-        guess = math.nan
-        # In increasing order, so that each root starts the search for the next.
-        for i in np.argsort(budgets, axis=None):
-            out[i] = guess = self._solve(float(budgets.reshape(-1)[i]), guess)
-        return like(kl, out.reshape(budgets.shape))
-
-    def _solve(self, budget: float, guess: float) -> float:
-        ceiling = self.max_kl
-        if budget == 0.0:
-            return 0.0
-        if budget >= ceiling:
-            return math.inf
-        if not 0 < guess < math.inf:
-            guess = math.sqrt(2 * budget / self._base_variance)
-        lam, final = plain_root(self._e, self._powers, max(self._e_max, -self._e_min), budget, guess)
-        return lam if final else accurate_root(self._moments, budget, ceiling, lam)
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Return the reward of the level that holds the mass ``u`` from below (from above, if ``upper``)."""
+        mass, levels = np.asarray(u, dtype=np.float64), self.levels
+        if upper:
+            return np.asarray(levels.reward[::-1][np.searchsorted(levels.above[::-1], mass, side="right") - 1])
+        return np.asarray(levels.reward[np.searchsorted(levels.below, mass, side="right") - 1])

@@ -7,10 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, as_vector, require
+from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, require
 from alignlib._core.special import kl_integrand
 
-__all__ = ["Levels"]
+__all__ = ["Levels", "checked_law"]
+
+
+def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
+    """Return rewards and base masses, summing to one exactly, of one shape ``(k,)``; equal masses for None.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, a value is not finite, a mass is negative, or the masses do not sum to one within 1e-6.
+
+    Examples
+    --------
+    >>> checked_law([1, 2], None)
+    (array([1., 2.]), array([0.5, 0.5]))
+    """
+    rewards = as_vector("reward", reward)
+    if prob is None:
+        return rewards, np.full(rewards.size, 1.0 / rewards.size)
+    masses = as_vector("prob", prob)
+    require(masses.shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {masses.shape}.")
+    return rewards, as_law("prob", masses)
 
 
 @dataclass(frozen=True)
@@ -31,15 +52,7 @@ class Levels:
     @classmethod
     def of(cls, reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> Levels:
         """Sort and merge ties; checks the law as :class:`alignlib.laws.finite.FiniteLaw` does."""
-        rewards = as_vector("reward", reward)
-        masses = np.full(rewards.size, 1 / rewards.size) if prob is None else as_vector("prob", prob)
-        require(
-            masses.shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {masses.shape}."
-        )
-        require(masses.min() >= 0, f"prob must not be negative; its smallest value is {masses.min():g}.")
-        total = float(masses.sum())
-        require(abs(total - 1) <= 1e-6, f"prob must sum to one; it sums to {total:.9g}. Divide it by its sum.")
-        masses = masses / total
+        rewards, masses = checked_law(reward, prob)
         held = np.unique(rewards[masses > 0])
         # An outcome without mass belongs to no level; it is put in the nearest one and multiplied by zero.
         index = np.minimum(np.searchsorted(held, rewards), held.size - 1).astype(np.int64)

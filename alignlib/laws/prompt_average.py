@@ -1,28 +1,29 @@
-"""Several prompts under one penalty β: their tilted families averaged, with the doors of a single one."""
+"""Several prompts under one penalty β: their laws averaged, as one law."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
-from alignlib.laws.finite import FiniteLaw
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require
+from alignlib.laws.law import Law
+from alignlib.laws.roots import rising_root
 
 __all__ = ["PromptAverage"]
 
 
-class PromptAverage:
+class PromptAverage(Law):
     """Averages over prompts of equal weight at one λ: the optimum for a budget on the *average* KL.
 
-    ``exact_frontier``, ``dual_gain`` and ``kl_to_optimum`` take it as they take a single family.
+    Its gains, KLs and log-partitions are means over prompts; its draws are those of a prompt drawn at random.
 
     Parameters
     ----------
-    families : sequence of FiniteLaw
+    families : sequence of Law
         One for each prompt, at least one.
 
     Raises
@@ -32,6 +33,7 @@ class PromptAverage:
 
     Examples
     --------
+    >>> from alignlib.laws import FiniteLaw
     >>> narrow, wide = FiniteLaw([0.0, 1.0]), FiniteLaw([0.0, 4.0])
     >>> both = PromptAverage([narrow, wide])
     >>> round(both.gain_at_kl(0.1), 4), round(both.gain_on_every_prompt(0.1), 4)
@@ -40,91 +42,80 @@ class PromptAverage:
     Source: Lagrange duality for an average budget (theory of Y24 and P26, prompt by prompt).
     """
 
-    def __init__(self, families: Sequence[FiniteLaw]) -> None:
-        require(len(families) > 0, "families must hold at least one prompt's family; got none.")
+    def __init__(self, families: Sequence[Law]) -> None:
+        require(len(families) > 0, "families must hold at least one prompt's law; got none.")
         self.families = tuple(families)
-        self.base_reward = self._mean([family.base_reward for family in families])
-        self.max_reward = self._mean([family.max_reward for family in families])
-        self.max_kl = self._mean([family.max_kl for family in families])
 
-    @staticmethod
-    def _mean(values: list[float]) -> float:
-        return math.fsum(values) / len(values)
+    def _mean_of(self, name: str) -> float:
+        return math.fsum(getattr(law, name) for law in self.families) / len(self.families)
 
-    def _average(self, door: str, lam: npt.ArrayLike) -> FloatOrArray:
-        lams = as_float_array("lam", lam, allow_inf=True)
-        rows: list[FloatArray] = [np.asarray(getattr(family, door)(lams)) for family in self.families]
-        return like(lam, np.asarray(np.mean(rows, axis=0)))
+    @cached_property
+    def base_reward(self) -> float:
+        """Mean over prompts of the base's reward."""
+        return self._mean_of("base_reward")
 
-    def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """Mean gain over the base at each λ."""
+    @cached_property
+    def max_reward(self) -> float:
+        """Mean over prompts of the largest reward."""
+        return self._mean_of("max_reward")
+
+    @cached_property
+    def min_reward(self) -> float:
+        """Mean over prompts of the smallest reward."""
+        return self._mean_of("min_reward")
+
+    @cached_property
+    def max_kl(self) -> float:
+        """Mean over prompts of the largest useful budget, in nats."""
+        return self._mean_of("max_kl")
+
+    @cached_property
+    def lam_max(self) -> float:
+        """The smallest of the prompts' ends."""
+        return min(law.lam_max for law in self.families)
+
+    @cached_property
+    def lam_min(self) -> float:
+        """The largest of the prompts' beginnings."""
+        return max(law.lam_min for law in self.families)
+
+    def _average(self, name: str, lam: FloatArray) -> FloatArray:
+        rows: list[FloatArray] = [np.asarray(getattr(law, name)(lam)) for law in self.families]
+        return np.asarray(np.mean(rows, axis=0))
+
+    def _gain(self, lam: FloatArray) -> FloatArray:
         return self._average("gain", lam)
 
-    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """Mean KL to the base at each λ, in nats."""
+    def _kl(self, lam: FloatArray) -> FloatArray:
         return self._average("kl", lam)
 
-    def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """Mean KL of the base to the optimum at each λ, in nats."""
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
         return self._average("reverse_kl", lam)
 
-    def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """The λ whose mean KL is each budget (nats); 0 at 0 and ``inf`` from ``max_kl`` on."""
-        budgets = require_range("kl", kl, 0.0, allow_inf=True)
-        return like(kl, np.array([self._solve(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape))
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        return self._average("variance", lam)
 
-    def _solve(self, budget: float) -> float:
-        if budget == 0.0:
-            return 0.0
-        if budget >= self.max_kl:
-            return math.inf
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        return self._average("log_partition", lam)
+
+    def _lam_of_budget(self, budget: float, guess: float) -> float:
         # Each prompt alone would spend the budget at its own λ; the common one lies between the extremes.
-        own = [family.lam_at_kl(budget) for family in self.families]
+        own = [float(law.lam_at_kl(budget)) for law in self.families]
         low, high = min(own), max(own)
-        if low == high or self.kl(low) >= budget:
-            return float(low)
-        while math.isinf(high) or self.kl(high) < budget:
-            high = 2.0 * low if math.isinf(high) else 2.0 * high
-        found = optimize.toms748(
-            lambda v: self.kl(math.exp(v)) / budget - 1.0, math.log(low), math.log(high), xtol=1e-14, rtol=1e-14
-        )
-        return math.exp(found)
-
-    def gain_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """The frontier: the largest mean gain for a budget on the mean KL (nats)."""
-        return self.gain(self.lam_at_kl(kl))
+        if low == high:
+            return low
+        return rising_root(self.kl, budget, guess or low, end=self.lam_max)
 
     def gain_on_every_prompt(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """The largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""
-        rows: list[FloatArray] = [np.asarray(family.gain(family.lam_at_kl(kl))) for family in self.families]
+        """Return the largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""
+        rows: list[FloatArray] = [np.asarray(law.gain_at_kl(kl)) for law in self.families]
         return like(kl, np.asarray(np.mean(rows, axis=0)))
 
-    def kl_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
-        """The least mean KL (nats) that buys a mean gain: what a method with that gain need not have exceeded.
-
-        Raises
-        ------
-        InputError
-            If a gain lies outside [0, the largest gain].
-        """
-        most = self.max_reward - self.base_reward
-        gains = require_range("gain", gain, 0.0, most)
-
-        def one(target: float) -> float:
-            if target == 0.0:
-                return 0.0
-            if target >= most:
-                return self.max_kl
-            low = high = 1.0
-            while self.gain(low) > target:
-                low /= 4.0
-            while self.gain(high) < target:
-                high *= 4.0
-            if low == high:
-                return float(self.kl(low))
-            found = optimize.toms748(
-                lambda v: self.gain(math.exp(v)) / target - 1.0, math.log(low), math.log(high), xtol=1e-14, rtol=1e-14
-            )
-            return float(self.kl(math.exp(found)))
-
-        return like(gain, np.array([one(g) for g in gains.reshape(-1).tolist()]).reshape(gains.shape))
+    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
+        """Return independent rewards, each of a prompt drawn at random, of shape ``size``."""
+        generator = np.random.default_rng(rng)
+        prompt = generator.integers(len(self.families), size=size)
+        out = np.empty(prompt.shape)
+        for x, law in enumerate(self.families):
+            out[prompt == x] = law.sample(generator, int((prompt == x).sum()))
+        return out

@@ -18,9 +18,7 @@ import pandas as pd
 from alignlib._core.checks import FloatArray, IntArray, require, require_range
 from alignlib._core.files import write_whole
 from alignlib._core.special import kl_integrand
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.levels import Levels
-from alignlib.laws.prompt_average import PromptAverage
+from alignlib.laws import FiniteLaw, Levels, PromptAverage
 from alignlib.rules import best_of_n, soft_best_of_n
 
 __all__ = ["LawCurve", "LevelLaw", "PolicyLaw", "collapse", "draw", "kl_to_optimum_directly", "policy_law"]

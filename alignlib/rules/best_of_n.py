@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
-from alignlib.laws.levels import Levels
+from alignlib.laws import Levels
 from alignlib.rules.order_weights import subset_means
 
 __all__ = [

@@ -14,7 +14,7 @@ from scipy import integrate
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require_range
 from alignlib._core.special import kl_integrand
-from alignlib.laws.levels import Levels
+from alignlib.laws import Levels
 
 __all__ = ["expected_reward", "gain", "kl", "kl_upper_bound", "log_policy", "win_rate"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require, require_range
-from alignlib.laws.levels import Levels
+from alignlib.laws import Levels
 
 __all__ = ["expected_reward", "gain", "kl", "log_policy"]
 

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.sequences.comparison import BestOfNAgainstOptimum
 from alignlib.sequences.log_best_of_n import log_ratio
 from alignlib.sequences.type_sums import sums_by_type

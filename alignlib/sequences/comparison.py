@@ -55,11 +55,11 @@ def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
         length=law.length,
         delta=delta,
         lam=lam,
-        base_reward=law.mean,
+        base_reward=law.base_reward,
         gain=best.mean_excess - law.mean_excess,
         optimal_gain=optimum.mean_excess - law.mean_excess,
-        kl_to_base=best.kl(law),
-        kl_to_optimum=best.kl(optimum),
+        kl_to_base=best.kl_to(law),
+        kl_to_optimum=best.kl_to(optimum),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 
 __all__ = ["cumulants", "renyi_cross_entropy", "scaled_cgf"]
 

@@ -9,14 +9,13 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
 from alignlib._core.errors import InputError
-from alignlib.laws.frontier import Frontier, exact_frontier
 from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
 from alignlib.sequences.markov_optimum import OptimumAtLength, optimum_at_length
 from alignlib.sequences.markov_sum import log_sums, reward_offsets
 from alignlib.sequences.rate_function import rate_function
 from alignlib.sequences.sum_law import SumLaw
-from alignlib.sequences.twisted_chain import TwistedFamily
+from alignlib.sequences.twisted_chain import TwistedChain
 
 __all__ = ["MarkovModel"]
 
@@ -24,7 +23,7 @@ __all__ = ["MarkovModel"]
 class MarkovModel:
     r"""Markov sequences ``y_0, …, y_m`` with reward ``Σ_{t=1}^m ρ(y_{t-1}, y_t)``.
 
-    The limits per token are those of ``token``, a :class:`~alignlib.sequences.twisted_chain.TwistedFamily`; they need
+    The limits per token are those of ``token``, a :class:`~alignlib.sequences.twisted_chain.TwistedChain`; they need
     a chain that is irreducible on the states it reaches, periodic or not. What is said at finite length holds for any
     chain.
 
@@ -49,7 +48,7 @@ class MarkovModel:
     Examples
     --------
     >>> model = MarkovModel([[0.9, 0.1], [0.5, 0.5]], [0.0, 1.0], [1.0, 0.0], 1000)
-    >>> round(model.token.base_reward, 6), round(model.sum_law().mean / 1000, 6)
+    >>> round(model.token.base_reward, 6), round(model.sum_law().base_reward / 1000, 6)
     (0.166667, 0.166556)
     >>> model.period
     1
@@ -104,12 +103,12 @@ class MarkovModel:
 
     # ------------------------------------------------------------------ limits per token
     @cached_property
-    def token(self) -> TwistedFamily:
+    def token(self) -> TwistedChain:
         """The limits per token; raises ``ReducibleChainError`` where there are none."""
         self._require_irreducible()
         states = np.flatnonzero(self.reached)
         inside = np.ix_(states, states)
-        return TwistedFamily(self.transition[inside], self.reward[inside])
+        return TwistedChain(self.transition[inside], self.reward[inside])
 
     def tilted(self, lam: float) -> MarkovModel:
         """Return the model whose transitions are the twisted chain, the optimum's limit; the same first state."""
@@ -117,10 +116,6 @@ class MarkovModel:
         matrix = np.array(self.transition)
         matrix[np.ix_(states, states)] = self.token.chain(lam)
         return MarkovModel(matrix, self.reward, self.initial, self.length)
-
-    def frontier(self, delta: npt.ArrayLike | None = None) -> Frontier:
-        """Return the limiting frontier per token: reward per token against the budget δ in nats per token."""
-        return exact_frontier(self.token, delta)
 
     def rate(self, mean: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
         """The rate function of ``S/m`` under ``π_λ``, in nats per token."""
@@ -191,8 +186,7 @@ class MarkovModel:
             If δ is not attainable at this length.
         """
         law = self.sum_law(max_levels=max_levels)
-        guess = 1.0 / float(np.ptp(self.reward[self._possible]))
-        lam = lam_at_delta(law.max_kl / self.length, delta, lambda d: law.lam_at_kl(self.length * d, guess=guess))
+        lam = lam_at_delta(law.max_kl / self.length, delta, lambda d: law.lam_at_kl(self.length * d))
         return compare(law, delta, lam)
 
 

@@ -1,7 +1,7 @@
 """Sequences of independent tokens: every quantity of the alignment problem per token, and the exact law at length m.
 
 The base law of a sequence is ``Π p(y_t)``, its reward ``Σ ρ(y_t)``, so that the optimum tilts each token alone with
-the same λ and all of :mod:`alignlib.laws.finite` holds per token. What is not a token's affair, the law of the sum and
+the same λ and all of :mod:`alignlib.laws` holds per token. What is not a token's affair, the law of the sum and
 best-of-N, is computed exactly at each length. Sequences with memory are in :mod:`alignlib.sequences.markov`.
 """
 
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, require
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import Frontier, exact_frontier
+from alignlib.laws import FiniteLaw, Law
 from alignlib.sequences import cumulants as _cumulants
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
@@ -28,8 +27,11 @@ from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, su
 __all__ = ["MarkovModel", "MemorylessModel"]
 
 
-class MemorylessModel:
+class MemorylessModel(Law):
     r"""Sequences of ``m`` independent tokens with law p and reward ``Σ_t ρ(y_t)``.
+
+    As a `Law` it is that of the whole sequence, m times ``token``'s numbers; ``token`` is the law of one token, whose
+    frontier is that per token.
 
     Source: Y24 (memoryless model, linear reward).
 
@@ -51,7 +53,7 @@ class MemorylessModel:
     --------
     >>> model = MemorylessModel([0.5, 0.3, 0.2], [0.0, 1.0, 2.0], 1000)
     >>> law = model.sum_law()
-    >>> round(law.mean, 9), round(law.log_tail(2000.0), 6)
+    >>> round(law.base_reward, 9), round(law.log_tail(2000.0), 6)
     (700.0, -1609.437912)
     >>> model.best_of_n(delta=0.1).kl_to_base < 100
     True
@@ -84,26 +86,58 @@ class MemorylessModel:
         """Return the optimum ``π_λ``, itself memoryless: every token tilted by the same λ."""
         return MemorylessModel(np.exp(self.token.log_policy(lam)), self.token_reward, self.length)
 
-    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``log E e^{λS} = mΛ(λ)`` in nats."""
-        return self.length * self.token.log_partition(lam)
+    @property
+    def base_reward(self) -> float:
+        """``E S`` of the base."""
+        return self.length * self.token.base_reward
 
-    def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E S`` under ``π_λ``."""
-        return self.length * self.token.mean_reward(lam)
+    @property
+    def max_reward(self) -> float:
+        """The largest sum."""
+        return self.length * self.token.max_reward
 
-    def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Var S`` under ``π_λ``."""
-        return self.length * self.token.variance(lam)
+    @property
+    def min_reward(self) -> float:
+        """The smallest sum."""
+        return self.length * self.token.min_reward
 
-    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π_λ ‖ p)`` of the sequence laws in nats, ``m D(λ)``."""
-        return self.length * self.token.kl(lam)
+    @property
+    def max_kl(self) -> float:
+        """``-m log p(argmax ρ)`` in nats."""
+        return self.length * self.token.max_kl
 
-    def frontier(self, delta: npt.ArrayLike | None = None) -> Frontier:
-        """Return the frontier per token: reward per token against the budget δ in nats per token."""
-        return exact_frontier(self.token, delta)
+    @property
+    def lam_min(self) -> float:
+        """``-inf``: every λ has a tilt."""
+        return self.token.lam_min
 
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.log_partition(lam))
+
+    def _mean_reward(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.mean_reward(lam))
+
+    def _gain(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.gain(lam))
+
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.variance(lam))
+
+    def _kl(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.kl(lam))
+
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
+        return self.length * np.asarray(self.token.reverse_kl(lam))
+
+    def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
+        return np.asarray(self.token.lam_at_kl(budgets / self.length))
+
+    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
+        """Return independent sums, of shape ``size``, from the counts of their tokens."""
+        counts = np.random.default_rng(rng).multinomial(self.length, self.token.prob, size=size)
+        return np.asarray(counts @ self.token.reward, dtype=np.float64)
+
+    # ------------------------------------------------------------------ per token
     def rate(self, mean: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
         """``I_λ(x) = sup_θ [θx - (Λ(λ+θ) - Λ(λ))]``, the rate function of ``S/m`` under ``π_λ``, in nats per token."""
         return rate_function((self if lam == 0 else self.tilted(lam)).token, mean)

@@ -52,19 +52,11 @@ def nearest_tilt(law: SumLaw, log_n: float) -> NearestTilt:
     require(law.excess.size > 1, "law must have two levels of reward or more.")
     require(log_n > 0, f"log_n must be positive; got {log_n:g}.")
     best = law.best_of_n(log_n)
-    top = float(law.excess[-1])
-    wanted = best.mean_excess
-
-    def miss(lam: float) -> float:
-        return law.tilted(lam).mean_excess - wanted
-
-    low, high = 0.0, 1.0 / top
-    while miss(high) < 0:
-        low, high = high, 2 * high
-        if high * top > 1e12:  # best-of-N is the top level to the last digit
-            return NearestTilt(math.inf, 0.0)
-    lam = float(optimize.toms748(miss, low, high, xtol=1e-300, rtol=1e-15))
-    return NearestTilt(lam, best.kl(law.tilted(lam)))
+    gain = best.mean_excess - law.mean_excess
+    if gain >= law.max_reward - law.base_reward:  # best-of-N is the top level to the last digit
+        return NearestTilt(math.inf, 0.0)
+    lam = float(law.lam_at_gain(gain))
+    return NearestTilt(lam, best.kl_to(law.tilted(lam)))
 
 
 def largest_distance(prob: npt.ArrayLike, n: float) -> float:

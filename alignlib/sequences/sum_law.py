@@ -1,17 +1,18 @@
-"""The exact law of a sequence's reward, known by the logarithms of its masses: tilts, best-of-N, tails, divergences."""
+"""The exact law of a sequence's reward, known by the logarithms of its masses: tilts, best-of-N, tails."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
 from scipy.special import logsumexp
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require
+from alignlib.laws import Law
 from alignlib.sequences.log_best_of_n import log_cumulative, log_kl, log_ratio
 
 __all__ = ["SumLaw"]
@@ -20,8 +21,8 @@ _MASS_TOLERANCE = 1e-8
 
 
 @dataclass(frozen=True)
-class SumLaw:
-    """The law of a sum of ``length`` token rewards; every door takes and returns numbers of the whole sequence.
+class SumLaw(Law):
+    """The law of a sum of ``length`` token rewards; every method takes and returns numbers of the whole sequence.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ class SumLaw:
     Examples
     --------
     >>> law = SumLaw(2, 0.0, np.array([0.0, 1.0, 2.0]), np.log([0.25, 0.5, 0.25]))
-    >>> law.mean, round(law.best_of_n(math.log(2)).mean, 6)
+    >>> law.base_reward, round(law.best_of_n(math.log(2)).base_reward, 6)
     (1.0, 1.375)
     """
 
@@ -74,7 +75,7 @@ class SumLaw:
 
     # ------------------------------------------------------------------ moments
     @property
-    def mean(self) -> float:
+    def base_reward(self) -> float:
         """``E S``."""
         return self.lowest + self.mean_excess
 
@@ -83,38 +84,47 @@ class SumLaw:
         """``E S`` above the lowest sum, which keeps its digits under any offset of the reward."""
         return self._expectation(self.excess)
 
-    @property
-    def variance(self) -> float:
-        """``Var S``."""
-        return self._expectation((self.excess - self.mean_excess) ** 2)
-
     def _expectation(self, value: FloatArray) -> float:
         """A weighted mean: the rounding that all masses share, some ``m ε``, divides out."""
         with np.errstate(under="ignore"):
             mass = np.exp(self.log_prob)
             return float(mass @ value / mass.sum())
 
+    @property
+    def min_reward(self) -> float:
+        """The smallest sum."""
+        return self.lowest
+
+    @property
+    def max_reward(self) -> float:
+        """The largest sum."""
+        return self.lowest + float(self.excess[-1])
+
+    @property
+    def max_kl(self) -> float:
+        """``-log P(S = max)`` in nats, the largest useful budget of the sequence."""
+        return -float(self.log_prob[-1])
+
+    @property
+    def lam_min(self) -> float:
+        """``-inf``: every λ has a tilt."""
+        return -math.inf
+
     # ------------------------------------------------------------------ policies
-    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``log E e^{λS}`` in nats, for each λ."""
-        lams = as_float_array("lam", lam)
-        values = [v * self.lowest + self._log_excess_partition(v) for v in lams.reshape(-1).tolist()]
-        return like(lam, np.array(values).reshape(lams.shape))
-
-    def _log_excess_partition(self, lam: float) -> float:
-        return float(logsumexp(self.log_prob + lam * self.excess))
-
     def tilted(self, lam: float) -> SumLaw:
-        """Return the law of the reward under ``π_λ``: masses times ``e^{λS}``, normalised."""
-        as_float_array("lam", lam)
-        lifted = self.log_prob + lam * self.excess
+        """Return the law of the reward under ``π_λ``: masses times ``e^{λS}``, normalised; one sum at ``λ = ±∞``."""
+        tilt = float(as_float_array("lam", lam, allow_inf=True))
+        if math.isinf(tilt):
+            lifted = np.where(self.excess == self.excess[-1 if tilt > 0 else 0], 0.0, -np.inf)
+        else:
+            lifted = self.log_prob + tilt * self.excess
         return SumLaw(self.length, self.lowest, self.excess, lifted - float(logsumexp(lifted)))
 
     def best_of_n(self, log_n: float) -> SumLaw:
         """Return the law of the reward of the best of N sequences, by ``log N >= 0`` in nats."""
         return SumLaw(self.length, self.lowest, self.excess, self.log_prob + log_ratio(self.log_prob, log_n))
 
-    def kl(self, other: SumLaw) -> float:
+    def kl_to(self, other: SumLaw) -> float:
         """``KL(self ‖ other)`` in nats.
 
         For policies that are functions of the reward times one base (tilts, best-of-N, the base itself) it is the
@@ -126,38 +136,41 @@ class SumLaw:
         )
         return log_kl(self.log_prob, other.log_prob)
 
-    @property
-    def max_kl(self) -> float:
-        """``-log P(S = max)`` in nats, the largest useful budget of the sequence."""
-        return -float(self.log_prob[-1])
+    def _of_tilts(self, lam: FloatArray, value: Callable[[SumLaw], float]) -> FloatArray:
+        return np.array([value(self.tilted(v)) for v in lam.reshape(-1).tolist()]).reshape(lam.shape)
 
-    def lam_at_kl(self, kl: float, *, guess: float = 1.0) -> float:
-        """Return the λ whose tilt spends ``kl`` nats.
+    def _gain(self, lam: FloatArray) -> FloatArray:
+        return self._of_tilts(lam, self._rise)
 
-        Parameters
-        ----------
-        kl : float
-            Budget of the whole sequence in nats, between 0 and ``max_kl``.
-        guess : float
-            Where to start the search, > 0.
+    def _rise(self, tilt: SumLaw) -> float:
+        """Mean of a tilt above the base's: where masses hardly differ, by their differences."""
+        with np.errstate(under="ignore", invalid="ignore"):
+            step = np.where(np.isneginf(tilt.log_prob), -np.inf, tilt.log_prob - self.log_prob)
+            near = np.exp(self.log_prob) * np.expm1(np.minimum(step, 1.0))
+            moved = np.where(step < 1.0, near, np.exp(tilt.log_prob) - np.exp(self.log_prob))
+        return float(moved @ (self.excess - self.mean_excess))
 
-        Raises
-        ------
-        InputError
-            If the budget is not attainable.
-        """
-        require_range("guess", guess, 0.0, open_low=True)
-        require(0 < kl < self.max_kl, f"kl must lie in (0, {self.max_kl:.6g}) for this law; got {kl:g}.")
+    def _kl(self, lam: FloatArray) -> FloatArray:
+        return self._of_tilts(lam, lambda tilt: tilt.kl_to(self))
 
-        def miss(log_lam: float) -> float:
-            return math.log(max(self.tilted(math.exp(log_lam)).kl(self), 1e-300) / kl)
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
+        return self._of_tilts(lam, self.kl_to)
 
-        low = high = math.log(guess)
-        while miss(low) > 0:
-            low -= 1.0
-        while miss(high) < 0:
-            high += 1.0
-        return math.exp(low if low == high else float(optimize.toms748(miss, low, high, xtol=1e-14, rtol=1e-14)))
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        return self._of_tilts(lam, lambda tilt: tilt._expectation((tilt.excess - tilt.mean_excess) ** 2))
+
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        values = [v * self.lowest + float(logsumexp(self.log_prob + v * self.excess)) for v in lam.reshape(-1).tolist()]
+        return np.array(values).reshape(lam.shape)
+
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Return the sum that holds the mass ``u`` from below (from above, if ``upper``)."""
+        with np.errstate(divide="ignore"):
+            log_mass = np.log(np.asarray(u, dtype=np.float64))
+        at_or_below, above = self._log_cumulative
+        if upper:
+            return np.asarray(self.reward[::-1][np.searchsorted(above[::-1], log_mass, side="right") - 1])
+        return np.asarray(self.reward[np.minimum(np.searchsorted(at_or_below, log_mass, side="right"), above.size - 1)])
 
     # ------------------------------------------------------------------ tails
     def log_tail(self, threshold: npt.ArrayLike) -> FloatOrArray:

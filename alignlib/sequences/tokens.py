@@ -62,4 +62,4 @@ def total_correlation(model: MemorylessModel, log_n: float) -> float:
     token = token_law(model, log_n)
     held = token > 0
     single = float((token[held] * np.log(token[held] / model.token_prob[held])).sum())
-    return law.best_of_n(log_n).kl(law) - model.length * single
+    return law.best_of_n(log_n).kl_to(law) - model.length * single

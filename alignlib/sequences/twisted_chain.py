@@ -1,4 +1,4 @@
-"""The limit per token of a Markov model: Perron roots, the twisted chain, and the doors of a tilted family.
+"""The limit per token of a Markov model: Perron roots, the twisted chain, and the tilted law that they make.
 
 With ``M_λ(a,b) = P(a,b) e^{λρ(a,b)}``, ``e^{Λ(λ)}`` its Perron root and h its right Perron vector, the optimum for long
 sequences is the twisted chain ``P_λ(a,b) = M_λ(a,b) h(b) / (e^{Λ} h(a))``.
@@ -10,21 +10,22 @@ import math
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-from scipy import optimize
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib._core.special import exp_excess, kl_integrand
+from alignlib.laws import Law
 from alignlib.sequences.chain_structure import critical_edges
 from alignlib.sequences.perron import perron, stationary, stationary_of_logs
 
-__all__ = ["TwistedFamily"]
+__all__ = ["TwistedChain"]
 
 _ROUNDS = 60
 
 
-class TwistedFamily:
-    """The doors of :class:`alignlib.laws.finite.FiniteLaw`, per token and for infinite length, of a Markov base.
+class TwistedChain(Law):
+    """The reward per token of a long Markov sequence, as a law: rates per token in the limit of infinite length.
+
+    It has every method of `Law` but draws: a limit is not the law of anything that could be drawn.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class TwistedFamily:
 
     Examples
     --------
-    >>> family = TwistedFamily(np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
-    >>> round(family.base_reward, 6), round(family.max_kl, 6)
+    >>> law = TwistedChain(np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    >>> round(law.base_reward, 6), round(law.max_kl, 6)
     (0.166667, 0.693147)
 
     Source: B26 (alignment with memory); the numerics are ours.
@@ -52,8 +53,18 @@ class TwistedFamily:
         # what rounding left of the mean
         rest = float((self.law[:, None] * transition).ravel() @ held.ravel())
         self._centred = np.where(self._positive, held - rest, 0.0)
-        self.base_reward = self._centre + rest
+        self._mean = self._centre + rest
         self._span = float(np.abs(self._centred).max())
+
+    @property
+    def base_reward(self) -> float:
+        """Stationary mean reward per token."""
+        return self._mean
+
+    @property
+    def lam_min(self) -> float:
+        """``-inf``: every λ has a twisted chain, down to the worst cycles."""
+        return -math.inf
 
     # ------------------------------------------------------------------ one λ
     def _log_step(self, lam: float) -> tuple[FloatArray, float]:
@@ -128,33 +139,29 @@ class TwistedFamily:
             return best_kl if up else worst_kl
         if name == "gain":
             return (best if up else worst) - self.base_reward
+        if name == "log_partition":  # the extreme reward decides, unless it is 0
+            end = best if up else -worst
+            return math.copysign(math.inf, end) if end else -(best_kl if up else worst_kl)
         return math.inf
 
-    def _map(self, lam: npt.ArrayLike, name: str) -> FloatOrArray:
-        lams = as_float_array("lam", lam, allow_inf=True)
-        values = [self._one(v, name) for v in lams.reshape(-1).tolist()]
-        return like(lam, np.array(values).reshape(lams.shape))
+    def _each(self, lam: FloatArray, name: str) -> FloatArray:
+        return np.array([self._one(v, name) for v in lam.reshape(-1).tolist()]).reshape(lam.shape)
 
-    # ------------------------------------------------------------------ doors
-    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ(λ) = lim (1/m) log E e^{λS}``, the log Perron root, in nats per token."""
-        return self._map(lam, "log_partition")
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "log_partition")
 
-    def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ'(λ) - Λ'(0)``, reward per token above the base."""
-        return self._map(lam, "gain")
+    def _gain(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "gain")
 
-    def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ'(λ)``, stationary mean reward per token of the twisted chain."""
-        return like(lam, np.asarray(self.base_reward + self._map(lam, "gain")))
+    def _kl(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "kl")
 
-    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``D(λ) = λΛ'(λ) - Λ(λ)``, the divergence rate of the twisted chain to the base in nats per token."""
-        return self._map(lam, "kl")
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
+        return self._each(lam, "reverse_kl")
 
-    def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ(λ) - λΛ'(0)``, the divergence rate of the base to the twisted chain in nats per token."""
-        return self._map(lam, "reverse_kl")
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        values = [0.0 if math.isinf(v) else float(self.cumulants(2, v)[1]) for v in lam.reshape(-1).tolist()]
+        return np.array(values).reshape(lam.shape)
 
     def cumulants(self, order: int, lam: float = 0.0) -> FloatArray:
         """``Λ'(λ), …, Λ^{(order)}(λ)`` per token, by the power series of the Perron root at the twisted chain.
@@ -185,11 +192,6 @@ class TwistedFamily:
         out[0] = self.base_reward + float(self.gain(lam))
         return out
 
-    def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ''(λ)``, variance of the reward per token of the twisted chain, correlations included."""
-        lams = as_float_array("lam", lam)
-        return like(lam, np.array([self.cumulants(2, v)[1] for v in lams.reshape(-1).tolist()]).reshape(lams.shape))
-
     # ------------------------------------------------------------------ ends
     @cached_property
     def _ends(self) -> tuple[float, float, float, float]:
@@ -215,24 +217,3 @@ class TwistedFamily:
     def min_reward(self) -> float:
         """The smallest mean reward per token: that of the worst cycle."""
         return self._ends[2]
-
-    def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """The λ with ``D(λ) = kl`` (nats per token): 0 at 0, ``inf`` from ``max_kl`` on."""
-        budgets = require_range("kl", kl, 0.0, allow_inf=True)
-        return like(kl, np.array([self._solve(v) for v in budgets.reshape(-1).tolist()]).reshape(budgets.shape))
-
-    def _solve(self, budget: float) -> float:
-        if budget == 0.0:
-            return 0.0
-        if budget >= self.max_kl:
-            return math.inf
-
-        def miss(log_lam: float) -> float:
-            return math.log(max(float(self.kl(math.exp(log_lam))), 1e-300) / budget)
-
-        low = high = 0.5 * math.log(2 * budget / self.cumulants(2)[1])
-        while miss(low) > 0:
-            low -= 0.5
-        while miss(high) < 0:
-            high += 0.5
-        return math.exp(low if low == high else float(optimize.toms748(miss, low, high, xtol=1e-14, rtol=1e-14)))

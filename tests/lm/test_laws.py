@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws.finite import FiniteLaw
-from alignlib.laws.frontier import dual_gain, exact_frontier, kl_to_optimum
-from alignlib.laws.prompt_average import PromptAverage
+from alignlib.laws import FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
 from alignlib.lm.laws import LevelLaw, collapse, kl_to_optimum_directly, policy_law
 from alignlib.rules import best_of_n, soft_best_of_n
 
@@ -80,7 +78,7 @@ def test_average_budget_is_the_optimum_and_a_budget_on_every_prompt_lies_below(s
     assert best == pytest.approx(dual_gain(average, budget), rel=1e-7)
     assert average.gain_on_every_prompt(budget) <= best * (1 + 1e-12)
     assert average.kl_at_gain(best) == pytest.approx(budget, rel=1e-7)
-    assert exact_frontier(average, [budget]).gain[0] == pytest.approx(best, rel=1e-12)
+    assert average.frontier([budget]).gain[0] == pytest.approx(best, rel=1e-12)
     # Moving a little budget from one prompt to another gains nothing.
     own = np.array([family.kl(lam) for family in average.families])
     move = 1e-3 * budget * np.array([1.0, -1.0, 0.0])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.laws.frontier import kl_to_optimum
+from alignlib.laws import kl_to_optimum
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
 from alignlib.lm.experiment.standing import best_of_n_standing, over_seeds, seed_interval, standing, with_standing

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from alignlib._core.checks import FloatArray, as_float_array, require
-from alignlib.laws.prompt_average import PromptAverage
+from alignlib.laws import PromptAverage
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
 from alignlib.rules import best_of_n

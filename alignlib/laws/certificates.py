@@ -1,0 +1,93 @@
+"""What certifies an optimum: the dual of the frontier, and a method's distance from the optimum by two numbers."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatOrArray, as_float_array, like, require, require_range
+from alignlib.laws.law import Law
+
+__all__ = ["dual_gain", "kl_to_optimum"]
+
+
+def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
+    """Return ``inf_{λ>0} (Δ + Λ_c(λ)) / λ``, ``Λ_c`` centred: the frontier's gain by its dual, for each budget.
+
+    Any λ gives an upper bound, so this is a certificate that knows nothing of how the primal was solved.
+
+    Parameters
+    ----------
+    law : Law
+        The base law and its reward.
+    kl : array
+        Budgets in nats, > 0.
+
+    Raises
+    ------
+    InputError
+        If a budget is not positive.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Gaussian
+    >>> round(dual_gain(Gaussian(), 2.0), 12)
+    2.0
+    """
+    from scipy import optimize
+
+    budgets = require_range("kl", kl, 0.0, open_low=True)
+    lam_max = law.lam_max
+
+    def one(budget: float) -> float:
+        def value(log_lam: float) -> float:
+            lam = math.exp(log_lam)
+            # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
+            lam = lam if math.isinf(lam_max) else lam_max * lam / (1.0 + lam)
+            return (budget + float(law.reverse_kl(lam))) / lam if lam < lam_max else math.inf
+
+        scan = np.linspace(-25.0, 30.0, 111)
+        values = [value(float(x)) for x in scan]
+        best = int(np.argmin(values))
+        bracket = (float(scan[max(0, best - 1)]), float(scan[min(scan.size - 1, best + 1)]))
+        found = optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
+        return min(float(found.fun), values[best])
+
+    return like(kl, np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape))
+
+
+def kl_to_optimum(law: Law, lam: float, kl: npt.ArrayLike, gain: npt.ArrayLike) -> FloatOrArray:
+    """Return ``KL(φ‖π_λ) = KL(φ‖p) - D(λ) - λ (gain_φ - gain_λ)`` in nats for any method φ.
+
+    So a method that overspends at most ε of KL and misses at most δ of reward is within ``ε + λδ`` nats of
+    the optimum itself: methods good by these two numbers are all close to one policy.
+
+    Parameters
+    ----------
+    law : Law
+        The base law and its reward.
+    lam : float
+        The optimum's λ, finite.
+    kl, gain : arrays
+        The method's KL to the base in nats and its reward above the base's.
+
+    Raises
+    ------
+    InputError
+        If ``lam`` is infinite or ``kl`` negative.
+
+    Examples
+    --------
+    >>> from alignlib.laws import FiniteLaw
+    >>> law = FiniteLaw([0.0, 1.0, 3.0])
+    >>> round(kl_to_optimum(law, 1.0, law.kl(1.0), law.gain(1.0)), 12)
+    0.0
+
+    Source: Y24 (closeness of comparable methods); the identity is derived in the book.
+    """
+    require(math.isfinite(lam), f"lam must be finite here; got {lam}. At λ = ∞ the optimum has smaller support.")
+    spent = require_range("kl", kl, 0.0)
+    value = spent - law.kl(lam) - lam * (as_float_array("gain", gain) - law.gain(lam))
+    return like(kl, np.asarray(value))

@@ -1,0 +1,260 @@
+"""A reward law that can be tilted: what one has to say of it, and all that follows."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.errors import InputError
+from alignlib.divergences import KL, Divergence
+from alignlib.laws.frontier import Frontier
+from alignlib.laws.roots import rising_root, roots_in_order
+
+__all__ = ["Law"]
+
+_POINTS = 129
+_WIDE = 8.0  # how far the frontier is drawn where budgets have no end
+
+
+class Law(ABC):
+    r"""The law of a reward ``r`` under a base model, and its tilts ``π_λ ∝ p e^{λ r}``, the optima for a KL budget.
+
+    With ``Λ(λ) = log E e^{λ r}`` the optimum of ``max E_φ r - KL(φ‖p)/λ`` has mean reward ``Λ'(λ)`` and spends
+    ``D(λ) = λΛ'(λ) - Λ(λ)`` nats. To add a law, subclass and define `base_reward`, `_reverse_kl` (the centred
+    log-partition ``Λ(λ) - λΛ'(0)``), its derivative `_gain` and its second derivative `_variance`; everything else
+    follows. Override `_kl` where a form is known that does not cancel near ``λ = 0``, `quantile` for draws and
+    inference-time rules, and `max_kl`, `max_reward`, `lam_max`, `lam_min` where the line ends. The hooks take and
+    return arrays; the methods without underscore take a number or an array and return the like.
+
+    Source: Y24 and P26 (closed form of the optimum).
+    """
+
+    @property
+    @abstractmethod
+    def base_reward(self) -> float:
+        """``R(0) = Λ'(0)``, the mean reward of the base."""
+
+    @property
+    def max_reward(self) -> float:
+        """The largest reward."""
+        return math.inf
+
+    @property
+    def min_reward(self) -> float:
+        """The smallest reward."""
+        return -math.inf
+
+    @property
+    def max_kl(self) -> float:
+        """``lim D(λ)`` in nats: the largest useful budget, ``-log p(argmax r)`` where the top reward has mass."""
+        return math.inf
+
+    @property
+    def lam_max(self) -> float:
+        """Where the log-partition becomes infinite: λ stays below."""
+        return math.inf
+
+    @property
+    def lam_min(self) -> float:
+        """The smallest λ: 0, or ``-inf`` for a law that can be tilted towards its lowest reward too."""
+        return 0.0
+
+    # ------------------------------------------------------------------ what a subclass defines
+    @abstractmethod
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray: ...
+
+    @abstractmethod
+    def _gain(self, lam: FloatArray) -> FloatArray: ...
+
+    @abstractmethod
+    def _variance(self, lam: FloatArray) -> FloatArray: ...
+
+    def _kl(self, lam: FloatArray) -> FloatArray:
+        return np.asarray(lam * self._gain(lam) - self._reverse_kl(lam))
+
+    def _mean_reward(self, lam: FloatArray) -> FloatArray:
+        return np.asarray(self.base_reward + self._gain(lam))
+
+    def _log_partition(self, lam: FloatArray) -> FloatArray:
+        return np.asarray(lam * self.base_reward + self._reverse_kl(lam))
+
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Return the reward below which the base's mass is ``u`` (above which, if ``upper``: accurate in the top tail).
+
+        Raises
+        ------
+        InputError
+            If the law has no quantiles of its own, as an average over prompts.
+        """
+        raise InputError(f"{type(self).__name__} has no quantiles; ask the law of one prompt or one sequence for them.")
+
+    # ------------------------------------------------------------------ one λ
+    def _lams(self, lam: npt.ArrayLike) -> FloatArray:
+        lams = require_range("lam", lam, self.lam_min, allow_inf=math.isfinite(self.max_kl))
+        require(
+            math.isinf(self.lam_max) or bool((lams < self.lam_max).all()),
+            f"lam must stay below {self.lam_max:g} for this law: its log-partition is infinite from there on; "
+            f"got {np.max(lams):g}.",
+        )
+        return lams
+
+    def _at(self, lam: npt.ArrayLike, hook: Callable[[FloatArray], FloatArray]) -> FloatOrArray:
+        return like(lam, hook(self._lams(lam)))
+
+    def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``Λ(λ) = log E_p e^{λ r}`` in nats, for each λ."""
+        return self._at(lam, self._log_partition)
+
+    def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``R(λ) = Λ'(λ)``, the mean reward of ``π_λ``, for each λ."""
+        return self._at(lam, self._mean_reward)
+
+    def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``R(λ) - R(0) = Cov_p(r, e^{λr}) / E_p e^{λr}`` (covariance form, P26): what alignment adds, for each λ."""
+        return self._at(lam, self._gain)
+
+    def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``Λ''(λ)``, the variance of the reward under ``π_λ``, for each λ."""
+        return self._at(lam, self._variance)
+
+    def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``D(λ) = KL(π_λ‖p) = λΛ'(λ) - Λ(λ)`` in nats, for each λ."""
+        return self._at(lam, self._kl)
+
+    def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(p‖π_λ) = Λ(λ) - λΛ'(0)`` in nats, for each λ: the centred log-partition."""
+        return self._at(lam, self._reverse_kl)
+
+    def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
+        """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats, for each λ; equals ``λ`` times the gain (Jeffreys form, P26)."""
+        return self._at(lam, lambda lams: np.asarray(self._kl(lams) + self._reverse_kl(lams)))
+
+    # ------------------------------------------------------------------ one budget
+    def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
+        """Return the λ that spends the budget: ``D(λ) = kl``; 0 at 0, and ``inf`` from ``max_kl`` on.
+
+        Parameters
+        ----------
+        kl : array
+            KL budgets in nats, >= 0.
+
+        Raises
+        ------
+        InputError
+            If a budget is negative or not a number.
+        ArithmeticError
+            If the root was not found to rounding; the message carries the bracket.
+        """
+        return like(kl, self._lam_at_kl(require_range("kl", kl, 0.0, allow_inf=math.isfinite(self.max_kl))))
+
+    def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
+        return roots_in_order(budgets, self.max_kl, self._lam_of_budget)
+
+    def _lam_of_budget(self, budget: float, guess: float) -> float:
+        """One root of ``D(λ) = budget``, ``0 < budget < max_kl``; ``guess`` is the root of a smaller budget or 0."""
+        return rising_root(self.kl, budget, guess or math.sqrt(2.0 * budget / self.variance(0.0)), end=self.lam_max)
+
+    def gain_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
+        """Return ``max {E_φ r - E_p r : KL(φ‖p) <= kl}``, the frontier, for each budget (nats)."""
+        budgets = require_range("kl", kl, 0.0, allow_inf=math.isfinite(self.max_kl))
+        return like(kl, self._gain_of_budgets(budgets, self._lam_at_kl(budgets)))
+
+    def _gain_of_budgets(self, budgets: FloatArray, lam: FloatArray) -> FloatArray:
+        """The gain at each budget, whose λ is known; overridden where λ is too coarse to say."""
+        return self._gain(lam)
+
+    def lam_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
+        """Return the λ whose tilt gains as much: ``inf`` at the largest gain, below 0 for a loss.
+
+        Raises
+        ------
+        InputError
+            If a gain lies beyond what any λ of this law gives.
+        """
+        least = 0.0 if self.lam_min == 0.0 else self.min_reward - self.base_reward
+        gains = require_range("gain", gain, least, self.max_reward - self.base_reward)
+        return like(gain, self._lam_at_gain(gains))
+
+    def _lam_at_gain(self, gains: FloatArray) -> FloatArray:
+        up = roots_in_order(np.maximum(gains, 0.0), self.max_reward - self.base_reward, partial(self._lam_of_gain, 1.0))
+        if (gains >= 0.0).all():
+            return up
+        most = self.base_reward - self.min_reward
+        return up - roots_in_order(np.maximum(-gains, 0.0), most, partial(self._lam_of_gain, -1.0))
+
+    def _lam_of_gain(self, sign: float, gain: float, guess: float) -> float:
+        start = guess or gain / self.variance(0.0)
+        return rising_root(lambda lam: sign * self.gain(sign * lam), gain, start, end=self.lam_max)
+
+    def kl_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
+        """Return the least KL (nats) that buys a mean gain: what a method with that gain need not have exceeded.
+
+        Raises
+        ------
+        InputError
+            If a gain lies outside [0, the largest gain].
+        """
+        gains = require_range("gain", gain, 0.0, self.max_reward - self.base_reward)
+        return like(gain, self._kl_of_gains(gains))
+
+    def _kl_of_gains(self, gains: FloatArray) -> FloatArray:
+        lam = self._lam_at_gain(gains)
+        top = np.isinf(lam)
+        return np.asarray(np.where(top, self.max_kl, self._kl(np.where(top, 0.0, lam))))
+
+    def frontier(self, budgets: npt.ArrayLike | None = None, divergence: Divergence = KL) -> Frontier:
+        """Return ``R(Δ) = max {E_φ r : D(φ‖p) <= Δ}`` for each budget; for KL attained by ``π_λ`` with ``D(λ) = Δ``.
+
+        Parameters
+        ----------
+        budgets : array (k,), optional
+            Budgets >= 0 in the units of ``divergence`` (nats for KL); by default 129 from 0 to the largest useful one
+            (to 8 where there is none), closer together near 0 where the curve rises like ``√Δ``.
+        divergence : Divergence
+            What the budget is measured in; finite laws take any.
+
+        Raises
+        ------
+        InputError
+            If a budget is negative or not a number, or the frontier of this law is known for KL only.
+
+        Examples
+        --------
+        >>> from alignlib.laws import FiniteLaw
+        >>> FiniteLaw([0.0, 1.0]).frontier([0.0, 0.1, 5.0]).reward.round(4).tolist()
+        [0.5, 0.7198, 1.0]
+
+        Source: Y24, P26 (closed form of the optimum).
+        """
+        if budgets is None:
+            end = self.max_spent(divergence)
+            spent = (end if 0.0 < end < math.inf else _WIDE) * np.linspace(0.0, 1.0, _POINTS) ** 2
+        else:
+            spent = np.atleast_1d(require_range("budgets", budgets, 0.0))
+        if divergence == KL:
+            lam = self._lam_at_kl(spent)
+            gain = self._gain_of_budgets(spent, lam)
+        else:
+            gain, lam = self._optima(spent, divergence)
+        return Frontier(spent=spent, gain=gain, lam=lam, base_reward=self.base_reward, divergence=divergence)
+
+    def max_spent(self, divergence: Divergence = KL) -> float:
+        """Return the largest useful budget in the units of ``divergence``; ``max_kl`` for KL."""
+        return self.max_kl
+
+    def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        raise InputError(
+            f"divergence must be KL for {type(self).__name__}, whose optimum is known for it only; got "
+            f"{divergence.name!r}. A FiniteLaw takes any divergence."
+        )
+
+    # ------------------------------------------------------------------ draws
+    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
+        """Return independent rewards of the base, of shape ``size``; ``rng`` is a Generator or a seed."""
+        return np.asarray(self.quantile(np.random.default_rng(rng).random(size)), dtype=np.float64)
