@@ -17,7 +17,7 @@ __all__ = ["Coverage", "KnownLaw", "simulate_coverage"]
 
 
 class KnownLaw(Protocol):
-    """A reward law whose frontier is known: any of :mod:`alignlib.laws.families`."""
+    """A reward law whose frontier is known: any of :mod:`alignlib.laws`."""
 
     def gain_at_kl(self, kl: npt.ArrayLike, /) -> FloatOrArray: ...  # noqa: D102
     def sample(self, rng: np.random.Generator, size: tuple[int, int], /) -> FloatArray: ...  # noqa: D102
@@ -63,7 +63,7 @@ def simulate_coverage(
 
     Parameters
     ----------
-    law : a law of alignlib.laws.families
+    law : Law
         The reward of every prompt.
     n_samples, n_prompts : int
         Size of each table, >= 3 and >= 2.

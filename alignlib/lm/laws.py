@@ -209,7 +209,7 @@ def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray,
 def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, lam: float) -> FloatArray:
     """Return ``KL(φ‖π_λ)`` of a policy on each prompt, in nats, from the two laws themselves.
 
-    :func:`alignlib.laws.frontier.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
+    :func:`alignlib.laws.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
 
     Parameters
     ----------
