@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
 from alignlib.estimation.frontier_estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["Answer", "ask", "beside", "limit_on_every_prompt", "percent"]
+__all__ = ["Answer", "ask", "limit_on_every_prompt"]
 
 # Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
@@ -37,73 +36,6 @@ class Answer:
     limit_at_n: EstimatedFrontier | None
     best_of_n: BestOfNEstimate
     unsupported_kl: tuple[float, ...] = ()
-
-    @property
-    def headline(self) -> str:
-        """The answer in one sentence, at the largest best-of-N whose KL the samples support."""
-        best, at_n = self.best_of_n, self.limit_at_n
-        if self.limit is None or at_n is None:
-            base = f"{self.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
-            return f"The samples support no limit of {base}; {self._gain_of_best(best.n.size - 1)}."
-        known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
-        where = np.flatnonzero(known & at_n.supported & (best.n > 1.0))
-        if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
-            i = int(where[-1])
-            by = "" if self.picked_by == self.measured_in else f" picked by {self.picked_by!r}"
-            if best.share[i] >= 1.0:
-                return (
-                    f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g}{by} cannot be told from it (at least "
-                    f"{percent(best.share_low[i])})."
-                )
-            gets = "already gets" if self.picked_by == self.measured_in else f"{by.strip()} gets"
-            return (
-                f"{self._limit_sentence(at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
-                f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
-            )
-        if at_n.supported[best.n > 1.0].any():
-            return (
-                f"{self._limit_sentence(self.limit, len(self.limit.spent) - 1)}; best-of-N's share of it is not known, "
-                f"for on {self.constant_prompts} prompts all samples have the same {self.measured_in!r}."
-            )
-        beyond = np.flatnonzero(best.n > 1.0)
-        more = f"; {self._gain_of_best(int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
-        return f"{self._limit_sentence(self.limit, self.limit.spent.size - 1)}{more}."
-
-    def _limit_sentence(self, limit: EstimatedFrontier, i: int) -> str:
-        base = beside(limit.base_reward, limit.gain[i], 3)
-        return (
-            f"At a KL of {limit.spent[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
-            f"{self.measured_in!r} over the base model's {base} ({100.0 * limit.level:g} % interval "
-            f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
-        )
-
-    def _gain_of_best(self, i: int) -> str:
-        best = self.best_of_n
-        by = "" if self.picked_by == self.measured_in else f" picked by {self.picked_by!r}"
-        return (
-            f"best-of-{best.n[i]:g}{by} gains {best.gain[i]:.3g} ({100.0 * best.level:g} % interval "
-            f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.kl[i]:.3g} nats"
-        )
-
-
-def beside(value: float, step: float, digits: int = 4) -> str:
-    """Write a value with ``digits`` significant digits, or as many more as it takes to see ``step`` beside it.
-
-    >>> beside(0.7535, 0.029), beside(1e9 + 0.25, 0.029)
-    ('0.7535', '1000000000.25')
-    """
-    if value != 0.0 and step != 0.0:
-        digits = min(max(digits, math.ceil(math.log10(abs(value / step))) + 2), 17)
-    return f"{value:.{digits}g}"
-
-
-def percent(share: float) -> str:
-    """Write a share in per cent.
-
-    >>> percent(0.9873)
-    '98.7 %'
-    """
-    return f"{100.0 * share:.1f} %"
 
 
 def ask(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -12,18 +11,31 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
-from alignlib.answers.hacking_text import Unclaimed, ensemble_lines, unclaimed_sentence
 from alignlib.estimation.frontier_estimation import estimate_best_of_n
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.error_split import ErrorSplit, split_error
-from alignlib.hacking.hedging import sentence
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_table import check_members, on_one_scale
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["HackingAnswer", "ask_hacking", "members_of"]
+__all__ = ["HackingAnswer", "Unclaimed", "ask_hacking", "members_of"]
 
 _KINDS = ("mean", "median", "min")
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """Gold that the limit at the KL of best-of-N holds beyond what the proxy gains there, with an interval.
+
+    ``share`` is its part of that limit; the interval is that of the share.
+    """
+
+    n: float
+    kl: float
+    value: float
+    low: float
+    high: float
+    share: float
 
 
 @dataclass(frozen=True)
@@ -44,72 +56,6 @@ class HackingAnswer:
     unclaimed: Unclaimed | None
     ensembles: tuple[EnsembleEstimate, ...]
     split: ErrorSplit | None
-
-    def to_lines(self) -> list[str]:
-        """Return the answer as text."""
-        along_n = self.along_n
-        lines = [
-            f"Optimising {self.proxy!r} where {self.gold!r} counts",
-            f"Best-of-N: {sentence(along_n.hedge, 'n', along_n.level)}",
-            f"Tilting by λ: {self.why_no_lam}"
-            if self.along_lam is None
-            else f"Tilting by λ: {sentence(self.along_lam.hedge, 'lam', self.along_lam.level)}",
-        ]
-        if along_n.tied_prompts:
-            lines.append(
-                f"{self.proxy!r} gives some samples equal scores on {along_n.tied_prompts} prompts: every choice among "
-                "them counts equally, whatever their order in the table."
-            )
-        lines.append(unclaimed_sentence(self.gold, along_n.hedge, along_n.level, self.unclaimed))
-        return [*lines, *ensemble_lines(self.ensembles, self.split, along_n.level)]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return one row per point of either curve and one per stopping point, by the names of the numbers' CSV."""
-        names = {"picked_by": self.proxy, "measured_in": self.gold}
-        out: list[dict[str, Any]] = []
-        for path, found in (("n", self.along_n), ("lam", self.along_lam)):
-            if found is None:
-                continue
-            points = (
-                found.parameter, found.kl, found.gold_gain, found.gold_low, found.gold_high, found.supported,
-            )  # fmt: skip
-            for value, kl, gain, low, high, known in zip(*(p.tolist() for p in points), strict=True):
-                row = {path: value, "kl": kl, "gain": gain, "gain_low": low, "gain_high": high, "supported": known}
-                out.append(names | {"what": f"along_{path}"} | row)
-            at = found.hedge
-            row = {path: at.parameter, "kl": at.kl, "gain": at.gold_gain}
-            out.append(names | {"what": f"stop_{path}"} | row | {"gain_low": at.gold_low, "gain_high": at.gold_high})
-        return out
-
-    def record(self) -> dict[str, Any]:
-        """Return the numbers for JSON; what is unknown or infinite is None."""
-        ensembles = [
-            {name: _plain(getattr(e, name)) for name in ("kind", "n", "size", "gold_gain", "gold_low", "gold_high")}
-            for e in self.ensembles
-        ]
-        return {
-            "proxy": self.proxy,
-            "gold": self.gold,
-            "along_n": _curve(self.along_n),
-            "along_lam": None if self.along_lam is None else _curve(self.along_lam),
-            "unclaimed": None if self.unclaimed is None else asdict(self.unclaimed),
-            "ensembles": ensembles,
-            "split": None
-            if self.split is None
-            else {name: _plain(value) for name, value in asdict(self.split).items()},
-        }
-
-
-def _curve(found: OverOptimisationEstimate) -> dict[str, Any]:
-    names = ("parameter", "kl", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
-    hedge = {name: _plain(value) for name, value in asdict(found.hedge).items()}
-    return {name: _plain(getattr(found, name)) for name in names} | {"hedge": hedge}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | list):
-        return [_plain(item) for item in np.asarray(value).tolist()]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
@@ -164,11 +110,12 @@ def ask_hacking(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
     >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
     >>> answer = ask_hacking(table, "proxy", "gold", n_boot=200)
-    >>> answer.to_lines()[1][:32]
-    'Best-of-N: Gold turns down: stop'
+    >>> answer.along_n.hedge.turns_down
+    'yes'
     """
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": seed}
     along_n = estimate_best_of_n_gold(table, reward, gold, **options)

@@ -10,7 +10,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 
-__all__ = ["Hedge", "hedge", "sentence"]
+__all__ = ["Hedge", "hedge"]
 
 
 @dataclass(frozen=True)
@@ -99,41 +99,6 @@ def hedge(
         gold_low=float(low[best]),
         gold_high=float(high[best]),
         turns_down=verdict,
-    )
-
-
-def sentence(found: Hedge, path: str, level: float = 0.95) -> str:
-    """Say in one or two sentences where to stop and how sure that is; ``path`` is ``"lam"`` or ``"n"``.
-
-    >>> print(sentence(Hedge(4.0, 3.0, 6.0, 0.9, 0.5, 0.4, 0.6, "yes"), "n"))
-    Gold turns down: stop near N = 4 (95 % interval 3 to 6), at 0.9 nats, where it gains 0.5 (0.4 to 0.6).
-    """
-    name = {"lam": "λ", "n": "N"}[path]
-    best, spent = f"{name} = {found.parameter:.3g}", f"{found.kl:.3g} nats"
-    sure = f"{100.0 * level:g} % interval"
-    span = f"{found.gold_low:.3g} to {found.gold_high:.3g}"
-    at, gains = f"{best} ({spent})", f"{found.gold_gain:.3g} ({sure} {span})"
-    if found.turns_down == "yes" and found.gold_gain <= 0.0:
-        return (
-            "Gold falls, from the start as far as can be told: do not optimise this reward "
-            f"({sure} of the turning point {name} = {found.low:.3g} to {found.high:.3g})."
-        )
-    if found.turns_down == "yes":
-        return (
-            f"Gold turns down: stop near {best} ({sure} {found.low:.3g} to {found.high:.3g}), at {spent}, where it "
-            f"gains {found.gold_gain:.3g} ({span})."
-        )
-    if found.turns_down == "no":
-        return f"Gold rises as far as the samples reach: at {at} it gains {gains}, and no reason to stop is seen."
-    if found.gold_gain <= 0.0:
-        return (
-            f"No {name} is estimated to gain any gold, so the best guess is not to optimise this reward; but the "
-            "samples do not tell for sure."
-        )
-    nothing = ", which may be none" if found.gold_low <= 0.0 else ""
-    return (
-        f"The samples do not tell whether gold turns down, nor where. The best guess is to stop at {at}, for a gain of "
-        f"{gains}{nothing}; gold may turn anywhere from {name} = {found.low:.3g} on."
     )
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.stats import norm
 
 from alignlib._core.checks import BoolArray, FloatArray, require
-from alignlib.answers.answer import percent
 from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
 from alignlib.estimation.frontier_estimation import estimate_best_of_n, estimate_frontier
 from alignlib.tables.rewards import RewardTable
@@ -59,34 +58,6 @@ class Overlay:
     frontier: EstimatedFrontier
     best_of_n: BestOfNEstimate
     notes: tuple[str, ...]
-
-    @property
-    def headlines(self) -> tuple[str, ...]:
-        """The answer in one sentence for each run, at its last checkpoint that the samples support."""
-        return tuple(self._headline(name) for name in self.log.runs)
-
-    def _headline(self, run: str) -> str:
-        mine = self.log.run == run
-        known = np.flatnonzero(mine & self.supported)
-        i = int(known[-1]) if known.size else int(np.flatnonzero(mine)[0])
-        log = self.log
-        who = f"At step {log.step[i]:g} {run if len(log.runs) > 1 else 'the run'}"
-        has = f"{who} has gained {self.gain[i]:.3g} of {self.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
-        if known.size == 0:
-            more = f"more than the {self.frontier.supported_kl:.3g} nats that the base samples support"
-            bound = f", at least {percent(self.share_low[i])} of the limit" if self.share_low[i] > 0.0 else ""
-            return f"{has}, {more}{bound}; draw more samples per prompt."
-        low, high = self.share_low[i], self.share_high[i]
-        if not high - low < 1.0:
-            return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
-        wasted = ""
-        if np.isfinite(self.wasted[i]):
-            bounds = f"{self.wasted_low[i]:.2f} to {self.wasted_high[i]:.2f}"
-            wasted = f"; {self.needed[i]:.2f} nats would do for that gain, {self.wasted[i]:.2f} ({bounds}) are wasted"
-        return (
-            f"{has}, {percent(self.share[i])} ({percent(low)} to {percent(high)}) of what any method can gain "
-            f"there{wasted}."
-        )
 
 
 def overlay(

@@ -1,17 +1,26 @@
-"""The picture that goes with an answer on a proxy: gold as it is optimised, as far as the samples tell."""
+"""The pictures that go with an answer: gold as a proxy is optimised, a run on the frontier, a run without a limit."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from alignlib import plotting
+from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate
+from alignlib.training.envelope import Envelope
+from alignlib.training.placing import Overlay
+from alignlib.training.training_log import TrainingLog
 
-__all__ = ["gold_caption", "gold_picture"]
+__all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "save"]
 
 _LOOKS = {"n": (plotting.BEST_OF_N, "best-of-N", "N", "o"), "lam": (plotting.LIMIT, "tilting by λ", "λ", "s")}
 
@@ -67,3 +76,44 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
         f"{hacking.gold} as {hacking.proxy} is optimised, {how}, with {hacking.along_n.level:.0%} bands, as far as the "
         f"samples support it ({ends}); large markers: most gold by the estimate, how surely is said below"
     )
+
+
+def draw_overlay(found: Overlay, ax: Axes) -> Axes:
+    """Draw the limit, best-of-N and the runs, gain against KL."""
+    log, best, curve = found.log, found.best_of_n, found.frontier
+    plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
+    shown = (best.n > 1.0) & (best.kl <= max(1.15 * curve.supported_kl, float(log.kl.max())))
+    names = [f"N={n:g}" for n in best.n[shown]]
+    plotting.points(ax, best.kl[shown], best.gain[shown], names, offset=(6, -5))
+    colors = [plotting.THIRD, plotting.FOURTH, *plotting.CYCLE[4:]]
+    for k, name in enumerate(log.runs):
+        mine = log.run == name
+        color = colors[k % len(colors)]
+        plotting.points(
+            ax, log.kl[mine], found.gain[mine], color=color, marker="s", low=found.gain_low[mine],
+            high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
+            label=name if len(log.runs) > 1 else "the run",
+        )  # fmt: skip
+    ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
+    plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {found.measured_in}")
+
+
+def draw_envelope(log: TrainingLog, envelope: Envelope, ax: Axes) -> Axes:
+    """Draw the checkpoints and their concave envelope, reward against KL."""
+    ax.plot(log.kl, log.reward, "o", color=plotting.BOUND, markersize=3, label="checkpoints")
+    plotting.curve(ax, envelope.kl, envelope.reward, color=plotting.THIRD, label=None)
+    ax.plot([], [], color=plotting.THIRD, label="a floor of the limit")
+    plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    return plotting.name_axes(ax, plotting.KL_LABEL, log.reward_name)
+
+
+def save(fig: Figure, path: Path) -> None:
+    """Write a picture (.png or .svg) whole or not at all."""
+    kind = path.suffix.lower().lstrip(".")
+    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+    with (
+        mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}),  # the same picture, the same bytes
+        whole_file(path) as file,
+    ):
+        fig.savefig(file, format=kind, metadata=metadata)

@@ -1,0 +1,58 @@
+"""The capacity of feedback, as lines, as JSON and as the points of a CSV."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
+from alignlib.answers.output.render import listed
+
+__all__ = ["COLUMNS", "lines", "points", "record"]
+
+COLUMNS = tuple(field.name for field in fields(ContextCapacity))
+
+
+def record(found: CapacityAnswer) -> dict[str, Any]:
+    """Return the numbers for JSON; what is unknown or infinite is None."""
+    about = listed(found, ("level", "targets", "labels", "n_raters", "notes"))
+    return {**about, "rows": points(found)}
+
+
+def points(found: CapacityAnswer) -> list[dict[str, Any]]:
+    """Return one row per context, then their average if there are several."""
+    return [listed(row, COLUMNS) for row in found.rows]
+
+
+def lines(found: CapacityAnswer) -> list[str]:
+    """Return the answer as text."""
+    said = [*found.notes, *_table(found)]
+    spread = (
+        f"{found.n_raters} raters left out in turn" if found.n_raters is not None else "labels taken as independent"
+    )
+    said += [
+        f"Nats per label; {found.targets} targets, {found.labels} labels; intervals: {spread}.",
+        "floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).",
+    ]
+    thin = [row.context for row in found.rows if not row.supported]
+    if thin:
+        said.append(
+            f"* {', '.join(thin)}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold "
+            f"the truth less often than {100 * found.level:g} % of the time. Collect more labels."
+        )
+    return said
+
+
+def _table(found: CapacityAnswer) -> list[str]:
+    width = max(len("context"), *(len(row.context) for row in found.rows))
+    percent = f"{100 * found.level:g} %"
+    said = [f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  {'floor':>15}"]
+    for row in found.rows:
+        interval = f"{row.low:.4f} … {row.high:.4f}"
+        floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
+        mark = "" if row.supported else " *"
+        said.append(
+            f"{row.context:<{width}}  {row.labels:>7}  {row.capacity:>8.4f}  {interval:>17}  "
+            f"{row.plug_in:>11.4f}  {floor:>15}{mark}"
+        )
+    return said

@@ -1,0 +1,203 @@
+"""How much reward any method can still buy, as lines for a terminal, as JSON and as the points of a CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from alignlib.answers.answer import Answer
+from alignlib.answers.findings import Findings
+from alignlib.answers.output import hacking
+from alignlib._core.plain import plain
+from alignlib.answers.output.render import beside, bounds, by_point, interval_name, percent
+from alignlib.estimation.estimates import EstimatedFrontier
+from alignlib.tables.rewards import RewardTable
+
+__all__ = ["COLUMNS", "headline", "lines", "points", "record"]
+
+_LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
+_RULE = {"n": "n", "spent": "kl", "spent_formula": "kl_formula", "gain": "gain", "gain_low": "gain_low"}
+_RULE |= {"gain_high": "gain_high", "reward": "reward", "win_rate": "win_rate", "limit_gain": "limit_gain"}
+_RULE |= {name: name for name in ("share", "share_low", "share_high", "supported")}
+COLUMNS = (
+    "what", "picked_by", "measured_in", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "lam",
+    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+)  # fmt: skip
+_DIVERGENCE = "kl"
+
+
+# ------------------------------------------------------------------ JSON and CSV
+def record(found: Findings) -> dict[str, Any]:
+    """Return the numbers for JSON; what is unknown or infinite is None."""
+    sizes = found.table.n_samples
+    return {
+        "table": {
+            "n_prompts": found.table.n_prompts,
+            "n_samples": int(sizes.sum()),
+            "fewest_samples": int(sizes.min()),
+            "most_samples": int(sizes.max()),
+            "dropped": found.table.dropped,
+            "notes": list(found.table.notes),
+        },
+        "reward": _record(found.reward),
+        "gold": None if found.gold is None else _record(found.gold),
+        "hacking": None if found.hacking is None else hacking.record(found.hacking),
+    }
+
+
+def points(found: Findings) -> list[dict[str, Any]]:
+    """Return one row per point of the limit, of best-of-N, of gold as the proxy is optimised, and of the curves drawn.
+
+    ``what`` says which: ``limit``, ``best_of_n``, ``along_n``, ``along_lam``, ``stop_n``, ``stop_lam``, ``curve``
+    (the limit as far as the samples support it) and ``curve_on_every_prompt``.
+    """
+    rows: list[dict[str, Any]] = []
+    for answer in found.answers:
+        names = {"picked_by": answer.picked_by, "measured_in": answer.measured_in}
+        rows += [{"what": "limit", **names, **row} for row in _limit(answer.limit)]
+        rows += [{"what": "best_of_n", **names, **row} for row in _rule(answer)]
+    rows += [] if found.hacking is None else hacking.points(found.hacking)
+    for what, curve in (("curve", found.curve), ("curve_on_every_prompt", found.curve_on_every_prompt)):
+        rows += [{"what": what, "measured_in": found.counted.measured_in, **row} for row in _limit(curve)]
+    return rows
+
+
+def _record(answer: Answer) -> dict[str, Any]:
+    limit, best = answer.limit, answer.best_of_n
+    return {
+        "picked_by": answer.picked_by,
+        "measured_in": answer.measured_in,
+        "base_reward": plain(best.base_reward),
+        "constant_prompts": answer.constant_prompts,
+        "level": best.level,
+        "divergence": _DIVERGENCE,
+        "budget": None if limit is None else limit.budget,
+        "share_budget": "average",
+        "unsupported": list(answer.unsupported_kl),
+        "largest_supported": 0.0 if limit is None else limit.supported_kl,
+        "headline": headline(answer),
+        "limit": _limit(limit),
+        "best_of_n": _rule(answer),
+    }
+
+
+def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
+    if limit is None:
+        return []
+    return by_point({name: getattr(limit, name) for name in _LIMIT}, len(limit.spent))
+
+
+def _rule(answer: Answer) -> list[dict[str, Any]]:
+    best = answer.best_of_n
+    return by_point({name: getattr(best, field) for name, field in _RULE.items()}, len(best.n))
+
+
+# ------------------------------------------------------------------ lines
+def lines(found: Findings) -> list[str]:
+    """Return the answers as text, the headline last."""
+    sizes = found.table.n_samples
+    each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
+    said = [f"{found.table.n_prompts} prompts with {each} samples each.", *found.table.notes]
+    for answer in found.answers:
+        said += ["", *_block(found.table, answer)]
+    if found.hacking is not None:
+        said += ["", *hacking.lines(found.hacking)]
+    return [*said, "", *(headline(answer) for answer in found.answers)]
+
+
+def headline(answer: Answer) -> str:
+    """Return the answer in one sentence, at the largest best-of-N whose KL the samples support."""
+    best, at_n = answer.best_of_n, answer.limit_at_n
+    if answer.limit is None or at_n is None:
+        base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
+        return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
+    known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
+    where = np.flatnonzero(known & at_n.supported & (best.n > 1.0))
+    if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
+        i = int(where[-1])
+        by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+        if best.share[i] >= 1.0:
+            return (
+                f"{_limit_sentence(answer, at_n, i)}; best-of-{best.n[i]:g}{by} cannot be told from it (at least "
+                f"{percent(best.share_low[i])})."
+            )
+        gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
+        return (
+            f"{_limit_sentence(answer, at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
+            f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
+        )
+    last = _limit_sentence(answer, answer.limit, len(answer.limit.spent) - 1)
+    if at_n.supported[best.n > 1.0].any():
+        return (
+            f"{last}; best-of-N's share of it is not known, for on {answer.constant_prompts} prompts all samples have "
+            f"the same {answer.measured_in!r}."
+        )
+    beyond = np.flatnonzero(best.n > 1.0)
+    more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
+    return f"{last}{more}."
+
+
+def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
+    base = beside(limit.base_reward, limit.gain[i], 3)
+    return (
+        f"At a KL of {limit.spent[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
+        f"{answer.measured_in!r} over the base model's {base} ({interval_name(limit.level)} "
+        f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
+    )
+
+
+def _gain_of_best(answer: Answer, i: int) -> str:
+    best = answer.best_of_n
+    by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+    return (
+        f"best-of-{best.n[i]:g}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
+        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.kl[i]:.3g} nats"
+    )
+
+
+def _block(table: RewardTable, answer: Answer) -> list[str]:
+    best = answer.best_of_n
+    interval = interval_name(best.level)
+    base = beside(best.base_reward, float(best.gain[-1]))
+    said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
+    said += ["unknown: the samples support no KL budget."] if answer.limit is None else _limit_lines(answer.limit)
+    if answer.unsupported_kl:
+        said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported_kl)} nats.")
+    if answer.constant_prompts:
+        said.append(
+            f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
+            "sample: what could be gained there does not show in these samples."
+        )
+    by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+    said += [
+        "",
+        f"Best-of-N{by}, and its share of what any method can gain at the same KL (average over prompts)",
+        f"{'N':>8} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
+    ]
+    for i in range(len(best.n)):
+        said.append(
+            f"{best.n[i]:>8g} {best.kl[i]:>8.4g} {best.gain[i]:>10.4g}  "
+            f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
+        )
+    return said
+
+
+def _limit_lines(limit: EstimatedFrontier) -> list[str]:
+    said = [f"{'KL':>8} {'gain':>10}  {interval_name(limit.level):<22} {'reward':>9} {'λ = 1/β':>9}"]
+    for i in range(len(limit.spent)):
+        interval = bounds(limit.gain_low[i], limit.gain_high[i])
+        reward = beside(limit.reward[i], limit.gain[i])
+        said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
+    each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
+    return [*said, f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}."]
+
+
+def _share(answer: Answer, i: int) -> str:
+    best = answer.best_of_n
+    if best.share is None or best.share_low is None or best.share_high is None or best.supported is None:
+        return f"{'unknown':>9}"
+    if not best.supported[i]:
+        return f"{'not known':>9}  beyond what the samples support"
+    # A share above one is the noise of the estimate: no method gains more than the limit.
+    return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"

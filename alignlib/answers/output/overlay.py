@@ -1,0 +1,175 @@
+"""A training run on the frontier, as lines, as JSON and as the points of a CSV; the same without base samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from alignlib.answers.output.render import by_point, interval_name, percent
+from alignlib.training.envelope import Envelope
+from alignlib.training.placing import Overlay
+from alignlib.training.training_log import TrainingLog
+
+__all__ = ["COLUMNS", "Floor", "headlines", "lines", "points", "record"]
+
+_OF_LOG = ("step", "kl", "logged_kl", "reward")
+_OF_OVERLAY = (
+    "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
+    "wasted", "wasted_low", "wasted_high", "supported", "above",
+)  # fmt: skip
+_OF_FLOOR = ("envelope", "needed_at_most", "wasted_at_least")
+_OF_CURVE = ("gain", "gain_low", "gain_high")
+COLUMNS = ("what", "run", "n", *_OF_LOG, *_OF_OVERLAY, *_OF_FLOOR)
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A log without samples of its base: its checkpoints, and the concave envelope that they reach together."""
+
+    log: TrainingLog
+    envelope: Envelope
+
+    @property
+    def wasted(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """KL of each checkpoint beyond what the envelope needs for its reward."""
+        return np.asarray(self.log.kl - self.envelope.kl_needed(self.log.reward))
+
+
+# ------------------------------------------------------------------ JSON and CSV
+def record(found: Overlay | Floor) -> dict[str, Any]:
+    """Return the numbers for JSON; what is unknown or infinite is None."""
+    log = found.log
+    about: dict[str, Any] = {"path": log.path, "kl_unit": log.kl_unit, "level": None, "width": 1}
+    about |= {"measured_in": log.reward_name, "base_reward": None, "largest_supported": None, "headlines": []}
+    notes = log.notes
+    if isinstance(found, Overlay):
+        about |= {
+            "level": found.frontier.level,
+            "width": found.width,
+            "measured_in": found.measured_in,
+            "base_reward": found.base_reward,
+            "largest_supported": found.frontier.supported_kl,
+            "headlines": list(headlines(found)),
+        }
+        notes = found.notes
+    return {**about, "notes": list(notes), "points": _checkpoints(found)}
+
+
+def points(found: Overlay | Floor) -> list[dict[str, Any]]:
+    """Return one row per checkpoint, and per point of what the picture draws beside them.
+
+    ``what`` says which: ``checkpoint``, ``limit`` (the curve and its interval), ``best_of_n``, ``envelope``.
+    """
+    rows = [{"what": "checkpoint", **row} for row in _checkpoints(found)]
+    if isinstance(found, Floor):
+        columns = {"kl": found.envelope.kl, "reward": found.envelope.reward}
+        return rows + [{"what": "envelope", **row} for row in by_point(columns, len(found.envelope.kl))]
+    curve, best = found.frontier, found.best_of_n
+    columns = {name: getattr(curve, name) for name in _OF_CURVE}
+    rows += [{"what": "limit", **row} for row in by_point({"kl": curve.spent, **columns}, len(curve.spent))]
+    columns = {name: getattr(best, name) for name in _OF_CURVE}
+    rule = by_point({"n": best.n, "kl": best.kl, **columns}, len(best.n))
+    return rows + [{"what": "best_of_n", **row} for row in rule]
+
+
+def _checkpoints(found: Overlay | Floor) -> list[dict[str, Any]]:
+    log = found.log
+    columns: dict[str, Any] = {"run": log.run, **{name: getattr(log, name) for name in _OF_LOG}}
+    if isinstance(found, Overlay):
+        columns |= {name: getattr(found, name) for name in _OF_OVERLAY}
+    else:
+        reach, needed = found.envelope.reward_at(log.kl), found.envelope.kl_needed(log.reward)
+        columns |= {"envelope": reach, "needed_at_most": needed, "wasted_at_least": found.wasted}
+    return by_point(columns, log.kl.size)
+
+
+# ------------------------------------------------------------------ lines
+def lines(found: Overlay | Floor) -> list[str]:
+    """Return the overlay as text, the answer last."""
+    return _overlay_lines(found) if isinstance(found, Overlay) else _floor_lines(found)
+
+
+def headlines(found: Overlay) -> tuple[str, ...]:
+    """Return the answer in one sentence for each run, at its last checkpoint that the samples support."""
+    return tuple(_headline(found, name) for name in found.log.runs)
+
+
+def _headline(found: Overlay, run: str) -> str:
+    mine = found.log.run == run
+    known = np.flatnonzero(mine & found.supported)
+    i = int(known[-1]) if known.size else int(np.flatnonzero(mine)[0])
+    log = found.log
+    who = f"At step {log.step[i]:g} {run if len(log.runs) > 1 else 'the run'}"
+    has = f"{who} has gained {found.gain[i]:.3g} of {found.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
+    if known.size == 0:
+        more = f"more than the {found.frontier.supported_kl:.3g} nats that the base samples support"
+        bound = f", at least {percent(found.share_low[i])} of the limit" if found.share_low[i] > 0.0 else ""
+        return f"{has}, {more}{bound}; draw more samples per prompt."
+    low, high = found.share_low[i], found.share_high[i]
+    if not high - low < 1.0:
+        return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
+    wasted = ""
+    if np.isfinite(found.wasted[i]):
+        bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
+        wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
+    return (
+        f"{has}, {percent(found.share[i])} ({percent(low)} to {percent(high)}) of what any method can gain "
+        f"there{wasted}."
+    )
+
+
+def _overlay_lines(found: Overlay) -> list[str]:
+    log, best = found.log, found.best_of_n
+    interval = interval_name(found.frontier.level)
+    said = [
+        f"{log.path}: {found.gain.size} points, {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence.",
+        f"Gains of {found.measured_in!r} over {found.base_reward:.4g}, the base model's.",
+        "",
+        f"{'step':>7} {'KL':>7} {'gain':>8} {'share %':>8}  {interval:<16} {'needs KL':>8} {'wasted':>7}  {interval}",
+    ]
+    for i in range(found.gain.size):
+        share = f"{100 * found.share[i]:>8.1f}  [{100 * found.share_low[i]:.1f}, {100 * found.share_high[i]:.1f}]"
+        if not found.supported[i] or not found.share_high[i] - found.share_low[i] < 1.0:
+            bound = f"at least {100 * found.share_low[i]:.1f}" if found.share_low[i] > 0.0 else ""
+            share = f"{'unknown':>8}  {bound}"
+        needs = f"{'unknown':>8}"
+        if np.isfinite(found.needed[i]):
+            bounds = f"[{found.wasted_low[i]:.3f}, {found.wasted_high[i]:.3f}]"
+            needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
+        mark = "  above the limit" if found.above[i] else ""
+        name = f"  {log.run[i]}" if len(log.runs) > 1 else ""
+        said.append(f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g} {share:<26} {needs}{mark}{name}")
+    said += ["", f"For comparison, best-of-N: {_best_of_n(found)}."] if best.share is not None else []
+    notes = [f"- {note}" for note in found.notes]
+    support = f"- The base samples support the limit up to {found.frontier.supported_kl:.3g} nats."
+    return [*said, "", *notes, support, "", *headlines(found)]
+
+
+def _best_of_n(found: Overlay) -> str:
+    best = found.best_of_n
+    assert best.share is not None
+    known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
+    parts = [
+        f"N = {best.n[i]:g} has {percent(best.share[i])} at {best.kl[i]:.3g} nats"
+        for i in range(best.n.size)
+        if best.n[i] > 1.0 and known[i]
+    ]
+    return ", ".join(parts) or "no N whose KL the samples support"
+
+
+def _floor_lines(found: Floor) -> list[str]:
+    log, envelope, wasted = found.log, found.envelope, found.wasted
+    points = ", ".join(f"({x:.3g}, {y:.3g})" for x, y in zip(envelope.kl, envelope.reward, strict=True))
+    i = int(np.nanargmax(wasted))
+    most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
+    return [
+        f"{log.path}: {log.kl.size} checkpoints of {len(log.runs)} runs, {log.kl_name!r} in nats per {log.kl_unit}.",
+        "Without samples of the base model the limit is not known, nor any share of it. These checkpoints show a floor",
+        "of it, their concave envelope (mixtures of policies reach it), if all share one base model and prompts:",
+        f"(KL, {log.reward_name}) = {points}.",
+        *[f"- {note}" for note in log.notes],
+        "",
+        f"Most is wasted by {log.run[i]} at step {log.step[i]:g}: {most}; give the table of base samples for the rest.",
+    ]

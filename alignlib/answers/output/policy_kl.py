@@ -1,0 +1,152 @@
+"""The KL of a trained policy, as lines, as JSON and as the points of a CSV."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from alignlib._core.plain import plain
+from alignlib.answers.output.render import bounds, interval_name
+from alignlib.training.estimate import ESTIMATORS, KLEstimate, PolicyKL
+
+__all__ = ["COLUMNS", "lines", "messages", "points", "record"]
+
+_HEAVY = 0.1  # one response that carries this much of a mean makes its interval doubtful
+_FEW = 10  # prompts
+COLUMNS = (
+    "name", "estimates", "remark", "unbiased", "kl", "low", "high", "standard_error", "kl_per_token",
+    "kl_per_token_low", "kl_per_token_high", "largest_share",
+)  # fmt: skip
+
+
+# ------------------------------------------------------------------ JSON and CSV
+def record(found: PolicyKL) -> dict[str, Any]:
+    """Return the numbers for JSON; what is unknown or infinite is None."""
+    return {
+        "sampled_from": found.sampled_from,
+        "n_samples": found.n_samples,
+        "n_prompts": found.n_prompts,
+        "fixed_prompts": found.fixed_prompts,
+        "mean_length": found.mean_length,
+        "level": found.level,
+        "best": found.best.name,
+        "estimates": points(found),
+        "checks": {
+            name: dict(zip(("value", "low", "high"), plain(values), strict=True))
+            for name, values in found.checks.items()
+        },
+        "messages": list(messages(found)),
+    }
+
+
+def points(found: PolicyKL) -> list[dict[str, Any]]:
+    """Return one row per estimator."""
+    return [_point(one) for one in found.estimates]
+
+
+def _point(one: KLEstimate) -> dict[str, Any]:
+    token = (None, None, None) if one.per_token is None else plain(one.per_token)
+    return {
+        "name": one.name,
+        "estimates": "KL(base‖policy)" if one.name == "reverse_k1" else "KL(policy‖base)",
+        "remark": one.about.remark,
+        "unbiased": one.about.unbiased,
+        "kl": plain(one.value),
+        "low": plain(one.low),
+        "high": plain(one.high),
+        "standard_error": plain(one.standard_error),
+        "kl_per_token": token[0],
+        "kl_per_token_low": token[1],
+        "kl_per_token_high": token[2],
+        "largest_share": plain(one.largest_share),
+    }
+
+
+# ------------------------------------------------------------------ lines
+def lines(found: PolicyKL) -> list[str]:
+    """Return the table of estimators as text, the answer last."""
+    prompts = "" if found.n_prompts is None else f" to {found.n_prompts} prompts"
+    tokens = "" if found.mean_length is None else f", {found.mean_length:.4g} tokens on average"
+    interval = interval_name(found.level)
+    rows = [
+        f"{found.n_samples} responses{prompts} sampled from the {found.sampled_from}{tokens}.",
+        "",
+        f"{'estimator':<24} {'nats/sequence':>13}  {interval:<20} {'nats/token':>10}  remark",
+    ]
+    for name in ESTIMATORS:
+        for one in (estimate for estimate in found.estimates if estimate.name == name):
+            token = "unknown" if one.per_token is None else f"{one.per_token[0]:.4g}"
+            about = one.about
+            rows.append(
+                f"{about.label:<24} {one.value:>13.4g}  {bounds(one.low, one.high):<20} {token:>10}  {about.remark}"
+            )
+    best = found.best
+    said = [f"- {message}" for message in messages(found)]
+    answer = (
+        f"KL to the base model: {best.value:.4g} nats per sequence ({interval} {best.low:.4g} to {best.high:.4g}), "
+        f"by {best.about.label}."
+    )
+    return [*rows, *(["", *said] if said else []), "", answer]
+
+
+def messages(found: PolicyKL) -> tuple[str, ...]:
+    """Say what the numbers warn of."""
+    said = [*found.notes, *_source_messages(found)]
+    for one in found.estimates:
+        if math.isinf(one.value):
+            said.append(
+                f"{one.about.label}: a log-ratio is so large that its exponential is no float; the estimate is "
+                "useless here, take k1 or Rao–Blackwell."
+            )
+        elif one.largest_share > _HEAVY and found.n_samples >= 5 / _HEAVY:
+            said.append(
+                f"{one.about.label}: one response of {found.n_samples} carries {100 * one.largest_share:.0f} % of "
+                "it, so its interval is not to be trusted."
+            )
+    if found.n_prompts is not None and 1 < found.n_prompts < _FEW and not found.fixed_prompts:
+        said.append(
+            f"With {found.n_prompts} prompts the intervals are rough; sample more prompts, or ask about these only "
+            "(fixed_prompts=True)."
+        )
+    return tuple(said)
+
+
+def _source_messages(found: PolicyKL) -> list[str]:
+    """Say what speaks against the samples coming from where they are said to, and explain a negative estimate."""
+    said = []
+    wrong = (
+        "check that they were scored at the temperature, top-p and top-k they were sampled with, that the columns "
+        "of policy and base are not exchanged, and that prompt and padding are masked alike"
+    )
+    value, _, high = found.checks["log_ratio"]
+    off = high < 0.0
+    if off and found.sampled_from == "policy":
+        said.append(
+            f"k1 is {value:.3g}, below 0 by more than chance, which no divergence is: the responses do not come "
+            f"from the policy whose log-probabilities are given; {wrong}. If the base wrote them, say so "
+            "(sampled_from='base')."
+        )
+    elif off:
+        said.append(
+            f"log(policy/base) averages {-value:.3g}, above 0 by more than chance: the base did not write these "
+            f"responses; {wrong}."
+        )
+    elif value < 0.0 and found.sampled_from == "policy":
+        said.append(
+            f"k1 is {value:.3g} by chance: it is unbiased, so where the KL is small beside the error it must fall "
+            "below 0 as often as needed. Average it as it is; clipped at 0 it would be too large."
+        )
+    martingale = found.checks.get("martingale")
+    if martingale is not None and not off and not martingale[1] <= 0.0 <= martingale[2]:
+        said.append(
+            f"k1 and Rao–Blackwell differ by {martingale[0]:.3g} ({martingale[1]:.3g} to {martingale[2]:.3g}), "
+            f"more than chance: the tokens were not drawn from the policy that scored them; {wrong}."
+        )
+        off = True
+    weight = found.checks.get("mean_weight")
+    if weight is not None and not off and weight[1] > 1.0:
+        said.append(
+            f"The weights average {weight[0]:.3g} ({weight[1]:.3g} to {weight[2]:.3g}) but must not exceed 1: the "
+            f"responses do not come from the {found.sampled_from}; {wrong}."
+        )
+    return said

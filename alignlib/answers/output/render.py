@@ -1,0 +1,122 @@
+"""What every answer shares on its way out: numbers as text, wrapped lines, JSON with its schema, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from alignlib import __version__
+from alignlib._core.plain import plain
+from alignlib._core.text import for_csv, for_json
+
+__all__ = [
+    "SCHEMA",
+    "beside",
+    "bounds",
+    "by_point",
+    "interval_name",
+    "listed",
+    "percent",
+    "to_csv",
+    "to_json",
+    "wrapped",
+]
+
+SCHEMA = 2  # changes when a field changes its name or meaning
+
+
+# ------------------------------------------------------------------ text
+def beside(value: float, step: float, digits: int = 4) -> str:
+    """Write a value with ``digits`` significant digits, or as many more as it takes to see ``step`` beside it.
+
+    >>> beside(0.7535, 0.029), beside(1e9 + 0.25, 0.029)
+    ('0.7535', '1000000000.25')
+    """
+    if value != 0.0 and step != 0.0:
+        digits = min(max(digits, math.ceil(math.log10(abs(value / step))) + 2), 17)
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent.
+
+    >>> percent(0.9873)
+    '98.7 %'
+    """
+    return f"{100.0 * share:.1f} %"
+
+
+def interval_name(level: float) -> str:
+    """Name an interval by its nominal coverage.
+
+    >>> interval_name(0.95)
+    '95 % interval'
+    """
+    return f"{100.0 * level:g} % interval"
+
+
+def bounds(low: float, high: float) -> str:
+    """Write the ends of an interval.
+
+    >>> bounds(0.5, 1.0)
+    '[0.5, 1]'
+    """
+    return f"[{low:.4g}, {high:.4g}]"
+
+
+def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
+    """Break sentences at ``width`` characters for a page, continued lines indented; rows of tables stay whole.
+
+    >>> wrapped(["a b c", "   1 2 3"], 3)
+    ['a b', '  c', '   1 2 3']
+    """
+    out: list[str] = []
+    for line in lines:
+        table = line.startswith("  ") or not line
+        out += [line] if table else textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False)
+    return out
+
+
+# ------------------------------------------------------------------ data
+def by_point(columns: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
+    """Return one record per point from columns of ``size`` values; a column that is None is None at each point.
+
+    >>> import numpy as np
+    >>> by_point({"n": np.array([1.0, 2.0]), "share": None}, 2)
+    [{'n': 1.0, 'share': None}, {'n': 2.0, 'share': None}]
+    """
+    lists = {name: [None] * size if column is None else list(column) for name, column in columns.items()}
+    return [{name: plain(column[i]) for name, column in lists.items()} for i in range(size)]
+
+
+def listed(result: object, names: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of a result that JSON shall hold, in this order."""
+    return {name: plain(getattr(result, name)) for name in names}
+
+
+def to_json(question: str, record: Mapping[str, Any]) -> str:
+    """Return the record of a question as JSON that names its schema; numbers at full precision.
+
+    What is unknown or infinite is null.
+    """
+    head = {"$schema": f"urn:alignlib:{question}:{SCHEMA}", "schema": SCHEMA, "alignlib": __version__}
+    return for_json({**head, **{name: plain(value) for name, value in record.items()}})
+
+
+def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return the points as CSV, one row each; what is unknown, infinite or not of this kind of point is empty.
+
+    >>> to_csv([{"n": 2, "gain": None}], ["n", "gain"])
+    'n,gain\\n2,\\n'
+    """
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(columns), restval="", lineterminator="\n")
+    writer.writeheader()
+    for point in points:
+        row = {name: for_csv(plain(value)) for name, value in point.items()}
+        writer.writerow({name: "" if value is None else value for name, value in row.items()})
+    return out.getvalue()
