@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["unknown_name"]
+__all__ = ["number_or_name", "unknown_name"]
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -18,3 +18,15 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"Unknown {kind} {name!r}{hint} Allowed: {', '.join(names) if names else 'none'}."
+
+
+def number_or_name(text: str | None) -> float | str | None:
+    """Read what is a number or else the name of something.
+
+    >>> number_or_name("0.5"), number_or_name("tokens"), number_or_name(None)
+    (0.5, 'tokens', None)
+    """
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

@@ -71,7 +71,7 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool = Fal
 
     Examples
     --------
-    >>> table = RaterTable.from_columns(target=["a", "b"] * 500, label=["a", "b"] * 400 + ["a", "a"] * 100)
+    >>> table = RaterTable.from_arrays(["a", "b"] * 500, ["a", "b"] * 400 + ["a", "a"] * 100)
     >>> answer = ask_capacity(table)
     >>> answer.average is None, answer.contexts[0].floor_low < answer.contexts[0].floor_high
     (True, True)

@@ -7,7 +7,7 @@ import numpy as np
 from alignlib._core.checks import require
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["example_table"]
+__all__ = ["example_scores", "example_table"]
 
 
 def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.Generator) -> RewardTable:
@@ -36,3 +36,31 @@ def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.G
     gold = scale * rng.standard_normal((n_prompts, n_samples))
     proxy = gold + noise * scale * rng.standard_normal((n_prompts, n_samples))
     return RewardTable.from_arrays(reward=proxy, gold=gold)
+
+
+def example_scores(n_prompts: int, n_samples: int, rng: np.random.Generator) -> RewardTable:
+    """Draw a gold reward of unequal scale over prompts, and three proxies with own errors and one in common.
+
+    Parameters
+    ----------
+    n_prompts, n_samples : int
+        Size of the table, >= 1.
+    rng : Generator
+        Source of randomness.
+
+    Examples
+    --------
+    >>> sorted(example_scores(4, 8, np.random.default_rng(0)).columns)
+    ['gold', 'score_a', 'score_b', 'score_c']
+    """
+    require(
+        n_prompts >= 1 and n_samples >= 1, f"n_prompts and n_samples must be positive; got {n_prompts}, {n_samples}."
+    )
+    shape = (n_prompts, n_samples)
+    scale = np.exp(0.4 * rng.standard_normal((n_prompts, 1)))
+    gold = scale * rng.standard_normal(shape) + rng.standard_normal((n_prompts, 1))
+    common = 0.4 * scale * rng.standard_normal(shape)
+    columns = {"gold": gold}
+    for name, own in (("score_a", 0.3), ("score_b", 0.8), ("score_c", 1.2)):
+        columns[name] = gold + common + own * scale * rng.standard_normal(shape)
+    return RewardTable.from_arrays(columns)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.plain import plain
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
-from alignlib._core.plain import plain
 from alignlib.answers.output.render import beside, bounds, by_point, interval_name, percent
 from alignlib.estimation.estimates import EstimatedFrontier
 from alignlib.tables.rewards import RewardTable

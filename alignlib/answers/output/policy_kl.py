@@ -32,7 +32,7 @@ def record(found: PolicyKL) -> dict[str, Any]:
         "best": found.best.name,
         "estimates": points(found),
         "checks": {
-            name: dict(zip(("value", "low", "high"), plain(values), strict=True))
+            name: dict(zip(("value", "low", "high"), map(plain, values), strict=True))
             for name, values in found.checks.items()
         },
         "messages": list(messages(found)),
@@ -45,7 +45,7 @@ def points(found: PolicyKL) -> list[dict[str, Any]]:
 
 
 def _point(one: KLEstimate) -> dict[str, Any]:
-    token = (None, None, None) if one.per_token is None else plain(one.per_token)
+    token = one.per_token or (None, None, None)
     return {
         "name": one.name,
         "estimates": "KL(base‖policy)" if one.name == "reverse_k1" else "KL(policy‖base)",
@@ -55,9 +55,9 @@ def _point(one: KLEstimate) -> dict[str, Any]:
         "low": plain(one.low),
         "high": plain(one.high),
         "standard_error": plain(one.standard_error),
-        "kl_per_token": token[0],
-        "kl_per_token_low": token[1],
-        "kl_per_token_high": token[2],
+        "kl_per_token": plain(token[0]),
+        "kl_per_token_low": plain(token[1]),
+        "kl_per_token_high": plain(token[2]),
         "largest_share": plain(one.largest_share),
     }
 

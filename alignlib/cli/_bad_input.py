@@ -1,0 +1,73 @@
+"""Bad input of a command: one sentence on standard error that names the options as typed, exit code 2."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import click
+
+from alignlib._core.text import for_terminal
+
+__all__ = ["BadInput", "in_options"]
+
+# Text that came from the reader, as Python quotes it; an apostrophe inside a word opens nothing.
+_QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
+# A short name is also a word of English: it is an argument only where a sentence treats it as one.
+_ORDERS = "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )"
+
+
+class BadInput(click.ClickException):
+    """What was asked for cannot be done: nothing was run, nothing written."""
+
+    exit_code = 2
+
+    def format_message(self) -> str:
+        """Return the sentence on one line, safe for a terminal."""
+        return for_terminal(" ".join(self.message.split()))
+
+
+def in_options(text: str, options: Mapping[str, str]) -> str:
+    """Name options as typed where ``text`` names arguments of the library.
+
+    Parameters
+    ----------
+    text : str
+        A sentence of the library. An argument is one where it is set (``wide=True``), in parentheses (``(sample)``), at
+        the start of a clause (``kl must …``), after a verb such as "pass" or "lower", or has an underscore.
+    options : mapping
+        The option for each argument, as `alignlib.cli._command.options_of` gives it; a key may also be a setting, such
+        as ``"check=False"``. What is quoted in ``text`` stays as it is.
+
+    Examples
+    --------
+    >>> in_options("kl must not exceed 2; lower kl, or pass allow_heavy_tail=True for 'kl must'.", {
+    ...     "kl": "--kl", "allow_heavy_tail": "--allow-heavy-tail", "allow_heavy_tail=True": "--allow-heavy-tail"})
+    "--kl must not exceed 2; lower --kl, or pass --allow-heavy-tail for 'kl must'."
+    """
+    settings = [name for name in options if "=" in name]
+    names = sorted((name for name in options if "=" not in name), key=len, reverse=True)
+    if not names:
+        return text
+    word = "|".join(map(re.escape, names))
+    plain = "|".join(re.escape(name) for name in names if "_" in name) or "(?!)"
+    setting = "|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in settings) or "(?!)"
+    pattern = re.compile(
+        rf"(?P<setting>{setting})"
+        rf"|(?<![\w.=])(?P<set>{word})=(?=[\w'\"])"
+        rf"|(?P<quoted>{_QUOTED})"
+        rf"|\((?P<named>{word})\)"
+        rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | and (?:{word})\b)"
+        rf"|(?:{_ORDERS})(?P<ordered>{word})\b(?![=\w])"
+        rf"|(?<![\w.`-])(?P<plain>{plain})\b(?!=)"
+    )
+
+    def option(match: re.Match[str]) -> str:
+        kind = match.lastgroup or ""
+        found = match.group(kind)
+        if kind == "quoted":
+            return found
+        said = options[found]
+        return f"({said})" if kind == "named" else f"{said} " if kind == "set" else said
+
+    return pattern.sub(option, text)

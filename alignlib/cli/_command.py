@@ -1,0 +1,89 @@
+"""What all commands share: options that know their arguments, examples in the help, one way to fail."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from alignlib.cli._bad_input import BadInput, in_options
+
+__all__ = ["Command", "Option", "command", "option", "options_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Option(click.Option):
+    """An option that is given to the library under other names than its own, or as a setting (``check=False``)."""
+
+    def __init__(self, *names: Any, argument: str | Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*names, **settings)
+        self.arguments = (argument,) if isinstance(argument, str) else tuple(argument)
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Decorate a command with an `Option`."""
+    return click.option(*names, cls=Option, **settings)
+
+
+class Command(click.Command):
+    """A command whose errors of input are sentences, and whose help ends with examples."""
+
+    def __init__(self, *arguments: Any, examples: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.examples = tuple(examples)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the library says of its arguments is said of the options."""
+        try:
+            return super().invoke(ctx)
+        except BadInput as error:
+            raise BadInput(in_options(error.message, options_of(self))) from error
+        except ValueError as error:
+            raise BadInput(in_options(str(error), options_of(self))) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads has enough
+                raise
+            place = f" ({error.filename})" if error.filename else ""
+            raise BadInput(f"{error.strerror or error}{place}.") from error
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        with formatter.section("Examples"):
+            formatter.write("".join(f"  $ {example}\n" for example in self.examples))
+
+    def said(self, text: str) -> str:
+        """Return a line of output with options for the library's arguments."""
+        return in_options(text, options_of(self))
+
+
+def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., Any]], Command]:
+    """Make a `Command`; defaults are shown in its help."""
+    context = {"show_default": True, "help_option_names": ["-h", "--help"]}
+    return click.command(name, cls=Command, examples=examples, context_settings=context, **settings)
+
+
+def options_of(command: click.Command) -> dict[str, str]:
+    """Return the option of a command, as typed, for each argument of the library and each setting of one.
+
+    >>> @click.command()
+    ... @option("--no-check", is_flag=True, argument="check=False")
+    ... @option("-o", "--output")
+    ... def a(no_check, output): pass
+    >>> options_of(a)
+    {'no_check': '--no-check', 'no_check=True': '--no-check', 'check=False': '--no-check', 'output': '--output'}
+    """
+    found: dict[str, str] = {}
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option) or parameter.name is None:
+            continue
+        typed = max(parameter.opts, key=len)
+        own = parameter.name
+        names = [own, *(parameter.arguments if isinstance(parameter, Option) else ())]
+        for name in names:
+            found[name] = typed
+            if parameter.is_flag and "=" not in name and not parameter.secondary_opts:
+                found[f"{name}=True"] = typed
+    return found

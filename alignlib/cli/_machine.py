@@ -1,0 +1,47 @@
+"""What the commands for a reader's own models share: how to compute, and what an interrupt says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from alignlib._core.text import for_terminal
+from alignlib.cli._command import option
+
+__all__ = ["interruptible", "machine_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def machine_options(command: F) -> F:
+    """Add the options that say how to compute."""
+    for add in reversed(
+        [
+            option("--dtype", help="float32, bfloat16 or float16  [default: bfloat16 on a GPU, else float32]"),
+            option("--device", help="cpu, cuda, cuda:1, …  [default: the GPU, if there is one]"),
+            option(
+                "--batch-size",
+                type=click.IntRange(min=1),
+                help="Responses at once; halved where memory runs out  [default: by memory]",
+            ),
+            option("--trust-remote-code", "remote_code", is_flag=True, help="Run code that comes with the model."),
+            option("--force", is_flag=True, help="Replace what is there under that name."),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
+@contextmanager
+def interruptible(output: Path) -> Iterator[None]:
+    """Turn an interrupt into a sentence that says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        rest = for_terminal(f"The same command goes on; what is done lies beside {output}.")
+        click.echo(f"\nStopped. {rest}", err=True)
+        raise SystemExit(130) from None

@@ -1,0 +1,54 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from alignlib.cli._command import option
+
+__all__ = ["FILE", "NUMBERS", "budget_option", "form_options", "level_option", "seed_option"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path)
+
+
+class Numbers(click.ParamType):
+    """Numbers separated by commas."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        """Read ``0.5,1,2``."""
+        if isinstance(value, list):
+            return value
+        try:
+            return [float(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"give numbers separated by commas, such as 0.5,1,2; got {value!r}.", param, ctx)
+
+
+NUMBERS = Numbers()
+
+level_option = option(
+    "--level",
+    default=0.95,
+    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    help="Coverage of the intervals.",
+)
+seed_option = option("--seed", default=0, type=click.IntRange(min=0), argument="rng", help="Seed of the intervals.")
+budget_option = option(
+    "--budget",
+    type=click.Choice(["average", "per-prompt"]),
+    default="average",
+    help="Whether a KL budget holds on average over prompts, or on every prompt.",
+)
+
+
+def form_options(command: F) -> F:
+    """Add the options that say in which form the answer is printed; lines without any."""
+    command = option("--csv", "form", flag_value="csv", help="Print every point as CSV instead of lines.")(command)
+    return option("--json", "form", flag_value="json", help="Print JSON instead of lines.")(command)

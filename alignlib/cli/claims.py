@@ -1,0 +1,39 @@
+"""``alignlib claims``: what the last build of the book verified."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._book import needs_book
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+
+__all__ = ["command"]
+
+
+@make("claims", examples=["alignlib claims", "alignlib claims --json"])
+@option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+def command(as_json: bool) -> None:
+    """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
+    with needs_book("claims"):
+        from alignbook.project import find_project
+        from alignbook.scorecard import read_claims, to_lines
+    project = find_project()
+    if not project.claims_file.is_file():
+        raise BadInput(f"{project.claims_file} is not there yet; run `make book` first.")
+    book = read_claims(project.claims_file)
+    if as_json:
+        from alignlib.answers.output.render import to_json
+
+        notebooks = json.loads(project.claims_file.read_text(encoding="utf-8"))
+        click.echo(to_json("claims", {"notebooks": notebooks}), nl=False)
+    else:
+        click.echo("\n".join(to_lines(book)))
+    missing = [notebook.name for notebook in project.notebooks() if notebook.name not in book]
+    if missing:
+        click.echo(f"No record of {', '.join(missing)}; run `make book`.", err=True)
+    if missing or any(claim.must_hold and not claim.holds for _, found in book.values() for claim in found):
+        raise SystemExit(1)

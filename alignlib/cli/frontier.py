@@ -1,0 +1,35 @@
+"""``alignlib frontier``: how much reward any method can still gain, from a table of sampled rewards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alignlib.cli._command import command as make
+from alignlib.cli._options import form_options
+from alignlib.cli._rewards import Question, table_options
+
+__all__ = ["command"]
+
+
+@make(
+    "frontier",
+    examples=[
+        "alignlib example > rewards.csv",
+        "alignlib frontier rewards.csv --reward score_a",
+        "alignlib frontier rewards.csv --reward score_a --gold gold --kl 0.1,0.2 --json",
+    ],
+)
+@table_options
+@form_options
+def command(form: str | None, **asked: Any) -> None:
+    """Print how much reward any method can still gain, at which KL, and how close best-of-N comes.
+
+    TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON lines or
+    Parquet, also gzipped.
+    """
+    question = Question(**asked)
+    found = question.find(curves=form == "csv")
+    from alignlib.answers.output import frontier
+    from alignlib.cli._say import say
+
+    say(form, "frontier", frontier, found, path=str(question.table), seed=question.seed)

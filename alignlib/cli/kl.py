@@ -1,0 +1,56 @@
+"""``alignlib kl``: the KL of a trained policy to its base model, from sampled responses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+from alignlib.cli._options import FILE, form_options, level_option, seed_option
+
+__all__ = ["command"]
+
+
+@make(
+    "kl",
+    examples=[
+        "alignlib kl samples.parquet",
+        "alignlib kl samples.csv --log-prob logp --base-log-prob ref_logp --fixed-prompts --json",
+    ],
+)
+@click.argument("table", type=FILE)
+@option("--prompt", default="prompt_id", help="Column that names the prompt, if there is one.")
+@option("--log-prob", default="log_prob", help="Column of the policy's log-probability.")
+@option("--base-log-prob", default="base_log_prob", help="Column of the base model's.")
+@option("--n-tokens", default="n_tokens", help="Column of the number of tokens.")
+@option("--token-log-prob", default="token_log_prob", help="Policy's, a list over tokens.")
+@option("--base-token-log-prob", default="base_token_log_prob", help="Base's, a list.")
+@option("--token-kl", default="token_kl", help="Exact next-token divergences, a list.")
+@option(
+    "--sampled-from",
+    type=click.Choice(["policy", "base"]),
+    default="policy",
+    help="Which model wrote the responses.",
+)
+@option("--fixed-prompts", is_flag=True, help="Intervals for these prompts only, not for others like them.")
+@level_option
+@seed_option
+@form_options
+def command(
+    table: Path, sampled_from: str, fixed_prompts: bool, level: float, seed: int, form: str | None, **names: str
+) -> None:
+    """Measure the KL of a trained policy to its base model from TABLE, one row per sampled response.
+
+    TABLE holds log-probabilities of the response under both models (sums, and lists over tokens if there are), as
+    `alignlib sample --base` writes them: Parquet, JSON lines, CSV or TSV.
+    """
+    from alignlib.answers.output import policy_kl
+    from alignlib.cli._say import say
+    from alignlib.training.estimators import estimate_policy_kl
+    from alignlib.training.kl_table import KLColumns, read_kl_samples
+
+    samples = read_kl_samples(table, KLColumns(**names))
+    found = estimate_policy_kl(samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed)
+    say(form, "kl", policy_kl, found, path=str(table), seed=seed)

@@ -1,0 +1,135 @@
+"""``alignlib overlay``: a training run on the frontier of its base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alignlib._core.names import number_or_name
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+from alignlib.cli._options import FILE, form_options, level_option, seed_option
+
+if TYPE_CHECKING:
+    from alignlib.answers.output.overlay import Floor
+    from alignlib.training.placing import Overlay
+    from alignlib.training.training_log import TrainingLog
+
+__all__ = ["command"]
+
+
+@make(
+    "overlay",
+    examples=[
+        "alignlib overlay trainer_state.json base.csv --reward score -o overlay.png",
+        "alignlib overlay run.csv base.csv --reward score --run-kl kl --run-reward score --kl-unit sequence",
+    ],
+)
+@click.argument("run", type=FILE)
+@click.argument("table", required=False, type=FILE)
+@option("--reward", help="Column of TABLE with the run's reward.")
+@option("--prompt", default="prompt_id", help="Column of TABLE that names the prompt.")
+@option("--run-kl", argument="kl", help="Key or column of RUN with the KL  [default: trl's own, or 'kl']")
+@option("--run-reward", help="Key or column of RUN with the mean reward  [default: trl's own, or 'reward']")
+@option("--run-step", argument="step", help="Key or column of RUN with the step  [default: 'step', if any]")
+@option(
+    "--run-length",
+    argument="length",
+    help="Mean tokens per response, or the key or column with it  [default: trl's own]",
+)
+@option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what; trl's own keys need none.")
+@option("--run", "run_column", help="Column of RUN that names the run, where there are several.")
+@option("--only", help="Runs to keep, such as 'dpo_*'; needs --run.")
+@option("--evaluation", is_flag=True, help="Take trl's evaluations instead of its training steps.")
+@option(
+    "--run-base",
+    argument="base",
+    default="table",
+    help="What gains are measured from: 'table', the run's 'first' checkpoint, or a number.",
+)
+@option("--pool", type=click.IntRange(min=1), help="Checkpoints to average into a point  [default: to a dozen]")
+@option(
+    "--no-check",
+    is_flag=True,
+    argument="check=False",
+    help="Go on where the run does not start at the base samples' reward.",
+)
+@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
+@option("--allow-heavy-tail", is_flag=True, help="Go on where a bounded reward looks heavy-tailed.")
+@level_option
+@seed_option
+@option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")
+@form_options
+def command(run: Path, table: Path | None, picture: Path | None, form: str | None, **asked: Any) -> None:
+    """Put a training RUN on the frontier estimated from TABLE, samples of its base model.
+
+    RUN is trl's trainer_state.json (or the folder it is in), or a table of KL and reward with a row for each
+    checkpoint. Without TABLE the limit is not known; the checkpoints then only show a floor of it.
+    """
+    from alignlib.answers.output import overlay
+    from alignlib.cli._say import say
+    from alignlib.training.training_log import read_training_log
+
+    _check_picture(picture)
+    if table is not None and asked["reward"] is None:
+        raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
+    log = read_training_log(
+        run,
+        kl=asked["run_kl"],
+        reward=asked["run_reward"],
+        step=asked["run_step"],
+        length=number_or_name(asked["run_length"]),
+        kl_unit=asked["kl_unit"],
+        run=asked["run_column"],
+        only=asked["only"],
+        evaluation=asked["evaluation"],
+        drop_missing=asked["drop_missing"],
+    )
+    found = _floor(log, asked) if table is None else _overlay(log, table, asked)
+    if picture is not None:
+        from alignlib.answers import pictures
+
+        pictures.save(pictures.picture_of(found), picture)
+    say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
+
+
+def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
+    from alignlib.tables.rewards import RewardTable
+    from alignlib.training.placing import overlay
+
+    data = RewardTable.read(table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"])
+    base = number_or_name(asked["run_base"])
+    return overlay(
+        log,
+        data,
+        asked["reward"],
+        base="table" if base is None else base,
+        pool=asked["pool"],
+        check=not asked["no_check"],
+        level=asked["level"],
+        seed=asked["seed"],
+        allow_heavy_tail=asked["allow_heavy_tail"],
+    )
+
+
+def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
+    from alignlib.answers.output.overlay import Floor
+    from alignlib.training.envelope import achieved_envelope
+
+    base = number_or_name(asked["run_base"])
+    if isinstance(base, str) and base != "table":
+        raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
+    return Floor(log, achieved_envelope(log.kl, log.reward, base if isinstance(base, float) else None))
+
+
+def _check_picture(picture: Path | None) -> None:
+    """Refuse, before anything runs, a picture that cannot be written."""
+    if picture is None:
+        return
+    if picture.suffix.lower() not in (".png", ".svg"):
+        raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
+    if not picture.resolve().parent.is_dir():
+        raise BadInput(f"The folder of {picture} does not exist; make it first.")

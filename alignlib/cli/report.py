@@ -1,0 +1,63 @@
+"""``alignlib report``: a page, pictures and numbers on a table of sampled rewards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+from alignlib.cli._options import FILE
+from alignlib.cli._rewards import Question, table_options
+
+__all__ = ["command"]
+
+
+@make(
+    "report",
+    examples=[
+        "alignlib example > rewards.csv",
+        "alignlib report rewards.csv --reward score_a --gold gold -o report",
+    ],
+)
+@table_options
+@option("-o", "--output", "folder", required=True, type=FILE, help="Folder for the report.")
+@option("--force", is_flag=True, help="Replace an earlier report in that folder.")
+def command(folder: Path, force: bool, **asked: Any) -> None:
+    """Leave a page, pictures (PNG, SVG) and numbers (CSV, JSON) on the rewards in TABLE.
+
+    The page is the notebook "Your own rewards" run on TABLE; it needs no network.
+    """
+    from alignlib._core.text import lines_for_terminal
+    from alignlib.cli._book import needs_book
+
+    question = Question(**asked)
+    with needs_book("report"):
+        from alignbook.page import PageError
+        from alignbook.report import PAGE, ReportError, check_folder, write_report
+    try:
+        check_folder(folder, force)
+        found = question.find()  # bad input is a sentence before the notebook starts
+        if found.gold is not None and found.gold.limit is None:
+            raise BadInput(
+                f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
+                "or print what is known with `alignlib frontier`."
+            )
+        optional = ("kl", "n", "ensemble")
+        values = {name: value for name, value in asked.items() if name not in optional or value is not None}
+        values["budget"] = question.budget.replace("-", "_")
+        if question.ensemble is not None:
+            values["ensemble"] = question.members
+        failures = write_report({**values, "table": str(question.table.resolve())}, folder)
+    except (PageError, ReportError) as error:
+        raise BadInput(str(error)) from error
+    from alignlib.answers.output.frontier import headline
+    from alignlib.answers.output.hacking import stop_lines
+
+    for failure in failures:
+        click.echo(lines_for_terminal([f"On this table {failure}."]), err=True)
+    said = [headline(found.counted), *([] if found.hacking is None else stop_lines(found.hacking))]
+    click.echo(lines_for_terminal([*said, f"Wrote {folder / PAGE}"]))

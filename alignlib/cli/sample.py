@@ -1,0 +1,86 @@
+"""``alignlib sample``: responses of a language model, with their log-probabilities."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+from alignlib.cli._machine import interruptible, machine_options
+from alignlib.cli._options import FILE
+
+__all__ = ["command"]
+
+
+@make(
+    "sample",
+    examples=[
+        "alignlib sample --model my-model --prompts prompts.txt --n 16 -o samples.parquet",
+        "alignlib sample --model my-model --base my-base --prompts prompts.csv -o samples.parquet",
+    ],
+)
+@option("--model", required=True, help="Causal language model: a name on the hub, or a folder.")
+@option("--base", help="Model it was trained from: adds its log-probabilities and the exact KL per token.")
+@option(
+    "--prompts",
+    required=True,
+    type=FILE,
+    help="CSV, TSV, JSON lines, Parquet, or TXT, one per line.",
+)
+@option("--column", default="prompt", help="Column of the prompts: texts, or lists of messages.")
+@option("--prompt-id", help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]")
+@option("--n", default=64, type=click.IntRange(min=1), help="Responses per prompt.")
+@option("-o", "--output", required=True, type=FILE, help="Parquet file to write.")
+@option("--max-new-tokens", default=256, type=click.IntRange(min=1), help="Largest length of a response.")
+@option("--temperature", default=1.0, help="Any but 1 is another policy; so is a cut.")
+@option("--top-k", type=click.IntRange(min=1), help="Draw from the k likeliest tokens only.")
+@option("--top-p", type=float, help="Draw from the likeliest tokens that hold this probability only.")
+@option(
+    "--chat",
+    type=click.Choice(["auto", "yes", "no"]),
+    default="auto",
+    help="Lay prompts out by the chat template; auto: if the tokenizer has one.",
+)
+@option("--template", help="Lay prompts out by this text, which holds {prompt}.")
+@option("--drop-long", is_flag=True, help="Go on without prompts that leave no room for a response.")
+@option("--seed", default=0, type=click.IntRange(min=0), help="Seed of the draws.")
+@machine_options
+def command(
+    model: str,
+    base: str | None,
+    prompts: Path,
+    column: str,
+    prompt_id: str | None,
+    output: Path,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    chat: str,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Draw responses from a language model, with their log-probabilities.
+
+    Killed at any point, the same command goes on where it was: what is done lies in OUTPUT.parts. Log-probabilities are
+    natural logarithms, of the law that was sampled from.
+    """
+    with interruptible(output):
+        from alignlib.models.models import require_torch
+
+        require_torch()
+        from alignlib.models.prompts import read_prompts
+        from alignlib.models.sample import SampleSettings, sample
+        from alignlib.models.sampling_law import SamplingLaw
+
+        settings = SampleSettings(
+            law=SamplingLaw(temperature, top_k, top_p),
+            layout={"auto": "auto", "yes": "chat", "no": "text"}[chat],
+            **options,
+        )
+        found = sample(
+            model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force
+        )
+    click.echo(f"Wrote {found.output}: {found.n_responses} responses to {found.n_prompts} prompts.")

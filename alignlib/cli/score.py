@@ -1,0 +1,63 @@
+"""``alignlib score``: the rewards of a reward model, as a column of a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alignlib.cli._command import command as make
+from alignlib.cli._command import option
+from alignlib.cli._machine import interruptible, machine_options
+from alignlib.cli._options import FILE
+
+__all__ = ["command"]
+
+
+@make(
+    "score",
+    examples=[
+        "alignlib score samples.parquet --reward-model my-reward-model",
+        "alignlib score samples.parquet --reward-model my-judge --label good --value log-prob -o scored.parquet",
+    ],
+)
+@click.argument("table", type=FILE)
+@option("--reward-model", required=True, help="Sequence-classification model: a name on the hub, or a folder.")
+@option("--name", help="The column is reward_NAME  [default: the model's name]")
+@option("-o", "--output", type=FILE, help="Parquet file to write  [default: TABLE itself]")
+@option("--label", help="Output that is the reward, by its label.")
+@option("--output-index", type=click.IntRange(min=0), help="Output that is the reward, by its number from 0.")
+@option(
+    "--value",
+    type=click.Choice(["raw", "log-prob"]),
+    default="raw",
+    help="The output as it is, or the log-probability of its label.",
+)
+@option("--negate", is_flag=True, help="Write the negative: a cost becomes a reward.")
+@option(
+    "--layout",
+    type=click.Choice(["auto", "chat", "text", "pair"]),
+    default="auto",
+    help="Chat template, prompt and response in one text, or as two sequences; auto: chat if there is a template.",
+)
+@option("--template", help="Lay texts out by this one, which holds {prompt} and {response}.")
+@option("--prompt", default="prompt", help="Column of the prompts.")
+@option("--response", default="response", help="Column of the responses.")
+@machine_options
+def command(table: Path, reward_model: str, output: Path | None, force: bool, **options: Any) -> None:
+    """Add the rewards of a reward model to TABLE, as the column reward_NAME.
+
+    Killed at any point, the same command goes on where it was.
+    """
+    with interruptible(output or table):
+        from alignlib.models.models import require_torch
+
+        require_torch()
+        from alignlib.models.score import ScoreSettings, score
+
+        found = score(table, reward_model, output=output, settings=ScoreSettings(**options), force=force)
+    click.echo(
+        f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
+        f"standard deviation {found.std:.4g}."
+    )
