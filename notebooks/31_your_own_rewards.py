@@ -26,6 +26,7 @@ sample: str | None = None  # column that numbers the samples of a prompt, any
 wide: bool = False  # one row per prompt, with its samples in the columns that reward matches
 drop_missing: bool = False  # go on without the samples that lack a finite value
 allow_heavy_tail: bool = False  # go on where a reward known to be bounded looks heavy-tailed
+budget: str = "average"  # whether a KL budget holds on average over prompts or on each, one of average | per_prompt
 kl: list[float] = []  # KL budgets to print, in nats; none for some that the samples support, >= 0
 n: list[float] = []  # numbers of draws; none for powers of two that the table allows, >= 1
 level: float = 0.95  # coverage of the intervals, in (0, 1)
@@ -34,6 +35,7 @@ seed: int = 0  # seed of the made-up table and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, any
 
 # %% tags=["hide-input"]
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +43,11 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib._core.text import for_picture
-from alignlib.answers.answer import ask, limit_on_every_prompt
-from alignlib.answers.hacking import ask_hacking
-from alignlib.answers.hacking_picture import gold_caption, gold_picture
-from alignlib.answers.output import to_csv, to_json, to_lines, wrapped
-from alignlib.estimation import estimate_frontier
+from alignlib.answers.findings import find
+from alignlib.answers.output import frontier
+from alignlib.answers.output import hacking as proxy
+from alignlib.answers.output.render import to_csv, to_json, wrapped
+from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.tables.example_table import example_table
 from alignlib.tables.rewards import RewardTable
 
@@ -61,24 +63,10 @@ if table is None:
 else:
     asked = [reward] if gold is None else [reward, gold, *ensemble]
     data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
-counted = reward if gold is None else gold
-options = {
-    "n": n or None,
-    "kl": kl or None,
-    "level": level,
-    "n_boot": n_boot,
-    "seed": seed,
-    "allow_heavy_tail": allow_heavy_tail,
-}
-answer = ask(data, reward, **options)
-in_gold = None if gold is None else ask(data, reward, gold, **options)
-shared = {"level": level, "n_boot": n_boot, "seed": seed, "allow_heavy_tail": allow_heavy_tail}
-hacking = None if gold is None else ask_hacking(data, reward, gold, ensemble, **shared)
-shown = in_gold or answer
-best = shown.best_of_n
-drawn = {"level": level, "n_boot": n_boot, "allow_heavy_tail": allow_heavy_tail}
-curve = estimate_frontier(data, counted, rng=seed, **drawn)
-each = limit_on_every_prompt(data, counted, seed=seed, **drawn)
+options = {"n": n or None, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
+found = find(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
+shown, curve, each = found.counted, found.curve, found.curve_on_every_prompt
+counted, best = shown.measured_in, shown.best_of_n
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
@@ -120,12 +108,10 @@ plotting.save(fig, folder, "share")
 
 # %%
 if folder is not None:
-    answers = [one for one in (answer, in_gold) if one is not None]
-    Path(folder, "numbers.json").write_text(
-        to_json(data, table or "made-up table", answer, in_gold, seed, hacking), encoding="utf-8"
-    )
-    Path(folder, "numbers.csv").write_text(to_csv(answers, hacking), encoding="utf-8")
-print("\n".join(wrapped(to_lines(data, answer, in_gold))))
+    record = {"path": table or "made-up table", "seed": seed, **frontier.record(found)}
+    Path(folder, "numbers.json").write_text(to_json("frontier", record), encoding="utf-8")
+    Path(folder, "numbers.csv").write_text(to_csv(frontier.points(found), frontier.COLUMNS), encoding="utf-8")
+print("\n".join(wrapped(frontier.lines(replace(found, hacking=None)))))
 
 # %% [markdown]
 # ## Where the proxy starts to cost gold
@@ -135,11 +121,11 @@ print("\n".join(wrapped(to_lines(data, answer, in_gold))))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "{{gold_caption}}.", "name": "fig-your-gold"}, "image": {"alt": "Gain against KL. {{gold_caption}}."}}
 fig, ax = plotting.new()
-gold_picture(ax, answer, hacking)
+gold_picture(ax, found.reward, found.hacking)
 plotting.save(fig, folder, "gold")
 
 # %% tags=["hide-input"]
-print("\n".join(["No gold reward is named."] if hacking is None else wrapped(hacking.to_lines())))
+print("\n".join(["No gold reward is named."] if found.hacking is None else wrapped(proxy.lines(found.hacking))))
 
 # %% [markdown]
 # ## What it means
@@ -153,8 +139,8 @@ print("\n".join(["No gold reward is named."] if hacking is None else wrapped(hac
 
 # %% tags=["hide-input"]
 claims.glue(
-    headline=shown.headline,
-    gold_caption=gold_caption(answer, hacking),
+    headline=frontier.headline(shown),
+    gold_caption=gold_caption(found.reward, found.hacking),
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
@@ -163,9 +149,9 @@ claims.glue(
     n_all=best.n.size,
 )
 inside = known & (best.n > 1)
-found = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0)]
+checked = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", np.diff(curve.gain) > 0)]
 if inside.any():
-    found.append(
+    checked.append(
         claims.at_most(
             "below-limit",
             "best-of-N lies below the limit's upper end wherever the samples support it",
@@ -176,7 +162,7 @@ if inside.any():
     )
 if each is not None:
     shared = each.spent <= curve.supported_kl
-    found.append(
+    checked.append(
         claims.at_most(
             "average-above",
             "a budget on the average buys at least as much as the same budget on every prompt (within the intervals)",
@@ -185,7 +171,7 @@ if each is not None:
             np.interp(each.spent[shared], curve.spent, curve.gain_high),
         )
     )
-claims.record(*found)
+claims.record(*checked)
 
 # %% [markdown]
 # **Try:** `alignlib report TABLE --prompt prompt_id --reward score -o report` on a table of yours.

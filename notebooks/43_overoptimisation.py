@@ -39,9 +39,9 @@ import pandas as pd
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib.answers.output.hacking import stop_sentence
 from alignlib.hacking.exploit import exploit_pair, sampled_checkpoints, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.hedging import sentence
 from alignlib.hacking.overoptimisation import best_of_n_curve, tilting_curve
 from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.run_turns import turning_runs
@@ -174,8 +174,8 @@ pd.DataFrame(rows)
 # %% tags=["hide-input"]
 shape = {"yes": "turns down", "no": "goes on rising", "undecided": "does not tell where it goes"}
 claims.glue(
-    headline=sentence(by_lam.hedge, "lam", level),
-    n_sentence=sentence(by_n.hedge, "n", level),
+    headline=stop_sentence(by_lam.hedge, "lam", level),
+    n_sentence=stop_sentence(by_n.hedge, "n", level),
     lam_shape=shape[by_lam.hedge.turns_down],
     n_shape=shape[by_n.hedge.turns_down],
     truth_note="Dotted: the truth" if pair is not None else "The truth is not known",

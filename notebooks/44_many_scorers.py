@@ -38,7 +38,7 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.hacking import members_of
-from alignlib.answers.hacking_text import split_sentence
+from alignlib.answers.output.hacking import split_sentence
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS
 from alignlib.hacking.error_split import split_error

@@ -42,10 +42,13 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib._core.names import number_or_name
 from alignlib._core.text import for_terminal
-from alignlib.cli.training import number_or_name
+from alignlib.answers import pictures
+from alignlib.answers.output import overlay as output
+from alignlib.answers.output.render import to_csv, to_json
 from alignlib.tables.rewards import RewardTable
-from alignlib.training import output, overlay
+from alignlib.training import overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run
 from alignlib.training.training_log import read_training_log
@@ -77,11 +80,8 @@ found = None if data is None else overlay(log, data, reward, base=start, **drawn
 floor = achieved_envelope(log.kl, log.reward, start if isinstance(start, float) else None)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Checkpoints against KL: {{caption}}.", "name": "fig-your-run"}, "image": {"alt": "Points of the run against KL: {{alt}}."}}
-fig, ax = plotting.new()
-if found is None:
-    output.draw_envelope(log, floor, ax)
-else:
-    output.draw(found, ax)
+shown = output.Floor(log, floor) if found is None else found
+fig = pictures.picture_of(shown)
 plotting.save(fig, folder, "overlay")
 
 # %% [markdown]
@@ -91,11 +91,11 @@ plotting.save(fig, folder, "overlay")
 # compares KLs at its gain. Intervals hold the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from the second differences of neighbouring checkpoints.
 
 # %% tags=["hide-input"]
-lines = output.envelope_lines(log, floor) if found is None else output.to_lines(found)
-rows = output.envelope_rows(log, floor) if found is None else output.rows(found)
+lines = output.lines(shown)
 if folder is not None:
-    Path(folder, "overlay.csv").write_text(output.to_csv(rows), encoding="utf-8")
-    Path(folder, "overlay.json").write_text(output.to_json(rows, path=log.path, kl_unit=log.kl_unit), encoding="utf-8")
+    Path(folder, "overlay.csv").write_text(to_csv(output.points(shown), output.COLUMNS), encoding="utf-8")
+    record = {"table": table, "seed": seed, **output.record(shown)}
+    Path(folder, "overlay.json").write_text(to_json("overlay", record), encoding="utf-8")
 print("\n".join(textwrap.fill(line, 90) if len(line) > 90 else line for line in map(for_terminal, lines)))
 
 # %% [markdown]
@@ -143,7 +143,7 @@ floor_sentence = (
     )
 )
 claims.glue(
-    headline=lines[-1] if found is None else found.headlines[-1],
+    headline=lines[-1] if found is None else output.headlines(found)[-1],
     share_made=0.85,
     used="" if run is None else " (not here)",
     caption="their concave envelope is a floor of the limit, which base samples would show"

@@ -40,6 +40,7 @@ import pandas as pd
 
 from alignbook import claims
 from alignlib import plotting
+from alignlib.answers.output.policy_kl import lines, messages
 from alignlib.training import estimate_policy_kl
 from alignlib.training.estimate import ESTIMATORS
 from alignlib.training.kl_table import read_kl_samples
@@ -212,7 +213,7 @@ pd.DataFrame(rows).T
 # %%
 n_check = 8 * n
 responses = cold.sample(n_check, np.random.default_rng(seed + 4))
-said = estimate_policy_kl(score(responses, middle, base)).messages
+said = messages(estimate_policy_kl(score(responses, middle, base)))
 print("\n\n".join(textwrap.fill(message, 78) for message in said))
 
 # %% [markdown]
@@ -222,7 +223,7 @@ print("\n\n".join(textwrap.fill(message, 78) for message in said))
 
 # %% tags=["hide-input"]
 mine = None if table is None else estimate_policy_kl(read_kl_samples(table), sampled_from=sampled_from)
-print("No table is given." if mine is None else "\n".join(mine.to_lines()))
+print("No table is given." if mine is None else "\n".join(lines(mine)))
 
 # %% [markdown]
 # ## Claims

@@ -15,7 +15,9 @@ from click.testing import CliRunner
 
 from alignlib.answers import answer
 from alignlib.answers.answer import ask
-from alignlib.answers.output import to_csv
+from alignlib.answers.findings import Findings
+from alignlib.answers.output import frontier
+from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedKLError, estimate_frontier
 from alignlib.tables.rewards import RewardTable
@@ -72,8 +74,8 @@ def test_json_has_the_numbers_of_the_library(tmp_path):
     for name, gold in (("reward", None), ("gold", "gold")):
         answered = ask(table, "proxy", gold, kl=[0.1], n=[2, 32], seed=3)
         got = found[name]
-        assert got["headline"] == answered.headline
-        assert got["supported_kl"] == answered.limit.supported_kl
+        assert got["headline"] == frontier.headline(answered)
+        assert got["largest_supported"] == answered.limit.supported_kl
         assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
         assert [row["share_low"] for row in got["best_of_n"]] == answered.best_of_n.share_low.tolist()
         assert [row["supported"] for row in got["best_of_n"]] == [True, False]
@@ -94,13 +96,14 @@ def test_json_schema_is_the_same_with_and_without_gold(tmp_path):
 
     assert alone["gold"] is None
     assert shape(alone["reward"]) == shape(both["reward"]) == shape(both["gold"])
-    assert list(alone) == list(both) == ["schema", "alignlib", "table", "seed", "reward", "gold", "hacking"]
+    names = ["$schema", "schema", "alignlib", "path", "seed", "table", "reward", "gold", "hacking"]
+    assert list(alone) == list(both) == names
 
 
 def test_the_limit_of_a_gaussian_reward_is_in_its_interval(tmp_path):
     found = json.loads(run(sampled(tmp_path, 400, 64), "--reward", "gold", "--kl", "0.1,0.2", "--json").stdout)
     for row in found["reward"]["limit"]:
-        assert row["gain_low"] < np.sqrt(2 * row["kl"]) < row["gain_high"]
+        assert row["gain_low"] < np.sqrt(2 * row["spent"]) < row["gain_high"]
 
 
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
@@ -123,7 +126,7 @@ def test_saturated_rewards_give_null_not_infinity(tmp_path):
 def test_csv_has_every_point(tmp_path):
     table = RewardTable.read(sampled(tmp_path), reward=["proxy", "gold"])
     answers = [ask(table, "proxy", gold, kl=[0.1, 0.2], n=[2, 32]) for gold in (None, "gold")]
-    rows = list(csv.DictReader(io.StringIO(to_csv(answers))))
+    rows = list(csv.DictReader(io.StringIO(to_csv(frontier.points(Findings(table, *answers, None)), frontier.COLUMNS))))
     assert [(row["what"], row["picked_by"], row["measured_in"]) for row in rows] == [
         *[("limit", "proxy", "proxy")] * 2,
         *[("best_of_n", "proxy", "proxy")] * 2,
@@ -158,15 +161,15 @@ def test_wide_and_list_of_columns(tmp_path):
         (["--reward", "flat"], ["'flat' is constant within each of the 60 prompts", "nothing to gain"]),
         (["--reward", "gold", "--gold", "flat"], ["'flat' is constant within each of the 60 prompts"]),
         (["--reward", "heavy"], ["'heavy' has a heavier than exponential upper tail", "any KL budget"]),
-        (["--reward", "gold", "--kl", "8,9"], ["kl must not exceed", "support; got 8", "draw more samples"]),
-        (["--reward", "gold", "--kl", "9"], ["kl must not exceed", "support; got 9", "draw more samples"]),
-        (["--reward", "gold", "--kl", "-1"], ["kl must not be negative; got -1"]),
+        (["--reward", "gold", "--kl", "8,9"], ["--kl must not exceed", "support; got 8", "draw more samples"]),
+        (["--reward", "gold", "--kl", "9"], ["--kl must not exceed", "support; got 9", "draw more samples"]),
+        (["--reward", "gold", "--kl", "-1"], ["--kl must not be negative; got -1"]),
         (["--reward", "gold", "--kl", "a,1"], ["--kl", "numbers separated by commas", "'a,1'"]),
-        (["--reward", "gold", "--kl", "nan"], ["kl must be finite"]),
-        (["--reward", "gold", "--n", "64"], ["n must not exceed 32", "got 64", "Draw more samples or lower n"]),
-        (["--reward", "gold", "--n", "0.5"], ["n must lie in [1, ∞)", "0.5"]),
+        (["--reward", "gold", "--kl", "nan"], ["--kl must be finite"]),
+        (["--reward", "gold", "--n", "64"], ["--n must not exceed 32", "got 64", "Draw more samples or lower --n"]),
+        (["--reward", "gold", "--n", "0.5"], ["--n must lie in [1, ∞)", "0.5"]),
         (["--reward", "gold", "--n", ""], ["--n", "numbers separated by commas"]),
-        (["--reward", "gold", "--sample", "q"], ["no column 'q' (sample)"]),
+        (["--reward", "gold", "--sample", "q"], ["no column 'q' (--sample)"]),
         (["--reward", "gold", "--wide"], ["repeat a prompt", "--wide"]),
         (["--reward", "gold", "--seed", "-1"], ["--seed"]),
         ([], ["--reward"]),
@@ -207,7 +210,7 @@ def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
         "The samples support no limit of 'gold' (base model: -0.178); best-of-4 picked by 'proxy' gains "
     )
     found = json.loads(run(path, "--reward", "proxy", "--gold", "gold", "--json").stdout)["gold"]
-    assert (found["limit"], found["supported_kl"], found["budget"]) == ([], 0.0, None)
+    assert (found["limit"], found["largest_supported"], found["budget"]) == ([], 0.0, None)
     assert found["best_of_n"][0]["gain"] > 0
 
 
@@ -234,7 +237,7 @@ def test_a_budget_on_every_prompt_buys_less(tmp_path):
     assert each["best_of_n"] == average["best_of_n"]
     for one, other in zip(each["limit"], average["limit"], strict=True):
         assert one["gain"] < other["gain_high"]
-        assert one["gain_low"] < np.sqrt(2 * one["kl"]) < one["gain_high"]
+        assert one["gain_low"] < np.sqrt(2 * one["spent"]) < one["gain_high"]
 
 
 def test_only_one_draw_has_no_share(tmp_path):
@@ -290,7 +293,7 @@ def test_budgets_that_are_supported_are_answered_and_the_others_named(tmp_path):
     lines = run(table, *options).stdout.splitlines()
     assert "Left out, for more than that: 8, 9 nats." in lines
     found = json.loads(run(table, *options, "--json").stdout)["reward"]
-    assert ([row["kl"] for row in found["limit"]], found["unsupported_kl"]) == ([0.1], [8.0, 9.0])
+    assert ([row["spent"] for row in found["limit"]], found["unsupported"]) == ([0.1], [8.0, 9.0])
 
 
 def test_a_large_offset_leaves_the_gain_visible(tmp_path):

@@ -13,7 +13,9 @@ from click.testing import CliRunner
 
 from alignlib import hacking
 from alignlib.answers.hacking import ask_hacking
-from alignlib.answers.output import to_csv
+from alignlib.answers.output import hacking as output
+from alignlib.answers.output.frontier import COLUMNS
+from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.exploit import exploit_pair, sampled_table
@@ -91,8 +93,8 @@ def test_a_heavy_tailed_proxy_is_answered_along_n_alone(table: Path) -> None:
     data = RewardTable.read(table, reward=["heavy", "gold"])
     answer = ask_hacking(data, "heavy", "gold", n_boot=200)
     assert answer.along_lam is None
-    assert "heavier than exponential" in answer.to_lines()[2]
-    assert answer.record()["along_lam"] is None
+    assert "heavier than exponential" in output.lines(answer)[2]
+    assert output.record(answer)["along_lam"] is None
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_a_heavy_tailed_proxy_is_answered_along_n_alone(table: Path) -> None:
         ),
         (
             ["--reward", "proxy", "--gold", "gold", "--ensemble", "m0"],
-            "ensemble must name at least two columns; got 'm0' alone",
+            "--ensemble must name at least two columns; got 'm0' alone",
         ),
         (["--reward", "proxy", "--gold", "gold", "--ensemble", "x*"], "'x*'"),
         (["--reward", "proxy", "--gold", "one"], "gold reward 'one' is constant within each of the 120 prompts"),
@@ -130,14 +132,14 @@ def test_no_limit_is_compared_with_where_the_samples_support_none() -> None:
     answer = ask_hacking(data, "score", "right", n_boot=200)
     assert answer.along_n.hedge.parameter == 10.0
     assert answer.unclaimed is None
-    assert "the samples support its limit at no N" in "\n".join(answer.to_lines())
+    assert "the samples support its limit at no N" in "\n".join(output.lines(answer))
 
 
 def test_a_proxy_that_costs_gold_from_the_start_says_so() -> None:
     rng = np.random.default_rng(0)
     gold = rng.standard_normal((200, 16))
     data = RewardTable.from_arrays(score=rng.standard_normal((200, 16)) - gold, gold=gold)
-    lines = ask_hacking(data, "score", "gold").to_lines()
+    lines = output.lines(ask_hacking(data, "score", "gold"))
     assert all("Gold falls, from the start as far as can be told: do not optimise" in line for line in lines[1:3])
     assert "No N > 1 is estimated to gain any 'gold'" in lines[3]
 
@@ -145,7 +147,7 @@ def test_a_proxy_that_costs_gold_from_the_start_says_so() -> None:
 def test_the_csv_of_the_report_holds_both_curves_and_where_to_stop(table: Path) -> None:
     data = RewardTable.read(table, reward=["proxy", "gold"])
     answer = ask_hacking(data, "proxy", "gold", n_boot=200)
-    rows = list(csv.DictReader(to_csv([], answer).splitlines()))
+    rows = list(csv.DictReader(to_csv(output.points(answer), COLUMNS).splitlines()))
     along = [row for row in rows if row["what"] == "along_n"]
     assert [float(row["gain"]) for row in along] == answer.along_n.gold_gain.tolist()
     (stop,) = (row for row in rows if row["what"] == "stop_lam")
@@ -165,4 +167,4 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     true = np.sqrt(2 * left.kl) - GaussianPair(1.0, 0.5).best_of_n_gold_gain(left.n)
     # 1.7 half-widths, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
     assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2
-    assert f"At N = {left.n:g} ({left.kl:.3g} nats), as far as the samples support" in "\n".join(answer.to_lines())
+    assert f"At N = {left.n:g} ({left.kl:.3g} nats), as far as the samples support" in "\n".join(output.lines(answer))

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
+from alignlib.answers.output.overlay import headlines
 from alignlib.cli.main import main
 from alignlib.laws import FiniteLaw
 from alignlib.tables.rewards import RewardTable
@@ -58,7 +59,7 @@ def test_share_and_waste_of_a_normal_reward(found: Overlay) -> None:
     assert ((found.wasted_low[far] <= truth) & (truth <= found.wasted_high[far])).mean() >= 0.75
     assert not found.above.any()
     assert found.width == 2
-    assert "of what any method can gain there" in found.headlines[0]
+    assert "of what any method can gain there" in headlines(found)[0]
 
 
 def test_intervals_cover() -> None:
@@ -176,7 +177,8 @@ def test_lines_json_csv_and_picture(tmp_path: Path, made) -> None:
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     document = json.loads(found.stdout, parse_constant=pytest.fail)
     rows = list(csv.DictReader(io.StringIO(run(*options, "--csv").stdout)))
-    assert [row["share"] for row in document["points"]][-1] == pytest.approx(float(rows[-1]["share"]))
+    assert [row["share"] for row in document["points"]][-1] == pytest.approx(float(rows[11]["share"]))
+    rows = [row for row in rows if row["what"] == "checkpoint"]
     assert len(rows) == len(document["points"]) == 12
     assert document["headlines"] == [result.stdout.splitlines()[-1]]
     assert document["kl_unit"] == "token"
@@ -199,7 +201,7 @@ def test_a_real_log_of_trl_with_samples_of_its_base() -> None:
         ((DATA / "trl_grpo_beta_0.json", BASE, "--reward", "count"), "with beta = 0"),
         ((GRPO, BASE, "--reward", "count", "-o", "p.gif"), ".png or .svg; got p.gif"),
         ((GRPO, BASE, "--reward", "count", "-o", "/nowhere/p.png"), "does not exist; make it first"),
-        ((GRPO, BASE, "--reward", "count", "--run-base", "last"), "base must be 'table', 'first' or a number"),
+        ((GRPO, BASE, "--reward", "count", "--run-base", "last"), "--run-base must be 'table', 'first' or a number"),
         ((GRPO, "--run-base", "first"), "needs TABLE"),
         ((BASE, BASE, "--reward", "count", "--kl-unit", "sequence"), "no column 'kl'"),
     ],

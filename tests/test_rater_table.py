@@ -230,8 +230,8 @@ def test_command_line(tmp_path: Path) -> None:
 
 def test_command_line_says_one_sentence(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["capacity", ratings_file(tmp_path), "--target", "truth"])
-    assert run.exit_code != 0
-    assert "has no column 'label' (label)" in run.output
+    assert run.exit_code == 2
+    assert "has no column 'label' (--label)" in run.output
     assert "Traceback" not in run.output
 
 

@@ -15,12 +15,11 @@ from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
+from alignlib.answers.output.overlay import Floor
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate
-from alignlib.training.envelope import Envelope
 from alignlib.training.placing import Overlay
-from alignlib.training.training_log import TrainingLog
 
-__all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "save"]
+__all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "picture_of", "save"]
 
 _LOOKS = {"n": (plotting.BEST_OF_N, "best-of-N", "N", "o"), "lam": (plotting.LIMIT, "tilting by λ", "λ", "s")}
 
@@ -92,20 +91,31 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
         plotting.points(
             ax, log.kl[mine], found.gain[mine], color=color, marker="s", low=found.gain_low[mine],
             high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
-            label=name if len(log.runs) > 1 else "the run",
+            label=for_picture(name) if len(log.runs) > 1 else "the run",
         )  # fmt: skip
     ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-    return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {found.measured_in}")
+    return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
 
 
-def draw_envelope(log: TrainingLog, envelope: Envelope, ax: Axes) -> Axes:
+def draw_envelope(found: Floor, ax: Axes) -> Axes:
     """Draw the checkpoints and their concave envelope, reward against KL."""
+    log, envelope = found.log, found.envelope
     ax.plot(log.kl, log.reward, "o", color=plotting.BOUND, markersize=3, label="checkpoints")
     plotting.curve(ax, envelope.kl, envelope.reward, color=plotting.THIRD, label=None)
     ax.plot([], [], color=plotting.THIRD, label="a floor of the limit")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-    return plotting.name_axes(ax, plotting.KL_LABEL, log.reward_name)
+    return plotting.name_axes(ax, plotting.KL_LABEL, for_picture(log.reward_name))
+
+
+def picture_of(found: Overlay | Floor) -> Figure:
+    """Return the picture of a run, with its limit or without one."""
+    fig, ax = plotting.new()
+    if isinstance(found, Overlay):
+        draw_overlay(found, ax)
+    else:
+        draw_envelope(found, ax)
+    return fig
 
 
 def save(fig: Figure, path: Path) -> None:

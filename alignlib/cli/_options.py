@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[list[float]]):
     """Numbers separated by commas."""
 
     name = "numbers"

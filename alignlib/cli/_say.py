@@ -13,34 +13,43 @@ from alignlib.cli._command import Command
 
 __all__ = ["say"]
 
+_SENTENCES = {"messages", "notes", "why_no_lam"}  # fields in which the library may name its arguments
 Found = TypeVar("Found", contravariant=True)
 
 
 class Question(Protocol[Found]):
     """A module of `alignlib.answers.output`."""
 
-    COLUMNS: Sequence[str]
+    @property
+    def COLUMNS(self) -> Sequence[str]:
+        """Columns of the CSV."""
 
-    @staticmethod
-    def lines(found: Found, /) -> list[str]:
+    def lines(self, found: Found, /) -> list[str]:
         """Return the answer as text."""
 
-    @staticmethod
-    def record(found: Found, /) -> dict[str, Any]:
+    def record(self, found: Found, /) -> dict[str, Any]:
         """Return the numbers for JSON."""
 
-    @staticmethod
-    def points(found: Found, /) -> list[dict[str, Any]]:
+    def points(self, found: Found, /) -> list[dict[str, Any]]:
         """Return the points for CSV."""
 
 
 def say(form: str | None, name: str, question: Question[Found], found: Found, **about: Any) -> None:
     """Print an answer as lines, or as JSON or CSV; ``about`` is what the command adds to the JSON."""
+    command = click.get_current_context().command
+    assert isinstance(command, Command)
     if form == "json":
-        click.echo(to_json(name, {**about, **question.record(found)}), nl=False)
+        click.echo(to_json(name, _in_options({**about, **question.record(found)}, command)), nl=False)
     elif form == "csv":
         click.echo(to_csv(question.points(found), question.COLUMNS), nl=False)
     else:
-        command = click.get_current_context().command
-        assert isinstance(command, Command)
         click.echo(lines_for_terminal(map(command.said, question.lines(found))))
+
+
+def _in_options(record: Any, command: Command, spoken: bool = False) -> Any:
+    """Return a record whose sentences name options."""
+    if isinstance(record, dict):
+        return {name: _in_options(value, command, name in _SENTENCES) for name, value in record.items()}
+    if isinstance(record, list):
+        return [_in_options(value, command, spoken) for value in record]
+    return command.said(record) if spoken and isinstance(record, str) else record

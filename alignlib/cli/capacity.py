@@ -15,6 +15,7 @@ __all__ = ["command"]
 
 @make(
     "capacity",
+    short_help="How much of a value a rating carries.",
     examples=[
         "alignlib capacity ratings.csv --target truth --label said",
         "alignlib capacity ratings.csv --target truth --label said --context task --rater annotator --json",

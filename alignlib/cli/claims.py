@@ -14,14 +14,18 @@ from alignlib.cli._command import option
 __all__ = ["command"]
 
 
-@make("claims", examples=["alignlib claims", "alignlib claims --json"])
+@make(
+    "claims",
+    short_help="What the last build of the book verified.",
+    examples=["alignlib claims", "alignlib claims --json"],
+)
 @option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def command(as_json: bool) -> None:
     """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
     with needs_book("claims"):
-        from alignbook.project import find_project
+        from alignbook.project import find_clone
         from alignbook.scorecard import read_claims, to_lines
-    project = find_project()
+    project = find_clone()
     if not project.claims_file.is_file():
         raise BadInput(f"{project.claims_file} is not there yet; run `make book` first.")
     book = read_claims(project.claims_file)

@@ -12,6 +12,7 @@ __all__ = ["command"]
 
 @make(
     "example",
+    short_help="Write a made-up table to try the commands on.",
     examples=[
         "alignlib example > rewards.csv",
         "alignlib frontier rewards.csv --reward score_a --gold gold",

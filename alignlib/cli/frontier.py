@@ -13,6 +13,7 @@ __all__ = ["command"]
 
 @make(
     "frontier",
+    short_help="How much reward any method can still gain.",
     examples=[
         "alignlib example > rewards.csv",
         "alignlib frontier rewards.csv --reward score_a",

@@ -15,6 +15,7 @@ __all__ = ["command"]
 
 @make(
     "kl",
+    short_help="The KL of a trained policy, from samples.",
     examples=[
         "alignlib kl samples.parquet",
         "alignlib kl samples.csv --log-prob logp --base-log-prob ref_logp --fixed-prompts --json",

@@ -23,6 +23,7 @@ __all__ = ["command"]
 
 @make(
     "overlay",
+    short_help="A training run on the frontier of its base model.",
     examples=[
         "alignlib overlay trainer_state.json base.csv --reward score -o overlay.png",
         "alignlib overlay run.csv base.csv --reward score --run-kl kl --run-reward score --kl-unit sequence",

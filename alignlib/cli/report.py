@@ -18,6 +18,7 @@ __all__ = ["command"]
 
 @make(
     "report",
+    short_help="The same as a page, with pictures and numbers.",
     examples=[
         "alignlib example > rewards.csv",
         "alignlib report rewards.csv --reward score_a --gold gold -o report",
@@ -36,10 +37,11 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
     question = Question(**asked)
     with needs_book("report"):
+        from alignbook.manifest import FolderError, check_folder
         from alignbook.page import PageError
-        from alignbook.report import PAGE, ReportError, check_folder, write_report
+        from alignbook.report import PAGE, ReportError, write_report
     try:
-        check_folder(folder, force)
+        check_folder(folder, force, question.table)
         found = question.find()  # bad input is a sentence before the notebook starts
         if found.gold is not None and found.gold.limit is None:
             raise BadInput(
@@ -51,8 +53,8 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         values["budget"] = question.budget.replace("-", "_")
         if question.ensemble is not None:
             values["ensemble"] = question.members
-        failures = write_report({**values, "table": str(question.table.resolve())}, folder)
-    except (PageError, ReportError) as error:
+        failures = write_report({**values, "table": str(question.table.resolve())}, folder, force)
+    except (FolderError, PageError, ReportError) as error:
         raise BadInput(str(error)) from error
     from alignlib.answers.output.frontier import headline
     from alignlib.answers.output.hacking import stop_lines

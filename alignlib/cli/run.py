@@ -76,6 +76,7 @@ def _named(ctx: click.Context) -> Notebook | None:
 @click.command(
     "run",
     cls=Run,
+    short_help="Rerun a notebook of the book with other parameters.",
     examples=[
         "alignlib run --list",
         "alignlib run best_of_n --help",

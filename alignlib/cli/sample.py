@@ -17,6 +17,7 @@ __all__ = ["command"]
 
 @make(
     "sample",
+    short_help="Draw responses from a language model.",
     examples=[
         "alignlib sample --model my-model --prompts prompts.txt --n 16 -o samples.parquet",
         "alignlib sample --model my-model --base my-base --prompts prompts.csv -o samples.parquet",

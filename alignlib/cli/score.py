@@ -17,6 +17,7 @@ __all__ = ["command"]
 
 @make(
     "score",
+    short_help="Add the rewards of a reward model to a table.",
     examples=[
         "alignlib score samples.parquet --reward-model my-reward-model",
         "alignlib score samples.parquet --reward-model my-judge --label good --value log-prob -o scored.parquet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._book import needs_book
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
@@ -11,19 +12,31 @@ from alignlib.cli._command import option
 __all__ = ["command"]
 
 
-@make("sync", examples=["alignlib sync", "alignlib sync --check"])
+@make(
+    "sync",
+    short_help="Bring scripts and paired notebooks into agreement.",
+    examples=["alignlib sync", "alignlib sync --check"],
+)
 @option("--check", is_flag=True, help="Write nothing; exit 1 when a pair disagrees.")
 def command(check: bool) -> None:
     """Bring every notebook's .py and its paired .ipynb into agreement."""
     with needs_book("sync"):
-        from alignbook.pairing import disagreement
+        from alignbook.pairing import PairingError, disagreement
         from alignbook.pairing import sync as sync_pair
-        from alignbook.project import find_project
-    scripts = [notebook.script for notebook in find_project().notebooks()]
+        from alignbook.project import find_clone
+    scripts = find_clone().scripts()
     if check:
         said = [sentence for script in scripts if (sentence := disagreement(script))]
         click.echo("\n".join(said) or f"{len(scripts)} pairs agree.")
         raise SystemExit(bool(said))
+    refused: list[str] = []
     for script in scripts:
-        if sync_pair(script):
-            click.echo(f"Paired {script.name}")
+        try:
+            taken = sync_pair(script)
+        except PairingError as error:
+            refused.append(str(error))
+            continue
+        if taken:
+            click.echo(f"Paired {script.stem}, from {taken}")
+    if refused:
+        raise BadInput(" ".join(refused))

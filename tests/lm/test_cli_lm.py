@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignlib.cli.models import sentences
+from alignlib.cli._machine import interruptible
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "trl", "datasets")
 REPORT = f"print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
@@ -54,7 +54,7 @@ def test_without_torch_one_sentence_says_what_to_install(arguments: list[str]) -
 
 
 def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, sentences(Path("rewards.parquet")):
+    with pytest.raises(SystemExit) as caught, interruptible(Path("rewards.parquet")):
         raise KeyboardInterrupt
     assert caught.value.code == 130
     assert capsys.readouterr().err == "\nStopped. The same command goes on; what is done lies beside rewards.parquet.\n"

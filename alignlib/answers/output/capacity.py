@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from alignlib._core.text import for_terminal
 from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
 from alignlib.answers.output.render import listed
 
@@ -44,15 +45,16 @@ def lines(found: CapacityAnswer) -> list[str]:
 
 
 def _table(found: CapacityAnswer) -> list[str]:
-    width = max(len("context"), *(len(row.context) for row in found.rows))
+    names = [for_terminal(row.context) for row in found.rows]
+    width = max(len("context"), *map(len, names))
     percent = f"{100 * found.level:g} %"
     said = [f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  {'floor':>15}"]
-    for row in found.rows:
+    for name, row in zip(names, found.rows, strict=True):
         interval = f"{row.low:.4f} … {row.high:.4f}"
         floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
         mark = "" if row.supported else " *"
         said.append(
-            f"{row.context:<{width}}  {row.labels:>7}  {row.capacity:>8.4f}  {interval:>17}  "
+            f"{name:<{width}}  {row.labels:>7}  {row.capacity:>8.4f}  {interval:>17}  "
             f"{row.plug_in:>11.4f}  {floor:>15}{mark}"
         )
     return said

@@ -11,7 +11,7 @@ from typing import Any
 
 from alignlib import __version__
 from alignlib._core.plain import plain
-from alignlib._core.text import for_csv, for_json
+from alignlib._core.text import for_csv, for_json, for_terminal
 
 __all__ = [
     "SCHEMA",
@@ -75,7 +75,7 @@ def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
     ['a b', '  c', '   1 2 3']
     """
     out: list[str] = []
-    for line in lines:
+    for line in map(for_terminal, lines):
         table = line.startswith("  ") or not line
         out += [line] if table else textwrap.wrap(line, width, subsequent_indent="  ", break_long_words=False)
     return out
