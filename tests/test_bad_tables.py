@@ -248,7 +248,7 @@ def test_no_reward_at_all(tmp_path):
 def test_text_among_numbers_names_the_first_row(tmp_path):
     path = text(tmp_path, GOOD + "3,n.d.\n3,1\n3,bad\n")
     error = refuse(
-        path, "column 'reward'", "text in 2 of 7 rows", "'n.d.' in row 6 (the header is row 1)", "--drop-missing"
+        path, "column 'reward'", "text in 2 of 7 rows", "'n.d.' in row 6 (the header is row 1)", "drop_missing=True"
     )
     assert error.rows == (4, 6)
     refuse(path, "text in 2 of 7 rows", drop_missing=True)
@@ -272,7 +272,7 @@ def test_values_that_are_no_numbers(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     refuse(tmp_path / "t.parquet", "holds timestamp", "not numbers", "name a column of numbers")
     path = lines(tmp_path, {"prompt_id": 1, "reward": [1, 2]}, {"prompt_id": 2, "reward": [1, 2]})
-    refuse(path, "holds list<item: int64> values", "pass wide=True (--wide)")
+    refuse(path, "holds list<item: int64> values", "pass wide=True")
     path = lines(tmp_path, {"prompt_id": 1, "reward": {"a": 1}}, {"prompt_id": 2, "reward": {"a": 2}})
     refuse(path, "struct<a: int64>", "name a column of numbers")
     path = lines(tmp_path, {"prompt_id": 1, "reward": ["a", "b"]}, {"prompt_id": 2, "reward": ["c"]})
@@ -283,7 +283,7 @@ def test_values_that_are_no_numbers(tmp_path):
 def test_missing_rewards_say_which_rows(tmp_path, spelling):
     path = text(tmp_path, GOOD + f"1,{spelling}\n2,{spelling}\n")
     error = refuse(
-        path, "2 of 6 samples", "'reward' in 2", "rows 6, 7 (the header is row 1)", "drop_missing=True (--drop-missing)"
+        path, "2 of 6 samples", "'reward' in 2", "rows 6, 7 (the header is row 1)", "drop_missing=True"
     )
     assert error.rows == (4, 5)
     table = RewardTable.read(path, drop_missing=True)
@@ -293,7 +293,7 @@ def test_missing_rewards_say_which_rows(tmp_path, spelling):
 @pytest.mark.parametrize("spelling", ["inf", "-inf", "Infinity", "1e999"])
 def test_infinite_rewards_are_not_called_missing(tmp_path, spelling):
     path = text(tmp_path, GOOD + f"1,{spelling}\n")
-    refuse(path, "1 of 5 samples", "'reward' in 1 (1 infinite)", "row 6", "--drop-missing")
+    refuse(path, "1 of 5 samples", "'reward' in 1 (1 infinite)", "row 6", "drop_missing=True")
     table = RewardTable.read(path, drop_missing=True)
     assert (table.dropped, len(table.notes)) == (1, 1)
 
@@ -320,7 +320,7 @@ def test_missing_in_every_sample(tmp_path):
 
 def test_missing_prompts(tmp_path):
     path = text(tmp_path, GOOD + ",1\n")
-    refuse(path, "'prompt_id' in 1", "row 6", "--drop-missing")
+    refuse(path, "'prompt_id' in 1", "row 6", "drop_missing=True")
     assert RewardTable.read(path, drop_missing=True).dropped == 1
 
 
@@ -373,7 +373,7 @@ def test_duplicate_samples(tmp_path):
         "repeat an earlier (prompt_id, sample_id)",
         "the first ('a', '0') in rows 2, 5 (the header is row 1)",
         "remove the repeats",
-        "--sample",
+        "name in sample the column",
     )
     assert error.rows == (0, 3)
     path = text(tmp_path, content.replace("sample_id", "draw"))
@@ -388,7 +388,7 @@ def test_a_single_sample_per_prompt(tmp_path):
     )
     assert RewardTable.read(path, min_samples=1).n_prompts == 4
     path = text(tmp_path, "prompt_id,s0,s1\n1,2,3\n2,3,4\n")
-    refuse(path, "2 of 2 prompts", "pass wide=True (--wide)", reward="s*")
+    refuse(path, "2 of 2 prompts", "pass wide=True", reward="s*")
 
 
 def test_dropping_may_leave_a_single_sample(tmp_path):

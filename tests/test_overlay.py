@@ -129,7 +129,7 @@ def test_negative_kls_have_no_place(made) -> None:
 def test_another_reward_is_refused_unless_it_differs_by_a_constant(made) -> None:
     log, table = made
     shifted = replace(log, reward=log.reward + 5.0)
-    with pytest.raises(InputError, match="--run-base first"):
+    with pytest.raises(InputError, match="base='first'"):
         overlay(shifted, table, "reward", n_boot=200)
     from_start = overlay(shifted, table, "reward", base="first", n_boot=200)
     far = from_start.supported & (from_start.log.kl > 0.3)

@@ -209,7 +209,7 @@ def test_bad_columns_are_one_sentence() -> None:
 def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("prompt_id,reward,gold\n0,1,2\n0,2,\n0,3,1\n1,1,0\n1,2,1\n1,0,1\n")
-    with pytest.raises(InputError, match=r"1 of 6 samples .*'gold' in 1.*--drop-missing"):
+    with pytest.raises(InputError, match=r"1 of 6 samples .*'gold' in 1.*drop_missing=True"):
         RewardTable.read(path, reward=["reward", "gold"])
     assert RewardTable.read(path, reward=["reward", "gold"], drop_missing=True).dropped == 1
 

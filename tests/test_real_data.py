@@ -34,7 +34,7 @@ def members(path, pattern):
 def test_gpqa_each_verifier_reads_with_gold(verifier):
     frame = pd.read_csv(GPQA)
     missing = int(frame[verifier].isna().sum())
-    with pytest.raises(InputError, match=rf"{missing} of 4096 samples .*'{verifier}' in {missing}.*--drop-missing"):
+    with pytest.raises(InputError, match=rf"{missing} of 4096 samples .*'{verifier}' in {missing}.*drop_missing=True"):
         RewardTable.read(GPQA, reward=[verifier, "correct"])
     table = RewardTable.read(GPQA, reward=[verifier, "correct"], drop_missing=True)
     assert table.dropped == missing

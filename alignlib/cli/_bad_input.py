@@ -14,7 +14,7 @@ __all__ = ["BadInput", "in_options"]
 # Text that came from the reader, as Python quotes it; an apostrophe inside a word opens nothing.
 _QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
 # A short name is also a word of English: it is an argument only where a sentence treats it as one.
-_ORDERS = "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )"
+_ORDERS = "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )|(?<=name in )"
 
 
 class BadInput(click.ClickException):
@@ -44,6 +44,8 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     >>> in_options("kl must not exceed 2; lower kl, or pass allow_heavy_tail=True for 'kl must'.", {
     ...     "kl": "--kl", "allow_heavy_tail": "--allow-heavy-tail", "allow_heavy_tail=True": "--allow-heavy-tail"})
     "--kl must not exceed 2; lower --kl, or pass --allow-heavy-tail for 'kl must'."
+    >>> in_options("say kl_unit='token', or base=2.", {"kl_unit": "--kl-unit", "base": "--run-base"})
+    'say --kl-unit token, or --run-base 2.'
     """
     settings = [name for name in options if "=" in name]
     names = sorted((name for name in options if "=" not in name), key=len, reverse=True)
@@ -54,7 +56,7 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     setting = "|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in settings) or "(?!)"
     pattern = re.compile(
         rf"(?P<setting>{setting})"
-        rf"|(?<![\w.=])(?P<set>{word})=(?=[\w'\"])"
+        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\w))"
         rf"|(?P<quoted>{_QUOTED})"
         rf"|\((?P<named>{word})\)"
         rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | and (?:{word})\b)"
@@ -63,11 +65,12 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     )
 
     def option(match: re.Match[str]) -> str:
-        kind = match.lastgroup or ""
-        found = match.group(kind)
+        kind, found = next((kind, found) for kind, found in match.groupdict().items() if found is not None)
         if kind == "quoted":
             return found
         said = options[found]
-        return f"({said})" if kind == "named" else f"{said} " if kind == "set" else said
+        if kind == "set":
+            return f"{said} {match['value'] or ''}"
+        return f"({said})" if kind == "named" else said
 
     return pattern.sub(option, text)

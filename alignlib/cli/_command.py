@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
 from alignlib.cli._bad_input import BadInput, in_options
 
-__all__ = ["Command", "Option", "command", "option", "options_of"]
+__all__ = ["Command", "Option", "command", "naming", "option", "options_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,6 +64,16 @@ def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[
     """Make a `Command`; defaults are shown in its help."""
     context = {"show_default": True, "help_option_names": ["-h", "--help"]}
     return click.command(name, cls=Command, examples=examples, context_settings=context, **settings)
+
+
+@contextmanager
+def naming(**typed: str) -> Iterator[None]:
+    """Name the options of a part of a command, where another part gives them to the library under the same names."""
+    try:
+        yield
+    except ValueError as error:
+        options = options_of(click.get_current_context().command)
+        raise BadInput(in_options(str(error), {**options, **typed})) from error
 
 
 def options_of(command: click.Command) -> dict[str, str]:

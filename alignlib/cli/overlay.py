@@ -10,7 +10,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._command import naming, option
 from alignlib.cli._options import FILE, form_options, level_option, seed_option
 
 if TYPE_CHECKING:
@@ -77,18 +77,19 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
     _check_picture(picture)
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
-    log = read_training_log(
-        run,
-        kl=asked["run_kl"],
-        reward=asked["run_reward"],
-        step=asked["run_step"],
-        length=number_or_name(asked["run_length"]),
-        kl_unit=asked["kl_unit"],
-        run=asked["run_column"],
-        only=asked["only"],
-        evaluation=asked["evaluation"],
-        drop_missing=asked["drop_missing"],
-    )
+    with naming(reward="--run-reward", run="--run"):
+        log = read_training_log(
+            run,
+            kl=asked["run_kl"],
+            reward=asked["run_reward"],
+            step=asked["run_step"],
+            length=number_or_name(asked["run_length"]),
+            kl_unit=asked["kl_unit"],
+            run=asked["run_column"],
+            only=asked["only"],
+            evaluation=asked["evaluation"],
+            drop_missing=asked["drop_missing"],
+        )
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
         from alignlib.answers import pictures

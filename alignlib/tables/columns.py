@@ -120,7 +120,7 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
         pa.types.is_floating(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind)
     ):
         lists = is_list(kind)
-        remedy = "pass wide=True (--wide) if it lists the samples of a prompt" if lists else "name a column of numbers"
+        remedy = "pass wide=True if it lists the samples of a prompt" if lists else "name a column of numbers"
         raise InputError(f"column {name!r} of {file.path} holds {kind} values, not numbers; {remedy}.", column=name)
     return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
@@ -159,7 +159,7 @@ def _truths(file: TableFile, name: str, text: pa.ChunkedArray) -> FloatArray:
         return np.array(pc.equal(lower, "true").cast(pa.float64()).to_numpy(), dtype=np.float64)
     odd = [row for row, value in enumerate(text.to_pylist()) if value is not None and not _is_number(value)]
     some = len(odd) < len(text) - text.null_count
-    remedy = "write a number there, or empty the cell and pass drop_missing=True (--drop-missing)"
+    remedy = "write a number there, or empty the cell and pass drop_missing=True"
     raise InputError(
         f"column {name!r} of {file.path} holds text in {len(odd)} of {len(text)} rows, the first "
         f"{text[odd[0]].as_py()!r} in {file.where(odd[:1])}; {remedy if some else 'name a column of numbers'}.",

@@ -86,7 +86,7 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
         pair = (names[rows[0]].as_py(), column[rows[0]].as_py())
         raise InputError(
             f"{again.size} rows of {file.path} repeat an earlier ({prompt}, {sample}), the first {pair} in "
-            f"{file.where(rows)}; remove the repeats, or name in sample (--sample) the column that tells the "
+            f"{file.where(rows)}; remove the repeats, or name in sample the column that tells the "
             "samples of a prompt apart.",
             column=sample,
             rows=rows,
@@ -171,7 +171,7 @@ def _check_prompts(file: TableFile, prompt: str, names: pa.Array) -> None:
         row = int(where[again[0]])
         raise InputError(
             f"{again.size} rows of {file.path} repeat a prompt, the first {names[row].as_py()!r} in "
-            f"{file.where([row])}; the wide layout has one row per prompt: merge them, or drop wide=True (--wide).",
+            f"{file.where([row])}; the wide layout has one row per prompt: merge them, or leave out wide=True.",
             column=prompt,
             rows=[row],
         )

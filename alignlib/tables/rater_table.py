@@ -245,7 +245,7 @@ class RaterTable:
             if not drop_missing:
                 raise InputError(
                     f"{said} of {file.path} lack a target, label, context or rater, in "
-                    f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True (--drop-missing).",
+                    f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True.",
                     rows=rows,
                 )
             notes = (f"{said} were left out for want of a value.",)

@@ -285,7 +285,7 @@ class RewardTable:
         sizes = np.bincount(codes, minlength=len(prompts))
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
-            hint = "" if wide or few.size < sizes.size else ", or pass wide=True (--wide) if they lie side by side"
+            hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
             raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
                 f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",

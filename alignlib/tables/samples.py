@@ -66,8 +66,7 @@ class Samples:
             said += f"; {bad.size - where.size} samples have every reward asked for"
         if not drop:
             raise InputError(
-                f"{said}. Fill them in, or pass drop_missing=True (--drop-missing) to go on without these samples"
-                f"{self._mean_hint()}.",
+                f"{said}. Fill them in, or pass drop_missing=True to go on without these samples{self._mean_hint()}.",
                 rows=rows,
             )
         rewards = {name: values[~bad] for name, values in self.rewards.items()}

@@ -1,4 +1,4 @@
-"""A table of sampled responses with log-probabilities, as ``alignlib sample --base`` writes it."""
+"""A table of sampled responses with log-probabilities, as `alignlib sample` writes it when given a base model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     for field in fields(KLColumns):  # a column that was asked for by name has to be there
         name = getattr(names, field.name)
         if name != field.default:
-            require_column(file, name, f"--{field.name.replace('_', '-')}")
+            require_column(file, name, field.name)
     by_token = {names.token_log_prob, names.base_token_log_prob} <= have
     by_sequence = {names.log_prob, names.base_log_prob} <= have
     if not (by_token or by_sequence):
@@ -101,9 +101,9 @@ def _refuse(file: TableFile, names: KLColumns) -> None:
     if names.log_prob in file.names or names.token_log_prob in file.names:
         raise InputError(
             f"{file.path} has log-probabilities of the policy but none of the base ({names.base_log_prob!r}); sample "
-            "with --base, or name the column (--base-log-prob)."
+            "with the base model, or name the column (base_log_prob)."
         )
-    require_column(file, names.log_prob, "--log-prob")
+    require_column(file, names.log_prob, "log_prob")
 
 
 def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:

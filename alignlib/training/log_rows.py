@@ -38,5 +38,5 @@ def no_length(path: Path, kl: str) -> str:
     """Say that nats per token cannot be converted."""
     return (
         f"{path}: {kl!r} is in nats per token and there is no mean length to convert it with; give the mean number of "
-        "tokens per response, or what holds it (--run-length)."
+        "tokens per response, or what holds it (length)."
     )

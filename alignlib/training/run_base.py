@@ -42,7 +42,7 @@ def base_of_run(
         spent = f"the first checkpoint of {name!r} is already {log.kl[first]:.3g} nats from the base"
         require(
             log.kl[first] <= _NEAR_BASE,
-            f"base='first' (--run-base first): {spent}; measure the base's reward and give the number.",
+            f"base='first': {spent}; measure the base's reward and give the number.",
         )
         start[mine] = log.reward[first]
     return float(start[0]), log.noise() or 0.0, start
@@ -66,7 +66,7 @@ def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, er
         f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, but "
         f"the base samples average {base:.4g}; that close they can differ by {allowed:.2g} at most. Sample the base on "
         "the run's prompts and score with the run's reward, or, if they differ by a constant only, measure gains from "
-        "the run's own start (--run-base first)."
+        "the run's own start (base='first')."
     )
     if log.noise() is None:  # too few checkpoints to know how far chance goes
         return [sentence]

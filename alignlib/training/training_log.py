@@ -153,12 +153,12 @@ def _table_rows(
     run: str | None,
 ) -> LogRows:
     file = open_table_file(path)
-    for name, argument in ((kl, "--run-kl"), (reward, "--run-reward"), (step, "--run-step"), (run, "--run")):
+    for name, argument in ((kl, "kl"), (reward, "reward"), (step, "step"), (run, "run")):
         if name is not None:
             require_column(file, name, argument)
     if kl_unit is None:
         raise InputError(
-            f"{path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit sequence or --kl-unit token)."
+            f"{path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or kl_unit='token')."
         )
     by_column = isinstance(length, str)
     if kl_unit == "token" and length is None:
@@ -166,7 +166,7 @@ def _table_rows(
     step = step or ("step" if "step" in file.names else None)
     wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
     if by_column:
-        require_column(file, str(length), "--run-length")
+        require_column(file, str(length), "length")
     table = load(file, wanted)
 
     def column(name: str) -> FloatArray:
@@ -198,7 +198,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
         raise InputError(
             f"{lacking} of {finite.size} checkpoints of {path} lack a finite {rows.kl_name!r}, {rows.reward_name!r} or "
             f"length, the first at step {rows.step[int(np.argmin(finite))]:g}: training may have diverged there. Mend "
-            "the log, or go on without them (--drop-missing)."
+            "the log, or pass drop_missing=True to go on without them."
         )
     if lacking:
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")

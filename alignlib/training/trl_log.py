@@ -55,11 +55,11 @@ class TrlLog:
             raise InputError(self._no_kl())
         unit = kl_unit or next((keys[3] for keys in own if keys[0] == (kl or (chosen and chosen[0]))), None)
         if unit is None:
-            raise InputError(f"{self.path}: say whether {kl!r} is in nats per sequence or per token (--kl-unit).")
+            raise InputError(f"{self.path}: say whether {kl!r} is in nats per sequence or per token (kl_unit).")
         if reward is None and chosen is None:
-            raise InputError(f"{self.path}: name the key of the reward (--run-reward); it has {self._listed()}.")
+            raise InputError(f"{self.path}: name the key of the reward (reward); it has {self._listed()}.")
         names = (kl or (chosen[0] if chosen else ""), reward or (chosen[1] if chosen else ""))
-        for option, name in zip(("--run-kl", "--run-reward"), names, strict=True):
+        for option, name in zip(("kl", "reward"), names, strict=True):
             if name not in self.keys:
                 raise InputError(f"{self.path} logs no {name!r} ({option}); it has {self._listed()}.")
         return names[0], unit, names[1], chosen[2] if chosen else ""
@@ -69,7 +69,7 @@ class TrlLog:
 
     def _no_kl(self) -> str:
         where = "evaluations of " if self.prefix else ""
-        advice = "sample from its checkpoints with `alignlib sample --base` and measure with `alignlib kl`"
+        advice = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
         if _PREFERENCE & self.keys:
             return (
                 f"{self.path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
@@ -80,7 +80,7 @@ class TrlLog:
                 f"{where}{self.path} log rewards but no KL: with beta = 0, trl's default, GRPO has no reference model; "
                 f"train with a beta above 0, however small, or {advice}."
             )
-        return f"{where}{self.path} log no KL ('kl' or 'objective/kl'); {advice}, or name the key (--run-kl)."
+        return f"{where}{self.path} log no KL ('kl' or 'objective/kl'); {advice}, or name the key (kl)."
 
     def rows(self) -> LogRows:
         """Return the checkpoints that logged a KL or a reward."""
