@@ -282,9 +282,7 @@ def test_values_that_are_no_numbers(tmp_path):
 @pytest.mark.parametrize("spelling", ["", "NA", "nan", "NaN", "null", "None", "N/A"])
 def test_missing_rewards_say_which_rows(tmp_path, spelling):
     path = text(tmp_path, GOOD + f"1,{spelling}\n2,{spelling}\n")
-    error = refuse(
-        path, "2 of 6 samples", "'reward' in 2", "rows 6, 7 (the header is row 1)", "drop_missing=True"
-    )
+    error = refuse(path, "2 of 6 samples", "'reward' in 2", "rows 6, 7 (the header is row 1)", "drop_missing=True")
     assert error.rows == (4, 5)
     table = RewardTable.read(path, drop_missing=True)
     assert (table.dropped, table.n_samples.tolist()) == (2, [2, 2])

@@ -40,3 +40,6 @@ class InputError(ValueError):
         self.argument = argument
         self.column = column
         self.rows = tuple(rows)
+
+
+InputError.__module__ = "alignlib"  # the name under which a reader catches it, in tracebacks too

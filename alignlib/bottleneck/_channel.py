@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError
@@ -63,7 +63,7 @@ def row_divergences(channel: FloatArray, output: FloatArray, entropy: FloatArray
     entropies nearly cancel.
     """
     if entropy is None:
-        entropy = xlogy(channel, channel).sum(axis=1)
+        entropy = scipy.special.xlogy(channel, channel).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_output = np.where(output > 0, np.log(output), 0.0)
         plain = entropy - channel @ log_output

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.linalg.blas import dsyrk
+import scipy
 
 from alignlib._core.checks import FloatArray
 
@@ -144,7 +143,7 @@ class _Search:
         x, z = self.x, self.z
         factor = self.objective.factor(self.p)
         # Half the work of F Fᵀ, and by the library that factorises it: two thread pools would fight for the cores.
-        matrix = np.asarray(dsyrk(1.0, factor.T, trans=1, lower=1))
+        matrix = np.asarray(scipy.linalg.blas.dsyrk(1.0, factor.T, trans=1, lower=1))
         matrix[np.diag_indices(self.size)] += (z / x)[: self.size]
         try:
             system = _Kkt(self, matrix)
@@ -153,7 +152,7 @@ class _Search:
             after = float((x + _longest(x, dx) * dx) @ (z + _longest(z, dz) * dz)) / x.size
             target = min(1.0, (after / mean) ** 3) * mean
             dx, dz, dy = system.direction(target - x * z - dx * dz)
-        except LinAlgError:  # singular to rounding: nothing more can be gained this way
+        except scipy.linalg.LinAlgError:  # singular to rounding: nothing more can be gained this way
             return False
         if not (np.isfinite(dx).all() and np.isfinite(dz).all()):
             return False
@@ -182,13 +181,13 @@ class _Kkt:
 
     def __init__(self, search: _Search, matrix: FloatArray) -> None:
         self.search = search
-        self.factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=True)
+        self.factor = scipy.linalg.cho_factor(matrix, lower=True, overwrite_a=True, check_finite=True)
         self.solved = np.stack([self._solve(row) for row in search.constraints])
         self.schur = search.constraints @ self.solved.T
 
     def _solve(self, right: FloatArray) -> FloatArray:
         size = self.search.size
-        solved = np.asarray(cho_solve(self.factor, right[:size], check_finite=False))
+        solved = np.asarray(scipy.linalg.cho_solve(self.factor, right[:size], check_finite=False))
         return np.concatenate([solved, right[size:] * (self.search.x / self.search.z)[size:]])
 
     def direction(self, wanted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

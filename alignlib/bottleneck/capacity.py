@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import xlogy
+import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.bottleneck._channel import as_channel, row_divergences
@@ -132,7 +132,7 @@ class _Information:
 
     def __init__(self, channel: FloatArray) -> None:
         self.channel = channel
-        self.entropy = xlogy(channel, channel).sum(axis=1)
+        self.entropy = scipy.special.xlogy(channel, channel).sum(axis=1)
 
     def evaluate(self, p: FloatArray) -> tuple[float, FloatArray]:
         divergence = row_divergences(self.channel, p @ self.channel, self.entropy)
@@ -169,7 +169,7 @@ def blahut_arimoto(channel: npt.ArrayLike, tol: float = 1e-9, *, max_iter: int =
     rows = as_channel("channel", channel)
     require(tol > 0, f"tol must be positive; got {tol!r}.")
     rows = rows[:, rows.any(axis=0)]
-    entropy = xlogy(rows, rows).sum(axis=1)
+    entropy = scipy.special.xlogy(rows, rows).sum(axis=1)
     p = np.full(len(rows), 1.0 / len(rows))
     value, top = 0.0, np.inf
     for step in range(max_iter + 1):

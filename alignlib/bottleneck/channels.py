@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
+import scipy
 
 from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.bottleneck._channel import as_channel, as_law, row_divergences
@@ -82,7 +82,7 @@ def rating_channel(n_values: int, noise: float, n_labels: int) -> FloatArray:
     edge = (np.linspace(0.0, 1.0, n_labels)[1:] + np.linspace(0.0, 1.0, n_labels)[:-1]) / 2
     # The larger of the two tails is never subtracted from one: small masses keep their digits.
     z = (edge - value) / noise
-    below, above = ndtr(z), ndtr(-z)
+    below, above = scipy.special.ndtr(z), scipy.special.ndtr(-z)
     low = np.hstack([np.zeros_like(value), below])
     high = np.hstack([above, np.zeros_like(value)])
     upper_half = np.hstack([np.zeros_like(value), z]) > 0

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import softmax
+import scipy
 
 from alignlib._core.checks import require
 from alignlib.bottleneck.codebook import CodebookMixture
@@ -58,7 +58,7 @@ def enumerate_gibbs(mixture: CodebookMixture, m: int, gamma: float) -> Enumerate
         a, b, c = contexts[:, i], targets[:, i], labels[:, i]
         label_prob *= mixture.channel[a[:, None, None], b[None, :, None], c[None, None, :]]
         total += np.moveaxis(loss[:, a[:, None], c[None, :]], 0, 2)
-    q = softmax(-gamma * total, axis=2)
+    q = scipy.special.softmax(-gamma * total, axis=2)
     prior = np.full(n_decoders, 1.0 / n_decoders)
     weight = context_prob[:, None] * np.einsum("ab,abc->ac", target_prob, label_prob)
     risk = np.einsum("sy,tsy->t", mixture.data_law, loss)

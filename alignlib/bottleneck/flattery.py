@@ -11,7 +11,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln, logsumexp, xlogy
+import scipy
 
 from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.bottleneck.information_split import InformationSplit, information_split
@@ -79,7 +79,9 @@ class FlatteryWorld:
         """
         cells = 2 * self.n_items
         contexts = np.array([n for n in itertools.product(range(self.m + 1), repeat=cells) if sum(n) == self.m])
-        log_prob = gammaln(self.m + 1) - gammaln(contexts + 1).sum(axis=1) - self.m * np.log(cells)
+        log_prob = (
+            scipy.special.gammaln(self.m + 1) - scipy.special.gammaln(contexts + 1).sum(axis=1) - self.m * np.log(cells)
+        )
         n_values = len(self.values)
         most = max(int(np.prod(n + 1)) for n in contexts)
         label_prob = np.zeros((len(contexts), n_values, most))
@@ -87,9 +89,13 @@ class FlatteryWorld:
         for a, n in enumerate(contexts):
             ones = np.stack(np.meshgrid(*[np.arange(k + 1.0) for k in n], indexing="ij"), axis=-1).reshape(-1, cells)
             zeros = n - ones
-            choose = (gammaln(n + 1) - gammaln(ones + 1) - gammaln(zeros + 1)).sum(axis=1)
+            choose = (
+                scipy.special.gammaln(n + 1) - scipy.special.gammaln(ones + 1) - scipy.special.gammaln(zeros + 1)
+            ).sum(axis=1)
             for b, positive in enumerate(self.positive):
-                log_label = choose + (xlogy(ones, positive) + xlogy(zeros, 1 - positive)).sum(axis=1)
+                log_label = choose + (
+                    scipy.special.xlogy(ones, positive) + scipy.special.xlogy(zeros, 1 - positive)
+                ).sum(axis=1)
                 label_prob[a, b, : len(ones)] = np.exp(log_label)
             counts[a, : len(ones), :, 0], counts[a, : len(ones), :, 1] = zeros, ones
         return np.exp(log_prob), np.full((len(contexts), n_values), 1 / n_values), label_prob, counts
@@ -110,7 +116,7 @@ class FlatteryWorld:
         tables = self.verdicts()
         by_item = tables.reshape(len(tables), self.n_items, 2)
         log_prior = -style_penalty * (by_item[:, :, 0] != by_item[:, :, 1]).sum(axis=1)
-        log_prior = log_prior - logsumexp(log_prior)
+        log_prior = log_prior - scipy.special.logsumexp(log_prior)
         # A verdict of 1 disagrees with the 0s of its cell and the other way round.
         wrong = counts[..., 0] @ tables.T + counts[..., 1] @ (1 - tables.T)
         gold = np.abs(np.repeat(self.values, 2, axis=1)[:, None, :] - tables).mean(axis=2)
@@ -118,7 +124,7 @@ class FlatteryWorld:
         found = []
         for gamma in np.asarray(gammas, dtype=np.float64):
             log_q = log_prior - gamma * wrong
-            q = np.exp(log_q - logsumexp(log_q, axis=2, keepdims=True))
+            q = np.exp(log_q - scipy.special.logsumexp(log_q, axis=2, keepdims=True))
             given = np.einsum("a,ab,abc,act->bt", s, u, y, q)
             seen = float(np.einsum("a,ab,abc,act,act->", s, u, y, q, wrong, optimize=True)) / self.m
             found.append(

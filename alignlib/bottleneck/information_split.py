@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import rel_entr
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.bottleneck._channel import as_channel, as_law
@@ -111,12 +111,12 @@ def information_split(
         target=_mean_kl(weight_su, given_su, given_s[:, None, :]),
         context=_mean_kl(s, given_s, average),
         channel=channel,
-        prior=float(rel_entr(average, p).sum()),
+        prior=float(scipy.special.rel_entr(average, p).sum()),
         expected_kl=_mean_kl(weight, q, p),
         carried=_mean_kl(weight_su, y, label_given_s[:, None, :]),
     )
 
 
 def _mean_kl(weight: FloatArray, law: FloatArray, other: FloatArray) -> float:
-    each = rel_entr(law, other).sum(axis=-1)
+    each = scipy.special.rel_entr(law, other).sum(axis=-1)
     return float((weight * np.where(weight > 0, each, 0.0)).sum())

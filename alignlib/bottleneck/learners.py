@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.bottleneck.codebook import CodebookMixture
@@ -75,7 +75,9 @@ def network_decoder(
     first, second = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
     for step in range(1, steps + 1):
         hidden = np.tanh(x @ weights[0] + weights[1])
-        error = target.sum(axis=1, keepdims=True) * softmax(hidden @ weights[2] + weights[3], axis=1) - target
+        error = (
+            target.sum(axis=1, keepdims=True) * scipy.special.softmax(hidden @ weights[2] + weights[3], axis=1) - target
+        )
         back = (error @ weights[2].T) * (1 - hidden**2)
         gradients = [x.T @ back, back.sum(axis=0), hidden.T @ error, error.sum(axis=0)]
         for i, gradient in enumerate(gradients):
@@ -84,7 +86,7 @@ def network_decoder(
             scale = rate * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
             weights[i] = weights[i] * (1 - rate * decay) - scale * first[i] / (np.sqrt(second[i]) + 1e-8)
     hidden = np.tanh(x @ weights[0] + weights[1])
-    posterior = softmax(hidden @ weights[2] + weights[3], axis=1).reshape(n_contexts, n_labels, n_values)
+    posterior = scipy.special.softmax(hidden @ weights[2] + weights[3], axis=1).reshape(n_contexts, n_labels, n_values)
     return _one_hot((posterior @ mixture.loss.T).argmin(axis=2), len(mixture.loss))
 
 
@@ -110,7 +112,7 @@ def gibbs_learner(mixture: CodebookMixture, seen: FloatArray, gamma: float) -> G
     """
     require(gamma >= 0, f"gamma must not be negative; got {gamma!r}.")
     require(seen.shape == mixture.data_law.shape, f"seen must have shape {mixture.data_law.shape}; got {seen.shape}.")
-    log_q = log_softmax(-gamma * seen[..., None] * mixture.canonical_loss, axis=2)
+    log_q = scipy.special.log_softmax(-gamma * seen[..., None] * mixture.canonical_loss, axis=2)
     q = np.exp(log_q)
     empirical = float((seen[..., None] * q * mixture.canonical_loss).sum() / seen.sum())
     kl = float((q * (log_q + np.log(len(mixture.loss)))).sum())

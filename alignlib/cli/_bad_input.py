@@ -14,7 +14,9 @@ __all__ = ["BadInput", "in_options"]
 # Text that came from the reader, as Python quotes it; an apostrophe inside a word opens nothing.
 _QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
 # A short name is also a word of English: it is an argument only where a sentence treats it as one.
-_ORDERS = "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )|(?<=name in )"
+_ORDERS = (
+    "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )|(?<=name in )"
+)
 
 
 class BadInput(click.ClickException):

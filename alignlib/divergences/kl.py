@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import xlogy
+import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.special import kl_integrand
@@ -19,7 +19,7 @@ class _KL(Divergence):
     label = "KL to the base model (nats)"
 
     def f(self, ratio: FloatArray) -> FloatArray:
-        return np.asarray(xlogy(ratio, ratio) - ratio + 1.0)
+        return np.asarray(scipy.special.xlogy(ratio, ratio) - ratio + 1.0)
 
     def slope(self, ratio: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore"):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib.hacking.proxy_gap import ProxyPair
@@ -121,13 +121,13 @@ def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatAr
     """
     require(cells >= 4, f"cells must be at least 4; got {cells}.")
     require(0 < tail <= 0.1, f"tail must lie in (0, 0.1]; got {tail:g}.")
-    edge = special.logit(tail)
+    edge = scipy.special.logit(tail)
     inner = np.linspace(edge, -edge, cells - 1)
     left, right = np.concatenate([[-np.inf], inner]), np.concatenate([inner, [np.inf]])
     # mass and median of each cell from the nearer tail, so that both keep their digits there
     low = right <= 0
-    below, above = special.expit(left), special.expit(-right)
-    mass = np.where(low, special.expit(right) - below, special.expit(-left) - above)
+    below, above = scipy.special.expit(left), scipy.special.expit(-right)
+    mass = np.where(low, scipy.special.expit(right) - below, scipy.special.expit(-left) - above)
     lower = law.ppf(np.where(low, below + mass / 2, 0.5))
     upper = law.isf(np.where(low, 0.5, above + mass / 2))
     points = np.where(low, lower, upper)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy import optimize
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.hacking.gold_turns import directions, possible_turns
@@ -190,7 +190,7 @@ def _refined(
     end_gain: float,
     turns: int,
 ) -> HackingThreshold:
-    root = float(optimize.brentq(lambda v: slope(v)[0], low, high, xtol=1e-14, rtol=1e-14))
+    root = float(scipy.optimize.brentq(lambda v: slope(v)[0], low, high, xtol=1e-14, rtol=1e-14))
     width = 1e-12
     while width < 1.0:  # the narrowest bracket whose slopes exceed their rounding
         left, right = max(low, root - width * root), min(high, root + width * root)

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy import special
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.hacking.proxy_gap import ProxyPair
@@ -86,8 +86,8 @@ def _convolution(error: Any, sd: float, points: FloatArray) -> tuple[FloatArray,
     right = np.maximum(np.minimum(_REACH * sd, points - start), left)
     kink = np.clip(points - float(error.median()), left, right)
     density = np.zeros(points.size)
-    below, above = special.ndtr((points - stop) / sd), special.ndtr((start - points) / sd)
-    nodes, weights = special.roots_legendre(_NODES)
+    below, above = scipy.special.ndtr((points - stop) / sd), scipy.special.ndtr((start - points) / sd)
+    nodes, weights = scipy.special.roots_legendre(_NODES)
     for a, b in ((left, kink), (kink, right)):
         half = (b - a)[:, None] / 2
         r = (a + b)[:, None] / 2 + half * nodes

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import integrate, special
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess, kl_integrand
@@ -183,7 +183,7 @@ class ProxyPair:
         off = self.error - hat @ self.error / hat.sum()
         x = -lam * (off - hat @ off / hat.sum())  # twice: the first mean may carry the rounding of a large offset
         if (log_hat + x).max() > _SERIES_UP_TO:
-            return log_hat, np.asarray(x - special.logsumexp(log_hat + x))
+            return log_hat, np.asarray(x - scipy.special.logsumexp(log_hat + x))
         far = x > _SERIES_UP_TO
         with np.errstate(under="ignore"):
             lifted = np.exp(np.where(far, log_hat + x, -np.inf)) - hat * (1.0 + x)
@@ -211,11 +211,11 @@ class ProxyPair:
     def _integrals(self, lam: float) -> tuple[float, float]:
         def moments(s: float) -> FloatArray:
             x = np.log(self.prob) + lam * (self.gold + s * self.error)
-            policy = special.softmax(x)
+            policy = scipy.special.softmax(x)
             off = self.error - policy @ self.error
             return np.array([policy @ (off * (self.gold - policy @ self.gold)), policy @ off**2])
 
-        value, _ = integrate.quad_vec(moments, 0.0, 1.0, epsabs=1e-13, epsrel=1e-10, limit=400)
+        value, _ = scipy.integrate.quad_vec(moments, 0.0, 1.0, epsabs=1e-13, epsrel=1e-10, limit=400)
         return float(value[0]), float(value[1])
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
 
@@ -130,7 +130,7 @@ def _shown(d: FloatArray, gold: FloatArray, level: float) -> bool:
     coefficients = inverse @ (design.T @ gold)
     residual = gold - design @ coefficients
     free = u.size - 3
-    quantile = float(stats.t.ppf((1.0 + level) / 2.0, free))
+    quantile = float(scipy.stats.t.ppf((1.0 + level) / 2.0, free))
     noise = float(residual @ residual) / free
     slopes = np.array([[0.0, 1.0, 2.0 * u[0]], [0.0, 1.0, 2.0 * u[-1]]])
     value = slopes @ coefficients

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.special import log1p_excess
@@ -90,4 +90,4 @@ class Exponential(ContinuousLaw):
         return np.asarray(-(np.log(mass) if upper else np.log1p(-mass)) / self.rate)
 
     def _expected_max(self, n: float) -> float:
-        return (float(special.digamma(n + 1)) + np.euler_gamma - 1) / self.rate
+        return (float(scipy.special.digamma(n + 1)) + np.euler_gamma - 1) / self.rate

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.laws.continuous import ContinuousLaw
@@ -64,5 +64,5 @@ class Gaussian(ContinuousLaw):
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
         """Normal quantile."""
-        z = special.ndtri(np.asarray(u, dtype=np.float64))
+        z = scipy.special.ndtri(np.asarray(u, dtype=np.float64))
         return np.asarray(self.mean + self.sd * (-z if upper else z))

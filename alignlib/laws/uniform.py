@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.laws.continuous import ContinuousLaw
@@ -78,7 +78,7 @@ class Uniform(ContinuousLaw):
 
 # Series of log(sinh h / h) = Σ 4^k B_2k h^2k / (2k (2k)!): its radius is π, so 16 terms suffice below 1/2 … 1.
 _K = np.arange(1, 17)
-_LOG = np.array([4.0**k * special.bernoulli(2 * k)[-1] / (2 * k * math.factorial(2 * k)) for k in range(1, 17)])
+_LOG = np.array([4.0**k * scipy.special.bernoulli(2 * k)[-1] / (2 * k * math.factorial(2 * k)) for k in range(1, 17)])
 _SERIES_BELOW = 0.7
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
-from scipy import integrate
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require_range
 from alignlib._core.special import kl_integrand
@@ -100,7 +100,7 @@ def kl_upper_bound(mu: npt.ArrayLike) -> FloatOrArray:
     mus = require_range("mu", mu, 0.0)
 
     def one(m: float) -> float:
-        value, _ = integrate.quad(
+        value, _ = scipy.integrate.quad(
             lambda u: float(kl_integrand(np.array(np.log1p(m * u) - m * (1 - u)))),
             0.0, 1.0, epsabs=0.0, epsrel=1e-12, limit=400, points=[max(0.0, 1 - 30 / m)] if m > 30 else None,
         )  # fmt: skip

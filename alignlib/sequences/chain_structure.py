@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csgraph, csr_array
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError
@@ -44,7 +44,7 @@ def classes(positive: BoolArray) -> list[list[int]]:
     >>> classes(np.array([[True, True], [False, True]]))
     [[0], [1]]
     """
-    _, label = csgraph.connected_components(csr_array(positive.astype(np.float64)), directed=True, connection="strong")
+    _, label = scipy.sparse.csgraph.connected_components(_graph(positive), directed=True, connection="strong")
     groups = [np.flatnonzero(label == c).tolist() for c in np.unique(label)]
     return sorted(groups)
 
@@ -55,7 +55,7 @@ def period(positive: BoolArray) -> int:
     >>> period(np.array([[False, True], [True, False]]))
     2
     """
-    depth = csgraph.shortest_path(csr_array(positive.astype(np.float64)), indices=0, unweighted=True)
+    depth = scipy.sparse.csgraph.shortest_path(_graph(positive), indices=0, unweighted=True)
     rows, columns = np.nonzero(positive)
     return math.gcd(*np.abs(depth[rows] + 1 - depth[columns]).astype(int).tolist())
 
@@ -96,5 +96,9 @@ def critical_edges(reward: FloatArray, positive: BoolArray) -> tuple[float, Bool
     slack = potential[:, None] - (reward - mean + potential[None, :])
     span = float(np.ptp(reward[positive]))
     tight = positive & (slack <= 1e-12 * span * reward.shape[0])
-    label = csgraph.connected_components(csr_array(tight.astype(np.float64)), directed=True, connection="strong")[1]
+    label = scipy.sparse.csgraph.connected_components(_graph(tight), directed=True, connection="strong")[1]
     return mean, tight & (label[:, None] == label[None, :])
+
+
+def _graph(edges: BoolArray) -> scipy.sparse.csr_array:
+    return scipy.sparse.csr_array(edges.astype(np.float64))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import signal
-from scipy.special import logsumexp
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
 
@@ -127,7 +126,7 @@ def log_convolve(a: FloatArray, b: FloatArray) -> FloatArray:
     sum is done in log space.
     """
     out = np.full(a.size + b.size - 1, -np.inf)
-    todo: BoolArray = signal.fftconvolve(np.isfinite(a).astype(float), np.isfinite(b).astype(float)) > 0.5
+    todo: BoolArray = scipy.signal.fftconvolve(np.isfinite(a).astype(float), np.isfinite(b).astype(float)) > 0.5
     while todo.any():
         first = int(np.argmax(todo))
         slope = _tilt_for(a, b, first)
@@ -170,4 +169,4 @@ def _tilt_for(a: FloatArray, b: FloatArray, n: int) -> float:
 
 def _one_sum(a: FloatArray, b: FloatArray, n: int) -> float:
     low, high = max(0, n - b.size + 1), min(n, a.size - 1)
-    return float(logsumexp(a[low : high + 1] + b[n - high : n - low + 1][::-1]))
+    return float(scipy.special.logsumexp(a[low : high + 1] + b[n - high : n - low + 1][::-1]))

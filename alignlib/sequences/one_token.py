@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize
+import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.rules import best_of_n
@@ -126,4 +126,4 @@ def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatA
     # From 1 - 2^-30 on the lower rewards would stop being distinct in places; that close the distance is at its limit.
     last = 1 - 2.0**-30
     require(excess(last) > 0, f"distance must lie further below {most:.6g}; got {distance!r}.")
-    return reward(float(optimize.toms748(excess, 0.0, last, xtol=1e-15, rtol=1e-15)))
+    return reward(float(scipy.optimize.toms748(excess, 0.0, last, xtol=1e-15, rtol=1e-15)))

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require
 from alignlib.laws import Law
@@ -58,7 +58,7 @@ class SumLaw(Law):
             f"excess and log_prob must be vectors of one length; got {self.excess.shape} and {self.log_prob.shape}.",
         )
         require(bool((np.diff(self.excess) > 0).all()), "excess must increase; merge equal sums first.")
-        total = float(logsumexp(self.log_prob))
+        total = float(scipy.special.logsumexp(self.log_prob))
         require(
             abs(total) <= _MASS_TOLERANCE,
             f"log_prob must be the logarithm of masses that sum to one; their sum is {math.exp(total)!r}.",
@@ -118,7 +118,7 @@ class SumLaw(Law):
             lifted = np.where(self.excess == self.excess[-1 if tilt > 0 else 0], 0.0, -np.inf)
         else:
             lifted = self.log_prob + tilt * self.excess
-        return SumLaw(self.length, self.lowest, self.excess, lifted - float(logsumexp(lifted)))
+        return SumLaw(self.length, self.lowest, self.excess, lifted - float(scipy.special.logsumexp(lifted)))
 
     def best_of_n(self, log_n: float) -> SumLaw:
         """Return the law of the reward of the best of N sequences, by ``log N >= 0`` in nats."""
@@ -160,7 +160,10 @@ class SumLaw(Law):
         return self._of_tilts(lam, lambda tilt: tilt._expectation((tilt.excess - tilt.mean_excess) ** 2))
 
     def _log_partition(self, lam: FloatArray) -> FloatArray:
-        values = [v * self.lowest + float(logsumexp(self.log_prob + v * self.excess)) for v in lam.reshape(-1).tolist()]
+        values = [
+            v * self.lowest + float(scipy.special.logsumexp(self.log_prob + v * self.excess))
+            for v in lam.reshape(-1).tolist()
+        ]
         return np.array(values).reshape(lam.shape)
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.special import gammaln
+import scipy
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
@@ -135,5 +135,5 @@ def _stirling_correction(n: IntArray) -> FloatArray:
     x = np.maximum(n, 16).astype(np.float64)
     series = (1 / 12 - (1 / 360 - (1 / 1260 - (1 / 1680 - 1 / (1188 * x**2)) / x**2) / x**2) / x**2) / x
     small = np.maximum(np.minimum(n, 16), 1).astype(np.float64)
-    low = np.where(n == 0, 0.0, gammaln(small + 1) - small * np.log(small) + small)
+    low = np.where(n == 0, 0.0, scipy.special.gammaln(small + 1) - small * np.log(small) + small)
     return np.where(n >= 16, 0.5 * np.log(2 * math.pi * x) + series, low)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pa_parquet
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
@@ -181,6 +180,8 @@ def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSampl
                 f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
                 "there, and longer ones have more."
             )
+    import pyarrow.parquet as pa_parquet
+
     told = (pa_parquet.read_schema(file.path).metadata or {}) if file.path.endswith(".parquet") else {}
     law = told.get(b"sampling_law", b"").decode("utf-8", "replace")
     if "temperature" in law or "top-" in law:

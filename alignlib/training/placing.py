@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
@@ -127,7 +127,9 @@ def overlay(
         allowed = np.interp(np.maximum(log.kl, 0.0), grid, frontier.gain_high)
         notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
     gain = replace(log, reward=log.reward - start).pooled(width).reward
-    reach = float(norm.ppf(0.5 + level / 2.0)) * float(np.hypot(base_error, (noise or 0.0) / math.sqrt(width)))
+    reach = float(scipy.stats.norm.ppf(0.5 + level / 2.0)) * float(
+        np.hypot(base_error, (noise or 0.0) / math.sqrt(width))
+    )
     low, high = gain - reach, gain + reach
     placed = pooled.kl > 0.0
     supported = at.supported & placed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
+import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
 from alignlib._core.special import kl_integrand
@@ -33,7 +33,7 @@ class TokenModel:
         square = table.ndim == 2 and table.shape[0] == table.shape[1] and table.shape[0] >= 2
         require(square, f"log_next must be a square table of at least two tokens; got shape {table.shape}.")
         require(self.length >= 1, f"length must be at least 1; got {self.length}.")
-        total = logsumexp(table, axis=1)
+        total = scipy.special.logsumexp(table, axis=1)
         require(
             bool((np.abs(total) < 1e-9).all()),
             f"each row of log_next must hold the logarithms of a law; the worst sums to {np.exp(total).max():g}.",
@@ -48,7 +48,7 @@ class TokenModel:
     def tempered(self, temperature: float) -> TokenModel:
         """Return the model that samples at ``temperature`` > 0: next-token laws ∝ ``q^{1/T}``."""
         require(temperature > 0.0, f"temperature must be positive; got {temperature:g}.")
-        return TokenModel(log_softmax(self.log_next / temperature, axis=1), self.length)
+        return TokenModel(scipy.special.log_softmax(self.log_next / temperature, axis=1), self.length)
 
     def truncated(self, top_p: float) -> TokenModel:
         """Return the model that samples from the fewest likeliest next tokens of mass at least ``top_p``.
@@ -62,7 +62,7 @@ class TokenModel:
         before = np.cumsum(ranked, axis=1) - ranked
         kept = np.empty(ranked.shape, dtype=bool)
         np.put_along_axis(kept, order, before < top_p * (1.0 - 1e-12), axis=1)
-        return TokenModel(log_softmax(np.where(kept, self.log_next, -np.inf), axis=1), self.length)
+        return TokenModel(scipy.special.log_softmax(np.where(kept, self.log_next, -np.inf), axis=1), self.length)
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
         """Draw ``n`` responses, integers (n, length)."""
@@ -106,13 +106,13 @@ def random_model(n_tokens: int, length: int, spread: float, rng: np.random.Gener
     >>> random_model(10, 5, 1.0, np.random.default_rng(0)).sequences().shape
     (66430, 5)
     """
-    return TokenModel(log_softmax(spread * rng.standard_normal((n_tokens, n_tokens)), axis=1), length)
+    return TokenModel(scipy.special.log_softmax(spread * rng.standard_normal((n_tokens, n_tokens)), axis=1), length)
 
 
 def perturbed_model(base: TokenModel, size: float, rng: np.random.Generator) -> TokenModel:
     """Return ``base`` with normal noise of standard deviation ``size`` added to its logits: a "trained" policy."""
     noise = size * rng.standard_normal(base.log_next.shape)
-    return TokenModel(log_softmax(base.log_next + noise, axis=1), base.length)
+    return TokenModel(scipy.special.log_softmax(base.log_next + noise, axis=1), base.length)
 
 
 def next_token_kl(policy: TokenModel, base: TokenModel) -> FloatArray:
