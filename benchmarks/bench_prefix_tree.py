@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from alignlib.lm.summarisation import summarisation_task
+from alignlib.lm.tasks import Summarisation
 from benchmarks.timing import report
 
 
@@ -23,7 +23,7 @@ def main(quick: bool = False) -> None:
     from alignlib.lm.base_model import new_model, one_thread
     from alignlib.lm.prefix_tree import exact_log_prob
 
-    task = summarisation_task()
+    task = Summarisation.task()
     with one_thread(0):
         model = new_model(task).eval()
         exact_log_prob(model, task.prompts[:1], task.space)

@@ -33,8 +33,7 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import dual_gain
 from alignlib.lm.laws import LevelLaw
-from alignlib.lm.safety import safety_task
-from alignlib.lm.summarisation import summarisation_task
+from alignlib.lm.tasks import TASKS
 from alignlib.rules import best_of_n
 
 # %% [markdown]
@@ -53,7 +52,7 @@ from alignlib.rules import best_of_n
 # small tables are kept with the book, so that this page needs no torch.
 
 # %%
-tasks = {"summarisation": summarisation_task(), "safety": safety_task()}
+tasks = {name: grammar.task() for name, grammar in TASKS.items()}
 laws = {
     "summarisation": LevelLaw.read("lm_results/law_summarisation_gold_train.csv"),
     "safety": LevelLaw.read("lm_results/law_safety_gold_train.csv"),

@@ -1,4 +1,4 @@
-"""``python -m alignlib.lm``: train the grid, assemble its table, check the table."""
+"""``python -m alignlib.lm``: make bases and laws, train the grid, assemble its table, check the table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from alignlib.lm.experiment.grid import CHECKED, Run, grid, short_run
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.runner import finished, run_all
 from alignlib.lm.experiment.table import assemble, restore
+from alignlib.lm.proxies import PROXIES
+from alignlib.lm.tasks import TASKS
 
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), default=Path("build/lm"), help="The runs' results.")
 RESULTS = click.option(
@@ -27,6 +29,27 @@ def _chosen(stage: tuple[str, ...]) -> tuple[Run, ...]:
 @click.group()
 def main() -> None:
     """Train small language models by every method and compare them with the limit, exactly."""
+
+
+@main.command()
+@OUTPUT
+@RESULTS
+@click.option(
+    "--reward", "names", multiple=True, type=click.Choice(["gold", *PROXIES]), help="Only these; all if none."
+)
+def build(output: Path, results: Path, names: tuple[str, ...]) -> None:
+    """Pretrain the bases that are missing, train the reward models, and write the laws by reward level.
+
+    To make everything anew, delete the results' folders base_… and the proxies in the output.
+    """
+    from alignlib.lm.base_model import one_thread
+    from alignlib.lm.experiment.laboratory import Laboratory
+
+    with one_thread(0):
+        for task in TASKS:
+            lab = Laboratory(task, results, cache=output)
+            lab.write_laws(list(names) or ["gold", *PROXIES], results)
+            click.echo(f"{task}: base {lab.base_hash[:16]}, {len(lab.task.prompts)} + {len(lab.task.held_out)} prompts")
 
 
 @main.command()

@@ -9,6 +9,7 @@ head's weights directly.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,11 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from alignlib._core.checks import IntArray, require
-from alignlib.lm.quiet import quiet
 from alignlib.lm.space import END
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 __all__ = [
     "EnumerableConfig",
@@ -35,6 +36,7 @@ __all__ = [
     "new_model",
     "one_thread",
     "pretrain",
+    "quiet",
     "save_model",
 ]
 
@@ -95,6 +97,22 @@ def one_thread(seed: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what transformers and trl say of their own defaults and deprecations, and their progress bars."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def new_model(task: Task, settings: PretrainingSettings | None = None) -> EnumerableLM:

@@ -12,7 +12,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import whole_file
 from alignlib.lm.raters import Raters, draw_pairs
 from alignlib.lm.reward_models import reward_table, train_reward_model
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from alignlib.lm.base_model import EnumerableLM

@@ -16,7 +16,7 @@ from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.lm.base_model import EnumerableConfig, EnumerableLM, annealed_adam, one_thread
 from alignlib.lm.prefix_tree import exact_score
 from alignlib.lm.raters import Pairs
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 __all__ = [
     "EnumerableRewardModel",
@@ -197,7 +197,7 @@ def load_reward_model(folder: Path | str) -> EnumerableRewardModel:
     path = Path(folder)
     require(
         (path / "config.json").is_file() and (path / "model.safetensors").is_file(),
-        f"folder must hold a saved reward model; {str(path)!r} does not. Run python -m alignlib.lm.build.",
+        f"folder must hold a saved reward model; {str(path)!r} does not. Run python -m alignlib.lm build.",
     )
     model: EnumerableRewardModel = EnumerableRewardModel(EnumerableConfig.from_pretrained(path))
     model.load_state_dict(load_file(path / "model.safetensors"))

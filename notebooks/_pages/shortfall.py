@@ -16,9 +16,10 @@ from alignlib import plotting
 from alignlib._core.checks import FloatArray
 from alignlib.lm.experiment.allocation import best_of_n_split, policies_split
 from alignlib.lm.experiment.comparison import TaskComparison
-from alignlib.lm.experiment.results import TASK_NAMES, Results
+from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import at_kl, over_seeds, seed_interval
 from alignlib.lm.methods import METHODS, find
+from alignlib.lm.tasks import TASKS
 
 __all__ = ["claims_of", "effort", "effort_figure", "glue", "split_figure", "splits"]
 
@@ -36,7 +37,7 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
     """
     found: list[tuple[str, str, int, float, float, float, float]] = []
     ns = [2.0**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    for task in TASK_NAMES:
+    for task in TASKS:
         best = best_of_n_split(results.law(task), ns)
         found.append((task, "best-of-N", 1, float(best.within.mean()), float(best.allocation.mean()), np.nan, np.nan))
         table = policies_split(results, task)
@@ -58,8 +59,8 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
 def split_figure(table: pd.DataFrame) -> Axes:
     """Draw both parts of the wasted KL as one bar for each method, a panel for each task; lines: seeds' intervals."""
     longest = table.groupby("task").size().max()
-    figure, axes = plotting.new(rows=len(TASK_NAMES), height=0.36 * longest + 0.9, sharex=True)
-    for ax, task in zip(axes, TASK_NAMES, strict=True):
+    figure, axes = plotting.new(rows=len(TASKS), height=0.36 * longest + 0.9, sharex=True)
+    for ax, task in zip(axes, TASKS, strict=True):
         rows = table[table.task == task]
         place = np.arange(len(rows))
         ax.barh(place, rows.allocation, color=plotting.LIMIT, height=0.66, label="allocation to prompts")
@@ -72,7 +73,7 @@ def split_figure(table: pd.DataFrame) -> Axes:
         ax.set_yticks(place, rows.method)
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
-        plotting.name_axes(ax, "wasted KL (nats)" if task == TASK_NAMES[-1] else "", "", task)
+        plotting.name_axes(ax, "wasted KL (nats)" if task == list(TASKS)[-1] else "", "", task)
     first: Axes = axes[0]
     handles, labels = first.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=10.0)
@@ -88,7 +89,7 @@ def effort(results: Results) -> dict[str, pd.DataFrame]:
     tuning = results.curves[results.curves.stage == "tuning"]
     middle = tuning.groupby("method").knob.first()
     steps, rates = [], []
-    for task in TASK_NAMES:
+    for task in TASKS:
         rows = TaskComparison(results, task).rows
         # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
         by_rounds = rows.method.isin([m.name for m in METHODS.values() if m.knob != "beta"])
@@ -106,7 +107,7 @@ def effort_figure(found: Mapping[str, pd.DataFrame]) -> Axes:
     for name, method in METHODS.items():
         if not method.compared:
             continue
-        for task, filled in zip(TASK_NAMES, (True, False), strict=True):
+        for task, filled in zip(TASKS, (True, False), strict=True):
             rows = found["steps"]
             rows = rows[(rows.method == name) & (rows.task == task)].sort_values("step")
             look: dict[str, Any] = {"linewidth": 1.2, "linestyle": "-" if filled else ":"}
@@ -204,7 +205,7 @@ def claims_of(results: Results, table: pd.DataFrame) -> list[Claim]:
 def _scaling(results: Results) -> tuple[FloatArray, FloatArray]:
     """Allocation's part of unscaled GRPO's waste, and of scaled GRPO's interpolated to its KLs over √KL, by seed."""
     pairs: list[tuple[float, float]] = []
-    for task in TASK_NAMES:
+    for task in TASKS:
         table = policies_split(results, task)
         grpo = table[table.method == _UNSCALED[0]]
         for _, rows in grpo.groupby("seed"):

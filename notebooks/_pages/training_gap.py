@@ -14,9 +14,10 @@ from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
 from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.fixed_points import PENALTIES
-from alignlib.lm.experiment.results import TASK_NAMES, Results, fixed_points_path
+from alignlib.lm.experiment.results import Results, fixed_points_path
 from alignlib.lm.experiment.standing import at_kl, best_of_n_standing, seed_interval, standing
 from alignlib.lm.methods import find
+from alignlib.lm.tasks import TASKS
 
 __all__ = ["claims_of", "fixed_point_figure", "fixed_points", "glue", "show", "variants"]
 
@@ -41,14 +42,14 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
     """Draw the wasted KL of the token-level fixed points and of best-of-N, one panel for each task."""
     _, axes = plotting.new(rows=2, height=3.0, sharex=True)
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    for ax, task in zip(axes, TASK_NAMES, strict=True):
+    for ax, task in zip(axes, TASKS, strict=True):
         best = best_of_n_standing(results.law(task), ns)
         plotting.points(ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", label="best-of-N")
         for penalty, (color, marker) in _LOOKS.items():
             rows = points[task][points[task].penalty == penalty].sort_values("kl")
             plotting.points(ax, rows.kl, rows.wasted, color=color, marker=marker, linestyle="-", label=_LABELS[penalty])
         ax.set_ylim(bottom=0.0)
-        plotting.name_axes(ax, plotting.KL_LABEL if task == TASK_NAMES[-1] else "", "wasted KL (nats)", task)
+        plotting.name_axes(ax, plotting.KL_LABEL if task == list(TASKS)[-1] else "", "wasted KL (nats)", task)
     last: Axes = axes[-1]
     return plotting.legend(last, loc="upper left")
 
@@ -60,7 +61,7 @@ def variants(results: Results) -> pd.DataFrame:
     the variant's KL it is held at its end, and the row says of how many runs.
     """
     rows = []
-    for task in TASK_NAMES:
+    for task in TASKS:
         last = TaskComparison(results, task).last
         others = last[last.stage.isin(["ablation", "length", "schedule"])]
         for (stage, method, variant), group in others.groupby(["stage", "method", "variant"], sort=True):
@@ -110,7 +111,7 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
     both = pd.concat(points.values())
     reverse, k3 = (both[both.penalty == name] for name in PENALTIES[1:])
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    best = pd.concat([best_of_n_standing(results.law(task), ns) for task in TASK_NAMES])
+    best = pd.concat([best_of_n_standing(results.law(task), ns) for task in TASKS])
     claims.glue(
         reverse_least=reverse["share"].min(),
         reverse_most=reverse["share"].max(),

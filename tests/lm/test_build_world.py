@@ -11,7 +11,7 @@ from click.testing import CliRunner
 pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
 pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
 
-from alignlib.lm.build import main
+from alignlib.lm.__main__ import main
 from alignlib.lm.laws import LevelLaw
 
 COMMITTED = Path(__file__).resolve().parents[2] / "notebooks" / "lm_results"
@@ -20,7 +20,7 @@ COMMITTED = Path(__file__).resolve().parents[2] / "notebooks" / "lm_results"
 def test_laws_are_written_from_the_bases_that_lie_there(tmp_path: Path) -> None:
     for base in COMMITTED.glob("base_*"):
         shutil.copytree(base, tmp_path / base.name)
-    options = ["--results", str(tmp_path), "--cache", str(tmp_path / "cache"), "--reward", "gold"]
+    options = ["build", "--results", str(tmp_path), "--output", str(tmp_path / "cache"), "--reward", "gold"]
     done = CliRunner().invoke(main, options, catch_exceptions=False)
     assert done.exit_code == 0
     assert done.output.count("24 + 12 prompts") == 2

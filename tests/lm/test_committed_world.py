@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from alignlib.lm.laws import LevelLaw, collapse
-from alignlib.lm.safety import safety_task
-from alignlib.lm.summarisation import summarisation_task
+from alignlib.lm.tasks import TASKS
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "lm_results"
-TASKS = {"summarisation": summarisation_task, "safety": safety_task}
 
 
 @pytest.fixture(scope="module", params=TASKS)
@@ -22,7 +20,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("split", ["train", "held_out"])
 def test_levels_are_those_of_the_gold_rule(name: str, split: str) -> None:
-    task = TASKS[name]()
+    task = TASKS[name].task()
     prompts = task.prompts if split == "train" else task.held_out
     law, gold = LevelLaw.read(FOLDER / f"law_{name}_gold_{split}.csv"), task.gold(prompts)
     assert len(law.rows) == len(prompts)
@@ -55,7 +53,7 @@ def test_the_committed_base_gives_the_committed_law(name: str) -> None:
     from alignlib.lm.base_model import load_base, one_thread
     from alignlib.lm.prefix_tree import exact_log_prob
 
-    task = TASKS[name]()
+    task = TASKS[name].task()
     model = load_base(FOLDER / f"base_{name}")
     assert sum(weight.numel() for weight in model.parameters()) < 120_000
     assert next(model.parameters()).dtype == torch.float32

@@ -15,11 +15,12 @@ torch = pytest.importorskip("torch", reason="the extra lm is not installed")
 
 from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread  # noqa: E402
 from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid  # noqa: E402
-from alignlib.lm.experiment.results import TASK_NAMES, Results  # noqa: E402
+from alignlib.lm.experiment.results import Results  # noqa: E402
 from alignlib.lm.experiment.runner import execute, finished, run_all, run_path, weights_path  # noqa: E402
 from alignlib.lm.experiment.table import assemble, restore  # noqa: E402
 from alignlib.lm.methods import find  # noqa: E402
 from alignlib.lm.space import ResponseSpace  # noqa: E402
+from alignlib.lm.tasks import TASKS  # noqa: E402
 
 SPACE = ResponseSpace(length=3)
 PROGRAM = """
@@ -41,10 +42,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "runs", folder / "results"
 
 
-def test_the_grid_is_what_the_issue_asks_for() -> None:
+def test_every_method_stands_in_the_grid_and_first_seeds_come_first() -> None:
     runs = grid()
     assert len({run.key for run in runs}) == len(runs)
-    for task in TASK_NAMES:
+    for task in TASKS:
         for method in compared():
             main = [run for run in runs if (run.stage, run.task, run.method) == ("main", task, method)]
             assert {run.seed for run in main} == set(SEEDS)
@@ -62,7 +63,7 @@ def test_the_grid_is_what_the_issue_asks_for() -> None:
 
 def test_one_policy_of_each_method_and_task_is_kept() -> None:
     kept = [(run.task, run.method) for run in grid() if run.kept]
-    assert sorted(kept) == sorted((task, method) for task in TASK_NAMES for method in compared())
+    assert sorted(kept) == sorted((task, method) for task in TASKS for method in compared())
 
 
 def test_every_method_gets_the_same_tuning() -> None:

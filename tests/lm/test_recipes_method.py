@@ -66,13 +66,13 @@ def test_a_method_is_trained_tabulated_drawn_and_printed(toy: Method[Settings], 
     from alignlib.lm.experiment.grid import Run, compared, grid
     from alignlib.lm.experiment.runner import run_all
     from alignlib.lm.experiment.table import assemble
-    from alignlib.lm.safety import safety_task
     from alignlib.lm.space import ResponseSpace
+    from alignlib.lm.tasks import Safety
 
     space = ResponseSpace(length=3)
     with one_thread(0):
         small = PretrainingSettings(n_layer=1, n_embd=16, n_head=2)
-        save_model(new_model(safety_task(space), small), tmp_path / "base_safety")
+        save_model(new_model(Safety.task(space), small), tmp_path / "base_safety")
     # It stands in the grid of everything that is wanted, without a word there.
     assert compared()[-1] == toy.name
     wanted = [run for run in grid() if run.method == toy.name]

@@ -9,8 +9,7 @@ import pytest
 
 from alignlib.lm.raters import Raters, draw_pairs
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.summarisation import summarisation_task
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Summarisation, Task
 
 torch = pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
 pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
@@ -47,7 +46,7 @@ def _threads():
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return summarisation_task(ResponseSpace(n_content=5, length=3), n_prompts=6, n_held_out=2)
+    return Summarisation.task(ResponseSpace(n_content=5, length=3), n_prompts=6, n_held_out=2)
 
 
 @pytest.fixture(scope="module")

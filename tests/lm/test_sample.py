@@ -217,10 +217,10 @@ def test_the_book_s_own_models_against_their_exact_law(tmp_path: Path) -> None:
     from alignlib.lm.base_model import load_base, new_model, save_model
     from alignlib.lm.prefix_tree import exact_log_prob
     from alignlib.lm.space import ResponseSpace
-    from alignlib.lm.summarisation import summarisation_task
+    from alignlib.lm.tasks import Summarisation
 
     space = ResponseSpace(9, 3)
-    task = summarisation_task(space)
+    task = Summarisation.task(space)
     save_model(new_model(task), tmp_path / "base", task)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "base")
     prompts = [tokenizer.decode(row.tolist()) for row in np.asarray(task.prompts[:4])]

@@ -8,17 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from alignlib.lm.safety import Safety, safety_task
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.summarisation import Summarisation, summarisation_task
-from alignlib.lm.world import Task
-
-TASKS = {"summarisation": summarisation_task, "safety": safety_task}
+from alignlib.lm.tasks import TASKS, Grammar, Safety, Summarisation, Task
 
 
 @pytest.fixture(scope="module", params=TASKS)
 def task(request: pytest.FixtureRequest) -> Task:
-    return TASKS[request.param]()
+    return TASKS[request.param].task()
 
 
 def gold_of_summary(document: list[str], summary: list[str], subjects: set[str]) -> float:
@@ -94,14 +90,14 @@ def test_prompts_are_distinct_and_of_their_own_vocabulary(task: Task) -> None:
 
 
 def test_safety_asks_for_harm_about_half_the_time() -> None:
-    task = safety_task()
+    task = Safety.task()
     harmful, _, asked = Safety().read(task.prompts)
     assert 10 <= harmful.sum() <= 14
     assert set(asked.sum(axis=1).tolist()) == {1, 2, 3}
 
 
 def test_a_harmful_request_is_best_refused_and_a_harmless_one_best_served() -> None:
-    task = safety_task()
+    task = Safety.task()
     harmful, _, asked = Safety().read(task.prompts)
     best = task.space.tokens[task.gold().argmax(axis=1)]
     assert (((best == 2).any(axis=1)) == harmful).all()
@@ -110,7 +106,7 @@ def test_a_harmful_request_is_best_refused_and_a_harmless_one_best_served() -> N
 
 
 def test_the_best_summary_states_the_most_important_facts() -> None:
-    task = summarisation_task()
+    task = Summarisation.task()
     subject, predicate, weight = Summarisation().facts(task.prompts)
     gold = task.gold()
     for row in range(len(task.prompts)):
@@ -135,21 +131,21 @@ def test_demonstrations_are_of_the_space_noisy_and_reproducible(task: Task) -> N
 
 
 def test_seeds_give_other_prompts(task: Task) -> None:
-    other = TASKS[task.name](seed=1)
+    other = TASKS[task.name].task(rng=1)
     assert (TASKS[task.name]().prompts == task.prompts).all()
     assert (other.prompts != task.prompts).any()
 
 
-@pytest.mark.parametrize("make", TASKS.values())
+@pytest.mark.parametrize("grammar", TASKS.values())
 @pytest.mark.parametrize(
     "space", [ResponseSpace(5, 2), ResponseSpace(12, 3), ResponseSpace(4, 1), ResponseSpace(40, 2)]
 )
-def test_sizes_are_parameters(make, space: ResponseSpace) -> None:
-    if space.n_content < 5 and make is safety_task:
+def test_sizes_are_parameters(grammar: type[Grammar], space: ResponseSpace) -> None:
+    if space.n_content < 5 and grammar is Safety:
         with pytest.raises(ValueError, match="n_content must be at least 5"):
-            make(space)
+            grammar.task(space)
         return
-    task = make(space, n_prompts=3, n_held_out=1)
+    task = grammar.task(space, n_prompts=3, n_held_out=1)
     assert task.gold().shape == (3, space.size)
     _, responses = task.reference(50, np.random.default_rng(0))
     assert space.index_of(responses).shape == (50,)
@@ -158,7 +154,7 @@ def test_sizes_are_parameters(make, space: ResponseSpace) -> None:
 
 def test_more_prompts_than_there_are() -> None:
     with pytest.raises(ValueError, match="distinct prompts found; got 5001"):
-        safety_task(ResponseSpace(5, 2), n_prompts=5000, n_held_out=1)
+        Safety.task(ResponseSpace(5, 2), n_prompts=5000, n_held_out=1)
     with pytest.raises(ValueError, match="n_facts must lie in"):
         Summarisation(9, n_facts=5)
     with pytest.raises(ValueError, match="n_asked must lie in"):

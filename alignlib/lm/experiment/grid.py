@@ -11,14 +11,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
-from alignlib.lm.experiment.results import TASK_NAMES
 from alignlib.lm.methods import METHODS, Budget, Settings, find
+from alignlib.lm.tasks import TASKS
 
 __all__ = ["CHECKED", "SEEDS", "TRIED_RATES", "Run", "compared", "grid", "main_run", "short_run", "tiny_grid"]
 
 SEEDS = (0, 1, 2)
 # Of each one method: its policy is committed beside the table, and a short run of it is trained anew by the check.
-CHECKED = dict(zip(TASK_NAMES, ("group_kl", "grpo"), strict=True))
+CHECKED = dict(zip(TASKS, ("group_kl", "grpo"), strict=True))
 LONG, SHORT, PATIENT = 600, 100, 1800
 # Tuned on summarisation, gold, half the long budget, middle penalty, seed 100, each method with these four rates; the
 # best by regularised objective (rejection sampling: by share) is taken, and a claim of the book says whether it was.
@@ -147,7 +147,7 @@ def _all() -> Iterator[Run]:
 
 
 def _both_lengths(method: str, knob: float, seed: int) -> Iterator[Run]:
-    for task in TASK_NAMES:
+    for task in TASKS:
         yield main_run(task, method, knob, seed)
         yield short_run(task, method, seed, knob)
 
@@ -163,7 +163,7 @@ def _controls(seed: int) -> Iterator[Run]:
     """Lower bounds on what network and optimiser can do: one seed shows that they can."""
     if seed > 0:
         return
-    for task in TASK_NAMES:
+    for task in TASKS:
         for beta in (0.5, 0.125):
             yield _run("control", task, "cross_entropy", beta, seed, _budget("cross_entropy", 1200, group=16))
         yield _run("control", task, "exact_gradient", 0.5, seed, Budget(300, 2, 1e-3, "linear", (100,)))
@@ -178,7 +178,7 @@ def _tuning() -> Iterator[Run]:
 
 
 def _ablations(seed: int) -> Iterator[Run]:
-    for task in TASK_NAMES:
+    for task in TASKS:
         for name, method in METHODS.items():
             for ablation in method.ablations:
                 for beta in ablation.penalties:
@@ -195,7 +195,7 @@ def _ablations(seed: int) -> Iterator[Run]:
 
 def _proxies(seed: int) -> Iterator[Run]:
     for beta in (0.5, 0.125) if seed == 0 else (0.125,):
-        for task in TASK_NAMES:
+        for task in TASKS:
             for reward in ("weak", "ensemble", "strong"):
                 budget = _budget(_PROXY_METHOD, LONG)
                 yield _run("proxy", task, _PROXY_METHOD, beta, seed, budget, reward_name=reward)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +18,11 @@ from alignlib.lm.experiment.results import law_path
 from alignlib.lm.laws import PolicyLaw, collapse, kl_to_optimum_directly, policy_law
 from alignlib.lm.prefix_tree import exact_log_prob
 from alignlib.lm.proxies import proxy_tables
-from alignlib.lm.safety import safety_task
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.summarisation import summarisation_task
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import TASKS
 
-__all__ = ["SPLITS", "TASKS", "Evaluation", "Laboratory"]
+__all__ = ["SPLITS", "Evaluation", "Laboratory"]
 
-TASKS: dict[str, Callable[[ResponseSpace], Task]] = {"summarisation": summarisation_task, "safety": safety_task}
 SPLITS = ("train", "held_out")
 
 
@@ -57,7 +54,7 @@ class Laboratory:
     ) -> None:
         require(name in TASKS, f"task must be one of {', '.join(TASKS)}; got {name!r}.")
         self.folder, self.cache = Path(folder), Path(cache) / "proxies"
-        self.task = TASKS[name](space or ResponseSpace())
+        self.task = TASKS[name].task(space)
         place = self.folder / f"base_{name}"
         if not (place / "model.safetensors").is_file():
             model = pretrain(self.task)

@@ -14,9 +14,8 @@ from alignlib._core.checks import require
 from alignlib._core.files import write_whole
 from alignlib.lm.laws import LevelLaw
 
-__all__ = ["COLUMNS", "PROMPT_COLUMNS", "TASK_NAMES", "Results", "fixed_points_path", "law_path", "write"]
+__all__ = ["COLUMNS", "PROMPT_COLUMNS", "Results", "fixed_points_path", "law_path", "write"]
 
-TASK_NAMES = ("summarisation", "safety")
 COLUMNS = {
     "run": "str",
     "stage": "str",

@@ -85,8 +85,8 @@ def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> L
     """
     import torch
 
+    from alignlib.lm.base_model import quiet
     from alignlib.lm.experiment.laboratory import Laboratory
-    from alignlib.lm.quiet import quiet
 
     torch.set_num_threads(1)
     key = (task, str(folder), space)
@@ -107,7 +107,7 @@ def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunD
     The last policy's weights are kept in ``output`` if the run is one of those kept.
     """
 
-    from alignlib.lm.quiet import quiet
+    from alignlib.lm.base_model import quiet
 
     with quiet():
         return _execute(run, output, results, space)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypedDict, TypeVar
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.names import unknown_name
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from alignlib.lm.base_model import EnumerableLM

@@ -10,7 +10,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.lm.methods._method import Budget
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -11,7 +11,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.methods._method import Checkpoint, Method, Settings, register
 from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from torch import Tensor

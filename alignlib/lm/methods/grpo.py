@@ -12,7 +12,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.palette import FOURTH
 from alignlib.lm.methods._method import Ablation, Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import check_reward
-from alignlib.lm.world import Task
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from alignlib.lm.base_model import EnumerableLM
@@ -56,8 +56,8 @@ def train(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
+    from alignlib.lm.base_model import quiet
     from alignlib.lm.methods._trl import Keeper, as_text, common_arguments, id_tokenizer, run, saved_reference
-    from alignlib.lm.quiet import quiet
 
     budget = settings.budget
     table = check_reward(reward, task, beta)

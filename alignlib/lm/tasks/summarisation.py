@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.world import Task, make_task
+from alignlib.lm.tasks.task import Grammar
 
-__all__ = ["Summarisation", "parse", "summarisation_task"]
+__all__ = ["Summarisation", "parse"]
 
 _SUBJECTS = ("river", "mayor", "school", "market", "bridge", "museum", "harbour", "theatre")
 _PREDICATES = ("floods", "resigns", "opens", "burns", "moves", "closes", "grows", "sinks", "wins", "falls")
@@ -27,7 +29,7 @@ _LOOSE_WORD = 0.35
 
 
 @dataclass(frozen=True)
-class Summarisation:
+class Summarisation(Grammar):
     """Documents of up to ``n_facts`` facts, each a subject, a predicate and an importance.
 
     A response is read from the left: a subject followed by a predicate states a fact, any other word is unclear.
@@ -50,12 +52,19 @@ class Summarisation:
     n_content: int = 9
     n_facts: int = 3
 
+    name: ClassVar[str] = "summarisation"
+
     def __post_init__(self) -> None:
         require(self.n_content >= 4, f"n_content must be at least 4 for summaries; got {self.n_content}.")
         require(
             1 <= self.n_facts <= self.n_subjects,
             f"n_facts must lie in [1, {self.n_subjects}], the number of subjects; got {self.n_facts}.",
         )
+
+    @classmethod
+    def of(cls, space: ResponseSpace) -> Summarisation:
+        """Return the grammar of these content tokens with documents of up to three facts."""
+        return cls(space.n_content, n_facts=min(3, cls(space.n_content, 1).n_subjects))
 
     @property
     def n_subjects(self) -> int:
@@ -115,23 +124,21 @@ class Summarisation:
             gold += value[:, place]
         return gold
 
-    def demonstrate(self, prompts: IntArray, space: ResponseSpace, rng: np.random.Generator) -> IntArray:
-        """Summaries by a careless writer: facts in any order, predicates and subjects mixed up, loose words."""
+    def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
+        """Yield summaries by a careless writer: facts in any order, predicates and subjects mixed up, loose words."""
         subjects, predicates, _ = self.facts(prompts)
-        responses = np.zeros((len(prompts), space.length), dtype=np.int64)
-        for row, (subject, predicate) in enumerate(zip(subjects, predicates, strict=True)):
-            written: list[int] = []
+        for subject, predicate in zip(subjects, predicates, strict=True):
+            said: list[int] = []
             for slot in rng.permutation(np.flatnonzero(subject)):
                 if rng.random() < _STOPS:
                     break
                 if rng.random() < _LOOSE_WORD:
-                    written.append(int(rng.integers(1, self.n_content + 1)))
+                    said.append(int(rng.integers(1, self.n_content + 1)))
                 wrong_subject, wrong_predicate = rng.random(2) < (_WRONG_SUBJECT, _WRONG_PREDICATE)
-                written.append(int(rng.integers(1, self.n_subjects + 1)) if wrong_subject else int(subject[slot]))
+                said.append(int(rng.integers(1, self.n_subjects + 1)) if wrong_subject else int(subject[slot]))
                 other = int(rng.integers(self.n_subjects + 1, self.n_content + 1))
-                written.append(other if wrong_predicate else int(predicate[slot]))
-            responses[row, : min(len(written), space.length)] = written[: space.length]
-        return responses
+                said.append(other if wrong_predicate else int(predicate[slot]))
+            yield said
 
 
 def _named(words: tuple[str, ...], n: int, kind: str) -> tuple[str, ...]:
@@ -169,33 +176,3 @@ def parse(space: ResponseSpace, n_subjects: int) -> tuple[IntArray, IntArray]:
         n_stated[new] += 1
         taken = states
     return stated, unclear
-
-
-def summarisation_task(
-    space: ResponseSpace | None = None, seed: int = 0, *, n_prompts: int = 24, n_held_out: int = 12
-) -> Task:
-    """Return the summarisation task.
-
-    Parameters
-    ----------
-    space : ResponseSpace, optional
-        The responses; by default 9 content tokens and length 5.
-    seed : int
-        Seed of the draw of the documents.
-    n_prompts, n_held_out : int
-        Documents to train on and held out.
-
-    Raises
-    ------
-    InputError
-        If the grammar does not have that many documents.
-
-    Examples
-    --------
-    >>> task = summarisation_task()
-    >>> task.prompts.shape, task.gold().shape
-    ((24, 3), (24, 66430))
-    """
-    space = ResponseSpace() if space is None else space
-    grammar = Summarisation(space.n_content, n_facts=min(3, Summarisation(space.n_content, 1).n_subjects))
-    return make_task("summarisation", grammar, space, n_prompts=n_prompts, n_held_out=n_held_out, seed=seed)

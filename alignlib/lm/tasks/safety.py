@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.world import Task, make_task
+from alignlib.lm.tasks.task import Grammar
 
-__all__ = ["CANNOT", "CAREFUL", "SORRY", "Safety", "safety_task"]
+__all__ = ["CANNOT", "CAREFUL", "SORRY", "Safety"]
 
 SORRY, CANNOT, CAREFUL = 1, 2, 3
 _FIRST_HELP = 4
@@ -34,7 +36,7 @@ _WARNS = 0.15
 
 
 @dataclass(frozen=True)
-class Safety:
+class Safety(Grammar):
     """Requests: a purpose, harmless or harmful, the stakes, and up to ``n_asked`` things asked for.
 
     With stakes s (1, 2 or 4), gold pays on harmless requests s for each thing given and takes s for a refusal; on
@@ -57,9 +59,16 @@ class Safety:
     n_content: int = 9
     n_asked: int = 3
 
+    name: ClassVar[str] = "safety"
+
     def __post_init__(self) -> None:
         require(self.n_content >= 5, f"n_content must be at least 5 for requests; got {self.n_content}.")
         require(1 <= self.n_asked <= self.n_help, f"n_asked must lie in [1, {self.n_help}]; got {self.n_asked}.")
+
+    @classmethod
+    def of(cls, space: ResponseSpace) -> Safety:
+        """Return the grammar of these content tokens that asks for up to three things."""
+        return cls(space.n_content, n_asked=min(3, space.n_content - _FIRST_HELP + 1))
 
     @property
     def n_help(self) -> int:
@@ -116,23 +125,21 @@ class Safety:
         manner = _WARNING * (counts[:, CAREFUL] > 0) - _WORD_COST * space.lengths
         return np.ascontiguousarray((manner[:, None] - _UNASKED * stray + np.where(harmful, to_harmful, to_harmless)).T)
 
-    def demonstrate(self, prompts: IntArray, space: ResponseSpace, rng: np.random.Generator) -> IntArray:
-        """Responses of a helper who seldom asks what for, and refuses now and then, also where there is no need."""
+    def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
+        """Yield responses of a helper who seldom asks what for, and refuses now and then, also without need."""
         harmful, _, asked = self.read(prompts)
-        responses = np.zeros((len(prompts), space.length), dtype=np.int64)
         for row in range(len(prompts)):
-            written: list[int] = []
+            said: list[int] = []
             if rng.random() < (_REFUSES_HARMFUL if harmful[row] else _REFUSES_HARMLESS):
-                written += [SORRY, CANNOT] if rng.random() < _POLITE else [CANNOT]
+                said += [SORRY, CANNOT] if rng.random() < _POLITE else [CANNOT]
             else:
                 things = rng.permutation(np.flatnonzero(asked[row]))
-                written += [_FIRST_HELP + int(thing) for thing in things if rng.random() < _GIVES]
+                said += [_FIRST_HELP + int(thing) for thing in things if rng.random() < _GIVES]
             while rng.random() < _STRAYS:
-                written.insert(int(rng.integers(len(written) + 1)), int(rng.integers(1, self.n_content + 1)))
+                said.insert(int(rng.integers(len(said) + 1)), int(rng.integers(1, self.n_content + 1)))
             if rng.random() < _WARNS:
-                written.append(CAREFUL)
-            responses[row, : min(len(written), space.length)] = written[: space.length]
-        return responses
+                said.append(CAREFUL)
+            yield said
 
 
 @lru_cache(maxsize=4)
@@ -142,33 +149,3 @@ def _contents(space: ResponseSpace) -> tuple[FloatArray, BoolArray]:
     counts = np.stack([(tokens == word).sum(axis=1) for word in range(space.n_outputs)], axis=1, dtype=np.float64)
     follows = (tokens[:, :-1] == SORRY) & (tokens[:, 1:] == CANNOT)
     return counts, follows.any(axis=1)
-
-
-def safety_task(
-    space: ResponseSpace | None = None, seed: int = 0, *, n_prompts: int = 24, n_held_out: int = 12
-) -> Task:
-    """Return the safety task.
-
-    Parameters
-    ----------
-    space : ResponseSpace, optional
-        The responses; by default 9 content tokens and length 5.
-    seed : int
-        Seed of the draw of the requests.
-    n_prompts, n_held_out : int
-        Requests to train on and held out.
-
-    Raises
-    ------
-    InputError
-        If the grammar does not have that many requests.
-
-    Examples
-    --------
-    >>> task = safety_task()
-    >>> task.prompts.shape, task.gold().shape
-    ((24, 5), (24, 66430))
-    """
-    space = ResponseSpace() if space is None else space
-    grammar = Safety(space.n_content, n_asked=min(3, space.n_content - _FIRST_HELP + 1))
-    return make_task("safety", grammar, space, n_prompts=n_prompts, n_held_out=n_held_out, seed=seed)
