@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -129,13 +130,29 @@ def test_conda_environment_takes_a_supported_python_and_the_package_itself() -> 
 
 def test_package_metadata_admits_the_lock() -> None:
     versions = {pin.name: pin.version for pin in LOCK}
+    extras = PYPROJECT["project"]["optional-dependencies"]
     needed = [Requirement(text) for text in PYPROJECT["project"]["dependencies"]]
+    needed += [Requirement(text) for text in (*extras["report"], *extras["book"]) if "[report]" not in text]
     needed += [Requirement(text) for text in PYPROJECT["build-system"]["requires"]]
     for requirement in needed:
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
         assert canonicalize_name(requirement.name) in {canonicalize_name(r.name) for r in DIRECT}, requirement
     supported = SpecifierSet(PYPROJECT["project"]["requires-python"])
     assert all(supported.contains(Version(python)) for python in PYTHONS)
+
+
+def test_the_base_install_is_small() -> None:
+    found: set[str] = set()
+    left = [Requirement(text).name for text in PYPROJECT["project"]["dependencies"]]
+    while left:
+        name = canonicalize_name(left.pop())
+        if name not in found:
+            found.add(name)
+            needed = [Requirement(text) for text in metadata.requires(name) or []]
+            left += [r.name for r in needed if r.marker is None or r.marker.evaluate({"extra": ""})]
+    assert {"numpy", "pillow"} <= found
+    assert not {"pandas", "jupytext", "papermill", "ipykernel", "sphinx", "torch"} & found
+    assert len(found) + 1 <= 25
 
 
 def test_distribution_name_is_not_the_import_name() -> None:
