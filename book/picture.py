@@ -19,7 +19,7 @@ import numpy as np
 
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN
 
 PATH = Path(__file__).parent / "_assets" / "limit.svg"
 
@@ -39,8 +39,8 @@ def draw() -> bytes:
     )
     plotting.curve(ax, kl, limit, "the limit", at=0.62 * family.max_kl, offset=(-4, 5), ha="right")
     for n in (2, 4, 8, 16, 64):
-        spent, gained = best_of_n.kl(reward, prob, n), best_of_n.gain(reward, prob, n)
-        plotting.points(ax, spent, gained, [f"best of {n}"], offset=(-3, -7) if n == 64 else (7, -4))
+        best = BestOfN(n).on(family)
+        plotting.points(ax, best.kl, best.gain, [f"best of {n}"], offset=(-3, -7) if n == 64 else (7, -4))
     plotting.points(ax, 0.0, 0.0, ["base model"], color=plotting.BASE, marker="s", offset=(8, 3))
     ax.set_xlim(-0.04 * family.max_kl, 1.04 * family.max_kl)
     ax.set_ylim(-0.06 * top, top)

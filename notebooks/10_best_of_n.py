@@ -33,7 +33,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN
 
 # %% [markdown]
 # ## The statements
@@ -68,8 +68,10 @@ reward = np.arange(n_levels, dtype=float)
 prob = rng.dirichlet(np.full(n_levels, 1.5))
 family = FiniteLaw(reward, prob)
 n = np.unique(np.round(np.geomspace(1, n_max, 60)).astype(int))
-exact = best_of_n.kl(reward, prob, n)
-formula = best_of_n.kl_upper_bound(n)
+rules = BestOfN.along(n)
+best = rules.on(family)
+exact = best.kl
+formula = rules.spent_formula()
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL of best-of-N on a reward with {{n_levels:d}} levels (seed {{seed:d}}): exact, and by the formula for rewards without ties. The exact cost saturates at $D_{\\max}={{kl_max:.2f}}$ nats.", "name": "fig-best-of-n-kl"}, "image": {"alt": "KL against N on a logarithmic axis: the formula is a straight line in log N; the exact curve bends away below it and flattens at {{kl_max:.1f}} nats."}}
 fig, ax = plotting.new()
@@ -108,7 +110,7 @@ plotting.name_axes(ax, "N", "KL to the base model (nats)")
 # how many samples were drawn, not how good the best one is.
 
 # %%
-wins = best_of_n.win_rate(reward, prob, n)
+wins = best.win_rate
 no_ties = n / (n + 1)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Win rate of best-of-N over one base draw, ties counted half, for the same reward with {{n_levels:d}} levels; without ties it is $N/(N+1)$ whatever the reward.", "name": "fig-win-rate"}, "image": {"alt": "Win rate against N on a logarithmic axis: the curve with ties stays below N over N plus one, both start at one half."}}
@@ -137,20 +139,20 @@ plotting.name_axes(ax, "N", "win rate over one base draw")
 # ## Claims
 
 # %% tags=["hide-input"]
-shown = best_of_n.kl(reward, prob, n_shown)
-claims.glue(kl_shown=shown, formula_shown=best_of_n.kl_upper_bound(n_shown), kl_max=family.max_kl)
+shown = BestOfN(n_shown)
+claims.glue(kl_shown=shown.on(family).kl, formula_shown=shown.spent_formula(), kl_max=family.max_kl)
 short = slice(0, min(4, n_levels))
 small_reward, small_prob = reward[short], prob[short] / prob[short].sum()
 drawn = np.zeros(small_reward.size)
 for draws in itertools.product(range(small_reward.size), repeat=3):
     drawn[max(draws)] += math.prod(small_prob[list(draws)])
-fine = np.arange(100_000)
+fine, few = FiniteLaw(np.arange(100_000)), BestOfN.along([2, 16, 64])
 claims.record(
     claims.equal(
         "enumeration",
         "the law of best-of-3 equals the enumeration of all triples of draws",
         "B24",
-        best_of_n.policy(small_reward, small_prob, 3),
+        BestOfN(3).on(FiniteLaw(small_reward, small_prob)).policy,
         drawn,
         rtol=1e-12,
     ),
@@ -169,8 +171,8 @@ claims.record(
         "equality-without-ties",
         "on 100,000 equally likely distinct rewards the formula is approached",
         "B24",
-        best_of_n.kl(fine, None, [2, 16, 64]),
-        best_of_n.kl_upper_bound([2, 16, 64]),
+        few.on(fine).kl,
+        few.spent_formula(),
         rtol=1e-4,
     ),
     claims.at_most("win-rate", r"the win rate never exceeds $\frac{N}{N+1}$", "we derive", wins, no_ties, atol=1e-12),

@@ -29,7 +29,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Uniform, dual_gain
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN
 
 # %% [markdown]
 # ## Why it is close at all
@@ -49,10 +49,11 @@ from alignlib.rules import best_of_n
 
 # %%
 n = np.unique(np.round(np.geomspace(2, n_max, 40)).astype(int))
-kl = best_of_n.kl_upper_bound(n)
+best = BestOfN.along(n)
+kl = best.spent_formula()
 laws = {"uniform": Uniform(), "Gaussian": Gaussian(), "exponential": Exponential(), "Laplace": Laplace()}
 limit = {name: law.gain_at_kl(kl) for name, law in laws.items()}
-reached = {name: law.best_of_n_gain(n) for name, law in laws.items()}
+reached = {name: best.on(law).gain for name, law in laws.items()}
 share = {name: reached[name] / limit[name] for name in laws}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain that best-of-N reaches at its own KL, four reward laws without ties, N from 2 to {{n_max:d}}. Rewards with exponential upper tails get the smallest shares.", "name": "fig-share"}, "image": {"alt": "Share of the limit against N: uniform rises to one, Gaussian lies near {{gaussian_first:.2f}} and rises slowly, Laplace and exponential lie lower."}}
@@ -72,7 +73,8 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 
 # %%
 powers = 2 ** np.arange(1, 11)
-uniform_gap = Uniform().gain_at_kl(best_of_n.kl_upper_bound(powers)) - Uniform().best_of_n_gain(powers)
+of_powers = BestOfN.along(powers).on(Uniform())
+uniform_gap = Uniform().gain_at_kl(of_powers.kl) - of_powers.gain
 uniform_gap[:6]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What best-of-N leaves on the table at its own KL, uniform reward on [0, 1]: from {{gap_first:.2e}} at $N=2$ to {{gap_last:.1e}} at $N=1024$.", "name": "fig-uniform-gap"}, "image": {"alt": "Gap to the limit against N on logarithmic axes, falling from {{gap_first:.4f}} at N equal to 2 ever faster to {{gap_last:.1e}}."}}
@@ -90,8 +92,8 @@ plotting.name_axes(ax, "N", "limit minus best-of-N (reward)")
 
 # %%
 binary = FiniteLaw([0.0, 1.0], [1 - success, success])
-binary_kl = best_of_n.kl([0.0, 1.0], [1 - success, success], n)
-binary_share = best_of_n.gain([0.0, 1.0], [1 - success, success], n) / binary.gain(binary.lam_at_kl(binary_kl))
+of_binary = best.on(binary)
+binary_share = of_binary.gain / binary.gain(binary.lam_at_kl(of_binary.kl))
 
 rng = np.random.default_rng(seed)
 few = np.array([2, 4, 16, 64])
@@ -100,7 +102,8 @@ for row in shares:
     k = int(rng.integers(3, 41))
     reward, prob = rng.normal(size=k), rng.dirichlet(np.ones(k))
     model = FiniteLaw(reward, prob)
-    row[:] = best_of_n.gain(reward, prob, few) / model.gain(model.lam_at_kl(best_of_n.kl(reward, prob, few)))
+    of_model = BestOfN.along(few).on(model)
+    row[:] = of_model.gain / model.gain(model.lam_at_kl(of_model.kl))
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit reached by best-of-N on {{n_random:d}} random finite base models (dots; bar: median), at the exact KL; seed {{seed:d}}. The worst is {{worst_share:.3f}}.", "name": "fig-random-shares"}, "image": {"alt": "Four columns of dots for N equal to 2, 4, 16 and 64; all lie between {{worst_share:.2f}} and 1, medians near {{median_share:.2f}}."}}
 fig, ax = plotting.new()
@@ -118,9 +121,8 @@ jackpot = 1e-4
 rare_reward = np.append(np.linspace(0.0, 1e-3, 1001), 1.0)
 rare_prob = np.append(np.full(1001, (1 - jackpot) / 1001), jackpot)
 rare = FiniteLaw(rare_reward, rare_prob)
-rare_share = best_of_n.gain(rare_reward, rare_prob, 16) / rare.gain(
-    rare.lam_at_kl(best_of_n.kl(rare_reward, rare_prob, 16))
-)
+of_rare = BestOfN(16).on(rare)
+rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 
 # %% [markdown]
 # ## What it means
@@ -178,7 +180,7 @@ claims.record(
         r"gap to the limit for a uniform reward, $N=2$ to $1024$: primal and dual agree",
         "we derive",
         uniform_gap,
-        dual_gain(Uniform(), best_of_n.kl_upper_bound(powers)) - (powers - 1) / (2 * (powers + 1)),
+        dual_gain(Uniform(), of_powers.kl) - (powers - 1) / (2 * (powers + 1)),
         atol=1e-12,
     ),
     claims.equal(
@@ -186,7 +188,7 @@ claims.record(
         r"best-of-8 is the tilt of $\log F$ with $\lambda=7$: same KL (grid of 20,000)",
         "Gui24",
         tilt,
-        best_of_n.kl_upper_bound(8.0),
+        BestOfN(8).spent_formula(),
         rtol=1e-3,
     ),
     claims.at_most(

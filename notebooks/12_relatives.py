@@ -31,7 +31,7 @@ from scipy.integrate import quad
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw, Uniform, dual_gain
-from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
+from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
 
 # %% [markdown]
 # ## The samplers
@@ -73,16 +73,16 @@ from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
 # %%
 mu = np.geomspace(0.05, 60, 60)
 n = 1 + np.geomspace(0.05, 60, 60)
-poisson_kl = best_of_poisson.kl_upper_bound(mu)
+poisson_kl = BestOfPoisson.along(mu).spent_formula()
 # The best of k uniform rewards has mean 1 - 1/(k+1); average over k = 1 + Poisson(mu).
 poisson_gain = 0.5 - (np.expm1(-mu) + mu) / mu**2
-best_kl, best_gain = best_of_n.kl_upper_bound(n), Uniform().best_of_n_gain(n)
+best = BestOfN.along(n).on(Uniform())
 poisson_gap = Uniform().gain_at_kl(poisson_kl) - poisson_gain
-best_gap = Uniform().gain_at_kl(best_kl) - best_gain
+best_gap = Uniform().gain_at_kl(best.kl) - best.gain
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gap to the limit against KL for a uniform reward on [0, 1]: best-of-N (real N) and best-of-Poisson. Best-of-Poisson is nowhere further than about {{poisson_gap:.1e}} away.", "name": "fig-poisson-gap"}, "image": {"alt": "Two humps on a logarithmic scale: best-of-N peaks near {{best_gap:.3f}}, best-of-Poisson near {{poisson_gap:.1e}}; both fall quickly for large KL."}}
 fig, ax = plotting.new()
-plotting.curve(ax, best_kl, best_gap, "best-of-N", color=plotting.BEST_OF_N, at=1.2, offset=(6, 4), ha="left")
+plotting.curve(ax, best.kl, best_gap, "best-of-N", color=plotting.BEST_OF_N, at=1.2, offset=(6, 4), ha="left")
 plotting.curve(ax, poisson_kl, poisson_gap, "best-of-Poisson", color=plotting.THIRD, at=0.4, offset=(0, 5))
 ax.set_yscale("log")
 ax.set_ylim(1e-7, 3e-2)
@@ -100,13 +100,12 @@ reward, prob = rng.normal(size=n_outcomes), rng.dirichlet(np.ones(n_outcomes))
 family = FiniteLaw(reward, prob)
 target = np.exp(family.log_policy(lam))
 draws = 2 ** np.arange(1, 13)
-laws = [soft_best_of_n.log_policy(reward, prob, int(k), lam) for k in draws]
+soft = [SoftBestOfN(int(k), lam).on(family) for k in draws]
+laws = [one.log_policy for one in soft]
 distance = np.array([np.exp(law) @ (law - np.log(target)) for law in laws])
-soft_kl = np.array([soft_best_of_n.kl(reward, prob, int(k), lam) for k in draws])
-soft_gain = np.array([soft_best_of_n.gain(reward, prob, int(k), lam) for k in draws])
+soft_kl, soft_gain = np.array([one.kl for one in soft]), np.array([one.gain for one in soft])
 soft_gap = family.gain(family.lam_at_kl(soft_kl)) - soft_gain
-sharp_kl = best_of_n.kl(reward, prob, draws)
-sharp_gain = best_of_n.gain(reward, prob, draws)
+sharp = BestOfN.along(draws).on(family)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Soft best-of-n at $\\lambda={{lam:g}}$ climbs along the frontier and stops at $\\pi_\\lambda$; best-of-N goes on to the end, below the frontier. {{n_outcomes:d}} responses, seed {{seed:d}}.", "name": "fig-soft"}, "image": {"alt": "Gain against KL: the frontier, best-of-N points slightly below it, and soft best-of-n points on it that accumulate at one place."}}
 fig, ax = plotting.new()
@@ -114,7 +113,7 @@ edge = np.linspace(0, 1, 200) ** 2 * family.max_kl
 plotting.curve(
     ax, edge, family.gain(family.lam_at_kl(edge)), "the limit", at=0.8 * family.max_kl, offset=(-6, 6), ha="right"
 )
-plotting.points(ax, sharp_kl, sharp_gain, color=plotting.BEST_OF_N, label="best-of-N")
+plotting.points(ax, sharp.kl, sharp.gain, color=plotting.BEST_OF_N, label="best-of-N")
 plotting.points(ax, soft_kl, soft_gain, color=plotting.THIRD, marker="D", markersize=5, label="soft best-of-n")
 ax.plot(family.kl(lam), family.gain(lam), "*", color=plotting.BASE, markersize=13, label=r"$\pi_\lambda$")
 plotting.legend(ax, loc="lower right")
@@ -139,13 +138,11 @@ rate = np.polyfit(np.log(draws[-5:]), np.log(variation[-5:]), 1)[0]
 by_quadrature = np.array(
     [quad(lambda u, m=m: (u - 0.5) * (1 + m * u) * np.exp(-m * (1 - u)), 0, 1, epsabs=1e-14)[0] for m in mu[::10]]
 )
+quoted = SoftBestOfN(n_soft, lam).on(family)
 claims.glue(
     poisson_gap=poisson_gap.max(),
     best_gap=best_gap.max(),
-    soft_gap=soft_gap[list(draws).index(n_soft)]
-    if n_soft in draws
-    else family.gain(family.lam_at_kl(soft_best_of_n.kl(reward, prob, n_soft, lam)))
-    - soft_best_of_n.gain(reward, prob, n_soft, lam),
+    soft_gap=family.gain(family.lam_at_kl(quoted.kl)) - quoted.gain,
     ratio=distance[-2] / distance[-1],
 )
 claims.record(

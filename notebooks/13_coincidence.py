@@ -30,7 +30,7 @@ from scipy import optimize
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN, coincident_reward
 
 # %% [markdown]
 # ## The statement
@@ -57,8 +57,8 @@ from alignlib.rules import best_of_n
 # %%
 rng = np.random.default_rng(seed)
 prob = rng.dirichlet(np.full(n_outcomes, 3.0))
-coincident = best_of_n.coincident_reward(prob, n)
-best = best_of_n.policy(coincident, prob, n)
+coincident = coincident_reward(prob, n)
+best = BestOfN(n).on(FiniteLaw(coincident, prob)).policy
 tilt = np.exp(FiniteLaw(coincident, prob).log_policy(1.0))
 
 # %% [markdown]
@@ -89,8 +89,8 @@ def distance_to_tilts(reward: np.ndarray) -> float:
 amounts = np.linspace(0, max(2 * bend, 0.1), 41)
 distances = np.array([distance_to_tilts(bent(float(a))) for a in amounts])
 family = FiniteLaw(bent(bend), prob)
-spent, gained = best_of_n.kl(family.reward, prob, n), best_of_n.gain(family.reward, prob, n)
-missed = family.gain(family.lam_at_kl(spent)) - gained
+reached = BestOfN(n).on(family)
+missed = family.gain(family.lam_at_kl(reached.kl)) - reached.gain
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-{{n:d}} to the nearest tilt as the reward is bent away from the coinciding one ({{n_outcomes:d}} responses, seed {{seed:d}}). It vanishes at the coinciding reward only, and quadratically.", "name": "fig-coincidence"}, "image": {"alt": "A curve that touches zero at the left end and rises with the amount of bending, reaching {{distance:.1e}} nats at {{bend:g}}."}}
 fig, ax = plotting.new()
@@ -107,10 +107,10 @@ plotting.name_axes(ax, "bending of the reward (log of the exponent)", "KL of bes
 # ## Claims
 
 # %% tags=["hide-input"]
-two = best_of_n.log_policy([0.0, 1.0], [0.7, 0.3], n)
+two = BestOfN(n).on(FiniteLaw([0.0, 1.0], [0.7, 0.3])).log_policy
 lam_two = two[1] - two[0] + np.log(0.7 / 0.3)
-other_n = best_of_n.policy(coincident, prob, 2 * n)
 other = FiniteLaw(coincident, prob)
+other_n = BestOfN(2 * n).on(other).policy
 nearest_other = optimize.minimize_scalar(
     lambda v: float(other_n @ (np.log(other_n) - other.log_policy(np.exp(v)))), bounds=(-6, 8), method="bounded"
 ).fun

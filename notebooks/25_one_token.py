@@ -33,7 +33,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN, coincident_reward
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
 
@@ -60,7 +60,7 @@ from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_
 base = np.array(prob) / sum(prob)
 same = reward_at_distance(base, n, 0.0)
 apart = reward_at_distance(base, n, distance)
-policy = best_of_n.policy(apart, base, n)  # ranks only: the same for both rewards
+policy = BestOfN(n).on(FiniteLaw(apart, base)).policy  # ranks only: the same for both rewards
 tilts = {}
 for name, reward in (("coinciding", same), ("apart", apart)):
     lam = nearest_tilt(MemorylessModel(base, reward, 1).sum_law(), math.log(n)).lam
@@ -140,8 +140,7 @@ claims.record(
         "only-when",
         r"conversely, where they coincide the reward is $\log((F_i^N-F_{i-1}^N)/p_i)$ up to scale and shift",
         "B26; we derive",
-        (best_of_n.coincident_reward(base, n) - best_of_n.coincident_reward(base, n)[0])
-        / np.ptp(best_of_n.coincident_reward(base, n)),
+        (coincident_reward(base, n) - coincident_reward(base, n)[0]) / np.ptp(coincident_reward(base, n)),
         same,
         atol=1e-13,
     ),
@@ -160,7 +159,7 @@ claims.record(
         "wasted",
         r"the distance is $\KL{\pi_N}{p}-D(\lambda)$ at equal reward",
         "we derive",
-        best_of_n.kl(apart, base, n) - family.kl(nearest.lam),
+        BestOfN(n).on(FiniteLaw(apart, base)).kl - family.kl(nearest.lam),
         nearest.distance,
         atol=1e-12,
     ),

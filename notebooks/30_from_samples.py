@@ -35,7 +35,7 @@ from alignlib.estimation import estimate_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
 from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN, estimate_mean
 from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
@@ -153,9 +153,9 @@ plotting.name_axes(ax, "KL budget (nats)", "share of intervals that cover")
 # %%
 n = 2 ** np.arange(1, 11)
 n = n[n <= n_samples // 2]
-spent = best_of_n.kl_upper_bound(n)
+spent = BestOfN.along(n).spent_formula()
 rows = next(block for _, block in table.blocks("reward"))
-reached = np.mean([best_of_n.estimate(row, n) for row in rows], axis=0) - rows.mean()
+reached = np.mean([estimate_mean(row, n) for row in rows], axis=0) - rows.mean()
 against_plug_in = estimate_frontier(table, kl=spent, bias_correction=False, rng=seed).gain
 against_truth = law.gain_at_kl(spent)
 

@@ -32,13 +32,9 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.hacking.exploit import exploit_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.overoptimisation import (
-    best_of_n_curve,
-    best_of_poisson_curve,
-    soft_best_of_n_curve,
-    tilting_curve,
-)
+from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
 
 # %% [markdown]
 # ## What the proxy costs
@@ -125,9 +121,9 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gap in gold")
 # %%
 n = np.geomspace(1, 300, 120)
 mu = np.geomspace(1e-2, 300, 120)
-by_n, by_mu = best_of_n_curve(pair, n), best_of_poisson_curve(pair, mu)
-soft = soft_best_of_n_curve(pair, 16, lam[::5])
-best_n, best_mu = hacking_threshold(pair, "n"), hacking_threshold(pair, "mu")
+by_n, by_mu = rule_curve(pair, BestOfN.along(n)), rule_curve(pair, BestOfPoisson.along(mu))
+soft = rule_curve(pair, SoftBestOfN.along(lam[::5], n=16))
+best_n, best_mu = hacking_threshold(pair, BestOfN), hacking_threshold(pair, BestOfPoisson)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gained against KL spent by four ways to optimise the proxy, below the limit for gold. Tilting weighs the exploit by how far the proxy puts it ahead: gold peaks at {{peak_tilt:.2f}}. Ranks do not see that lead: best-of-N peaks at {{peak:.2f}}. Soft best-of-n draws 16.", "name": "fig-proxy-paths"}, "image": {"alt": "Gold against KL: four curves rise below a concave limit; tilting peaks near {{peak_tilt:.2f}} and falls, best-of-N and best-of-Poisson peak later near {{peak:.2f}}."}}
 fig, ax = plotting.new()

@@ -37,8 +37,9 @@ from alignlib import plotting
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.noisy_proxy import RESOLUTION, noisy_proxy
-from alignlib.hacking.overoptimisation import best_of_n_curve
+from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules import BestOfN, BestOfPoisson
 
 # %% [markdown]
 # ## Along λ: an independent error costs KL, not gold
@@ -88,8 +89,8 @@ errors = {
 }
 pairs = {name: noisy_proxy(law, cells=cells) for name, law in errors.items()}
 n = np.geomspace(1, n_max, 150)
-curves = {name: best_of_n_curve(pair, n).gold_gain for name, pair in pairs.items()}
-found = {name: hacking_threshold(pair, "n", RESOLUTION) for name, pair in pairs.items() if name != "Laplace"}
+curves = {name: rule_curve(pair, BestOfN.along(n)).gold_gain for name, pair in pairs.items()}
+found = {name: hacking_threshold(pair, BestOfN, RESOLUTION) for name, pair in pairs.items() if name != "Laplace"}
 heavy = [name for name in found if name.startswith(("Student", "Pareto"))]
 
 # %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the proxy is normal gold plus an independent error of scale {{error_scale:g}}. Dots mark the certified maximum: N = {{t_peak:.0f}} for Student t, N = {{pareto_peak:.0f}} for Pareto.", "name": "fig-tails-gold"}, "image": {"alt": "Gold against N on a logarithmic axis: two curves rise for ever, one levels off near {{laplace_end:.2f}}, two peak and fall towards zero."}} tags=["hide-input"]
@@ -123,7 +124,7 @@ wide = 2 * error_scale
 correlated = {rho: GaussianPair(1.0, wide, rho) for rho in correlations}
 fig, ax = plotting.new(height=3.2)
 for i, (rho, one) in enumerate(correlated.items()):
-    gold = one.best_of_n_gold_gain(n)
+    gold = one.rule_gold_gain(BestOfN.along(n))
     ax.plot(n, gold, ("-", "--", "-.", ":")[i % 4], color=plotting.CYCLE[i % 6], label=f"correlation {rho:g}")
 ax.axhline(0, color=plotting.BASE, linewidth=0.8)
 ax.set_xscale("log")
@@ -143,7 +144,7 @@ lumpy = ProxyPair(
     np.concatenate([points, points + lump]),
     np.concatenate([(1 - lump_mass) * mass, lump_mass * mass]),
 )
-lump_gold = best_of_n_curve(lumpy, n).gold_gain
+lump_gold = rule_curve(lumpy, BestOfN.along(n)).gold_gain
 falls = np.flatnonzero(np.diff(lump_gold) < 0)
 top = int(falls[0]) if falls.size else n.size - 1
 lump_peak, lump_dip = lump_gold[top], lump_gold[top:].min()
@@ -162,7 +163,7 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # %%
 flat = saturating_pair(stats.norm(), np.tanh)
 ceiling = saturating_pair(stats.norm(), lambda r: np.minimum(r, 1.0))
-stops = [hacking_threshold(pair, path) for pair in (flat, ceiling) for path in ("lam", "n", "mu")]
+stops = [hacking_threshold(pair, rule) for pair in (flat, ceiling) for rule in (None, BestOfN, BestOfPoisson)]
 t_pair = pairs[heavy[0]]
 clipped = ProxyPair(
     t_pair.gold, np.minimum(t_pair.proxy, t_pair.levels.reward[t_pair.gold_by_level.argmax()]), t_pair.prob
@@ -203,8 +204,8 @@ claims.record(
         "gaussian",
         "normal error: gold along N is the closed form",
         "we derive",
-        best_of_n_curve(pairs["normal"], grid).gold_gain,
-        GaussianPair(1.0, error_scale).best_of_n_gold_gain(grid),
+        rule_curve(pairs["normal"], BestOfN.along(grid)).gold_gain,
+        GaussianPair(1.0, error_scale).rule_gold_gain(BestOfN.along(grid)),
         rtol=2e-3,
     ),
     claims.equal(
@@ -232,7 +233,7 @@ claims.record(
         "exponential-stops",
         r"exponential tail of scale $b$: gold stops at $\sigma^2/b$",
         "we derive",
-        best_of_n_curve(pairs["Laplace"], [1e9]).gold_gain,
+        rule_curve(pairs["Laplace"], [BestOfN(1e9)]).gold_gain,
         1 / error_scale,
         rtol=1e-3,
         must_hold=error_scale >= 0.5,
@@ -241,7 +242,7 @@ claims.record(
         "heavy-to-nothing",
         "heavy tails: by $N=10^{10}$ nine tenths of the peak are lost",
         "we derive",
-        [best_of_n_curve(pairs[name], [1e10]).gold_gain[0] for name in heavy],
+        [rule_curve(pairs[name], [BestOfN(1e10)]).gold_gain[0] for name in heavy],
         [0.1 * found[name].gold_gain for name in heavy],
         must_hold=False,
     ),
@@ -253,7 +254,7 @@ claims.record(
         r"correlated normal error: gold falls from the start if $\operatorname{Cov}(r,\hat r)<0$, else never",
         "we derive",
         [
-            bool((np.sign(np.diff(one.best_of_n_gold_gain(grid))) == np.sign(one.covariance)).all())
+            bool((np.sign(np.diff(one.rule_gold_gain(BestOfN.along(grid)))) == np.sign(one.covariance)).all())
             for one in correlated.values()
         ],
     ),

@@ -42,10 +42,11 @@ from alignlib import plotting
 from alignlib.answers.output.hacking import stop_sentence
 from alignlib.hacking.exploit import exploit_pair, sampled_checkpoints, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.overoptimisation import best_of_n_curve, tilting_curve
+from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
@@ -103,7 +104,11 @@ plotting.points(
 )
 if pair is not None:
     ax.plot(
-        by_n.parameter, best_of_n_curve(pair, by_n.parameter).gold_gain, ":", color=plotting.BASE, label="gold, true"
+        by_n.parameter,
+        rule_curve(pair, BestOfN.along(by_n.parameter)).gold_gain,
+        ":",
+        color=plotting.BASE,
+        label="gold, true",
     )
 ax.axvspan(by_n.hedge.low, min(by_n.hedge.high, by_n.parameter[-1]), color=plotting.BOUND, alpha=0.15, linewidth=0)
 ax.axhline(0, color=plotting.BASE, linewidth=0.8)
@@ -202,7 +207,7 @@ claims.glue(
 )
 known_truth = []
 if pair is not None:
-    exact, exact_n = hacking_threshold(pair), hacking_threshold(pair, "n")
+    exact, exact_n = hacking_threshold(pair), hacking_threshold(pair, BestOfN)
     width = (by_lam.gold_high - by_lam.gold_low)[known]
     known_truth = [
         claims.at_most(
@@ -216,7 +221,7 @@ if pair is not None:
             "n-curve",
             "along N likewise",
             "we derive",
-            np.abs(by_n.gold_gain - best_of_n_curve(pair, by_n.parameter).gold_gain)[1:],
+            np.abs(by_n.gold_gain - rule_curve(pair, BestOfN.along(by_n.parameter)).gold_gain)[1:],
             (by_n.gold_high - by_n.gold_low)[1:],
         ),
         claims.true(

@@ -34,7 +34,7 @@ from alignlib import plotting
 from alignlib.laws import dual_gain
 from alignlib.lm.laws import LevelLaw
 from alignlib.lm.tasks import TASKS
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN, SoftBestOfN
 
 # %% [markdown]
 # ## The world
@@ -78,8 +78,8 @@ laws = {
 # %%
 frontiers = {name: law.average.frontier(np.linspace(0, 3.5, 71)) for name, law in laws.items()}
 every = {name: law.average.gain_on_every_prompt(frontiers[name].spent) for name, law in laws.items()}
-best = {name: law.best_of_n(n_list) for name, law in laws.items()}
-soft = {name: law.soft_best_of_n(soft_n, np.geomspace(0.02, 30, 24)) for name, law in laws.items()}
+best = {name: law.along(BestOfN.along(n_list)) for name, law in laws.items()}
+soft = {name: law.along(SoftBestOfN.along(np.geomspace(0.02, 30, 24), n=soft_n)) for name, law in laws.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean gold gained over the base model against mean KL, exactly, for the budget on the average KL (solid) and on every prompt (dashed); best-of-N for N = {{n_shown}} (points) and soft best-of-{{soft_n}} for all λ (dotted). Top: summarisation, bottom: safety; {{n_prompts:d}} prompts each.", "name": "fig-world"}, "image": {"alt": "Two panels. In each a concave solid curve, a dashed one up to {{lost_most:.0%}} below it, and best-of-N points close to the dashed one."}}
 fig, axes = plotting.new(rows=2, height=3.3)
@@ -110,7 +110,7 @@ for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
 lam = {name: law.average.lam_at_kl(kl_mid) for name, law in laws.items()}
 scale = {name: np.sqrt([family.variance(0.0) for family in law.families]) for name, law in laws.items()}
 spent = {name: np.array([family.kl(lam[name]) for family in law.families]) for name, law in laws.items()}
-drawn = {name: np.array([best_of_n.kl(f.reward, f.prob, n_mid) for f in law.families]) for name, law in laws.items()}
+drawn = {name: np.array([BestOfN(n_mid).on(f).kl for f in law.families]) for name, law in laws.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL on each prompt against the prompt's reward scale (standard deviation of gold under the base): the optimum for {{kl_mid:g}} nat on average (circles) and best-of-{{n_mid}} (crosses).", "name": "fig-world-spent"}, "image": {"alt": "Two panels of points: the optimum's KL grows with the reward scale, from {{spent_least:.2f}} to {{spent_most:.2f}} nats; that of best-of-{{n_mid}} is nearly flat."}}
 fig, axes = plotting.new(rows=2, height=2.7)
@@ -163,7 +163,7 @@ own = {
     name: [family.gain(family.lam_at_kl(kl)) for family, kl in zip(law.families, drawn[name], strict=True)]
     for name, law in laws.items()
 }
-quoted = {name: law.best_of_n([n_mid]) for name, law in laws.items()}
+quoted = {name: law.along([BestOfN(n_mid)]) for name, law in laws.items()}
 example, plea = 8, np.flatnonzero(tasks["safety"].grammar.read(tasks["safety"].prompts)[0])[1]
 words = {}
 for key, task, row in (
@@ -205,7 +205,7 @@ claims.glue(
     n_content=tasks["safety"].space.n_content,
     n_shown=", ".join(map(str, n_list)),
     n_last=n_list[-1],
-    formula=best_of_n.kl_upper_bound(n_list[-1]),
+    formula=BestOfN(n_list[-1]).spent_formula(),
     lost_most=max(values.max() for values in lost.values()),
     spent_least=min(values.min() for values in spent.values()),
     spent_most=max(values.max() for values in spent.values()),
@@ -292,7 +292,7 @@ claims.record(
         r"best-of-N spends less than $\log N-(N-1)/N$ where rewards tie",
         "B24",
         np.concatenate([b.kl for _, _, b in everything]),
-        np.tile(best_of_n.kl_upper_bound(n_list), 2),
+        np.tile(BestOfN.along(n_list).spent_formula(), 2),
     ),
     claims.equal(
         "prompt-constant",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from alignlib.estimation import estimate_best_of_n, estimate_best_of_poisson, estimate_soft_best_of_n
-from alignlib.laws import Bernoulli, Gaussian, Uniform
-from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
-from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.laws import Bernoulli, FiniteLaw, Gaussian, Uniform
+from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
+from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable
 
 FAIR_LEVELS = np.array([0.0, 1.0, 2.0])
@@ -30,7 +30,7 @@ def test_gaussian_shares_of_the_limit() -> None:
     assert result.share[0] == 1.0
     for k, share in ((1, 0.9077), (2, 0.9125)):
         assert result.share_low[k] < share < result.share_high[k]
-        truth = Gaussian().best_of_n_gain(2.0**k)
+        truth = BestOfN(2.0**k).on(Gaussian()).gain
         assert result.gain_low[k] < truth < result.gain_high[k]
 
 
@@ -51,8 +51,8 @@ def test_ties_cut_the_kl() -> None:
     result = estimate_best_of_n(table(rows), n=[2, 8])
     assert result.kl_formula is not None
     for k, n in enumerate((2, 8)):
-        assert result.kl[k] == pytest.approx(best_of_n.kl([0.0, 1.0], None, n), rel=0.03)
-        assert result.win_rate[k] == pytest.approx(best_of_n.win_rate([0.0, 1.0], None, n), abs=0.01)
+        assert result.kl[k] == pytest.approx(BestOfN(n).on(FiniteLaw([0.0, 1.0])).kl, rel=0.03)
+        assert result.win_rate[k] == pytest.approx(BestOfN(n).on(FiniteLaw([0.0, 1.0])).win_rate, abs=0.01)
         assert result.kl[k] < result.kl_formula[k]
 
 
@@ -73,7 +73,7 @@ def test_gold_column_is_measured_against_the_gold_limit() -> None:
         columns={"gold": gold.ravel(), "proxy": (gold + rng.standard_normal(gold.shape)).ravel()},
     )
     result = estimate_best_of_n(both, "proxy", n=[4], gold="gold")
-    truth = Gaussian().best_of_n_gain(4) / np.sqrt(2)  # the proxy keeps 1/√2 of its deviation in gold
+    truth = BestOfN(4).on(Gaussian()).gain / np.sqrt(2)  # the proxy keeps 1/√2 of its deviation in gold
     assert result.gain_low[0] < truth < result.gain_high[0]
     own = estimate_best_of_n(both, "gold", n=[4])
     assert own.gain[0] > result.gain[0]
@@ -83,25 +83,25 @@ def test_gold_column_is_measured_against_the_gold_limit() -> None:
 def test_real_n(n: float) -> None:
     rows = np.random.default_rng(3).random((4000, 32))
     result = estimate_best_of_n(table(rows), n=[n])
-    assert result.gain[0] == pytest.approx(Uniform().best_of_n_gain(n), rel=0.02)
+    assert result.gain[0] == pytest.approx(BestOfN(n).on(Uniform()).gain, rel=0.02)
 
 
 def test_best_of_poisson() -> None:
     rows = np.random.default_rng(4).random((400, 32))
     result = estimate_best_of_poisson(table(rows), mu=[0.0, 1e-4, 1.0, 2.0])
-    levels = (np.arange(4000) + 0.5) / 4000
+    levels = FiniteLaw((np.arange(4000) + 0.5) / 4000)
     for k, mu in enumerate((0.0, 1e-4, 1.0, 2.0)):
-        assert result.kl[k] == pytest.approx(best_of_poisson.kl_upper_bound(mu), rel=1e-9, abs=1e-15)
-        assert result.win_rate[k] == pytest.approx(best_of_poisson.win_rate(levels, None, mu), abs=1e-6)
-        assert result.gain[k] == pytest.approx(best_of_poisson.gain(levels, None, mu), abs=4e-3)
+        assert result.kl[k] == pytest.approx(BestOfPoisson(mu).spent_formula(), rel=1e-9, abs=1e-15)
+        assert result.win_rate[k] == pytest.approx(BestOfPoisson(mu).on(levels).win_rate, abs=1e-6)
+        assert result.gain[k] == pytest.approx(BestOfPoisson(mu).on(levels).gain, abs=4e-3)
 
 
 def test_soft_best_of_n() -> None:
     rows = np.random.default_rng(5).choice(FAIR_LEVELS, size=(400, 32))
     result = estimate_soft_best_of_n(table(rows), n=[4, 8], lam=1.5)
     for k, n in enumerate((4, 8)):
-        assert result.kl[k] == pytest.approx(soft_best_of_n.kl(FAIR_LEVELS, None, n, 1.5), rel=0.03)
-        assert result.gain_low[k] < soft_best_of_n.gain(FAIR_LEVELS, None, n, 1.5) < result.gain_high[k]
+        assert result.kl[k] == pytest.approx(SoftBestOfN(n, 1.5).on(FiniteLaw(FAIR_LEVELS)).kl, rel=0.03)
+        assert result.gain_low[k] < SoftBestOfN(n, 1.5).on(FiniteLaw(FAIR_LEVELS)).gain < result.gain_high[k]
     assert result.kl_formula is None
 
 
@@ -120,7 +120,7 @@ def test_one_prompt() -> None:
     assert result.share_high is not None
     for k, share in enumerate((0.9077, 0.9125)):
         assert result.share_low[k] < share < result.share_high[k]
-        assert result.gain_low[k] < Gaussian().best_of_n_gain(2.0 ** (k + 1)) < result.gain_high[k]
+        assert result.gain_low[k] < BestOfN(2.0 ** (k + 1)).on(Gaussian()).gain < result.gain_high[k]
 
 
 def test_plug_in_frontier_makes_best_of_n_beat_the_limit() -> None:
@@ -156,8 +156,8 @@ def test_bad_arguments(call: Callable[[RewardTable], object], message: str) -> N
 def test_share_covers() -> None:
     """95 % intervals of the share on 120 tables: 0/1 rewards with p = 0.3, whose best-of-4 share is known."""
     law = Bernoulli(0.3)
-    spent = best_of_n.kl([0.0, 1.0], [0.7, 0.3], 4)
-    truth = best_of_n.gain([0.0, 1.0], [0.7, 0.3], 4) / law.gain_at_kl(spent)
+    best = BestOfN(4).on(law)
+    truth = best.gain / law.gain_at_kl(best.kl)
     held = 0
     for seed in range(120):
         rng = np.random.default_rng([9, seed])

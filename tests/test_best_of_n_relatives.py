@@ -13,38 +13,39 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n, best_of_poisson, soft_best_of_n
+from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
 from tests import oracle
 
 REWARD = np.array([0.0, 1.0, 1.0, 2.5, -1.0])
 PROB = np.array([0.1, 0.2, 0.3, 0.25, 0.15])
+LAW = FiniteLaw(REWARD, PROB)
 
 
 @pytest.mark.parametrize("mu", [0.0, 1e-6, 0.7, 5.0, 300.0, 1e6])
 def test_poisson_against_fifty_digits(mu: float) -> None:
     for reward, prob in [(REWARD, PROB), (REWARD, np.array([0.3, 0.2, 0.5 - 1e-12, 1e-12, 0.0]))]:
         policy, kl, mean = oracle.transformed(reward, prob, lambda f: f * mp.exp(-mp.mpf(mu) * (1 - f)))
-        got = best_of_poisson.log_policy(reward, prob, mu)
-        for value, want in zip(got, policy, strict=True):
+        got = BestOfPoisson(mu).on(FiniteLaw(reward, prob))
+        for value, want in zip(got.log_policy, policy, strict=True):
             if want > 0:
                 assert abs(mp.mpf(float(value)) - mp.log(want)) <= 1e-12 * max(1, abs(mp.log(want)))
-        assert oracle.relative(best_of_poisson.kl(reward, prob, mu), kl, 1.0) <= 1e-10
-        assert oracle.relative(best_of_poisson.expected_reward(reward, prob, mu), mean, 3.0) <= 1e-12
+        assert oracle.relative(got.kl, kl, 1.0) <= 1e-10
+        assert oracle.relative(got.mean_reward, mean, 3.0) <= 1e-12
 
 
 def test_poisson_is_the_mixture_of_best_of_n() -> None:
     mu = 3.0
     weights = stats.poisson.pmf(np.arange(80), mu)
-    mixture = sum(w * best_of_n.policy(REWARD, PROB, 1 + k) for k, w in enumerate(weights))
-    np.testing.assert_allclose(np.exp(best_of_poisson.log_policy(REWARD, PROB, mu)), mixture, rtol=1e-12)
+    mixture = sum(w * BestOfN(1 + k).on(LAW).policy for k, w in enumerate(weights))
+    np.testing.assert_allclose(BestOfPoisson(mu).on(LAW).policy, mixture, rtol=1e-12)
 
 
 def test_poisson_formula_bounds_and_is_reached() -> None:
-    fine = best_of_poisson.kl(np.arange(100_000), None, [0.5, 4.0, 50.0])
-    bound = best_of_poisson.kl_upper_bound([0.5, 4.0, 50.0])
+    rules = BestOfPoisson.along([0.5, 4.0, 50.0])
+    fine, bound = rules.on(FiniteLaw(np.arange(100_000))).kl, rules.spent_formula()
     assert (fine <= bound).all()
     np.testing.assert_allclose(fine, bound, rtol=1e-4)
-    assert best_of_poisson.kl(REWARD, PROB, 4.0) < best_of_poisson.kl_upper_bound(4.0)
+    assert BestOfPoisson(4.0).on(LAW).kl < BestOfPoisson(4.0).spent_formula()
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
@@ -55,21 +56,20 @@ def test_soft_against_enumeration_of_all_draws(n: int, lam: float) -> None:
         weights = np.exp(lam * REWARD[list(draws)])
         for i, w in zip(draws, weights / weights.sum(), strict=True):
             law[i] += np.prod(PROB[list(draws)]) * w
-    np.testing.assert_allclose(np.exp(soft_best_of_n.log_policy(REWARD, PROB, n, lam)), law, rtol=1e-11)
-    assert soft_best_of_n.kl(REWARD, PROB, n, lam) == pytest.approx(law @ np.log(law / PROB), rel=1e-9, abs=1e-13)
-    assert soft_best_of_n.expected_reward(REWARD, PROB, n, lam) == pytest.approx(law @ REWARD, rel=1e-11, abs=1e-12)
-    assert soft_best_of_n.gain(REWARD, PROB, n, lam) == pytest.approx(law @ REWARD - PROB @ REWARD, abs=1e-11)
+    soft = SoftBestOfN(n, lam).on(LAW)
+    np.testing.assert_allclose(soft.policy, law, rtol=1e-11)
+    assert soft.kl == pytest.approx(law @ np.log(law / PROB), rel=1e-9, abs=1e-13)
+    assert soft.mean_reward == pytest.approx(law @ REWARD, rel=1e-11, abs=1e-12)
+    assert soft.gain == pytest.approx(law @ REWARD - PROB @ REWARD, abs=1e-11)
 
 
 def test_soft_tends_to_best_of_n_as_lam_grows_and_to_the_tilt_as_n_grows() -> None:
-    np.testing.assert_allclose(
-        np.exp(soft_best_of_n.log_policy(REWARD, PROB, 5, 60.0)), best_of_n.policy(REWARD, PROB, 5), rtol=1e-9
-    )
-    target = FiniteLaw(REWARD, PROB).log_policy(1.3)
+    np.testing.assert_allclose(SoftBestOfN(5, 60.0).on(LAW).policy, BestOfN(5).on(LAW).policy, rtol=1e-9)
+    target = LAW.log_policy(1.3)
     gaps = []
     for n in (100, 1000, 10_000):
-        law = soft_best_of_n.log_policy(REWARD, PROB, n, 1.3)
-        gaps.append(np.abs(np.exp(law) - np.exp(target)).sum())
+        law = SoftBestOfN(n, 1.3).on(LAW).policy
+        gaps.append(np.abs(law - np.exp(target)).sum())
     # V25: the law approaches the tilt at rate 1/n.
     np.testing.assert_allclose(np.diff(np.log(gaps)), -math.log(10), rtol=0.02)
 
@@ -80,15 +80,15 @@ def test_no_relative_of_best_of_n_beats_the_limit(masses: list[float], n: float,
     prob = np.array(masses) / sum(masses)
     reward = np.arange(len(masses)) / 2.0
     family = FiniteLaw(reward, prob)
-    for module, arguments in ((soft_best_of_n, (n, lam)), (best_of_poisson, (n - 1,))):
-        kl, gain = module.kl(reward, prob, *arguments), module.gain(reward, prob, *arguments)
-        assert gain <= family.gain(family.lam_at_kl(max(kl, 0.0))) * (1 + 1e-7) + 1e-7
+    for rule in (SoftBestOfN(n, lam), BestOfPoisson(n - 1)):
+        found = rule.on(family)
+        assert found.gain <= family.gain(family.lam_at_kl(max(found.kl, 0.0))) * (1 + 1e-7) + 1e-7
 
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match=r"mu must lie in \[0, ∞\); got -1"):
-        best_of_poisson.kl(REWARD, PROB, -1.0)
+        BestOfPoisson(-1.0)
     with pytest.raises(ValueError, match=r"lam must lie in \[0, ∞\); got -1"):
-        soft_best_of_n.kl(REWARD, PROB, 2, -1.0)
+        SoftBestOfN(2, -1.0)
     with pytest.raises(ValueError, match="must stay below 1e4"):
-        soft_best_of_n.kl(REWARD, PROB, 2, 1e5)
+        SoftBestOfN(2, 1e5).on(LAW)

@@ -9,8 +9,9 @@ from scipy import integrate, stats
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.noisy_proxy import RESOLUTION, noisy_proxy
-from alignlib.hacking.overoptimisation import best_of_n_curve, best_of_poisson_curve, tilting_curve
+from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules import BestOfN, BestOfPoisson
 
 LAMS = np.array([0.1, 0.5, 1.5])
 
@@ -25,13 +26,14 @@ def test_gaussian_pair_against_samples_tilted(correlation: float) -> None:
     cells = ProxyPair(gold, gold + 0.8 * (correlation * gold / 1.3 + own), np.outer(mass, mass).reshape(-1))
     for name in ("ideal_gain", "gold_gain", "kl", "jeffreys", "regret", "gap"):
         np.testing.assert_allclose(getattr(pair, name)(LAMS), getattr(cells, name)(LAMS), rtol=0.02, atol=1e-12)
-    np.testing.assert_allclose(pair.best_of_n_gold_gain([2, 16]), best_of_n_curve(cells, [2, 16]).gold_gain, rtol=0.02)
+    few = BestOfN.along([2, 16])
+    np.testing.assert_allclose(pair.rule_gold_gain(few), rule_curve(cells, few).gold_gain, rtol=0.02)
 
 
 def test_gaussian_gold_is_linear_and_turns_for_no_correlation_but_an_opposed_proxy() -> None:
     assert np.ptp(np.diff(GaussianPair(1.0, 3.0).gold_gain(np.arange(6.0)))) == pytest.approx(0, abs=1e-12)
     assert GaussianPair(1.0, 3.0, -0.2).gold_gain(1.0) > 0 > GaussianPair(1.0, 3.0, -0.5).gold_gain(1.0)
-    assert GaussianPair(1.0, 1.0, -1.0).best_of_n_gold_gain(8) == 0.0
+    assert GaussianPair(1.0, 1.0, -1.0).rule_gold_gain([BestOfN(8)])[0] == 0.0
 
 
 @pytest.mark.parametrize("error", [stats.uniform(-1, 2), stats.norm(0, 0.6), stats.laplace(0, 0.3)])
@@ -47,8 +49,8 @@ def test_independent_error_leaves_gold_along_lam_alone(error) -> None:
 
 @pytest.mark.parametrize(("error_sd", "n"), [(0.5, 4.0), (2.0, 1000.0), (0.05, 1e6)])
 def test_noisy_proxy_with_normal_noise_is_the_closed_form(error_sd: float, n: float) -> None:
-    curve = best_of_n_curve(noisy_proxy(stats.norm(0, error_sd)), [n])
-    assert curve.gold_gain[0] == pytest.approx(GaussianPair(1.0, error_sd).best_of_n_gold_gain(n), rel=2e-4)
+    curve = rule_curve(noisy_proxy(stats.norm(0, error_sd)), [BestOfN(n)])
+    assert curve.gold_gain[0] == pytest.approx(GaussianPair(1.0, error_sd).rule_gold_gain([BestOfN(n)])[0], rel=2e-4)
 
 
 @pytest.mark.parametrize("error", [stats.t(3), stats.pareto(2), stats.uniform(-1, 2), stats.laplace(0, 0.7)])
@@ -62,25 +64,25 @@ def test_noisy_proxy_against_plain_quadrature(error) -> None:
     cdf_at = np.sort((1.5 * stats.norm.ppf(u)[None, ::8] + noise[::8, None]).reshape(-1))
     rank = np.searchsorted(cdf_at, edges[:, None] + noise[::8]) / cdf_at.size
     by_force = integrate.simpson(edges * gold * 3 * (rank**2).mean(axis=1), x=edges)
-    assert best_of_n_curve(pair, [3.0]).gold_gain[0] == pytest.approx(by_force, rel=5e-3)
+    assert rule_curve(pair, [BestOfN(3)]).gold_gain[0] == pytest.approx(by_force, rel=5e-3)
 
 
 def test_noisy_proxy_against_simulation_of_a_heavy_tail() -> None:
     rng = np.random.default_rng(0)
     gold, noise = rng.standard_normal((20_000, 50)), rng.standard_t(3, (20_000, 50))
     kept = gold[np.arange(20_000), (gold + noise).argmax(axis=1)]
-    exact = best_of_n_curve(noisy_proxy(stats.t(3)), [50.0]).gold_gain[0]
+    exact = rule_curve(noisy_proxy(stats.t(3)), [BestOfN(50)]).gold_gain[0]
     assert abs(kept.mean() - exact) < 4 * kept.std() / np.sqrt(kept.size)
 
 
 @pytest.mark.parametrize("error", [stats.t(3), stats.t(5), stats.pareto(2), stats.pareto(4)])
-@pytest.mark.parametrize("path", ["n", "mu"])
-def test_heavier_error_than_gold_turns_gold_down_to_nothing(error, path: str) -> None:
+@pytest.mark.parametrize("rule", [BestOfN, BestOfPoisson])
+def test_heavier_error_than_gold_turns_gold_down_to_nothing(error, rule) -> None:
     pair = noisy_proxy(error)
-    found = hacking_threshold(pair, path, RESOLUTION)
+    found = hacking_threshold(pair, rule, RESOLUTION)
     assert found.turns_down
     assert found.certified
-    gold = (best_of_n_curve if path == "n" else best_of_poisson_curve)(pair, [1e5, 1e7, 1e9]).gold_gain
+    gold = rule_curve(pair, rule.along([1e5, 1e7, 1e9])).gold_gain
     # E[r | r̂ = v] ≈ (tail index + 1)/v far out, and v grows like N^{1/index}
     assert (np.diff(gold) < 0).all()
     assert 0 < gold[-1] < 0.1 * found.gold_gain
@@ -88,23 +90,23 @@ def test_heavier_error_than_gold_turns_gold_down_to_nothing(error, path: str) ->
 
 @pytest.mark.parametrize("error", [stats.norm(0, 2.0), stats.uniform(-2, 4)])
 def test_lighter_or_equal_error_never_turns_gold_down(error) -> None:
-    found = hacking_threshold(noisy_proxy(error), "n", RESOLUTION)
+    found = hacking_threshold(noisy_proxy(error), BestOfN, RESOLUTION)
     assert not found.turns_down
     assert found.certified
 
 
 def test_exponential_error_stops_gold_at_the_end_of_its_tilt() -> None:
     """Where a Laplace error explains any high proxy, gold stays tilted by the error's rate: σ²/scale, and no more."""
-    curve = best_of_n_curve(noisy_proxy(stats.laplace(0, 0.7)), [1e2, 1e4, 1e6, 1e8]).gold_gain
+    curve = rule_curve(noisy_proxy(stats.laplace(0, 0.7)), BestOfN.along([1e2, 1e4, 1e6, 1e8])).gold_gain
     assert (np.diff(curve) >= 0).all()
     assert curve[-1] == pytest.approx(1 / 0.7, rel=1e-5)
 
 
-@pytest.mark.parametrize("path", ["lam", "n", "mu"])
-def test_a_saturating_proxy_stops_but_never_turns(path: str) -> None:
+@pytest.mark.parametrize("rule", [None, BestOfN, BestOfPoisson])
+def test_a_saturating_proxy_stops_but_never_turns(rule) -> None:
     for transform in (np.tanh, lambda r: np.minimum(r, 1.0), lambda r: (r > 0.5).astype(float)):
         pair = saturating_pair(stats.norm(), transform, cells=60)
-        found = hacking_threshold(pair, path)
+        found = hacking_threshold(pair, rule)
         assert not found.turns_down
         assert found.certified
     top = stats.norm.expect(lambda r: r, lb=0.5, conditional=True)
@@ -114,8 +116,8 @@ def test_a_saturating_proxy_stops_but_never_turns(path: str) -> None:
 def test_a_rare_exploit_turns_gold_down_along_every_path() -> None:
     gold, mass = finite_law(stats.norm(), 60)
     pair = ProxyPair(np.append(gold, -3.0), np.append(gold, 8.0), np.append(mass * (1 - 1e-4), 1e-4))
-    for path in ("lam", "n", "mu"):
-        found = hacking_threshold(pair, path)
+    for rule in (None, BestOfN, BestOfPoisson):
+        found = hacking_threshold(pair, rule)
         assert found.turns_down
         assert found.gold_gain > 0.5
         assert found.end_gain < 0

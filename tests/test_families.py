@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
-from alignlib.laws.continuous import ContinuousLaw
 from tests.oracle import relative
 
 LAWS = {
@@ -76,18 +75,6 @@ def test_gaussian_frontier_is_sigma_root_two_kl() -> None:
     np.testing.assert_allclose(Gaussian(3.0, 0.7).gain_at_kl(budgets), 0.7 * np.sqrt(2 * budgets), rtol=1e-15)
 
 
-def test_best_of_n_gains_against_known_expectations() -> None:
-    assert Gaussian().best_of_n_gain(2) == pytest.approx(1 / math.sqrt(math.pi), rel=1e-11)
-    assert Gaussian().best_of_n_gain(3) == pytest.approx(1.5 / math.sqrt(math.pi), rel=1e-11)
-    assert Uniform().best_of_n_gain(4) == pytest.approx(0.3, rel=1e-14)
-    assert Exponential().best_of_n_gain(5) == pytest.approx(1 / 2 + 1 / 3 + 1 / 4 + 1 / 5, rel=1e-12)
-    # Closed forms against the general integral, which the other families use.
-    for law in (Uniform(-1, 2), Exponential(3.0)):
-        for n in (1.0, 2.5, 64.0):
-            assert ContinuousLaw._expected_max(law, n) == pytest.approx(law.best_of_n_gain(n), rel=1e-9, abs=1e-11)
-    assert Laplace().best_of_n_gain(2) == pytest.approx(0.75, rel=1e-10)
-
-
 def test_heavy_tails_are_infinite_beyond_zero() -> None:
     law = HeavyTailed(stats.t(3))
     assert law.log_partition(0.0) == 0.0
@@ -106,7 +93,6 @@ def test_heavy_tails_are_infinite_beyond_zero() -> None:
         (lambda: Bernoulli(1.0), "success must lie in"),
         (lambda: Gaussian().gain(-1.0), "lam must lie in"),
         (lambda: Gaussian().lam_at_kl(-1.0), "kl must lie in"),
-        (lambda: Uniform().best_of_n_gain(0.5), "n must lie in"),
     ],
 )
 def test_bad_input_is_named(make: object, words: str) -> None:

@@ -20,7 +20,8 @@ from alignlib.cli.main import main
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.overoptimisation import best_of_n_curve
+from alignlib.hacking.overoptimisation import rule_curve
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
 
@@ -64,11 +65,11 @@ def test_the_numbers_hold_the_truth(table: Path) -> None:
     pair = exploit_pair()
     data = RewardTable.read(table, reward=["proxy", "gold"])
     answer = ask_hacking(data, "proxy", "gold", n_boot=400)
-    for path, found in (("n", answer.along_n), ("lam", answer.along_lam)):
+    for rule, found in ((BestOfN, answer.along_n), (None, answer.along_lam)):
         assert found is not None
-        assert found.hedge.low <= hacking_threshold(pair, path).parameter <= found.hedge.high
+        assert found.hedge.low <= hacking_threshold(pair, rule).parameter <= found.hedge.high
     assert answer.unclaimed is not None
-    stop = best_of_n_curve(pair, [answer.along_n.hedge.parameter])
+    stop = rule_curve(pair, [BestOfN(answer.along_n.hedge.parameter)])
     left = answer.unclaimed
     assert left.n == answer.along_n.hedge.parameter
     assert left.low < left.value < left.high
@@ -164,7 +165,7 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     left = answer.unclaimed
     assert left is not None
     assert 8.0 <= left.n < 64.0
-    true = np.sqrt(2 * left.kl) - GaussianPair(1.0, 0.5).best_of_n_gold_gain(left.n)
+    true = np.sqrt(2 * left.kl) - GaussianPair(1.0, 0.5).rule_gold_gain([BestOfN(left.n)])[0]
     # 1.7 half-widths, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
     assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2
     assert f"At N = {left.n:g} ({left.kl:.3g} nats), as far as the samples support" in "\n".join(output.lines(answer))

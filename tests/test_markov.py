@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.rules import best_of_n
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.sequences import MarkovModel, MemorylessModel, markov_sum
 from alignlib.sequences.chain_structure import ReducibleChainError, best_cycle_mean
 from alignlib.sequences.markov_sum import _by_level, _by_squaring
@@ -69,8 +70,9 @@ def test_against_enumeration_of_all_sequences(name: str, length: int) -> None:
     np.testing.assert_allclose(law.reward, levels, rtol=0, atol=1e-8)
     np.testing.assert_allclose(np.exp(law.log_prob), np.bincount(place, weights=masses), rtol=1e-11)
     best = law.best_of_n(math.log(4))
-    assert best.base_reward == pytest.approx(best_of_n.expected_reward(np.round(rewards, 9), masses, 4), rel=1e-8)
-    assert best.kl_to(law) == pytest.approx(best_of_n.kl(np.round(rewards, 9), masses, 4), rel=1e-10)
+    exact = BestOfN(4).on(FiniteLaw(np.round(rewards, 9), masses))
+    assert best.base_reward == pytest.approx(exact.mean_reward, rel=1e-8)
+    assert best.kl_to(law) == pytest.approx(exact.kl, rel=1e-10)
     # the optimum at finite length, by backward and forward products
     for lam in (-1.0, 0.3, 2.0):
         tilt = masses * np.exp(lam * rewards)

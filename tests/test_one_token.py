@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
 
@@ -24,14 +24,14 @@ def test_nearest_tilt_against_a_search_over_all_tilts(masses: list[float], n: fl
     prob = np.array(masses) / sum(masses)
     reward = np.sort(np.random.default_rng(seed).normal(size=prob.size))
     family = FiniteLaw(reward, prob)
-    policy = best_of_n.policy(reward, prob, n)
-    log_policy = best_of_n.log_policy(reward, prob, n)
+    best = BestOfN(n).on(FiniteLaw(reward, prob))
+    policy, log_policy = best.policy, best.log_policy
     found = optimize.minimize_scalar(
         lambda v: float(policy @ (log_policy - family.log_policy(v))), bounds=(0, 200), method="bounded"
     )
     got = nearest_tilt(MemorylessModel(prob, reward, 1).sum_law(), math.log(n))
     # the distance is what best-of-N spends beyond the cheapest policy of equal reward
-    spent = best_of_n.kl(reward, prob, n) - family.kl(got.lam)
+    spent = best.kl - family.kl(got.lam)
     assert got.distance == pytest.approx(spent, rel=1e-6, abs=1e-10)
     assert got.distance <= found.fun + 1e-10
     if got.lam < 150:
@@ -56,7 +56,7 @@ def test_distance_zero_is_the_coinciding_reward() -> None:
     reward = reward_at_distance(prob, 4, 0.0)
     tilt = nearest_tilt(MemorylessModel(prob, reward, 1).sum_law(), math.log(4))
     np.testing.assert_allclose(
-        np.exp(FiniteLaw(reward, prob).log_policy(tilt.lam)), best_of_n.policy(reward, prob, 4), rtol=1e-12
+        np.exp(FiniteLaw(reward, prob).log_policy(tilt.lam)), BestOfN(4).on(FiniteLaw(reward, prob)).policy, rtol=1e-12
     )
     assert tilt.distance < 1e-25
 

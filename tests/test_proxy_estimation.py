@@ -16,11 +16,12 @@ from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.example_scorers import scored_answers
 from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
-from alignlib.hacking.overoptimisation import best_of_n_curve
+from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import check_members
 from alignlib.hacking.tie_breaking import tie_breaking
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
 
@@ -96,8 +97,8 @@ def test_curve_along_lam_matches_the_exact_law(seed: int) -> None:
 
 def test_the_threshold_is_found_with_an_interval_that_holds_it() -> None:
     pair = exploit_pair()
-    for path, estimate in (("lam", estimate_tilted_gold), ("n", estimate_best_of_n_gold)):
-        true = hacking_threshold(pair, path)
+    for rule, estimate in ((None, estimate_tilted_gold), (BestOfN, estimate_best_of_n_gold)):
+        true = hacking_threshold(pair, rule)
         found = estimate(drawn(pair, 300, 64, 5), "reward", "gold", n_boot=300).hedge
         assert found.turns_down == "yes"
         assert found.low <= true.parameter <= found.high < np.inf
@@ -153,13 +154,13 @@ def test_best_of_n_gold_is_that_of_the_general_estimator() -> None:
 def test_best_of_n_gold_is_unbiased_with_ties() -> None:
     pair = exploit_pair()
     result = estimate_best_of_n_gold(drawn(pair, 3000, 16, 2), "reward", "gold", n=[2, 5, 16], n_boot=200)
-    exact = best_of_n_curve(pair, [2, 5, 16]).gold_gain
+    exact = rule_curve(pair, BestOfN.along([2, 5, 16])).gold_gain
     assert close(result, exact).all()
 
 
 def test_best_of_n_gold_of_a_gaussian_proxy() -> None:
     result = estimate_best_of_n_gold(normal(400, 64, 0), "reward", "gold", n=[4, 16], n_boot=200)
-    exact = GaussianPair(1.0, 0.7).best_of_n_gold_gain([4, 16])
+    exact = GaussianPair(1.0, 0.7).rule_gold_gain(BestOfN.along([4, 16]))
     assert close(result, exact).all()
 
 
@@ -170,7 +171,7 @@ def test_one_prompt_resamples_its_samples() -> None:
     assert close(result, pair.gold_gain([0.3, 0.6])).all()
     assert (result.gold_high - result.gold_low < 0.1).all()
     along_n = estimate_best_of_n_gold(table, "reward", "gold", n=[2, 8], n_boot=300)
-    assert close(along_n, best_of_n_curve(pair, [2, 8]).gold_gain).all()
+    assert close(along_n, rule_curve(pair, BestOfN.along([2, 8])).gold_gain).all()
 
 
 # -- bad input, one sentence each

@@ -8,7 +8,7 @@ import pytest
 
 from alignlib.estimation import UnsupportedKLError, estimate_best_of_n, estimate_frontier
 from alignlib.laws import FiniteLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import BestOfN, estimate_mean
 from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -37,10 +37,10 @@ def test_kl_of_ties_agrees_with_the_empirical_laws() -> None:
     """The jackknife moves the plug-in KL of each prompt's own atoms up, and by little."""
     frame = pd.read_csv(GPQA)
     rows = frame.pivot(index="prompt_id", columns="sample_id", values="correct").to_numpy(float)
-    plug_in = np.mean([best_of_n.kl(row, None, 4) for row in rows])
+    plug_in = np.mean([BestOfN(4).on(FiniteLaw(row)).kl for row in rows])
     result = estimate_best_of_n(RewardTable.from_arrays(rows), n=[4])
     assert plug_in < result.kl[0] < 1.1 * plug_in
-    unbiased = np.mean([best_of_n.estimate(row, 4) for row in rows]) - rows.mean()
+    unbiased = np.mean([estimate_mean(row, 4) for row in rows]) - rows.mean()
     assert result.gain[0] == pytest.approx(unbiased, rel=1e-12)
 
 

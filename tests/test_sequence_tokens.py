@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from alignlib.rules import best_of_n
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.tokens import token_law, total_correlation
 
@@ -19,7 +20,7 @@ def test_against_enumeration(reward: list[float], length: int) -> None:
     prob = np.array([0.5, 0.3, 0.2])
     draws = np.array(list(itertools.product(range(3), repeat=length)))
     rewards, masses = np.array(reward)[draws].sum(axis=1).round(9), prob[draws].prod(axis=1)
-    policy = best_of_n.policy(rewards, masses, 6.0)
+    policy = BestOfN(6).on(FiniteLaw(rewards, masses)).policy
     marginals = np.array([[policy[draws[:, t] == a].sum() for a in range(3)] for t in range(length)])
     model = MemorylessModel(prob, reward, length)
     np.testing.assert_allclose(token_law(model, math.log(6)), marginals[0], rtol=1e-10)

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.rules import best_of_n
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import compare
@@ -63,17 +64,18 @@ def test_best_of_n_of_masses_of_minus_5000_nats_against_2500_digits(log_n: float
 @settings(deadline=None, max_examples=80)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8), st.floats(0.0, 30.0))
 def test_agrees_with_best_of_n_on_masses(masses: list[float], log_n: float) -> None:
-    """The room best_of_n computes the same from masses; the two share no line of arithmetic on masses."""
+    """`BestOfN` computes the same from masses; the two share no line of arithmetic on masses."""
     prob = np.array(masses) / sum(masses)
     reward = np.arange(prob.size)
     n = math.exp(log_n)
     got = np.log(prob) + log_ratio(np.log(prob), math.log(n))
-    want = best_of_n.log_policy(reward, prob, n)
+    exact = BestOfN(n).on(FiniteLaw(reward, prob))
+    want = exact.log_policy
     np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10)
     # N = 1 + 1e-15 is not what log N says: rounding n costs a relative ε/log N of the small divergence
     slack = 1e-10 + (4e-15 / log_n if log_n else 0.0)
     base = np.log(prob)
-    assert log_kl(got, base) == pytest.approx(best_of_n.kl(reward, prob, n), rel=slack, abs=1e-300)
+    assert log_kl(got, base) == pytest.approx(exact.kl, rel=slack, abs=1e-300)
 
 
 @settings(deadline=None, max_examples=20)
@@ -135,9 +137,10 @@ def test_memoryless_against_enumeration_of_all_sequences(name: str, length: int)
     # best-of-N and the tilt as laws of sequences, not only of sums
     for n in (2.0, 7.5):
         best = law.best_of_n(math.log(n))
-        policy = best_of_n.policy(rounded, masses, n)
+        exact = BestOfN(n).on(FiniteLaw(rounded, masses))
+        policy = exact.policy
         assert best.base_reward == pytest.approx(policy @ rewards, rel=1e-8)
-        assert best.kl_to(law) == pytest.approx(best_of_n.kl(rounded, masses, n), rel=1e-10, abs=1e-15)
+        assert best.kl_to(law) == pytest.approx(exact.kl, rel=1e-10, abs=1e-15)
         lam = 0.7
         tilt = masses * np.exp(lam * rewards)
         tilt /= tilt.sum()

@@ -12,9 +12,8 @@ from alignlib.estimation._checks import check_resampling, single_column
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.estimates import BestOfNEstimate
 from alignlib.estimation.limit_share import share_of_limit
-from alignlib.rules.best_of_n import kl_upper_bound
-from alignlib.rules.best_of_poisson import kl_upper_bound as poisson_upper_bound
-from alignlib.rules.sampling_rules import BestOfN, BestOfPoisson, SamplingRule, SoftBestOfN, prepare
+from alignlib.rules import BestOfN, BestOfPoisson, Rule, SoftBestOfN
+from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["estimate_best_of_n", "estimate_best_of_poisson", "estimate_soft_best_of_n"]
@@ -66,9 +65,7 @@ def estimate_best_of_n(
     fewest = int(table.n_samples.min())
     default = 2.0 ** np.arange(int(np.log2(fewest)) + 1)
     ns = default if n is None else np.atleast_1d(require_range("n", n, 1.0))
-    rules = [BestOfN(v) for v in ns.tolist()]
-    formula = np.atleast_1d(np.asarray(kl_upper_bound(ns)))
-    return _estimate(table, reward, gold, rules, formula, level, n_boot, rng)
+    return _estimate(table, reward, gold, [BestOfN(v) for v in ns.tolist()], level, n_boot, rng)
 
 
 def estimate_best_of_poisson(
@@ -90,8 +87,7 @@ def estimate_best_of_poisson(
     Source: K25.
     """
     mus = np.atleast_1d(require_range("mu", mu, 0.0))
-    rules = [BestOfPoisson(v) for v in mus.tolist()]
-    return _estimate(table, reward, gold, rules, np.asarray(poisson_upper_bound(mus)), level, n_boot, rng)
+    return _estimate(table, reward, gold, [BestOfPoisson(v) for v in mus.tolist()], level, n_boot, rng)
 
 
 def estimate_soft_best_of_n(
@@ -118,15 +114,14 @@ def estimate_soft_best_of_n(
     """
     ns, lams = np.broadcast_arrays(np.atleast_1d(require_range("n", n, 1.0)), require_range("lam", lam, 0.0))
     rules = [SoftBestOfN(a, b) for a, b in zip(ns.tolist(), lams.tolist(), strict=True)]
-    return _estimate(table, reward, gold, rules, None, level, n_boot, rng)
+    return _estimate(table, reward, gold, rules, level, n_boot, rng)
 
 
 def _estimate(
     table: RewardTable,
     reward: str | None,
     gold: str | None,
-    rules: Sequence[SamplingRule],
-    formula: FloatArray | None,
+    rules: Sequence[Rule],
     level: float,
     n_boot: int,
     rng: np.random.Generator | int,
@@ -149,10 +144,11 @@ def _estimate(
     low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
     limit = share_of_limit(table, counted, cells, weights, kl, gain, level, generator)
     whole = weights[0]
+    formula = [rule.spent_formula() for rule in rules]
     return BestOfNEstimate(
         n=np.array([rule.draws for rule in rules]),
         kl=whole @ kl,
-        kl_formula=formula,
+        kl_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,
         gain_low=low,
         gain_high=high,
@@ -168,7 +164,7 @@ def _estimate(
 
 
 def _cell_values(
-    table: RewardTable, picking: str, counted: str, rules: Sequence[SamplingRule], cells: Cells
+    table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
     values = np.empty((3, table.n_prompts, len(rules)))
@@ -188,10 +184,10 @@ def _cell_values(
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
 
 
-def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[SamplingRule]) -> FloatArray:
+def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[Rule]) -> FloatArray:
     samples = prepare(rows, None if gold is rows else gold)
     base = gold.mean(axis=1)
     found = [rule.evaluate(samples) for rule in rules]
     return np.array(
-        [np.stack(part, axis=1) for part in zip(*((v.kl, v.mean - base, v.win_rate) for v in found), strict=True)]
+        [np.stack(part, axis=1) for part in zip(*((v.spent, v.mean - base, v.win_rate) for v in found), strict=True)]
     )

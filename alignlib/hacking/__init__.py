@@ -1,7 +1,7 @@
 """Reward hacking: the doors of the room, gathered.
 
-Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves along λ, N and μ, `hacking_threshold`, error
-laws and ensembles. From samples scored by a proxy and by gold: `estimate_tilted_gold`, `estimate_best_of_n_gold`,
+Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule, `hacking_threshold`,
+error laws and ensembles. From samples scored by a proxy and by gold: `estimate_tilted_gold`, `estimate_best_of_n_gold`,
 `estimate_ensemble`, `split_error`, `tie_breaking`. From checkpoints: `fit_scaling`, `turning_runs`.
 """
 
@@ -12,17 +12,10 @@ from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ense
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
-from alignlib.hacking.gold_turns import turning_points_of_gold
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.hedging import Hedge
 from alignlib.hacking.noisy_proxy import noisy_proxy
-from alignlib.hacking.overoptimisation import (
-    OverOptimisation,
-    best_of_n_curve,
-    best_of_poisson_curve,
-    soft_best_of_n_curve,
-    tilting_curve,
-)
+from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
 from alignlib.hacking.proxy_table import check_members, check_pair, on_one_scale
@@ -46,8 +39,6 @@ __all__ = [
     "ScalingFit",
     "TieBreaking",
     "TurningPoint",
-    "best_of_n_curve",
-    "best_of_poisson_curve",
     "check_members",
     "check_pair",
     "combine",
@@ -63,14 +54,13 @@ __all__ = [
     "members_worth_having",
     "noisy_proxy",
     "on_one_scale",
+    "rule_curve",
     "saturating_pair",
     "small_error_regret",
-    "soft_best_of_n_curve",
     "split_error",
     "tie_breaking",
     "tilting_curve",
     "turning_point",
-    "turning_points_of_gold",
     "turning_runs",
     "with_ensemble",
 ]

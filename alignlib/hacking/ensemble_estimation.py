@@ -12,7 +12,8 @@ from alignlib.estimation._checks import check_resampling
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members, check_pair
-from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.rules import BestOfN
+from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["EnsembleEstimate", "estimate_ensemble", "with_ensemble"]

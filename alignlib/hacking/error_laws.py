@@ -8,7 +8,7 @@ of small mass, far into both tails, which gives a finite law of the same shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ import scipy
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.laws import Gaussian
+from alignlib.rules import Rule, Rules
 
 __all__ = ["GaussianPair", "finite_law", "independent_pair", "saturating_pair"]
 
@@ -27,8 +28,8 @@ __all__ = ["GaussianPair", "finite_law", "independent_pair", "saturating_pair"]
 class GaussianPair:
     """Gold ``r ~ N(0, sd²)`` and proxy ``r + e`` with Gaussian ``e``, correlated with gold: all in closed form.
 
-    The gold gain is ``λ Cov(r, r̂)`` along λ and ``Cov(r, r̂)/σ̂ · E max_N`` along N: it never turns, it only ever rises
-    (``Cov > 0``) or falls.
+    The gold gain is ``λ Cov(r, r̂)`` along λ, and ``Cov(r, r̂)/σ̂`` times the gain on a standard normal reward for a rule
+    of ranks: it never turns, it only ever rises (``Cov > 0``) or falls.
 
     Parameters
     ----------
@@ -39,11 +40,12 @@ class GaussianPair:
 
     Examples
     --------
+    >>> from alignlib.rules import BestOfN
     >>> pair = GaussianPair(1.0, 0.5)
     >>> pair.gold_gain(2.0), round(pair.kl(2.0), 9), pair.regret(2.0), pair.jeffreys(2.0)
     (2.0, 2.5, 0.25, 1.0)
-    >>> round(pair.best_of_n_gold_gain(4), 6), round(GaussianPair(1.0, 0.0).best_of_n_gold_gain(4), 6)
-    (0.920701, 1.029375)
+    >>> pair.rule_gold_gain(BestOfN.along([4, 16])).round(6).tolist()
+    [0.920701, 1.579671]
 
     Source: the identities of P26 and ours, evaluated for the normal law.
     """
@@ -92,10 +94,10 @@ class GaussianPair:
         """``β KL(π̂‖π*) = λ Var(e) / 2``."""
         return like(lam, require_range("lam", lam, 0.0) * self.error_sd**2 / 2)
 
-    def best_of_n_gold_gain(self, n: npt.ArrayLike) -> FloatOrArray:
-        """``Cov(r, r̂)/σ̂ · E max of N standard normals``, for real ``n >= 1``; 0 for a constant proxy."""
+    def rule_gold_gain(self, rules: Sequence[Rule]) -> FloatArray:
+        """``Cov(r, r̂)/σ̂`` times what each rule of ranks gains on a standard normal reward; 0 for a constant proxy."""
         slope = self.covariance / self.proxy_sd if self.proxy_sd > 0 else 0.0
-        return like(n, slope * np.asarray(Gaussian().best_of_n_gain(n)))
+        return slope * Rules(rules).on(Gaussian()).gain
 
 
 def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatArray, FloatArray]:

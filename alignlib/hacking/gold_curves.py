@@ -13,7 +13,8 @@ from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.support import remaining_bias, strain
 from alignlib.estimation.tails import TailTest
 from alignlib.hacking.cross_jackknife import jackknife_tilted_mean
-from alignlib.rules.sampling_rules import BestOfN, prepare
+from alignlib.rules import BestOfN
+from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["GoldCurves", "best_of_n_curves", "supported_range", "tilted_curves"]
@@ -116,7 +117,7 @@ def _rules(proxies: FloatArray, golds: FloatArray, rules: list[BestOfN]) -> Floa
     base_gold, base_proxy = golds.mean(axis=1), proxies.mean(axis=1)
     found = [(rule.evaluate(counted), rule.evaluate(reported).mean) for rule in rules]
     # one draw is the base model itself, without rounding
-    parts = [(one.mean - base_gold, proxy - base_proxy, one.kl) if rule.n > 1 else (0 * base_gold,) * 3
+    parts = [(one.mean - base_gold, proxy - base_proxy, one.spent) if rule.n > 1 else (0 * base_gold,) * 3
              for rule, (one, proxy) in zip(rules, found, strict=True)]  # fmt: skip
     return np.array(parts).transpose(1, 2, 0)
 

@@ -6,22 +6,17 @@ import numpy as np
 
 from alignlib.hacking.proxy_gap import ProxyPair
 
-__all__ = ["directions", "possible_turns", "turning_points_of_gold"]
-
-
-def turning_points_of_gold(pair: ProxyPair, resolution: float = 1e-13) -> int:
-    """Return how often ``E[r | r̂]`` changes between rising and falling as the proxy grows.
-
-    Reversals of less than ``resolution`` times the range of gold count as rounding.
-
-    >>> turning_points_of_gold(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]))
-    1
-    """
-    return max(len(directions(pair, resolution)) - 1, 0)
+__all__ = ["directions", "possible_turns"]
 
 
 def directions(pair: ProxyPair, resolution: float) -> list[int]:
-    """Return the directions that ``E[r | r̂]`` takes one after the other, 1 for up and -1 for down."""
+    """Return the directions that ``E[r | r̂]`` takes one after the other as the proxy grows, 1 for up and -1 for down.
+
+    Reversals of less than ``resolution`` times the range of gold count as rounding.
+
+    >>> directions(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]), 1e-13)
+    [1, -1]
+    """
     gold = pair.gold_by_level
     least = resolution * float(np.ptp(pair.gold) + np.abs(pair.gold).max() * 1e-3)
     taken: list[int] = []
@@ -35,12 +30,13 @@ def directions(pair: ProxyPair, resolution: float) -> list[int]:
     return taken
 
 
-def possible_turns(pair: ProxyPair, path: str, resolution: float, start_sign: float) -> int:
-    """Return how often gold can turn from the start of the path on (along λ a bound only where that is at most once).
+def possible_turns(pair: ProxyPair, resolution: float, first_sign: float | None) -> int:
+    """Return how often gold can turn from the start of a path on.
 
-    Along N and μ the derivative is a sum of exponentials on the whole line, whose sign far to the left is that of the
-    first step of ``E[r | r̂]``: where it differs at the start, one of its zeros lies before the start.
+    Along a rule whose derivative in its parameter is a sum of exponentials on the whole line, its sign far to the left
+    is that of the first step of ``E[r | r̂]``: where ``first_sign``, the sign at the start, differs, one of the zeros
+    lies before the start. Along λ (``first_sign`` is None) the count is a bound only where it is at most once.
     """
     taken = directions(pair, resolution)
-    before = path != "lam" and len(taken) > 1 and start_sign * taken[0] < 0
+    before = first_sign is not None and len(taken) > 1 and first_sign * taken[0] < 0
     return max(len(taken) - 1, 0) - int(before)

@@ -47,10 +47,11 @@ def noisy_proxy(error: Any, sd: float = 1.0, cells: int = 1500, tail: float = 1e
     Examples
     --------
     >>> from scipy import stats
-    >>> from alignlib.hacking.overoptimisation import best_of_n_curve
-    >>> best_of_n_curve(noisy_proxy(stats.norm(0, 0.5)), [4.0]).gold_gain.round(4).tolist()
+    >>> from alignlib.hacking.overoptimisation import rule_curve
+    >>> from alignlib.rules import BestOfN
+    >>> rule_curve(noisy_proxy(stats.norm(0, 0.5)), [BestOfN(4)]).gold_gain.round(4).tolist()
     [0.9207]
-    >>> heavy = best_of_n_curve(noisy_proxy(stats.t(3)), [16.0, 1e6]).gold_gain
+    >>> heavy = rule_curve(noisy_proxy(stats.t(3)), BestOfN.along([16.0, 1e6])).gold_gain
     >>> heavy.round(2).tolist()
     [0.87, 0.03]
 

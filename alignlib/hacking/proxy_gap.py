@@ -89,7 +89,7 @@ class ProxyPair:
     @cached_property
     def levels(self) -> Levels:
         """The law sorted by proxy, ties merged."""
-        return Levels.of(self.proxy, self.prob)
+        return self.proxied.levels
 
     @cached_property
     def gold_by_level(self) -> FloatArray:
@@ -124,9 +124,11 @@ class ProxyPair:
             moved = np.where(near, self.prob * np.expm1(np.where(near, log_ratio, 0.0)), policy - self.prob)
         return float(moved @ (self.gold - self.ideal.base_reward))
 
-    def gold_slope(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``d/dλ E_π̂ r = Cov_π̂(r, r̂)``, for each ``λ >= 0``: negative where more proxy costs gold."""
-        return self._map(lam, lambda v: self.covariance(v)[0])
+    def gold_of_levels(self, log_ratio: FloatArray) -> float:
+        """Gold gain of a policy that sees the proxy only, given ``log policy/base`` on each proxy level."""
+        mass = self.levels.mass
+        policy = np.exp(np.log(mass) + log_ratio)
+        return float((policy - mass) @ (self.gold_by_level - self.ideal.base_reward))
 
     def covariance(self, lam: float) -> tuple[float, float]:
         """``Cov_π̂(r, r̂)`` at one λ, and the sum of its terms' sizes, from which its rounding is bounded."""

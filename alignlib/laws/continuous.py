@@ -1,45 +1,20 @@
-"""Laws without atoms, known by their quantiles: best-of-N on them is one integral."""
+"""Laws without atoms, known by their quantiles."""
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
+from abc import abstractmethod
 
-import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatOrArray, like, require_range
+from alignlib._core.checks import FloatArray
 from alignlib.laws.law import Law
 
 __all__ = ["ContinuousLaw"]
 
-# e^-60 of the mass: what is left beyond cannot be seen next to the integral.
-_FAR = -60.0
-
 
 class ContinuousLaw(Law):
-    """A law on the line without atoms; a subclass defines `quantile` besides what `Law` asks for."""
+    """A law on the line without atoms: rules of ranks are exact on it, by its quantiles."""
 
-    def best_of_n_gain(self, n: npt.ArrayLike) -> FloatOrArray:
-        """Gain of best-of-N, ``∫ Q(u) n u^{n-1} du`` minus the mean, for real ``n >= 1``."""
-        ns = require_range("n", n, 1.0)
-        return like(n, np.array([self._expected_max(v) for v in ns.reshape(-1).tolist()]).reshape(ns.shape))
-
-    def _expected_max(self, n: float) -> float:
-        from scipy import integrate
-
-        # v = u^n is uniform; the top is written by its tail mass so that the integrand stays accurate there.
-        def upper(log_tail: float) -> float:
-            tail = math.exp(log_tail)
-            u_tail = -math.expm1(math.log1p(-tail) / n)
-            return float(self.quantile(u_tail, upper=True)) * tail
-
-        def lower(log_v: float) -> float:
-            return float(self.quantile(math.exp(log_v / n))) * math.exp(log_v)
-
-        # The median, where a law may have a kink, is a limit of integration.
-        median = n * math.log(0.5)
-        ends = sorted({_FAR, math.log(0.5)} | ({median} if median > _FAR else set()))
-        pieces = [(upper, _FAR, math.log(0.5)), *((lower, a, b) for a, b in pairwise(ends))]
-        total = sum(integrate.quad(f, a, b, epsabs=1e-14, epsrel=1e-11, limit=300)[0] for f, a, b in pieces)
-        return float(total) - self.base_reward
+    @abstractmethod
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Return the reward below which the base's mass is ``u`` (above which, if ``upper``)."""

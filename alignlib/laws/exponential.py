@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.special import log1p_excess
@@ -88,6 +87,3 @@ class Exponential(ContinuousLaw):
         """Exponential quantile."""
         mass = np.asarray(u, dtype=np.float64)
         return np.asarray(-(np.log(mass) if upper else np.log1p(-mass)) / self.rate)
-
-    def _expected_max(self, n: float) -> float:
-        return (float(scipy.special.digamma(n + 1)) + np.euler_gamma - 1) / self.rate

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require_range
-from alignlib.laws.law import Law
+from alignlib.laws.continuous import ContinuousLaw
 
 if TYPE_CHECKING:  # importing scipy.stats takes longer than everything else here
     from scipy.stats import rv_continuous
@@ -19,7 +19,7 @@ __all__ = ["HeavyTailed"]
 
 
 @dataclass(frozen=True)
-class HeavyTailed(Law):
+class HeavyTailed(ContinuousLaw):
     """A law whose tail outweighs every exponential: ``Λ(λ) = ∞`` for all λ > 0, any KL budget buys any reward.
 
     Its tilts do not exist. What is returned at λ > 0 is the limit of the law cut off ever further out, which is

@@ -72,9 +72,6 @@ class Uniform(ContinuousLaw):
         step = 2 * self._half * np.asarray(u, dtype=np.float64)
         return np.asarray(self.high - step if upper else self.low + step)
 
-    def _expected_max(self, n: float) -> float:
-        return 2 * self._half * (n - 1) / (2 * (n + 1))
-
 
 # Series of log(sinh h / h) = Σ 4^k B_2k h^2k / (2k (2k)!): its radius is π, so 16 terms suffice below 1/2 … 1.
 _K = np.arange(1, 17)

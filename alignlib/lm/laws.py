@@ -7,6 +7,7 @@ depends on the reward alone: the optimum, best-of-N, soft best-of-n.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ from alignlib._core.checks import FloatArray, IntArray, require, require_range
 from alignlib._core.files import write_whole
 from alignlib._core.special import kl_integrand
 from alignlib.laws import FiniteLaw, Levels, PromptAverage
-from alignlib.rules import best_of_n, soft_best_of_n
+from alignlib.rules.rule import Rule
 
 __all__ = ["LawCurve", "LevelLaw", "PolicyLaw", "collapse", "draw", "kl_to_optimum_directly", "policy_law"]
 
@@ -75,23 +76,14 @@ class LevelLaw:
         kl, gain = np.asarray(self.average.kl(lams)), np.asarray(self.average.gain(lams))
         return LawCurve(kl, gain, self._gold_gain(ratio))
 
-    def best_of_n(self, n: npt.ArrayLike) -> LawCurve:
-        """Best-of-N on every prompt, for each N >= 1."""
-        ns = np.atleast_1d(require_range("n", n, 1.0))
-        laws = [(self.reward[at], self.mass[at]) for at in self.rows]
-        ratio = [[best_of_n.log_policy(r, p, float(v)) - np.log(p) for v in ns] for r, p in laws]
-        kl = np.mean([best_of_n.kl(r, p, ns) for r, p in laws], axis=0)
-        gain = np.mean([best_of_n.gain(r, p, ns) for r, p in laws], axis=0)
-        return LawCurve(kl, gain, self._gold_gain(ratio))
-
-    def soft_best_of_n(self, n: float, lam: npt.ArrayLike) -> LawCurve:
-        """Soft best-of-n on every prompt, for each λ >= 0."""
-        lams = np.atleast_1d(require_range("lam", lam, 0.0))
-        laws = [(self.reward[at], self.mass[at]) for at in self.rows]
-        ratio = [[soft_best_of_n.log_policy(r, p, n, float(v)) - np.log(p) for v in lams] for r, p in laws]
-        kl = np.mean([[soft_best_of_n.kl(r, p, n, float(v)) for v in lams] for r, p in laws], axis=0)
-        gain = np.mean([[soft_best_of_n.gain(r, p, n, float(v)) for v in lams] for r, p in laws], axis=0)
-        return LawCurve(kl, gain, self._gold_gain(ratio))
+    def along(self, rules: Sequence[Rule]) -> LawCurve:
+        """Each of several rules on every prompt, such as ``BestOfN.along([2, 4])``."""
+        levels = [family.levels for family in self.families]
+        ratio = [[rule.log_ratio(one) for rule in rules] for one in levels]
+        kl = np.mean([[one.kl_of(t) for t in row] for one, row in zip(levels, ratio, strict=True)], axis=0)
+        gain = np.mean([[one.gain_of(t) for t in row] for one, row in zip(levels, ratio, strict=True)], axis=0)
+        by_row = [[t[one.index] for t in row] for one, row in zip(levels, ratio, strict=True)]
+        return LawCurve(kl, gain, self._gold_gain(by_row))
 
     def _gold_gain(self, log_ratio: list[list[FloatArray]]) -> FloatArray:
         """Gold above the base's of policies given by ``log(policy / base)`` on each prompt's levels."""

@@ -1,142 +1,167 @@
-"""Best-of-N on a finite law, exactly: policy, KL, reward and win rate; and its unbiased estimate from samples.
+"""Best-of-N: draw N responses, keep the best. Ties share: among equal rewards each keeps its base proportion.
 
-Best-of-N draws N responses and keeps the best. Ties share: among equal rewards each response keeps its base
-proportion. With ``F_i`` the base mass at or below reward level i, level i gets ``F_i^N - F_{i-1}^N``. All work
-is done on ``t = log(policy / base)`` of each level, which stays accurate where that difference cancels or
-underflows.
+With ``F_i`` the base mass at or below reward level i, level i gets ``F_i^N - F_{i-1}^N``. All work is done on
+``t = log(policy / base)`` of each level, which stays accurate where that difference cancels or underflows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass
+from functools import singledispatch
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
-from alignlib.laws import Levels
+from alignlib.divergences import KL, Divergence
+from alignlib.laws import Exponential, Levels, Uniform
+from alignlib.laws.continuous import ContinuousLaw
 from alignlib.rules.order_weights import subset_means
+from alignlib.rules.rule import RankRule
+from alignlib.rules.samples import Prepared
 
-__all__ = [
-    "coincident_reward",
-    "estimate",
-    "expected_reward",
-    "gain",
-    "kl",
-    "kl_upper_bound",
-    "log_policy",
-    "policy",
-    "win_rate",
-]
+__all__ = ["BestOfN", "coincident_reward", "estimate_mean", "gain_of_largest"]
+
+_FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 
 
-def _log_ratio(levels: Levels, n: float) -> FloatArray:
-    """``log(π_N / p)`` of each level, for real ``n >= 1``.
+@dataclass(frozen=True)
+class BestOfN(RankRule):
+    """Keep the best of N draws; ``n >= 1`` is real, to draw responses it must be whole.
 
-    With ``δ = n - 1`` and ``ρ = F_{i-1}/F_i``: ``(F_i^n - F_{i-1}^n) / P_i = F_i^δ (1 + (ρ - ρ^n)/(1 - ρ))``.
-    """
-    delta = n - 1.0
-    if delta == 0.0:
-        return np.zeros_like(levels.mass)
-    log_f = levels.log_at_or_below
-    share = levels.mass / (levels.below + levels.mass)  # 1 - ρ
-    with np.errstate(divide="ignore", invalid="ignore", under="ignore", over="ignore"):
-        log_rho = np.where(share < 0.5, np.log1p(-share), np.log(levels.below) - log_f)
-        rest = np.where(levels.below > 0, -(levels.below / levels.mass) * np.expm1(delta * log_rho), 0.0)
-    return delta * log_f + np.log1p(rest)
-
-
-def _per_n(
-    reward: npt.ArrayLike,
-    prob: npt.ArrayLike | None,
-    n: npt.ArrayLike,
-    quantity: Callable[[Levels, FloatArray], float],
-) -> FloatOrArray:
-    levels = Levels.of(reward, prob)
-    ns = _checked_n(n)
-    values = [quantity(levels, _log_ratio(levels, v)) for v in ns.reshape(-1).tolist()]
-    return like(n, np.array(values).reshape(ns.shape))
-
-
-def _checked_n(n: npt.ArrayLike) -> FloatArray:
-    return require_range("n", n, 1.0)
-
-
-def policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: float) -> FloatArray:
-    """Return ``π_N(y) = p(y) (F_i^N - F_{i-1}^N) / P_i``, the law of the best of N draws.
+    ``π_N(y) = p(y) (F_i^N - F_{i-1}^N) / P_i`` on reward level i; its KL never exceeds ``log N - (N-1)/N``, which it is
+    without ties, and tends to ``-log p(argmax r)``.
 
     Parameters
     ----------
-    reward : array (k,)
-        Reward of each outcome; equal rewards are ties.
-    prob : array (k,) or None
-        Base masses, summing to one; equal masses if None.
     n : float
-        Number of draws N >= 1, whole or not.
+        Number of draws.
 
     Raises
     ------
     InputError
-        If the law or ``n`` is not valid.
+        If ``n`` is below 1.
 
     Examples
     --------
-    >>> policy([0.0, 1.0, 2.0], None, 2).round(4).tolist()
-    [0.1111, 0.3333, 0.5556]
+    >>> from alignlib.laws import FiniteLaw
+    >>> best = BestOfN(2).on(FiniteLaw([0.0, 1.0, 2.0]))
+    >>> best.policy.round(4).tolist(), round(best.kl, 6) <= round(BestOfN(2).spent_formula(), 6)
+    ([0.1111, 0.3333, 0.5556], True)
 
-    Source: B24 (finite form).
+    Source: B24 (law and formula; finite form derived here).
     """
-    return np.exp(log_policy(reward, prob, n))
+
+    n: float
+
+    name = "best-of-N"
+    parameter = "n"
+    symbol = "N"
+    start = 1.0
+
+    def __post_init__(self) -> None:
+        require_range("n", self.n, self.start)
+
+    @property
+    def draws(self) -> float:
+        """N itself."""
+        return float(self.n)
+
+    def cdf(self, f: FloatArray) -> FloatArray:
+        """``F^N``."""
+        return np.asarray(f**self.n)
+
+    def log_density(self, f: FloatArray) -> FloatArray:
+        """``log N + (N-1) log F``."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(math.log(self.n) + (self.n - 1.0) * np.log(f)) if self.n > 1 else np.zeros_like(f)
+
+    def log_ratio(self, levels: Levels) -> FloatArray:
+        """With ``δ = N-1`` and ``ρ = F_{i-1}/F_i``: ``(F_i^N - F_{i-1}^N)/P_i = F_i^δ (1 + (ρ - ρ^N)/(1 - ρ))``."""
+        delta = self.n - 1.0
+        if delta == 0.0:
+            return np.zeros_like(levels.mass)
+        log_f = levels.log_at_or_below
+        share = levels.mass / (levels.below + levels.mass)  # 1 - ρ
+        with np.errstate(divide="ignore", invalid="ignore", under="ignore", over="ignore"):
+            log_rho = np.where(share < 0.5, np.log1p(-share), np.log(levels.below) - log_f)
+            rest = np.where(levels.below > 0, -(levels.below / levels.mass) * np.expm1(delta * log_rho), 0.0)
+        return delta * log_f + np.log1p(rest)
+
+    def cdf_below_top(self, levels: Levels) -> FloatArray:
+        """``F_i^N``, from the tail where F is near 1."""
+        with np.errstate(under="ignore"):
+            return np.exp(self.n * levels.log_at_or_below[:-1])
+
+    def cdf_slope(self, levels: Levels) -> FloatArray:
+        """``F_i^N log F_i``."""
+        log_f = levels.log_at_or_below[:-1]
+        with np.errstate(under="ignore"):
+            return np.asarray(np.exp(self.n * log_f) * log_f)
+
+    def spent_formula(self, divergence: Divergence = KL) -> float:
+        """``log N - (N-1)/N`` nats for KL (B24).
+
+        >>> round(BestOfN(16).spent_formula(), 6)
+        1.835089
+        """
+        if divergence is KL:
+            return float(exp_excess(np.asarray(-np.log(float(self.n)))))
+        return super().spent_formula(divergence)
+
+    def win_rate_formula(self) -> float:
+        """``N/(N+1)``."""
+        return self.n / (self.n + 1.0)
+
+    def gain_on(self, law: ContinuousLaw) -> float:
+        """``∫ Q(u) N u^{N-1} du`` minus the mean."""
+        return gain_of_largest(law, float(self.n))
+
+    def mean_kept(self, samples: Prepared) -> FloatArray:
+        """Whole N by the unbiased mean over subsets, others by the jackknifed V-statistic."""
+        if self.n == round(self.n):
+            return subset_means(samples.values, np.array([round(self.n)]))[:, 0]
+        return super().mean_kept(samples)
 
 
-def log_policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: float) -> FloatArray:
-    """Return ``log π_N``, finite where ``π_N`` itself underflows; arguments as :func:`policy`."""
-    levels = Levels.of(reward, prob)
-    return levels.log_policy_of(_log_ratio(levels, float(_checked_n(n))))
+@singledispatch
+def gain_of_largest(law: ContinuousLaw, n: float) -> float:
+    """Return the mean of the largest of n draws of a law without atoms, minus the mean of one.
 
-
-def kl(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: npt.ArrayLike) -> FloatOrArray:
-    """Return ``KL(π_N ‖ p)`` in nats, exact with ties, for each ``n >= 1``.
-
-    It never exceeds ``log N - (N-1)/N`` and tends to ``-log p(argmax r)``, where that formula diverges (B24).
-
-    >>> round(kl([0.0, 1.0], [0.5, 0.5], 2), 6), round(kl_upper_bound(2), 6)
-    (0.130812, 0.193147)
+    >>> from alignlib.laws import Gaussian
+    >>> round(gain_of_largest(Gaussian(), 2.0), 6)
+    0.56419
     """
-    return _per_n(reward, prob, n, Levels.kl_of)
+
+    # v = u^n is uniform; the top is written by its tail mass so that the integrand stays accurate there.
+    def upper(log_tail: float) -> float:
+        tail = math.exp(log_tail)
+        u_tail = -math.expm1(math.log1p(-tail) / n)
+        return float(law.quantile(u_tail, upper=True)) * tail
+
+    def lower(log_v: float) -> float:
+        return float(law.quantile(math.exp(log_v / n))) * math.exp(log_v)
+
+    # The median, where a law may have a kink, is a limit of integration.
+    median = n * math.log(0.5)
+    ends = sorted({_FAR, math.log(0.5)} | ({median} if median > _FAR else set()))
+    pieces = [(upper, _FAR, math.log(0.5)), *((lower, a, b) for a, b in pairwise(ends))]
+    total = sum(scipy.integrate.quad(f, a, b, epsabs=1e-14, epsrel=1e-11, limit=300)[0] for f, a, b in pieces)
+    return float(total) - law.base_reward
 
 
-def gain(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: npt.ArrayLike) -> FloatOrArray:
-    """Return ``E_{π_N} r - E_p r`` for each ``n >= 1``, accurate for N near 1 and under any offset of the reward."""
-    return _per_n(reward, prob, n, Levels.gain_of)
+@gain_of_largest.register
+def _(law: Uniform, n: float) -> float:
+    return (law.high - law.low) * (n - 1) / (2 * (n + 1))
 
 
-def expected_reward(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: npt.ArrayLike) -> FloatOrArray:
-    """Return ``E_{π_N} r``, the mean reward of the best of N draws, for each ``n >= 1``.
-
-    >>> expected_reward([0.0, 1.0], [0.5, 0.5], 3)
-    0.875
-    """
-    return _per_n(reward, prob, n, Levels.mean_of)
-
-
-def win_rate(reward: npt.ArrayLike, prob: npt.ArrayLike | None, n: npt.ArrayLike) -> FloatOrArray:
-    """Return the probability that the best of N beats one base draw, ties counted half; ``N/(N+1)`` without ties.
-
-    >>> round(win_rate([0.0, 1.0], [0.5, 0.5], 2), 6)
-    0.625
-    """
-    return _per_n(reward, prob, n, Levels.win_rate_of)
-
-
-def kl_upper_bound(n: npt.ArrayLike) -> FloatOrArray:
-    """Return ``log N - (N-1)/N`` in nats: the KL of best-of-N without ties, an upper bound with them (B24).
-
-    >>> round(kl_upper_bound(16), 6)
-    1.835089
-    """
-    return like(n, np.asarray(exp_excess(-np.log(_checked_n(n)))))
+@gain_of_largest.register
+def _(law: Exponential, n: float) -> float:
+    return (float(scipy.special.digamma(n + 1)) + np.euler_gamma - 1) / law.rate
 
 
 def coincident_reward(prob: npt.ArrayLike, n: float) -> FloatArray:
@@ -152,10 +177,10 @@ def coincident_reward(prob: npt.ArrayLike, n: float) -> FloatArray:
     """
     masses = as_vector("prob", prob)
     require(masses.min() > 0, f"prob must be positive here; its smallest value is {masses.min():g}.")
-    return _log_ratio(Levels.of(np.arange(masses.size), masses), float(_checked_n(n)))
+    return BestOfN(n).log_ratio(Levels.of(np.arange(masses.size), masses))
 
 
-def estimate(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
+def estimate_mean(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
     """Return the unbiased estimate of best-of-N's mean reward from i.i.d. rewards of one prompt.
 
     ``Σ_i C(i-1, N-1)/C(m, N) r_(i)`` for m rewards in increasing order: the mean of the best over all subsets
@@ -175,7 +200,7 @@ def estimate(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
 
     Examples
     --------
-    >>> estimate([3.0, 1.0, 2.0], 2)
+    >>> estimate_mean([3.0, 1.0, 2.0], 2)
     2.6666666666666665
     """
     values = -as_vector("rewards", rewards)

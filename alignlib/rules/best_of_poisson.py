@@ -1,4 +1,4 @@
-"""Best-of-Poisson on a finite law, exactly: the best of ``1 + Poisson(μ)`` draws.
+"""Best-of-Poisson: keep the best of ``1 + Poisson(μ)`` draws.
 
 Its distribution function in ``F`` is ``G(F) = F e^{-μ(1-F)}``, so without ties its density in ``u = F(r)`` is
 ``(1 + μu) e^{-μ(1-u)}``: nearly the exponential tilt of ``u`` itself. Source: K25.
@@ -6,104 +6,85 @@ Its distribution function in ``F`` is ``G(F) = F e^{-μ(1-F)}``, so without ties
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-import scipy
 
-from alignlib._core.checks import FloatArray, FloatOrArray, like, require_range
-from alignlib._core.special import kl_integrand
+from alignlib._core.checks import FloatArray, require_range
 from alignlib.laws import Levels
+from alignlib.rules.rule import RankRule
 
-__all__ = ["expected_reward", "gain", "kl", "kl_upper_bound", "log_policy", "win_rate"]
-
-
-def _log_ratio(levels: Levels, mu: float) -> FloatArray:
-    # G(F_i) - G(F_{i-1}) = e^{-μ above_i} (P_i + F_{i-1} (1 - e^{-μ P_i})): no term is negative.
-    rest = levels.below * -np.expm1(-mu * levels.mass) / levels.mass
-    return -mu * levels.above + np.log1p(rest)
+__all__ = ["BestOfPoisson"]
 
 
-def _per_mu(
-    reward: npt.ArrayLike,
-    prob: npt.ArrayLike | None,
-    mu: npt.ArrayLike,
-    quantity: Callable[[Levels, FloatArray], float],
-) -> FloatOrArray:
-    levels = Levels.of(reward, prob)
-    mus = require_range("mu", mu, 0.0)
-    values = [quantity(levels, _log_ratio(levels, v)) for v in mus.reshape(-1).tolist()]
-    return like(mu, np.array(values).reshape(mus.shape))
-
-
-def log_policy(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: float) -> FloatArray:
-    """Return the log of best-of-Poisson's law, shape (k,).
+@dataclass(frozen=True)
+class BestOfPoisson(RankRule):
+    """Keep the best of ``1 + Poisson(μ)`` draws.
 
     Parameters
     ----------
-    reward : array (k,)
-        Reward of each outcome; ties share.
-    prob : array (k,) or None
-        Base masses, summing to one; equal masses if None.
     mu : float
-        Mean μ >= 0 of the Poisson number of draws beyond the first.
+        Mean μ >= 0 of the number of draws beyond the first.
 
     Raises
     ------
     InputError
-        If the law or ``mu`` is not valid.
+        If ``mu`` is negative.
 
     Examples
     --------
-    >>> np.exp(log_policy([0.0, 1.0], None, 1.0)).round(6).tolist()
-    [0.303265, 0.696735]
+    >>> from alignlib.laws import FiniteLaw
+    >>> coin = BestOfPoisson(1.0).on(FiniteLaw([0.0, 1.0]))
+    >>> coin.policy.round(6).tolist(), round(coin.kl, 6), round(BestOfPoisson(1.0).spent_formula(), 6)
+    ([0.303265, 0.696735], 0.079542, 0.107154)
 
     Source: K25.
     """
-    levels = Levels.of(reward, prob)
-    return levels.log_policy_of(_log_ratio(levels, float(require_range("mu", mu, 0.0))))
 
+    mu: float
 
-def kl(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: npt.ArrayLike) -> FloatOrArray:
-    """Return the KL of best-of-Poisson to the base in nats, for each ``mu >= 0``.
+    name = "best-of-Poisson"
+    parameter = "mu"
+    symbol = "μ"
+    start = 0.0
 
-    >>> round(kl([0.0, 1.0], None, 1.0), 6)
-    0.079542
-    """
-    return _per_mu(reward, prob, mu, Levels.kl_of)
+    def __post_init__(self) -> None:
+        require_range("mu", self.mu, self.start)
 
+    @property
+    def draws(self) -> float:
+        """``1 + μ``."""
+        return 1.0 + self.mu
 
-def gain(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: npt.ArrayLike) -> FloatOrArray:
-    """Return best-of-Poisson's mean reward minus the base's, for each ``mu >= 0``."""
-    return _per_mu(reward, prob, mu, Levels.gain_of)
+    def number_of_draws(self, rng: np.random.Generator) -> int:
+        """``1 + Poisson(μ)``."""
+        return 1 + int(rng.poisson(self.mu))
 
+    def cdf(self, f: FloatArray) -> FloatArray:
+        """``F e^{-μ(1-F)}``."""
+        return np.asarray(f * np.exp(-self.mu * (1.0 - f)))
 
-def expected_reward(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: npt.ArrayLike) -> FloatOrArray:
-    """Return best-of-Poisson's mean reward, for each ``mu >= 0``."""
-    return _per_mu(reward, prob, mu, Levels.mean_of)
+    def log_density(self, f: FloatArray) -> FloatArray:
+        """``log(1 + μF) - μ(1-F)``."""
+        return np.asarray(np.log1p(self.mu * f) - self.mu * (1 - f))
 
+    def log_ratio(self, levels: Levels) -> FloatArray:
+        """``G(F_i) - G(F_{i-1}) = e^{-μ above_i} (P_i + F_{i-1} (1 - e^{-μ P_i}))``: no term is negative."""
+        rest = levels.below * -np.expm1(-self.mu * levels.mass) / levels.mass
+        return np.asarray(-self.mu * levels.above + np.log1p(rest))
 
-def win_rate(reward: npt.ArrayLike, prob: npt.ArrayLike | None, mu: npt.ArrayLike) -> FloatOrArray:
-    """Return the probability that best-of-Poisson beats one base draw, ties counted half."""
-    return _per_mu(reward, prob, mu, Levels.win_rate_of)
+    def cdf_below_top(self, levels: Levels) -> FloatArray:
+        """``F_i e^{-μ above_i}``."""
+        with np.errstate(under="ignore"):
+            return np.asarray(np.exp(levels.log_at_or_below[:-1] - self.mu * levels.above[:-1]))
 
+    def cdf_slope(self, levels: Levels) -> FloatArray:
+        """``-above_i F_i e^{-μ above_i}``."""
+        return -levels.above[:-1] * self.cdf_below_top(levels)
 
-def kl_upper_bound(mu: npt.ArrayLike) -> FloatOrArray:
-    """Return the KL of best-of-Poisson without ties, ``∫ g log g`` with ``g(u) = (1+μu) e^{-μ(1-u)}``, in nats.
-
-    By the data-processing inequality no law with ties exceeds it.
-
-    >>> round(kl_upper_bound(1.0), 6)
-    0.107154
-    """
-    mus = require_range("mu", mu, 0.0)
-
-    def one(m: float) -> float:
-        value, _ = scipy.integrate.quad(
-            lambda u: float(kl_integrand(np.array(np.log1p(m * u) - m * (1 - u)))),
-            0.0, 1.0, epsabs=0.0, epsrel=1e-12, limit=400, points=[max(0.0, 1 - 30 / m)] if m > 30 else None,
-        )  # fmt: skip
-        return float(value)
-
-    return like(mu, np.array([one(m) for m in mus.reshape(-1).tolist()]).reshape(mus.shape))
+    def win_rate_formula(self) -> float:
+        """``1 - (1 - (1 - e^{-μ})/μ)/μ``."""
+        small = self.mu < 1e-3
+        lost = 0.5 - self.mu / 6.0 if small else (1.0 - -math.expm1(-self.mu) / self.mu) / self.mu
+        return 1.0 - lost

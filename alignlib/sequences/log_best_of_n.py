@@ -1,6 +1,6 @@
 """Best-of-N with everything in log space: masses of e^-5000 and N of e^10000.
 
-:mod:`alignlib.rules.best_of_n` works with masses; here they are known by their logarithms only, and so is N. The
+:class:`alignlib.rules.BestOfN` works with masses; here they are known by their logarithms only, and so is N. The
 formula is the same, ``log(π_N/p) = (N-1) log F_i + log(1 + (ρ - ρ^N)/(1 - ρ))`` with ``ρ = F_{i-1}/F_i``, each of its
 parts taken to the log scale where it has full relative accuracy, from ``log N = 0`` up.
 """

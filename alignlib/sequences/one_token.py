@@ -10,7 +10,8 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib.rules import best_of_n
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import BestOfN, coincident_reward
 from alignlib.sequences.memoryless import MemorylessModel
 from alignlib.sequences.sum_law import SumLaw
 
@@ -68,7 +69,7 @@ def largest_distance(prob: npt.ArrayLike, n: float) -> float:
     0.0
     """
     masses = as_vector("prob", prob)
-    policy = best_of_n.policy(np.arange(masses.size), masses, n)
+    policy = BestOfN(n).on(FiniteLaw(np.arange(masses.size), masses)).policy
     q, p = policy[:-1], masses[:-1]
     return float((q * (np.log(q / q.sum()) - np.log(p / p.sum()))).sum())
 
@@ -110,7 +111,7 @@ def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatA
     require(n > 1, f"n must exceed 1; got {n:g}.")
     most = largest_distance(masses, n)
     require(0 <= distance < most, f"distance must lie in [0, {most:.6g}) for this law and N; got {distance:g}.")
-    coincident = best_of_n.coincident_reward(masses, n)
+    coincident = coincident_reward(masses, n)
     unit = (coincident - coincident[0]) / np.ptp(coincident)
     top = np.arange(masses.size) == masses.size - 1
 

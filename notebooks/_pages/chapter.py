@@ -14,8 +14,9 @@ from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib.lm.experiment.comparison import TaskComparison, Verdict
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.standing import best_of_n_standing
+from alignlib.lm.experiment.standing import rule_standing
 from alignlib.lm.methods import METHODS, Method, find
+from alignlib.rules import BestOfN
 
 __all__ = [
     "budget_facts",
@@ -61,7 +62,7 @@ def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
     kl = np.linspace(0.0, 1.0, 81) ** 2 * float(task.last.kl.max()) * 1.05
     plotting.curve(ax, kl, task.law.average.gain_at_kl(kl), "the limit", at=float(kl[64]), offset=(0, 6))
     ns = _powers(n_largest)
-    best = task.law.best_of_n(np.asarray(ns, dtype=float))
+    best = task.law.along(BestOfN.along(ns))
     plotting.points(ax, best.kl, best.gain, color=plotting.BASE, marker="x", label="best-of-N")
     for method in _compared(task, stage):
         points = task.points(method.name, stage)
@@ -74,7 +75,7 @@ def wasted_figure(task: TaskComparison, n_largest: int) -> Axes:
     """Draw the wasted KL over the KL: long runs filled and joined, short ones hollow, best-of-N in black."""
     ax: Axes
     _, ax = plotting.new(height=4.2)
-    best = best_of_n_standing(task.law, _powers(n_largest))
+    best = rule_standing(task.law, BestOfN.along(_powers(n_largest)))
     plotting.points(
         ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", linewidth=1.2, label="best-of-N"
     )
@@ -175,7 +176,7 @@ def glue(
     n_largest: int,
 ) -> None:  # fmt: skip
     """Name every number that the text quotes."""
-    best = best_of_n_standing(task.law, _powers(n_largest))
+    best = rule_standing(task.law, BestOfN.along(_powers(n_largest)))
     compared = [v for v in long if find(v.method).compared]
     hasty = [v for v in short if find(v.method).compared]
     rows = task.last
@@ -198,7 +199,7 @@ def glue(
         max_kl=task.law.average.max_kl,
         seeds_sentence=_seeds([*compared, *hasty]),
         headline_holds=_where_headline_holds(short, long),
-        bon_worst_n=int(best.n[best.wasted.argmax()]),
+        bon_worst_n=int(best.value[best.wasted.argmax()]),
         complete=results.complete,
         standing=_standing(results.complete),
         controls=_controls(task),
@@ -247,7 +248,7 @@ def claims_of(results: Results, task: TaskComparison, long: Sequence[Verdict], s
     lam = (1.0 / rows.beta).to_numpy()
     average = task.law.average
     identity = rows.kl.to_numpy() - np.asarray(average.kl(lam)) - lam * (rows.gain - np.asarray(average.gain(lam)))
-    best = best_of_n_standing(task.law, _powers(64))
+    best = rule_standing(task.law, BestOfN.along(_powers(64)))
     found = [
         claims.at_most(
             "below-the-limit", "no policy exceeds the limit at its KL (share at most one)", "Y24, P26",

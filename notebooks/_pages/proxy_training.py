@@ -17,6 +17,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib.lm.experiment.results import Results, law_path
 from alignlib.lm.experiment.standing import over_seeds, with_standing
 from alignlib.lm.laws import LawCurve, LevelLaw
+from alignlib.rules import BestOfN
 
 __all__ = ["ProxyCurve", "claims_of", "figure", "glue", "gold_curves"]
 
@@ -59,7 +60,7 @@ def gold_curves(results: Results, task: str, n_largest: int) -> dict[str, ProxyC
         law = results.law(task, name)
         optimum = law.optimum(_LAMS)
         policies = _policies(results, task, name, law, optimum)
-        found[name] = ProxyCurve(optimum, law.best_of_n(ns), policies)
+        found[name] = ProxyCurve(optimum, law.along(BestOfN.along(ns)), policies)
     return found
 
 

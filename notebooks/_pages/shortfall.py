@@ -14,12 +14,13 @@ from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray
-from alignlib.lm.experiment.allocation import best_of_n_split, policies_split
+from alignlib.lm.experiment.allocation import policies_split, rule_split
 from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import at_kl, over_seeds, seed_interval
 from alignlib.lm.methods import METHODS, find
 from alignlib.lm.tasks import TASKS
+from alignlib.rules import BestOfN
 
 __all__ = ["claims_of", "effort", "effort_figure", "glue", "split_figure", "splits"]
 
@@ -38,7 +39,7 @@ def splits(results: Results, n_largest: int) -> pd.DataFrame:
     found: list[tuple[str, str, int, float, float, float, float]] = []
     ns = [2.0**k for k in range(1, int(np.log2(n_largest)) + 1)]
     for task in TASKS:
-        best = best_of_n_split(results.law(task), ns)
+        best = rule_split(results.law(task), BestOfN.along(ns))
         found.append((task, "best-of-N", 1, float(best.within.mean()), float(best.allocation.mean()), np.nan, np.nan))
         table = policies_split(results, task)
         for method, variant in (*((m.name, "") for m in METHODS.values() if m.compared), _UNSCALED):

@@ -15,9 +15,10 @@ from alignlib._core.checks import FloatArray, require
 from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.fixed_points import PENALTIES
 from alignlib.lm.experiment.results import Results, fixed_points_path
-from alignlib.lm.experiment.standing import at_kl, best_of_n_standing, seed_interval, standing
+from alignlib.lm.experiment.standing import at_kl, rule_standing, seed_interval, standing
 from alignlib.lm.methods import find
 from alignlib.lm.tasks import TASKS
+from alignlib.rules import BestOfN
 
 __all__ = ["claims_of", "fixed_point_figure", "fixed_points", "glue", "show", "variants"]
 
@@ -43,7 +44,7 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
     _, axes = plotting.new(rows=2, height=3.0, sharex=True)
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
     for ax, task in zip(axes, TASKS, strict=True):
-        best = best_of_n_standing(results.law(task), ns)
+        best = rule_standing(results.law(task), BestOfN.along(ns))
         plotting.points(ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", label="best-of-N")
         for penalty, (color, marker) in _LOOKS.items():
             rows = points[task][points[task].penalty == penalty].sort_values("kl")
@@ -111,7 +112,7 @@ def glue(results: Results, points: Mapping[str, pd.DataFrame], table: pd.DataFra
     both = pd.concat(points.values())
     reverse, k3 = (both[both.penalty == name] for name in PENALTIES[1:])
     ns = [2**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    best = pd.concat([best_of_n_standing(results.law(task), ns) for task in TASKS])
+    best = pd.concat([rule_standing(results.law(task), BestOfN.along(ns)) for task in TASKS])
     claims.glue(
         reverse_least=reverse["share"].min(),
         reverse_most=reverse["share"].max(),

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from alignlib.lm.experiment.allocation import best_of_n_split, policies_split, split_waste
-from alignlib.lm.experiment.standing import best_of_n_standing, standing
+from alignlib.lm.experiment.allocation import policies_split, rule_split, split_waste
+from alignlib.lm.experiment.standing import rule_standing, standing
 from alignlib.lm.laws import kl_to_optimum_directly, policy_law
+from alignlib.rules import BestOfN
 from tests.lm.test_results import row, small_law, written
 
 
@@ -53,8 +54,9 @@ def test_the_optimum_wastes_nothing_and_best_of_n_what_is_said_of_it() -> None:
     split = split_waste(law, kl, gain)
     assert split.within[0] == pytest.approx(0.0, abs=1e-9)
     assert split.allocation[0] == pytest.approx(0.0, abs=1e-9)
-    found = best_of_n_split(law, [2, 8])
-    assert found.within + found.allocation == pytest.approx(best_of_n_standing(law, [2, 8]).wasted.to_numpy())
+    rules = BestOfN.along([2, 8])
+    found = rule_split(law, rules)
+    assert found.within + found.allocation == pytest.approx(rule_standing(law, rules).wasted.to_numpy())
 
 
 def test_policies_of_the_table_are_split(tmp_path: object) -> None:

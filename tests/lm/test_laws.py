@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from alignlib.laws import FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
 from alignlib.lm.laws import LevelLaw, collapse, kl_to_optimum_directly, policy_law
-from alignlib.rules import best_of_n, soft_best_of_n
+from alignlib.rules import BestOfN, SoftBestOfN
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -35,18 +35,18 @@ def test_what_depends_on_the_reward_alone_is_the_same_from_the_table(seed: int) 
     prob = np.exp(log_base)
     lam = np.array([0.0, 0.3, 2.0])
     ns = [1.0, 4.0, 37.5]
-    optimum, best, soft = law.optimum(lam), law.best_of_n(ns), law.soft_best_of_n(4, lam)
+    optimum, best, soft = law.optimum(lam), law.along(BestOfN.along(ns)), law.along(SoftBestOfN.along(lam, n=4))
     base = law.average.base_reward
     for i, value in enumerate(lam):
         tilted = np.stack([FiniteLaw(r, p).log_policy(value) for r, p in zip(reward, prob, strict=True)])
-        picked = [soft_best_of_n.log_policy(r, p, 4, value) for r, p in zip(reward, prob, strict=True)]
+        picked = [SoftBestOfN(4, value).on(FiniteLaw(r, p)).log_policy for r, p in zip(reward, prob, strict=True)]
         for curve, log_policy in ((optimum, tilted), (soft, np.stack(picked))):
             full = policy_law(log_policy, log_base, reward, gold)
             assert curve.kl[i] == pytest.approx(full.kl.mean(), rel=1e-9, abs=1e-12)
             assert base + curve.gain[i] == pytest.approx(full.reward.mean(), rel=1e-9, abs=1e-12)
             assert law.base_gold + curve.gold_gain[i] == pytest.approx(full.gold.mean(), rel=1e-9, abs=1e-12)
     for i, n in enumerate(ns):
-        log_policy = np.stack([best_of_n.log_policy(r, p, n) for r, p in zip(reward, prob, strict=True)])
+        log_policy = np.stack([BestOfN(n).on(FiniteLaw(r, p)).log_policy for r, p in zip(reward, prob, strict=True)])
         full = policy_law(log_policy, log_base, reward, gold)
         assert best.kl[i] == pytest.approx(full.kl.mean(), rel=1e-9, abs=1e-12)
         assert base + best.gain[i] == pytest.approx(full.reward.mean(), rel=1e-9, abs=1e-12)
@@ -144,7 +144,8 @@ def test_a_constant_of_each_prompt_changes_neither_frontier_nor_tilt(seed: int) 
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
     half = 0.5 * one.average.max_kl
     assert other.average.gain_at_kl(half) == pytest.approx(one.average.gain_at_kl(half), rel=1e-9)
-    assert other.best_of_n([8]).gold_gain[0] == pytest.approx(one.best_of_n([8]).gold_gain[0], rel=1e-9, abs=1e-12)
+    best = [law.along([BestOfN(8)]).gold_gain[0] for law in (one, other)]
+    assert best[1] == pytest.approx(best[0], rel=1e-9, abs=1e-12)
 
 
 def test_written_and_read(tmp_path: Path) -> None:

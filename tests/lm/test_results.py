@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from alignlib.laws import kl_to_optimum
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
-from alignlib.lm.experiment.standing import best_of_n_standing, over_seeds, seed_interval, standing, with_standing
+from alignlib.lm.experiment.standing import over_seeds, rule_standing, seed_interval, standing, with_standing
 from alignlib.lm.laws import LevelLaw, collapse
+from alignlib.rules import BestOfN
 
 
 def small_law(seed: int = 0) -> LevelLaw:
@@ -79,7 +80,7 @@ def test_the_optimum_has_all_of_the_gain_and_wastes_nothing(seed: int, lam: floa
 
 def test_wasted_kl_is_the_distance_to_the_nearest_optimum() -> None:
     law = small_law()
-    curve = law.best_of_n([3.0])
+    curve = law.along([BestOfN(3)])
     wasted = standing(law, curve.kl, curve.gain).wasted[0]
     lams = np.geomspace(0.01, 20, 4000)
     distances = [kl_to_optimum(law.average, float(v), float(curve.kl[0]), float(curve.gain[0])) for v in lams[::20]]
@@ -94,7 +95,7 @@ def test_a_policy_above_the_frontier_is_refused() -> None:
 
 
 def test_best_of_n_stands_below_the_average_budget_and_near_it() -> None:
-    table = best_of_n_standing(small_law(), [2, 4, 16])
+    table = rule_standing(small_law(), BestOfN.along([2, 4, 16]))
     assert (table.share <= 1.0).all()
     assert (table.share > 0.5).all()
     assert (table.wasted >= 0.0).all()
@@ -118,7 +119,7 @@ def test_seeds_are_averaged_with_an_interval_and_one_seed_has_none(tmp_path: Pat
 def test_best_of_n_is_asked_at_any_kl() -> None:
     law = small_law()
     curve = BestOfNCurve(law)
-    exact = law.best_of_n([1.0, 1.7, 3.3, 20.0, 300.0])
+    exact = law.along(BestOfN.along([1.0, 1.7, 3.3, 20.0, 300.0]))
     assert curve.gain(exact.kl) == pytest.approx(exact.gain, abs=2e-4 * exact.gain.max())
     with pytest.raises(ValueError, match="kl must lie in"):
         curve.gain(-0.1)

@@ -17,9 +17,9 @@ from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.laws import PromptAverage
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
-from alignlib.rules import best_of_n
+from alignlib.rules import Rules
 
-__all__ = ["WasteSplit", "best_of_n_split", "policies_split", "split_waste"]
+__all__ = ["WasteSplit", "policies_split", "rule_split", "split_waste"]
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,8 @@ def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main
     return rows.assign(within=split.within, allocation=split.allocation)
 
 
-def best_of_n_split(law: LevelLaw, n: npt.ArrayLike) -> WasteSplit:
-    """Split the KL that best-of-N wastes, for each N."""
-    ns = np.atleast_1d(np.asarray(n, dtype=np.float64))
-    laws = [(law.reward[at], law.mass[at]) for at in law.rows]
-    kl = np.stack([np.asarray(best_of_n.kl(r, p, ns)) for r, p in laws], axis=1)
-    gain = np.stack([np.asarray(best_of_n.gain(r, p, ns)) for r, p in laws], axis=1)
+def rule_split(law: LevelLaw, rules: Rules) -> WasteSplit:
+    """Split the KL that each of several rules wastes, such as those of ``BestOfN.along([2, 4])``."""
+    curves = [rules.on(family) for family in law.families]
+    kl, gain = np.stack([curve.kl for curve in curves], axis=1), np.stack([curve.gain for curve in curves], axis=1)
     return split_waste(law, kl, gain)

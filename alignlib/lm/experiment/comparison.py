@@ -15,6 +15,7 @@ from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import over_seeds, seed_interval, standing, with_standing
 from alignlib.lm.laws import LevelLaw
 from alignlib.lm.methods import METHODS
+from alignlib.rules import BestOfN
 
 __all__ = ["BestOfNCurve", "TaskComparison", "Verdict"]
 
@@ -33,7 +34,7 @@ class BestOfNCurve:
 
     def __init__(self, law: LevelLaw) -> None:
         self.n = np.geomspace(1.0, _LARGEST_N, _POINTS)
-        curve = law.best_of_n(self.n)
+        curve = law.along(BestOfN.along(self.n))
         self.kl, self.gain_of_n = curve.kl, curve.gain
         # Past saturation the KL moves by rounding only, and back again.
         root = np.sqrt(curve.kl)

@@ -19,8 +19,9 @@ from scipy.interpolate import PchipInterpolator
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.laws import LevelLaw
+from alignlib.rules import Rules
 
-__all__ = ["Standing", "at_kl", "best_of_n_standing", "over_seeds", "seed_interval", "standing", "with_standing"]
+__all__ = ["Standing", "at_kl", "over_seeds", "rule_standing", "seed_interval", "standing", "with_standing"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def standing(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> Standing:
     return Standing(share, spent - least)
 
 
-def best_of_n_standing(law: LevelLaw, n: Sequence[int]) -> pd.DataFrame:
-    """Return best-of-N's KL, gain, share and wasted KL, one row for each N."""
-    curve = law.best_of_n(np.asarray(n, dtype=np.float64))
+def rule_standing(law: LevelLaw, rules: Rules) -> pd.DataFrame:
+    """Return KL, gain, share and wasted KL, one row for each rule, with its parameter's ``value``."""
+    curve = law.along(rules)
     found = standing(law, curve.kl, curve.gain)
     return pd.DataFrame(
-        {"n": list(n), "kl": curve.kl, "gain": curve.gain, "share": found.share, "wasted": found.wasted}
+        {"value": rules.values, "kl": curve.kl, "gain": curve.gain, "share": found.share, "wasted": found.wasted}
     )
 
 

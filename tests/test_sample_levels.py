@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.rules import best_of_n, best_of_poisson
-from alignlib.rules.level_jackknife import SampleLevels
+from alignlib.divergences import REVERSE_KL
+from alignlib.laws.finite import FiniteLaw
+from alignlib.rules import BestOfN, BestOfPoisson
+from alignlib.rules.samples import SampleLevels
 
 
 @settings(deadline=None)
@@ -16,11 +18,12 @@ def test_closed_form_is_deletion(rewards: list[int], n: float) -> None:
     levels = SampleLevels.of(row)
     m = len(rewards)
     for found, exact in (
-        (levels.kl(lambda f: f**n), best_of_n.kl),
-        (levels.win_rate(lambda f: f**n), best_of_n.win_rate),
+        (levels.spent(lambda f: f**n), lambda r: BestOfN(n).on(FiniteLaw(r)).kl),
+        (levels.spent(lambda f: f**n, REVERSE_KL), lambda r: BestOfN(n).on(FiniteLaw(r)).spent(REVERSE_KL)),
+        (levels.win_rate(lambda f: f**n), lambda r: BestOfN(n).on(FiniteLaw(r)).win_rate),
     ):
-        left = np.mean([exact(np.delete(row[0], i), None, n) for i in range(m)])
-        assert found[0] == pytest.approx(m * exact(row[0], None, n) - (m - 1) * left, abs=1e-11)
+        left = np.mean([exact(np.delete(row[0], i)) for i in range(m)])
+        assert found[0] == pytest.approx(m * exact(row[0]) - (m - 1) * left, abs=1e-11, rel=1e-11)
 
 
 @pytest.mark.parametrize(("levels", "prob"), [([0.0, 1.0], [0.7, 0.3]), ([0.0, 1.0, 2.0, 3.0, 4.0], [0.2] * 5)])
@@ -28,9 +31,10 @@ def test_closed_form_is_deletion(rewards: list[int], n: float) -> None:
 def test_mean_over_prompts_is_the_law(levels: list[float], prob: list[float], n: float) -> None:
     rows = np.random.default_rng(0).choice(levels, p=prob, size=(20_000, 32))
     found = SampleLevels.of(-np.sort(-rows, axis=1))
+    exactly = BestOfN(n).on(FiniteLaw(levels, prob))
     for values, exact in (
-        (found.kl(lambda f: f**n), best_of_n.kl(levels, prob, n)),
-        (found.win_rate(lambda f: f**n), best_of_n.win_rate(levels, prob, n)),
+        (found.spent(lambda f: f**n), exactly.kl),
+        (found.win_rate(lambda f: f**n), exactly.win_rate),
     ):
         error = values.std() / np.sqrt(len(values))
         assert abs(values.mean() - exact) < 4 * error + 0.004 * exact  # O(1/m²) bias is left
@@ -38,11 +42,11 @@ def test_mean_over_prompts_is_the_law(levels: list[float], prob: list[float], n:
 
 def test_best_of_poisson_ranks() -> None:
     rows = (np.random.default_rng(1).random((20_000, 32)) < 0.3).astype(float)
-    values = SampleLevels.of(-np.sort(-rows, axis=1)).kl(lambda f: f * np.exp(-2.0 * (1.0 - f)))
-    assert values.mean() == pytest.approx(best_of_poisson.kl([0.0, 1.0], [0.7, 0.3], 2.0), rel=0.01)
+    values = SampleLevels.of(-np.sort(-rows, axis=1)).spent(BestOfPoisson(2.0).cdf)
+    assert values.mean() == pytest.approx(BestOfPoisson(2.0).on(FiniteLaw([0.0, 1.0], [0.7, 0.3])).kl, rel=0.01)
 
 
 def test_one_level_spends_nothing_and_ties() -> None:
     levels = SampleLevels.of(np.ones((2, 6)))
-    np.testing.assert_allclose(levels.kl(lambda f: f**4), 0.0, atol=1e-15)
+    np.testing.assert_allclose(levels.spent(lambda f: f**4), 0.0, atol=1e-15)
     np.testing.assert_allclose(levels.win_rate(lambda f: f**4), 0.5, atol=1e-15)

@@ -1,0 +1,177 @@
+"""Paths along which a proxy is optimised, as `hacking_threshold` walks them: gold, its slope, and where each ends."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
+from alignlib.hacking.gold_turns import possible_turns
+from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
+from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules.rule import RankRule, Rule
+
+__all__ = ["Path", "path_of"]
+
+_GRID = 240
+_SATURATED = 40.0  # e^-40 of the mass is left below the top level
+_STEP = 1e-4  # of a difference quotient, relative to the offset from the start
+
+
+class Path(ABC):
+    """A family of policies along one parameter, from the base model at ``start`` to its limit at infinity."""
+
+    name: str
+    start: float
+    proved = True  # whether `turns` bounds how often gold turns
+
+    def __init__(self, pair: ProxyPair) -> None:
+        self.pair = pair
+
+    @property
+    @abstractmethod
+    def offsets(self) -> FloatArray:
+        """A geometric grid, measured from the start, from where nothing has happened to where nothing more does."""
+
+    @abstractmethod
+    def slope(self, value: float) -> tuple[float, float]:
+        """Derivative of gold in the parameter, and a bound on its rounding."""
+
+    @abstractmethod
+    def gold(self, values: FloatArray) -> FloatArray:
+        """Gold gain at each value of the parameter."""
+
+    @abstractmethod
+    def at(self, value: float) -> OverOptimisation:
+        """The one policy at this value."""
+
+    @property
+    def end(self) -> tuple[float, float, float]:
+        """KL, proxy gain and gold gain in the limit: the base conditioned on the top proxy level."""
+        proxied = self.pair.proxied
+        gold = float(self.pair.gold_by_level[-1] - self.pair.ideal.base_reward)
+        return proxied.max_kl, proxied.max_reward - proxied.base_reward, gold
+
+    def turns(self, resolution: float, first_sign: float) -> int:
+        """How often gold can turn, given the sign of its slope at the start."""
+        return possible_turns(self.pair, resolution, first_sign)
+
+
+class _Tilt(Path):
+    name = "tilt"
+    start = 0.0
+
+    @property
+    def offsets(self) -> FloatArray:
+        pair = self.pair
+        spread = math.sqrt(pair.proxied.variance(0.0))
+        top = pair.levels.reward[-1] - pair.levels.reward
+        # the top level outweighs level i by e^{λ·gap} p_top / p_i
+        need = (_SATURATED + np.log(pair.levels.mass[:-1]) - math.log(pair.levels.mass[-1])) / top[:-1]
+        return np.geomspace(1e-3 / spread, max(float(need.max()), 2e-3 / spread), _GRID)
+
+    def slope(self, value: float) -> tuple[float, float]:
+        found, size = self.pair.covariance(value)
+        return found, _rounding(size, self.pair.prob.size)
+
+    def gold(self, values: FloatArray) -> FloatArray:
+        return np.asarray(self.pair.gold_gain(values))
+
+    def at(self, value: float) -> OverOptimisation:
+        return tilting_curve(self.pair, [value])
+
+    def turns(self, resolution: float, first_sign: float) -> int:
+        return possible_turns(self.pair, resolution, None)
+
+
+class _AlongRule(Path):
+    def __init__(self, pair: ProxyPair, make: Callable[[float], Rule], example: Rule) -> None:
+        super().__init__(pair)
+        self.make, self.name, self.start = make, example.name, example.start
+
+    def at(self, value: float) -> OverOptimisation:
+        return rule_curve(self.pair, [self.make(value)])
+
+
+class _Ranks(_AlongRule):
+    """A rule of ranks whose distribution function has a known slope in the parameter: gold's follows exactly."""
+
+    make: Callable[[float], RankRule]
+
+    @property
+    def offsets(self) -> FloatArray:
+        far = _SATURATED / -float(self.pair.levels.log_at_or_below[-2])
+        return np.geomspace(1e-3, max(far, 1.0), _GRID)
+
+    @cached_property
+    def _steps(self) -> FloatArray:
+        return np.diff(self.pair.gold_by_level)
+
+    def slope(self, value: float) -> tuple[float, float]:
+        rises = self.make(value).cdf_slope(self.pair.levels)
+        assert rises is not None  # by `path_of`
+        terms = self._steps * -rises
+        return float(terms.sum()), _rounding(float(np.abs(terms).sum()), terms.size)
+
+    def gold(self, values: FloatArray) -> FloatArray:
+        kept = np.array([self.make(v).cdf_below_top(self.pair.levels) for v in values.tolist()])
+        return np.asarray(self.pair.gold_by_level[-1] - self.pair.ideal.base_reward - kept @ self._steps)
+
+
+class _Quotients(_AlongRule):
+    """Any rule along its parameter, by difference quotients: nothing is proved."""
+
+    proved = False
+
+    @cached_property
+    def offsets(self) -> FloatArray:
+        far, spent = 1.0, self._kl(1.0)
+        for _ in range(60):  # out to where doubling the parameter changes nothing, or the rule allows no more
+            try:
+                more = self._kl(2.0 * far)
+            except (InputError, ArithmeticError):
+                break
+            if abs(more - spent) <= 1e-12 * spent:
+                break
+            far, spent = 2.0 * far, more
+        return np.geomspace(1e-6 * far, far, _GRID)
+
+    def _kl(self, offset: float) -> float:
+        return self.make(self.start + offset).on(self.pair.proxied).kl
+
+    def slope(self, value: float) -> tuple[float, float]:
+        step = _STEP * max(value - self.start, float(self.offsets[0]))
+        near = np.array([max(value - step, self.start), min(value + step, self.start + float(self.offsets[-1]))])
+        low, high = self.gold(near)
+        return float((high - low) / (near[1] - near[0])), 1e-14 * float(np.ptp(self.pair.gold)) / step
+
+    def gold(self, values: FloatArray) -> FloatArray:
+        return np.array([self.pair.gold_of_levels(self.make(v).log_ratio(self.pair.levels)) for v in values.tolist()])
+
+    @property
+    def end(self) -> tuple[float, float, float]:
+        last = self.at(self.start + float(self.offsets[-1]))
+        return float(last.kl[0]), float(last.proxy_gain[0]), float(last.gold_gain[0])
+
+    def turns(self, resolution: float, first_sign: float) -> int:
+        return possible_turns(self.pair, resolution, None)
+
+
+def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
+    """Return the path of a rule along its parameter, or of the tilt along λ where ``rule`` is None."""
+    if rule is None:
+        return _Tilt(pair)
+    example = rule(1.0)
+    if isinstance(example, RankRule) and example.cdf_slope(pair.levels) is not None:
+        return _Ranks(pair, rule, example)
+    return _Quotients(pair, rule, example)
+
+
+def _rounding(size: float, count: int) -> float:
+    # pairwise sums of terms each known to some dozens of ulps
+    return 2.2e-16 * (64.0 + math.log2(count + 1)) * size
