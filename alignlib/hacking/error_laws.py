@@ -45,7 +45,7 @@ class GaussianPair:
     >>> pair.gold_gain(2.0), round(pair.kl(2.0), 9), pair.regret(2.0), pair.jeffreys(2.0)
     (2.0, 2.5, 0.25, 1.0)
     >>> pair.rule_gold_gain(BestOfN.along([4, 16])).round(6).tolist()
-    [0.920701, 1.579671]
+    [0.920701, 1.579551]
 
     Source: the identities of P26 and ours, evaluated for the normal law.
     """

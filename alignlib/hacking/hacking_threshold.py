@@ -91,7 +91,7 @@ def hacking_threshold(
     >>> round(found.parameter, 6), found.certified, found.slope_low > 0 > found.slope_high
     (0.462098, True, True)
     >>> round(hacking_threshold(pair, BestOfN).parameter, 3)
-    1.388
+    1.438
 
     Source: the threshold is K25's; the certificate is derived here.
     """
