@@ -14,9 +14,8 @@ __all__ = ["BadInput", "in_options"]
 # Text that came from the reader, as Python quotes it; an apostrophe inside a word opens nothing.
 _QUOTED = r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)"
 # A short name is also a word of English: it is an argument only where a sentence treats it as one.
-_ORDERS = (
-    "(?<=pass )|(?<=give )|(?<=lower )|(?<=raise )|(?<=leave out )|(?<=name )|(?<=say )|(?<=shorten )|(?<=name in )"
-)
+_VERBS = ("[Pp]ass", "[Gg]ive", "lower", "raise", "leave out", "name", "name in", "say", "shorten")
+_ORDERS = "|".join(f"(?<={verb} )" for verb in _VERBS)
 
 
 class BadInput(click.ClickException):
@@ -58,7 +57,7 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     setting = "|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in settings) or "(?!)"
     pattern = re.compile(
         rf"(?P<setting>{setting})"
-        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=\w))"
+        rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=[\w./~]))"
         rf"|(?P<quoted>{_QUOTED})"
         rf"|\((?P<named>{word})\)"
         rf"|(?:^|(?<=[.;:,] )|(?<=\band ))(?P<start>{word})(?= must\b|: | and (?:{word})\b)"

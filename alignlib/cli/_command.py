@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,11 +17,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Option(click.Option):
-    """An option that is given to the library under other names than its own, or as a setting (``check=False``)."""
+    """An option that the library knows by other names than its own.
 
-    def __init__(self, *names: Any, argument: str | Sequence[str] = (), **settings: Any) -> None:
+    ``argument`` is such a name, or a setting (``check=False``), or several; a mapping says what is typed for each.
+    """
+
+    def __init__(self, *names: Any, argument: str | Sequence[str] | Mapping[str, str] = (), **settings: Any) -> None:
         super().__init__(*names, **settings)
-        self.arguments = (argument,) if isinstance(argument, str) else tuple(argument)
+        typed = max(self.opts, key=len)
+        if isinstance(argument, Mapping):
+            self.arguments = dict(argument)
+        else:
+            self.arguments = dict.fromkeys((argument,) if isinstance(argument, str) else argument, typed)
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
@@ -91,9 +98,8 @@ def options_of(command: click.Command) -> dict[str, str]:
         if not isinstance(parameter, click.Option) or parameter.name is None:
             continue
         typed = max(parameter.opts, key=len)
-        own = parameter.name
-        names = [own, *(parameter.arguments if isinstance(parameter, Option) else ())]
-        for name in names:
+        names = {parameter.name: typed} | (parameter.arguments if isinstance(parameter, Option) else {})
+        for name, typed in names.items():
             found[name] = typed
             if parameter.is_flag and "=" not in name and not parameter.secondary_opts:
                 found[f"{name}=True"] = typed

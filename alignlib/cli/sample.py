@@ -32,7 +32,11 @@ __all__ = ["command"]
     help="CSV, TSV, JSON lines, Parquet, or TXT, one per line.",
 )
 @option("--column", default="prompt", help="Column of the prompts: texts, or lists of messages.")
-@option("--prompt-id", help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]")
+@option(
+    "--prompt-id",
+    argument="id_column",
+    help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]",
+)
 @option("--n", default=64, type=click.IntRange(min=1), help="Responses per prompt.")
 @option("-o", "--output", required=True, type=FILE, help="Parquet file to write.")
 @option("--max-new-tokens", default=256, type=click.IntRange(min=1), help="Largest length of a response.")
@@ -43,6 +47,7 @@ __all__ = ["command"]
     "--chat",
     type=click.Choice(["auto", "yes", "no"]),
     default="auto",
+    argument={"layout='chat'": "--chat yes", "layout='text'": "--chat no", "layout": "--chat"},
     help="Lay prompts out by the chat template; auto: if the tokenizer has one.",
 )
 @option("--template", help="Lay prompts out by this text, which holds {prompt}.")

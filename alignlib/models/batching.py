@@ -61,8 +61,8 @@ def in_batches(
         # Only here, outside the handler, are the tensors of the failed batch free to go.
         if len(batch) == 1:
             raise InputError(
-                "Memory is too small for one sequence; lower --max-new-tokens, shorten the prompts, or give --dtype "
-                "bfloat16 or a smaller model."
+                "Memory is too small for one sequence; lower max_new_tokens, shorten the prompts, or give "
+                "dtype='bfloat16' or a smaller model."
             )
         size = (len(batch) + 1) // 2
         _release()

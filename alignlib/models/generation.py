@@ -109,8 +109,8 @@ def draw(
         length = len(tokens) if end is None else end + 1
         if not np.isfinite(log_prob[row, :length]).all():
             raise InputError(
-                f"--model {policy.name} gave a response the log-probability {log_prob[row, :length].sum()}; its "
-                "weights or their number format are at fault: try --dtype float32."
+                f"model={policy.name} gave a response the log-probability {log_prob[row, :length].sum()}; its "
+                "weights or their number format are at fault: try dtype='float32'."
             )
         drawn.append(Drawn(tokens[:length], log_prob[row, :length], end is None))
     return drawn

@@ -79,9 +79,9 @@ def choose_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name} cannot be used ({short(error)}); give cpu, or cuda on a GPU.") from error
+        raise InputError(f"device={name} cannot be used ({short(error)}); give cpu, or cuda on a GPU.") from error
     if device.type == "meta":
-        raise InputError("--device meta computes nothing; give cpu, or cuda on a GPU.")
+        raise InputError("device=meta computes nothing; give cpu, or cuda on a GPU.")
     return device
 
 
@@ -92,13 +92,13 @@ def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name is None:
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     if name not in _DTYPES:
-        raise InputError(f"--dtype {name} is not known; give one of {', '.join(_DTYPES)}.")
+        raise InputError(f"dtype={name} is not known; give one of {', '.join(_DTYPES)}.")
     dtype: torch.dtype = getattr(torch, name)
     return dtype
 
 
 def load_language_model(
-    name: str, *, device: torch.device, dtype: torch.dtype, option: str = "--model", remote_code: bool = False
+    name: str, *, device: torch.device, dtype: torch.dtype, role: str = "model", remote_code: bool = False
 ) -> Loaded:
     """Load a causal language model with its tokenizer.
 
@@ -112,16 +112,16 @@ def load_language_model(
     """
     from transformers import AutoModelForCausalLM, GenerationConfig
 
-    model, tokenizer = _load(AutoModelForCausalLM, name, device, dtype, option, remote_code)
+    model, tokenizer = _load(AutoModelForCausalLM, name, device, dtype, role, remote_code)
     own = model.generation_config.eos_token_id
     ends = {own} if isinstance(own, int) else set(own or ())
     eos_ids = frozenset(ends | ({tokenizer.eos_token_id} - {None}))
-    pad_id, notes = _pad(name, tokenizer, option)
+    pad_id, notes = _pad(name, tokenizer, role)
     model.generation_config = GenerationConfig(
         do_sample=False, pad_token_id=pad_id, eos_token_id=sorted(eos_ids) or None
     )
     if not eos_ids:
-        notes.append(f"{option} {name} has no token that ends a response; every response runs to its largest length.")
+        notes.append(f"{role}={name} has no token that ends a response; every response runs to its largest length.")
     head = model.get_output_embeddings()
     n_outputs = int(model.config.get_text_config().vocab_size if head is None else head.weight.shape[0])
     return Loaded(name, model, tokenizer, pad_id, eos_ids, _context(model), n_outputs, tuple(notes))
@@ -132,14 +132,14 @@ def load_reward_model(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    option: str = "--reward-model",
+    role: str = "reward_model",
     remote_code: bool = False,
 ) -> Loaded:
     """Load a sequence-classification model with its tokenizer."""
     from transformers import AutoModelForSequenceClassification
 
-    model, tokenizer = _load(AutoModelForSequenceClassification, name, device, dtype, option, remote_code)
-    pad_id, notes = _pad(name, tokenizer, option)
+    model, tokenizer = _load(AutoModelForSequenceClassification, name, device, dtype, role, remote_code)
+    pad_id, notes = _pad(name, tokenizer, role)
     return Loaded(
         name, model, tokenizer, pad_id, frozenset(), _context(model), int(model.config.num_labels), tuple(notes)
     )
@@ -151,18 +151,18 @@ def check_same_vocabulary(policy: Loaded, base: Loaded) -> None:
         ours, theirs = policy.tokenizer.get_vocab(), base.tokenizer.get_vocab()
         odd = next(iter(sorted(set(ours.items()) ^ set(theirs.items()))))
         raise InputError(
-            f"--base {base.name} has another tokenizer than --model {policy.name} ({len(theirs)} and {len(ours)} "
+            f"base={base.name} has another tokenizer than model={policy.name} ({len(theirs)} and {len(ours)} "
             f"tokens, {odd[0]!r} among the differences); give the model that the policy was trained from."
         )
     if policy.n_outputs != base.n_outputs:
         raise InputError(
-            f"--base {base.name} has {base.n_outputs} outputs and --model {policy.name} {policy.n_outputs}, so their "
+            f"base={base.name} has {base.n_outputs} outputs and model={policy.name} {policy.n_outputs}, so their "
             "next-token laws cannot be compared; give both the same size of vocabulary (resize_token_embeddings)."
         )
 
 
 def _load(
-    kind: Any, name: str, device: torch.device, dtype: torch.dtype, option: str, remote_code: bool
+    kind: Any, name: str, device: torch.device, dtype: torch.dtype, role: str, remote_code: bool
 ) -> tuple[Any, Any]:
     from transformers import AutoTokenizer
     from transformers.utils import logging
@@ -171,54 +171,54 @@ def _load(
     logging.disable_progress_bar()
     with suppress(ImportError):
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
-    _check_name(name, option)
+    _check_name(name, role)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=remote_code)
         model, info = kind.from_pretrained(name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True)
     except Exception as error:  # the libraries below raise errors of every kind, some their own
-        raise _cannot_load(name, option, kind, error) from error
+        raise _cannot_load(name, role, kind, error) from error
     missing = sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])])
     if missing:
         raise InputError(
-            f"{option} {name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
+            f"{role}={name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
             f"which {type(model).__name__} needs; they would be random: give a model of that kind."
         )
     if len(tokenizer) == 0:
-        raise InputError(f"{option} {name} has an empty tokenizer; save the tokenizer into the folder too.")
+        raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
     return model.to(device).eval(), tokenizer
 
 
-def _check_name(name: str, option: str) -> None:
+def _check_name(name: str, role: str) -> None:
     folder = Path(name)
     if folder.is_dir():
         if not any((folder / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise InputError(
-                f"{option} {name} is a folder without config.json; name the folder that save_pretrained wrote, such as "
+                f"{role}={name} is a folder without config.json; name the folder that save_pretrained wrote, such as "
                 "a checkpoint inside it."
             )
     elif folder.exists():
-        raise InputError(f"{option} {name} is a file; name the folder that save_pretrained wrote.")
+        raise InputError(f"{role}={name} is a file; name the folder that save_pretrained wrote.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"{option} {name}: there is no such folder; check the path.")
+        raise InputError(f"{role}={name}: there is no such folder; check the path.")
 
 
-def _cannot_load(name: str, option: str, kind: Any, error: Exception) -> InputError:
+def _cannot_load(name: str, role: str, kind: Any, error: Exception) -> InputError:
     task = "sequence-classification" if "SequenceClassification" in kind.__name__ else "causal language"
     if isinstance(error, OSError) and not Path(name).is_dir():
         return InputError(
-            f"{option} {name} is no folder here, and could not be fetched from the hub ({short(error)}); check the "
+            f"{role}={name} is no folder here, and could not be fetched from the hub ({short(error)}); check the "
             "name, or fetch it where there is a network and give its folder."
         )
-    return InputError(f"{option} {name} cannot be loaded as a {task} model ({short(error)}); give another model.")
+    return InputError(f"{role}={name} cannot be loaded as a {task} model ({short(error)}); give another model.")
 
 
-def _pad(name: str, tokenizer: Any, option: str) -> tuple[int, list[str]]:
+def _pad(name: str, tokenizer: Any, role: str) -> tuple[int, list[str]]:
     """Choose the token that fills the batches; the attention mask hides it."""
     if tokenizer.pad_token_id is not None:
         return int(tokenizer.pad_token_id), []
     if tokenizer.eos_token_id is None:
         raise InputError(
-            f"The tokenizer of {option} {name} has neither a pad token nor an end-of-sequence token; set one and save "
+            f"The tokenizer of {role}={name} has neither a pad token nor an end-of-sequence token; set one and save "
             "it (tokenizer.pad_token = …; tokenizer.save_pretrained(…))."
         )
     said = f"The tokenizer of {name} has no pad token; {tokenizer.eos_token!r} fills the batches (masked)."

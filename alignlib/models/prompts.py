@@ -64,10 +64,10 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
     if Path(path).suffix.lower() == ".txt":
         return as_prompts(_lines(Path(path)), str(path))
     file = open_table_file(path)
-    require_column(file, column, "the prompts, --column")
+    require_column(file, column, "column")
     if id_column is None and "prompt_id" in file.names:
         id_column = "prompt_id"
-    names = [column] if id_column is None else [column, require_column(file, id_column, "the names, --prompt-id")]
+    names = [column] if id_column is None else [column, require_column(file, id_column, "id_column")]
     table = file.load(list(dict.fromkeys(names)))
     ids = None if id_column is None else _identifiers(file, id_column, table[id_column])
     return as_prompts(prompt_column(file, column, table[column]), file.path, ids)

@@ -57,7 +57,7 @@ class Parts:
         folder
             Where the shards lie.
         settings
-            Everything that decides the content, by the name a reader knows it by (an option of the command).
+            Everything that decides the content, by the name of the argument that sets it.
         n_rows
             Rows of the final file.
         plan
@@ -205,9 +205,10 @@ def _compare(folder: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) 
     if different:
         name = different[0]
         old, new = (f"{said.get(name)!r:.80}" for said in (begun, wanted))
+        set_to = "=" if name.isidentifier() else " "
         more = f" ({', '.join(different[1:])} changed too)" if len(different) > 1 else ""
         raise InputError(
-            f"{folder} was begun with {name} {old}, now it is {new}{more}; give the earlier setting to go on, or "
+            f"{folder} was begun with {name}{set_to}{old}, now it is {new}{more}; give the earlier setting to go on, or "
             "delete that folder to start again.",
             argument=name,
         )

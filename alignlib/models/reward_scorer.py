@@ -27,7 +27,7 @@ __all__ = ["RewardScorer", "ScoreSettings", "choose_output", "content_hash"]
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """How to score; every field is an option of ``alignlib score``."""
+    """How to score; every field is an argument of `score` and an option of the command."""
 
     name: str | None = None
     label: str | None = None
@@ -44,10 +44,10 @@ class ScoreSettings:
     remote_code: bool = False
 
     def __post_init__(self) -> None:
-        require(self.value in ("raw", "log-prob"), f"--value must be raw or log-prob; got {self.value}.")
-        require(self.label is None or self.output_index is None, "Give --label or --output-index, not both.")
+        require(self.value in ("raw", "log-prob"), f"value must be 'raw' or 'log-prob'; got {self.value!r}.")
+        require(self.label is None or self.output_index is None, "Give label or output_index, not both.")
         require(
-            self.batch_size is None or self.batch_size >= 1, f"--batch-size must be at least 1; got {self.batch_size}."
+            self.batch_size is None or self.batch_size >= 1, f"batch_size must be at least 1; got {self.batch_size}."
         )
 
 
@@ -82,7 +82,7 @@ class RewardScorer:
         if loaded.n_outputs > 1 and settings.value == "raw" and unsure:
             say(
                 f"{loaded.name} has {loaded.n_outputs} outputs; if it is a classifier, one raw output is fixed only up "
-                "to a constant of each text, and --value log-prob is what to compare."
+                "to a constant of each text, and value='log-prob' is what to compare."
             )
         texts = encode_pairs(loaded, prompts, responses, layout, settings.template)
         lengths = np.array([len(text["input_ids"]) for text in texts])
@@ -90,7 +90,7 @@ class RewardScorer:
             row = int(lengths.argmax())
             raise InputError(
                 f"{int((lengths > loaded.context).sum())} of {len(texts)} texts are longer than the context of "
-                f"--reward-model {loaded.name}, {loaded.context} tokens; the longest, row {row + 1}, has "
+                f"reward_model={loaded.name}, {loaded.context} tokens; the longest, row {row + 1}, has "
                 f"{lengths[row]}: sample shorter responses or prompts, or give another reward model."
             )
         if lengths.min() == 0:
@@ -103,15 +103,15 @@ class RewardScorer:
     def identity(self) -> dict[str, Any]:
         """Everything that decides the rewards."""
         return {
-            "--reward-model (content)": fingerprint(self.loaded),
+            "content of the reward model": fingerprint(self.loaded),
             "the prompts and responses (content)": self.content,
-            "--output-index": self.index,
-            "--value": self.settings.value,
-            "--negate": self.settings.negate,
-            "--layout": self.layout,
-            "--template": self.settings.template,
-            "--dtype": str(self.loaded.model.dtype).removeprefix("torch."),
-            "--device": self.loaded.device.type,
+            "output_index": self.index,
+            "value": self.settings.value,
+            "negate": self.settings.negate,
+            "layout": self.layout,
+            "template": self.settings.template,
+            "dtype": str(self.loaded.model.dtype).removeprefix("torch."),
+            "device": self.loaded.device.type,
         }
 
     def metadata(self) -> dict[str, Any]:
@@ -169,8 +169,8 @@ class RewardScorer:
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise InputError(
-                f"--reward-model {self.loaded.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; its weights "
-                "or their number format are at fault: try --dtype float32."
+                f"reward_model={self.loaded.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; its weights "
+                "or their number format are at fault: try dtype='float32'."
             )
         return [float(value) for value in values]
 
@@ -186,7 +186,7 @@ class RewardScorer:
             config.pad_token_id = next(i for i in range(len(used) + 1) if i not in used)
             if config.pad_token_id >= config.get_text_config().vocab_size:
                 raise InputError(
-                    f"--reward-model {self.loaded.name} names no pad token and the texts use every token there is; set "
+                    f"reward_model={self.loaded.name} names no pad token and the texts use every token there is; set "
                     "pad_token_id in its config.json."
                 )
         return int(config.pad_token_id)
@@ -198,16 +198,16 @@ def choose_output(loaded: Loaded, label: str | None, index: int | None) -> int:
     listed = ", ".join(f"{i} ({text})" for text, i in named.items())
     if label is not None:
         if label not in named:
-            raise InputError(unknown_name(f"--label of {loaded.name}", label, named))
+            raise InputError(unknown_name(f"label of {loaded.name}", label, named))
         return named[label]
     if index is not None:
         if not 0 <= index < loaded.n_outputs:
-            raise InputError(f"--output-index {index} is no output of {loaded.name}; give one of {listed}.")
+            raise InputError(f"output_index={index} is no output of {loaded.name}; give one of {listed}.")
         return index
     if loaded.n_outputs > 1:
         raise InputError(
-            f"--reward-model {loaded.name} has {loaded.n_outputs} outputs, {listed}; say which is the reward with "
-            "--label or --output-index."
+            f"reward_model={loaded.name} has {loaded.n_outputs} outputs, {listed}; say which is the reward: give label "
+            "or output_index."
         )
     return 0
 

@@ -82,7 +82,7 @@ def sample(
     folder = output.with_name(output.name + ".parts")
     if output.is_file() and not force:
         if _settings_of(output) != job.identity:
-            raise InputError(f"{output} exists with other settings; choose another output, or pass --force.")
+            raise InputError(f"{output} exists with other settings; choose another output, or pass force=True.")
         say(f"{output} is complete already, with these settings; nothing to do.")
         return _summarise(output, len(job.prompts))
     with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:
@@ -108,7 +108,7 @@ def _check_output(output: Path, force: bool) -> None:
         raise InputError(f"{output} is a folder; choose another output.")
     if output.is_file() and not force and _settings_of(output) is None:
         raise InputError(
-            f"{output} exists and is not from alignlib sample; choose another output, or pass --force to replace it."
+            f"{output} exists and is not from alignlib sample; choose another output, or pass force=True to replace it."
         )
 
 
@@ -136,7 +136,7 @@ def _remarks(summary: SampleSummary, settings: SampleSettings, base: str | None)
         yield f"{summary.n_empty} of {total} responses are empty: the end token came first. They are kept."
     if summary.n_truncated:
         yield (
-            f"{summary.n_truncated} of {total} responses are cut at --max-new-tokens {settings.max_new_tokens} (column "
+            f"{summary.n_truncated} of {total} responses are cut at max_new_tokens={settings.max_new_tokens} (column "
             "truncated); their reward is that of an unfinished text."
         )
     if summary.n_infinite:

@@ -45,7 +45,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How to sample; every field is an option of ``alignlib sample``."""
+    """How to sample; every field is an argument of `sample` and an option of the command."""
 
     n: int = 64
     max_new_tokens: int = 256
@@ -60,12 +60,12 @@ class SampleSettings:
     remote_code: bool = False
 
     def __post_init__(self) -> None:
-        least = {"--n": (self.n, 1), "--max-new-tokens": (self.max_new_tokens, 1), "--seed": (self.seed, 0)}
-        for option, (value, low) in {
+        least = {"n": (self.n, 1), "max_new_tokens": (self.max_new_tokens, 1), "seed": (self.seed, 0)}
+        for name, (value, low) in {
             **least,
-            "--batch-size": (1 if self.batch_size is None else self.batch_size, 1),
+            "batch_size": (1 if self.batch_size is None else self.batch_size, 1),
         }.items():
-            require(value >= low, f"{option} must be at least {low}; got {value}.")
+            require(value >= low, f"{name} must be at least {low}; got {value}.")
 
 
 @dataclass
@@ -91,11 +91,11 @@ class SampleJob:
         dtype = choose_dtype(settings.dtype, device)
         options: dict[str, Any] = {"device": device, "dtype": dtype, "remote_code": settings.remote_code}
         policy = load_language_model(model, **options)
-        other = None if base is None else load_language_model(base, option="--base", **options)
+        other = None if base is None else load_language_model(base, role="base", **options)
         if other is not None:
             check_same_vocabulary(policy, other)
         messages = not isinstance(prompts.prompts[0], str)
-        layout, said = choose_layout(policy, settings.layout, messages, settings.template, "--chat")
+        layout, said = choose_layout(policy, settings.layout, messages, settings.template)
         for sentence in (*policy.notes, said, f"Sampling on {device} in {_name(dtype)}."):
             say(sentence)
         if not settings.law.is_model:
@@ -109,19 +109,19 @@ class SampleJob:
         prompts, tokens = prompts.take(kept), [tokens[row] for row in kept]
         order = np.argsort([-len(row) for row in tokens], kind="stable").astype(np.int64)
         identity = {
-            "--model (content)": fingerprint(policy),
-            "--base (content)": None if other is None else fingerprint(other),
-            "--prompts (content)": prompts.fingerprint(),
-            "--n": settings.n,
-            "--max-new-tokens": settings.max_new_tokens,
-            "--seed": settings.seed,
-            "--temperature": settings.law.temperature,
-            "--top-k": settings.law.top_k,
-            "--top-p": settings.law.top_p,
-            "--chat": layout,
-            "--template": settings.template,
-            "--dtype": _name(dtype),
-            "--device": device.type,
+            "content of the model": fingerprint(policy),
+            "content of the base": None if other is None else fingerprint(other),
+            "content of the prompts": prompts.fingerprint(),
+            "n": settings.n,
+            "max_new_tokens": settings.max_new_tokens,
+            "seed": settings.seed,
+            "temperature": settings.law.temperature,
+            "top_k": settings.law.top_k,
+            "top_p": settings.law.top_p,
+            "layout": layout,
+            "template": settings.template,
+            "dtype": _name(dtype),
+            "device": device.type,
         }
         return cls(policy, other, prompts, tokens, order, settings, identity, say)
 
@@ -192,7 +192,7 @@ class SampleJob:
             again, theirs, kl = token_kl(self.policy, self.base, prompts, tokens, self.settings.law)
             for row, base, each in zip(rows, theirs, kl, strict=True):
                 if np.isnan(base).any() or np.isnan(each).any():
-                    raise InputError(f"--base {self.base.name} gave a probability of NaN; try --dtype float32.")
+                    raise InputError(f"base={self.base.name} gave a probability of NaN; try dtype='float32'.")
                 row |= {"base_log_prob": _sum(base), "base_token_log_prob": base, "token_kl": each}
             self.check([one.log_prob for one in drawn], again)
         elif not self.checked:
@@ -206,13 +206,13 @@ class SampleJob:
         ours, theirs = np.concatenate(drawn), np.concatenate(again)
         both = np.isfinite(theirs)  # at the edge of top-k or top-p a token may fall out
         apart = np.abs(ours - theirs)[both]
-        limit = _AGREEMENT[self.identity["--dtype"]]
+        limit = _AGREEMENT[self.identity["dtype"]]
         if np.isnan(theirs).any() or not both.any() or apart.mean() > limit:
             raise InputError(
-                f"The log-probabilities of --model {self.policy.name} from drawing and from one pass over the text "
+                f"The log-probabilities of model={self.policy.name} from drawing and from one pass over the text "
                 f"differ by {apart.mean() if both.any() else np.nan:.2g} nats per token on average, where rounding "
-                f"explains {limit:g}; this kind of model cannot be sampled in batches: try --batch-size 1, or --dtype "
-                "float32."
+                f"explains {limit:g}; this kind of model cannot be sampled in batches: try batch_size=1, or "
+                "dtype='float32'."
             )
         if not self.checked:
             self.say(

@@ -79,7 +79,7 @@ def score(
     dtype = choose_dtype(settings.dtype, device)
     loaded = load_reward_model(reward_model, device=device, dtype=dtype, remote_code=settings.remote_code)
     messages = not isinstance(prompts[0], str)
-    layout, said = choose_layout(loaded, settings.layout, messages, settings.template, "--layout")
+    layout, said = choose_layout(loaded, settings.layout, messages, settings.template)
     for sentence in (*loaded.notes, said):
         say(sentence)
     scorer = RewardScorer.prepare(loaded, settings, layout, prompts, responses, say)
@@ -106,7 +106,7 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
     if not target.resolve().parent.is_dir():
         raise InputError(f"The folder of {target} does not exist; make it first.")
     if target.exists() and not (table.exists() and target.samefile(table)) and not force:
-        raise InputError(f"{target} exists; choose another output, or pass --force to replace it.")
+        raise InputError(f"{target} exists; choose another output, or pass force=True to replace it.")
     return target
 
 
@@ -114,10 +114,10 @@ def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[P
     """Read prompts and responses, and refuse a table that lacks some, or that has the ``new`` column already."""
     file = open_table_file(table)
     if new in file.names:
-        raise InputError(f"{table} has a column {new!r} already; choose another --name, or pass --force.")
+        raise InputError(f"{table} has a column {new!r} already; choose another name, or pass force=True.")
     names = (settings.prompt, settings.response)
-    require_column(file, settings.prompt, "the prompts, --prompt")
-    require_column(file, settings.response, "the responses, --response")
+    require_column(file, settings.prompt, "prompt")
+    require_column(file, settings.response, "response")
     found = file.load(list(dict.fromkeys(names)))
     prompts, responses = (prompt_column(file, name, found[name]) for name in names)
     if not prompts:

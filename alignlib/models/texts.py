@@ -16,7 +16,7 @@ __all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "with_ro
 Layout: TypeAlias = Literal["chat", "text", "pair"]
 
 
-def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | None, option: str) -> tuple[Layout, str]:
+def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | None) -> tuple[Layout, str]:
     """Settle how prompts are laid out for a model, and say it in a sentence.
 
     Parameters
@@ -29,26 +29,24 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
         Whether the prompts are lists of chat messages.
     template
         Text with ``{prompt}``, and ``{response}`` where responses are scored, which stands for the layout ``text``.
-    option
-        The option that sets it, for messages.
     """
     has_chat = bool(getattr(loaded.tokenizer, "chat_template", None))
     if template is not None:
         if messages or wanted not in ("auto", "text"):
             raise InputError(
-                f"--template needs prompts that are plain texts and no other layout; got "
-                f"{'lists of messages' if messages else f'{option} {wanted}'}; leave one of them out."
+                f"template must go with prompts that are plain texts and no other layout; got "
+                f"{'lists of messages' if messages else f'layout={wanted!r}'}; leave one of them out."
             )
-        return "text", f"Prompts are laid out by --template for {loaded.name}."
+        return "text", f"Prompts are laid out by the template for {loaded.name}."
     if wanted == "chat" or (wanted == "auto" and has_chat) or messages:
         if not has_chat:
-            reason = f"{option} chat" if wanted == "chat" else "prompts that are lists of messages"
+            reason = "layout='chat'" if wanted == "chat" else "prompts that are lists of messages"
             raise InputError(
                 f"The tokenizer of {loaded.name} has no chat template, which {reason} need; give plain texts, or set "
                 "tokenizer.chat_template and save it."
             )
         if wanted not in ("chat", "auto"):
-            raise InputError(f"{option} {wanted} cannot take prompts that are lists of messages; leave it out.")
+            raise InputError(f"layout={wanted!r} cannot take prompts that are lists of messages; leave it out.")
         return "chat", f"Prompts are laid out by the chat template of {loaded.name}."
     if wanted == "pair":
         return "pair", f"Prompt and response are the two sequences of {loaded.name}'s tokenizer."
@@ -89,13 +87,13 @@ def with_room(
     if not long:
         return list(range(len(tokens)))
     said = (
-        f"{len(long)} of {len(tokens)} prompts leave no room for --max-new-tokens {new} in the context of {context} "
+        f"{len(long)} of {len(tokens)} prompts leave no room for max_new_tokens={new} in the context of {context} "
         f"tokens, the first prompt_id {prompts.ids[long[0]].as_py()!r} with {len(tokens[long[0]])} tokens"
     )
     if not drop:
-        raise InputError(f"{said}; shorten them, lower --max-new-tokens, or pass --drop-long to go on without them.")
+        raise InputError(f"{said}; shorten them, lower max_new_tokens, or pass drop_long=True to go on without them.")
     if len(long) == len(tokens):
-        raise InputError(f"{said}; no prompt is left without them: lower --max-new-tokens.")
+        raise InputError(f"{said}; no prompt is left without them: lower max_new_tokens.")
     say(f"{said}; left out.")
     return [row for row, found in enumerate(tokens) if len(found) <= context - new]
 
@@ -127,7 +125,7 @@ def encode_pairs(
 def _check_template(template: str | None, needed: Sequence[str]) -> None:
     missing = [] if template is None else [part for part in needed if template.count(part) != 1]
     if missing:
-        raise InputError(f"--template {template!r} must hold {missing[0]} once; put it where that text belongs.")
+        raise InputError(f"template must hold {missing[0]} once; got {template!r}: put it where that text belongs.")
 
 
 def _messages(prompt: Prompt) -> list[dict[str, Any]]:

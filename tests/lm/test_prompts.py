@@ -92,9 +92,9 @@ def test_bad_files(tmp_path: Path) -> None:
         read_prompts(tmp_path / "none.txt")
     with pytest.raises(ValueError, match=r"holds no prompts"):
         read_prompts(write(tmp_path, "p.txt", ""))
-    with pytest.raises(ValueError, match=r"has no column 'prompt' .the prompts, --column.; did you mean 'prompts'"):
+    with pytest.raises(ValueError, match=r"has no column 'prompt' .column.; did you mean 'prompts'"):
         read_prompts(write(tmp_path, "p.csv", "prompts\nx\n"))
-    with pytest.raises(ValueError, match=r"has no column 'key' .the names, --prompt-id."):
+    with pytest.raises(ValueError, match=r"has no column 'key' .id_column."):
         read_prompts(write(tmp_path, "q.csv", "prompt\nx\n"), id_column="key")
     with pytest.raises(ValueError, match=r"holds int64 values; give texts, or lists of messages"):
         read_prompts(write(tmp_path, "p.jsonl", '{"prompt": 3}\n'))

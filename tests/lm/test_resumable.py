@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.models.resumable import Parts, write_parquet
 
-SETTINGS = {"--n": 4, "--seed": 0}
+SETTINGS = {"n": 4, "seed": 0}
 
 
 def plan(rows: int = 3) -> Any:
@@ -72,14 +72,14 @@ def test_a_changed_setting_is_named(tmp_path: Path) -> None:
     with Parts.begin(folder, SETTINGS, 4, plan()) as parts:
         parts.write(0, rows(parts, 0))
     for changed, expected in (
-        ({**SETTINGS, "--n": 5}, "--n 4, now it is 5; give"),
-        ({"--n": 5, "--seed": 1}, "--n 4, now it is 5 (--seed changed too)"),
-        ({**SETTINGS, "--new": "a"}, "--new None, now it is 'a'"),
+        ({**SETTINGS, "n": 5}, "n=4, now it is 5; give"),
+        ({"n": 5, "seed": 1}, "n=4, now it is 5 (seed changed too)"),
+        ({**SETTINGS, "new": "a"}, "new=None, now it is 'a'"),
     ):
         with pytest.raises(InputError) as caught, Parts.begin(folder, changed, 4, plan()):
             pass
         assert expected in str(caught.value)
-        assert caught.value.argument in ("--n", "--new")
+        assert caught.value.argument in ("n", "new")
     with Parts.begin(folder, SETTINGS, 4, plan()) as parts:
         assert parts.n_done == 1
 
@@ -87,9 +87,9 @@ def test_a_changed_setting_is_named(tmp_path: Path) -> None:
 def test_settings_may_change_before_the_first_shard(tmp_path: Path) -> None:
     with Parts.begin(tmp_path / "p", SETTINGS, 4, plan()):
         pass
-    with Parts.begin(tmp_path / "p", {"--n": 9}, 4, plan(2)) as parts:
+    with Parts.begin(tmp_path / "p", {"n": 9}, 4, plan(2)) as parts:
         assert parts.shard_rows == 2
-    assert json.loads((tmp_path / "p" / "settings.json").read_text())["settings"] == {"--n": 9}
+    assert json.loads((tmp_path / "p" / "settings.json").read_text())["settings"] == {"n": 9}
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
