@@ -193,7 +193,7 @@ class RankRule(Rule):
         top = self.cdf(upto)
         rise = top - self.cdf(levels.below)
         small = rise < _CANCELS * top
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             out = np.log(rise / levels.mass)
             if small.any():
                 half = levels.mass[small, None] / 2

@@ -1,0 +1,145 @@
+"""The recipe for a rule: two toys, defined here and nowhere else, go wherever best-of-N goes."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from alignlib._core.checks import FloatArray, require_range
+from alignlib.divergences import KL, REVERSE_KL, Divergence
+from alignlib.hacking.hacking_threshold import hacking_threshold
+from alignlib.hacking.overoptimisation import rule_curve
+from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.laws import FiniteLaw, Gaussian, Levels, PromptAverage
+from alignlib.rules import BestOfN, RankRule, Rule, Rules
+from alignlib.rules.samples import prepare
+
+
+@dataclass(frozen=True)
+class ThreeAtTimes(RankRule):
+    """The best of three draws with probability ``share``, else a single draw: a rule of ranks."""
+
+    share: float
+
+    name = "three at times"
+    parameter = "share"
+    symbol = "q"
+    start = 0.0
+
+    def __post_init__(self) -> None:
+        require_range("share", self.share, 0.0, 1.0)
+
+    @property
+    def draws(self) -> float:
+        return 1.0 + 2.0 * self.share
+
+    def number_of_draws(self, rng: np.random.Generator) -> int:
+        return 3 if rng.random() < self.share else 1
+
+    def cdf(self, f: FloatArray) -> FloatArray:
+        return np.asarray((1.0 - self.share) * f + self.share * f**3)
+
+
+@dataclass(frozen=True)
+class SecondChance(Rule):
+    """Draw two and keep the first unless it falls below ``bar``: a rule that sees values."""
+
+    bar: float
+
+    name = "second chance"
+    parameter = "bar"
+    symbol = "bar"
+    start = -np.inf
+
+    @property
+    def draws(self) -> float:
+        return 2.0
+
+    def log_ratio(self, levels: Levels) -> FloatArray:
+        low = levels.reward < self.bar
+        return np.log(levels.mass[low].sum() + np.where(low, 0.0, 1.0))
+
+    def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
+        return int(rewards[0] < self.bar)
+
+
+REWARD, PROB = np.array([0.0, 1.0, 1.0, 2.5, -1.0]), np.array([0.1, 0.2, 0.3, 0.25, 0.15])
+LAW = FiniteLaw(REWARD, PROB)
+TOYS = [ThreeAtTimes(0.5), SecondChance(0.5)]
+RULES = pytest.mark.parametrize("rule", TOYS, ids=[toy.name for toy in TOYS])
+
+
+def test_exact_policies_are_the_enumeration_of_all_draws() -> None:
+    three, second = BestOfN(3).on(LAW).policy, np.zeros(5)
+    for first, other in itertools.product(range(5), repeat=2):
+        second[first if REWARD[first] >= 0.5 else other] += PROB[first] * PROB[other]
+    np.testing.assert_allclose(TOYS[0].on(LAW).policy, (PROB + three) / 2, rtol=1e-13)
+    np.testing.assert_allclose(TOYS[1].on(LAW).policy, second, rtol=1e-13)
+
+
+@RULES
+def test_everything_exact_follows(rule: Rule) -> None:
+    found, policy = rule.on(LAW), rule.on(LAW).policy
+    assert policy.sum() == pytest.approx(1.0, rel=1e-12)
+    assert found.kl == pytest.approx(policy @ np.log(policy / PROB), rel=1e-12)
+    assert found.spent(REVERSE_KL) == pytest.approx(PROB @ np.log(PROB / policy), rel=1e-12)
+    assert found.gain == pytest.approx((policy - PROB) @ REWARD, rel=1e-12)
+    wins = (np.sign(REWARD[:, None] - REWARD) + 1) / 2
+    assert found.win_rate == pytest.approx(policy @ wins @ PROB, rel=1e-12)
+    assert rule.on(PromptAverage([LAW, LAW])).kl == pytest.approx(found.kl, rel=1e-14)
+    assert found.gain <= LAW.gain_at_kl(found.kl) + 1e-12
+
+
+def test_a_rule_of_ranks_is_exact_on_laws_without_atoms_too() -> None:
+    rule = ThreeAtTimes(0.5)
+    assert rule.on(Gaussian()).gain == pytest.approx(BestOfN(3).on(Gaussian()).gain / 2, rel=1e-10)
+    assert rule.on(Gaussian()).win_rate == pytest.approx((1 / 2 + 3 / 4) / 2, rel=1e-12)
+    fine = rule.on(FiniteLaw(np.arange(20_000)))
+    assert fine.kl == pytest.approx(rule.spent_formula(), rel=1e-6)
+    assert fine.kl <= rule.spent_formula()
+    with pytest.raises(ValueError, match=r"law must be finite, .* for second chance"):
+        SecondChance(0.5).on(Gaussian())
+
+
+@RULES
+def test_its_draws_have_the_exact_law(rule: Rule) -> None:
+    rng = np.random.default_rng(0)
+    kept = np.empty(4000)
+    for i in range(kept.size):
+        rewards = rng.choice(REWARD, size=rule.number_of_draws(rng), p=PROB)
+        kept[i] = rewards[rule.choose(rewards, rng)]
+    assert abs(kept.mean() - rule.on(LAW).mean_reward) < 4 * kept.std() / np.sqrt(kept.size)
+
+
+@RULES
+@pytest.mark.parametrize("divergence", [KL, REVERSE_KL], ids=["kl", "reverse kl"])
+def test_estimates_agree_with_the_exact_law(rule: Rule, divergence: Divergence) -> None:
+    rows = np.random.default_rng(1).choice(REWARD, p=PROB, size=(500, 64))
+    exact, found = rule.on(LAW), rule.evaluate(prepare(rows), divergence)
+    for values, want in ((found.spent, exact.spent(divergence)), (found.mean, exact.mean_reward), (found.win_rate, exact.win_rate)):
+        assert abs(values.mean() - want) < 4 * values.std() / np.sqrt(values.size) + 0.004 * abs(want)
+
+
+@RULES
+def test_gold_is_followed_and_its_peak_found(rule: Rule) -> None:
+    gold = np.array([0.0, 2.0, 1.0, -1.0, 0.5])
+    pair = ProxyPair(gold, REWARD, PROB)
+    curve = rule_curve(pair, [rule])
+    assert curve.gold_gain[0] == pytest.approx((rule.on(LAW).policy - PROB) @ [0.0, 1.4, 1.4, -1.0, 0.5], rel=1e-12)
+    assert curve.gold_gain[0] <= curve.limit_gain[0]
+    assert curve.path == rule.name
+    if isinstance(rule, ThreeAtTimes):  # along its share gold is linear, so an end is best
+        found = hacking_threshold(pair, ThreeAtTimes)
+        assert not found.certified
+        assert found.gold_gain == pytest.approx(max(rule_curve(pair, [ThreeAtTimes(1.0)]).gold_gain[0], 0.0), abs=1e-9)
+
+
+def test_rules_come_in_rows() -> None:
+    row = ThreeAtTimes.along([0.0, 0.5, 1.0])
+    assert [rule.label for rule in row] == ["q=0", "q=0.5", "q=1"]
+    np.testing.assert_allclose(row.on(LAW).kl, [rule.on(LAW).kl for rule in row], rtol=1e-15)
+    assert row.on(LAW).kl[0] == pytest.approx(0.0, abs=1e-15)
+    assert np.isnan(Rules(TOYS).spent_formula()).tolist() == [False, True]
