@@ -119,7 +119,8 @@ def test_its_draws_have_the_exact_law(rule: Rule) -> None:
 def test_estimates_agree_with_the_exact_law(rule: Rule, divergence: Divergence) -> None:
     rows = np.random.default_rng(1).choice(REWARD, p=PROB, size=(500, 64))
     exact, found = rule.on(LAW), rule.evaluate(prepare(rows), divergence)
-    for values, want in ((found.spent, exact.spent(divergence)), (found.mean, exact.mean_reward), (found.win_rate, exact.win_rate)):
+    wanted = (exact.spent(divergence), exact.mean_reward, exact.win_rate)
+    for values, want in zip((found.spent, found.mean, found.win_rate), wanted, strict=True):
         assert abs(values.mean() - want) < 4 * values.std() / np.sqrt(values.size) + 0.004 * abs(want)
 
 
