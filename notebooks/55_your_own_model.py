@@ -51,7 +51,7 @@ from alignlib.tables.rewards import RewardTable
 from alignlib.training import overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run
-from alignlib.training.training_log import read_training_log
+from alignlib.training.logs.training_log import read_training_log
 
 # %% [markdown]
 # ## Run and base samples

@@ -42,9 +42,9 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.answers.output.policy_kl import lines, messages
 from alignlib.training import estimate_policy_kl
-from alignlib.training.estimate import ESTIMATORS
-from alignlib.training.kl_table import read_kl_samples
-from alignlib.training.study import (
+from alignlib.training.policy_kl import ESTIMATORS
+from alignlib.training.policy_kl.sample_table import read_kl_samples
+from alignlib.training.policy_kl.study import (
     conditioned_pair,
     exact_moments,
     interval_coverage,
@@ -53,7 +53,7 @@ from alignlib.training.study import (
     simulated_means,
     tail_shares,
 )
-from alignlib.training.token_model import perturbed_model, random_model, sequence_kl
+from alignlib.training.policy_kl.token_model import perturbed_model, random_model, sequence_kl
 
 # %% [markdown]
 # ## What is measured

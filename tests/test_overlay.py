@@ -23,7 +23,7 @@ from alignlib.tables.rewards import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run
-from alignlib.training.training_log import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog
 
 DATA = Path(__file__).parent / "data"
 GRPO, BASE = DATA / "trl_grpo.json", DATA / "trl_base_table.csv"

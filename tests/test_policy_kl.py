@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
-from alignlib.training import estimate_policy_kl, estimator_values, k1, k2, k3
-from alignlib.training.kl_table import read_kl_samples
-from alignlib.training.samples import KLSamples
-from alignlib.training.study import (
+from alignlib.training.policy_kl import estimate_policy_kl, estimator_values, k1, k2, k3
+from alignlib.training.policy_kl.sample_table import read_kl_samples
+from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.study import (
     conditioned_pair,
     exact_moments,
     interval_coverage,
@@ -29,7 +29,13 @@ from alignlib.training.study import (
     simulated_means,
     tail_shares,
 )
-from alignlib.training.token_model import TokenModel, next_token_kl, perturbed_model, random_model, sequence_kl
+from alignlib.training.policy_kl.token_model import (
+    TokenModel,
+    next_token_kl,
+    perturbed_model,
+    random_model,
+    sequence_kl,
+)
 from tests.oracle import relative
 
 RATIOS = st.floats(-600.0, 600.0)

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import rel_entr
 
-from alignlib.training.token_model import TokenModel, next_token_kl, perturbed_model, random_model, sequence_kl
+from alignlib.training.policy_kl.token_model import (
+    TokenModel,
+    next_token_kl,
+    perturbed_model,
+    random_model,
+    sequence_kl,
+)
 
 
 def probabilities(model: TokenModel) -> np.ndarray:

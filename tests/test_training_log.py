@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.training.training_log import read_training_log
+from alignlib.training.logs import LogFormat, LogQuery, LogRows, log_format, read_training_log, register
 
 DATA = Path(__file__).parent / "data"
 GRPO, RLOO = DATA / "trl_grpo.json", DATA / "trl_rloo.json"  # trl 1.16 on a model of 11 tokens, unchanged
@@ -189,3 +189,30 @@ def test_real_checkpoints_of_many_runs() -> None:
     assert log.kl.min() > 0.0
     one = read_training_log(TLDR, reward="gold_score", kl_unit="sequence", run="run", only="rloo_*")
     assert sorted(one.runs) == ["rloo_pythia-1b_beta_0.05", "rloo_pythia-1b_beta_0.1"]
+
+
+def test_a_format_is_one_file_that_registers_itself(tmp_path: Path) -> None:
+    """What such a file would hold; it is asked before tables are, which take any file."""
+
+    def read_pairs(path: Path, query: LogQuery) -> LogRows:
+        pairs = np.array([line.split() for line in path.read_text().splitlines()], dtype=float)
+        steps, names = np.arange(float(len(pairs))), np.full(len(pairs), path.stem, dtype=object)
+        return LogRows("kl", "sequence", query.reward or "reward", steps, pairs[:, 0], pairs[:, 1], None, names)
+
+    toy = LogFormat("pairs", lambda path: path if path.suffix == ".pairs" else None, read_pairs)
+    (tmp_path / "run.pairs").write_text("0 1\n0.5 2\n")
+    with pytest.raises(InputError, match=r"unknown extension '\.pairs'"):
+        read_training_log(tmp_path / "run.pairs")
+    register(toy)
+    try:
+        log = read_training_log(tmp_path / "run.pairs", reward="score")
+        with pytest.raises(InputError, match="there is a log format 'pairs' already"):
+            register(toy)
+    finally:
+        log_format._FORMATS.pop("pairs")
+    assert (log.kl.tolist(), log.reward.tolist(), log.reward_name, log.runs) == (
+        [0.0, 0.5],
+        [1.0, 2.0],
+        "score",
+        ["run"],
+    )

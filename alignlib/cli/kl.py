@@ -49,8 +49,8 @@ def command(
     """
     from alignlib.answers.output import policy_kl
     from alignlib.cli._say import say
-    from alignlib.training.estimators import estimate_policy_kl
-    from alignlib.training.kl_table import KLColumns, read_kl_samples
+    from alignlib.training.policy_kl import estimate_policy_kl
+    from alignlib.training.policy_kl.sample_table import KLColumns, read_kl_samples
 
     samples = read_kl_samples(table, KLColumns(**names))
     found = estimate_policy_kl(samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed)

@@ -15,8 +15,8 @@ from alignlib.cli._options import FILE, form_options, level_option, seed_option
 
 if TYPE_CHECKING:
     from alignlib.answers.output.overlay import Floor
+    from alignlib.training.logs.training_log import TrainingLog
     from alignlib.training.placing import Overlay
-    from alignlib.training.training_log import TrainingLog
 
 __all__ = ["command"]
 
@@ -72,7 +72,7 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
     """
     from alignlib.answers.output import overlay
     from alignlib.cli._say import say
-    from alignlib.training.training_log import read_training_log
+    from alignlib.training.logs.training_log import read_training_log
 
     _check_picture(picture)
     if table is not None and asked["reward"] is None:

@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib.tables.rewards import RewardTable
-from alignlib.training.training_log import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["example_run"]
 

@@ -13,8 +13,8 @@ from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
 from alignlib.estimation.frontier_estimation import estimate_best_of_n, estimate_frontier
 from alignlib.tables.rewards import RewardTable
+from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import base_of_run, check_scale
-from alignlib.training.training_log import TrainingLog
 
 __all__ = ["Overlay", "overlay"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from alignlib.answers.output.render import by_point, interval_name, percent
 from alignlib.training.envelope import Envelope
+from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.placing import Overlay
-from alignlib.training.training_log import TrainingLog
 
 __all__ = ["COLUMNS", "Floor", "headlines", "lines", "points", "record"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from alignlib._core.plain import plain
 from alignlib.answers.output.render import bounds, interval_name
-from alignlib.training.estimate import ESTIMATORS, KLEstimate, PolicyKL
+from alignlib.training.policy_kl import ESTIMATORS, KLEstimate, PolicyKL
 
 __all__ = ["COLUMNS", "lines", "messages", "points", "record"]
 

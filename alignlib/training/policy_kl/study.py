@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib.training.estimators import estimate_policy_kl, estimator_values
-from alignlib.training.samples import KLSamples
-from alignlib.training.token_model import TokenModel, next_token_kl
+from alignlib.training.policy_kl.estimate import estimate_policy_kl
+from alignlib.training.policy_kl.estimators import estimator_values
+from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.token_model import TokenModel, next_token_kl
 
 __all__ = [
     "Moments",
@@ -57,7 +58,7 @@ def exact_moments(policy: TokenModel, base: TokenModel, sampler: TokenModel | No
 
     ``sampler`` writes the responses, the policy itself by default; they are scored by ``policy`` and ``base``.
 
-    >>> from alignlib.training.token_model import perturbed_model, random_model, sequence_kl
+    >>> from alignlib.training.policy_kl.token_model import perturbed_model, random_model, sequence_kl
     >>> rng = np.random.default_rng(0)
     >>> base = random_model(4, 3, 1.0, rng)
     >>> policy = perturbed_model(base, 0.5, rng)

@@ -10,43 +10,50 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.training.log_rows import LogRows, no_length
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, no_length, register
 
-__all__ = ["TrlLog"]
+__all__ = ["find_trl", "read_trl"]
 
 # (KL, unit, reward, mean length) as trl names them; the first whose KL is in the log is taken.
 _TRL_KEYS = (
     ("objective/kl", "sequence", "objective/scores", ""),
     ("kl", "token", "reward", "completions/mean_length"),
 )
+Entry: TypeAlias = Mapping[str, object]
 _OLD_LENGTH = "completion_length"
 _PREFERENCE = {"logps/chosen", "rewards/chosen"}
 
 
-class TrlLog:
-    """What trl logged, by its ``log_history``; arguments as `read_training_log`."""
+def find_trl(path: Path) -> Path | None:
+    """Take a ``.json`` file, or a folder with trl's log in it or in a checkpoint: then the one that is furthest on."""
+    if not path.is_dir():
+        return path if path.suffix.lower() == ".json" else None
+    if (path / "trainer_state.json").is_file():
+        return path / "trainer_state.json"
+    found = path.glob("checkpoint-*/trainer_state.json")
+    return max(found, key=lambda log: int(log.parent.name.rpartition("-")[2]), default=None)
 
-    def __init__(
-        self,
-        path: Path,
-        kl: str | None,
-        reward: str | None,
-        step: str | None,
-        length: float | str | None,
-        kl_unit: str | None,
-        evaluation: bool,
-    ) -> None:
-        self.path, self.step, self.length = path, step or "step", length
-        self.prefix = "eval_" if evaluation else ""
+
+def read_trl(path: Path, query: LogQuery) -> LogRows:
+    """Read the checkpoints that logged a KL or a reward."""
+    return _TrlLog(path, query).rows()
+
+
+class _TrlLog:
+    """What trl logged, by its ``log_history``, and the names under which it is asked for."""
+
+    def __init__(self, path: Path, query: LogQuery) -> None:
+        self.path, self.step, self.length = path, query.step or "step", query.length
+        self.prefix = "eval_" if query.evaluation else ""
         self.history = _history(path)
         self.keys = set().union(*self.history)
-        self.kl, self.unit, self.reward, self.own_length = self._names(kl, reward, kl_unit)
+        self.kl, self.unit, self.reward, self.own_length = self._names(query.kl, query.reward, query.kl_unit)
 
     def _names(self, kl: str | None, reward: str | None, kl_unit: str | None) -> tuple[str, str, str, str]:
         own = [(*(name and self.prefix + name for name in (k, r, n)), u) for k, u, r, n in _TRL_KEYS]
@@ -98,7 +105,7 @@ class TrlLog:
             notes,
         )
 
-    def _lengths(self, told: list[Mapping[str, Any]]) -> tuple[FloatArray | None, tuple[str, ...]]:
+    def _lengths(self, told: list[Entry]) -> tuple[FloatArray | None, tuple[str, ...]]:
         if self.unit == "sequence":
             return None, ()
         if isinstance(self.length, int | float):
@@ -109,17 +116,16 @@ class TrlLog:
             raise InputError(no_length(self.path, self.kl))
         return self._column(told, name), (f"Mean lengths are the log's {name!r}.",)
 
-    def _column(self, told: list[Mapping[str, Any]], name: str) -> FloatArray:
-        values = [row.get(name) for row in told]
-        odd = next(
-            (v for v in values if v is not None and (isinstance(v, bool) or not isinstance(v, int | float))), None
-        )
-        if odd is not None:
+    def _column(self, told: list[Entry], name: str) -> FloatArray:
+        values = [math.nan if row.get(name) is None else row[name] for row in told]
+        numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) < len(values):
+            odd = next(v for v in values if isinstance(v, bool) or not isinstance(v, int | float))
             raise InputError(f"{self.path}: {name!r} holds {odd!r:.40}, not a number.")
-        return np.array([math.nan if value is None else float(value) for value in values])
+        return np.array(numbers)
 
 
-def _history(path: Path) -> list[Mapping[str, Any]]:
+def _history(path: Path) -> list[Entry]:
     try:
         state = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -134,3 +140,6 @@ def _history(path: Path) -> list[Mapping[str, Any]]:
     if not history:
         raise InputError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
     return history
+
+
+register(LogFormat("trl", find_trl, read_trl))

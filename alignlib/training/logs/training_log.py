@@ -15,11 +15,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import identifiers, numbers, require_column
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import load
-from alignlib.training.log_rows import LogRows, no_length
-from alignlib.training.trl_log import TrlLog
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 
 __all__ = ["TrainingLog", "read_training_log"]
 
@@ -120,67 +116,23 @@ def read_training_log(
         Where there is no KL in the log, no unit, or no length to convert with; one sentence that says what to do.
         For a table that cannot be read.
     """
-    path = _find(Path(path))
     if kl_unit not in (None, "sequence", "token"):
-        raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.")
-    if path.suffix.lower() == ".json":
-        rows = TrlLog(path, kl, reward, step, length, kl_unit, evaluation).rows()
-    else:
-        rows = _table_rows(path, kl or "kl", reward or "reward", step, length, kl_unit, run)
-    return _finish(path, rows, only, drop_missing)
+        raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")
+    found, reads = _find(Path(path))
+    rows = reads.read(found, LogQuery(kl, reward, step, length, kl_unit, run, evaluation))
+    return _finish(found, rows, only, drop_missing)
 
 
-def _find(path: Path) -> Path:
-    """Return the file itself; of a folder of checkpoints, trl's log that is furthest on."""
-    if not path.is_dir():
-        return path
-    found = [path / "trainer_state.json"] if (path / "trainer_state.json").is_file() else []
-    found += sorted(path.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.rpartition("-")[2]))
-    if not found:
-        raise InputError(
-            f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name trl's log, or a table."
-        )
-    return found[0] if found[0].parent == path else found[-1]
-
-
-def _table_rows(
-    path: Path,
-    kl: str,
-    reward: str,
-    step: str | None,
-    length: float | str | None,
-    kl_unit: str | None,
-    run: str | None,
-) -> LogRows:
-    file = open_table_file(path)
-    for name, argument in ((kl, "kl"), (reward, "reward"), (step, "step"), (run, "run")):
-        if name is not None:
-            require_column(file, name, argument)
-    if kl_unit is None:
-        raise InputError(
-            f"{path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or kl_unit='token')."
-        )
-    by_column = isinstance(length, str)
-    if kl_unit == "token" and length is None:
-        raise InputError(no_length(path, kl))
-    step = step or ("step" if "step" in file.names else None)
-    wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
-    if by_column:
-        require_column(file, str(length), "length")
-    table = load(file, wanted)
-
-    def column(name: str) -> FloatArray:
-        return numbers(file, name, table.column(name))
-
-    size = table.num_rows
-    lengths = None
-    if kl_unit == "token" and length is not None:
-        lengths = column(length) if isinstance(length, str) else np.full(size, float(length))
-    names = np.full(size, path.stem, dtype=object)
-    if run is not None:
-        names[:] = [str(name) for name in identifiers(file, run, table.column(run)).to_pylist()]
-    steps = column(step) if step else np.arange(size, dtype=np.float64)
-    return LogRows(kl, kl_unit, reward, steps, column(kl), column(reward), lengths, names)
+def _find(path: Path) -> tuple[Path, LogFormat]:
+    """Return the file to read and its format."""
+    for one in known_formats():
+        found = one.find(path)
+        if found is not None:
+            return found, one
+    raise InputError(
+        f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name trl's log, or a table.",
+        argument="path",
+    )
 
 
 def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:

@@ -1,104 +1,80 @@
-"""The KL of a trained policy to its base model from sampled responses: estimators, intervals, and what is wrong."""
+"""The KL of a trained policy to its base model from sampled responses: estimates, intervals, and what to doubt."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require
-from alignlib._core.special import exp_excess, kl_integrand
+from alignlib._core.checks import FloatArray, require
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.training.estimate import ESTIMATORS, KLEstimate, PolicyKL
-from alignlib.training.samples import KLSamples
+from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values
+from alignlib.training.policy_kl.samples import KLSamples
 
-__all__ = ["estimate_policy_kl", "estimator_values", "k1", "k2", "k3"]
+__all__ = ["KLEstimate", "PolicyKL", "estimate_policy_kl"]
+
+Interval: TypeAlias = tuple[float, float, float]
+"""A value with its bounds: (value, low, high)."""
 
 _LARGEST_EXPONENT = 700.0
 _SURE = 3.29  # standard errors: an accusation that is wrong once in a thousand tables
 
 
-def k1(log_ratio: npt.ArrayLike) -> FloatOrArray:
-    """Return the log-ratio ``ℓ = log π - log p`` itself, whose mean over the policy π is ``KL(π‖p)``.
+@dataclass(frozen=True)
+class KLEstimate:
+    """One estimate in nats per sequence with its interval, and in nats per token where lengths are known.
 
-    >>> k1(-0.5)
-    -0.5
-
-    Source: the definition of the divergence; the name is Schulman's (2020).
+    ``per_token`` is (value, low, high). ``largest_share`` is the part of the sum of magnitudes that one response
+    carries. Infinite where a log-ratio is too large for a float.
     """
-    return like(log_ratio, as_float_array("log_ratio", log_ratio).copy())
+
+    name: str
+    about: Estimator
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    per_token: Interval | None
+    largest_share: float
 
 
-def k2(log_ratio: npt.ArrayLike) -> FloatOrArray:
-    """Return ``ℓ²/2``; its mean over π exceeds ``KL(π‖p)`` by ``E_p h(ℓ)``, ``h(ℓ) = ∫₀^ℓ ½s²e^s ds``.
+@dataclass(frozen=True)
+class PolicyKL:
+    """Every estimate that the samples allow; ``self["k1"]`` is one of them.
 
-    The excess is of third order in ``π/p - 1`` and has the sign of its skewness; for a normal ℓ it is ``KL²/2``.
-
-    >>> k2(-0.5)
-    0.125
-
-    Source: the name is Schulman's (2020); the excess is derived in the book.
+    ``n_prompts`` is None where prompts are not named. ``checks`` holds 99.9 % intervals (value, low, high) that tell
+    whether the samples come from whom they are said to: ``log_ratio`` (policy to base over the policy's samples, base
+    to policy over the base's) is not negative on average, ``mean_weight`` not above 1 and ``martingale`` 0.
     """
-    values = as_float_array("log_ratio", log_ratio)
-    return like(log_ratio, np.asarray(0.5 * values * values))
 
+    estimates: tuple[KLEstimate, ...]
+    sampled_from: str
+    n_samples: int
+    n_prompts: int | None
+    fixed_prompts: bool
+    mean_length: float | None
+    level: float
+    checks: Mapping[str, Interval]
+    notes: tuple[str, ...]
 
-def k3(log_ratio: npt.ArrayLike) -> FloatOrArray:
-    """Return ``e^{-ℓ} - 1 + ℓ ≥ 0``; its mean over π is ``KL(π‖p)`` less the base mass that π cannot reach.
+    def __getitem__(self, name: str) -> KLEstimate:
+        for estimate in self.estimates:
+            if estimate.name == name:
+                return estimate
+        names = ", ".join(estimate.name for estimate in self.estimates)
+        raise KeyError(f"these samples give no {name!r}; they give {names}")
 
-    Its variance is finite only if ``E_p[p/π]`` is. Infinite where ``e^{-ℓ}`` is beyond the largest float.
+    @property
+    def best(self) -> KLEstimate:
+        """The estimate to report: unbiased, with a tail light enough to trust its interval.
 
-    >>> round(k3(-0.5), 6)
-    0.148721
-
-    Source: the name is Schulman's (2020); GRPO's penalty.
-    """
-    values = as_float_array("log_ratio", log_ratio)
-    with np.errstate(over="ignore"):
-        return like(log_ratio, exp_excess(-np.atleast_1d(values)).reshape(values.shape))
-
-
-def estimator_values(samples: KLSamples, sampled_from: str = "policy") -> dict[str, FloatArray]:
-    """Return what each estimator says of each response, (n,) in nats, by its name in `ESTIMATORS`.
-
-    Sampled from the policy, with token log-ratios ``ℓ_t`` and ``KL_t`` the divergence of the next-token laws:
-    ``k1 = ℓ``, ``k2 = ℓ²/2``, ``k3``, ``Σ_t ℓ_t²/2``, ``Σ_t k3(ℓ_t)`` and ``Σ_t KL_t``. Sampled from the base, with
-    weights ``w_t = e^{ℓ_1+…+ℓ_t}``: ``-ℓ``, ``wℓ``, ``wℓ - w + 1``, ``Σ_t w_{t-1}(ℓ_t e^{ℓ_t} - e^{ℓ_t} + 1)`` and
-    ``Σ_t w_{t-1} KL_t``.
-
-    >>> samples = KLSamples.from_tokens([[-1.0, -0.5]], [[-1.5, -0.5]])
-    >>> {name: round(float(v[0]), 4) for name, v in estimator_values(samples).items()}
-    {'k1': 0.5, 'k2': 0.125, 'k3': 0.1065, 'k2_tokens': 0.125, 'k3_tokens': 0.1065}
-    """
-    require(sampled_from in ("policy", "base"), f"sampled_from must be 'policy' or 'base'; got {sampled_from!r}.")
-    ratio, token, token_kl = samples.log_ratio, samples.token_log_ratio, samples.token_kl
-    if sampled_from == "policy":
-        values: dict[str, FloatArray] = {"k1": ratio, "k2": k2(ratio), "k3": k3(ratio)}
-        if token is not None:
-            values["k2_tokens"] = samples.sum_tokens(np.asarray(k2(token)))
-            values["k3_tokens"] = samples.sum_tokens(np.asarray(k3(token)))
-        if token_kl is not None:
-            values["rao_blackwell"] = samples.sum_tokens(token_kl)
-        return values
-    with np.errstate(over="ignore"):
-        weight = np.exp(ratio)
-        values = {"reverse_k1": -ratio, "k1_weighted": weight * ratio, "k3_weighted": kl_integrand(ratio)}
-        if token is not None:
-            before = np.exp(_before(samples, token))
-            values["k3_tokens_weighted"] = samples.sum_tokens(before * kl_integrand(token))
-            if token_kl is not None:
-                values["rao_blackwell_weighted"] = samples.sum_tokens(before * token_kl)
-    return values
-
-
-def _before(samples: KLSamples, token: FloatArray) -> FloatArray:
-    """Return the log-ratio of the prefix before each token."""
-    assert samples.offsets is not None
-    total = np.cumsum(token) - token
-    start = samples.offsets[:-1]
-    return np.asarray(total - np.repeat(total[start], np.diff(samples.offsets)))
+        Not the one with the smallest interval: k3's is smallest when its rare large values were not drawn.
+        """
+        order = ["rao_blackwell", "k1", "rao_blackwell_weighted", "k3_tokens_weighted", "k3_weighted"]
+        have = {estimate.name: estimate for estimate in self.estimates}
+        return next(have[name] for name in order if name in have)
 
 
 def estimate_policy_kl(
@@ -164,7 +140,7 @@ def estimate_policy_kl(
         share = float(np.abs(of).max()) / total if total > 0.0 else 0.0
         return KLEstimate(name, about, value, low, high, error, per_token, share)
 
-    def interval(of: FloatArray) -> tuple[float, float, float]:
+    def interval(of: FloatArray) -> Interval:
         mean = cells.mean(units.mean(of))[:, None]
         value, error = float((weights[:1] @ mean)[0, 0]), float(cells.standard_error(weights[:1], mean)[0, 0])
         return value, value - _SURE * error, value + _SURE * error
@@ -183,8 +159,8 @@ def estimate_policy_kl(
 
 
 def _checks(
-    samples: KLSamples, values: dict[str, FloatArray], interval: Callable[[FloatArray], tuple[float, float, float]]
-) -> dict[str, Any]:
+    samples: KLSamples, values: dict[str, FloatArray], interval: Callable[[FloatArray], Interval]
+) -> dict[str, Interval]:
     """Return 99.9 % intervals of what the samples' source decides; see `PolicyKL`.
 
     The mean of ``p/π`` over the policy's samples (of ``π/p`` over the base's) is 1 if no mass is out of reach, that of
@@ -192,7 +168,7 @@ def _checks(
     """
     sign = -1.0 if "k1" in values else 1.0
     exponent = sign * samples.log_ratio
-    found: dict[str, Any] = {"log_ratio": interval(-exponent)}
+    found: dict[str, Interval] = {"log_ratio": interval(-exponent)}
     if exponent.max() < _LARGEST_EXPONENT:
         found["mean_weight"] = interval(np.exp(exponent))
     if "rao_blackwell" in values:
@@ -233,7 +209,7 @@ def _interval(weights: FloatArray, mean: FloatArray, cells: Cells, level: float)
     return float(value[0, 0]), float(low[0]), float(high[0]), float(error[0, 0])
 
 
-def _ratio(weights: FloatArray, mean: FloatArray, length: FloatArray, level: float) -> tuple[float, float, float]:
+def _ratio(weights: FloatArray, mean: FloatArray, length: FloatArray, level: float) -> Interval:
     """Return mean over length with its interval, the error by the delta method."""
     size = weights @ length
     value = (weights @ mean) / size

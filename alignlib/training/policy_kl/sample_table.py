@@ -14,7 +14,7 @@ from alignlib._core.errors import InputError
 from alignlib.tables.columns import identifiers, is_list, numbers, require_column
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, load
-from alignlib.training.samples import KLSamples
+from alignlib.training.policy_kl.samples import KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
 

@@ -1,0 +1,113 @@
+"""Formats of training logs, one file each: a file put into this folder registers the logs that it can read."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray, require
+
+__all__ = ["LogFormat", "LogQuery", "LogRows", "known_formats", "no_length", "register"]
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """What is asked of a log, as in `read_training_log`; None where the format's own names are meant."""
+
+    kl: str | None = None
+    reward: str | None = None
+    step: str | None = None
+    length: float | str | None = None
+    kl_unit: str | None = None
+    run: str | None = None
+    evaluation: bool = False
+
+
+@dataclass(frozen=True)
+class LogRows:
+    """Checkpoints as a log holds them, before units are converted.
+
+    KL in nats per ``kl_unit``, reward and mean length of each checkpoint, NaN where missing, (k,) each; ``length`` is
+    None where the KL is per sequence.
+    """
+
+    kl_name: str
+    kl_unit: str
+    reward_name: str
+    step: FloatArray
+    kl: FloatArray
+    reward: FloatArray
+    length: FloatArray | None
+    run: npt.NDArray[np.object_]
+    notes: tuple[str, ...] = ()
+
+    def keep(self, mask: BoolArray) -> LogRows:
+        """Return the checkpoints where ``mask`` holds."""
+        length = None if self.length is None else self.length[mask]
+        arrays = (self.step[mask], self.kl[mask], self.reward[mask], length, self.run[mask])
+        return LogRows(self.kl_name, self.kl_unit, self.reward_name, *arrays, self.notes)
+
+
+@dataclass(frozen=True)
+class LogFormat:
+    """A format of training logs.
+
+    Parameters
+    ----------
+    name : str
+        What the format is called.
+    find : callable
+        ``find(path)`` takes a file or a folder and returns the file to read, or None if that is not of this format.
+    read : callable
+        ``read(path, query)`` reads the checkpoints; it raises `InputError` where it cannot.
+    place : int
+        Formats are asked in this order, equal places by name: a general one after those that it would swallow.
+    """
+
+    name: str
+    find: Callable[[Path], Path | None]
+    read: Callable[[Path, LogQuery], LogRows]
+    place: int = 0
+
+
+_FORMATS: dict[str, LogFormat] = {}
+
+
+def register(new: LogFormat) -> LogFormat:
+    """Make a format known by its name, which must be free, and return it."""
+    require(new.name not in _FORMATS, f"name must be new; there is a log format {new.name!r} already.")
+    _FORMATS[new.name] = new
+    return new
+
+
+def known_formats() -> tuple[LogFormat, ...]:
+    """Return every format in the order in which they are asked, after importing the files of this folder.
+
+    Examples
+    --------
+    >>> [one.name for one in known_formats()]
+    ['trl', 'table']
+    """
+    _import_all()
+    return tuple(sorted(_FORMATS.values(), key=lambda one: (one.place, one.name)))
+
+
+@cache
+def _import_all() -> None:
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")
+
+
+def no_length(path: Path, kl: str) -> str:
+    """Say that nats per token cannot be converted."""
+    return (
+        f"{path}: {kl!r} is in nats per token and there is no mean length to convert it with; give the mean number of "
+        "tokens per response, or what holds it (length)."
+    )

@@ -1,0 +1,30 @@
+"""The KL of a trained policy to its base model, from sampled responses with log-probabilities under both.
+
+`KLSamples` holds the responses (`read_kl_samples` reads them from a table), `estimate_policy_kl` gives every estimate
+with its interval, `estimator_values` what each estimator says of one response. `TokenModel` is a model of responses
+small enough to enumerate, on which the estimators are studied (`study`).
+"""
+
+from __future__ import annotations
+
+from alignlib.training.policy_kl.estimate import KLEstimate, PolicyKL, estimate_policy_kl
+from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values, k1, k2, k3
+from alignlib.training.policy_kl.sample_table import KLColumns, read_kl_samples
+from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.token_model import TokenModel
+
+__all__ = [
+    "ESTIMATORS",
+    "Estimator",
+    "KLColumns",
+    "KLEstimate",
+    "KLSamples",
+    "PolicyKL",
+    "TokenModel",
+    "estimate_policy_kl",
+    "estimator_values",
+    "k1",
+    "k2",
+    "k3",
+    "read_kl_samples",
+]
