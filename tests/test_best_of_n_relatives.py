@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass, replace
 
 import mpmath as mp
 import numpy as np
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from alignlib.laws import FiniteLaw
-from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
+from alignlib.divergences import REVERSE_KL
+from alignlib.laws import Exponential, FiniteLaw, Gaussian, HeavyTailed, Laplace, Uniform
+from alignlib.rules import BestOfN, BestOfPoisson, RankRule, SoftBestOfN
 from tests import oracle
 
 REWARD = np.array([0.0, 1.0, 1.0, 2.5, -1.0])
@@ -83,6 +85,59 @@ def test_no_relative_of_best_of_n_beats_the_limit(masses: list[float], n: float,
     for rule in (SoftBestOfN(n, lam), BestOfPoisson(n - 1)):
         found = rule.on(family)
         assert found.gain <= family.gain(family.lam_at_kl(max(found.kl, 0.0))) * (1 + 1e-7) + 1e-7
+
+
+@dataclass(frozen=True)
+class Plain(RankRule):
+    """Best-of-N by the defaults of a rule of ranks, to hold against its own stable forms."""
+
+    n: float
+
+    name, parameter, symbol, start = "plain", "n", "N", 1.0
+
+    @property
+    def draws(self) -> float:
+        return self.n
+
+    def cdf(self, f: np.ndarray) -> np.ndarray:
+        return np.asarray(f**self.n)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=9), st.floats(1, 200))
+def test_defaults_of_a_rule_of_ranks_agree_with_stable_forms(masses: list[float], n: float) -> None:
+    family = FiniteLaw(np.arange(len(masses)), np.array(masses) / sum(masses))
+    plain, best = Plain(n).on(family), BestOfN(n).on(family)
+    np.testing.assert_allclose(plain.log_policy, best.log_policy, rtol=1e-8, atol=1e-10)
+    assert plain.kl == pytest.approx(best.kl, rel=1e-10, abs=1e-14)
+    assert plain.gain == pytest.approx(best.gain, rel=1e-10, abs=1e-14)
+
+
+@pytest.mark.parametrize("n", [1.0, 2.0, 7.5, 300.0])
+def test_defaults_on_laws_without_atoms(n: float) -> None:
+    assert Plain(n).spent_formula() == pytest.approx(BestOfN(n).spent_formula(), rel=1e-10, abs=1e-15)
+    assert Plain(n).win_rate_formula() == pytest.approx(n / (n + 1), rel=1e-12)
+    assert BestOfN(n).spent_formula(REVERSE_KL) == pytest.approx(n - 1 - math.log(n), rel=1e-10, abs=1e-14)
+    for law in (Gaussian(), Uniform(-1, 2), Exponential(2.0), Laplace(), HeavyTailed(stats.t(3))):
+        assert Plain(n).on(law).gain == pytest.approx(BestOfN(n).on(law).gain, rel=1e-8, abs=1e-12)
+    levels = LAW.levels
+    np.testing.assert_allclose(Plain(n).cdf_below_top(levels), BestOfN(n).cdf_below_top(levels), rtol=1e-12)
+
+
+@pytest.mark.parametrize("rule", [BestOfN(3.7), BestOfPoisson(2.5)])
+def test_slopes_in_the_parameter_are_derivatives(rule: BestOfN | BestOfPoisson) -> None:
+    near = [replace(rule, **{rule.parameter: rule.value + h}).cdf_below_top(LAW.levels) for h in (-1e-5, 1e-5)]
+    np.testing.assert_allclose((near[1] - near[0]) / 2e-5, rule.cdf_slope(LAW.levels), rtol=1e-8)
+
+
+def test_draws_of_soft_best_of_n_and_best_of_poisson_have_their_law() -> None:
+    rng = np.random.default_rng(3)
+    for rule in (SoftBestOfN(3, 0.8), BestOfPoisson(1.5), BestOfN(4)):
+        kept = np.empty(4000)
+        for i in range(kept.size):
+            rewards = rng.choice(REWARD, size=rule.number_of_draws(rng), p=PROB)
+            kept[i] = rewards[rule.choose(rewards, rng)]
+        assert abs(kept.mean() - rule.on(LAW).mean_reward) < 4 * kept.std() / math.sqrt(kept.size)
 
 
 def test_bad_input_is_named() -> None:
