@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignbook import claims
-from alignbook.claim import Claim, from_json
-from alignbook.claim_table import to_html
+from alignbook.claim import Claim, from_json, to_html
 from alignbook.scorecard import to_lines, to_markdown
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from alignbook.cross_references import name_other_pages
+from alignbook.page import name_other_pages
 
 OTHER = """# %% [markdown]
 # # The other page

@@ -161,8 +161,3 @@ def test_distribution_name_is_not_the_import_name() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("book/*.md"), *ROOT.glob("notebooks/*.py")]
     assert [page.name for page in pages if "pip install alignlib" in page.read_text(encoding="utf-8")] == []
     assert alignlib.__name__ == "alignlib"
-
-
-def test_every_package_is_installed() -> None:
-    there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "alignlib").rglob("__init__.py")}
-    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == there

@@ -6,8 +6,8 @@ import json
 
 import click
 
+from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
-from alignlib.cli._book import needs_book
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 
@@ -22,9 +22,10 @@ __all__ = ["command"]
 @option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def command(as_json: bool) -> None:
     """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
-    with needs_book("claims"):
-        from alignbook.project import find_clone
-        from alignbook.scorecard import read_claims, to_lines
+    require_extra("alignlib claims")
+    from alignbook.project import find_clone
+    from alignbook.scorecard import read_claims, to_lines
+
     project = find_clone()
     if not project.claims_file.is_file():
         raise BadInput(f"{project.claims_file} is not there yet; run `make book` first.")

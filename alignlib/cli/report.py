@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
@@ -33,13 +34,13 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     The page is the notebook "Your own rewards" run on TABLE; it needs no network.
     """
     from alignlib._core.text import lines_for_terminal
-    from alignlib.cli._book import needs_book
 
     question = Question(**asked)
-    with needs_book("report"):
-        from alignbook.manifest import FolderError, check_folder
-        from alignbook.page import PageError
-        from alignbook.report import PAGE, ReportError, write_report
+    require_extra("alignlib report")
+    from alignbook.manifest import FolderError, check_folder
+    from alignbook.page import PageError
+    from alignbook.report import PAGE, ReportError, write_report
+
     try:
         check_folder(folder, force, question.table)
         found = question.find()  # bad input is a sentence before the notebook starts

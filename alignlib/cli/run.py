@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
-from alignlib.cli._book import needs_book
 from alignlib.cli._command import Command, option
 from alignlib.cli._options import FILE
 
@@ -46,11 +46,12 @@ def complete_words(ctx: click.Context, _parameter: click.Parameter, incomplete: 
         return [CompletionItem(str(value)) for value in values if str(value).startswith(incomplete)]
     if notebook is not None:
         return []
-    with needs_book("run"):
-        from alignbook.project import find_project
     try:
+        require_extra("alignlib run")
+        from alignbook.project import find_project
+
         notebooks = find_project().notebooks()
-    except ValueError:  # no notebooks here, so no names to offer
+    except ValueError:  # no names to offer
         return []
     return [CompletionItem(one.name, help=one.title) for one in notebooks if _matches(one.name, incomplete)]
 
@@ -65,9 +66,10 @@ def _named(ctx: click.Context) -> Notebook | None:
     names = [w for i, w in enumerate(words) if not w.startswith("-") and (i == 0 or not words[i - 1].startswith("--"))]
     if not names:
         return None
-    with needs_book("run"):
-        from alignbook.project import find_project
     try:
+        require_extra("alignlib run")
+        from alignbook.project import find_project
+
         return find_project().find(names[0])
     except ValueError:
         return None
@@ -112,10 +114,11 @@ def command(
         click.echo(ctx.get_help())
         return
     name, more = name_and_parameters(words)
-    with needs_book("run"):
-        from alignbook.page import PageError, require_page_tools
-        from alignbook.parameters import resolve_texts
-        from alignbook.project import find_project
+    require_extra("alignlib run")
+    from alignbook.page import PageError
+    from alignbook.parameters import resolve_texts
+    from alignbook.project import find_project
+
     project = find_project()
     if helping and name is not None:
         _say_parameters(project.find(name))
@@ -130,10 +133,8 @@ def command(
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
     try:
-        if html:
-            require_page_tools()
-        with needs_book("run"):
-            from alignbook.rerun import rerun  # here, not above: Jupyter takes a second that `--list` need not wait for
+        from alignbook.rerun import rerun  # here, not above: Jupyter takes a second that `--list` need not wait for
+
         good = rerun(project, notebook, values, output, html=html)
     except PageError as error:
         raise BadInput(str(error)) from error

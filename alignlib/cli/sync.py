@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
-from alignlib.cli._book import needs_book
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 
@@ -20,10 +20,11 @@ __all__ = ["command"]
 @option("--check", is_flag=True, help="Write nothing; exit 1 when a pair disagrees.")
 def command(check: bool) -> None:
     """Bring every notebook's .py and its paired .ipynb into agreement."""
-    with needs_book("sync"):
-        from alignbook.pairing import PairingError, disagreement
-        from alignbook.pairing import sync as sync_pair
-        from alignbook.project import find_clone
+    require_extra("alignlib sync")
+    from alignbook.pairing import PairingError, disagreement
+    from alignbook.pairing import sync as sync_pair
+    from alignbook.project import find_clone
+
     scripts = find_clone().scripts()
     if check:
         said = [sentence for script in scripts if (sentence := disagreement(script))]

@@ -1,13 +1,15 @@
-"""A verified statement, whose verdict is computed from its numbers."""
+"""A verified statement, whose verdict is computed from its numbers; as lines of text and as an accessible table."""
 
 from __future__ import annotations
 
+import html
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["Claim", "from_json", "number"]
+__all__ = ["Claim", "from_json", "number", "to_html", "to_text"]
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,35 @@ def number(value: float) -> str:
 
 def _plain(value: Any) -> Any:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_text(claims: tuple[Claim, ...]) -> str:
+    """Return one line per claim."""
+    return "\n".join(f"{claim.verdict}: {claim.statement} [{claim.source}]: {claim.comparison}" for claim in claims)
+
+
+def to_html(claims: tuple[Claim, ...]) -> str:
+    """Return an accessible table; ``$…$`` becomes mathematics as Sphinx writes it."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Statement", "Source", "Value", "Required", "Verdict"))
+    rows = "".join(
+        f'<tr id="claim-{html.escape(claim.key)}"><th scope="row">{_with_math(claim.statement)}</th>'
+        f"<td>{_with_math(claim.source)}</td><td>{claim.shown}</td><td>{claim.requirement}</td>"
+        f'<td class="verdict-{"holds" if claim.holds else "fails"}">{claim.verdict}</td></tr>'
+        for claim in claims
+    )
+    held = sum(claim.holds for claim in claims)
+    caption = f"<caption>Claims verified here: {held} of {len(claims)} hold.</caption>"
+    return f'<table class="claims">{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _with_math(text: str) -> str:
+    """Escape ``text`` for HTML and mark its ``$…$`` as mathematics.
+
+    >>> _with_math("a < $x$")
+    'a &lt; <span class="math notranslate nohighlight">\\\\(x\\\\)</span>'
+    """
+    return re.sub(
+        r"\$([^$]+)\$",
+        r'<span class="math notranslate nohighlight">\\(\1\\)</span>',
+        html.escape(text, quote=False),
+    )

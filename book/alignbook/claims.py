@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alignbook.claim import Claim, from_json, number
-from alignbook.claim_table import to_html, to_text
+from alignbook.claim import Claim, from_json, number, to_html, to_text
 from alignlib._core.checks import BoolArray, FloatArray, require
 
 __all__ = ["MIME", "Claim", "Markdown", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]

@@ -22,11 +22,11 @@ from typing import Any
 import nbformat
 import yaml
 
-from alignbook.cross_references import name_other_pages
+from alignbook.project import Project
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_html, for_json
 
-__all__ = ["PageError", "require_page_tools", "write_page"]
+__all__ = ["PageError", "name_other_pages", "write_page"]
 
 _EXTENSIONS = ["myst_nb", "sphinx.ext.mathjax", "sphinx_design", "sphinx_proof"]
 _SETTINGS = re.compile(r"(language|numfig\w*|math_\w+|mathjax3_config|proof_\w+|bibtex_\w+|nb_\w+)$")
@@ -40,6 +40,10 @@ _POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
+_ROLE = re.compile(r"\{(doc|prf:ref|numref|ref|eq)\}`([^`<>]+)`")
+_THEOREM = re.compile(r"`{3,}\{prf:\w+\} *(?P<title>[^\n]*)\n(?:# ?)?:label: *(?P<label>\S+)")
+_FIGURE = re.compile(r'"name": *"(?P<label>[^"]+)"')
+_HEADING = re.compile(r"^(?:# )?# (?!%%)(?P<title>.+)$", re.MULTILINE)
 _STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
@@ -67,14 +71,7 @@ details:not([open]) .expanded, details[open] .collapsed { display: none }
 
 
 class PageError(RuntimeError):
-    """A page that cannot be made, for want of packages or because Sphinx fails."""
-
-
-def require_page_tools() -> None:
-    """Raise unless the packages that make the page are installed."""
-    missing = [name for name in ("jupyter_book", "sphinx_proof") if importlib.util.find_spec(name) is None]
-    if missing or _mathjax_file() is None:
-        raise PageError("--html needs the book's packages; work in the environment that `make book` sets up.")
+    """A page that Sphinx cannot make."""
 
 
 def write_page(notebook: str, page: Path, root: Path) -> None:
@@ -86,9 +83,8 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         root: the project, whose ``_config.yml`` and ``book/references.bib`` are used where they exist.
 
     Raises:
-        PageError: where the packages that make the page are missing, or Sphinx fails.
+        PageError: where Sphinx fails.
     """
-    require_page_tools()
     node = nbformat.reads(notebook, as_version=4)
     node.metadata.pop("alignlib", None)  # a record for programs, of which a page shows nothing
     name_other_pages(node, root)
@@ -125,10 +121,11 @@ def _settings(config: Path) -> dict[str, Any]:
 
 
 def _document(title: str, body: str, pygments: str, mathjax_config: dict[str, Any]) -> str:
-    file = _mathjax_file()
-    assert file is not None  # require_page_tools has looked
     options = mathjax_config | {"options": mathjax_config.get("options", {}) | _MATHJAX_OPTIONS}
-    scripts = [f"window.MathJax = {for_json(options, indent=None).strip()};", file.read_text(encoding="utf-8")]
+    scripts = [
+        f"window.MathJax = {for_json(options, indent=None).strip()};",
+        _mathjax_file().read_text(encoding="utf-8"),
+    ]
     policy = _POLICY.format(scripts=" ".join(map(_digest, scripts)))
     heading = for_html(html.unescape(re.sub("<[^>]+>", "", title)))
     return (
@@ -151,9 +148,53 @@ def _inline(path: Path) -> str:
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _mathjax_file() -> Path | None:
+def _mathjax_file() -> Path:
     """The MathJax build that carries its own glyphs and every TeX extension."""
     spec = importlib.util.find_spec("sphinx-mathjax-offline")
     if spec is None or spec.origin is None:
-        return None
+        raise PageError("The package sphinx-mathjax-offline, which holds MathJax, is not installed.")
     return Path(spec.origin).parent / "static" / "mathjax" / "tex-svg-full.js"
+
+
+def name_other_pages(node: Any, root: Path) -> None:
+    """Replace each reference that leads out of a notebook by the title of what it refers to, in italics.
+
+    Parameters
+    ----------
+    node : notebook
+        Changed in place.
+    root : path
+        The project; titles are looked up in its ``notebooks`` and ``book``. A target that is not found there keeps its
+        own name.
+    """
+    cells = [cell for cell in node.cells if cell.cell_type == "markdown"]
+    if not any(_ROLE.search(cell.source) for cell in cells):
+        return
+    here = {match["label"] for cell in cells for match in _THEOREM.finditer(cell.source)}
+    here |= {str(cell.metadata.get("mystnb", {}).get("figure", {}).get("name")) for cell in node.cells}
+    titles = _titles(root)
+
+    def plain(match: re.Match[str]) -> str:
+        kind, target = match[1], match[2]
+        if kind != "doc" and (target in here or f":label: {target}" in text):
+            return match[0]
+        return f"*{titles.get(Path(target).name if kind == 'doc' else target, target)}*"
+
+    text = "\n".join(cell.source for cell in cells)
+    for cell in cells:
+        cell.source = _ROLE.sub(plain, cell.source)
+
+
+def _titles(root: Path) -> dict[str, str]:
+    """Titles of all pages by file name, of their theorems by label; of a figure, the title of its page."""
+    found: dict[str, str] = {}
+    notebooks = {
+        page.name: page.with_defaults(page.script.read_text(encoding="utf-8")) for page in Project(root).notebooks()
+    }
+    prose = {path.stem: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
+    for name, text in (notebooks | prose).items():
+        heading = _HEADING.search(text)
+        found[name] = heading["title"].strip() if heading else name
+        found |= {match["label"]: match["title"].strip() or found[name] for match in _THEOREM.finditer(text)}
+        found |= {match["label"]: found[name] for match in _FIGURE.finditer(text)}
+    return found

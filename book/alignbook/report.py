@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from alignbook.manifest import check_folder, filling
-from alignbook.page import require_page_tools, write_page
+from alignbook.page import write_page
 from alignbook.parameters import Value, resolve
 from alignbook.progress import show
-from alignbook.project import Project, find_project
+from alignbook.project import own_project
 from alignbook.runner import Failure, Job, execute_all
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_json
@@ -25,10 +25,8 @@ class ReportError(RuntimeError):
     """A report that cannot be made; nothing is left behind."""
 
 
-def write_report(
-    values: Mapping[str, Value], folder: Path, force: bool = False, project: Project | None = None
-) -> tuple[Failure, ...]:
-    """Execute the notebook into ``folder``, whole or not at all; return the claims that do not hold on this table.
+def write_report(values: Mapping[str, Value], folder: Path, force: bool = False) -> tuple[Failure, ...]:
+    """Execute the library's own notebook into ``folder``, whole or not at all; return claims that fail on this table.
 
     Parameters
     ----------
@@ -38,8 +36,6 @@ def write_report(
         Where the report goes.
     force : bool
         Whether files of an earlier report in that folder are replaced; all else in it stays in any case.
-    project : Project, optional
-        Where the notebook is, by default the project around the working directory.
 
     Raises
     ------
@@ -50,10 +46,9 @@ def write_report(
     ParameterError, PageError
         Where a value does not suit the notebook, or its page cannot be made.
     """
-    require_page_tools()
     table = Path(str(values["table"]))
     check_folder(folder, force, table)
-    project = project or find_project()
+    project = own_project()
     notebook = project.find("your_own_rewards")
     with filling(folder, force) as made:
         given = resolve(notebook.parameters, {**values, "folder": str(made)})

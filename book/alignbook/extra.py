@@ -1,0 +1,49 @@
+"""What running notebooks and making pages needs beyond the base installation, and how to say that it is missing."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from alignlib._core.errors import InputError
+
+__all__ = ["MissingExtraError", "require_extra"]
+
+# The last has a name that cannot be imported; its files are MathJax.
+_MODULES = (
+    "yaml",
+    "pandas",
+    "nbformat",
+    "jupytext",
+    "papermill",
+    "ipykernel",
+    "sphinx",
+    "myst_nb",
+    "sphinx_design",
+    "sphinx_proof",
+    "sphinxcontrib.bibtex",
+    "sphinx-mathjax-offline",
+)
+
+
+class MissingExtraError(InputError):
+    """A command that needs the packages of the extra ``report``."""
+
+
+def require_extra(command: str) -> None:
+    """Raise unless the packages of the extra ``report`` are installed.
+
+    >>> require_extra("alignlib report")
+    """
+    missing = [name for name in _MODULES if not _installed(name)]
+    if missing:
+        raise MissingExtraError(
+            f"{command} runs a notebook, which needs packages of the extra [report] ({', '.join(missing)}): in a clone "
+            "of this project run pip install '.[report]', which is alignment-limits[report]."
+        )
+
+
+def _installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # of the package around it
+        return False
