@@ -197,7 +197,7 @@ def test_claims(project: Project) -> None:
     assert bad.exit_code == 1
     assert "FAIL small [P26]: 2 ≤ 1" in bad.output
     assert bad.output.endswith("0 of 3 claims hold; 3 that must hold do not.\n")
-    assert json.loads(alignlib("claims", "--json").output)["01_roots"]["title"] == "T"
+    assert json.loads(alignlib("claims", "--json").output)["notebooks"]["01_roots"]["title"] == "T"
     some = built(0.5, must_hold=True, names=("01_roots",))
     assert some.exit_code == 1
     assert "No record of 02_reads, 03_sums" in some.output
