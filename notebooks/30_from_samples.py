@@ -31,7 +31,7 @@ from scipy import stats
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.estimation import estimate_frontier
+from alignlib.estimation import fit_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
 from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
@@ -67,9 +67,10 @@ from alignlib.tables.rewards import RewardTable
 rng = np.random.default_rng(seed)
 law = Gaussian()
 table = RewardTable.from_arrays(law.sample(rng, (n_prompts, n_samples)))
-corrected = estimate_frontier(table, rng=seed)
-wide = np.linspace(0.0, 1.0, 60) ** 2 * min(2.2 * corrected.supported_kl, np.log(n_samples))
-plug_in = estimate_frontier(table, kl=wide, bias_correction=False, rng=seed)
+corrected = fit_frontier(table, rng=seed).frontier
+wide = np.linspace(0.0, 1.0, 60) ** 2 * min(2.2 * corrected.supported_end, np.log(n_samples))
+uncorrected_fit = fit_frontier(table, bias_correction=False, rng=seed)
+plug_in = uncorrected_fit.at(wide)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "One table of {{n_prompts:d}} prompts with {{n_samples:d}} Gaussian rewards each (seed {{seed:d}}): the corrected estimate with its 95 % interval ends at {{supported_kl:.2f}} nats, where the samples support no more; the plug-in leaves the truth long before.", "name": "fig-estimate"}, "image": {"alt": "Gain against KL: the true frontier, the corrected estimate on top of it with a narrow band that stops at a bar, and the plug-in curve sagging below."}}
 fig, ax = plotting.new()
@@ -95,7 +96,7 @@ plotting.curve(
     ha="right",
     linestyle="--",
 )
-plotting.frontier(ax, corrected, "corrected", at=0.55 * corrected.supported_kl, offset=(-6, 8), ha="right")
+plotting.frontier(ax, corrected, "corrected", at=0.55 * corrected.supported_end, offset=(-6, 8), ha="right")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward over the base model")
 
 # %% [markdown]
@@ -156,7 +157,7 @@ n = n[n <= n_samples // 2]
 spent = BestOfN.along(n).spent_formula()
 rows = next(block for _, block in table.blocks("reward"))
 reached = np.mean([estimate_mean(row, n) for row in rows], axis=0) - rows.mean()
-against_plug_in = estimate_frontier(table, kl=spent, bias_correction=False, rng=seed).gain
+against_plug_in = uncorrected_fit.at(spent).gain
 against_truth = law.gain_at_kl(spent)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit that unbiased best-of-N seems to reach: beside the plug-in frontier it climbs to {{false_share:.1%}}, beside the true one it stays at {{true_share:.1%}}. Gaussian reward, {{n_prompts:d}} prompts of {{n_samples:d}} samples.", "name": "fig-false-share"}, "image": {"alt": "Two lines over N: the share against the plug-in frontier rises to {{false_share:.2f}}, the share against the true frontier stays near {{true_share:.2f}}."}}
@@ -219,8 +220,8 @@ claims.glue(
     kl_cmp=gaussian.kl[at],
     covered=gaussian.covered[at],
     covered_plug_in=uncorrected.covered[at],
-    supported_kl=corrected.supported_kl,
-    supported_exponential=estimate_frontier(draw, rng=seed).supported_kl,
+    supported_kl=corrected.supported_end,
+    supported_exponential=fit_frontier(draw, rng=seed).supported_end,
     half_width=(corrected.gain_high[-1] - corrected.gain_low[-1]) / (2 * corrected.gain[-1]),
     n_plug_in=n_plug_in,
     n_tail=3 * n_prompts,

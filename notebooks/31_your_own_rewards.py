@@ -43,7 +43,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib._core.text import for_picture
-from alignlib.answers.findings import find
+from alignlib.answers.findings import ask
 from alignlib.answers.output import frontier
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
@@ -64,17 +64,17 @@ else:
     asked = [reward] if gold is None else [reward, gold, *ensemble]
     data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
 options = {"n": n or None, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
-found = find(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
+found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
 shown, curve, each = found.counted, found.curve, found.curve_on_every_prompt
 counted, best = shown.measured_in, shown.best_of_n
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
-plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
+plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
 if each is not None:
     ax.plot(each.spent, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
-names = plotting.apart(ax, best.kl, best.gain, [f"N={v:g}" for v in best.n])
-plotting.points(ax, best.kl, best.gain, names, low=best.gain_low, high=best.gain_high)
+names = plotting.apart(ax, best.spent, best.gain, [f"N={v:g}" for v in best.n])
+plotting.points(ax, best.spent, best.gain, names, low=best.gain_low, high=best.gain_high)
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
@@ -144,7 +144,7 @@ claims.glue(
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
-    supported_kl=curve.supported_kl,
+    supported_kl=curve.supported_end,
     n_known=int(known.sum()),
     n_all=best.n.size,
 )
@@ -161,7 +161,7 @@ if inside.any():
         )
     )
 if each is not None:
-    shared = each.spent <= curve.supported_kl
+    shared = each.spent <= curve.supported_end
     checked.append(
         claims.at_most(
             "average-above",

@@ -40,10 +40,10 @@ import pandas as pd
 from alignbook import claims
 from alignlib import plotting
 from alignlib.answers.output.hacking import stop_sentence
+from alignlib.estimation import fit_frontier
 from alignlib.hacking.exploit import exploit_pair, sampled_checkpoints, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
-from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
 from alignlib.rules import BestOfN
@@ -71,21 +71,23 @@ if pair is not None:
 else:
     data = RewardTable.read(table, prompt=prompt, reward=[proxy, gold], drop_missing=drop_missing, min_samples=3)
 options = {"level": level, "n_boot": n_boot, "rng": seed}
-by_lam = estimate_tilted_gold(data, proxy, gold, allow_heavy_tail=allow_heavy_tail, **options)
-by_n = estimate_best_of_n_gold(data, proxy, gold, **options)
+fit = fit_frontier(data, proxy, allow_heavy_tail=allow_heavy_tail, **options)
+by_lam, by_n = fit.tilted_gold(gold), fit.gold(gold)
 known = by_lam.supported
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold predicted along the tilt by the proxy, with its {{level:.0%}} interval, as far as the samples support it, and what the proxy reports. The shaded stretch is the interval for the turning point. {{truth_note}}.", "name": "fig-over-lam"}, "image": {"alt": "Gold against KL with a band: it rises, and then {{lam_shape}}; the proxy's report rises throughout."}}
 fig, ax = plotting.new()
 ax.fill_between(
-    by_lam.kl[known], by_lam.gold_low[known], by_lam.gold_high[known], color=plotting.THIRD, alpha=0.2, linewidth=0
+    by_lam.spent[known], by_lam.gold_low[known], by_lam.gold_high[known], color=plotting.THIRD, alpha=0.2, linewidth=0
 )
-ax.plot(by_lam.kl[known], by_lam.gold_gain[known], color=plotting.THIRD, label="gold, predicted")
-ax.plot(by_lam.kl[known], by_lam.proxy_gain[known], "--", color=plotting.BEST_OF_N, label="proxy reports")
+ax.plot(by_lam.spent[known], by_lam.gold_gain[known], color=plotting.THIRD, label="gold, predicted")
+ax.plot(by_lam.spent[known], by_lam.proxy_gain[known], "--", color=plotting.BEST_OF_N, label="proxy reports")
 if pair is not None:
     truth = tilting_curve(pair, by_lam.parameter[known])
     ax.plot(truth.kl, truth.gold_gain, ":", color=plotting.BASE, label="gold, true")
-ends = np.interp([by_lam.hedge.low, min(by_lam.hedge.high, by_lam.parameter[known][-1])], by_lam.parameter, by_lam.kl)
+ends = np.interp(
+    [by_lam.hedge.low, min(by_lam.hedge.high, by_lam.parameter[known][-1])], by_lam.parameter, by_lam.spent
+)
 ax.axvspan(*ends, color=plotting.BOUND, alpha=0.15, linewidth=0)
 ax.axhline(0, color=plotting.BASE, linewidth=0.8)
 plotting.legend(ax, loc="upper left")

@@ -39,13 +39,14 @@ from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.hacking import members_of
 from alignlib.answers.output.hacking import split_sentence
+from alignlib.estimation import fit_frontier
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.example_scorers import scored_answers
-from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.tie_breaking import tie_breaking
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
 # %% [markdown]
@@ -156,7 +157,7 @@ even_sizes = data.n_samples.min() == data.n_samples.max()
 known = []
 if even_sizes:
     every = int(data.n_samples.min())
-    best = [estimate_best_of_n_gold(data, t.reward, gold, n=[every], **options) for t in ties[:3]]
+    best = [fit_frontier(data, t.reward, **options).gold(gold, BestOfN(every)) for t in ties[:3]]
     known.append(
         claims.equal(
             "best-of-all",

@@ -47,6 +47,7 @@ from alignlib._core.text import for_terminal
 from alignlib.answers import pictures
 from alignlib.answers.output import overlay as output
 from alignlib.answers.output.render import to_csv, to_json
+from alignlib.estimation import fit_frontier
 from alignlib.tables.rewards import RewardTable
 from alignlib.training import overlay
 from alignlib.training.envelope import achieved_envelope
@@ -75,8 +76,8 @@ else:
     log = read_training_log(run, kl_unit=kl_unit, evaluation=evaluation, **options)
     data = None if table is None else RewardTable.read(table, prompt=prompt, reward=reward, min_samples=3)
 start = number_or_name(base)
-drawn = {"level": level, "n_boot": n_boot, "seed": seed}
-found = None if data is None else overlay(log, data, reward, base=start, **drawn)
+drawn = {"level": level, "n_boot": n_boot, "rng": seed}
+found = None if data is None else overlay(log, fit_frontier(data, reward, **drawn), base=start)
 floor = achieved_envelope(log.kl, log.reward, start if isinstance(start, float) else None)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Checkpoints against KL: {{caption}}.", "name": "fig-your-run"}, "image": {"alt": "Points of the run against KL: {{alt}}."}}
@@ -148,7 +149,7 @@ claims.glue(
     used="" if run is None else " (not here)",
     caption="their concave envelope is a floor of the limit, which base samples would show"
     if found is None
-    else f"gain in {found.measured_in} over the base model, the limit with its {level:.0%} interval as far as the base samples support it (bar: {found.frontier.supported_kl:.2f} nats), best-of-N, and the run, {found.width} checkpoints to a point",
+    else f"gain in {found.measured_in} over the base model, the limit with its {level:.0%} interval as far as the base samples support it (bar: {found.frontier.supported_end:.2f} nats), best-of-N, and the run, {found.width} checkpoints to a point",
     alt="a scatter below a concave curve"
     if found is None
     else "squares with error bars below a rising concave curve, the limit, with best-of-N points between",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from alignlib.estimation import estimate_best_of_n, estimate_best_of_poisson, estimate_soft_best_of_n
+from alignlib.estimation import fit_frontier
 from alignlib.laws import Bernoulli, FiniteLaw, Gaussian, Uniform
 from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
 from alignlib.rules.samples import prepare
@@ -21,8 +21,8 @@ def table(rows: np.ndarray) -> RewardTable:
 def test_gaussian_shares_of_the_limit() -> None:
     """The shares of theory: 0.9077 at N = 2, 0.9125 at 4, 0.9218 at 16 (beyond what 64 samples support here or not)."""
     rows = np.random.default_rng(0).standard_normal((200, 64))
-    result = estimate_best_of_n(table(rows), n=[1, 2, 4])
-    assert result.kl.tolist() == pytest.approx([0.0, np.log(2) - 0.5, np.log(4) - 0.75])
+    result = fit_frontier(table(rows)).share([BestOfN(1), BestOfN(2), BestOfN(4)])
+    assert result.spent.tolist() == pytest.approx([0.0, np.log(2) - 0.5, np.log(4) - 0.75])
     assert result.win_rate.tolist() == pytest.approx([1 / 2, 2 / 3, 4 / 5])
     assert result.share is not None
     assert result.share_low is not None
@@ -36,24 +36,24 @@ def test_gaussian_shares_of_the_limit() -> None:
 
 def test_unsupported_limit_gives_one_sided_shares() -> None:
     rows = np.random.default_rng(0).standard_normal((200, 64))
-    result = estimate_best_of_n(table(rows), n=[64])
+    result = fit_frontier(table(rows)).share(BestOfN(64))
     assert result.supported is not None
     assert not result.supported[0]
     assert result.share_high is not None
     assert result.share_high[0] == 1.0
     assert result.limit_gain is not None
     assert result.limit_gain[0] > result.gain[0]
-    assert result.limit_gain[0] > 0.97 * np.sqrt(2 * result.kl[0])  # a bound, but estimated
+    assert result.limit_gain[0] > 0.97 * np.sqrt(2 * result.spent[0])  # a bound, but estimated
 
 
 def test_ties_cut_the_kl() -> None:
     rows = (np.random.default_rng(1).random((300, 64)) < 0.5).astype(float)
-    result = estimate_best_of_n(table(rows), n=[2, 8])
-    assert result.kl_formula is not None
+    result = fit_frontier(table(rows)).share([BestOfN(2), BestOfN(8)])
+    assert result.spent_formula is not None
     for k, n in enumerate((2, 8)):
-        assert result.kl[k] == pytest.approx(BestOfN(n).on(FiniteLaw([0.0, 1.0])).kl, rel=0.03)
+        assert result.spent[k] == pytest.approx(BestOfN(n).on(FiniteLaw([0.0, 1.0])).kl, rel=0.03)
         assert result.win_rate[k] == pytest.approx(BestOfN(n).on(FiniteLaw([0.0, 1.0])).win_rate, abs=0.01)
-        assert result.kl[k] < result.kl_formula[k]
+        assert result.spent[k] < result.spent_formula[k]
 
 
 def test_gold_of_the_proxy_best_averages_ties() -> None:
@@ -72,42 +72,42 @@ def test_gold_column_is_measured_against_the_gold_limit() -> None:
         offsets=np.arange(0, 6401, 32),
         columns={"gold": gold.ravel(), "proxy": (gold + rng.standard_normal(gold.shape)).ravel()},
     )
-    result = estimate_best_of_n(both, "proxy", n=[4], gold="gold")
+    result = fit_frontier(both, "gold").share(BestOfN(4), "proxy")
     truth = BestOfN(4).on(Gaussian()).gain / np.sqrt(2)  # the proxy keeps 1/√2 of its deviation in gold
     assert result.gain_low[0] < truth < result.gain_high[0]
-    own = estimate_best_of_n(both, "gold", n=[4])
+    own = fit_frontier(both, "gold").share(BestOfN(4))
     assert own.gain[0] > result.gain[0]
 
 
 @pytest.mark.parametrize("n", [2.5, 7.3])
 def test_real_n(n: float) -> None:
     rows = np.random.default_rng(3).random((4000, 32))
-    result = estimate_best_of_n(table(rows), n=[n])
+    result = fit_frontier(table(rows)).share(BestOfN(n))
     assert result.gain[0] == pytest.approx(BestOfN(n).on(Uniform()).gain, rel=0.02)
 
 
 def test_best_of_poisson() -> None:
     rows = np.random.default_rng(4).random((400, 32))
-    result = estimate_best_of_poisson(table(rows), mu=[0.0, 1e-4, 1.0, 2.0])
+    result = fit_frontier(table(rows)).share(BestOfPoisson.along([0.0, 1e-4, 1.0, 2.0]))
     levels = FiniteLaw((np.arange(4000) + 0.5) / 4000)
     for k, mu in enumerate((0.0, 1e-4, 1.0, 2.0)):
-        assert result.kl[k] == pytest.approx(BestOfPoisson(mu).spent_formula(), rel=1e-9, abs=1e-15)
+        assert result.spent[k] == pytest.approx(BestOfPoisson(mu).spent_formula(), rel=1e-9, abs=1e-15)
         assert result.win_rate[k] == pytest.approx(BestOfPoisson(mu).on(levels).win_rate, abs=1e-6)
         assert result.gain[k] == pytest.approx(BestOfPoisson(mu).on(levels).gain, abs=4e-3)
 
 
 def test_soft_best_of_n() -> None:
     rows = np.random.default_rng(5).choice(FAIR_LEVELS, size=(400, 32))
-    result = estimate_soft_best_of_n(table(rows), n=[4, 8], lam=1.5)
+    result = fit_frontier(table(rows)).share([SoftBestOfN(4, 1.5), SoftBestOfN(8, 1.5)])
     for k, n in enumerate((4, 8)):
-        assert result.kl[k] == pytest.approx(SoftBestOfN(n, 1.5).on(FiniteLaw(FAIR_LEVELS)).kl, rel=0.03)
+        assert result.spent[k] == pytest.approx(SoftBestOfN(n, 1.5).on(FiniteLaw(FAIR_LEVELS)).kl, rel=0.03)
         assert result.gain_low[k] < SoftBestOfN(n, 1.5).on(FiniteLaw(FAIR_LEVELS)).gain < result.gain_high[k]
-    assert result.kl_formula is None
+    assert result.spent_formula is None
 
 
 def test_infinite_limit_leaves_best_of_n_alone() -> None:
     rows = np.random.default_rng(6).standard_t(3, (200, 64))
-    result = estimate_best_of_n(table(rows), n=[2, 4])
+    result = fit_frontier(table(rows)).share([BestOfN(2), BestOfN(4)])
     assert result.share is None
     assert result.limit_gain is None
     assert result.gain_low[0] < result.gain[0] < result.gain_high[0]
@@ -115,7 +115,7 @@ def test_infinite_limit_leaves_best_of_n_alone() -> None:
 
 def test_one_prompt() -> None:
     rows = np.random.default_rng(7).standard_normal((1, 4000))
-    result = estimate_best_of_n(table(rows), n=[2, 4])
+    result = fit_frontier(table(rows)).share([BestOfN(2), BestOfN(4)])
     assert result.share_low is not None
     assert result.share_high is not None
     for k, share in enumerate((0.9077, 0.9125)):
@@ -125,11 +125,9 @@ def test_one_prompt() -> None:
 
 def test_plug_in_frontier_makes_best_of_n_beat_the_limit() -> None:
     """The artefact: an unbiased method above a limit that is biased down; the corrected limit is above both."""
-    from alignlib.estimation import estimate_frontier
-
     rows = np.random.default_rng(8).random((2000, 16))
-    result = estimate_best_of_n(table(rows), n=[8])
-    plain = estimate_frontier(table(rows), kl=result.kl, bias_correction=False)
+    result = fit_frontier(table(rows)).share(BestOfN(8))
+    plain = fit_frontier(table(rows), bias_correction=False).at(result.spent)
     assert result.gain[0] > plain.gain[0]
     assert result.limit_gain is not None
     assert result.gain[0] < result.limit_gain[0]
@@ -138,13 +136,12 @@ def test_plug_in_frontier_makes_best_of_n_beat_the_limit() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda t: estimate_best_of_n(t, n=[9]), r"n must not exceed 8.*got 9"),
-        (lambda t: estimate_best_of_n(t, n=[0.5]), "n must lie in"),
-        (lambda t: estimate_best_of_n(t, "score"), "score"),
-        (lambda t: estimate_best_of_n(t, gold="score"), "score"),
-        (lambda t: estimate_best_of_poisson(t, mu=[8.0]), "n must not exceed 8"),
-        (lambda t: estimate_best_of_n(t, level=1.5), "level must lie in"),
-        (lambda t: estimate_best_of_n(t, n_boot=5), "n_boot must be at least 100"),
+        (lambda t: fit_frontier(t).share(BestOfN(9)), r"n must not exceed 8.*got 9"),
+        (lambda t: fit_frontier(t, "score"), "score"),
+        (lambda t: fit_frontier(t).share(picked_by="score"), "score"),
+        (lambda t: fit_frontier(t).share(BestOfPoisson(8.0)), "n must not exceed 8"),
+        (lambda t: fit_frontier(t, level=1.5), "level must lie in"),
+        (lambda t: fit_frontier(t, n_boot=5), "n_boot must be at least 100"),
     ],
 )
 def test_bad_arguments(call: Callable[[RewardTable], object], message: str) -> None:
@@ -163,7 +160,7 @@ def test_share_covers() -> None:
         rng = np.random.default_rng([9, seed])
         success = rng.uniform(0.3, 0.3, size=(60, 1))
         rows = (rng.random((60, 64)) < success).astype(float)
-        result = estimate_best_of_n(table(rows), n=[4], n_boot=300, rng=rng)
+        result = fit_frontier(table(rows), n_boot=300, rng=rng).share(BestOfN(4))
         assert result.share_low is not None
         assert result.share_high is not None
         held += bool(result.share_low[0] <= truth + 1e-9 and truth - 1e-9 <= result.share_high[0])
@@ -173,5 +170,5 @@ def test_share_covers() -> None:
 def test_rare_successes_leave_the_share_unknown() -> None:
     """Prompts whose samples are all equal hide the rare rewards that the limit would use."""
     rows = (np.random.default_rng(0).random((100, 32)) < 0.01).astype(float)
-    result = estimate_best_of_n(RewardTable.from_arrays(rows), n=[2, 4])
+    result = fit_frontier(RewardTable.from_arrays(rows)).share([BestOfN(2), BestOfN(4)])
     assert result.supported is None or not result.supported.any()

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from alignlib.answers import answer
-from alignlib.answers.answer import ask
+from alignlib.answers import findings
+from alignlib.answers.answer import answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import frontier
 from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
-from alignlib.estimation import UnsupportedKLError, estimate_frontier
+from alignlib.estimation import fit_frontier
 from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -72,10 +73,10 @@ def test_json_has_the_numbers_of_the_library(tmp_path):
     found = json.loads(result.stdout, parse_constant=pytest.fail)
     table = RewardTable.read(path, reward=["proxy", "gold"])
     for name, gold in (("reward", None), ("gold", "gold")):
-        answered = ask(table, "proxy", gold, kl=[0.1], n=[2, 32], seed=3)
+        answered = answer(fit_frontier(table, gold or "proxy", rng=3), "proxy", kl=[0.1], n=[2, 32])
         got = found[name]
         assert got["headline"] == frontier.headline(answered)
-        assert got["largest_supported"] == answered.limit.supported_kl
+        assert got["largest_supported"] == answered.limit.supported_end
         assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
         assert [row["share_low"] for row in got["best_of_n"]] == answered.best_of_n.share_low.tolist()
         assert [row["supported"] for row in got["best_of_n"]] == [True, False]
@@ -125,7 +126,7 @@ def test_saturated_rewards_give_null_not_infinity(tmp_path):
 
 def test_csv_has_every_point(tmp_path):
     table = RewardTable.read(sampled(tmp_path), reward=["proxy", "gold"])
-    answers = [ask(table, "proxy", gold, kl=[0.1, 0.2], n=[2, 32]) for gold in (None, "gold")]
+    answers = [answer(fit_frontier(table, name), "proxy", kl=[0.1, 0.2], n=[2, 32]) for name in ("proxy", "gold")]
     rows = list(csv.DictReader(io.StringIO(to_csv(frontier.points(Findings(table, *answers, None)), frontier.COLUMNS))))
     assert [(row["what"], row["picked_by"], row["measured_in"]) for row in rows] == [
         *[("limit", "proxy", "proxy")] * 2,
@@ -191,12 +192,11 @@ def test_bad_input_is_a_sentence_on_stderr(tmp_path, arguments, parts, as_json):
 
 @pytest.fixture
 def gold_without_support(monkeypatch):
-    def estimate(table, column, **options):
-        if column == "gold":
-            raise UnsupportedKLError("kl must not exceed 0 nats.", 0.0)
-        return estimate_frontier(table, column, **options)
+    def fit(table, column, **options):
+        found = fit_frontier(table, column, **options)
+        return replace(found, supported_end=0.0) if column == "gold" else found
 
-    monkeypatch.setattr(answer, "estimate_frontier", estimate)
+    monkeypatch.setattr(findings, "fit_frontier", fit)
 
 
 @pytest.mark.usefixtures("gold_without_support")

@@ -173,12 +173,13 @@ def test_ensembles_of_samples_gain_with_size_down_to_the_shared_floor() -> None:
 
 
 def test_one_member_is_best_of_n_by_it() -> None:
-    from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold
+    from alignlib.estimation import fit_frontier
+    from alignlib.rules import BestOfN
 
     table = noisy(0.5, 1.0, members=1)
     one = estimate_ensemble(table, ["s0"], "gold", n=4, n_boot=100)
     assert one.gold_gain[0] == pytest.approx(
-        estimate_best_of_n_gold(table, "s0", "gold", n=[4], n_boot=100).gold_gain[0]
+        fit_frontier(table, "s0", n_boot=100).gold("gold", BestOfN(4)).gold_gain[0]
     )
 
 

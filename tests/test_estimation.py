@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alignlib.estimation import UnsupportedKLError, estimate_frontier
+from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
 from alignlib.tables.rewards import RewardTable
 
@@ -14,7 +14,7 @@ def gaussian_table(prompts: int = 200, samples: int = 64, seed: int = 0) -> Rewa
 
 def test_gaussian_frontier_lies_in_its_interval() -> None:
     kl = np.array([0.05, 0.1, 0.25, 0.5])
-    frontier = estimate_frontier(gaussian_table(), kl=kl)
+    frontier = fit_frontier(gaussian_table()).at(kl)
     truth = np.sqrt(2 * kl)
     assert frontier.supported.all()
     assert np.all((frontier.gain_low < truth) & (truth < frontier.gain_high))
@@ -22,13 +22,13 @@ def test_gaussian_frontier_lies_in_its_interval() -> None:
 
 
 def test_plug_in_lies_below() -> None:
-    plain = estimate_frontier(gaussian_table(), kl=[0.5], bias_correction=False)
-    corrected = estimate_frontier(gaussian_table(), kl=[0.5])
+    plain = fit_frontier(gaussian_table(), bias_correction=False).at([0.5])
+    corrected = fit_frontier(gaussian_table()).at([0.5])
     assert plain.gain[0] < corrected.gain[0]
 
 
 def test_beyond_support_the_gain_is_held_and_the_interval_opens() -> None:
-    frontier = estimate_frontier(gaussian_table(), kl=[0.5, 3.0, 4.0])
+    frontier = fit_frontier(gaussian_table()).at([0.5, 3.0, 4.0])
     assert frontier.supported.tolist() == [True, False, False]
     assert frontier.gain[1] == frontier.gain[2]
     assert frontier.gain_high[2] > frontier.gain_high[1] > np.sqrt(6.0)
@@ -36,7 +36,7 @@ def test_beyond_support_the_gain_is_held_and_the_interval_opens() -> None:
 
 def test_bernoulli_saturates() -> None:
     rows = (np.random.default_rng(0).random((200, 64)) < 0.5).astype(float)
-    frontier = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.2, 1.0])
+    frontier = fit_frontier(RewardTable.from_arrays(rows)).at([0.2, 1.0])
     assert frontier.lam[1] == np.inf
     assert frontier.gain[1] == pytest.approx(0.5, abs=0.02)
 
@@ -44,14 +44,14 @@ def test_bernoulli_saturates() -> None:
 def test_offset_and_scale_are_carried_through() -> None:
     rows = np.random.default_rng(5).standard_normal((50, 32))
     kl = [0.1, 0.3]
-    one = estimate_frontier(RewardTable.from_arrays(rows), kl=kl)
-    two = estimate_frontier(RewardTable.from_arrays(1e6 + 1e-3 * rows), kl=kl)
+    one = fit_frontier(RewardTable.from_arrays(rows)).at(kl)
+    two = fit_frontier(RewardTable.from_arrays(1e6 + 1e-3 * rows)).at(kl)
     np.testing.assert_allclose(two.gain, 1e-3 * one.gain, rtol=1e-6)  # 1e6 + 1e-3 r keeps seven digits of r
 
 
 def test_nothing_supported_is_an_error() -> None:
-    with pytest.raises(UnsupportedKLError, match="largest supported") as caught:
-        estimate_frontier(gaussian_table(), kl=[5.0])
+    with pytest.raises(UnsupportedBudgetError, match="largest supported") as caught:
+        fit_frontier(gaussian_table()).at([5.0])
     assert 0.5 < caught.value.largest_supported < 5.0
 
 
@@ -64,23 +64,23 @@ def test_nothing_supported_is_an_error() -> None:
 )
 def test_bad_tables(rows: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        estimate_frontier(RewardTable.from_arrays(rows))  # type: ignore[arg-type]
+        fit_frontier(RewardTable.from_arrays(rows)).at(0.1)
 
 
 def test_infinite_log_partition_prints_no_number() -> None:
     rows = np.random.default_rng(2).standard_t(3, (200, 64))
     with pytest.raises(HeavyTailError, match="unbounded reward") as caught:
-        estimate_frontier(RewardTable.from_arrays(rows))
+        fit_frontier(RewardTable.from_arrays(rows)).at(0.1)
     assert caught.value.test.heavy
-    allowed = estimate_frontier(RewardTable.from_arrays(rows), allow_heavy_tail=True)
-    assert allowed.supported_kl < 0.3  # the weights must still have three moments
+    allowed = fit_frontier(RewardTable.from_arrays(rows), allow_heavy_tail=True).frontier
+    assert allowed.supported_end < 0.3  # the weights must still have three moments
 
 
 def test_one_prompt_resamples_its_samples() -> None:
     """Intervals of one prompt: the spread over independent tables, against the width claimed."""
     gains, widths = [], []
     for seed in range(60):
-        frontier = estimate_frontier(gaussian_table(1, 1000, seed), kl=[0.1], n_boot=200)
+        frontier = fit_frontier(gaussian_table(1, 1000, seed), n_boot=200).at([0.1])
         gains.append(frontier.gain[0])
         widths.append(frontier.gain_high[0] - frontier.gain_low[0])
     assert np.mean(widths) == pytest.approx(2 * 1.96 * np.std(gains), rel=0.3)
@@ -91,7 +91,7 @@ def test_never_right_and_always_right_prompts() -> None:
     rng = np.random.default_rng(4)
     success = np.repeat([0.0, 0.3, 0.7, 1.0], 20)
     rows = (rng.random((80, 64)) < success[:, None]).astype(float)
-    frontier = estimate_frontier(RewardTable.from_arrays(rows), kl=[0.0, 0.05, 0.2])
+    frontier = fit_frontier(RewardTable.from_arrays(rows)).at([0.0, 0.05, 0.2])
     lam = frontier.lam[1:, None]
     p = success[None, :]
     truth = np.mean(p * np.exp(lam) / (1 - p + p * np.exp(lam)) - p, axis=1)  # at the estimated λ
@@ -100,5 +100,5 @@ def test_never_right_and_always_right_prompts() -> None:
 
 
 def test_same_seed_same_numbers() -> None:
-    one, two = (estimate_frontier(gaussian_table(), kl=[0.3], rng=7) for _ in range(2))
+    one, two = (fit_frontier(gaussian_table(), rng=7).at([0.3]) for _ in range(2))
     assert one.gain_low[0] == two.gain_low[0]

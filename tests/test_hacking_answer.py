@@ -12,17 +12,22 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib import hacking
-from alignlib.answers.hacking import ask_hacking
+from alignlib.answers.hacking import hacking_answer
 from alignlib.answers.output import hacking as output
 from alignlib.answers.output.frontier import COLUMNS
 from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
+from alignlib.estimation import fit_frontier
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
+
+
+def answered(data, proxy, gold, **options):
+    return hacking_answer(*(fit_frontier(data, name, **options) for name in (proxy, gold)))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def test_the_lines_say_where_to_stop_and_what_is_unclaimed(table: Path) -> None:
 def test_the_numbers_hold_the_truth(table: Path) -> None:
     pair = exploit_pair()
     data = RewardTable.read(table, reward=["proxy", "gold"])
-    answer = ask_hacking(data, "proxy", "gold", n_boot=400)
+    answer = answered(data, "proxy", "gold", n_boot=400)
     for rule, found in ((BestOfN, answer.along_n), (None, answer.along_lam)):
         assert found is not None
         assert found.hedge.low <= hacking_threshold(pair, rule).parameter <= found.hedge.high
@@ -92,7 +97,7 @@ def test_a_heavy_tailed_proxy_is_answered_along_n_alone(table: Path) -> None:
     lines = run(table, "--reward", "heavy", "--gold", "gold", "--allow-heavy-tail")
     assert any(line.startswith("Best-of-N: ") for line in lines)
     data = RewardTable.read(table, reward=["heavy", "gold"])
-    answer = ask_hacking(data, "heavy", "gold", n_boot=200)
+    answer = answered(data, "heavy", "gold", n_boot=200)
     assert answer.along_lam is None
     assert "heavier than exponential" in output.lines(answer)[2]
     assert output.record(answer)["along_lam"] is None
@@ -130,7 +135,7 @@ def test_no_limit_is_compared_with_where_the_samples_support_none() -> None:
     gold = np.zeros((200, 10))
     gold[np.arange(200), rng.integers(0, 10, 200)] = 1.0
     data = RewardTable.from_arrays(score=3 * gold + rng.standard_normal((200, 10)), right=gold)
-    answer = ask_hacking(data, "score", "right", n_boot=200)
+    answer = answered(data, "score", "right", n_boot=200)
     assert answer.along_n.hedge.parameter == 10.0
     assert answer.unclaimed is None
     assert "the samples support its limit at no N" in "\n".join(output.lines(answer))
@@ -140,14 +145,14 @@ def test_a_proxy_that_costs_gold_from_the_start_says_so() -> None:
     rng = np.random.default_rng(0)
     gold = rng.standard_normal((200, 16))
     data = RewardTable.from_arrays(score=rng.standard_normal((200, 16)) - gold, gold=gold)
-    lines = output.lines(ask_hacking(data, "score", "gold"))
+    lines = output.lines(answered(data, "score", "gold"))
     assert all("Gold falls, from the start as far as can be told: do not optimise" in line for line in lines[1:3])
     assert "No N > 1 is estimated to gain any 'gold'" in lines[3]
 
 
 def test_the_csv_of_the_report_holds_both_curves_and_where_to_stop(table: Path) -> None:
     data = RewardTable.read(table, reward=["proxy", "gold"])
-    answer = ask_hacking(data, "proxy", "gold", n_boot=200)
+    answer = answered(data, "proxy", "gold", n_boot=200)
     rows = list(csv.DictReader(to_csv(output.points(answer), COLUMNS).splitlines()))
     along = [row for row in rows if row["what"] == "along_n"]
     assert [float(row["gain"]) for row in along] == answer.along_n.gold_gain.tolist()
@@ -160,12 +165,13 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     rng = np.random.default_rng(0)
     gold = rng.standard_normal((150, 64))
     data = RewardTable.from_arrays(score=gold + 0.5 * rng.standard_normal((150, 64)), gold=gold)
-    answer = ask_hacking(data, "score", "gold", n_boot=200)
+    answer = answered(data, "score", "gold", n_boot=200)
     assert answer.along_n.hedge.parameter == 64.0
     left = answer.unclaimed
     assert left is not None
     assert 8.0 <= left.n < 64.0
-    true = np.sqrt(2 * left.kl) - GaussianPair(1.0, 0.5).rule_gold_gain([BestOfN(left.n)])[0]
+    true = np.sqrt(2 * left.spent) - GaussianPair(1.0, 0.5).rule_gold_gain([BestOfN(left.n)])[0]
     # 1.7 half-widths, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
     assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2
-    assert f"At N = {left.n:g} ({left.kl:.3g} nats), as far as the samples support" in "\n".join(output.lines(answer))
+    text = "\n".join(output.lines(answer))
+    assert f"At N = {left.n:g} ({left.spent:.3g} nats), as far as the samples support" in text

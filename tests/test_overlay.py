@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines
 from alignlib.cli.main import main
+from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw
 from alignlib.tables.rewards import RewardTable
 from alignlib.training import Overlay, overlay
@@ -41,7 +42,7 @@ def made() -> tuple[TrainingLog, RewardTable]:
 
 @pytest.fixture(scope="module")
 def found(made) -> Overlay:
-    return overlay(*made, "reward", n_boot=400)
+    return overlay(made[0], fit_frontier(made[1], n_boot=400))
 
 
 # -- against what is known
@@ -66,7 +67,8 @@ def test_intervals_cover() -> None:
     """Share of the last supported point, over tables and logs drawn anew."""
     held, rng = [], np.random.default_rng(1)
     for _ in range(24):
-        result = overlay(*example_run(100, 32, rng, kl_max=0.6), "reward", n_boot=100)
+        log, table = example_run(100, 32, rng, kl_max=0.6)
+        result = overlay(log, fit_frontier(table, n_boot=100))
         i = np.flatnonzero(result.supported)[-1]
         held.append(result.share_low[i] <= 0.85 <= result.share_high[i])
     assert np.mean(held) >= 0.87  # 95 % of 24 draws, less two standard errors
@@ -87,7 +89,7 @@ def test_the_optimum_itself_has_the_whole_limit() -> None:
         kl_unit="sequence",
         length=None,
     )
-    result = overlay(log, table, "reward", pool=1, n_boot=400)
+    result = overlay(log, fit_frontier(table, n_boot=400), pool=1)
     known = result.supported & (log.kl > 0.05)
     assert known.sum() >= 4
     np.testing.assert_allclose(result.share[known], 1.0, atol=0.03)
@@ -98,14 +100,14 @@ def test_the_optimum_itself_has_the_whole_limit() -> None:
 
 def test_a_run_above_the_limit_is_marked(made) -> None:
     log, table = made
-    result = overlay(replace(log, kl=log.kl / 8.0), table, "reward", n_boot=200)
+    result = overlay(replace(log, kl=log.kl / 8.0), fit_frontier(table, n_boot=200))
     assert result.above.any()
     assert any("lie above the limit's interval" in note for note in result.notes)
 
 
 def test_beyond_the_support_only_bounds_are_given(made) -> None:
     log, table = made
-    result = overlay(replace(log, kl=4.0 * log.kl), table, "reward", n_boot=200)
+    result = overlay(replace(log, kl=4.0 * log.kl), fit_frontier(table, n_boot=200))
     beyond = ~result.supported & (result.log.kl > 0.1)
     assert beyond.any()
     assert np.isnan(result.share[beyond]).all()
@@ -117,7 +119,7 @@ def test_beyond_the_support_only_bounds_are_given(made) -> None:
 
 def test_negative_kls_have_no_place(made) -> None:
     log, table = made
-    result = overlay(replace(log, kl=np.where(log.step == 0, -0.01, log.kl)), table, "reward", pool=1, n_boot=200)
+    result = overlay(replace(log, kl=np.where(log.step == 0, -0.01, log.kl)), fit_frontier(table, n_boot=200), pool=1)
     assert np.isnan(result.share[0])
     assert not result.supported[0]
     assert result.log.kl[0] == -0.01
@@ -130,23 +132,23 @@ def test_another_reward_is_refused_unless_it_differs_by_a_constant(made) -> None
     log, table = made
     shifted = replace(log, reward=log.reward + 5.0)
     with pytest.raises(InputError, match="base='first'"):
-        overlay(shifted, table, "reward", n_boot=200)
-    from_start = overlay(shifted, table, "reward", base="first", n_boot=200)
+        overlay(shifted, fit_frontier(table, n_boot=200))
+    from_start = overlay(shifted, fit_frontier(table, n_boot=200), base="first")
     far = from_start.supported & (from_start.log.kl > 0.3)
     assert (from_start.share_low[far] < 0.85).all()
     assert (from_start.share_high[far] > 0.85).all()
-    known = overlay(shifted, table, "reward", base=5.0, n_boot=200)
-    np.testing.assert_allclose(known.gain, overlay(log, table, "reward", base=0.0, n_boot=200).gain, atol=1e-12)
-    unchecked = overlay(shifted, table, "reward", check=False, n_boot=200)
+    known = overlay(shifted, fit_frontier(table, n_boot=200), base=5.0)
+    np.testing.assert_allclose(known.gain, overlay(log, fit_frontier(table, n_boot=200), base=0.0).gain, atol=1e-12)
+    unchecked = overlay(shifted, fit_frontier(table, n_boot=200), check=False)
     assert unchecked.above.any()
 
 
 def test_a_run_that_starts_far_from_the_base_cannot_be_checked(made) -> None:
     log, table = made
     late = replace(log, kl=log.kl + 0.5)
-    assert any("cannot be checked" in note for note in overlay(late, table, "reward", n_boot=200).notes)
+    assert any("cannot be checked" in note for note in overlay(late, fit_frontier(table, n_boot=200)).notes)
     with pytest.raises(ValueError, match="measure the base's reward"):
-        overlay(late, table, "reward", base="first", n_boot=200)
+        overlay(late, fit_frontier(table, n_boot=200), base="first")
 
 
 # -- the command

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from alignlib.estimation import estimate_frontier
-from alignlib.estimation.prompt_frontier import prompt_gains
+from alignlib.estimation import fit_frontier
+from alignlib.estimation.per_prompt import prompt_gains
 from alignlib.laws import Gaussian, Uniform
 from alignlib.tables.rewards import RewardTable
 
@@ -55,8 +55,8 @@ def test_prompts_of_unequal_scale_gain_less_than_with_an_average_budget() -> Non
     scale = rng.choice([0.5, 2.0], size=(200, 1))
     table = RewardTable.from_arrays(scale * rng.standard_normal((200, 64)))
     kl = np.array([0.1, 0.4])
-    each = estimate_frontier(table, kl=kl, budget="per_prompt")
-    mean = estimate_frontier(table, kl=kl)
+    each = fit_frontier(table, budget="per_prompt").at(kl)
+    mean = fit_frontier(table).at(kl)
     assert (each.gain < mean.gain).all()
     truth = scale.mean() * np.sqrt(2 * kl)
     np.testing.assert_allclose(each.gain, truth, rtol=0.03)

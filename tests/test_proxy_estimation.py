@@ -9,15 +9,14 @@ import numpy as np
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.estimation import estimate_best_of_n
+from alignlib.estimation import GoldEstimate, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
-from alignlib.hacking.cross_jackknife import jackknife_tilted_mean
+from alignlib.estimation.tilted_mean import jackknife_tilted_mean
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.example_scorers import scored_answers
 from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
-from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import check_members
 from alignlib.hacking.tie_breaking import tie_breaking
@@ -41,7 +40,7 @@ def normal(prompts: int, n: int, seed: int, noise: float = 0.7) -> RewardTable:
     return table_of(gold + noise * rng.standard_normal((prompts, n)), gold)
 
 
-def close(result: OverOptimisationEstimate, exact: np.ndarray) -> np.ndarray:
+def close(result: GoldEstimate, exact: np.ndarray) -> np.ndarray:
     """Within 1.7 half-widths, 3.3 standard errors: one run of one seed fails by chance once in a thousand."""
     return np.abs(result.gold_gain - exact) <= 1.7 * (result.gold_high - result.gold_low) / 2
 
@@ -86,27 +85,28 @@ def test_jackknife_of_constant_gold_is_the_constant() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_curve_along_lam_matches_the_exact_law(seed: int) -> None:
     pair = exploit_pair()
-    result = estimate_tilted_gold(drawn(pair, 400, 128, seed), "reward", "gold", n_boot=300, rng=seed)
+    result = fit_frontier(drawn(pair, 400, 128, seed), "reward", n_boot=300, rng=seed).tilted_gold("gold")
     known = result.supported
     assert known.sum() > 10
     assert close(result, pair.gold_gain(result.parameter))[known].all()
-    np.testing.assert_allclose(result.kl[known], pair.kl(result.parameter)[known], rtol=0.06)
+    np.testing.assert_allclose(result.spent[known], pair.kl(result.parameter)[known], rtol=0.06)
     np.testing.assert_allclose(result.proxy_gain[known], pair.proxy_gain(result.parameter)[known], rtol=0.06)
     assert result.base_gold == pytest.approx(pair.ideal.base_reward, abs=0.03)
 
 
 def test_the_threshold_is_found_with_an_interval_that_holds_it() -> None:
     pair = exploit_pair()
-    for rule, estimate in ((None, estimate_tilted_gold), (BestOfN, estimate_best_of_n_gold)):
+    fit = fit_frontier(drawn(pair, 300, 64, 5), "reward", n_boot=300)
+    for rule, estimate in ((None, fit.tilted_gold), (BestOfN, fit.gold)):
         true = hacking_threshold(pair, rule)
-        found = estimate(drawn(pair, 300, 64, 5), "reward", "gold", n_boot=300).hedge
+        found = estimate("gold").hedge
         assert found.turns_down == "yes"
         assert found.low <= true.parameter <= found.high < np.inf
         assert found.gold_low <= true.gold_gain <= found.gold_high
 
 
 def test_gold_of_a_gaussian_proxy_is_seen_to_rise_to_the_end() -> None:
-    result = estimate_tilted_gold(normal(300, 64, 3), "reward", "gold", n_boot=300)
+    result = fit_frontier(normal(300, 64, 3), "reward", n_boot=300).tilted_gold("gold")
     assert (result.hedge.turns_down, result.hedge.high) == ("no", np.inf)
     known = result.supported
     assert close(result, result.parameter)[known].all()
@@ -122,7 +122,7 @@ def test_intervals_cover_where_supported(which: str) -> None:
     hits = np.zeros(2)
     for seed in range(60):
         table = normal(100, 48, seed) if which == "gauss" else drawn(pair, 100, 48, seed)
-        result = estimate_tilted_gold(table, "reward", "gold", lam=lam, n_boot=200, rng=seed)
+        result = fit_frontier(table, "reward", n_boot=200, rng=seed).tilted_gold("gold", lam)
         assert result.supported.all()
         hits += (result.gold_low <= true) & (true <= result.gold_high)
     assert (hits >= 51).all()
@@ -135,7 +135,7 @@ def test_plug_in_would_not_cover() -> None:
     weight = np.exp(0.4 * proxy)
     gains = (weight * gold).sum(axis=1) / weight.sum(axis=1) - gold.mean(axis=1)
     assert gains.mean() + 2.5 * gains.std() / 20 < 0.4
-    result = estimate_tilted_gold(table, "reward", "gold", lam=[0.4], n_boot=200)
+    result = fit_frontier(table, "reward", n_boot=200).tilted_gold("gold", [0.4])
     assert abs(result.gold_gain[0] - 0.4) < abs(gains.mean() - 0.4) / 2
 
 
@@ -144,22 +144,22 @@ def test_plug_in_would_not_cover() -> None:
 
 def test_best_of_n_gold_is_that_of_the_general_estimator() -> None:
     table = drawn(exploit_pair(), 40, 32, 1)
-    ours = estimate_best_of_n_gold(table, "reward", "gold", n=[1, 2, 8, 32], n_boot=200)
-    theirs = estimate_best_of_n(table, "reward", gold="gold", n=[1, 2, 8, 32], n_boot=200)
+    ours = fit_frontier(table, "reward", n_boot=200).gold("gold", [BestOfN(v) for v in [1, 2, 8, 32]])
+    theirs = fit_frontier(table, "gold", n_boot=200).share([BestOfN(v) for v in [1, 2, 8, 32]], "reward")
     np.testing.assert_allclose(ours.gold_gain, theirs.gain, atol=1e-12)
-    np.testing.assert_allclose(ours.kl, theirs.kl, atol=1e-12)
+    np.testing.assert_allclose(ours.spent, theirs.spent, atol=1e-12)
     assert ours.tied_prompts == 40
 
 
 def test_best_of_n_gold_is_unbiased_with_ties() -> None:
     pair = exploit_pair()
-    result = estimate_best_of_n_gold(drawn(pair, 3000, 16, 2), "reward", "gold", n=[2, 5, 16], n_boot=200)
+    result = fit_frontier(drawn(pair, 3000, 16, 2), "reward", n_boot=200).gold("gold", BestOfN.along([2, 5, 16]))
     exact = rule_curve(pair, BestOfN.along([2, 5, 16])).gold_gain
     assert close(result, exact).all()
 
 
 def test_best_of_n_gold_of_a_gaussian_proxy() -> None:
-    result = estimate_best_of_n_gold(normal(400, 64, 0), "reward", "gold", n=[4, 16], n_boot=200)
+    result = fit_frontier(normal(400, 64, 0), "reward", n_boot=200).gold("gold", [BestOfN(4), BestOfN(16)])
     exact = GaussianPair(1.0, 0.7).rule_gold_gain(BestOfN.along([4, 16]))
     assert close(result, exact).all()
 
@@ -167,10 +167,10 @@ def test_best_of_n_gold_of_a_gaussian_proxy() -> None:
 def test_one_prompt_resamples_its_samples() -> None:
     pair = exploit_pair()
     table = drawn(pair, 1, 20_000, 3)
-    result = estimate_tilted_gold(table, "reward", "gold", lam=[0.3, 0.6], n_boot=300)
+    result = fit_frontier(table, "reward", n_boot=300).tilted_gold("gold", [0.3, 0.6])
     assert close(result, pair.gold_gain([0.3, 0.6])).all()
     assert (result.gold_high - result.gold_low < 0.1).all()
-    along_n = estimate_best_of_n_gold(table, "reward", "gold", n=[2, 8], n_boot=300)
+    along_n = fit_frontier(table, "reward", n_boot=300).gold("gold", [BestOfN(2), BestOfN(8)])
     assert close(along_n, rule_curve(pair, BestOfN.along([2, 8])).gold_gain).all()
 
 
@@ -182,8 +182,8 @@ def test_a_heavy_tailed_proxy_has_no_tilt_but_has_a_best_of_n() -> None:
     gold = rng.standard_normal((200, 64))
     table = table_of(gold + rng.standard_t(2, (200, 64)), gold)
     with pytest.raises(HeavyTailError, match="heavier than exponential upper tail"):
-        estimate_tilted_gold(table, "reward", "gold")
-    assert estimate_best_of_n_gold(table, "reward", "gold", n_boot=200).hedge.gold_gain > 0
+        fit_frontier(table, "reward").tilted_gold("gold")
+    assert fit_frontier(table, "reward", n_boot=200).gold("gold").hedge.gold_gain > 0
 
 
 def test_bad_columns_are_one_sentence() -> None:
@@ -202,9 +202,10 @@ def test_bad_columns_are_one_sentence() -> None:
     }
     for message, (reward, counted, columns) in cases.items():
         wider = replace(table, columns={**table.columns, **columns})
-        for estimate in (estimate_tilted_gold, estimate_best_of_n_gold):
+        fit = fit_frontier(wider, reward)
+        for estimate in (fit.tilted_gold, fit.gold):
             with pytest.raises(InputError, match=message):
-                estimate(wider, reward, counted)
+                estimate(counted)
 
 
 def test_gold_missing_on_some_rows_is_said_when_reading(tmp_path) -> None:
@@ -231,13 +232,13 @@ def test_ensemble_columns_that_repeat_are_named() -> None:
 def test_bad_arguments_are_named() -> None:
     table = normal(10, 8, 0)
     with pytest.raises(ValueError, match="n must not exceed 8, what the fewest samples of a prompt allow; got 9"):
-        estimate_best_of_n_gold(table, "reward", "gold", n=[2, 9])
-    with pytest.raises(ValueError, match="n must increase"):
-        estimate_best_of_n_gold(table, "reward", "gold", n=[4, 2])
+        fit_frontier(table, "reward").gold("gold", [BestOfN(2), BestOfN(9)])
+    with pytest.raises(ValueError, match="rules must draw more and more"):
+        fit_frontier(table, "reward").gold("gold", [BestOfN(4), BestOfN(2)])
     with pytest.raises(ValueError, match=r"lam must lie in \(0, ∞\); got 0"):
-        estimate_tilted_gold(table, "reward", "gold", lam=[0.0])
+        fit_frontier(table, "reward").tilted_gold("gold", [0.0])
     with pytest.raises(ValueError, match="The samples support no point of the curve"):
-        estimate_tilted_gold(table, "reward", "gold", lam=[50.0])
+        fit_frontier(table, "reward").tilted_gold("gold", [50.0])
 
 
 def test_tie_breaking_by_the_definition() -> None:

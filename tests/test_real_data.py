@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.answers.answer import ask
+from alignlib.answers.answer import answer
 from alignlib.answers.output.frontier import headline
+from alignlib.estimation import fit_frontier
 from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -132,56 +133,55 @@ def best_of_two(picking, gold):
     return pairs[:, off_diagonal].mean(axis=1)
 
 
-def check_answer(answer, base):
+def check_answer(found, base):
     """What must hold of every answer, whatever the table."""
-    best, at_n = answer.best_of_n, answer.limit_at_n
+    best, at_n = found.best_of_n, found.limit_at_n
     assert best.base_reward == pytest.approx(base, rel=1e-12)
     # The bound holds for the KL itself; its estimate has an error and is not clipped to it.
-    assert (best.kl <= 1.02 * best.kl_formula).all()
-    assert (np.diff(best.kl) > 0).all()
+    assert (best.spent <= 1.02 * best.spent_formula).all()
+    assert (np.diff(best.spent) > 0).all()
     assert (best.gain_low <= best.gain).all()
     assert (best.gain <= best.gain_high).all()
-    assert (np.diff(answer.limit.gain) >= 0).all()  # 0/1 rewards saturate
-    assert (answer.limit.spent <= answer.limit.supported_kl).all()
+    assert (np.diff(found.limit.gain) >= 0).all()  # 0/1 rewards saturate
+    assert (found.limit.spent <= found.limit.supported_end).all()
     assert (best.gain[at_n.supported] <= at_n.gain_high[at_n.supported]).all()
-    assert "any method can gain at most" in headline(answer)
+    assert "any method can gain at most" in headline(found)
 
 
 @pytest.mark.parametrize("verifier", [*members(GPQA, "verifier_"), "nanmean:verifier_*"])
 def test_gpqa_verifiers_against_correct(verifier):
     table = RewardTable.read(GPQA, reward=[verifier, "correct"], drop_missing=True)
-    for gold in (None, "correct"):
-        answer = ask(table, verifier, gold, n=[2, 4, 8], n_boot=200)
-        counted = verifier if gold is None else gold
+    for counted in (verifier, "correct"):
+        found = answer(fit_frontier(table, counted, n_boot=200), verifier, n=[2, 4, 8])
         means = np.add.reduceat(table.columns[counted], table.offsets[:-1]) / table.n_samples
-        check_answer(answer, means.mean())
+        check_answer(found, means.mean())
         two = np.empty(table.n_prompts)
         for (where, picking), (_, values) in zip(table.blocks(verifier), table.blocks(counted), strict=True):
             two[where] = best_of_two(picking, values)
-        assert answer.best_of_n.gain[0] == pytest.approx((two - means).mean(), abs=1e-12)
+        assert found.best_of_n.gain[0] == pytest.approx((two - means).mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("path", [GPQA, GPQA_128])
 def test_gpqa_correct_saturates(path):
     """A 0/1 reward: the gain is the chance that one of N is right, and no KL beyond -log P(right) is of use."""
     table = RewardTable.read(path, reward="correct")
-    answer = ask(table, "correct", n=[2, 8, 64], n_boot=200)
+    found = answer(fit_frontier(table, "correct", n_boot=200), n=[2, 8, 64])
     m = int(table.n_samples[0])
     right = np.add.reduceat(table.columns["correct"], table.offsets[:-1])
-    for n, reward in zip((2, 8, 64), answer.best_of_n.reward, strict=True):
+    for n, reward in zip((2, 8, 64), found.best_of_n.reward, strict=True):
         none = np.array([math.comb(m - int(r), n) / math.comb(m, n) for r in right])
         assert reward == pytest.approx((1 - none).mean(), rel=1e-12)
-    check_answer(answer, right.mean() / m)
-    assert answer.best_of_n.kl_formula[1] > 1.2 > 0.5 > answer.best_of_n.kl[1]
-    assert answer.constant_prompts == int(((right == 0) | (right == m)).sum())
+    check_answer(found, right.mean() / m)
+    assert found.best_of_n.spent_formula[1] > 1.2 > 0.5 > found.best_of_n.spent[1]
+    assert found.constant_prompts == int(((right == 0) | (right == m)).sum())
 
 
 @pytest.mark.parametrize("scorer", members(REWARDMATH, "score_"))
 def test_rewardmath_scorers(scorer):
     table = RewardTable.read(REWARDMATH, reward=[scorer, "gold_correct"])
-    answer = ask(table, scorer, n=[2, 4, 8], n_boot=200)
-    check_answer(answer, table.columns[scorer].mean())
-    in_gold = ask(table, scorer, "gold_correct", n=[2, 4, 8], n_boot=200)
+    found = answer(fit_frontier(table, scorer, n_boot=200), n=[2, 4, 8])
+    check_answer(found, table.columns[scorer].mean())
+    in_gold = answer(fit_frontier(table, "gold_correct", n_boot=200), scorer, n=[2, 4, 8])
     picking, gold = (table.columns[name].reshape(483, 10) for name in (scorer, "gold_correct"))
     assert in_gold.best_of_n.gain[0] == pytest.approx(best_of_two(picking, gold).mean() - 0.1, abs=1e-12)
     assert repr(scorer) in headline(in_gold)

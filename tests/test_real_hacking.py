@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from alignlib.estimation import fit_frontier
 from alignlib.hacking.ensemble_estimation import estimate_ensemble, with_ensemble
 from alignlib.hacking.error_split import split_error
-from alignlib.hacking.proxy_estimation import estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
 from alignlib.hacking.tie_breaking import tie_breaking
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -98,8 +99,8 @@ def test_gpqa_members_share_more_than_half_of_their_error(verified: RewardTable,
 
 def test_gpqa_where_to_stop_is_undecided_and_said_so(verified: RewardTable, verifiers: list[str]) -> None:
     table = with_ensemble(verified, "all", verifiers)
-    along_n = estimate_best_of_n_gold(table, "all", "correct", n_boot=300)
-    along_lam = estimate_tilted_gold(table, "all", "correct", n_boot=300)
+    along_n = fit_frontier(table, "all", n_boot=300).gold("correct")
+    along_lam = fit_frontier(table, "all", n_boot=300).tilted_gold("correct")
     for result in (along_n, along_lam):
         assert result.hedge.turns_down == "undecided"
         assert result.hedge.high == np.inf
@@ -123,7 +124,7 @@ def tie_broken_and_averaged(table: RewardTable, scorer: str) -> tuple[float, flo
 
 @pytest.mark.parametrize("scorer", [*REWARD_MODELS, *JUDGES])
 def test_rewardmath_best_of_ten_is_the_tie_averaged_choice(scored: RewardTable, scorer: str) -> None:
-    found = estimate_best_of_n_gold(scored, f"score_{scorer}", "gold_correct", n=[10], n_boot=100)
+    found = fit_frontier(scored, f"score_{scorer}", n_boot=100).gold("gold_correct", BestOfN(10))
     _, averaged = tie_broken_and_averaged(scored, scorer)
     assert found.base_gold + found.gold_gain[0] == pytest.approx(averaged, abs=1e-12)
 
@@ -140,7 +141,7 @@ def test_rewardmath_index_zero_trap(scored: RewardTable) -> None:
     for judge in JUDGES:
         broken, averaged = tie_broken_and_averaged(scored, judge)
         assert broken > averaged + 0.15
-        assert estimate_best_of_n_gold(scored, f"score_{judge}", "gold_correct", n=[2], n_boot=100).tied_prompts == 483
+        assert fit_frontier(scored, f"score_{judge}", n_boot=100).gold("gold_correct", BestOfN(2)).tied_prompts == 483
     for model in REWARD_MODELS:
         broken, averaged = tie_broken_and_averaged(scored, model)
         assert abs(broken - averaged) < 0.01
@@ -150,7 +151,7 @@ def test_rewardmath_index_zero_trap(scored: RewardTable) -> None:
 
 @pytest.mark.parametrize(("scorer", "verdict"), [("internlm2", "no"), ("gpt4o", "no"), ("grm_gemma", "yes")])
 def test_rewardmath_some_scorers_are_hacked_from_the_start(scored: RewardTable, scorer: str, verdict: str) -> None:
-    found = estimate_best_of_n_gold(scored, f"score_{scorer}", "gold_correct", n_boot=300)
+    found = fit_frontier(scored, f"score_{scorer}", n_boot=300).gold("gold_correct")
     assert found.hedge.turns_down == verdict
     if verdict == "yes":
         assert found.hedge.parameter <= 2.0

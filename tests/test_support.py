@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.estimation.support import excess_bias, remaining_bias, strain, supported_kl
+from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
 
 
 @given(st.floats(0.3, 1.0), st.floats(0.01, 1.0))
@@ -48,10 +48,10 @@ def test_each_condition(changes: dict[str, float], *, supported: bool) -> None:
 
 def test_support_ends_at_the_first_strained_point() -> None:
     kl = np.array([0.1, 0.2, 0.4, 0.8])
-    assert supported_kl(kl, np.array([0.1, 0.5, 2.0, 0.1])) == pytest.approx(0.2 * np.sqrt(2.0))
-    assert supported_kl(kl, np.array([0.1, 0.5, np.inf, 0.1])) == 0.2
-    assert supported_kl(kl, np.array([3.0, 0.5, 0.5, 0.1])) == 0.0
-    assert supported_kl(kl, np.zeros(4)) == np.inf
+    assert first_strained(kl, np.array([0.1, 0.5, 2.0, 0.1])) == pytest.approx(0.2 * np.sqrt(2.0))
+    assert first_strained(kl, np.array([0.1, 0.5, np.inf, 0.1])) == 0.2
+    assert first_strained(kl, np.array([3.0, 0.5, 0.5, 0.1])) == 0.0
+    assert first_strained(kl, np.zeros(4)) == np.inf
 
 
 def test_intervals_widen_by_no_more_than_is_let_pass() -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from alignlib.answers.answer import Answer, ask, limit_on_every_prompt
-from alignlib.answers.hacking import HackingAnswer, ask_hacking
-from alignlib.estimation.estimates import EstimatedFrontier
-from alignlib.estimation.frontier_estimation import UnsupportedKLError, estimate_frontier
+from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
+from alignlib.answers.hacking import HackingAnswer, hacking_answer
+from alignlib.estimation import EstimatedFrontier, fit_frontier
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["Findings", "find"]
+__all__ = ["Findings", "ask"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Findings:
         return self.answers[-1]
 
 
-def find(
+def ask(
     table: RewardTable,
     reward: str,
     gold: str | None = None,
@@ -65,38 +65,36 @@ def find(
         The reward that picks the best of N, and the one that is counted (the same by default).
     ensemble : list of str
         Columns of other proxies to combine, against ``gold``.
-    kl, n, budget, level, n_boot, rng, allow_heavy_tail
-        As in `ask`.
+    kl, n, budget
+        Budgets, numbers of draws, and what a budget bounds, as in `answer`.
+    level, n_boot, rng, allow_heavy_tail
+        Of both fits, as in `fit_frontier`.
     curves : bool
         Also return the curves that the pictures of the report draw.
 
     Raises
     ------
     ValueError
-        As `ask` and `ask_hacking`.
+        As `answer` and `hacking_answer`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from alignlib.tables.example_table import example_table
     >>> table = example_table(60, 16, 0.5, np.random.default_rng(0))
-    >>> find(table, "reward", "gold", n=[2.0], n_boot=100).counted.measured_in
+    >>> ask(table, "reward", "gold", n=[2.0], n_boot=100).counted.measured_in
     'gold'
     """
-    shared = {"level": level, "n_boot": n_boot, "seed": rng, "allow_heavy_tail": allow_heavy_tail}
-    asked = {"kl": kl, "n": n, "budget": budget, **shared}
-    answer = ask(table, reward, **asked)  # type: ignore[arg-type]
-    in_gold = None if gold is None else ask(table, reward, gold, **asked)  # type: ignore[arg-type]
-    hacking = None if gold is None else ask_hacking(table, reward, gold, ensemble, **shared)  # type: ignore[arg-type]
-    found = Findings(table, answer, in_gold, hacking)
-    if not curves:
+    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng, "allow_heavy_tail": allow_heavy_tail}
+    asked: dict[str, Any] = {"kl": kl, "n": n, "budget": budget}
+    picking = fit_frontier(table, reward, **options)
+    counted = picking if gold is None else fit_frontier(table, gold, **options)
+    found = Findings(
+        table,
+        answer(picking, **asked),
+        None if gold is None else answer(counted, reward, **asked),
+        None if gold is None else hacking_answer(picking, counted, ensemble),
+    )
+    if not curves or counted.supported_end == 0.0:
         return found
-    counted = found.counted.measured_in
-    try:
-        curve = estimate_frontier(
-            table, counted, level=level, n_boot=n_boot, rng=rng, allow_heavy_tail=allow_heavy_tail
-        )
-    except UnsupportedKLError:
-        return found
-    each = limit_on_every_prompt(table, counted, **shared)  # type: ignore[arg-type]
-    return Findings(table, answer, in_gold, hacking, curve, each)
+    return replace(found, curve=counted.frontier, curve_on_every_prompt=limit_on_every_prompt(counted))

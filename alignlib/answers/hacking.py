@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,14 +12,14 @@ import numpy as np
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
-from alignlib.estimation.frontier_estimation import estimate_best_of_n
+from alignlib.estimation import Fit, GoldEstimate
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.error_split import ErrorSplit, split_error
-from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_table import check_members, on_one_scale
+from alignlib.rules import BestOfN
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["HackingAnswer", "Unclaimed", "ask_hacking", "members_of"]
+__all__ = ["HackingAnswer", "Unclaimed", "hacking_answer", "members_of"]
 
 _KINDS = ("mean", "median", "min")
 
@@ -31,7 +32,7 @@ class Unclaimed:
     """
 
     n: float
-    kl: float
+    spent: float
     value: float
     low: float
     high: float
@@ -50,8 +51,8 @@ class HackingAnswer:
 
     proxy: str
     gold: str
-    along_n: OverOptimisationEstimate
-    along_lam: OverOptimisationEstimate | None
+    along_n: GoldEstimate
+    along_lam: GoldEstimate | None
     why_no_lam: str
     unclaimed: Unclaimed | None
     ensembles: tuple[EnsembleEstimate, ...]
@@ -77,31 +78,15 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
     return found
 
 
-def ask_hacking(
-    table: RewardTable,
-    reward: str,
-    gold: str,
-    ensemble: Sequence[str] = (),
-    *,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    seed: int = 0,
-    allow_heavy_tail: bool = False,
-) -> HackingAnswer:
-    """Say where optimising ``reward`` starts to cost ``gold``, how much it leaves unclaimed, and what an ensemble adds.
+def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> HackingAnswer:
+    """Say where optimising a proxy starts to cost gold, how much it leaves unclaimed, and what an ensemble adds.
 
     Parameters
     ----------
-    table : RewardTable
-        Base samples scored by both, and by the members of the ensemble.
-    reward, gold : str
-        The proxy and the reward that counts.
+    proxy, gold : Fit
+        The reward that is optimised and the one that counts, fitted on one table.
     ensemble : list of str
         Columns of other proxies, at least two.
-    level, n_boot, seed
-        Nominal coverage of the intervals, bootstrap replicates, and the seed.
-    allow_heavy_tail : bool
-        Go on where the proxy looks heavier-tailed than exponential, if it is bounded by design.
 
     Raises
     ------
@@ -110,48 +95,55 @@ def ask_hacking(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> from alignlib.estimation import fit_frontier
     >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
     >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
-    >>> answer = ask_hacking(table, "proxy", "gold", n_boot=200)
-    >>> answer.along_n.hedge.turns_down
+    >>> found = hacking_answer(*(fit_frontier(table, name, n_boot=200) for name in ("proxy", "gold")))
+    >>> found.along_n.hedge.turns_down
     'yes'
     """
-    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": seed}
-    along_n = estimate_best_of_n_gold(table, reward, gold, **options)
+    along_n = proxy.gold(gold.reward)
     along_lam, why = None, ""
     try:
-        along_lam = estimate_tilted_gold(table, reward, gold, allow_heavy_tail=allow_heavy_tail, **options)
-    except ValueError as error:
+        along_lam = proxy.tilted_gold(gold.reward)
+    except InputError as error:
         why = str(error)
     stop = along_n.hedge.parameter
-    unclaimed = _unclaimed(table, reward, gold, stop, options) if stop > 1.0 else None
+    unclaimed = _unclaimed(gold, proxy.reward, stop) if stop > 1.0 else None
     ensembles: tuple[EnsembleEstimate, ...] = ()
     split = None
     if ensemble:
-        members = members_of(table, ensemble, gold)
+        table = proxy.table
+        members = members_of(table, ensemble, gold.reward)
         require(
             len(members) >= 2, f"ensemble must name at least two columns; got {', '.join(map(repr, members))} alone."
         )
-        check_members(table, members, gold)
+        check_members(table, members, gold.reward)
         even = on_one_scale(table, members)
-        split = split_error(even, members, gold, **{**options, "n_boot": min(n_boot, 1000)})
+        n_boot = len(proxy.weights) - 1
+        options: dict[str, Any] = {"level": proxy.level, "n_boot": n_boot}
+        split = split_error(
+            even, members, gold.reward, level=proxy.level, n_boot=min(n_boot, 1000), rng=copy.deepcopy(proxy.start)
+        )
         n = max(stop, 2.0)
         ensembles = tuple(
-            estimate_ensemble(even, members, gold, n=n, sizes=[1, len(members)], kind=kind, **options)
+            estimate_ensemble(
+                even, members, gold.reward, n=n, sizes=[1, len(members)], kind=kind, rng=copy.deepcopy(proxy.start),
+                **options,
+            )
             for kind in _KINDS
-        )
-    return HackingAnswer(reward, gold, along_n, along_lam, why, unclaimed, ensembles, split)
+        )  # fmt: skip
+    return HackingAnswer(proxy.reward, gold.reward, along_n, along_lam, why, unclaimed, ensembles, split)
 
 
-def _unclaimed(table: RewardTable, reward: str, gold: str, stop: float, options: dict[str, Any]) -> Unclaimed | None:
+def _unclaimed(gold: Fit, picked_by: str, stop: float) -> Unclaimed | None:
     """Compare with the limit at ``stop``, or at the largest power of two below it where the samples support that."""
     draws = sorted({stop, *(2.0**k for k in range(1, 40) if 2.0**k < stop)})
-    found = estimate_best_of_n(table, reward, gold=gold, n=draws, **options)
+    found = gold.share(BestOfN.along(draws), picked_by)
     parts = (found.limit_gain, found.share, found.share_low, found.share_high)
     if found.supported is None or any(part is None for part in parts) or not found.supported[found.n > 1.0].any():
         return None
     i = int(np.flatnonzero(found.supported & (found.n > 1.0))[-1])
     limit, share, low, high = (float(part[i]) for part in parts if part is not None)
     left, least, most = (limit * (1.0 - part) for part in (share, high, low))
-    return Unclaimed(float(found.n[i]), float(found.kl[i]), left, least, most, 1.0 - share)
+    return Unclaimed(float(found.n[i]), float(found.spent[i]), left, least, most, 1.0 - share)

@@ -16,7 +16,7 @@ from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.answers.output.overlay import Floor
-from alignlib.hacking.proxy_estimation import OverOptimisationEstimate
+from alignlib.estimation import GoldEstimate
 from alignlib.training.placing import Overlay
 
 __all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "picture_of", "save"]
@@ -31,7 +31,7 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     """
     if hacking is None:
         best = answer.best_of_n
-        plotting.points(ax, best.kl, best.gain, low=best.gain_low, high=best.gain_high, linestyle="-", linewidth=1.2)
+        plotting.points(ax, best.spent, best.gain, low=best.gain_low, high=best.gain_high, linestyle="-", linewidth=1.2)
         return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(answer.measured_in)} of best-of-N")
     for found in (hacking.along_lam, hacking.along_n):
         if found is not None:
@@ -41,22 +41,22 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 
-def _path(ax: Axes, found: OverOptimisationEstimate) -> None:
+def _path(ax: Axes, found: GoldEstimate) -> None:
     color, name, symbol, marker = _LOOKS[found.path]
     known = found.supported
     ax.fill_between(
-        found.kl[known], found.gold_low[known], found.gold_high[known], color=color, alpha=0.18, linewidth=0
+        found.spent[known], found.gold_low[known], found.gold_high[known], color=color, alpha=0.18, linewidth=0
     )
     if found.path == "n":  # between whole N there is no policy to draw
-        ax.plot(found.kl[known], found.gold_gain[known], ".", color=color)
+        ax.plot(found.spent[known], found.gold_gain[known], ".", color=color)
     stop = found.hedge
     ax.plot(
-        found.kl[known],
+        found.spent[known],
         found.gold_gain[known],
         color=color,
         label=f"{name}: most gold at {symbol} = {stop.parameter:.3g}",
     )
-    ax.plot(stop.kl, stop.gold_gain, marker, color=color, markersize=9, markerfacecolor="white", markeredgewidth=2)
+    ax.plot(stop.spent, stop.gold_gain, marker, color=color, markersize=9, markerfacecolor="white", markeredgewidth=2)
 
 
 def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
@@ -68,7 +68,7 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
         )
     paths = [found for found in (hacking.along_n, hacking.along_lam) if found is not None]
     ends = " and ".join(
-        f"{float(np.max(found.kl[found.supported])):.2f} nats along {_LOOKS[found.path][2]}" for found in paths
+        f"{float(np.max(found.spent[found.supported])):.2f} nats along {_LOOKS[found.path][2]}" for found in paths
     )
     how = "by best-of-N and by tilting" if len(paths) > 1 else "by best-of-N"
     return (
@@ -80,10 +80,10 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
 def draw_overlay(found: Overlay, ax: Axes) -> Axes:
     """Draw the limit, best-of-N and the runs, gain against KL."""
     log, best, curve = found.log, found.best_of_n, found.frontier
-    plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_kl, offset=(-6, 8), ha="right", note=False)
-    shown = (best.n > 1.0) & (best.kl <= max(1.15 * curve.supported_kl, float(log.kl.max())))
+    plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
+    shown = (best.n > 1.0) & (best.spent <= max(1.15 * curve.supported_end, float(log.kl.max())))
     names = [f"N={n:g}" for n in best.n[shown]]
-    plotting.points(ax, best.kl[shown], best.gain[shown], names, offset=(6, -5))
+    plotting.points(ax, best.spent[shown], best.gain[shown], names, offset=(6, -5))
     colors = [plotting.THIRD, plotting.FOURTH, *plotting.CYCLE[4:]]
     for k, name in enumerate(log.runs):
         mine = log.run == name

@@ -94,7 +94,7 @@ class Question:
     def find(self, *, curves: bool = False) -> Findings:
         """Read the table and answer, in the gold reward too if there is one."""
         self.check()
-        from alignlib.answers.findings import find  # here, not above: `--help` need not wait for scipy and pyarrow
+        from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
         from alignlib.tables.rewards import RewardTable
 
         table = RewardTable.read(
@@ -106,7 +106,7 @@ class Question:
             drop_missing=self.drop_missing,
             min_samples=3,
         )
-        return find(
+        return ask(
             table,
             self.reward,
             self.gold,

@@ -99,21 +99,19 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
+    from alignlib.estimation import fit_frontier
     from alignlib.tables.rewards import RewardTable
     from alignlib.training.placing import overlay
 
     data = RewardTable.read(table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"])
     base = number_or_name(asked["run_base"])
+    options = {"level": asked["level"], "rng": asked["seed"], "allow_heavy_tail": asked["allow_heavy_tail"]}
     return overlay(
         log,
-        data,
-        asked["reward"],
+        fit_frontier(data, asked["reward"], **options),
         base="table" if base is None else base,
         pool=asked["pool"],
         check=not asked["no_check"],
-        level=asked["level"],
-        seed=asked["seed"],
-        allow_heavy_tail=asked["allow_heavy_tail"],
     )
 
 

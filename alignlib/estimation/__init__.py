@@ -1,19 +1,31 @@
-"""The frontier and best-of-N estimated from sampled rewards, with intervals and the range that the samples support."""
+"""From sampled rewards: the frontier, rules and gold, with intervals and the range that the samples support.
+
+`fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
+have, and what another reward gains. Other rooms resample prompts with the same `Cells` and `studentised_interval`.
+"""
 
 from __future__ import annotations
 
-from alignlib.estimation.frontier_estimation import (
-    UnsupportedKLError,
-    estimate_best_of_n,
-    estimate_best_of_poisson,
-    estimate_frontier,
-    estimate_soft_best_of_n,
-)
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.fit import EstimatedFrontier, Fit, UnsupportedBudgetError, fit_frontier
+from alignlib.estimation.gold import GoldEstimate, check_pair
+from alignlib.estimation.hedge import Hedge
+from alignlib.estimation.rules import RuleEstimate
+from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
 
 __all__ = [
-    "UnsupportedKLError",
-    "estimate_best_of_n",
-    "estimate_best_of_poisson",
-    "estimate_frontier",
-    "estimate_soft_best_of_n",
+    "Cells",
+    "EstimatedFrontier",
+    "Fit",
+    "GoldEstimate",
+    "HeavyTailError",
+    "Hedge",
+    "RuleEstimate",
+    "TailTest",
+    "UnsupportedBudgetError",
+    "check_pair",
+    "check_resampling",
+    "fit_frontier",
+    "studentised_interval",
+    "tail_test",
 ]

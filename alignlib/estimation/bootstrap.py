@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 
-__all__ = ["Cells", "studentised_interval"]
+__all__ = ["Cells", "check_resampling", "studentised_interval"]
 
 _MAX_CELLS = 1000
 _GROUPS = 50  # of samples, where there is one prompt only
@@ -93,3 +93,10 @@ def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> 
         low = np.where(positive, estimate * np.exp(-down * relative), estimate - down * spread)
         high = np.where(positive, estimate * np.exp(up * relative), estimate + up * spread)
     return low, high
+
+
+def check_resampling(level: float, n_boot: int, rng: np.random.Generator | int) -> np.random.Generator:
+    """Check what every interval needs and return the generator."""
+    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
+    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
+    return np.random.default_rng(rng)

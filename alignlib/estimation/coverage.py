@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
-from alignlib.estimation.frontier_estimation import UnsupportedKLError, estimate_frontier
+from alignlib.estimation.fit import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
 from alignlib.tables.rewards import RewardTable
 
@@ -99,8 +99,8 @@ def simulate_coverage(
     for i in range(n_rep):
         table = RewardTable.from_arrays(law.sample(rng, (n_prompts, n_samples)))
         try:
-            found = estimate_frontier(table, kl=budgets, bias_correction=bias_correction, n_boot=n_boot, rng=rng)
-        except UnsupportedKLError:
+            found = fit_frontier(table, bias_correction=bias_correction, n_boot=n_boot, rng=rng).at(budgets)
+        except UnsupportedBudgetError:
             continue
         except HeavyTailError:
             refused += 1

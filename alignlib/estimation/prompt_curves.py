@@ -9,9 +9,27 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.dual import minimise_dual
-from alignlib.estimation.support import excess_bias
+from alignlib.estimation.support import excess_bias, first_strained, strain
+from alignlib.estimation.tails import TailTest
 
-__all__ = ["AveragedCurves"]
+__all__ = ["AveragedCurves", "CurvePoints"]
+
+_SHORT_OF_LIMIT = 0.95
+
+
+@dataclass(frozen=True)
+class CurvePoints:
+    """Gain and its standard error at some budgets, shape (n_boot + 1, k), row 0 of the sample itself.
+
+    ``wider`` is by how much an interval is to be widened for bias, ``slope`` that of the curve; shape (k,).
+    """
+
+    value: FloatArray
+    error: FloatArray
+    wider: FloatArray
+    slope: FloatArray
+    ess: FloatArray
+    largest_weight: FloatArray
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,34 @@ class AveragedCurves:
             parts.append((gain, np.where(np.isinf(lam), errors[:, -1:], error) * (column.reshape(-1, 1) > 0), lam))
         gain, error, lam = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         return gain, error, lam
+
+    def at(self, kl: FloatArray, weights: FloatArray, *, correct: bool) -> CurvePoints:
+        """Return what is known at budgets of shape (k,); ``correct`` says that biases were removed."""
+        gain, error, lam = self.gains(weights, kl)
+        wider = self.excess_bias(weights[:1], lam[0]) * (kl > 0.0) if correct else np.zeros(kl.size)
+        place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
+        with np.errstate(divide="ignore"):
+            slope = 1.0 / lam[0]
+        return CurvePoints(gain, error, wider, slope, self.ess[place], self.largest_weight[place])
+
+    def supported_end(self, whole: FloatArray, n_prompts: int, tail: TailTest) -> float:
+        """Return the largest supported KL, 0 where there is none; ``whole`` is the row of weights of the sample."""
+        strained = strain(
+            lam=self.lam,
+            bias=self.bias,
+            value=self.second_order,
+            standard_error=self.cells.standard_error(whole, self.cell_curve)[0],
+            ess=self.ess,
+            n_prompts=n_prompts,
+            tail_scale=0.0 if tail.light else tail.scale,
+        )
+        end = first_strained(self.kl, strained)
+        if np.isfinite(end):
+            return end
+        if self.saturated and self.common_ceiling:
+            return self.log_samples
+        # A prompt that was never seen at the top may have a chance of it too small to be seen, and worth more KL.
+        return _SHORT_OF_LIMIT * float(self.kl[-1])
 
     def excess_bias(self, weights: FloatArray, lam: FloatArray) -> FloatArray:
         """By how much the interval of the gain at each λ is to be widened for bias; ``weights`` is one row."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 
-__all__ = ["excess_bias", "remaining_bias", "strain", "supported_kl"]
+__all__ = ["excess_bias", "first_strained", "remaining_bias", "strain"]
 
 _BIAS_SHARE = 0.25  # a bias of a quarter of the standard error costs an interval 0.7 % of coverage
 _SMALL_BIAS = 0.01  # of the value: many prompts shrink the standard error, and must not shrink what is supported
@@ -37,12 +37,12 @@ def strain(
     return np.asarray(np.maximum(np.maximum(biased, few), _MOMENTS * lam * tail_scale))
 
 
-def supported_kl(kl: FloatArray, strain: FloatArray) -> float:
+def first_strained(kl: FloatArray, strain: FloatArray) -> float:
     """Return the KL at which the strain first exceeds 1, between points by interpolation of logarithms.
 
     ``kl`` rises, shape (L,). 0 where the first point is strained, infinity where none is.
 
-    >>> round(supported_kl(np.array([0.1, 0.4, 1.6]), np.array([0.2, 0.5, 2.0])), 6)
+    >>> round(first_strained(np.array([0.1, 0.4, 1.6]), np.array([0.2, 0.5, 2.0])), 6)
     0.8
     """
     over = np.flatnonzero(strain > 1.0)

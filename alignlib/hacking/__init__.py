@@ -1,8 +1,8 @@
 """Reward hacking: the doors of the room, gathered.
 
 Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule, `hacking_threshold`,
-error laws and ensembles. From samples scored by a proxy and by gold: `estimate_tilted_gold`, `estimate_best_of_n_gold`,
-`estimate_ensemble`, `split_error`, `tie_breaking`. From checkpoints: `fit_scaling`, `turning_runs`.
+error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`, `split_error`, `tie_breaking`
+(gold along λ and along rules are methods of the `Fit` of the proxy). From checkpoints: `fit_scaling`, `turning_runs`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, m
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
-from alignlib.hacking.hedging import Hedge
 from alignlib.hacking.noisy_proxy import noisy_proxy
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
-from alignlib.hacking.proxy_estimation import OverOptimisationEstimate, estimate_best_of_n_gold, estimate_tilted_gold
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
-from alignlib.hacking.proxy_table import check_members, check_pair, on_one_scale
+from alignlib.hacking.proxy_table import check_members, on_one_scale
 from alignlib.hacking.run_turns import RunTurns, TurningPoint, turning_point, turning_runs
 from alignlib.hacking.scaling_fit import ScalingFit, fit_scaling
 from alignlib.hacking.tie_breaking import TieBreaking, tie_breaking
@@ -30,9 +28,7 @@ __all__ = [
     "ErrorSplit",
     "GaussianPair",
     "HackingThreshold",
-    "Hedge",
     "OverOptimisation",
-    "OverOptimisationEstimate",
     "ProxyGap",
     "ProxyPair",
     "RunTurns",
@@ -40,13 +36,10 @@ __all__ = [
     "TieBreaking",
     "TurningPoint",
     "check_members",
-    "check_pair",
     "combine",
     "cross_curves",
     "ensemble_price",
-    "estimate_best_of_n_gold",
     "estimate_ensemble",
-    "estimate_tilted_gold",
     "finite_law",
     "fit_scaling",
     "hacking_threshold",

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require, require_range
-from alignlib.estimation._checks import check_resampling
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.gold import check_pair
 from alignlib.hacking.ensembles import combine
-from alignlib.hacking.proxy_table import check_members, check_pair
+from alignlib.hacking.proxy_table import check_members
 from alignlib.rules import BestOfN
 from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.estimation._checks import check_resampling
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.hacking.ensembles import members_worth_having
 from alignlib.hacking.proxy_table import check_members
 from alignlib.tables.rewards import RewardTable

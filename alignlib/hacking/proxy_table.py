@@ -11,41 +11,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["check_members", "check_pair", "on_one_scale"]
-
-
-def check_pair(table: RewardTable, reward: str, gold: str) -> None:
-    """Refuse a pair of columns that cannot be told apart or cannot be optimised.
-
-    Raises
-    ------
-    InputError
-        For a proxy that is gold itself, one that is constant within every prompt, or a gold reward with a single value.
-    """
-    proxies, golds = table.column(reward), table.column(gold)
-    if reward == gold:
-        raise InputError(
-            f"reward and gold are both {reward!r}: a reward is no proxy of itself; name two columns.", column=gold
-        )
-    table.check_varies(reward)
-    if np.ptp(golds) == 0.0:
-        raise InputError(
-            f"gold {gold!r} is {golds[0]:g} on all {golds.size} samples, so nothing can be gained or lost; choose a "
-            "gold reward that tells samples apart.",
-            column=gold,
-        )
-    if bool(table.constant_prompts(gold).all()):
-        raise InputError(
-            f"gold {gold!r} has a single value within each of the {table.n_prompts} prompts, so no choice among "
-            "samples gains or loses any; choose a gold reward that tells the samples of a prompt apart.",
-            column=gold,
-        )
-    if np.array_equal(proxies, golds):
-        raise InputError(
-            f"reward {reward!r} equals gold {gold!r} on all {golds.size} samples: there is no error to study; name "
-            "another proxy.",
-            column=reward,
-        )
+__all__ = ["check_members", "on_one_scale"]
 
 
 def check_members(table: RewardTable, members: Sequence[str], gold: str | None = None) -> None:

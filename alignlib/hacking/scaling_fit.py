@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require, require_range
-from alignlib.estimation._checks import check_resampling
+from alignlib.estimation.bootstrap import check_resampling
 
 __all__ = ["FORMS", "ScalingFit", "fit_scaling"]
 

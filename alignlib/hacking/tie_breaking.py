@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import require
-from alignlib.estimation._checks import check_resampling
-from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.hacking.proxy_table import check_pair
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.gold import check_pair
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["TieBreaking", "tie_breaking"]

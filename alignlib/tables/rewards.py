@@ -103,6 +103,14 @@ class RewardTable:
             total += self.column(column)
         return replace(self, columns={**self.columns, name: total / len(columns)})
 
+    def prompt_means(self, column: str) -> FloatArray:
+        """Return the mean reward of each prompt, shape (n_prompts,).
+
+        >>> RewardTable.from_arrays([[0.0, 1.0], [2.0, 4.0]]).prompt_means("reward").tolist()
+        [0.5, 3.0]
+        """
+        return np.asarray(np.add.reduceat(self.column(column), self.offsets[:-1]) / self.n_samples)
+
     def constant_prompts(self, column: str) -> npt.NDArray[np.bool_]:
         """Tell for each prompt whether all its samples have one reward, shape (n_prompts,)."""
         values = self.column(column)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
-from alignlib.estimation.estimates import BestOfNEstimate, EstimatedFrontier
-from alignlib.estimation.frontier_estimation import estimate_best_of_n, estimate_frontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import base_of_run, check_scale
 
@@ -56,22 +53,17 @@ class Overlay:
     supported: BoolArray
     above: BoolArray
     frontier: EstimatedFrontier
-    best_of_n: BestOfNEstimate
+    best_of_n: RuleEstimate
     notes: tuple[str, ...]
 
 
 def overlay(
     log: TrainingLog,
-    table: RewardTable,
-    reward: str,
+    fit: Fit,
     *,
     base: float | str = "table",
     pool: int | None = None,
     check: bool = True,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    seed: int = 0,
-    allow_heavy_tail: bool = False,
 ) -> Overlay:
     """Put the checkpoints of a run on the frontier estimated from samples of its base model.
 
@@ -79,18 +71,14 @@ def overlay(
     ----------
     log : TrainingLog
         KL in nats per sequence and mean reward of each checkpoint.
-    table : RewardTable
-        Samples of the base model on the run's prompts, at least 3 per prompt.
-    reward : str
-        Its column with the run's reward.
+    fit : Fit
+        The run's reward, fitted on samples of the base model on the run's prompts.
     base : "table", "first" or float
         What gains are measured from: the mean of the table, the first checkpoint of each run, or a known value.
     pool : int, optional
         How many consecutive checkpoints to average into a point; by default so many that a dozen points are left.
     check : bool
         Refuse a run whose checkpoints near KL 0 do not have the table's mean reward.
-    level, n_boot, seed, allow_heavy_tail
-        As in `estimate_frontier`.
 
     Raises
     ------
@@ -100,24 +88,23 @@ def overlay(
 
     Examples
     --------
+    >>> from alignlib.estimation import fit_frontier
     >>> from alignlib.training.example_run import example_run
     >>> log, table = example_run(60, 32, np.random.default_rng(0))
-    >>> found = overlay(log, table, "reward", n_boot=200)
+    >>> found = overlay(log, fit_frontier(table, n_boot=200))
     >>> bool(found.share_low[-1] < 0.85 < found.share_high[-1])  # made so
     True
 
     Source: Y24, P26 (the limit); shares, waste and their intervals are ours.
     """
     require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
-    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": seed, "allow_heavy_tail": allow_heavy_tail}
-    curve = estimate_frontier(table, reward, **options)
+    curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
     pooled = log.pooled(width)
-    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * curve.supported_kl
+    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * curve.supported_end
     spent = np.maximum(pooled.kl, 0.0)
-    both = estimate_frontier(table, reward, kl=np.concatenate([grid, spent]), **options)
-    frontier, at = _part(both, slice(0, _GRID)), _part(both, slice(_GRID, None))
-    base_reward, base_error, start = base_of_run(log, table, reward, base)
+    frontier, at = fit.at(grid), fit.at(spent, strict=False)
+    base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base)
     notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
     if noise is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
@@ -140,7 +127,7 @@ def overlay(
     needed, needed_low, needed_high = _needed(frontier, gain, low, high)
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), spent, needed_high)
-    needed_low = np.where(np.isnan(needed_low), curve.supported_kl, needed_low)
+    needed_low = np.where(np.isnan(needed_low), curve.supported_end, needed_low)
     above = placed & (low > at.gain_high)
     if above.any():
         first = int(np.argmax(above))
@@ -152,7 +139,7 @@ def overlay(
     return Overlay(
         log=pooled,
         width=width,
-        measured_in=reward,
+        measured_in=fit.reward,
         base_reward=base_reward,
         base_error=base_error,
         noise=noise,
@@ -172,7 +159,7 @@ def overlay(
         supported=supported,
         above=above,
         frontier=curve,
-        best_of_n=estimate_best_of_n(table, reward, level=level, n_boot=n_boot, rng=seed),
+        best_of_n=fit.share(),
         notes=tuple(notes),
     )
 
@@ -201,8 +188,3 @@ def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> f
     inside = log.kl <= frontier.spent[-1]
     both = log.noise(np.where(inside, gain - limit, np.nan))
     return log.noise() if both is None else both
-
-
-def _part(whole: EstimatedFrontier, at: slice) -> EstimatedFrontier:
-    arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
-    return replace(whole, **{name: getattr(whole, name)[at] for name in arrays})

@@ -11,15 +11,16 @@ from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
 from alignlib.answers.output.render import beside, bounds, by_point, interval_name, percent
-from alignlib.estimation.estimates import EstimatedFrontier
+from alignlib.estimation import EstimatedFrontier
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["COLUMNS", "headline", "lines", "points", "record"]
 
 _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
-_RULE = {"n": "n", "spent": "kl", "spent_formula": "kl_formula", "gain": "gain", "gain_low": "gain_low"}
-_RULE |= {"gain_high": "gain_high", "reward": "reward", "win_rate": "win_rate", "limit_gain": "limit_gain"}
-_RULE |= {name: name for name in ("share", "share_low", "share_high", "supported")}
+_RULE = (
+    "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "win_rate", "limit_gain", "share",
+    "share_low", "share_high", "supported",
+)  # fmt: skip
 COLUMNS = (
     "what", "picked_by", "measured_in", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "lam",
     "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
@@ -74,8 +75,8 @@ def _record(answer: Answer) -> dict[str, Any]:
         "divergence": _DIVERGENCE,
         "budget": None if limit is None else limit.budget,
         "share_budget": "average",
-        "unsupported": list(answer.unsupported_kl),
-        "largest_supported": 0.0 if limit is None else limit.supported_kl,
+        "unsupported": list(answer.unsupported),
+        "largest_supported": 0.0 if limit is None else limit.supported_end,
         "headline": headline(answer),
         "limit": _limit(limit),
         "best_of_n": _rule(answer),
@@ -90,7 +91,7 @@ def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
 
 def _rule(answer: Answer) -> list[dict[str, Any]]:
     best = answer.best_of_n
-    return by_point({name: getattr(best, field) for name, field in _RULE.items()}, len(best.n))
+    return by_point({name: getattr(best, name) for name in _RULE}, len(best.n))
 
 
 # ------------------------------------------------------------------ lines
@@ -152,7 +153,7 @@ def _gain_of_best(answer: Answer, i: int) -> str:
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     return (
         f"best-of-{best.n[i]:g}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
-        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.kl[i]:.3g} nats"
+        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
     )
 
 
@@ -162,8 +163,8 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     base = beside(best.base_reward, float(best.gain[-1]))
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += ["unknown: the samples support no KL budget."] if answer.limit is None else _limit_lines(answer.limit)
-    if answer.unsupported_kl:
-        said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported_kl)} nats.")
+    if answer.unsupported:
+        said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported)} nats.")
     if answer.constant_prompts:
         said.append(
             f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
@@ -177,7 +178,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     ]
     for i in range(len(best.n)):
         said.append(
-            f"{best.n[i]:>8g} {best.kl[i]:>8.4g} {best.gain[i]:>10.4g}  "
+            f"{best.n[i]:>8g} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     return said
@@ -190,7 +191,7 @@ def _limit_lines(limit: EstimatedFrontier) -> list[str]:
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
     each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
-    return [*said, f"KL is in nats, {each}; the samples support it up to {limit.supported_kl:.3g}."]
+    return [*said, f"KL is in nats, {each}; the samples support it up to {limit.supported_end:.3g}."]
 
 
 def _share(answer: Answer, i: int) -> str:

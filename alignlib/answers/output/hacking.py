@@ -7,18 +7,17 @@ from typing import Any
 
 from alignlib.answers.hacking import HackingAnswer, Unclaimed
 from alignlib.answers.output.render import by_point, interval_name, listed
+from alignlib.estimation import GoldEstimate, Hedge
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate
 from alignlib.hacking.error_split import ErrorSplit
-from alignlib.hacking.hedging import Hedge
-from alignlib.hacking.proxy_estimation import OverOptimisationEstimate
 
 __all__ = [
     "ensemble_lines", "lines", "points", "record", "split_sentence", "stop_lines", "stop_sentence",
     "unclaimed_sentence",
 ]  # fmt: skip
 
-_CURVE = {"spent": "kl", "gain": "gold_gain", "gain_low": "gold_low", "gain_high": "gold_high"}
-_HEDGE = ("parameter", "low", "high", "gold_gain", "gold_low", "gold_high", "turns_down")
+_CURVE = {"spent": "spent", "gain": "gold_gain", "gain_low": "gold_low", "gain_high": "gold_high"}
+_HEDGE = ("parameter", "low", "high", "spent", "gold_gain", "gold_low", "gold_high", "turns_down")
 _ENSEMBLE = ("kind", "n", "size", "gold_gain", "gold_low", "gold_high")
 _SPLIT = ("shared", "shared_low", "shared_high", "own", "own_low", "own_high", "slope", "worth_having")
 
@@ -33,9 +32,7 @@ def record(found: HackingAnswer) -> dict[str, Any]:
         "along_n": _curve(found.along_n),
         "along_lam": None if found.along_lam is None else _curve(found.along_lam),
         "why_no_lam": found.why_no_lam,
-        "unclaimed": None
-        if left is None
-        else {**listed(left, ("n",)), "spent": left.kl, **listed(left, ("value", "low", "high", "share"))},
+        "unclaimed": None if left is None else listed(left, ("n", "spent", "value", "low", "high", "share")),
         "ensembles": [listed(one, _ENSEMBLE) for one in found.ensembles],
         "split": None if found.split is None else listed(found.split, _SPLIT),
     }
@@ -57,10 +54,10 @@ def points(found: HackingAnswer) -> list[dict[str, Any]]:
     return out
 
 
-def _curve(found: OverOptimisationEstimate) -> dict[str, Any]:
-    hedge = {**listed(found.hedge, _HEDGE), "spent": found.hedge.kl}
-    names = ("parameter", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
-    return {**listed(found, names), "spent": found.kl, "tied_prompts": found.tied_prompts, "hedge": hedge}
+def _curve(found: GoldEstimate) -> dict[str, Any]:
+    hedge = listed(found.hedge, _HEDGE)
+    names = ("parameter", "spent", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
+    return {**listed(found, names), "tied_prompts": found.tied_prompts, "hedge": hedge}
 
 
 # ------------------------------------------------------------------ lines
@@ -91,7 +88,7 @@ def stop_sentence(found: Hedge, path: str, level: float = 0.95) -> str:
     Gold turns down: stop near N = 4 (95 % interval 3 to 6), at 0.9 nats, where it gains 0.5 (0.4 to 0.6).
     """
     name = {"lam": "λ", "n": "N"}[path]
-    best, spent = f"{name} = {found.parameter:.3g}", f"{found.kl:.3g} nats"
+    best, spent = f"{name} = {found.parameter:.3g}", f"{found.spent:.3g} nats"
     sure = interval_name(level)
     span = f"{found.gold_low:.3g} to {found.gold_high:.3g}"
     at, gains = f"{best} ({spent})", f"{found.gold_gain:.3g} ({sure} {span})"
@@ -132,7 +129,7 @@ def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | 
         return f"How much of {gold!r} the proxy leaves unclaimed is not known: the samples support its limit at no N."
     known = "" if found.n == stop.parameter else ", as far as the samples support the limit,"
     return (
-        f"At N = {found.n:g} ({found.kl:.3g} nats){known} picking by the proxy leaves {found.value:.3g} of {gold!r} "
+        f"At N = {found.n:g} ({found.spent:.3g} nats){known} picking by the proxy leaves {found.value:.3g} of {gold!r} "
         f"unclaimed ({interval_name(level)} {found.low:.3g} to {found.high:.3g}): {100.0 * found.share:.0f} % of "
         "what a method could gain at that KL."
     )

@@ -50,7 +50,7 @@ def record(found: Overlay | Floor) -> dict[str, Any]:
             "width": found.width,
             "measured_in": found.measured_in,
             "base_reward": found.base_reward,
-            "largest_supported": found.frontier.supported_kl,
+            "largest_supported": found.frontier.supported_end,
             "headlines": list(headlines(found)),
         }
         notes = found.notes
@@ -70,7 +70,7 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
     columns = {name: getattr(curve, name) for name in _OF_CURVE}
     rows += [{"what": "limit", **row} for row in by_point({"kl": curve.spent, **columns}, len(curve.spent))]
     columns = {name: getattr(best, name) for name in _OF_CURVE}
-    rule = by_point({"n": best.n, "kl": best.kl, **columns}, len(best.n))
+    rule = by_point({"n": best.n, "kl": best.spent, **columns}, len(best.n))
     return rows + [{"what": "best_of_n", **row} for row in rule]
 
 
@@ -104,7 +104,7 @@ def _headline(found: Overlay, run: str) -> str:
     who = f"At step {log.step[i]:g} {run if len(log.runs) > 1 else 'the run'}"
     has = f"{who} has gained {found.gain[i]:.3g} of {found.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
     if known.size == 0:
-        more = f"more than the {found.frontier.supported_kl:.3g} nats that the base samples support"
+        more = f"more than the {found.frontier.supported_end:.3g} nats that the base samples support"
         bound = f", at least {percent(found.share_low[i])} of the limit" if found.share_low[i] > 0.0 else ""
         return f"{has}, {more}{bound}; draw more samples per prompt."
     low, high = found.share_low[i], found.share_high[i]
@@ -143,7 +143,7 @@ def _overlay_lines(found: Overlay) -> list[str]:
         said.append(f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g} {share:<26} {needs}{mark}{name}")
     said += ["", f"For comparison, best-of-N: {_best_of_n(found)}."] if best.share is not None else []
     notes = [f"- {note}" for note in found.notes]
-    support = f"- The base samples support the limit up to {found.frontier.supported_kl:.3g} nats."
+    support = f"- The base samples support the limit up to {found.frontier.supported_end:.3g} nats."
     return [*said, "", *notes, support, "", *headlines(found)]
 
 
@@ -152,7 +152,7 @@ def _best_of_n(found: Overlay) -> str:
     assert best.share is not None
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     parts = [
-        f"N = {best.n[i]:g} has {percent(best.share[i])} at {best.kl[i]:.3g} nats"
+        f"N = {best.n[i]:g} has {percent(best.share[i])} at {best.spent[i]:.3g} nats"
         for i in range(best.n.size)
         if best.n[i] > 1.0 and known[i]
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,12 +12,12 @@ from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.support import remaining_bias, strain
 from alignlib.estimation.tails import TailTest
-from alignlib.hacking.cross_jackknife import jackknife_tilted_mean
-from alignlib.rules import BestOfN
+from alignlib.estimation.tilted_mean import jackknife_tilted_mean
+from alignlib.rules import Rule
 from alignlib.rules.samples import prepare
 from alignlib.tables.rewards import RewardTable
 
-__all__ = ["GoldCurves", "best_of_n_curves", "supported_range", "tilted_curves"]
+__all__ = ["GoldCurves", "rule_curves", "supported_range", "tilted_curves"]
 
 _LEAST_ESS = 2.0
 _SMALL_BIAS = 0.005  # of the value, or a quarter of the standard error: half of what the frontier allows
@@ -93,10 +93,11 @@ def _plug_in_without(table: RewardTable, reward: str, gold: str, lam: FloatArray
     return without
 
 
-def best_of_n_curves(table: RewardTable, reward: str, gold: str, n: FloatArray, cells: Cells) -> tuple[GoldCurves, int]:
-    """Return the curves along N, proxy ties averaged, and the number of prompts with ties."""
-    rules = [BestOfN(v) for v in n.tolist()]
-    values = np.empty((3, table.n_prompts, n.size))
+def rule_curves(
+    table: RewardTable, reward: str, gold: str, rules: Sequence[Rule], cells: Cells
+) -> tuple[GoldCurves, int]:
+    """Return the curves along rules, proxy ties averaged, and the number of prompts with ties."""
+    values = np.empty((3, table.n_prompts, len(rules)))
     tied = 0
     for (where, proxies), (_, golds) in zip(table.blocks(reward), table.blocks(gold), strict=True):
         values[:, where] = _rules(proxies, golds, rules)
@@ -107,17 +108,18 @@ def best_of_n_curves(table: RewardTable, reward: str, gold: str, n: FloatArray, 
         gold_cells, proxy_cells, kl_cells = (parts[:, i] for i in range(3))
     else:
         gold_cells, proxy_cells, kl_cells = (cells.mean(part) for part in values)
-    nothing = np.zeros((3, n.size))
-    return GoldCurves(gold_cells, proxy_cells, kl_cells, table.n_samples.mean() / n, nothing, nothing), tied
+    nothing = np.zeros((3, len(rules)))
+    ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
+    return GoldCurves(gold_cells, proxy_cells, kl_cells, ess, nothing, nothing), tied
 
 
-def _rules(proxies: FloatArray, golds: FloatArray, rules: list[BestOfN]) -> FloatArray:
+def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:
     """Return gold gain, proxy gain and KL of every rule on every prompt, shape (3, prompts, rules)."""
     counted, reported = prepare(proxies, golds), prepare(proxies)
     base_gold, base_proxy = golds.mean(axis=1), proxies.mean(axis=1)
     found = [(rule.evaluate(counted), rule.evaluate(reported).mean) for rule in rules]
     # one draw is the base model itself, without rounding
-    parts = [(one.mean - base_gold, proxy - base_proxy, one.spent) if rule.n > 1 else (0 * base_gold,) * 3
+    parts = [(one.mean - base_gold, proxy - base_proxy, one.spent) if rule.draws > 1 else (0 * base_gold,) * 3
              for rule, (one, proxy) in zip(rules, found, strict=True)]  # fmt: skip
     return np.array(parts).transpose(1, 2, 0)
 

@@ -27,7 +27,7 @@ class Hedge:
     parameter: float
     low: float
     high: float
-    kl: float
+    spent: float
     gold_gain: float
     gold_low: float
     gold_high: float
@@ -36,7 +36,7 @@ class Hedge:
 
 def hedge(
     parameter: FloatArray,
-    kl: FloatArray,
+    spent: FloatArray,
     cell_gold: FloatArray,
     supported: BoolArray,
     cells: Cells,
@@ -51,7 +51,7 @@ def hedge(
 
     Parameters
     ----------
-    parameter, kl : array (k,)
+    parameter, spent : array (k,)
         Increasing λ or N, and what each spends.
     cell_gold : array (cells, k)
         Gold gain on each cell.
@@ -94,7 +94,7 @@ def hedge(
         parameter=float(places[best]),
         low=start,
         high=end,
-        kl=float(kl[best]),
+        spent=float(spent[best]),
         gold_gain=float(value[0, best]),
         gold_low=float(low[best]),
         gold_high=float(high[best]),

@@ -7,16 +7,68 @@ moves to the new minimum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.dual import lam_grid, minimise_dual
+from alignlib.estimation.prompt_curves import CurvePoints
+from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
+from alignlib.estimation.tails import TailTest
+from alignlib.tables.rewards import RewardTable
 
-__all__ = ["PromptGains", "prompt_gains"]
+__all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
 
 _BLOCK = 1 << 15
+_SEARCHED = 28
+_LEAST_KL = 0.005
+_SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
+
+
+class PerPromptCurve:
+    """The gain of a budget that bounds the KL of every prompt: each has its own λ. ``seed`` chooses the halves."""
+
+    def __init__(
+        self, table: RewardTable, column: str, tail: TailTest, cells: Cells, whole: FloatArray, seed: int
+    ) -> None:
+        self._table, self._column, self._cells, self._seed = table, column, cells, seed
+        most = float(np.log(table.n_samples.min()))
+        searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
+        found = self._averages(searched)
+        second = found.second_order
+        strained = strain(
+            lam=(whole @ found.tail)[0],
+            bias=_SLOW * remaining_bias(*((whole @ part)[0] for part in (found.plug_in, found.first_order, second))),
+            value=(whole @ second)[0],
+            standard_error=cells.standard_error(whole, second)[0],
+            ess=(whole @ found.ess)[0],
+            n_prompts=table.n_prompts,
+            tail_scale=0.0 if tail.light else 1.0,
+        )
+        self.supported_end = min(most, first_strained(searched, strained))
+
+    def at(self, kl: FloatArray, weights: FloatArray, *, correct: bool) -> CurvePoints:
+        """Return what is known at budgets of shape (k,); ``correct`` asks for the gain without its biases."""
+        found = self._averages(kl)
+        chosen = found.second_order if correct else found.plug_in
+        error = self._cells.standard_error(weights, chosen)
+        whole = weights[0]
+        orders = [whole @ part for part in (found.plug_in, found.first_order, found.second_order)]
+        wider = excess_bias(_SLOW * remaining_bias(*orders), orders[2], error[0]) if correct else np.zeros(kl.size)
+        return CurvePoints(
+            weights @ chosen, error, wider, whole @ found.slope, whole @ found.ess, whole @ found.largest_weight
+        )
+
+    def _averages(self, kl: FloatArray) -> PromptGains:
+        """Return the gains of each cell of prompts instead of each prompt."""
+        rng = np.random.default_rng(self._seed)  # the same halves at every budget
+        out = np.empty((7, self._table.n_prompts, len(kl)))
+        for where, rewards in self._table.blocks(self._column):
+            found = prompt_gains(rewards, kl, rng)
+            out[:, where] = [getattr(found, part.name) for part in fields(PromptGains)]
+        return PromptGains(*(self._cells.mean(part) for part in out))
 
 
 @dataclass(frozen=True)

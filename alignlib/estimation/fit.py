@@ -1,0 +1,441 @@
+"""A table estimated once: the averaged curve of a reward, its cells and its bootstrap weights, and all that follows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray, as_vector, require
+from alignlib._core.errors import InputError
+from alignlib.estimation.averaging import averaged_curves
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
+from alignlib.estimation.per_prompt import PerPromptCurve
+from alignlib.estimation.prompt_curves import AveragedCurves
+from alignlib.estimation.rules import RuleEstimate, evaluate_rules
+from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
+from alignlib.laws import Frontier
+from alignlib.rules import BestOfN, Rule
+from alignlib.tables.rewards import RewardTable
+
+__all__ = ["EstimatedFrontier", "Fit", "UnsupportedBudgetError", "fit_frontier"]
+
+_DEFAULT_POINTS = 40
+
+
+class UnsupportedBudgetError(InputError):
+    """No requested budget lies in the supported range; ``largest_supported`` says where that ends."""
+
+    def __init__(self, message: str, largest_supported: float) -> None:
+        super().__init__(message)
+        self.largest_supported = largest_supported
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatedFrontier(Frontier):
+    """A `Frontier` from samples; arrays of shape (k,).
+
+    ``supported_end`` is the largest supported budget in nats. ``ess`` and ``largest_weight`` are the effective
+    sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
+    ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
+    (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` is the test
+    of the upper tail.
+    """
+
+    gain_low: FloatArray
+    gain_high: FloatArray
+    supported: BoolArray
+    level: float
+    supported_end: float
+    ess: FloatArray
+    largest_weight: FloatArray
+    budget: str
+    n_prompts: int
+    tail: TailTest
+
+    def take(self, which: npt.ArrayLike | slice) -> EstimatedFrontier:
+        """Return some of the points, by their positions, a mask or a slice."""
+        index = which if isinstance(which, slice) else np.asarray(which)
+        arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fit:
+    """One reward of a table, estimated once; made by `fit_frontier`.
+
+    ``supported_end`` is the largest supported budget in nats, 0 where the samples support none. ``problem`` says why
+    there is no limit (None where there is one): `at` raises it, while `share` and `gold` still tell what is known
+    without a limit. Nothing is estimated twice: every method reads the same ``curve``, with the same bootstrap
+    ``weights`` of the ``cells`` of prompts.
+    """
+
+    table: RewardTable
+    reward: str
+    budget: str
+    level: float
+    bias_correction: bool
+    allow_heavy_tail: bool
+    tail: TailTest
+    cells: Cells = field(repr=False)
+    weights: FloatArray = field(repr=False)
+    curve: AveragedCurves | PerPromptCurve | None = field(repr=False)
+    supported_end: float
+    problem: InputError | None
+    start: np.random.Generator = field(repr=False)
+
+    @property
+    def base_reward(self) -> float:
+        """The mean reward of the base model."""
+        return float(self.table.prompt_means(self.reward).mean())
+
+    def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
+        """Return the largest gain within each budget, with its interval.
+
+        Beyond ``supported_end`` the gain is held at its last supported value, a floor, and the interval is what
+        monotony and concavity still guarantee.
+
+        Parameters
+        ----------
+        kl : float or array (k,)
+            Budgets Δ >= 0 in nats.
+        strict : bool
+            Raise where no budget is supported; False returns what is still guaranteed.
+
+        Raises
+        ------
+        UnsupportedBudgetError
+            Where no budget is supported; it carries the largest that is.
+        HeavyTailError
+            Where the tail is heavier than exponential, so that any KL budget buys unbounded reward.
+        InputError
+            For constant rewards, too few samples of a prompt, or a negative budget.
+
+        Examples
+        --------
+        >>> rows = np.random.default_rng(1).standard_normal((100, 64))
+        >>> result = fit_frontier(rows).at(0.5)
+        >>> bool(result.gain_low[0] < 1.0 < result.gain_high[0])
+        True
+        """
+        curve, end = self._known(), self.supported_end
+        budgets = as_vector("kl", np.atleast_1d(np.asarray(kl)))
+        require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
+        supported = budgets <= end * (1.0 + 1e-12)
+        if strict and self.bias_correction and not supported.any():
+            raise UnsupportedBudgetError(
+                f"kl must not exceed the largest supported budget, {end:.3g} nats for these samples of "
+                f"{self.reward!r}; got {budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
+                end,
+            )
+        held = np.minimum(budgets, end) if self.bias_correction else budgets
+        points = curve.at(np.append(held, end), self.weights, correct=self.bias_correction)
+        low, high = studentised_interval(points.value, points.error, self.level)
+        low, high = low - points.wider, high + points.wider
+        with np.errstate(divide="ignore"):
+            lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
+        return EstimatedFrontier(
+            spent=budgets,
+            gain=points.value[0, :-1],
+            lam=lam,
+            base_reward=self.base_reward,
+            gain_low=low[:-1],
+            gain_high=high[:-1] + (budgets - held) * points.slope[-1],
+            supported=supported,
+            level=self.level,
+            supported_end=end,
+            ess=points.ess[:-1],
+            largest_weight=points.largest_weight[:-1],
+            budget=self.budget,
+            n_prompts=self.table.n_prompts,
+            tail=self.tail,
+        )
+
+    @cached_property
+    def frontier(self) -> EstimatedFrontier:
+        """The frontier on a grid of budgets over the supported range, denser near 0 where it rises like √Δ."""
+        self._known()
+        if self.supported_end == 0.0 and not self.bias_correction:
+            raise self._unsupported()
+        return self.at(np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * self.supported_end)
+
+    @cached_property
+    def per_prompt(self) -> Fit:
+        """The fit of the same reward for the same KL on every prompt; it asks more of the samples."""
+        return fit_frontier(
+            self.table,
+            self.reward,
+            budget="per_prompt",
+            bias_correction=self.bias_correction,
+            allow_heavy_tail=self.allow_heavy_tail,
+            level=self.level,
+            n_boot=len(self.weights) - 1,
+            rng=copy.deepcopy(self.start),
+        )
+
+    def share(self, rules: Rule | Sequence[Rule] | None = None, picked_by: str | None = None) -> RuleEstimate:
+        """Estimate what rules spend and gain, and their share of what any policy gains at equal average KL.
+
+        Parameters
+        ----------
+        rules : Rule or list of Rule, optional
+            Such as ``BestOfN(8)``; by default best-of-N for the powers of two up to the fewest samples of a prompt.
+        picked_by : str, optional
+            The column that picks, where it is not the fit's own, in which gain and limit are measured. Ties of it are
+            broken at random, that is, averaged.
+
+        Raises
+        ------
+        InputError
+            Where a rule draws more than the samples of a prompt, or the fit is one for the same KL on every prompt.
+
+        Examples
+        --------
+        >>> rows = np.random.default_rng(0).standard_normal((100, 64))
+        >>> result = fit_frontier(rows).share([BestOfN(2), BestOfN(4)])
+        >>> result.spent.round(4).tolist(), bool((result.share_low < [0.9077, 0.9125]).all())
+        ([0.1931, 0.6363], True)
+
+        Source: B24 (KL formula as an upper bound); the estimator of the reward is a U-statistic.
+        """
+        require(
+            not isinstance(self.curve, PerPromptCurve),
+            "share compares at equal average KL; fit with budget='average', not 'per_prompt'.",
+        )
+        return evaluate_rules(
+            self.table,
+            self.reward if picked_by is None else _single_column(self.table, picked_by),
+            self.reward,
+            [BestOfN(2.0**k) for k in range(int(self.table.n_samples.min()).bit_length())]
+            if rules is None
+            else _listed(rules),
+            self.cells,
+            self.weights,
+            self.curve if isinstance(self.curve, AveragedCurves) and not self.tail.heavy else None,
+            self.supported_end,
+            self.level,
+        )
+
+    def gold(self, column: str, rules: Sequence[Rule] | None = None) -> GoldEstimate:
+        """Predict another reward as rules pick by the fit's own, a proxy; without bias for best of a whole N.
+
+        Parameters
+        ----------
+        column : str
+            The reward that counts.
+        rules : list of Rule, optional
+            In order of the KL they spend; by default best-of-N for about fifty of the whole numbers up to the fewest
+            samples of a prompt (for a single prompt, half of that). Ties of the proxy are averaged.
+
+        Raises
+        ------
+        InputError
+            For a proxy or gold that does not vary, or that are one.
+
+        Examples
+        --------
+        >>> from alignlib.tables.example_table import example_table
+        >>> table = example_table(100, 32, 0.7, np.random.default_rng(1))
+        >>> result = fit_frontier(table, "reward").gold("gold", [BestOfN(1), BestOfN(4), BestOfN(16)])
+        >>> result.hedge.parameter, bool(result.gold_gain[0] == 0.0)
+        (16.0, True)
+
+        Source: a U-statistic; B24 for the KL.
+        """
+        chosen = None if rules is None else _listed(rules)
+        return gold_of_rules(self.table, self.reward, column, chosen, self.cells, self.weights, self.level)
+
+    def tilted_gold(self, column: str, lam: npt.ArrayLike | None = None) -> GoldEstimate:
+        """Predict another reward along the tilt by the fit's own: ``Cov_p(r, e^{λr̂}) / E_p e^{λr̂}``, over prompts.
+
+        Biases of O(1/n) and O(1/n²) are removed within each prompt; the interval is widened by the bias that may be
+        left. A λ is supported while that is at most a quarter of the standard error, or 0.5 % of the value, and the
+        proxy's own curve is supported.
+
+        Parameters
+        ----------
+        column : str
+            The reward that counts.
+        lam : array (k,), optional
+            Increasing λ > 0; by default a geometric grid up to where the samples give out.
+
+        Raises
+        ------
+        HeavyTailError
+            Where the proxy's tail is heavier than exponential: its tilt does not exist for any λ > 0, best-of-N does.
+        InputError
+            For a proxy or gold that does not vary, too few samples, or a λ out of its range.
+
+        Examples
+        --------
+        >>> from alignlib.tables.example_table import example_table
+        >>> table = example_table(150, 64, 0.7, np.random.default_rng(0))
+        >>> result = fit_frontier(table, "reward").tilted_gold("gold", [0.2, 0.4])
+        >>> bool((result.gold_low < [0.2 * 1.377, 0.4 * 1.377]).all())
+        True
+
+        Source: P26 (covariance form); bias correction, interval and support are derived here.
+        """
+        if self.tail.heavy and not self.allow_heavy_tail:
+            raise HeavyTailError(self.reward, self.tail)
+        return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, self.tail, self.level)
+
+    def _known(self) -> AveragedCurves | PerPromptCurve:
+        if self.problem is not None:
+            raise self.problem
+        assert self.curve is not None
+        if self.supported_end == 0.0 and self.bias_correction:
+            raise self._unsupported()
+        return self.curve
+
+    def _unsupported(self) -> UnsupportedBudgetError:
+        return UnsupportedBudgetError(
+            f"The samples of {self.reward!r} support no KL budget: {int(self.table.n_samples.min())} samples of a "
+            f"prompt and {self.table.n_prompts} prompts are too few for its tail. Draw more samples per prompt.",
+            0.0,
+        )
+
+
+def fit_frontier(
+    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    reward: str | None = None,
+    *,
+    budget: str = "average",
+    bias_correction: bool = True,
+    allow_heavy_tail: bool = False,
+    level: float = 0.95,
+    n_boot: int = 2000,
+    rng: np.random.Generator | int = 0,
+) -> Fit:
+    """Estimate the largest gain in mean reward within a KL budget Δ, from samples of the base model.
+
+    The budget is on the average over prompts, ``max {E r - E_p r : E_x KL_x ≤ Δ} = min_λ (Δ + Λ(λ))/λ`` with Λ the
+    average over prompts of ``log mean e^{λ(r - r̄)}``, or on each prompt, the average of each prompt's own minimum.
+    The O(1/n) and O(1/n²) biases are removed within each prompt by a second-order jackknife. The interval resamples
+    prompts (or, where there is one prompt, groups of its samples).
+
+    A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
+    error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
+    averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
+    tail unless that tail is lighter than exponential; a curve that has gone flat counts as known only if every
+    prompt was seen at the largest reward of all.
+
+    Parameters
+    ----------
+    table : RewardTable, array (prompts, n), list of arrays, or mapping of names to either
+        Sampled rewards of several prompts.
+    reward : str, optional
+        The column; may be left out where the table has only one.
+    budget : "average" or "per_prompt"
+        Whether Δ bounds the KL on average over prompts, or on every prompt.
+    bias_correction : bool
+        False gives the plug-in curve, which lies too low, and its interval, at every budget.
+    allow_heavy_tail : bool
+        Go on where the tail looks heavier than exponential, for a reward known to be bounded.
+    level : float
+        Nominal coverage of the intervals.
+    n_boot : int
+        Number of bootstrap replicates, at least 100.
+    rng : Generator or int
+        Source of randomness, or its seed.
+
+    Returns
+    -------
+    Fit
+        Also where there is no limit to estimate: ``problem`` then says why, and asking for the limit raises it.
+
+    Raises
+    ------
+    InputError
+        For a column that is not there, or an argument out of its range.
+
+    Examples
+    --------
+    >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 64)))
+    >>> fit.at([0.5, 1.0]).gain.round(1).tolist(), bool(fit.supported_end > 1.0)
+    ([1.0, 1.4], True)
+
+    Source: P26 (estimation from base samples); bias correction, interval and support rule are derived here.
+    """
+    data = _as_table(table)
+    column = _single_column(data, reward)
+    generator = check_resampling(level, n_boot, rng)
+    start = copy.deepcopy(generator)
+    require(budget in ("average", "per_prompt"), f"budget must be 'average' or 'per_prompt'; got {budget!r}.")
+    per_prompt = budget == "per_prompt" and data.n_prompts > 1
+    tail = tail_test(data, column)
+    problem = _problem(data, column, 6 if per_prompt else 3, None if allow_heavy_tail else tail)
+    cells = Cells.of(data.n_samples, generator)
+    curve: AveragedCurves | PerPromptCurve | None = None
+    end = 0.0
+    if per_prompt:
+        weights = cells.resample(n_boot, generator)
+        if problem is None:
+            curve = PerPromptCurve(data, column, tail, cells, weights[:1], int(generator.integers(2**63)))
+            end = curve.supported_end
+    else:
+        if problem is None:
+            curve = averaged_curves(data, column, cells, generator, tail, bias_correction=bias_correction)
+        weights = cells.resample(n_boot, generator)
+        if isinstance(curve, AveragedCurves):
+            end = curve.supported_end(weights[:1], data.n_prompts, tail)
+    return Fit(
+        table=data,
+        reward=column,
+        budget=budget,
+        level=level,
+        bias_correction=bias_correction,
+        allow_heavy_tail=allow_heavy_tail,
+        tail=tail,
+        cells=cells,
+        weights=weights,
+        curve=curve,
+        supported_end=end,
+        problem=problem,
+        start=start,
+    )
+
+
+def _as_table(table: Any) -> RewardTable:
+    if isinstance(table, RewardTable):
+        return table
+    return RewardTable.from_arrays(table)
+
+
+def _single_column(table: RewardTable, reward: str | None) -> str:
+    """Return the column that ``reward`` names, or the only one."""
+    names = list(table.columns)
+    if reward is None:
+        require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
+        return names[0]
+    table.column(reward)
+    return reward
+
+
+def _listed(rules: Rule | Sequence[Rule]) -> list[Rule]:
+    chosen = list(rules) if isinstance(rules, Sequence) else [rules]
+    require(len(chosen) > 0, "rules must name at least one rule; got none.")
+    return chosen
+
+
+def _problem(table: RewardTable, column: str, least: int, tail: TailTest | None) -> InputError | None:
+    """Return why there is no limit to estimate, if so; ``tail`` is None where any tail will do."""
+    try:
+        table.check_varies(column)
+    except InputError as error:
+        return error.with_traceback(None)
+    short = np.flatnonzero(table.n_samples < least)
+    if short.size:
+        first = short[0]
+        return InputError(
+            f"The frontier needs at least {least} samples of every prompt; {short.size} of {table.n_prompts} prompts "
+            f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or drop "
+            "them."
+        )
+    return HeavyTailError(column, tail) if tail is not None and tail.heavy else None

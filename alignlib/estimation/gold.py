@@ -1,0 +1,171 @@
+"""The over-optimisation curve predicted from base samples that both rewards have scored: nothing is trained or drawn.
+
+Along λ it is the mean of gold under the tilt by the proxy, along N the gold of the proxy-best of N samples, proxy ties
+averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray, require, require_range
+from alignlib._core.errors import InputError
+from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.gold_curves import GoldCurves, rule_curves, supported_range, tilted_curves
+from alignlib.estimation.hedge import Hedge, hedge
+from alignlib.estimation.tails import TailTest
+from alignlib.rules import BestOfN, Rule
+from alignlib.tables.rewards import RewardTable
+
+__all__ = ["GoldEstimate", "check_pair", "gold_of_rules", "tilted_gold"]
+
+_POINTS = 49
+
+
+@dataclass(frozen=True)
+class GoldEstimate:
+    """Gains over the base model as a proxy is optimised, estimated from base samples; arrays of shape (k,).
+
+    ``path`` is ``"lam"`` or ``"n"`` and ``parameter`` its values; ``spent`` is what the policy spends in nats on
+    average, ``proxy_gain`` what the proxy reports, ``gold_gain`` with its interval what is gained in truth. ``ess`` is
+    the effective sample size per prompt. ``supported`` tells where the samples carry the estimate: draw nothing solid
+    beyond. ``hedge`` is where to stop. ``tied_prompts`` counts prompts with proxy ties.
+    """
+
+    path: str
+    parameter: FloatArray
+    spent: FloatArray
+    proxy_gain: FloatArray
+    gold_gain: FloatArray
+    gold_low: FloatArray
+    gold_high: FloatArray
+    ess: FloatArray
+    supported: BoolArray
+    base_gold: float
+    level: float
+    hedge: Hedge
+    tied_prompts: int
+
+
+def check_pair(table: RewardTable, reward: str, gold: str) -> None:
+    """Refuse a pair of columns that cannot be told apart or cannot be optimised.
+
+    Raises
+    ------
+    InputError
+        For a proxy that is gold itself, one that is constant within every prompt, or a gold reward with a single value.
+    """
+    proxies, golds = table.column(reward), table.column(gold)
+    if reward == gold:
+        raise InputError(
+            f"reward and gold are both {reward!r}: a reward is no proxy of itself; name two columns.", column=gold
+        )
+    table.check_varies(reward)
+    if np.ptp(golds) == 0.0:
+        raise InputError(
+            f"gold {gold!r} is {golds[0]:g} on all {golds.size} samples, so nothing can be gained or lost; choose a "
+            "gold reward that tells samples apart.",
+            column=gold,
+        )
+    if bool(table.constant_prompts(gold).all()):
+        raise InputError(
+            f"gold {gold!r} has a single value within each of the {table.n_prompts} prompts, so no choice among "
+            "samples gains or loses any; choose a gold reward that tells the samples of a prompt apart.",
+            column=gold,
+        )
+    if np.array_equal(proxies, golds):
+        raise InputError(
+            f"reward {reward!r} equals gold {gold!r} on all {golds.size} samples: there is no error to study; name "
+            "another proxy.",
+            column=reward,
+        )
+
+
+def gold_of_rules(
+    table: RewardTable,
+    reward: str,
+    gold: str,
+    rules: Sequence[Rule] | None,
+    cells: Cells,
+    weights: FloatArray,
+    level: float,
+) -> GoldEstimate:
+    """Estimate the gold of what rules pick by ``reward``; see `alignlib.estimation.fit.Fit.gold`."""
+    check_pair(table, reward, gold)
+    most = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
+    chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
+    draws = np.array([rule.draws for rule in chosen])
+    require(bool((np.diff(draws) > 0).all()), f"rules must draw more and more; got {draws.tolist()!r:.80} draws.")
+    require(
+        max(rule.needs for rule in chosen) <= most,
+        f"n must not exceed {most}, what the fewest samples of a prompt allow; got {draws[-1]:g}. "
+        "Draw more samples or lower n.",
+    )
+    curves, tied = rule_curves(table, reward, gold, chosen, cells)
+    every, unbiased = np.ones(draws.size, dtype=bool), np.zeros(draws.size)
+    return _result("n", draws, curves, every, unbiased, cells, weights, level, table, gold, tied)
+
+
+def tilted_gold(
+    table: RewardTable,
+    reward: str,
+    gold: str,
+    lam: npt.ArrayLike | None,
+    cells: Cells,
+    weights: FloatArray,
+    tail: TailTest,
+    level: float,
+) -> GoldEstimate:
+    """Estimate gold along the tilt by ``reward``; see `alignlib.estimation.fit.Fit.tilted_gold`."""
+    check_pair(table, reward, gold)
+    fewest = int(table.n_samples.min())
+    require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")
+    scale = float(np.sqrt(np.mean([np.var(rows, axis=1).mean() for _, rows in table.blocks(reward)])))
+    grid = np.geomspace(0.03, 30.0, _POINTS) / scale if lam is None else np.atleast_1d(np.asarray(lam, dtype=float))
+    grid = require_range("lam", grid, 0.0, open_low=True)
+    require(bool((np.diff(grid) > 0).all()), f"lam must increase; got {grid.tolist()!r:.80}.")
+    curves = tilted_curves(table, reward, gold, grid, cells, stop=lam is None)
+    grid = grid[: curves.ess.size]
+    supported, left = supported_range(curves, grid, cells, weights, table.n_prompts, tail)
+    return _result("lam", grid, curves, supported, left, cells, weights, level, table, gold, 0)
+
+
+def _result(
+    path: str,
+    parameter: FloatArray,
+    curves: GoldCurves,
+    supported: BoolArray,
+    bias: FloatArray,
+    cells: Cells,
+    weights: FloatArray,
+    level: float,
+    table: RewardTable,
+    gold: str,
+    tied: int,
+) -> GoldEstimate:
+    whole = weights[0]
+    low, high = studentised_interval(weights @ curves.gold, cells.standard_error(weights, curves.gold), level)
+    spent = whole @ curves.kl
+    require(
+        bool(supported[0]),
+        "The samples support no point of the curve: draw more samples per prompt, or from more prompts.",
+    )
+    return GoldEstimate(
+        path=path,
+        parameter=parameter,
+        spent=spent,
+        proxy_gain=whole @ curves.proxy,
+        gold_gain=whole @ curves.gold,
+        gold_low=low - bias,
+        gold_high=high + bias,
+        ess=curves.ess,
+        supported=supported,
+        base_gold=float(table.prompt_means(gold).mean()),
+        level=level,
+        hedge=hedge(parameter, spent, curves.gold, supported, cells, weights, level),
+        tied_prompts=tied,
+    )

@@ -1,0 +1,189 @@
+"""Rules that draw several responses and keep one, estimated from sampled rewards, against the limit at equal KL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.prompt_curves import AveragedCurves
+from alignlib.rules import Rule
+from alignlib.rules.samples import prepare
+from alignlib.tables.rewards import RewardTable
+
+__all__ = ["RuleEstimate", "evaluate_rules"]
+
+# More constant prompts than this and the share is not supported; and no share is known to better than half a percent,
+# for the bias that the limit may keep (simulated on 0/1 rewards with rare successes).
+_MOST_CONSTANT = 1 / 3
+_LEAST_WIDTH = 0.005
+_NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuleEstimate:
+    """Rules that draw several responses and keep one, against the limit at equal KL; arrays of shape (k,).
+
+    ``n`` is the mean number of draws, ``spent`` what the rule spends in nats and ``spent_formula`` what it would
+    without ties (None where no formula is known), ``gain`` its mean reward above ``base_reward``, ``win_rate`` its
+    chance to beat one base draw. ``limit_gain`` is the most that any policy of the same average KL can gain and
+    ``share`` the part of it the rule has. Where ``supported`` is False the samples do not show the limit:
+    ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1. The last
+    four are None where nothing is known of the limit.
+    """
+
+    n: FloatArray
+    spent: FloatArray
+    spent_formula: FloatArray | None
+    gain: FloatArray
+    gain_low: FloatArray
+    gain_high: FloatArray
+    win_rate: FloatArray
+    base_reward: float
+    level: float
+    limit_gain: FloatArray | None
+    share: FloatArray | None
+    share_low: FloatArray | None
+    share_high: FloatArray | None
+    supported: BoolArray | None
+
+    @property
+    def reward(self) -> FloatArray:
+        """Mean reward of what the rule keeps."""
+        return self.base_reward + self.gain
+
+
+def evaluate_rules(
+    table: RewardTable,
+    picking: str,
+    counted: str,
+    rules: Sequence[Rule],
+    cells: Cells,
+    weights: FloatArray,
+    curve: AveragedCurves | None,
+    supported_end: float,
+    level: float,
+) -> RuleEstimate:
+    """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known."""
+    fewest = int(table.n_samples.min())
+    if cells.one_prompt:
+        fewest -= int(np.bincount(cells.index).max())
+    most = max(rule.needs for rule in rules)
+    require(
+        most <= fewest,
+        f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "
+        "Draw more samples or lower n.",
+    )
+    kl, gain, win = _cell_values(table, picking, counted, rules, cells)
+    low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
+    varied = bool(table.constant_prompts(counted).mean() <= _MOST_CONSTANT)
+    known = curve is not None and supported_end > 0.0
+    limit = _share(curve, weights, kl, gain, level, supported_end, varied) if curve is not None and known else _NOTHING
+    whole = weights[0]
+    formula = [rule.spent_formula() for rule in rules]
+    return RuleEstimate(
+        n=np.array([rule.draws for rule in rules]),
+        spent=whole @ kl,
+        spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
+        gain=whole @ gain,
+        gain_low=low,
+        gain_high=high,
+        win_rate=whole @ win,
+        base_reward=float(table.prompt_means(counted).mean()),
+        level=level,
+        limit_gain=limit[0],
+        share=limit[1],
+        share_low=limit[2],
+        share_high=limit[3],
+        supported=limit[4],
+    )
+
+
+def _cell_values(
+    table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
+    values = np.empty((3, table.n_prompts, len(rules)))
+    for (where, rows), (_, gold) in zip(table.blocks(picking), table.blocks(counted), strict=True):
+        values[:, where] = _prompt_values(rows, rows if counted == picking else gold, rules)
+    if not cells.one_prompt:
+        return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
+    order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
+    rows, gold = (table.column(name)[None, order] for name in (picking, counted))
+
+    def without(kept: BoolArray) -> FloatArray:
+        chosen = kept[order]
+        picked = rows[:, chosen]
+        return _prompt_values(picked, picked if counted == picking else gold[:, chosen], rules)[:, 0]
+
+    pseudo = cells.pseudo_values(without, values[:, 0])
+    return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
+
+
+def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[Rule]) -> FloatArray:
+    samples = prepare(rows, None if gold is rows else gold)
+    base = gold.mean(axis=1)
+    found = [rule.evaluate(samples) for rule in rules]
+    return np.array(
+        [np.stack(part, axis=1) for part in zip(*((v.spent, v.mean - base, v.win_rate) for v in found), strict=True)]
+    )
+
+
+_Share = tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]
+_NOTHING: _Share = (None, None, None, None, None)
+
+
+def _share(
+    curve: AveragedCurves,
+    weights: FloatArray,
+    kl: FloatArray,
+    gain: FloatArray,
+    level: float,
+    end: float,
+    varied: bool,
+) -> _Share:
+    """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported.
+
+    Prompts that do not vary say nothing of their rare rewards, which the limit would use and best-of-N may miss.
+    """
+    spent, gained = weights @ kl, weights @ gain
+    held = np.where(spent < _NO_KL, 0.0, np.minimum(spent, end))
+    limit, _, lam = curve.gains(weights, held)
+    limit += np.divide(np.maximum(spent - end, 0.0), lam, out=np.zeros_like(lam), where=lam > 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(limit > 0.0, gained / limit, 1.0)
+    low, high = studentised_interval(share, _share_error(curve, weights, kl, gain, share, limit, lam[0]), level)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        excess = curve.excess_bias(weights[:1], lam[0]) / limit[0] * np.abs(share[0])
+    wider = np.where(held[0] > 0.0, np.maximum(excess, _LEAST_WIDTH * np.abs(share[0])), 0.0)
+    supported = (spent[0] <= end * (1.0 + 1e-12)) & varied
+    return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
+
+
+def _share_error(
+    curve: AveragedCurves,
+    weights: FloatArray,
+    kl: FloatArray,
+    gain: FloatArray,
+    share: FloatArray,
+    limit: FloatArray,
+    lam: FloatArray,
+) -> FloatArray:
+    """Return the delta-method error of ``gain / limit``: by the envelope theorem λ may be held at the estimate's."""
+    place = np.clip(np.searchsorted(curve.lam, lam), 0, len(curve.lam) - 1)
+    flat = np.isinf(lam)
+    slope = np.where(flat, 0.0, 1.0 / np.maximum(lam, curve.lam[0]))
+    reach = np.where(flat, curve.cell_limit[:, None], (curve.cell_curve[:, place] + kl) * slope)
+    mean_gain, mean_reach = weights @ gain, weights @ reach
+    variance = (
+        weights @ gain**2
+        - mean_gain**2
+        - 2.0 * share * (weights @ (gain * reach) - mean_gain * mean_reach)
+        + share**2 * (weights @ reach**2 - mean_reach**2)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.sqrt(np.maximum(variance, 0.0) / max(len(curve.cells.size) - 1, 1)) / limit
+    return np.where(limit > 0.0, error, 0.0)
