@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -16,10 +17,30 @@ __all__ = ["main"]
 _COMMANDS = (
     "example", "frontier", "report", "capacity", "kl", "overlay", "sample", "score", "run", "claims", "sync",
 )  # fmt: skip
+_READ_TABLES_ONLY = ("example", "frontier", "capacity", "kl", "overlay")
+
+
+class _NoPandas:
+    """Keeps pandas out of a process that needs none.
+
+    pyarrow imports it, where it is installed, as soon as it converts a value: a third of the time of a small table.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("left out, since this command needs no pandas", name=name)
 
 
 class Commands(click.Group):
     """The commands, each in the module of its name; every error of usage is one sentence."""
+
+    is_program = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as the program that this process is."""
+        self.is_program = True
+        return super().__call__(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""
@@ -29,6 +50,8 @@ class Commands(click.Group):
         """Import the module of a command, and no other."""
         if cmd_name not in _COMMANDS:
             return None
+        if self.is_program and cmd_name in _READ_TABLES_ONLY:
+            sys.meta_path.insert(0, _NoPandas)
         found = import_module(f"alignlib.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.laws.continuous import ContinuousLaw
@@ -73,9 +72,20 @@ class Uniform(ContinuousLaw):
         return np.asarray(self.high - step if upper else self.low + step)
 
 
-# Series of log(sinh h / h) = Σ 4^k B_2k h^2k / (2k (2k)!): its radius is π, so 16 terms suffice below 1/2 … 1.
+def _tangent_numbers(most: int) -> list[int]:
+    """``T_1 … T_most``, of ``tan x = Σ T_k x^{2k-1} / (2k-1)!``: 1, 2, 16, 272, … (Brent and Harvey's recurrence)."""
+    found = [math.factorial(k) for k in range(most)]
+    for k in range(1, most):
+        for j in range(k, most):
+            found[j] = (j - k) * found[j - 1] + (j - k + 2) * found[j]
+    return found
+
+
+# Series of log(sinh h / h) = Σ (-1)^{k-1} T_k h^2k / ((4^k - 1) (2k)!), of radius π: 16 terms suffice below 1/2 … 1.
 _K = np.arange(1, 17)
-_LOG = np.array([4.0**k * scipy.special.bernoulli(2 * k)[-1] / (2 * k * math.factorial(2 * k)) for k in range(1, 17)])
+_LOG = np.array(
+    [(-1) ** (k - 1) * t / ((4**k - 1) * math.factorial(2 * k)) for k, t in enumerate(_tangent_numbers(16), start=1)]
+)
 _SERIES_BELOW = 0.7
 
 

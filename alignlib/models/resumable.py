@@ -208,7 +208,7 @@ def _compare(folder: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) 
         set_to = "=" if name.isidentifier() else " "
         more = f" ({', '.join(different[1:])} changed too)" if len(different) > 1 else ""
         raise InputError(
-            f"{folder} was begun with {name}{set_to}{old}, now it is {new}{more}; give the earlier setting to go on, or "
-            "delete that folder to start again.",
+            f"{folder} was begun with {name}{set_to}{old}, now it is {new}{more}; give the earlier setting to go on, "
+            "or delete that folder to start again.",
             argument=name,
         )

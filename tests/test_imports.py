@@ -1,0 +1,69 @@
+"""What starting costs, counted in packages imported rather than in seconds: the library, its doors, and a command."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import alignlib
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOW = {
+    *("scipy.stats", "scipy.special", "scipy.optimize", "scipy.integrate", "scipy.linalg", "scipy.signal"),
+    *("matplotlib", "pandas", "narwhals", "nbformat", "jupytext", "jinja2", "papermill", "IPython", "torch", "yaml"),
+}
+
+
+def imported(code: str, *arguments: str) -> set[str]:
+    """Names of the modules that a fresh Python has imported after running ``code``."""
+    command = [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, sep='\\n', file=sys.stderr)", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ)
+    return set(done.stderr.split())
+
+
+def test_importing_the_library_imports_nothing_else() -> None:
+    found = imported("import alignlib; dir(alignlib)")
+    assert not {
+        name for name in found if name.partition(".")[0] in ("numpy", "scipy", "pyarrow", "matplotlib", "pandas")
+    }
+    assert {name for name in found if name.startswith("alignlib")} == {"alignlib"}
+
+
+def test_a_command_on_a_small_table_imports_nothing_slow(tmp_path: Path) -> None:
+    rows = [f"{i % 50},{(i * 7919) % 1009 / 100}" for i in range(1600)]
+    (tmp_path / "t.csv").write_text("\n".join(["prompt_id,reward", *rows]) + "\n")
+    code = (
+        "import sys; from alignlib.cli.main import main\n"
+        "sys.argv = ['alignlib', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code"
+    )
+    found = imported(code, "frontier", str(tmp_path / "t.csv"), "--reward", "reward")
+    assert "alignlib.estimation" in found
+    assert SLOW & found == set()
+
+
+@pytest.mark.parametrize("name", sorted(alignlib._HOMES))
+def test_each_name_of_the_front_door_has_an_example(name: str) -> None:
+    value = getattr(alignlib, name)
+    assert name in dir(alignlib)
+    assert ">>>" in (value.__doc__ or ""), f"{name} has no example"
+
+
+def test_type_checkers_see_the_same_front_door() -> None:
+    tree = ast.parse((ROOT / "alignlib" / "__init__.py").read_text(encoding="utf-8"))
+    (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == alignlib._HOMES
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'alignlib' has no attribute 'frontire'"):
+        alignlib.frontire  # noqa: B018
