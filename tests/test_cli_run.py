@@ -11,10 +11,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from click.testing import CliRunner, Result
+from jsonschema import Draft202012Validator
 from playwright.sync_api import Browser
 
 from alignbook.page import write_page
 from alignbook.project import Project
+from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
 from tests.small_project import GOOD, ROOT, make_project, plain
 
@@ -197,7 +199,9 @@ def test_claims(project: Project) -> None:
     assert bad.exit_code == 1
     assert "FAIL small [P26]: 2 ≤ 1" in bad.output
     assert bad.output.endswith("0 of 3 claims hold; 3 that must hold do not.\n")
-    assert json.loads(alignlib("claims", "--json").output)["notebooks"]["01_roots"]["title"] == "T"
+    document = json.loads(alignlib("claims", "--json").output)
+    Draft202012Validator(schema("claims")).validate(document)
+    assert document["notebooks"]["01_roots"]["title"] == "T"
     some = built(0.5, must_hold=True, names=("01_roots",))
     assert some.exit_code == 1
     assert "No record of 02_reads, 03_sums" in some.output

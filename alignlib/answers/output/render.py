@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 from alignlib import __version__
@@ -21,6 +23,7 @@ __all__ = [
     "interval_name",
     "listed",
     "percent",
+    "schema",
     "to_csv",
     "to_json",
     "wrapped",
@@ -105,6 +108,17 @@ def to_json(question: str, record: Mapping[str, Any]) -> str:
     """
     head = {"$schema": f"urn:alignlib:{question}:{SCHEMA}", "schema": SCHEMA, "alignlib": __version__}
     return for_json({**head, **{name: plain(value) for name, value in record.items()}})
+
+
+def schema(question: str) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of what ``alignlib QUESTION --json`` writes.
+
+    >>> schema("frontier")["$id"]
+    'urn:alignlib:frontier:2'
+    """
+    file = files("alignlib.answers").joinpath("schemas", f"{question}.json")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

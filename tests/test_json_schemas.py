@@ -1,0 +1,150 @@
+"""What commands print as JSON and CSV: valid by the schema it names, documented, and with every point."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+from alignlib.answers.output.render import SCHEMA, schema, to_csv
+from alignlib.cli.main import main
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "tests" / "data"
+QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("tables")
+    rows = CliRunner().invoke(main, ["example", "--prompts", "40", "--samples", "16"]).stdout
+    (place / "rewards.csv").write_text(rows)
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, 3, 900)
+    said = np.where(rng.random(900) < 0.7, shown, rng.integers(0, 3, 900))
+    raters = {"target": shown, "label": said, "task": rng.integers(0, 2, 900), "rater": rng.integers(0, 9, 900)}
+    pd.DataFrame(raters).to_csv(place / "ratings.csv", index=False)
+    log_prob = -10.0 - rng.random(300)
+    responses = {"prompt_id": np.repeat(np.arange(30), 10), "n_tokens": 12, "log_prob": log_prob}
+    pd.DataFrame({**responses, "base_log_prob": log_prob - rng.normal(0.5, 0.5, 300)}).to_csv(
+        place / "samples.csv", index=False
+    )
+    return place
+
+
+FRONTIER = ["frontier", "rewards.csv", "--reward", "score_a", "--n", "2,4"]
+COMMANDS = [
+    FRONTIER,
+    [*FRONTIER, "--gold", "gold"],
+    [*FRONTIER, "--gold", "gold", "--ensemble", "score_*", "--budget", "per-prompt", "--level", "0.8"],
+    ["capacity", "ratings.csv"],
+    ["capacity", "ratings.csv", "--context", "task", "--rater", "rater", "--level", "0.9"],
+    ["kl", "samples.csv"],
+    ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
+    ["overlay", str(DATA / "trl_grpo.json")],
+    ["overlay", str(DATA / "trl_grpo.json"), str(DATA / "trl_base_table.csv"), "--reward", "count"],
+]
+
+
+def printed(folder: Path, arguments: list[str], form: str) -> str:
+    given = [str(folder / word) if (folder / word).is_file() else word for word in arguments]
+    result = CliRunner().invoke(main, [*given, form])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(map(str, words))[:60])
+def test_output_is_valid_by_its_schema(folder: Path, arguments: list[str]) -> None:
+    document = json.loads(printed(folder, arguments, "--json"), parse_constant=pytest.fail)
+    asked = schema(arguments[0])
+    assert (document["$schema"], document["schema"]) == (asked["$id"], SCHEMA)
+    problems = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(asked).iter_errors(document)]
+    assert problems == []
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda words: " ".join(map(str, words))[:60])
+def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) -> None:
+    rows = list(csv.DictReader(io.StringIO(printed(folder, arguments, "--csv"))))
+    document = json.loads(printed(folder, arguments, "--json"))
+    name, key = {"capacity": ("rows", "capacity"), "kl": ("estimates", "kl"), "overlay": ("points", "reward")}.get(
+        arguments[0], ("", "")
+    )
+    if arguments[0] == "frontier":
+        limit = document["gold" if document["gold"] else "reward"]["limit"]
+        here = [row for row in rows if row["what"] == "limit"][-len(limit) :]
+        assert [float(row["gain"]) for row in here] == [point["gain"] for point in limit]
+        curve = [float(row["spent"]) for row in rows if row["what"] == "curve"]
+        assert len(curve) > 20
+        counted = document["gold" if document["gold"] else "reward"]
+        if counted["budget"] == "average":  # the curve drawn is that for an average
+            assert max(curve) == counted["largest_supported"]
+        return
+    here = [row for row in rows if row.get("what", "checkpoint") == "checkpoint"]
+    assert [float(row[key]) for row in here] == [point[key] for point in document[name]]
+
+
+def test_csv_of_an_overlay_holds_the_limit_that_is_drawn(folder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(printed(folder, COMMANDS[-1], "--csv"))))
+    kinds = [row["what"] for row in rows]
+    assert {"checkpoint", "limit", "best_of_n"} == set(kinds)
+    assert all(row["gain_low"] for row in rows if row["what"] == "limit")
+
+
+def test_every_schema_is_one_and_is_listed() -> None:
+    shipped = sorted(file.name for file in files("alignlib.answers").joinpath("schemas").iterdir())
+    assert shipped == [f"{question}.json" for question in QUESTIONS]
+    for question in QUESTIONS:
+        Draft202012Validator.check_schema(schema(question))
+        assert schema(question)["$id"] == f"urn:alignlib:{question}:{SCHEMA}"
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_field_is_described_and_nothing_else_is_allowed(question: str) -> None:
+    found = schema(question)
+    for part in (found, *found.get("$defs", {}).values()):
+        assert part["additionalProperties"] is False
+        assert part["required"] == list(part["properties"])
+        assert all(field["description"].endswith(".") for field in part["properties"].values())
+
+
+def test_every_command_with_json_has_a_schema_and_a_section_of_the_page() -> None:
+    page = (ROOT / "book" / "json.md").read_text(encoding="utf-8")
+    with_json = []
+    for name in main.list_commands(None):  # type: ignore[arg-type]
+        command = main.get_command(None, name)  # type: ignore[arg-type]
+        if command is not None and any("--json" in parameter.opts for parameter in command.params):
+            with_json.append(name)
+    assert sorted(with_json) == QUESTIONS
+    for name in with_json:
+        assert f"```{{json-schema}} {name}\n" in page
+
+
+def test_the_page_lists_every_field(tmp_path: Path) -> None:
+    """Built by Sphinx alone, with the book's directive."""
+    (tmp_path / "index.md").write_text("# Fields\n\n" + "\n".join(f"```{{json-schema}} {q}\n```\n" for q in QUESTIONS))
+    place = str(ROOT / "book" / "_ext")
+    settings = f"import sys\nsys.path.insert(0, {place!r})\nextensions = ['myst_parser', 'json_schemas']\n"
+    (tmp_path / "conf.py").write_text(settings)
+    arguments = [sys.executable, "-m", "sphinx", "-b", "text", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    text = " ".join((tmp_path / "out" / "index.txt").read_text(encoding="utf-8").split())
+    for question in QUESTIONS:
+        for part in (schema(question), *schema(question).get("$defs", {}).values()):
+            for name, field in part["properties"].items():
+                assert f'"{name}" (' in text
+                assert " ".join(field["description"].split()) in text
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:
+    assert to_csv([{"run": "=1+1", "gain": -1.0}], ["run", "gain"]) == "run,gain\n'=1+1,-1.0\n"
