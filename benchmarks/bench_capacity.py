@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 
-from alignlib.bottleneck.capacity import blahut_arimoto, capacity
+from alignlib.bottleneck import blahut_arimoto, capacity
 from benchmarks.timing import compare, report
 
 GAP = 1e-9

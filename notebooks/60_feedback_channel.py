@@ -32,7 +32,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck.channels import (
+from alignlib.bottleneck import (
     Cascade,
     binary_erasure_channel,
     binary_symmetric_channel,

@@ -32,9 +32,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck.capacity_estimate import estimate_capacity
-from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
-from alignlib.bottleneck.confusion_estimate import estimate_from_counts
+from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.tables.rater_table import RaterTable
 
 # %% [markdown]

@@ -35,11 +35,17 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import CodebookMixture, ConditionError, alignment_interval, fano_floor
-from alignlib.bottleneck.channels import symmetric_channel
+from alignlib.bottleneck import (
+    CodebookMixture,
+    ConditionError,
+    alignment_interval,
+    expected_ceiling,
+    fano_floor,
+    probable_ceiling,
+    symmetric_channel,
+)
 from alignlib.bottleneck.enumeration import enumerate_gibbs
 from alignlib.bottleneck.learners import draw_counts, gibbs_learner
-from alignlib.bottleneck.pac_bayes import expected_ceiling, probable_ceiling
 
 # %% [markdown]
 # ## What is claimed, and under which condition

@@ -33,9 +33,8 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import CodebookMixture, fano_floor
+from alignlib.bottleneck import CodebookMixture, expected_ceiling, fano_floor
 from alignlib.bottleneck.learners import counting_decoder, draw_counts, gibbs_learner, network_decoder, pooled_decoder
-from alignlib.bottleneck.pac_bayes import expected_ceiling
 
 # %% [markdown]
 # ## The statement

@@ -31,8 +31,15 @@ from scipy.optimize import brentq
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import CodebookMixture, bayes_risk, fano_floor, required_capacity
-from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
+from alignlib.bottleneck import (
+    CodebookMixture,
+    bayes_risk,
+    capacity,
+    fano_floor,
+    rating_channel,
+    required_capacity,
+    symmetric_channel,
+)
 from alignlib.bottleneck.learners import counting_decoder, draw_counts
 
 # %% [markdown]

@@ -33,7 +33,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck.channels import capacity
+from alignlib.bottleneck import capacity
 from alignlib.bottleneck.flattery import FlatteryWorld
 
 # %% [markdown]

@@ -29,11 +29,15 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck.allocation import allocate, optimal_judge
-from alignlib.bottleneck.channels import mutual_information
-from alignlib.bottleneck.fano import fano_floor
-from alignlib.bottleneck.rate_distortion import Task, rate_distortion
-from alignlib.bottleneck.water_filling import reverse_water_filling
+from alignlib.bottleneck import (
+    Task,
+    allocate,
+    fano_floor,
+    mutual_information,
+    optimal_judge,
+    rate_distortion,
+    reverse_water_filling,
+)
 
 # %% [markdown]
 # ## The statement

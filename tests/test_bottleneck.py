@@ -16,10 +16,12 @@ from alignlib.bottleneck import (
     ConditionError,
     alignment_interval,
     bayes_risk,
+    capacity,
     fano_floor,
+    mutual_information,
     required_capacity,
+    symmetric_channel,
 )
-from alignlib.bottleneck.channels import capacity, mutual_information, symmetric_channel
 from alignlib.bottleneck.information_split import information_split
 
 mp.mp.dps = 50

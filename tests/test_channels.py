@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from alignlib.bottleneck import channels
-from alignlib.bottleneck.channels import (
+from alignlib.bottleneck import (
     CapacityError,
     Cascade,
     binary_erasure_channel,
     binary_symmetric_channel,
     blahut_arimoto,
     capacity,
+    channels,
     mutual_information,
     symmetric_channel,
     z_channel,

@@ -7,8 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from alignlib.bottleneck import CodebookMixture, alignment_interval
-from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
+from alignlib.bottleneck import CodebookMixture, alignment_interval, capacity, rating_channel, symmetric_channel
 from alignlib.bottleneck.enumeration import enumerate_gibbs
 from alignlib.bottleneck.flattery import FlatteryWorld
 from alignlib.bottleneck.information_split import information_split

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MarkovModel, MemorylessModel, markov_sum
 from alignlib.sequences.chain_structure import ReducibleChainError, best_cycle_mean

@@ -11,9 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
-from alignlib.bottleneck.capacity_estimate import estimate_capacity
-from alignlib.bottleneck.channels import capacity, rating_channel, symmetric_channel
-from alignlib.bottleneck.confusion_estimate import estimate_from_counts
+from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.cli.main import main
 from alignlib.tables.rater_table import RaterTable
 

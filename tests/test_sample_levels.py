@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.divergences import REVERSE_KL
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, BestOfPoisson
 from alignlib.rules.samples import SampleLevels
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.tokens import token_law, total_correlation

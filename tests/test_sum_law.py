@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel
 from alignlib.sequences.best_of_n_window import compare_in_window

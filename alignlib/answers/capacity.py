@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alignlib.bottleneck.capacity_estimate import estimate_capacity
-from alignlib.bottleneck.fano import fano_floor
+from alignlib.bottleneck import estimate_capacity, fano_floor
 from alignlib.tables.rater_table import RaterTable
 
 __all__ = ["CapacityAnswer", "ContextCapacity", "ask_capacity"]

@@ -6,26 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_float_array, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, as_float_array, as_law, require
 from alignlib._core.errors import InputError
 from alignlib._core.special import kl_integrand
 
-__all__ = ["as_channel", "as_law", "row_divergences"]
+__all__ = ["as_channel", "context_law", "row_divergences"]
 
 _SUM_TOLERANCE = 1e-6
 _NEARLY_USELESS = 0.1  # below this many nats the plain sums lose digits worth keeping
-
-
-def as_law(name: str, value: npt.ArrayLike) -> FloatArray:
-    """Return ``value`` as a vector of masses that sum to one."""
-    law = as_vector(name, value)
-    require(law.min() >= 0, f"{name} must not be negative; its smallest value is {law.min():g}.")
-    total = float(law.sum())
-    require(
-        abs(total - 1) <= _SUM_TOLERANCE,
-        f"{name} must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
-    )
-    return law / total
 
 
 def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: bool = False) -> FloatArray:
@@ -54,6 +42,15 @@ def as_channel(name: str, value: npt.ArrayLike, *, ndim: int = 2, zero_rows: boo
         )
     require(bool(usable.any()), f"{name} has only rows of zeros; give at least one usable input.")
     return np.asarray(channel / np.where(usable, total, 1.0)[..., None])
+
+
+def context_law(context_prob: npt.ArrayLike | None, size: int) -> FloatArray:
+    """Return the checked law of ``size`` contexts, equal shares for None."""
+    if context_prob is None:
+        return np.full(size, 1.0 / size)
+    weight = as_law("context_prob", context_prob)
+    require(weight.size == size, f"context_prob must have one entry per context, {size}; got {weight.size}.")
+    return weight
 
 
 def row_divergences(channel: FloatArray, output: FloatArray, entropy: FloatArray | None = None) -> FloatArray:

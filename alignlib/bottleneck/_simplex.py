@@ -188,7 +188,8 @@ class _Kkt:
     def _solve(self, right: FloatArray) -> FloatArray:
         size = self.search.size
         solved = np.asarray(scipy.linalg.cho_solve(self.factor, right[:size], check_finite=False))
-        return np.concatenate([solved, right[size:] * (self.search.x / self.search.z)[size:]])
+        with np.errstate(divide="ignore", invalid="ignore"):  # a step that is not finite ends the search
+            return np.concatenate([solved, right[size:] * (self.search.x / self.search.z)[size:]])
 
     def direction(self, wanted: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return (dx, dz, dy) that make ``z dx + x dz = wanted`` and keep both residuals at zero to first order."""

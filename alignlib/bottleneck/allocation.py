@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require
+from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, point_at_slope
-from alignlib.bottleneck.water_filling import context_law
 
 __all__ = ["Allocation", "allocate", "optimal_judge"]
 
 _MAX_SOLVES = 120
+_ROUNDING = 1e-14  # of the largest regret: what sums of losses cannot tell from nothing
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def allocate(
     context_prob : array (contexts,), optional
         Law ``w`` of the context, equal shares if omitted.
     tol : float
-        Largest duality gap, relative to the range between blind and least loss, that is returned without an error.
+        Largest duality gap, relative to the range between blind and least loss, that is returned without an error; a
+        range that is rounding next to the losses themselves counts as none.
 
     Raises
     ------
@@ -81,7 +83,7 @@ def allocate(
             break
         low, high = search.low, search.high
     answer = search.answer()
-    if answer.gap > tol * search.range:
+    if not answer.gap <= tol * search.range + search.rounding:
         raise ArithmeticError(
             f"the duality gap was not closed to {tol:g} of the range: the least loss lies in "
             f"[{answer.loss - answer.gap!r}, {answer.loss!r}]. Ask for a larger tol."
@@ -108,8 +110,12 @@ class _Slope:
     """Search for the common slope whose mean rate is the budget; between two slopes the judges are mixed."""
 
     def __init__(self, tasks: Sequence[Task], weight: FloatArray, budget: float) -> None:
-        self.tasks, self.weight, self.budget = tasks, weight, float(budget)
-        self.range = float(sum(w * (t.blind_loss - t.least_loss) for w, t in zip(weight, tasks, strict=True)))
+        # In regrets, whose sums are of one sign: where one judgement is best for every target the range is 0, not the
+        # difference of two rounded losses.
+        self.tasks, self.weight, self.budget = [task.regret for task in tasks], weight, float(budget)
+        self.least = np.array([task.least_loss for task in tasks])
+        self.range = float(weight @ np.array([task.blind_loss for task in self.tasks]))
+        self.rounding = _ROUNDING * float(weight @ np.array([task.loss.max() for task in self.tasks]))
         self.bound = -math.inf
         self.points_low: _Points = []
         self.points_high: _Points = []
@@ -136,9 +142,13 @@ class _Slope:
 
     def bracket(self) -> tuple[float, float]:
         """Find slopes on both sides of the budget; the ends are blind judges and perfect ones."""
-        self.high, self.points_high = math.inf, self.solve(math.inf)
         self.low, self.points_low = 0.0, [_blind(task) for task in self.tasks]
-        if self.range == 0 or self.rate(self.points_high) <= self.budget:
+        if self.budget == 0 or self.range <= self.rounding:  # nothing may be known, or nothing is worth knowing
+            self.high, self.points_high = 0.0, self.points_low
+            self.bound = self.range if self.budget == 0 else 0.0
+            return self.low, self.high
+        self.high, self.points_high = math.inf, self.solve(math.inf)
+        if self.rate(self.points_high) <= self.budget:
             return self.low, self.high
         slope = 1.0 / self.range
         points = self.solve(slope)
@@ -194,7 +204,7 @@ class _Slope:
             (1 - share) * low.judge + share * high.judge
             for low, high in zip(self.points_low, self.points_high, strict=True)
         )
-        rate, distortion = (
+        rate, regret = (
             np.array(
                 [
                     (1 - share) * getattr(low, name) + share * getattr(high, name)
@@ -203,6 +213,7 @@ class _Slope:
             )
             for name in ("rate", "distortion")
         )
+        distortion = self.least + regret
         slope = self.high if share > 0.5 or self.low == 0 else self.low
         return Allocation(rate, distortion, judges, slope, float(self.weight @ distortion), self.gap())
 

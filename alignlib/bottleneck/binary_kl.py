@@ -10,7 +10,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, FloatOrArray, like, require, require_range
 from alignlib._core.special import kl_integrand
 
-__all__ = ["binary_kl", "kl_inverse_first", "kl_inverse_lower", "kl_inverse_upper"]
+__all__ = ["binary_kl", "kl_inverse_first", "kl_inverse_upper"]
 
 # The divergence below errs by a few ulp (every term is positive and loses at most a factor six); this is ample.
 _SLACK = 64 * float(np.finfo(float).eps)
@@ -93,21 +93,6 @@ def kl_inverse_upper(q: npt.ArrayLike, divergence: npt.ArrayLike) -> FloatOrArra
 
     top = np.ones_like(first)
     return like(np.broadcast_arrays(q, divergence)[0], _shape(q, divergence, _first_outside(first, top, outside)))
-
-
-def kl_inverse_lower(q: npt.ArrayLike, divergence: npt.ArrayLike) -> FloatOrArray:
-    """Smallest ``p`` with ``kl(q‖p) ≤ divergence``, rounded down; arguments as in `kl_inverse_upper`.
-
-    >>> kl_inverse_lower(0.3, 0.05) < 0.3 < kl_inverse_upper(0.3, 0.05)
-    True
-    """
-    first, bound = _pair(q, divergence)
-
-    def inside(p: FloatArray) -> BoolArray:
-        return ~(_kl(first, p) * (1 - _SLACK) >= bound)
-
-    found = _first_outside(np.zeros_like(first), first, inside)  # the first p that is inside
-    return like(np.broadcast_arrays(q, divergence)[0], _shape(q, divergence, _down(found)))
 
 
 def kl_inverse_first(

@@ -10,7 +10,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
-from alignlib.bottleneck._channel import as_law
+from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, capacity_intervals, estimate_from_counts
 from alignlib.tables.rater_table import RaterTable
 
@@ -83,7 +83,8 @@ def estimate_capacity(
     Source: C25 asks for the capacity to be measured; the estimator is derived here.
     """
     require(0 < level < 1, f"level must lie in (0, 1); got {level!r}.")
-    weight = _context_law(table, context_prob)
+    shares = np.bincount(table.context, minlength=len(table.contexts)) / table.n_labels
+    weight = shares if context_prob is None else context_law(context_prob, len(table.contexts))
     counts = table.counts()
     each = tuple(_named(table, i, counts[i]) for i in range(len(table.contexts)))
     value = np.array([one.value for one in each])
@@ -116,17 +117,6 @@ def estimate_capacity(
         supported=all(one.supported for one, w in zip(each, weight, strict=True) if w > 0),
         n_clusters=n_clusters,
     )
-
-
-def _context_law(table: RaterTable, context_prob: npt.ArrayLike | None) -> FloatArray:
-    if context_prob is None:
-        return np.bincount(table.context, minlength=len(table.contexts)) / table.n_labels
-    weight = as_law("context_prob", context_prob)
-    require(
-        weight.size == len(table.contexts),
-        f"context_prob must have one entry per context, {len(table.contexts)}; got {weight.size}.",
-    )
-    return weight
 
 
 def _named(table: RaterTable, context: int, counts: FloatArray) -> ConfusionEstimate:

@@ -12,19 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, require, require_range
-from alignlib.bottleneck._channel import as_channel, as_law, row_divergences
-from alignlib.bottleneck.capacity import CapacityError, CapacityResult, blahut_arimoto, capacity
+from alignlib._core.checks import FloatArray, as_law, require, require_range
+from alignlib.bottleneck._channel import as_channel, row_divergences
+from alignlib.bottleneck.capacity import capacity
 
 __all__ = [
-    "CapacityError",
-    "CapacityResult",
     "Cascade",
     "CascadeCapacities",
     "binary_erasure_channel",
     "binary_symmetric_channel",
-    "blahut_arimoto",
-    "capacity",
     "mutual_information",
     "rating_channel",
     "symmetric_channel",

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, as_law, require
 from alignlib._core.errors import InputError
-from alignlib.bottleneck._channel import as_channel, as_law
+from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.channels import mutual_information
 from alignlib.bottleneck.fano import bayes_risk, fano_floor

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatOrArray, as_float_array, like, require, require_range
+from alignlib._core.checks import FloatOrArray, as_float_array, as_law, like, require, require_range
 from alignlib._core.errors import InputError
-from alignlib.bottleneck._channel import as_channel, as_law
+from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first
 
 __all__ = ["bayes_risk", "fano_floor", "required_capacity"]

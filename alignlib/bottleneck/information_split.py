@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, require
-from alignlib.bottleneck._channel import as_channel, as_law
+from alignlib._core.checks import FloatArray, as_law, require
+from alignlib.bottleneck._channel import as_channel
 
 __all__ = ["InformationSplit", "information_split"]
 

@@ -14,18 +14,9 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
-from alignlib.bottleneck.fano import bayes_risk, fano_floor, required_capacity
 from alignlib.bottleneck.pac_bayes import Form, expected_ceiling, probable_ceiling
 
-__all__ = [
-    "AlignmentInterval",
-    "CodebookMixture",
-    "ConditionError",
-    "alignment_interval",
-    "bayes_risk",
-    "fano_floor",
-    "required_capacity",
-]
+__all__ = ["AlignmentInterval", "alignment_interval"]
 
 _MATCH = 1e-9  # largest difference between two laws or losses that are said to be the same
 
@@ -34,24 +25,14 @@ _MATCH = 1e-9  # largest difference between two laws or losses that are said to 
 class AlignmentInterval:
     """Both ends for one risk, and what they were computed from; ``confidence`` is None for expected risks.
 
-    ``kl_budget`` is ``m C̄ + I(θ;S^m) + ρ + KL(E Q‖P)`` in nats. An end is vacuous where it says no more than that a
-    risk lies in [0, 1].
+    ``kl_budget`` is ``m C̄ + I(θ;S^m) + ρ + KL(E Q‖P)`` in nats. A floor of 0 and a ceiling of 1 or
+    more say nothing.
     """
 
     floor: float
     ceiling: float
     kl_budget: float
     confidence: float | None
-
-    @property
-    def floor_is_vacuous(self) -> bool:
-        """Whether the floor is 0."""
-        return self.floor <= 0
-
-    @property
-    def ceiling_is_vacuous(self) -> bool:
-        """Whether the ceiling is 1 or more."""
-        return self.ceiling >= 1
 
 
 def alignment_interval(
@@ -104,8 +85,8 @@ def alignment_interval(
     >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], [[0.0, 1.0], [1.0, 0.0]])
     >>> matched = dict(observed_loss=mixture.canonical_loss, data_law=mixture.data_law)
     >>> found = alignment_interval(mixture, 0.1, 10_000, **matched)
-    >>> round(found.floor, 3), round(found.ceiling, 3), found.ceiling_is_vacuous
-    (0.1, 0.5, False)
+    >>> round(found.floor, 3), round(found.ceiling, 3)
+    (0.1, 0.5)
 
     Source: C25 (alignment performance interval).
     """

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_float_array, require
-from alignlib.bottleneck._channel import as_law, row_divergences
+from alignlib._core.checks import FloatArray, as_float_array, as_law, require
+from alignlib.bottleneck._channel import row_divergences
 from alignlib.bottleneck._simplex import maximise_on_simplex
 
 __all__ = ["RateDistortionPoint", "Task", "rate_distortion"]
 
 _MAX_PLAIN_STEPS = 20_000
+_NO_MASS = 1e-250  # of a target; the reciprocal of less overflows, and no loss shows it
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,19 @@ class Task:
         """Smallest loss with full information."""
         return float(self.prob @ self.loss.min(axis=1))
 
+    @property
+    def regret(self) -> Task:
+        """The task with each target's least loss taken away: the same judges are best, and nothing is lost at best."""
+        return Task(self.prob, self.loss - self.loss.min(axis=1, keepdims=True))
+
 
 @dataclass(frozen=True)
 class RateDistortionPoint:
     """One point of the curve: a judge, what it needs and what it loses.
 
     ``judge`` has shape (targets, judgements), ``rate`` is ``I(U;H)`` in nats, ``distortion`` the mean loss, ``slope``
-    the ``s`` that it is optimal for. No judge of this distortion needs less than ``rate - gap``; none reaches a mean
-    loss below ``(dual - rate)/slope`` at this rate, see `loss_bound`.
+    the ``s`` that it is optimal for. No judge of this distortion needs less than ``rate - gap``; no
+    judge that spends ``rate`` has a mean loss below ``(dual - rate)/slope``.
     """
 
     slope: float
@@ -67,12 +73,6 @@ class RateDistortionPoint:
     gap: float
     judge: FloatArray
     dual: float
-
-    def loss_bound(self, rate: float) -> float:
-        """Return a certified lower bound on the loss of every judge with ``I(U;H) ≤ rate``."""
-        if math.isinf(self.slope):
-            return self.distortion
-        return (self.dual - rate) / self.slope if self.slope > 0 else -math.inf
 
 
 def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol: float = 1e-9) -> RateDistortionPoint:
@@ -118,7 +118,7 @@ def rate_distortion(prob: npt.ArrayLike, loss: npt.ArrayLike, slope: float, tol:
 
 def point_at_slope(task: Task, slope: float) -> RateDistortionPoint:
     """Return the point for a checked task, whatever its gap."""
-    used = task.prob > 0
+    used = task.prob > _NO_MASS
     prob, loss = task.prob[used], task.loss[used]
     least = loss.min(axis=1, keepdims=True)
     with np.errstate(under="ignore"):

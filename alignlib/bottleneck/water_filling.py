@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require, require_range
-from alignlib.bottleneck._channel import as_law
+from alignlib.bottleneck._channel import context_law
 
-__all__ = ["GaussianAllocation", "context_law", "reverse_water_filling"]
+__all__ = ["GaussianAllocation", "reverse_water_filling"]
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,3 @@ def reverse_water_filling(
     # Dual at slope 1/(2 level): minimise each context's Lagrangian on its own.
     dual = float(weight @ (distortion + 2 * level * rate)) - 2 * level * budget
     return GaussianAllocation(rate, distortion, level, loss, abs(loss - dual))
-
-
-def context_law(context_prob: npt.ArrayLike | None, size: int) -> FloatArray:
-    """Return the checked law of ``size`` contexts, equal shares for None."""
-    if context_prob is None:
-        return np.full(size, 1.0 / size)
-    weight = as_law("context_prob", context_prob)
-    require(weight.size == size, f"context_prob must have one entry per context, {size}; got {weight.size}.")
-    return weight

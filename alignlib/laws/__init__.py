@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alignlib.laws.bernoulli import Bernoulli
 from alignlib.laws.certificates import dual_gain, kl_to_optimum
+from alignlib.laws.continuous import ContinuousLaw
 from alignlib.laws.exponential import Exponential
 from alignlib.laws.finite import FiniteLaw
 from alignlib.laws.frontier import Frontier
@@ -17,6 +18,7 @@ from alignlib.laws.uniform import Uniform
 
 __all__ = [
     "Bernoulli",
+    "ContinuousLaw",
     "Exponential",
     "FiniteLaw",
     "Frontier",

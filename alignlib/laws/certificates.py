@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatOrArray, as_float_array, like, require, require_range
 from alignlib.laws.law import Law
@@ -36,8 +37,6 @@ def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
     >>> round(dual_gain(Gaussian(), 2.0), 12)
     2.0
     """
-    from scipy import optimize
-
     budgets = require_range("kl", kl, 0.0, open_low=True)
     lam_max = law.lam_max
 
@@ -52,7 +51,7 @@ def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
         values = [value(float(x)) for x in scan]
         best = int(np.argmin(values))
         bracket = (float(scan[max(0, best - 1)]), float(scan[min(scan.size - 1, best + 1)]))
-        found = optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
+        found = scipy.optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
         return min(float(found.fun), values[best])
 
     return like(kl, np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape))

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import Divergence
@@ -97,8 +98,6 @@ def optima(
 
 def _policy(gap: FloatArray, prob: FloatArray, lam: float, divergence: Divergence, most: float) -> _Policy:
     """Solve for the top reward's price: at ``f'(1)`` no ratio exceeds one, at ``f'(1/P_top)`` the top has all mass."""
-    from scipy import optimize
-
     fall = lam * gap
     low, high = divergence.slope(np.array([1.0, most])).tolist()
 
@@ -108,7 +107,9 @@ def _policy(gap: FloatArray, prob: FloatArray, lam: float, divergence: Divergenc
     price = low
     if low < high and excess(low) < 0.0:
         # The ratio at the highest price may lose the last digit of one; no more is needed.
-        price = high if excess(high) <= 0.0 else float(optimize.toms748(excess, low, high, xtol=1e-300, rtol=1e-15))
+        price = (
+            high if excess(high) <= 0.0 else float(scipy.optimize.toms748(excess, low, high, xtol=1e-300, rtol=1e-15))
+        )
     ratio = divergence.ratio_at(price - fall)
     ratio = ratio / float(prob @ ratio)
     with np.errstate(divide="ignore"):

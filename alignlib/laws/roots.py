@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.laws.tilt_moments import SCALE_ABOVE, VISIBLE, TiltMoments
@@ -53,8 +54,6 @@ def rising_root(value: Callable[[float], float], target: float, guess: float, *,
     >>> round(rising_root(lambda lam: lam**2, 9.0, 1.0), 12)
     3.0
     """
-    from scipy import optimize
-
     finite_end = math.isfinite(end)
 
     def lam_at(x: float) -> float:
@@ -79,7 +78,7 @@ def rising_root(value: Callable[[float], float], target: float, guess: float, *,
         above, step = miss(high), 2.0 * step
     root = low if below == 0.0 else high
     if below < 0.0 < above:
-        root = float(optimize.toms748(miss, low, high, xtol=1e-15, rtol=1e-15))
+        root = float(scipy.optimize.toms748(miss, low, high, xtol=1e-15, rtol=1e-15))
     if not abs(miss(root)) <= _MET:
         raise ArithmeticError(
             f"no λ with value {target:g} was found in [{lam_at(low)!r}, {lam_at(high)!r}]: the values at the ends are "

@@ -18,8 +18,7 @@ import scipy
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
 from alignlib.divergences import KL, Divergence
-from alignlib.laws import Exponential, Levels, Uniform
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
 from alignlib.rules.order_weights import subset_means
 from alignlib.rules.rule import RankRule
 from alignlib.rules.samples import Prepared

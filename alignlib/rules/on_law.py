@@ -12,8 +12,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import KL, Divergence
-from alignlib.laws import Levels
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws import ContinuousLaw, Levels
 
 __all__ = ["OnContinuous", "OnLaw", "OnLevels", "OnPrompts", "RuleCurve"]
 

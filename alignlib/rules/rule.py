@@ -13,8 +13,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.divergences import KL, Divergence
-from alignlib.laws import FiniteLaw, Law, Levels, PromptAverage
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws import ContinuousLaw, FiniteLaw, Law, Levels, PromptAverage
 from alignlib.rules.on_law import OnContinuous, OnLaw, OnLevels, OnPrompts, RuleCurve
 from alignlib.rules.order_weights import jackknifed_weights
 from alignlib.rules.samples import Prepared, PromptValues, by_groups

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib.divergences import KL, Divergence
-from alignlib.laws.levels import Levels
+from alignlib.laws import Levels
 
 __all__ = ["Prepared", "PromptValues", "SampleLevels", "Transform", "by_groups", "prepare"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib.laws.finite import FiniteLaw
+from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, coincident_reward
 from alignlib.sequences.memoryless import MemorylessModel
 from alignlib.sequences.sum_law import SumLaw
