@@ -13,24 +13,91 @@ __version__ = "0.1.0"
 
 # The front door, by noun: where each name lives. What is not here is found in the rooms (alignlib.laws, …).
 _HOMES = {
-    "InputError": "alignlib._core.errors",
+    # A law and its tilt
+    "FiniteLaw": "alignlib.laws.finite",
+    "Gaussian": "alignlib.laws.gaussian",
+    "HeavyTailed": "alignlib.laws.heavy_tailed",
+    "PromptAverage": "alignlib.laws.prompt_average",
+    "MarkovModel": "alignlib.sequences.markov",
+    # A rule on it, and what a budget is measured in
+    "BestOfN": "alignlib.rules.best_of_n",
+    "SoftBestOfN": "alignlib.rules.soft_best_of_n",
+    "BestOfPoisson": "alignlib.rules.best_of_poisson",
+    "KL": "alignlib.divergences.kl",
+    # A reader's own table, estimated
     "RewardTable": "alignlib.tables.rewards",
+    "fit_frontier": "alignlib.estimation.fit",
+    "ask": "alignlib.answers.findings",
+    # A proxy against gold
+    "ProxyPair": "alignlib.hacking.proxy_gap",
+    "hacking_threshold": "alignlib.hacking.hacking_threshold",
+    # The bottleneck
+    "capacity": "alignlib.bottleneck.capacity",
     "RaterTable": "alignlib.tables.rater_table",
+    "estimate_capacity": "alignlib.bottleneck.capacity_estimate",
+    "fano_floor": "alignlib.bottleneck.fano",
+    "alignment_interval": "alignlib.bottleneck.interval",
+    # A training run
+    "estimate_policy_kl": "alignlib.training.policy_kl.estimate",
+    "KLSamples": "alignlib.training.policy_kl.samples",
+    "read_training_log": "alignlib.training.logs.training_log",
+    "overlay": "alignlib.training.placing",
+    # All the rest
+    "InputError": "alignlib._core.errors",
 }
+_MODULES = (
+    *("laws", "divergences", "rules", "sequences", "tables", "estimation", "hacking", "bottleneck", "training"),
+    *("answers", "plotting"),
+)
 
 if TYPE_CHECKING:
+    from alignlib import answers as answers
+    from alignlib import bottleneck as bottleneck
+    from alignlib import divergences as divergences
+    from alignlib import estimation as estimation
+    from alignlib import hacking as hacking
+    from alignlib import laws as laws
+    from alignlib import plotting as plotting
+    from alignlib import rules as rules
+    from alignlib import sequences as sequences
+    from alignlib import tables as tables
+    from alignlib import training as training
     from alignlib._core.errors import InputError as InputError
+    from alignlib.answers.findings import ask as ask
+    from alignlib.bottleneck.capacity import capacity as capacity
+    from alignlib.bottleneck.capacity_estimate import estimate_capacity as estimate_capacity
+    from alignlib.bottleneck.fano import fano_floor as fano_floor
+    from alignlib.bottleneck.interval import alignment_interval as alignment_interval
+    from alignlib.divergences.kl import KL as KL
+    from alignlib.estimation.fit import fit_frontier as fit_frontier
+    from alignlib.hacking.hacking_threshold import hacking_threshold as hacking_threshold
+    from alignlib.hacking.proxy_gap import ProxyPair as ProxyPair
+    from alignlib.laws.finite import FiniteLaw as FiniteLaw
+    from alignlib.laws.gaussian import Gaussian as Gaussian
+    from alignlib.laws.heavy_tailed import HeavyTailed as HeavyTailed
+    from alignlib.laws.prompt_average import PromptAverage as PromptAverage
+    from alignlib.rules.best_of_n import BestOfN as BestOfN
+    from alignlib.rules.best_of_poisson import BestOfPoisson as BestOfPoisson
+    from alignlib.rules.soft_best_of_n import SoftBestOfN as SoftBestOfN
+    from alignlib.sequences.markov import MarkovModel as MarkovModel
     from alignlib.tables.rater_table import RaterTable as RaterTable
     from alignlib.tables.rewards import RewardTable as RewardTable
+    from alignlib.training.logs.training_log import read_training_log as read_training_log
+    from alignlib.training.placing import overlay as overlay
+    from alignlib.training.policy_kl.estimate import estimate_policy_kl as estimate_policy_kl
+    from alignlib.training.policy_kl.samples import KLSamples as KLSamples
 else:
 
     def __getattr__(name: str) -> object:
-        if name not in _HOMES:
+        if name in _MODULES:
+            value = importlib.import_module(f"{__name__}.{name}")
+        elif name in _HOMES:
+            value = getattr(importlib.import_module(_HOMES[name]), name)
+        else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(_HOMES[name]), name)
         globals()[name] = value
         return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, *_MODULES])

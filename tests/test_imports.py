@@ -58,10 +58,12 @@ def test_each_name_of_the_front_door_has_an_example(name: str) -> None:
 def test_type_checkers_see_the_same_front_door() -> None:
     tree = ast.parse((ROOT / "alignlib" / "__init__.py").read_text(encoding="utf-8"))
     (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {
-        alias.asname: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    assert seen == alignlib._HOMES
+    imports = [node for node in guarded.body if isinstance(node, ast.ImportFrom)]
+    seen = [(alias.asname, node.module) for node in imports for alias in node.names]
+    assert {name: home for name, home in seen if home != "alignlib"} == alignlib._HOMES
+    assert {name for name, home in seen if home == "alignlib"} == set(alignlib._MODULES)
+    for name in alignlib._MODULES:
+        assert getattr(alignlib, name).__name__ == f"alignlib.{name}"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

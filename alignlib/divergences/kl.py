@@ -13,7 +13,14 @@ __all__ = ["KL"]
 
 
 class _KL(Divergence):
-    """``KL(φ‖p) = Σ φ log φ/p``, ``f(t) = t log t - t + 1``; the optimum is the exponential tilt."""
+    """``KL(φ‖p) = Σ φ log φ/p``, ``f(t) = t log t - t + 1``; the optimum is the exponential tilt.
+
+    Examples
+    --------
+    >>> from alignlib.laws import FiniteLaw
+    >>> FiniteLaw([0.0, 1.0]).frontier([0.1, 0.5], KL).gain.round(4).tolist()
+    [0.2198, 0.4518]
+    """
 
     name = "kl"
     label = "KL to the base model (nats)"

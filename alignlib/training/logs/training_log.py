@@ -115,6 +115,16 @@ def read_training_log(
     InputError
         Where there is no KL in the log, no unit, or no length to convert with; one sentence that says what to do.
         For a table that cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "log.csv")
+    ...     _ = path.write_text("step,kl,reward\\n0,0.0,0.1\\n10,0.4,0.5\\n")
+    ...     log = read_training_log(path, kl_unit="sequence")
+    >>> log.kl.tolist(), log.reward.tolist()
+    ([0.0, 0.4], [0.1, 0.5])
     """
     if kl_unit not in (None, "sequence", "token"):
         raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")

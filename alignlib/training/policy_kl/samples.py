@@ -24,6 +24,12 @@ class KLSamples:
     ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. Token by token, the responses one
     after another, ``token_log_ratio`` and ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape
     (tokens,); response ``i`` owns ``offsets[i]:offsets[i + 1]``. What is not known is None.
+
+    Examples
+    --------
+    >>> samples = KLSamples.from_sequences(policy=[-3.0, -2.5], base=[-3.5, -2.0], prompt=[0, 1])
+    >>> samples.size, samples.log_ratio.tolist()
+    (2, [0.5, -0.5])
     """
 
     log_ratio: FloatArray
