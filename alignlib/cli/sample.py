@@ -74,12 +74,12 @@ def command(
     natural logarithms, of the law that was sampled from.
     """
     with interruptible(output):
-        from alignlib.models.models import require_torch
+        from alignlib.models.loading import require_torch
 
         require_torch()
+        from alignlib.models.next_token import SamplingLaw
         from alignlib.models.prompts import read_prompts
         from alignlib.models.sample import SampleSettings, sample
-        from alignlib.models.sampling_law import SamplingLaw
 
         settings = SampleSettings(
             law=SamplingLaw(temperature, top_k, top_p),

@@ -52,7 +52,7 @@ def command(table: Path, reward_model: str, output: Path | None, force: bool, **
     Killed at any point, the same command goes on where it was.
     """
     with interruptible(output or table):
-        from alignlib.models.models import require_torch
+        from alignlib.models.loading import require_torch
 
         require_torch()
         from alignlib.models.score import ScoreSettings, score

@@ -1,19 +1,22 @@
-"""How many sequences at once: guessed from the memory there is, halved when it was too many."""
+"""How a long job goes: so many sequences at once as the memory takes, and what is said meanwhile."""
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from tqdm import tqdm
+
 from alignlib._core.errors import InputError
-from alignlib.models.models import Loaded
+from alignlib.models.loaded import Loaded
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["guess_batch_size", "in_batches"]
+__all__ = ["guess_batch_size", "in_batches", "progress_bar", "say_on_stderr"]
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -68,6 +71,17 @@ def in_batches(
         _release()
         say(f"Out of memory with {len(batch)} sequences at once; going on with {size}.")
     return done, size
+
+
+def say_on_stderr(sentence: str) -> None:
+    """Print a sentence, above the bar if there is one."""
+    tqdm.write(sentence, file=sys.stderr)
+
+
+def progress_bar(total: int, done: int) -> tqdm:
+    """Show responses done, their rate and the time left; in a log rather than a terminal, twice a minute."""
+    interval = 0.1 if sys.stderr.isatty() else 30.0
+    return tqdm(total=total, initial=done, unit=" responses", mininterval=interval, dynamic_ncols=True)
 
 
 def _free_memory(device: torch.device) -> int:

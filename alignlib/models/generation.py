@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.models.models import Loaded
-from alignlib.models.sampling_law import SamplingLaw
+from alignlib.models.loaded import Loaded
+from alignlib.models.next_token import SamplingLaw
 
 if TYPE_CHECKING:
     import torch
+    from transformers import DynamicCache
 
 __all__ = ["Drawn", "draw", "uniforms"]
 
@@ -118,7 +119,7 @@ def draw(
 
 def _shared_prefix(
     policy: Loaded, prompts: Sequence[Sequence[int]], ids: torch.Tensor, mask: torch.Tensor
-) -> dict[str, Any]:
+) -> dict[str, DynamicCache]:
     """Read each prompt once, but for its last token, and hand its keys and values to all responses to it."""
     import torch
     from transformers.cache_utils import DynamicCache, DynamicLayer

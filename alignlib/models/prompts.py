@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -18,7 +18,7 @@ from alignlib.tables.table_file import TableFile, not_utf8
 
 __all__ = ["Message", "Prompt", "Prompts", "as_prompts", "prompt_column", "read_prompts"]
 
-Message: TypeAlias = dict[str, Any]
+Message: TypeAlias = dict[str, object]
 Prompt: TypeAlias = str | list[Message]
 
 
@@ -102,7 +102,7 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
     if None in values:
         row = values.index(None)
         raise InputError(f"Prompt {row + 1} of {source} has no name; fill in its prompt_id.", rows=[row])
-    first: dict[Any, int] = {}
+    first: dict[int | str, int] = {}
     for row, value in enumerate(values):
         if first.setdefault(value, row) != row:
             raise InputError(
@@ -127,13 +127,13 @@ def prompt_column(file: TableFile, name: str, column: pa.ChunkedArray) -> list[P
             "content.",
             column=name,
         )
-    values: list[Any] = column.to_pylist()
     if text:
-        return values
+        texts: list[Prompt | None] = column.to_pylist()
+        return texts
     # A key that only some messages have comes back as None in the others.
     return [
         None if chat is None else [{key: part for key, part in message.items() if part is not None} for message in chat]
-        for chat in values
+        for chat in column.to_pylist()
     ]
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Required, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -27,10 +27,20 @@ from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
 
-__all__ = ["Parts", "write_parquet"]
+__all__ = ["Parts", "Plan", "write_parquet"]
 
 _SETTINGS = "settings.json"
 _LOCK = "lock"
+
+
+class Plan(TypedDict, total=False):
+    """What was chosen when a job began and holds for the whole of it; a job adds what it wants to find again."""
+
+    shard_rows: Required[int]
+    batch_size: int
+    model: str
+    base: str | None
+    versions: dict[str, str]
 
 
 @dataclass
@@ -43,12 +53,12 @@ class Parts:
 
     folder: Path
     n_rows: int
-    plan: dict[str, Any]
+    plan: Plan
 
     @classmethod
     @contextlib.contextmanager
     def begin(
-        cls, folder: Path, settings: Mapping[str, Any], n_rows: int, plan: Callable[[], dict[str, Any]]
+        cls, folder: Path, settings: Mapping[str, object], n_rows: int, plan: Callable[[], Plan]
     ) -> Iterator[Parts]:
         """Make the folder, or take up the one that is there.
 
@@ -73,7 +83,7 @@ class Parts:
         lock = _take_lock(folder)
         try:
             file = folder / _SETTINGS
-            if file.is_file() and cls(folder, n_rows, {}).n_done:
+            if file.is_file() and cls(folder, n_rows, {"shard_rows": 1}).n_done:
                 begun = json.loads(file.read_text(encoding="utf-8"))
                 _compare(folder, begun["settings"], wanted)
                 chosen = begun["plan"]
@@ -198,7 +208,7 @@ def _take_lock(folder: Path) -> int | None:
     return descriptor
 
 
-def _compare(folder: Path, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def _compare(folder: Path, begun: Mapping[str, object], wanted: Mapping[str, object]) -> None:
     different: Sequence[str] = [
         name for name in dict.fromkeys([*wanted, *begun]) if begun.get(name) != wanted.get(name)
     ]

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +13,10 @@ import pyarrow as pa
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
-from alignlib.models.batching import guess_batch_size, in_batches
-from alignlib.models.fingerprint import fingerprint
-from alignlib.models.models import Loaded
-from alignlib.models.progress import progress_bar
+from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
+from alignlib.models.loaded import Loaded, fingerprint
 from alignlib.models.prompts import Prompt
-from alignlib.models.resumable import Parts
+from alignlib.models.resumable import Parts, Plan
 from alignlib.models.texts import Layout, encode_pairs
 
 __all__ = ["RewardScorer", "ScoreSettings", "choose_output", "content_hash"]
@@ -100,7 +97,7 @@ class RewardScorer:
         named = config.pad_token_id is not None
         return cls(loaded, settings, layout, texts, content, order, index, named, say)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Everything that decides the rewards."""
         return {
             "content of the reward model": fingerprint(self.loaded),
@@ -114,12 +111,12 @@ class RewardScorer:
             "device": self.loaded.device.type,
         }
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, object]:
         """Say in the file where the column is from."""
         named = self.loaded.model.config.id2label or {}
         return {"model": self.loaded.name, "label": named.get(self.index), **self.identity()}
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Plan:
         """Choose what holds for the whole job, however often it is taken up again."""
         longest = len(self.texts[int(self.order[0])]["input_ids"])
         size = self.settings.batch_size or guess_batch_size(self.loaded, longest, self.loaded.n_outputs)

@@ -6,15 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.errors import InputError
-from alignlib.models.models import require_torch
-from alignlib.models.progress import say_on_stderr
+from alignlib.models.batching import say_on_stderr
+from alignlib.models.loading import require_torch
 from alignlib.models.prompts import Prompts
 from alignlib.models.resumable import Parts, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
@@ -112,10 +111,11 @@ def _check_output(output: Path, force: bool) -> None:
         )
 
 
-def _settings_of(output: Path) -> Any:
+def _settings_of(output: Path) -> dict[str, object] | None:
     try:
         metadata = pq.read_schema(output).metadata or {}
-        return json.loads(metadata[_KEY])["settings"]
+        settings: dict[str, object] = json.loads(metadata[_KEY])["settings"]
+        return settings
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +13,17 @@ import pyarrow as pa
 from alignlib import __version__
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib.models.batching import guess_batch_size, in_batches
-from alignlib.models.fingerprint import fingerprint
+from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
 from alignlib.models.generation import Drawn, draw, uniforms
-from alignlib.models.models import Loaded, check_same_vocabulary, choose_device, choose_dtype, load_language_model
-from alignlib.models.next_token import token_kl, token_log_prob
-from alignlib.models.progress import progress_bar
+from alignlib.models.loaded import Loaded, check_same_vocabulary, fingerprint
+from alignlib.models.loading import choose_device, choose_dtype, load_language_model
+from alignlib.models.next_token import SamplingLaw, token_kl, token_log_prob
 from alignlib.models.prompts import Prompts
-from alignlib.models.resumable import Parts
-from alignlib.models.sampling_law import SamplingLaw
+from alignlib.models.resumable import Parts, Plan
 from alignlib.models.texts import choose_layout, encode_prompts, with_room
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["SampleJob", "SampleSettings"]
 
@@ -78,7 +80,7 @@ class SampleJob:
     tokens: list[list[int]]
     order: IntArray  # prompts, longest first: little padding, and memory runs out at once or never
     settings: SampleSettings
-    identity: dict[str, Any]  # everything that decides the content
+    identity: dict[str, object]  # everything that decides the content
     say: Callable[[str], None]
     checked: bool = False
 
@@ -89,9 +91,9 @@ class SampleJob:
         """Load the models, lay out the prompts, and say what was decided."""
         device = choose_device(settings.device)
         dtype = choose_dtype(settings.dtype, device)
-        options: dict[str, Any] = {"device": device, "dtype": dtype, "remote_code": settings.remote_code}
-        policy = load_language_model(model, **options)
-        other = None if base is None else load_language_model(base, role="base", **options)
+        load = partial(load_language_model, device=device, dtype=dtype, remote_code=settings.remote_code)
+        policy = load(model)
+        other = None if base is None else load(base, role="base")
         if other is not None:
             check_same_vocabulary(policy, other)
         messages = not isinstance(prompts.prompts[0], str)
@@ -130,7 +132,7 @@ class SampleJob:
         """Number of responses."""
         return len(self.prompts) * self.settings.n
 
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Plan:
         """Choose what holds for the whole job, however often it is taken up again."""
         import torch
         import transformers
@@ -164,7 +166,7 @@ class SampleJob:
                 parts.write(shard, table.replace_schema_metadata({"batch_size": str(size)}))
                 bar.update(len(found))
 
-    def work(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+    def work(self, rows: Sequence[int]) -> list[dict[str, object]]:
         """Draw one batch and describe it."""
         n, steps = self.settings.n, self.settings.max_new_tokens
         where = [(int(self.order[row // n]), row % n) for row in rows]
@@ -172,7 +174,7 @@ class SampleJob:
         numbers = np.stack([uniforms(self.settings.seed, prompt, number, steps) for prompt, number in where])
         return self.describe(prompts, draw(self.policy, prompts, numbers, self.settings.law))
 
-    def describe(self, prompts: list[list[int]], drawn: list[Drawn]) -> list[dict[str, Any]]:
+    def describe(self, prompts: list[list[int]], drawn: list[Drawn]) -> list[dict[str, object]]:
         """Turn drawn responses into rows, compared with the base where there is one."""
         tokens = [one.tokens for one in drawn]
         kept = [one.tokens if one.truncated else one.tokens[:-1] for one in drawn]
@@ -206,7 +208,7 @@ class SampleJob:
         ours, theirs = np.concatenate(drawn), np.concatenate(again)
         both = np.isfinite(theirs)  # at the edge of top-k or top-p a token may fall out
         apart = np.abs(ours - theirs)[both]
-        limit = _AGREEMENT[self.identity["dtype"]]
+        limit = _AGREEMENT[str(self.identity["dtype"])]
         if np.isnan(theirs).any() or not both.any() or apart.mean() > limit:
             raise InputError(
                 f"The log-probabilities of model={self.policy.name} from drawing and from one pass over the text "
@@ -240,9 +242,9 @@ class SampleJob:
             }
             yield pa.table({**front, **{name: block[name] for name in block.column_names}})
 
-    def metadata(self, parts: Parts) -> dict[str, Any]:
+    def metadata(self, parts: Parts) -> dict[str, object]:
         """Say in the file what it is."""
-        law: Mapping[str, Any] = {
+        law: Mapping[str, object] = {
             "temperature": self.settings.law.temperature,
             "sampling_law": self.settings.law.describe(),
         }
@@ -256,5 +258,5 @@ def _sum(each: FloatArray) -> float:
     return float(each.astype(np.float32).astype(np.float64).sum())
 
 
-def _name(dtype: Any) -> str:
+def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")

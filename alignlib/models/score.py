@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.models.models import choose_device, choose_dtype, load_reward_model, require_torch
-from alignlib.models.progress import say_on_stderr
+from alignlib.models.batching import say_on_stderr
+from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.prompts import Prompt, prompt_column
 from alignlib.models.resumable import Parts, write_parquet
 from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from alignlib._core.errors import InputError
-from alignlib.models.models import Loaded
-from alignlib.models.prompts import Prompt, Prompts
+from alignlib.models.loaded import Loaded
+from alignlib.models.prompts import Message, Prompt, Prompts
 from alignlib.tables.table_file import short
 
 __all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "with_room"]
@@ -107,7 +107,7 @@ def encode_pairs(
     encoded: list[dict[str, list[int]]] = []
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
         if layout == "chat":
-            said = [*_messages(prompt), {"role": "assistant", "content": response}]
+            said: list[Message] = [*_messages(prompt), {"role": "assistant", "content": response}]
             found = tokenizer(_render(loaded, said, row, opens=False), add_special_tokens=False)
         elif layout == "pair":
             found = tokenizer(str(prompt), response)
@@ -128,11 +128,11 @@ def _check_template(template: str | None, needed: Sequence[str]) -> None:
         raise InputError(f"template must hold {missing[0]} once; got {template!r}: put it where that text belongs.")
 
 
-def _messages(prompt: Prompt) -> list[dict[str, Any]]:
+def _messages(prompt: Prompt) -> list[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
 
 
-def _render(loaded: Loaded, messages: list[dict[str, Any]], row: int, *, opens: bool) -> str:
+def _render(loaded: Loaded, messages: list[Message], row: int, *, opens: bool) -> str:
     from jinja2 import TemplateError
 
     try:

@@ -23,11 +23,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 from alignlib._core.errors import InputError  # noqa: E402
 from alignlib.cli.main import main  # noqa: E402
 from alignlib.models import batching, sample_job  # noqa: E402
-from alignlib.models.next_token import kl_of_laws  # noqa: E402
+from alignlib.models.next_token import SamplingLaw, kl_of_laws  # noqa: E402
 from alignlib.models.prompts import as_prompts  # noqa: E402
 from alignlib.models.resumable import Parts  # noqa: E402
 from alignlib.models.sample import SampleSettings, SampleSummary, sample  # noqa: E402
-from alignlib.models.sampling_law import SamplingLaw  # noqa: E402
 from tests.lm.killing import killed_midway  # noqa: E402
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer  # noqa: E402
 

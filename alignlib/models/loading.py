@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError
+from alignlib.models.loaded import Loaded
 from alignlib.tables.table_file import short
 
 if TYPE_CHECKING:
     import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass as AutoClass
 
 __all__ = [
-    "Loaded",
-    "check_same_vocabulary",
     "choose_device",
     "choose_dtype",
     "load_language_model",
@@ -26,37 +26,6 @@ __all__ = [
 ]
 
 _DTYPES = ("float32", "bfloat16", "float16")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model with its tokenizer, and what was decided about them (``notes``, sentences for the user)."""
-
-    name: str
-    model: Any
-    tokenizer: Any
-    pad_id: int
-    eos_ids: frozenset[int]
-    context: int | None
-    n_outputs: int
-    notes: tuple[str, ...] = ()
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-        device: torch.device = self.model.device
-        return device
-
-    @property
-    def bytes_per_token(self) -> int:
-        """Estimate of the memory that one token of one sequence takes: keys and values, and one layer at work."""
-        config = self.model.config.get_text_config()
-        hidden = int(getattr(config, "hidden_size", 1024))
-        layers = int(getattr(config, "num_hidden_layers", 24))
-        heads = int(getattr(config, "num_attention_heads", 1) or 1)
-        kv_heads = int(getattr(config, "num_key_value_heads", heads) or heads)
-        head = int(getattr(config, "head_dim", 0) or hidden // heads)
-        return int(self.model.dtype.itemsize) * (2 * layers * kv_heads * head + 16 * hidden)
 
 
 def require_torch() -> None:
@@ -145,25 +114,9 @@ def load_reward_model(
     )
 
 
-def check_same_vocabulary(policy: Loaded, base: Loaded) -> None:
-    """Refuse a base whose tokens are not the policy's: their probabilities could not be compared token by token."""
-    if policy.tokenizer.get_vocab() != base.tokenizer.get_vocab():
-        ours, theirs = policy.tokenizer.get_vocab(), base.tokenizer.get_vocab()
-        odd = next(iter(sorted(set(ours.items()) ^ set(theirs.items()))))
-        raise InputError(
-            f"base={base.name} has another tokenizer than model={policy.name} ({len(theirs)} and {len(ours)} "
-            f"tokens, {odd[0]!r} among the differences); give the model that the policy was trained from."
-        )
-    if policy.n_outputs != base.n_outputs:
-        raise InputError(
-            f"base={base.name} has {base.n_outputs} outputs and model={policy.name} {policy.n_outputs}, so their "
-            "next-token laws cannot be compared; give both the same size of vocabulary (resize_token_embeddings)."
-        )
-
-
 def _load(
-    kind: Any, name: str, device: torch.device, dtype: torch.dtype, role: str, remote_code: bool
-) -> tuple[Any, Any]:
+    kind: type[AutoClass], name: str, device: torch.device, dtype: torch.dtype, role: str, remote_code: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
@@ -202,7 +155,7 @@ def _check_name(name: str, role: str) -> None:
         raise InputError(f"{role}={name}: there is no such folder; check the path.")
 
 
-def _cannot_load(name: str, role: str, kind: Any, error: Exception) -> InputError:
+def _cannot_load(name: str, role: str, kind: type[AutoClass], error: Exception) -> InputError:
     task = "sequence-classification" if "SequenceClassification" in kind.__name__ else "causal language"
     if isinstance(error, OSError) and not Path(name).is_dir():
         return InputError(
@@ -212,7 +165,7 @@ def _cannot_load(name: str, role: str, kind: Any, error: Exception) -> InputErro
     return InputError(f"{role}={name} cannot be loaded as a {task} model ({short(error)}); give another model.")
 
 
-def _pad(name: str, tokenizer: Any, role: str) -> tuple[int, list[str]]:
+def _pad(name: str, tokenizer: PreTrainedTokenizerBase, role: str) -> tuple[int, list[str]]:
     """Choose the token that fills the batches; the attention mask hides it."""
     if tokenizer.pad_token_id is not None:
         return int(tokenizer.pad_token_id), []
@@ -226,6 +179,6 @@ def _pad(name: str, tokenizer: Any, role: str) -> tuple[int, list[str]]:
     return int(tokenizer.eos_token_id), [said]
 
 
-def _context(model: Any) -> int | None:
+def _context(model: PreTrainedModel) -> int | None:
     value = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return int(value) if isinstance(value, int) and value > 0 else None
