@@ -122,7 +122,7 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
         lists = is_list(kind)
         remedy = "pass wide=True if it lists the samples of a prompt" if lists else "name a column of numbers"
         raise InputError(f"column {name!r} of {file.path} holds {kind} values, not numbers; {remedy}.", column=name)
-    return np.array(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
 def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.tables.columns import (
     RewardColumn,
@@ -48,7 +48,7 @@ def long_samples(file: TableFile, prompt: str, entries: Sequence[str], sample: s
         _check_samples(file, prompt, names, sample, table[sample])
     rewards = {column.name: _reward(column, values) for column in wanted}
     notes = tuple(_absent(column, values) for column in wanted if column.average == "nanmean")
-    return Samples(file, prompt, names, np.arange(table.num_rows), rewards, tuple(filter(None, notes)))
+    return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)))
 
 
 def _reward(column: RewardColumn, values: Mapping[str, FloatArray]) -> FloatArray:
@@ -124,7 +124,7 @@ def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Sample
         name: np.stack([numbers(file, group[key], table[group[key]]) for key in keys], axis=1).reshape(-1)
         for name, group in groups.items()
     }
-    return Samples(file, prompt, names, np.repeat(np.arange(table.num_rows), len(keys)), rewards)
+    return _from_rows(file, prompt, names, np.full(table.num_rows, len(keys)), rewards)
 
 
 def _group(file: TableFile, entry: str, prompt: str) -> dict[str, str]:
@@ -159,7 +159,15 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
                 rows=[row],
             )
     rewards = {entry: numbers(file, entry, pc.list_flatten(table[entry])) for entry in entries}
-    return Samples(file, prompt, names, np.repeat(np.arange(table.num_rows), sizes), rewards)
+    return _from_rows(file, prompt, names, sizes, rewards)
+
+
+def _from_rows(
+    file: TableFile, prompt: str, names: pa.Array, sizes: IntArray, rewards: Mapping[str, FloatArray]
+) -> Samples:
+    """Return the samples of rows that hold several each."""
+    rows = np.repeat(np.arange(sizes.size), sizes)
+    return Samples(file, prompt, names.take(pa.array(rows)), rewards, rows)
 
 
 def _check_prompts(file: TableFile, prompt: str, names: pa.Array) -> None:

@@ -289,8 +289,7 @@ class RewardTable:
         require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.", "reward")
         samples = wide_samples(file, prompt, entries) if wide else long_samples(file, prompt, entries, sample)
         kept = samples.without_gaps(drop_missing)
-        codes, prompts = kept.prompt_codes()
-        sizes = np.bincount(codes, minlength=len(prompts))
+        prompts, sizes, columns = kept.by_prompt()
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
@@ -299,12 +298,8 @@ class RewardTable:
                 f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",
                 column=prompt,
             )
-        columns = dict(kept.rewards)
-        if np.any(codes[1:] < codes[:-1]):  # bring the samples of a prompt together, in the order of the file
-            order = np.argsort(codes, kind="stable")
-            columns = {name: values[order] for name, values in columns.items()}
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        return cls(prompts, offsets, columns, samples.rows.size - kept.rows.size, kept.notes)
+        return cls(prompts, offsets, columns, samples.size - kept.size, kept.notes)
 
 
 def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:

@@ -21,25 +21,40 @@ _SHOWN = 5  # rows, and columns, named in a message
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples in the order of the file: the row each is from, and its rewards (NaN where missing)."""
+    """Samples in the order of the file: the prompt of each and its rewards (NaN where missing).
+
+    ``rows`` tells the row that each is from, where that is not its own place.
+    """
 
     file: TableFile
     prompt: str
     identifiers: pa.Array
-    rows: IntArray
     rewards: Mapping[str, FloatArray]
+    rows: IntArray | None = None
     notes: tuple[str, ...] = ()
 
-    def prompt_codes(self) -> tuple[IntArray, npt.NDArray[np.object_]]:
-        """Number the prompts in order of appearance: the number of each sample, and the prompts."""
-        encoded = self.identifiers.take(pa.array(self.rows)).dictionary_encode()
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return len(self.identifiers)
+
+    def by_prompt(self) -> tuple[npt.NDArray[np.object_], IntArray, Mapping[str, FloatArray]]:
+        """Return the prompts in order of appearance, their sizes, and the rewards with those of a prompt together."""
+        runs = pc.run_end_encode(self.identifiers, run_end_type=pa.int64())  # most tables have each prompt in one
+        lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
+        encoded = runs.values.dictionary_encode()
+        codes = encoded.indices.to_numpy()
         names = np.empty(len(encoded.dictionary), dtype=object)
         names[:] = encoded.dictionary.to_pylist()
-        return encoded.indices.to_numpy().astype(np.int64), names
+        if names.size == codes.size:
+            return names, lengths, self.rewards
+        order = np.argsort(np.repeat(codes, lengths), kind="stable")
+        sizes = np.bincount(codes, lengths, minlength=names.size).astype(np.int64)
+        return names, sizes, {name: values[order] for name, values in self.rewards.items()}
 
     def without_gaps(self, drop: bool) -> Samples:
         """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
-        bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)[self.rows]
+        bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)
         found = [f"{self.prompt!r} in {bad.sum()}"] if bad.any() else []
         for name, values in self.rewards.items():
             finite = np.isfinite(values)
@@ -51,7 +66,7 @@ class Samples:
         if not found:
             return self
         where = np.flatnonzero(bad)
-        rows = list(dict.fromkeys(self.rows[where].tolist()))
+        rows = list(dict.fromkeys((where if self.rows is None else self.rows[where]).tolist()))
         more = f" and {len(found) - _SHOWN} more columns" if len(found) > _SHOWN else ""
         said = (
             f"{where.size} of {bad.size} samples of {self.file.path} lack a finite value: {', '.join(found[:_SHOWN])}"
@@ -70,14 +85,19 @@ class Samples:
                 rows=rows,
             )
         rewards = {name: values[~bad] for name, values in self.rewards.items()}
-        kept = replace(self, rows=self.rows[~bad], rewards=rewards)
+        kept = replace(
+            self,
+            identifiers=self.identifiers.filter(pa.array(~bad)),
+            rewards=rewards,
+            rows=None if self.rows is None else self.rows[~bad],
+        )
         n_lost = self.n_prompts() - kept.n_prompts()
         lost = f"; {n_lost} prompts have no samples left and are gone" if n_lost else ""
         return replace(kept, notes=(*self.notes, f"Dropped: {said}{lost}."))
 
     def n_prompts(self) -> int:
         """Count the prompts that have samples."""
-        return int(pc.count_distinct(self.identifiers.take(pa.array(np.unique(self.rows)))).as_py())
+        return int(pc.count_distinct(self.identifiers).as_py())
 
     def _mean_hint(self) -> str:
         means = [n for n, v in self.rewards.items() if n.startswith("mean:") and not np.isfinite(v).all()]
