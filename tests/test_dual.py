@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from alignlib.estimation.dual import lam_grid, minimise_dual
@@ -52,9 +52,11 @@ def test_budgets_below_the_grid(law: Gaussian | Exponential) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.floats(0.1, 10.0), st.lists(st.floats(1e-4, 2.0), min_size=2, max_size=6))
+@example(4.078203182210583, [0.0019088522085687636, 0.001908852208568764, 0.0019088522085687645])
 def test_scale_of_reward_only_scales(scale: float, budgets: list[float]) -> None:
     kl = np.sort(np.array(budgets))
     unit, _ = minimise_dual(lam_grid(1.0), lam_grid(1.0) ** 2 / 2, np.array(np.inf), kl)
     scaled, _ = minimise_dual(lam_grid(scale), (scale * lam_grid(scale)) ** 2 / 2, np.array(np.inf), kl)
     np.testing.assert_allclose(scaled, scale * unit, rtol=1e-9)
-    assert (np.diff(scaled) >= 0).all()
+    # More budget buys no less, but for rounding: of budgets a few ulp apart each gain is rounded on its own.
+    assert (np.diff(scaled) >= -4 * np.spacing(scaled[1:])).all()

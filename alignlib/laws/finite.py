@@ -115,7 +115,7 @@ class FiniteLaw(Law):
 
     @cached_property
     def _powers(self) -> FloatArray:
-        return np.stack([self.prob, self.prob * self._e, self.prob * self._e**2])
+        return np.array([self.prob, self.prob * self._e, self.prob * self._e**2])
 
     @cached_property
     def max_kl(self) -> float:

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require_range
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.laws.frontier import Frontier
@@ -96,12 +96,15 @@ class Law(ABC):
 
     # ------------------------------------------------------------------ one λ
     def _lams(self, lam: npt.ArrayLike) -> FloatArray:
-        lams = require_range("lam", lam, self.lam_min, allow_inf=math.isfinite(self.max_kl))
-        require(
-            math.isinf(self.lam_max) or bool((lams < self.lam_max).all()),
-            f"lam must stay below {self.lam_max:g} for this law: its log-partition is infinite from there on; "
-            f"got {np.max(lams):g}.",
-        )
+        lams = as_float_array("lam", lam, allow_inf=math.isfinite(self.max_kl))
+        if self.lam_min > -math.inf:
+            require_range("lam", lams, self.lam_min, allow_inf=True)
+        if self.lam_max < math.inf and not (lams < self.lam_max).all():
+            raise InputError(
+                f"lam must stay below {self.lam_max:g} for this law: its log-partition is infinite from there on; "
+                f"got {np.max(lams):g}.",
+                argument="lam",
+            )
         return lams
 
     def _at(self, lam: npt.ArrayLike, hook: Callable[[FloatArray], FloatArray]) -> FloatOrArray:

@@ -29,9 +29,9 @@ def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[Floa
     rewards = as_vector("reward", reward)
     if prob is None:
         return rewards, np.full(rewards.size, 1.0 / rewards.size)
-    masses = as_vector("prob", prob)
-    require(masses.shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {masses.shape}.")
-    return rewards, as_law("prob", masses)
+    shape = np.shape(prob)
+    require(shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {shape}.")
+    return rewards, as_law("prob", prob)
 
 
 @dataclass(frozen=True)
