@@ -20,8 +20,9 @@ def main(quick: bool = False) -> None:
         return
     import torch
 
-    from alignlib.lm.base_model import new_model, one_thread
+    from alignlib.lm.base_model import new_model
     from alignlib.lm.prefix_tree import exact_log_prob
+    from alignlib.lm.torch_runtime import one_thread
 
     task = Summarisation.task()
     with one_thread(0):

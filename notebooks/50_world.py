@@ -32,7 +32,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import dual_gain
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 from alignlib.lm.tasks import TASKS
 from alignlib.rules import BestOfN, SoftBestOfN
 

@@ -10,7 +10,8 @@ import click
 from alignlib.lm.experiment.check import reevaluate, retrain
 from alignlib.lm.experiment.grid import CHECKED, Run, grid, short_run
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.runner import finished, run_all
+from alignlib.lm.experiment.run_files import finished
+from alignlib.lm.experiment.runner import run_all
 from alignlib.lm.experiment.table import assemble, restore
 from alignlib.lm.proxies import PROXIES
 from alignlib.lm.tasks import TASKS
@@ -42,8 +43,8 @@ def build(output: Path, results: Path, names: tuple[str, ...]) -> None:
 
     To make everything anew, delete the results' folders base_… and the proxies in the output.
     """
-    from alignlib.lm.base_model import one_thread
     from alignlib.lm.experiment.laboratory import Laboratory
+    from alignlib.lm.torch_runtime import one_thread
 
     with one_thread(0):
         for task in TASKS:

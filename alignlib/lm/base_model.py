@@ -8,24 +8,19 @@ head's weights directly.
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
-from transformers.utils import logging
 
 from alignlib._core.checks import IntArray, require
 from alignlib.lm.space import END
 from alignlib.lm.tasks import Task
+from alignlib.lm.torch_runtime import annealed_adam, one_thread, quiet, seed_for_torch
 
 __all__ = [
     "EnumerableConfig",
@@ -34,9 +29,7 @@ __all__ = [
     "load_base",
     "make_tokenizer",
     "new_model",
-    "one_thread",
     "pretrain",
-    "quiet",
     "save_model",
 ]
 
@@ -86,35 +79,6 @@ class PretrainingSettings:
     weight_decay: float = 0.01
 
 
-@contextmanager
-def one_thread(seed: int) -> Iterator[None]:
-    """Seed torch and compute on one thread, so that results repeat; what was before is restored."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what transformers and trl say of their own defaults and deprecations, and their progress bars."""
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def new_model(task: Task, settings: PretrainingSettings | None = None) -> EnumerableLM:
     """Return an untrained model for the task, dropout 0; its weights come from torch's random numbers."""
     settings = settings or PretrainingSettings()
@@ -137,15 +101,17 @@ def new_model(task: Task, settings: PretrainingSettings | None = None) -> Enumer
     return EnumerableLM(config)
 
 
-def pretrain(task: Task, seed: int = 0, settings: PretrainingSettings | None = None) -> EnumerableLM:
-    """Pretrain a base model on noisy demonstrations of the task, the same for the same seed.
+def pretrain(
+    task: Task, rng: np.random.Generator | int = 0, settings: PretrainingSettings | None = None
+) -> EnumerableLM:
+    """Pretrain a base model on noisy demonstrations of the task, the same for the same ``rng``.
 
     Parameters
     ----------
     task : Task
         Its grammar gives prompts and demonstrations.
-    seed : int
-        Seed of the weights, the demonstrations and their order.
+    rng : Generator or int
+        Source of the weights, the demonstrations and their order, or its seed.
     settings : PretrainingSettings, optional
         Sizes; the default takes seconds.
 
@@ -159,6 +125,7 @@ def pretrain(task: Task, seed: int = 0, settings: PretrainingSettings | None = N
         settings.n_pairs >= settings.batch,
         f"n_pairs must be at least one batch, {settings.batch}; got {settings.n_pairs}.",
     )
+    seed = seed_for_torch(rng)
     rng = np.random.default_rng(seed)
     prompts, responses = task.reference(settings.n_pairs, rng)
     with one_thread(seed):
@@ -179,36 +146,6 @@ def pretrain(task: Task, seed: int = 0, settings: PretrainingSettings | None = N
             schedule.step()
     model.eval()
     return model
-
-
-class Annealing(Protocol):
-    """The optimiser's part of some settings."""
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak rate."""
-
-    @property
-    def warm_up(self) -> float:
-        """Part of the steps over which the rate rises."""
-
-    @property
-    def weight_decay(self) -> float:
-        """AdamW's decay."""
-
-
-def annealed_adam(
-    model: torch.nn.Module, steps: int, settings: Annealing
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW whose rate rises linearly over ``warm_up`` of the steps, then falls to zero along a cosine."""
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
-    rise = max(1.0, settings.warm_up * steps)
-
-    def factor(step: int) -> float:
-        fall = 0.5 + 0.5 * math.cos(math.pi * max(0.0, step - rise) / max(1.0, steps - rise))
-        return float(min((step + 1) / rise, fall))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
 def response_loss(model: torch.nn.Module, prompts: IntArray, responses: IntArray) -> torch.Tensor:

@@ -58,7 +58,7 @@ def proxy_tables(
         for member in range(PROXIES[name].members):
             rng = np.random.default_rng([member, PROXIES[name].n_pairs])
             pairs = draw_pairs(log_base["train"], gold, PROXIES[name].n_pairs, Raters(), rng)
-            models.append(train_reward_model(base, task, pairs, seed=member))
+            models.append(train_reward_model(base, task, pairs, rng=member))
         both = {"train": task, "held_out": replace(task, prompts=task.held_out)}
         tables = {split: reward_table(models, one, log_base[split]) for split, one in both.items()}
         cache.mkdir(parents=True, exist_ok=True)

@@ -13,10 +13,11 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, GPT2ForSequenceClassification
 
 from alignlib._core.checks import FloatArray, require, require_range
-from alignlib.lm.base_model import EnumerableConfig, EnumerableLM, annealed_adam, one_thread
+from alignlib.lm.base_model import EnumerableConfig, EnumerableLM
 from alignlib.lm.prefix_tree import exact_score
 from alignlib.lm.raters import Pairs
 from alignlib.lm.tasks import Task
+from alignlib.lm.torch_runtime import annealed_adam, one_thread, seed_for_torch
 
 __all__ = [
     "EnumerableRewardModel",
@@ -72,7 +73,11 @@ def bradley_terry_loss(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Te
 
 
 def train_reward_model(
-    base: EnumerableLM, task: Task, pairs: Pairs, seed: int = 0, settings: RewardSettings | None = None
+    base: EnumerableLM,
+    task: Task,
+    pairs: Pairs,
+    rng: np.random.Generator | int = 0,
+    settings: RewardSettings | None = None,
 ) -> EnumerableRewardModel:
     """Train a reward model on labelled pairs of a task's training prompts, starting from the base's body.
 
@@ -84,8 +89,8 @@ def train_reward_model(
         Gives prompts and responses their tokens.
     pairs : Pairs
         From `alignlib.lm.raters.draw_pairs`.
-    seed : int
-        Seed of the new head and of the order of the pairs.
+    rng : Generator or int
+        Source of the new head and of the order of the pairs, or its seed.
     settings : RewardSettings, optional
         Length and rate of training.
 
@@ -97,6 +102,7 @@ def train_reward_model(
     settings = settings or RewardSettings()
     n = len(pairs.prompt)
     require(n >= 1, "pairs must hold at least one pair; got none.")
+    seed = seed_for_torch(rng)
     rng = np.random.default_rng(seed)
     tokens = task.space.tokens.astype(np.int64)
     with one_thread(seed):

@@ -16,7 +16,7 @@ from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
 from alignlib.lm.experiment.results import Results, law_path
 from alignlib.lm.experiment.standing import over_seeds, with_standing
-from alignlib.lm.laws import LawCurve, LevelLaw
+from alignlib.lm.level_law import LawCurve, LevelLaw
 from alignlib.rules import BestOfN
 
 __all__ = ["ProxyCurve", "claims_of", "figure", "glue", "gold_curves"]

@@ -8,7 +8,7 @@ from scipy import optimize
 
 from alignlib.lm.experiment.allocation import policies_split, rule_split, split_waste
 from alignlib.lm.experiment.standing import rule_standing, standing
-from alignlib.lm.laws import kl_to_optimum_directly, policy_law
+from alignlib.lm.policy_law import kl_to_optimum_directly, policy_law
 from alignlib.rules import BestOfN
 from tests.lm.test_results import row, small_law, written
 
@@ -26,7 +26,7 @@ def random_policies(seed: int, spread: float) -> tuple[np.ndarray, np.ndarray, n
 @settings(max_examples=30, deadline=None)
 def test_theorem_waste_is_the_distance_to_the_optima(seed: int, spread: float) -> None:
     """Within prompts: the distance to each prompt's nearest optimum; in all: to the nearest with one λ for all."""
-    from alignlib.lm.laws import collapse
+    from alignlib.lm.level_law import collapse
 
     log_policy, log_base, reward = random_policies(seed, spread)
     law, policy = collapse(log_base, reward), policy_law(log_policy, log_base, reward, reward)

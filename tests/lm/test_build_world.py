@@ -12,7 +12,7 @@ pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
 pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
 
 from alignlib.lm.__main__ import main
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 
 COMMITTED = Path(__file__).resolve().parents[2] / "notebooks" / "lm_results"
 

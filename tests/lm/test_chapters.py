@@ -10,7 +10,7 @@ import pytest
 from _pages import chapter, proxy_training, shortfall, training_gap
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
-from alignlib.lm.laws import collapse
+from alignlib.lm.level_law import collapse
 from tests.lm.test_results import row
 
 STAGES = (("main", ""), ("short", ""), ("ablation", "no scaling"), ("tuning", "rate 0.001"))

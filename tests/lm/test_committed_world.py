@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alignlib.lm.laws import LevelLaw, collapse
+from alignlib.lm.level_law import LevelLaw, collapse
 from alignlib.lm.tasks import TASKS
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks" / "lm_results"
@@ -50,8 +50,9 @@ def test_proxies_share_the_base(name: str) -> None:
 def test_the_committed_base_gives_the_committed_law(name: str) -> None:
     torch = pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
     pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
-    from alignlib.lm.base_model import load_base, one_thread
+    from alignlib.lm.base_model import load_base
     from alignlib.lm.prefix_tree import exact_log_prob
+    from alignlib.lm.torch_runtime import one_thread
 
     task = TASKS[name].task()
     model = load_base(FOLDER / f"base_{name}")

@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch", reason="the extra lm is not installed")
 from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread  # noqa: E402
 from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid  # noqa: E402
 from alignlib.lm.experiment.results import Results  # noqa: E402
-from alignlib.lm.experiment.runner import execute, finished, run_all, run_path, weights_path  # noqa: E402
+from alignlib.lm.experiment.run_files import finished, run_path, weights_path  # noqa: E402
+from alignlib.lm.experiment.runner import execute, run_all  # noqa: E402
 from alignlib.lm.experiment.table import assemble, restore  # noqa: E402
 from alignlib.lm.methods import find  # noqa: E402
 from alignlib.lm.space import ResponseSpace  # noqa: E402

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.laws import FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
-from alignlib.lm.laws import LevelLaw, collapse, kl_to_optimum_directly, policy_law
+from alignlib.lm.level_law import LevelLaw, collapse
+from alignlib.lm.policy_law import kl_to_optimum_directly, policy_law
 from alignlib.rules import BestOfN, SoftBestOfN
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -23,7 +23,7 @@ def train_on_the_better(base, task, reward, beta, seed, *, settings):  # type: i
     import numpy as np
     import torch
 
-    from alignlib.lm.laws import draw
+    from alignlib.lm.policy_law import draw
     from alignlib.lm.prefix_tree import exact_log_prob
     from alignlib.lm.rollout import as_tokens, sequence_log_prob
 
@@ -61,13 +61,14 @@ def toy() -> Iterator[Method[Settings]]:
 
 def test_a_method_is_trained_tabulated_drawn_and_printed(toy: Method[Settings], tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra lm is not installed")
-    from alignlib.lm.base_model import PretrainingSettings, new_model, one_thread, save_model
+    from alignlib.lm.base_model import PretrainingSettings, new_model, save_model
     from alignlib.lm.experiment.comparison import TaskComparison
     from alignlib.lm.experiment.grid import Run, compared, grid
     from alignlib.lm.experiment.runner import run_all
     from alignlib.lm.experiment.table import assemble
     from alignlib.lm.space import ResponseSpace
     from alignlib.lm.tasks import Safety
+    from alignlib.lm.torch_runtime import one_thread
 
     space = ResponseSpace(length=3)
     with one_thread(0):

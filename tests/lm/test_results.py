@@ -13,7 +13,7 @@ from alignlib.laws import kl_to_optimum
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
 from alignlib.lm.experiment.standing import over_seeds, rule_standing, seed_interval, standing, with_standing
-from alignlib.lm.laws import LevelLaw, collapse
+from alignlib.lm.level_law import LevelLaw, collapse
 from alignlib.rules import BestOfN
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib.laws import PromptAverage
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 from alignlib.rules import Rules
 
 __all__ = ["WasteSplit", "policies_split", "rule_split", "split_waste"]

@@ -13,7 +13,7 @@ from scipy.interpolate import PchipInterpolator
 from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standing import over_seeds, seed_interval, standing, with_standing
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 from alignlib.lm.methods import METHODS
 from alignlib.rules import BestOfN
 

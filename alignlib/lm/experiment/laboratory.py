@@ -15,7 +15,8 @@ from torch import Tensor
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.base_model import EnumerableLM, load_base, pretrain, save_model
 from alignlib.lm.experiment.results import law_path
-from alignlib.lm.laws import PolicyLaw, collapse, kl_to_optimum_directly, policy_law
+from alignlib.lm.level_law import collapse
+from alignlib.lm.policy_law import PolicyLaw, kl_to_optimum_directly, policy_law
 from alignlib.lm.prefix_tree import exact_log_prob
 from alignlib.lm.proxies import proxy_tables
 from alignlib.lm.space import ResponseSpace

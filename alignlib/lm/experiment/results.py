@@ -12,7 +12,7 @@ import pandas as pd
 
 from alignlib._core.checks import require
 from alignlib._core.files import write_whole
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 
 __all__ = ["COLUMNS", "PROMPT_COLUMNS", "Results", "fixed_points_path", "law_path", "write"]
 

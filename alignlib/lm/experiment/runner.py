@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -19,63 +19,16 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib.lm.experiment.grid import Run
+from alignlib.lm.experiment.run_files import FORMAT, CheckpointRow, RunData, finished, run_path, weights_path
 from alignlib.lm.methods import find
 from alignlib.lm.space import ResponseSpace
 
 if TYPE_CHECKING:
     from alignlib.lm.experiment.laboratory import Laboratory
 
-__all__ = [
-    "FORMAT",
-    "CheckpointRow",
-    "RunData",
-    "execute",
-    "finished",
-    "laboratory",
-    "run_all",
-    "run_path",
-    "weights_path",
-]
+__all__ = ["execute", "laboratory", "run_all"]
 
-FORMAT = 1
 _laboratories: dict[tuple[str, str, ResponseSpace], Laboratory] = {}
-
-
-class CheckpointRow(TypedDict):
-    """What a checkpoint has on one split, averaged over prompts; ``kl_to_optimum`` is None without β."""
-
-    step: int
-    completions: int
-    split: str
-    kl: float
-    reward: float
-    gold: float
-    kl_to_optimum: float | None
-
-
-class RunData(TypedDict):
-    """The file of a finished run; ``prompts`` has the last checkpoint prompt by prompt, by split and measure."""
-
-    format: int
-    run: dict[str, object]
-    trained_from: str
-    seconds: float
-    rows: list[CheckpointRow]
-    prompts: dict[str, dict[str, list[float]]]
-
-
-def run_path(output: Path, run: Run) -> Path:
-    """Where a run's result lies once it is finished."""
-    return output / "runs" / f"{run.key}.json"
-
-
-def finished(output: Path, run: Run) -> RunData | None:
-    """Return a run's result, or None if there is none yet or it is of another format."""
-    path = run_path(output, run)
-    if not path.is_file():
-        return None
-    data: RunData = json.loads(path.read_text(encoding="utf-8"))
-    return data if data["format"] == FORMAT else None
 
 
 def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> Laboratory:
@@ -85,8 +38,8 @@ def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> L
     """
     import torch
 
-    from alignlib.lm.base_model import quiet
     from alignlib.lm.experiment.laboratory import Laboratory
+    from alignlib.lm.torch_runtime import quiet
 
     torch.set_num_threads(1)
     key = (task, str(folder), space)
@@ -96,18 +49,13 @@ def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> L
     return _laboratories[key]
 
 
-def weights_path(output: Path, run: Run) -> Path:
-    """Where the last policy of a run lies, if it is one of those kept."""
-    return output / "checkpoints" / f"{run.key}.safetensors"
-
-
 def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunData:
     """Train one run and evaluate every checkpoint exactly, on training and held-out prompts.
 
     The last policy's weights are kept in ``output`` if the run is one of those kept.
     """
 
-    from alignlib.lm.base_model import quiet
+    from alignlib.lm.torch_runtime import quiet
 
     with quiet():
         return _execute(run, output, results, space)

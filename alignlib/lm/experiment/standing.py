@@ -18,7 +18,7 @@ from scipy.interpolate import PchipInterpolator
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.laws import LevelLaw
+from alignlib.lm.level_law import LevelLaw
 from alignlib.rules import Rules
 
 __all__ = ["Standing", "at_kl", "over_seeds", "rule_standing", "seed_interval", "standing", "with_standing"]

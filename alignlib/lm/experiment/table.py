@@ -18,9 +18,10 @@ from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
 from alignlib.lm.experiment.grid import CHECKED, TRIED_RATES, Run, compared
 from alignlib.lm.experiment.laboratory import Laboratory
-from alignlib.lm.experiment.runner import FORMAT, RunData, finished, laboratory, run_path, weights_path
-from alignlib.lm.laws import policy_law
+from alignlib.lm.experiment.run_files import FORMAT, RunData, finished, run_path, weights_path
+from alignlib.lm.experiment.runner import laboratory
 from alignlib.lm.methods import find
+from alignlib.lm.policy_law import policy_law
 from alignlib.lm.proxies import PROXIES
 from alignlib.lm.space import ResponseSpace
 

@@ -11,9 +11,9 @@ from scipy.special import expit
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.palette import BOUND
-from alignlib.lm.laws import draw
 from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import check_reward
+from alignlib.lm.policy_law import draw
 from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
@@ -64,9 +64,9 @@ def train(
     from datasets import Dataset
     from trl import DPOConfig
 
-    from alignlib.lm.base_model import quiet
     from alignlib.lm.methods._trl import Keeper, PairTrainer, common_arguments, id_tokenizer, run, saved_reference
     from alignlib.lm.prefix_tree import exact_log_prob
+    from alignlib.lm.torch_runtime import quiet
 
     budget = settings.budget
     table = check_reward(reward, task, beta)

@@ -56,8 +56,8 @@ def train(
     from datasets import Dataset
     from trl import GRPOConfig, GRPOTrainer
 
-    from alignlib.lm.base_model import quiet
     from alignlib.lm.methods._trl import Keeper, as_text, common_arguments, id_tokenizer, run, saved_reference
+    from alignlib.lm.torch_runtime import quiet
 
     budget = settings.budget
     table = check_reward(reward, task, beta)

@@ -1,0 +1,130 @@
+"""A policy over all responses of the space: its exact KL, reward and gold, its distance to an optimum, draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.special import kl_integrand
+
+__all__ = ["PolicyLaw", "draw", "kl_to_optimum_directly", "policy_law"]
+
+
+@dataclass(frozen=True)
+class PolicyLaw:
+    """A policy's exact KL to the base (nats), reward and gold on each prompt, shapes (P,)."""
+
+    kl: FloatArray
+    reward: FloatArray
+    gold: FloatArray
+
+
+def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, gold: FloatArray) -> PolicyLaw:
+    """Return a policy's exact KL to the base, reward and gold on each prompt.
+
+    Parameters
+    ----------
+    log_policy, log_base : array (P, n)
+        Log-probabilities of every response in nats, each row summing to one.
+    reward, gold : array (P, n)
+        What it was trained on, and what counts.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or the policy responds where the base never does: its KL is infinite.
+
+    Examples
+    --------
+    >>> base, r = np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])
+    >>> law = policy_law(np.log([[0.25, 0.75]]), base, r, 2 * r)
+    >>> law.kl.round(6).tolist(), law.reward.tolist(), law.gold.tolist()
+    ([0.130812], [0.75], [1.5])
+    """
+    _same_shape(log_policy, log_base, reward, gold)
+    prob = np.exp(log_policy)
+    return PolicyLaw(_kl(log_policy, log_base), (prob * reward).sum(axis=1), (prob * gold).sum(axis=1))
+
+
+def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, lam: float) -> FloatArray:
+    """Return ``KL(φ‖π_λ)`` of a policy on each prompt, in nats, from the two laws themselves.
+
+    :func:`alignlib.laws.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
+
+    Parameters
+    ----------
+    log_policy, log_base, reward : array (P, n)
+        As in :func:`policy_law`.
+    lam : float
+        The optimum's λ, finite.
+
+    Raises
+    ------
+    InputError
+        If the shapes differ, or ``lam`` is not finite.
+
+    Examples
+    --------
+    >>> base, r = np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])
+    >>> kl_to_optimum_directly(np.log([[0.25, 0.75]]), base, r, float(np.log(3))).round(12).tolist()
+    [0.0]
+    """
+    _same_shape(log_policy, log_base, reward, reward)
+    require(bool(np.isfinite(lam)), f"lam must be finite here; got {lam}.")
+    tilted = log_base + lam * reward
+    top = tilted.max(axis=1, keepdims=True)
+    log_optimum = tilted - top - np.log(np.exp(tilted - top).sum(axis=1, keepdims=True))
+    return _kl(log_policy, log_optimum)
+
+
+def draw(prob: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
+    """Draw ``n`` responses from the law of each prompt, by inversion.
+
+    Parameters
+    ----------
+    prob : array (P, size)
+        Probability of every response to each prompt.
+    n : int
+        Responses to each prompt.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    int array (P, n)
+        Numbers of responses.
+
+    Examples
+    --------
+    >>> draw(np.array([[0.0, 1.0], [1.0, 0.0]]), 3, np.random.default_rng(0)).tolist()
+    [[1, 1, 1], [0, 0, 0]]
+    """
+    upper = prob.cumsum(axis=1)
+    uniform = rng.random((len(prob), n)) * upper[:, -1:]
+    found = [np.searchsorted(row, u, side="right") for row, u in zip(upper, uniform, strict=True)]
+    return np.asarray(np.minimum(np.stack(found), prob.shape[1] - 1), dtype=np.int64)
+
+
+def _same_shape(*arrays: FloatArray) -> None:
+    shapes = [array.shape for array in arrays]
+    require(
+        len(set(shapes)) == 1 and len(shapes[0]) == 2,
+        f"log_policy, log_base, reward and gold must have one shape (P, n); got {', '.join(map(str, shapes))}.",
+    )
+
+
+def _kl(log_policy: FloatArray, log_other: FloatArray) -> FloatArray:
+    held = np.isfinite(log_policy)
+    require(
+        not (held & ~np.isfinite(log_other)).any(),
+        "log_policy must be -inf wherever log_base is: otherwise the KL is infinite.",
+    )
+    p, q = np.exp(log_other), np.exp(log_policy)
+    ratio = np.where(np.isfinite(log_other), log_policy - np.where(np.isfinite(log_other), log_other, 0.0), 0.0)
+    # Both laws sum to one, so a term may be q t - q + p: never negative, and accurate where the laws agree.
+    near = np.abs(ratio) < 1.0
+    terms = np.where(near | (q == 0.0), p, q * (np.where(q == 0.0, 0.0, ratio) - 1.0) + p)
+    terms[near] = p[near] * kl_integrand(ratio[near])
+    return np.asarray(terms.sum(axis=1))
