@@ -43,16 +43,22 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, started once."""
+def browser(chromium: Browser) -> Browser:
+    """A browser for the pages of the built book."""
     need_book()
+    return chromium
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, started once."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if executable is None:
         skip("Chromium is not installed")
     with sync_playwright() as playwright:
         try:
-            chromium = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+            started = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         except Error as error:
             skip(f"Chromium does not start: {error.message.splitlines()[0]}")
-        yield chromium
-        chromium.close()
+        yield started
+        started.close()

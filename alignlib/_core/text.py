@@ -133,13 +133,18 @@ def for_csv(value: object) -> object:
     return f"'{shown}" if shown.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n")) else shown
 
 
-def for_picture(text: str) -> str:
+def for_picture(text: str, at_most: int = 40) -> str:
     r"""Return a label for matplotlib: a dollar sign is no mathematics, and a leading underscore does not hide it.
 
-    >>> print(for_picture("$a$"), for_picture("_run"))
-    \$a\$  _run
+    Longer than ``at_most`` characters, it loses its middle.
+
+    >>> print(for_picture("$a$"), for_picture("_run"), for_picture("a long name", at_most=7))
+    \$a\$  _run a l…ame
     """
-    shown = visible(text).replace("$", r"\$")
+    shown = visible(text)
+    if len(shown) > at_most:
+        shown = f"{shown[: (at_most - 1) // 2]}…{shown[-(at_most // 2) :]}"
+    shown = shown.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

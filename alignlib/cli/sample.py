@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import interruptible, machine_options
@@ -89,4 +90,4 @@ def command(
         found = sample(
             model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force
         )
-    click.echo(f"Wrote {found.output}: {found.n_responses} responses to {found.n_prompts} prompts.")
+    click.echo(for_terminal(f"Wrote {found.output}: {found.n_responses} responses to {found.n_prompts} prompts."))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import interruptible, machine_options
@@ -59,6 +60,8 @@ def command(table: Path, reward_model: str, output: Path | None, force: bool, **
 
         found = score(table, reward_model, output=output, settings=ScoreSettings(**options), force=force)
     click.echo(
-        f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
-        f"standard deviation {found.std:.4g}."
+        for_terminal(
+            f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
+            f"standard deviation {found.std:.4g}."
+        )
     )

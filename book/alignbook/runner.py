@@ -32,6 +32,7 @@ __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
 # user's own matplotlibrc and IPython start-up files out of the pages.
 _KERNEL_ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
+    "PYTHONWARNINGS": "ignore:Glyph:UserWarning",  # a name in a script that the font lacks is no news to its owner
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")},
 }

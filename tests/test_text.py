@@ -1,0 +1,164 @@
+"""A reader's text is read as typed in every destination, and is never more than text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+
+import matplotlib.text
+import pytest
+import yaml
+from docutils import nodes
+from docutils.core import publish_doctree
+from hypothesis import example, given
+from matplotlib import cbook
+from myst_parser.parsers.docutils_ import Parser
+
+from alignlib._core.text import (
+    for_alt,
+    for_csv,
+    for_html,
+    for_json,
+    for_markdown,
+    for_math,
+    for_picture,
+    for_terminal,
+    lines_for_terminal,
+    visible,
+)
+from tests.hostile import strings, texts
+
+ROOT = Path(__file__).resolve().parent.parent
+EXTENSIONS = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["parse"]["myst_enable_extensions"]
+STRINGS = strings("canary")
+# Where a notebook quotes a text: at the start of a line, inside, at the end, in a list, table, heading, box.
+PLACES = [
+    "@",
+    "before @ after",
+    "before @",
+    "@@",
+    "- @",
+    "> @",
+    "1. @ and\n   @",
+    "| a | b |\n|---|---|\n| @ | @ |",
+    "# @",
+    ":::{admonition} Answer\n:class: answer\n@\n:::",
+    "one\n@\ntwo",
+    "*@ and @*",
+]
+
+
+def tree(source: str) -> nodes.document:
+    settings = {"myst_enable_extensions": EXTENSIONS, "report_level": 5, "doctitle_xform": False, "smart_quotes": False}
+    return publish_doctree(source, parser=Parser(), settings_overrides=settings)
+
+
+def shape(document: nodes.document) -> list[str]:
+    """The elements of a document and what they hold, without their texts."""
+    return [type(node).__name__ for node in document.findall() if not isinstance(node, nodes.Text)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_markdown_keeps_its_shape(place: str) -> None:
+    wanted = tree(place.replace("@", "word"))
+    for text in STRINGS:
+        found = tree(place.replace("@", for_markdown(text)))
+        assert shape(found) == shape(wanted), text
+        assert found.astext() == wanted.astext().replace("word", visible(text)), text
+
+
+@given(texts())
+@example("1")
+@example(" ")
+def test_any_text_in_markdown(text: str) -> None:
+    for place in ("@", "before @ after", "| a |\n|---|\n| @ |"):
+        found, wanted = tree(place.replace("@", for_markdown(text))), tree(place.replace("@", "word"))
+        assert shape(found) == shape(wanted)
+        assert found.astext() == wanted.astext().replace("word", visible(text))
+
+
+def test_the_control_of_markdown() -> None:
+    """The comparison of shapes sees every kind of markup, unescaped."""
+    wanted = shape(tree("word"))
+    kept = [
+        text for text in ("*a*", "$x$", "<b>", "# h", "- i", "```\nx\n```", "{math}`x`") if shape(tree(text)) == wanted
+    ]
+    assert kept == []
+
+
+class _Texts(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.values: list[str | None] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.values += [value for _, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@given(texts())
+def test_any_text_in_html(text: str) -> None:
+    parser = _Texts()
+    parser.feed(f'<b title="{for_html(text)}">{for_html(text)}</b>')
+    parser.close()
+    assert (parser.tags, parser.values, parser.text) == (["b"], [visible(text)], visible(text))
+
+
+@given(texts())
+def test_any_text_in_json(text: str) -> None:
+    written = for_json({text: [text, 1.5, None]})
+    assert json.loads(written) == {text: [text, 1.5, None]}
+    assert all(line.isprintable() for line in written.splitlines())
+    assert "<" not in written
+    written.encode()  # no half of a pair
+
+
+@given(texts())
+def test_any_text_in_csv(text: str) -> None:
+    file = io.StringIO()
+    csv.writer(file).writerow([for_csv(text), for_csv(-1.5)])
+    ((cell, number),) = csv.reader(io.StringIO(file.getvalue()))
+    assert cell in (visible(text), f"'{visible(text)}")
+    assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+    assert number == "-1.5"
+
+
+@given(texts())
+def test_any_text_on_a_terminal(text: str) -> None:
+    for shown in (for_terminal(text), for_alt(text), visible(text)):
+        assert all(c.isprintable() or c in "\u200c\u200d" for c in shown)
+        assert visible(shown) == shown
+    assert lines_for_terminal([text, text]).count("\n") == 1
+
+
+@given(texts())
+def test_any_text_in_a_picture(text: str) -> None:
+    label = for_picture(text)
+    assert not cbook.is_math_text(label)
+    assert not label.startswith("_")
+    drawn, is_math = matplotlib.text.Text(text=label)._preprocess_math(label)
+    assert is_math is False
+    if len(visible(text)) <= 40:
+        assert drawn.removeprefix(" ") == visible(text).removeprefix(" ")
+
+
+@given(texts())
+def test_any_text_in_mathematics(text: str) -> None:
+    """Letters, digits and spaces stand in ``\\text``, all else is named by its number."""
+    rest = for_math(text)
+    shown = ""
+    while rest:
+        command, _, rest = rest.partition("}")
+        name, _, value = command.partition("{")
+        assert name in (r"\text", r"\unicode")
+        shown += value if name == r"\text" else chr(int(value.removeprefix("x"), 16))
+        assert name == r"\unicode" or value.replace(" ", "a").isalnum()
+    assert shown == visible(text)
