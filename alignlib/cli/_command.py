@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from alignlib._core.errors import InputError
 from alignlib.cli._bad_input import BadInput, in_options
 
 __all__ = ["Command", "Option", "command", "naming", "option", "options_of"]
@@ -49,7 +50,7 @@ class Command(click.Command):
             return super().invoke(ctx)
         except BadInput as error:
             raise BadInput(in_options(error.message, options_of(self))) from error
-        except ValueError as error:
+        except InputError as error:
             raise BadInput(in_options(str(error), options_of(self))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever reads has enough
@@ -78,7 +79,7 @@ def naming(**typed: str) -> Iterator[None]:
     """Name the options of a part of a command, where another part gives them to the library under the same names."""
     try:
         yield
-    except ValueError as error:
+    except InputError as error:
         options = options_of(click.get_current_context().command)
         raise BadInput(in_options(str(error), {**options, **typed})) from error
 

@@ -37,26 +37,22 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
     question = Question(**asked)
     require_extra("alignlib report")
-    from alignbook.manifest import FolderError, check_folder
-    from alignbook.page import PageError
-    from alignbook.report import PAGE, ReportError, write_report
+    from alignbook.manifest import check_folder
+    from alignbook.report import PAGE, write_report
 
-    try:
-        check_folder(folder, force, question.table)
-        found = question.find()  # bad input is a sentence before the notebook starts
-        if found.gold is not None and found.gold.limit is None:
-            raise BadInput(
-                f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
-                "or print what is known with `alignlib frontier`."
-            )
-        optional = ("kl", "n", "ensemble")
-        values = {name: value for name, value in asked.items() if name not in optional or value is not None}
-        values["budget"] = question.budget.replace("-", "_")
-        if question.ensemble is not None:
-            values["ensemble"] = question.members
-        failures = write_report({**values, "table": str(question.table.resolve())}, folder, force)
-    except (FolderError, PageError, ReportError) as error:
-        raise BadInput(str(error)) from error
+    check_folder(folder, force, question.table)
+    found = question.find()  # bad input is a sentence before the notebook starts
+    if found.gold is not None and found.gold.limit is None:
+        raise BadInput(
+            f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
+            "or print what is known with `alignlib frontier`."
+        )
+    optional = ("kl", "n", "ensemble")
+    values = {name: value for name, value in asked.items() if name not in optional or value is not None}
+    values["budget"] = question.budget.replace("-", "_")
+    if question.ensemble is not None:
+        values["ensemble"] = question.members
+    failures = write_report({**values, "table": str(question.table.resolve())}, folder, force)
     from alignlib.answers.output.frontier import headline
     from alignlib.answers.output.hacking import stop_lines
 

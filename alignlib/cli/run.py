@@ -10,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
+from alignlib._core.errors import InputError
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
 from alignlib.cli._options import FILE
@@ -51,7 +52,7 @@ def complete_words(ctx: click.Context, _parameter: click.Parameter, incomplete: 
         from alignbook.project import find_project
 
         notebooks = find_project().notebooks()
-    except ValueError:  # no names to offer
+    except InputError:  # no names to offer
         return []
     return [CompletionItem(one.name, help=one.title) for one in notebooks if _matches(one.name, incomplete)]
 
@@ -71,7 +72,7 @@ def _named(ctx: click.Context) -> Notebook | None:
         from alignbook.project import find_project
 
         return find_project().find(names[0])
-    except ValueError:
+    except InputError:
         return None
 
 
@@ -115,7 +116,6 @@ def command(
         return
     name, more = name_and_parameters(words)
     require_extra("alignlib run")
-    from alignbook.page import PageError
     from alignbook.parameters import resolve_texts
     from alignbook.project import find_project
 
@@ -132,12 +132,9 @@ def command(
     notebook = project.find(name)
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
-    try:
-        from alignbook.rerun import rerun  # here, not above: Jupyter takes a second that `--list` need not wait for
+    from alignbook.rerun import rerun  # here, not above: Jupyter takes a second that `--list` need not wait for
 
-        good = rerun(project, notebook, values, output, html=html)
-    except PageError as error:
-        raise BadInput(str(error)) from error
+    good = rerun(project, notebook, values, output, html=html)
     if not good:
         raise SystemExit(1)
 

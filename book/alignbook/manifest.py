@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_json
 
@@ -22,7 +23,7 @@ __all__ = ["MANIFEST", "FolderError", "check_folder", "filling"]
 MANIFEST = "manifest.json"
 
 
-class FolderError(RuntimeError):
+class FolderError(InputError):
     """A folder that a report may not be written to; it is left as it was."""
 
 

@@ -23,6 +23,7 @@ import nbformat
 import yaml
 
 from alignbook.project import Project
+from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_html, for_json
 
@@ -70,7 +71,7 @@ details:not([open]) .expanded, details[open] .collapsed { display: none }
 """
 
 
-class PageError(RuntimeError):
+class PageError(InputError):
     """A page that Sphinx cannot make."""
 
 

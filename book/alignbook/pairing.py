@@ -17,6 +17,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 
 __all__ = ["PairingError", "disagreement", "read_script", "render_pair", "sync"]
@@ -26,7 +27,7 @@ _KEPT = ("tags", "mystnb")
 _FILTERS = {"cell_metadata_filter": "tags,mystnb,-all", "notebook_metadata_filter": "kernelspec,-all"}
 
 
-class PairingError(ValueError):
+class PairingError(InputError):
     """A script and a notebook that cannot be brought into agreement without losing an edit."""
 
 

@@ -13,6 +13,7 @@ from alignbook.parameters import Value, resolve
 from alignbook.progress import show
 from alignbook.project import own_project
 from alignbook.runner import Failure, Job, execute_all
+from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_json
 
@@ -21,7 +22,7 @@ __all__ = ["PAGE", "ReportError", "write_report"]
 PAGE = "report.html"
 
 
-class ReportError(RuntimeError):
+class ReportError(InputError):
     """A report that cannot be made; nothing is left behind."""
 
 
