@@ -12,7 +12,6 @@ import html
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
 
 __all__ = [
     "for_alt",
@@ -107,7 +106,7 @@ def for_alt(text: str) -> str:
     return visible(text)
 
 
-def for_json(document: Any, indent: int | None = 2) -> str:
+def for_json(document: object, indent: int | None = 2) -> str:
     r"""Return JSON text with a line break at its end, without loss and without a character that cannot be seen.
 
     It may stand in a ``<script>`` of HTML, too. Numbers must be finite.

@@ -124,8 +124,7 @@ def _named(table: RaterTable, context: int, counts: FloatArray) -> ConfusionEsti
     if lone.size:
         raise InputError(
             f"target {table.targets[int(lone[0])]!r} has a single label in context {table.contexts[context]!r} "
-            f"({lone.size} "
-            "such targets); one label shows no spread. Collect more, or leave the target out."
+            f"({lone.size} such targets); one label shows no spread. Collect more, or leave the target out."
         )
     return estimate_from_counts(counts)
 
@@ -143,9 +142,8 @@ def _leave_out_raters(table: RaterTable, weight: FloatArray, counts: FloatArray)
             if (n[counts[j].sum(axis=1) > 0] < 2).any():
                 raise InputError(
                     f"without rater {table.raters[i]!r} a target of context {table.contexts[j]!r} has fewer "
-                    "than two labels, "
-                    "so raters cannot be left out in turn; collect labels of each target from more raters, or "
-                    "drop by_rater."
+                    "than two labels, so raters cannot be left out in turn; collect labels of each target from more "
+                    "raters, or drop by_rater."
                 )
             values[i, j] = estimate_from_counts(rest[j]).value
     scale = (raters - 1) / raters

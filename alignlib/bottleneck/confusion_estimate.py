@@ -82,8 +82,7 @@ def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
     if lone.size:
         raise InputError(
             f"target {int(lone[0])} has a single label ({lone.size} such targets); one label shows no spread. "
-            "Collect more, "
-            "or leave the target out."
+            "Collect more, or leave the target out."
         )
     rows = np.divide(table, n[:, None], out=np.zeros_like(table), where=n[:, None] > 0)
     found = capacity(rows)

@@ -86,8 +86,8 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
         pair = (names[rows[0]].as_py(), column[rows[0]].as_py())
         raise InputError(
             f"{again.size} rows of {file.path} repeat an earlier ({prompt}, {sample}), the first {pair} in "
-            f"{file.where(rows)}; remove the repeats, or name in sample the column that tells the "
-            "samples of a prompt apart.",
+            f"{file.where(rows)}; remove the repeats, or name in sample the column that tells the samples of a "
+            "prompt apart.",
             column=sample,
             rows=rows,
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,7 +69,7 @@ def _open_by_line(path: str, data: pa.Buffer) -> TableFile:
     return TableFile(path, names, load)
 
 
-def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield each object with the number of its line."""
     for line, text in enumerate(io.BytesIO(data.to_pybytes()), start=1):
         if not text.strip():
@@ -93,7 +92,7 @@ def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, Any]]]
         yield line, record
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     record = dict(pairs)
     if len(record) < len(pairs):
         names = [name for name, _ in pairs]
@@ -101,7 +100,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-def _column(path: str, name: str, values: list[Any], lines: list[int]) -> pa.Array:
+def _column(path: str, name: str, values: list[object], lines: list[int]) -> pa.Array:
     """Turn one key's values into a column, which needs one kind of value throughout."""
     given = [(value, line) for value, line in zip(values, lines, strict=True) if value is not None]
     odd = next(((v, line) for v, line in given if _kind(v) is not _kind(given[0][0])), None)
