@@ -34,8 +34,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw, dual_gain, kl_to_optimum
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.tokens import total_correlation
+from alignlib.sequences import MemorylessModel, total_correlation
 
 # %% [markdown]
 # ## The statement

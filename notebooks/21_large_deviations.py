@@ -30,8 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.rate_function import exact_asymptotics
+from alignlib.sequences import MemorylessModel, exact_asymptotics
 
 # %% [markdown]
 # ## The statement

@@ -30,8 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy
+from alignlib.sequences import MemorylessModel, cumulants, renyi_cross_entropy
 
 # %% [markdown]
 # ## The statement

@@ -33,9 +33,7 @@ from scipy.stats import norm
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.comparison import compare
-from alignlib.sequences.type_sums import number_of_types
+from alignlib.sequences import MemorylessModel, compare, number_of_types
 
 # %% [markdown]
 # ## The statement

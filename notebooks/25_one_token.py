@@ -34,8 +34,7 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, coincident_reward
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
+from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, reward_at_distance
 
 # %% [markdown]
 # ## The statement

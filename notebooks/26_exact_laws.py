@@ -32,7 +32,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.sequences.log_convolution import power_by_recursion, power_by_squaring
+from alignlib.sequences import power_by_recursion, power_by_squaring
 
 # %% [markdown]
 # ## Three roads to one law

@@ -12,8 +12,7 @@ from scipy import optimize
 
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.one_token import largest_distance, nearest_tilt, reward_at_distance
+from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, reward_at_distance
 
 laws = st.lists(st.floats(0.02, 1), min_size=3, max_size=6)
 

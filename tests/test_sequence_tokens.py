@@ -10,8 +10,7 @@ import pytest
 
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.tokens import token_law, total_correlation
+from alignlib.sequences import MemorylessModel, token_law, total_correlation
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])

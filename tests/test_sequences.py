@@ -12,9 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.laws import FiniteLaw
-from alignlib.sequences import MemorylessModel
-from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
-from alignlib.sequences.rate_function import exact_asymptotics, rate_function
+from alignlib.sequences import (
+    MemorylessModel,
+    cumulants,
+    exact_asymptotics,
+    rate_function,
+    renyi_cross_entropy,
+    scaled_cgf,
+)
 from tests import oracle
 
 PROB, REWARD = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 2.0])

@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN
-from alignlib.sequences import MemorylessModel
+from alignlib.sequences import MemorylessModel, SumLaw, compare
 from alignlib.sequences.best_of_n_window import compare_in_window
-from alignlib.sequences.comparison import compare
 from alignlib.sequences.log_best_of_n import log_cumulative, log_kl, log_ratio
-from alignlib.sequences.sum_law import SumLaw
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, sums_by_type
 from tests import oracle
 from tests.exact_sums import log_fraction

@@ -6,12 +6,14 @@ lies below the exact frontier of a law that satisfies its condition.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatOrArray, like, require, require_range
 from alignlib._core.special import kl_integrand
-from alignlib.laws.bernoulli import Bernoulli
 from alignlib.laws.roots import convex_root
 
 __all__ = ["bennett", "hoeffding", "sub_gamma", "sub_gaussian", "two_point"]
@@ -121,4 +123,22 @@ def two_point(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: flo
         low < base_reward < high, f"base_reward must lie strictly between {low:g} and {high:g}; got {base_reward:g}."
     )
     m = (base_reward - low) / (high - low)
-    return like(kl, (high - low) * np.asarray(Bernoulli(m).gain_at_kl(require_range("kl", kl, 0.0))))
+    budgets = require_range("kl", kl, 0.0)
+
+    # Solved in the mean itself, not in λ: so it also checks the frontier of a 0/1 reward, with which it coincides.
+    def one(budget: float) -> float:
+        if budget == 0.0:
+            return 0.0
+        if budget >= -math.log(m):
+            return 1.0 - m
+
+        def excess(rise: float) -> float:
+            q = m + rise
+            return float(scipy.special.rel_entr(q, m) + scipy.special.rel_entr(1 - q, 1 - m)) - budget
+
+        # Both ends bracket: kl at rise 0 is 0 and at 1 - m is -log m. Pinsker tightens the top.
+        top = min(1.0 - m, math.sqrt(budget / 2) * (1 + 1e-9) + 1e-15)
+        return float(scipy.optimize.toms748(excess, 0.0, top, xtol=1e-16, rtol=1e-14))
+
+    gains = np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape)
+    return like(kl, (high - low) * gains)

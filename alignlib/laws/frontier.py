@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.divergences import KL, Divergence
 
-__all__ = ["Frontier"]
+__all__ = ["Frontier", "default_budgets"]
+
+_POINTS = 129
+_WIDE = 8.0
 
 
 @dataclass(frozen=True)
@@ -32,3 +38,12 @@ class Frontier:
     def reward(self) -> FloatArray:
         """The largest mean reward within the budget ``spent``."""
         return self.base_reward + self.gain
+
+
+def default_budgets(end: float) -> FloatArray:
+    """Return 129 budgets from 0 to the largest useful one (to 8 where there is none), closer together near 0.
+
+    >>> default_budgets(2.0)[[0, 64, 128]].tolist()
+    [0.0, 0.5, 2.0]
+    """
+    return np.asarray((end if 0.0 < end < math.inf else _WIDE) * np.linspace(0.0, 1.0, _POINTS) ** 2)

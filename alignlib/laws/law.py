@@ -13,13 +13,10 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require_range
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
-from alignlib.laws.frontier import Frontier
+from alignlib.laws.frontier import Frontier, default_budgets
 from alignlib.laws.roots import rising_root, roots_in_order
 
 __all__ = ["Law"]
-
-_POINTS = 129
-_WIDE = 8.0  # how far the frontier is drawn where budgets have no end
 
 
 class Law(ABC):
@@ -65,7 +62,6 @@ class Law(ABC):
         """The smallest λ: 0, or ``-inf`` for a law that can be tilted towards its lowest reward too."""
         return 0.0
 
-    # ------------------------------------------------------------------ what a subclass defines
     @abstractmethod
     def _reverse_kl(self, lam: FloatArray) -> FloatArray: ...
 
@@ -94,7 +90,6 @@ class Law(ABC):
         """
         raise InputError(f"{type(self).__name__} has no quantiles; ask the law of one prompt or one sequence for them.")
 
-    # ------------------------------------------------------------------ one λ
     def _lams(self, lam: npt.ArrayLike) -> FloatArray:
         lams = as_float_array("lam", lam, allow_inf=math.isfinite(self.max_kl))
         if self.lam_min > -math.inf:
@@ -138,7 +133,6 @@ class Law(ABC):
         """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats, for each λ; equals ``λ`` times the gain (Jeffreys form, P26)."""
         return self._at(lam, lambda lams: np.asarray(self._kl(lams) + self._reverse_kl(lams)))
 
-    # ------------------------------------------------------------------ one budget
     def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return the λ that spends the budget: ``D(λ) = kl``; 0 at 0, and ``inf`` from ``max_kl`` on.
 
@@ -208,8 +202,7 @@ class Law(ABC):
 
     def _kl_of_gains(self, gains: FloatArray) -> FloatArray:
         lam = self._lam_at_gain(gains)
-        top = np.isinf(lam)
-        return np.asarray(np.where(top, self.max_kl, self._kl(np.where(top, 0.0, lam))))
+        return np.where(np.isinf(lam), self.max_kl, self._kl(np.where(np.isinf(lam), 0.0, lam)))
 
     def frontier(self, budgets: npt.ArrayLike | None = None, divergence: Divergence = KL) -> Frontier:
         """Return ``R(Δ) = max {E_φ r : D(φ‖p) <= Δ}`` for each budget; for KL attained by ``π_λ`` with ``D(λ) = Δ``.
@@ -235,11 +228,8 @@ class Law(ABC):
 
         Source: Y24, P26 (closed form of the optimum).
         """
-        if budgets is None:
-            end = self.max_spent(divergence)
-            spent = (end if 0.0 < end < math.inf else _WIDE) * np.linspace(0.0, 1.0, _POINTS) ** 2
-        else:
-            spent = np.atleast_1d(require_range("budgets", budgets, 0.0))
+        default = default_budgets(self.max_spent(divergence)) if budgets is None else budgets
+        spent = np.atleast_1d(require_range("budgets", default, 0.0))
         if divergence == KL:
             lam = self._lam_at_kl(spent)
             gain = self._gain_of_budgets(spent, lam)
@@ -252,12 +242,9 @@ class Law(ABC):
         return self.max_kl
 
     def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
-        raise InputError(
-            f"divergence must be KL for {type(self).__name__}, whose optimum is known for it only; got "
-            f"{divergence.name!r}. A FiniteLaw takes any divergence."
-        )
+        name = type(self).__name__
+        raise InputError(f"divergence must be KL for {name}; got {divergence.name!r}. A FiniteLaw takes any.")
 
-    # ------------------------------------------------------------------ draws
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards of the base, of shape ``size``; ``rng`` is a Generator or a seed."""
         return np.asarray(self.quantile(np.random.default_rng(rng).random(size)), dtype=np.float64)

@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+from alignlib.sequences.chain_structure import ReducibleChainError
+from alignlib.sequences.comparison import BestOfNAgainstOptimum, compare
+from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
+from alignlib.sequences.log_convolution import power_by_recursion, power_by_squaring
 from alignlib.sequences.markov import MarkovModel
+from alignlib.sequences.markov_optimum import OptimumAtLength
 from alignlib.sequences.memoryless import MemorylessModel
+from alignlib.sequences.one_token import NearestTilt, largest_distance, nearest_tilt, reward_at_distance
+from alignlib.sequences.rate_function import exact_asymptotics, rate_function
+from alignlib.sequences.sum_law import SumLaw
+from alignlib.sequences.tokens import token_law, total_correlation
+from alignlib.sequences.twisted_chain import TwistedChain
+from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types
 
-__all__ = ["MarkovModel", "MemorylessModel"]
+__all__ = [
+    "BestOfNAgainstOptimum",
+    "MarkovModel",
+    "MemorylessModel",
+    "NearestTilt",
+    "OptimumAtLength",
+    "ReducibleChainError",
+    "SumLaw",
+    "TooManyLevelsError",
+    "TwistedChain",
+    "compare",
+    "cumulants",
+    "exact_asymptotics",
+    "largest_distance",
+    "nearest_tilt",
+    "number_of_types",
+    "power_by_recursion",
+    "power_by_squaring",
+    "rate_function",
+    "renyi_cross_entropy",
+    "reward_at_distance",
+    "scaled_cgf",
+    "token_law",
+    "total_correlation",
+]

@@ -55,14 +55,14 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
     """
     require(order >= 1, f"order must be at least 1; got {order}.")
     tilt = float(as_float_array("lam", lam))
-    family = FiniteLaw(reward, prob)  # checks the law
+    law = FiniteLaw(reward, prob)  # checks the law
     rewards, masses = as_vector("reward", reward).tolist(), as_vector("prob", prob).tolist()
     pairs = [(r, p) for r, p in zip(rewards, masses, strict=True) if p > 0]
-    scale = Decimal(family.max_reward) - Decimal(family.min_reward)
+    scale = Decimal(law.max_reward) - Decimal(law.min_reward)
     digits, previous = 40 + 2 * order, None
     while digits <= _MOST_DIGITS:
         with localcontext(Context(prec=digits)):
-            values = _cumulants(pairs, order, Decimal(tilt), Decimal(family.max_reward))
+            values = _cumulants(pairs, order, Decimal(tilt), Decimal(law.max_reward))
             if previous is not None and all(
                 abs(a - b) <= max(_AGREEMENT * abs(a), _VANISHING * scale**n)
                 for n, (a, b) in enumerate(zip(values, previous, strict=True), start=1)
@@ -90,14 +90,14 @@ def _cumulants(pairs: list[tuple[float, float]], order: int, lam: Decimal, top: 
     return out[1:]
 
 
-def scaled_cgf(family: FiniteLaw, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
+def scaled_cgf(law: FiniteLaw, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
     """Return ``Λ(λ+s) - Λ(λ) = (1/m) log E_{π_λ} e^{s S}`` in nats per token, for each s.
 
     >>> round(scaled_cgf(FiniteLaw([0.0, 1.0]), 1.0), 6)
     0.620115
     """
     shift = as_float_array("s", s)
-    under = family if lam == 0 else FiniteLaw(family.reward, np.exp(family.log_policy(lam))[family.prob > 0])
+    under = law if lam == 0 else FiniteLaw(law.reward, np.exp(law.log_policy(lam))[law.prob > 0])
     return like(s, np.asarray(under.log_partition(shift)))
 
 
@@ -130,11 +130,11 @@ def renyi_cross_entropy(prob: npt.ArrayLike, target: npt.ArrayLike, order: npt.A
     """
     phi, q = as_vector("prob", prob), as_vector("target", target)
     orders = as_float_array("order", order)
-    family = FiniteLaw(log_target(q, phi), phi)
+    law = FiniteLaw(log_target(q, phi), phi)
     shift = orders - 1.0
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.where(shift == 0, 0.0, np.asarray(family.reverse_kl(shift)) / shift)
-    return like(order, -(family.base_reward + slope))
+        slope = np.where(shift == 0, 0.0, np.asarray(law.reverse_kl(shift)) / shift)
+    return like(order, -(law.base_reward + slope))
 
 
 def log_target(target: FloatArray, prob: FloatArray) -> FloatArray:

@@ -14,17 +14,16 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, require
 from alignlib.laws import FiniteLaw, Law
-from alignlib.sequences import cumulants as _cumulants
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
+from alignlib.sequences.cumulants import cumulants, log_target, scaled_cgf
 from alignlib.sequences.lattice import Lattice
 from alignlib.sequences.log_convolution import log_power
-from alignlib.sequences.markov import MarkovModel
 from alignlib.sequences.rate_function import rate_function
 from alignlib.sequences.sum_law import SumLaw
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types, sums_by_type
 
-__all__ = ["MarkovModel", "MemorylessModel"]
+__all__ = ["MemorylessModel"]
 
 
 class MemorylessModel(Law):
@@ -79,7 +78,7 @@ class MemorylessModel(Law):
         [0.2, 0.8]
         """
         prob = as_vector("token_prob", token_prob)
-        return cls(prob, _cumulants.log_target(as_vector("target", target), prob), length)
+        return cls(prob, log_target(as_vector("target", target), prob), length)
 
     # ------------------------------------------------------------------ the optimum
     def tilted(self, lam: float) -> MemorylessModel:
@@ -144,11 +143,11 @@ class MemorylessModel(Law):
 
     def cumulants(self, order: int, lam: float = 0.0) -> FloatArray:
         """Cumulants per token of orders 1 to ``order`` under ``π_λ``: those of S divided by m."""
-        return _cumulants.cumulants(self.token_reward, self.token_prob, order, lam)
+        return cumulants(self.token_reward, self.token_prob, order, lam)
 
     def scaled_cgf(self, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
         """``(1/m) log E_{π_λ} e^{sS} = Λ(λ+s) - Λ(λ)`` in nats per token."""
-        return _cumulants.scaled_cgf(self.token, s, lam)
+        return scaled_cgf(self.token, s, lam)
 
     # ------------------------------------------------------------------ the law at length m
     @cached_property
