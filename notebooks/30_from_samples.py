@@ -36,7 +36,7 @@ from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
 from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
 from alignlib.rules import BestOfN, estimate_mean
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 # %% [markdown]
 # ## The estimate

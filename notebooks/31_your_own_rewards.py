@@ -48,8 +48,7 @@ from alignlib.answers.output import frontier
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
-from alignlib.tables.example_table import example_table
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable, example_table
 
 # %% [markdown]
 # ## The table

@@ -37,7 +37,7 @@ from alignlib import plotting
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 # %% [markdown]
 # ## The theorem

@@ -47,7 +47,7 @@ from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 # %% [markdown]
 # ## Predicted from base samples

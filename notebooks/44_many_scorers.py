@@ -47,7 +47,7 @@ from alignlib.hacking.example_scorers import scored_answers
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 # %% [markdown]
 # Without a table of yours this page makes one up: {{n_prompts:d}} problems with {{n_samples:d}} answers each, of which the first is right; reward models that score on scales from 1 to

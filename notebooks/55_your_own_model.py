@@ -48,7 +48,7 @@ from alignlib.answers import pictures
 from alignlib.answers.output import overlay as output
 from alignlib.answers.output.render import to_csv, to_json
 from alignlib.estimation import fit_frontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 from alignlib.training import overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run

@@ -33,7 +33,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
-from alignlib.tables.rater_table import RaterTable
+from alignlib.tables import RaterTable
 
 # %% [markdown]
 # ## The statement

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 GOOD = "prompt_id,reward\n1,0.5\n1,1.5\n2,0\n2,1\n"
 

@@ -9,7 +9,7 @@ from alignlib.estimation import fit_frontier
 from alignlib.laws import Bernoulli, FiniteLaw, Gaussian, Uniform
 from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
 from alignlib.rules.samples import prepare
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 FAIR_LEVELS = np.array([0.0, 1.0, 2.0])
 

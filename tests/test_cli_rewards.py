@@ -21,7 +21,7 @@ from alignlib.answers.output import frontier
 from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 real = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with the real tables is absent")

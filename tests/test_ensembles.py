@@ -18,7 +18,7 @@ from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_w
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import on_one_scale
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 from tests.test_proxy_gap import VALUES
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 
 def gaussian_table(prompts: int = 200, samples: int = 64, seed: int = 0) -> RewardTable:

@@ -23,7 +23,7 @@ from alignlib.hacking.exploit import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 
 def answered(data, proxy, gold, **options):

@@ -20,7 +20,7 @@ from alignlib.answers.output.overlay import headlines
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run

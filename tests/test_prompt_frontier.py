@@ -7,7 +7,7 @@ from scipy import optimize
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.per_prompt import prompt_gains
 from alignlib.laws import Gaussian, Uniform
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 
 def gain(rewards: np.ndarray, budget: float) -> float:

@@ -21,7 +21,7 @@ from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import check_members
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 
 def table_of(proxy: np.ndarray, gold: np.ndarray) -> RewardTable:

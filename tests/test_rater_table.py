@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from alignlib._core.errors import InputError
 from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.cli.main import main
-from alignlib.tables.rater_table import RaterTable
+from alignlib.tables import RaterTable
 
 RATING = np.array(
     [

@@ -13,7 +13,7 @@ from alignlib._core.errors import InputError
 from alignlib.answers.answer import answer
 from alignlib.answers.output.frontier import headline
 from alignlib.estimation import fit_frontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"

@@ -9,7 +9,7 @@ import pytest
 from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, estimate_mean
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"

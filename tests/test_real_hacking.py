@@ -16,7 +16,7 @@ from alignlib.hacking.run_turns import turning_runs
 from alignlib.hacking.scaling_fit import FORMS, fit_scaling
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 GPQA = DATA / "gpqa_llama33_70b_64x64.csv"

@@ -9,8 +9,7 @@ from click.testing import CliRunner
 
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
-from alignlib.tables import formats
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable, formats
 
 TOY = '''
 """Tables with one cell a line, as a toy."""
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.table_file import TableFile
+from alignlib.tables import TableFile
 
 
 def open_toy(path, data):

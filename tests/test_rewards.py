@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 FORMATS = ["csv", "tsv", "jsonl", "ndjson", "parquet"]
 

@@ -166,7 +166,7 @@ from pathlib import Path
 import numpy as np
 from package.used import number
 
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 for name in ("rewards.parquet", "rewards.csv"):
     RewardTable.read(name, "prompt_id", "reward")

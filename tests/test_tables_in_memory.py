@@ -10,8 +10,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 from alignlib._core.errors import InputError
-from alignlib.tables.rater_table import RaterTable
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RaterTable, RewardTable
 
 ROWS = {
     "question": ["b", "a", "b", "a", "c", "c", "c"],

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alignlib.estimation.tails import TailTest, tail_test
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 Sampler = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 

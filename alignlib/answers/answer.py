@@ -9,7 +9,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate, UnsupportedBudgetError
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["Answer", "answer", "limit_on_every_prompt"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alignlib.bottleneck import estimate_capacity, fano_floor
-from alignlib.tables.rater_table import RaterTable
+from alignlib.tables import RaterTable
 
 __all__ = ["CapacityAnswer", "ContextCapacity", "ask_capacity"]
 

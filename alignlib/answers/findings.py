@@ -9,7 +9,7 @@ from typing import Any
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
 from alignlib.answers.hacking import HackingAnswer, hacking_answer
 from alignlib.estimation import EstimatedFrontier, fit_frontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["Findings", "ask"]
 
@@ -80,7 +80,7 @@ def ask(
     Examples
     --------
     >>> import numpy as np
-    >>> from alignlib.tables.example_table import example_table
+    >>> from alignlib.tables import example_table
     >>> table = example_table(60, 16, 0.5, np.random.default_rng(0))
     >>> ask(table, "reward", "gold", n=[2.0], n_boot=100).counted.measured_in
     'gold'

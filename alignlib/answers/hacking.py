@@ -17,7 +17,7 @@ from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ense
 from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.proxy_table import check_members, on_one_scale
 from alignlib.rules import BestOfN
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["HackingAnswer", "Unclaimed", "hacking_answer", "members_of"]
 

@@ -12,7 +12,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, capacity_intervals, estimate_from_counts
-from alignlib.tables.rater_table import RaterTable
+from alignlib.tables import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
 

@@ -95,7 +95,7 @@ class Question:
         """Read the table and answer, in the gold reward too if there is one."""
         self.check()
         from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
-        from alignlib.tables.rewards import RewardTable
+        from alignlib.tables import RewardTable
 
         table = RewardTable.read(
             self.table,

@@ -51,7 +51,7 @@ def command(
     from alignlib.answers.capacity import ask_capacity
     from alignlib.answers.output import capacity
     from alignlib.cli._say import say
-    from alignlib.tables.rater_table import RaterTable
+    from alignlib.tables import RaterTable
 
     ratings = RaterTable.read(
         table, target=target, label=label, context=context, rater=rater, drop_missing=drop_missing

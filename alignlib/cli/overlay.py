@@ -100,7 +100,7 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
     from alignlib.estimation import fit_frontier
-    from alignlib.tables.rewards import RewardTable
+    from alignlib.tables import RewardTable
     from alignlib.training.placing import overlay
 
     data = RewardTable.read(table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"])

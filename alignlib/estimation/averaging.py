@@ -13,7 +13,7 @@ from alignlib.estimation.jackknife import jackknife_log_partition, jackknife_max
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.support import remaining_bias
 from alignlib.estimation.tails import TailTest
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["averaged_curves"]
 

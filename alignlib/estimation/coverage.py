@@ -11,7 +11,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
 from alignlib.estimation.fit import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["Coverage", "KnownLaw", "simulate_coverage"]
 

@@ -22,7 +22,7 @@ from alignlib.estimation.rules import RuleEstimate, evaluate_rules
 from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
 from alignlib.laws import Frontier
 from alignlib.rules import BestOfN, Rule
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["EstimatedFrontier", "Fit", "UnsupportedBudgetError", "fit_frontier"]
 
@@ -240,7 +240,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.tables.example_table import example_table
+        >>> from alignlib.tables import example_table
         >>> table = example_table(100, 32, 0.7, np.random.default_rng(1))
         >>> result = fit_frontier(table, "reward").gold("gold", [BestOfN(1), BestOfN(4), BestOfN(16)])
         >>> result.hedge.parameter, bool(result.gold_gain[0] == 0.0)
@@ -274,7 +274,7 @@ class Fit:
 
         Examples
         --------
-        >>> from alignlib.tables.example_table import example_table
+        >>> from alignlib.tables import example_table
         >>> table = example_table(150, 64, 0.7, np.random.default_rng(0))
         >>> result = fit_frontier(table, "reward").tilted_gold("gold", [0.2, 0.4])
         >>> bool((result.gold_low < [0.2 * 1.377, 0.4 * 1.377]).all())

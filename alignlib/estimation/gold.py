@@ -19,7 +19,7 @@ from alignlib.estimation.gold_curves import GoldCurves, rule_curves, supported_r
 from alignlib.estimation.hedge import Hedge, hedge
 from alignlib.estimation.tails import TailTest
 from alignlib.rules import BestOfN, Rule
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["GoldEstimate", "check_pair", "gold_of_rules", "tilted_gold"]
 

@@ -15,7 +15,7 @@ from alignlib.estimation.tails import TailTest
 from alignlib.estimation.tilted_mean import jackknife_tilted_mean
 from alignlib.rules import Rule
 from alignlib.rules.samples import prepare
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["GoldCurves", "rule_curves", "supported_range", "tilted_curves"]
 

@@ -17,7 +17,7 @@ from alignlib.estimation.dual import lam_grid, minimise_dual
 from alignlib.estimation.prompt_curves import CurvePoints
 from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
 from alignlib.estimation.tails import TailTest
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
 

@@ -12,7 +12,7 @@ from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.rules import Rule
 from alignlib.rules.samples import prepare
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "evaluate_rules"]
 

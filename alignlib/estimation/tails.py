@@ -15,7 +15,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["HeavyTailError", "TailTest", "tail_test"]
 

@@ -14,7 +14,7 @@ from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members
 from alignlib.rules import BestOfN
 from alignlib.rules.samples import prepare
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["EnsembleEstimate", "estimate_ensemble", "with_ensemble"]
 

@@ -11,7 +11,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.hacking.ensembles import members_worth_having
 from alignlib.hacking.proxy_table import check_members
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["ErrorSplit", "split_error"]
 

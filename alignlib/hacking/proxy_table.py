@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["check_members", "on_one_scale"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from alignlib._core.checks import require
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["TieBreaking", "tie_breaking"]
 

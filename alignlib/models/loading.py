@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from alignlib._core.errors import InputError
 from alignlib.models.loaded import Loaded
-from alignlib.tables.table_file import short
+from alignlib.tables import short
 
 if TYPE_CHECKING:
     import torch

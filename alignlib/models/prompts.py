@@ -12,9 +12,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import identifiers, is_list, require_column
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import TableFile, not_utf8
+from alignlib.tables import TableFile, identifiers, is_list, not_utf8, open_table_file, require_column
 
 __all__ = ["Message", "Prompt", "Prompts", "as_prompts", "prompt_column", "read_prompts"]
 

@@ -19,8 +19,7 @@ from alignlib.models.prompts import Prompt, prompt_column
 from alignlib.models.resumable import Parts, write_parquet
 from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
 from alignlib.models.texts import choose_layout
-from alignlib.tables.columns import require_column
-from alignlib.tables.reading import open_table_file
+from alignlib.tables import open_table_file, require_column
 
 __all__ = ["ScoreSettings", "ScoreSummary", "score"]
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from alignlib._core.errors import InputError
 from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
-from alignlib.tables.table_file import short
+from alignlib.tables import short
 
 __all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "with_room"]
 

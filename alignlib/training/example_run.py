@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._core.checks import require
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["example_run"]

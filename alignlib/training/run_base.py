@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["base_of_run", "check_scale"]

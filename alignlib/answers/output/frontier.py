@@ -12,7 +12,7 @@ from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
 from alignlib.answers.output.render import beside, bounds, by_point, interval_name, percent
 from alignlib.estimation import EstimatedFrontier
-from alignlib.tables.rewards import RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["COLUMNS", "headline", "lines", "points", "record"]
 

@@ -8,9 +8,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import identifiers, numbers, require_column
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import load
+from alignlib.tables import identifiers, load, numbers, open_table_file, require_column
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, no_length, register
 
 __all__ = ["find_table", "read_table"]

@@ -11,9 +11,7 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import identifiers, is_list, numbers, require_column
-from alignlib.tables.reading import open_table_file
-from alignlib.tables.table_file import TableFile, load
+from alignlib.tables import TableFile, identifiers, is_list, load, numbers, open_table_file, require_column
 from alignlib.training.policy_kl.samples import KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
