@@ -33,7 +33,7 @@ def command(n_prompts: int, n_samples: int, seed: int) -> None:
 
     import numpy as np
 
-    from alignlib.tables.example_table import example_scores
+    from alignlib.tables import example_scores
 
     table = example_scores(n_prompts, n_samples, np.random.default_rng(seed))
     out = io.StringIO()

@@ -1,0 +1,76 @@
+"""Rewards given as arrays: one array of samples for each prompt, for one reward or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
+from alignlib._core.errors import InputError
+
+__all__ = ["Rewards", "reward_arrays"]
+
+Rewards: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]  # a rectangle, or a list with an array for each prompt
+
+
+def reward_arrays(
+    rewards: Rewards | Mapping[str, Rewards] | None, columns: Mapping[str, Rewards], prompts: npt.ArrayLike | None
+) -> tuple[npt.NDArray[np.object_], IntArray, dict[str, FloatArray]]:
+    """Return the prompts, where the samples of each begin, and the rewards by name; as `RewardTable.from_arrays`.
+
+    >>> reward_arrays([[1, 2], [3]], {}, None)[1].tolist()
+    [0, 2, 3]
+    """
+    given = dict(rewards) if isinstance(rewards, Mapping) else {} if rewards is None else {"reward": rewards}
+    twice = sorted(given.keys() & columns.keys())
+    require(not twice, f"{''.join(twice[:1])} is given twice; give each reward a name of its own.", "rewards")
+    given |= columns
+    require(bool(given), "rewards must be given: from_arrays(rewards), or from_arrays(proxy=…, gold=…).", "rewards")
+    alone = given.keys() == {"reward"} and not columns
+    read = {name: _flat("rewards" if alone else name, value) for name, value in given.items()}
+    first, (_, sizes) = next(iter(read.items()))
+    for name, (_, other) in read.items():
+        if not np.array_equal(other, sizes):
+            shown = f"{sizes.size} and {other.size} prompts"
+            if sizes.size == other.size:
+                at = int(np.argmax(sizes != other))
+                shown = f"{sizes[at]} and {other[at]} samples of prompt {at}"
+            raise InputError(
+                f"{first} and {name} must score the same samples; they have {shown}.", argument=name, column=name
+            )
+    names = np.arange(sizes.size).astype(object) if prompts is None else np.asarray(prompts).astype(object)
+    different = len(set(names.reshape(-1).tolist()))
+    require(
+        names.shape == sizes.shape and different == sizes.size,
+        f"prompts must hold a name of its own for each of {sizes.size} prompts; got shape {names.shape}, "
+        f"{different} different.",
+        "prompts",
+    )
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return names, offsets, {name: values for name, (values, _) in read.items()}
+
+
+def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
+    """Return the rewards of all prompts one after another, and how many each has."""
+    array = np.asarray(rewards) if hasattr(rewards, "__array__") else None
+    if array is not None and array.ndim == 2:
+        values = as_float_array(name, array)
+        sizes = np.full(values.shape[0], values.shape[1], dtype=np.int64)
+    else:
+        each = list(array) if array is not None and array.ndim > 0 else rewards
+        if not isinstance(each, Sequence) or isinstance(each, str):
+            said = f"{name} must hold an array of rewards for each prompt; got {rewards!r:.80}."
+            raise InputError(said, argument=name)
+        rows = [as_float_array(f"{name}[{i}]", row) for i, row in enumerate(each)]
+        flat = next((i for i, row in enumerate(rows) if row.ndim != 1), None)
+        require(flat is None, f"{name}[{flat}] must be one-dimensional, the samples of one prompt.", name)
+        sizes = np.array([row.size for row in rows], dtype=np.int64)
+        values = np.concatenate(rows) if rows else np.empty(0)
+    require(sizes.size > 0, f"{name} must hold at least one prompt; got none.", name)
+    require(
+        sizes.min(initial=1) > 0, f"{name} must hold samples for each prompt; {name}[{sizes.argmin()}] is empty.", name
+    )
+    return values.reshape(-1), sizes
