@@ -65,7 +65,7 @@ else:
 options = {"n": n or None, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
 found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
 shown, curve, each = found.counted, found.curve, found.curve_on_every_prompt
-counted, best = shown.measured_in, shown.best_of_n
+counted, best = shown.measured_in, shown.rules
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
@@ -156,7 +156,7 @@ if inside.any():
             "best-of-N lies below the limit's upper end wherever the samples support it",
             "Y24, P26",
             best.gain[inside],
-            shown.limit_at_n.gain_high[inside],
+            shown.limit_at_rules.gain_high[inside],
         )
     )
 if each is not None:

@@ -37,6 +37,7 @@ from alignlib import plotting
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.proxy_gap import ProxyPair
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 
 # %% [markdown]
@@ -141,7 +142,7 @@ columns = {f"m{k:02d}": score for k, score in enumerate(scores)}
 table = RewardTable.from_arrays(columns, gold=gold_rows)
 names = list(columns)
 kinds = {
-    kind: estimate_ensemble(table, names, "gold", n=best_of, kind=kind, n_choices=10, n_boot=300, rng=seed)
+    kind: estimate_ensemble(table, names, "gold", rule=BestOfN(best_of), kind=kind, n_choices=10, n_boot=300, rng=seed)
     for kind in KINDS
 }
 

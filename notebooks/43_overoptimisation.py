@@ -181,8 +181,8 @@ pd.DataFrame(rows)
 # %% tags=["hide-input"]
 shape = {"yes": "turns down", "no": "goes on rising", "undecided": "does not tell where it goes"}
 claims.glue(
-    headline=stop_sentence(by_lam.hedge, "lam", level),
-    n_sentence=stop_sentence(by_n.hedge, "n", level),
+    headline=stop_sentence(by_lam),
+    n_sentence=stop_sentence(by_n),
     lam_shape=shape[by_lam.hedge.turns_down],
     n_shape=shape[by_n.hedge.turns_down],
     truth_note="Dotted: the truth" if pair is not None else "The truth is not known",

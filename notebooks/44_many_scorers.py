@@ -94,7 +94,8 @@ ax.set_xlabel(f"mean {for_picture(gold)} of the best-scored sample")
 even = on_one_scale(data, names)
 drawn = min(best_of, int(data.n_samples.min()))
 kinds = {
-    kind: estimate_ensemble(even, names, gold, n=drawn, kind=kind, n_choices=n_choices, **options) for kind in KINDS
+    kind: estimate_ensemble(even, names, gold, rule=BestOfN(drawn), kind=kind, n_choices=n_choices, **options)
+    for kind in KINDS
 }
 split = split_error(even, names, gold, **options)
 

@@ -21,6 +21,7 @@ from alignlib.answers.output import frontier
 from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -73,12 +74,12 @@ def test_json_has_the_numbers_of_the_library(tmp_path):
     found = json.loads(result.stdout, parse_constant=pytest.fail)
     table = RewardTable.read(path, reward=["proxy", "gold"])
     for name, gold in (("reward", None), ("gold", "gold")):
-        answered = answer(fit_frontier(table, gold or "proxy", rng=3), "proxy", kl=[0.1], n=[2, 32])
+        answered = answer(fit_frontier(table, gold or "proxy", rng=3), "proxy", kl=[0.1], rules=BestOfN.along([2, 32]))
         got = found[name]
         assert got["headline"] == frontier.headline(answered)
         assert got["largest_supported"] == answered.limit.supported_end
         assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
-        assert [row["share_low"] for row in got["best_of_n"]] == answered.best_of_n.share_low.tolist()
+        assert [row["share_low"] for row in got["best_of_n"]] == answered.rules.share_low.tolist()
         assert [row["supported"] for row in got["best_of_n"]] == [True, False]
     assert found["reward"]["measured_in"] == "proxy"
     assert (found["gold"]["picked_by"], found["gold"]["measured_in"]) == ("proxy", "gold")
@@ -126,7 +127,10 @@ def test_saturated_rewards_give_null_not_infinity(tmp_path):
 
 def test_csv_has_every_point(tmp_path):
     table = RewardTable.read(sampled(tmp_path), reward=["proxy", "gold"])
-    answers = [answer(fit_frontier(table, name), "proxy", kl=[0.1, 0.2], n=[2, 32]) for name in ("proxy", "gold")]
+    answers = [
+        answer(fit_frontier(table, name), "proxy", kl=[0.1, 0.2], rules=BestOfN.along([2, 32]))
+        for name in ("proxy", "gold")
+    ]
     rows = list(csv.DictReader(io.StringIO(to_csv(frontier.points(Findings(table, *answers, None)), frontier.COLUMNS))))
     assert [(row["what"], row["picked_by"], row["measured_in"]) for row in rows] == [
         *[("limit", "proxy", "proxy")] * 2,
@@ -135,7 +139,7 @@ def test_csv_has_every_point(tmp_path):
         *[("best_of_n", "proxy", "gold")] * 2,
     ]
     assert [float(row["gain"]) for row in rows[:2]] == answers[0].limit.gain.tolist()
-    assert float(rows[6]["share"]) == answers[1].best_of_n.share[0]
+    assert float(rows[6]["share"]) == answers[1].rules.share[0]
 
 
 def test_wide_and_list_of_columns(tmp_path):

@@ -18,6 +18,7 @@ from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_w
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import on_one_scale
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from tests.test_proxy_gap import VALUES
 
@@ -133,7 +134,7 @@ def test_conservative_kinds_help_where_errors_are_heavy_tailed_upwards() -> None
     )
     members = [f"s{k}" for k in range(8)]
     gains = {
-        kind: estimate_ensemble(table, members, "gold", n=16, sizes=[8], kind=kind, n_boot=100).gold_gain[0]
+        kind: estimate_ensemble(table, members, "gold", rule=BestOfN(16), sizes=[8], kind=kind, n_boot=100).gold_gain[0]
         for kind in KINDS
     }
     assert gains["median"] > gains["mean"] + 0.3
@@ -162,7 +163,7 @@ def test_split_of_the_error_finds_both_parts_and_the_slope(shared: float, own: f
 
 def test_ensembles_of_samples_gain_with_size_down_to_the_shared_floor() -> None:
     table, members = noisy(1.0, 3.0), [f"s{k}" for k in range(6)]
-    result = estimate_ensemble(table, members, "gold", n=8, sizes=[1, 2, 6], n_choices=10, n_boot=200)
+    result = estimate_ensemble(table, members, "gold", rule=BestOfN(8), sizes=[1, 2, 6], n_choices=10, n_boot=200)
     assert (np.diff(result.gold_gain) > 0).all()
     assert (result.worst <= result.gold_gain + 1e-12).all()
     assert (result.gold_gain <= result.best + 1e-12).all()
@@ -174,10 +175,9 @@ def test_ensembles_of_samples_gain_with_size_down_to_the_shared_floor() -> None:
 
 def test_one_member_is_best_of_n_by_it() -> None:
     from alignlib.estimation import fit_frontier
-    from alignlib.rules import BestOfN
 
     table = noisy(0.5, 1.0, members=1)
-    one = estimate_ensemble(table, ["s0"], "gold", n=4, n_boot=100)
+    one = estimate_ensemble(table, ["s0"], "gold", rule=BestOfN(4), n_boot=100)
     assert one.gold_gain[0] == pytest.approx(
         fit_frontier(table, "s0", n_boot=100).gold("gold", BestOfN(4)).gold_gain[0]
     )
@@ -206,9 +206,9 @@ def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="name='s0' is a reward of the table already"):
         with_ensemble(table, "s0", ["s0", "s1"])
     with pytest.raises(ValueError, match=r"sizes must lie in 1..2, the number of members; got \[3\]"):
-        estimate_ensemble(table, ["s0", "s1"], "gold", n=2, sizes=[3])
+        estimate_ensemble(table, ["s0", "s1"], "gold", rule=BestOfN(2), sizes=[3])
     with pytest.raises(ValueError, match="n must not exceed 5"):
-        estimate_ensemble(table, ["s0", "s1"], "gold", n=6)
+        estimate_ensemble(table, ["s0", "s1"], "gold", rule=BestOfN(6))
     with pytest.raises(ValueError, match="kind must be one of 'mean', 'median', 'min', 'mean_minus_std'; got 'max'"):
         combine([[1.0]], "max")
     with pytest.raises(ValueError, match=r"members must have shape \(K, 2\)"):
@@ -227,15 +227,15 @@ def test_members_on_one_scale_pick_alone_as_before() -> None:
     members = ["s0", "s1", "s2"]
     even = on_one_scale(wide, members)
     for name in members:
-        alone = [estimate_ensemble(t, [name], "gold", n=4, n_boot=100).gold_gain[0] for t in (wide, even)]
+        alone = [estimate_ensemble(t, [name], "gold", rule=BestOfN(4), n_boot=100).gold_gain[0] for t in (wide, even)]
         assert alone[0] == pytest.approx(alone[1], abs=1e-12)
         rows = even.columns[name].reshape(20, 8)
         assert rows.mean() == pytest.approx(0.0, abs=1e-12)
         assert rows.var(axis=1).mean() == pytest.approx(1.0)
-    dominated = estimate_ensemble(wide, members, "gold", n=4, sizes=[3], n_boot=100).gold_gain[0]
-    one = estimate_ensemble(wide, ["s1"], "gold", n=4, n_boot=100).gold_gain[0]
+    dominated = estimate_ensemble(wide, members, "gold", rule=BestOfN(4), sizes=[3], n_boot=100).gold_gain[0]
+    one = estimate_ensemble(wide, ["s1"], "gold", rule=BestOfN(4), n_boot=100).gold_gain[0]
     assert dominated == pytest.approx(one, abs=0.02)
-    assert estimate_ensemble(even, members, "gold", n=4, sizes=[3], n_boot=100).gold_gain[0] > one + 0.02
+    assert estimate_ensemble(even, members, "gold", rule=BestOfN(4), sizes=[3], n_boot=100).gold_gain[0] > one + 0.02
 
 
 def test_a_member_on_another_scale_and_a_constant_member_are_named() -> None:
@@ -244,4 +244,4 @@ def test_a_member_on_another_scale_and_a_constant_member_are_named() -> None:
     with pytest.raises(InputError, match="'copy' duplicates 's0' on another scale, on all 15 samples"):
         on_one_scale(table, ["s0", "s1", "copy"])
     with pytest.raises(InputError, match="'flat' is constant within each of the 3 prompts, so it picks nothing"):
-        estimate_ensemble(table, ["s0", "flat"], "gold", n=2)
+        estimate_ensemble(table, ["s0", "flat"], "gold", rule=BestOfN(2))

@@ -13,6 +13,7 @@ from alignlib._core.errors import InputError
 from alignlib.answers.answer import answer
 from alignlib.answers.output.frontier import headline
 from alignlib.estimation import fit_frontier
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -135,7 +136,7 @@ def best_of_two(picking, gold):
 
 def check_answer(found, base):
     """What must hold of every answer, whatever the table."""
-    best, at_n = found.best_of_n, found.limit_at_n
+    best, at_n = found.rules, found.limit_at_rules
     assert best.base_reward == pytest.approx(base, rel=1e-12)
     # The bound holds for the KL itself; its estimate has an error and is not clipped to it.
     assert (best.spent <= 1.02 * best.spent_formula).all()
@@ -152,37 +153,37 @@ def check_answer(found, base):
 def test_gpqa_verifiers_against_correct(verifier):
     table = RewardTable.read(GPQA, reward=[verifier, "correct"], drop_missing=True)
     for counted in (verifier, "correct"):
-        found = answer(fit_frontier(table, counted, n_boot=200), verifier, n=[2, 4, 8])
+        found = answer(fit_frontier(table, counted, n_boot=200), verifier, rules=BestOfN.along([2, 4, 8]))
         means = np.add.reduceat(table.columns[counted], table.offsets[:-1]) / table.n_samples
         check_answer(found, means.mean())
         two = np.empty(table.n_prompts)
         for (where, picking), (_, values) in zip(table.blocks(verifier), table.blocks(counted), strict=True):
             two[where] = best_of_two(picking, values)
-        assert found.best_of_n.gain[0] == pytest.approx((two - means).mean(), abs=1e-12)
+        assert found.rules.gain[0] == pytest.approx((two - means).mean(), abs=1e-12)
 
 
 @pytest.mark.parametrize("path", [GPQA, GPQA_128])
 def test_gpqa_correct_saturates(path):
     """A 0/1 reward: the gain is the chance that one of N is right, and no KL beyond -log P(right) is of use."""
     table = RewardTable.read(path, reward="correct")
-    found = answer(fit_frontier(table, "correct", n_boot=200), n=[2, 8, 64])
+    found = answer(fit_frontier(table, "correct", n_boot=200), rules=BestOfN.along([2, 8, 64]))
     m = int(table.n_samples[0])
     right = np.add.reduceat(table.columns["correct"], table.offsets[:-1])
-    for n, reward in zip((2, 8, 64), found.best_of_n.reward, strict=True):
+    for n, reward in zip((2, 8, 64), found.rules.reward, strict=True):
         none = np.array([math.comb(m - int(r), n) / math.comb(m, n) for r in right])
         assert reward == pytest.approx((1 - none).mean(), rel=1e-12)
     check_answer(found, right.mean() / m)
-    assert found.best_of_n.spent_formula[1] > 1.2 > 0.5 > found.best_of_n.spent[1]
+    assert found.rules.spent_formula[1] > 1.2 > 0.5 > found.rules.spent[1]
     assert found.constant_prompts == int(((right == 0) | (right == m)).sum())
 
 
 @pytest.mark.parametrize("scorer", members(REWARDMATH, "score_"))
 def test_rewardmath_scorers(scorer):
     table = RewardTable.read(REWARDMATH, reward=[scorer, "gold_correct"])
-    found = answer(fit_frontier(table, scorer, n_boot=200), n=[2, 4, 8])
+    found = answer(fit_frontier(table, scorer, n_boot=200), rules=BestOfN.along([2, 4, 8]))
     check_answer(found, table.columns[scorer].mean())
-    in_gold = answer(fit_frontier(table, "gold_correct", n_boot=200), scorer, n=[2, 4, 8])
+    in_gold = answer(fit_frontier(table, "gold_correct", n_boot=200), scorer, rules=BestOfN.along([2, 4, 8]))
     picking, gold = (table.columns[name].reshape(483, 10) for name in (scorer, "gold_correct"))
-    assert in_gold.best_of_n.gain[0] == pytest.approx(best_of_two(picking, gold).mean() - 0.1, abs=1e-12)
+    assert in_gold.rules.gain[0] == pytest.approx(best_of_two(picking, gold).mean() - 0.1, abs=1e-12)
     assert repr(scorer) in headline(in_gold)
     assert "'gold_correct'" in headline(in_gold)

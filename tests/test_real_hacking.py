@@ -66,7 +66,7 @@ def test_gpqa_ensembles_of_all_sizes(verified: RewardTable, verifiers: list[str]
     """Bigger ensembles pick better on average, but by less than what 64 prompts can tell from nothing."""
     assert (len(verifiers), verified.dropped, verified.n_prompts) == (32, 666, 64)
     for kind in ("mean", "mean_minus_std"):
-        found = estimate_ensemble(verified, verifiers, "correct", n=8, kind=kind, n_choices=12, n_boot=300)
+        found = estimate_ensemble(verified, verifiers, "correct", rule=BestOfN(8), kind=kind, n_choices=12, n_boot=300)
         assert found.size.tolist() == [1, 2, 4, 8, 16, 32]
         assert found.choices.tolist() == [32, 12, 12, 12, 12, 1]
         assert (np.diff(found.gold_gain) > 0).all()
@@ -84,7 +84,7 @@ def test_gpqa_ensemble_against_the_pairwise_definition(verified: RewardTable, ve
         pairs = 0.5 * (gold[:, :, None] * (1 + wins) + gold[:, None, :] * (1 - wins))
         off = ~np.eye(picking.shape[1], dtype=bool)
         gains.extend(pairs[:, off].mean(axis=1) - gold.mean(axis=1))
-    found = estimate_ensemble(table, verifiers, "correct", n=2, sizes=[32], n_boot=100)
+    found = estimate_ensemble(table, verifiers, "correct", rule=BestOfN(2), sizes=[32], n_boot=100)
     assert found.gold_gain[0] == pytest.approx(np.mean(gains), abs=1e-12)
 
 
@@ -164,13 +164,13 @@ def test_rewardmath_ensembles_of_reward_models(scored: RewardTable) -> None:
     even = on_one_scale(scored, [f"score_{name}" for name in REWARD_MODELS])
     together = {
         name: estimate_ensemble(
-            table, [f"score_{m}" for m in REWARD_MODELS], "gold_correct", n=10, sizes=[9], n_boot=200
+            table, [f"score_{m}" for m in REWARD_MODELS], "gold_correct", rule=BestOfN(10), sizes=[9], n_boot=200
         ).gold_gain[0]
         for name, table in (("as they are", scored), ("on one scale", even))
     }
     assert together["on one scale"] > together["as they are"] + 0.03
     order = [f"score_{name}" for name in ("internlm2", "internlm2_20b")]
-    found = estimate_ensemble(scored, order, "gold_correct", n=10, n_boot=200)
+    found = estimate_ensemble(scored, order, "gold_correct", rule=BestOfN(10), n_boot=200)
     assert found.gold_gain[1] > found.gold_gain[0]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate, UnsupportedBudgetError
-from alignlib.rules import BestOfN
+from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
 __all__ = ["Answer", "answer", "limit_on_every_prompt"]
@@ -20,9 +21,9 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class Answer:
-    """Best-of-N picked by one reward and measured in another (or the same), beside the limit of that other.
+    """Rules that one reward picks for, measured in another (or the same), beside the limit of that other.
 
-    ``limit`` is the frontier at the budgets asked for, ``limit_at_n`` the same at the KL that each best-of-N spends;
+    ``limit`` is the frontier at the budgets asked for, ``limit_at_rules`` the same at the KL that each rule spends;
     both are None where the samples of a gold reward support no limit at all. ``unsupported`` are budgets that were
     asked for and left out because the samples do not support them.
     """
@@ -31,8 +32,8 @@ class Answer:
     measured_in: str
     constant_prompts: int
     limit: EstimatedFrontier | None
-    limit_at_n: EstimatedFrontier | None
-    best_of_n: RuleEstimate
+    limit_at_rules: EstimatedFrontier | None
+    rules: RuleEstimate
     unsupported: tuple[float, ...] = ()
 
 
@@ -41,10 +42,10 @@ def answer(
     picked_by: str | None = None,
     *,
     kl: list[float] | None = None,
-    n: list[float] | None = None,
+    rules: Sequence[Rule] | None = None,
     budget: str = "average",
 ) -> Answer:
-    """Say what the limit of a fitted reward is and how close best-of-N comes to it.
+    """Say what the limit of a fitted reward is and how close best-of-N, or other rules, come to it.
 
     Parameters
     ----------
@@ -54,10 +55,11 @@ def answer(
         The reward that picks the best of N, where it is another.
     kl : list of float, optional
         KL budgets in nats; by default some that the samples support.
-    n : list of float, optional
-        Numbers of draws, at least 1; by default 2, 4, 8, … up to the fewest samples of a prompt.
+    rules : list of Rule, optional
+        What draws responses and keeps one; by default best-of-N for the powers of two, from 2 to the fewest samples of
+        a prompt.
     budget : "average" or "per_prompt"
-        What ``kl`` bounds: the KL on average over prompts, or on every prompt. Best-of-N is always compared at equal
+        What ``kl`` bounds: the KL on average over prompts, or on every prompt. Rules are always compared at equal
         average KL.
 
     Raises
@@ -70,8 +72,8 @@ def answer(
     Examples
     --------
     >>> from alignlib.estimation import fit_frontier
-    >>> found = answer(fit_frontier(np.random.default_rng(0).standard_normal((100, 64))), kl=[0.5], n=[2])
-    >>> found.limit.gain.round(1).tolist(), found.best_of_n.spent.round(3).tolist()
+    >>> found = answer(fit_frontier(np.random.default_rng(0).standard_normal((100, 64))), kl=[0.5], rules=[BestOfN(2)])
+    >>> found.limit.gain.round(1).tolist(), found.rules.spent.round(3).tolist()
     ([1.0], [0.193])
     """
     table, counted = fit.table, fit.reward
@@ -80,15 +82,14 @@ def answer(
     constant = table.check_varies(counted, "reward" if picked_by == counted else "gold reward")
     budgets = np.array(_SERIES) if kl is None else as_vector("kl", kl)
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
-    draws = _default_draws(table) if n is None else as_vector("n", n)
-    best = fit.share(BestOfN.along(draws), picked_by)
+    best = fit.share(BestOfN.along(_default_draws(table)) if rules is None else rules, picked_by)
     spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
     try:
-        limit_at_n = fit.at(spent, strict=False)
+        limit_at_rules = fit.at(spent, strict=False)
         asked = fit if budget == "average" else fit.per_prompt
         limit = asked.at(budgets, strict=False)
     except UnsupportedBudgetError as error:
-        if picked_by != counted and kl is None:  # what best-of-N gains of it is still known
+        if picked_by != counted and kl is None:  # what rules gain of it is still known
             return Answer(picked_by, counted, constant, None, None, best)
         raise UnsupportedBudgetError(
             f"The samples of {counted!r} support no KL budget at all, so its limit is not known; draw more samples per "
@@ -104,7 +105,7 @@ def answer(
         )
     shown = inside if kl is not None else inside[-_SHOWN:]
     beyond = () if kl is None else tuple(budgets[~limit.supported].tolist())
-    return Answer(picked_by, counted, constant, limit.take(shown), limit_at_n, best, beyond)
+    return Answer(picked_by, counted, constant, limit.take(shown), limit_at_rules, best, beyond)
 
 
 def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:

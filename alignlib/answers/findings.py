@@ -9,6 +9,7 @@ from typing import Any
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
 from alignlib.answers.hacking import HackingAnswer, hacking_answer
 from alignlib.estimation import EstimatedFrontier, fit_frontier
+from alignlib.rules import Rule
 from alignlib.tables import RewardTable
 
 __all__ = ["Findings", "ask"]
@@ -47,7 +48,7 @@ def ask(
     ensemble: Sequence[str] = (),
     *,
     kl: list[float] | None = None,
-    n: list[float] | None = None,
+    rules: Sequence[Rule] | None = None,
     budget: str = "average",
     level: float = 0.95,
     n_boot: int = 2000,
@@ -62,11 +63,11 @@ def ask(
     table : RewardTable
         Sampled rewards, at least 3 samples of each prompt.
     reward, gold : str
-        The reward that picks the best of N, and the one that is counted (the same by default).
+        The reward that picks, and the one that is counted (the same by default).
     ensemble : list of str
         Columns of other proxies to combine, against ``gold``.
-    kl, n, budget
-        Budgets, numbers of draws, and what a budget bounds, as in `answer`.
+    kl, rules, budget
+        Budgets, rules, and what a budget bounds, as in `answer`.
     level, n_boot, rng, allow_heavy_tail
         Of both fits, as in `fit_frontier`.
     curves : bool
@@ -80,13 +81,14 @@ def ask(
     Examples
     --------
     >>> import numpy as np
+    >>> from alignlib.rules import BestOfN
     >>> from alignlib.tables import example_table
     >>> table = example_table(60, 16, 0.5, np.random.default_rng(0))
-    >>> ask(table, "reward", "gold", n=[2.0], n_boot=100).counted.measured_in
+    >>> ask(table, "reward", "gold", rules=[BestOfN(2)], n_boot=100).counted.measured_in
     'gold'
     """
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng, "allow_heavy_tail": allow_heavy_tail}
-    asked: dict[str, Any] = {"kl": kl, "n": n, "budget": budget}
+    asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
     picking = fit_frontier(table, reward, **options)
     counted = picking if gold is None else fit_frontier(table, gold, **options)
     found = Findings(

@@ -125,10 +125,10 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
         split = split_error(
             even, members, gold.reward, level=proxy.level, n_boot=min(n_boot, 1000), rng=copy.deepcopy(proxy.start)
         )
-        n = max(stop, 2.0)
+        rule, few = BestOfN(max(stop, 2.0)), [1, len(members)]
         ensembles = tuple(
             estimate_ensemble(
-                even, members, gold.reward, n=n, sizes=[1, len(members)], kind=kind, rng=copy.deepcopy(proxy.start),
+                even, members, gold.reward, rule=rule, sizes=few, kind=kind, rng=copy.deepcopy(proxy.start),
                 **options,
             )
             for kind in _KINDS

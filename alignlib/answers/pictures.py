@@ -21,7 +21,7 @@ from alignlib.training.placing import Overlay
 
 __all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "picture_of", "save"]
 
-_LOOKS = {"n": (plotting.BEST_OF_N, "best-of-N", "N", "o"), "lam": (plotting.LIMIT, "tilting by λ", "λ", "s")}
+_LOOKS = {False: (plotting.BEST_OF_N, "o"), True: (plotting.LIMIT, "s")}  # a rule, the tilt
 
 
 def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axes:
@@ -30,9 +30,9 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     Without a gold reward, what best-of-N gains of the reward itself.
     """
     if hacking is None:
-        best = answer.best_of_n
+        best = answer.rules
         plotting.points(ax, best.spent, best.gain, low=best.gain_low, high=best.gain_high, linestyle="-", linewidth=1.2)
-        return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(answer.measured_in)} of best-of-N")
+        return plotting.name_axes(ax, plotting.KL_LABEL, _gain_of(answer))
     for found in (hacking.along_lam, hacking.along_n):
         if found is not None:
             _path(ax, found)
@@ -41,20 +41,24 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 
+def _gain_of(answer: Answer) -> str:
+    return f"gain in {for_picture(answer.measured_in)} of {answer.rules.rules.name}"
+
+
 def _path(ax: Axes, found: GoldEstimate) -> None:
-    color, name, symbol, marker = _LOOKS[found.path]
+    color, marker = _LOOKS[found.tilts]
     known = found.supported
     ax.fill_between(
         found.spent[known], found.gold_low[known], found.gold_high[known], color=color, alpha=0.18, linewidth=0
     )
-    if found.path == "n":  # between whole N there is no policy to draw
+    if not found.tilts:  # between whole N there is no policy to draw
         ax.plot(found.spent[known], found.gold_gain[known], ".", color=color)
     stop = found.hedge
     ax.plot(
         found.spent[known],
         found.gold_gain[known],
         color=color,
-        label=f"{name}: most gold at {symbol} = {stop.parameter:.3g}",
+        label=f"{found.name}: most gold at {found.symbol} = {stop.parameter:.3g}",
     )
     ax.plot(stop.spent, stop.gold_gain, marker, color=color, markersize=9, markerfacecolor="white", markeredgewidth=2)
 
@@ -63,14 +67,14 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
     """Return the picture's caption, without its full stop."""
     if hacking is None:
         return (
-            f"No gold reward is named: what best-of-N gains of {answer.measured_in}, with {answer.best_of_n.level:.0%} "
-            "intervals"
+            f"No gold reward is named: what {answer.rules.rules.name} gains of {answer.measured_in}, with "
+            f"{answer.rules.level:.0%} intervals"
         )
     paths = [found for found in (hacking.along_n, hacking.along_lam) if found is not None]
     ends = " and ".join(
-        f"{float(np.max(found.spent[found.supported])):.2f} nats along {_LOOKS[found.path][2]}" for found in paths
+        f"{float(np.max(found.spent[found.supported])):.2f} nats along {found.symbol}" for found in paths
     )
-    how = "by best-of-N and by tilting" if len(paths) > 1 else "by best-of-N"
+    how = f"by {hacking.along_n.name}" + (" and by tilting" if len(paths) > 1 else "")
     return (
         f"{hacking.gold} as {hacking.proxy} is optimised, {how}, with {hacking.along_n.level:.0%} bands, as far as the "
         f"samples support it ({ends}); large markers: most gold by the estimate, how surely is said below"

@@ -95,6 +95,7 @@ class Question:
         """Read the table and answer, in the gold reward too if there is one."""
         self.check()
         from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
+        from alignlib.rules import BestOfN
         from alignlib.tables import RewardTable
 
         table = RewardTable.read(
@@ -112,7 +113,7 @@ class Question:
             self.gold,
             self.members,
             kl=self.kl,
-            n=self.n,
+            rules=None if self.n is None else BestOfN.along(self.n),
             budget=self.budget.replace("-", "_"),
             level=self.level,
             rng=self.seed,

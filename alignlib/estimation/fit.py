@@ -230,8 +230,9 @@ class Fit:
         column : str
             The reward that counts.
         rules : list of Rule, optional
-            In order of the KL they spend; by default best-of-N for about fifty of the whole numbers up to the fewest
-            samples of a prompt (for a single prompt, half of that). Ties of the proxy are averaged.
+            One rule along its growing parameter, such as ``BestOfN.along([1, 2, 4])``; by default best-of-N for about
+            fifty of the whole numbers up to the fewest samples of a prompt (for a single prompt, half of that). Ties of
+            the proxy are averaged.
 
         Raises
         ------

@@ -17,6 +17,7 @@ from alignlib._core.errors import InputError
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.gold_curves import GoldCurves, rule_curves, supported_range, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
+from alignlib.estimation.rules import check_needs
 from alignlib.estimation.tails import TailTest
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
@@ -24,19 +25,23 @@ from alignlib.tables import RewardTable
 __all__ = ["GoldEstimate", "check_pair", "gold_of_rules", "tilted_gold"]
 
 _POINTS = 49
+_TILT = "tilting by λ"
 
 
 @dataclass(frozen=True)
 class GoldEstimate:
     """Gains over the base model as a proxy is optimised, estimated from base samples; arrays of shape (k,).
 
-    ``path`` is ``"lam"`` or ``"n"`` and ``parameter`` its values; ``spent`` is what the policy spends in nats on
-    average, ``proxy_gain`` what the proxy reports, ``gold_gain`` with its interval what is gained in truth. ``ess`` is
-    the effective sample size per prompt. ``supported`` tells where the samples carry the estimate: draw nothing solid
-    beyond. ``hedge`` is where to stop. ``tied_prompts`` counts prompts with proxy ties.
+    ``path`` names the parameter that grows, ``"lam"`` for the tilt and ``"n"`` for best-of-N, and ``parameter`` holds
+    its values; ``name`` and ``symbol`` are what text calls the method and its parameter. ``spent`` is what the policy
+    spends in nats on average, ``proxy_gain`` what the proxy reports, ``gold_gain`` with its interval what is gained in
+    truth. ``ess`` is the effective sample size per prompt. ``supported`` tells where the samples carry the estimate:
+    draw nothing solid beyond. ``hedge`` is where to stop. ``tied_prompts`` counts prompts with proxy ties.
     """
 
     path: str
+    name: str
+    symbol: str
     parameter: FloatArray
     spent: FloatArray
     proxy_gain: FloatArray
@@ -49,6 +54,11 @@ class GoldEstimate:
     level: float
     hedge: Hedge
     tied_prompts: int
+
+    @property
+    def tilts(self) -> bool:
+        """Whether the path is the tilt along λ, and not a rule."""
+        return self.path == "lam" and self.name == _TILT
 
 
 def check_pair(table: RewardTable, reward: str, gold: str) -> None:
@@ -98,16 +108,16 @@ def gold_of_rules(
     check_pair(table, reward, gold)
     most = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
     chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
-    draws = np.array([rule.draws for rule in chosen])
-    require(bool((np.diff(draws) > 0).all()), f"rules must draw more and more; got {draws.tolist()!r:.80} draws.")
+    values = np.array([rule.value for rule in chosen])
     require(
-        max(rule.needs for rule in chosen) <= most,
-        f"n must not exceed {most}, what the fewest samples of a prompt allow; got {draws[-1]:g}. "
-        "Draw more samples or lower n.",
+        len({rule.name for rule in chosen}) == 1 and bool((np.diff(values) > 0).all()),
+        f"rules must be one rule along its growing parameter; got {', '.join(rule.title for rule in chosen):.80}.",
     )
+    check_needs(chosen, most)
     curves, tied = rule_curves(table, reward, gold, chosen, cells)
-    every, unbiased = np.ones(draws.size, dtype=bool), np.zeros(draws.size)
-    return _result("n", draws, curves, every, unbiased, cells, weights, level, table, gold, tied)
+    every, unbiased = np.ones(values.size, dtype=bool), np.zeros(values.size)
+    path = (chosen[0].parameter, chosen[0].name, chosen[0].symbol)
+    return _result(path, values, curves, every, unbiased, cells, weights, level, table, gold, tied)
 
 
 def tilted_gold(
@@ -131,11 +141,11 @@ def tilted_gold(
     curves = tilted_curves(table, reward, gold, grid, cells, stop=lam is None)
     grid = grid[: curves.ess.size]
     supported, left = supported_range(curves, grid, cells, weights, table.n_prompts, tail)
-    return _result("lam", grid, curves, supported, left, cells, weights, level, table, gold, 0)
+    return _result(("lam", _TILT, "λ"), grid, curves, supported, left, cells, weights, level, table, gold, 0)
 
 
 def _result(
-    path: str,
+    path: tuple[str, str, str],
     parameter: FloatArray,
     curves: GoldCurves,
     supported: BoolArray,
@@ -155,7 +165,9 @@ def _result(
         "The samples support no point of the curve: draw more samples per prompt, or from more prompts.",
     )
     return GoldEstimate(
-        path=path,
+        path=path[0],
+        name=path[1],
+        symbol=path[2],
         parameter=parameter,
         spent=spent,
         proxy_gain=whole @ curves.proxy,

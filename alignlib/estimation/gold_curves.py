@@ -118,8 +118,8 @@ def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> Flo
     counted, reported = prepare(proxies, golds), prepare(proxies)
     base_gold, base_proxy = golds.mean(axis=1), proxies.mean(axis=1)
     found = [(rule.evaluate(counted), rule.evaluate(reported).mean) for rule in rules]
-    # one draw is the base model itself, without rounding
-    parts = [(one.mean - base_gold, proxy - base_proxy, one.spent) if rule.draws > 1 else (0 * base_gold,) * 3
+    # the base model itself, without rounding
+    parts = [(one.mean - base_gold, proxy - base_proxy, one.spent) if not rule.is_base else (0 * base_gold,) * 3
              for rule, (one, proxy) in zip(rules, found, strict=True)]  # fmt: skip
     return np.array(parts).transpose(1, 2, 0)
 

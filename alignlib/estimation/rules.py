@@ -10,11 +10,11 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.prompt_curves import AveragedCurves
-from alignlib.rules import Rule
+from alignlib.rules import Rule, Rules
 from alignlib.rules.samples import prepare
 from alignlib.tables import RewardTable
 
-__all__ = ["RuleEstimate", "evaluate_rules"]
+__all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
 
 # More constant prompts than this and the share is not supported; and no share is known to better than half a percent,
 # for the bias that the limit may keep (simulated on 0/1 rewards with rare successes).
@@ -27,14 +27,15 @@ _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the 
 class RuleEstimate:
     """Rules that draw several responses and keep one, against the limit at equal KL; arrays of shape (k,).
 
-    ``n`` is the mean number of draws, ``spent`` what the rule spends in nats and ``spent_formula`` what it would
-    without ties (None where no formula is known), ``gain`` its mean reward above ``base_reward``, ``win_rate`` its
-    chance to beat one base draw. ``limit_gain`` is the most that any policy of the same average KL can gain and
-    ``share`` the part of it the rule has. Where ``supported`` is False the samples do not show the limit:
-    ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1. The last
-    four are None where nothing is known of the limit.
+    ``rules`` are the rules themselves, ``n`` the mean number of draws of each, ``spent`` what it spends in nats and
+    ``spent_formula`` what it would without ties (None where no formula is known), ``gain`` its mean reward above
+    ``base_reward``, ``win_rate`` its chance to beat one base draw. ``limit_gain`` is the most that any policy of the
+    same average KL can gain and ``share`` the part of it the rule has. Where ``supported`` is False the samples do not
+    show the limit: ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1.
+    The last four are None where nothing is known of the limit.
     """
 
+    rules: Rules
     n: FloatArray
     spent: FloatArray
     spent_formula: FloatArray | None
@@ -49,6 +50,11 @@ class RuleEstimate:
     share_low: FloatArray | None
     share_high: FloatArray | None
     supported: BoolArray | None
+
+    @property
+    def optimises(self) -> BoolArray:
+        """Which of the rules are more than the base model."""
+        return np.array([not rule.is_base for rule in self.rules])
 
     @property
     def reward(self) -> FloatArray:
@@ -71,12 +77,7 @@ def evaluate_rules(
     fewest = int(table.n_samples.min())
     if cells.one_prompt:
         fewest -= int(np.bincount(cells.index).max())
-    most = max(rule.needs for rule in rules)
-    require(
-        most <= fewest,
-        f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "
-        "Draw more samples or lower n.",
-    )
+    check_needs(rules, fewest)
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
     varied = bool(table.constant_prompts(counted).mean() <= _MOST_CONSTANT)
@@ -85,6 +86,7 @@ def evaluate_rules(
     whole = weights[0]
     formula = [rule.spent_formula() for rule in rules]
     return RuleEstimate(
+        rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
         spent=whole @ kl,
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
@@ -99,6 +101,16 @@ def evaluate_rules(
         share_low=limit[2],
         share_high=limit[3],
         supported=limit[4],
+    )
+
+
+def check_needs(rules: Sequence[Rule], fewest: int) -> None:
+    """Refuse rules that draw more responses than there are samples of every prompt."""
+    most = max(rule.needs for rule in rules)
+    require(
+        most <= fewest,
+        f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "
+        "Draw more samples or lower n.",
     )
 
 

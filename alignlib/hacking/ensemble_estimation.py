@@ -1,4 +1,4 @@
-"""Ensembles from samples: gold of best-of-N picked by K members, the choice of members resampled."""
+"""Ensembles from samples: gold of a rule that K members pick for, the choice of members resampled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, require, require_range
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
+from alignlib.estimation.rules import check_needs
 from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members
-from alignlib.rules import BestOfN
+from alignlib.rules import Rule
 from alignlib.rules.samples import prepare
 from alignlib.tables import RewardTable
 
@@ -21,7 +22,7 @@ __all__ = ["EnsembleEstimate", "estimate_ensemble", "with_ensemble"]
 
 @dataclass(frozen=True)
 class EnsembleEstimate:
-    """Gold gain of best-of-N picked by an ensemble of K members; arrays of shape (k,), one entry for each size.
+    """Gold gain of a rule that an ensemble of K members picks for; arrays of shape (k,), one entry for each size.
 
     ``gold_gain`` averages over choices of members, with an interval over prompts; ``worst`` and ``best`` are the
     extreme choices among those drawn, ``choices`` says how many those are and ``worse_than_one`` which share of them
@@ -36,7 +37,7 @@ class EnsembleEstimate:
     best: FloatArray
     choices: IntArray
     worse_than_one: FloatArray
-    n: float
+    rule: Rule
     kind: str
     base_gold: float
 
@@ -62,7 +63,7 @@ def estimate_ensemble(
     members: Sequence[str],
     gold: str,
     *,
-    n: float,
+    rule: Rule,
     sizes: Sequence[int] | None = None,
     kind: str = "mean",
     c: float = 1.0,
@@ -71,7 +72,7 @@ def estimate_ensemble(
     n_boot: int = 1000,
     rng: np.random.Generator | int = 0,
 ) -> EnsembleEstimate:
-    """Estimate the gold gain of best-of-N picked by ensembles of each size, ties averaged.
+    """Estimate the gold gain of a rule that ensembles of each size pick for, ties averaged.
 
     Parameters
     ----------
@@ -81,8 +82,8 @@ def estimate_ensemble(
         Columns to choose from.
     gold : str
         The reward that counts.
-    n : float
-        Number of draws of best-of-N, >= 1.
+    rule : Rule
+        Such as ``BestOfN(8)``.
     sizes : list of int, optional
         Numbers of members; by default 1, 2, 4, … and all.
     kind, c
@@ -95,15 +96,16 @@ def estimate_ensemble(
     Raises
     ------
     InputError
-        For a duplicated member, a size out of range, or N beyond the fewest samples of a prompt.
+        For a duplicated member, a size out of range, or a rule that draws more than the fewest samples of a prompt.
 
     Examples
     --------
+    >>> from alignlib.rules import BestOfN
     >>> rng = np.random.default_rng(0)
     >>> gold = rng.standard_normal((50, 16))
     >>> scores = gold + 2 * rng.standard_normal((4, 50, 16))
     >>> table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": s for k, s in enumerate(scores)})
-    >>> result = estimate_ensemble(table, ["s0", "s1", "s2", "s3"], "gold", n=8)
+    >>> result = estimate_ensemble(table, ["s0", "s1", "s2", "s3"], "gold", rule=BestOfN(8))
     >>> result.size.tolist(), bool(result.gold_gain[2] > result.gold_gain[0])
     ([1, 2, 4], True)
 
@@ -120,22 +122,20 @@ def estimate_ensemble(
         f"sizes must lie in 1..{total}, the number of members; got {asked!r}.",
     )
     require(n_choices >= 1, f"n_choices must be at least 1; got {n_choices}.")
-    fewest = int(table.n_samples.min())
-    require_range("n", n, 1.0)
-    require(n <= fewest, f"n must not exceed {fewest}, the fewest samples of a prompt; got {n:g}.")
+    check_needs([rule], int(table.n_samples.min()))
     require(table.n_prompts >= 2, f"estimate_ensemble needs at least 2 prompts to resample; got {table.n_prompts}.")
     check_pair(table, members[0], gold)
     scores = np.stack([table.column(name) for name in members])
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
     gains = [
-        np.stack([_gain(table, combine(scores[list(choice)], kind, c), gold, n) for choice in chosen])
+        np.stack([_gain(table, combine(scores[list(choice)], kind, c), gold, rule) for choice in chosen])
         for chosen in (_choices(total, size, n_choices, generator) for size in asked)
     ]
     means = cells.mean(np.stack([gain.mean(axis=0) for gain in gains], axis=1))
     low, high = studentised_interval(weights @ means, cells.standard_error(weights, means), level)
     each = [gain.mean(axis=1) for gain in gains]
-    one = float(np.mean(_single(table, scores, gold, n)) if asked[0] != 1 else each[0].mean())
+    one = float(np.mean(_single(table, scores, gold, rule)) if asked[0] != 1 else each[0].mean())
     return EnsembleEstimate(
         size=np.array(asked, dtype=np.int64),
         gold_gain=weights[0] @ means,
@@ -145,7 +145,7 @@ def estimate_ensemble(
         best=np.array([e.max() for e in each]),
         choices=np.array([e.size for e in each], dtype=np.int64),
         worse_than_one=np.array([np.mean(e < one) for e in each]),
-        n=float(n),
+        rule=rule,
         kind=kind,
         base_gold=float(np.mean(np.add.reduceat(table.column(gold), table.offsets[:-1]) / table.n_samples)),
     )
@@ -161,14 +161,14 @@ def _choices(total: int, size: int, n_choices: int, rng: np.random.Generator) ->
     return list(dict.fromkeys(drawn))
 
 
-def _single(table: RewardTable, scores: FloatArray, gold: str, n: float) -> list[float]:
-    return [float(_gain(table, row, gold, n).mean()) for row in scores]
+def _single(table: RewardTable, scores: FloatArray, gold: str, rule: Rule) -> list[float]:
+    return [float(_gain(table, row, gold, rule).mean()) for row in scores]
 
 
-def _gain(table: RewardTable, picking: FloatArray, gold: str, n: float) -> FloatArray:
-    """Gold gain of best-of-N picked by one score, on every prompt."""
+def _gain(table: RewardTable, picking: FloatArray, gold: str, rule: Rule) -> FloatArray:
+    """Gold gain of a rule that one score picks for, on every prompt."""
     with_score = replace(table, columns={"picking": picking, gold: table.column(gold)})
     out = np.empty(table.n_prompts)
     for (where, rows), (_, golds) in zip(with_score.blocks("picking"), with_score.blocks(gold), strict=True):
-        out[where] = BestOfN(n).evaluate(prepare(rows, golds)).mean - golds.mean(axis=1)
+        out[where] = rule.evaluate(prepare(rows, golds)).mean - golds.mean(axis=1)
     return out

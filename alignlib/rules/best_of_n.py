@@ -66,6 +66,11 @@ class BestOfN(RankRule):
         require_range("n", self.n, self.start)
 
     @property
+    def title(self) -> str:
+        """Such as ``"best-of-4"``."""
+        return f"best-of-{self.n:g}"
+
+    @property
     def draws(self) -> float:
         """N itself."""
         return float(self.n)

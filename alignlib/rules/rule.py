@@ -84,6 +84,16 @@ class Rule(ABC):
         """How a point of a curve is labelled, such as ``"N=4"``."""
         return f"{self.symbol}={self.value:g}"
 
+    @property
+    def title(self) -> str:
+        """What a sentence calls it, such as ``"best-of-4"``."""
+        return f"{self.name} ({self.label})"
+
+    @property
+    def is_base(self) -> bool:
+        """Whether it is the base model: its parameter at its start, or a single draw."""
+        return self.value == self.start or self.draws == 1.0
+
     def spent_formula(self, divergence: Divergence = KL) -> float | None:
         """Divergence from the base on a law without ties, where that is one number for all such laws; else None."""
         return None
@@ -161,6 +171,18 @@ class Rules(tuple[Rule, ...]):
     def values(self) -> FloatArray:
         """Values of their parameters."""
         return np.array([rule.value for rule in self])
+
+    @property
+    def name(self) -> str:
+        """Their name where they share one, else ``"the rules"``."""
+        return self[0].name if len({rule.name for rule in self}) == 1 else "the rules"
+
+    @property
+    def column(self) -> tuple[str, list[str]]:
+        """A heading and entries for a table: values of the parameter where they share one, else titles."""
+        if len({rule.name for rule in self}) == 1:
+            return self[0].symbol, [f"{rule.value:g}" for rule in self]
+        return "rule", [rule.title for rule in self]
 
 
 class RankRule(Rule):

@@ -10,7 +10,7 @@ from alignlib._core.plain import plain
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
-from alignlib.answers.output.render import beside, bounds, by_point, interval_name, percent
+from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, percent
 from alignlib.estimation import EstimatedFrontier
 from alignlib.tables import RewardTable
 
@@ -65,7 +65,7 @@ def points(found: Findings) -> list[dict[str, Any]]:
 
 
 def _record(answer: Answer) -> dict[str, Any]:
-    limit, best = answer.limit, answer.best_of_n
+    limit, best = answer.limit, answer.rules
     return {
         "picked_by": answer.picked_by,
         "measured_in": answer.measured_in,
@@ -90,7 +90,7 @@ def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
 
 
 def _rule(answer: Answer) -> list[dict[str, Any]]:
-    best = answer.best_of_n
+    best = answer.rules
     return by_point({name: getattr(best, name) for name in _RULE}, len(best.n))
 
 
@@ -108,33 +108,33 @@ def lines(found: Findings) -> list[str]:
 
 
 def headline(answer: Answer) -> str:
-    """Return the answer in one sentence, at the largest best-of-N whose KL the samples support."""
-    best, at_n = answer.best_of_n, answer.limit_at_n
-    if answer.limit is None or at_n is None:
+    """Return the answer in one sentence, at the last rule whose KL the samples support."""
+    best, at_rules = answer.rules, answer.limit_at_rules
+    if answer.limit is None or at_rules is None:
         base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
         return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
-    where = np.flatnonzero(known & at_n.supported & (best.n > 1.0))
+    where = np.flatnonzero(known & at_rules.supported & best.optimises)
     if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
         i = int(where[-1])
         by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
         if best.share[i] >= 1.0:
             return (
-                f"{_limit_sentence(answer, at_n, i)}; best-of-{best.n[i]:g}{by} cannot be told from it (at least "
+                f"{_limit_sentence(answer, at_rules, i)}; {best.rules[i].title}{by} cannot be told from it (at least "
                 f"{percent(best.share_low[i])})."
             )
         gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
         return (
-            f"{_limit_sentence(answer, at_n, i)}; best-of-{best.n[i]:g} {gets} {percent(best.share[i])} of it "
+            f"{_limit_sentence(answer, at_rules, i)}; {best.rules[i].title} {gets} {percent(best.share[i])} of it "
             f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
         )
     last = _limit_sentence(answer, answer.limit, len(answer.limit.spent) - 1)
-    if at_n.supported[best.n > 1.0].any():
+    if at_rules.supported[best.optimises].any():
         return (
-            f"{last}; best-of-N's share of it is not known, for on {answer.constant_prompts} prompts all samples have "
-            f"the same {answer.measured_in!r}."
+            f"{last}; {best.rules.name}'s share of it is not known, for on {answer.constant_prompts} prompts all "
+            f"samples have the same {answer.measured_in!r}."
         )
-    beyond = np.flatnonzero(best.n > 1.0)
+    beyond = np.flatnonzero(best.optimises)
     more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
     return f"{last}{more}."
 
@@ -149,18 +149,19 @@ def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
 
 
 def _gain_of_best(answer: Answer, i: int) -> str:
-    best = answer.best_of_n
+    best = answer.rules
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     return (
-        f"best-of-{best.n[i]:g}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
+        f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
         f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
     )
 
 
 def _block(table: RewardTable, answer: Answer) -> list[str]:
-    best = answer.best_of_n
+    best = answer.rules
     interval = interval_name(best.level)
     base = beside(best.base_reward, float(best.gain[-1]))
+    heading, entries = best.rules.column
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += ["unknown: the samples support no KL budget."] if answer.limit is None else _limit_lines(answer.limit)
     if answer.unsupported:
@@ -173,12 +174,15 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     said += [
         "",
-        f"Best-of-N{by}, and its share of what any method can gain at the same KL (average over prompts)",
-        f"{'N':>8} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
+        (
+            f"{capital(best.rules.name)}{by}, and its share of what any method can gain at the same KL (average over "
+            "prompts)"
+        ),
+        f"{heading:>8} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
     ]
-    for i in range(len(best.n)):
+    for i, entry in enumerate(entries):
         said.append(
-            f"{best.n[i]:>8g} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
+            f"{entry:>8} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     return said
@@ -195,7 +199,7 @@ def _limit_lines(limit: EstimatedFrontier) -> list[str]:
 
 
 def _share(answer: Answer, i: int) -> str:
-    best = answer.best_of_n
+    best = answer.rules
     if best.share is None or best.share_low is None or best.share_high is None or best.supported is None:
         return f"{'unknown':>9}"
     if not best.supported[i]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from alignlib.answers.hacking import HackingAnswer, Unclaimed
-from alignlib.answers.output.render import by_point, interval_name, listed
+from alignlib.answers.output.render import by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate
 from alignlib.hacking.error_split import ErrorSplit
@@ -18,7 +18,7 @@ __all__ = [
 
 _CURVE = {"spent": "spent", "gain": "gold_gain", "gain_low": "gold_low", "gain_high": "gold_high"}
 _HEDGE = ("parameter", "low", "high", "spent", "gold_gain", "gold_low", "gold_high", "turns_down")
-_ENSEMBLE = ("kind", "n", "size", "gold_gain", "gold_low", "gold_high")
+_ENSEMBLE = ("kind", "size", "gold_gain", "gold_low", "gold_high")
 _SPLIT = ("shared", "shared_low", "shared_high", "own", "own_low", "own_high", "slope", "worth_having")
 
 
@@ -33,7 +33,7 @@ def record(found: HackingAnswer) -> dict[str, Any]:
         "along_lam": None if found.along_lam is None else _curve(found.along_lam),
         "why_no_lam": found.why_no_lam,
         "unclaimed": None if left is None else listed(left, ("n", "spent", "value", "low", "high", "share")),
-        "ensembles": [listed(one, _ENSEMBLE) for one in found.ensembles],
+        "ensembles": [{"n": one.rule.draws, **listed(one, _ENSEMBLE)} for one in found.ensembles],
         "split": None if found.split is None else listed(found.split, _SPLIT),
     }
 
@@ -77,17 +77,21 @@ def lines(found: HackingAnswer) -> list[str]:
 def stop_lines(found: HackingAnswer) -> list[str]:
     """Say where to stop along N and along λ."""
     along_n, along_lam = found.along_n, found.along_lam
-    tilting = found.why_no_lam if along_lam is None else stop_sentence(along_lam.hedge, "lam", along_lam.level)
-    return [f"Best-of-N: {stop_sentence(along_n.hedge, 'n', along_n.level)}", f"Tilting by λ: {tilting}"]
+    tilting = found.why_no_lam if along_lam is None else stop_sentence(along_lam)
+    return [f"{capital(along_n.name)}: {stop_sentence(along_n)}", f"Tilting by λ: {tilting}"]
 
 
-def stop_sentence(found: Hedge, path: str, level: float = 0.95) -> str:
-    """Say in one or two sentences where to stop and how sure that is; ``path`` is ``"lam"`` or ``"n"``.
+def stop_sentence(along: GoldEstimate) -> str:
+    """Say in one or two sentences where to stop along a rule or the tilt, and how sure that is.
 
-    >>> print(stop_sentence(Hedge(4.0, 3.0, 6.0, 0.9, 0.5, 0.4, 0.6, "yes"), "n"))
-    Gold turns down: stop near N = 4 (95 % interval 3 to 6), at 0.9 nats, where it gains 0.5 (0.4 to 0.6).
+    >>> import numpy as np
+    >>> from alignlib.estimation import fit_frontier
+    >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
+    >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
+    >>> stop_sentence(fit_frontier(table, "proxy", n_boot=200).gold("gold"))[:31]
+    'Gold turns down: stop near N = '
     """
-    name = {"lam": "λ", "n": "N"}[path]
+    found, name, level = along.hedge, along.symbol, along.level
     best, spent = f"{name} = {found.parameter:.3g}", f"{found.spent:.3g} nats"
     sure = interval_name(level)
     span = f"{found.gold_low:.3g} to {found.gold_high:.3g}"
@@ -144,8 +148,8 @@ def ensemble_lines(ensembles: Sequence[EnsembleEstimate], split: ErrorSplit | No
     lines = [
         "",
         (
-            f"Best-of-{first.n:g} picked by {first.size[-1]} members together, each brought to one scale (one member "
-            f"alone gains {first.gold_gain[0]:.3g} on average, {sure} {first.gold_low[0]:.3g} to "
+            f"{capital(first.rule.title)} picked by {first.size[-1]} members together, each brought to one scale (one "
+            f"member alone gains {first.gold_gain[0]:.3g} on average, {sure} {first.gold_low[0]:.3g} to "
             f"{first.gold_high[0]:.3g})"
         ),
     ]

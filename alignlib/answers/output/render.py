@@ -44,6 +44,15 @@ def beside(value: float, step: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def capital(text: str) -> str:
+    """Return a name as it begins a sentence.
+
+    >>> capital("best-of-N")
+    'Best-of-N'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def percent(share: float) -> str:
     """Write a share in per cent.
 
