@@ -79,8 +79,8 @@ def test_json_has_the_numbers_of_the_library(tmp_path):
         assert got["headline"] == frontier.headline(answered)
         assert got["largest_supported"] == answered.limit.supported_end
         assert [row["gain"] for row in got["limit"]] == answered.limit.gain.tolist()
-        assert [row["share_low"] for row in got["best_of_n"]] == answered.rules.share_low.tolist()
-        assert [row["supported"] for row in got["best_of_n"]] == [True, False]
+        assert [row["share_low"] for row in got["rules"]] == answered.rules.share_low.tolist()
+        assert [row["supported"] for row in got["rules"]] == [True, False]
     assert found["reward"]["measured_in"] == "proxy"
     assert (found["gold"]["picked_by"], found["gold"]["measured_in"]) == ("proxy", "gold")
     assert found["table"]["n_prompts"] == 60
@@ -122,7 +122,7 @@ def test_saturated_rewards_give_null_not_infinity(tmp_path):
     result = run(path, "--reward", "reward", "--json", "--n", "2,64")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout, parse_constant=pytest.fail)
-    assert found["reward"]["best_of_n"][1]["reward"] == pytest.approx(1.0)
+    assert found["reward"]["rules"][1]["reward"] == pytest.approx(1.0)
 
 
 def test_csv_has_every_point(tmp_path):
@@ -134,9 +134,9 @@ def test_csv_has_every_point(tmp_path):
     rows = list(csv.DictReader(io.StringIO(to_csv(frontier.points(Findings(table, *answers, None)), frontier.COLUMNS))))
     assert [(row["what"], row["picked_by"], row["measured_in"]) for row in rows] == [
         *[("limit", "proxy", "proxy")] * 2,
-        *[("best_of_n", "proxy", "proxy")] * 2,
+        *[("rule", "proxy", "proxy")] * 2,
         *[("limit", "proxy", "gold")] * 2,
-        *[("best_of_n", "proxy", "gold")] * 2,
+        *[("rule", "proxy", "gold")] * 2,
     ]
     assert [float(row["gain"]) for row in rows[:2]] == answers[0].limit.gain.tolist()
     assert float(rows[6]["share"]) == answers[1].rules.share[0]
@@ -215,7 +215,7 @@ def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
     )
     found = json.loads(run(path, "--reward", "proxy", "--gold", "gold", "--json").stdout)["gold"]
     assert (found["limit"], found["largest_supported"], found["budget"]) == ([], 0.0, None)
-    assert found["best_of_n"][0]["gain"] > 0
+    assert found["rules"][0]["gain"] > 0
 
 
 @pytest.mark.usefixtures("gold_without_support")
@@ -238,7 +238,7 @@ def test_a_budget_on_every_prompt_buys_less(tmp_path):
     average = json.loads(run(path, *options).stdout)["reward"]
     each = json.loads(run(path, *options, "--budget", "per-prompt").stdout)["reward"]
     assert (average["budget"], each["budget"]) == ("average", "per_prompt")
-    assert each["best_of_n"] == average["best_of_n"]
+    assert each["rules"] == average["rules"]
     for one, other in zip(each["limit"], average["limit"], strict=True):
         assert one["gain"] < other["gain_high"]
         assert one["gain_low"] < np.sqrt(2 * one["spent"]) < one["gain_high"]

@@ -96,7 +96,7 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
 def test_csv_of_an_overlay_holds_the_limit_that_is_drawn(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(printed(folder, COMMANDS[-1], "--csv"))))
     kinds = [row["what"] for row in rows]
-    assert {"checkpoint", "limit", "best_of_n"} == set(kinds)
+    assert {"checkpoint", "limit", "rule"} == set(kinds)
     assert all(row["gain_low"] for row in rows if row["what"] == "limit")
 
 

@@ -233,7 +233,7 @@ def test_bad_arguments_are_named() -> None:
     table = normal(10, 8, 0)
     with pytest.raises(ValueError, match="n must not exceed 8, what the fewest samples of a prompt allow; got 9"):
         fit_frontier(table, "reward").gold("gold", [BestOfN(2), BestOfN(9)])
-    with pytest.raises(ValueError, match="rules must draw more and more"):
+    with pytest.raises(ValueError, match="rules must be one rule along its growing parameter"):
         fit_frontier(table, "reward").gold("gold", [BestOfN(4), BestOfN(2)])
     with pytest.raises(ValueError, match=r"lam must lie in \(0, ∞\); got 0"):
         fit_frontier(table, "reward").tilted_gold("gold", [0.0])

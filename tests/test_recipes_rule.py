@@ -5,17 +5,27 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from alignlib import plotting
 from alignlib._core.checks import FloatArray, require_range
+from alignlib.answers.findings import ask
+from alignlib.answers.output import frontier
+from alignlib.answers.output.hacking import stop_sentence
+from alignlib.answers.output.render import capital
+from alignlib.answers.pictures import gold_picture
 from alignlib.divergences import KL, REVERSE_KL, Divergence
+from alignlib.estimation import fit_frontier
+from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.laws import FiniteLaw, Gaussian, Levels, PromptAverage
 from alignlib.rules import BestOfN, RankRule, Rule, Rules
 from alignlib.rules.samples import prepare
+from alignlib.tables import RewardTable
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,64 @@ def test_gold_is_followed_and_its_peak_found(rule: Rule) -> None:
         found = hacking_threshold(pair, ThreeAtTimes)
         assert not found.certified
         assert found.gold_gain == pytest.approx(max(rule_curve(pair, [ThreeAtTimes(1.0)]).gold_gain[0], 0.0), abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def table() -> RewardTable:
+    rng = np.random.default_rng(2)
+    proxy = rng.standard_normal((120, 32))
+    return RewardTable.from_arrays(proxy=proxy, gold=proxy + rng.standard_normal(proxy.shape))
+
+
+@RULES
+def test_it_is_put_against_the_limit(table: RewardTable, rule: Rule) -> None:
+    found = fit_frontier(table, "proxy", n_boot=200).share(rule)
+    assert found.share is not None
+    assert 0.3 < found.share[0] <= 1.0
+    assert found.gain_low[0] < found.gain[0] < found.gain_high[0]
+    fine = rule.on(FiniteLaw(Gaussian().quantile((np.arange(4000) + 0.5) / 4000)))
+    assert found.gain_low[0] < fine.gain < found.gain_high[0]
+    assert found.spent[0] == pytest.approx(fine.kl, rel=0.03)
+
+
+def test_its_gold_is_predicted_along_its_parameter(table: RewardTable) -> None:
+    fit = fit_frontier(table, "proxy", n_boot=200)
+    for rules, said in (
+        (ThreeAtTimes.along([0.0, 0.5, 1.0]), "Gold rises as far as the samples reach: at q = 1 ("),
+        (SecondChance.along([-1.0, 0.0, 1.0]), "Gold turns down: stop near bar = 0 ("),  # the mean is the best bar
+    ):
+        found = fit.gold("gold", rules)
+        assert (found.name, found.path) == (rules.name, rules[0].parameter)
+        np.testing.assert_allclose(found.gold_gain, found.proxy_gain, atol=0.1)  # half of the gold is the proxy
+        assert stop_sentence(found).startswith(said)
+    with pytest.raises(ValueError, match=r"rules must be one rule along its growing parameter; got .*best-of-2"):
+        fit.gold("gold", [*TOYS, BestOfN(2)])
+    one = estimate_ensemble(table, ["proxy"], "gold", rule=ThreeAtTimes(1.0), n_boot=100)
+    three = estimate_ensemble(table, ["proxy"], "gold", rule=BestOfN(3), n_boot=100)
+    assert one.gold_gain[0] == pytest.approx(three.gold_gain[0], rel=1e-3)
+
+
+@RULES
+def test_it_is_printed_and_drawn(table: RewardTable, rule: Rule) -> None:
+    found = ask(table, "proxy", rules=[rule], n_boot=200)
+    said = "\n".join(frontier.lines(found))
+    assert f"{capital(rule.name)}, and its share of what any method can gain" in said
+    assert f"{rule.title} already gets" in said
+    assert [row["rule"] for row in frontier.points(found) if row["what"] == "rule"] == [rule.title]
+    assert frontier.record(found)["reward"]["rules"][0]["rule"] == rule.title
+    fig, ax = plotting.new()
+    gold_picture(ax, found.reward, None)
+    assert rule.name in ax.get_ylabel()
+    best = found.reward.rules
+    plotting.points(ax, best.spent, best.gain, [one.label for one in best.rules])
+    assert rule.label in [text.get_text() for text in ax.texts]
+    plt.close(fig)
+
+
+def test_rules_of_several_kinds_are_printed_together(table: RewardTable) -> None:
+    said = frontier.lines(ask(table, "proxy", rules=[*TOYS, BestOfN(4)], n_boot=200))
+    assert any(line.split()[:4] == ["three", "at", "times", "(q=0.5)"] for line in said)
+    assert any(line.split()[:1] == ["best-of-4"] for line in said)
 
 
 def test_rules_come_in_rows() -> None:

@@ -79,8 +79,8 @@ def test_the_numbers_are_those_of_frontier(made, table):
     assert written["reward"] == printed["reward"]
     assert out.splitlines()[0] == printed["gold"]["headline"]
     rows = list(csv.DictReader((folder / "numbers.csv").read_text().splitlines()))
-    best = [row for row in rows if row["what"] == "best_of_n" and row["measured_in"] == "gold"]
-    assert [float(row["share"]) for row in best] == [row["share"] for row in printed["gold"]["best_of_n"]]
+    best = [row for row in rows if row["what"] == "rule" and row["measured_in"] == "gold"]
+    assert [float(row["share"]) for row in best] == [row["share"] for row in printed["gold"]["rules"]]
 
 
 def test_the_page_reads_offline_and_answers(made):

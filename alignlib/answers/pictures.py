@@ -83,10 +83,10 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
 
 def draw_overlay(found: Overlay, ax: Axes) -> Axes:
     """Draw the limit, best-of-N and the runs, gain against KL."""
-    log, best, curve = found.log, found.best_of_n, found.frontier
+    log, best, curve = found.log, found.rules, found.frontier
     plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
-    shown = (best.n > 1.0) & (best.spent <= max(1.15 * curve.supported_end, float(log.kl.max())))
-    names = [f"N={n:g}" for n in best.n[shown]]
+    shown = best.optimises & (best.spent <= max(1.15 * curve.supported_end, float(log.kl.max())))
+    names = [rule.label for rule, drawn in zip(best.rules, shown, strict=True) if drawn]
     plotting.points(ax, best.spent[shown], best.gain[shown], names, offset=(6, -5))
     colors = [plotting.THIRD, plotting.FOURTH, *plotting.CYCLE[4:]]
     for k, name in enumerate(log.runs):
@@ -97,7 +97,7 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
             high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
             label=for_picture(name) if len(log.runs) > 1 else "the run",
         )  # fmt: skip
-    ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
+    ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
 

@@ -53,7 +53,7 @@ class Overlay:
     supported: BoolArray
     above: BoolArray
     frontier: EstimatedFrontier
-    best_of_n: RuleEstimate
+    rules: RuleEstimate
     notes: tuple[str, ...]
 
 
@@ -159,7 +159,7 @@ def overlay(
         supported=supported,
         above=above,
         frontier=curve,
-        best_of_n=fit.share(),
+        rules=fit.share(),
         notes=tuple(notes),
     )
 

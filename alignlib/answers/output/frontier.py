@@ -22,8 +22,8 @@ _RULE = (
     "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
-    "what", "picked_by", "measured_in", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "lam",
-    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+    "what", "picked_by", "measured_in", "rule", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high",
+    "reward", "lam", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 _DIVERGENCE = "kl"
 
@@ -48,16 +48,16 @@ def record(found: Findings) -> dict[str, Any]:
 
 
 def points(found: Findings) -> list[dict[str, Any]]:
-    """Return one row per point of the limit, of best-of-N, of gold as the proxy is optimised, and of the curves drawn.
+    """Return one row per point of the limit, of the rules, of gold as the proxy is optimised, and of the curves drawn.
 
-    ``what`` says which: ``limit``, ``best_of_n``, ``along_n``, ``along_lam``, ``stop_n``, ``stop_lam``, ``curve``
+    ``what`` says which: ``limit``, ``rule``, ``along_n``, ``along_lam``, ``stop_n``, ``stop_lam``, ``curve``
     (the limit as far as the samples support it) and ``curve_on_every_prompt``.
     """
     rows: list[dict[str, Any]] = []
     for answer in found.answers:
         names = {"picked_by": answer.picked_by, "measured_in": answer.measured_in}
         rows += [{"what": "limit", **names, **row} for row in _limit(answer.limit)]
-        rows += [{"what": "best_of_n", **names, **row} for row in _rule(answer)]
+        rows += [{"what": "rule", **names, **row} for row in _rules(answer)]
     rows += [] if found.hacking is None else hacking.points(found.hacking)
     for what, curve in (("curve", found.curve), ("curve_on_every_prompt", found.curve_on_every_prompt)):
         rows += [{"what": what, "measured_in": found.counted.measured_in, **row} for row in _limit(curve)]
@@ -79,7 +79,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "largest_supported": 0.0 if limit is None else limit.supported_end,
         "headline": headline(answer),
         "limit": _limit(limit),
-        "best_of_n": _rule(answer),
+        "rules": _rules(answer),
     }
 
 
@@ -89,9 +89,10 @@ def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
     return by_point({name: getattr(limit, name) for name in _LIMIT}, len(limit.spent))
 
 
-def _rule(answer: Answer) -> list[dict[str, Any]]:
+def _rules(answer: Answer) -> list[dict[str, Any]]:
     best = answer.rules
-    return by_point({name: getattr(best, name) for name in _RULE}, len(best.n))
+    titles = [rule.title for rule in best.rules]
+    return by_point({"rule": titles, **{name: getattr(best, name) for name in _RULE}}, len(titles))
 
 
 # ------------------------------------------------------------------ lines

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from alignlib.answers.output.render import by_point, interval_name, percent
+from alignlib.estimation import RuleEstimate
 from alignlib.training.envelope import Envelope
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.placing import Overlay
@@ -21,7 +22,7 @@ _OF_OVERLAY = (
 )  # fmt: skip
 _OF_FLOOR = ("envelope", "needed_at_most", "wasted_at_least")
 _OF_CURVE = ("gain", "gain_low", "gain_high")
-COLUMNS = ("what", "run", "n", *_OF_LOG, *_OF_OVERLAY, *_OF_FLOOR)
+COLUMNS = ("what", "run", "rule", "n", *_OF_LOG, *_OF_OVERLAY, *_OF_FLOOR)
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,19 @@ def record(found: Overlay | Floor) -> dict[str, Any]:
 def points(found: Overlay | Floor) -> list[dict[str, Any]]:
     """Return one row per checkpoint, and per point of what the picture draws beside them.
 
-    ``what`` says which: ``checkpoint``, ``limit`` (the curve and its interval), ``best_of_n``, ``envelope``.
+    ``what`` says which: ``checkpoint``, ``limit`` (the curve and its interval), ``rule``, ``envelope``.
     """
     rows = [{"what": "checkpoint", **row} for row in _checkpoints(found)]
     if isinstance(found, Floor):
         columns = {"kl": found.envelope.kl, "reward": found.envelope.reward}
         return rows + [{"what": "envelope", **row} for row in by_point(columns, len(found.envelope.kl))]
-    curve, best = found.frontier, found.best_of_n
+    curve, best = found.frontier, found.rules
     columns = {name: getattr(curve, name) for name in _OF_CURVE}
     rows += [{"what": "limit", **row} for row in by_point({"kl": curve.spent, **columns}, len(curve.spent))]
     columns = {name: getattr(best, name) for name in _OF_CURVE}
-    rule = by_point({"n": best.n, "kl": best.spent, **columns}, len(best.n))
-    return rows + [{"what": "best_of_n", **row} for row in rule]
+    titles = [rule.title for rule in best.rules]
+    rules = by_point({"rule": titles, "n": best.n, "kl": best.spent, **columns}, len(titles))
+    return rows + [{"what": "rule", **row} for row in rules]
 
 
 def _checkpoints(found: Overlay | Floor) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ def _headline(found: Overlay, run: str) -> str:
 
 
 def _overlay_lines(found: Overlay) -> list[str]:
-    log, best = found.log, found.best_of_n
+    log, best = found.log, found.rules
     interval = interval_name(found.frontier.level)
     said = [
         f"{log.path}: {found.gain.size} points, {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence.",
@@ -141,22 +143,21 @@ def _overlay_lines(found: Overlay) -> list[str]:
         mark = "  above the limit" if found.above[i] else ""
         name = f"  {log.run[i]}" if len(log.runs) > 1 else ""
         said.append(f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g} {share:<26} {needs}{mark}{name}")
-    said += ["", f"For comparison, best-of-N: {_best_of_n(found)}."] if best.share is not None else []
+    said += ["", f"For comparison, {best.rules.name}: {_compared(best)}."] if best.share is not None else []
     notes = [f"- {note}" for note in found.notes]
     support = f"- The base samples support the limit up to {found.frontier.supported_end:.3g} nats."
     return [*said, "", *notes, support, "", *headlines(found)]
 
 
-def _best_of_n(found: Overlay) -> str:
-    best = found.best_of_n
+def _compared(best: RuleEstimate) -> str:
     assert best.share is not None
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     parts = [
-        f"N = {best.n[i]:g} has {percent(best.share[i])} at {best.spent[i]:.3g} nats"
-        for i in range(best.n.size)
-        if best.n[i] > 1.0 and known[i]
+        f"{rule.symbol} = {rule.value:g} has {percent(best.share[i])} at {best.spent[i]:.3g} nats"
+        for i, rule in enumerate(best.rules)
+        if known[i] and not rule.is_base
     ]
-    return ", ".join(parts) or "no N whose KL the samples support"
+    return ", ".join(parts) or f"no {best.rules[0].symbol} whose KL the samples support"
 
 
 def _floor_lines(found: Floor) -> list[str]:
