@@ -50,7 +50,7 @@ from alignlib.answers.output.render import to_csv, to_json
 from alignlib.estimation import fit_frontier
 from alignlib.tables import RewardTable
 from alignlib.training import overlay
-from alignlib.training.envelope import achieved_envelope
+from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import read_training_log
 
@@ -81,7 +81,7 @@ found = None if data is None else overlay(log, fit_frontier(data, reward, **draw
 floor = achieved_envelope(log.kl, log.reward, start if isinstance(start, float) else None)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Checkpoints against KL: {{caption}}.", "name": "fig-your-run"}, "image": {"alt": "Points of the run against KL: {{alt}}."}}
-shown = output.Floor(log, floor) if found is None else found
+shown = Floor(log, floor) if found is None else found
 fig = pictures.picture_of(shown)
 plotting.save(fig, folder, "overlay")
 

@@ -552,3 +552,15 @@ def test_an_unknown_estimator_is_named() -> None:
         found["rao_blackwell"]
     assert found.best.name == "k1"
     assert found["k1"].value == found["k3"].value == 0.0
+
+
+def test_the_command_names_its_options_where_the_library_names_arguments(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    log_prob = -10.0 - rng.random(60)
+    frame = {"prompt_id": np.repeat([1, 2, 3], 20), "log_prob": log_prob, "base_log_prob": log_prob + 0.5}
+    pd.DataFrame(frame).to_csv(tmp_path / "s.csv", index=False)
+    lines = run(tmp_path / "s.csv")
+    said = json.loads(run(tmp_path / "s.csv", "--json").stdout)["messages"]
+    assert any("these only (--fixed-prompts)" in message for message in said)
+    assert any("say so (--sampled-from base)" in message for message in said)
+    assert all(f"- {message}" in lines.stdout.splitlines() for message in said)

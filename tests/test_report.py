@@ -78,7 +78,9 @@ def test_the_numbers_are_those_of_frontier(made, table):
     assert written["gold"] == printed["gold"]
     assert written["reward"] == printed["reward"]
     assert out.splitlines()[0] == printed["gold"]["headline"]
+    assert (folder / "numbers.csv").read_text() == CliRunner().invoke(main, [*arguments[:-1], "--csv"]).stdout
     rows = list(csv.DictReader((folder / "numbers.csv").read_text().splitlines()))
+    assert {"curve", "curve_on_every_prompt", "along_n", "along_lam"} <= {row["what"] for row in rows}
     best = [row for row in rows if row["what"] == "rule" and row["measured_in"] == "gold"]
     assert [float(row["share"]) for row in best] == [row["share"] for row in printed["gold"]["rules"]]
 

@@ -15,8 +15,8 @@ from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
-from alignlib.answers.output.overlay import Floor
 from alignlib.estimation import GoldEstimate
+from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
 __all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "picture_of", "save"]

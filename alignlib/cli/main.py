@@ -75,7 +75,7 @@ def _sentence(error: click.UsageError) -> click.ClickException:
     """Return an error of usage as bad input: one sentence, and where to read on."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error
-    said = error.format_message().replace("Invalid value for ", "").rstrip(".")
+    said = error.format_message().replace("Invalid value for ", "").replace(". (", " (").rstrip(".")
     where = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
     return BadInput(f"{said}{where}.")
 

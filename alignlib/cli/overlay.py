@@ -14,7 +14,7 @@ from alignlib.cli._command import naming, option
 from alignlib.cli._options import FILE, form_options, level_option, seed_option
 
 if TYPE_CHECKING:
-    from alignlib.answers.output.overlay import Floor
+    from alignlib.training.envelope import Floor
     from alignlib.training.logs.training_log import TrainingLog
     from alignlib.training.placing import Overlay
 
@@ -116,8 +116,7 @@ def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
 
 
 def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
-    from alignlib.answers.output.overlay import Floor
-    from alignlib.training.envelope import achieved_envelope
+    from alignlib.training.envelope import Floor, achieved_envelope
 
     base = number_or_name(asked["run_base"])
     if isinstance(base, str) and base != "table":

@@ -6,13 +6,14 @@ estimated from samples of the base, `achieved_envelope` says what is known witho
 
 from __future__ import annotations
 
-from alignlib.training.envelope import Envelope, achieved_envelope
+from alignlib.training.envelope import Envelope, Floor, achieved_envelope
 from alignlib.training.logs import TrainingLog, read_training_log
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
 
 __all__ = [
     "Envelope",
+    "Floor",
     "KLSamples",
     "Overlay",
     "PolicyKL",

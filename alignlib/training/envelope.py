@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib.training.logs import TrainingLog
 
-__all__ = ["Envelope", "achieved_envelope"]
+__all__ = ["Envelope", "Floor", "achieved_envelope"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,19 @@ class Envelope:
         """Return the least KL at which the envelope has a reward; NaN above its top, its first KL below its start."""
         values = np.atleast_1d(np.asarray(reward, dtype=np.float64))
         return np.where(values > self.reward[-1], np.nan, np.interp(values, self.reward, self.kl))
+
+
+@dataclass(frozen=True)
+class Floor:
+    """A log without samples of its base: its checkpoints, and the concave envelope that they reach together."""
+
+    log: TrainingLog
+    envelope: Envelope
+
+    @property
+    def wasted(self) -> FloatArray:
+        """KL of each checkpoint beyond what the envelope needs for its reward."""
+        return np.asarray(self.log.kl - self.envelope.kl_needed(self.log.reward))
 
 
 def achieved_envelope(kl: npt.ArrayLike, reward: npt.ArrayLike, base_reward: float | None = None) -> Envelope:

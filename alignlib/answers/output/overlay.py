@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from alignlib.answers.output.render import by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
-from alignlib.training.envelope import Envelope
-from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["COLUMNS", "Floor", "headlines", "lines", "points", "record"]
+__all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
 
 _OF_LOG = ("step", "kl", "logged_kl", "reward")
 _OF_OVERLAY = (
@@ -23,19 +21,6 @@ _OF_OVERLAY = (
 _OF_FLOOR = ("envelope", "needed_at_most", "wasted_at_least")
 _OF_CURVE = ("gain", "gain_low", "gain_high")
 COLUMNS = ("what", "run", "rule", "n", *_OF_LOG, *_OF_OVERLAY, *_OF_FLOOR)
-
-
-@dataclass(frozen=True)
-class Floor:
-    """A log without samples of its base: its checkpoints, and the concave envelope that they reach together."""
-
-    log: TrainingLog
-    envelope: Envelope
-
-    @property
-    def wasted(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """KL of each checkpoint beyond what the envelope needs for its reward."""
-        return np.asarray(self.log.kl - self.envelope.kl_needed(self.log.reward))
 
 
 # ------------------------------------------------------------------ JSON and CSV
