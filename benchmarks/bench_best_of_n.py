@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from alignlib.rules import estimate_mean
+from alignlib.rules import best_of_n_mean
 from benchmarks.timing import compare, report
 
 
@@ -15,10 +15,10 @@ def main(quick: bool = False) -> None:
     count = 100_000 if quick else 1_000_000
     rewards = np.random.default_rng(0).standard_normal(count)
     n = 2 ** np.arange(16 if quick else 20)
-    figures = compare(lambda: estimate_mean(rewards, n), lambda: np.sort(rewards), pairs=9)
+    figures = compare(lambda: best_of_n_mean(rewards, n), lambda: np.sort(rewards), pairs=9)
     ordered = np.sort(rewards)[::-1].astype(np.longdouble)
     worst = 0.0
-    for value, got in zip(n.tolist(), estimate_mean(rewards, n), strict=True):
+    for value, got in zip(n.tolist(), best_of_n_mean(rewards, n), strict=True):
         k = np.arange(1, count - value + 1, dtype=np.longdouble)
         ratios = np.concatenate([[np.longdouble(value) / count], (count - value + 1 - k) / (count - k)])
         exact = float(ordered[: count - value + 1] @ np.cumprod(ratios))

@@ -35,7 +35,7 @@ from alignlib.estimation import fit_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.estimation.tails import tail_test
 from alignlib.laws import Bernoulli, Exponential, Gaussian, HeavyTailed, Laplace, Uniform
-from alignlib.rules import BestOfN, estimate_mean
+from alignlib.rules import BestOfN, best_of_n_mean
 from alignlib.tables import RewardTable
 
 # %% [markdown]
@@ -156,7 +156,7 @@ n = 2 ** np.arange(1, 11)
 n = n[n <= n_samples // 2]
 spent = BestOfN.along(n).spent_formula()
 rows = next(block for _, block in table.blocks("reward"))
-reached = np.mean([estimate_mean(row, n) for row in rows], axis=0) - rows.mean()
+reached = np.mean([best_of_n_mean(row, n) for row in rows], axis=0) - rows.mean()
 against_plug_in = uncorrected_fit.at(spent).gain
 against_truth = law.gain_at_kl(spent)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Uniform
-from alignlib.rules import BestOfN, coincident_reward, estimate_mean
+from alignlib.rules import BestOfN, best_of_n_mean, coincident_reward
 from alignlib.rules.best_of_n import gain_of_largest
 from tests import oracle
 
@@ -168,7 +168,7 @@ def test_gains_on_analytic_laws_against_known_expectations() -> None:
 def test_unbiased_estimate_is_the_mean_over_all_subsets(rewards: list[int], data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(rewards)))
     subsets = [max(s) for s in itertools.combinations(rewards, n)]
-    assert estimate_mean(rewards, n) == pytest.approx(sum(subsets) / len(subsets), rel=1e-13, abs=1e-13)
+    assert best_of_n_mean(rewards, n) == pytest.approx(sum(subsets) / len(subsets), rel=1e-13, abs=1e-13)
 
 
 def test_unbiased_weights_against_rationals() -> None:
@@ -176,7 +176,7 @@ def test_unbiased_weights_against_rationals() -> None:
     exact = [Fraction(math.comb(i - 1, n - 1), math.comb(m, n)) for i in range(n, m + 1)]
     basis = np.eye(m)
     for i in (n, n + 5, m - 3, m):
-        assert estimate_mean(np.cumsum(basis[i - 1]), n) == pytest.approx(float(sum(exact[i - n :])), rel=1e-12)
+        assert best_of_n_mean(np.cumsum(basis[i - 1]), n) == pytest.approx(float(sum(exact[i - n :])), rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -185,8 +185,8 @@ def test_unbiased_weights_against_rationals() -> None:
         (lambda: BestOfN(0.5), r"n must lie in \[1, ∞\); got 0.5"),
         (lambda: BestOfN(1.5).number_of_draws(np.random.default_rng(0)), "n must be whole"),
         (lambda: BestOfN.along([2.0, math.nan]), "n must be finite"),
-        (lambda: estimate_mean([1.0, 2.0], 3), "n must not exceed the number of rewards, 2; got 3"),
-        (lambda: estimate_mean([1.0, 2.0], 1.5), "n must be whole"),
+        (lambda: best_of_n_mean([1.0, 2.0], 3), "n must not exceed the number of rewards, 2; got 3"),
+        (lambda: best_of_n_mean([1.0, 2.0], 1.5), "n must be whole"),
         (lambda: coincident_reward([0.0, 1.0], 2), "prob must be positive"),
     ],
 )

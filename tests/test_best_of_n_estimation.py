@@ -7,8 +7,7 @@ import pytest
 
 from alignlib.estimation import fit_frontier
 from alignlib.laws import Bernoulli, FiniteLaw, Gaussian, Uniform
-from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
-from alignlib.rules.samples import prepare
+from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN, prepare
 from alignlib.tables import RewardTable
 
 FAIR_LEVELS = np.array([0.0, 1.0, 2.0])

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from alignlib._core.errors import InputError
 from alignlib.hacking.cross_curves import cross_curves
-from alignlib.hacking.ensemble_estimation import estimate_ensemble, with_ensemble
+from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.proxy_gap import ProxyPair
@@ -202,9 +202,7 @@ def test_curves_of_many_proxies_agree_with_the_direct_loop(lam: np.ndarray, size
 def test_bad_input_is_named() -> None:
     table = noisy(0.1, 0.1, members=2, prompts=3, n=5)
     with pytest.raises(InputError, match="ensemble column 's0' is named twice"):
-        with_ensemble(table, "both", ["s0", "s0"])
-    with pytest.raises(ValueError, match="name='s0' is a reward of the table already"):
-        with_ensemble(table, "s0", ["s0", "s1"])
+        estimate_ensemble(table, ["s0", "s0"], "gold", rule=BestOfN(2))
     with pytest.raises(ValueError, match=r"sizes must lie in 1..2, the number of members; got \[3\]"):
         estimate_ensemble(table, ["s0", "s1"], "gold", rule=BestOfN(2), sizes=[3])
     with pytest.raises(ValueError, match="n must not exceed 5"):

@@ -8,7 +8,7 @@ import pytest
 
 from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.laws import FiniteLaw
-from alignlib.rules import BestOfN, estimate_mean
+from alignlib.rules import BestOfN, best_of_n_mean
 from alignlib.tables import RewardTable
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -40,7 +40,7 @@ def test_kl_of_ties_agrees_with_the_empirical_laws() -> None:
     plug_in = np.mean([BestOfN(4).on(FiniteLaw(row)).kl for row in rows])
     result = fit_frontier(RewardTable.from_arrays(rows)).share(BestOfN(4))
     assert plug_in < result.spent[0] < 1.1 * plug_in
-    unbiased = np.mean([estimate_mean(row, 4) for row in rows]) - rows.mean()
+    unbiased = np.mean([best_of_n_mean(row, 4) for row in rows]) - rows.mean()
     assert result.gain[0] == pytest.approx(unbiased, rel=1e-12)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from alignlib.estimation import fit_frontier
-from alignlib.hacking.ensemble_estimation import estimate_ensemble, with_ensemble
+from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.run_turns import turning_runs
@@ -77,7 +77,7 @@ def test_gpqa_ensembles_of_all_sizes(verified: RewardTable, verifiers: list[str]
 
 
 def test_gpqa_ensemble_against_the_pairwise_definition(verified: RewardTable, verifiers: list[str]) -> None:
-    table = with_ensemble(verified, "all", verifiers)
+    table = verified.with_mean("all", verifiers)
     gains = []
     for (_, picking), (_, gold) in zip(table.blocks("all"), table.blocks("correct"), strict=True):
         wins = np.sign(picking[:, :, None] - picking[:, None, :])
@@ -98,7 +98,7 @@ def test_gpqa_members_share_more_than_half_of_their_error(verified: RewardTable,
 
 
 def test_gpqa_where_to_stop_is_undecided_and_said_so(verified: RewardTable, verifiers: list[str]) -> None:
-    table = with_ensemble(verified, "all", verifiers)
+    table = verified.with_mean("all", verifiers)
     along_n = fit_frontier(table, "all", n_boot=300).gold("correct")
     along_lam = fit_frontier(table, "all", n_boot=300).tilted_gold("correct")
     for result in (along_n, along_lam):

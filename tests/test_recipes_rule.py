@@ -23,8 +23,7 @@ from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.laws import FiniteLaw, Gaussian, Levels, PromptAverage
-from alignlib.rules import BestOfN, RankRule, Rule, Rules
-from alignlib.rules.samples import prepare
+from alignlib.rules import BestOfN, RankRule, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
 

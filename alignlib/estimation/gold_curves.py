@@ -13,8 +13,7 @@ from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.support import remaining_bias, strain
 from alignlib.estimation.tails import TailTest
 from alignlib.estimation.tilted_mean import jackknife_tilted_mean
-from alignlib.rules import Rule
-from alignlib.rules.samples import prepare
+from alignlib.rules import Rule, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["GoldCurves", "rule_curves", "supported_range", "tilted_curves"]

@@ -10,8 +10,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.prompt_curves import AveragedCurves
-from alignlib.rules import Rule, Rules
-from alignlib.rules.samples import prepare
+from alignlib.rules import Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]

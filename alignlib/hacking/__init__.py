@@ -8,7 +8,7 @@ error laws and ensembles. From samples scored by a proxy and by gold: `estimate_
 from __future__ import annotations
 
 from alignlib.hacking.cross_curves import CrossCurves, cross_curves
-from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble, with_ensemble
+from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
@@ -55,5 +55,4 @@ __all__ = [
     "tilting_curve",
     "turning_point",
     "turning_runs",
-    "with_ensemble",
 ]

@@ -13,11 +13,10 @@ from alignlib.estimation.gold import check_pair
 from alignlib.estimation.rules import check_needs
 from alignlib.hacking.ensembles import combine
 from alignlib.hacking.proxy_table import check_members
-from alignlib.rules import Rule
-from alignlib.rules.samples import prepare
+from alignlib.rules import Rule, prepare
 from alignlib.tables import RewardTable
 
-__all__ = ["EnsembleEstimate", "estimate_ensemble", "with_ensemble"]
+__all__ = ["EnsembleEstimate", "estimate_ensemble"]
 
 
 @dataclass(frozen=True)
@@ -40,22 +39,6 @@ class EnsembleEstimate:
     rule: Rule
     kind: str
     base_gold: float
-
-
-def with_ensemble(
-    table: RewardTable, name: str, members: Sequence[str], kind: str = "mean", c: float = 1.0
-) -> RewardTable:
-    """Return the table with one more reward: its ``members`` combined as `combine` does.
-
-    >>> table = RewardTable.from_arrays(a=[[3.0, 1.0], [2.0, 4.0]]).with_mean("b", ["a"])
-    >>> table = replace(table, columns={"a": table.columns["a"], "b": -table.columns["b"]})
-    >>> with_ensemble(table, "both", ["a", "b"], "min").columns["both"].tolist()
-    [-3.0, -1.0, -2.0, -4.0]
-    """
-    check_members(table, members)
-    require(name not in table.columns, f"name={name!r} is a reward of the table already; choose another.")
-    scores = combine(np.stack([table.column(member) for member in members]), kind, c)
-    return replace(table, columns={**table.columns, name: scores})
 
 
 def estimate_ensemble(

@@ -21,7 +21,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib.hacking.gold_turns import directions
 from alignlib.hacking.paths import Path, path_of
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.rules.rule import Rule
+from alignlib.rules import Rule
 
 __all__ = ["HackingThreshold", "hacking_threshold"]
 

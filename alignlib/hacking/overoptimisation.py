@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.rules.rule import Rule
+from alignlib.rules import Rule
 
 __all__ = ["OverOptimisation", "rule_curve", "tilting_curve"]
 

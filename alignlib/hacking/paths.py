@@ -14,7 +14,7 @@ from alignlib._core.errors import InputError
 from alignlib.hacking.gold_turns import possible_turns
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
-from alignlib.rules.rule import RankRule, Rule
+from alignlib.rules import RankRule, Rule
 
 __all__ = ["Path", "path_of"]
 

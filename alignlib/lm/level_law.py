@@ -19,7 +19,7 @@ import pandas as pd
 from alignlib._core.checks import FloatArray, IntArray, require, require_range
 from alignlib._core.files import write_whole
 from alignlib.laws import FiniteLaw, Levels, PromptAverage
-from alignlib.rules.rule import Rule
+from alignlib.rules import Rule
 
 __all__ = ["LawCurve", "LevelLaw", "collapse"]
 

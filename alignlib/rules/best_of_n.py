@@ -23,7 +23,7 @@ from alignlib.rules.order_weights import subset_means
 from alignlib.rules.rule import RankRule
 from alignlib.rules.samples import Prepared
 
-__all__ = ["BestOfN", "coincident_reward", "estimate_mean", "gain_of_largest"]
+__all__ = ["BestOfN", "best_of_n_mean", "coincident_reward", "gain_of_largest"]
 
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 
@@ -184,7 +184,7 @@ def coincident_reward(prob: npt.ArrayLike, n: float) -> FloatArray:
     return BestOfN(n).log_ratio(Levels.of(np.arange(masses.size), masses))
 
 
-def estimate_mean(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
+def best_of_n_mean(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
     """Return the unbiased estimate of best-of-N's mean reward from i.i.d. rewards of one prompt.
 
     ``Σ_i C(i-1, N-1)/C(m, N) r_(i)`` for m rewards in increasing order: the mean of the best over all subsets
@@ -204,7 +204,7 @@ def estimate_mean(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
 
     Examples
     --------
-    >>> estimate_mean([3.0, 1.0, 2.0], 2)
+    >>> best_of_n_mean([3.0, 1.0, 2.0], 2)
     2.6666666666666665
     """
     values = -as_vector("rewards", rewards)
