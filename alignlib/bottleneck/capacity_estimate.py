@@ -93,11 +93,11 @@ def estimate_capacity(
     if by_rater:
         n_clusters = len(table.raters)
         each_error, mean_error = _leave_out_raters(table, weight, counts)
-        quantile = float(scipy.stats.t.ppf(0.5 + level / 2, n_clusters - 1))
+        quantile = float(scipy.special.stdtrit(n_clusters - 1, 0.5 + level / 2))
     else:
         each_error = np.array([one.standard_error for one in each])
         mean_error = float(np.sqrt((weight * each_error) @ (weight * each_error)))
-        quantile = float(scipy.stats.norm.ppf(0.5 + level / 2))
+        quantile = float(scipy.special.ndtri(0.5 + level / 2))
     ceilings = np.array([one.ceiling for one in each])
     low, high = capacity_intervals(
         np.append(value, mean), np.append(each_error, mean_error), quantile, np.append(ceilings, weight @ ceilings)

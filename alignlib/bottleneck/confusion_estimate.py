@@ -53,7 +53,7 @@ class ConfusionEstimate:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Interval of the given coverage, labels taken as independent."""
         value, error, top = (np.array([x]) for x in (self.value, self.standard_error, self.ceiling))
-        low, high = capacity_intervals(value, error, float(scipy.stats.norm.ppf(0.5 + level / 2)), top)
+        low, high = capacity_intervals(value, error, float(scipy.special.ndtri(0.5 + level / 2)), top)
         return float(low[0]), float(high[0])
 
 

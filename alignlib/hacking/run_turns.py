@@ -130,7 +130,7 @@ def _shown(d: FloatArray, gold: FloatArray, level: float) -> bool:
     coefficients = inverse @ (design.T @ gold)
     residual = gold - design @ coefficients
     free = u.size - 3
-    quantile = float(scipy.stats.t.ppf((1.0 + level) / 2.0, free))
+    quantile = float(scipy.special.stdtrit(free, (1.0 + level) / 2.0))
     noise = float(residual @ residual) / free
     slopes = np.array([[0.0, 1.0, 2.0 * u[0]], [0.0, 1.0, 2.0 * u[-1]]])
     value = slopes @ coefficients

@@ -114,7 +114,7 @@ def overlay(
         allowed = np.interp(np.maximum(log.kl, 0.0), grid, frontier.gain_high)
         notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
     gain = replace(log, reward=log.reward - start).pooled(width).reward
-    reach = float(scipy.stats.norm.ppf(0.5 + level / 2.0)) * float(
+    reach = float(scipy.special.ndtri(0.5 + level / 2.0)) * float(
         np.hypot(base_error, (noise or 0.0) / math.sqrt(width))
     )
     low, high = gain - reach, gain + reach
