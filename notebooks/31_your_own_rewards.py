@@ -48,6 +48,7 @@ from alignlib.answers.output import frontier
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable, example_table
 
 # %% [markdown]
@@ -62,7 +63,8 @@ if table is None:
 else:
     asked = [reward] if gold is None else [reward, gold, *ensemble]
     data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
-options = {"n": n or None, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
+rules = BestOfN.along(n) if n else None
+options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
 found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
 shown, curve, each = found.counted, found.curve, found.curve_on_every_prompt
 counted, best = shown.measured_in, shown.rules
