@@ -8,21 +8,16 @@ the pages to ``build/_build/html``. The book itself executes nothing.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import click
-import yaml
 
 from alignbook import cache
 from alignbook.pairing import disagreement
@@ -30,21 +25,9 @@ from alignbook.parameters import ParameterError
 from alignbook.progress import show
 from alignbook.project import Project, own_project
 from alignbook.runner import Job, Run, execute_all, failed
-from alignbook.scorecard import read_claims, to_markdown, write_claims
+from alignbook.scorecard import write_claims
+from alignbook.staging import chapters, fingerprint, stage
 from alignlib._core.files import write_whole
-
-SHOWN = (
-    "numpy",
-    "scipy",
-    "pandas",
-    "pyarrow",
-    "matplotlib",
-    "jupytext",
-    "papermill",
-    "jupyter-book",
-    "Sphinx",
-    "myst-nb",
-)
 
 
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
@@ -79,75 +62,12 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
     return sorted(runs, key=lambda run: run.name)
 
 
-def stage(project: Project, runs: list[Run]) -> None:
-    """Assemble ``build/book`` from the prose, the executed notebooks and the generated pages."""
-    prose, target = project.root / "book", project.build / "book"
-    wanted: dict[str, bytes] = {
-        path.relative_to(prose).as_posix(): path.read_bytes()
-        for path in prose.rglob("*")
-        if path.is_file() and not {"__pycache__", "_build", "alignbook"} & set(path.relative_to(prose).parts)
-    }
-    wanted |= {f"notebooks/{run.name}.ipynb": run.notebook.encode() for run in runs}
-    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
-    wanted["versions.md"] = versions_page().encode()
-    for name, content in wanted.items():
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
-    for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
-        path.unlink()
-
-
-def papers(project: Project) -> set[str]:
-    """Return the keys of the bibliography."""
-    bibliography = project.root / "book" / "references.bib"
-    if not bibliography.is_file():
-        return set()
-    return set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE))
-
-
-def versions_page() -> str:
-    """Return the page of versions that the numbers were computed with."""
-    rows = [("Python", platform.python_version()), *((name, version(name)) for name in SHOWN)]
-    lines = [
-        "# Versions",
-        "",
-        "The pages were computed with these versions.",
-        "",
-        "| Package | Version |",
-        "|---|---|",
-    ]
-    return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in rows), ""])
-
-
-def chapters(project: Project) -> list[str]:
-    """Return every page that the table of contents names."""
-
-    def walk(node: object) -> Iterator[str]:
-        if isinstance(node, dict):
-            yield from (str(value) for key, value in node.items() if key in ("root", "file"))
-        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            yield from walk(child)
-
-    return list(walk(yaml.safe_load((project.root / "book/_toc.yml").read_text(encoding="utf-8"))))
-
-
 def faults(project: Project) -> list[str]:
     """Say what is wrong with the sources before anything runs: pairs that disagree, notebooks in no chapter."""
     listed = chapters(project)
     found = [said for script in project.scripts() if (said := disagreement(script))]
     missing = [n.name for n in project.notebooks() if f"notebooks/{n.name}" not in listed]
     return found + [f"notebooks/{name} is in no chapter of book/_toc.yml" for name in missing]
-
-
-def fingerprint(project: Project) -> str:
-    """Return a hash of all that Jupyter Book reads."""
-    digest = hashlib.sha256((project.root / "_config.yml").read_bytes())
-    digest.update(project.lock.read_bytes() if project.lock.is_file() else b"")
-    for path in sorted(p for p in (project.build / "book").rglob("*") if p.is_file()):
-        digest.update(f"{path.relative_to(project.build)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def build_pages(project: Project, *, force: bool = False) -> bool:

@@ -1,0 +1,31 @@
+"""Docstrings on the pages of the library: formulas as mathematics, names in backticks as links."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from alignbook.api_pages import NAMES_FILE
+from alignbook.formulas import with_links
+
+
+def set_docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
+    """Change the lines in place, before numpydoc reads them."""
+    lines[:] = with_links("\n".join(lines), app.config.library_names).split("\n")
+
+
+def read_names(app: Sphinx, config: Any) -> None:
+    """Read where each name is documented; the build has written it beside the pages."""
+    file = Path(app.srcdir, NAMES_FILE)
+    config.library_names = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.add_config_value("library_names", {}, "env")
+    app.connect("config-inited", read_names)
+    app.connect("autodoc-process-docstring", set_docstring, priority=400)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
