@@ -325,7 +325,7 @@ ONE = plain("print(task)", title="{{Task}}: training").replace(
 )
 ONE += """
 # %% [markdown] tags=["only-51_a"]
-# Of the first.
+# Of the first, in {numref}`fig-{{task}}`.
 
 # %% mystnb={"figure": {"caption": "{{Task}}.", "name": "fig-{{task}}"}, "image": {"alt": "{{task}}"}}
 import matplotlib.pyplot as plt
@@ -348,7 +348,8 @@ def test_one_script_gives_several_pages(tmp_path: Path) -> None:
     assert [page.cells[0].source for page in pages] == ["# Safety: training", "# Summaries: training"]
     assert [page.cells[2].outputs[0].text for page in pages] == ["safety\n", "summaries\n"]
     assert [page.cells[-1].metadata["mystnb"]["figure"]["name"] for page in pages] == ["fig-safety", "fig-summaries"]
-    assert [any("Of the first" in cell.source for cell in page.cells) for page in pages] == [True, False]
+    said = "Of the first, in {numref}`fig-safety`."
+    assert [any(said in cell.source for cell in page.cells) for page in pages] == [True, False]
     assert "only-" not in runs["51_a"].notebook
     (run,) = execute_all([Job(project.find("51"), {"task": "summaries"})])
     assert "# Summaries: training" in run.notebook

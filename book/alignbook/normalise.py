@@ -73,8 +73,8 @@ def fill(notebook: NotebookNode, values: Mapping[str, object]) -> None:
     Raises
     ------
     ValueError
-        For a name that is neither a parameter nor a glued number, a format it cannot take, or a text in code, where
-        nothing can be escaped.
+        For a name that is neither a parameter nor a glued number, a format it cannot take, or a text in code that is
+        more than a word: nothing can be escaped there.
     """
     for index, cell in enumerate(notebook.cells, start=1):
         where = f"cell {index}"
@@ -190,6 +190,8 @@ def _filled(text: str, values: Mapping[str, object], where: str, escape: Callabl
         if (isinstance(item, Markdown) and escape is for_markdown) or not isinstance(item, str):
             return written
         if escape is None:
+            if re.fullmatch(r"[A-Za-z0-9_-]+", written):
+                return written  # a plain word reads the same anywhere
             raise ValueError(f"{where} quotes {match[0]}, a text, in code; quote it in the running text.")
         return escape(written)
 
