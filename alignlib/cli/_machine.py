@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from alignlib._core.text import for_terminal
-from alignlib.cli._command import option
+from alignlib.cli._command import Command, option
 
-__all__ = ["interruptible", "machine_options"]
+__all__ = ["interruptible", "machine_options", "say"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,6 +34,15 @@ def machine_options(command: F) -> F:
     ):
         command = add(command)
     return command
+
+
+def say(sentence: str) -> None:
+    """Write a sentence of the library on standard error, with options for its arguments."""
+    from alignlib.models.batching import say_on_stderr
+
+    command = click.get_current_context().command
+    assert isinstance(command, Command)
+    say_on_stderr(for_terminal(command.said(sentence)))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._machine import interruptible, machine_options
+from alignlib.cli._machine import interruptible, machine_options, say
 from alignlib.cli._options import FILE
 
 __all__ = ["command"]
@@ -88,6 +88,6 @@ def command(
             **options,
         )
         found = sample(
-            model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force
+            model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force, say=say
         )
     click.echo(for_terminal(f"Wrote {found.output}: {found.n_responses} responses to {found.n_prompts} prompts."))

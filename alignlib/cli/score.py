@@ -10,7 +10,7 @@ import click
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._machine import interruptible, machine_options
+from alignlib.cli._machine import interruptible, machine_options, say
 from alignlib.cli._options import FILE
 
 __all__ = ["command"]
@@ -58,10 +58,9 @@ def command(table: Path, reward_model: str, output: Path | None, force: bool, **
         require_torch()
         from alignlib.models.score import ScoreSettings, score
 
-        found = score(table, reward_model, output=output, settings=ScoreSettings(**options), force=force)
-    click.echo(
-        for_terminal(
-            f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
-            f"standard deviation {found.std:.4g}."
-        )
+        found = score(table, reward_model, output=output, settings=ScoreSettings(**options), force=force, say=say)
+    said = (
+        f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
+        f"standard deviation {found.std:.4g}."
     )
+    click.echo(for_terminal(said))
