@@ -121,7 +121,7 @@ plotting.name_axes(ax, "labels per target", "coverage of the 95 % interval")
 rater = np.repeat(np.arange(n_raters), 80)
 wrong = np.where(np.arange(n_raters) % 2 == 0, 0.02, 0.4)[rater]
 target = rng.integers(0, 2, rater.size)
-pooled = RaterTable.from_codes(target, target ^ (rng.random(rater.size) < wrong), rater=rater)
+pooled = RaterTable.from_arrays(target, target ^ (rng.random(rater.size) < wrong), rater=rater)
 by_label, by_rater = estimate_capacity(pooled), estimate_capacity(pooled, by_rater=True)
 single = [estimate_from_counts(pooled.counts(i)[0]).value for i in range(n_raters)]
 

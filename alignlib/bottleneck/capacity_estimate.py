@@ -75,7 +75,7 @@ def estimate_capacity(
     --------
     >>> rng = np.random.default_rng(0)
     >>> target = rng.integers(0, 2, 400)
-    >>> table = RaterTable.from_codes(target, target ^ (rng.random(400) < 0.1))
+    >>> table = RaterTable.from_arrays(target, target ^ (rng.random(400) < 0.1))
     >>> found = estimate_capacity(table)
     >>> bool(found.mean_low < 0.3681 < found.mean_high)
     True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -112,54 +111,6 @@ class RaterTable:
                 columns[name] = pa.array(array.reshape(-1).tolist())
         file = TableFile("the arrays", tuple(columns), pa.table(columns).select, first_row=0)
         return cls._from_file(file, {name: name if name in columns else None for name in given}, False)
-
-    @classmethod
-    def from_codes(
-        cls,
-        target: npt.ArrayLike,
-        label: npt.ArrayLike,
-        context: npt.ArrayLike | None = None,
-        rater: npt.ArrayLike | None = None,
-        *,
-        names: tuple[Sequence[str], Sequence[str], Sequence[str]] | None = None,
-    ) -> RaterTable:
-        """Build a table from codes 0, 1, …, shape (labels given,); ``names`` of contexts, targets and labels.
-
-        A code that ``names`` has and nobody gave keeps its place, with no counts.
-
-        Examples
-        --------
-        >>> RaterTable.from_codes(target=[0, 0, 1, 1], label=[0, 1, 1, 1]).counts().tolist()
-        [[[1.0, 1.0], [0.0, 2.0]]]
-        """
-        codes = {"target": target, "label": label, "context": context, "rater": rater}
-        size = np.asarray(target).size
-        columns: dict[str, IntArray] = {}
-        for name, values in codes.items():
-            array = np.zeros(size, dtype=np.int64) if values is None else np.asarray(values)
-            require(
-                array.shape == (size,) and array.dtype.kind in "iu" and bool((array >= 0).all()),
-                f"{name} must hold one code 0, 1, … per label given, {size}; got shape {array.shape} of {array.dtype}.",
-                name,
-            )
-            columns[name] = array.astype(np.int64)
-        given = names or ((), (), ())
-
-        def named(what: str, wanted: Sequence[str]) -> tuple[str, ...]:
-            return tuple(wanted) if wanted else tuple(str(i) for i in range(int(columns[what].max(initial=-1)) + 1))
-
-        table = cls(
-            named("context", given[0]),
-            named("target", given[1]),
-            named("label", given[2]),
-            named("rater", ()),
-            columns["context"],
-            columns["target"],
-            columns["label"],
-            columns["rater"],
-        )
-        table._check("the table")
-        return table
 
     @classmethod
     def from_frame(
@@ -275,9 +226,6 @@ class RaterTable:
                 column="label",
             )
         counts = self.counts().sum(axis=2)
-        empty = [name for name, total in zip(self.contexts, counts.sum(axis=1), strict=True) if total == 0]
-        if empty:
-            raise InputError(f"context {empty[0]!r} has no labels in {where}; leave it out, or collect some.")
         single = np.flatnonzero((counts > 0).sum(axis=1) < 2)
         if single.size:
             at = int(single[0])
