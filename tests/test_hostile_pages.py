@@ -253,6 +253,15 @@ def test_a_run_on_the_frontier(tmp_path: Path, canary: Path, chromium: Browser) 
     assert seen.close() == []
 
 
+def test_a_working_folder_with_braces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Papermill fills names into paths; ours are no templates."""
+    folder = tmp_path / "w{0}{names.__class__}"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    project = make_project(tmp_path / "project", {"01_places": script(0)})
+    assert execute(Job(project.notebooks()[0])).failures == ()
+
+
 def test_many_scorers(tmp_path: Path, canary: Path, chromium: Browser) -> None:
     attempts = strings(str(canary))
     members = [f"m{k}{attempts[k]}" for k in range(0, 40, 5)]

@@ -108,8 +108,8 @@ def execute(job: Job) -> Run:
         nbformat.write(job.notebook.node, source)
         try:
             papermill.execute_notebook(
-                source,
-                output,
+                _as_it_is(source),
+                _as_it_is(output),
                 parameters=dict(job.parameters),
                 kernel_name="python3",
                 progress_bar=False,
@@ -151,6 +151,11 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
 def failed(notebook: Notebook, message: str) -> Run:
     """Return the run of a notebook that could not be executed at all."""
     return Run(notebook.name, notebook.name, "", failures=(Failure(message),))
+
+
+def _as_it_is(path: Path) -> str:
+    """A path as papermill must be given it, which fills ``{names}`` in paths with parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def _transport(folder: str) -> Config:
