@@ -104,7 +104,7 @@ class Plain(RankRule):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=9), st.floats(1, 200))
+@given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=9), st.floats(1, 60))
 def test_defaults_of_a_rule_of_ranks_agree_with_stable_forms(masses: list[float], n: float) -> None:
     family = FiniteLaw(np.arange(len(masses)), np.array(masses) / sum(masses))
     plain, best = Plain(n).on(family), BestOfN(n).on(family)

@@ -109,7 +109,7 @@ def test_a_rule_of_ranks_is_exact_on_laws_without_atoms_too() -> None:
     fine = rule.on(FiniteLaw(np.arange(20_000)))
     assert fine.kl == pytest.approx(rule.spent_formula(), rel=1e-6)
     assert fine.kl <= rule.spent_formula()
-    with pytest.raises(ValueError, match=r"law must be finite, .* for second chance"):
+    with pytest.raises(ValueError, match=r"law must be finite for second chance"):
         SecondChance(0.5).on(Gaussian())
 
 

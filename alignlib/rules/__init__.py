@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from alignlib.rules.best_of_n import BestOfN, best_of_n_mean, coincident_reward
 from alignlib.rules.best_of_poisson import BestOfPoisson
-from alignlib.rules.rule import RankRule, Rule, Rules
+from alignlib.rules.rank_rule import RankRule
+from alignlib.rules.rule import Rule, Rules
 from alignlib.rules.samples import Prepared, PromptValues, prepare
 from alignlib.rules.soft_best_of_n import SoftBestOfN
 

@@ -20,7 +20,7 @@ from alignlib._core.special import exp_excess
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
 from alignlib.rules.order_weights import subset_means
-from alignlib.rules.rule import RankRule
+from alignlib.rules.rank_rule import RankRule
 from alignlib.rules.samples import Prepared
 
 __all__ = ["BestOfN", "best_of_n_mean", "coincident_reward", "gain_of_largest"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require_range
 from alignlib.laws import Levels
-from alignlib.rules.rule import RankRule
+from alignlib.rules.rank_rule import RankRule
 
 __all__ = ["BestOfPoisson"]
 

@@ -67,6 +67,11 @@ class SoftBestOfN(Rule):
         require_range("lam", self.lam, self.start)
 
     @property
+    def title(self) -> str:
+        """Such as ``"soft best-of-8 (λ=2)"``."""
+        return f"soft best-of-{self.n:g} ({self.label})"
+
+    @property
     def draws(self) -> float:
         """The number n itself."""
         return float(self.n)
