@@ -41,6 +41,7 @@ from pathlib import Path
 import numpy as np
 
 from alignbook import claims
+from alignbook.given import given
 from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.findings import ask
@@ -58,15 +59,17 @@ from alignlib.tables import RewardTable, example_table
 # Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise.
 
 # %%
-if table is None:
-    data = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
-else:
-    asked = [reward] if gold is None else [reward, gold, *ensemble]
-    data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
-rules = BestOfN.along(n) if n else None
-options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
-found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
-shown, curve, each = found.counted, found.curve, found.curve_on_every_prompt
+found = given()  # what `alignlib report` has found already
+if found is None:
+    if table is None:
+        data = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
+    else:
+        asked = [reward] if gold is None else [reward, gold, *ensemble]
+        data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
+    rules = BestOfN.along(n) if n else None
+    options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
+    found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
+data, shown, curve, each = found.table, found.counted, found.curve, found.curve_on_every_prompt
 counted, best = shown.measured_in, shown.rules
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals.", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}

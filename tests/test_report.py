@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from click.testing import CliRunner
 
 from alignbook.manifest import MANIFEST, FolderError, check_folder, filling
 from alignbook.project import find_project
+from alignlib.answers import findings
 from alignlib.cli.main import main
 
 pytestmark = pytest.mark.skipif(
@@ -323,3 +325,23 @@ def test_the_report_says_nothing_of_where_it_was_made(made, table, tmp_path):
     assert result.exit_code == 0, result.stderr
     for path in sorted(folder.iterdir()):
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_each_reward_is_fitted_once(table, tmp_path, monkeypatch):
+    """The command fits, its notebook draws what it was given: here a curve with a mark that no fit would leave."""
+    fitted = []
+    fit, ask = findings.fit_frontier, findings.ask
+    monkeypatch.setattr(
+        findings, "fit_frontier", lambda data, reward, **kw: fitted.append(reward) or fit(data, reward, **kw)
+    )
+
+    def marked(*arguments, **options):
+        found = ask(*arguments, **options)
+        return replace(found, curve=replace(found.curve, supported_end=0.123))
+
+    monkeypatch.setattr(findings, "ask", marked)
+    folder = tmp_path / "report"
+    result = run(table, "--prompt", "q", "--reward", "proxy", "--gold", "gold", "--n", "2", "-o", folder)
+    assert result.exit_code == 0, result.stderr
+    assert fitted == ["proxy", "gold"]
+    assert "(bar: 0.12 nats)" in re.sub(r"<[^>]+>", "", (folder / "report.html").read_text())

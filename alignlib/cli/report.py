@@ -41,7 +41,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     from alignbook.report import PAGE, write_report
 
     check_folder(folder, force, question.table)
-    found = question.find()  # bad input is a sentence before the notebook starts
+    found = question.find(curves=True)  # bad input is a sentence before the notebook starts
     if found.gold is not None and found.gold.limit is None:
         raise BadInput(
             f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
@@ -52,7 +52,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     values["budget"] = question.budget.replace("-", "_")
     if question.ensemble is not None:
         values["ensemble"] = question.members
-    failures = write_report({**values, "table": str(question.table.resolve())}, folder, force)
+    failures = write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
     from alignlib.answers.output.frontier import headline
     from alignlib.answers.output.hacking import stop_lines
 

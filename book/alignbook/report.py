@@ -26,7 +26,9 @@ class ReportError(InputError):
     """A report that cannot be made; nothing is left behind."""
 
 
-def write_report(values: Mapping[str, Value], folder: Path, force: bool = False) -> tuple[Failure, ...]:
+def write_report(
+    values: Mapping[str, Value], folder: Path, force: bool = False, *, found: object = None
+) -> tuple[Failure, ...]:
     """Execute the library's own notebook into ``folder``, whole or not at all; return claims that fail on this table.
 
     Parameters
@@ -37,6 +39,8 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False)
         Where the report goes.
     force : bool
         Whether files of an earlier report in that folder are replaced; all else in it stays in any case.
+    found : Findings, optional
+        What `alignlib.ask` answers with these values and ``curves``, so that the notebook need not ask.
 
     Raises
     ------
@@ -52,8 +56,8 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False)
     project = own_project()
     notebook = project.find("your_own_rewards")
     with filling(folder, force) as made:
-        given = resolve(notebook.parameters, {**values, "folder": str(made)})
-        (run,) = show(execute_all([Job(notebook, given)]), [notebook.name])
+        chosen = resolve(notebook.parameters, {**values, "folder": str(made)})
+        (run,) = show(execute_all([Job(notebook, chosen, given=found)]), [notebook.name])
         raised = [failure for failure in run.failures if failure.claim is None]
         if raised:
             raise ReportError(f"The report failed: {raised[0]}")

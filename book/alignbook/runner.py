@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from alignbook.claim import Claim, from_json
+from alignbook.given import giving
 from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
 from alignbook.project import Notebook, words
@@ -42,13 +43,14 @@ _KERNEL_ENVIRONMENT = {
 class Job:
     """One notebook to execute: with which parameters, and whether as a page of the book (``strict``).
 
-    What it reads below the folders ``watched`` is noted.
+    What it reads below the folders ``watched`` is noted. ``given`` is what it need not compute (see `alignbook.given`).
     """
 
     notebook: Notebook
     parameters: Mapping[str, Value] = field(default_factory=dict)
     strict: bool = False
     watched: tuple[str, ...] = ()
+    given: object = None
 
 
 @dataclass(frozen=True)
@@ -107,19 +109,20 @@ def execute(job: Job) -> Run:
         source, output, log = Path(folder, "in.ipynb"), Path(folder, "out.ipynb"), Path(folder, "read")
         nbformat.write(job.notebook.node, source)
         try:
-            papermill.execute_notebook(
-                _as_it_is(source),
-                _as_it_is(output),
-                parameters=dict(job.parameters),
-                kernel_name="python3",
-                progress_bar=False,
-                request_save_on_cell_execute=False,
-                autosave_cell_every=0,
-                cwd=job.notebook.script.parent,
-                config=_transport(folder),
-                # The level, lest it report every interrupt that shuts it down.
-                extra_arguments=["--log-level=CRITICAL", *_watching(log, job.watched)],
-            )
+            with giving(job.given, Path(folder)):
+                papermill.execute_notebook(
+                    _as_it_is(source),
+                    _as_it_is(output),
+                    parameters=dict(job.parameters),
+                    kernel_name="python3",
+                    progress_bar=False,
+                    request_save_on_cell_execute=False,
+                    autosave_cell_every=0,
+                    cwd=job.notebook.script.parent,
+                    config=_transport(folder),
+                    # The level, lest it report every interrupt that shuts it down.
+                    extra_arguments=["--log-level=CRITICAL", *_watching(log, job.watched)],
+                )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
         except Exception as error:  # a kernel that dies or never starts says so in many types
