@@ -7,6 +7,7 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
+from alignbook.project import Project
 from tests.built_book import HTML, ROOT, need_book, parse, toc_pages
 
 
@@ -25,7 +26,7 @@ def test_every_page_of_the_contents_is_built() -> None:
 def test_contents_name_every_page_once() -> None:
     listed = toc_pages()
     prose = [path.stem for path in (ROOT / "book").glob("*.md")]
-    notebooks = [f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.py")]
+    notebooks = [f"notebooks/{notebook.name}" for notebook in Project(ROOT).notebooks()]
     assert len(set(listed)) == len(listed)
     assert sorted({*prose, *notebooks} - set(listed)) == []
 

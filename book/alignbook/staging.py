@@ -117,6 +117,7 @@ def fingerprint(project: Project) -> str:
     files = [path for path in (project.build / "book").rglob("*") if path.is_file()]
     # The pages on the library show its docstrings, set by our own machinery.
     documented = [path for path in (project.root / "alignlib").rglob("*.py") if path.parent.name not in ("lm", "cli")]
-    for path in sorted([*files, *documented, *Path(__file__).parent.glob("*.py")]):
+    described = [*(project.root / "alignlib").rglob("*.json"), *(project.root / "book" / "_ext").glob("*.py")]
+    for path in sorted([*files, *documented, *described, *Path(__file__).parent.glob("*.py")]):
         digest.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
