@@ -1,8 +1,9 @@
 """Inference-time rules that draw responses and keep one: exact on a law, estimated from samples.
 
 `Rule` is what every rule offers and `RankRule` what a rule of ranks adds; one file a rule: `BestOfN`, `SoftBestOfN`,
-`BestOfPoisson`. `Rule.on` gives what a rule does on a law exactly, `Rule.along` a curve of `Rules`. `prepare` makes the
-samples of prompts ready for `Rule.evaluate`, which gives `PromptValues`. Of best-of-N alone: `coincident_reward`, for
+`BestOfPoisson`. `Rule.on` gives what a rule does on a law exactly (`OnLaw`, on a finite law `OnLevels`), `Rule.along` a
+row of `Rules`, whose `on` gives a `RuleCurve`. `prepare` makes the samples of prompts ready for `Rule.evaluate`, which
+gives `PromptValues`. Of best-of-N alone: `coincident_reward`, for
 which it is an optimum, and `best_of_n_mean`, its unbiased mean reward from the samples of one prompt.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from alignlib.rules.best_of_n import BestOfN, best_of_n_mean, coincident_reward
 from alignlib.rules.best_of_poisson import BestOfPoisson
+from alignlib.rules.on_law import OnLaw, OnLevels, RuleCurve
 from alignlib.rules.rank_rule import RankRule
 from alignlib.rules.rule import Rule, Rules
 from alignlib.rules.samples import Prepared, PromptValues, prepare
@@ -18,10 +20,13 @@ from alignlib.rules.soft_best_of_n import SoftBestOfN
 __all__ = [
     "BestOfN",
     "BestOfPoisson",
+    "OnLaw",
+    "OnLevels",
     "Prepared",
     "PromptValues",
     "RankRule",
     "Rule",
+    "RuleCurve",
     "Rules",
     "SoftBestOfN",
     "best_of_n_mean",
