@@ -39,6 +39,11 @@ class Cells:
             index = rng.permutation(index)
         return cls(index, np.bincount(index).astype(np.float64))
 
+    @property
+    def whole(self) -> FloatArray:
+        """Weights of the cells in the sample itself, shape (1, cells): row 0 of `resample`."""
+        return np.asarray(self.size / self.size.sum())[None]
+
     def pseudo_values(self, without: Callable[[BoolArray], FloatArray], estimate: FloatArray) -> FloatArray:
         """Return the pseudo-values ``-(C-1) θ(without group)``, shape (C, ...), shifted to have the mean ``estimate``.
 

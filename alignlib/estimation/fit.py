@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, as_vector, require
 from alignlib._core.errors import InputError
-from alignlib.estimation.averaging import averaged_curves
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.curve import AveragedCurve, averaged_curve
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
-from alignlib.estimation.prompt_curves import AveragedCurves
 from alignlib.estimation.rules import RuleEstimate, evaluate_rules
 from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
 from alignlib.laws import Frontier
@@ -85,7 +84,7 @@ class Fit:
     tail: TailTest
     cells: Cells = field(repr=False)
     weights: FloatArray = field(repr=False)
-    curve: AveragedCurves | PerPromptCurve | None = field(repr=False)
+    curve: AveragedCurve | PerPromptCurve | None = field(repr=False)
     supported_end: float
     problem: InputError | None
     start: np.random.Generator = field(repr=False)
@@ -217,7 +216,7 @@ class Fit:
             else _listed(rules),
             self.cells,
             self.weights,
-            self.curve if isinstance(self.curve, AveragedCurves) and not self.tail.heavy else None,
+            self.curve if isinstance(self.curve, AveragedCurve) and not self.tail.heavy else None,
             self.supported_end,
             self.level,
         )
@@ -287,7 +286,7 @@ class Fit:
             raise HeavyTailError(self.reward, self.tail)
         return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, self.tail, self.level)
 
-    def _known(self) -> AveragedCurves | PerPromptCurve:
+    def _known(self) -> AveragedCurve | PerPromptCurve:
         if self.problem is not None:
             raise self.problem
         assert self.curve is not None
@@ -373,19 +372,19 @@ def fit_frontier(
     tail = tail_test(data, column)
     problem = _problem(data, column, 6 if per_prompt else 3, None if allow_heavy_tail else tail)
     cells = Cells.of(data.n_samples, generator)
-    curve: AveragedCurves | PerPromptCurve | None = None
+    curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if per_prompt:
         weights = cells.resample(n_boot, generator)
         if problem is None:
-            curve = PerPromptCurve(data, column, tail, cells, weights[:1], int(generator.integers(2**63)))
+            curve = PerPromptCurve(data, column, tail, cells, int(generator.integers(2**63)))
             end = curve.supported_end
     else:
         if problem is None:
-            curve = averaged_curves(data, column, cells, generator, tail, bias_correction=bias_correction)
+            curve = averaged_curve(data, column, cells, generator, tail, bias_correction=bias_correction)
         weights = cells.resample(n_boot, generator)
-        if isinstance(curve, AveragedCurves):
-            end = curve.supported_end(weights[:1], data.n_prompts, tail)
+        if isinstance(curve, AveragedCurve):
+            end = curve.supported_end(data.n_prompts, tail)
     return Fit(
         table=data,
         reward=column,

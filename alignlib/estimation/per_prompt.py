@@ -13,8 +13,8 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.curve import CurvePoints
 from alignlib.estimation.dual import lam_grid, minimise_dual
-from alignlib.estimation.prompt_curves import CurvePoints
 from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
 from alignlib.estimation.tails import TailTest
 from alignlib.tables import RewardTable
@@ -30,14 +30,12 @@ _SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: h
 class PerPromptCurve:
     """The gain of a budget that bounds the KL of every prompt: each has its own λ. ``seed`` chooses the halves."""
 
-    def __init__(
-        self, table: RewardTable, column: str, tail: TailTest, cells: Cells, whole: FloatArray, seed: int
-    ) -> None:
+    def __init__(self, table: RewardTable, column: str, tail: TailTest, cells: Cells, seed: int) -> None:
         self._table, self._column, self._cells, self._seed = table, column, cells, seed
         most = float(np.log(table.n_samples.min()))
         searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
         found = self._averages(searched)
-        second = found.second_order
+        second, whole = found.second_order, cells.whole
         strained = strain(
             lam=(whole @ found.tail)[0],
             bias=_SLOW * remaining_bias(*((whole @ part)[0] for part in (found.plug_in, found.first_order, second))),

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.estimation.prompt_curves import AveragedCurves
+from alignlib.estimation.curve import AveragedCurve
 from alignlib.rules import Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
@@ -19,6 +19,7 @@ __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
 # for the bias that the limit may keep (simulated on 0/1 rewards with rare successes).
 _MOST_CONSTANT = 1 / 3
 _LEAST_WIDTH = 0.005
+_BLOCK = 1 << 18  # samples in work at a time
 _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
 
@@ -68,7 +69,7 @@ def evaluate_rules(
     rules: Sequence[Rule],
     cells: Cells,
     weights: FloatArray,
-    curve: AveragedCurves | None,
+    curve: AveragedCurve | None,
     supported_end: float,
     level: float,
 ) -> RuleEstimate:
@@ -118,8 +119,10 @@ def _cell_values(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
     values = np.empty((3, table.n_prompts, len(rules)))
-    for (where, rows), (_, gold) in zip(table.blocks(picking), table.blocks(counted), strict=True):
-        values[:, where] = _prompt_values(rows, rows if counted == picking else gold, rules)
+    for (where, rows), (_, gold) in zip(table.blocks(picking, _BLOCK), table.blocks(counted, _BLOCK), strict=True):
+        if counted == picking:
+            rows = gold = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
+        values[:, where] = _prompt_values(rows, gold, rules)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
     order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
@@ -148,7 +151,7 @@ _NOTHING: _Share = (None, None, None, None, None)
 
 
 def _share(
-    curve: AveragedCurves,
+    curve: AveragedCurve,
     weights: FloatArray,
     kl: FloatArray,
     gain: FloatArray,
@@ -168,14 +171,14 @@ def _share(
         share = np.where(limit > 0.0, gained / limit, 1.0)
     low, high = studentised_interval(share, _share_error(curve, weights, kl, gain, share, limit, lam[0]), level)
     with np.errstate(divide="ignore", invalid="ignore"):
-        excess = curve.excess_bias(weights[:1], lam[0]) / limit[0] * np.abs(share[0])
+        excess = curve.excess_bias(lam[0]) / limit[0] * np.abs(share[0])
     wider = np.where(held[0] > 0.0, np.maximum(excess, _LEAST_WIDTH * np.abs(share[0])), 0.0)
     supported = (spent[0] <= end * (1.0 + 1e-12)) & varied
     return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
 
 
 def _share_error(
-    curve: AveragedCurves,
+    curve: AveragedCurve,
     weights: FloatArray,
     kl: FloatArray,
     gain: FloatArray,

@@ -24,6 +24,7 @@ _FEW_PROMPTS, _FEW_EXCEEDANCES = 50, 2000  # below both, the null law is skewed 
 _NULL_DRAWS = 2000
 _NEGLIGIBLE = 1.05
 _LEAST_EXCEEDANCES = 4
+_BLOCK = 1 << 18  # samples in work at a time
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,24 @@ def tail_test(table: RewardTable, column: str) -> TailTest:
 
     Source: the null law of Greenwood's statistic is classical; this use of it is ours.
     """
-    means, sizes, statistics, centred = [], [], [], []
-    for _, rewards in table.blocks(column):
+    means, sizes, statistics = [], [], []
+    n_samples = int(table.n_samples.sum())
+    pooled, largest = _pooled(n_samples), np.empty(0)
+    for _, rewards in table.blocks(column, _BLOCK):
+        if rewards.shape[1] == 1:
+            continue
         k = max(1, rewards.shape[1] // 4)
-        top = -np.sort(-rewards, axis=1)[:, : k + 1]
+        top = np.sort(rewards, axis=1)[:, ::-1][:, : k + 1]
         untied = (np.diff(top, axis=1) < 0.0).all(axis=1)
         y = top[untied, :-1] - top[untied, -1:]
         means.append(y.mean(axis=1))
         sizes.append(np.full(len(y), float(k)))
         statistics.append(_greenwood(y))
-        centred.append((rewards - rewards.mean(axis=1, keepdims=True)).reshape(-1))
-    mean, k_all, statistic = (np.concatenate(parts) for parts in (means, sizes, statistics))
+        centred = (rewards - rewards.mean(axis=1, keepdims=True)).reshape(-1)
+        if largest.size > pooled:  # what cannot be among the largest of all is not kept
+            centred = centred[centred > largest[-pooled - 1]]
+        largest = np.sort(np.concatenate([largest, centred]))[-pooled - 1 :]
+    mean, k_all, statistic = (np.concatenate([*parts, np.empty(0)]) for parts in (means, sizes, statistics))
     discrete = 2 * len(mean) < table.n_prompts
     if discrete or len(mean) == 0:
         return TailTest(0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, discrete=True)
@@ -108,7 +116,7 @@ def tail_test(table: RewardTable, column: str) -> TailTest:
         z=_standardised(statistic, k_all),
         z_low=z_low,
         z_high=z_high,
-        pooled_z=_pooled_z(np.concatenate(centred)),
+        pooled_z=_pooled_z(largest[::-1]),
         # E (mean of k exponentials)² = scale² (k+1)/k
         scale=float((mean**2 * k_all / (k_all + 1.0)).sum() / mean.sum()),
         discrete=False,
@@ -143,10 +151,14 @@ def _null_quantiles(k: FloatArray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _pooled_z(rewards: FloatArray) -> float:
-    """Return the standardised statistic of the top hundredth (at least 50) of all samples; 0 where they tie."""
-    k = min(max(50, rewards.size // 100), rewards.size // 4)
-    top = -np.sort(-np.partition(rewards, rewards.size - k - 1)[rewards.size - k - 1 :])
+def _pooled(n_samples: int) -> int:
+    """How many of all samples are pooled: the top hundredth, at least 50."""
+    return min(max(50, n_samples // 100), n_samples // 4)
+
+
+def _pooled_z(top: FloatArray) -> float:
+    """Return the standardised statistic of the largest of all samples, above the last of them; 0 where they tie."""
+    k = top.size - 1
     if k < 2 or (np.diff(top) >= 0.0).any():
         return 0.0
     return _standardised(_greenwood(top[None, :-1] - top[-1]), np.array([float(k)]))

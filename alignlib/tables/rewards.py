@@ -74,18 +74,23 @@ class RewardTable:
             raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
         return self.columns[name]
 
-    def blocks(self, column: str) -> Iterator[tuple[IntArray, FloatArray]]:
-        """Yield (prompt positions, rewards of shape (prompts, samples)) for each number of samples."""
+    def blocks(self, column: str, most: int | None = None) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield (prompt positions, rewards of shape (prompts, samples)) for each number of samples.
+
+        With ``most`` a block holds about that many samples, and at least one prompt.
+        """
         values = self.column(column)
         sizes = self.n_samples
         different = np.unique(sizes)
-        if different.size == 1:  # a rectangle already: no copy
-            yield np.arange(self.n_prompts), values.reshape(self.n_prompts, int(different[0]))
-            return
         for size in different:
             where = np.flatnonzero(sizes == size)
-            rows = self.offsets[where][:, None] + np.arange(size)
-            yield where, values[rows]
+            step = max(1, where.size if most is None else most // int(size))
+            for start in range(0, where.size, step):
+                some = where[start : start + step]
+                if different.size == 1:  # a rectangle already: no copy
+                    yield some, values[start * size : (start + some.size) * size].reshape(some.size, size)
+                else:
+                    yield some, values[self.offsets[some][:, None] + np.arange(size)]
 
     def with_mean(self, name: str, columns: Sequence[str]) -> RewardTable:
         """Return the table with one more reward: the mean of ``columns``, such as an ensemble of verifiers.
