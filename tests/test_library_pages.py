@@ -1,0 +1,181 @@
+"""The pages on the library: every public name has one place, formulas are formulas, chapters link to what they use."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import alignlib
+from alignbook.api_pages import API_PAGES, NAMES_FILE, UNDOCUMENTED, ApiPages, code_of
+from alignbook.formulas import is_formula, to_tex, with_links
+from alignbook.library import Library, Named
+from tests.small_project import LIBRARY, ROOT
+
+# The files of a package, each after a line with its name.
+PACKAGE = """\
+== __init__
+from alignlib.laws.finite import FiniteLaw as FiniteLaw
+__version__ = "1"
+== laws/__init__
+from alignlib.laws.finite import FiniteLaw
+from alignlib.laws.law import Law, root
+__all__ = ["FiniteLaw", "Law", "root"]
+== laws/law
+__all__ = ["Law", "root"]
+class Law:
+    "A law."
+def root(x):
+    "Return the root."
+== laws/finite
+from alignlib.laws.law import Law
+__all__ = ["FiniteLaw"]
+class FiniteLaw(Law):
+    "``Λ(λ)``, a `Law`."
+== laws/bounds
+__all__ = ["bennett", "TABLE"]
+TABLE = 1
+def bennett():
+    "Bound."
+def unused():
+    "No."
+== plotting
+__all__ = ["curve"]
+def curve():
+    "Draw."
+== _core/__init__
+== _core/checks
+def check():
+    "Check."
+"""
+CHAPTER = """
+import alignlib as al
+import numpy as np
+from alignlib import plotting
+from alignlib._core.checks import check
+from alignlib.laws import Law as AnyLaw
+from alignlib.laws import bounds
+
+al.FiniteLaw, plotting.curve(np.zeros(1)), AnyLaw.kl, bounds.bennett(), bounds.TABLE, check()
+"""
+
+
+@pytest.fixture(name="package")
+def _package(tmp_path: Path) -> Path:
+    for part in PACKAGE.split("== ")[1:]:
+        name, _, text = part.partition("\n")
+        path = tmp_path / "alignlib" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "alignlib"
+
+
+def test_each_name_is_documented_where_it_is_imported_from(package: Path) -> None:
+    pages = ApiPages(Library(package), {"01_one": CHAPTER})
+    assert {named.path: path for named, path in pages.paths.items()} == {
+        "alignlib.laws.finite.FiniteLaw": "alignlib.FiniteLaw",
+        "alignlib.laws.law.Law": "alignlib.laws.Law",
+        "alignlib.laws.law.root": "alignlib.laws.root",
+        "alignlib.laws.bounds.bennett": "alignlib.laws.bounds.bennett",
+        "alignlib.plotting.curve": "alignlib.plotting.curve",
+    }
+    texts = pages.texts()
+    assert json.loads(texts[NAMES_FILE])["alignlib.laws.law.Law"] == "alignlib.laws.Law"
+    laws = texts["api/laws.rst"]
+    assert re.findall(r"\.\. auto(\w+):: (\S+)", laws) == [
+        ("module", "alignlib.laws"),
+        ("class", "alignlib::FiniteLaw"),
+        ("class", "alignlib.laws::Law"),
+        ("function", "alignlib.laws::root"),
+        ("function", "alignlib.laws.bounds::bennett"),
+    ]
+    assert ":math:`\\Lambda (\\lambda )`, a :py:obj:`Law <alignlib.laws.Law>`" in texts["api/index.rst"]
+
+
+def test_a_chapter_links_to_what_it_uses(package: Path) -> None:
+    pages = ApiPages(Library(package), {"01_one": CHAPTER, "02_none": "1 + 1", "03_odd": "not python at all"})
+    names = ["FiniteLaw", "laws.bounds.bennett", "laws.Law", "plotting.curve"]
+    links = ", ".join(f"{{py:obj}}`{name} <alignlib.{name}>`" for name in names)
+    assert pages.used_by("01_one") == f"*From the library:* {links}."
+    assert pages.used_by("02_none") == pages.used_by("03_odd") == pages.used_by("04_absent") == ""
+
+
+def test_rooms_can_be_left_out_and_imports_lead_home(package: Path) -> None:
+    library = Library(package, leave_out=["plotting"])
+    assert library.home("alignlib.laws", "Law") == Named("alignlib.laws.law", "Law")
+    assert library.home("alignlib", "laws") is None
+    assert library.home("numpy", "zeros") is None
+    assert library.used("from alignlib import plotting\nplotting.curve()") == set()
+
+
+def test_the_code_of_a_notebook_is_without_magics() -> None:
+    cells = [{"cell_type": "code", "source": ["%time\n", "a = 1"]}, {"cell_type": "markdown", "source": "b"}]
+    assert code_of(cells) == "a = 1"
+
+
+def test_every_room_has_a_page_or_is_for_no_reader() -> None:
+    rooms = {path.stem for path in LIBRARY.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    with_pages = {room.partition(".")[2] for _, _, room in API_PAGES}
+    assert rooms - {"__init__"} == with_pages | set(UNDOCUMENTED)
+    toc = (ROOT / "book" / "_toc.yml").read_text(encoding="utf-8")
+    assert re.findall(r"file: api/(\w+)", toc) == ["index", *(file for file, _, _ in API_PAGES)]
+
+
+def test_each_name_of_the_front_door_has_an_example() -> None:
+    lacking = []
+    for name, named in Library(LIBRARY).front_door.items():
+        shown = getattr(alignlib, name)
+        text = shown.__doc__ or ""
+        if not isinstance(shown, type) and not callable(shown):
+            text += importlib.import_module(named.module).__doc__ or ""
+        if ">>>" not in text:
+            lacking.append(name)
+    assert lacking == []
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("KL(π_λ‖p)", r"\operatorname{KL}(\pi _{\lambda }\,\Vert\,p)"),
+        ("E_π* r̂ - E_p r", r"\mathbb{E}_{\pi ^{*}} \hat{r} - \mathbb{E}_{p} r"),
+        ("F_i^N - F_{i-1}^N", "F_{i}^{N} - F_{i-1}^{N}"),
+        ("max {E r : D ≤ Δ}", r"\max \{\mathbb{E} r : D \le \Delta \}"),
+        ("b₁ = a c n^{-a}", "b_{1} = a c n^{-a}"),
+        ("σ √(2Δ) + √x", r"\sigma \sqrt{2\Delta } + \sqrt{x}"),
+        ("-inf", r"-\infty"),
+        ("λ·max_kl", r"\lambda \cdot \mathtt{max\_kl}"),
+    ],
+)
+def test_formulas_become_tex(text: str, tex: str) -> None:
+    assert is_formula(text) or text == "-inf"
+    assert to_tex(text) == tex
+
+
+@pytest.mark.parametrize(
+    "text", ["lam", "score_*", "x = run(1)", '"kl"', "(k, n)", "a[i]", "2 ** n", "log_policy", "{a"]
+)
+def test_code_stays_code(text: str) -> None:
+    assert not is_formula(text)
+    assert with_links(f"``{text}``", {}) == f"``{text}``"
+
+
+def test_examples_are_left_alone_and_names_become_links() -> None:
+    text = "Say `f` of ``λ``.\n\n>>> g('`f` ``λ``')\n``λ``\n\nThen :func:`a.b.f`."
+    linked = ":py:obj:`f <a.f>`"
+    expected = f"Say {linked} of :math:`\\lambda`.\n\n>>> g('`f` ``λ``')\n``λ``\n\nThen :py:obj:`a.b.f <a.f>`."
+    assert with_links(text, {"a.b.f": "a.f"}) == expected
+
+
+def test_all_formulas_of_the_library_can_be_set() -> None:
+    """Braces match, and no letter is left that TeX would not know."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                for text in filter(is_formula, re.findall(r"``([^`]+)``", ast.get_docstring(node) or "")):
+                    tex = to_tex(text)
+                    assert tex.isascii(), (path.name, text, tex)
+                    assert tex.replace(r"\{", "").count("{") == tex.replace(r"\}", "").count("}"), (text, tex)
