@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 
 from alignlib._core.checks import require
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
+from alignlib.divergences import KL
 from alignlib.laws import Frontier
 
 __all__ = [
@@ -43,7 +44,7 @@ __all__ = [
     "tail_note",
 ]
 
-KL_LABEL = "KL to the base model (nats)"
+KL_LABEL = KL.label
 
 _STYLE: Any = {
     "figure.figsize": (4.9, 3.4),
@@ -149,13 +150,18 @@ def frontier(
     ha: str = "center",
     note: bool = True,
 ) -> Axes:
-    """Draw gain against KL; an estimate with its band, only as far as the samples support it."""
+    """Draw gain against budget; an estimate with its band, only as far as the samples support it.
+
+    The axis is named after the divergence of the budget, unless it has a name.
+    """
     known = np.ones(result.spent.size, dtype=bool) if result.supported is None else result.supported
     require(bool(known.any()), "frontier has no supported point to draw; ask for smaller budgets.")
     x, y = result.spent[known], result.gain[known]
     if result.gain_low is not None and result.gain_high is not None:
         ax.fill_between(x, result.gain_low[known], result.gain_high[known], color=color, alpha=0.2, linewidth=0)
     curve(ax, x, y, label, color=color, at=at, offset=offset, ha=ha)
+    if not ax.get_xlabel():
+        ax.set_xlabel(result.divergence.label)
     if result.supported is not None:
         ax.plot(x[-1], y[-1], marker="|", markersize=12, color=color, markeredgewidth=2)
         if note:

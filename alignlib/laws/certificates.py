@@ -13,6 +13,9 @@ from alignlib.laws.law import Law
 
 __all__ = ["dual_gain", "kl_to_optimum"]
 
+_STEP = 0.5
+_FURTHEST = 600.0
+
 
 def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
     """Return ``inf_{λ>0} (Δ + Λ_c(λ)) / λ``, ``Λ_c`` centred: the frontier's gain by its dual, for each budget.
@@ -38,23 +41,32 @@ def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
     2.0
     """
     budgets = require_range("kl", kl, 0.0, open_low=True)
-    lam_max = law.lam_max
+    found = [_least(law, b) for b in budgets.reshape(-1).tolist()]
+    return like(kl, np.array(found).reshape(budgets.shape))
 
-    def one(budget: float) -> float:
-        def value(log_lam: float) -> float:
-            lam = math.exp(log_lam)
-            # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
-            lam = lam if math.isinf(lam_max) else lam_max * lam / (1.0 + lam)
-            return (budget + float(law.reverse_kl(lam))) / lam if lam < lam_max else math.inf
 
-        scan = np.linspace(-25.0, 30.0, 111)
-        values = [value(float(x)) for x in scan]
-        best = int(np.argmin(values))
-        bracket = (float(scan[max(0, best - 1)]), float(scan[min(scan.size - 1, best + 1)]))
-        found = scipy.optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
-        return min(float(found.fun), values[best])
+def _least(law: Law, budget: float) -> float:
+    """Go downhill from the λ of a Gaussian reward, then minimise: the objective has one valley in log λ."""
+    end = law.lam_max
+    if end == 0.0:
+        return math.inf
 
-    return like(kl, np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape))
+    def value(x: float) -> float:
+        # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
+        lam = math.exp(x) if math.isinf(end) else end / (1.0 + math.exp(-x))
+        return (budget + float(law.reverse_kl(lam))) / lam if lam < end else math.inf
+
+    spread = float(law.variance(0.0))
+    guess = math.sqrt(2.0 * budget / spread) if spread > 0.0 else 1.0
+    x = math.log(guess) if math.isinf(end) else math.log(guess / end)
+    here, step = value(x), _STEP
+    if value(x - step) < here:
+        step = -step
+    while abs(x + step) <= _FURTHEST and (there := value(x + step)) < here:
+        x, here = x + step, there
+    bracket = (x - abs(step), x + abs(step))
+    found = scipy.optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
+    return min(float(found.fun), here)
 
 
 def kl_to_optimum(law: Law, lam: float, kl: npt.ArrayLike, gain: npt.ArrayLike) -> FloatOrArray:

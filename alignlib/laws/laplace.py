@@ -94,4 +94,4 @@ class Laplace(ContinuousLaw):
         """Laplace quantile."""
         mass = np.asarray(u, dtype=np.float64)
         near, sign = np.minimum(mass, 1 - mass), np.where((mass < 0.5) != upper, 1.0, -1.0)
-        return np.asarray(sign * self.scale * np.log(2 * near))
+        return np.asarray(self.base_reward + sign * self.scale * np.log(2 * near))

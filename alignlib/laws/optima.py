@@ -19,6 +19,7 @@ from alignlib.laws.roots import rising_root, roots_in_order
 __all__ = ["optima"]
 
 _CERTIFICATE = 1e-9
+_FURTHEST = 1e280
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ def optima(
         return found[lam]
 
     def one(budget: float, guess: float) -> float:
+        if at(_FURTHEST / scale).spent <= budget:  # the last digit of the gain is reached before
+            return math.inf
         return rising_root(lambda lam: at(lam).spent, budget, guess or 1.0 / scale)
 
     lam = roots_in_order(budgets, most, one)

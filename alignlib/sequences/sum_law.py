@@ -114,6 +114,8 @@ class SumLaw(Law):
     def tilted(self, lam: float) -> SumLaw:
         """Return the law of the reward under ``π_λ``: masses times ``e^{λS}``, normalised; one sum at ``λ = ±∞``."""
         tilt = float(as_float_array("lam", lam, allow_inf=True))
+        if tilt == 0.0:
+            return self
         if math.isinf(tilt):
             lifted = np.where(self.excess == self.excess[-1 if tilt > 0 else 0], 0.0, -np.inf)
         else:

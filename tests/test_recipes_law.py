@@ -1,0 +1,128 @@
+"""The recipes for a law and for a divergence: each a class of its own, and everything else takes it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy
+
+from alignlib import plotting
+from alignlib._core.special import log1p_excess
+from alignlib.divergences import KL, Divergence
+from alignlib.laws import ContinuousLaw, Exponential, FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
+from alignlib.rules import BestOfN, BestOfPoisson
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gamma(ContinuousLaw):
+    """Gamma rewards: ``Λ = -k log(1 - λ)``."""
+
+    shape: float = 1.0
+
+    @property
+    def base_reward(self) -> float:
+        return self.shape
+
+    @property
+    def lam_max(self) -> float:
+        return 1.0
+
+    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
+        return self.shape * log1p_excess(lam)
+
+    def _gain(self, lam: FloatArray) -> FloatArray:
+        return np.asarray(self.shape * lam / (1.0 - lam))
+
+    def _variance(self, lam: FloatArray) -> FloatArray:
+        return np.asarray(self.shape / (1.0 - lam) ** 2)
+
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
+        return np.asarray(inverse(self.shape, u))
+
+
+class ChiSquared(Divergence):
+    """``E_p (φ/p - 1)²``."""
+
+    name = "chi_squared"
+    label = "χ² to the base model"
+    slope_at_zero = -2.0
+
+    def f(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray((ratio - 1.0) ** 2)
+
+    def slope(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(2.0 * (ratio - 1.0))
+
+    def ratio_at(self, price: FloatArray) -> FloatArray:
+        return np.asarray(np.maximum(1.0 + price / 2.0, 0.0))
+
+
+def test_a_law_has_a_frontier_and_its_certificates() -> None:
+    """Three methods and a mean suffice: the solver, the inverse and the dual agree, and shape 1 is the exponential."""
+    law, budgets = Gamma(2.5), np.array([1e-8, 0.1, 1.0, 20.0])
+    limit = law.frontier(budgets)
+    np.testing.assert_allclose(law.kl(limit.lam), budgets, rtol=1e-8)
+    np.testing.assert_allclose(limit.gain, dual_gain(law, budgets), rtol=1e-9)
+    np.testing.assert_allclose(law.kl_at_gain(limit.gain), budgets, rtol=1e-7)
+    np.testing.assert_allclose(law.lam_at_gain(limit.gain), limit.lam, rtol=1e-9)
+    np.testing.assert_allclose(Gamma().gain_at_kl(budgets), Exponential().gain_at_kl(budgets), rtol=1e-8)
+    assert kl_to_optimum(law, 0.5, law.kl(0.5), law.gain(0.5)) == pytest.approx(0.0, abs=1e-12)
+    assert PromptAverage([law, Exponential()]).gain_at_kl(0.3) > 0.0
+    with pytest.raises(ValueError, match="divergence must be KL for Gamma; got 'chi_squared'"):
+        law.frontier(divergence=ChiSquared())
+
+
+def test_rules_and_draws_take_the_law() -> None:
+    law = Gamma(2.0)
+    best = BestOfN(2).on(law)
+    # The larger of two gammas of shape 2 exceeds the mean by E|X - Y|/2 = 3/4.
+    assert best.gain == pytest.approx(0.75, rel=1e-9)
+    assert best.kl == pytest.approx(math.log(2) - 0.5, rel=1e-9)
+    assert best.gain < law.gain_at_kl(best.kl)
+    assert BestOfPoisson(3.0).on(law).gain < law.gain_at_kl(BestOfPoisson(3.0).on(law).kl)
+    draws = law.sample(0, 100_000)
+    assert draws.mean() == pytest.approx(2.0, abs=5 * math.sqrt(2.0 / draws.size))
+
+
+def test_the_law_is_drawn() -> None:
+    fig, ax = plotting.new()
+    plotting.frontier(ax, Gamma().frontier())
+    assert ax.get_xlabel() == KL.label
+    assert ax.lines[0].get_xdata()[-1] == 8.0
+    plt.close(fig)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_divergence_has_a_frontier(seed: int) -> None:
+    """Theory: the gain is ``σ √χ²`` exactly as long as no outcome is dropped, and never more."""
+    rng = np.random.default_rng(seed)
+    law = FiniteLaw(rng.normal(size=6), rng.dirichlet(np.ones(6)))
+    sd = math.sqrt(law.variance(0.0))
+    until = (sd / (law.base_reward - law.min_reward)) ** 2
+    limit = law.frontier(until * np.array([1e-10, 0.1, 0.5, 0.999, 2.0, 10.0]), ChiSquared())
+    np.testing.assert_allclose(limit.gain[:4], sd * np.sqrt(limit.spent[:4]), rtol=1e-9)
+    assert (limit.gain[4:] < sd * np.sqrt(limit.spent[4:])).all()
+    assert limit.divergence == ChiSquared() or isinstance(limit.divergence, ChiSquared)
+
+
+def test_rules_spend_it_and_it_is_drawn() -> None:
+    """Best-of-2 is χ²-optimal for win rates: without ties it spends ``(N-1)²/(2N-1)``."""
+    divergence = ChiSquared()
+    n = 3.0
+    assert BestOfN(n).spent_formula(divergence) == pytest.approx((n - 1) ** 2 / (2 * n - 1), rel=1e-9)
+    law = FiniteLaw(np.arange(200.0))
+    best = BestOfN(2).on(law)
+    limit = law.frontier([best.spent(divergence)], divergence)
+    assert best.gain == pytest.approx(float(limit.gain[0]), rel=1e-9)
+    fig, ax = plotting.new()
+    plotting.frontier(ax, law.frontier(divergence=divergence))
+    assert ax.get_xlabel() == "χ² to the base model"
+    plt.close(fig)
