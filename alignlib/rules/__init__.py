@@ -3,8 +3,8 @@
 `Rule` is what every rule offers and `RankRule` what a rule of ranks adds; one file a rule: `BestOfN`, `SoftBestOfN`,
 `BestOfPoisson`. `Rule.on` gives what a rule does on a law exactly (`OnLaw`, on a finite law `OnLevels`), `Rule.along` a
 row of `Rules`, whose `on` gives a `RuleCurve`. `prepare` makes the samples of prompts ready for `Rule.evaluate`, which
-gives `PromptValues`. Of best-of-N alone: `coincident_reward`, for
-which it is an optimum, and `best_of_n_mean`, its unbiased mean reward from the samples of one prompt.
+gives `PromptValues`. Of best-of-N alone: `coincident_reward`, for which it is an optimum, and `best_of_n_mean`, its
+unbiased mean reward from the samples of one prompt.
 """
 
 from __future__ import annotations
