@@ -36,9 +36,10 @@ def require_extra(command: str) -> None:
     """
     missing = [name for name in _MODULES if not _installed(name)]
     if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise MissingExtraError(
-            f"{command} runs a notebook, which needs packages of the extra [report] ({', '.join(missing)}): in a clone "
-            "of this project run pip install '.[report]', which is alignment-limits[report]."
+            f"{command} needs the extra [report], of which {', '.join(missing[:3])}{more} are missing: run pip install "
+            "'.[report]' in a copy of the repository (the distribution is alignment-limits[report])."
         )
 
 
