@@ -108,9 +108,9 @@ for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
 
 # %%
 lam = {name: law.average.lam_at_kl(kl_mid) for name, law in laws.items()}
-scale = {name: np.sqrt([family.variance(0.0) for family in law.families]) for name, law in laws.items()}
-spent = {name: np.array([family.kl(lam[name]) for family in law.families]) for name, law in laws.items()}
-drawn = {name: np.array([BestOfN(n_mid).on(f).kl for f in law.families]) for name, law in laws.items()}
+scale = {name: np.sqrt([family.variance(0.0) for family in law.laws]) for name, law in laws.items()}
+spent = {name: np.array([family.kl(lam[name]) for family in law.laws]) for name, law in laws.items()}
+drawn = {name: np.array([BestOfN(n_mid).on(f).kl for f in law.laws]) for name, law in laws.items()}
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL on each prompt against the prompt's reward scale (standard deviation of gold under the base): the optimum for {{kl_mid:g}} nat on average (circles) and best-of-{{n_mid}} (crosses).", "name": "fig-world-spent"}, "image": {"alt": "Two panels of points: the optimum's KL grows with the reward scale, from {{spent_least:.2f}} to {{spent_most:.2f}} nats; that of best-of-{{n_mid}} is nearly flat."}}
 fig, axes = plotting.new(rows=2, height=2.7)
@@ -160,7 +160,7 @@ grid = np.array([0.25, 0.5, 1.0, 2.0])
 lost = {name: 1 - law.average.gain_on_every_prompt(grid) / law.average.gain_at_kl(grid) for name, law in laws.items()}
 share = {name: best[name].gain / law.average.gain_at_kl(best[name].kl) for name, law in laws.items()}
 own = {
-    name: [family.gain(family.lam_at_kl(kl)) for family, kl in zip(law.families, drawn[name], strict=True)]
+    name: [family.gain(family.lam_at_kl(kl)) for family, kl in zip(law.laws, drawn[name], strict=True)]
     for name, law in laws.items()
 }
 quoted = {name: law.along([BestOfN(n_mid)]) for name, law in laws.items()}
@@ -181,7 +181,7 @@ for key, task, row in (
     }
     rows_agree = (
         np.isin(laws[task].reward[laws[task].rows[row]], gold).all()
-        and gold.max() == laws[task].families[row].max_reward
+        and gold.max() == laws[task].laws[row].max_reward
     )
     words[f"{best_key}_agrees"] = float(rows_agree)
 claims.glue(**words)

@@ -23,7 +23,7 @@ class PromptAverage(Law):
 
     Parameters
     ----------
-    families : sequence of Law
+    laws : sequence of Law
         One for each prompt, at least one.
 
     Raises
@@ -42,12 +42,12 @@ class PromptAverage(Law):
     Source: Lagrange duality for an average budget (theory of Y24 and P26, prompt by prompt).
     """
 
-    def __init__(self, families: Sequence[Law]) -> None:
-        require(len(families) > 0, "families must hold at least one prompt's law; got none.")
-        self.families = tuple(families)
+    def __init__(self, laws: Sequence[Law]) -> None:
+        require(len(laws) > 0, "laws must hold at least one prompt's law; got none.")
+        self.laws = tuple(laws)
 
     def _mean_of(self, name: str) -> float:
-        return math.fsum(getattr(law, name) for law in self.families) / len(self.families)
+        return math.fsum(getattr(law, name) for law in self.laws) / len(self.laws)
 
     @cached_property
     def base_reward(self) -> float:
@@ -72,15 +72,15 @@ class PromptAverage(Law):
     @cached_property
     def lam_max(self) -> float:
         """The smallest of the prompts' ends."""
-        return min(law.lam_max for law in self.families)
+        return min(law.lam_max for law in self.laws)
 
     @cached_property
     def lam_min(self) -> float:
         """The largest of the prompts' beginnings."""
-        return max(law.lam_min for law in self.families)
+        return max(law.lam_min for law in self.laws)
 
     def _average(self, name: str, lam: FloatArray) -> FloatArray:
-        rows: list[FloatArray] = [np.asarray(getattr(law, name)(lam)) for law in self.families]
+        rows: list[FloatArray] = [np.asarray(getattr(law, name)(lam)) for law in self.laws]
         return np.asarray(np.mean(rows, axis=0))
 
     def _gain(self, lam: FloatArray) -> FloatArray:
@@ -100,7 +100,7 @@ class PromptAverage(Law):
 
     def _lam_of_budget(self, budget: float, guess: float) -> float:
         # Each prompt alone would spend the budget at its own λ; the common one lies between the extremes.
-        own = [float(law.lam_at_kl(budget)) for law in self.families]
+        own = [float(law.lam_at_kl(budget)) for law in self.laws]
         low, high = min(own), max(own)
         if low == high:
             return low
@@ -108,14 +108,14 @@ class PromptAverage(Law):
 
     def gain_on_every_prompt(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return the largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""
-        rows: list[FloatArray] = [np.asarray(law.gain_at_kl(kl)) for law in self.families]
+        rows: list[FloatArray] = [np.asarray(law.gain_at_kl(kl)) for law in self.laws]
         return like(kl, np.asarray(np.mean(rows, axis=0)))
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards, each of a prompt drawn at random, of shape ``size``."""
         generator = np.random.default_rng(rng)
-        prompt = generator.integers(len(self.families), size=size)
+        prompt = generator.integers(len(self.laws), size=size)
         out = np.empty(prompt.shape)
-        for x, law in enumerate(self.families):
+        for x, law in enumerate(self.laws):
             out[prompt == x] = law.sample(generator, int((prompt == x).sum()))
         return out

@@ -54,14 +54,14 @@ class LevelLaw:
         return tuple(np.flatnonzero(self.prompt == x) for x in range(int(self.prompt.max()) + 1))
 
     @cached_property
-    def families(self) -> tuple[FiniteLaw, ...]:
-        """The tilted family of each prompt."""
+    def laws(self) -> tuple[FiniteLaw, ...]:
+        """The law of the reward on each prompt."""
         return tuple(FiniteLaw(self.reward[at], self.mass[at]) for at in self.rows)
 
     @cached_property
     def average(self) -> PromptAverage:
         """All prompts under one penalty: the frontier for a budget on the average KL."""
-        return PromptAverage(self.families)
+        return PromptAverage(self.laws)
 
     @cached_property
     def base_gold(self) -> float:
@@ -71,13 +71,13 @@ class LevelLaw:
     def optimum(self, lam: npt.ArrayLike) -> LawCurve:
         """The optimum under one penalty at each λ: its KL, its gain, and what that gives in gold."""
         lams = np.atleast_1d(require_range("lam", lam, 0.0, allow_inf=True))
-        ratio = [[family.log_ratio(float(v)) for v in lams] for family in self.families]
+        ratio = [[family.log_ratio(float(v)) for v in lams] for family in self.laws]
         kl, gain = np.asarray(self.average.kl(lams)), np.asarray(self.average.gain(lams))
         return LawCurve(kl, gain, self._gold_gain(ratio))
 
     def along(self, rules: Sequence[Rule]) -> LawCurve:
         """Each of several rules on every prompt, such as ``BestOfN.along([2, 4])``."""
-        levels = [family.levels for family in self.families]
+        levels = [family.levels for family in self.laws]
         ratio = [[rule.log_ratio(one) for rule in rules] for one in levels]
         kl = np.mean([[one.kl_of(t) for t in row] for one, row in zip(levels, ratio, strict=True)], axis=0)
         gain = np.mean([[one.gain_of(t) for t in row] for one, row in zip(levels, ratio, strict=True)], axis=0)

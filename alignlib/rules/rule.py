@@ -116,7 +116,7 @@ class Rule(ABC):
         (0.130812, 0.25, 0.625)
         """
         if isinstance(law, PromptAverage):
-            return OnPrompts(tuple(self.on(family) for family in law.families))
+            return OnPrompts(tuple(self.on(family) for family in law.laws))
         if isinstance(law, FiniteLaw):
             return OnLevels(law.levels, self.log_ratio(law.levels), np.asarray(law.log_policy(0.0)))
         require(

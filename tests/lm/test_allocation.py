@@ -49,8 +49,8 @@ def test_theorem_waste_is_the_distance_to_the_optima(seed: int, spread: float) -
 
 def test_the_optimum_wastes_nothing_and_best_of_n_what_is_said_of_it() -> None:
     law = small_law()
-    kl = np.array([[family.kl(1.3) for family in law.families]])
-    gain = np.array([[family.gain(1.3) for family in law.families]])
+    kl = np.array([[family.kl(1.3) for family in law.laws]])
+    gain = np.array([[family.gain(1.3) for family in law.laws]])
     split = split_waste(law, kl, gain)
     assert split.within[0] == pytest.approx(0.0, abs=1e-9)
     assert split.allocation[0] == pytest.approx(0.0, abs=1e-9)
@@ -67,8 +67,8 @@ def test_policies_of_the_table_are_split(tmp_path: object) -> None:
     from alignlib.lm.experiment import results
 
     law, folder = small_law(), Path(str(tmp_path))
-    kl = [float(family.kl(1.0)) for family in law.families]
-    reward = [float(family.base_reward + family.gain(1.0)) for family in law.families]
+    kl = [float(family.kl(1.0)) for family in law.laws]
+    reward = [float(family.base_reward + family.gain(1.0)) for family in law.laws]
     written(folder, [row(run="a", kl=float(np.mean(kl)), reward=float(np.mean(reward)))])
     prompts = [
         {"run": "a", "split": split, "prompt": x, "kl": kl[x], "reward": reward[x], "gold": 0.0}

@@ -59,7 +59,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
                                     "run": rows[-1]["run"], "split": split, "prompt": x, "kl": family.kl(1.0) + 0.05,
                                     "reward": family.base_reward + family.gain(1.0), "gold": 0.0,
                                 }
-                                for x, family in enumerate(law.families)
+                                for x, family in enumerate(law.laws)
                             ]  # fmt: skip
         gain = float(proxy.average.gain_at_kl(0.5)) * 0.9
         rows.append(row(

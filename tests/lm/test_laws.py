@@ -81,10 +81,10 @@ def test_average_budget_is_the_optimum_and_a_budget_on_every_prompt_lies_below(s
     assert average.kl_at_gain(best) == pytest.approx(budget, rel=1e-7)
     assert average.frontier([budget]).gain[0] == pytest.approx(best, rel=1e-12)
     # Moving a little budget from one prompt to another gains nothing.
-    own = np.array([family.kl(lam) for family in average.families])
+    own = np.array([family.kl(lam) for family in average.laws])
     move = 1e-3 * budget * np.array([1.0, -1.0, 0.0])
     if (own + move > 0).all():
-        moved = [f.gain(f.lam_at_kl(k)) for f, k in zip(average.families, own + move, strict=True)]
+        moved = [f.gain(f.lam_at_kl(k)) for f, k in zip(average.laws, own + move, strict=True)]
         assert np.mean(moved) <= best * (1 + 1e-9)
 
 

@@ -50,7 +50,7 @@ def split_waste(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> WasteS
     Examples
     --------
     >>> law = LevelLaw(np.repeat([0, 1], 2), np.array([0.0, 1.0, 0.0, 4.0]), np.full(4, 0.5), np.zeros(4))
-    >>> families = law.average.families
+    >>> families = law.average.laws
     >>> even = np.array([[0.1, 0.1]])  # each prompt at its own optimum, but with the same KL
     >>> gain = [[family.gain(family.lam_at_kl(0.1)) for family in families]]
     >>> split = split_waste(law, even, gain)
@@ -66,7 +66,7 @@ def split_waste(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> WasteS
         f"kl and gain must have shape (policies, {shape[1]} prompts); got {spent.shape} and {gained.shape}.",
     )
     least = np.empty(shape)
-    for x, family in enumerate(law.families):
+    for x, family in enumerate(law.laws):
         alone = PromptAverage([family])
         most = family.max_reward - family.base_reward
         require(
@@ -88,7 +88,7 @@ def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main
     chosen = results.curves.query("task == @task and reward_name == 'gold' and split == 'train' and last")
     chosen = chosen[chosen.stage.isin(stages)]
     law = results.law(task)
-    base = np.array([family.base_reward for family in law.families])
+    base = np.array([family.base_reward for family in law.laws])
     trained = results.prompts[results.prompts.split == "train"]
     kl, reward = (
         trained.pivot(index="run", columns="prompt", values=name).loc[chosen.run].to_numpy()
@@ -101,6 +101,6 @@ def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main
 
 def rule_split(law: LevelLaw, rules: Rules) -> WasteSplit:
     """Split the KL that each of several rules wastes, such as those of ``BestOfN.along([2, 4])``."""
-    curves = [rules.on(family) for family in law.families]
+    curves = [rules.on(family) for family in law.laws]
     kl, gain = np.stack([curve.kl for curve in curves], axis=1), np.stack([curve.gain for curve in curves], axis=1)
     return split_waste(law, kl, gain)
