@@ -28,19 +28,16 @@ def command(n_prompts: int, n_samples: int, seed: int) -> None:
     Columns: prompt_id, sample_id, gold (the reward that counts) and score_a, score_b, score_c (proxies of it, each with
     errors of its own and some in common).
     """
-    import csv
-    import io
-
     import numpy as np
 
-    from alignlib.tables import example_scores
+    from alignlib.answers.output.render import to_csv
+    from alignlib.tables.example_table import example_scores
 
     table = example_scores(n_prompts, n_samples, np.random.default_rng(seed))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["prompt_id", "sample_id", *table.columns])
-    values = np.column_stack(list(table.columns.values()))
-    for row, scores in enumerate(values.tolist()):
-        prompt, sample = divmod(row, n_samples)
-        writer.writerow([f"p{prompt:03d}", sample, *(f"{score:.4f}" for score in scores)])
-    click.echo(out.getvalue(), nl=False)
+    scores = {name: values.round(4).tolist() for name, values in table.columns.items()}
+    points = [
+        {"prompt_id": f"p{row // n_samples:03d}", "sample_id": row % n_samples}
+        | {name: values[row] for name, values in scores.items()}
+        for row in range(n_prompts * n_samples)
+    ]
+    click.echo(to_csv(points, list(points[0])), nl=False)

@@ -26,7 +26,14 @@ def points(found: CapacityAnswer) -> list[dict[str, Any]]:
 
 
 def lines(found: CapacityAnswer) -> list[str]:
-    """Return the answer as text."""
+    """Return the answer as text.
+
+    >>> from alignlib.answers.capacity import ask_capacity
+    >>> from alignlib.tables.rater_table import RaterTable
+    >>> table = RaterTable.from_arrays(["a", "b"] * 500, ["a", "b"] * 400 + ["a", "a"] * 100)
+    >>> print(lines(ask_capacity(table))[2])
+    Nats per label; 2 targets, 2 labels; intervals: labels taken as independent.
+    """
     said = [*found.notes, *_table(found)]
     spread = (
         f"{found.n_raters} raters left out in turn" if found.n_raters is not None else "labels taken as independent"

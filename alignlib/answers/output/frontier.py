@@ -109,7 +109,14 @@ def lines(found: Findings) -> list[str]:
 
 
 def headline(answer: Answer) -> str:
-    """Return the answer in one sentence, at the last rule whose KL the samples support."""
+    """Return the answer in one sentence, at the last rule whose KL the samples support.
+
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
+    >>> headline(found.reward)[:39]
+    'At a KL of 0.1 nats any method can gain'
+    """
     best, at_rules = answer.rules, answer.limit_at_rules
     if answer.limit is None or at_rules is None:
         base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"

@@ -79,7 +79,16 @@ def lines(found: Overlay | Floor) -> list[str]:
 
 
 def headlines(found: Overlay) -> tuple[str, ...]:
-    """Return the answer in one sentence for each run, at its last checkpoint that the samples support."""
+    """Return the answer in one sentence for each run, at its last checkpoint that the samples support.
+
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(60, 32, np.random.default_rng(0))
+    >>> (said,) = headlines(overlay(log, fit_frontier(table, n_boot=100)))
+    >>> "the run has gained" in said, "of what any method can gain there" in said
+    (True, True)
+    """
     return tuple(_headline(found, name) for name in found.log.runs)
 
 
