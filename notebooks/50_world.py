@@ -180,8 +180,7 @@ for key, task, row in (
         f"{best_key}_gold": gold.max(),
     }
     rows_agree = (
-        np.isin(laws[task].reward[laws[task].rows[row]], gold).all()
-        and gold.max() == laws[task].laws[row].max_reward
+        np.isin(laws[task].reward[laws[task].rows[row]], gold).all() and gold.max() == laws[task].laws[row].max_reward
     )
     words[f"{best_key}_agrees"] = float(rows_agree)
 claims.glue(**words)

@@ -36,10 +36,13 @@ n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
 # %% tags=["hide-input"]
 from _pages import shortfall, training_gap
 from alignbook import claims
+from alignlib.lm.experiment.comparison import TaskComparison
 from alignlib.lm.experiment.results import Results
+from alignlib.lm.tasks import TASKS
 
 results = Results.read("lm_results")
-points = {name: training_gap.fixed_points(results, name) for name in ("summarisation", "safety")}
+compared = {task: TaskComparison(results, task) for task in TASKS}
+points = {task: training_gap.fixed_points(results, task) for task in TASKS}
 parts = shortfall.splits(results, n_largest)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL after long training, split into the price of unlike λ (solid) and what is wasted within prompts (hatched), averaged over penalties and seeds (best-of-N: over N from 2 to {{n_largest:d}}). Each method over its own KLs: compare the parts of a bar rather than bars. Lines are intervals over seeds for the sum.", "name": "fig-waste-split"}, "image": {"alt": "Stacked bars for each method in two panels. Allocation is {{bon_allocation}} of best-of-N's bar and {{group_allocation}} of RLOO's."}}
@@ -77,7 +80,7 @@ training_gap.fixed_point_figure(results, points, n_largest)
 # ## Training: how long, how hard, how exactly
 
 # %% tags=["hide-input"]
-effort = shortfall.effort(results)
+effort = shortfall.effort(compared)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "At each method's middle penalty. Above: wasted KL inside one annealed run of {{long_steps:d}} steps (not runs of that length), and at the end of {{longest:d}} steps at a lower rate, one seed (filled: summarisation; hollow: safety). Below: share of the limit's gain at the same KL, for the four learning rates tried, one seed, summarisation.", "name": "fig-effort"}, "image": {"alt": "Two panels on logarithmic axes. Above, wasted KL falls with the steps of training for most methods. Below, the share depends on the learning rate: {{rates_apart}}."}}
 shortfall.effort_figure(effort)
@@ -88,7 +91,7 @@ shortfall.effort_figure(effort)
 # All variants, each against the method as compared at the same KL, interpolated between its penalties († held at the end, where they do not reach); shares are of the achievable gain, intervals over seeds (* one seed):
 
 # %% tags=["hide-input"]
-table = training_gap.variants(results)
+table = training_gap.variants(compared)
 training_gap.show(table)
 
 # %% [markdown]

@@ -81,17 +81,17 @@ def split_figure(table: pd.DataFrame) -> Axes:
     return first
 
 
-def effort(results: Results) -> dict[str, pd.DataFrame]:
+def effort(compared: Mapping[str, TaskComparison]) -> dict[str, pd.DataFrame]:
     """Return what is lost at the middle penalty: ``steps`` along training on both tasks, ``rates`` over learning rates.
 
     ``steps`` has the checkpoints of the long annealed runs and the ends of still longer ones; ``rates`` is from the
     runs that the rates were chosen by, at the penalty in the middle.
     """
-    tuning = results.curves[results.curves.stage == "tuning"]
-    middle = tuning.groupby("method").knob.first()
+    every = pd.concat([one.rows for one in compared.values()])
+    middle = every[every.stage == "tuning"].groupby("method").knob.first()
     steps, rates = [], []
-    for task in TASKS:
-        rows = TaskComparison(results, task).rows
+    for task, one in compared.items():
+        rows = one.rows
         # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
         by_rounds = rows.method.isin([m.name for m in METHODS.values() if m.knob != "beta"])
         rows = rows[(rows.knob == rows.method.map(middle)) & (~by_rounds | (rows.stage == "tuning"))]

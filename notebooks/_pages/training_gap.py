@@ -55,15 +55,15 @@ def fixed_point_figure(results: Results, points: Mapping[str, pd.DataFrame], n_l
     return plotting.legend(last, loc="upper left")
 
 
-def variants(results: Results) -> pd.DataFrame:
+def variants(compared: Mapping[str, TaskComparison]) -> pd.DataFrame:
     """Return each variant's share and wasted KL less those of the method as compared, at equal KL, over seeds.
 
     The method as compared is interpolated between its penalties over √KL, seed by seed; where its curve does not reach
     the variant's KL it is held at its end, and the row says of how many runs.
     """
     rows = []
-    for task in TASKS:
-        last = TaskComparison(results, task).last
+    for task, one in compared.items():
+        last = one.last
         others = last[last.stage.isin(["ablation", "length", "schedule"])]
         for (stage, method, variant), group in others.groupby(["stage", "method", "variant"], sort=True):
             usual = last[(last.stage == "main") & (last.method == method)]

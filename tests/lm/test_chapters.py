@@ -11,6 +11,7 @@ from _pages import chapter, proxy_training, shortfall, training_gap
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.comparison import BestOfNCurve, TaskComparison
 from alignlib.lm.level_law import collapse
+from alignlib.lm.tasks import TASKS
 from tests.lm.test_results import row
 
 STAGES = (("main", ""), ("short", ""), ("ablation", "no scaling"), ("tuning", "rate 0.001"))
@@ -77,6 +78,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
     return results.Results.read(folder)
 
 
+def compared(table: results.Results) -> dict[str, TaskComparison]:
+    return {task: TaskComparison(table, task) for task in TASKS}
+
+
 def test_a_task_is_compared_with_best_of_n(table: results.Results) -> None:
     task = TaskComparison(table, "safety")
     verdicts = task.verdicts("main")
@@ -104,7 +109,7 @@ def test_every_picture_can_be_drawn(table: results.Results) -> None:
     training_gap.fixed_point_figure(table, points, 16)
     proxy_training.figure(table, "safety", proxy_training.gold_curves(table, "safety", 16))
     shortfall.split_figure(shortfall.splits(table, 16))
-    shortfall.effort_figure(shortfall.effort(table))
+    shortfall.effort_figure(shortfall.effort(compared(table)))
     plt.close("all")
 
 
@@ -128,14 +133,14 @@ def test_waste_is_split_and_followed_along_training(table: results.Results) -> N
     assert (trained.seeds == 2).all()
     holds = {claim.key: claim.holds for claim in shortfall.claims_of(table, parts)}
     assert set(holds) == {"best-of-n-allocation", "scaling-allocates"}
-    found = shortfall.effort(table)
+    found = shortfall.effort(compared(table))
     assert set(found["steps"].task) == {"summarisation", "safety"}
     assert set(found["steps"].step) == {10}
     assert set(found["rates"].rate) == {0.001}
 
 
 def test_variants_are_compared_at_equal_kl(table: results.Results) -> None:
-    found = training_gap.variants(table)
+    found = training_gap.variants(compared(table))
     assert set(found.variant) == {"no scaling"}
     assert found.difference.to_numpy() == pytest.approx(0.0, abs=1e-12)
     assert found.wasted.to_numpy() == pytest.approx(0.0, abs=1e-12)
