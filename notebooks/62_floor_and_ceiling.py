@@ -39,13 +39,14 @@ from alignlib.bottleneck import (
     CodebookMixture,
     ConditionError,
     alignment_interval,
+    draw_counts,
+    enumerate_gibbs,
     expected_ceiling,
     fano_floor,
+    gibbs_learner,
     probable_ceiling,
     symmetric_channel,
 )
-from alignlib.bottleneck.enumeration import enumerate_gibbs
-from alignlib.bottleneck.learners import draw_counts, gibbs_learner
 
 # %% [markdown]
 # ## What is claimed, and under which condition

@@ -33,8 +33,16 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import CodebookMixture, expected_ceiling, fano_floor
-from alignlib.bottleneck.learners import counting_decoder, draw_counts, gibbs_learner, network_decoder, pooled_decoder
+from alignlib.bottleneck import (
+    CodebookMixture,
+    counting_decoder,
+    draw_counts,
+    expected_ceiling,
+    fano_floor,
+    gibbs_learner,
+    network_decoder,
+    pooled_decoder,
+)
 
 # %% [markdown]
 # ## The statement

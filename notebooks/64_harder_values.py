@@ -35,12 +35,13 @@ from alignlib.bottleneck import (
     CodebookMixture,
     bayes_risk,
     capacity,
+    counting_decoder,
+    draw_counts,
     fano_floor,
     rating_channel,
     required_capacity,
     symmetric_channel,
 )
-from alignlib.bottleneck.learners import counting_decoder, draw_counts
 
 # %% [markdown]
 # ## The statement

@@ -33,8 +33,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import capacity
-from alignlib.bottleneck.flattery import FlatteryWorld
+from alignlib.bottleneck import FlatteryWorld, capacity
 
 # %% [markdown]
 # ## The statement

@@ -18,11 +18,11 @@ from alignlib.bottleneck import (
     bayes_risk,
     capacity,
     fano_floor,
+    information_split,
     mutual_information,
     required_capacity,
     symmetric_channel,
 )
-from alignlib.bottleneck.information_split import information_split
 
 mp.mp.dps = 50
 

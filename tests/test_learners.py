@@ -7,11 +7,21 @@ import itertools
 import numpy as np
 import pytest
 
-from alignlib.bottleneck import CodebookMixture, alignment_interval, capacity, rating_channel, symmetric_channel
-from alignlib.bottleneck.enumeration import enumerate_gibbs
-from alignlib.bottleneck.flattery import FlatteryWorld
-from alignlib.bottleneck.information_split import information_split
-from alignlib.bottleneck.learners import counting_decoder, draw_counts, gibbs_learner, network_decoder, pooled_decoder
+from alignlib.bottleneck import (
+    CodebookMixture,
+    FlatteryWorld,
+    alignment_interval,
+    capacity,
+    counting_decoder,
+    draw_counts,
+    enumerate_gibbs,
+    gibbs_learner,
+    information_split,
+    network_decoder,
+    pooled_decoder,
+    rating_channel,
+    symmetric_channel,
+)
 
 
 def mixture_of(seed: int = 0, contexts: int = 3, values: int = 4, labels: int = 4) -> CodebookMixture:

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignlib.bottleneck import catoni, expected_ceiling, mcallester, probable_ceiling, seeger
-from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first, kl_inverse_upper
+from alignlib.bottleneck import (
+    binary_kl,
+    catoni,
+    expected_ceiling,
+    kl_inverse_first,
+    kl_inverse_upper,
+    mcallester,
+    probable_ceiling,
+    seeger,
+)
 
 mp.mp.dps = 50
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from alignlib.bottleneck.allocation import Allocation, allocate, optimal_judge
+from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first, kl_inverse_upper
 from alignlib.bottleneck.capacity import CapacityError, CapacityResult, blahut_arimoto, capacity
 from alignlib.bottleneck.capacity_estimate import CapacityEstimate, estimate_capacity
+from alignlib.bottleneck.cascade import Cascade, CascadeCapacities
 from alignlib.bottleneck.channels import (
-    Cascade,
-    CascadeCapacities,
     binary_erasure_channel,
     binary_symmetric_channel,
     mutual_information,
@@ -17,8 +17,19 @@ from alignlib.bottleneck.channels import (
 )
 from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
+from alignlib.bottleneck.enumeration import EnumeratedLearner, enumerate_gibbs
 from alignlib.bottleneck.fano import bayes_risk, fano_floor, required_capacity
+from alignlib.bottleneck.flattery import FlatteryPoint, FlatteryWorld
+from alignlib.bottleneck.information_split import InformationSplit, information_split
 from alignlib.bottleneck.interval import AlignmentInterval, alignment_interval
+from alignlib.bottleneck.learners import (
+    GibbsLearner,
+    counting_decoder,
+    draw_counts,
+    gibbs_learner,
+    network_decoder,
+    pooled_decoder,
+)
 from alignlib.bottleneck.pac_bayes import catoni, expected_ceiling, mcallester, probable_ceiling, seeger
 from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, rate_distortion
 from alignlib.bottleneck.water_filling import GaussianAllocation, reverse_water_filling
@@ -34,24 +45,39 @@ __all__ = [
     "CodebookMixture",
     "ConditionError",
     "ConfusionEstimate",
+    "EnumeratedLearner",
+    "FlatteryPoint",
+    "FlatteryWorld",
     "GaussianAllocation",
+    "GibbsLearner",
+    "InformationSplit",
     "RateDistortionPoint",
     "Task",
     "alignment_interval",
     "allocate",
     "bayes_risk",
     "binary_erasure_channel",
+    "binary_kl",
     "binary_symmetric_channel",
     "blahut_arimoto",
     "capacity",
     "catoni",
+    "counting_decoder",
+    "draw_counts",
+    "enumerate_gibbs",
     "estimate_capacity",
     "estimate_from_counts",
     "expected_ceiling",
     "fano_floor",
+    "gibbs_learner",
+    "information_split",
+    "kl_inverse_first",
+    "kl_inverse_upper",
     "mcallester",
     "mutual_information",
+    "network_decoder",
     "optimal_judge",
+    "pooled_decoder",
     "probable_ceiling",
     "rate_distortion",
     "rating_channel",

@@ -94,8 +94,21 @@ def allocate(
 def optimal_judge(prob: npt.ArrayLike, loss: npt.ArrayLike, budget: float, tol: float = 1e-8) -> Allocation:
     """Judge of least mean loss among those with ``I(U;H) ≤ budget``: bounded rationality as a capacity.
 
-    Arguments as in `rate_distortion` and `allocate`, of which it is the case of one context.
+    It is the case of one context of `allocate`.
 
+    Parameters
+    ----------
+    prob : array (targets,)
+        Law of the target.
+    loss : array (targets, judgements)
+        Loss of each judgement for each target, any finite numbers.
+    budget : float
+        Nats per judgement, >= 0.
+    tol : float
+        As in `allocate`.
+
+    Examples
+    --------
     >>> found = optimal_judge([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]], budget=np.log(2) / 2)
     >>> found.judges[0].round(3).tolist()
     [[0.89, 0.11], [0.11, 0.89]]

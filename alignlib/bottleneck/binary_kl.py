@@ -100,9 +100,19 @@ def kl_inverse_first(
 ) -> FloatOrArray:
     """Smallest ``q`` with ``kl(q‖p) ≤ divergence``, rounded down: the inverse in the first argument.
 
-    ``p`` is a probability, ``complement`` as in `binary_kl`, and ``divergence`` in nats, >= 0. Fano's inequality is
-    this inverse at ``p = 1 - 1/M``.
+    Fano's inequality is this inverse at ``p = 1 - 1/M``.
 
+    Parameters
+    ----------
+    p : array
+        Probability in [0, 1].
+    divergence : array
+        Bound on the divergence in nats, >= 0.
+    complement : array, optional
+        ``1 - p``, as in `binary_kl`.
+
+    Examples
+    --------
     >>> kl_inverse_first(0.5, np.log(2)), round(kl_inverse_first(0.5, 0.0), 7)
     (0.0, 0.5)
     """

@@ -160,8 +160,24 @@ class _Information:
 def blahut_arimoto(channel: npt.ArrayLike, tol: float = 1e-9, *, max_iter: int = 1_000_000) -> CapacityResult:
     """Capacity by plain Blahut–Arimoto steps with the same certificate: the peer that `capacity` is timed against.
 
-    Arguments and errors as in `capacity`; rows of zeros are not accepted.
+    Parameters
+    ----------
+    channel : array (inputs, outputs)
+        Row ``u`` is the law ``P(·|u)``; rows of zeros are not accepted.
+    tol : float
+        Gap in nats at which it stops; > 0.
+    max_iter : int
+        Largest number of steps.
 
+    Raises
+    ------
+    InputError
+        If a row does not sum to one, or an entry is negative or not finite.
+    CapacityError
+        If the gap asked for was not reached; ``.best`` carries the best bracket.
+
+    Examples
+    --------
     >>> result = blahut_arimoto([[0.9, 0.1], [0.3, 0.7]])
     >>> result.n_iter, result.gap <= 1e-9
     (36, True)

@@ -58,15 +58,24 @@ class ConfusionEstimate:
 
 
 def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
-    """Estimate the capacity of the channel behind a table of counts, shape (targets, labels).
+    """Estimate the capacity of the channel behind a table of counts.
 
-    A target without labels is left out. A row of one label has no visible spread, so rows need two.
+    Parameters
+    ----------
+    counts : array (targets, labels)
+        How often each label was given to each target. A target without labels is left out; one with a single label has
+        no visible spread, so it needs two.
 
+    Raises
+    ------
+    InputError
+        For negative or fractional counts, or a target with a single label.
+
+    Examples
+    --------
     >>> found = estimate_from_counts([[90, 10], [10, 90]])
     >>> round(found.plug_in, 4), round(found.value, 4), round(found.standard_error, 4), found.supported
     (0.3681, 0.3638, 0.047, False)
-
-    Raises ``ValueError`` for negative or fractional counts, or a target with a single label.
 
     Source: delta method to second order, derived here.
     """

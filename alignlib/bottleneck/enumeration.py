@@ -27,11 +27,24 @@ class EnumeratedLearner:
 
 
 def enumerate_gibbs(mixture: CodebookMixture, m: int, gamma: float) -> EnumeratedLearner:
-    """Gibbs learner ``Q ∝ P e^{-γ m R̂}`` over all decoders, uniform prior, canonical loss, on every data set of m
-    labels.
+    """Gibbs learner ``Q ∝ P e^{-γ m R̂}`` over all decoders, uniform prior, canonical loss, on every data set.
 
-    Raises ``ValueError`` where contexts, values, labels and decoders are too many to enumerate.
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The values, the channel and the loss.
+    m : int
+        Number of labels of a data set, >= 1.
+    gamma : float
+        Strength γ >= 0 of the learner.
 
+    Raises
+    ------
+    InputError
+        Where contexts, values, labels and decoders are too many to enumerate.
+
+    Examples
+    --------
     >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], 1 - np.eye(2))
     >>> found = enumerate_gibbs(mixture, 2, 5.0)
     >>> mixture.floor <= found.risk <= 0.5, abs(found.split.total - found.split.expected_kl) < 1e-12

@@ -76,9 +76,23 @@ def required_capacity(
 ) -> FloatOrArray:
     """Capacity in nats that a risk requires: no channel below it lets any decoder reach ``risk``.
 
-    The inverse of `fano_floor` with the same arguments: ``kl(P_e ‖ 1 - 1/M)`` at ``P_e = risk/Δ``, 0 from blind
-    guessing on; with ``sharp=False`` ``(1 - risk/Δ) log M - log 2``, which requires nothing where it is negative.
+    The inverse of `fano_floor`: ``kl(P_e ‖ 1 - 1/M)`` at ``P_e = risk/Δ``, 0 from blind guessing on; with
+    ``sharp=False`` ``(1 - risk/Δ) log M - log 2``, which requires nothing where it is negative.
 
+    Parameters
+    ----------
+    risk : array
+        Risk to reach, >= 0.
+    n_values, separation, sharp
+        As in `fano_floor`.
+
+    Raises
+    ------
+    InputError
+        For a codebook of one value, a negative risk, or a separation that is not positive.
+
+    Examples
+    --------
     >>> round(required_capacity(fano_floor(0.5, 8), 8), 12)
     0.5
     >>> bool(required_capacity(0.1, 64) > required_capacity(0.1, 64, sharp=False))

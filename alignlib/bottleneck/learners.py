@@ -24,27 +24,57 @@ __all__ = [
 ]
 
 
-def draw_counts(mixture: CodebookMixture, m: int, rng: np.random.Generator) -> FloatArray:
+def draw_counts(mixture: CodebookMixture, m: int, rng: np.random.Generator | int) -> FloatArray:
     """Draw m instances; return how often each occurred, shape (contexts, values, labels).
 
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The law of context, value and label.
+    m : int
+        Number of instances, >= 1.
+    rng : Generator or int
+        Source of randomness, or its seed.
+
+    Examples
+    --------
     >>> mixture = CodebookMixture([1.0], [np.eye(2)], 1 - np.eye(2))
-    >>> draw_counts(mixture, 100, np.random.default_rng(0)).sum()
-    np.float64(100.0)
+    >>> float(draw_counts(mixture, 100, 0).sum())
+    100.0
     """
     require(m >= 1, f"m must be at least 1; got {m!r}.")
     law = mixture.context_prob[:, None, None] * mixture.channel / mixture.n_values
-    drawn = rng.multinomial(m, law.reshape(-1) / law.sum())
+    drawn = np.random.default_rng(rng).multinomial(m, law.reshape(-1) / law.sum())
     return drawn.reshape(law.shape).astype(np.float64)
 
 
 def counting_decoder(mixture: CodebookMixture, counts: FloatArray, smoothing: float = 0.5) -> FloatArray:
-    """Take for each (context, label) the action of least mean loss under the counted values, shape (s, y, a)."""
+    """Take for each (context, label) the action of least mean loss under the counted values, shape (s, y, a).
+
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The values and the loss.
+    counts : array (contexts, values, labels)
+        How often each instance was seen, as `draw_counts` gives.
+    smoothing : float
+        Count added to every cell.
+
+    Examples
+    --------
+    >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], 1 - np.eye(2))
+    >>> counting_decoder(mixture, np.array([[[9.0, 1.0], [2.0, 8.0]]])).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
+    """
     posterior = np.swapaxes(counts, 1, 2) + smoothing
     return _one_hot((posterior @ mixture.loss.T).argmin(axis=2), len(mixture.loss))
 
 
 def pooled_decoder(mixture: CodebookMixture, counts: FloatArray, smoothing: float = 0.5) -> FloatArray:
-    """Count without regard to the context: fewer parameters, and blind to what contexts change."""
+    """Count without regard to the context: fewer parameters, and blind to what contexts change.
+
+    Arguments as in `counting_decoder`.
+    """
     pooled = np.broadcast_to(counts.sum(axis=0, keepdims=True), counts.shape)
     return counting_decoder(mixture, pooled, smoothing)
 
@@ -52,14 +82,27 @@ def pooled_decoder(mixture: CodebookMixture, counts: FloatArray, smoothing: floa
 def network_decoder(
     mixture: CodebookMixture,
     counts: FloatArray,
-    rng: np.random.Generator,
+    rng: np.random.Generator | int,
     *,
     width: int = 32,
     steps: int = 300,
     rate: float = 0.03,
     decay: float = 1e-3,
 ) -> FloatArray:
-    """Train one hidden layer on (context, label) by cross-entropy and Adam, then act on its posterior of the value."""
+    """Train one hidden layer on (context, label) by cross-entropy and Adam, then act on its posterior of the value.
+
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The values and the loss.
+    counts : array (contexts, values, labels)
+        How often each instance was seen, as `draw_counts` gives.
+    rng : Generator or int
+        Source of the first weights, or its seed.
+    width, steps, rate, decay
+        Hidden units, full-batch steps, learning rate and weight decay.
+    """
+    generator = np.random.default_rng(rng)
     n_contexts, n_values, n_labels = counts.shape
     inputs = np.zeros((n_contexts, n_labels, n_contexts + n_labels))
     inputs[np.arange(n_contexts), :, np.arange(n_contexts)] = 1.0
@@ -67,9 +110,9 @@ def network_decoder(
     x = inputs.reshape(n_contexts * n_labels, -1)
     target = np.swapaxes(counts, 1, 2).reshape(len(x), n_values) / counts.sum()
     weights = [
-        rng.normal(size=(x.shape[1], width)),
+        generator.normal(size=(x.shape[1], width)),
         np.zeros(width),
-        rng.normal(size=(width, n_values)) / np.sqrt(width),
+        generator.normal(size=(width, n_values)) / np.sqrt(width),
         np.zeros(n_values),
     ]
     first, second = [np.zeros_like(w) for w in weights], [np.zeros_like(w) for w in weights]
@@ -102,9 +145,19 @@ class GibbsLearner:
 def gibbs_learner(mixture: CodebookMixture, seen: FloatArray, gamma: float) -> GibbsLearner:
     """Gibbs posterior over all decoders, uniform prior, scored by the canonical loss: ``Q ∝ P e^{-γ m R̂}``.
 
-    ``seen`` counts (context, label), shape (contexts, labels): the hidden values are not used. The posterior is a
-    product over (context, label), so risk and divergence are exact however many decoders there are.
+    The posterior is a product over (context, label), so risk and divergence are exact however many decoders there are.
 
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The law behind the data, and the loss.
+    seen : array (contexts, labels)
+        How often each pair was seen; the hidden values are not used.
+    gamma : float
+        Strength γ >= 0 of the learner.
+
+    Examples
+    --------
     >>> mixture = CodebookMixture([1.0], [[[0.9, 0.1], [0.1, 0.9]]], 1 - np.eye(2))
     >>> learner = gibbs_learner(mixture, np.array([[50.0, 50.0]]), gamma=1.0)
     >>> round(mixture.risk(learner.decoder), 6), bool(learner.kl <= 2 * np.log(2))

@@ -52,8 +52,21 @@ def mcallester(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: 
 
 
 def seeger(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: float) -> FloatOrArray:
-    """Ceiling ``kl⁻¹(R̂, (KL(Q‖P) + log(2√m/δ))/m)``, never above McAllester's; arguments as in `mcallester`.
+    """Ceiling ``kl⁻¹(R̂, (KL(Q‖P) + log(2√m/δ))/m)``, never above McAllester's.
 
+    Parameters
+    ----------
+    risk : array
+        Empirical risk ``R̂`` of the posterior, in [0, 1].
+    kl : array
+        ``KL(Q‖P)`` in nats, >= 0.
+    m : array
+        Number of independent samples, >= 1.
+    delta : float
+        Failure probability in (0, 1).
+
+    Examples
+    --------
     >>> seeger(0.1, 5.0, 1000, 0.05) < mcallester(0.1, 5.0, 1000, 0.05)
     True
 
@@ -67,10 +80,25 @@ def seeger(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: floa
 def catoni(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: float, rate: float = 1.0) -> FloatOrArray:
     """Ceiling ``(1 - exp(-c R̂ - (KL(Q‖P) + log 1/δ)/m)) / (1 - e^{-c})`` for a ``rate`` ``c > 0`` fixed beforehand.
 
-    Arguments as in `mcallester`. Source: Catoni (2007).
+    Parameters
+    ----------
+    risk : array
+        Empirical risk ``R̂`` of the posterior, in [0, 1].
+    kl : array
+        ``KL(Q‖P)`` in nats, >= 0.
+    m : array
+        Number of independent samples, >= 1.
+    delta : float
+        Failure probability in (0, 1).
+    rate : float
+        c > 0.
 
+    Examples
+    --------
     >>> catoni(0.02, 5.0, 1000, 0.05, rate=0.5) < mcallester(0.02, 5.0, 1000, 0.05)
     True
+
+    Source: Catoni (2007).
     """
     require(rate > 0 and math.isfinite(rate), f"rate must be a positive number; got {rate!r}.")
     r, k, n = _checked(risk, kl, m, delta)
@@ -86,6 +114,21 @@ def expected_ceiling(
     ``mcallester``: ``E R̂ + √(E KL/2m)``; ``seeger``: ``kl⁻¹(E R̂, (E KL + log 2√m)/m)``; ``catoni``: as `catoni`
     with no term for δ. A capacity bounds the expected KL, so this is the form that it enters without loss.
 
+    Parameters
+    ----------
+    risk : array
+        Empirical risk ``R̂`` of the posterior, in [0, 1].
+    expected_kl : array
+        ``E KL(Q‖P)`` in nats, >= 0.
+    m : array
+        Number of independent samples, >= 1.
+    form : "mcallester", "seeger" or "catoni"
+        The ceiling.
+    rate : float
+        Catoni's c > 0, fixed beforehand.
+
+    Examples
+    --------
     >>> round(expected_ceiling(0.1, 5.0, 1000, form="mcallester"), 4)
     0.15
 
@@ -114,6 +157,23 @@ def probable_ceiling(
 ) -> FloatOrArray:
     """Ceiling that holds with probability ``1 - δ - η`` when only the expected KL is known: Markov pays ``1/η``.
 
+    Parameters
+    ----------
+    risk : array
+        Empirical risk ``R̂`` of the posterior, in [0, 1].
+    expected_kl : array
+        ``E KL(Q‖P)`` in nats, >= 0.
+    m : array
+        Number of independent samples, >= 1.
+    delta, eta : float
+        Failure probabilities of PAC-Bayes and of Markov's inequality, in (0, 1).
+    form : "mcallester", "seeger" or "catoni"
+        The ceiling.
+    rate : float
+        Catoni's c > 0, fixed beforehand.
+
+    Examples
+    --------
     >>> probable_ceiling(0.1, 5.0, 1000, delta=0.025, eta=0.025) > seeger(0.1, 5.0, 1000, delta=0.05)
     True
 

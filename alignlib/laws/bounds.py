@@ -46,6 +46,15 @@ def sub_gaussian(kl: npt.ArrayLike, sd: float) -> FloatOrArray:
 def hoeffding(kl: npt.ArrayLike, low: float, high: float) -> FloatOrArray:
     """Return ``(b - a) √(Δ/2)``, for a reward in ``[a, b]``: Hoeffding's ``σ = (b-a)/2`` in the bound above.
 
+    Parameters
+    ----------
+    kl : array
+        Budgets Δ in nats, >= 0.
+    low, high : float
+        The range of the reward, a and b.
+
+    Examples
+    --------
     >>> hoeffding(2.0, 0.0, 1.0)
     1.0
     """

@@ -22,6 +22,13 @@ class Frontier:
 
     ``spent`` is each budget, in the units of ``divergence``; ``gain = reward - base_reward``. An estimated frontier
     also carries its interval and says where the samples support it; an exact one has ``None`` there.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Gaussian
+    >>> curve = Gaussian(mean=3.0).frontier([0.5, 2.0])
+    >>> curve.gain.tolist(), curve.reward.tolist(), curve.divergence.name
+    ([1.0, 2.0], [4.0, 5.0], 'kl')
     """
 
     spent: FloatArray

@@ -29,6 +29,10 @@ class Law(ABC):
     inference-time rules, and `max_kl`, `max_reward`, `lam_max`, `lam_min` where the line ends. The hooks take and
     return arrays; the methods without underscore take a number or an array and return the like.
 
+    >>> from alignlib.laws import Gaussian
+    >>> Gaussian().kl([0.0, 2.0]).tolist(), Gaussian().lam_at_kl(2.0)
+    ([0.0, 2.0], 2.0)
+
     Source: Y24 and P26 (closed form of the optimum).
     """
 
@@ -81,13 +85,7 @@ class Law(ABC):
         return np.asarray(lam * self.base_reward + self._reverse_kl(lam))
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Return the reward below which the base's mass is ``u`` (above which, if ``upper``: accurate in the top tail).
-
-        Raises
-        ------
-        InputError
-            If the law has no quantiles of its own, as an average over prompts.
-        """
+        """Return the reward below which the base has mass ``u`` (above which, if ``upper``: accurate in the top tail)."""
         raise InputError(f"{type(self).__name__} has no quantiles; ask the law of one prompt or one sequence for them.")
 
     def _lams(self, lam: npt.ArrayLike) -> FloatArray:

@@ -40,6 +40,12 @@ class Levels:
 
     ``mass`` is each level's base mass, ``below`` the mass under it, ``above`` the mass over it (summed from
     the top, so that a tail of 1e-300 keeps its digits), ``index`` each outcome's level.
+
+    Examples
+    --------
+    >>> levels = Levels.of([1.0, 0.0, 1.0], None)
+    >>> levels.reward.tolist(), levels.mass.round(3).tolist(), levels.index.tolist()
+    ([0.0, 1.0], [0.333, 0.667], [1, 0, 1])
     """
 
     reward: FloatArray

@@ -12,6 +12,13 @@ from alignlib.sequences.memoryless import MemorylessModel
 from alignlib.sequences.one_token import NearestTilt, largest_distance, nearest_tilt, reward_at_distance
 from alignlib.sequences.rate_function import exact_asymptotics, rate_function
 from alignlib.sequences.sum_law import SumLaw
+from alignlib.sequences.text_chain import (
+    letter_chain,
+    letter_states,
+    python_reference_text,
+    read_text,
+    transition_reward,
+)
 from alignlib.sequences.tokens import token_law, total_correlation
 from alignlib.sequences.twisted_chain import TwistedChain
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types
@@ -30,14 +37,19 @@ __all__ = [
     "cumulants",
     "exact_asymptotics",
     "largest_distance",
+    "letter_chain",
+    "letter_states",
     "nearest_tilt",
     "number_of_types",
     "power_by_recursion",
     "power_by_squaring",
+    "python_reference_text",
     "rate_function",
+    "read_text",
     "renyi_cross_entropy",
     "reward_at_distance",
     "scaled_cgf",
     "token_law",
     "total_correlation",
+    "transition_reward",
 ]

@@ -49,7 +49,25 @@ class BestOfNAgainstOptimum:
 
 
 def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
-    """Return best-of-N with ``log N = mδ`` beside the tilt by ``lam`` of the same exact law."""
+    """Return best-of-N with ``log N = mδ`` beside the tilt by ``lam`` of the same exact law.
+
+    Parameters
+    ----------
+    law : SumLaw
+        The law of the reward of a whole sequence of m tokens.
+    delta : float
+        Budget δ in nats per token; ``log N = mδ``.
+    lam : float
+        λ of the optimum beside it.
+
+    Examples
+    --------
+    >>> from alignlib.sequences import MemorylessModel
+    >>> law = MemorylessModel([0.5, 0.5], [0.0, 1.0], 50).sum_law()
+    >>> found = compare(law, 0.1, float(law.lam_at_kl(5.0)))
+    >>> round(found.share_of_gain, 3), found.kl_to_base < found.log_n
+    (0.842, True)
+    """
     best, optimum = law.best_of_n(law.length * delta), law.tilted(lam)
     return BestOfNAgainstOptimum(
         length=law.length,

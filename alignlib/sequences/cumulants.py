@@ -93,6 +93,17 @@ def _cumulants(pairs: list[tuple[float, float]], order: int, lam: Decimal, top: 
 def scaled_cgf(law: FiniteLaw, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
     """Return ``Λ(λ+s) - Λ(λ) = (1/m) log E_{π_λ} e^{s S}`` in nats per token, for each s.
 
+    Parameters
+    ----------
+    law : FiniteLaw
+        Law of one token's reward.
+    s : array
+        Finite, of either sign.
+    lam : float
+        Tilt λ under which the expectation is taken.
+
+    Examples
+    --------
     >>> round(scaled_cgf(FiniteLaw([0.0, 1.0]), 1.0), 6)
     0.620115
     """

@@ -73,6 +73,23 @@ def power_by_recursion(log_mass: FloatArray, length: int) -> FloatArray:
 
     From ``P A' = m P' A``: ``n p_0 a_n = Σ_k (k(m+1) - n) p_k a_{n-k}``. With three letters every term is positive in
     the half that each end computes, so that an error stays a relative error of a few units in the last place per step.
+
+    Parameters
+    ----------
+    log_mass : array (J+1,)
+        Log masses of a token's reward on the lattice 0, 1, …, J; ``-inf`` where there is none; both ends have some.
+    length : int
+        Number of tokens m >= 1.
+
+    Returns
+    -------
+    array (mJ+1,)
+        Log masses of the sum, in nats.
+
+    Examples
+    --------
+    >>> np.exp(power_by_recursion(np.log([0.5, 0.25, 0.25]), 2)).round(4).tolist()
+    [0.25, 0.25, 0.3125, 0.125, 0.0625]
     """
     width = log_mass.size - 1
     letters = np.flatnonzero(np.isfinite(log_mass))
@@ -109,7 +126,25 @@ def _recursion(log_mass: FloatArray, length: int, last: int) -> FloatArray:
 
 
 def power_by_squaring(log_mass: FloatArray, length: int) -> FloatArray:
-    """Coefficients of ``P^m`` by repeated squaring with :func:`log_convolve`; for any number of letters."""
+    """Coefficients of ``P^m`` by repeated squaring with :func:`log_convolve`; for any number of letters.
+
+    Parameters
+    ----------
+    log_mass : array (J+1,)
+        Log masses of a token's reward on the lattice 0, 1, …, J; ``-inf`` where there is none.
+    length : int
+        Number of tokens m >= 1.
+
+    Returns
+    -------
+    array (mJ+1,)
+        Log masses of the sum, in nats.
+
+    Examples
+    --------
+    >>> np.exp(power_by_squaring(np.log([0.5, 0.25, 0.25]), 2)).round(4).tolist()
+    [0.25, 0.25, 0.3125, 0.125, 0.0625]
+    """
     power = log_mass
     for bit in bin(length)[3:]:
         power = log_convolve(power, power)

@@ -65,6 +65,15 @@ def largest_distance(prob: npt.ArrayLike, n: float) -> float:
 
     With one reward far above all others, tilts keep the base's proportions among the others; best-of-N does not.
 
+    Parameters
+    ----------
+    prob : array (k,)
+        Positive base masses of the responses in increasing order of reward.
+    n : float
+        Number of draws N >= 1.
+
+    Examples
+    --------
     >>> largest_distance([0.4, 0.6], 5)
     0.0
     """

@@ -67,6 +67,15 @@ def exact_asymptotics(law: Law, mean: float, length: int, step: float | None = N
     ------
     InputError
         If ``mean`` does not lie between the base mean and the top reward.
+
+    Examples
+    --------
+    >>> from alignlib.sequences import MemorylessModel
+    >>> model = MemorylessModel([0.5, 0.5], [0.0, 1.0], 1000)
+    >>> round(exact_asymptotics(model.token, 0.6, 1000, step=1.0), 3), round(model.sum_law().log_tail(600.0), 3)
+    (-22.696, -22.715)
+
+    Source: Bahadur and Ranga Rao (1960).
     """
     require(
         law.base_reward < mean < law.max_reward,

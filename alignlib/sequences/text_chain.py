@@ -45,6 +45,13 @@ def read_text(path: str | Path) -> str:
 def letter_states(text: str) -> IntArray:
     """Return the text as states: 0 for a run of anything that is no letter, 1 to 26 for a to z without accents.
 
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Examples
+    --------
     >>> letter_states("Où? ok").tolist()
     [15, 21, 0, 15, 11]
     """

@@ -52,6 +52,13 @@ def token_law(model: MemorylessModel, log_n: float) -> FloatArray:
 def total_correlation(model: MemorylessModel, log_n: float) -> float:
     """Return ``KL(π_N ‖ Π_t π_{N,t}) = KL(π_N‖p) - m KL(π_{N,1}‖p)`` in nats: what tokens know of each other.
 
+    Parameters
+    ----------
+    model : MemorylessModel
+        Base model of m tokens.
+    log_n : float
+        ``log N >= 0`` in nats.
+
     Examples
     --------
     >>> import math

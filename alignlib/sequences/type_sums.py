@@ -39,7 +39,7 @@ class TooManyLevelsError(InputError):
 
 
 def number_of_types(length: int, letters: int) -> int:
-    """Return how many count vectors there are, ``C(m+k-1, k-1)``.
+    """Return how many count vectors there are, ``C(m+k-1, k-1)``, for m = ``length`` draws of k = ``letters`` letters.
 
     >>> number_of_types(10_000, 3)
     50015001
