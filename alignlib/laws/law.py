@@ -85,7 +85,7 @@ class Law(ABC):
         return np.asarray(lam * self.base_reward + self._reverse_kl(lam))
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Return the reward below which the base has mass ``u`` (above which, if ``upper``: accurate in the top tail)."""
+        """Return the reward with base mass ``u`` below it (above it, if ``upper``: accurate in the top tail)."""
         raise InputError(f"{type(self).__name__} has no quantiles; ask the law of one prompt or one sequence for them.")
 
     def _lams(self, lam: npt.ArrayLike) -> FloatArray:
