@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+MINUTES ?= 10
 VENV := .venv
 PY := $(VENV)/bin/python
 PAGE := build/_build/html/index.html
@@ -10,7 +11,7 @@ UV := build/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help book test lint sync bench lock clean setup lm-setup lm lm-check
+.PHONY: help book test fuzz lint sync bench lock clean setup lm-setup lm lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +21,11 @@ book: setup ## build the book and print the page to open
 
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
 	@$(PY) -m pytest -n $(WORKERS)
+
+fuzz: setup ## draw new examples for every property until MINUTES (10) are over or one fails
+	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
+	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis tests || exit 1; \
+	done
 
 lint: setup ## check style and types
 	@$(PY) -m ruff check

@@ -1,20 +1,41 @@
-"""Doctests of modules that need the extra lm are collected only where it is installed."""
+"""How tests are chosen and drawn: what needs the extra lm only where it is installed, properties by a fixed profile."""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import os
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
 
+# `make test` draws the same examples everywhere, whatever ran before and however slow the machine is; `make fuzz` draws
+# new ones, more of them, and keeps what failed in .hypothesis for the next time.
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile(
+    "fuzz", max_examples=500, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark of single tests that need the extra."""
+    config.addinivalue_line("markers", "lm: needs the extra lm; left out where it is not installed")
+
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out a module of ``alignlib.lm`` that fails for want of the extra, and for no other reason."""
-    if collection_path.suffix != ".py" or ROOT / "alignlib" / "lm" not in collection_path.parents:
+    """Leave out a module that fails for want of the extra, and for no other reason."""
+    if collection_path.suffix != ".py":
+        return None
+    if ROOT / "tests" / "lm" in collection_path.parents:
+        return True if _lacks_extra() and _imports_extra(collection_path) else None
+    if ROOT / "alignlib" / "lm" not in collection_path.parents:
         return None
     name = ".".join(collection_path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     try:
@@ -24,9 +45,27 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip examples with data frames where narwhals is not installed."""
-    if find_spec("narwhals") is None:
-        for item in items:
-            if item.name.endswith((".from_frame", ".open_frame")):
-                item.add_marker(pytest.mark.skip(reason="narwhals is not installed"))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out single tests that need the extra."""
+    out = [item for item in items if _lacks_extra() and item.get_closest_marker("lm")]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+@cache
+def _lacks_extra() -> bool:
+    return any(find_spec(name) is None for name in EXTRA)
+
+
+@cache
+def _imports_extra(path: Path) -> bool:
+    """Whether a test module, or another of its folder that it imports, imports the extra at its top."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            beside = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            if name.partition(".")[0] in EXTRA or (name.startswith("tests.lm.") and _imports_extra(beside)):
+                return True
+    return False

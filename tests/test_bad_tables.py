@@ -107,7 +107,7 @@ def test_not_utf8(tmp_path):
     )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), st.sampled_from(["parquet", "csv.gz", "jsonl.gz"]))
 def test_truncated_files(tmp_path, data, kind):
     frame = pd.DataFrame(
@@ -126,7 +126,7 @@ def test_truncated_files(tmp_path, data, kind):
     refuse(text(tmp_path, content[:cut], f"cut.{kind}"), f"is not a whole {what} file", "again")
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_corrupt_parquet_gives_no_other_error(tmp_path, data):
     frame = pd.DataFrame({"prompt_id": np.repeat([f"é{i}" for i in range(50)], 4), "reward": np.arange(200.0)})

@@ -89,7 +89,7 @@ laws = st.integers(2, 8).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(laws, st.floats(1, 1e4))
 def test_kl_never_exceeds_the_formula_b24(law: tuple[list[int], list[float]], n: float) -> None:
     prob = np.array(law[1]) / sum(law[1])
@@ -99,7 +99,7 @@ def test_kl_never_exceeds_the_formula_b24(law: tuple[list[int], list[float]], n:
     assert exact <= family.max_kl * (1 + 1e-12) + 1e-15
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(laws, st.floats(1, 1e4))
 def test_no_best_of_n_beats_the_limit(law: tuple[list[int], list[float]], n: float) -> None:
     prob = np.array(law[1]) / sum(law[1])
@@ -109,7 +109,7 @@ def test_no_best_of_n_beats_the_limit(law: tuple[list[int], list[float]], n: flo
     assert best.gain <= limit * (1 + 1e-9) + 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.floats(0.01, 0.99), st.floats(1.01, 1e3))
 def test_two_outcomes_always_coincide_with_a_tilt(p: float, n: float) -> None:
     """With two outcomes every law between base and top is a tilt, so best-of-N lies on the frontier."""
@@ -119,7 +119,7 @@ def test_two_outcomes_always_coincide_with_a_tilt(p: float, n: float) -> None:
     np.testing.assert_allclose(family.log_policy(lam), policy, rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=7), st.floats(1.01, 200))
 def test_coincident_reward_makes_best_of_n_the_optimum_b26(masses: list[float], n: float) -> None:
     prob = np.array(masses) / sum(masses)
@@ -128,7 +128,7 @@ def test_coincident_reward_makes_best_of_n_the_optimum_b26(masses: list[float], 
     np.testing.assert_allclose(np.exp(tilted), BestOfN(n).on(family).policy, rtol=1e-8, atol=1e-14)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(3, 200), st.floats(1, 300))
 def test_win_rate_of_many_equal_outcomes_tends_to_n_over_n_plus_1(k: int, n: float) -> None:
     rate = BestOfN(n).on(FiniteLaw(np.arange(k))).win_rate
@@ -163,7 +163,7 @@ def test_gains_on_analytic_laws_against_known_expectations() -> None:
             assert general(law, n) == pytest.approx(gain_of_largest(law, n), rel=1e-9, abs=1e-11)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=7), st.data())
 def test_unbiased_estimate_is_the_mean_over_all_subsets(rewards: list[int], data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(rewards)))

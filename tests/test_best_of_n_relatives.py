@@ -76,7 +76,7 @@ def test_soft_tends_to_best_of_n_as_lam_grows_and_to_the_tilt_as_n_grows() -> No
     np.testing.assert_allclose(np.diff(np.log(gaps)), -math.log(10), rtol=0.02)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.01, 1), min_size=2, max_size=6), st.floats(1, 500), st.floats(0, 20))
 def test_no_relative_of_best_of_n_beats_the_limit(masses: list[float], n: float, lam: float) -> None:
     prob = np.array(masses) / sum(masses)
@@ -103,7 +103,7 @@ class Plain(RankRule):
         return np.asarray(f**self.n)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(1e-3, 1), min_size=2, max_size=9), st.floats(1, 60))
 def test_defaults_of_a_rule_of_ranks_agree_with_stable_forms(masses: list[float], n: float) -> None:
     family = FiniteLaw(np.arange(len(masses)), np.array(masses) / sum(masses))

@@ -36,7 +36,7 @@ def test_sharp_floor_is_attained_by_the_symmetric_channel(n_values: int, error: 
     assert bayes_risk(np.full(n_values, 1 / n_values), rows) == pytest.approx(error, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(2, 10**6), st.floats(0, 1), st.floats(0.1, 3.0))
 def test_property_floor(n_values: int, share: float, separation: float) -> None:
     """Rounded down, solves Fano's equation, is above the weak form, falls with capacity, inverts."""
@@ -61,7 +61,7 @@ def test_required_capacity_grows_with_log_m() -> None:
     assert required_capacity(0.9, 2) == 0.0
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.integers(2, 8), st.integers(1, 8), st.integers(0, 2**32 - 1))
 def test_property_floor_below_bayes_risk(n_values: int, labels: int, seed: int) -> None:
     rows = np.random.default_rng(seed).dirichlet(np.full(labels, 0.4), size=n_values)
@@ -173,7 +173,7 @@ def test_information_split_by_enumeration(m: int, gamma: float) -> None:
     assert split.expected_kl <= m * mixture.capacity + split.context + split.channel + split.prior + 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 def test_property_split_adds_up(seed: int, a: int, b: int, c: int, t: int) -> None:
     rng = np.random.default_rng(seed)

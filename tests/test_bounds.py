@@ -16,7 +16,7 @@ from tests.oracle import relative
 BUDGETS = np.array([1e-6, 0.01, 0.1, 0.5, 2.0, 6.0])
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     st.lists(st.floats(-3, 4).map(lambda x: round(x, 3)), min_size=3, max_size=8),
     st.lists(st.floats(1e-3, 1), min_size=8, max_size=8),

@@ -154,7 +154,7 @@ def random_channels(draw: st.DrawFn) -> np.ndarray:
     return np.vstack([rows, rows]) if draw(st.booleans()) else rows
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(random_channels())
 def test_property_certificate(rows: np.ndarray) -> None:
     found = capacity(rows)
@@ -163,7 +163,7 @@ def test_property_certificate(rows: np.ndarray) -> None:
     assert 0 <= found.value <= math.log(min(rows.shape)) + 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(random_channels(), st.integers(0, 2**32 - 1))
 def test_property_data_processing(rows: np.ndarray, seed: int) -> None:
     """A second channel after the first, or fewer inputs, never raises the capacity."""
@@ -173,14 +173,14 @@ def test_property_data_processing(rows: np.ndarray, seed: int) -> None:
     assert capacity(rows[: max(1, len(rows) // 2)]).value <= whole.upper + 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(random_channels(), st.integers(0, 2**32 - 1))
 def test_property_no_law_beats_the_capacity(rows: np.ndarray, seed: int) -> None:
     prob = np.random.default_rng(seed).dirichlet(np.full(len(rows), 0.5))
     assert mutual_information(prob, rows) <= capacity(rows).upper + 1e-12
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(random_channels(), st.integers(0, 2**32 - 1), st.floats(0.001, 1.0))
 def test_property_costs(rows: np.ndarray, seed: int, share: float) -> None:
     """The budget is kept, more of it never hurts, and the dual price closes the gap."""

@@ -7,7 +7,6 @@ import io
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,9 +22,7 @@ from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
-
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
-real = pytest.mark.skipif(not DATA.is_dir(), reason="the folder ../shared/data with the real tables is absent")
+from tests import awkward
 
 
 def run(*arguments):
@@ -279,13 +276,16 @@ def test_a_broken_file_is_a_sentence(tmp_path):
     assert "not a whole Parquet file" in result.stderr
 
 
-@real
-def test_gpqa_mean_verifier_against_correct():
-    result = run(DATA / "gpqa_llama33_70b_64x64.csv", "--reward", "nanmean:verifier_*", "--gold", "correct")
+def test_the_mean_of_verifiers_with_missing_cells_against_correct(tmp_path):
+    frame = awkward.verified()
+    frame.to_csv(tmp_path / "verified.csv", index=False)
+    result = run(tmp_path / "verified.csv", "--reward", "nanmean:verifier_*", "--gold", "correct")
     assert result.exit_code == 0, result.stderr
-    assert "64 prompts with 64 samples each." in result.stdout
-    assert "1693 of 131072 values are missing" in result.stdout
-    assert "On 14 of 64 prompts 'correct' is the same for every sample" in result.stdout
+    assert "40 prompts with 32 samples each." in result.stdout
+    absent = int(frame[awkward.VERIFIERS].isna().sum().sum())
+    assert f"{absent} of {1280 * 12} values are missing" in result.stdout
+    constant = int((frame.groupby("prompt_id")["correct"].nunique() == 1).sum())
+    assert f"On {constant} of 40 prompts 'correct' is the same for every sample" in result.stdout
     assert "picked by 'nanmean:verifier_*' gets" in result.stdout.splitlines()[-1]
 
 

@@ -60,7 +60,7 @@ def test_between_two_laws() -> None:
         KL.between([1.5, -0.5, 0.0], p)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(laws, st.floats(1e-6, 3.0))
 def test_kl_by_the_general_dual_is_the_tilt(law: tuple[np.ndarray, np.ndarray], budget: float) -> None:
     """The dual of any divergence, asked about KL, against Newton on the tilt."""
@@ -71,7 +71,7 @@ def test_kl_by_the_general_dual_is_the_tilt(law: tuple[np.ndarray, np.ndarray], 
         assert lam[0] == pytest.approx(finite.lam_at_kl(budget), rel=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(laws, st.floats(1e-8, 8.0))
 def test_reverse_kl_has_its_closed_form(law: tuple[np.ndarray, np.ndarray], budget: float) -> None:
     """``φ ∝ p/(ν - r)``: some ν above all rewards spends the budget, and its policy gains what the frontier says."""
@@ -95,7 +95,7 @@ def test_reverse_kl_has_its_closed_form(law: tuple[np.ndarray, np.ndarray], budg
     assert limit.divergence is REVERSE_KL
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(laws, st.integers(0, 2**32 - 1))
 @pytest.mark.parametrize("divergence", ALL)
 def test_no_policy_lies_above(divergence: Divergence, law: tuple[np.ndarray, np.ndarray], seed: int) -> None:

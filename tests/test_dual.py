@@ -50,7 +50,7 @@ def test_budgets_below_the_grid(law: Gaussian | Exponential) -> None:
     np.testing.assert_allclose(best, law.lam_at_kl(kl), rtol=1e-3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0.1, 10.0), st.lists(st.floats(1e-4, 2.0), min_size=2, max_size=6))
 @example(4.078203182210583, [0.0019088522085687636, 0.001908852208568764, 0.0019088522085687645])
 def test_scale_of_reward_only_scales(scale: float, budgets: list[float]) -> None:

@@ -32,7 +32,7 @@ def ensembles(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return gold, gold + errors, prob / prob.sum()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ensembles(), st.floats(1e-3, 10), st.floats(0, 1))
 def test_convexity_theorem_the_divergence_is_convex_in_the_error(
     drawn: tuple[np.ndarray, np.ndarray, np.ndarray], lam: float, t: float
@@ -43,7 +43,7 @@ def test_convexity_theorem_the_divergence_is_convex_in_the_error(
     assert between <= (t * ends[0] + (1 - t) * ends[1]) * (1 + 1e-9) + 1e-12
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ensembles(), st.floats(1e-3, 10))
 def test_the_mean_ensemble_is_never_worse_than_its_members_on_average(
     drawn: tuple[np.ndarray, np.ndarray, np.ndarray], lam: float
@@ -52,7 +52,7 @@ def test_the_mean_ensemble_is_never_worse_than_its_members_on_average(
     assert price.divergence <= price.members_divergence * (1 + 1e-9) + 1e-12
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(ensembles(), st.floats(1e-3, 10))
 def test_monotonicity_in_k_of_the_expected_divergence(
     drawn: tuple[np.ndarray, np.ndarray, np.ndarray], lam: float

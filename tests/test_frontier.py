@@ -20,7 +20,7 @@ laws = st.integers(2, 7).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(laws, st.floats(1e-4, 5))
 def test_primal_equals_dual(law: tuple[list[float], list[float]], kl: float) -> None:
     family = FiniteLaw(law[0], np.array(law[1]) / sum(law[1]))
@@ -34,7 +34,7 @@ def test_primal_equals_dual_on_every_family(law: Gaussian, kl: float) -> None:
     assert law.gain_at_kl(kl) == pytest.approx(dual_gain(law, kl), rel=1e-11)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(laws, st.lists(st.floats(1e-3, 1), min_size=7, max_size=7))
 def test_no_policy_lies_above_the_frontier(law: tuple[list[float], list[float]], other: list[float]) -> None:
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
@@ -43,7 +43,7 @@ def test_no_policy_lies_above_the_frontier(law: tuple[list[float], list[float]],
     assert phi @ reward <= FiniteLaw(reward, prob).frontier(max(spent, 0.0)).reward[0] + 1e-9
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(laws)
 def test_frontier_is_concave_with_slope_beta(law: tuple[list[float], list[float]]) -> None:
     family = FiniteLaw(law[0], np.array(law[1]) / sum(law[1]))
@@ -86,7 +86,7 @@ def test_default_budgets_cover_the_curve() -> None:
     assert FiniteLaw([1.0]).frontier().gain.max() == 0.0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(laws, st.floats(0.05, 5), st.lists(st.floats(1e-3, 1), min_size=7, max_size=7))
 def test_methods_near_the_frontier_are_near_the_optimum_y24(
     law: tuple[list[float], list[float]], lam: float, other: list[float]

@@ -76,7 +76,7 @@ def test_many_letters_gaps_and_clusters_against_integers(weights: tuple[int, ...
     assert _worst(got, want) <= 1e-12 * max(1.0, float(np.abs(want[np.isfinite(want)]).max()) / 100)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=6), st.integers(1, 40))
 def test_any_law_against_integers(weights: list[int], length: int) -> None:
     weights = [1 + weights[0], *weights[1:-1], 1 + weights[-1]]
@@ -152,7 +152,7 @@ def test_recursion_is_used_for_three_letters_and_not_where_it_subtracts() -> Non
     assert not recursion_has_no_subtraction(_logs((1, 10**200, 0, 0, 1)), 10_000)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(-2000, 0), min_size=1, max_size=12),
     st.lists(st.one_of(st.just(-math.inf), st.floats(-2000, 0)), min_size=1, max_size=12),
@@ -174,7 +174,7 @@ def test_bad_input_is_named(log_mass: list[float], length: int, words: str) -> N
         log_power(np.array(log_mass), length)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(-50, 50), min_size=2, max_size=6, unique=True),
     st.floats(-10, 10),

@@ -175,7 +175,7 @@ def test_memoryless_is_the_markov_chain_of_rank_one(length: int) -> None:
 # ---------------------------------------------------------------------- limits per token
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(chains, st.floats(-4, 4).filter(lambda v: v == 0 or abs(v) > 1e-9))
 def test_perron_root_to_fifty_digits_and_the_twisted_chain(
     c: tuple[list[list[float]], list[list[int]]], lam: float
@@ -245,7 +245,7 @@ def test_finite_chains_tend_to_the_limits() -> None:
         assert abs(gaps[2] - gaps[1]) < 1e-8
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(chains)
 def test_ends_of_the_range_are_the_best_cycles(c: tuple[list[list[float]], list[list[int]]]) -> None:
     transition, reward = _chain(c)

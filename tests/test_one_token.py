@@ -17,7 +17,7 @@ from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, 
 laws = st.lists(st.floats(0.02, 1), min_size=3, max_size=6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(laws, st.floats(1.5, 200), st.integers(0, 1000))
 def test_nearest_tilt_against_a_search_over_all_tilts(masses: list[float], n: float, seed: int) -> None:
     prob = np.array(masses) / sum(masses)
@@ -37,7 +37,7 @@ def test_nearest_tilt_against_a_search_over_all_tilts(masses: list[float], n: fl
         assert got.distance == pytest.approx(found.fun, rel=1e-4, abs=1e-8)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(laws, st.floats(1.5, 50), st.floats(0.001, 0.95))
 def test_the_chosen_distance_is_attained_and_the_order_kept(masses: list[float], n: float, share: float) -> None:
     prob = np.array(masses) / sum(masses)

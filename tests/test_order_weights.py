@@ -23,7 +23,7 @@ def test_subset_weights_against_rationals(m: int, n: int) -> None:
     assert 1 - math.fsum(weights) <= 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=7), st.data())
 def test_subset_means_enumerate_subsets(rewards: list[int], data: st.DataObject) -> None:
     n = data.draw(st.integers(1, len(rewards)))
@@ -46,7 +46,7 @@ def test_blocks_agree_with_exact_weights_for_many_samples() -> None:
         np.testing.assert_allclose(got[:, j], exact.astype(float), rtol=1e-12, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-3, 3), min_size=2, max_size=9), st.floats(1, 6))
 def test_jackknifed_weights_delete_one_by_one(rewards: list[float], power: float) -> None:
     def plug_in(values: list[float]) -> float:

@@ -25,10 +25,10 @@ from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
 from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import TrainingLog
+from tests import awkward
 
 DATA = Path(__file__).parent / "data"
 GRPO, BASE = DATA / "trl_grpo.json", DATA / "trl_base_table.csv"
-TLDR = Path(__file__).parents[1].parent / "shared" / "data" / "tldr_pythia_kl_gold.csv"
 
 
 def run(*arguments):
@@ -264,12 +264,13 @@ def test_a_run_without_base_samples_shows_a_floor() -> None:
     assert all(p["needed_at_most"] is None or p["needed_at_most"] <= p["kl"] + 1e-9 for p in document["points"])
 
 
-@pytest.mark.skipif(not TLDR.is_file(), reason="the folder ../shared/data with the real tables is absent")
-def test_real_checkpoints_of_tldr(tmp_path: Path) -> None:
-    """DPO runs past their best spend tens of nats on what others got for less."""
-    options = (TLDR, "--run-reward", "gold_score", "--kl-unit", "sequence", "--run", "run", "--only", "dpo_pythia-1b*")
-    result = run(*options, "-o", tmp_path / "p.png")
+def test_checkpoints_past_their_best_waste_what_others_did_not_need(tmp_path: Path) -> None:
+    """Runs past their best spend tens of nats on what others got for less."""
+    frame = awkward.checkpoints()
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    options = (tmp_path / "runs.csv", "--run-reward", "gold_score", "--kl-unit", "sequence", "--run", "run")
+    result = run(*options, "--only", "dpo_*", "-o", tmp_path / "p.png")
     assert result.exit_code == 0, result.stderr
-    assert "71 checkpoints of 3 runs" in result.stdout
-    points = json.loads(run(*options, "--json").stdout)["points"]
-    assert max(p["wasted_at_least"] or 0.0 for p in points) > 40.0
+    assert "40 checkpoints of 4 runs" in result.stdout
+    points = json.loads(run(*options, "--only", "dpo_*", "--json").stdout)["points"]
+    assert max(p["wasted_at_least"] or 0.0 for p in points) > 30.0

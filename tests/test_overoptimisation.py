@@ -58,7 +58,7 @@ def test_soft_best_of_n_runs_from_the_base_to_best_of_n_and_tends_to_the_tilt() 
     np.testing.assert_allclose(many, tilting_curve(PAIR, [1.3]).gold_gain, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pairs(), st.floats(1e-3, 8), st.floats(1, 200))
 def test_no_optimiser_of_a_proxy_beats_the_limit_at_its_kl(pair: ProxyPair, lam: float, n: float) -> None:
     rules = (BestOfN(n), BestOfPoisson(n - 1), SoftBestOfN(n, lam))
@@ -111,7 +111,7 @@ def test_a_proxy_opposed_to_gold_is_hacked_from_the_start(rule: type[BestOfN] | 
     assert found.certified
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), st.sampled_from(PATHS))
 def test_no_point_of_the_path_has_more_gold_than_the_threshold(pair: ProxyPair, rule: type[BestOfN] | None) -> None:
     if np.ptp(pair.proxy) == 0 or np.ptp(pair.gold) == 0 or np.diff(pair.levels.reward).min() < 1e-3:
@@ -122,7 +122,7 @@ def test_no_point_of_the_path_has_more_gold_than_the_threshold(pair: ProxyPair, 
     assert gold.max() <= found.gold_gain + 1e-7
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(VALUES, min_size=3, max_size=7), st.integers(0, 6), st.sampled_from(PATHS))
 def test_gold_that_turns_once_along_the_proxy_turns_at_most_once_along_the_path(
     values: list[float], peak: int, rule: type[BestOfN] | None

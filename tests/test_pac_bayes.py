@@ -35,7 +35,7 @@ probabilities = st.one_of(st.floats(0.0, 1.0), st.floats(-300, 0).map(lambda x: 
 divergences = st.one_of(st.floats(1e-12, 40.0), st.floats(-18, 1).map(lambda x: 10**x))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(probabilities, st.floats(1e-300, 1 - 2**-53))
 def test_binary_kl_keeps_its_digits(q: float, p: float) -> None:
     # 50 digits are not enough for a difference of 1e-300 against 1: take what cancellation can cost.
@@ -45,7 +45,7 @@ def test_binary_kl_keeps_its_digits(q: float, p: float) -> None:
         assert abs(mp.mpf(float(binary_kl(q, p))) - exact) <= 2e-14 * exact + mp.mpf(10) ** -300
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(probabilities, divergences)
 def test_upper_inverse_is_rounded_up_and_tight(q: float, c: float) -> None:
     p = kl_inverse_upper(q, c)
@@ -57,7 +57,7 @@ def test_upper_inverse_is_rounded_up_and_tight(q: float, c: float) -> None:
         assert inside <= q or exact_kl(q, inside) <= c
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(0.5, 1 - 1e-9), divergences)
 def test_inverse_in_the_first_argument(p: float, c: float) -> None:
     q = kl_inverse_first(p, c)
@@ -78,7 +78,7 @@ def test_arrays_go_through() -> None:
     assert kl_inverse_upper(0.3, math.inf) == 1.0
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(0, 1), st.floats(0, 1e4), st.integers(1, 10**6), st.floats(1e-6, 0.5))
 def test_property_order_of_the_forms(risk: float, kl: float, m: int, delta: float) -> None:
     """Pinsker: Seeger is never above McAllester; every form grows with the divergence and is at least the risk."""

@@ -27,7 +27,7 @@ def pairs(draw: st.DrawFn) -> ProxyPair:
 LAMS = st.floats(1e-3, 20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), LAMS)
 def test_covariance_form_of_the_gold_gain_p26(pair: ProxyPair, lam: float) -> None:
     weight = np.exp(lam * (pair.proxy - pair.proxy.max()))
@@ -36,7 +36,7 @@ def test_covariance_form_of_the_gold_gain_p26(pair: ProxyPair, lam: float) -> No
     assert pair.gold_gain(lam) == pytest.approx(covariance / (p @ weight), rel=1e-9, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), LAMS)
 def test_gap_identity_and_bounds_of_the_theory(pair: ProxyPair, lam: float) -> None:
     price = pair.price([lam])
@@ -47,7 +47,7 @@ def test_gap_identity_and_bounds_of_the_theory(pair: ProxyPair, lam: float) -> N
     assert price.gap_bound_jeffreys[0] <= price.gap_bound[0] * (1 + 1e-9) + 1e-12
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), LAMS)
 def test_jeffreys_between_the_policies_identity_and_bound(pair: ProxyPair, lam: float) -> None:
     price = pair.price([lam])
@@ -58,7 +58,7 @@ def test_jeffreys_between_the_policies_identity_and_bound(pair: ProxyPair, lam: 
     assert 0 <= price.jeffreys[0] <= price.jeffreys_bound[0] * (1 + 1e-9) + 1e-15
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs(), LAMS)
 def test_regularised_regret_is_beta_times_kl(pair: ProxyPair, lam: float) -> None:
     lost = pair.ideal_gain(lam) - pair.ideal.kl(lam) / lam - (pair.gold_gain(lam) - pair.kl(lam) / lam)

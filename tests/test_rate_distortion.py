@@ -77,7 +77,7 @@ def tasks(draw: st.DrawFn) -> list[Task]:
     return found
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(tasks(), st.one_of(st.just(0.0), st.floats(0.01, 2.0)), st.integers(0, 2**32 - 1))
 def test_property_allocation(contexts: list[Task], budget: float, seed: int) -> None:
     """The budget is kept by the judges themselves, the gap closes, and random splits do not do better."""
@@ -135,7 +135,7 @@ def test_optimal_judge_attains_the_fano_floor() -> None:
         )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.lists(st.floats(1e-4, 1e4), min_size=1, max_size=6),
     st.floats(0.0, 5.0),

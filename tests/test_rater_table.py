@@ -14,6 +14,7 @@ from alignlib._core.errors import InputError
 from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.cli.main import main
 from alignlib.tables import RaterTable
+from tests import awkward
 
 RATING = np.array(
     [
@@ -228,15 +229,10 @@ def test_command_line_says_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in run.output
 
 
-def test_real_verifier_scores() -> None:
-    """A verifier's verdict as the label, correctness as the target: a real rater's channel."""
-    import pandas as pd
-
-    file = Path(__file__).parents[2] / "shared" / "data" / "gpqa_llama33_70b_64x64.csv"
-    if not file.is_file():
-        pytest.skip(f"no real data at {file.parent.name}/{file.name}")
-    frame = pd.read_csv(file)
-    long = frame.melt(id_vars=["correct"], value_vars=[f"verifier_{i:02d}" for i in range(8)]).dropna()
+def test_verifiers_as_raters() -> None:
+    """A verifier's verdict as the label, correctness as the target: raters that tie, err and skip."""
+    frame = awkward.verified()
+    long = frame.melt(id_vars=["correct"], value_vars=awkward.VERIFIERS[:8]).dropna()
     table = RaterTable.from_arrays(
         long["correct"].to_numpy(np.int64),
         (long["value"].to_numpy() > 0.5).astype(np.int64),

@@ -125,7 +125,7 @@ names = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), prompts=names, kind=st.sampled_from(FORMATS), zipped=st.booleans())
 def test_random_ragged_tables_come_back_exactly(tmp_path, data, prompts, kind, zipped):
     wanted = {p: data.draw(st.lists(rewards, min_size=2, max_size=6)) for p in prompts}
@@ -141,7 +141,7 @@ def test_random_ragged_tables_come_back_exactly(tmp_path, data, prompts, kind, z
     assert table.n_samples.sum() == len(rows)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.integers(1, 5).flatmap(
         lambda k: st.lists(st.lists(rewards, min_size=k + 1, max_size=k + 1), min_size=1, max_size=5)

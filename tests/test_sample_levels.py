@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib.divergences import REVERSE_KL
@@ -11,7 +11,6 @@ from alignlib.rules import BestOfN, BestOfPoisson
 from alignlib.rules.samples import SampleLevels
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=2, max_size=9), st.floats(1.0, 9.0))
 def test_closed_form_is_deletion(rewards: list[int], n: float) -> None:
     row = -np.sort(-np.array([rewards], dtype=float))

@@ -41,7 +41,7 @@ def _law(law: tuple[list[float], list[float]]) -> tuple[np.ndarray, np.ndarray]:
     return prob / prob.sum(), np.array(law[1])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(laws, st.floats(-3, 3), st.integers(1, 4))
 def test_closed_form_y24_the_optimum_of_a_memoryless_model_is_memoryless(
     law: tuple[list[float], list[float]], lam: float, length: int
@@ -73,7 +73,7 @@ def test_the_frontier_per_token_is_the_token_frontier() -> None:
 # ---------------------------------------------------------------------- large deviations
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(laws, st.floats(0.02, 0.98), st.floats(-2, 2))
 def test_rate_function_y24_is_the_supremum_and_the_divergence_of_the_tilt_with_that_mean(
     law: tuple[list[float], list[float]], where: float, lam: float
@@ -123,7 +123,7 @@ def test_large_deviations_y24_exact_tails_converge_with_the_correction_of_bahadu
         assert -got / 10_000 == pytest.approx(model.rate(x, lam), abs=1e-3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(laws, st.floats(-1.5, 1.5), st.integers(1, 60))
 def test_large_deviations_y24_no_tail_exceeds_its_rate(
     law: tuple[list[float], list[float]], lam: float, length: int
@@ -180,7 +180,7 @@ def test_cumulants_of_the_exact_law_are_length_times_a_tokens() -> None:
     np.testing.assert_allclose(per_sum / 40, model.cumulants(5, 0.5), rtol=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(laws, st.floats(-2, 2), st.floats(-3, 3).filter(lambda s: abs(s) > 1e-3))
 def test_scaled_cumulants_y24_are_a_renyi_cross_entropy(
     law: tuple[list[float], list[float]], lam: float, s: float
@@ -245,7 +245,7 @@ def test_asymptotic_equality_of_rewards_and_closeness_in_kl_y24(
         assert r.kl_to_optimum < 2 + math.log(r.length)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0.05, 1), min_size=2, max_size=4), st.integers(1, 400), st.floats(0.05, 0.9))
 def test_closeness_in_kl_y24_is_at_most_half_a_logarithm_and_a_step_of_the_lattice(
     masses: list[float], length: int, share: float

@@ -59,7 +59,7 @@ def test_best_of_n_of_masses_of_minus_5000_nats_against_2500_digits(log_n: float
     assert oracle.relative(log_kl(law + got, law), kl, 1.0) <= 1e-10
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=8), st.floats(0.0, 30.0))
 def test_agrees_with_best_of_n_on_masses(masses: list[float], log_n: float) -> None:
     """`BestOfN` computes the same from masses; the two share no line of arithmetic on masses."""
@@ -76,7 +76,7 @@ def test_agrees_with_best_of_n_on_masses(masses: list[float], log_n: float) -> N
     assert log_kl(got, base) == pytest.approx(exact.kl, rel=slack, abs=1e-300)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-2000, 0), min_size=1, max_size=6))
 def test_cumulative_masses_from_both_ends(logs: list[float]) -> None:
     law = np.array(logs) - np.logaddexp.reduce(logs)
@@ -208,7 +208,7 @@ def test_best_of_n_from_the_sums_it_can_pick_at_ten_thousand_tokens(share: float
         assert getattr(got, name) == pytest.approx(getattr(want, name), rel=1e-10), name
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 25),
     st.lists(st.floats(0.01, 1), min_size=2, max_size=4),
@@ -276,7 +276,7 @@ def test_letters_in_any_order_and_reward_with_any_offset() -> None:
         assert getattr(moved, name) == pytest.approx(getattr(base, name), rel=1e-9), name
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.lists(st.floats(0.01, 1), min_size=2, max_size=4), st.floats(0.05, 0.9))
 def test_no_best_of_n_beats_the_optimum_and_the_identity_of_closeness(
     length: int, masses: list[float], share: float

@@ -152,7 +152,7 @@ laws = st.integers(2, 8).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(laws, st.floats(1e-3, 30))
 def test_jeffreys_and_covariance_forms_of_the_gain_p26(law: tuple[list[float], list[float]], lam: float) -> None:
     reward, prob = np.array(law[0]), np.array(law[1]) / sum(law[1])
@@ -165,7 +165,7 @@ def test_jeffreys_and_covariance_forms_of_the_gain_p26(law: tuple[list[float], l
     assert covariance == pytest.approx(gain, rel=1e-9, abs=1e-14)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(laws, st.floats(-1e6, 1e6), st.floats(1e-3, 30))
 def test_a_constant_added_to_the_reward_changes_nothing(
     law: tuple[list[float], list[float]], shift: float, lam: float
@@ -178,7 +178,7 @@ def test_a_constant_added_to_the_reward_changes_nothing(
     assert there.kl(lam) == pytest.approx(here.kl(lam), rel=1e-12, abs=1e-15)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(laws, st.floats(0.01, 10), st.lists(st.floats(1e-3, 1), min_size=8, max_size=8))
 def test_closeness_identity_y24(law: tuple[list[float], list[float]], lam: float, other: list[float]) -> None:
     """KL(φ‖π_λ) = KL(φ‖p) - D(λ) - λ(E_φ r - R(λ)) for every φ (Y24)."""
@@ -190,7 +190,7 @@ def test_closeness_identity_y24(law: tuple[list[float], list[float]], lam: float
     assert by_identity == pytest.approx(direct, rel=1e-9, abs=1e-11)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(laws, st.floats(0.01, 10))
 def test_derivatives(law: tuple[list[float], list[float]], lam: float) -> None:
     """Λ' = R, R' = Var, D' = λ Var, by central differences."""

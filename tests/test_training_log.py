@@ -10,10 +10,10 @@ import pytest
 
 from alignlib._core.errors import InputError
 from alignlib.training.logs import LogFormat, LogQuery, LogRows, log_format, read_training_log, register
+from tests import awkward
 
 DATA = Path(__file__).parent / "data"
 GRPO, RLOO = DATA / "trl_grpo.json", DATA / "trl_rloo.json"  # trl 1.16 on a model of 11 tokens, unchanged
-TLDR = Path(__file__).parents[1].parent / "shared" / "data" / "tldr_pythia_kl_gold.csv"
 
 
 def ppo(step: int, **more) -> dict:
@@ -182,13 +182,15 @@ def test_other_bad_files(tmp_path: Path) -> None:
         read_training_log(table, kl_unit="sequence", run="run", only="b")
 
 
-@pytest.mark.skipif(not TLDR.is_file(), reason="the folder ../shared/data with the real tables is absent")
-def test_real_checkpoints_of_many_runs() -> None:
-    log = read_training_log(TLDR, reward="gold_score", kl_unit="sequence", run="run")
-    assert (log.kl.size, len(log.runs)) == (648, 46)
-    assert log.kl.min() > 0.0
-    one = read_training_log(TLDR, reward="gold_score", kl_unit="sequence", run="run", only="rloo_*")
-    assert sorted(one.runs) == ["rloo_pythia-1b_beta_0.05", "rloo_pythia-1b_beta_0.1"]
+def test_checkpoints_of_many_runs(tmp_path: Path) -> None:
+    frame = awkward.checkpoints()
+    path = tmp_path / "runs.csv"
+    frame.to_csv(path, index=False)
+    log = read_training_log(path, reward="gold_score", kl_unit="sequence", run="run")
+    assert (log.kl.size, log.runs) == (120, frame["run"].unique().tolist())
+    np.testing.assert_array_equal(log.kl, frame["kl"])
+    one = read_training_log(path, reward="gold_score", kl_unit="sequence", run="run", only="rloo_*")
+    assert sorted(one.runs) == sorted(name for name in log.runs if name.startswith("rloo"))
 
 
 def test_a_format_is_one_file_that_registers_itself(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_against_one_exponential_per_lam(grid: str, shape: tuple[int, int]) -> N
     np.testing.assert_allclose(got[1], expected[1], rtol=1e-12, atol=1e-13)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.floats(-50, 50), min_size=1, max_size=12),
     st.floats(1e-6, 30),

@@ -23,7 +23,7 @@ def random_policies(seed: int, spread: float) -> tuple[np.ndarray, np.ndarray, n
 
 
 @given(st.integers(0, 30), st.floats(0.0, 1.0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_theorem_waste_is_the_distance_to_the_optima(seed: int, spread: float) -> None:
     """Within prompts: the distance to each prompt's nearest optimum; in all: to the nearest with one λ for all."""
     from alignlib.lm.level_law import collapse

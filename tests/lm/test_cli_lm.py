@@ -60,8 +60,8 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "\nStopped. The same command goes on; what is done lies beside rewards.parquet.\n"
 
 
+@pytest.mark.lm
 def test_prompts_are_checked_before_a_model_is_sought(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="torch is not installed; `make lm-setup` installs it")
     from click.testing import CliRunner
 
     from alignlib.cli.main import main

@@ -47,9 +47,10 @@ def test_proxies_share_the_base(name: str) -> None:
     assert np.abs(means).max() <= 1 / 32
 
 
+@pytest.mark.lm
 def test_the_committed_base_gives_the_committed_law(name: str) -> None:
-    torch = pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
-    pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
+    import torch
+
     from alignlib.lm.base_model import load_base
     from alignlib.lm.prefix_tree import exact_log_prob
     from alignlib.lm.torch_runtime import one_thread

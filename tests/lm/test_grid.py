@@ -10,18 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401  # where it is not installed, this module is left out
 
-torch = pytest.importorskip("torch", reason="the extra lm is not installed")
-
-from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread  # noqa: E402
-from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid  # noqa: E402
-from alignlib.lm.experiment.results import Results  # noqa: E402
-from alignlib.lm.experiment.run_files import finished, run_path, weights_path  # noqa: E402
-from alignlib.lm.experiment.runner import execute, run_all  # noqa: E402
-from alignlib.lm.experiment.table import assemble, restore  # noqa: E402
-from alignlib.lm.methods import find  # noqa: E402
-from alignlib.lm.space import ResponseSpace  # noqa: E402
-from alignlib.lm.tasks import TASKS  # noqa: E402
+from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread
+from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid
+from alignlib.lm.experiment.results import Results
+from alignlib.lm.experiment.run_files import finished, run_path, weights_path
+from alignlib.lm.experiment.runner import execute, run_all
+from alignlib.lm.experiment.table import assemble, restore
+from alignlib.lm.methods import find
+from alignlib.lm.space import ResponseSpace
+from alignlib.lm.tasks import TASKS
 
 SPACE = ResponseSpace(length=3)
 PROGRAM = """

@@ -28,7 +28,7 @@ def world(seed: int, n_prompts: int = 3, size: int = 60) -> tuple[np.ndarray, np
     return log_base, reward, reward + rng.integers(-2, 3, size=reward.shape)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS)
 def test_what_depends_on_the_reward_alone_is_the_same_from_the_table(seed: int) -> None:
     log_base, reward, gold = world(seed)
@@ -54,7 +54,7 @@ def test_what_depends_on_the_reward_alone_is_the_same_from_the_table(seed: int) 
         assert law.base_gold + best.gold_gain[i] == pytest.approx(full.gold.mean(), rel=1e-9, abs=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.floats(0.01, 3.0))
 def test_closeness_identity_agrees_with_the_divergence_itself(seed: int, lam: float) -> None:
     log_base, reward, _ = world(seed)
@@ -67,7 +67,7 @@ def test_closeness_identity_agrees_with_the_divergence_itself(seed: int, lam: fl
     assert (direct >= 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.floats(0.02, 0.9))
 def test_average_budget_is_the_optimum_and_a_budget_on_every_prompt_lies_below(seed: int, share: float) -> None:
     log_base, reward, _ = world(seed)
@@ -134,7 +134,7 @@ def test_outcomes_without_mass() -> None:
         policy_law(base, policy, zeros, zeros)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SEEDS)
 def test_a_constant_of_each_prompt_changes_neither_frontier_nor_tilt(seed: int) -> None:
     log_base, reward, gold = world(seed)

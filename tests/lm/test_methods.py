@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import logsumexp
 
-torch = pytest.importorskip("torch", reason="the extra lm is not installed")
-
-from alignlib.lm.methods import METHODS, Budget, find  # noqa: E402
-from alignlib.lm.methods.dpo import preference_pairs  # noqa: E402
-from alignlib.lm.policy_law import draw  # noqa: E402
-from alignlib.lm.prefix_tree import exact_log_prob  # noqa: E402
-from alignlib.lm.rollout import response_mask, sample, sequence_log_prob  # noqa: E402
-from tests.lm.tiny import PROMPTS, SPACE, tiny_base, tiny_reward, tiny_task  # noqa: E402
+from alignlib.lm.methods import METHODS, Budget, find
+from alignlib.lm.methods.dpo import preference_pairs
+from alignlib.lm.policy_law import draw
+from alignlib.lm.prefix_tree import exact_log_prob
+from alignlib.lm.rollout import response_mask, sample, sequence_log_prob
+from tests.lm.tiny import PROMPTS, SPACE, tiny_base, tiny_reward, tiny_task
 
 BETA = 0.3
 TASK, REWARD = tiny_task(), tiny_reward()

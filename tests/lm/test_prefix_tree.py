@@ -7,16 +7,13 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from alignlib.lm.base_model import EnumerableLM, PretrainingSettings, new_model
+from alignlib.lm.prefix_tree import exact_log_prob, tree_log_prob
 from alignlib.lm.space import ResponseSpace
 from alignlib.lm.tasks import Summarisation, Task
-
-torch = pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
-pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
-
-from alignlib.lm.base_model import EnumerableLM, PretrainingSettings, new_model  # noqa: E402
-from alignlib.lm.prefix_tree import exact_log_prob, tree_log_prob  # noqa: E402
-from alignlib.lm.torch_runtime import one_thread  # noqa: E402
+from alignlib.lm.torch_runtime import one_thread
 
 
 def rough(model: EnumerableLM, size: float = 0.3) -> EnumerableLM:

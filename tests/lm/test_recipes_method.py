@@ -59,8 +59,8 @@ def toy() -> Iterator[Method[Settings]]:
     METHODS.pop(TOY.name)
 
 
+@pytest.mark.lm
 def test_a_method_is_trained_tabulated_drawn_and_printed(toy: Method[Settings], tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="the extra lm is not installed")
     from alignlib.lm.base_model import PretrainingSettings, new_model, save_model
     from alignlib.lm.experiment.comparison import TaskComparison
     from alignlib.lm.experiment.grid import Run, compared, grid

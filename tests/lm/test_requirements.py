@@ -36,8 +36,8 @@ def test_the_extra_admits_the_pins() -> None:
         assert requirement.specifier.contains((locked | VERSIONS)[canonicalize_name(requirement.name)]), requirement
 
 
+@pytest.mark.lm
 def test_nothing_that_is_needed_is_left_to_chance() -> None:
-    pytest.importorskip("trl", reason="needs the extra lm (make lm-setup)")
     pinned = {pin.name for pin in LOCK} | set(VERSIONS)
     waiting, seen = [requirement.name for requirement in EXTRA], set()
     while waiting:

@@ -6,15 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from alignlib.lm.raters import Raters, draw_pairs
-from alignlib.lm.space import ResponseSpace
-from alignlib.lm.tasks import Summarisation, Task
-
-torch = pytest.importorskip("torch", reason="needs the extra lm (make lm-setup)")
-pytest.importorskip("transformers", reason="needs the extra lm (make lm-setup)")
-
-from alignlib.lm.base_model import (  # noqa: E402
+from alignlib.lm.base_model import (
     EnumerableLM,
     PretrainingSettings,
     load_base,
@@ -23,8 +17,9 @@ from alignlib.lm.base_model import (  # noqa: E402
     pretrain,
     save_model,
 )
-from alignlib.lm.prefix_tree import exact_log_prob, exact_score  # noqa: E402
-from alignlib.lm.reward_models import (  # noqa: E402
+from alignlib.lm.prefix_tree import exact_log_prob, exact_score
+from alignlib.lm.raters import Raters, draw_pairs
+from alignlib.lm.reward_models import (
     LATTICE,
     EnumerableRewardModel,
     RewardSettings,
@@ -34,6 +29,8 @@ from alignlib.lm.reward_models import (  # noqa: E402
     save_reward_model,
     train_reward_model,
 )
+from alignlib.lm.space import ResponseSpace
+from alignlib.lm.tasks import Summarisation, Task
 
 SMALL = PretrainingSettings(n_embd=32, n_pairs=3000, epochs=3)
 

@@ -12,23 +12,20 @@ import mpmath
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
 from scipy import stats
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
-torch = pytest.importorskip("torch", reason="torch is not installed; `make lm-setup` installs it")
-pytest.importorskip("transformers", reason="transformers is not installed; `make lm-setup` installs it")
-
-from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
-
-from alignlib._core.errors import InputError  # noqa: E402
-from alignlib.cli.main import main  # noqa: E402
-from alignlib.models import batching, sample_job  # noqa: E402
-from alignlib.models.next_token import SamplingLaw, kl_of_laws  # noqa: E402
-from alignlib.models.prompts import as_prompts  # noqa: E402
-from alignlib.models.resumable import Parts  # noqa: E402
-from alignlib.models.sample import SampleSettings, SampleSummary, sample  # noqa: E402
-from tests.lm.killing import killed_midway  # noqa: E402
-from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer  # noqa: E402
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.models import batching, sample_job
+from alignlib.models.next_token import SamplingLaw, kl_of_laws
+from alignlib.models.prompts import as_prompts
+from alignlib.models.resumable import Parts
+from alignlib.models.sample import SampleSettings, SampleSummary, sample
+from tests.lm.killing import killed_midway
+from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 
 PROMPTS = ["w1 w2 w3", "w4", "w5 w6 w7 w8 w9", "w10 w11", "w1 w2 w4"]
 

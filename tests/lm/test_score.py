@@ -11,12 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from click.testing import CliRunner
-
-torch = pytest.importorskip("torch", reason="torch is not installed; `make lm-setup` installs it")
-pytest.importorskip("transformers", reason="transformers is not installed; `make lm-setup` installs it")
-
-from transformers import (  # noqa: E402
+from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
@@ -25,11 +22,11 @@ from transformers import (  # noqa: E402
     GPT2ForSequenceClassification,
 )
 
-from alignlib.cli.main import main  # noqa: E402
-from alignlib.models.reward_scorer import RewardScorer  # noqa: E402
-from alignlib.models.score import ScoreSettings, ScoreSummary, score  # noqa: E402
-from tests.lm.killing import killed_midway  # noqa: E402
-from tests.lm.tiny_models import SMALL, WORDS, save, word_tokenizer  # noqa: E402
+from alignlib.cli.main import main
+from alignlib.models.reward_scorer import RewardScorer
+from alignlib.models.score import ScoreSettings, ScoreSummary, score
+from tests.lm.killing import killed_midway
+from tests.lm.tiny_models import SMALL, WORDS, save, word_tokenizer
 
 ROWS = [("w1 w2", "w3 w4 w5"), ("w1", ""), ("w6 w7 w8 w9", "w1"), ("w1 w2", "w5"), ("w9", "w3 w3 w3 w3 w3 w3")] * 3
 

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-torch = pytest.importorskip("torch", reason="torch is not installed; `make lm-setup` installs it")
-pytest.importorskip("transformers", reason="transformers is not installed; `make lm-setup` installs it")
-
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers  # noqa: E402
-from transformers import (  # noqa: E402
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
     GenerationConfig,
     GPT2Config,
     GPT2ForSequenceClassification,
@@ -21,7 +17,7 @@ from transformers import (  # noqa: E402
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
 )
-from transformers.utils import logging  # noqa: E402
+from transformers.utils import logging
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
