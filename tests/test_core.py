@@ -10,7 +10,7 @@ import pytest
 
 from alignlib._core.checks import as_float_array, as_vector, require, require_range
 from alignlib._core.errors import InputError
-from alignlib._core.files import whole_file, whole_folder, write_whole
+from alignlib._core.files import whole_file, write_whole
 from alignlib._core.plain import plain
 
 
@@ -53,19 +53,6 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
         with pytest.raises(kind) as caught:
             write_whole(path, "x")
         assert caught.value.filename == str(path)
-
-
-def test_a_folder_takes_the_place_of_another_whole(tmp_path: Path) -> None:
-    place = tmp_path / "place"
-    with whole_folder(place) as new:
-        (new / "a").write_text("1")
-    with pytest.raises(TypeError), whole_folder(place) as new:
-        (new / "a").write_text(2)  # type: ignore[arg-type]
-    assert (place / "a").read_text() == "1"
-    with whole_folder(place) as new:
-        (new / "b").write_text("3")
-    assert [path.name for path in place.iterdir()] == ["b"]
-    assert list(tmp_path.iterdir()) == [place]
 
 
 def test_plain_data_survives_json() -> None:

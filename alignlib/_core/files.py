@@ -1,18 +1,16 @@
-"""Files and folders that appear whole or not at all, whatever happens while they are written."""
+"""Files that appear whole or not at all, whatever happens while they are written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["whole_file", "whole_folder", "write_whole"]
+__all__ = ["whole_file", "write_whole"]
 
 
 def write_whole(path: Path | str, data: str | bytes) -> None:
@@ -69,25 +67,3 @@ def whole_file(path: Path | str, *, folder: Path | None = None, durable: bool = 
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def whole_folder(path: Path | str) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of ``path`` once the block has ended without an error.
-
-    An earlier folder of that name is gone only when the new one is there.
-    """
-    target = Path(path).resolve()
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name[:60]}.") as parent:
-        made, earlier = Path(parent, "made"), Path(parent, "earlier")
-        made.mkdir()
-        yield made
-        if target.exists():
-            target.rename(earlier)
-        try:
-            made.rename(target)
-        except BaseException:
-            if earlier.exists():
-                earlier.rename(target)
-            raise
-        shutil.rmtree(earlier, ignore_errors=True)
