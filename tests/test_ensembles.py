@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alignlib._core.errors import InputError
-from alignlib.hacking.cross_curves import cross_curves
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_split import split_error
@@ -183,22 +182,6 @@ def test_one_member_is_best_of_n_by_it() -> None:
     )
 
 
-@pytest.mark.parametrize("size", [9001, 3 * 16_384 + 2048])
-@pytest.mark.parametrize("lam", [np.linspace(0.0, 4.0, 21), np.geomspace(0.01, 5.0, 9), np.array([0.5])])
-def test_curves_of_many_proxies_agree_with_the_direct_loop(lam: np.ndarray, size: int) -> None:
-    rng = np.random.default_rng(0)
-    gold = rng.standard_normal(size)
-    proxies = gold + rng.standard_normal((3, size)) + 100.0
-    curves = cross_curves(proxies, gold, lam)
-    for k, proxy in enumerate(proxies):
-        for j, value in enumerate(lam):
-            weight = np.exp(value * (proxy - proxy.max()))
-            assert curves.gold_mean[k, j] == pytest.approx(weight @ gold / weight.sum(), abs=1e-12)
-            assert curves.proxy_mean[k, j] == pytest.approx(weight @ proxy / weight.sum(), rel=1e-13)
-            log_partition = np.log(weight.mean()) + value * proxy.max()
-            assert curves.log_partition[k, j] == pytest.approx(log_partition, rel=1e-13, abs=1e-12)
-
-
 def test_bad_input_is_named() -> None:
     table = noisy(0.1, 0.1, members=2, prompts=3, n=5)
     with pytest.raises(InputError, match="ensemble column 's0' is named twice"):
@@ -213,10 +196,6 @@ def test_bad_input_is_named() -> None:
         ensemble_price([0.0, 1.0], [[0.0, 1.0, 2.0]], 1.0)
     with pytest.raises(ValueError, match="members must name at least two columns"):
         split_error(table, ["s0"], "gold")
-    with pytest.raises(ValueError, match=r"proxies must have shape \(K, 2\)"):
-        cross_curves([[0.0]], [0.0, 1.0], [0.0, 1.0])
-    with pytest.raises(ValueError, match="lam must hold finite numbers that are not negative; got"):
-        cross_curves([[0.0, 1.0]], [0.0, 1.0], [-1.0, 0.0])
 
 
 def test_members_on_one_scale_pick_alone_as_before() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.estimation.jackknife import jackknife_log_partition, jackknife_maximum
+from alignlib.estimation.jackknife import doubling_grid, in_logarithms, jackknife_log_partition, jackknife_maximum
 
 
 def log_mean_exp(rewards: np.ndarray, lam: float) -> float:
@@ -66,3 +66,32 @@ def test_bias_falls_order_by_order() -> None:
 def test_two_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 3 samples"):
         jackknife_log_partition(np.array([[1.0, 0.0]]), 1.0)
+
+
+@pytest.mark.parametrize("kind", ["normal", "exponential", "ties", "constant"])
+@pytest.mark.parametrize("n", [3, 4, 12, 64])
+def test_squared_weights_agree_with_logarithms(kind: str, n: int) -> None:
+    """All of the grid, from λ ≈ 0 to where the weights of all but one sample underflow."""
+    rng = np.random.default_rng(n)
+    draw = {
+        "normal": lambda: rng.standard_normal((50, n)) * rng.gamma(2.0, 1.0, (50, 1)),
+        "exponential": lambda: rng.standard_exponential((50, n)),
+        "ties": lambda: rng.integers(0, 3, (50, n)).astype(float),
+        "constant": lambda: np.ones((3, n)),
+    }
+    rows = -np.sort(-draw[kind](), axis=1)
+    lam = doubling_grid(1e-3, 3000.0)
+    found = jackknife_log_partition(rows, lam)
+    for j in range(0, lam.size, 4):
+        expected = in_logarithms(rows, float(lam[j]))
+        got = np.array([found.plug_in[j], found.first_order[j], found.second_order[j]]) - lam[j] * rows[:, 0]
+        np.testing.assert_allclose(got, expected[:3], rtol=2e-12, atol=1e-12 * max(10.0, float(lam[j]) * rows.max()))
+        np.testing.assert_allclose(found.ess[j], expected[3], rtol=1e-10)
+        np.testing.assert_allclose(found.largest_weight[j], expected[4], rtol=1e-11, atol=1e-300)
+
+
+def test_one_lam_is_one_of_many() -> None:
+    rows = -np.sort(-np.random.default_rng(0).standard_normal((3000, 40)), axis=1)
+    lam = doubling_grid(0.5, 2.0)
+    many, one = jackknife_log_partition(rows, lam), jackknife_log_partition(rows, lam[7])
+    np.testing.assert_allclose(many.second_order[7], one.second_order, rtol=1e-12)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
-from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.support import remaining_bias, strain
 from alignlib.estimation.tails import TailTest
-from alignlib.estimation.tilted_mean import jackknife_tilted_mean
+from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.rules import Rule, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["GoldCurves", "rule_curves", "supported_range", "tilted_curves"]
 
+_BLOCK = 1 << 17  # samples in work at a time
 _LEAST_ESS = 2.0
 _SMALL_BIAS = 0.005  # of the value, or a quarter of the standard error: half of what the frontier allows
 _BIAS_SHARE = 0.25
@@ -35,46 +36,64 @@ class GoldCurves:
     proxy_orders: FloatArray
 
 
-def _sorted(table: RewardTable, reward: str, gold: str) -> list[tuple[npt.NDArray[np.int64], FloatArray, FloatArray]]:
-    """Return (prompt positions, proxy from the top, gold alongside) in blocks of equal numbers of samples."""
-    blocks = []
-    for (where, proxies), (_, golds) in zip(table.blocks(reward), table.blocks(gold), strict=True):
-        order = np.argsort(-proxies, axis=1, kind="stable")
-        blocks.append((where, np.take_along_axis(proxies, order, axis=1), np.take_along_axis(golds, order, axis=1)))
-    return blocks
-
-
 def tilted_curves(
     table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells, *, stop: bool
 ) -> GoldCurves:
     """Return the curves along λ; with ``stop`` only up to the first λ at which the samples give out."""
-    blocks = _sorted(table, reward, gold)
-    values = np.empty((3, table.n_prompts, lam.size))
-    orders = np.zeros((2, 3, lam.size))
-    ess = np.zeros(lam.size)
-    used = lam.size
-    for j, v in enumerate(lam.tolist()):
-        for where, proxies, golds in blocks:
-            counted = jackknife_tilted_mean(proxies, golds, v)
-            reported = jackknife_tilted_mean(proxies, proxies, v)
-            base_gold, base_proxy = golds.mean(axis=1), proxies.mean(axis=1)
-            values[0, where, j] = counted.second_order - base_gold
-            values[1, where, j] = reported.second_order - base_proxy
-            values[2, where, j] = v * reported.second_order - counted.log_partition
-            for k, (found, base) in enumerate(((counted, base_gold), (reported, base_proxy))):
-                for i, part in enumerate((found.plug_in, found.first_order, found.second_order)):
-                    orders[k, i, j] += float((part - base).sum())
-            ess[j] += float(counted.ess.sum())
-        if stop and ess[j] < _LEAST_ESS * table.n_prompts:
-            used = j + 1
-            break
-    values, orders, ess = values[:, :, :used], orders[:, :, :used] / table.n_prompts, ess[:used] / table.n_prompts
+    size = _first_gone(_tabulated(table, reward, gold, lam, cells, 1)[0]) if stop else lam.size
+    found = _tabulated(table, reward, gold, lam[:size], cells)
+    if stop and size < lam.size and not (found[0] < _LEAST_ESS).any():  # the first prompts were no guide
+        more = _tabulated(table, reward, gold, lam[size:], cells)
+        found = tuple(np.concatenate(pair, axis=-1) for pair in zip(found, more, strict=True))
+    used = _first_gone(found[0]) if stop else lam.size
+    ess, orders, of_cells = (part[..., :used] for part in found)
     if cells.one_prompt:
-        parts = cells.pseudo_values(_plug_in_without(table, reward, gold, lam[:used]), values[:, 0])
-        gold_cells, proxy_cells, kl_cells = (parts[:, i] for i in range(3))
-    else:
-        gold_cells, proxy_cells, kl_cells = (cells.mean(part) for part in values)
-    return GoldCurves(gold_cells, proxy_cells, kl_cells, ess, orders[0], orders[1])
+        of_cells = cells.pseudo_values(_plug_in_without(table, reward, gold, lam[:used]), of_cells[:, 0]).swapaxes(0, 1)
+    return GoldCurves(of_cells[0], of_cells[1], of_cells[2], ess, orders[0], orders[1])
+
+
+def _first_gone(ess: FloatArray) -> int:
+    """Return how many λ it takes to the first at which the samples give out, all where they never do."""
+    gone = np.flatnonzero(ess < _LEAST_ESS)
+    return int(gone[0]) + 1 if gone.size else ess.size
+
+
+def _tabulated(
+    table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells, blocks: int | None = None
+) -> tuple[FloatArray, ...]:
+    """Return the effective sample size (L,), the orders of gold and proxy (2, 3, L), and gold, proxy, KL of cells.
+
+    ``blocks`` takes the first blocks of prompts only.
+    """
+    orders, ess, n_prompts = np.zeros((2, 3, lam.size)), np.zeros(lam.size), 0
+    of_cells = np.zeros((3, 1 if cells.one_prompt else cells.size.size, lam.size))
+    index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index
+    for where, both in islice(_sorted_blocks(table, reward, gold), blocks):
+        found = jackknife_tilted_means(both[1], both, lam)
+        base = both.mean(axis=2)[:, None]
+        for i, means in enumerate((found.plug_in, found.first_order, found.second_order)):
+            orders[:, i] += (means - base).sum(axis=2)
+        ess += found.ess.sum(axis=1)
+        n_prompts += where.size
+        kl = lam[:, None] * found.second_order[1] - found.log_partition
+        for total, values in zip(of_cells, (*(found.second_order - base), kl), strict=True):
+            _add(total, index[where], values.T)
+    if not cells.one_prompt:
+        of_cells /= cells.size[:, None]
+    return ess / n_prompts, orders / n_prompts, of_cells
+
+
+def _sorted_blocks(table: RewardTable, reward: str, gold: str) -> Iterator[tuple[IntArray, FloatArray]]:
+    """Yield prompt positions, and gold and proxy (2, prompts, n) sorted from the largest proxy down."""
+    for (where, proxies), (_, golds) in zip(table.blocks(reward, _BLOCK), table.blocks(gold, _BLOCK), strict=True):
+        order = np.argsort(proxies, axis=1)[:, ::-1]
+        yield where, np.stack([np.take_along_axis(values, order, axis=1) for values in (golds, proxies)])
+
+
+def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
+    """Add ``values`` (prompts, k) to the cells (cells, k) of their prompts."""
+    place = (index[:, None] * total.shape[1] + np.arange(total.shape[1])).reshape(-1)
+    total += np.bincount(place, values.reshape(-1), total.size).reshape(total.shape)
 
 
 def _plug_in_without(table: RewardTable, reward: str, gold: str, lam: FloatArray) -> Callable[[BoolArray], FloatArray]:
@@ -96,20 +115,22 @@ def rule_curves(
     table: RewardTable, reward: str, gold: str, rules: Sequence[Rule], cells: Cells
 ) -> tuple[GoldCurves, int]:
     """Return the curves along rules, proxy ties averaged, and the number of prompts with ties."""
-    values = np.empty((3, table.n_prompts, len(rules)))
+    of_cells = np.zeros((3, 1 if cells.one_prompt else cells.size.size, len(rules)))
+    index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index
     tied = 0
-    for (where, proxies), (_, golds) in zip(table.blocks(reward), table.blocks(gold), strict=True):
-        values[:, where] = _rules(proxies, golds, rules)
-        tied += int((np.diff(np.sort(proxies, axis=1), axis=1) == 0.0).any(axis=1).sum())
+    for where, (golds, proxies) in _sorted_blocks(table, reward, gold):
+        for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
+            _add(total, index[where], values)
+        tied += int((np.diff(proxies, axis=1) == 0.0).any(axis=1).sum())
     if cells.one_prompt:
         proxies, golds = table.column(reward)[None], table.column(gold)[None]
-        parts = cells.pseudo_values(lambda kept: _rules(proxies[:, kept], golds[:, kept], rules)[:, 0], values[:, 0])
-        gold_cells, proxy_cells, kl_cells = (parts[:, i] for i in range(3))
+        parts = cells.pseudo_values(lambda kept: _rules(proxies[:, kept], golds[:, kept], rules)[:, 0], of_cells[:, 0])
+        of_cells = parts.swapaxes(0, 1)
     else:
-        gold_cells, proxy_cells, kl_cells = (cells.mean(part) for part in values)
+        of_cells /= cells.size[:, None]
     nothing = np.zeros((3, len(rules)))
     ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
-    return GoldCurves(gold_cells, proxy_cells, kl_cells, ess, nothing, nothing), tied
+    return GoldCurves(of_cells[0], of_cells[1], of_cells[2], ess, nothing, nothing), tied
 
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:

@@ -17,7 +17,14 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.special import log1p_excess
 
-__all__ = ["LogPartitionEstimate", "doubling_grid", "jackknife_log_partition", "jackknife_maximum"]
+__all__ = [
+    "LogPartitionEstimate",
+    "column_sums",
+    "doubling_grid",
+    "in_logarithms",
+    "jackknife_log_partition",
+    "jackknife_maximum",
+]
 
 _BLOCK = 1 << 17  # samples in work at a time
 _STEPS = 5  # of λ in an octave
@@ -107,7 +114,7 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
             out[4, j] = largest
             lost = weight[min(2, len(weight) - 1)] < _UNDERFLOW
             if lost.any():
-                out[:, j, lost] = _in_logarithms(rows[lost], lam)
+                out[:, j, lost] = in_logarithms(rows[lost], lam)
 
 
 def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j: int) -> FloatArray:
@@ -115,8 +122,8 @@ def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j
     if j >= _STEPS and lams[j] == 2.0 * lams[j - _STEPS]:
         weight = kept[j % _STEPS]
         np.multiply(weight, weight, out=weight)
-        if not np.nanmax(weight[-1] / weight[2]) >= _NO_WEIGHT:
-            share = np.nanmax(weight[3:] / weight[2], axis=1, initial=0.0)
+        if not np.fmax.reduce(weight[-1] / weight[2]) >= _NO_WEIGHT:
+            share = np.fmax.reduce(weight[3:] / weight[2], axis=1)
             weight = weight[: 3 + int(np.count_nonzero(share >= _NO_WEIGHT))]
     else:
         weight = np.multiply(below, lams[j])
@@ -136,23 +143,23 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
     of nearly equal numbers is taken however large λ is.
     """
     runner_up, others = weight[1], weight[2:]
-    rest = _column_sums(others)
+    rest = column_sums(others)
     without_top, without_runner_up = runner_up + rest, 1.0 + rest
     total = 1.0 + without_top
     largest = 1.0 / total
     second = runner_up * largest
-    products = runner_up / (without_top * without_runner_up)  # of the two largest odds p/(1-p)
-    apart = not products.max() <= _FEW
+    product = float((runner_up / (without_top * without_runner_up)).max())  # of the two largest odds p/(1-p)
+    apart = not product <= _FEW
     used = others if apart else weight
     p, kept, power = (array[: len(used)] for array in work[:3])
     np.multiply(used, largest, out=p)
     np.multiply(p, p, out=kept)
-    squares = _column_sums(kept)
+    squares = column_sums(kept)
     np.subtract(1.0, p, out=kept)
     log_kept = np.log(np.multiply.reduce(kept, axis=0))
     odds = np.divide(p, kept, out=p)
     if not apart:
-        pairs = _log_pair_products(odds, products, kept, power)
+        pairs = _log_pair_products(odds, product, kept, power)
         return np.log(total), log_kept + 1.0, pairs, 1.0 / squares, largest
     log_first, log_second = np.log(without_top * largest), np.log(without_runner_up * largest)
     rest *= largest
@@ -161,13 +168,14 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
         np.multiply(used, 1.0 / others_of, out=kept)
         np.subtract(1.0, kept, out=kept)
         pairs += np.log(np.multiply.reduce(kept, axis=0))
-    products = odds[0] * odds[1] if len(odds) > 1 else np.zeros(len(rest))
-    pairs += _log_pair_products(odds, products, kept, power)
+    product = float(np.fmax.reduce(odds[0] * odds[1], initial=0.0)) if len(odds) > 1 else 0.0
+    pairs += _log_pair_products(odds, product, kept, power)
     singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
     return np.log(total), singles, pairs, 1.0 / (largest**2 + second**2 + squares), largest
 
 
-def _column_sums(values: FloatArray) -> FloatArray:
+def column_sums(values: FloatArray) -> FloatArray:
+    """Return the sum of each column."""
     return np.asarray(_ones(len(values)) @ values)  # a third of the time of values.sum(axis=0)
 
 
@@ -176,40 +184,31 @@ def _ones(size: int) -> FloatArray:
     return np.ones(size)
 
 
-def _log_pair_products(q: FloatArray, largest: FloatArray, square: FloatArray, power: FloatArray) -> FloatArray:
-    """Return ``Σ_{i<j} log(1 - q_i q_j)`` of each column by power sums; ``largest`` holds its largest ``q_i q_j``.
+def _log_pair_products(q: FloatArray, largest: float, square: FloatArray, power: FloatArray) -> FloatArray:
+    """Return ``Σ_{i<j} log(1 - q_i q_j)`` of each column by power sums; ``largest`` is the largest ``q_i q_j``.
 
     Of the k-th terms of the logarithms, ``Σ_{i<j} (q_i q_j)^k / k``, all after the K-th sum to at most
-    ``largest^K (Σq)²/(2(K+1)(1 - largest))``. The few columns that need many terms are done by themselves. ``square``
-    and ``power`` are written over.
+    ``largest^K (Σq)²/(2(K+1)(1 - largest))``. ``square`` and ``power`` are written over.
     """
-    sums = _column_sums(q)
-    bound = np.log(sums * sums / ((1.0 - largest) * (4.0 * _TOLERANCE)))
-    needed = np.nan_to_num(np.ceil(bound / -np.log(largest)), nan=1.0, posinf=_MOST_TERMS, neginf=1.0)
-    last, most = (
-        int(np.clip(v, 1, _MOST_TERMS))
-        for v in (np.partition(needed, -1 - q.shape[1] // 8)[-1 - q.shape[1] // 8], needed.max())
-    )
-    hard = np.flatnonzero(needed > last) if most > last + 1 else None
-    last = last if hard is not None else most
-    total, doubled = np.zeros(q.shape[1]), sums
+    sums, total = column_sums(q), np.zeros(q.shape[1])
+    bound = 0.5 * float(np.fmax.reduce(sums, initial=0.0)) ** 2 / (1.0 - largest)
+    last = 1
+    while last < _MOST_TERMS and bound * largest**last > _TOLERANCE * (last + 1):
+        last += 1
     raised, step = q, power
     for k in range(1, last + 1):
         np.multiply(raised, raised, out=square)
-        doubled = _column_sums(square)
+        doubled = column_sums(square)
         total -= (sums * sums - doubled) / (2 * k)
         if k == 1:  # the square is the next power
             raised, sums, square, step = square, doubled, step, square
         elif k < last:
             np.multiply(raised, q, out=step)
-            raised, sums = step, _column_sums(step)
-    if hard is not None:
-        few = np.ascontiguousarray(q[:, hard])
-        total[hard] = _log_pair_products(few, largest[hard], np.empty_like(few), np.empty_like(few))
+            raised, sums = step, column_sums(step)
     return total
 
 
-def _in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
+def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
     """Return the same estimates, shape (5, prompts), the two largest rewards kept apart in logarithms.
 
     For λ so large that weights relative to the largest are lost below the smallest number.
@@ -218,7 +217,7 @@ def _in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
     first, second, third = (descending[:, k] for k in range(3))
     top, runner_up = lam * (first - third), lam * (second - third)
     weight = np.exp(lam * (descending[:, 2:] - third[:, None])).T  # in (0, 1], relative to the third largest
-    log_rest = np.log(_column_sums(weight))
+    log_rest = np.log(column_sums(weight))
     without_top = np.logaddexp(runner_up, log_rest)
     without_runner_up = np.logaddexp(top, log_rest)
     total = np.logaddexp(top, without_top)
@@ -231,7 +230,7 @@ def _in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
     for kept in (without_top, without_runner_up):
         pairs += np.log1p(-weight * np.exp(-kept)).sum(axis=0)
     odds = p / (1.0 - p)
-    pairs += _log_pair_products(odds, np.full(len(total), 0.25), np.empty_like(odds), np.empty_like(odds))
+    pairs += _log_pair_products(odds, 0.25, np.empty_like(odds), np.empty_like(odds))
     one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
     plug_in = total - np.log(n) - top
     constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one

@@ -1,65 +1,194 @@
-"""Mean of one reward under the tilt by another, from samples, with its O(1/n) and O(1/n²) biases removed.
+"""Means of rewards under the tilt by another, from samples, with their O(1/n) and O(1/n²) biases removed.
 
 ``E_p[g e^{λr̂}] / E_p e^{λr̂}`` is the derivative at ``ε = 0`` of ``log E_p e^{λr̂ + εg}``, and so are its jackknives: the
-closed form for log-partition functions serves for gold too.
+closed form for log-partition functions, differentiated, serves for means too. As there, prompts stand side by side.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
-from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib._core.special import log1p_excess
+from alignlib.estimation.jackknife import column_sums, in_logarithms
 
-__all__ = ["TiltedMeanEstimate", "jackknife_tilted_mean"]
+__all__ = ["TiltedMeans", "jackknife_tilted_means"]
 
-# The central difference errs by ε² and its rounding by 1e-15/ε, both relative to the spread of gold.
-_STEP = 3e-5
+_BLOCK = 1 << 17  # samples in work at a time
+_TOLERANCE = 1e-10  # of the sum over pairs, in units of the spread of the reward
+_MOST_TERMS = 60
+_NO_WEIGHT = 1e-25  # of the third largest: what weighs less in every prompt of a block is left out
+_UNDERFLOW = 1e-200
+_STEP = 3e-5  # where weights underflow: a central difference errs by its square, and rounds by 1e-15 over it
 
 
 @dataclass(frozen=True)
-class TiltedMeanEstimate:
-    """Estimates of ``E_{π̂_λ} g``, one per prompt, and of ``Λ(λ)``; arrays of shape (prompts,)."""
+class TiltedMeans:
+    """Estimates of ``E_{π̂_λ} g`` for C rewards g, arrays of shape (C, L, prompts), and of ``Λ(λ)``, (L, prompts)."""
 
     plug_in: FloatArray
     first_order: FloatArray
     second_order: FloatArray
     log_partition: FloatArray
     ess: FloatArray
-    largest_weight: FloatArray
 
 
-def jackknife_tilted_mean(proxy: FloatArray, gold: FloatArray, lam: float) -> TiltedMeanEstimate:
-    """Estimate the mean of ``gold`` under the tilt of each prompt by ``λ·proxy``.
+def jackknife_tilted_means(proxy: FloatArray, rewards: FloatArray, lam: npt.ArrayLike) -> TiltedMeans:
+    """Estimate the means of ``rewards`` under the tilt of each prompt by ``λ·proxy``.
 
     Parameters
     ----------
     proxy : array (prompts, n)
         Rows sorted from the largest proxy down, n >= 3.
-    gold : array (prompts, n)
-        The reward that counts, of the same samples in the same order.
-    lam : float
+    rewards : array (C, prompts, n)
+        Rewards of the same samples in the same order.
+    lam : float or array (L,)
         λ >= 0.
 
     Examples
     --------
-    >>> estimate = jackknife_tilted_mean(np.array([[2.0, 1.0, 0.0, 0.0]]), np.array([[1.0, 3.0, 0.0, 0.0]]), 0.0)
+    >>> gold = np.array([[[1.0, 3.0, 0.0, 0.0]]])
+    >>> estimate = jackknife_tilted_means(np.array([[2.0, 1.0, 0.0, 0.0]]), gold, 0.0)
     >>> estimate.plug_in.round(8).tolist(), estimate.second_order.round(6).tolist()
-    ([1.0], [1.0])
+    ([[[1.0]]], [[[1.0]]])
 
     Source: covariance form of P26; the jackknife is that of `jackknife_log_partition`.
     """
-    centre = gold.mean(axis=1, keepdims=True)
-    off = gold - centre
-    spread = float(np.abs(off).max())
-    step = _STEP / spread if spread > 0.0 else 1.0
+    n_prompts, n = proxy.shape
+    lams = np.atleast_1d(np.asarray(lam, dtype=np.float64))
+    means = np.empty((3, len(rewards), lams.size, n_prompts))
+    whole = np.empty((2, lams.size, n_prompts))
+    step = max(1, _BLOCK // n)
+    for start in range(0, n_prompts, step):
+        part = slice(start, start + step)
+        _fill(proxy[part], rewards[:, part], lams, means[..., part], whole[..., part])
+    whole[0] += lams[:, None] * proxy[:, 0]
+    return TiltedMeans(*means, *whole)
+
+
+def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: FloatArray, whole: FloatArray) -> None:
+    """Fill in the estimates of a block of prompts, Λ less λ times the largest proxy."""
+    n = proxy.shape[1]
+    below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
+    centres = rewards.mean(axis=2)
+    off = np.ascontiguousarray((rewards - centres[:, :, None]).transpose(0, 2, 1))
+    work = np.empty((4, *below.shape))
+    with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
+        for j, lam in enumerate(lams.tolist()):
+            weight = np.exp(np.multiply(below, lam, out=work[0]), out=work[0])
+            if n > 3 and not np.fmax.reduce(weight[-1] / weight[2]) >= _NO_WEIGHT:
+                share = np.fmax.reduce(weight[3:] / weight[2], axis=1)
+                weight = weight[: 3 + int(np.count_nonzero(share >= _NO_WEIGHT))]
+            means[:, :, j], whole[:, j] = _estimates(weight, off, n, work[1:])
+            lost = weight[2] < _UNDERFLOW
+            if lost.any():
+                some = np.flatnonzero(lost)
+                means[:, :, j, some], whole[:, j, some] = _by_difference(proxy[some], off[:, :, some], lam)
+            means[:, :, j] += centres
+
+
+def _estimates(weight: FloatArray, off: FloatArray, n: int, work: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the three orders of each mean, (3, C, prompts), and Λ and the effective sample size, (2, prompts)."""
+    sums = _Sums(weight, work)
+    one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
+    constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
+    of_singles, of_pairs = (2 * n - 3) / n, (n - 2) ** 2 / (n * (n - 1))
+    log_partition = sums.log_total - math.log(n) + constant - of_singles * sums.singles + of_pairs * sums.pairs
+    whole = np.array([log_partition, sums.ess])
+    means = np.empty((3, len(off), weight.shape[1]))
+    for c, values in enumerate(off):
+        mean, singles, pairs = sums.slopes(values)
+        means[:, c] = mean, mean - (n - 1) / n * singles, mean - of_singles * singles + of_pairs * pairs
+    return means, whole
+
+
+class _Sums:
+    """The sums of `alignlib.estimation.jackknife` for weights (m, prompts), and their slopes in the direction of g."""
+
+    def __init__(self, weight: FloatArray, work: FloatArray) -> None:
+        self._weight, self._others = weight, weight[2:]
+        self._odds, self._ratio, self._power = (array[: len(self._others)] for array in work)
+        runner_up, self._rest = weight[1], column_sums(self._others)
+        self._without = self._without_top, self._without_runner_up = runner_up + self._rest, 1.0 + self._rest
+        self._total = 1.0 + self._without_top
+        largest, second, rest = 1.0 / self._total, runner_up / self._total, self._rest / self._total
+        p = np.multiply(self._others, largest, out=self._odds)
+        squares = column_sums(np.multiply(p, p, out=self._power))
+        kept = np.subtract(1.0, p, out=self._power)
+        log_kept = np.log(np.multiply.reduce(kept, axis=0))
+        np.divide(p, kept, out=self._odds)
+        log_first, log_second = np.log(self._without_top * largest), np.log(self._without_runner_up * largest)
+        self.log_total = np.log(self._total)
+        self.ess = 1.0 / (largest**2 + second**2 + squares)
+        self.singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
+        self.pairs = np.log(rest) - log_first - log_second - 2.0 * log_kept
+        for others_of in self._without:
+            np.multiply(self._others, 1.0 / others_of, out=self._power)
+            np.subtract(1.0, self._power, out=self._power)
+            self.pairs += np.log(np.multiply.reduce(self._power, axis=0))
+        self._powers = self._power_sums()
+        for k in range(1, len(self._powers) // 2 + 1):
+            self.pairs -= (self._powers[k - 1] ** 2 - self._powers[2 * k - 1]) / (2 * k)
+
+    def _power_sums(self) -> list[FloatArray]:
+        """Return ``Σ q^k`` of the odds q, k from 1, so many that the pairs are known."""
+        q = self._odds
+        sums = [column_sums(q)]
+        product = float(np.fmax.reduce(q[0] * q[1], initial=0.0)) if len(q) > 1 else 0.0
+        bound = float(np.fmax.reduce(sums[0], initial=0.0)) ** 2 / (1.0 - product)
+        terms = 1
+        while terms < _MOST_TERMS and bound * product**terms > _TOLERANCE:
+            terms += 1
+        np.copyto(self._power, q)
+        for _ in range(2 * terms):
+            np.multiply(self._power, q, out=self._power)
+            sums.append(column_sums(self._power))
+        return sums
+
+    def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""
+        top, runner_up, others = values[0], values[1], values[2 : len(self._weight)]
+        power, ratio = self._power, self._ratio
+        in_rest = column_sums(np.multiply(self._others, others, out=power))
+        rests = self._weight[1] * runner_up + in_rest, top + in_rest
+        mean = (top + rests[0]) / self._total
+        inside = [slope / whole for slope, whole in zip(rests, self._without, strict=True)]
+        moments = []
+        np.multiply(self._odds, others, out=power)
+        for k in range(len(self._powers)):
+            if k:
+                np.multiply(power, self._odds, out=power)
+            moments.append(column_sums(power) - mean * self._powers[k])
+        kept = -moments[0]
+        first, second = inside[0] - mean, inside[1] - mean
+        singles = first + second + kept
+        pairs = in_rest / self._rest - mean - first - second - 2.0 * kept
+        for average, others_of in zip(inside, self._without, strict=True):
+            np.multiply(self._others, 1.0 / others_of, out=ratio)
+            np.subtract(1.0, ratio, out=power)
+            np.divide(ratio, power, out=ratio)
+            total = column_sums(ratio)
+            pairs -= column_sums(np.multiply(ratio, others, out=ratio)) - average * total
+        for k in range(1, len(self._powers) // 2 + 1):
+            # Σ q^{i-1} q' with q' = q (1 + q) (g - mean)
+            rise, doubled = (moments[i - 1] + moments[i] for i in (k, 2 * k))
+            pairs -= self._powers[k - 1] * rise - doubled
+        return mean, singles, pairs
+
+
+def _by_difference(proxy: FloatArray, off: FloatArray, lam: float) -> tuple[FloatArray, FloatArray]:
+    """Return the same by central differences of the estimates in logarithms, for λ at which weights underflow."""
     x = lam * (proxy - proxy[:, :1])
-    up, down = (jackknife_log_partition(x + sign * step * off, 1.0) for sign in (1.0, -1.0))
-    parts = {
-        name: (getattr(up, name) - getattr(down, name)) / (2.0 * step) + centre[:, 0]
-        for name in ("plug_in", "first_order", "second_order")
-    }
-    log_partition = (up.second_order + down.second_order) / 2.0 + lam * proxy[:, 0]
-    return TiltedMeanEstimate(**parts, log_partition=log_partition, ess=up.ess, largest_weight=up.largest_weight)
+    means = np.empty((3, len(off), len(proxy)))
+    for c, values in enumerate(off):
+        spread = float(np.abs(values).max())
+        step = _STEP / spread if spread > 0.0 else 1.0
+        moved = [x + sign * step * values.T for sign in (1.0, -1.0)]
+        up, down = (in_logarithms(rows, 1.0)[:3] + rows[:, 0] for rows in moved)
+        means[:, c] = (up - down) / (2.0 * step)
+    middle = in_logarithms(x, 1.0)
+    return means, middle[[2, 3]]

@@ -7,7 +7,6 @@ error laws and ensembles. From samples scored by a proxy and by gold: `estimate_
 
 from __future__ import annotations
 
-from alignlib.hacking.cross_curves import CrossCurves, cross_curves
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
@@ -22,7 +21,6 @@ from alignlib.hacking.scaling_fit import ScalingFit, fit_scaling
 from alignlib.hacking.tie_breaking import TieBreaking, tie_breaking
 
 __all__ = [
-    "CrossCurves",
     "EnsembleEstimate",
     "EnsemblePrice",
     "ErrorSplit",
@@ -37,7 +35,6 @@ __all__ = [
     "TurningPoint",
     "check_members",
     "combine",
-    "cross_curves",
     "ensemble_price",
     "estimate_ensemble",
     "finite_law",
