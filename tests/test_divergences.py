@@ -47,6 +47,20 @@ def test_laws_that_hardly_differ_keep_their_digits(divergence: Divergence) -> No
     assert got == pytest.approx(tilt.kl(lam) if divergence is KL else tilt.reverse_kl(lam), rel=1e-9)
 
 
+@pytest.mark.parametrize("divergence", ALL)
+@pytest.mark.parametrize("lam", [0.3, 2.0])
+def test_closed_forms_of_a_tilt_are_the_definition(divergence: Divergence, lam: float) -> None:
+    law = FiniteLaw([0.0, 1.0, 4.0], [0.5, 0.3, 0.2])
+    assert divergence.of_tilt(law, lam) == pytest.approx(Divergence.of_tilt(divergence, law, lam), rel=1e-13)
+    assert divergence.of_tilt(law, lam) == pytest.approx(
+        divergence.between(np.exp(law.log_policy(lam)), law.prob), rel=1e-12
+    )
+
+
+def test_closed_forms_hold_for_laws_that_are_not_finite() -> None:
+    assert KL.of_tilt(Gaussian(sd=2.0), 0.5) == REVERSE_KL.of_tilt(Gaussian(sd=2.0), 0.5) == pytest.approx(0.5)
+
+
 def test_between_two_laws() -> None:
     p, q = [0.5, 0.5, 0.0], [0.25, 0.75, 0.0]
     want = float(mp.mpf(1) / 4 * mp.log(mp.mpf(1) / 2) + mp.mpf(3) / 4 * mp.log(mp.mpf(3) / 2))

@@ -7,7 +7,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.special import kl_integrand
-from alignlib.divergences.divergence import Divergence
+from alignlib.divergences.divergence import Divergence, Tilts
 
 __all__ = ["KL"]
 
@@ -37,6 +37,9 @@ class _KL(Divergence):
 
     def conjugate(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.expm1(price))
+
+    def of_tilt(self, law: Tilts, lam: float) -> float:
+        return law.kl(lam)
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         return kl_integrand(log_ratio)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from alignlib._core.checks import as_float_array, require
+from alignlib.laws import Law
 from alignlib.sequences.sum_law import SumLaw
 
 __all__ = ["BestOfNAgainstOptimum", "checked_length", "compare", "lam_at_delta"]
@@ -81,15 +80,16 @@ def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
     )
 
 
-def lam_at_delta(max_delta: float, delta: float, solve: Callable[[float], Any]) -> float:
-    """Return the λ that spends ``delta`` nats per token, after checking that a finite one does."""
+def lam_at_delta(law: Law, delta: float, length: int = 1) -> float:
+    """Return the λ that spends ``delta`` nats per token of a law of ``length`` tokens, if a finite one does."""
+    most = law.max_kl / length
     budget = float(as_float_array("delta", delta))
     require(
-        0 < budget < max_delta,
-        f"delta must lie in (0, {max_delta:.6g}), the nats per token that a finite tilt can spend; got {budget:g}.",
+        0 < budget < most,
+        f"delta must lie in (0, {most:.6g}), the nats per token that a finite tilt can spend; got {budget:g}.",
     )
-    lam = float(solve(budget))
-    require(math.isfinite(lam), f"delta = {budget!r} is too close to the largest budget {max_delta!r}; lower it.")
+    lam = float(law.lam_at_kl(length * budget))
+    require(math.isfinite(lam), f"delta = {budget!r} is too close to the largest budget {most!r}; lower it.")
     return lam
 
 

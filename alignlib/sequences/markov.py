@@ -186,7 +186,7 @@ class MarkovModel:
             If δ is not attainable at this length.
         """
         law = self.sum_law(max_levels=max_levels)
-        lam = lam_at_delta(law.max_kl / self.length, delta, lambda d: law.lam_at_kl(self.length * d))
+        lam = lam_at_delta(law, delta, self.length)
         return compare(law, delta, lam)
 
 

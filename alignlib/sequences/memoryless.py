@@ -218,7 +218,7 @@ class MemorylessModel(Law):
         TooManyLevelsError
             If there are more; the message says how many and what to do.
         """
-        lam = lam_at_delta(self.token.max_kl, delta, self.token.lam_at_kl)
+        lam = lam_at_delta(self.token, delta)
         if self._lattice is None or self._levels > max_levels:
             return compare_in_window(*self._letters, self.length, delta, lam, max_types=max_levels)
         return compare(self.sum_law(max_levels=max_levels), delta, lam)
