@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import mpmath as mp
 import numpy as np
@@ -59,6 +60,13 @@ def test_closed_forms_of_a_tilt_are_the_definition(divergence: Divergence, lam: 
 
 def test_closed_forms_hold_for_laws_that_are_not_finite() -> None:
     assert KL.of_tilt(Gaussian(sd=2.0), 0.5) == REVERSE_KL.of_tilt(Gaussian(sd=2.0), 0.5) == pytest.approx(0.5)
+
+
+def test_divergences_are_equal_by_kind() -> None:
+    """A frontier that was pickled is still one in KL."""
+    curve = pickle.loads(pickle.dumps(FiniteLaw([0.0, 1.0]).frontier([0.1])))
+    assert curve.divergence == KL != REVERSE_KL
+    assert len({KL, curve.divergence, REVERSE_KL}) == 2
 
 
 def test_between_two_laws() -> None:

@@ -60,6 +60,15 @@ class Divergence(ABC):
     slope_at_zero: ClassVar[float] = -math.inf
     slope_at_infinity: ClassVar[float] = math.inf
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *sorted(vars(self).items())))
+
+    def __repr__(self) -> str:
+        return f"<divergence {self.name}>"
+
     @abstractmethod
     def f(self, ratio: FloatArray) -> FloatArray:
         """``f(t)`` for ratios ``t = φ/p >= 0``, with ``f(1) = f'(1) = 0``: a multiple of ``t - 1`` costs nothing."""

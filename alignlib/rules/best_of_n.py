@@ -113,7 +113,7 @@ class BestOfN(RankRule):
         >>> round(BestOfN(16).spent_formula(), 6)
         1.835089
         """
-        if divergence is KL:
+        if divergence == KL:
             return float(exp_excess(np.asarray(-np.log(float(self.n)))))
         return super().spent_formula(divergence)
 

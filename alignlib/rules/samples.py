@@ -62,7 +62,7 @@ class SampleLevels:
             value = divergence.f(np.divide(mass, share, out=np.ones_like(mass), where=held))
             return np.where(held, share * value, 0.0)
 
-        return self._jackknife(transform, kl if divergence is KL else term)
+        return self._jackknife(transform, kl if divergence == KL else term)
 
     def win_rate(self, transform: Transform) -> FloatArray:
         """Return the jackknifed probability to beat one base draw, ties counted half, shape (prompts,)."""
