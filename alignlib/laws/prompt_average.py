@@ -99,12 +99,9 @@ class PromptAverage(Law):
         return self._average("log_partition", lam)
 
     def _lam_of_budget(self, budget: float, guess: float) -> float:
-        # Each prompt alone would spend the budget at its own λ; the common one lies between the extremes.
-        own = [float(law.lam_at_kl(budget)) for law in self.laws]
-        low, high = min(own), max(own)
-        if low == high:
-            return low
-        return rising_root(self.kl, budget, guess or low, end=self.lam_max)
+        # Each prompt alone would spend the budget at its own λ; the common one is no smaller than all of these.
+        start = guess or min(float(law.lam_at_kl(budget)) for law in self.laws)
+        return rising_root(self.kl, budget, start, end=self.lam_max)
 
     def gain_on_every_prompt(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return the largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""
