@@ -34,18 +34,31 @@ def test_importing_the_library_imports_nothing_else() -> None:
     assert {name for name in found if name.startswith("alignlib")} == {"alignlib"}
 
 
-def test_a_command_on_a_small_table_imports_nothing_slow(tmp_path: Path) -> None:
-    rows = [f"{i % 50},{(i * 7919) % 1009 / 100}" for i in range(1600)]
-    (tmp_path / "t.csv").write_text("\n".join(["prompt_id,reward", *rows]) + "\n")
-    code = (
-        "import sys; from alignlib.cli.main import main\n"
-        "sys.argv = ['alignlib', *sys.argv[1:]]\n"
-        "try: main()\n"
-        "except SystemExit as end: assert not end.code, end.code"
-    )
-    found = imported(code, "frontier", str(tmp_path / "t.csv"), "--reward", "reward")
-    assert "alignlib.estimation" in found
-    assert SLOW & found == set()
+COMMAND = """
+import sys
+from alignlib.cli.main import main
+sys.argv = ["alignlib", *sys.argv[1:]]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
+TABLES = {
+    "frontier": ("prompt_id,reward", lambda i: f"{i % 50},{i * 7919 % 1009 / 100}"),
+    "capacity": ("target,label", lambda i: f"{i % 2},{i * 7919 % 1009 % (3 + i % 2)}"),
+    "kl": ("prompt_id,log_prob,base_log_prob", lambda i: f"{i % 50},-{i % 7},-{i % 7 + i * 7919 % 1009 / 2000}"),
+}
+
+
+@pytest.mark.parametrize("command", TABLES)
+def test_a_command_on_a_small_table_imports_nothing_slow(tmp_path: Path, command: str) -> None:
+    header, row = TABLES[command]
+    (tmp_path / "t.csv").write_text("\n".join([header, *map(row, range(1600))]) + "\n")
+    options = ["--reward", "reward"] if command == "frontier" else []
+    found = imported(COMMAND, command, str(tmp_path / "t.csv"), *options)
+    assert "alignlib.tables" in found
+    certificates = {"scipy.special", "scipy.linalg"} if command == "capacity" else set()
+    assert SLOW & found == certificates
 
 
 @pytest.mark.parametrize("name", sorted(alignlib._HOMES))
