@@ -157,12 +157,12 @@ def test_wrong_separator(tmp_path):
 
 
 def test_ragged_row(tmp_path):
-    refuse(text(tmp_path, GOOD + "3,1,9\n"), "not well-formed CSV", "Expected 2 columns, got 3", "mend that row")
+    refuse(text(tmp_path, GOOD + "3,1,9\n"), "not well-formed CSV", "Expected 2 columns, got 3", "correct that row")
 
 
 def test_quotation_mark_without_its_pair(tmp_path):
     content = 'prompt_id,reward,response\n1,1,a\n1,2,"b\n2,3,c\n2,4,d\n'
-    assert refuse(text(tmp_path, content), "quotation mark without its pair", "line 3", "mend it").rows == (2,)
+    assert refuse(text(tmp_path, content), "quotation mark without its pair", "line 3", "close it").rows == (2,)
     odd_but_closed = 'prompt_id,reward,response\n1,1,5" screen\n1,2,b\n'
     assert RewardTable.read(text(tmp_path, odd_but_closed)).n_samples.tolist() == [2]
 

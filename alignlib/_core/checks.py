@@ -30,7 +30,7 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
         first = int(np.argmax(bad.reshape(-1)))
         raise InputError(
             f"{name} must be finite; {int(bad.sum())} of {array.size} values are not, "
-            f"the first is {array.reshape(-1)[first]} at position {first}. Remove or mend them.",
+            f"the first is {array.reshape(-1)[first]} at position {first}. Remove or correct them.",
             argument=name,
         )
     return array

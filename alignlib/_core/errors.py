@@ -1,4 +1,4 @@
-"""The one class of bad input: what a caller can mend, said in a sentence that names the argument."""
+"""The one class of bad input: what a caller can correct, said in a sentence that names the argument."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InputError(ValueError):
     ...     FiniteLaw([0.0, float("nan")])
     ... except InputError as error:
     ...     print(error.argument, "-", error)
-    reward - reward must be finite; 1 of 2 values are not, the first is nan at position 1. Remove or mend them.
+    reward - reward must be finite; 1 of 2 values are not, the first is nan at position 1. Remove or correct them.
     """
 
     def __init__(

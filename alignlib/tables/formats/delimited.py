@@ -51,7 +51,7 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
             if "Empty CSV" in str(error):  # a header without a line break
                 return pa.table({name: pa.array([], pa.string()) for name in columns})
             raise InputError(
-                f"{path} is not well-formed {_NAMES[delimiter]} ({short(error)}); mend that row."
+                f"{path} is not well-formed {_NAMES[delimiter]} ({short(error)}); correct that row."
             ) from error
 
     return TableFile(path, tuple(header), load, is_text=True)
@@ -85,7 +85,7 @@ def _check_quotes(path: str, data: pa.Buffer, delimiter: str) -> None:
         raise not_utf8(path) from error
     except csv.Error as error:
         raise InputError(
-            f"{path} has a quotation mark without its pair in the record that begins on line {line}; mend it.",
+            f"{path} has a quotation mark without its pair in the record that begins on line {line}; close it.",
             rows=[line - 1],
         ) from error
 
