@@ -166,7 +166,7 @@ def test_code_stays_code(text: str) -> None:
 def test_examples_are_left_alone_and_names_become_links() -> None:
     text = "Say `f` of ``λ``.\n\n>>> g('`f` ``λ``')\n``λ``\n\nThen :func:`a.b.f`."
     linked = ":py:obj:`f <a.f>`"
-    expected = f"Say {linked} of :math:`\\lambda`.\n\n>>> g('`f` ``λ``')\n``λ``\n\nThen :py:obj:`a.b.f <a.f>`."
+    expected = f"Say {linked} of :math:`\\lambda`.\n\n>>> g('`f` ``λ``')\n``λ``\n\nThen {linked}."
     assert with_links(text, {"a.b.f": "a.f"}) == expected
 
 

@@ -103,7 +103,8 @@ def with_links(docstring: str, names: Mapping[str, str]) -> str:
         name = match[1]
         last = name.rpartition(".")[2] if name in names else name.partition(".")[0]
         target = names.get(name) or short.get(name) or short.get(last)
-        return f":py:obj:`{name} <{target}>`" if target else f"``{name}``"
+        shown = name.rpartition(".")[2] if name in names else name
+        return f":py:obj:`{shown} <{target}>`" if target else f"``{name}``"
 
     parts = re.split(r"(?m)((?:^[ \t]*>>>[^\n]*(?:\n(?![ \t]*$)[^\n]*)*)+)", docstring)
     set_ = [part if k % 2 else _LITERAL.sub(_replaced, _NAME.sub(linked, part)) for k, part in enumerate(parts)]
