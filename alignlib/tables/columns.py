@@ -44,7 +44,17 @@ class RewardColumn:
 
 
 def require_column(file: TableFile, name: str, argument: str) -> str:
-    """Return ``name`` if the file has exactly one such column, else suggest the nearest and list them all."""
+    """Return ``name`` if the file has exactly one such column, else suggest the nearest and list them all.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    name : str
+        The column asked for.
+    argument : str
+        The argument that asked for it, which the sentence names.
+    """
     count = file.names.count(name)
     if count == 1:
         return name
@@ -107,7 +117,20 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
-    """Return a reward column as floats, NaN where there is no value; text among numbers is an error."""
+    """Return a column of numbers as floats, shape (rows,), NaN where there is no value.
+
+    Parameters
+    ----------
+    file, name
+        Table and column, for messages.
+    column : ChunkedArray
+        Its cells: numbers, truth values, or text that spells them.
+
+    Raises
+    ------
+    InputError
+        For other text among the numbers, and integers beyond 2^53.
+    """
     kind = column.type
     if pa.types.is_dictionary(kind):
         return numbers(file, name, column.cast(kind.value_type))
@@ -185,9 +208,19 @@ def _check_exact(file: TableFile, name: str, column: pa.ChunkedArray, large: pa.
 
 
 def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array:
-    """Return identifiers as integers or text, null where missing.
+    """Return identifiers as integers or text, shape (rows,), null where missing.
 
-    Cells of CSV and TSV that all spell integers plainly (``7``, not ``007``) become integers.
+    Parameters
+    ----------
+    file, name
+        Table and column, for messages.
+    column : ChunkedArray
+        Its cells. Those of a text table that all spell integers plainly (``7``, not ``007``) become integers.
+
+    Raises
+    ------
+    InputError
+        For fractions, and values that are neither numbers nor text.
     """
     values = column.combine_chunks()
     if pa.types.is_dictionary(values.type):

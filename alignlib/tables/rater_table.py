@@ -61,7 +61,13 @@ class RaterTable:
         return int(self.label.size)
 
     def counts(self, rater: int | None = None) -> FloatArray:
-        """Confusion counts, shape (contexts, targets, labels), of all raters or of one."""
+        """Return the confusion counts, shape (contexts, targets, labels).
+
+        Parameters
+        ----------
+        rater : int, optional
+            Code of the one rater to count, by default all.
+        """
         shape = (len(self.contexts), len(self.targets), len(self.labels))
         flat = np.ravel_multi_index((self.context, self.target, self.label), shape)
         if rater is not None:

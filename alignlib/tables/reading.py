@@ -23,7 +23,12 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_table_file(path: str | Path) -> TableFile:
-    """Open ``path`` by its extension and read its column names.
+    """Open a file by its extension and read its column names.
+
+    Parameters
+    ----------
+    path : path
+        The file; ``.gz`` may follow its extension.
 
     Raises
     ------
@@ -48,7 +53,10 @@ def open_table_file(path: str | Path) -> TableFile:
 def open_frame(frame: IntoFrame) -> TableFile:
     """Open a data frame of pandas, polars, pyarrow or any other library that narwhals knows.
 
-    Rows are counted from 0 in messages. A lazy frame is collected, the columns asked for only.
+    Parameters
+    ----------
+    frame : data frame
+        Rows are counted from 0 in messages. Of a lazy frame the columns asked for are collected.
 
     Raises
     ------

@@ -68,7 +68,7 @@ class RewardTable:
         return np.diff(self.offsets)
 
     def column(self, name: str) -> FloatArray:
-        """Rewards of all samples, shape (n_samples.sum(),), prompts one after another."""
+        """Return the rewards of all samples called ``name``, shape (n_samples.sum(),), prompts one after another."""
         if name not in self.columns:
             names = ", ".join(repr(other) for other in self.columns)
             raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
@@ -77,7 +77,12 @@ class RewardTable:
     def blocks(self, column: str, most: int | None = None) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield (prompt positions, rewards of shape (prompts, samples)) for each number of samples.
 
-        With ``most`` a block holds about that many samples, and at least one prompt.
+        Parameters
+        ----------
+        column : str
+            Name of the reward.
+        most : int, optional
+            About how many samples a block may hold; it holds at least one prompt. All of one size if omitted.
         """
         values = self.column(column)
         sizes = self.n_samples
@@ -93,8 +98,17 @@ class RewardTable:
                     yield some, values[self.offsets[some][:, None] + np.arange(size)]
 
     def with_mean(self, name: str, columns: Sequence[str]) -> RewardTable:
-        """Return the table with one more reward: the mean of ``columns``, such as an ensemble of verifiers.
+        """Return the table with one more reward: the mean of others, such as an ensemble of verifiers.
 
+        Parameters
+        ----------
+        name : str
+            What to call it.
+        columns : sequence of str
+            The rewards to average, one that is named twice counting double.
+
+        Examples
+        --------
         >>> table = RewardTable.from_arrays([[0.0, 1.0], [2.0, 4.0]])
         >>> table.with_mean("same", ["reward", "reward"]).columns["same"].tolist()
         [0.0, 1.0, 2.0, 4.0]
@@ -123,7 +137,14 @@ class RewardTable:
         return same
 
     def check_varies(self, column: str, what: str = "reward") -> int:
-        """Return on how many prompts the reward is constant, or raise where that is all of them; ``what`` it is called.
+        """Return on how many prompts a reward is constant, or raise where that is all of them.
+
+        Parameters
+        ----------
+        column : str
+            Name of the reward.
+        what : str
+            What the sentence calls it.
 
         Raises
         ------
