@@ -164,6 +164,16 @@ def test_cumulants_are_the_derivatives_of_log_partition(lam: float) -> None:
     assert max(oracle.relative(g, w) for g, w in zip(got, want, strict=True)) <= 1e-13
 
 
+def test_tokens_of_no_mass_change_nothing() -> None:
+    """Under a tilt too."""
+    with_one = MemorylessModel([0.5, 0.0, 0.5], [0.0, 1.0, 2.0], 10)
+    without = MemorylessModel([0.5, 0.5], [0.0, 2.0], 10)
+    for lam in (0.0, 0.5):
+        assert with_one.scaled_cgf(1.0, lam) == pytest.approx(without.scaled_cgf(1.0, lam), rel=1e-15)
+        np.testing.assert_allclose(with_one.cumulants(3, lam), without.cumulants(3, lam), rtol=1e-14)
+        assert with_one.rate(1.3, lam) == pytest.approx(without.rate(1.3, lam), rel=1e-13)
+
+
 def test_cumulants_of_order_thirty_of_a_fair_coin() -> None:
     """±1/2 with equal masses: κ_{2n} = 2^{2n-1}... of log cosh, B_{2n}(2^{2n}-1)/(2n)."""
     got = cumulants([-0.5, 0.5], [0.5, 0.5], 30)

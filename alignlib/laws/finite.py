@@ -196,6 +196,16 @@ class FiniteLaw(Law):
             row[self._keep] = np.log(self.prob) + self._log_ratio(float(value))
         return out
 
+    def tilted(self, lam: float) -> FiniteLaw:
+        """Return ``π_λ`` as a law of its own, of the same outcomes.
+
+        >>> coin = FiniteLaw([0.0, 1.0], [0.75, 0.25])
+        >>> coin.tilted(np.log(3.0)).prob.round(6).tolist()
+        [0.5, 0.5]
+        """
+        with np.errstate(under="ignore"):
+            return FiniteLaw(self.reward, np.exp(np.log(self.prob) + self.log_ratio(lam)))
+
     def log_ratio(self, lam: float) -> FloatArray:
         """``log π_λ(y) / p(y)`` of the outcomes that have base mass, accurate near ``λ = 0`` too."""
         return self._log_ratio(float(as_float_array("lam", lam, allow_inf=True)))

@@ -108,7 +108,7 @@ def scaled_cgf(law: FiniteLaw, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArr
     0.620115
     """
     shift = as_float_array("s", s)
-    under = law if lam == 0 else FiniteLaw(law.reward, np.exp(law.log_policy(lam))[law.prob > 0])
+    under = law if lam == 0 else law.tilted(lam)
     return like(s, np.asarray(under.log_partition(shift)))
 
 
