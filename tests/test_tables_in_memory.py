@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
@@ -20,8 +21,6 @@ ROWS = {
 
 
 def frames() -> list[Any]:
-    pl = pytest.importorskip("polars")
-    pytest.importorskip("narwhals")
     return [pd.DataFrame(ROWS, index=list("abcdefg")), pl.DataFrame(ROWS), pl.LazyFrame(ROWS), pa.table(ROWS)]
 
 
@@ -46,7 +45,6 @@ def test_frames_arrays_and_files_give_one_table(tmp_path: Path) -> None:
 
 
 def test_a_frame_may_lie_wide_and_have_numbers_for_names() -> None:
-    pytest.importorskip("narwhals")
     frame = pd.DataFrame(np.arange(6.0).reshape(2, 3))
     frame["id"] = [10, 11]
     table = RewardTable.from_frame(frame, "id", "0,1,2", wide=True)
@@ -56,7 +54,6 @@ def test_a_frame_may_lie_wide_and_have_numbers_for_names() -> None:
 
 
 def test_a_frame_says_what_is_wrong_with_it() -> None:
-    pytest.importorskip("narwhals")
     bad = pd.DataFrame({"id": [0, 0, 1, 1], "r": [1.0, float("nan"), 2.0, 3.0], "mixed": [1, "a", 2.5, None]})
     with pytest.raises(InputError, match=r"1 of 4 samples of the data frame .*row 1 \(the first is row 0\)") as caught:
         RewardTable.from_frame(bad, "id", "r")
@@ -93,7 +90,6 @@ def test_arrays_that_are_no_table_are_refused(call: Any, message: str) -> None:
 
 
 def test_ratings_from_arrays_frames_and_files_are_one_table(tmp_path: Path) -> None:
-    pytest.importorskip("narwhals")
     rows = {"shown": ["cat", "dog", "cat", "dog"], "said": [1, 0, 0, 0], "who": ["x", "y", "y", "x"]}
     frame = pd.DataFrame(rows)
     frame.to_csv(tmp_path / "t.csv", index=False)
