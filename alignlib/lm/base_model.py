@@ -80,7 +80,15 @@ class PretrainingSettings:
 
 
 def new_model(task: Task, settings: PretrainingSettings | None = None) -> EnumerableLM:
-    """Return an untrained model for the task, dropout 0; its weights come from torch's random numbers."""
+    """Return an untrained model for the task, dropout 0; its weights come from torch's random numbers.
+
+    Parameters
+    ----------
+    task : Task
+        Gives the number of inputs and outputs.
+    settings : PretrainingSettings, optional
+        Sizes.
+    """
     settings = settings or PretrainingSettings()
     config = EnumerableConfig(
         n_inputs=task.vocab_size,

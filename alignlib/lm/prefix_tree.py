@@ -62,6 +62,16 @@ def tree_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: Response
     """Return the same as a tensor (P, size), float64, through which gradients flow to the weights.
 
     All prompts at once: for more than a few of them memory grows to gigabytes.
+
+    Parameters
+    ----------
+    model, prompts, space
+        As in `exact_log_prob`.
+
+    Raises
+    ------
+    InputError
+        As `exact_log_prob`.
     """
     weights = _checked(model, prompts, space, "lm_head", space.n_outputs)
     log_prefix = torch.zeros(len(prompts), 1, dtype=torch.float64, device=weights.lm_head.weight.device)

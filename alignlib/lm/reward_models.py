@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, GPT2ForSequenceClassification
 
 from alignlib._core.checks import FloatArray, require, require_range
@@ -23,10 +21,8 @@ __all__ = [
     "EnumerableRewardModel",
     "RewardSettings",
     "bradley_terry_loss",
-    "load_reward_model",
     "reward_table",
     "round_to_lattice",
-    "save_reward_model",
     "train_reward_model",
 ]
 
@@ -68,7 +64,13 @@ class RewardSettings:
 
 
 def bradley_terry_loss(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:
-    """Return the mean of ``-log σ(r(chosen) - r(rejected))``, which no constant added to a prompt's rewards changes."""
+    """Return the mean of ``-log σ(r(chosen) - r(rejected))``, which no constant added to a prompt's rewards changes.
+
+    Parameters
+    ----------
+    chosen, rejected : tensor (n,)
+        Scores of the preferred response of each pair, and of the other.
+    """
     return -torch.nn.functional.logsigmoid(chosen - rejected).mean()
 
 
@@ -180,32 +182,22 @@ def reward_table(
 def round_to_lattice(reward: FloatArray, lattice: float = LATTICE) -> FloatArray:
     """Round rewards to multiples of ``lattice`` > 0.
 
+    Parameters
+    ----------
+    reward : array
+        Rewards of any shape.
+    lattice : float
+        Distance of the values left, > 0.
+
+    Raises
+    ------
+    InputError
+        If ``lattice`` is not positive.
+
+    Examples
+    --------
     >>> round_to_lattice(np.array([0.126, -0.01]), 0.125).tolist()
     [0.125, 0.0]
     """
     require_range("lattice", lattice, 0.0, open_low=True)
     return np.asarray(np.round(reward / lattice) * lattice + 0.0)
-
-
-def save_reward_model(model: EnumerableRewardModel, folder: Path) -> None:
-    """Save a reward model as a Hugging Face folder."""
-    model.save_pretrained(folder)
-
-
-def load_reward_model(folder: Path | str) -> EnumerableRewardModel:
-    """Load a saved reward model, ready for evaluation, in single precision.
-
-    Raises
-    ------
-    InputError
-        If the folder does not hold one.
-    """
-    path = Path(folder)
-    require(
-        (path / "config.json").is_file() and (path / "model.safetensors").is_file(),
-        f"folder must hold a saved reward model; {str(path)!r} does not. Run python -m alignlib.lm build.",
-    )
-    model: EnumerableRewardModel = EnumerableRewardModel(EnumerableConfig.from_pretrained(path))
-    model.load_state_dict(load_file(path / "model.safetensors"))
-    model.float().eval()
-    return model

@@ -32,6 +32,19 @@ def sample(model: EnumerableLM, prompts: Tensor, group: int, length: int, genera
     """Draw ``group`` responses to each prompt; int tensor (prompts · group, length), prompt by prompt.
 
     A response ends with token 0 (end and padding alike) or at the length limit.
+
+    Parameters
+    ----------
+    model : EnumerableLM
+        The policy.
+    prompts : int tensor (P, prompt length)
+        Prompts of one length.
+    group : int
+        Responses to each.
+    length : int
+        Most tokens of a response.
+    generator : torch.Generator
+        Source of randomness.
     """
     with torch.no_grad():
         first = model(input_ids=prompts, past_key_values=DynamicCache(config=model.config), use_cache=True)
@@ -58,20 +71,40 @@ def response_mask(tokens: Tensor) -> Tensor:
 
 
 def token_logits(model: EnumerableLM, prompts: Tensor, tokens: Tensor) -> Tensor:
-    """Return the logits at each response position, (batch, length, outputs); prompts (batch, prompt length)."""
+    """Return the logits at each response position, (batch, length, outputs); prompts (batch, prompt length).
+
+    Parameters
+    ----------
+    model : EnumerableLM
+        The policy.
+    prompts, tokens : int tensors (batch, prompt length), (batch, length)
+        A response to each prompt, padded with 0.
+    """
     inputs = torch.cat([prompts, tokens[:, :-1]], dim=1)
     return model(input_ids=inputs, use_cache=False).logits[:, prompts.shape[1] - 1 :]
 
 
 def token_log_prob(model: EnumerableLM, prompts: Tensor, tokens: Tensor) -> Tensor:
-    """Return the log-probability of each token, 0 past the end of a response; (batch, length), nats."""
+    """Return the log-probability of each token, 0 past the end of a response; (batch, length), nats.
+
+    Parameters
+    ----------
+    model, prompts, tokens
+        As in `token_logits`.
+    """
     logits = token_logits(model, prompts, tokens)
     chosen = logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
     return chosen * response_mask(tokens)
 
 
 def sequence_log_prob(model: EnumerableLM, prompts: Tensor, tokens: Tensor) -> Tensor:
-    """Return the log-probability of each response, its end included; (batch,), nats."""
+    """Return the log-probability of each response, its end included; (batch,), nats.
+
+    Parameters
+    ----------
+    model, prompts, tokens
+        As in `token_logits`.
+    """
     return token_log_prob(model, prompts, tokens).sum(dim=1)
 
 

@@ -30,6 +30,15 @@ def guess_batch_size(loaded: Loaded, n_tokens: int, n_logits: int) -> int:
 
     It is at most 256, on a CPU 64. ``n_logits`` counts the numbers over the vocabulary that each sequence needs at
     one time.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
+    n_tokens : int
+        Tokens of the longest sequence.
+    n_logits : int
+        Numbers over the vocabulary that a sequence needs at one time.
     """
     per_row = loaded.bytes_per_token * n_tokens + 40 * n_logits
     fits = int(0.6 * _free_memory(loaded.device) / per_row)
@@ -48,6 +57,22 @@ def in_batches(
     """Work through ``rows``, ``size`` at a time, with half as many from where memory ran out.
 
     Returns the results in order, and the size in the end.
+
+    Parameters
+    ----------
+    rows : sequence
+        What is to be worked on.
+    size : int
+        How many at once to begin with.
+    work : callable
+        Takes some rows, returns a result for each.
+    say : callable
+        Called with what was decided, in a sentence.
+
+    Raises
+    ------
+    InputError
+        Where memory is too small for a single row.
     """
     done: list[Result] = []
     while len(done) < len(rows):

@@ -51,7 +51,18 @@ class Loaded:
 
 
 def check_same_vocabulary(policy: Loaded, base: Loaded) -> None:
-    """Refuse a base whose tokens are not the policy's: their probabilities could not be compared token by token."""
+    """Refuse a base whose tokens are not the policy's: their probabilities could not be compared token by token.
+
+    Parameters
+    ----------
+    policy, base : Loaded
+        The models to compare.
+
+    Raises
+    ------
+    InputError
+        Where tokenizers or numbers of outputs differ.
+    """
     if policy.tokenizer.get_vocab() != base.tokenizer.get_vocab():
         ours, theirs = policy.tokenizer.get_vocab(), base.tokenizer.get_vocab()
         odd = next(iter(sorted(set(ours.items()) ^ set(theirs.items()))))

@@ -74,6 +74,17 @@ def load_language_model(
     The model's own generation settings (temperature, repetition penalty, …) are put aside, so that what is drawn from
     is the model's law; of them only the tokens that end a response are kept.
 
+    Parameters
+    ----------
+    name : str
+        Folder, or name on the hub.
+    device, dtype
+        Where and in which number format it computes.
+    role : str
+        The argument that messages name.
+    remote_code : bool
+        Whether code that comes with the model may run.
+
     Raises
     ------
     InputError
@@ -104,7 +115,18 @@ def load_reward_model(
     role: str = "reward_model",
     remote_code: bool = False,
 ) -> Loaded:
-    """Load a sequence-classification model with its tokenizer."""
+    """Load a sequence-classification model with its tokenizer.
+
+    Parameters
+    ----------
+    name, device, dtype, role, remote_code
+        As in `load_language_model`.
+
+    Raises
+    ------
+    InputError
+        Where there is no such model, or it lacks weights, a tokenizer, or any token to pad with.
+    """
     from transformers import AutoModelForSequenceClassification
 
     model, tokenizer = _load(AutoModelForSequenceClassification, name, device, dtype, role, remote_code)

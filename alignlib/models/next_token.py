@@ -74,7 +74,17 @@ class SamplingLaw:
 def token_log_prob(
     model: Loaded, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]], law: SamplingLaw | None = None
 ) -> list[FloatArray]:
-    """Log-probability in nats of each token of each response, given the prompt and the tokens before it."""
+    """Log-probability in nats of each token of each response, given the prompt and the tokens before it.
+
+    Parameters
+    ----------
+    model : Loaded
+        The model.
+    prompts, responses : sequences of token sequences
+        One prompt for each response.
+    law : SamplingLaw, optional
+        Law of the tokens; the model's own by default.
+    """
     import torch
 
     law = law or SamplingLaw()
@@ -95,6 +105,15 @@ def token_kl(
     law: SamplingLaw | None = None,
 ) -> tuple[list[FloatArray], list[FloatArray], list[FloatArray]]:
     """Compare two models along responses.
+
+    Parameters
+    ----------
+    policy, base : Loaded
+        Models of one vocabulary.
+    prompts, responses : sequences of token sequences
+        One prompt for each response.
+    law : SamplingLaw, optional
+        The policy's law of the tokens; its model's own by default.
 
     Returns
     -------
@@ -123,7 +142,13 @@ def token_kl(
 
 
 def kl_of_laws(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
-    """KL(p ‖ q) = Σ p log(p/q) along the last axis, as Σ [q − p − p log(q/p)], whose terms are never negative."""
+    """KL(p ‖ q) = Σ p log(p/q) along the last axis, as Σ [q − p − p log(q/p)], whose terms are never negative.
+
+    Parameters
+    ----------
+    log_p, log_q : tensor (…, tokens)
+        Log-probabilities in nats, each row summing to one.
+    """
     import torch
 
     p, ratio = log_p.exp(), log_q - log_p

@@ -74,6 +74,22 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
 def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: pa.Array | None = None) -> Prompts:
     """Check prompts and number them, unless they have names.
 
+    Parameters
+    ----------
+    prompts : sequence of text or of lists of messages
+        All of one kind.
+    source : str
+        What messages call them.
+    ids : Arrow array, optional
+        A name for each, none twice.
+
+    Raises
+    ------
+    InputError
+        Where a prompt is empty, missing or no prompt, or a name is missing or comes twice.
+
+    Examples
+    --------
     >>> as_prompts(["Why?", "Who?"]).ids.to_pylist()
     [0, 1]
     """

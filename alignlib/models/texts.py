@@ -56,7 +56,22 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
 def encode_prompts(
     loaded: Loaded, prompts: Sequence[Prompt], layout: Layout, template: str | None = None
 ) -> list[list[int]]:
-    """Turn prompts into tokens that a response is to continue."""
+    """Turn prompts into tokens that a response is to continue.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
+    prompts : sequence of prompts
+        Texts, or lists of messages.
+    layout, template
+        As `choose_layout` settled them.
+
+    Raises
+    ------
+    InputError
+        Where a prompt has no tokens, or the chat template cannot take it.
+    """
     _check_template(template, ("{prompt}",))
     encoded: list[list[int]] = []
     for row, prompt in enumerate(prompts):
@@ -101,7 +116,22 @@ def with_room(
 def encode_pairs(
     loaded: Loaded, prompts: Sequence[Prompt], responses: Sequence[str], layout: Layout, template: str | None = None
 ) -> list[dict[str, list[int]]]:
-    """Turn prompts with their responses into what the tokenizer gives the model (``input_ids`` and more)."""
+    """Turn prompts with their responses into what the tokenizer gives the model (``input_ids`` and more).
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
+    prompts, responses : sequences
+        One prompt for each response.
+    layout, template
+        As `choose_layout` settled them.
+
+    Raises
+    ------
+    InputError
+        Where the chat template cannot take a prompt.
+    """
     _check_template(template, ("{prompt}", "{response}"))
     tokenizer = loaded.tokenizer
     encoded: list[dict[str, list[int]]] = []

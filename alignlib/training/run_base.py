@@ -20,6 +20,24 @@ def base_of_run(
 ) -> tuple[float, float, FloatArray]:
     """Return the base reward, its standard error, and what each checkpoint's gain is measured from, (k,).
 
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of the base model.
+    reward : str
+        Its column with the run's reward.
+    base : float or str
+        A known value, ``"table"`` or ``"first"``, the first checkpoint of each run.
+
+    Raises
+    ------
+    InputError
+        If ``base`` is none of these, or a first checkpoint is no base.
+
+    Examples
+    --------
     >>> from alignlib.training.example_run import example_run
     >>> log, table = example_run(10, 8, np.random.default_rng(0))
     >>> base_of_run(log, table, "reward", 0.25)[:2]

@@ -13,7 +13,7 @@ import pytest
 import torch  # noqa: F401  # where it is not installed, this module is left out
 
 from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread
-from alignlib.lm.experiment.grid import SEEDS, compared, grid, tiny_grid
+from alignlib.lm.experiment.grid import SEEDS, compared, grid
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.run_files import finished, run_path, weights_path
 from alignlib.lm.experiment.runner import execute, run_all
@@ -21,13 +21,14 @@ from alignlib.lm.experiment.table import assemble, restore
 from alignlib.lm.methods import find
 from alignlib.lm.space import ResponseSpace
 from alignlib.lm.tasks import TASKS
+from tests.lm.tiny import tiny_grid
 
 SPACE = ResponseSpace(length=3)
 PROGRAM = """
 import sys
-from alignlib.lm.experiment.grid import tiny_grid
 from alignlib.lm.experiment.runner import run_all
 from alignlib.lm.space import ResponseSpace
+from tests.lm.tiny import tiny_grid
 if __name__ == "__main__":
     run_all(tiny_grid(40), sys.argv[1], sys.argv[2], processes=2, space=ResponseSpace(length=3), progress=False)
 """

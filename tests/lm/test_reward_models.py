@@ -24,9 +24,7 @@ from alignlib.lm.reward_models import (
     EnumerableRewardModel,
     RewardSettings,
     bradley_terry_loss,
-    load_reward_model,
     reward_table,
-    save_reward_model,
     train_reward_model,
 )
 from alignlib.lm.space import ResponseSpace
@@ -140,14 +138,13 @@ def test_steps_follow_the_pairs() -> None:
 
 def test_saved_and_loaded(tmp_path: Path, task: Task, base: EnumerableLM, model: EnumerableRewardModel) -> None:
     save_model(base, tmp_path / "base", task)
-    save_reward_model(model, tmp_path / "reward")
+    model.save_pretrained(tmp_path / "reward")
     again = load_base(tmp_path / "base")
     assert (exact_log_prob(again, task.prompts, task.space) == exact_log_prob(base, task.prompts, task.space)).all()
-    scores = exact_score(load_reward_model(tmp_path / "reward"), task.prompts, task.space)
+    scores = exact_score(EnumerableRewardModel.from_pretrained(tmp_path / "reward"), task.prompts, task.space)
     assert (scores == exact_score(model, task.prompts, task.space)).all()
-    for load in (load_base, load_reward_model):
-        with pytest.raises(ValueError, match="folder must hold a saved"):
-            load(tmp_path / "nothing")
+    with pytest.raises(ValueError, match="folder must hold a saved"):
+        load_base(tmp_path / "nothing")
 
 
 def test_auto_classes_and_generation_know_the_models(tmp_path: Path, task: Task, base: EnumerableLM) -> None:

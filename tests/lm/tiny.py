@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from alignlib.lm.experiment.grid import Run
+from alignlib.lm.methods import Budget, Settings
 from alignlib.lm.space import ResponseSpace
 
 SPACE = ResponseSpace(n_content=4, length=3)
@@ -32,3 +34,13 @@ def tiny_base(seed: int = 0) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return new_model(tiny_task(), PretrainingSettings(n_layer=1, n_embd=16, n_head=2)).eval()
+
+
+def tiny_grid(steps: int = 6) -> tuple[Run, ...]:
+    """A grid of six small runs."""
+    budget = Budget(steps, 2, 1e-3, "linear", (1,))
+    return tuple(
+        Run("main", "safety", method, Settings(budget), 0.5, seed)
+        for method in ("group_kl", "cross_entropy")
+        for seed in (0, 1, 2)
+    )

@@ -84,7 +84,17 @@ def split_waste(law: LevelLaw, kl: npt.ArrayLike, gain: npt.ArrayLike) -> WasteS
 
 
 def policies_split(results: Results, task: str, stages: tuple[str, ...] = ("main", "ablation")) -> pd.DataFrame:
-    """Return KL, ``within`` and ``allocation`` of the final policies trained on gold, one row for each run."""
+    """Return KL, ``within`` and ``allocation`` of the final policies trained on gold, one row for each run.
+
+    Parameters
+    ----------
+    results : Results
+        The table.
+    task : str
+        Which task.
+    stages : tuple of str
+        Which runs.
+    """
     chosen = results.curves.query("task == @task and reward_name == 'gold' and split == 'train' and last")
     chosen = chosen[chosen.stage.isin(stages)]
     law = results.law(task)

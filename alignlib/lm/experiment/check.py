@@ -47,6 +47,17 @@ def reevaluate(
 ) -> list[Comparison]:
     """Evaluate every committed policy exactly and compare KL, reward, gold and KL to the optimum with the table.
 
+    Parameters
+    ----------
+    results : Results
+        The table, with policies in its folder.
+    runs : sequence of Run
+        The grid.
+    output : path
+        Where tables of proxies are kept.
+    space : ResponseSpace, optional
+        The responses.
+
     Raises
     ------
     InputError
@@ -96,7 +107,19 @@ def seed_spread(results: Results, run: Run, column: str) -> tuple[float, float, 
 
 
 def retrain(results: Results, run: Run, output: Path, *, space: ResponseSpace | None = None) -> list[Comparison]:
-    """Train a run anew and compare KL and reward with the table: within the spread that a new seed would have."""
+    """Train a run anew and compare KL and reward with the table: within the spread that a new seed would have.
+
+    Parameters
+    ----------
+    results : Results
+        The table.
+    run : Run
+        What to train.
+    output : path
+        Where its files go.
+    space : ResponseSpace, optional
+        The responses.
+    """
     data = execute(run, output, results.folder, space or ResponseSpace())
     last = max(row["step"] for row in data["rows"])
     now = next(row for row in data["rows"] if row["step"] == last and row["split"] == "train")

@@ -84,6 +84,18 @@ def expected_update(
     """Return the mean gradient step on the logits of every prefix, one array (P, prefixes, outputs) for each depth.
 
     Arguments as in `fixed_point`; summed over all responses, so exact.
+
+    Parameters
+    ----------
+    log_policy : array (P, n)
+        Log-probabilities in nats of the policy that moves.
+    log_base, reward, space, beta, penalty
+        As in `fixed_point`.
+
+    Raises
+    ------
+    InputError
+        If the penalty is not known, or a shape is wrong.
     """
     require(penalty in PENALTIES, f"penalty must be one of {', '.join(PENALTIES)}; got {penalty!r}.")
     policy, base = _log_next(_checked(log_policy, space), space), _log_next(_checked(log_base, space), space)

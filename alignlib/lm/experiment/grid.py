@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from alignlib.lm.methods import METHODS, Budget, Settings, find
 from alignlib.lm.tasks import TASKS
 
-__all__ = ["CHECKED", "SEEDS", "TRIED_RATES", "Run", "compared", "grid", "main_run", "short_run", "tiny_grid"]
+__all__ = ["CHECKED", "SEEDS", "TRIED_RATES", "Run", "compared", "grid", "main_run", "short_run"]
 
 SEEDS = (0, 1, 2)
 # Of each one method: its policy is committed beside the table, and a short run of it is trained anew by the check.
@@ -199,13 +199,3 @@ def _proxies(seed: int) -> Iterator[Run]:
             for reward in ("weak", "ensemble", "strong"):
                 budget = _budget(_PROXY_METHOD, LONG)
                 yield _run("proxy", task, _PROXY_METHOD, beta, seed, budget, reward_name=reward)
-
-
-def tiny_grid(steps: int = 6) -> tuple[Run, ...]:
-    """Return a grid of six small runs, for tests of the machinery."""
-    budget = Budget(steps, 2, 1e-3, "linear", (1,))
-    return tuple(
-        Run("main", "safety", method, Settings(budget), 0.5, seed)
-        for method in ("group_kl", "cross_entropy")
-        for seed in SEEDS
-    )

@@ -43,6 +43,7 @@ PROMPT_COLUMNS = {
     "reward": "float64",
     "gold": "float64",
 }
+_MAY_BE_EMPTY = ("beta", "kl_to_optimum")
 
 
 class BudgetRecord(TypedDict):
@@ -163,6 +164,3 @@ def _table(path: Path, columns: Mapping[str, str], key: list[str]) -> pd.DataFra
         f"{path.name} has {int(twice.sum())} rows twice, the first of run {table.loc[twice, 'run'].head(1).to_list()}.",
     )
     return table
-
-
-_MAY_BE_EMPTY = ("beta", "kl_to_optimum")

@@ -107,6 +107,17 @@ def with_standing(results: Results, task: str, split: str = "train", reward_name
 def at_kl(rows: pd.DataFrame, column: str, kl: npt.ArrayLike) -> FloatArray:
     """Interpolate a column of a method's rows monotonically over √KL; beyond either end it is held there.
 
+    Parameters
+    ----------
+    rows : DataFrame
+        A method's policies, with ``kl`` in nats and the column asked for.
+    column : str
+        What to interpolate.
+    kl : array (k,)
+        Where, in nats.
+
+    Examples
+    --------
     >>> rows = pd.DataFrame({"kl": [0.0, 1.0, 4.0], "gain": [0.0, 1.0, 2.0]})
     >>> at_kl(rows, "gain", [0.25, 9.0]).tolist()
     [0.5, 2.0]
@@ -120,6 +131,15 @@ def at_kl(rows: pd.DataFrame, column: str, kl: npt.ArrayLike) -> FloatArray:
 def seed_interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
     """Return mean and Student's interval for it; infinitely wide for a single seed, which says nothing of others.
 
+    Parameters
+    ----------
+    values : array (n,)
+        One value a seed.
+    level : float
+        Coverage, in (0, 1).
+
+    Examples
+    --------
     >>> mean, low, high = seed_interval([0.90, 0.91, 0.92])
     >>> round(mean, 3), round(low, 3), round(high, 3)
     (0.91, 0.885, 0.935)
@@ -136,6 +156,13 @@ def over_seeds(rows: pd.DataFrame, columns: Sequence[str] = ("kl", "share", "was
     """Average runs that differ in their seed only: mean, low and high of each column, and the number of seeds.
 
     ``kl`` becomes ``kl, kl_low, kl_high`` and so on.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Runs with ``stage, method, variant, knob, step, seed`` and the columns.
+    columns : sequence of str
+        What to average.
     """
     found = []
     for key, group in rows.groupby(["stage", "method", "variant", "knob", "step"], sort=True):

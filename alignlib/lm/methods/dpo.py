@@ -46,7 +46,19 @@ class DPO(Settings):
 def preference_pairs(
     log_prob: FloatArray, reward: FloatArray, n: int, label: str, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Draw n pairs of responses for each prompt from the base law; indices (chosen, rejected), each (prompts, n)."""
+    """Draw n pairs of responses for each prompt from the base law; indices (chosen, rejected), each (prompts, n).
+
+    Parameters
+    ----------
+    log_prob, reward : array (P, size)
+        The base's log-probabilities in nats, and the reward, of every response.
+    n : int
+        Pairs of each prompt.
+    label : str
+        As in `DPO`.
+    rng : Generator
+        Source of randomness.
+    """
     both = draw(np.exp(log_prob), 2 * n, rng).reshape(len(reward), n, 2)
     value = np.take_along_axis(reward[:, None, :], both, axis=2)
     margin = value[..., 0] - value[..., 1]

@@ -152,6 +152,15 @@ def parse(space: ResponseSpace, n_subjects: int) -> tuple[IntArray, IntArray]:
     Statements are numbered ``subject · n_predicates + predicate``; a place without one, or that repeats an earlier
     one, holds -1. Shapes (size, length // 2) and (size,).
 
+    Parameters
+    ----------
+    space : ResponseSpace
+        The responses.
+    n_subjects : int
+        The first so many content tokens are subjects.
+
+    Examples
+    --------
     >>> space = ResponseSpace(n_content=4, length=3)
     >>> stated, unclear = parse(space, 2)
     >>> i = space.index_of(np.array([4, 1, 3]))  # a loose predicate, then a statement

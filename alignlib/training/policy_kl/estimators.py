@@ -90,6 +90,15 @@ def estimator_values(samples: KLSamples, sampled_from: str = "policy") -> dict[s
     weights ``w_t = e^{ℓ_1+…+ℓ_t}``: ``-ℓ``, ``wℓ``, ``wℓ - w + 1``, ``Σ_t w_{t-1}(ℓ_t e^{ℓ_t} - e^{ℓ_t} + 1)`` and
     ``Σ_t w_{t-1} KL_t``.
 
+    Parameters
+    ----------
+    samples : KLSamples
+        Responses with log-probabilities under both models.
+    sampled_from : "policy" or "base"
+        Who wrote the responses.
+
+    Examples
+    --------
     >>> samples = KLSamples.from_tokens([[-1.0, -0.5]], [[-1.5, -0.5]])
     >>> {name: round(float(v[0]), 4) for name, v in estimator_values(samples).items()}
     {'k1': 0.5, 'k2': 0.125, 'k3': 0.1065, 'k2_tokens': 0.125, 'k3_tokens': 0.1065}

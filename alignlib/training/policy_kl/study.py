@@ -35,6 +35,15 @@ class Moments:
 def score(tokens: IntArray, policy: TokenModel, base: TokenModel) -> KLSamples:
     """Return responses (n, length) with their log-probabilities under both models, by token.
 
+    Parameters
+    ----------
+    tokens : int array (n, length)
+        Responses, padded with 0.
+    policy, base : TokenModel
+        Both models; responses must be possible under both.
+
+    Examples
+    --------
     >>> model = TokenModel(np.log([[0.5, 0.5], [0.5, 0.5]]), 2)
     >>> score(model.sequences(), model, model).log_ratio.tolist()
     [0.0, 0.0, 0.0]
@@ -58,6 +67,15 @@ def exact_moments(policy: TokenModel, base: TokenModel, sampler: TokenModel | No
 
     ``sampler`` writes the responses, the policy itself by default; they are scored by ``policy`` and ``base``.
 
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Who is measured, and from what.
+    sampler : TokenModel, optional
+        Who writes the responses.
+
+    Examples
+    --------
     >>> from alignlib.training.policy_kl.token_model import perturbed_model, random_model, sequence_kl
     >>> rng = np.random.default_rng(0)
     >>> base = random_model(4, 3, 1.0, rng)
@@ -81,7 +99,24 @@ def simulated_means(
     rng: np.random.Generator,
     sampler: TokenModel | None = None,
 ) -> dict[str, FloatArray]:
-    """Return the estimates from ``n`` responses, drawn anew ``n_rep`` times, (n_rep,) by estimator."""
+    """Return the estimates from ``n`` responses, drawn anew ``n_rep`` times, (n_rep,) by estimator.
+
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Who is measured, and from what.
+    n, n_rep : int
+        Responses to an estimate, and number of estimates, >= 1.
+    rng : Generator
+        Source of randomness.
+    sampler : TokenModel, optional
+        Who writes the responses; the policy itself by default.
+
+    Raises
+    ------
+    InputError
+        If a number is below 1.
+    """
     require(n >= 1 and n_rep >= 1, f"n and n_rep must be at least 1; got {n} and {n_rep}.")
     tokens = (policy if sampler is None else sampler).sample(n * n_rep, rng)
     values = estimator_values(score(tokens, policy, base))
@@ -91,7 +126,19 @@ def simulated_means(
 def interval_coverage(
     policy: TokenModel, base: TokenModel, truth: float, n: int, n_rep: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    """Return how often the 95 % interval of each estimator from ``n`` responses holds ``truth``, in ``n_rep`` draws."""
+    """Return how often the 95 % interval of each estimator from ``n`` responses holds ``truth``, in ``n_rep`` draws.
+
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Who is measured, and from what.
+    truth : float
+        The KL in nats.
+    n, n_rep : int
+        Responses to an estimate, and number of estimates.
+    rng : Generator
+        Source of randomness.
+    """
     held: dict[str, int] = {}
     for _ in range(n_rep):
         found = estimate_policy_kl(score(policy.sample(n, rng), policy, base), n_boot=200, rng=rng)
@@ -105,6 +152,18 @@ def tail_shares(policy: TokenModel, base: TokenModel, n: int) -> dict[str, float
 
     ``n`` responses hold one of them once on average, and none with probability 1/e: where the part is large a
     typical estimate falls short by it, and its interval does not show that.
+
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Who is measured, and from what.
+    n : int
+        Number of responses, >= 1.
+
+    Raises
+    ------
+    InputError
+        If ``n`` is below 1.
     """
     require(n >= 1, f"n must be at least 1; got {n}.")
     tokens, mass = _reachable(policy)
@@ -121,6 +180,11 @@ def mean_k3_by_normalisation(policy: TokenModel, base: TokenModel) -> dict[str, 
     """Return mean length times mean k3 per token, the latter averaged over all tokens and over responses first.
 
     The first is the KL per sequence; the second misses it by the covariance of length and k3 per token.
+
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Who is measured, and from what.
     """
     tokens, mass = _reachable(policy)
     samples = score(tokens, policy, base)

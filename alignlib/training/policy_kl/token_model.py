@@ -103,6 +103,17 @@ class TokenModel:
 def random_model(n_tokens: int, length: int, spread: float, rng: np.random.Generator) -> TokenModel:
     """Return a model whose next-token logits are normal with standard deviation ``spread``.
 
+    Parameters
+    ----------
+    n_tokens, length : int
+        Number of tokens, the end token included, and largest number of content tokens.
+    spread : float
+        Standard deviation of the logits, >= 0.
+    rng : Generator
+        Source of randomness.
+
+    Examples
+    --------
     >>> random_model(10, 5, 1.0, np.random.default_rng(0)).sequences().shape
     (66430, 5)
     """
@@ -110,13 +121,29 @@ def random_model(n_tokens: int, length: int, spread: float, rng: np.random.Gener
 
 
 def perturbed_model(base: TokenModel, size: float, rng: np.random.Generator) -> TokenModel:
-    """Return ``base`` with normal noise of standard deviation ``size`` added to its logits: a "trained" policy."""
+    """Return ``base`` with normal noise of standard deviation ``size`` added to its logits: a "trained" policy.
+
+    Parameters
+    ----------
+    base : TokenModel
+        The model to start from.
+    size : float
+        Standard deviation of the noise on each logit, >= 0.
+    rng : Generator
+        Source of randomness.
+    """
     noise = size * rng.standard_normal(base.log_next.shape)
     return TokenModel(scipy.special.log_softmax(base.log_next + noise, axis=1), base.length)
 
 
 def next_token_kl(policy: TokenModel, base: TokenModel) -> FloatArray:
-    """Return ``KL(policy(·|a) ‖ base(·|a))`` in nats after each last token a, shape (n_tokens,)."""
+    """Return ``KL(policy(·|a) ‖ base(·|a))`` in nats after each last token a, shape (n_tokens,).
+
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Models of the same tokens.
+    """
     with np.errstate(invalid="ignore"):
         log_ratio = np.where(np.isneginf(policy.log_next), -np.inf, policy.log_next - base.log_next)
     return np.asarray((np.exp(base.log_next) * kl_integrand(log_ratio)).sum(axis=1))
@@ -125,6 +152,13 @@ def next_token_kl(policy: TokenModel, base: TokenModel) -> FloatArray:
 def sequence_kl(policy: TokenModel, base: TokenModel) -> float:
     """Return ``KL(policy ‖ base)`` over responses, in nats, by the chain rule: next-token KLs at the prefixes visited.
 
+    Parameters
+    ----------
+    policy, base : TokenModel
+        Models of the same tokens and length.
+
+    Examples
+    --------
     >>> base = TokenModel(np.log([[0.5, 0.5], [0.5, 0.5]]), 2)
     >>> sequence_kl(base, base)
     0.0
