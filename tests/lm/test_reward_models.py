@@ -141,8 +141,8 @@ def test_saved_and_loaded(tmp_path: Path, task: Task, base: EnumerableLM, model:
     model.save_pretrained(tmp_path / "reward")
     again = load_base(tmp_path / "base")
     assert (exact_log_prob(again, task.prompts, task.space) == exact_log_prob(base, task.prompts, task.space)).all()
-    scores = exact_score(EnumerableRewardModel.from_pretrained(tmp_path / "reward"), task.prompts, task.space)
-    assert (scores == exact_score(model, task.prompts, task.space)).all()
+    weights = EnumerableRewardModel.from_pretrained(tmp_path / "reward").state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
     with pytest.raises(ValueError, match="folder must hold a saved"):
         load_base(tmp_path / "nothing")
 
