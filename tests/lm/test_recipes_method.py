@@ -60,6 +60,7 @@ def toy() -> Iterator[Method[Settings]]:
 
 
 @pytest.mark.lm
+@pytest.mark.lm
 def test_a_method_is_trained_tabulated_drawn_and_printed(toy: Method[Settings], tmp_path: Path) -> None:
     from alignlib.lm.base_model import PretrainingSettings, new_model, save_model
     from alignlib.lm.experiment.comparison import TaskComparison
