@@ -139,6 +139,11 @@ def test_heavy_tails_answer_too() -> None:
     assert law.quantile(0.99) == pytest.approx(law.quantile(0.01, upper=True), rel=1e-12)
 
 
+def test_a_prompt_of_heavy_tail_has_no_average() -> None:
+    with pytest.raises(ValueError, match="laws must have tilts; that of prompt 1, HeavyTailed"):
+        PromptAverage([Gaussian(), HeavyTailed(stats.t(3))])
+
+
 def test_other_divergences_are_for_finite_laws() -> None:
     with pytest.raises(ValueError, match="divergence must be KL for PromptAverage; got 'reverse_kl'"):
         LAWS["prompts"].frontier([0.1], REVERSE_KL)

@@ -29,7 +29,7 @@ class PromptAverage(Law):
     Raises
     ------
     InputError
-        If there is none.
+        If there is none, or one of a heavy tail.
 
     Examples
     --------
@@ -44,6 +44,11 @@ class PromptAverage(Law):
 
     def __init__(self, laws: Sequence[Law]) -> None:
         require(len(laws) > 0, "laws must hold at least one prompt's law; got none.")
+        for x, law in enumerate(laws):
+            require(
+                law.lam_max > 0.0,
+                f"laws must have tilts; that of prompt {x}, {law!r:.60}, has none: any budget buys any reward there.",
+            )
         self.laws = tuple(laws)
 
     def _mean_of(self, name: str) -> float:
