@@ -30,7 +30,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.hacking.exploit import exploit_pair
+from alignlib.hacking.examples import exploit_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair

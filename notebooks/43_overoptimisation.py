@@ -41,7 +41,7 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.answers.output.hacking import stop_sentence
 from alignlib.estimation import fit_frontier
-from alignlib.hacking.exploit import exploit_pair, sampled_checkpoints, sampled_table
+from alignlib.hacking.examples import exploit_pair, sampled_checkpoints, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.run_turns import turning_runs

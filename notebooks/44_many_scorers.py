@@ -43,7 +43,7 @@ from alignlib.estimation import fit_frontier
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS
 from alignlib.hacking.error_split import split_error
-from alignlib.hacking.example_scorers import scored_answers
+from alignlib.hacking.examples import scored_answers
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.rules import BestOfN

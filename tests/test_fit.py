@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from alignlib.cli.main import main
 from alignlib.estimation import HeavyTailError, UnsupportedBudgetError, fit, fit_frontier
+from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import studentised_interval
-from alignlib.estimation.curve import averaged_curve
 from alignlib.rules import BestOfN, BestOfPoisson
 from alignlib.tables import RewardTable, example_table
 

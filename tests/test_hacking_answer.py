@@ -19,7 +19,7 @@ from alignlib.answers.output.render import to_csv
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.hacking.error_laws import GaussianPair
-from alignlib.hacking.exploit import exploit_pair, sampled_table
+from alignlib.hacking.examples import exploit_pair, sampled_table
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.rules import BestOfN

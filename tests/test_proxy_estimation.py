@@ -13,8 +13,7 @@ from alignlib.estimation import GoldEstimate, fit_frontier
 from alignlib.estimation.tails import HeavyTailError
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.hacking.error_laws import GaussianPair
-from alignlib.hacking.example_scorers import scored_answers
-from alignlib.hacking.exploit import exploit_pair, sampled_table
+from alignlib.hacking.examples import exploit_pair, sampled_table, scored_answers
 from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair

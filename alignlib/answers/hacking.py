@@ -96,7 +96,7 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
     Examples
     --------
     >>> from alignlib.estimation import fit_frontier
-    >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
+    >>> from alignlib.hacking.examples import exploit_pair, sampled_table
     >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
     >>> found = hacking_answer(*(fit_frontier(table, name, n_boot=200) for name in ("proxy", "gold")))
     >>> found.along_n.hedge.turns_down

@@ -7,7 +7,8 @@ have, and what another reward gains. Other rooms resample prompts with the same 
 from __future__ import annotations
 
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
-from alignlib.estimation.fit import EstimatedFrontier, Fit, UnsupportedBudgetError, fit_frontier
+from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
+from alignlib.estimation.fit import Fit, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate

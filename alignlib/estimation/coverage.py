@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
-from alignlib.estimation.fit import UnsupportedBudgetError, fit_frontier
+from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
+from alignlib.estimation.fit import fit_frontier
 from alignlib.estimation.tails import HeavyTailError
 from alignlib.tables import RewardTable
 

@@ -18,8 +18,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.hacking.gold_turns import directions
-from alignlib.hacking.paths import Path, path_of
+from alignlib.hacking.paths import Path, directions, path_of
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import Rule
 

@@ -1,4 +1,4 @@
-"""Paths along which a proxy is optimised, as `hacking_threshold` walks them: gold, its slope, and where each ends."""
+"""Paths along which a proxy is optimised, as `hacking_threshold` walks them: gold, its slope, its turns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.hacking.gold_turns import possible_turns
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import RankRule, Rule
 
-__all__ = ["Path", "path_of"]
+__all__ = ["Path", "directions", "path_of"]
 
 _GRID = 240
 _SATURATED = 40.0  # e^-40 of the mass is left below the top level
@@ -59,7 +58,7 @@ class Path(ABC):
 
     def turns(self, resolution: float, first_sign: float) -> int:
         """How often gold can turn, given the sign of its slope at the start."""
-        return possible_turns(self.pair, resolution, first_sign)
+        return _possible_turns(self.pair, resolution, first_sign)
 
 
 class _Tilt(Path):
@@ -86,7 +85,7 @@ class _Tilt(Path):
         return tilting_curve(self.pair, [value])
 
     def turns(self, resolution: float, first_sign: float) -> int:
-        return possible_turns(self.pair, resolution, None)
+        return _possible_turns(self.pair, resolution, None)
 
 
 class _AlongRule(Path):
@@ -159,7 +158,7 @@ class _Quotients(_AlongRule):
         return float(last.kl[0]), float(last.proxy_gain[0]), float(last.gold_gain[0])
 
     def turns(self, resolution: float, first_sign: float) -> int:
-        return possible_turns(self.pair, resolution, None)
+        return _possible_turns(self.pair, resolution, None)
 
 
 def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
@@ -175,3 +174,36 @@ def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
 def _rounding(size: float, count: int) -> float:
     # pairwise sums of terms each known to some dozens of ulps
     return 2.2e-16 * (64.0 + math.log2(count + 1)) * size
+
+
+def directions(pair: ProxyPair, resolution: float) -> list[int]:
+    """Return the directions that ``E[r | r̂]`` takes one after the other as the proxy grows, 1 for up and -1 for down.
+
+    Reversals of less than ``resolution`` times the range of gold count as rounding.
+
+    >>> directions(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]), 1e-13)
+    [1, -1]
+    """
+    gold = pair.gold_by_level
+    least = resolution * float(np.ptp(pair.gold) + np.abs(pair.gold).max() * 1e-3)
+    taken: list[int] = []
+    extreme = float(gold[0])
+    for value in gold[1:].tolist():
+        if taken and taken[-1] * (value - extreme) > 0:
+            extreme = value  # on in the same direction
+        elif abs(value - extreme) > least:
+            taken.append(1 if value > extreme else -1)
+            extreme = value
+    return taken
+
+
+def _possible_turns(pair: ProxyPair, resolution: float, first_sign: float | None) -> int:
+    """Return how often gold can turn from the start of a path on.
+
+    Along a rule whose derivative in its parameter is a sum of exponentials on the whole line, its sign far to the left
+    is that of the first step of ``E[r | r̂]``: where ``first_sign``, the sign at the start, differs, one of the zeros
+    lies before the start. Along λ (``first_sign`` is None) the count is a bound only where it is at most once.
+    """
+    taken = directions(pair, resolution)
+    before = first_sign is not None and len(taken) > 1 and first_sign * taken[0] < 0
+    return max(len(taken) - 1, 0) - int(before)

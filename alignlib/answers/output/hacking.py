@@ -86,7 +86,7 @@ def stop_sentence(along: GoldEstimate) -> str:
 
     >>> import numpy as np
     >>> from alignlib.estimation import fit_frontier
-    >>> from alignlib.hacking.exploit import exploit_pair, sampled_table
+    >>> from alignlib.hacking.examples import exploit_pair, sampled_table
     >>> table = sampled_table(exploit_pair(), 100, 32, np.random.default_rng(0))
     >>> stop_sentence(fit_frontier(table, "proxy", n_boot=200).gold("gold"))[:31]
     'Gold turns down: stop near N = '

@@ -1,0 +1,52 @@
+"""What is returned for the frontier from samples: the curve, its interval, and how far the samples support it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.errors import InputError
+from alignlib.estimation.tails import TailTest
+from alignlib.laws import Frontier
+
+__all__ = ["EstimatedFrontier", "UnsupportedBudgetError"]
+
+
+class UnsupportedBudgetError(InputError):
+    """No requested budget lies in the supported range; ``largest_supported`` says where that ends."""
+
+    def __init__(self, message: str, largest_supported: float) -> None:
+        super().__init__(message)
+        self.largest_supported = largest_supported
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatedFrontier(Frontier):
+    """A `Frontier` from samples; arrays of shape (k,).
+
+    ``supported_end`` is the largest supported budget in nats. ``ess`` and ``largest_weight`` are the effective
+    sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
+    ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
+    (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` is the test
+    of the upper tail.
+    """
+
+    gain_low: FloatArray
+    gain_high: FloatArray
+    supported: BoolArray
+    level: float
+    supported_end: float
+    ess: FloatArray
+    largest_weight: FloatArray
+    budget: str
+    n_prompts: int
+    tail: TailTest
+
+    def take(self, which: npt.ArrayLike | slice) -> EstimatedFrontier:
+        """Return some of the points, by their positions, a mask or a slice."""
+        index = which if isinstance(which, slice) else np.asarray(which)
+        arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
+        return replace(self, **{name: getattr(self, name)[index] for name in arrays})
