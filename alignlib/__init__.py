@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from alignlib._core.version import __version__ as __version__
 
 # The front door, by noun: where each name lives. What is not here is found in the rooms (alignlib.laws, …).
 _HOMES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from alignlib import __version__
+from alignlib._core.version import __version__
 from alignlib.cli._bad_input import BadInput
 
 __all__ = ["main"]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from alignlib import __version__
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.version import __version__
 from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
 from alignlib.models.generation import Drawn, draw, uniforms
 from alignlib.models.loaded import Loaded, check_same_vocabulary, fingerprint

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import alignbook
-import alignlib
+import alignlib._core
 from alignbook.claim import from_json
 from alignbook.project import Project
 from alignbook.runner import Job, Run

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
-from alignlib import __version__
 from alignlib._core.plain import plain
 from alignlib._core.text import for_csv, for_json, for_terminal
+from alignlib._core.version import __version__
 
 __all__ = [
     "SCHEMA",
