@@ -1,0 +1,80 @@
+"""The shape of the house: what a room may import, read off the sources without running them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LIBRARY = ROOT / "alignlib"
+ABOVE = {"alignbook": ROOT / "book" / "alignbook", "_pages": ROOT / "notebooks" / "_pages"}
+MOST_ROOMS = 22
+MOST_FLOORS = 10
+
+
+def rooms() -> dict[str, list[Path]]:
+    """Files of each room: a folder or a single module at the top of the library, and what stands beside it."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(LIBRARY.rglob("*.py")):
+        found.setdefault(path.relative_to(LIBRARY).parts[0].removesuffix(".py"), []).append(path)
+    return found | {name: sorted(folder.rglob("*.py")) for name, folder in ABOVE.items()}
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Dotted names of our modules that a file imports anywhere, in functions and for types too."""
+
+    def walk() -> Iterator[str]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    return tuple(name for name in walk() if name.split(".")[0] in {"alignlib", *ABOVE})
+
+
+def room_of(name: str) -> str:
+    first, *rest = name.split(".")
+    if first != "alignlib":
+        return first
+    known = bool(rest) and ((LIBRARY / rest[0]).is_dir() or (LIBRARY / f"{rest[0]}.py").is_file())
+    return rest[0] if known else "__init__"
+
+
+def arrows() -> dict[str, set[str]]:
+    return {
+        room: {room_of(name) for path in paths for name in imports(path)} - {room} for room, paths in rooms().items()
+    }
+
+
+def test_no_circle_and_few_floors() -> None:
+    below = arrows()
+    floor: dict[str, int] = {}
+    for room in TopologicalSorter(below).static_order():  # raises where there is a circle
+        floor[room] = 1 + max((floor[other] for other in below[room]), default=0)
+    assert max(floor.values()) <= MOST_FLOORS, sorted(floor.items(), key=lambda item: item[1])
+    assert floor["_core"] == 1
+    assert floor["laws"] < floor["rules"] < floor["estimation"] < floor["answers"] < floor["cli"]
+
+
+def test_few_rooms() -> None:
+    names = [name for name in rooms() if name not in ABOVE and name not in ("__init__", "__main__")]
+    assert len(names) <= MOST_ROOMS, names
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_nobody_looks_into_another_rooms_private_modules(room: str) -> None:
+    private = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in rooms()[room]
+        for name in imports(path)
+        if room_of(name) not in (room, "_core", "_pages")
+        and any(part.startswith("_") and not part.startswith("__") for part in name.split(".")[1:])
+    ]
+    assert not private, private
