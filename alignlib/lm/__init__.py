@@ -1,4 +1,6 @@
 """Language models small enough to enumerate, and the methods that align them, against the exact limit.
 
-Importing this package needs no torch; its modules that train or evaluate networks need the extra ``lm``.
+`tasks` has the world (prompts, gold, demonstrations), `level_law` and `policy_law` exact laws, `methods` what trains,
+`experiment` the grid of runs and its table. Importing this package needs no torch; its modules that train or evaluate
+networks (`base_model`, `prefix_tree`, `rollout`, `reward_models`) need the extra ``lm``.
 """

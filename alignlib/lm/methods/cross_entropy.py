@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from alignlib._core.checks import FloatArray
-from alignlib.lm.methods._method import Checkpoint, Method, Settings, register
+from alignlib.lm.methods import Checkpoint, Method, Settings, register
 from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.policy_law import draw
 from alignlib.lm.tasks import Task

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.palette import BOUND
-from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods import Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import check_reward
 from alignlib.lm.policy_law import draw
 from alignlib.lm.tasks import Task

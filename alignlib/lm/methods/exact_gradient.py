@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib.lm.methods._method import Checkpoint, Method, Settings, register
+from alignlib.lm.methods import Checkpoint, Method, Settings, register
 from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.tasks import Task
 

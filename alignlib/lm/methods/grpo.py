@@ -10,7 +10,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.palette import FOURTH
-from alignlib.lm.methods._method import Ablation, Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods import Ablation, Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import check_reward
 from alignlib.lm.tasks import Task
 

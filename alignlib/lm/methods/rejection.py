@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.palette import BEST_OF_N
-from alignlib.lm.methods._method import Budget, Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods import Budget, Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.tasks import Task
 

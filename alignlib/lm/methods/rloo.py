@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.palette import THIRD
-from alignlib.lm.methods._method import Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods import Checkpoint, Look, Method, Settings, register
 from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
 from alignlib.lm.tasks import Task
 
