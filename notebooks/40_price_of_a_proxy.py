@@ -136,7 +136,7 @@ for one, color, dash, label in (
     (by_mu, plotting.FOURTH, ":", "best-of-Poisson"),
     (soft, plotting.BASE, "-.", "soft best-of-16"),
 ):
-    ax.plot(one.kl, one.gold_gain, dash, color=color, label=label)
+    ax.plot(one.spent, one.gold_gain, dash, color=color, label=label)
 ax.set_xlim(0, 5)
 ax.axhline(0, color=plotting.BASE, linewidth=0.8)
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
@@ -179,7 +179,7 @@ shrank_error, shrank_beta = (np.mean((np.diff(np.abs(gaps), axis=axis) < 0).any(
 agreed = ProxyPair([0.0, 1.0, 2.0], [0.0, 1.5, 2.0]).jeffreys([4.0, 16.0])  # both like the last response best
 inside = price.lam
 if found.turns_down:
-    where = f"peaks at $\\lambda={found.parameter:.3f}$ ({found.kl:.2f} nats)"
+    where = f"peaks at $\\lambda={found.parameter:.3f}$ ({found.spent:.2f} nats)"
     here = f"Here gold {where}, where the proxy already reports {found.proxy_gain / max(found.gold_gain, 1e-12):.1f} times what is gained"
     peaks = f"turns down at λ = {found.parameter:.3f}"
     bracket_sentence = (

@@ -84,7 +84,7 @@ ax.plot(by_lam.spent[known], by_lam.gold_gain[known], color=plotting.THIRD, labe
 ax.plot(by_lam.spent[known], by_lam.proxy_gain[known], "--", color=plotting.BEST_OF_N, label="proxy reports")
 if pair is not None:
     truth = tilting_curve(pair, by_lam.parameter[known])
-    ax.plot(truth.kl, truth.gold_gain, ":", color=plotting.BASE, label="gold, true")
+    ax.plot(truth.spent, truth.gold_gain, ":", color=plotting.BASE, label="gold, true")
 ends = np.interp(
     [by_lam.hedge.low, min(by_lam.hedge.high, by_lam.parameter[known][-1])], by_lam.parameter, by_lam.spent
 )

@@ -100,13 +100,13 @@ def test_a_proxy_that_ranks_as_gold_does_is_never_hacked(rule: type[BestOfN] | N
     assert not saturating.turns_down
     assert saturating.certified
     assert saturating.gold_gain == pytest.approx(4.0 - gold.mean())
-    assert saturating.kl == pytest.approx(math.log(4))
+    assert saturating.spent == pytest.approx(math.log(4))
 
 
 @pytest.mark.parametrize(("rule", "start"), [(None, 0.0), (BestOfN, 1.0), (BestOfPoisson, 0.0)])
 def test_a_proxy_opposed_to_gold_is_hacked_from_the_start(rule: type[BestOfN] | None, start: float) -> None:
     found = hacking_threshold(ProxyPair([0.0, 1.0, 2.0], [2.0, 1.0, 0.0]), rule)
-    assert (found.parameter, found.gold_gain, found.kl) == (start, 0.0, 0.0)
+    assert (found.parameter, found.gold_gain, found.spent) == (start, 0.0, 0.0)
     assert found.turns_down
     assert found.certified
 

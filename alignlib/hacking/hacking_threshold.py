@@ -39,7 +39,7 @@ class HackingThreshold:
 
     path: str
     parameter: float
-    kl: float
+    spent: float
     gold_gain: float
     proxy_gain: float
     end_gain: float
@@ -149,6 +149,6 @@ def _refined(path: Path, low: float, high: float, end_gain: float, turns: int) -
         width *= 4.0
     at = path.at(root)
     return HackingThreshold(
-        path.name, root, float(at.kl[0]), float(at.gold_gain[0]), float(at.proxy_gain[0]), end_gain,
+        path.name, root, float(at.spent[0]), float(at.gold_gain[0]), float(at.proxy_gain[0]), end_gain,
         low, high, path.slope(low)[0], path.slope(high)[0], turns, path.proved,
     )  # fmt: skip

@@ -23,14 +23,14 @@ __all__ = ["OverOptimisation", "rule_curve", "tilting_curve"]
 class OverOptimisation:
     """Gains over the base model as a proxy is optimised; arrays of shape (k,).
 
-    ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``kl`` is what the
+    ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``spent`` is what the
     policy spends in nats, ``proxy_gain`` what the proxy reports, ``gold_gain`` what is gained in truth and
     ``limit_gain`` the most gold that any policy can gain for that KL.
     """
 
     path: str
     parameter: FloatArray
-    kl: FloatArray
+    spent: FloatArray
     proxy_gain: FloatArray
     gold_gain: FloatArray
     limit_gain: FloatArray

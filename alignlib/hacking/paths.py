@@ -155,7 +155,7 @@ class _Quotients(_AlongRule):
     @property
     def end(self) -> tuple[float, float, float]:
         last = self.at(self.start + float(self.offsets[-1]))
-        return float(last.kl[0]), float(last.proxy_gain[0]), float(last.gold_gain[0])
+        return float(last.spent[0]), float(last.proxy_gain[0]), float(last.gold_gain[0])
 
     def turns(self, resolution: float, first_sign: float) -> int:
         return _possible_turns(self.pair, resolution, None)
