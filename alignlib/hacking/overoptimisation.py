@@ -23,8 +23,8 @@ __all__ = ["OverOptimisation", "rule_curve", "tilting_curve"]
 class OverOptimisation:
     """Gains over the base model as a proxy is optimised; arrays of shape (k,).
 
-    ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``spent`` is what the
-    policy spends in nats, ``proxy_gain`` what the proxy reports, ``gold_gain`` what is gained in truth and
+    ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``spent`` is what
+    the policy spends in nats, ``proxy_gain`` what the proxy reports, ``gold_gain`` what is gained in truth and
     ``limit_gain`` the most gold that any policy can gain for that KL.
     """
 
