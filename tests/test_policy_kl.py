@@ -208,7 +208,7 @@ def test_a_policy_that_conditions_the_base_is_measured_by_one_sample() -> None:
 @pytest.mark.parametrize(("size", "clusters"), [(0.3, False), (0.7, True)])
 def test_intervals_cover(size: float, clusters: bool) -> None:
     """600 responses, with and without prompts (whose policies differ): 95 % intervals of what is unbiased."""
-    n_prompts, n_rep = 30, 200
+    n_prompts, n_rep = 30, 100
     pairs = [pair(seed, 6, 4, size) for seed in range(n_prompts if clusters else 1)]
     rng = np.random.default_rng(5)
     truth = np.mean([sequence_kl(*one) for one in pairs])
