@@ -76,7 +76,7 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
     below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
     centres = rewards.mean(axis=2)
     off = np.ascontiguousarray((rewards - centres[:, :, None]).transpose(0, 2, 1))
-    work = np.empty((4, *below.shape))
+    work = np.empty((5, *below.shape))
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
             weight = np.exp(np.multiply(below, lam, out=work[0]), out=work[0])
@@ -111,7 +111,7 @@ class _Sums:
 
     def __init__(self, weight: FloatArray, work: FloatArray) -> None:
         self._weight, self._others = weight, weight[2:]
-        self._odds, self._ratio, self._power = (array[: len(self._others)] for array in work)
+        self._odds, self._power, *ratios = (array[: len(self._others)] for array in work)
         runner_up, self._rest = weight[1], column_sums(self._others)
         self._without = self._without_top, self._without_runner_up = runner_up + self._rest, 1.0 + self._rest
         self._total = 1.0 + self._without_top
@@ -126,10 +126,13 @@ class _Sums:
         self.ess = 1.0 / (largest**2 + second**2 + squares)
         self.singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
         self.pairs = np.log(rest) - log_first - log_second - 2.0 * log_kept
-        for others_of in self._without:
-            np.multiply(self._others, 1.0 / others_of, out=self._power)
-            np.subtract(1.0, self._power, out=self._power)
+        self._beside = []  # of both largest: r/(1-r) for the shares r of the others without it, and their sum
+        for others_of, ratio in zip(self._without, ratios, strict=True):
+            np.multiply(self._others, 1.0 / others_of, out=ratio)
+            np.subtract(1.0, ratio, out=self._power)
             self.pairs += np.log(np.multiply.reduce(self._power, axis=0))
+            np.divide(ratio, self._power, out=ratio)
+            self._beside.append((ratio, column_sums(ratio)))
         self._powers = self._power_sums()
         for k in range(1, len(self._powers) // 2 + 1):
             self.pairs -= (self._powers[k - 1] ** 2 - self._powers[2 * k - 1]) / (2 * k)
@@ -152,7 +155,7 @@ class _Sums:
     def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""
         top, runner_up, others = values[0], values[1], values[2 : len(self._weight)]
-        power, ratio = self._power, self._ratio
+        power = self._power
         in_rest = column_sums(np.multiply(self._others, others, out=power))
         rests = self._weight[1] * runner_up + in_rest, top + in_rest
         mean = (top + rests[0]) / self._total
@@ -167,12 +170,8 @@ class _Sums:
         first, second = inside[0] - mean, inside[1] - mean
         singles = first + second + kept
         pairs = in_rest / self._rest - mean - first - second - 2.0 * kept
-        for average, others_of in zip(inside, self._without, strict=True):
-            np.multiply(self._others, 1.0 / others_of, out=ratio)
-            np.subtract(1.0, ratio, out=power)
-            np.divide(ratio, power, out=ratio)
-            total = column_sums(ratio)
-            pairs -= column_sums(np.multiply(ratio, others, out=ratio)) - average * total
+        for average, (ratio, total) in zip(inside, self._beside, strict=True):
+            pairs -= column_sums(np.multiply(ratio, others, out=power)) - average * total
         for k in range(1, len(self._powers) // 2 + 1):
             # Σ q^{i-1} q' with q' = q (1 + q) (g - mean)
             rise, doubled = (moments[i - 1] + moments[i] for i in (k, 2 * k))
