@@ -112,6 +112,8 @@ def test_what_is_given_becomes_a_table() -> None:
     expected = fit_frontier(RewardTable.from_arrays(rows), n_boot=100).at(0.1)
     for given in (rows, list(rows), {"reward": rows}):
         assert fit_frontier(given, n_boot=100).at(0.1).gain.tolist() == expected.gain.tolist()
+    frame = pd.DataFrame({"prompt_id": np.repeat(np.arange(40), 16), "score": rows.reshape(-1)})
+    assert fit_frontier(frame, "score", n_boot=100).at(0.1).gain.tolist() == expected.gain.tolist()
     two = fit_frontier({"proxy": rows, "gold": rows**3}, "proxy", n_boot=100)
     assert two.gold("gold").gold_gain[-1] > 0.0
 

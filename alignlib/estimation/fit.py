@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from alignlib.estimation.rules import RuleEstimate, evaluate_rules
 from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 __all__ = ["Fit", "fit_frontier"]
 
@@ -267,7 +270,7 @@ class Fit:
 
 
 def fit_frontier(
-    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | IntoFrame,
     reward: str | None = None,
     *,
     budget: str = "average",
@@ -292,8 +295,8 @@ def fit_frontier(
 
     Parameters
     ----------
-    table : RewardTable, array (prompts, n), list of arrays, or mapping of names to either
-        Sampled rewards of several prompts.
+    table : RewardTable, array (prompts, n), list of arrays, mapping of names to either, or data frame
+        Sampled rewards of several prompts; a data frame has a row for each sample, its prompt in ``prompt_id``.
     reward : str, optional
         The column; may be left out where the table has only one.
     budget : "average" or "per_prompt"
@@ -327,7 +330,7 @@ def fit_frontier(
 
     Source: P26 (estimation from base samples); bias correction, interval and support rule are derived here.
     """
-    data = _as_table(table)
+    data = _as_table(table, reward)
     column = _single_column(data, reward)
     generator = check_resampling(level, n_boot, rng)
     start = copy.deepcopy(generator)
@@ -366,9 +369,11 @@ def fit_frontier(
     )
 
 
-def _as_table(table: Any) -> RewardTable:
+def _as_table(table: Any, reward: str | None) -> RewardTable:
     if isinstance(table, RewardTable):
         return table
+    if hasattr(table, "columns"):  # a data frame
+        return RewardTable.from_frame(table, reward=reward or "reward")
     return RewardTable.from_arrays(table)
 
 
