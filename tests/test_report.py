@@ -97,6 +97,19 @@ def test_the_page_reads_offline_and_answers(made):
     assert "gold as proxy is optimised, by best-of-N and by tilting, with 95% bands" in text
 
 
+def test_a_written_report_never_says_failed(tmp_path):
+    """Two of these columns once broke a claim that compared curves at different budgets."""
+    for column, seed in (("score_a", 1), ("gold", 3)):
+        file = tmp_path / f"{column}.csv"
+        file.write_text(CliRunner().invoke(main, ["example", "--seed", str(seed)]).stdout)
+        result = run(file, "--reward", column, "-o", tmp_path / column)
+        assert result.exit_code == 0, result.stderr
+        assert "31_your_own_rewards done" in result.stderr
+        assert "fail" not in result.stderr
+        page = (tmp_path / column / "report.html").read_text()
+        assert "3 of 3 hold" in page
+
+
 def test_a_full_folder_is_left_alone(made, table):
     folder, _ = made
     before = {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -20,7 +20,8 @@ class Findings:
     """The answers on one table: ``reward`` in the reward that picks, ``gold`` and ``hacking`` where another counts.
 
     ``curve`` is the limit of the reward that counts as far as the samples support it, ``curve_on_every_prompt`` the
-    same for the same KL on every prompt; each is None where it was not asked for or the samples support none.
+    same for the same KL on every prompt, and ``curve_beside`` the first at the budgets of the second; each is None
+    where it was not asked for or the samples support none.
     """
 
     table: RewardTable
@@ -29,6 +30,7 @@ class Findings:
     hacking: HackingAnswer | None
     curve: EstimatedFrontier | None = None
     curve_on_every_prompt: EstimatedFrontier | None = None
+    curve_beside: EstimatedFrontier | None = None
 
     @property
     def answers(self) -> tuple[Answer, ...]:
@@ -99,4 +101,6 @@ def ask(
     )
     if not curves or counted.supported_end == 0.0:
         return found
-    return replace(found, curve=counted.frontier, curve_on_every_prompt=limit_on_every_prompt(counted))
+    each = limit_on_every_prompt(counted)
+    beside = None if each is None else counted.at(each.spent)
+    return replace(found, curve=counted.frontier, curve_on_every_prompt=each, curve_beside=beside)

@@ -52,11 +52,9 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     values["budget"] = question.budget.replace("-", "_")
     if question.ensemble is not None:
         values["ensemble"] = question.members
-    failures = write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
+    write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
     from alignlib.answers.output.frontier import headline
     from alignlib.answers.output.hacking import stop_lines
 
-    for failure in failures:
-        click.echo(lines_for_terminal([f"On this table {failure}."]), err=True)
     said = [headline(found.counted), *([] if found.hacking is None else stop_lines(found.hacking))]
     click.echo(lines_for_terminal([*said, f"Wrote {folder / PAGE}"]))

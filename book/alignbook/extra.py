@@ -34,12 +34,11 @@ def require_extra(command: str) -> None:
 
     >>> require_extra("alignlib report")
     """
-    missing = [name for name in _MODULES if not _installed(name)]
-    if missing:
-        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    missing = next((name for name in _MODULES if not _installed(name)), None)
+    if missing is not None:
         raise MissingExtraError(
-            f"{command} needs the extra [report], of which {', '.join(missing[:3])}{more} are missing: run pip install "
-            "'.[report]' in a copy of the repository (the distribution is alignment-limits[report])."
+            f"{command} needs the extra [report], and {missing} is not installed: run pip install '.[report]' in a copy "
+            "of the repository (the distribution is alignment-limits)."
         )
 
 

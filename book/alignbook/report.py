@@ -12,7 +12,7 @@ from alignbook.page import write_page
 from alignbook.parameters import Value, resolve
 from alignbook.progress import show
 from alignbook.project import own_project
-from alignbook.runner import Failure, Job, execute_all
+from alignbook.runner import Job, execute_all
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_json
@@ -26,10 +26,10 @@ class ReportError(InputError):
     """A report that cannot be made; nothing is left behind."""
 
 
-def write_report(
-    values: Mapping[str, Value], folder: Path, force: bool = False, *, found: object = None
-) -> tuple[Failure, ...]:
-    """Execute the library's own notebook into ``folder``, whole or not at all; return claims that fail on this table.
+def write_report(values: Mapping[str, Value], folder: Path, force: bool = False, *, found: object = None) -> None:
+    """Execute the library's own notebook into ``folder``, whole or not at all.
+
+    Its claims say what the samples of the table show; none of them must hold, so none is a failure.
 
     Parameters
     ----------
@@ -58,14 +58,12 @@ def write_report(
     with filling(folder, force) as made:
         chosen = resolve(notebook.parameters, {**values, "folder": str(made)})
         (run,) = show(execute_all([Job(notebook, chosen, given=found)]), [notebook.name])
-        raised = [failure for failure in run.failures if failure.claim is None]
-        if raised:
-            raise ReportError(f"The report failed: {raised[0]}")
+        if run.failures:
+            raise ReportError(f"The report failed: {run.failures[0]}")
         names = {str(made): folder.resolve().name, str(table): table.name}
         write_page(_without_places(run.notebook, names), made / PAGE, project.root)
         numbers = made / "numbers.json"
         write_whole(numbers, for_json(_renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))
-    return run.failures
 
 
 def _without_places(notebook: str, names: Mapping[str, str]) -> str:
