@@ -37,8 +37,8 @@ def require_extra(command: str) -> None:
     missing = next((name for name in _MODULES if not _installed(name)), None)
     if missing is not None:
         raise MissingExtraError(
-            f"{command} needs the extra [report], and {missing} is not installed: run pip install '.[report]' in a copy "
-            "of the repository (the distribution is alignment-limits)."
+            f"{command} needs the extra [report], and {missing} is not installed: run pip install '.[report]' in a "
+            "copy of the repository (the distribution is alignment-limits)."
         )
 
 
