@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -78,3 +79,13 @@ def test_nobody_looks_into_another_rooms_private_modules(room: str) -> None:
         and any(part.startswith("_") and not part.startswith("__") for part in name.split(".")[1:])
     ]
     assert not private, private
+
+
+def test_every_room_is_on_the_map_below_what_it_uses() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted({*rooms()} - {*ABOVE, "__init__", "__main__"})
+    for room, below in arrows().items():
+        if room in listed:
+            late = [other for other in below if other in listed and listed.index(other) > listed.index(room)]
+            assert not late, f"{room} uses {late}, which the map has further down"
