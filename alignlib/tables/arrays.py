@@ -55,9 +55,17 @@ def reward_arrays(
 
 def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
     """Return the rewards of all prompts one after another, and how many each has."""
+    if hasattr(rewards, "columns"):
+        raise InputError(
+            f"{name} must hold an array of rewards for each prompt; got a {type(rewards).__name__}, whose columns are "
+            "not told apart. Use RewardTable.from_frame, which takes the names of the columns.",
+            argument=name,
+        )
     array = np.asarray(rewards) if hasattr(rewards, "__array__") else None
     if array is not None and array.ndim == 2:
         values = as_float_array(name, array)
+        if np.may_share_memory(values, array):  # a table owns its rewards: what is done to the array later is not seen
+            values = values.copy()
         sizes = np.full(values.shape[0], values.shape[1], dtype=np.int64)
     else:
         each = list(array) if array is not None and array.ndim > 0 else rewards

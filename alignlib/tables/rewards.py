@@ -25,9 +25,10 @@ __all__ = ["RewardTable"]
 
 @dataclass(frozen=True)
 class RewardTable:
-    """Rewards of sampled responses, rows grouped by prompt.
+    """Rewards of sampled responses, rows grouped by prompt; made by `from_arrays`, `from_frame` or `read`.
 
-    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column.
+    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column. Columns are read-only, and those three share
+    no memory with what they are made from.
 
     Parameters
     ----------
@@ -41,6 +42,11 @@ class RewardTable:
         Number of samples that were left out for want of a finite reward.
     notes : tuple of str
         Sentences on what was left out or averaged over.
+
+    Raises
+    ------
+    InputError
+        Where prompts, offsets and columns do not belong together.
 
     Examples
     --------
@@ -57,6 +63,27 @@ class RewardTable:
     dropped: int = 0
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        offsets, n_prompts = self.offsets, len(self.prompts)
+        require(
+            np.shape(offsets) == (n_prompts + 1,)
+            and n_prompts > 0
+            and offsets[0] == 0
+            and bool((np.diff(offsets) > 0).all()),
+            f"offsets must rise from 0 and say where the samples of each of {n_prompts} prompts begin; "
+            f"got {offsets!r:.80}. Use RewardTable.from_arrays or from_frame, which count them.",
+            "offsets",
+        )
+        require(bool(self.columns), "columns must hold at least one reward; got none.", "columns")
+        for name, values in self.columns.items():
+            require(
+                np.shape(values) == (offsets[-1],),
+                f"columns[{name!r}] must hold a reward for each of {offsets[-1]} samples, as offsets count them; got "
+                f"shape {np.shape(values)}.",
+                "columns",
+            )
+        object.__setattr__(self, "columns", {name: _read_only(values) for name, values in self.columns.items()})
+
     @property
     def n_prompts(self) -> int:
         """Number of prompts."""
@@ -69,9 +96,9 @@ class RewardTable:
 
     def column(self, name: str) -> FloatArray:
         """Return the rewards of all samples called ``name``, shape (n_samples.sum(),), prompts one after another."""
-        if name not in self.columns:
+        if not isinstance(name, str) or name not in self.columns:
             names = ", ".join(repr(other) for other in self.columns)
-            raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=name)
+            raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=str(name))
         return self.columns[name]
 
     def blocks(self, column: str, most: int | None = None) -> Iterator[tuple[IntArray, FloatArray]]:
@@ -97,14 +124,14 @@ class RewardTable:
                 else:
                     yield some, values[self.offsets[some][:, None] + np.arange(size)]
 
-    def with_mean(self, name: str, columns: Sequence[str]) -> RewardTable:
+    def with_mean(self, name: str, columns: str | Sequence[str]) -> RewardTable:
         """Return the table with one more reward: the mean of others, such as an ensemble of verifiers.
 
         Parameters
         ----------
         name : str
             What to call it.
-        columns : sequence of str
+        columns : str or sequence of str
             The rewards to average, one that is named twice counting double.
 
         Examples
@@ -113,6 +140,7 @@ class RewardTable:
         >>> table.with_mean("same", ["reward", "reward"]).columns["same"].tolist()
         [0.0, 1.0, 2.0, 4.0]
         """
+        columns = [columns] if isinstance(columns, str) else columns
         require(len(columns) > 0, f"columns must name at least one reward to average; got {columns!r}.")
         if name in self.columns:
             raise InputError(f"name={name!r} is a reward of the table already; choose another.", column=name)
@@ -225,7 +253,9 @@ class RewardTable:
         >>> RewardTable.from_frame(frame, prompt="question", reward="score").column("score").tolist()
         [1.0, 3.0, 0.0, 2.0]
         """
-        return cls._from_file(open_frame(frame), prompt, reward, sample, wide, drop_missing, min_samples)
+        table = cls._from_file(open_frame(frame), prompt, reward, sample, wide, drop_missing, min_samples)
+        own = {name: values if _owned(values) else values.copy() for name, values in table.columns.items()}
+        return replace(table, columns=own)
 
     @classmethod
     def read(
@@ -299,3 +329,16 @@ class RewardTable:
             )
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         return cls(prompts, offsets, columns, samples.size - kept.size, kept.notes)
+
+
+def _read_only(values: FloatArray) -> FloatArray:
+    if not values.flags.writeable:
+        return values
+    view = values.view()
+    view.setflags(write=False)
+    return view
+
+
+def _owned(values: FloatArray) -> bool:
+    """Whether numpy made the memory: a frame of arrow or pandas may lend its own."""
+    return values.flags.owndata or (isinstance(values.base, np.ndarray) and values.base.flags.owndata)
