@@ -22,6 +22,8 @@ _SUM_TOLERANCE = 1e-6
 def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
     """Return ``value`` as a float array, or say which argument holds what is not a number."""
     try:
+        if value is None:
+            raise TypeError
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
@@ -42,6 +44,13 @@ def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> Fl
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{name} must be a non-empty one-dimensional array; got shape {array.shape}.", argument=name)
     return array
+
+
+def frozen(array: FloatArray) -> FloatArray:
+    """Return a read-only copy, which no caller can change afterwards."""
+    copy = np.array(array)
+    copy.setflags(write=False)
+    return copy
 
 
 def as_law(name: str, value: npt.ArrayLike) -> FloatArray:

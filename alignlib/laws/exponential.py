@@ -49,6 +49,11 @@ class Exponential(ContinuousLaw):
         return 1 / self.rate
 
     @property
+    def min_reward(self) -> float:
+        """0."""
+        return 0.0
+
+    @property
     def lam_max(self) -> float:
         """The rate."""
         return self.rate

@@ -26,6 +26,7 @@ from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
     Extreme,
     TiltMoments,
+    log_sum_from_top,
     moments_from_mean,
     moments_from_top,
 )
@@ -72,7 +73,11 @@ class FiniteLaw(Law):
         self._centre()
 
     def _centre(self) -> None:
-        r, p = self.reward, self.prob
+        p = self.prob
+        # Where squares of rewards are no doubles, all is done in a unit, a power of two, so that nothing rounds.
+        span = 0.5 * self.max_reward - 0.5 * self.min_reward
+        self._unit = 1.0 if span == 0.0 or 1e-75 < span < 1e75 else 2.0 ** (math.frexp(span)[1] - 1)
+        r = self._scaled = self.reward if self._unit == 1.0 else self.reward / self._unit
         # Two rounds: the first mean may carry the rounding of a large common offset, the second not.
         self._rough = float(p @ r)
         centred = r - self._rough
@@ -83,7 +88,8 @@ class FiniteLaw(Law):
 
     def _top(self, up: bool) -> Extreme:
         if up not in self._tops:
-            gap = self.max_reward - self.reward if up else self.reward - self.min_reward
+            r = self._scaled
+            gap = r.max() - r if up else r - r.min()
             below = gap > 0
             self._tops[up] = Extreme(gap, below, float(self.prob[~below].sum()), float(self.prob @ gap))
         return self._tops[up]
@@ -91,7 +97,8 @@ class FiniteLaw(Law):
     @cached_property
     def base_reward(self) -> float:
         """``R(0) = E_p r``, with its products split exactly and summed exactly: right even where they cancel."""
-        return self._rough + exact_dot(self.prob, self.reward, -self._rough) / math.fsum(self.prob)
+        shift = exact_dot(self.prob, self._scaled, -self._rough) / math.fsum(self.prob)
+        return (self._rough + shift) * self._unit
 
     @cached_property
     def max_reward(self) -> float:
@@ -102,6 +109,19 @@ class FiniteLaw(Law):
     def min_reward(self) -> float:
         """The smallest reward of an outcome with mass."""
         return float(self.reward.min())
+
+    @cached_property
+    def max_gain(self) -> float:
+        """``Σ p (max r - r)``, which no offset of the reward rounds."""
+        return self._top(True).gain * self._unit
+
+    @cached_property
+    def _max_loss(self) -> float:
+        return self._top(False).gain * self._unit
+
+    @property
+    def _sd(self) -> float:
+        return math.sqrt(self._base_variance) * self._unit
 
     @property
     def lam_min(self) -> float:
@@ -129,6 +149,7 @@ class FiniteLaw(Law):
 
     # ------------------------------------------------------------------ one λ
     def _moments(self, lam: float) -> TiltMoments:
+        """Everything at one λ, both in units of ``_unit``."""
         if lam == 0 or self.max_reward == self.min_reward:
             return TiltMoments(0.0, 0.0, 0.0, self._base_variance, math.nan)
         if math.isinf(lam):
@@ -141,14 +162,29 @@ class FiniteLaw(Law):
         return moments_from_mean(self.prob, self._e, lam)
 
     def _each(self, lam: FloatArray, name: str) -> FloatArray:
-        flat = [getattr(self._moments(v), name) for v in lam.reshape(-1).tolist()]
+        flat = [getattr(self._moments(v * self._unit), name) for v in lam.reshape(-1).tolist()]
         return np.array(flat, dtype=np.float64).reshape(lam.shape)
 
     def _gain(self, lam: FloatArray) -> FloatArray:
-        return self._each(lam, "gain")
+        return self._each(lam, "gain") * self._unit
 
     def _variance(self, lam: FloatArray) -> FloatArray:
-        return self._each(lam, "variance")
+        flat = [self._one_variance(v) for v in lam.reshape(-1).tolist()]
+        with np.errstate(over="ignore", under="ignore"):
+            return np.array(flat, dtype=np.float64).reshape(lam.shape) * self._unit * self._unit
+
+    def _relative_variance(self, lam: float) -> float:
+        return self._one_variance(lam) / self._base_variance
+
+    def _one_variance(self, lam: float) -> float:
+        if lam == 0.0 or math.isinf(lam):
+            return 0.0 if lam else self._base_variance
+        with np.errstate(under="ignore"):
+            policy = self.prob * np.exp(self._log_ratio(lam))
+            policy /= policy.sum()
+            # From the likeliest outcome: where that has nearly all mass, the others' distances are all there is.
+            step = self._scaled - self._scaled[int(np.argmax(policy))]
+            return float(policy @ (step - float(policy @ step)) ** 2)
 
     def _kl(self, lam: FloatArray) -> FloatArray:
         return self._each(lam, "kl")
@@ -163,13 +199,10 @@ class FiniteLaw(Law):
         top = lam * (self.max_reward if lam > 0 else self.min_reward)
         if math.isinf(lam):  # the extreme reward decides, unless it is 0
             return -self._saturation(lam > 0) if math.isnan(top) else top
-        rise = self._moments(lam).log_partition
+        rise = self._moments(lam * self._unit).log_partition
         if abs(top) < 0.1 * abs(lam * self.base_reward) and self.max_reward > self.min_reward:
             # λE r and the rise above it nearly cancel: measure from the top reward instead.
-            below = self._top(lam > 0).below
-            fall = lam * (self.reward - (self.max_reward if lam > 0 else self.min_reward))
-            lost = float(self.prob[below] @ -np.expm1(fall[below]))
-            return top + (math.log1p(-lost) if lost < 0.5 else rise + lam * self.base_reward - top)
+            return top + log_sum_from_top(self.prob, self._top(lam > 0), lam * self._unit)
         return lam * self.base_reward + rise
 
     def _mean_reward(self, lam: FloatArray) -> FloatArray:
@@ -182,9 +215,10 @@ class FiniteLaw(Law):
         return mean
 
     def _lam_of_budget(self, budget: float, guess: float) -> float:
-        start = guess or math.sqrt(2 * budget / self._base_variance)
+        start = guess * self._unit or math.sqrt(2 * budget) / math.sqrt(self._base_variance)
+        start = min(start, CENTRED_UP_TO / self._e_max)  # a rare top reward decides long before a Gaussian would
         lam, final = newton_root(self._e, self._powers, max(self._e_max, -self._e_min), budget, start)
-        return lam if final else accurate_root(self._moments, budget, self.max_kl, lam)
+        return (lam if final else accurate_root(self._moments, budget, self.max_kl, lam)) / self._unit
 
     # ------------------------------------------------------------------ policies
     def log_policy(self, lam: npt.ArrayLike) -> FloatArray:
@@ -213,7 +247,7 @@ class FiniteLaw(Law):
     def _log_ratio(self, lam: float) -> FloatArray:
         if lam == 0 or self.max_reward == self.min_reward:
             return np.zeros_like(self.reward)
-        top = self._top(lam > 0)
+        lam, top = lam * self._unit, self._top(lam > 0)
         if math.isinf(lam):
             return np.where(top.below, -np.inf, self._saturation(lam > 0))
         log_partition = self._moments(lam).log_partition

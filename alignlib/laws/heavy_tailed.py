@@ -46,6 +46,11 @@ class HeavyTailed(ContinuousLaw):
         return float(self.dist.mean())
 
     @property
+    def min_reward(self) -> float:
+        """The lower end of the distribution's support."""
+        return float(self.dist.support()[0])
+
+    @property
     def lam_max(self) -> float:
         """0: there is no tilt."""
         return 0.0

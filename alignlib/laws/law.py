@@ -18,6 +18,10 @@ from alignlib.laws.roots import rising_root, roots_in_order
 
 __all__ = ["Law"]
 
+_EPS = float(np.finfo(np.float64).eps)
+_LARGEST = 1e300  # among the λ that are looked at
+_SMALLEST = 1e-250  # a KL budget in nats; a KL below comes near the end of the doubles
+
 
 class Law(ABC):
     r"""The law of a reward ``r`` under a base model, and its tilts ``π_λ ∝ p e^{λ r}``, the optima for a KL budget.
@@ -50,6 +54,21 @@ class Law(ABC):
     def min_reward(self) -> float:
         """The smallest reward."""
         return -math.inf
+
+    @property
+    def max_gain(self) -> float:
+        """The largest gain, ``max r - E r``; overridden where it is known without subtracting two rounded rewards."""
+        return self.max_reward - self.base_reward
+
+    @property
+    def _max_loss(self) -> float:
+        """The largest loss, ``E r - min r``."""
+        return self.base_reward - self.min_reward
+
+    @property
+    def _sd(self) -> float:
+        """Standard deviation of the base's reward; overridden where its square is no double."""
+        return math.sqrt(float(self._variance(np.zeros(1))[0]))
 
     @property
     def max_kl(self) -> float:
@@ -149,11 +168,33 @@ class Law(ABC):
         return like(kl, self._lam_at_kl(require_range("kl", kl, 0.0, allow_inf=math.isfinite(self.max_kl))))
 
     def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
-        return roots_in_order(budgets, self.max_kl, self._lam_of_budget)
+        end = self.max_kl
+        if math.isinf(end) and math.isinf(self.lam_max):
+            with np.errstate(over="ignore"):
+                end = float(self._kl(np.array([_LARGEST]))[0])  # what no λ among the doubles spends
+        return roots_in_order(budgets, end, self._root_of_budget)
+
+    def _root_of_budget(self, budget: float, guess: float) -> float:
+        if budget < _SMALLEST and (near := self._lam_near_zero(budget)) is not None:
+            return near
+        return self._lam_of_budget(budget, guess)
+
+    def _lam_near_zero(self, budget: float) -> float | None:
+        """The root of ``D(λ) = λ²κ₂/2 + λ³κ₃/3 + …`` where that is all, and D too small for the doubles."""
+        lam = math.sqrt(2.0 * budget) / self._sd
+        if not lam < min(self.lam_max, _LARGEST):
+            return None
+        rise = self._relative_variance(lam) - 1.0  # λκ₃/κ₂, up to its own square
+        return lam * (1.0 - rise / 3.0) if abs(rise) < 1e-7 else None
+
+    def _relative_variance(self, lam: float) -> float:
+        """Variance at λ over that of the base."""
+        base, there = self._variance(np.array([0.0, lam])).tolist()
+        return float(there / base)
 
     def _lam_of_budget(self, budget: float, guess: float) -> float:
         """One root of ``D(λ) = budget``, ``0 < budget < max_kl``; ``guess`` is the root of a smaller budget or 0."""
-        return rising_root(self.kl, budget, guess or math.sqrt(2.0 * budget / self.variance(0.0)), end=self.lam_max)
+        return rising_root(self.kl, budget, guess or math.sqrt(2.0 * budget) / self._sd, end=self.lam_max)
 
     def gain_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return ``max {E_φ r - E_p r : KL(φ‖p) <= kl}``, the frontier, for each budget (nats)."""
@@ -172,19 +213,29 @@ class Law(ABC):
         InputError
             If a gain lies beyond what any λ of this law gives.
         """
-        least = 0.0 if self.lam_min == 0.0 else self.min_reward - self.base_reward
-        gains = require_range("gain", gain, least, self.max_reward - self.base_reward)
-        return like(gain, self._lam_at_gain(gains))
+        return like(gain, self._lam_at_gain(self._gains(gain, 0.0 if self.lam_min == 0.0 else -self._max_loss)))
+
+    def _gains(self, gain: npt.ArrayLike, least: float) -> FloatArray:
+        """Check gains against the extremes; what rounding of the rewards lifts beyond an extreme is that extreme."""
+        gains, most = as_float_array("gain", gain), self.max_gain
+        if math.isfinite(most):
+            slack = 4.0 * _EPS * max(abs(self.max_reward), abs(self.base_reward), most)
+            gains = np.where((gains > most) & (gains <= most + slack), most, gains)
+            gains = np.where(gains == self.max_reward - self.base_reward, most, gains)
+        if least:
+            slack = 4.0 * _EPS * max(abs(self.min_reward), abs(self.base_reward), -least)
+            gains = np.where((gains < least) & (gains >= least - slack), least, gains)
+            gains = np.where(gains == self.min_reward - self.base_reward, least, gains)
+        return require_range("gain", gains, least, most)
 
     def _lam_at_gain(self, gains: FloatArray) -> FloatArray:
-        up = roots_in_order(np.maximum(gains, 0.0), self.max_reward - self.base_reward, partial(self._lam_of_gain, 1.0))
+        up = roots_in_order(np.maximum(gains, 0.0), self.max_gain, partial(self._lam_of_gain, 1.0))
         if (gains >= 0.0).all():
             return up
-        most = self.base_reward - self.min_reward
-        return up - roots_in_order(np.maximum(-gains, 0.0), most, partial(self._lam_of_gain, -1.0))
+        return up - roots_in_order(np.maximum(-gains, 0.0), self._max_loss, partial(self._lam_of_gain, -1.0))
 
     def _lam_of_gain(self, sign: float, gain: float, guess: float) -> float:
-        start = guess or gain / self.variance(0.0)
+        start = guess or gain / self._sd / self._sd
         return rising_root(lambda lam: sign * self.gain(sign * lam), gain, start, end=self.lam_max)
 
     def kl_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
@@ -195,8 +246,7 @@ class Law(ABC):
         InputError
             If a gain lies outside [0, the largest gain].
         """
-        gains = require_range("gain", gain, 0.0, self.max_reward - self.base_reward)
-        return like(gain, self._kl_of_gains(gains))
+        return like(gain, self._kl_of_gains(self._gains(gain, 0.0)))
 
     def _kl_of_gains(self, gains: FloatArray) -> FloatArray:
         lam = self._lam_at_gain(gains)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, require
+from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, frozen, require
 from alignlib._core.special import kl_integrand
 
 __all__ = ["Levels", "checked_law"]
 
 
 def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
-    """Return rewards and base masses, summing to one exactly, of one shape ``(k,)``; equal masses for None.
+    """Return rewards and base masses, summing to one, of one shape ``(k,)``, read-only copies; equal masses for None.
 
     Raises
     ------
@@ -26,12 +26,12 @@ def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[Floa
     >>> checked_law([1, 2], None)
     (array([1., 2.]), array([0.5, 0.5]))
     """
-    rewards = as_vector("reward", reward)
+    rewards = frozen(as_vector("reward", reward))
     if prob is None:
-        return rewards, np.full(rewards.size, 1.0 / rewards.size)
+        return rewards, frozen(np.full(rewards.size, 1.0 / rewards.size))
     shape = np.shape(prob)
     require(shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {shape}.")
-    return rewards, as_law("prob", prob)
+    return rewards, frozen(as_law("prob", prob))
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,8 @@ class Levels:
         mass = np.bincount(index, weights=masses, minlength=held.size).astype(np.float64)
         above = np.concatenate([np.cumsum(mass[:0:-1])[::-1], [0.0]])
         below = np.concatenate([[0.0], np.cumsum(mass[:-1])])
+        for array in (held, mass, below, above, index):
+            array.setflags(write=False)
         return cls(held, mass, below, above, index, masses)
 
     @property

@@ -70,6 +70,19 @@ class PromptAverage(Law):
         return self._mean_of("min_reward")
 
     @cached_property
+    def max_gain(self) -> float:
+        """Mean over prompts of the largest gain."""
+        return self._mean_of("max_gain")
+
+    @cached_property
+    def _max_loss(self) -> float:
+        return self._mean_of("_max_loss")
+
+    @cached_property
+    def _sd(self) -> float:
+        return math.hypot(*(law._sd for law in self.laws)) / math.sqrt(len(self.laws))
+
+    @cached_property
     def max_kl(self) -> float:
         """Mean over prompts of the largest useful budget, in nats."""
         return self._mean_of("max_kl")
@@ -89,19 +102,19 @@ class PromptAverage(Law):
         return np.asarray(np.mean(rows, axis=0))
 
     def _gain(self, lam: FloatArray) -> FloatArray:
-        return self._average("gain", lam)
+        return self._average("_gain", lam)
 
     def _kl(self, lam: FloatArray) -> FloatArray:
-        return self._average("kl", lam)
+        return self._average("_kl", lam)
 
     def _reverse_kl(self, lam: FloatArray) -> FloatArray:
-        return self._average("reverse_kl", lam)
+        return self._average("_reverse_kl", lam)
 
     def _variance(self, lam: FloatArray) -> FloatArray:
-        return self._average("variance", lam)
+        return self._average("_variance", lam)
 
     def _log_partition(self, lam: FloatArray) -> FloatArray:
-        return self._average("log_partition", lam)
+        return self._average("_log_partition", lam)
 
     def _lam_of_budget(self, budget: float, guess: float) -> float:
         # Each prompt alone would spend the budget at its own λ; the common one is no smaller than all of these.

@@ -21,8 +21,8 @@ _MAX_ITERATIONS = 200
 _MOST_NEWTON_STEPS = 30
 # A Newton step this short, relative to λ, leaves an error of its square.
 _LAST_STEP = 3e-9
-_TINY = 1e-300
-_FURTHEST = 690.0  # e^±690 is the end of the doubles
+_TINY = 5e-324
+_FURTHEST = 708.0  # e^±700 is near the end of the doubles
 # A continuous function is met to the resolution of λ; one that jumps over the target is not, and that is an error.
 _MET = 1e-6
 
@@ -130,6 +130,7 @@ def accurate_root(moments: Callable[[float], TiltMoments], budget: float, ceilin
     ``ceiling`` is the law's largest KL. Raises ``ArithmeticError`` with the bracket where none is found.
     """
     low, high = 0.0, math.inf
+    leap = 4.0
     for step in range(_MAX_ITERATIONS):
         m = moments(lam)
         if abs(m.kl - budget) <= 2e-16 * budget:
@@ -148,7 +149,11 @@ def accurate_root(moments: Callable[[float], TiltMoments], budget: float, ceilin
                 return new
             lam = new
         else:
-            lam = 4.0 * lam if math.isinf(high) else math.sqrt(low * high) if low > 0 else 0.25 * high
+            if math.isinf(high) or low == 0.0:
+                lam = leap * lam if math.isinf(high) else high / leap
+                leap = min(leap * leap, 1e30)
+            else:
+                lam = math.sqrt(low) * math.sqrt(high) if high > 2.0 * low else low + 0.5 * (high - low)
     raise ArithmeticError(f"no root of KL = {budget:g} found; it lies in [{low!r}, {high!r}].")
 
 

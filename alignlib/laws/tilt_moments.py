@@ -11,7 +11,16 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.special import exp_excess, kl_integrand
 
-__all__ = ["CENTRED_UP_TO", "SCALE_ABOVE", "VISIBLE", "Extreme", "TiltMoments", "moments_from_mean", "moments_from_top"]
+__all__ = [
+    "CENTRED_UP_TO",
+    "SCALE_ABOVE",
+    "VISIBLE",
+    "Extreme",
+    "TiltMoments",
+    "log_sum_from_top",
+    "moments_from_mean",
+    "moments_from_top",
+]
 
 # Centring on the base mean stays accurate until the tilt lifts the top reward by this many nats; by then
 # even an outcome of mass 1e-300 dominates and the top reward is the better centre.
@@ -81,6 +90,15 @@ def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> Tilt
     return TiltMoments(log_partition, gain, kl, variance)
 
 
+def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
+    """``log Σ p e^{-|λ| gap}``: by the mass that is lost where that is the smaller part, else by what is left."""
+    below = top.below
+    fall = -abs(lam) * top.gap[below]
+    with np.errstate(under="ignore"):
+        lost = float(prob[below] @ -np.expm1(fall))
+        return math.log1p(-lost) if lost < 0.5 else math.log(top.mass + float(prob[below] @ np.exp(fall)))
+
+
 def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
     """Moments at ``|λ|`` towards the extreme reward; the gain is the distance moved towards it."""
     p, gap, below = prob, top.gap, top.below
@@ -89,9 +107,7 @@ def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
         w = np.exp(fall)
         tail = float(p[below] @ w[below])
         total = top.mass + tail
-        # log of the partition sum relative to the top reward: 1 - lost mass when that is the smaller
-        lost = float(p[below] @ -np.expm1(fall[below]))
-        log_sum = math.log1p(-lost) if lost < 0.5 else math.log(total)
+        log_sum = log_sum_from_top(prob, top, lam)
         policy = p * w / total
         mean_gap = float(policy @ gap)
         variance = float(policy @ (gap - mean_gap) ** 2)

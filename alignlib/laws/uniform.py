@@ -43,7 +43,7 @@ class Uniform(ContinuousLaw):
     @property
     def base_reward(self) -> float:
         """The middle of the range."""
-        return (self.low + self.high) / 2
+        return self.low / 2 + self.high / 2
 
     @property
     def max_reward(self) -> float:
@@ -51,8 +51,26 @@ class Uniform(ContinuousLaw):
         return self.high
 
     @property
+    def min_reward(self) -> float:
+        """The lower end of the range."""
+        return self.low
+
+    @property
+    def max_gain(self) -> float:
+        """Half the width."""
+        return self._half
+
+    @property
+    def _max_loss(self) -> float:
+        return self._half
+
+    @property
+    def _sd(self) -> float:
+        return self._half / math.sqrt(3.0)
+
+    @property
     def _half(self) -> float:
-        return (self.high - self.low) / 2
+        return self.high / 2 - self.low / 2
 
     def _gain(self, lam: FloatArray) -> FloatArray:
         return self._half * _langevin(self._half * lam)
@@ -65,6 +83,17 @@ class Uniform(ContinuousLaw):
 
     def _variance(self, lam: FloatArray) -> FloatArray:
         return self._half**2 * _slope(self._half * lam)
+
+    def _relative_variance(self, lam: float) -> float:
+        return 3.0 * float(_slope(np.array([self._half * lam]))[0])
+
+    def _lam_of_budget(self, budget: float, guess: float) -> float:
+        if budget < 40.0:
+            return super()._lam_of_budget(budget, guess)
+        try:  # D(λ) = log(2h) - 1 to the last digit
+            return math.exp(budget + 1.0) / 2.0 / self._half
+        except OverflowError:
+            return math.inf
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
         """Linear quantile."""
@@ -130,5 +159,6 @@ def _kl_of_half(h: FloatArray) -> FloatArray:
     """``h L(h) - log(sinh h / h)``: KL of the tilted uniform law to the uniform law, in nats."""
     x = np.maximum(h, _SERIES_BELOW)
     with np.errstate(over="ignore"):
-        closed = np.log(2 * x) - 1 + 2 * x / np.expm1(2 * x) - np.log1p(-np.exp(-2 * x))
+        near = np.minimum(x, 400.0)  # from there on nothing is left of the exponential terms
+        closed = np.log(2 * x) - 1 + 2 * near / np.expm1(2 * near) - np.log1p(-np.exp(-2 * near))
     return _choose(h, _series(h, (2 * _K - 1) * _LOG), closed)

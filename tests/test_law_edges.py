@@ -1,0 +1,152 @@
+"""Laws at their ends: the largest gain, the smallest budgets, rewards and masses near the ends of the doubles."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Laplace, Law, PromptAverage, Uniform
+from tests.oracle import relative, tilted
+
+
+def _random_law(seed: int, offset: float = 0.0) -> FiniteLaw:
+    rng = np.random.default_rng(seed)
+    k = int(rng.integers(2, 40))
+    return FiniteLaw(rng.normal(size=k) * 10.0 ** rng.integers(-3, 4) + offset, rng.dirichlet(np.full(k, 0.3)))
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e9, -3e12])
+@pytest.mark.parametrize("seed", range(60))
+def test_the_whole_frontier_is_among_the_gains(seed: int, offset: float) -> None:
+    law = _random_law(seed, offset)
+    curve = law.frontier()
+    spent = law.kl_at_gain(curve.gain)
+    assert spent[-1] == law.max_kl
+    assert law.lam_at_gain(law.max_gain) == math.inf
+    inner = curve.spent < 0.9 * law.max_kl
+    np.testing.assert_allclose(spent[inner], curve.spent[inner], rtol=1e-8)
+    assert law.kl_at_gain(law.max_reward - law.base_reward) == law.max_kl
+    assert law.lam_at_gain(law.min_reward - law.base_reward) == -math.inf
+    beyond = law.max_gain + 1e-3 * law.max_gain + 1e-12 * abs(law.max_reward)
+    with pytest.raises(ValueError, match="gain must lie in"):
+        law.kl_at_gain(beyond)
+
+
+def test_the_frontier_of_prompts_is_among_their_gains() -> None:
+    both = PromptAverage([_random_law(1, 1e9), _random_law(2, -1e6), Bernoulli(0.1)])
+    assert both.kl_at_gain(both.frontier().gain)[-1] == both.max_kl
+    assert both.max_gain == pytest.approx(sum(law.max_gain for law in both.laws) / 3, rel=1e-15)
+
+
+SMALL: dict[str, tuple[Law, float]] = {
+    "uniform": (Uniform(2.0, 3.0), 1 / math.sqrt(12)),
+    "wide uniform": (Uniform(0.0, 1e100), 1e100 / math.sqrt(12)),
+    "wider uniform": (Uniform(-1e150, 1e150), 1e150 / math.sqrt(3)),
+    "finite": (FiniteLaw([0.0, 1.0, 4.0], [0.5, 0.25, 0.25]), math.sqrt(4.25 - 1.25**2)),
+    "wide finite": (FiniteLaw([1e100, 3e100]), 1e100),
+    "wider finite": (FiniteLaw([1e150, 3e150]), 1e150),
+    "narrow finite": (FiniteLaw([0.0, 2e-100]), 1e-100),
+    "prompts": (PromptAverage([FiniteLaw([0.0, 2.0]), Uniform(-3.0, 3.0)]), math.sqrt(2.0)),
+    "gaussian": (Gaussian(1.0, 3.0), 3.0),
+    "exponential": (Exponential(0.25), 4.0),
+    "laplace": (Laplace(2.0), math.sqrt(8.0)),
+}
+
+
+@pytest.mark.parametrize("budget", [1e-240, 3e-260, 1e-290, 1e-300, 1e-308])
+@pytest.mark.parametrize("name", list(SMALL))
+def test_small_budgets_buy_sigma_root_two_kl(name: str, budget: float) -> None:
+    law, sd = SMALL[name]
+    root = math.sqrt(2.0 * budget)
+    assert law.gain_at_kl(budget) / sd / root == pytest.approx(1.0, rel=1e-9)
+    assert law.lam_at_kl(budget) * sd / root == pytest.approx(1.0, rel=1e-9)
+
+
+def test_budgets_among_the_subnormal_numbers() -> None:
+    for law, sd in SMALL.values():
+        assert law.gain_at_kl(1e-320) / sd / math.sqrt(2e-320) == pytest.approx(1.0, rel=1e-2)
+
+
+@pytest.mark.parametrize("success", [1e-30, 1e-200, 1e-300])
+@pytest.mark.parametrize("budget", [1e-290, 1e-205, 1e-60, 1e-9, 0.01, 3.0, 60.0])
+def test_rare_successes(success: float, budget: float) -> None:
+    law = Bernoulli(success)
+    lam = law.lam_at_kl(budget)
+    mean = tilted([0.0, 1.0], [1.0, success], lam)
+    assert relative(budget, mean["kl"]) < 1e-9
+    assert relative(law.gain_at_kl(budget), mean["gain"]) < 1e-9
+
+
+@pytest.mark.parametrize("scale", [1e-280, 1e-160, 1e-80, 1e80, 1e160, 1e300])
+def test_a_frontier_scales_with_its_reward(scale: float) -> None:
+    plain, wide = FiniteLaw([0.0, 1.0, 5.0], [0.5, 0.3, 0.2]), FiniteLaw([0.0, scale, 5 * scale], [0.5, 0.3, 0.2])
+    budgets = [1e-9, 0.1, 1.0, plain.max_kl]
+    np.testing.assert_allclose(wide.gain_at_kl(budgets) / scale, plain.gain_at_kl(budgets), rtol=1e-12)
+    np.testing.assert_allclose(wide.kl_at_gain(wide.gain_at_kl(budgets)), budgets, rtol=1e-9)
+    np.testing.assert_allclose(wide.kl(np.array([-2.0, 0.7]) / scale), plain.kl([-2.0, 0.7]), rtol=1e-12)
+    np.testing.assert_allclose(wide.log_partition(0.7 / scale), plain.log_partition(0.7), rtol=1e-12)
+    np.testing.assert_allclose(wide.log_policy(0.7 / scale), plain.log_policy(0.7), rtol=1e-12)
+    np.testing.assert_allclose(wide.mean_reward(-2.0 / scale) / scale, plain.mean_reward(-2.0), rtol=1e-12)
+    if 1e-150 < scale < 1e150:
+        assert wide.variance(0.7 / scale) / scale**2 == pytest.approx(plain.variance(0.7), rel=1e-12)
+
+
+def test_budgets_that_leave_a_uniform_law_nothing() -> None:
+    law = Uniform()
+    assert law.gain_at_kl([300.0, 690.0, 720.0, 5000.0]).tolist() == pytest.approx([0.5] * 4, rel=1e-15)
+    assert law.kl(law.lam_at_kl(500.0)) == pytest.approx(500.0, rel=1e-13)
+    assert PromptAverage([law, Uniform(0.0, 3.0)]).gain_at_kl(900.0) == pytest.approx(1.0, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("reward", "prob", "lam"),
+    [
+        ([-1.0, 0.0], [0.7, 0.3], 1e18),
+        ([0.0, 1.0], [0.5, 0.5], -1e16),
+        ([0.0, 1e-9, 1.0], [0.5, 0.4, 0.1], -1e100),
+        ([0.0, 1e-9, 1.0], [0.45, 0.45, 0.1], -1e9),
+        ([-2.0, -1e-3, 0.0], [0.2, 0.7, 0.1], 400.0),
+        ([0.0, 3.0], [1e-12, 1.0 - 1e-12], -30.0),
+    ],
+)
+def test_log_partition_where_the_extreme_reward_is_zero(reward: list[float], prob: list[float], lam: float) -> None:
+    want = tilted(reward, prob, lam)["log_partition"]
+    assert relative(FiniteLaw(reward, prob).log_partition(lam), want) < 1e-13
+
+
+@pytest.mark.parametrize("lam", [-2000.0, -740.0, -40.0, 15.0, 60.0, 650.0, 730.0])
+@pytest.mark.parametrize(
+    ("reward", "prob"),
+    [
+        ([0.0, 1e-9, 1.0], [0.5, 0.4, 0.1]),
+        ([-3.0, -2.9, -2.0, -1.99], [0.1, 0.4, 0.4, 0.1]),
+        ([0.0, 0.5, 1.0], [1e-80, 1.0 - 2e-80, 1e-80]),
+    ],
+)
+def test_the_variance_that_a_strong_tilt_leaves(reward: list[float], prob: list[float], lam: float) -> None:
+    want = tilted(reward, prob, lam)["variance"]
+    law = FiniteLaw(reward, prob)
+    if want > mp.mpf("1e-300"):
+        assert relative(law.variance(lam), want) < 1e-11
+    else:
+        assert law.variance(lam) <= 1e-299
+
+
+def test_ranges_of_rewards_are_known() -> None:
+    assert (Uniform(2.0, 3.0).min_reward, Exponential().min_reward) == (2.0, 0.0)
+    assert PromptAverage([Uniform(2.0, 3.0), Bernoulli(0.5)]).min_reward == 1.0
+
+
+def test_a_law_does_not_follow_its_callers_arrays() -> None:
+    reward, prob = np.array([0.0, 1.0, 2.0]), np.array([0.5, 0.25, 0.25])
+    law = FiniteLaw(reward, prob)
+    before = law.gain_at_kl(0.1), law.levels.reward.tolist()
+    reward *= 10.0
+    prob[:] = [0.1, 0.1, 0.8]
+    assert (law.gain_at_kl(0.1), law.levels.reward.tolist()) == before
+    for array in (law.reward, law.prob, law.levels.reward, law.levels.mass):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7.0
