@@ -1,4 +1,4 @@
-"""A table owns its rewards: what a caller does later to an array or a frame is not seen, and columns belong together."""
+"""A table owns its rewards: later changes of an array or a frame are not seen, and columns belong together."""
 
 from collections.abc import Callable
 from typing import Any

@@ -64,5 +64,9 @@ class Gaussian(ContinuousLaw):
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
         """Normal quantile."""
+        return np.asarray(self.mean + self.deviation(u, upper=upper))
+
+    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """``σ`` times the standard quantile."""
         z = scipy.special.ndtri(np.asarray(u, dtype=np.float64))
-        return np.asarray(self.mean + self.sd * (-z if upper else z))
+        return np.asarray(self.sd * (-z if upper else z))

@@ -92,6 +92,10 @@ class Laplace(ContinuousLaw):
 
     def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
         """Laplace quantile."""
+        return np.asarray(self.base_reward + self.deviation(u, upper=upper))
+
+    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Scale times the standard quantile."""
         mass = np.asarray(u, dtype=np.float64)
         near, sign = np.minimum(mass, 1 - mass), np.where((mass < 0.5) != upper, 1.0, -1.0)
-        return np.asarray(self.base_reward + sign * self.scale * np.log(2 * near))
+        return np.asarray(sign * self.scale * np.log(2 * near))

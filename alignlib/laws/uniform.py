@@ -100,6 +100,11 @@ class Uniform(ContinuousLaw):
         step = 2 * self._half * np.asarray(u, dtype=np.float64)
         return np.asarray(self.high - step if upper else self.low + step)
 
+    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+        """Linear, from one end to the other of a range around 0."""
+        rise = self._half * (2 * np.asarray(u, dtype=np.float64) - 1)
+        return np.asarray(-rise if upper else rise)
+
 
 def _tangent_numbers(most: int) -> list[int]:
     """``T_1 … T_most``, of ``tan x = Σ T_k x^{2k-1} / (2k-1)!``: 1, 2, 16, 272, … (Brent and Harvey's recurrence)."""

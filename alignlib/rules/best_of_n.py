@@ -20,11 +20,12 @@ from alignlib._core.special import exp_excess
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
 from alignlib.rules.order_weights import subset_means
-from alignlib.rules.rank_rule import RankRule
+from alignlib.rules.rank_rule import RankRule, spread
 from alignlib.rules.samples import Prepared
 
 __all__ = ["BestOfN", "best_of_n_mean", "coincident_reward", "gain_of_largest"]
 
+_LEAST = 5e-324  # the smallest positive number
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 
 
@@ -84,6 +85,11 @@ class BestOfN(RankRule):
         with np.errstate(divide="ignore"):
             return np.asarray(math.log(self.n) + (self.n - 1.0) * np.log(f)) if self.n > 1 else np.zeros_like(f)
 
+    def log_density_below_top(self, tail: FloatArray) -> FloatArray:
+        """The same, from the tail."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(math.log(self.n) + (self.n - 1.0) * np.log1p(-tail))
+
     def log_ratio(self, levels: Levels) -> FloatArray:
         """With ``δ = N-1`` and ``ρ = F_{i-1}/F_i``: ``(F_i^N - F_{i-1}^N)/P_i = F_i^δ (1 + (ρ - ρ^N)/(1 - ρ))``."""
         delta = self.n - 1.0
@@ -141,21 +147,30 @@ def gain_of_largest(law: ContinuousLaw, n: float) -> float:
     0.56419
     """
 
+    if n == 1.0:
+        return 0.0
+    scale = spread(law)
+
     # v = u^n is uniform; the top is written by its tail mass so that the integrand stays accurate there.
+    def at(log_u: float) -> float:
+        u_tail = -math.expm1(log_u)
+        if u_tail < 0.5:
+            return float(law.deviation(max(u_tail, _LEAST), upper=True)) / scale
+        return float(law.deviation(math.exp(log_u))) / scale
+
     def upper(log_tail: float) -> float:
         tail = math.exp(log_tail)
-        u_tail = -math.expm1(math.log1p(-tail) / n)
-        return float(law.quantile(u_tail, upper=True)) * tail
+        return at(math.log1p(-tail) / n) * tail
 
     def lower(log_v: float) -> float:
-        return float(law.quantile(math.exp(log_v / n))) * math.exp(log_v)
+        return at(log_v / n) * math.exp(log_v)
 
     # The median, where a law may have a kink, is a limit of integration.
     median = n * math.log(0.5)
     ends = sorted({_FAR, math.log(0.5)} | ({median} if median > _FAR else set()))
     pieces = [(upper, _FAR, math.log(0.5)), *((lower, a, b) for a, b in pairwise(ends))]
     total = sum(scipy.integrate.quad(f, a, b, epsabs=1e-14, epsrel=1e-11, limit=300)[0] for f, a, b in pieces)
-    return float(total) - law.base_reward
+    return scale * float(total)
 
 
 @gain_of_largest.register

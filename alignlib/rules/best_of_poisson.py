@@ -6,12 +6,12 @@ Its distribution function in ``F`` is ``G(F) = F e^{-μ(1-F)}``, so without ties
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require_range
+from alignlib._core.special import exp_excess
 from alignlib.laws import Levels
 from alignlib.rules.rank_rule import RankRule
 
@@ -69,6 +69,10 @@ class BestOfPoisson(RankRule):
         """``log(1 + μF) - μ(1-F)``."""
         return np.asarray(np.log1p(self.mu * f) - self.mu * (1 - f))
 
+    def log_density_below_top(self, tail: FloatArray) -> FloatArray:
+        """``log(1 + μ(1-t)) - μt`` at tail t."""
+        return np.asarray(np.log1p(self.mu * (1.0 - tail)) - self.mu * tail)
+
     def log_ratio(self, levels: Levels) -> FloatArray:
         """``G(F_i) - G(F_{i-1}) = e^{-μ above_i} (P_i + F_{i-1} (1 - e^{-μ P_i}))``: no term is negative."""
         rest = levels.below * -np.expm1(-self.mu * levels.mass) / levels.mass
@@ -85,6 +89,7 @@ class BestOfPoisson(RankRule):
 
     def win_rate_formula(self) -> float:
         """``1 - (1 - (1 - e^{-μ})/μ)/μ``."""
-        small = self.mu < 1e-3
-        lost = 0.5 - self.mu / 6.0 if small else (1.0 - -math.expm1(-self.mu) / self.mu) / self.mu
+        """``1 - (e^{-μ} - 1 + μ)/μ²``."""
+        mu = self.mu
+        lost = 0.5 - mu / 6.0 if mu < 1e-8 else float(exp_excess(np.asarray(-mu))) / mu / mu
         return 1.0 - lost

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, require
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, Levels
 from alignlib.rules.on_law import OnContinuous, OnLaw
 from alignlib.rules.order_weights import jackknifed_weights
+from alignlib.rules.rank_density import by_complex_step, by_differences, check_cdf, is_density
 from alignlib.rules.rule import Rule
 from alignlib.rules.samples import Prepared, PromptValues
 
@@ -22,7 +24,9 @@ __all__ = ["RankRule"]
 
 _CERTIFICATE = 1e-9
 _CANCELS = 0.01  # a level across which G changes by a smaller share is integrated instead of subtracted
-_STEP = 1e-30
+_MOST_DRAWS = 1e6  # of rules whose density is compared with its distribution function
+_UNCONVERGED = 1e-7  # of an integral: past it no digits are claimed
+_DECAYS = 0.01  # of an integrand over [0, 1], by the logarithm of the distance to an end: slower is divergent
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -32,26 +36,54 @@ class RankRule(Rule):
 
     A subclass defines `cdf`, `draws`, and `number_of_draws` where that is random; what is kept is the best, ties broken
     at random, unless `choose` says otherwise. The defaults below are accurate for smooth ``G`` where it does not
-    underflow; where more is known, override.
+    underflow; where more is known, override. `cdf` and `log_density` are compared on a grid before their first use.
     """
 
     @abstractmethod
     def cdf(self, f: FloatArray) -> FloatArray:
-        """``G(F)`` for F in [0, 1]: ``G(0) = 0``, ``G(1) = 1``."""
+        """``G(F)`` for an array of F in [0, 1], of its shape: ``G(0) = 0``, ``G(1) = 1``, nowhere falling.
+
+        Where it also is arithmetic that holds for complex numbers (powers, ``exp``, no ``abs``, no interpolation),
+        `log_density` is exact; else it is taken from differences, about ten digits where ``G`` is smooth and four
+        across its kinks.
+        """
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
         """The best, ties broken at random."""
         return int(rng.choice(np.flatnonzero(rewards == np.max(rewards))))
 
     def log_density(self, f: FloatArray) -> FloatArray:
-        """``log G'(F)``; by default from a complex step, so `cdf` must be arithmetic that holds for complex numbers."""
-        beside: Any = f + _STEP * 1j
-        with np.errstate(divide="ignore"):
-            return np.log(np.imag(self.cdf(beside)) / _STEP)
+        """``log G'(F)``; by default from a complex step where that agrees with `cdf`, else from differences."""
+        if self._holds_for_complex:
+            return by_complex_step(self.cdf, f)
+        return by_differences(self.cdf, f, self.draws)
+
+    def log_density_below_top(self, tail: FloatArray) -> FloatArray:
+        """``log G'(1 - tail)``; overridden where that is known to more digits than 1 - tail has."""
+        return self.log_density(1.0 - tail)
+
+    @cached_property
+    def _holds_for_complex(self) -> bool:
+        """Whether a complex step into `cdf` gives its derivative."""
+        return is_density(lambda f: by_complex_step(self.cdf, f), self.cdf, self.draws)
+
+    @cached_property
+    def _checked(self) -> bool:
+        """True; the first time, `cdf` is looked at, and `log_density` where the grid can resolve it."""
+        check_cdf(self.cdf, self.name, self.draws)
+        if self.draws <= _MOST_DRAWS:
+            require(
+                is_density(self.log_density, self.cdf, self.draws),
+                f"log_density of {self.name} must be the logarithm of the derivative of its cdf at {self.label}; its "
+                "integrals differ from the rises of cdf. Correct it, or leave it to the default.",
+                "log_density",
+            )
+        return True
 
     # ------------------------------------------------------------------ exact
     def log_ratio(self, levels: Levels) -> FloatArray:
         """``log [G(F_i) - G(F_{i-1})] / P_i``; the mean density over a level where the difference would cancel."""
+        assert self._checked
         upto = np.minimum(levels.below + levels.mass, 1.0)
         top = self.cdf(upto)
         rise = top - self.cdf(levels.below)
@@ -79,46 +111,81 @@ class RankRule(Rule):
         return None
 
     def _on_continuous(self, law: ContinuousLaw) -> OnLaw:
+        assert self._checked
         return OnContinuous(self, law)
 
     def spent_formula(self, divergence: Divergence = KL) -> float:
-        """``∫ f(g(u)) du`` with ``g = G'``: what it spends without ties. With ties it spends no more."""
-        return self._integral(lambda u: float(divergence.f_of_log(np.asarray(self.log_density(u)))))
+        """``∫ f(g(u)) du`` with ``g = G'``: what it spends without ties, ``inf`` where that diverges.
+
+        With ties it spends no more.
+        """
+
+        def value(log_density: FloatArray) -> float:
+            with np.errstate(over="ignore", divide="ignore"):
+                return float(divergence.f_of_log(np.asarray(log_density)))
+
+        def low(u: FloatArray) -> float:
+            return value(self.log_density(u))
+
+        def high(tail: FloatArray) -> float:
+            return value(self.log_density_below_top(tail))
+
+        # 1 minus less than the nearest is 1; by differences a density is noise some way before.
+        far, nearest = (1e-7, max(1e-14, 1e-15 * self.draws)) if self._holds_for_complex else (1e-4, 1e-8)
+        near_top = _diverges(high, far / self.draws, nearest / self.draws)
+        if near_top or _diverges(low, math.exp(_FAR / 2), math.exp(_FAR)):
+            return math.inf
+        return max(self._integral(low, high), 0.0)
 
     def win_rate_formula(self) -> float:
         """``1 - ∫ G(u) du``: the win rate over one base draw without ties."""
-        return 1.0 - self._integral(lambda u: float(self.cdf(u)))
+        return 1.0 - self._integral(lambda u: float(self.cdf(u)), lambda tail: float(self.cdf(1.0 - tail)))
 
-    def _integral(self, value: Callable[[FloatArray], float]) -> float:
+    def _integral(self, low: Callable[[FloatArray], float], high: Callable[[FloatArray], float]) -> float:
+        """``∫ low(u) du`` over the lower half of [0, 1] plus ``∫ high(1 - u) du`` over the upper one."""
         many = self.draws - 1.0  # then all of it happens near u = 1
-        points = [1.0 - 30.0 / many] if many > 30.0 else None
-        found, _ = scipy.integrate.quad(
-            lambda u: value(np.asarray(u)), 0.0, 1.0, epsabs=0.0, epsrel=1e-12, limit=400, points=points
-        )
-        return float(found)
+        points = [30.0 / many] if many > 60.0 else None
+        options: Any = {"epsabs": 0.0, "epsrel": 1e-12, "limit": 400, "full_output": 1}
+        halves = [
+            scipy.integrate.quad(lambda u: high(np.asarray(u)), 0.0, 0.5, points=points, **options),
+            scipy.integrate.quad(lambda u: low(np.asarray(u)), 0.0, 0.5, **options),
+        ]
+        found, error = (float(sum(half[k] for half in halves)) for k in (0, 1))
+        if not error <= _UNCONVERGED * max(abs(found), _UNCONVERGED):
+            raise ArithmeticError(
+                f"An integral of {self.name} did not converge at {self.label}: {found:g} ± {error:.1g}."
+            )
+        return found
 
     def gain_on(self, law: ContinuousLaw) -> float:
         """``∫ Q(u) dG(u)`` minus the mean, on a law without atoms and with quantile function Q."""
 
+        if self.is_base:
+            return 0.0
+        scale = spread(law)
+
         # Each half in the logarithm of its own tail's mass, so that both tails keep their digits.
         def upper(log_tail: float) -> float:
             tail = math.exp(log_tail)
-            above = float(law.quantile(tail, upper=True)) - law.base_reward
-            return above * math.exp(float(self.log_density(np.asarray(1.0 - tail))) + log_tail)
+            above = float(law.deviation(tail, upper=True)) / scale
+            return above * math.exp(float(self.log_density_below_top(np.asarray(tail))) + log_tail)
 
         def lower(log_mass: float) -> float:
             mass = math.exp(log_mass)
-            above = float(law.quantile(mass)) - law.base_reward
+            above = float(law.deviation(mass)) / scale
             return above * math.exp(float(self.log_density(np.asarray(mass))) + log_mass)
 
-        halves = [
-            scipy.integrate.quad(f, _FAR, math.log(0.5), epsabs=1e-14, epsrel=1e-11, limit=300) for f in (upper, lower)
-        ]
-        return float(halves[0][0] + halves[1][0])
+        options: Any = {"epsabs": 1e-14, "epsrel": 1e-11, "limit": 300, "full_output": 1}
+        halves = [scipy.integrate.quad(f, _FAR, math.log(0.5), **options) for f in (upper, lower)]
+        found, error = (float(sum(half[k] for half in halves)) for k in (0, 1))
+        if error > _UNCONVERGED * max(abs(found), 1.0):
+            raise ArithmeticError(f"The gain of {self.name} did not converge at {self.label}: {found:g} ± {error:.1g}.")
+        return scale * found
 
     # ------------------------------------------------------------------ from samples
     def evaluate(self, samples: Prepared, divergence: Divergence = KL) -> PromptValues:
         """Estimate spending, mean and win rate on each prompt: by formulas without ties, else by jackknifed sums."""
+        assert self._checked
         spent = np.full(len(samples.values), self.spent_formula(divergence))
         wins = np.full(len(samples.values), self.win_rate_formula())
         if samples.tied.any():
@@ -129,3 +196,18 @@ class RankRule(Rule):
     def mean_kept(self, samples: Prepared) -> FloatArray:
         """Mean value of what it keeps on each prompt, shape (prompts,): the jackknifed V-statistic."""
         return np.asarray(samples.values @ jackknifed_weights(samples.values.shape[1], self.cdf))
+
+
+def spread(law: ContinuousLaw) -> float:
+    """Distance between the quartiles: a scale that every law without atoms has."""
+    return float(law.deviation(0.25, upper=True) - law.deviation(0.25))
+
+
+def _diverges(value: Callable[[FloatArray], float], far: float, near: float) -> bool:
+    """Whether ``∫ value(u) du`` is infinite at u = 0, as its growth between two places tells."""
+    if far < 100.0 * near:
+        return False
+    found = [value(np.asarray(place)) for place in (far, near)]
+    if math.isinf(max(found)):
+        return True
+    return min(found) > 0.0 and math.log(found[1] / found[0]) >= (1.0 - _DECAYS) * math.log(far / near)
