@@ -24,8 +24,12 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
     try:
         if value is None:
             raise TypeError
+        if not isinstance(value, np.ndarray):
+            value = np.asarray(value)
+        if value.dtype.kind not in "biufO" or (value.dtype == object and any(isinstance(v, str) for v in value.flat)):
+            raise TypeError  # text that spells numbers is a mistake that numpy would pass over
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
     bad = np.isnan(array) if allow_inf else ~np.isfinite(array)
     if bad.any():
@@ -51,6 +55,63 @@ def frozen(array: FloatArray) -> FloatArray:
     copy = np.array(array)
     copy.setflags(write=False)
     return copy
+
+
+def as_number(
+    name: str,
+    value: Any,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return a single finite number in its range as a float, or say what was given instead.
+
+    >>> as_number("level", 0.9, 0.0, 1.0, open_low=True, open_high=True)
+    0.9
+    """
+    if np.ndim(value) != 0 and isinstance(value, (list, tuple, np.ndarray)):
+        raise InputError(f"{name} must be one number, not several; got {value!r:.80}.", argument=name)
+    number = float(as_float_array(name, value))
+    above = number > low if open_low else number >= low
+    below = number < high if open_high else number <= high
+    if not (above and below):
+        left = "(" if open_low or math.isinf(low) else "["
+        right = f"{high:g}{')' if open_high else ']'}" if math.isfinite(high) else "∞)"
+        raise InputError(f"{name} must lie in {left}{low:g}, {right}; got {number:g}.", argument=name)
+    return number
+
+
+def as_whole(name: str, value: Any, low: float, high: float = math.inf) -> int:
+    """Return a whole number in its range as an int; ``1e3`` is one.
+
+    >>> as_whole("n_boot", 1e3, 100)
+    1000
+    """
+    number = as_number(name, value, low, high)
+    require(number == round(number), f"{name} must be a whole number; got {value!r:.80}.", name)
+    return int(number)
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """Return True or False, or say that something else was given."""
+    require(isinstance(value, (bool, np.bool_)), f"{name} must be True or False; got {value!r:.80}.", name)
+    return bool(value)
+
+
+def as_rng(rng: Any) -> np.random.Generator:
+    """Return a generator, or the one of a seed.
+
+    >>> generator = np.random.default_rng(3)
+    >>> as_rng(generator) is generator, as_rng(3).random() == generator.random()
+    (True, True)
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    seed = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
+    require(seed, f"rng must be a numpy Generator or its seed, a whole number >= 0; got {rng!r:.80}.", "rng")
+    return np.random.default_rng(int(rng))
 
 
 def as_law(name: str, value: npt.ArrayLike) -> FloatArray:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatOrArray, as_float_array, as_law, like, require, require_range
+from alignlib._core.checks import FloatOrArray, as_float_array, as_law, as_number, like, require, require_range
 from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first
@@ -54,7 +54,7 @@ def fano_floor(
         require_range("capacity", capacity, 0.0), require_range("n_values", n_values, 1.0, 1e300)
     )
     _check_codebook(m)
-    require(separation > 0 and math.isfinite(separation), f"separation must be a positive number; got {separation!r}.")
+    separation = as_number("separation", separation, 0.0, open_low=True)
     excess = c > np.log(m) * (1 + 1e-12) + _ROUNDING
     if excess.any():
         at = int(np.argmax(excess.reshape(-1)))
@@ -100,7 +100,7 @@ def required_capacity(
 
     Source: C25 (risk on more values requires capacity that grows with log M).
     """
-    require(separation > 0 and math.isfinite(separation), f"separation must be a positive number; got {separation!r}.")
+    separation = as_number("separation", separation, 0.0, open_low=True)
     r, m = np.broadcast_arrays(require_range("risk", risk, 0.0), require_range("n_values", n_values, 1.0, 1e300))
     _check_codebook(m)
     error = r / separation
@@ -152,3 +152,7 @@ def _check_codebook(n_values: npt.NDArray[np.float64]) -> None:
             f"n_values must be at least 2; got {n_values.min():g}. A codebook of one value leaves nothing to "
             "get wrong, so there is no floor."
         )
+    broken = n_values != np.round(n_values)
+    if broken.any():
+        got = n_values[broken].flat[0]
+        raise InputError(f"n_values must be whole, they count values; got {got:g}.", argument="n_values")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_rng, require
 from alignlib.bottleneck.codebook import CodebookMixture
 
 __all__ = [
@@ -44,7 +44,7 @@ def draw_counts(mixture: CodebookMixture, m: int, rng: np.random.Generator | int
     """
     require(m >= 1, f"m must be at least 1; got {m!r}.")
     law = mixture.context_prob[:, None, None] * mixture.channel / mixture.n_values
-    drawn = np.random.default_rng(rng).multinomial(m, law.reshape(-1) / law.sum())
+    drawn = as_rng(rng).multinomial(m, law.reshape(-1) / law.sum())
     return drawn.reshape(law.shape).astype(np.float64)
 
 
@@ -102,7 +102,7 @@ def network_decoder(
     width, steps, rate, decay
         Hidden units, full-batch steps, learning rate and weight decay.
     """
-    generator = np.random.default_rng(rng)
+    generator = as_rng(rng)
     n_contexts, n_values, n_labels = counts.shape
     inputs = np.zeros((n_contexts, n_labels, n_contexts + n_labels))
     inputs[np.arange(n_contexts), :, np.arange(n_contexts)] = 1.0

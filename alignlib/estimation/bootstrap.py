@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_rng, as_whole
 
 __all__ = ["Cells", "check_resampling", "studentised_interval"]
 
@@ -100,8 +100,9 @@ def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> 
     return low, high
 
 
-def check_resampling(level: float, n_boot: int, rng: np.random.Generator | int) -> np.random.Generator:
-    """Check what every interval needs and return the generator."""
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
-    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
-    return np.random.default_rng(rng)
+def check_resampling(
+    level: float, n_boot: float, rng: np.random.Generator | int
+) -> tuple[float, int, np.random.Generator]:
+    """Check what every interval needs; return level, number of replicates and generator."""
+    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    return float(level), as_whole("n_boot", n_boot, 100), as_rng(rng)

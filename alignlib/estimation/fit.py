@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_flag, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
@@ -332,9 +332,14 @@ def fit_frontier(
     """
     data = _as_table(table, reward)
     column = _single_column(data, reward)
-    generator = check_resampling(level, n_boot, rng)
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
+    bias_correction = as_flag("bias_correction", bias_correction)
+    allow_heavy_tail = as_flag("allow_heavy_tail", allow_heavy_tail)
     start = copy.deepcopy(generator)
-    require(budget in ("average", "per_prompt"), f"budget must be 'average' or 'per_prompt'; got {budget!r}.")
+    require(
+        isinstance(budget, str) and budget in ("average", "per_prompt"),
+        f"budget must be 'average' or 'per_prompt'; got {budget!r}.",
+    )
     per_prompt = budget == "per_prompt" and data.n_prompts > 1
     tail = tail_test(data, column)
     problem = _problem(data, column, 6 if per_prompt else 3, None if allow_heavy_tail else tail)
@@ -373,6 +378,11 @@ def _as_table(table: Any, reward: str | None) -> RewardTable:
     if isinstance(table, RewardTable):
         return table
     if hasattr(table, "columns"):  # a data frame
+        require(
+            reward is None or isinstance(reward, str),
+            f"reward must be the name of one column; got {reward!r:.80}.",
+            "reward",
+        )
         return RewardTable.from_frame(table, reward=reward or "reward")
     return RewardTable.from_arrays(table)
 
@@ -383,13 +393,19 @@ def _single_column(table: RewardTable, reward: str | None) -> str:
     if reward is None:
         require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
         return names[0]
+    require(isinstance(reward, str), f"reward must be the name of one column of {names}; got {reward!r:.80}.", "reward")
     table.column(reward)
     return reward
 
 
-def _listed(rules: Rule | Sequence[Rule]) -> list[Rule]:
-    chosen = list(rules) if isinstance(rules, Sequence) else [rules]
-    require(len(chosen) > 0, "rules must name at least one rule; got none.")
+def _listed(rules: Any) -> list[Rule]:
+    chosen: list[Any] = [rules] if isinstance(rules, (Rule, str)) or not isinstance(rules, Sequence) else list(rules)
+    require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
+    require(
+        all(isinstance(rule, Rule) for rule in chosen),
+        f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {rules!r:.80}.",
+        "rules",
+    )
     return chosen
 
 

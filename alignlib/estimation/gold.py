@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import BoolArray, FloatArray, require, require_range
+from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, require_range
 from alignlib._core.errors import InputError
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.gold_curves import GoldCurves, rule_curves, supported_range, tilted_curves
@@ -135,7 +135,7 @@ def tilted_gold(
     fewest = int(table.n_samples.min())
     require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")
     scale = float(np.sqrt(np.mean([np.var(rows, axis=1).mean() for _, rows in table.blocks(reward)])))
-    grid = np.geomspace(0.03, 30.0, _POINTS) / scale if lam is None else np.atleast_1d(np.asarray(lam, dtype=float))
+    grid = np.geomspace(0.03, 30.0, _POINTS) / scale if lam is None else as_vector("lam", np.atleast_1d(lam))
     grid = require_range("lam", grid, 0.0, open_low=True)
     require(bool((np.diff(grid) > 0).all()), f"lam must increase; got {grid.tolist()!r:.80}.")
     curves = tilted_curves(table, reward, gold, grid, cells, stop=lam is None)

@@ -94,7 +94,7 @@ def estimate_ensemble(
 
     Source: P26 (ensembles mitigate hacking); the estimator is a U-statistic.
     """
-    generator = check_resampling(level, n_boot, rng)
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
     check_members(table, members, gold)
     total = len(members)
     asked = (

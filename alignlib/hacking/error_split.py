@@ -77,7 +77,7 @@ def split_error(
 
     Source: derived here.
     """
-    generator = check_resampling(level, n_boot, rng)
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
     require(
         len(members) >= 2, f"members must name at least two columns to tell shared from own; got {list(members)!r}."
     )

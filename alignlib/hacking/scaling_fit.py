@@ -103,7 +103,7 @@ def fit_scaling(
     Source: G22 (the forms); intervals and residuals are ours.
     """
     kls, golds = as_vector("kl", kl), as_vector("gold", gold)
-    generator = check_resampling(level, n_boot, rng)
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
     require(
         kls.shape == golds.shape, f"kl and gold must have one value per checkpoint; got {kls.size} and {golds.size}."
     )

@@ -77,7 +77,7 @@ def tie_breaking(
 
     Source: derived here.
     """
-    generator = check_resampling(level, n_boot, rng)
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
     check_pair(table, reward, gold)
     require(table.n_prompts >= 2, f"tie_breaking needs at least 2 prompts to resample; got {table.n_prompts}.")
     scores, golds, starts = table.column(reward), table.column(gold), table.offsets[:-1]

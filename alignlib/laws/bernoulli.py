@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_rng, require
 from alignlib.laws.finite import FiniteLaw
 
 __all__ = ["Bernoulli"]
@@ -39,4 +39,4 @@ class Bernoulli(FiniteLaw):
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards of the base, of shape ``size``."""
-        return (np.random.default_rng(rng).random(size) < self.success).astype(np.float64)
+        return (as_rng(rng).random(size) < self.success).astype(np.float64)

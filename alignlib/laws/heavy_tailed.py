@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, require_range
+from alignlib._core.checks import FloatArray, as_rng, require_range
 from alignlib.laws.continuous import ContinuousLaw
 
 if TYPE_CHECKING:  # importing scipy.stats takes longer than everything else here
@@ -88,4 +88,4 @@ class HeavyTailed(ContinuousLaw):
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards, of shape ``size``."""
-        return np.asarray(self.dist.rvs(size=size, random_state=np.random.default_rng(rng)), dtype=np.float64)
+        return np.asarray(self.dist.rvs(size=size, random_state=as_rng(rng)), dtype=np.float64)

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_rng, like, require_range
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.laws.frontier import Frontier, default_budgets
@@ -295,4 +295,4 @@ class Law(ABC):
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards of the base, of shape ``size``; ``rng`` is a Generator or a seed."""
-        return np.asarray(self.quantile(np.random.default_rng(rng).random(size)), dtype=np.float64)
+        return np.asarray(self.quantile(as_rng(rng).random(size)), dtype=np.float64)

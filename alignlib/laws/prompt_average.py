@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, like, require
+from alignlib._core.checks import FloatArray, FloatOrArray, as_rng, like, require
 from alignlib.laws.law import Law
 from alignlib.laws.roots import rising_root
 
@@ -128,7 +128,7 @@ class PromptAverage(Law):
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent rewards, each of a prompt drawn at random, of shape ``size``."""
-        generator = np.random.default_rng(rng)
+        generator = as_rng(rng)
         prompt = generator.integers(len(self.laws), size=size)
         out = np.empty(prompt.shape)
         for x, law in enumerate(self.laws):

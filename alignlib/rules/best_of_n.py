@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_number, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
@@ -64,7 +64,7 @@ class BestOfN(RankRule):
     start = 1.0
 
     def __post_init__(self) -> None:
-        require_range("n", self.n, self.start)
+        as_number("n", self.n, self.start)
 
     @property
     def title(self) -> str:
@@ -226,6 +226,7 @@ def best_of_n_mean(rewards: npt.ArrayLike, n: npt.ArrayLike) -> FloatOrArray:
     values.sort()  # in place: for a million rewards fresh memory costs as much as the sort
     np.negative(values, out=values)
     ns = require_range("n", n, 1.0)
+    require(ns.size > 0, f"n must hold at least one number of draws; got {n!r}.", "n")
     require(bool((ns == np.round(ns)).all()), f"n must be whole numbers for the unbiased estimate; got {n!r}.")
     require(
         ns.max() <= values.size,

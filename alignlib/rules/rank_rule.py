@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, Levels
 from alignlib.rules.on_law import OnContinuous, OnLaw
@@ -50,6 +50,7 @@ class RankRule(Rule):
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
         """The best, ties broken at random."""
+        rewards = as_vector("rewards", rewards)
         return int(rng.choice(np.flatnonzero(rewards == np.max(rewards))))
 
     def log_density(self, f: FloatArray) -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, cast, overload
@@ -144,6 +145,14 @@ class Rule(ABC):
         [0.5, 0.75]
         """
         make: Any = cls
+        parameters = inspect.signature(cls).parameters.values()
+        lacking = [p.name for p in parameters if p.default is p.empty and p.name not in (cls.parameter, *fixed)]
+        require(
+            not lacking,
+            f"{' and '.join(lacking)} must be given by name for {cls.name} along {cls.parameter}: "
+            f"{cls.__name__}.along({cls.parameter}, {', '.join(f'{name}=…' for name in lacking)}).",
+            lacking[0] if lacking else "",
+        )
         return Rules(make(**{cls.parameter: value}, **fixed) for value in as_vector(cls.parameter, values).tolist())
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, require, require_range
+from alignlib._core.checks import FloatArray, as_number, as_vector, require
 from alignlib.laws import Levels
 from alignlib.rules.rule import Rule
 
@@ -63,8 +63,8 @@ class SoftBestOfN(Rule):
     start = 0.0
 
     def __post_init__(self) -> None:
-        require_range("n", self.n, 1.0)
-        require_range("lam", self.lam, self.start)
+        as_number("n", self.n, 1.0)
+        as_number("lam", self.lam, self.start)
 
     @property
     def title(self) -> str:
@@ -78,6 +78,7 @@ class SoftBestOfN(Rule):
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
         """One of them with probability ∝ ``e^{λ r}``."""
+        rewards = as_vector("rewards", rewards)
         weight = np.exp(self.lam * (rewards - np.max(rewards)))
         return int(rng.choice(weight.size, p=weight / weight.sum()))
 

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, require
+from alignlib._core.checks import FloatArray, FloatOrArray, as_rng, as_vector, require
 from alignlib.laws import FiniteLaw, Law
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
@@ -133,7 +133,7 @@ class MemorylessModel(Law):
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
         """Return independent sums, of shape ``size``, from the counts of their tokens."""
-        counts = np.random.default_rng(rng).multinomial(self.length, self.token.prob, size=size)
+        counts = as_rng(rng).multinomial(self.length, self.token.prob, size=size)
         return np.asarray(counts @ self.token.reward, dtype=np.float64)
 
     # ------------------------------------------------------------------ per token

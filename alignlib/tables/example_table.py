@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import require
+from alignlib._core.checks import as_rng, require
 from alignlib.tables.rewards import RewardTable
 
 __all__ = ["example_scores", "example_table"]
@@ -32,7 +32,7 @@ def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.G
         n_prompts >= 1 and n_samples >= 1, f"n_prompts and n_samples must be positive; got {n_prompts}, {n_samples}."
     )
     require(noise >= 0, f"noise must not be negative; got {noise:g}.")
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     scale = np.exp(0.4 * rng.standard_normal((n_prompts, 1)))
     gold = scale * rng.standard_normal((n_prompts, n_samples))
     proxy = gold + noise * scale * rng.standard_normal((n_prompts, n_samples))
@@ -57,7 +57,7 @@ def example_scores(n_prompts: int, n_samples: int, rng: np.random.Generator | in
     require(
         n_prompts >= 1 and n_samples >= 1, f"n_prompts and n_samples must be positive; got {n_prompts}, {n_samples}."
     )
-    rng, shape = np.random.default_rng(rng), (n_prompts, n_samples)
+    rng, shape = as_rng(rng), (n_prompts, n_samples)
     scale = np.exp(0.4 * rng.standard_normal((n_prompts, 1)))
     gold = scale * rng.standard_normal(shape) + rng.standard_normal((n_prompts, 1))
     common = 0.4 * scale * rng.standard_normal(shape)

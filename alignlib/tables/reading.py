@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.table_file import TableFile, short
@@ -35,6 +36,7 @@ def open_table_file(path: str | Path) -> TableFile:
     InputError
         Where there is no such file, or it is a folder, empty, of an unknown kind, truncated or corrupt.
     """
+    require(isinstance(path, (str, Path)), f"path must be the path of a file; got {path!r:.80}.", "path")
     path = Path(path)
     _check_file(path)
     found = _format_of(path)

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, IntArray, as_rng, require
 from alignlib.lm.space import END, ResponseSpace
 
 __all__ = ["Grammar", "Task"]
@@ -93,7 +93,7 @@ class Grammar(ABC):
         require(n_prompts >= 1 and n_held_out >= 0, f"n_prompts must be at least 1; got {n_prompts} and {n_held_out}.")
         space = ResponseSpace() if space is None else space
         grammar, wanted = cls.of(space), n_prompts + n_held_out
-        drawn = grammar.draw_prompts(50 * wanted, np.random.default_rng(rng))
+        drawn = grammar.draw_prompts(50 * wanted, as_rng(rng))
         _, first = np.unique(drawn, axis=0, return_index=True)
         distinct = drawn[np.sort(first)]
         require(

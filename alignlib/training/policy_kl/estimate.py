@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values
 from alignlib.training.policy_kl.samples import KLSamples
 
@@ -120,10 +120,8 @@ def estimate_policy_kl(
     derived in the book.
     """
     require(samples.size >= 2, f"samples must hold at least two responses; got {samples.size}.")
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
-    require(n_boot >= 100, f"n_boot must be at least 100 for an interval; got {n_boot!r}.")
+    level, n_boot, generator = check_resampling(level, n_boot, rng)
     values = estimator_values(samples, sampled_from)
-    generator = np.random.default_rng(rng)
     units = _Units(samples, fixed_prompts)
     cells = Cells.of(np.ones(units.count, dtype=np.int64), generator)
     weights = cells.resample(n_boot, generator)
