@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alignlib.hacking.run_turns import turning_point, turning_runs
+from alignlib.hacking.run_turns import TurningPoint, turning_runs
 from alignlib.hacking.scaling_fit import fit_scaling
 
 KL = np.linspace(0.3, 60, 50)
@@ -63,6 +63,10 @@ def test_a_form_that_never_falls_has_no_peak() -> None:
     fit = fit_scaling(KL, D * (0.1 + 0.05 * D), form="best_of_n", intercept=0.0, n_boot=100)
     assert fit.beta < 0
     assert fit.peak_kl == fit.peak_kl_low == np.inf
+
+
+def turning_point(kl: list[float], gold: list[float]) -> TurningPoint:
+    return turning_runs(kl, gold, ["one"] * len(kl)).points[0]
 
 
 def test_turning_points() -> None:

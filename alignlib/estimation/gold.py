@@ -15,7 +15,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, require_range
 from alignlib._core.errors import InputError
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.estimation.gold_curves import GoldCurves, rule_curves, supported_range, tilted_curves
+from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, supported_range, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
 from alignlib.estimation.rules import check_needs
 from alignlib.estimation.tails import TailTest

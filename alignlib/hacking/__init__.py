@@ -16,7 +16,7 @@ from alignlib.hacking.noisy_proxy import noisy_proxy
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
 from alignlib.hacking.proxy_table import check_members, on_one_scale
-from alignlib.hacking.run_turns import RunTurns, TurningPoint, turning_point, turning_runs
+from alignlib.hacking.run_turns import RunTurns, TurningPoint, turning_runs
 from alignlib.hacking.scaling_fit import ScalingFit, fit_scaling
 from alignlib.hacking.tie_breaking import TieBreaking, tie_breaking
 
@@ -50,6 +50,5 @@ __all__ = [
     "split_error",
     "tie_breaking",
     "tilting_curve",
-    "turning_point",
     "turning_runs",
 ]

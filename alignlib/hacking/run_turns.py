@@ -18,7 +18,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
 
-__all__ = ["RunTurns", "TurningPoint", "turning_point", "turning_runs"]
+__all__ = ["RunTurns", "TurningPoint", "turning_runs"]
 
 _LEAST = 6  # checkpoints: three coefficients, and three degrees of freedom for the error
 
@@ -95,18 +95,14 @@ def turning_runs(kl: npt.ArrayLike, gold: npt.ArrayLike, run: Sequence[object], 
     require(len(run) == kls.size, f"run must name the run of each of the {kls.size} checkpoints; got {len(run)}.")
     labels = np.array([str(label) for label in run])
     points = tuple(
-        turning_point(kls[labels == label], golds[labels == label], level=level)
+        _turning_point(kls[labels == label], golds[labels == label], level=level)
         for label in dict.fromkeys(labels.tolist())
     )
     return RunTurns(points, sum(max(point.n_points - 2, 0) / point.n_points for point in points))
 
 
-def turning_point(kl: npt.ArrayLike, gold: npt.ArrayLike, *, level: float = 0.95) -> TurningPoint:
-    """Return the checkpoint of a run with the most gold, and whether gold falls beyond it.
-
-    >>> turning_point([1.0, 4.0, 9.0], [0.2, 0.9, 0.5])
-    TurningPoint(kl=4.0, gold=0.9, drop=0.4, inside=True, shown=None, n_points=3)
-    """
+def _turning_point(kl: npt.ArrayLike, gold: npt.ArrayLike, *, level: float = 0.95) -> TurningPoint:
+    """Return the checkpoint of a run with the most gold, and whether gold falls beyond it."""
     kls, golds = as_vector("kl", kl), as_vector("gold", gold)
     require(
         kls.shape == golds.shape, f"kl and gold must have one value per checkpoint; got {kls.size} and {golds.size}."

@@ -19,7 +19,7 @@ from alignlib.sequences.text_chain import (
     read_text,
     transition_reward,
 )
-from alignlib.sequences.tokens import token_law, total_correlation
+from alignlib.sequences.tokens import total_correlation
 from alignlib.sequences.twisted_chain import TwistedChain
 from alignlib.sequences.type_sums import TooManyLevelsError, number_of_types
 
@@ -49,7 +49,6 @@ __all__ = [
     "renyi_cross_entropy",
     "reward_at_distance",
     "scaled_cgf",
-    "token_law",
     "total_correlation",
     "transition_reward",
 ]
