@@ -94,6 +94,23 @@ def test_a_frontier_scales_with_its_reward(scale: float) -> None:
         assert wide.variance(0.7 / scale) / scale**2 == pytest.approx(plain.variance(0.7), rel=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-80, 1e80, 1e200])
+@pytest.mark.parametrize("kind", [Gaussian, Laplace, Exponential, Uniform, PromptAverage])
+def test_analytic_frontiers_scale_with_their_reward(kind: type[Law], scale: float) -> None:
+    def law(scale: float) -> Law:
+        if kind is Exponential:
+            return Exponential(1.0 / scale)
+        if kind is PromptAverage:
+            return PromptAverage([Uniform(0.0, scale), FiniteLaw([0.0, 3.0 * scale])])
+        return {Gaussian: Gaussian(0.0, scale), Laplace: Laplace(scale), Uniform: Uniform(0.0, scale)}[kind]
+
+    budgets = np.array([1e-12, 0.1, 2.0])
+    gains = law(scale).gain_at_kl(budgets)
+    np.testing.assert_allclose(gains / scale, law(1.0).gain_at_kl(budgets), rtol=1e-9)
+    np.testing.assert_allclose(law(scale).kl_at_gain(gains), budgets, rtol=1e-7)
+    np.testing.assert_allclose(law(scale).lam_at_gain(gains) * scale, law(1.0).lam_at_kl(budgets), rtol=1e-7)
+
+
 def test_budgets_that_leave_a_uniform_law_nothing() -> None:
     law = Uniform()
     assert law.gain_at_kl([300.0, 690.0, 720.0, 5000.0]).tolist() == pytest.approx([0.5] * 4, rel=1e-15)

@@ -43,7 +43,7 @@ class Gamma(ContinuousLaw):
     def _variance(self, lam: FloatArray) -> FloatArray:
         return np.asarray(self.shape / (1.0 - lam) ** 2)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
         inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
         return np.asarray(inverse(self.shape, u))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,18 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
     return array
 
 
+def as_shape(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
+    """Return ``value``, a whole number or a tuple of them, as the shape of an array."""
+    try:
+        shape = tuple(operator.index(n) for n in (value if isinstance(value, tuple) else (value,)))
+    except TypeError as error:
+        raise InputError(
+            f"{name} must be a whole number or a tuple of them; got {value!r:.80}.", argument=name
+        ) from error
+    require(all(n >= 0 for n in shape), f"{name} must not be negative; got {value!r:.80}.", argument=name)
+    return shape
+
+
 def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
     """Return ``value`` as a non-empty one-dimensional float array."""
     array = as_float_array(name, value, allow_inf=allow_inf)
@@ -51,7 +64,9 @@ def as_vector(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> Fl
 
 
 def frozen(array: FloatArray) -> FloatArray:
-    """Return a read-only copy, which no caller can change afterwards."""
+    """Return a read-only copy, which no caller can change afterwards; the array itself where it is such a copy."""
+    if array.base is None and not array.flags.writeable:
+        return array
     copy = np.array(array)
     copy.setflags(write=False)
     return copy

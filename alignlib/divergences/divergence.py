@@ -32,6 +32,8 @@ class _FiniteTilts(Tilts, Protocol):
 class Divergence(ABC):
     r"""``D_f(φ‖p) = E_p f(φ/p)`` for a convex ``f`` with ``f(1) = 0``: a subclass gives ``f`` and two of its relatives.
 
+    A frontier needs ``f`` strictly convex and differentiable: total variation has none here.
+
     A subclass names itself (``name``, ``label``) and defines `f`, `slope` and `ratio_at`; the conjugate and the
     divergence between two laws follow. An instance carries no state but its parameters.
 
@@ -97,11 +99,18 @@ class Divergence(ABC):
         Raises
         ------
         ValueError
-            If the shapes differ or a mass is negative.
+            If the shapes differ, a mass is negative, or masses do not sum to one within 1e-6.
         """
         phi, p = as_vector("policy", policy), as_vector("prob", prob)
         require(phi.shape == p.shape, f"policy must have the shape of prob, {p.shape}; got {phi.shape}.")
         require(bool(min(phi.min(), p.min()) >= 0), "policy and prob must not be negative.")
+        for name, law in (("policy", phi), ("prob", p)):
+            total = float(law.sum())
+            require(
+                abs(total - 1.0) <= 1e-6,
+                f"{name} must sum to one; it sums to {total:.9g}. Divide it by its sum if that is what you mean.",
+                argument=name,
+            )
         held = p > 0
         with np.errstate(divide="ignore"):
             log_ratio = np.log(phi[held]) - np.log(p[held])
@@ -119,7 +128,9 @@ class Divergence(ABC):
             Base masses, positive.
         """
         t = as_float_array("log_ratio", log_ratio, allow_inf=True)
-        return float(np.asarray(prob) @ self.f_of_log(t))
+        p = as_float_array("prob", prob)
+        require(t.shape == p.shape, f"log_ratio must have the shape of prob, {p.shape}; got {t.shape}.", "log_ratio")
+        return float(p @ self.f_of_log(t))
 
     def of_tilt(self, law: _FiniteTilts, lam: float) -> float:
         """``D_f(π_λ‖p)`` of a finite law's tilt; of any law's where a subclass knows a closed form.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_rng, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib.laws.finite import FiniteLaw
 
 __all__ = ["Bernoulli"]
@@ -30,6 +30,7 @@ class Bernoulli(FiniteLaw):
     """
 
     def __init__(self, success: float) -> None:
+        success = as_number("success", success)
         require(0 < success < 1, f"success must lie in (0, 1); got {success:g}.")
         super().__init__([0.0, 1.0], [1 - success, success])
         self.success = success
@@ -37,6 +38,5 @@ class Bernoulli(FiniteLaw):
     def __repr__(self) -> str:
         return f"Bernoulli({self.success!r})"
 
-    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
-        """Return independent rewards of the base, of shape ``size``."""
-        return (as_rng(rng).random(size) < self.success).astype(np.float64)
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        return np.asarray(rng.random(shape) < self.success, dtype=np.float64)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.special import log1p_excess
 from alignlib.laws.continuous import ContinuousLaw
 from alignlib.laws.roots import convex_root
@@ -30,7 +29,7 @@ class Exponential(ContinuousLaw):
     Raises
     ------
     InputError
-        If ``rate`` is not positive.
+        If ``rate`` is not positive, or a parameter no finite number.
 
     Examples
     --------
@@ -41,6 +40,7 @@ class Exponential(ContinuousLaw):
     rate: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rate", as_number("rate", self.rate))
         require(self.rate > 0, f"rate must be positive; got {self.rate:g}.")
 
     @property
@@ -58,6 +58,10 @@ class Exponential(ContinuousLaw):
         """The rate."""
         return self.rate
 
+    @property
+    def _sd(self) -> float:
+        return 1 / self.rate
+
     def _gain(self, lam: FloatArray) -> FloatArray:
         return lam / self.rate / (self.rate - lam)
 
@@ -68,7 +72,8 @@ class Exponential(ContinuousLaw):
         return log1p_excess(lam / self.rate)
 
     def _variance(self, lam: FloatArray) -> FloatArray:
-        return 1 / (self.rate - lam) ** 2
+        with np.errstate(over="ignore", divide="ignore"):
+            return np.asarray((1 / (self.rate - lam)) ** 2)
 
     def _odds(self, kl: FloatArray) -> FloatArray:
         """v with ``v - log(1+v) = kl``."""
@@ -88,7 +93,5 @@ class Exponential(ContinuousLaw):
     def _kl_of_gains(self, gains: FloatArray) -> FloatArray:
         return log1p_excess(-gains * self.rate)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Exponential quantile."""
-        mass = np.asarray(u, dtype=np.float64)
-        return np.asarray(-(np.log(mass) if upper else np.log1p(-mass)) / self.rate)
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        return np.asarray(-(np.log(u) if upper else np.log1p(-u)) / self.rate)

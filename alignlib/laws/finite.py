@@ -72,6 +72,21 @@ class FiniteLaw(Law):
         self._size = rewards.size
         self._centre()
 
+    def __repr__(self) -> str:
+        some = f"{self.prob.size} outcomes, rewards {self.min_reward:g} to {self.max_reward:g}"
+        return f"<{type(self).__name__} of {some}, mean {self.base_reward:g}>"
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, FiniteLaw)
+            and np.array_equal(self.reward, other.reward)
+            and np.array_equal(self.prob, other.prob)
+            and np.array_equal(self._keep, other._keep)
+        )
+
+    def __hash__(self) -> int:
+        return hash(((self.reward + 0.0).tobytes(), self.prob.tobytes()))  # -0.0 is 0.0
+
     def _centre(self) -> None:
         p = self.prob
         # Where squares of rewards are no doubles, all is done in a unit, a power of two, so that nothing rounds.
@@ -263,9 +278,8 @@ class FiniteLaw(Law):
     def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
         return optima(self.reward - self.max_reward, self.prob, budgets, divergence)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Return the reward of the level that holds the mass ``u`` from below (from above, if ``upper``)."""
-        mass, levels = np.asarray(u, dtype=np.float64), self.levels
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        levels = self.levels
         if upper:
-            return np.asarray(levels.reward[::-1][np.searchsorted(levels.above[::-1], mass, side="right") - 1])
-        return np.asarray(levels.reward[np.searchsorted(levels.below, mass, side="right") - 1])
+            return np.asarray(levels.reward[::-1][np.searchsorted(levels.above[::-1], u, side="right") - 1])
+        return np.asarray(levels.reward[np.searchsorted(levels.below, u, side="right") - 1])

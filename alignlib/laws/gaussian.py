@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib.laws.continuous import ContinuousLaw
 
 __all__ = ["Gaussian"]
@@ -26,7 +25,7 @@ class Gaussian(ContinuousLaw):
     Raises
     ------
     InputError
-        If ``sd`` is not positive.
+        If ``sd`` is not positive, or a parameter no finite number.
 
     Examples
     --------
@@ -38,6 +37,8 @@ class Gaussian(ContinuousLaw):
     sd: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("mean", "sd"):
+            object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.sd > 0, f"sd must be positive; got {self.sd:g}.")
 
     @property
@@ -45,8 +46,12 @@ class Gaussian(ContinuousLaw):
         """The mean."""
         return self.mean
 
+    @property
+    def _sd(self) -> float:
+        return self.sd
+
     def _gain(self, lam: FloatArray) -> FloatArray:
-        return self.sd**2 * lam
+        return self.sd * (self.sd * lam)
 
     def _kl(self, lam: FloatArray) -> FloatArray:
         return (self.sd * lam) ** 2 / 2
@@ -54,19 +59,17 @@ class Gaussian(ContinuousLaw):
     _reverse_kl = _kl
 
     def _variance(self, lam: FloatArray) -> FloatArray:
-        return np.full_like(lam, self.sd**2)
+        return np.full_like(lam, self.sd * self.sd)
 
     def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
         return np.asarray(np.sqrt(2 * budgets) / self.sd)
 
     def _lam_at_gain(self, gains: FloatArray) -> FloatArray:
-        return np.asarray(gains / self.sd**2)
+        return np.asarray(gains / self.sd / self.sd)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Normal quantile."""
-        return np.asarray(self.mean + self.deviation(u, upper=upper))
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        return np.asarray(self.mean + self._deviation(u, upper))
 
-    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """``σ`` times the standard quantile."""
-        z = scipy.special.ndtri(np.asarray(u, dtype=np.float64))
+    def _deviation(self, u: FloatArray, upper: bool) -> FloatArray:
+        z = scipy.special.ndtri(u)
         return np.asarray(self.sd * (-z if upper else z))

@@ -9,13 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_rng, require_range
+from alignlib._core.checks import FloatArray, require, require_range
 from alignlib.laws.continuous import ContinuousLaw
 
 if TYPE_CHECKING:  # importing scipy.stats takes longer than everything else here
     from scipy.stats import rv_continuous
 
 __all__ = ["HeavyTailed"]
+
+
+# fmt: off
+# Families of scipy with E e^{λr} < ∞ for some λ > 0, whatever their parameters.
+_LIGHT = frozenset({
+    "argus", "chi", "chi2", "crystalball", "dgamma", "erlang", "expon", "exponnorm", "fatiguelife",
+    "foldnorm", "gamma", "genexpon", "geninvgauss", "genlogistic", "gompertz", "gumbel_l", "gumbel_r",
+    "halflogistic", "halfnorm", "hypsecant", "invgauss", "laplace", "laplace_asymmetric", "loggamma",
+    "logistic", "maxwell", "moyal", "nakagami", "norm", "norminvgauss", "pearson3", "powernorm",
+    "rayleigh", "recipinvgauss", "rice", "skewnorm", "truncexpon", "truncnorm",
+})
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,12 @@ class HeavyTailed(ContinuousLaw):
     dist : frozen scipy distribution
         Such as ``scipy.stats.t(3)`` or ``scipy.stats.lognorm(1.0)``.
 
+    Raises
+    ------
+    InputError
+        If ``dist`` is no frozen continuous distribution, or one whose upper tail is known to be light: its support
+        ends, or it is of a family such as the normal or the exponential.
+
     Examples
     --------
     >>> from scipy import stats
@@ -39,6 +57,23 @@ class HeavyTailed(ContinuousLaw):
     """
 
     dist: rv_continuous
+
+    def __post_init__(self) -> None:
+        frozen_family = getattr(self.dist, "dist", None)
+        require(
+            all(hasattr(frozen_family, name) for name in ("ppf", "isf", "pdf")) and hasattr(self.dist, "ppf"),
+            f"dist must be a frozen continuous distribution of scipy, such as scipy.stats.t(3); got {self.dist!r:.80}.",
+            argument="dist",
+        )
+        name = str(getattr(frozen_family, "name", ""))
+        end = float(self.dist.support()[1])
+        require(
+            math.isinf(end) and name not in _LIGHT,
+            f"dist must have a heavy upper tail; {name or 'this'} "
+            f"{f'ends at {end:g}' if math.isfinite(end) else 'falls exponentially or faster'}. "
+            "Use the law of its own, such as Gaussian, or a FiniteLaw of its samples.",
+            argument="dist",
+        )
 
     @property
     def base_reward(self) -> float:
@@ -81,11 +116,8 @@ class HeavyTailed(ContinuousLaw):
     def _gain_of_budgets(self, budgets: FloatArray, lam: FloatArray) -> FloatArray:
         return self._gain(budgets)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Quantile of the distribution."""
-        mass = np.asarray(u, dtype=np.float64)
-        return np.asarray(self.dist.isf(mass) if upper else self.dist.ppf(mass))
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        return np.asarray(self.dist.isf(u) if upper else self.dist.ppf(u))
 
-    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
-        """Return independent rewards, of shape ``size``."""
-        return np.asarray(self.dist.rvs(size=size, random_state=as_rng(rng)), dtype=np.float64)
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        return np.asarray(self.dist.rvs(size=shape, random_state=rng))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib.laws.continuous import ContinuousLaw
 from alignlib.laws.roots import convex_root
 
@@ -29,7 +29,7 @@ class Laplace(ContinuousLaw):
     Raises
     ------
     InputError
-        If ``scale`` is not positive.
+        If ``scale`` is not positive, or a parameter no finite number.
 
     Examples
     --------
@@ -41,6 +41,8 @@ class Laplace(ContinuousLaw):
     base_reward: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("scale", "base_reward"):
+            object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.scale > 0, f"scale must be positive; got {self.scale:g}.")
 
     @property
@@ -48,11 +50,15 @@ class Laplace(ContinuousLaw):
         """``1/b``."""
         return 1 / self.scale
 
+    @property
+    def _sd(self) -> float:
+        return math.sqrt(2) * self.scale
+
     def _square(self, lam: FloatArray) -> FloatArray:
         return (lam * self.scale) ** 2
 
     def _gain(self, lam: FloatArray) -> FloatArray:
-        return 2 * lam * self.scale**2 / (1 - self._square(lam))
+        return 2 * (lam * self.scale) * self.scale / (1 - self._square(lam))
 
     def _kl(self, lam: FloatArray) -> FloatArray:
         u = self._square(lam)
@@ -63,7 +69,7 @@ class Laplace(ContinuousLaw):
 
     def _variance(self, lam: FloatArray) -> FloatArray:
         u = self._square(lam)
-        return 2 * self.scale**2 * (1 + u) / (1 - u) ** 2
+        return 2 * self.scale * self.scale * (1 + u) / (1 - u) ** 2
 
     def _odds(self, kl: FloatArray) -> FloatArray:
         """v with ``2v - log(1+v) = kl``."""
@@ -90,12 +96,9 @@ class Laplace(ContinuousLaw):
         v = self._odds_of_gain(gains)
         return np.asarray(2 * v - np.log1p(v))
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Laplace quantile."""
-        return np.asarray(self.base_reward + self.deviation(u, upper=upper))
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        return np.asarray(self.base_reward + self._deviation(u, upper))
 
-    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Scale times the standard quantile."""
-        mass = np.asarray(u, dtype=np.float64)
-        near, sign = np.minimum(mass, 1 - mass), np.where((mass < 0.5) != upper, 1.0, -1.0)
+    def _deviation(self, u: FloatArray, upper: bool) -> FloatArray:
+        near, sign = np.minimum(u, 1 - u), np.where((u < 0.5) != upper, 1.0, -1.0)
         return np.asarray(sign * self.scale * np.log(2 * near))

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_rng, like, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_rng, as_shape, like, require, require_range
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.laws.frontier import Frontier, default_budgets
@@ -29,7 +29,7 @@ class Law(ABC):
     With ``Λ(λ) = log E e^{λ r}`` the optimum of ``max E_φ r - KL(φ‖p)/λ`` has mean reward ``Λ'(λ)`` and spends
     ``D(λ) = λΛ'(λ) - Λ(λ)`` nats. To add a law, subclass and define `base_reward`, `_reverse_kl` (the centred
     log-partition ``Λ(λ) - λΛ'(0)``), its derivative `_gain` and its second derivative `_variance`; everything else
-    follows. Override `_kl` where a form is known that does not cancel near ``λ = 0``, `quantile` for draws and
+    follows. Override `_kl` where a form is known that does not cancel near ``λ = 0``, `_quantile` for draws and
     inference-time rules, and `max_kl`, `max_reward`, `lam_max`, `lam_min` where the line ends. The hooks take and
     return arrays; the methods without underscore take a number or an array and return the like.
 
@@ -103,8 +103,26 @@ class Law(ABC):
     def _log_partition(self, lam: FloatArray) -> FloatArray:
         return np.asarray(lam * self.base_reward + self._reverse_kl(lam))
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Return the reward with base mass ``u`` below it (above it, if ``upper``: accurate in the top tail)."""
+    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatOrArray:
+        """Return the reward with base mass ``u`` below it (above it, if ``upper``: accurate in the top tail).
+
+        Parameters
+        ----------
+        u : array
+            Masses in [0, 1].
+        upper : bool
+            Count from the top.
+
+        Raises
+        ------
+        InputError
+            If a mass lies outside [0, 1], or the law has no quantiles.
+        """
+        mass = require_range("u", u, 0.0, 1.0)
+        with np.errstate(divide="ignore"):
+            return like(u, self._quantile(mass, upper))
+
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
         raise InputError(f"{type(self).__name__} has no quantiles; ask the law of one prompt or one sequence for them.")
 
     def _lams(self, lam: npt.ArrayLike) -> FloatArray:
@@ -276,6 +294,11 @@ class Law(ABC):
 
         Source: Y24, P26 (closed form of the optimum).
         """
+        require(
+            isinstance(divergence, Divergence),
+            f"divergence must be one of alignlib.divergences, such as KL; got {divergence!r:.80}.",
+            argument="divergence",
+        )
         default = default_budgets(self.max_spent(divergence)) if budgets is None else budgets
         spent = np.atleast_1d(require_range("budgets", default, 0.0))
         if divergence == KL:
@@ -293,6 +316,11 @@ class Law(ABC):
         name = type(self).__name__
         raise InputError(f"divergence must be KL for {name}; got {divergence.name!r}. A FiniteLaw takes any.")
 
-    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
-        """Return independent rewards of the base, of shape ``size``; ``rng`` is a Generator or a seed."""
-        return np.asarray(self.quantile(as_rng(rng).random(size)), dtype=np.float64)
+    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatOrArray:
+        """Return independent rewards of the base, of shape ``size`` (a float for ``()``); ``rng`` may be a seed."""
+        shape = as_shape("size", size)
+        drawn = np.asarray(self._sample(as_rng(rng), shape), dtype=np.float64)
+        return drawn if shape else float(drawn)
+
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        return self._quantile(np.asarray(rng.random(shape)), False)

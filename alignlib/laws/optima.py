@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, require
 from alignlib.divergences import Divergence
 from alignlib.laws.roots import rising_root, roots_in_order
 
@@ -49,6 +49,8 @@ def optima(
 
     Raises
     ------
+    InputError
+        If the divergence is not strictly convex.
     ArithmeticError
         If primal and dual differ by more than 1e-9 of the range of the reward.
 
@@ -61,6 +63,7 @@ def optima(
 
     Source: convex duality for f-divergences (Ben-Tal and Teboulle 2007), with a linear objective.
     """
+    _require_strictly_convex(divergence)
     gap = reward.max() - reward
     top = gap == 0
     scale = float(gap.max())
@@ -97,6 +100,16 @@ def optima(
                 f"policy and {dual!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
             )
     return gain, lam
+
+
+def _require_strictly_convex(divergence: Divergence) -> None:
+    slopes = divergence.slope(np.array([0.25, 0.5, 1.0, 2.0, 4.0]))
+    require(
+        bool((np.diff(slopes) > 0.0).all()),
+        f"divergence must be strictly convex and differentiable for a frontier in it; the slope of {divergence.name} "
+        f"at ratios 1/4, 1/2, 1, 2 and 4 is {', '.join(f'{s:g}' for s in slopes.tolist())}, which does not rise.",
+        argument="divergence",
+    )
 
 
 def _policy(gap: FloatArray, prob: FloatArray, lam: float, divergence: Divergence, most: float) -> _Policy:

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_rng, like, require
+from alignlib._core.checks import FloatArray, FloatOrArray, like, require
+from alignlib._core.errors import InputError
 from alignlib.laws.law import Law
 from alignlib.laws.roots import rising_root
 
@@ -29,7 +30,7 @@ class PromptAverage(Law):
     Raises
     ------
     InputError
-        If there is none, or one of a heavy tail.
+        If there is none, or one that is no law or has a heavy tail.
 
     Examples
     --------
@@ -43,13 +44,25 @@ class PromptAverage(Law):
     """
 
     def __init__(self, laws: Sequence[Law]) -> None:
-        require(len(laws) > 0, "laws must hold at least one prompt's law; got none.")
-        for x, law in enumerate(laws):
+        require(not isinstance(laws, Law), f"laws must be a sequence of laws, one a prompt; got {laws!r:.80}.", "laws")
+        try:
+            self.laws = tuple(laws)
+        except TypeError as error:
+            raise InputError(f"laws must be a sequence of laws; got {laws!r:.80}.", argument="laws") from error
+        require(len(self.laws) > 0, "laws must hold at least one prompt's law; got none.", "laws")
+        for x, law in enumerate(self.laws):
+            require(
+                isinstance(law, Law),
+                f"laws must hold laws, such as FiniteLaw(rewards); got {law!r:.80} at {x}.",
+                "laws",
+            )
             require(
                 law.lam_max > 0.0,
                 f"laws must have tilts; that of prompt {x}, {law!r:.60}, has none: any budget buys any reward there.",
             )
-        self.laws = tuple(laws)
+
+    def __repr__(self) -> str:
+        return f"<PromptAverage of {len(self.laws)} laws, mean {self.base_reward:g}>"
 
     def _mean_of(self, name: str) -> float:
         return math.fsum(getattr(law, name) for law in self.laws) / len(self.laws)
@@ -126,11 +139,9 @@ class PromptAverage(Law):
         rows: list[FloatArray] = [np.asarray(law.gain_at_kl(kl)) for law in self.laws]
         return like(kl, np.asarray(np.mean(rows, axis=0)))
 
-    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
-        """Return independent rewards, each of a prompt drawn at random, of shape ``size``."""
-        generator = as_rng(rng)
-        prompt = generator.integers(len(self.laws), size=size)
-        out = np.empty(prompt.shape)
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        prompt = np.asarray(rng.integers(len(self.laws), size=shape))
+        out = np.empty(shape)
         for x, law in enumerate(self.laws):
-            out[prompt == x] = law.sample(generator, int((prompt == x).sum()))
+            out[prompt == x] = law.sample(rng, int((prompt == x).sum()))
         return out

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib.laws.continuous import ContinuousLaw
 
 __all__ = ["Uniform"]
@@ -26,7 +25,7 @@ class Uniform(ContinuousLaw):
     Raises
     ------
     InputError
-        If ``high`` does not exceed ``low``.
+        If ``high`` does not exceed ``low``, or one is not a finite number.
 
     Examples
     --------
@@ -38,6 +37,8 @@ class Uniform(ContinuousLaw):
     high: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.high > self.low, f"high must exceed low, {self.low:g}; got {self.high:g}.")
 
     @property
@@ -82,7 +83,7 @@ class Uniform(ContinuousLaw):
         return _log_sinhc(self._half * lam)
 
     def _variance(self, lam: FloatArray) -> FloatArray:
-        return self._half**2 * _slope(self._half * lam)
+        return self._half * self._half * _slope(self._half * lam)
 
     def _relative_variance(self, lam: float) -> float:
         return 3.0 * float(_slope(np.array([self._half * lam]))[0])
@@ -95,14 +96,12 @@ class Uniform(ContinuousLaw):
         except OverflowError:
             return math.inf
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Linear quantile."""
-        step = 2 * self._half * np.asarray(u, dtype=np.float64)
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
+        step = 2 * self._half * u
         return np.asarray(self.high - step if upper else self.low + step)
 
-    def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Linear, from one end to the other of a range around 0."""
-        rise = self._half * (2 * np.asarray(u, dtype=np.float64) - 1)
+    def _deviation(self, u: FloatArray, upper: bool) -> FloatArray:
+        rise = self._half * (2 * u - 1)
         return np.asarray(-rise if upper else rise)
 
 

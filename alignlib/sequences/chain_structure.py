@@ -8,10 +8,18 @@ from collections.abc import Sequence
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.errors import InputError
 
-__all__ = ["ReducibleChainError", "best_cycle_mean", "classes", "critical_edges", "period", "reachable"]
+__all__ = [
+    "ReducibleChainError",
+    "best_cycle_mean",
+    "classes",
+    "critical_edges",
+    "period",
+    "reachable",
+    "stochastic_rows",
+]
 
 
 class ReducibleChainError(InputError):
@@ -102,3 +110,29 @@ def critical_edges(reward: FloatArray, positive: BoolArray) -> tuple[float, Bool
 
 def _graph(edges: BoolArray) -> scipy.sparse.csr_array:
     return scipy.sparse.csr_array(edges.astype(np.float64))
+
+
+def stochastic_rows(matrix: FloatArray) -> FloatArray:
+    """Return a square matrix whose rows sum to one, or say which does not.
+
+    >>> stochastic_rows(np.array([[0.5, 0.5], [0.0, 1.0]])).tolist()
+    [[0.5, 0.5], [0.0, 1.0]]
+    """
+    require(
+        matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size > 0,
+        f"transition must be a square matrix; got shape {matrix.shape}.",
+        argument="transition",
+    )
+    sums = matrix.sum(axis=1)
+    negative = np.flatnonzero(matrix.min(axis=1) < 0)
+    if negative.size:
+        row = int(negative[0])
+        raise InputError(f"transition must not be negative; row {row} holds {matrix[row].min():g}.")
+    off = np.flatnonzero(np.abs(sums - 1) > 1e-6)
+    if off.size:
+        row = int(off[0])
+        raise InputError(
+            f"transition must have rows that sum to one; row {row} sums to {sums[row]:.9g} ({off.size} rows are off). "
+            "Divide each row by its sum if that is what you mean."
+        )
+    return np.asarray(matrix / sums[:, None])

@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
-from alignlib._core.errors import InputError
-from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable
+from alignlib.sequences.chain_structure import ReducibleChainError, classes, period, reachable, stochastic_rows
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
 from alignlib.sequences.markov_optimum import OptimumAtLength, optimum_at_length
 from alignlib.sequences.markov_sum import log_sums, reward_offsets
@@ -55,13 +54,8 @@ class MarkovModel:
     """
 
     def __init__(self, transition: npt.ArrayLike, reward: npt.ArrayLike, initial: npt.ArrayLike, length: int) -> None:
-        matrix = as_float_array("transition", transition)
-        require(
-            matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1] and matrix.size > 0,
-            f"transition must be a square matrix; got shape {matrix.shape}.",
-        )
-        self.transition = _stochastic_rows(matrix)
-        k = matrix.shape[0]
+        self.transition = stochastic_rows(as_float_array("transition", transition))
+        k = self.transition.shape[0]
         rewards = as_float_array("reward", reward)
         require(rewards.shape in ((k,), (k, k)), f"reward must have shape ({k},) or ({k}, {k}); got {rewards.shape}.")
         self.reward = np.array(np.broadcast_to(rewards, (k, k)))
@@ -188,19 +182,3 @@ class MarkovModel:
         law = self.sum_law(max_levels=max_levels)
         lam = lam_at_delta(law, delta, self.length)
         return compare(law, delta, lam)
-
-
-def _stochastic_rows(matrix: FloatArray) -> FloatArray:
-    sums = matrix.sum(axis=1)
-    negative = np.flatnonzero(matrix.min(axis=1) < 0)
-    if negative.size:
-        row = int(negative[0])
-        raise InputError(f"transition must not be negative; row {row} holds {matrix[row].min():g}.")
-    off = np.flatnonzero(np.abs(sums - 1) > 1e-6)
-    if off.size:
-        row = int(off[0])
-        raise InputError(
-            f"transition must have rows that sum to one; row {row} sums to {sums[row]:.9g} ({off.size} rows are off). "
-            "Divide each row by its sum if that is what you mean."
-        )
-    return np.asarray(matrix / sums[:, None])

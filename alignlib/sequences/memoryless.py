@@ -7,12 +7,13 @@ best-of-N, is computed exactly at each length. Sequences with memory are in :mod
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_rng, as_vector, require
+from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, frozen, require
 from alignlib.laws import FiniteLaw, Law
 from alignlib.sequences.best_of_n_window import compare_in_window
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, checked_length, compare, lam_at_delta
@@ -59,8 +60,8 @@ class MemorylessModel(Law):
     """
 
     def __init__(self, token_prob: npt.ArrayLike, token_reward: npt.ArrayLike, length: int) -> None:
-        self.token_prob = as_vector("token_prob", token_prob)
-        self.token_reward = as_vector("token_reward", token_reward)
+        self.token_prob = frozen(as_vector("token_prob", token_prob))
+        self.token_reward = frozen(as_vector("token_reward", token_reward))
         self.length = checked_length(length)
         self.token = FiniteLaw(self.token_reward, self.token_prob)
         require(
@@ -68,6 +69,9 @@ class MemorylessModel(Law):
             f"token_reward must take two values or more where token_prob is positive; it is {self.token.min_reward:g} "
             "throughout, so every policy earns the same.",
         )
+
+    def __repr__(self) -> str:
+        return f"<MemorylessModel of {self.length:,} tokens, {self.token_prob.size} letters, mean {self.base_reward:g}>"
 
     @classmethod
     def towards(cls, token_prob: npt.ArrayLike, target: npt.ArrayLike, length: int) -> MemorylessModel:
@@ -101,6 +105,19 @@ class MemorylessModel(Law):
         return self.length * self.token.min_reward
 
     @property
+    def max_gain(self) -> float:
+        """m times the largest gain of a token."""
+        return self.length * self.token.max_gain
+
+    @property
+    def _max_loss(self) -> float:
+        return self.length * self.token._max_loss
+
+    @property
+    def _sd(self) -> float:
+        return math.sqrt(self.length) * self.token._sd
+
+    @property
     def max_kl(self) -> float:
         """``-m log p(argmax ρ)`` in nats."""
         return self.length * self.token.max_kl
@@ -131,10 +148,9 @@ class MemorylessModel(Law):
     def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
         return np.asarray(self.token.lam_at_kl(budgets / self.length))
 
-    def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatArray:
-        """Return independent sums, of shape ``size``, from the counts of their tokens."""
-        counts = as_rng(rng).multinomial(self.length, self.token.prob, size=size)
-        return np.asarray(counts @ self.token.reward, dtype=np.float64)
+    def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
+        counts = rng.multinomial(self.length, self.token.prob, size=shape)
+        return np.asarray(counts @ self.token.reward)
 
     # ------------------------------------------------------------------ per token
     def rate(self, mean: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:

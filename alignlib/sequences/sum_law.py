@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, like, require
-from alignlib.laws import Law
+from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_number, as_vector, frozen, like, require
+from alignlib.laws import FiniteLaw, Law, Levels
 from alignlib.sequences.log_best_of_n import log_cumulative, log_kl, log_ratio
 
 __all__ = ["SumLaw"]
@@ -20,7 +20,7 @@ __all__ = ["SumLaw"]
 _MASS_TOLERANCE = 1e-8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SumLaw(Law):
     """The law of a sum of ``length`` token rewards; every method takes and returns numbers of the whole sequence.
 
@@ -38,7 +38,7 @@ class SumLaw(Law):
     Raises
     ------
     InputError
-        If the arrays do not match, the sums do not increase, or the masses do not sum to one within 1e-8.
+        If the arrays do not match, the sums do not increase from 0, or the masses do not sum to one within 1e-8.
 
     Examples
     --------
@@ -53,16 +53,36 @@ class SumLaw(Law):
     log_prob: FloatArray
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "lowest", as_number("lowest", self.lowest))
+        object.__setattr__(self, "excess", frozen(as_vector("excess", self.excess)))
+        object.__setattr__(self, "log_prob", frozen(as_vector("log_prob", self.log_prob, allow_inf=True)))
         require(
-            self.excess.ndim == 1 and self.excess.shape == self.log_prob.shape and self.excess.size > 0,
+            self.excess.shape == self.log_prob.shape,
             f"excess and log_prob must be vectors of one length; got {self.excess.shape} and {self.log_prob.shape}.",
         )
-        require(bool((np.diff(self.excess) > 0).all()), "excess must increase; merge equal sums first.")
+        require(
+            bool((np.diff(self.excess) > 0).all() and self.excess[0] == 0.0),
+            "excess must increase from 0; merge equal sums first.",
+        )
         total = float(scipy.special.logsumexp(self.log_prob))
         require(
             abs(total) <= _MASS_TOLERANCE,
             f"log_prob must be the logarithm of masses that sum to one; their sum is {math.exp(total)!r}.",
         )
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, SumLaw)
+            and (self.length, self.lowest) == (other.length, other.lowest)
+            and np.array_equal(self.excess, other.excess)
+            and np.array_equal(self.log_prob, other.log_prob)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.length, self.lowest, self.log_prob.tobytes()))
+
+    def __repr__(self) -> str:
+        return f"<SumLaw of {self.length:,} tokens, {self.excess.size:,} sums, mean {self.base_reward:g}>"
 
     @property
     def reward(self) -> FloatArray:
@@ -99,6 +119,15 @@ class SumLaw(Law):
     def max_reward(self) -> float:
         """The largest sum."""
         return self.lowest + float(self.excess[-1])
+
+    @cached_property
+    def max_gain(self) -> float:
+        """``E (max S - S)``."""
+        return self._expectation(self.excess[-1] - self.excess)
+
+    @property
+    def _max_loss(self) -> float:
+        return self.mean_excess
 
     @property
     def max_kl(self) -> float:
@@ -138,11 +167,33 @@ class SumLaw(Law):
         )
         return log_kl(self.log_prob, other.log_prob)
 
+    @cached_property
+    def _plain(self) -> FiniteLaw:
+        """The law by masses, without those below the smallest double: what a tilt needs that hardly moves any."""
+        with np.errstate(under="ignore"):
+            mass = np.exp(self.log_prob)
+        return FiniteLaw(self.excess, mass / mass.sum())
+
+    @property
+    def levels(self) -> Levels:
+        """The law by masses, as rules see it; `best_of_n` takes N, and masses, of any size."""
+        return self._plain.levels
+
     def _of_tilts(self, lam: FloatArray, value: Callable[[SumLaw], float]) -> FloatArray:
         return np.array([value(self.tilted(v)) for v in lam.reshape(-1).tolist()]).reshape(lam.shape)
 
+    def _by_size(
+        self, lam: FloatArray, near: Callable[[FloatArray], FloatArray], value: Callable[[SumLaw], float]
+    ) -> FloatArray:
+        """By masses near the base, whose logarithms are too coarse for that; elsewhere by the logarithms."""
+        small = np.abs(lam) * float(self.excess[-1]) < 1.0
+        out = np.empty(lam.shape)
+        out[small] = near(lam[small])
+        out[~small] = self._of_tilts(lam[~small], value)
+        return out
+
     def _gain(self, lam: FloatArray) -> FloatArray:
-        return self._of_tilts(lam, self._rise)
+        return self._by_size(lam, self._plain._gain, self._rise)
 
     def _rise(self, tilt: SumLaw) -> float:
         """Mean of a tilt above the base's: where masses hardly differ, by their differences."""
@@ -153,10 +204,10 @@ class SumLaw(Law):
         return float(moved @ (self.excess - self.mean_excess))
 
     def _kl(self, lam: FloatArray) -> FloatArray:
-        return self._of_tilts(lam, lambda tilt: tilt.kl_to(self))
+        return self._by_size(lam, self._plain._kl, lambda tilt: tilt.kl_to(self))
 
     def _reverse_kl(self, lam: FloatArray) -> FloatArray:
-        return self._of_tilts(lam, self.kl_to)
+        return self._by_size(lam, self._plain._reverse_kl, self.kl_to)
 
     def _variance(self, lam: FloatArray) -> FloatArray:
         return self._of_tilts(lam, lambda tilt: tilt._expectation((tilt.excess - tilt.mean_excess) ** 2))
@@ -168,10 +219,9 @@ class SumLaw(Law):
         ]
         return np.array(values).reshape(lam.shape)
 
-    def quantile(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatArray:
-        """Return the sum that holds the mass ``u`` from below (from above, if ``upper``)."""
+    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
         with np.errstate(divide="ignore"):
-            log_mass = np.log(np.asarray(u, dtype=np.float64))
+            log_mass = np.log(u)
         at_or_below, above = self._log_cumulative
         if upper:
             return np.asarray(self.reward[::-1][np.searchsorted(above[::-1], log_mass, side="right") - 1])

@@ -10,11 +10,12 @@ import math
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.checks import FloatArray, as_float_array, frozen, require
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.laws import Law
-from alignlib.sequences.chain_structure import critical_edges
+from alignlib.sequences.chain_structure import ReducibleChainError, classes, critical_edges, stochastic_rows
 from alignlib.sequences.perron import perron, stationary, stationary_of_logs
 
 __all__ = ["TwistedChain"]
@@ -34,6 +35,11 @@ class TwistedChain(Law):
     reward : array (k, k)
         Reward of each transition; read only where ``transition`` is positive.
 
+    Raises
+    ------
+    InputError
+        If a row is not a law, the chain is reducible, the shapes differ or the reward is constant.
+
     Examples
     --------
     >>> law = TwistedChain(np.array([[0.9, 0.1], [0.5, 0.5]]), np.array([[0.0, 1.0], [0.0, 1.0]]))
@@ -43,10 +49,26 @@ class TwistedChain(Law):
     Source: B26 (alignment with memory); the numerics are ours.
     """
 
-    def __init__(self, transition: FloatArray, reward: FloatArray) -> None:
-        self.transition = transition
+    def __init__(self, transition: npt.ArrayLike, reward: npt.ArrayLike) -> None:
+        self.transition = transition = frozen(as_float_array("transition", transition))
+        stochastic_rows(transition)
+        rewards = as_float_array("reward", reward)
+        require(
+            rewards.shape == transition.shape,
+            f"reward must have the shape of transition, {transition.shape}; got {rewards.shape}.",
+            argument="reward",
+        )
         self._positive = transition > 0
-        self.reward = np.where(self._positive, reward, 0.0)
+        if len(found := classes(self._positive)) > 1:
+            raise ReducibleChainError(found)
+        earned = rewards[self._positive]
+        require(
+            float(np.ptp(earned)) > 0,
+            f"reward must take two values or more on the transitions that are possible; it is {earned[0]:g} "
+            "throughout, so every policy earns the same.",
+            argument="reward",
+        )
+        self.reward = frozen(np.where(self._positive, rewards, 0.0))
         self.law = stationary(transition)
         self._centre = float((self.law[:, None] * transition).ravel() @ self.reward.ravel())
         held = np.where(self._positive, self.reward - self._centre, 0.0)
@@ -138,7 +160,7 @@ class TwistedChain(Law):
         if name == "kl":
             return best_kl if up else worst_kl
         if name == "gain":
-            return (best if up else worst) - self.base_reward
+            return self.max_gain if up else -self._max_loss
         if name == "log_partition":  # the extreme reward decides, unless it is 0
             end = best if up else -worst
             return math.copysign(math.inf, end) if end else -(best_kl if up else worst_kl)
@@ -207,6 +229,15 @@ class TwistedChain(Law):
     def max_reward(self) -> float:
         """The largest mean reward per token: that of the best cycle."""
         return self._ends[0]
+
+    @cached_property
+    def max_gain(self) -> float:
+        """The largest mean reward per token above the base's."""
+        return critical_edges(self._centred, self._positive)[0]
+
+    @cached_property
+    def _max_loss(self) -> float:
+        return critical_edges(-self._centred, self._positive)[0]
 
     @property
     def max_kl(self) -> float:
