@@ -25,11 +25,10 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
     try:
         if value is None:
             raise TypeError
-        if not isinstance(value, np.ndarray):
-            value = np.asarray(value)
-        if value.dtype.kind not in "biufO" or (value.dtype == object and any(isinstance(v, str) for v in value.flat)):
+        held = value if isinstance(value, np.ndarray) else np.asarray(value)
+        if held.dtype.kind not in "biufO" or (held.dtype == object and any(isinstance(v, str) for v in held.flat)):
             raise TypeError  # text that spells numbers is a mistake that numpy would pass over
-        array = np.asarray(value, dtype=np.float64)
+        array = np.asarray(held, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
     bad = np.isnan(array) if allow_inf else ~np.isfinite(array)

@@ -10,7 +10,16 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_rng, as_shape, like, require, require_range
+from alignlib._core.checks import (
+    FloatArray,
+    FloatOrArray,
+    as_float_array,
+    as_rng,
+    as_shape,
+    like,
+    require,
+    require_range,
+)
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.laws.frontier import Frontier, default_budgets
