@@ -17,6 +17,7 @@ from alignlib import InputError
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import KL, REVERSE_KL, Divergence
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, HeavyTailed, Laplace, Law, PromptAverage, Uniform
+from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel, SumLaw, TwistedChain
 
 COIN = FiniteLaw([0.0, 1.0])
@@ -200,6 +201,22 @@ def test_long_sequences_answer_for_every_gain(offset: float) -> None:
         np.testing.assert_allclose(spent[:100], curve.spent[:100], rtol=1e-6)
         assert law.lam_at_gain(law.max_gain) == math.inf
         assert law.lam_at_gain(law.min_reward - law.base_reward) == -math.inf
+
+
+def test_rules_see_the_law_of_a_sum() -> None:
+    """Two coins: the best of two sequences by enumeration, and by the law of their sum."""
+    total = MemorylessModel([0.5, 0.5], [3.0, 4.0], 2).sum_law()
+    assert total.levels is not None
+    assert total.levels.reward.tolist() == [6.0, 7.0, 8.0]
+    best = BestOfN(2).on(total)
+    plain = BestOfN(2).on(FiniteLaw([6.0, 7.0, 7.0, 8.0]))
+    assert best.gain == pytest.approx(plain.gain, rel=1e-14)
+    assert best.kl == pytest.approx(plain.kl, rel=1e-14)
+    assert best.win_rate == pytest.approx(plain.win_rate, rel=1e-14)
+    np.testing.assert_allclose(best.policy, [1 / 16, 8 / 16, 7 / 16], rtol=1e-14)
+    assert best.kl == pytest.approx(total.best_of_n(math.log(2)).kl_to(total), rel=1e-12)
+    with pytest.raises(InputError, match="law must be finite"):
+        BestOfN(2).on(TwistedChain([[0.5, 0.5], [0.5, 0.5]], [[0, 1], [0, 1]]))
 
 
 def test_sequences_do_not_follow_their_callers_arrays() -> None:

@@ -23,6 +23,7 @@ from alignlib._core.checks import (
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.laws.frontier import Frontier, default_budgets
+from alignlib.laws.levels import Levels
 from alignlib.laws.roots import rising_root, roots_in_order
 
 __all__ = ["Law"]
@@ -83,6 +84,11 @@ class Law(ABC):
     def max_kl(self) -> float:
         """``lim D(λ)`` in nats: the largest useful budget, ``-log p(argmax r)`` where the top reward has mass."""
         return math.inf
+
+    @property
+    def levels(self) -> Levels | None:
+        """The law sorted by reward, as rules see it, where it has finitely many outcomes; else None."""
+        return None
 
     @property
     def lam_max(self) -> float:

@@ -118,8 +118,9 @@ class Rule(ABC):
         """
         if isinstance(law, PromptAverage):
             return OnPrompts(tuple(self.on(family) for family in law.laws))
-        if isinstance(law, FiniteLaw):
-            return OnLevels(law.levels, self.log_ratio(law.levels), np.asarray(law.log_policy(0.0)))
+        if (levels := law.levels) is not None:
+            log_prob = np.asarray(law.log_policy(0.0)) if isinstance(law, FiniteLaw) else np.log(levels.prob)
+            return OnLevels(levels, self.log_ratio(levels), log_prob)
         require(
             isinstance(law, ContinuousLaw),
             f"law must be finite, an average of such laws, or one without atoms; got {law!r:.80}.",

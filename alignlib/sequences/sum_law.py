@@ -174,10 +174,13 @@ class SumLaw(Law):
             mass = np.exp(self.log_prob)
         return FiniteLaw(self.excess, mass / mass.sum())
 
-    @property
+    @cached_property
     def levels(self) -> Levels:
         """The law by masses, as rules see it; `best_of_n` takes N, and masses, of any size."""
-        return self._plain.levels
+        with np.errstate(under="ignore"):
+            mass = np.exp(self.log_prob)
+        held = mass > 0
+        return Levels.of(self.reward[held], mass[held] / mass.sum())
 
     def _of_tilts(self, lam: FloatArray, value: Callable[[SumLaw], float]) -> FloatArray:
         return np.array([value(self.tilted(v)) for v in lam.reshape(-1).tolist()]).reshape(lam.shape)
