@@ -12,7 +12,7 @@ import scipy
 from alignlib import InputError
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import REVERSE_KL, Divergence
-from alignlib.laws import ContinuousLaw, Exponential, FiniteLaw, Gaussian, Laplace, Uniform
+from alignlib.laws import ContinuousLaw, Exponential, FiniteLaw, Gaussian, HeavyTailed, Laplace, Uniform
 from alignlib.rules import BestOfN, BestOfPoisson, RankRule
 
 
@@ -156,3 +156,12 @@ def test_poisson_of_many_draws(mu: float) -> None:
 def test_win_rate_of_poisson_against_its_series(mu: float) -> None:
     series = math.fsum((-mu) ** k / math.factorial(k + 2) for k in range(40))
     assert BestOfPoisson(mu).win_rate_formula() == pytest.approx(1.0 - series, rel=1e-15)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rule", [BestOfN(4), BestOfPoisson(3.0)])
+def test_there_is_no_gain_over_a_mean_that_is_not(rule: RankRule) -> None:
+    for law in (scipy.stats.cauchy(), scipy.stats.pareto(0.8)):
+        assert math.isnan(rule.on(HeavyTailed(law)).gain)
+    # E max of two Pareto draws of index a: 2 a²/((a-1)(2a-1)), the mean of one a/(a-1)
+    assert BestOfN(2).on(HeavyTailed(scipy.stats.pareto(3.0))).gain == pytest.approx(18 / 10 - 3 / 2, rel=1e-8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -114,8 +115,8 @@ class OnContinuous(OnLaw):
 
     @cached_property
     def gain(self) -> float:
-        """``∫ Q(u) dG(u)`` minus the mean."""
-        return self.rule.gain_on(self.law)
+        """``∫ Q(u) dG(u)`` minus the mean; NaN where the law has no finite mean."""
+        return math.nan if not math.isfinite(self.law.base_reward) else self.rule.gain_on(self.law)
 
     @property
     def win_rate(self) -> float:
