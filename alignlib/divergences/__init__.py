@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from alignlib.divergences.divergence import Divergence
+from alignlib.divergences.divergence import Divergence, as_divergence
 from alignlib.divergences.kl import KL
 from alignlib.divergences.reverse_kl import REVERSE_KL
 
-__all__ = ["KL", "REVERSE_KL", "Divergence"]
+__all__ = ["KL", "REVERSE_KL", "Divergence", "as_divergence"]

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
+from alignlib._core.errors import InputError
 
-__all__ = ["Divergence", "Tilts"]
+__all__ = ["Divergence", "Tilts", "as_divergence"]
 
 
 class Tilts(Protocol):
@@ -146,3 +147,18 @@ class Divergence(ABC):
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known."""
         return self.f(np.exp(log_ratio))
+
+
+def as_divergence(value: object) -> Divergence:
+    """Return ``value``, or say that it is no divergence.
+
+    Raises
+    ------
+    InputError
+        If it is anything else, such as a divergence's name or class.
+    """
+    if not isinstance(value, Divergence):
+        raise InputError(
+            f"divergence must be one of alignlib.divergences, such as KL; got {value!r:.80}.", argument="divergence"
+        )
+    return value

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array
 from alignlib._core.special import exact_dot
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import Divergence
 from alignlib.laws.law import Law
 from alignlib.laws.levels import Levels, checked_law
 from alignlib.laws.optima import optima
@@ -271,9 +271,8 @@ class FiniteLaw(Law):
         return lam * self._e - log_partition
 
     # ------------------------------------------------------------------ other budgets, draws
-    def max_spent(self, divergence: Divergence = KL) -> float:
-        """Return what the best policy spends, the base conditioned on the top reward: ``max_kl`` for KL."""
-        return self.max_kl if divergence == KL else divergence.of_log_ratio(self.log_ratio(math.inf), self.prob)
+    def _max_spent(self, divergence: Divergence) -> float:
+        return divergence.of_log_ratio(self.log_ratio(math.inf), self.prob)
 
     def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
         return optima(self.reward - self.max_reward, self.prob, budgets, divergence)

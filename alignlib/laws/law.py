@@ -17,11 +17,10 @@ from alignlib._core.checks import (
     as_rng,
     as_shape,
     like,
-    require,
     require_range,
 )
 from alignlib._core.errors import InputError
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws.frontier import Frontier, default_budgets
 from alignlib.laws.levels import Levels
 from alignlib.laws.roots import rising_root, roots_in_order
@@ -309,11 +308,7 @@ class Law(ABC):
 
         Source: Y24, P26 (closed form of the optimum).
         """
-        require(
-            isinstance(divergence, Divergence),
-            f"divergence must be one of alignlib.divergences, such as KL; got {divergence!r:.80}.",
-            argument="divergence",
-        )
+        divergence = as_divergence(divergence)
         default = default_budgets(self.max_spent(divergence)) if budgets is None else budgets
         spent = np.atleast_1d(require_range("budgets", default, 0.0))
         if divergence == KL:
@@ -325,6 +320,9 @@ class Law(ABC):
 
     def max_spent(self, divergence: Divergence = KL) -> float:
         """Return the largest useful budget in the units of ``divergence``; ``max_kl`` for KL."""
+        return self.max_kl if as_divergence(divergence) == KL else self._max_spent(divergence)
+
+    def _max_spent(self, divergence: Divergence) -> float:
         return self.max_kl
 
     def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:

@@ -61,8 +61,12 @@ def rising_root(value: Callable[[float], float], target: float, guess: float, *,
             return math.exp(x)
         return min(end / (1.0 + math.exp(-x)), math.nextafter(end, 0.0))
 
+    found: dict[float, float] = {}  # ends of the bracket and the root are asked for more than once
+
     def miss(x: float) -> float:
-        return math.log(max(value(lam_at(x)), _TINY) / target)
+        if x not in found:
+            found[x] = math.log(max(value(lam_at(x)), _TINY) / target)
+        return found[x]
 
     inside = guess if guess < end else 0.5 * end
     low = high = math.log(inside / (end - inside)) if finite_end else math.log(inside)

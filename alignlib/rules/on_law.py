@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws import ContinuousLaw, Levels
 
 __all__ = ["OnContinuous", "OnLaw", "OnLevels", "OnPrompts", "RuleCurve"]
@@ -67,7 +67,7 @@ class OnLevels(OnLaw):
 
     def spent(self, divergence: Divergence = KL) -> float:
         """``Σ P_i f(π_i/P_i)`` over the levels."""
-        return divergence.of_log_ratio(self.log_ratio, self.levels.mass)
+        return as_divergence(divergence).of_log_ratio(self.log_ratio, self.levels.mass)
 
     @property
     def gain(self) -> float:
@@ -111,7 +111,7 @@ class OnContinuous(OnLaw):
 
     def spent(self, divergence: Divergence = KL) -> float:
         """The rule's formula without ties."""
-        return self.rule.spent_formula(divergence)
+        return self.rule.spent_formula(as_divergence(divergence))
 
     @cached_property
     def gain(self) -> float:
