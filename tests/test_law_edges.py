@@ -28,11 +28,24 @@ def test_the_whole_frontier_is_among_the_gains(seed: int, offset: float) -> None
     assert law.lam_at_gain(law.max_gain) == math.inf
     inner = curve.spent < 0.9 * law.max_kl
     np.testing.assert_allclose(spent[inner], curve.spent[inner], rtol=1e-8)
-    assert law.kl_at_gain(law.max_reward - law.base_reward) == law.max_kl
-    assert law.lam_at_gain(law.min_reward - law.base_reward) == -math.inf
+    assert spent[0] == law.lam_at_gain(0.0) == 0.0
+    rise, fall = law.max_reward - law.base_reward, law.min_reward - law.base_reward
+    if abs(rise / law.max_gain - 1.0) < 0.1:  # the offset leaves more than noise of it
+        assert law.kl_at_gain(rise) == law.max_kl
+    if fall < 0.0 and abs(offset) < 1e10:
+        assert law.lam_at_gain(fall) == -math.inf
     beyond = law.max_gain + 1e-3 * law.max_gain + 1e-12 * abs(law.max_reward)
     with pytest.raises(ValueError, match="gain must lie in"):
         law.kl_at_gain(beyond)
+
+
+def test_no_gain_costs_nothing_however_large_the_offset() -> None:
+    """Four neighbouring doubles: the difference of largest and mean reward rounds to 0."""
+    at = 1e12
+    law = FiniteLaw(at + np.array([0.0, 1.0, 2.0, 3.0]) * np.spacing(at), [0.03, 0.03, 0.04, 0.9])
+    assert law.max_reward - law.base_reward < 0.5 * np.spacing(at)
+    assert law.kl_at_gain(0.0) == law.lam_at_gain(0.0) == 0.0
+    assert law.kl_at_gain(law.max_gain) == law.max_kl
 
 
 def test_the_frontier_of_prompts_is_among_their_gains() -> None:

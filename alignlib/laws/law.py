@@ -253,11 +253,13 @@ class Law(ABC):
         if math.isfinite(most):
             slack = 4.0 * _EPS * max(abs(self.max_reward), abs(self.base_reward), most)
             gains = np.where((gains > most) & (gains <= most + slack), most, gains)
-            gains = np.where(gains == self.max_reward - self.base_reward, most, gains)
+            if (rounded := self.max_reward - self.base_reward) > 0.5 * most:
+                gains = np.where(gains == rounded, most, gains)
         if least:
             slack = 4.0 * _EPS * max(abs(self.min_reward), abs(self.base_reward), -least)
             gains = np.where((gains < least) & (gains >= least - slack), least, gains)
-            gains = np.where(gains == self.min_reward - self.base_reward, least, gains)
+            if (rounded := self.min_reward - self.base_reward) < 0.5 * least:
+                gains = np.where(gains == rounded, least, gains)
         return require_range("gain", gains, least, most)
 
     def _lam_at_gain(self, gains: FloatArray) -> FloatArray:
