@@ -76,7 +76,7 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
     below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
     centres = rewards.mean(axis=2)
     off = np.ascontiguousarray((rewards - centres[:, :, None]).transpose(0, 2, 1))
-    work = np.empty((5, *below.shape))
+    work = np.empty((6, *below.shape))
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
             weight = np.exp(np.multiply(below, lam, out=work[0]), out=work[0])
@@ -111,14 +111,14 @@ class _Sums:
 
     def __init__(self, weight: FloatArray, work: FloatArray) -> None:
         self._weight, self._others = weight, weight[2:]
-        self._odds, self._power, *ratios = (array[: len(self._others)] for array in work)
+        self._odds, self._beside, self._spare, power, raised = (array[: len(self._others)] for array in work)
         runner_up, self._rest = weight[1], column_sums(self._others)
         self._without = self._without_top, self._without_runner_up = runner_up + self._rest, 1.0 + self._rest
         self._total = 1.0 + self._without_top
         largest, second, rest = 1.0 / self._total, runner_up / self._total, self._rest / self._total
         p = np.multiply(self._others, largest, out=self._odds)
-        squares = column_sums(np.multiply(p, p, out=self._power))
-        kept = np.subtract(1.0, p, out=self._power)
+        squares = column_sums(np.multiply(p, p, out=power))
+        kept = np.subtract(1.0, p, out=power)
         log_kept = np.log(np.multiply.reduce(kept, axis=0))
         np.divide(p, kept, out=self._odds)
         log_first, log_second = np.log(self._without_top * largest), np.log(self._without_runner_up * largest)
@@ -126,56 +126,59 @@ class _Sums:
         self.ess = 1.0 / (largest**2 + second**2 + squares)
         self.singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
         self.pairs = np.log(rest) - log_first - log_second - 2.0 * log_kept
-        self._beside = []  # of both largest: r/(1-r) for the shares r of the others without it, and their sum
-        for others_of, ratio in zip(self._without, ratios, strict=True):
+        self._sums_beside = []  # of both largest: the sum of r/(1-r) for the shares r of the others without it
+        for others_of, ratio in zip(self._without, (self._beside, self._spare), strict=True):
             np.multiply(self._others, 1.0 / others_of, out=ratio)
-            np.subtract(1.0, ratio, out=self._power)
-            self.pairs += np.log(np.multiply.reduce(self._power, axis=0))
-            np.divide(ratio, self._power, out=ratio)
-            self._beside.append((ratio, column_sums(ratio)))
-        self._powers = self._power_sums()
-        for k in range(1, len(self._powers) // 2 + 1):
-            self.pairs -= (self._powers[k - 1] ** 2 - self._powers[2 * k - 1]) / (2 * k)
+            np.subtract(1.0, ratio, out=power)
+            self.pairs += np.log(np.multiply.reduce(power, axis=0))
+            np.divide(ratio, power, out=ratio)
+            self._sums_beside.append(column_sums(ratio))
+        self._beside += self._spare
+        self._sum_of_odds = column_sums(self._odds)
+        self._among_others(power, raised)
 
-    def _power_sums(self) -> list[FloatArray]:
-        """Return ``Σ q^k`` of the odds q, k from 1, so many that the pairs are known."""
-        q = self._odds
-        sums = [column_sums(q)]
+    def _among_others(self, power: FloatArray, raised: FloatArray) -> None:
+        """Add ``Σ_{i<j} log(1 - q_i q_j)`` of the odds q to the pairs, and what its slope takes of each sample.
+
+        With ``S_k = Σ q^k`` the k-th terms of the logarithms sum to ``-Σ_i q_i^k (S_k - q_i^k) / (2k)``, and their
+        slope in the direction of g is ``-Σ_i (1 + q_i) q_i^k (S_k - q_i^k) (g_i - mean)``, for that of q is ``q (1 + q)
+        (g - mean)``: so one sum over k serves every g.
+        """
+        q, term, total = self._odds, self._spare, power
         product = float(np.fmax.reduce(q[0] * q[1], initial=0.0)) if len(q) > 1 else 0.0
-        bound = float(np.fmax.reduce(sums[0], initial=0.0)) ** 2 / (1.0 - product)
+        bound = float(np.fmax.reduce(self._sum_of_odds, initial=0.0)) ** 2 / (1.0 - product)
         terms = 1
         while terms < _MOST_TERMS and bound * product**terms > _TOLERANCE:
             terms += 1
-        np.copyto(self._power, q)
-        for _ in range(2 * terms):
-            np.multiply(self._power, q, out=self._power)
-            sums.append(column_sums(self._power))
-        return sums
+        total[:] = 0.0
+        raised[:] = q
+        for k in range(1, terms + 1):
+            np.subtract(self._sum_of_odds if k == 1 else column_sums(raised), raised, out=term)
+            np.multiply(term, raised, out=term)
+            self.pairs -= column_sums(term) / (2 * k)
+            np.add(total, term, out=total)
+            if k < terms:
+                np.multiply(raised, q, out=raised)
+        np.multiply(total, q, out=term)
+        np.add(total, term, out=total)
+        self._sum_in_pairs = column_sums(total) - 2.0 * self._sum_of_odds
+        np.multiply(q, -2.0, out=term)
+        np.add(total, term, out=total)
+        np.add(self._beside, total, out=self._beside)
 
     def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""
         top, runner_up, others = values[0], values[1], values[2 : len(self._weight)]
-        power = self._power
-        in_rest = column_sums(np.multiply(self._others, others, out=power))
+        spare = self._spare
+        in_rest = column_sums(np.multiply(self._others, others, out=spare))
         rests = self._weight[1] * runner_up + in_rest, top + in_rest
         mean = (top + rests[0]) / self._total
         inside = [slope / whole for slope, whole in zip(rests, self._without, strict=True)]
-        moments = []
-        np.multiply(self._odds, others, out=power)
-        for k in range(len(self._powers)):
-            if k:
-                np.multiply(power, self._odds, out=power)
-            moments.append(column_sums(power) - mean * self._powers[k])
-        kept = -moments[0]
         first, second = inside[0] - mean, inside[1] - mean
-        singles = first + second + kept
-        pairs = in_rest / self._rest - mean - first - second - 2.0 * kept
-        for average, (ratio, total) in zip(inside, self._beside, strict=True):
-            pairs -= column_sums(np.multiply(ratio, others, out=power)) - average * total
-        for k in range(1, len(self._powers) // 2 + 1):
-            # Σ q^{i-1} q' with q' = q (1 + q) (g - mean)
-            rise, doubled = (moments[i - 1] + moments[i] for i in (k, 2 * k))
-            pairs -= self._powers[k - 1] * rise - doubled
+        singles = first + second - (column_sums(np.multiply(self._odds, others, out=spare)) - mean * self._sum_of_odds)
+        pairs = in_rest / self._rest - mean - first - second + mean * self._sum_in_pairs
+        pairs -= column_sums(np.multiply(self._beside, others, out=spare))
+        pairs += inside[0] * self._sums_beside[0] + inside[1] * self._sums_beside[1]
         return mean, singles, pairs
 
 
