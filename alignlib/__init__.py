@@ -1,19 +1,76 @@
 """The small library behind the companion to *Theoretical Limits of Language Model Alignment*.
 
 Units are nats; ``lam`` is the inverse temperature λ = 1/β; rewards are whatever unit they come in. Bad input raises
-`InputError`. Importing this package costs nothing: each name below is imported when it is first used.
+`InputError`. Importing this package costs nothing: each name below is imported when it is first used, and ``help`` of
+it shows its mathematics and an example.
+
+A law and its tilt
+
+- `Law`: what every reward law answers: its tilt, ``gain_at_kl``, ``kl_at_gain``, ``frontier``, ``sample``
+- `FiniteLaw`: rewards with their masses
+- `Gaussian`: the Gaussian law, in closed form
+- `HeavyTailed`: laws on which any KL budget buys unbounded reward
+- `PromptAverage`: several prompts under one average budget
+- `MarkovModel`: a base model of long sequences, token by token
+
+A rule on a law or on samples, and what a budget is measured in
+
+- `BestOfN`, `SoftBestOfN`, `BestOfPoisson`: draw several responses and keep one
+- `KL`: the default divergence
+
+A reader's own table, estimated
+
+- `RewardTable`: rewards of sampled responses from a file, arrays or a data frame
+- `fit_frontier`: the limit of a reward, with interval and support
+- `ask`: all that ``alignlib frontier`` prints, as data
+- `lines`: that and other answers as text
+
+A proxy against gold
+
+- `ProxyPair`: both rewards exactly, and the price of the proxy
+- `hacking_threshold`: the λ from which optimising the proxy costs gold
+
+The bottleneck of feedback
+
+- `capacity`: the capacity of a channel
+- `RaterTable`, `estimate_capacity`: the capacity of ratings
+- `fano_floor`: the error that no learner undercuts
+- `alignment_interval`: floor and ceiling, with their conditions
+
+A training run
+
+- `KLSamples`, `estimate_policy_kl`: the KL of a trained policy from samples
+- `read_training_log`, `overlay`: a run on the frontier of its base model
+
+All the rest
+
+- `plotting`: pictures on axes of your own
+- `InputError`: bad input, said in a sentence
+
+What is not here is found in the rooms: ``alignlib.laws``, ``rules``, ``divergences``, ``sequences``, ``tables``,
+``estimation``, ``hacking``, ``bottleneck``, ``training``, ``answers``. The book's part "The library" has a page for
+each, with formulas and examples (``api/index.html`` in the book that ``make book`` builds).
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from alignlib._core.version import __version__ as __version__
 
-# The front door, by noun: where each name lives. What is not here is found in the rooms (alignlib.laws, …).
+# By noun in the docstring and in `_HOMES`.
+__all__ = [
+    "KL", "BestOfN", "BestOfPoisson", "FiniteLaw", "Gaussian", "HeavyTailed", "InputError", "KLSamples", "Law",
+    "MarkovModel", "PromptAverage", "ProxyPair", "RaterTable", "RewardTable", "SoftBestOfN", "alignment_interval",
+    "ask", "capacity", "estimate_capacity", "estimate_policy_kl", "fano_floor", "fit_frontier", "hacking_threshold",
+    "lines", "overlay", "plotting", "read_training_log",
+]  # fmt: skip
+
+# Where each name of the front door lives; `plotting` is a room.
 _HOMES = {
     # A law and its tilt
+    "Law": "alignlib.laws.law",
     "FiniteLaw": "alignlib.laws.finite",
     "Gaussian": "alignlib.laws.gaussian",
     "HeavyTailed": "alignlib.laws.heavy_tailed",
@@ -28,6 +85,7 @@ _HOMES = {
     "RewardTable": "alignlib.tables.rewards",
     "fit_frontier": "alignlib.estimation.fit",
     "ask": "alignlib.answers.findings",
+    "lines": "alignlib.answers.output.any_answer",
     # A proxy against gold
     "ProxyPair": "alignlib.hacking.proxy_gap",
     "hacking_threshold": "alignlib.hacking.hacking_threshold",
@@ -50,7 +108,7 @@ _MODULES = (
     *("answers", "plotting"),
 )
 
-if TYPE_CHECKING:
+if _TYPE_CHECKING:
     from alignlib import answers as answers
     from alignlib import bottleneck as bottleneck
     from alignlib import divergences as divergences
@@ -64,6 +122,7 @@ if TYPE_CHECKING:
     from alignlib import training as training
     from alignlib._core.errors import InputError as InputError
     from alignlib.answers.findings import ask as ask
+    from alignlib.answers.output.any_answer import lines as lines
     from alignlib.bottleneck.capacity import capacity as capacity
     from alignlib.bottleneck.capacity_estimate import estimate_capacity as estimate_capacity
     from alignlib.bottleneck.fano import fano_floor as fano_floor
@@ -75,6 +134,7 @@ if TYPE_CHECKING:
     from alignlib.laws.finite import FiniteLaw as FiniteLaw
     from alignlib.laws.gaussian import Gaussian as Gaussian
     from alignlib.laws.heavy_tailed import HeavyTailed as HeavyTailed
+    from alignlib.laws.law import Law as Law
     from alignlib.laws.prompt_average import PromptAverage as PromptAverage
     from alignlib.rules.best_of_n import BestOfN as BestOfN
     from alignlib.rules.best_of_poisson import BestOfPoisson as BestOfPoisson
@@ -90,9 +150,9 @@ else:
 
     def __getattr__(name: str) -> object:
         if name in _MODULES:
-            value = importlib.import_module(f"{__name__}.{name}")
+            value = _import_module(f"{__name__}.{name}")
         elif name in _HOMES:
-            value = getattr(importlib.import_module(_HOMES[name]), name)
+            value = getattr(_import_module(_HOMES[name]), name)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value
@@ -100,4 +160,4 @@ else:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_MODULES])
+    return sorted([*__all__, *(name for name in _MODULES if name not in __all__), "__version__"])

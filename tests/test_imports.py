@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import pydoc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +83,22 @@ def test_type_checkers_see_the_same_front_door() -> None:
     assert {name for name, home in seen if home == "alignlib"} == set(alignlib._MODULES)
     for name in alignlib._MODULES:
         assert getattr(alignlib, name).__name__ == f"alignlib.{name}"
+
+
+def test_all_is_the_front_door_and_dir_shows_nothing_else() -> None:
+    assert set(alignlib.__all__) == {*alignlib._HOMES, "plotting"}
+    assert set(dir(alignlib)) == {*alignlib.__all__, *alignlib._MODULES, "__version__"}
+    found: dict[str, object] = {}
+    exec("from alignlib import *", found)
+    assert set(found) - {"__builtins__"} == set(alignlib.__all__)
+
+
+def test_the_docstring_names_the_whole_front_door_and_rooms() -> None:
+    told = set(re.findall(r"`(\w+)`", alignlib.__doc__ or ""))
+    assert set(alignlib.__all__) <= told
+    assert set(alignlib._MODULES) <= {*told, *re.findall(r"alignlib\.(\w+)", alignlib.__doc__ or "")}
+    shown = pydoc.plain(pydoc.render_doc(alignlib))
+    assert all(f" {name}" in shown for name in alignlib.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

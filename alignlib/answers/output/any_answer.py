@@ -1,0 +1,48 @@
+"""Any answer as text, by whichever module writes answers of its kind."""
+
+from __future__ import annotations
+
+from alignlib._core.checks import require
+from alignlib.answers.capacity import CapacityAnswer
+from alignlib.answers.findings import Findings
+from alignlib.answers.output import capacity, frontier, overlay, policy_kl
+from alignlib.training.envelope import Floor
+from alignlib.training.placing import Overlay
+from alignlib.training.policy_kl import PolicyKL
+
+__all__ = ["lines"]
+
+
+def lines(found: Findings | CapacityAnswer | PolicyKL | Overlay | Floor) -> list[str]:
+    """Return an answer as the lines that a command prints, the answer in one sentence last.
+
+    Parameters
+    ----------
+    found : Findings, PolicyKL, Overlay, Floor or CapacityAnswer
+        What `ask`, `estimate_policy_kl`, `overlay` or ``answers.capacity.ask_capacity`` returned.
+
+    Raises
+    ------
+    InputError
+        For anything else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables import RewardTable
+    >>> table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((60, 16)))
+    >>> lines(ask(table, "reward", kl=[0.1], n_boot=100))[0]
+    '60 prompts with 16 samples each.'
+    """
+    if isinstance(found, Findings):
+        return frontier.lines(found)
+    if isinstance(found, PolicyKL):
+        return policy_kl.lines(found)
+    if isinstance(found, (Overlay, Floor)):
+        return overlay.lines(found)
+    require(
+        isinstance(found, CapacityAnswer),
+        f"lines takes what ask, estimate_policy_kl, overlay or ask_capacity returned; got a {type(found).__name__}.",
+    )
+    return capacity.lines(found)
