@@ -88,7 +88,7 @@ def test_blank_file(tmp_path, name):
 
 @pytest.mark.parametrize("content", ["prompt_id,reward", "prompt_id,reward\n", "prompt_id,reward\n\n"])
 def test_header_only(tmp_path, content):
-    refuse(text(tmp_path, content), "has a header but no rows", "give at least two samples")
+    refuse(text(tmp_path, content), "has a header but no rows", "give samples of each prompt")
 
 
 def test_parquet_without_rows(tmp_path):

@@ -47,6 +47,24 @@ def sampled(tmp_path, n_prompts=60, n=32):
     return path
 
 
+def test_the_answer_says_what_its_budget_bounds_and_leads_with_what_was_asked(tmp_path):
+    table = sampled(tmp_path)
+    average = run(table, "--reward", "gold", "--kl", "0.1").stdout.splitlines()[-1]
+    assert re.match(r"At a KL of \S+ nats on average over prompts any method can gain at most", average)
+    asked = run(table, "--reward", "gold", "--kl", "0.1", "--budget", "per-prompt").stdout.splitlines()[-1]
+    first, second = asked.split(". At a KL of ")
+    assert first.startswith("At a KL of 0.1 nats on every prompt any method can gain at most")
+    assert second == average.removeprefix("At a KL of ")
+
+
+def test_one_prompt_is_one_prompt_and_has_one_kind_of_budget(tmp_path):
+    table = sampled(tmp_path, n_prompts=1, n=1000)
+    said = run(table, "--reward", "gold", "--kl", "0.1", "--budget", "per-prompt").stdout
+    assert said.startswith("1 prompt with 1000 samples.\n")
+    assert "on average over prompts any" not in said
+    assert "on every prompt" not in said
+
+
 def test_lines_end_with_the_answer(tmp_path):
     result = run(sampled(tmp_path), "--reward", "gold", "--kl", "0.1,0.2", "--n", "2,4")
     assert result.exit_code == 0, result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -262,6 +263,10 @@ def test_a_run_without_base_samples_shows_a_floor() -> None:
     document = json.loads(run(GRPO, "--json").stdout)
     assert document["table"] is None
     assert all(p["needed_at_most"] is None or p["needed_at_most"] <= p["kl"] + 1e-9 for p in document["points"])
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    assert re.search(r"\d+ checkpoints of 1 run, ", run(GRPO).stdout)
 
 
 def test_checkpoints_past_their_best_waste_what_others_did_not_need(tmp_path: Path) -> None:

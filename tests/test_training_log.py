@@ -129,7 +129,11 @@ def test_noise_is_measured_beside_a_straight_course(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("history", "options", "sentence"),
     [
-        ([{"step": 1, "reward": 1.0}], {}, "with beta = 0, trl's default, GRPO has no reference model"),
+        (
+            [{"step": 1, "reward": 1.0}],
+            {},
+            "logs rewards but no KL: with beta = 0, trl's default, GRPO has no reference model",
+        ),
         ([{"step": 1, "loss": 1.0}], {}, "no KL ('kl' or 'objective/kl')"),
         ([{"step": 1, "rewards/chosen": 1.0, "logps/chosen": -1.0}], {}, "preference training"),
         ([{"step": 1, "kl": 0.1, "rewards/chosen": 1.0}], {}, "KTO's 'kl' is another quantity"),

@@ -1,11 +1,11 @@
-"""What to say about a name nobody knows: the nearest known one, and all that are allowed."""
+"""Names and numbers in sentences: the nearest name to one nobody knows, a number with its noun."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["number_or_name", "unknown_name"]
+__all__ = ["counted", "number_or_name", "unknown_name"]
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -18,6 +18,15 @@ def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return f"Unknown {kind} {name!r}{hint} Allowed: {', '.join(names) if names else 'none'}."
+
+
+def counted(number: float, noun: str) -> str:
+    """Write a number of things, the noun in its form.
+
+    >>> counted(1, "run"), counted(0, "run"), counted(12, "response")
+    ('1 run', '0 runs', '12 responses')
+    """
+    return f"{number:g} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def number_or_name(text: str | None) -> float | str | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
@@ -90,4 +91,5 @@ def command(
         found = sample(
             model, read_prompts(prompts, column, prompt_id), output, base=base, settings=settings, force=force, say=say
         )
-    click.echo(for_terminal(f"Wrote {found.output}: {found.n_responses} responses to {found.n_prompts} prompts."))
+    drawn = f"{counted(found.n_responses, 'response')} to {counted(found.n_prompts, 'prompt')}"
+    click.echo(for_terminal(f"Wrote {found.output}: {drawn}."))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_flag, as_vector, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
@@ -262,9 +263,10 @@ class Fit:
         return self.curve
 
     def _unsupported(self) -> UnsupportedBudgetError:
+        fewest, prompts = int(self.table.n_samples.min()), self.table.n_prompts
         return UnsupportedBudgetError(
-            f"The samples of {self.reward!r} support no KL budget: {int(self.table.n_samples.min())} samples of a "
-            f"prompt and {self.table.n_prompts} prompts are too few for its tail. Draw more samples per prompt.",
+            f"The samples of {self.reward!r} support no KL budget: {counted(fewest, 'sample')} of a prompt and "
+            f"{counted(prompts, 'prompt')} are too few for its tail. Draw more samples per prompt.",
             0.0,
         )
 

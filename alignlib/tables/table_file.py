@@ -47,7 +47,7 @@ class TableFile:
         return f"row{'s' if len(rows) > 1 else ''} {text} ({note})"
 
 
-def load(file: TableFile, columns: Sequence[str], wanted: str = "at least two samples of a prompt") -> pa.Table:
+def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each prompt") -> pa.Table:
     """Load columns, or say that the table has no rows and what is wanted."""
     table = file.load(list(dict.fromkeys(columns)))
     if table.num_rows == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
+from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
 from alignlib.answers.output.render import listed
@@ -39,7 +40,7 @@ def lines(found: CapacityAnswer) -> list[str]:
         f"{found.n_raters} raters left out in turn" if found.n_raters is not None else "labels taken as independent"
     )
     said += [
-        f"Nats per label; {found.targets} targets, {found.labels} labels; intervals: {spread}.",
+        f"Nats per label; {counted(found.targets, 'target')}, {counted(found.labels, 'label')}; intervals: {spread}.",
         "floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).",
     ]
     thin = [row.context for row in found.rows if not row.supported]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
@@ -99,8 +100,9 @@ def _rules(answer: Answer) -> list[dict[str, Any]]:
 def lines(found: Findings) -> list[str]:
     """Return the answers as text, the headline last."""
     sizes = found.table.n_samples
-    each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
-    said = [f"{found.table.n_prompts} prompts with {each} samples each.", *found.table.notes]
+    each = "" if sizes.min() == sizes.max() else f"{sizes.min()} to "
+    size = f"{counted(found.table.n_prompts, 'prompt')} with {each}{counted(int(sizes.max()), 'sample')}"
+    said = [f"{size}{' each' if found.table.n_prompts > 1 else ''}.", *found.table.notes]
     for answer in found.answers:
         said += ["", *_block(found.table, answer)]
     if found.hacking is not None:
@@ -111,11 +113,14 @@ def lines(found: Findings) -> list[str]:
 def headline(answer: Answer) -> str:
     """Return the answer in one sentence, at the last rule whose KL the samples support.
 
+    Where the budget asked for holds on every prompt, a sentence on that limit comes first: rules are compared at equal
+    KL on average over prompts.
+
     >>> from alignlib.answers.findings import ask
     >>> from alignlib.tables.example_table import example_table
     >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
-    >>> headline(found.reward)[:39]
-    'At a KL of 0.1 nats any method can gain'
+    >>> headline(found.reward)[:63]
+    'At a KL of 0.1 nats on average over prompts any method can gain'
     """
     best, at_rules = answer.rules, answer.limit_at_rules
     if answer.limit is None or at_rules is None:
@@ -123,24 +128,24 @@ def headline(answer: Answer) -> str:
         return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     where = np.flatnonzero(known & at_rules.supported & best.optimises)
+    last = _limit_sentence(answer, answer.limit, len(answer.limit.spent) - 1)
     if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
         i = int(where[-1])
+        asked = "" if answer.limit.budget == "average" else f"{last}. "
+        limit = f"{asked}{_limit_sentence(answer, at_rules, i)}"
         by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
         if best.share[i] >= 1.0:
-            return (
-                f"{_limit_sentence(answer, at_rules, i)}; {best.rules[i].title}{by} cannot be told from it (at least "
-                f"{percent(best.share_low[i])})."
-            )
+            return f"{limit}; {best.rules[i].title}{by} cannot be told from it (at least {percent(best.share_low[i])})."
         gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
         return (
-            f"{_limit_sentence(answer, at_rules, i)}; {best.rules[i].title} {gets} {percent(best.share[i])} of it "
+            f"{limit}; {best.rules[i].title} {gets} {percent(best.share[i])} of it "
             f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
         )
-    last = _limit_sentence(answer, answer.limit, len(answer.limit.spent) - 1)
     if at_rules.supported[best.optimises].any():
+        what = "it" if answer.limit.budget == "average" else "what any method can gain at equal average KL"
         return (
-            f"{last}; {best.rules.name}'s share of it is not known, for on {answer.constant_prompts} prompts all "
-            f"samples have the same {answer.measured_in!r}."
+            f"{last}; {best.rules.name}'s share of {what} is not known, for on "
+            f"{counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}."
         )
     beyond = np.flatnonzero(best.optimises)
     more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
@@ -150,10 +155,17 @@ def headline(answer: Answer) -> str:
 def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
     base = beside(limit.base_reward, limit.gain[i], 3)
     return (
-        f"At a KL of {limit.spent[i]:.3g} nats any method can gain at most {limit.gain[i]:.3g} of "
+        f"At a KL of {limit.spent[i]:.3g} nats{_bounded(limit)} any method can gain at most {limit.gain[i]:.3g} of "
         f"{answer.measured_in!r} over the base model's {base} ({interval_name(limit.level)} "
         f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
     )
+
+
+def _bounded(limit: EstimatedFrontier) -> str:
+    """Say what the budget bounds; on a single prompt there is nothing to say."""
+    if limit.n_prompts == 1:
+        return ""
+    return " on every prompt" if limit.budget == "per_prompt" else " on average over prompts"
 
 
 def _gain_of_best(answer: Answer, i: int) -> str:
@@ -202,8 +214,7 @@ def _limit_lines(limit: EstimatedFrontier) -> list[str]:
         interval = bounds(limit.gain_low[i], limit.gain_high[i])
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
-    each = "on every prompt" if limit.budget == "per_prompt" else "on average over prompts"
-    return [*said, f"KL is in nats, {each}; the samples support it up to {limit.supported_end:.3g}."]
+    return [*said, f"KL is in nats{_bounded(limit)}; the samples support it up to {limit.supported_end:.3g}."]
 
 
 def _share(answer: Answer, i: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from alignlib._core.names import counted
 from alignlib.answers.hacking import HackingAnswer, Unclaimed
 from alignlib.answers.output.render import by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
@@ -67,8 +68,8 @@ def lines(found: HackingAnswer) -> list[str]:
     said = [f"Optimising {found.proxy!r} where {found.gold!r} counts", *stop_lines(found)]
     if along_n.tied_prompts:
         said.append(
-            f"{found.proxy!r} gives some samples equal scores on {along_n.tied_prompts} prompts: every choice among "
-            "them counts equally, whatever their order in the table."
+            f"{found.proxy!r} gives some samples equal scores on {counted(along_n.tied_prompts, 'prompt')}: every "
+            "choice among them counts equally, whatever their order in the table."
         )
     said.append(unclaimed_sentence(found.gold, along_n.hedge, along_n.level, found.unclaimed))
     return [*said, *ensemble_lines(found.ensembles, found.split, along_n.level)]

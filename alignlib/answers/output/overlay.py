@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.names import counted
 from alignlib.answers.output.render import by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
 from alignlib.training.envelope import Floor
@@ -118,9 +119,9 @@ def _headline(found: Overlay, run: str) -> str:
 
 def _overlay_lines(found: Overlay) -> list[str]:
     log, best = found.log, found.rules
-    interval = interval_name(found.frontier.level)
+    interval, size = interval_name(found.frontier.level), counted(found.gain.size, "point")
     said = [
-        f"{log.path}: {found.gain.size} points, {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence.",
+        f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence.",
         f"Gains of {found.measured_in!r} over {found.base_reward:.4g}, the base model's.",
         "",
         f"{'step':>7} {'KL':>7} {'gain':>8} {'share %':>8}  {interval:<16} {'needs KL':>8} {'wasted':>7}  {interval}",
@@ -156,11 +157,12 @@ def _compared(best: RuleEstimate) -> str:
 
 def _floor_lines(found: Floor) -> list[str]:
     log, envelope, wasted = found.log, found.envelope, found.wasted
+    size = f"{counted(log.kl.size, 'checkpoint')} of {counted(len(log.runs), 'run')}"
     points = ", ".join(f"({x:.3g}, {y:.3g})" for x, y in zip(envelope.kl, envelope.reward, strict=True))
     i = int(np.nanargmax(wasted))
     most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
     return [
-        f"{log.path}: {log.kl.size} checkpoints of {len(log.runs)} runs, {log.kl_name!r} in nats per {log.kl_unit}.",
+        f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",
         "Without samples of the base model the limit is not known, nor any share of it. These checkpoints show a floor",
         "of it, their concave envelope (mixtures of policies reach it), if all share one base model and prompts:",
         f"(KL, {log.reward_name}) = {points}.",

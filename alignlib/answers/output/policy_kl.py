@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib.answers.output.render import bounds, interval_name
 from alignlib.training.policy_kl import ESTIMATORS, KLEstimate, PolicyKL
@@ -65,11 +66,11 @@ def _point(one: KLEstimate) -> dict[str, Any]:
 # ------------------------------------------------------------------ lines
 def lines(found: PolicyKL) -> list[str]:
     """Return the table of estimators as text, the answer last."""
-    prompts = "" if found.n_prompts is None else f" to {found.n_prompts} prompts"
+    prompts = "" if found.n_prompts is None else f" to {counted(found.n_prompts, 'prompt')}"
     tokens = "" if found.mean_length is None else f", {found.mean_length:.4g} tokens on average"
     interval = interval_name(found.level)
     rows = [
-        f"{found.n_samples} responses{prompts} sampled from the {found.sampled_from}{tokens}.",
+        f"{counted(found.n_samples, 'response')}{prompts} sampled from the {found.sampled_from}{tokens}.",
         "",
         f"{'estimator':<24} {'nats/sequence':>13}  {interval:<20} {'nats/token':>10}  remark",
     ]

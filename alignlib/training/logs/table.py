@@ -37,7 +37,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
     if by_column:
         require_column(file, str(length), "length")
-    table = load(file, wanted)
+    table = load(file, wanted, "a row for each checkpoint")
 
     def column(name: str) -> FloatArray:
         return numbers(file, name, table.column(name))

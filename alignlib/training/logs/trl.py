@@ -75,7 +75,7 @@ class _TrlLog:
         return ", ".join(repr(key) for key in sorted(self.keys)[:40])
 
     def _no_kl(self) -> str:
-        where = "evaluations of " if self.prefix else ""
+        where = f"evaluations of {self.path} log" if self.prefix else f"{self.path} logs"
         advice = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
         if _PREFERENCE & self.keys:
             return (
@@ -84,10 +84,10 @@ class _TrlLog:
             )
         if self.prefix + "reward" in self.keys:
             return (
-                f"{where}{self.path} log rewards but no KL: with beta = 0, trl's default, GRPO has no reference model; "
+                f"{where} rewards but no KL: with beta = 0, trl's default, GRPO has no reference model; "
                 f"train with a beta above 0, however small, or {advice}."
             )
-        return f"{where}{self.path} log no KL ('kl' or 'objective/kl'); {advice}, or name the key (kl)."
+        return f"{where} no KL ('kl' or 'objective/kl'); {advice}, or name the key (kl)."
 
     def rows(self) -> LogRows:
         """Return the checkpoints that logged a KL or a reward."""
