@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent
 # All that `alignlib run` and `alignlib report` read, laid out as in a clone.
 SHIPPED = (
     "_config.yml",
+    "benchmarks/recorded/*.json",
     "book/*.md",
     "book/references.bib",
     "notebooks/[0-9]*.py",

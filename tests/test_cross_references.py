@@ -1,17 +1,30 @@
+import re
+from functools import cache
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from alignbook.page import name_other_pages
+from alignbook.project import Notebook, Project
+from tests.small_project import ROOT
 
-OTHER = """# %% [markdown]
+OTHER = """# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
 # # The other page
 #
-# ```{prf:theorem} A bound
+# ```{prf:theorem} A bound (we derive)
 # :label: thm-bound
 # x
 # ```
+# $$y$$ (eq-there)
 
 # %% mystnb={"figure": {"caption": "c", "name": "fig-there"}}
 """
@@ -31,6 +44,10 @@ def root(tmp_path: Path) -> Path:
     [
         ("see {doc}`40_other`", "see *The other page*"),
         ("see {doc}`../book/notation`", "see *Notation*"),
+        ("see {doc}`that page <40_other>`", "see that page"),
+        ("[](40_other.ipynb) and [the other](40_other.ipynb#part)", "*The other page* and the other"),
+        ("[out](https://example.org/a.md)", "[out](https://example.org/a.md)"),
+        ("by {eq}`eq-there`", "by *The other page*"),
         ("by {prf:ref}`thm-bound`.", "by *A bound*."),
         ("in {numref}`fig-there`", "in *The other page*"),
         ("in {numref}`fig-here`", "in {numref}`fig-here`"),
@@ -48,3 +65,43 @@ def test_what_lies_elsewhere_is_named(root: Path, text: str, expected: str) -> N
     name_other_pages(node, root)
     assert node.cells[0].source == theorem
     assert node.cells[2].source == expected
+
+
+REFERENCE = re.compile(r"(\{(?:doc|prf:ref|numref|ref|eq)\}`[^`]+`|\[[^\][]*\]\((?!\w+:)[^()\s]+\.(?:ipynb|md)\))")
+PAGES = Project(ROOT).notebooks()
+
+
+@cache
+def headings() -> set[str]:
+    """Titles of pages and of theorems, of which the sources in parentheses are no part."""
+    texts = [page.with_defaults(cell.source) for page in PAGES for cell in page.node.cells]
+    texts += [path.read_text(encoding="utf-8") for path in (ROOT / "book").glob("*.md")]
+    found = {line[2:] for text in texts for line in text.splitlines() if line.startswith("# ")}
+    theorems = (line.partition("} ")[2] for text in texts for line in text.splitlines() if line.startswith("```{prf:"))
+    return found | {title.partition(" (")[0] for title in theorems}
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_references_out_of_a_notebook_become_headings(page: Notebook) -> None:
+    node = page.node
+    before = [page.with_defaults(cell.source) for cell in node.cells]
+    defined = "\n".join(re.sub(r"`[^`\n]+`", "", text) for text in before) + page.with_defaults(
+        str([cell.metadata for cell in node.cells])
+    )
+    for cell in node.cells:
+        cell.source = page.with_defaults(cell.source)
+    name_other_pages(node, ROOT)
+    known = headings()
+    for old, cell in zip(before, node.cells, strict=True):
+        assert "---" not in cell.source.replace("|---", "").replace("---|", "")
+        parts = REFERENCE.split(old)
+        pattern = "".join("(.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+        found = re.fullmatch(pattern, cell.source, re.DOTALL)
+        assert found is not None
+        for reference, said in zip(parts[1::2], found.groups(), strict=True):
+            label = re.sub(r".*`(.*)`", r"\1", reference)
+            said_here = re.match(r"\[([^\]]+)\]", reference)
+            if said == reference:
+                assert label in defined, f"{reference} leads nowhere"
+            else:
+                assert said.strip("*") in (known if said_here is None else {said_here[1]}), (reference, said)

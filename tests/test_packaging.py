@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from tests.small_project import ROOT
 
 COPIED = (
     "alignlib",
+    "benchmarks",
     "book",
     "notebooks",
     "pyproject.toml",
@@ -85,6 +88,34 @@ def test_the_wheel_holds_the_packages_and_the_notebooks(source: Path, unpacked: 
     )
     assert names(shipped, "notebooks/_pages/*") == names(ROOT, "notebooks/_pages/*.py")
     assert {"_config.yml", "book/references.bib", "book/notation.md"} <= names(shipped, "*", "book/*")
+
+
+def files_named() -> set[Path]:
+    """Data that a page names in its code: files, or folders of files, relative to the notebooks."""
+    project = Project(ROOT)
+    code = [cell.source for page in project.notebooks() for cell in page.node.cells if cell.cell_type == "code"]
+    code += [path.read_text(encoding="utf-8") for path in (project.folder / "_pages").glob("*.py")]
+    texts = (node.value for source in code for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant))
+    there = {project.folder / text for text in texts if isinstance(text, str) and re.fullmatch(r"[\w./-]*\w", text)}
+    found = {Path(os.path.normpath(path)) for path in there if path.exists()}
+    return {path for path in found if path.is_file()} | {file for path in found for file in path.glob("*.[cj]s*")}
+
+
+def files_opened() -> set[Path]:
+    """Data that a page opened when the book was last built, as the kept runs say; nothing where it never was."""
+    kept = [json.loads(path.read_text(encoding="utf-8")) for path in Project(ROOT).build.glob("cache/*/run.json")]
+    names = {name for run in kept for name in run["read"] if not name.startswith((".", "build/"))}
+    return {ROOT / name for name in names if (ROOT / name).is_file() and not name.endswith(".py")}
+
+
+def test_what_the_notebooks_read_travels_with_them(unpacked: Path) -> None:
+    named, opened = files_named(), files_opened()
+    assert {"sum_law.json", "curves.csv", "law_safety_gold_train.csv"} <= {path.name for path in named}
+    for path in named | opened:
+        place = path.relative_to(ROOT)
+        shipped = unpacked / place if place.parts[0] == "alignlib" else unpacked / "alignbook" / "shipped" / place
+        assert shipped.is_file(), f"a notebook reads {place}, which is not packed: add it to setup.py and MANIFEST.in"
+        assert shipped.read_bytes() == path.read_bytes()
 
 
 def test_its_metadata(unpacked: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import nbformat
 import yaml
 
+from alignbook.parameters import ParameterError
 from alignbook.project import Project
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
@@ -41,10 +42,17 @@ _POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-_ROLE = re.compile(r"\{(doc|prf:ref|numref|ref|eq)\}`([^`<>]+)`")
+_ROLE = re.compile(r"\{(?P<kind>doc|prf:ref|numref|ref|eq)\}`(?:(?P<said>[^`<>]+?) *<)?(?P<target>[^`<>]+)>?`")
+_LINK = re.compile(r"(?<!\\)\[(?P<said>[^\][]*)\]\((?!\w+:)(?P<target>[^()\s#]+)\.(?:ipynb|md)(?:#[^()\s]*)?\)")
 _THEOREM = re.compile(r"`{3,}\{prf:\w+\} *(?P<title>[^\n]*)\n(?:# ?)?:label: *(?P<label>\S+)")
 _FIGURE = re.compile(r'"name": *"(?P<label>[^"]+)"')
-_HEADING = re.compile(r"^(?:# )?# (?!%%)(?P<title>.+)$", re.MULTILINE)
+_EQUATION = re.compile(r":label: *(?P<label>eq-\S+)|\$\$ *\((?P<beside>eq-[^()\s]+)\)")
+_HEADING = re.compile(r"^# (?P<title>.+)$", re.MULTILINE)
+# Parameters are named in the text and can be looked up; pictures come first.
+_FOLDED = {
+    "parameters": "the parameters",
+    "injected-parameters": "the parameters that were given",
+}
 _STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
@@ -89,6 +97,7 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
     node = nbformat.reads(notebook, as_version=4)
     node.metadata.pop("alignlib", None)  # a record for programs, of which a page shows nothing
     name_other_pages(node, root)
+    _fold_parameters(node)
     bibliography = root / "book" / "references.bib"
     cited = bibliography.is_file() and any("{cite" in cell.source for cell in node.cells)
     if cited:
@@ -110,6 +119,17 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         body = re.sub(r'src="([^":]+)"', lambda match: f'src="{_inline(target / match[1])}"', content["body"])
         pygments = (target / "_static" / "pygments.css").read_text(encoding="utf-8")
     write_whole(page, _document(content["title"], body, pygments, settings.get("mathjax3_config", {})))
+
+
+def _fold_parameters(node: Any) -> None:
+    """Hide the cells of parameters behind a line that opens them."""
+    for cell in node.cells:
+        tags = cell.metadata.get("tags", [])
+        for tag in tags if "hide-input" not in tags else ():
+            if tag in _FOLDED:
+                said = {f"code_prompt_{verb.lower()}": f"{verb} {_FOLDED[tag]}" for verb in ("Show", "Hide")}
+                cell.metadata["tags"] = [*tags, "hide-input"]
+                cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **said}
 
 
 def _settings(config: Path) -> dict[str, Any]:
@@ -169,33 +189,48 @@ def name_other_pages(node: Any, root: Path) -> None:
         own name.
     """
     cells = [cell for cell in node.cells if cell.cell_type == "markdown"]
-    if not any(_ROLE.search(cell.source) for cell in cells):
+    if not any(_ROLE.search(cell.source) or _LINK.search(cell.source) for cell in cells):
         return
-    here = {match["label"] for cell in cells for match in _THEOREM.finditer(cell.source)}
+    text = "\n".join(cell.source for cell in cells)
+    here = {match["label"] for match in _THEOREM.finditer(text)} | _equations(text)
     here |= {str(cell.metadata.get("mystnb", {}).get("figure", {}).get("name")) for cell in node.cells}
     titles = _titles(root)
 
     def plain(match: re.Match[str]) -> str:
-        kind, target = match[1], match[2]
-        if kind != "doc" and (target in here or f":label: {target}" in text):
-            return match[0]
-        return f"*{titles.get(Path(target).name if kind == 'doc' else target, target)}*"
+        target = match["target"]
+        if match.re is _ROLE and match["kind"] != "doc":
+            if target in here or f":label: {target}" in text:
+                return match[0]
+        else:
+            target = Path(target).name
+        return match["said"] or f"*{titles.get(target, target)}*"
 
-    text = "\n".join(cell.source for cell in cells)
     for cell in cells:
-        cell.source = _ROLE.sub(plain, cell.source)
+        cell.source = _LINK.sub(plain, _ROLE.sub(plain, cell.source))
 
 
 def _titles(root: Path) -> dict[str, str]:
-    """Titles of all pages by file name, of their theorems by label; of a figure, the title of its page."""
+    """Titles of all pages by file name, of their theorems by label; of a figure or a formula, the title of its page."""
     found: dict[str, str] = {}
-    notebooks = {
-        page.name: page.with_defaults(page.script.read_text(encoding="utf-8")) for page in Project(root).notebooks()
-    }
-    prose = {path.stem: path.read_text(encoding="utf-8") for path in sorted((root / "book").glob("*.md"))}
-    for name, text in (notebooks | prose).items():
-        heading = _HEADING.search(text)
-        found[name] = heading["title"].strip() if heading else name
-        found |= {match["label"]: match["title"].strip() or found[name] for match in _THEOREM.finditer(text)}
+    texts: dict[str, str] = {}
+    for page in Project(root).notebooks():
+        try:
+            found[page.name] = page.title
+        except ParameterError:  # another page, unfinished, must not stop this one
+            found[page.name] = page.name
+        texts[page.name] = page.with_defaults(page.script.read_text(encoding="utf-8"))
+    for path in sorted((root / "book").glob("*.md")):
+        texts[path.stem] = path.read_text(encoding="utf-8")
+        heading = _HEADING.search(texts[path.stem])
+        found[path.stem] = heading["title"].strip() if heading else path.stem
+    for name, text in texts.items():
+        for match in _THEOREM.finditer(text):  # without its source
+            found[match["label"]] = match["title"].partition(" (")[0].strip() or found[name]
         found |= {match["label"]: found[name] for match in _FIGURE.finditer(text)}
+        found |= dict.fromkeys(_equations(text), found[name])
     return found
+
+
+def _equations(text: str) -> set[str]:
+    """Labels of the formulas in a text."""
+    return {match["label"] or match["beside"] for match in _EQUATION.finditer(text)}
