@@ -10,36 +10,13 @@ from click.testing import CliRunner
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.tables import RewardTable, formats
-
-TOY = '''
-"""Tables with one cell a line, as a toy."""
-
-import pyarrow as pa
-
-from alignlib._core.errors import InputError
-from alignlib.tables.formats import TableFormat, register
-from alignlib.tables import TableFile
-
-
-def open_toy(path, data):
-    """The first line has the names; the cells follow row by row."""
-    first, *cells = data.to_pybytes().decode().splitlines()
-    names = tuple(first.split("|"))
-    if len(cells) % len(names):
-        raise InputError(f"{path} is no toy table; write {len(names)} cells per row.", argument="path")
-    return TableFile(
-        path, names, lambda wanted: pa.table({n: cells[names.index(n) :: len(names)] for n in wanted}), is_text=True
-    )
-
-
-register(TableFormat("toy", (".toy",), open_toy))
-'''
+from tests.recipes import recipes
 
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of formats with one file more, as if it lay beside the others, and a table in that format."""
-    (tmp_path / "toy.py").write_text(TOY)
+    (tmp_path / "toy.py").write_text(recipes()["A table format"])
     monkeypatch.setattr(formats, "_BY_EXTENSION", dict(formats.known_formats()))
     monkeypatch.setattr(formats, "__path__", [*formats.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "alignlib.tables.formats.toy", raising=False)

@@ -1,68 +1,22 @@
-"""The recipes for a law and for a divergence: each a class of its own, and everything else takes it."""
+"""The recipes for a law and for a divergence in CONTRIBUTING.md: each one file, and everything else takes it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import numpy.typing as npt
 import pytest
-import scipy
 
 from alignlib import plotting
-from alignlib._core.special import log1p_excess
 from alignlib.divergences import KL, Divergence
-from alignlib.laws import ContinuousLaw, Exponential, FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
+from alignlib.laws import Exponential, FiniteLaw, PromptAverage, dual_gain, kl_to_optimum
 from alignlib.rules import BestOfN, BestOfPoisson
+from tests.recipes import recipe
 
-FloatArray = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Gamma(ContinuousLaw):
-    """Gamma rewards: ``Λ = -k log(1 - λ)``."""
-
-    shape: float = 1.0
-
-    @property
-    def base_reward(self) -> float:
-        return self.shape
-
-    @property
-    def lam_max(self) -> float:
-        return 1.0
-
-    def _reverse_kl(self, lam: FloatArray) -> FloatArray:
-        return self.shape * log1p_excess(lam)
-
-    def _gain(self, lam: FloatArray) -> FloatArray:
-        return np.asarray(self.shape * lam / (1.0 - lam))
-
-    def _variance(self, lam: FloatArray) -> FloatArray:
-        return np.asarray(self.shape / (1.0 - lam) ** 2)
-
-    def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
-        inverse = scipy.special.gammainccinv if upper else scipy.special.gammaincinv
-        return np.asarray(inverse(self.shape, u))
-
-
-class ChiSquared(Divergence):
-    """``E_p (φ/p - 1)²``."""
-
-    name = "chi_squared"
-    label = "χ² to the base model"
-    slope_at_zero = -2.0
-
-    def f(self, ratio: FloatArray) -> FloatArray:
-        return np.asarray((ratio - 1.0) ** 2)
-
-    def slope(self, ratio: FloatArray) -> FloatArray:
-        return np.asarray(2.0 * (ratio - 1.0))
-
-    def ratio_at(self, price: FloatArray) -> FloatArray:
-        return np.asarray(np.maximum(1.0 + price / 2.0, 0.0))
+Gamma: type[Any] = recipe("A law").Gamma
+ChiSquared: type[Divergence] = recipe("A divergence").ChiSquared
 
 
 def test_a_law_has_a_frontier_and_its_certificates() -> None:

@@ -1,16 +1,17 @@
-"""The recipe for a rule: two toys, defined here and nowhere else, go wherever best-of-N goes."""
+"""The recipe for a rule: two toys, that of CONTRIBUTING.md and one that sees values, go wherever best-of-N goes."""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from alignlib import plotting
-from alignlib._core.checks import FloatArray, require_range
+from alignlib._core.checks import FloatArray
 from alignlib.answers.findings import ask
 from alignlib.answers.output import frontier
 from alignlib.answers.output.hacking import stop_sentence
@@ -23,33 +24,11 @@ from alignlib.hacking.hacking_threshold import hacking_threshold
 from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.laws import FiniteLaw, Gaussian, Levels, PromptAverage
-from alignlib.rules import BestOfN, RankRule, Rule, Rules, prepare
+from alignlib.rules import BestOfN, Rule, Rules, prepare
 from alignlib.tables import RewardTable
+from tests.recipes import recipe
 
-
-@dataclass(frozen=True)
-class ThreeAtTimes(RankRule):
-    """The best of three draws with probability ``share``, else a single draw: a rule of ranks."""
-
-    share: float
-
-    name = "three at times"
-    parameter = "share"
-    symbol = "q"
-    start = 0.0
-
-    def __post_init__(self) -> None:
-        require_range("share", self.share, 0.0, 1.0)
-
-    @property
-    def draws(self) -> float:
-        return 1.0 + 2.0 * self.share
-
-    def number_of_draws(self, rng: np.random.Generator) -> int:
-        return 3 if rng.random() < self.share else 1
-
-    def cdf(self, f: FloatArray) -> FloatArray:
-        return np.asarray((1.0 - self.share) * f + self.share * f**3)
+ThreeAtTimes: type[Any] = recipe("A rule").ThreeAtTimes
 
 
 @dataclass(frozen=True)

@@ -11,52 +11,19 @@ import matplotlib.pyplot as plt
 import pytest
 
 from _pages import chapter
-from alignlib.lm.methods import METHODS, Budget, Checkpoint, Look, Method, Settings, register
+from alignlib.lm.methods import METHODS, Budget, Method, Settings, register
+from tests.recipes import recipe
 
 SEEDS, STEPS = (0, 1), 3
 
 
-def train_on_the_better(base, task, reward, beta, seed, *, settings):  # type: ignore[no-untyped-def]
-    """Raise the likelihood of the better of two responses of the base, a few times."""
-    import copy
-
-    import numpy as np
-    import torch
-
-    from alignlib.lm.policy_law import draw
-    from alignlib.lm.prefix_tree import exact_log_prob
-    from alignlib.lm.rollout import as_tokens, sequence_log_prob
-
-    rng, model = np.random.default_rng(seed), copy.deepcopy(base)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1 / beta)
-    prob = np.exp(exact_log_prob(base, task.prompts, task.space))
-    for _ in range(settings.budget.steps):
-        both = draw(prob, 2, rng)
-        row = np.arange(len(both))
-        better = both[row, np.take_along_axis(reward, both, axis=1).argmax(axis=1)]
-        optimiser.zero_grad()
-        (-sequence_log_prob(model, torch.as_tensor(task.prompts), as_tokens(task.space, better)).mean()).backward()
-        optimiser.step()
-    yield Checkpoint(settings.budget.steps, settings.budget.steps * len(both), model)
-
-
-TOY = Method(
-    name="better_of_two",
-    label="the better of two",
-    train=train_on_the_better,
-    settings=Settings,
-    look=Look("tab:cyan", "P"),
-    penalties=(4.0, 2.0, 1.0),
-    responses_per_step=lambda settings, task: 2 * len(task.prompts),
-)
-
-
 @pytest.fixture
 def toy() -> Iterator[Method[Settings]]:
-    """The toy among the methods, for one test."""
-    register(TOY)
-    yield TOY
-    METHODS.pop(TOY.name)
+    """The toy among the methods, for one test: executing its file registers it."""
+    recipe.cache_clear()
+    recipe("A method")
+    yield METHODS["better_of_two"]
+    METHODS.pop("better_of_two")
 
 
 @pytest.mark.lm
@@ -119,6 +86,6 @@ print(sorted(METHODS), sorted(heavy & set(sys.modules)))
 
 def test_a_name_or_label_that_is_taken_is_refused(toy: Method[Settings]) -> None:
     with pytest.raises(ValueError, match="name and label must be new; 'better_of_two'"):
-        register(TOY)
+        register(toy)
     with pytest.raises(ValueError, match="configure must be given just where knob is not 'beta'; got 'k'"):
-        Method(name="other", label="other", train=train_on_the_better, settings=Settings, knob="k")
+        Method(name="other", label="other", train=toy.train, settings=Settings, knob="k")
