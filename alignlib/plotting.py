@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -20,9 +20,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alignlib._core.checks import require
+from alignlib._core.errors import InputError
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
 from alignlib.divergences import KL
-from alignlib.laws import Frontier
+from alignlib.laws import Frontier, Law
 
 __all__ = [
     "BASE",
@@ -139,41 +140,94 @@ def _write(
     )  # fmt: skip
 
 
+class Estimated(Protocol):
+    """What has a frontier of its own, such as a `Fit`."""
+
+    @property
+    def frontier(self) -> Frontier:
+        """The frontier."""
+
+
 def frontier(
     ax: Axes,
-    result: Frontier,
+    result: Frontier | Law | Estimated,
     label: str | None = "the limit",
     *,
     color: str = LIMIT,
     at: float | None = None,
-    offset: tuple[float, float] = (0.0, 6.0),
-    ha: str = "center",
+    offset: tuple[float, float] | None = None,
+    ha: str | None = None,
     note: bool = True,
 ) -> Axes:
     """Draw gain against budget; an estimate with its band, only as far as the samples support it.
 
-    The axis is named after the divergence of the budget, unless it has a name.
+    Axes that have no name get one: the divergence of the budget, and the gain in reward.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    result : Frontier, Law or Fit
+        The frontier, or what has one.
+    label : str, optional
+        Written beside the curve, by default above its middle.
+    color : str
+        Of curve, band and text.
+    at, offset, ha
+        The budget that the label stands at, its offset in points, and what of it is there.
+    note : bool
+        Whether to write that an estimate ends because the samples support no more.
+
+    Raises
+    ------
+    InputError
+        For what has no frontier, or one without a supported point.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Gaussian
+    >>> fig, ax = new()
+    >>> frontier(ax, Gaussian()).get_ylabel()
+    'gain in reward'
+    >>> plt.close(fig)
     """
+    result = _frontier_of(result)
+    inside = at is None and offset is None and ha is None
+    if inside:  # a concave curve leaves room above its middle, whatever the axes
+        offset, ha = (-6.0, 6.0), "right"
     known = np.ones(result.spent.size, dtype=bool) if result.supported is None else result.supported
     require(bool(known.any()), "frontier has no supported point to draw; ask for smaller budgets.")
     x, y = result.spent[known], result.gain[known]
     if result.gain_low is not None and result.gain_high is not None:
         ax.fill_between(x, result.gain_low[known], result.gain_high[known], color=color, alpha=0.2, linewidth=0)
-    curve(ax, x, y, label, color=color, at=at, offset=offset, ha=ha)
+    at = 0.5 * float(x[-1]) if inside else at
+    curve(ax, x, y, label, color=color, at=at, offset=offset or (0.0, 6.0), ha=ha or "center")
     if not ax.get_xlabel():
         ax.set_xlabel(result.divergence.label)
+    if not ax.get_ylabel():
+        ax.set_ylabel("gain in reward")
     if result.supported is not None:
         ax.plot(x[-1], y[-1], marker="|", markersize=12, color=color, markeredgewidth=2)
         if note:
-            tail_note(ax, float(x[-1]), float(y[-1]), "samples support\nno more", color)
+            tail_note(ax, float(x[-1]), float(y[-1]), "samples support\nno more", color, inside=inside)
     return ax
 
 
-def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND) -> Axes:
-    """Write a short note to the right of where a curve has to stop."""
-    ax.annotate(
-        text, (x, y), xytext=(6, -2), textcoords="offset points", color=color, ha="left", va="top", fontsize=9.5
-    )
+def _frontier_of(result: object) -> Frontier:
+    found = result if isinstance(result, Frontier) else getattr(result, "frontier", None)
+    found = found() if isinstance(result, Law) and callable(found) else found
+    if not isinstance(found, Frontier):
+        raise InputError(
+            f"result must be a frontier, or a law or fit, which have one; got {type(result).__name__}.",
+            argument="result",
+        )
+    return found
+
+
+def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND, *, inside: bool = False) -> Axes:
+    """Write a short note to the right of where a curve has to stop, or ``inside``, below its end."""
+    place: Any = {"xytext": (0, -56), "ha": "right"} if inside else {"xytext": (6, -2), "ha": "left"}
+    ax.annotate(text, (x, y), textcoords="offset points", color=color, va="top", fontsize=9.5, **place)
     return ax
 
 

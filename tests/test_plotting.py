@@ -7,10 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+import alignlib
 from alignlib import plotting
-from alignlib.laws import Frontier, Gaussian
+from alignlib.estimation import fit_frontier
+from alignlib.laws import Frontier, Gaussian, Law
 
 mpl.use("agg")
+ROWS = np.random.default_rng(0).standard_normal((40, 16))
 
 
 @pytest.fixture
@@ -38,6 +41,41 @@ def test_an_exact_frontier_is_drawn_whole_and_without_note(ax) -> None:
     assert plotting.frontier(ax, curve) is ax
     np.testing.assert_allclose(ax.lines[0].get_ydata(), curve.gain)
     assert [t.get_text() for t in ax.texts] == ["the limit"]
+
+
+@pytest.mark.parametrize("make", [Gaussian, lambda: fit_frontier(ROWS, n_boot=100)])
+def test_a_law_and_a_fit_are_drawn_by_their_frontier(ax, make) -> None:
+    result = make()
+    plotting.frontier(ax, result)
+    curve = result.frontier() if isinstance(result, Law) else result.frontier
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), curve.gain)
+
+
+@pytest.mark.parametrize("given", [ROWS, 3, "curve"])
+def test_what_has_no_frontier_is_refused_in_a_sentence(ax, given) -> None:
+    with pytest.raises(alignlib.InputError, match="result must be a frontier, or a law or fit"):
+        plotting.frontier(ax, given)
+
+
+@pytest.mark.parametrize("size", [(4.9, 3.4), (12.0, 3.0), (3.0, 5.0)])
+@pytest.mark.parametrize("make", [Gaussian, lambda: fit_frontier(ROWS, n_boot=100)])
+def test_on_axes_of_a_reader_both_are_named_and_all_text_lies_inside(size, make) -> None:
+    fig, own = plt.subplots(figsize=size)
+    plotting.frontier(own, make())
+    fig.canvas.draw()
+    assert (own.get_xlabel(), own.get_ylabel()) == (plotting.KL_LABEL, "gain in reward")
+    frame = own.get_window_extent()
+    for text in own.texts:
+        box = text.get_window_extent()
+        assert frame.x0 <= box.x0 < box.x1 <= frame.x1
+        assert frame.y0 <= box.y0 < box.y1 <= frame.y1
+    plt.close(fig)
+
+
+def test_axes_that_have_names_keep_them(ax) -> None:
+    plotting.name_axes(ax, "a", "b")
+    plotting.frontier(ax, Gaussian())
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("a", "b")
 
 
 def test_nothing_supported_is_an_error(ax) -> None:

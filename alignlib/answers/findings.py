@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy.typing as npt
 
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
 from alignlib.answers.hacking import HackingAnswer, hacking_answer
@@ -32,6 +34,11 @@ class Findings:
     curve_on_every_prompt: EstimatedFrontier | None = None
     curve_beside: EstimatedFrontier | None = None
 
+    def __repr__(self) -> str:
+        """Return what was asked of which table, and where to find it as text."""
+        gold = "" if self.gold is None else f" counted in {self.gold.measured_in!r}"
+        return f"<Findings on {self.reward.picked_by!r}{gold}: {self.table.size_shown}; as text: alignlib.lines(…)>"
+
     @property
     def answers(self) -> tuple[Answer, ...]:
         """The answer in the reward that picks, then that in the gold reward if there is one."""
@@ -44,7 +51,7 @@ class Findings:
 
 
 def ask(
-    table: RewardTable,
+    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any],
     reward: str,
     gold: str | None = None,
     ensemble: Sequence[str] = (),
@@ -62,8 +69,8 @@ def ask(
 
     Parameters
     ----------
-    table : RewardTable
-        Sampled rewards, at least 3 samples of each prompt.
+    table : RewardTable, array (prompts, n), list of arrays, or mapping of names to either
+        Sampled rewards, at least 3 samples of each prompt; an array is the reward ``"reward"``.
     reward, gold : str
         The reward that picks, and the one that is counted (the same by default).
     ensemble : list of str
@@ -92,9 +99,9 @@ def ask(
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng, "allow_heavy_tail": allow_heavy_tail}
     asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
     picking = fit_frontier(table, reward, **options)
-    counted = picking if gold is None else fit_frontier(table, gold, **options)
+    counted = picking if gold is None else fit_frontier(picking.table, gold, **options)
     found = Findings(
-        table,
+        picking.table,
         answer(picking, **asked),
         None if gold is None else answer(counted, reward, **asked),
         None if gold is None else hacking_answer(picking, counted, ensemble),

@@ -23,7 +23,7 @@ class UnsupportedBudgetError(InputError):
         self.largest_supported = largest_supported
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class EstimatedFrontier(Frontier):
     """A `Frontier` from samples; arrays of shape (k,).
 
@@ -44,6 +44,12 @@ class EstimatedFrontier(Frontier):
     budget: str
     n_prompts: int
     tail: TailTest
+
+    def _shown(self) -> str:
+        interval = ""
+        if self.spent.size == 1:
+            interval = f", {100.0 * self.level:g} % interval {self.gain_low[0]:.3g} to {self.gain_high[0]:.3g}"
+        return f"{interval}, {self.budget} budget, supported up to {self.supported_end:.3g}"
 
     def take(self, which: npt.ArrayLike | slice) -> EstimatedFrontier:
         """Return some of the points, by their positions, a mask or a slice."""

@@ -57,6 +57,13 @@ class Fit:
     problem: InputError | None
     start: np.random.Generator = field(repr=False)
 
+    def __repr__(self) -> str:
+        """Return the sizes and how far the limit is known."""
+        end = f"no limit ({type(self.problem).__name__})"
+        if self.problem is None:
+            end = f"{self.budget} budget, supported up to {self.supported_end:.3g} nats"
+        return f"<Fit of {self.reward!r}: {self.table.size_shown}, {end}>"
+
     @property
     def base_reward(self) -> float:
         """The mean reward of the base model."""
@@ -405,10 +412,14 @@ def _listed(rules: Any) -> list[Rule]:
     require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
     require(
         all(isinstance(rule, Rule) for rule in chosen),
-        f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {rules!r:.80}.",
+        f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {_given(rules)}.",
         "rules",
     )
     return chosen
+
+
+def _given(rules: Any) -> str:
+    return f"the class {rules.__name__}" if isinstance(rules, type) else f"{rules!r:.80}"
 
 
 def _problem(table: RewardTable, column: str, least: int, tail: TailTest | None) -> InputError | None:

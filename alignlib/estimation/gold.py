@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, require_range
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, supported_range, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
@@ -54,6 +56,15 @@ class GoldEstimate:
     level: float
     hedge: Hedge
     tied_prompts: int
+
+    def __repr__(self) -> str:
+        """Return the path, its ends, and where gold is largest."""
+        at = self.hedge
+        return (
+            f"<GoldEstimate along {self.path}, {counted(self.parameter.size, 'point')}: {self.path} "
+            f"{span(self.parameter)}, gold gain {span(self.gold_gain)}, most ({at.gold_gain:.3g}) at {self.path} "
+            f"{at.parameter:.3g}>"
+        )
 
     @property
     def tilts(self) -> bool:

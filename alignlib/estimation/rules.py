@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.rules import Rule, Rules, prepare
@@ -50,6 +51,12 @@ class RuleEstimate:
     share_low: FloatArray | None
     share_high: FloatArray | None
     supported: BoolArray | None
+
+    def __repr__(self) -> str:
+        """Return the rules and the ends of what they spend, gain and have of the limit."""
+        share = "" if self.share is None else f", share {span(self.share)}"
+        names = ", ".join(rule.title for rule in self.rules[:8]) + (", …" if len(self.rules) > 8 else "")
+        return f"<RuleEstimate of {names}: spent {span(self.spent)} nats, gain {span(self.gain)}{share}>"
 
     @property
     def optimises(self) -> BoolArray:

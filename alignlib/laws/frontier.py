@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.names import counted
+from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
 
 __all__ = ["Frontier", "default_budgets"]
@@ -40,6 +42,15 @@ class Frontier:
     supported: BoolArray | None = None
     level: float | None = None
     divergence: Divergence = KL
+
+    def __repr__(self) -> str:
+        """Return the size and the ends; the arrays are a field away."""
+        size, budgets = counted(self.spent.size, "point"), f"{self.divergence.name} {span(self.spent)}"
+        return f"<{type(self).__name__} of {size}: {budgets}, gain {span(self.gain)}{self._shown()}>"
+
+    def _shown(self) -> str:
+        """Return what a kind of frontier adds to the end of its repr."""
+        return ""
 
     @property
     def reward(self) -> FloatArray:

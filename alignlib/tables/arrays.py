@@ -73,6 +73,18 @@ def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
             said = f"{name} must hold an array of rewards for each prompt; got {rewards!r:.80}."
             raise InputError(said, argument=name)
         rows = [as_float_array(f"{name}[{i}]", row) for i, row in enumerate(each)]
+        if rows and all(row.ndim == 0 for row in rows):
+            raise InputError(
+                f"{name} must say which prompt each reward belongs to; got {len(rows)} in one row. Reshape them to "
+                "(prompts, samples), or to (1, samples) where all are of one prompt.",
+                argument=name,
+            )
+        if rows and all(row.ndim > 1 for row in rows):
+            raise InputError(
+                f"{name} must have two dimensions, (prompts, samples); got {1 + rows[0].ndim}. Give each reward by "
+                "name, such as from_arrays(proxy=…, gold=…).",
+                argument=name,
+            )
         flat = next((i for i, row in enumerate(rows) if row.ndim != 1), None)
         require(flat is None, f"{name}[{flat}] must be one-dimensional, the samples of one prompt.", name)
         sizes = np.array([row.size for row in rows], dtype=np.int64)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
 from alignlib.tables.arrays import Rewards, reward_arrays
 from alignlib.tables.layouts import long_samples, wide_samples
 from alignlib.tables.reading import open_frame, open_table_file
@@ -83,6 +84,17 @@ class RewardTable:
                 "columns",
             )
         object.__setattr__(self, "columns", {name: _read_only(values) for name, values in self.columns.items()})
+
+    def __repr__(self) -> str:
+        """Return the names of the rewards and the sizes."""
+        names = ", ".join(map(repr, self.columns))
+        dropped = f", {self.dropped} dropped" if self.dropped else ""
+        return f"<RewardTable of {names:.200}: {self.size_shown}{dropped}>"
+
+    @property
+    def size_shown(self) -> str:
+        """The number of prompts and of samples, as text."""
+        return f"{counted(self.n_prompts, 'prompt')}, {counted(int(self.offsets[-1]), 'sample')}"
 
     @property
     def n_prompts(self) -> int:

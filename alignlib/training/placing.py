@@ -9,6 +9,8 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.names import counted
+from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import base_of_run, check_scale
@@ -55,6 +57,13 @@ class Overlay:
     frontier: EstimatedFrontier
     rules: RuleEstimate
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the size and the ends of KL, gain and share."""
+        return (
+            f"<Overlay of {counted(self.gain.size, 'point')} of {counted(len(self.log.runs), 'run')} on "
+            f"{self.measured_in!r}: kl {span(self.log.kl)}, gain {span(self.gain)}, share {span(self.share)}>"
+        )
 
 
 def overlay(

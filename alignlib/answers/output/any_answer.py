@@ -43,6 +43,6 @@ def lines(found: Findings | CapacityAnswer | PolicyKL | Overlay | Floor) -> list
         return overlay.lines(found)
     require(
         isinstance(found, CapacityAnswer),
-        f"lines takes what ask, estimate_policy_kl, overlay or ask_capacity returned; got a {type(found).__name__}.",
+        f"lines takes what ask, estimate_policy_kl, overlay or ask_capacity returned; got {type(found).__name__}.",
     )
     return capacity.lines(found)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.shown import span
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 
 __all__ = ["TrainingLog", "read_training_log"]
@@ -39,6 +41,11 @@ class TrainingLog:
     length: FloatArray | None
     run: npt.NDArray[np.object_]
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return the file, the sizes and the ends of KL and reward."""
+        size = f"{counted(self.kl.size, 'checkpoint')} of {counted(len(self.runs), 'run')}"
+        return f"<TrainingLog of {self.path!r}: {size}, kl {span(self.kl)}, {self.reward_name!r} {span(self.reward)}>"
 
     @property
     def runs(self) -> list[str]:

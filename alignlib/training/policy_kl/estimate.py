@@ -119,6 +119,12 @@ def estimate_policy_kl(
     Source: k1, k2, k3 are Schulman's (2020), Rao–Blackwell Amini, Vieira and Cotterell's (2025); what each estimates is
     derived in the book.
     """
+    require(
+        isinstance(samples, KLSamples),
+        "samples must be KLSamples, which hold log-probabilities under both models; make them with "
+        f"KLSamples.from_sequences(policy, base) or from_tokens. Got {type(samples).__name__}.",
+        "samples",
+    )
     require(samples.size >= 2, f"samples must hold at least two responses; got {samples.size}.")
     level, n_boot, generator = check_resampling(level, n_boot, rng)
     values = estimator_values(samples, sampled_from)

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_vector, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.shown import span
 
 __all__ = ["KLSamples"]
 
@@ -39,6 +41,11 @@ class KLSamples:
     token_log_ratio: FloatArray | None = None
     token_kl: FloatArray | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the sizes and the ends of the log-ratio."""
+        tokens = "" if self.token_log_ratio is None else f", {counted(self.token_log_ratio.size, 'token')}"
+        return f"<KLSamples: {counted(self.size, 'response')}{tokens}, log_ratio {span(self.log_ratio)} nats>"
 
     @property
     def size(self) -> int:

@@ -1,0 +1,25 @@
+"""How a result with long arrays shows itself: its class, its sizes and the numbers one asks it for first."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["span"]
+
+_NOISE = 1e-12  # of the largest: what rounding leaves of a 0
+
+
+def span(values: npt.ArrayLike) -> str:
+    """Return the ends of some numbers, or the one that they are; what is not finite is passed over.
+
+    >>> span([0.0, 2.5, 1.0]), span([0.5]), span([float("nan")])
+    ('0 to 2.5', '0.5', 'unknown')
+    """
+    array = np.asarray(values, dtype=np.float64).reshape(-1)
+    array = array[np.isfinite(array)]
+    if array.size == 0:
+        return "unknown"
+    array = np.where(np.abs(array) < _NOISE * np.abs(array).max(), 0.0, array)
+    low, high = f"{array.min():.3g}", f"{array.max():.3g}"
+    return low if low == high else f"{low} to {high}"
