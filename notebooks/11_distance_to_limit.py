@@ -137,6 +137,7 @@ rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 # %% tags=["hide-input"]
 claims.glue(
     uniform_gap=uniform_gap[1],
+    uniform_share=1.0 - uniform_gap[1] / Uniform().gain_at_kl(of_powers.kl[1]),
     gaussian_first=share["Gaussian"][0],
     gaussian_last=share["Gaussian"][-1],
     exponential_last=share["exponential"][-1],

@@ -18,6 +18,7 @@ from jsonschema import Draft202012Validator
 
 from alignlib.answers.output.render import SCHEMA, schema, to_csv
 from alignlib.cli.main import main
+from tests.built_book import parse
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
@@ -129,21 +130,33 @@ def test_every_command_with_json_has_a_schema_and_a_section_of_the_page() -> Non
         assert f"```{{json-schema}} {name}\n" in page
 
 
-def test_the_page_lists_every_field(tmp_path: Path) -> None:
-    """Built by Sphinx alone, with the book's directive."""
-    (tmp_path / "index.md").write_text("# Fields\n\n" + "\n".join(f"```{{json-schema}} {q}\n```\n" for q in QUESTIONS))
+def fields_page(folder: Path, builder: str) -> Path:
+    """All schemas on one page, built by Sphinx alone with the book's directive."""
+    (folder / "index.md").write_text("# Fields\n\n" + "\n".join(f"```{{json-schema}} {q}\n```\n" for q in QUESTIONS))
     place = str(ROOT / "book" / "_ext")
     settings = f"import sys\nsys.path.insert(0, {place!r})\nextensions = ['myst_parser', 'json_schemas']\n"
-    (tmp_path / "conf.py").write_text(settings)
-    arguments = [sys.executable, "-m", "sphinx", "-b", "text", "-q", "-W", str(tmp_path), str(tmp_path / "out")]
+    (folder / "conf.py").write_text(settings)
+    arguments = [sys.executable, "-m", "sphinx", "-b", builder, "-q", "-W", str(folder), str(folder / "out")]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    text = " ".join((tmp_path / "out" / "index.txt").read_text(encoding="utf-8").split())
+    return folder / "out"
+
+
+def test_the_page_lists_every_field(tmp_path: Path) -> None:
+    text = " ".join((fields_page(tmp_path, "text") / "index.txt").read_text(encoding="utf-8").split())
     for question in QUESTIONS:
         for part in (schema(question), *schema(question).get("$defs", {}).values()):
             for name, field in part["properties"].items():
                 assert f'"{name}" (' in text
                 assert " ".join(field["description"].split()) in text
+
+
+def test_a_field_that_holds_objects_leads_to_their_fields(tmp_path: Path) -> None:
+    page = parse(fields_page(tmp_path, "html") / "index.html")
+    parts = {f"json-{q}-{name}".replace("_", "-") for q in QUESTIONS for name in schema(q).get("$defs", {})}
+    linked = {link.removeprefix("#") for link in page.links if link.startswith("#json-")}
+    assert linked == parts
+    assert parts <= set(page.ids)
 
 
 def test_a_cell_that_a_spreadsheet_would_compute_is_text() -> None:

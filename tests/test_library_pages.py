@@ -8,12 +8,16 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
 import alignlib
 from alignbook.api_pages import API_PAGES, NAMES_FILE, UNDOCUMENTED, ApiPages, code_of
 from alignbook.formulas import is_formula, to_tex, with_links
 from alignbook.library import Library, Named
+from alignbook.project import Project
+from alignbook.runner import Run
+from alignbook.staging import api_pages
 from tests.small_project import LIBRARY, ROOT
 
 # The files of a package, each after a line with its name.
@@ -102,6 +106,15 @@ def test_a_chapter_links_to_what_it_uses(package: Path) -> None:
     links = ", ".join(f"{{py:obj}}`{name} <alignlib.{name}>`" for name in names)
     assert pages.used_by("01_one") == f"*From the library:* {links}."
     assert pages.used_by("02_none") == pages.used_by("03_odd") == pages.used_by("04_absent") == ""
+
+
+def test_every_chapter_links_to_what_it_uses_itself_or_through_shared_pages() -> None:
+    project = Project(ROOT)
+    runs = [Run(page.name, page.title, nbformat.writes(page.node)) for page in project.notebooks()]
+    pages = api_pages(project, runs)
+    assert pages is not None
+    assert [run.name for run in runs if not pages.used_by(run.name)] == []
+    assert "BestOfN" in pages.used_by("51_safety_training")
 
 
 def test_rooms_can_be_left_out_and_imports_lead_home(package: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from docutils import nodes
@@ -18,20 +20,26 @@ class JsonSchema(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the lists."""
-        found = schema(self.arguments[0])
-        out: list[nodes.Node] = [_fields(found)]
+        document = self.arguments[0]
+        found = schema(document)
+        places = {name: f"json-{document}-{name}".replace("_", "-") for name in found.get("$defs", {})}
+        out: list[nodes.Node] = [_fields(found, places)]
         for name, part in found.get("$defs", {}).items():
-            out += [
-                nodes.paragraph("", "", nodes.strong("", name), nodes.Text(f": {part['description']}")),
-                _fields(part),
-            ]
+            heading = nodes.paragraph("", "", nodes.strong("", name), nodes.Text(f": {part['description']}"))
+            heading["ids"] = [places[name]]
+            out += [heading, _fields(part, places)]
         return out
 
 
-def _fields(part: dict[str, Any]) -> nodes.definition_list:
+def _fields(part: dict[str, Any], places: dict[str, str]) -> nodes.definition_list:
+    """The fields of an object; where one holds objects, their name leads to the paragraph that has that id."""
     items = []
     for name, field in part["properties"].items():
-        term = nodes.term("", "", nodes.literal("", name), nodes.Text(f" ({kind(field)})"))
+        term = nodes.term("", "", nodes.literal("", name), nodes.Text(" ("))
+        for word in re.split(r"(\w+)", kind(field)):
+            linked = word in places and f'"#/$defs/{word}"' in json.dumps(field)
+            term += nodes.reference("", word, internal=True, refid=places[word]) if linked else nodes.Text(word)
+        term += nodes.Text(")")
         meaning = nodes.definition("", nodes.paragraph("", field["description"]))
         items.append(nodes.definition_list_item("", term, meaning))
     return nodes.definition_list("", *items)
@@ -52,8 +60,10 @@ def kind(field: dict[str, Any]) -> str:
     if "enum" in field:
         return " or ".join("null" if value is None else str(value) for value in field["enum"])
     names = [field["type"]] if isinstance(field["type"], str) else field["type"]
-    items = f" of {kind(field['items'])}" if "items" in field else ""
-    return " or ".join("list" + items if name == "array" else name for name in names)
+    held = field.get("items", field.get("additionalProperties"))
+    items = f" of {kind(held)}" if isinstance(held, dict) else ""
+    containers = {"array": f"list{items}", "object": f"object{items}"}
+    return " or ".join(containers.get(name, name) for name in names)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -63,8 +63,15 @@ def api_pages(project: Project, runs: list[Run]) -> ApiPages | None:
     folder = project.root / "alignlib"
     if not folder.is_dir():
         return None
-    code = {run.name: code_of(json.loads(run.notebook)["cells"]) for run in runs}
+    code = {run.name: _with_shared(code_of(json.loads(run.notebook)["cells"]), project) for run in runs}
     return ApiPages(Library(folder, leave_out=set(UNDOCUMENTED) - {"_core"}), code)
+
+
+def _with_shared(code: str, project: Project) -> str:
+    """Add the modules of ``notebooks/_pages`` that a chapter imports: what they use, it uses."""
+    named = [name for line in re.findall(r"^from _pages import (.+)$", code, re.MULTILINE) for name in line.split(", ")]
+    shared = [project.folder / "_pages" / f"{name}.py" for name in named]
+    return "\n".join([code, *(path.read_text(encoding="utf-8") for path in shared if path.is_file())])
 
 
 def _with_line(notebook: str, line: str) -> str:
