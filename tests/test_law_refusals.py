@@ -54,7 +54,9 @@ def test_one_mass_gives_one_number_and_the_ends_are_quiet(law: Law) -> None:
     assert law.quantile([0.4]).tolist() == [law.quantile(0.4)]
 
 
-@pytest.mark.parametrize("law", [*WITH_QUANTILES, PromptAverage([COIN, Gaussian()]), TOKENS], ids=lambda law: repr(law))
+@pytest.mark.parametrize(
+    "law", [*WITH_QUANTILES, PromptAverage([COIN, Gaussian()]), TOKENS], ids=lambda law: type(law).__name__
+)
 def test_shapes_of_draws(law: Law) -> None:
     assert isinstance(law.sample(1, ()), float)
     assert law.sample(1, 3).tolist() == law.sample(1, (3,)).tolist()

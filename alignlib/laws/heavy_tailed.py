@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,12 @@ class HeavyTailed(ContinuousLaw):
     """
 
     dist: rv_continuous
+
+    def __repr__(self) -> str:
+        """By the distribution's name and parameters."""
+        frozen: Any = self.dist  # scipy types a frozen distribution as its family
+        given = [*map(str, frozen.args), *(f"{name}={value}" for name, value in frozen.kwds.items())]
+        return f"HeavyTailed({frozen.dist.name}({', '.join(given)}))"
 
     def __post_init__(self) -> None:
         frozen_family = getattr(self.dist, "dist", None)
