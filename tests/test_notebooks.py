@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,7 +101,13 @@ def test_the_template_of_the_readme_runs(tmp_path: Path) -> None:
     """What authors copy must pass as a page of the book."""
     template = re.search(r"```python\n(.*?)\n```\n*\Z", (ROOT / "notebooks" / "README.md").read_text(), re.DOTALL)
     assert template is not None
+    style = [sys.executable, "-m", "ruff"]
+    for check in (["check", "--no-cache", "-q"], ["format", "--check"]):
+        command = [*style, *check, "--stdin-filename", "notebooks/01_gaussian.py", "-"]
+        done = subprocess.run(command, input=f"{template[1]}\n", cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
     project = make_project(tmp_path, {"01_gaussian": template[1]})
+    test_every_parameter_is_used(project.find("gaussian"))
     (run,) = execute_all([Job(project.find("gaussian"), strict=True)])
     assert run.failures == ()
     assert len(run.claims) == 2
