@@ -190,7 +190,9 @@ def test_missing_column_suggests_the_nearest_and_lists_all(tmp_path):
     )
     assert error.column == "rewrad"
     refuse(path, "no column 'Prompt_ID' (prompt)", "did you mean 'prompt_id'?", prompt="Prompt_ID")
-    refuse(path, "no column 'sampel' (sample)", "it has 'prompt_id', 'reward'", sample="sampel")
+    refuse(
+        path, "no column 'sampel' (sample)", "it has 'prompt_id', 'reward'. Name one of these, or add", sample="sampel"
+    )
     refuse(path, "no column 'x' (reward)", reward=["reward", "x"])
     refuse(path, "no column 'x' (reward)", reward="mean:reward,x")
     refuse(path, "no column 'prompt' (prompt)", "did you mean 'prompt_id'?", prompt="prompt", wide=True)

@@ -39,6 +39,12 @@ def command(name: str) -> Command:
     return found
 
 
+def test_an_unknown_command_is_told_the_nearest() -> None:
+    result = CliRunner().invoke(main, ["frontire", "t.csv"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Unknown command 'frontire'; did you mean 'frontier'?" in result.stderr
+
+
 def test_the_commands_are_these() -> None:
     assert main.list_commands(click.Context(main)) == NAMES
     listed = alignlib("--help").output

@@ -265,6 +265,28 @@ def test_a_run_without_base_samples_shows_a_floor() -> None:
     assert all(p["needed_at_most"] is None or p["needed_at_most"] <= p["kl"] + 1e-9 for p in document["points"])
 
 
+def test_a_long_floor_is_cut_and_says_where_all_of_it_is(tmp_path: Path) -> None:
+    kl = np.linspace(0.0, 4.0, 50)
+    log = pd.DataFrame({"step": np.arange(50), "kl": kl, "reward": np.sqrt(kl)})
+    log.to_csv(tmp_path / "log.csv", index=False)
+    said = run(tmp_path / "log.csv", "--kl-unit", "sequence").stdout
+    (floor,) = [line for line in said.splitlines() if line.startswith("(KL, reward) = ")]
+    assert floor.count("(") == 12 + 2
+    assert floor.endswith("(12 of 50; --csv writes all).")
+    rows = list(csv.DictReader(io.StringIO(run(tmp_path / "log.csv", "--kl-unit", "sequence", "--csv").stdout)))
+    assert sum(row["what"] == "envelope" for row in rows) == 50
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])
+def test_a_picture_is_told_without_spoiling_the_data(tmp_path: Path, form: list[str]) -> None:
+    result = run(GRPO, "-o", tmp_path / "p.png", *form)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == f"Wrote {tmp_path / 'p.png'}\n"
+    assert "Wrote" not in result.stdout
+    if form == ["--json"]:
+        json.loads(result.stdout)
+
+
 def test_numbers_agree_with_their_nouns() -> None:
     assert re.search(r"\d+ checkpoints of 1 run, ", run(GRPO).stdout)
 

@@ -500,6 +500,25 @@ def test_bad_tables_are_a_sentence(tmp_path, change, sentence) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize("name", ["log_prob", "base_log_prob"])
+@pytest.mark.parametrize(("value", "said"), [("0.9941", "must not be positive; got 0.9941 in"), ("-inf", "is -inf in")])
+def test_an_impossible_log_probability_is_named_by_file_column_and_row(tmp_path, name, value, said) -> None:
+    rows = [["log_prob", "base_log_prob"], ["-1", "-2"], ["-1", "-1"], ["-3", "-2"]]
+    rows[2][rows[0].index(name)] = value
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(map(",".join, rows)) + "\n")
+    assert f"column '{name}' of {path} {said} row 3" in run(path).stderr
+
+
+def test_an_impossible_log_probability_of_a_token_is_named_by_its_row(tmp_path) -> None:
+    rows = [{"token_log_prob": [-1.0, -2.0], "base_token_log_prob": [-1.0, -1.0]} for _ in range(4)]
+    rows[2]["base_token_log_prob"] = [-1.0, 0.5]
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said = run(path).stderr
+    assert f"column 'base_token_log_prob' of {path} must not be positive; got 0.5 in row 3" in said
+
+
 def test_missing_columns_are_a_sentence(tmp_path) -> None:
     path = tmp_path / "s.csv"
     path.write_text("prompt_id,log_prob\n1,-2\n1,-3\n")

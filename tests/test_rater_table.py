@@ -222,6 +222,25 @@ def test_command_line(tmp_path: Path) -> None:
     assert average["labels"] == 1200
 
 
+def test_an_estimate_below_zero_is_shown_as_zero_with_a_note_and_kept_in_json(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    rows = [f"c{i % 8},{rng.integers(2)},{rng.integers(3)}" for i in range(4000)]
+    file = write(tmp_path / "chance.csv", "\n".join(["context,target,label", *rows]) + "\n")
+    run = CliRunner().invoke(main, ["capacity", file, "--context", "context"])
+    values = {r["context"]: r["capacity"] for r in json.loads(_as_json(file))["rows"]}
+    below = {name: value for name, value in values.items() if value < 0.0}
+    assert below, "the case is not tested"
+    (note,) = [line for line in run.output.splitlines() if line.startswith("Shown as 0")]
+    shown = {line.split()[0]: line.split()[2] for line in run.output.splitlines() if line.startswith(("c", "average"))}
+    for name, value in values.items():
+        assert (f"{name} ({value:.2g})" in note) == (name in below)
+        assert shown[name] == f"{max(value, 0.0):.4f}"
+
+
+def _as_json(file: Path) -> str:
+    return CliRunner().invoke(main, ["capacity", file, "--context", "context", "--json"]).output
+
+
 def test_command_line_says_one_sentence(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["capacity", ratings_file(tmp_path), "--target", "truth"])
     assert run.exit_code == 2

@@ -50,5 +50,7 @@ budget_option = option(
 
 def form_options(command: F) -> F:
     """Add the options that say in which form the answer is printed; lines without any."""
-    command = option("--csv", "form", flag_value="csv", help="Print every point as CSV instead of lines.")(command)
+    command = option(
+        "--csv", "form", flag_value="csv", argument="to_csv", help="Print every point as CSV instead of lines."
+    )(command)
     return option("--json", "form", flag_value="json", help="Print JSON instead of lines.")(command)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from alignlib._core.names import unknown_name
 from alignlib._core.version import __version__
 from alignlib.cli._bad_input import BadInput
 
@@ -55,6 +56,15 @@ class Commands(click.Group):
         found = import_module(f"alignlib.cli.{cmd_name}").command
         assert isinstance(found, click.Command)
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is named, or say which one may have been meant."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise BadInput(unknown_name("command", name, _COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command."""

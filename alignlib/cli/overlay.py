@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignlib._core.names import number_or_name
+from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
@@ -96,6 +97,8 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
 
         pictures.save(pictures.picture_of(found), picture)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
+    if picture is not None:
+        click.echo(for_terminal(f"Wrote {picture}"), err=True)  # standard output is the answer alone
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:

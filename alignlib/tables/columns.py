@@ -65,7 +65,11 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
     folded = {other.strip().lower(): other for other in file.names}
     near = difflib.get_close_matches(name.strip().lower(), list(folded), n=1, cutoff=0.5)
     hint = f"did you mean {folded[near[0]]!r}? It has" if near else "it has"
-    raise InputError(f"{file.path} has no column {name!r} ({argument}); {hint} {_listed(file.names)}.", column=name)
+    raise InputError(
+        f"{file.path} has no column {name!r} ({argument}); {hint} {_listed(file.names)}. "
+        "Name one of these, or add the column.",
+        column=name,
+    )
 
 
 def is_pattern(file: TableFile, entry: str) -> bool:

@@ -43,6 +43,12 @@ def lines(found: CapacityAnswer) -> list[str]:
         f"Nats per label; {counted(found.targets, 'target')}, {counted(found.labels, 'label')}; intervals: {spread}.",
         "floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).",
     ]
+    below = [f"{for_terminal(row.context)} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
+    if below:
+        said.append(
+            f"Shown as 0, for they are 0 within noise: {', '.join(below)}; the correction for the bias of counting may "
+            "take what is near 0 below it."
+        )
     thin = [row.context for row in found.rows if not row.supported]
     if thin:
         said.append(
@@ -62,7 +68,7 @@ def _table(found: CapacityAnswer) -> list[str]:
         floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
         mark = "" if row.supported else " *"
         said.append(
-            f"{name:<{width}}  {row.labels:>7}  {row.capacity:>8.4f}  {interval:>17}  "
+            f"{name:<{width}}  {row.labels:>7}  {max(row.capacity, 0.0):>8.4f}  {interval:>17}  "
             f"{row.plug_in:>11.4f}  {floor:>15}{mark}"
         )
     return said

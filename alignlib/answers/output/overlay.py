@@ -14,6 +14,7 @@ from alignlib.training.placing import Overlay
 
 __all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
 
+_SHOWN = 12  # vertices of the floor that lines name
 _OF_LOG = ("step", "kl", "logged_kl", "reward")
 _OF_OVERLAY = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
@@ -158,7 +159,10 @@ def _compared(best: RuleEstimate) -> str:
 def _floor_lines(found: Floor) -> list[str]:
     log, envelope, wasted = found.log, found.envelope, found.wasted
     size = f"{counted(log.kl.size, 'checkpoint')} of {counted(len(log.runs), 'run')}"
-    points = ", ".join(f"({x:.3g}, {y:.3g})" for x, y in zip(envelope.kl, envelope.reward, strict=True))
+    shown = np.unique(np.linspace(0, envelope.kl.size - 1, min(_SHOWN, envelope.kl.size)).round().astype(int))
+    points = ", ".join(f"({envelope.kl[i]:.3g}, {envelope.reward[i]:.3g})" for i in shown)
+    if shown.size < envelope.kl.size:
+        points += f" ({shown.size} of {envelope.kl.size}; to_csv writes all)"
     i = int(np.nanargmax(wasted))
     most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
     return [

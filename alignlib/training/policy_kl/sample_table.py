@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, is_list, load, numbers, open_table_file, require_column
-from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.samples import IMPOSSIBLE, MOST_LOG_PROB, KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
 
@@ -74,7 +74,10 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     prompt = _prompts(file, names.prompt, table) if names.prompt in have else None
     sequence = None
     if by_sequence:
-        ours, theirs = (_column(file, name, table) for name in (names.log_prob, names.base_log_prob))
+        ours, theirs = (
+            _log_probs(file, name, _column(file, name, table), whose)
+            for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
+        )
         count = _column(file, names.n_tokens, table) if names.n_tokens in have else None
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count, prompt=prompt)
     if not by_token:
@@ -83,6 +86,8 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     ours, offsets = _lists(file, names.token_log_prob, table)
     theirs, same = _lists(file, names.base_token_log_prob, table)
     _same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
+    _log_probs(file, names.token_log_prob, ours, "policy", offsets)
+    _log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     exact = None
     if kl:
         exact, same = _lists(file, kl, table)
@@ -113,6 +118,22 @@ def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
             column=name,
             rows=bad.tolist(),
         )
+    return values
+
+
+def _log_probs(
+    file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
+) -> FloatArray:
+    """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce."""
+    for bad, problem in ((values > MOST_LOG_PROB, "must not be positive"), (np.isneginf(values), "is -inf")):
+        rows = np.flatnonzero(bad) if offsets is None else np.searchsorted(offsets, np.flatnonzero(bad), "right") - 1
+        rows = np.unique(rows)
+        if rows.size:
+            value, where = values[int(np.argmax(bad))], file.where(rows[:5].tolist(), rows.size)
+            said = f"; got {value:g} in {where}; give logarithms of probabilities, in nats"
+            if problem == "is -inf":
+                said = f" in {where}: {IMPOSSIBLE[whose]}"
+            raise InputError(f"column {name!r} of {file.path} {problem}{said}.", column=name, rows=rows.tolist())
     return values
 
 

@@ -13,9 +13,14 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
 
-__all__ = ["KLSamples"]
+__all__ = ["IMPOSSIBLE", "MOST_LOG_PROB", "KLSamples"]
 
 _NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
+MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0
+IMPOSSIBLE = {
+    "base": "the base model cannot produce it, so the KL is infinite",
+    "policy": "the policy cannot have produced it: score with the law that sampled (same temperature, top-p, top-k)",
+}
 _ROUNDING = 1e-3  # nats per token by which single precision and a fused head may disagree
 
 
@@ -146,15 +151,12 @@ def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
     array = np.asarray(value, dtype=np.float64)
     impossible = np.flatnonzero(np.isneginf(array))
     if impossible.size:
-        why = (
-            "the base model cannot produce it, so the KL is infinite"
-            if name == "base"
-            else "the policy cannot have produced it: score with the law that sampled (same temperature, top-p, top-k)"
-        )
-        raise InputError(f"{name} log-probability is -inf at position {impossible[0]}: {why}.")
+        raise InputError(f"{name} log-probability is -inf at position {impossible[0]}: {IMPOSSIBLE[name]}.")
     array = as_vector(f"{name} log-probabilities", array)
     high = float(array.max())
-    require(high <= 1e-3, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats.")
+    require(
+        high <= MOST_LOG_PROB, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats."
+    )
     return array
 
 
