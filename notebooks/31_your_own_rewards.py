@@ -58,7 +58,7 @@ from alignlib.tables import RewardTable, example_table
 # One row per sampled response: a column names the prompt, a column holds the reward, and another may hold a *gold* reward that is what one really wants.
 # Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise.
 
-# %%
+# %% tags=["hide-input"]
 found = given()  # what `alignlib report` has found already
 if found is None:
     if table is None:
