@@ -97,6 +97,17 @@ def test_the_page_reads_offline_and_answers(made):
     assert "gold as proxy is optimised, by best-of-N and by tilting, with 95% bands" in text
 
 
+def test_no_code_stands_before_its_pictures(made):
+    folder, _ = made
+    page = (folder / "report.html").read_text()
+    body = page[page.index("<main") :]
+    assert "Show the parameters that were given" in body
+    before = re.sub(r"<details.*?</details>", "", body, flags=re.DOTALL).partition("<img")[0]
+    assert "highlight-ipython" not in before
+    assert "---" not in re.sub(r"<[^>]+>", "", body)
+    assert "<em>Over-optimisation curves</em>" in body
+
+
 def test_a_written_report_never_says_failed(tmp_path):
     """Two of these columns once broke a claim that compared curves at different budgets."""
     for column, seed in (("score_a", 1), ("gold", 3)):
