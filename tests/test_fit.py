@@ -154,3 +154,15 @@ def test_the_curve_stops_past_its_support_and_no_sooner() -> None:
     size = short.curve.lam.size
     np.testing.assert_allclose(short.curve.second_order, whole.curve.second_order[:size], rtol=1e-12)
     assert short.curve.lam[-1] > 2.0 * short.at(short.supported_end).lam[0]
+
+
+@pytest.mark.parametrize("lucky", [1, 2, 4])
+def test_rare_successes_on_few_prompts(lucky: int) -> None:
+    """Most prompts constant, one success of 64 on the others: the curve is finite wherever it is said to be known."""
+    rows = np.zeros((50, 64))
+    rows[:lucky, 5] = 1.0
+    fit = fit_frontier(rows)
+    found = fit.at(np.linspace(0.0, max(fit.supported_end, 1e-3), 20), strict=False)
+    for values in (found.gain, found.gain_low, found.gain_high):
+        assert np.isfinite(values).all()
+    assert (np.diff(found.gain) >= -1e-12).all()

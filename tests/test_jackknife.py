@@ -28,6 +28,16 @@ def descending(rewards: np.ndarray) -> np.ndarray:
     return -np.sort(-rewards)[None, :]
 
 
+@pytest.mark.parametrize("rewards", [np.eye(1, 64)[0], np.r_[1.0, 0.9, np.zeros(30)], np.r_[1.0, 1.0, np.zeros(14)]])
+def test_one_sample_that_outweighs_the_rest_keeps_the_digits(rewards: np.ndarray) -> None:
+    lam = doubling_grid(0.25, 400.0)
+    found = jackknife_log_partition(descending(rewards), lam)
+    for j, value in enumerate(lam.tolist()):
+        expected = in_logarithms(descending(rewards), value)[:3, 0] + value * rewards.max()
+        got = [found.plug_in[j, 0], found.first_order[j, 0], found.second_order[j, 0]]
+        assert got == pytest.approx(expected, rel=2e-12, abs=2e-12), value
+
+
 @given(
     st.lists(st.integers(-20, 20).map(lambda k: k / 8), min_size=3, max_size=12),
     st.sampled_from([1e-6, 0.3, 2.0, 40.0, 3000.0]),

@@ -33,6 +33,7 @@ _NO_WEIGHT = 1e-25  # of the third largest: what weighs less in every prompt of 
 _UNDERFLOW = 1e-200  # below it, weights relative to the largest no longer tell the third from nothing
 _MOST_TERMS = 60
 _FEW = 0.02  # up to this product of the two largest odds the largest need not be kept apart
+_KEPT = 0.5  # of the weight, without the largest: else powers of its odds cancel
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
             lost = weight[min(2, len(weight) - 1)] < _UNDERFLOW
             if lost.any():
                 out[:, j, lost] = in_logarithms(rows[lost], lam)
+    out[:3, :, below[-1] == 0.0] = 0.0  # all samples alike: no rounding, which a logarithm of it would blow up
 
 
 def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j: int) -> FloatArray:
@@ -149,7 +151,7 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
     largest = 1.0 / total
     second = runner_up * largest
     product = float((runner_up / (without_top * without_runner_up)).max())  # of the two largest odds p/(1-p)
-    apart = not product <= _FEW
+    apart = not (product <= _FEW and float((without_top * largest).min()) >= _KEPT)
     used = others if apart else weight
     p, kept, power = (array[: len(used)] for array in work[:3])
     np.multiply(used, largest, out=p)
