@@ -206,6 +206,8 @@ def test_a_real_log_of_trl_with_samples_of_its_base() -> None:
         ((GRPO, BASE, "--reward", "count", "-o", "/nowhere/p.png"), "does not exist; make it first"),
         ((GRPO, BASE, "--reward", "count", "--run-base", "last"), "--run-base must be 'table', 'first' or a number"),
         ((GRPO, "--run-base", "first"), "needs TABLE"),
+        ((GRPO, "--run-base", "nan"), "--run-base must be finite; got nan"),
+        ((GRPO, BASE, "--reward", "count", "--run-base", "-inf"), "--run-base must be finite; got -inf"),
         ((BASE, BASE, "--reward", "count", "--kl-unit", "sequence"), "no column 'kl'"),
     ],
 )

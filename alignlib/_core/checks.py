@@ -87,7 +87,9 @@ def as_number(
     """
     if np.ndim(value) != 0 and isinstance(value, (list, tuple, np.ndarray)):
         raise InputError(f"{name} must be one number, not several; got {value!r:.80}.", argument=name)
-    number = float(as_float_array(name, value))
+    number = math.nan if value is not None and value != value else float(as_float_array(name, value, allow_inf=True))
+    if not math.isfinite(number):
+        raise InputError(f"{name} must be finite; got {number:g}.", argument=name)
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (above and below):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alignlib._core.checks import as_number
 from alignlib._core.names import number_or_name
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
@@ -124,7 +125,8 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     base = number_or_name(asked["run_base"])
     if isinstance(base, str) and base != "table":
         raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
-    return Floor(log, achieved_envelope(log.kl, log.reward, base if isinstance(base, float) else None))
+    known = as_number("base", base) if isinstance(base, float) else None
+    return Floor(log, achieved_envelope(log.kl, log.reward, known))
 
 
 def _check_picture(picture: Path | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_number, as_vector, require
 from alignlib.training.logs import TrainingLog
 
 __all__ = ["Envelope", "Floor", "achieved_envelope"]
@@ -77,7 +77,7 @@ def achieved_envelope(kl: npt.ArrayLike, reward: npt.ArrayLike, base_reward: flo
     require(bool(kept.any()), "kl must hold at least one value that is not negative.")
     xs, ys = xs[kept], ys[kept]
     if base_reward is not None:
-        xs, ys = np.append(xs, 0.0), np.append(ys, base_reward)
+        xs, ys = np.append(xs, 0.0), np.append(ys, as_number("base_reward", base_reward))
     hull: list[tuple[float, float]] = []
     for x, y in sorted(zip(xs.tolist(), ys.tolist(), strict=True), key=lambda point: (point[0], -point[1])):
         if hull and y <= hull[-1][1]:  # less reward for no less KL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
@@ -45,7 +45,8 @@ def base_of_run(
     """
     size = log.kl.size
     if isinstance(base, int | float):
-        return float(base), 0.0, np.full(size, float(base))
+        known = as_number("base", base)
+        return known, 0.0, np.full(size, known)
     require(base in ("table", "first"), f"base must be 'table', 'first' or a number; got {base!r}.")
     if base == "table":
         values = table.column(reward)

@@ -39,7 +39,7 @@ def beside(value: float, step: float, digits: int = 4) -> str:
     >>> beside(0.7535, 0.029), beside(1e9 + 0.25, 0.029)
     ('0.7535', '1000000000.25')
     """
-    if value != 0.0 and step != 0.0:
+    if value != 0.0 and step != 0.0 and math.isfinite(value) and math.isfinite(step):
         digits = min(max(digits, math.ceil(math.log10(abs(value / step))) + 2), 17)
     return f"{value:.{digits}g}"
 
