@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from alignbook.manifest import MANIFEST, FolderError, check_folder, filling
+from alignbook.manifest import MANIFEST, REPORT_FILES, FolderError, check_folder, filling
 from alignbook.project import find_project
 from alignlib.answers import findings
 from alignlib.cli.main import main
@@ -133,7 +134,7 @@ def test_a_full_folder_is_left_alone(made, table):
 
 def test_force_replaces_a_report_and_nothing_else(table, tmp_path):
     folder = tmp_path / "again"
-    fill(folder, {"report.html": "old", "stale.png": "old"})
+    fill(folder, {"report.html": "old", "gold.png": "old"})
     (folder / "labels.csv").write_text("mine")
     (folder / "figures").mkdir()
     (folder / "figures" / "limit.png").write_text("mine, too")
@@ -168,9 +169,11 @@ def test_a_folder_without_a_manifest_is_never_touched(tmp_path, force):
 
 def test_a_manifest_lists_what_was_written(tmp_path):
     folder = tmp_path / "new"
-    fill(folder, {"a": "1", "b": "2"})
+    fill(folder, {"limit.png": "1", "share.png": "2"})
     listed = json.loads((folder / MANIFEST).read_text())["files"]
-    assert listed == {name: hashlib.sha256(text.encode()).hexdigest() for name, text in [("a", "1"), ("b", "2")]}
+    assert listed == {
+        name: hashlib.sha256(text.encode()).hexdigest() for name, text in [("limit.png", "1"), ("share.png", "2")]
+    }
     assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
@@ -199,11 +202,11 @@ def test_a_changed_file_becomes_a_link_elsewhere(tmp_path):
 
 def test_a_file_of_the_readers_in_the_way(tmp_path):
     folder = tmp_path / "way"
-    fill(folder, {"a": "made"})
-    (folder / "b").write_text("mine")
+    fill(folder, {"limit.png": "made"})
+    (folder / "share.png").write_text("mine")
     before = contents(folder)
-    with pytest.raises(FolderError, match=r"b is in the way, and no report wrote it"):
-        fill(folder, {"a": "new", "b": "new"}, force=True)
+    with pytest.raises(FolderError, match=r"share\.png is in the way, and no report wrote it"):
+        fill(folder, {"limit.png": "new", "share.png": "new"}, force=True)
     assert contents(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["way"]
 
@@ -214,14 +217,11 @@ def test_a_file_of_the_readers_in_the_way(tmp_path):
         "",
         "[]",
         "{}",
-        '{"files": ["a"]}',
-        '{"files": {"../outside": "x"}}',
-        '{"files": {"/etc/passwd": "x"}}',
-        '{"files": {"": "x"}}',
-        '{"files": {"sub/a": "x"}}',
-        '{"files": {"manifest.json": "x"}}',
-        '{"files": {}, "replacing": 3}',
-        '{"files": {"a": []}}',
+        '{"schema": 1, "files": ["limit.png"]}',
+        '{"files": {"limit.png": "x"}}',
+        '{"schema": 1, "files": {}, "replacing": 3}',
+        '{"schema": 1, "files": {"limit.png": []}}',
+        '{"schema": 1, "files": {"limit.png": "x"}, "replacing": {"limit.png": [1, "x"]}}',
         "[" * 100_000,
     ],
 )
@@ -231,38 +231,184 @@ def test_a_manifest_that_no_report_wrote(tmp_path, manifest):
     (tmp_path / "outside").write_text("mine")
     (folder / MANIFEST).write_text(manifest)
     with pytest.raises(FolderError, match=r"no manifest\.json of an earlier report"):
-        fill(folder, {"a": "new"}, force=True)
+        fill(folder, {"limit.png": "new"}, force=True)
     assert (tmp_path / "outside").read_text() == "mine"
 
 
-def test_what_breaks_off_is_undone(tmp_path, monkeypatch):
-    folder = tmp_path / "whole"
-    fill(folder, {"a": "old", "b": "old"})
+@pytest.mark.parametrize("key", ["files", "replacing"])
+@pytest.mark.parametrize(
+    "name",
+    ["thesis.txt", "REPORT.html", "report.html ", "../outside", "/etc/passwd", "", "sub/a", MANIFEST, "\0", "a.png"],
+)
+def test_a_manifest_that_lists_what_no_report_writes(tmp_path, name, key):
+    folder = tmp_path / "edited"
+    fill(folder, {"report.html": "made"})
+    for mine in ("thesis.txt", "REPORT.html", "a.png", "../outside"):
+        (folder / mine).write_text("mine")
+    data = json.loads((folder / MANIFEST).read_text())
+    digest = hashlib.sha256(b"mine").hexdigest()
+    data.setdefault(key, {})[name] = digest if key == "files" else [digest]
+    (folder / MANIFEST).write_text(json.dumps(data))
     before = contents(folder)
+    said = re.escape(f"{folder / MANIFEST} lists {name!r}, which no report writes") + ".*choose another folder"
+    with pytest.raises(FolderError, match=said):
+        check_folder(folder, True)
+    with pytest.raises(FolderError, match=said):
+        fill(folder, {"report.html": "new"}, force=True)
+    assert contents(folder) == before
+    assert (tmp_path / "outside").read_text() == "mine"
+
+
+@pytest.mark.parametrize("schema", [99, 0, "1", True, 1.0, None, [1]])
+def test_a_manifest_of_an_unknown_schema(tmp_path, schema):
+    folder = tmp_path / "later"
+    fill(folder, {"report.html": "made"})
+    data = json.loads((folder / MANIFEST).read_text())
+    assert data["schema"] == 1
+    (folder / MANIFEST).write_text(json.dumps(data | {"schema": schema}))
+    before = contents(folder)
+    with pytest.raises(FolderError, match=r"manifest\.json is not of schema 1, .*choose another folder"):
+        fill(folder, {"report.html": "new"}, force=True)
+    assert contents(folder) == before
+
+
+def test_a_report_writes_no_other_names(tmp_path, made):
+    folder, _ = made
+    assert {path.name for path in folder.iterdir()} == REPORT_FILES | {MANIFEST}
+    with pytest.raises(FolderError, match=r"notes\.txt is no file of a report"):
+        fill(tmp_path / "new", {"report.html": "made", "notes.txt": "made"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_stays_the_same_folder(tmp_path):
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    folder.chmod(0o700)
+    before = folder.stat()
+    fill(folder, {"report.html": "made"})
+    fill(folder, {"report.html": "again"}, force=True)
+    assert folder.stat().st_ino == before.st_ino
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert contents(folder)["report.html"] == "again"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_working_directory_is_still_there(tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    fill(Path("."), {"report.html": "made"})
+    assert sorted(os.listdir(".")) == [MANIFEST, "report.html"]
+
+
+def test_what_breaks_off_leaves_an_empty_folder_empty(tmp_path, monkeypatch):
+    folder = tmp_path / "empty"
+    folder.mkdir()
     rename = os.rename
 
     def full_disk(source, target):
-        if Path(source).name == "b" and Path(source).parent.name == "made":
+        if Path(source).name == "share.png":
             raise OSError(28, "No space left on device")
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        fill(folder, {"a": "new", "b": "new"}, force=True)
+        fill(folder, {"limit.png": "new", "share.png": "new"})
+    assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_a_folder_that_is_a_link_to_itself(table, tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for folder in (loop, loop / "report"):
+        with pytest.raises(FolderError, match=r"loop.* cannot be reached \(.*\); choose another place"):
+            check_folder(folder, False, table)
+    check_folder(tmp_path / "new", False, loop)  # of a table, its reader says what is wrong
+    result = run(table, "--prompt", "q", "--reward", "proxy", "-o", loop)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+    assert "cannot be reached" in result.stderr
+
+
+def working_folder(folder):
+    with filling(folder, False):
+        (place,) = folder.parent.glob(".alignlib-report-*")
+    folder.joinpath(MANIFEST).unlink()
+    folder.rmdir()
+    return place
+
+
+@pytest.mark.parametrize(
+    "name", ["thesis.txt", "made/thesis.txt", "report.html", "earlier/.report.html.x", "made/gold.png/a"]
+)
+def test_a_working_folder_with_files_of_others(tmp_path, name):
+    folder = tmp_path / "report"
+    mine = working_folder(folder) / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(FolderError, match=r"no report wrote it; move it away or choose another folder"):
+        fill(folder, {"report.html": "made"})
+    assert set(tmp_path.rglob("*")) == before
+    assert mine.read_text() == "mine"
+
+
+def test_links_and_files_where_the_working_folder_goes(tmp_path):
+    folder, target = tmp_path / "report", tmp_path / "target"
+    place = working_folder(folder)
+    target.mkdir()
+    (target / "report.html").write_text("mine")
+    place.symlink_to(target)
+    with pytest.raises(FolderError, match="no report wrote it"):
+        fill(folder, {"report.html": "made"})
+    place.unlink()
+    place.write_text("mine")
+    with pytest.raises(FolderError, match="no report wrote it"):
+        fill(folder, {"report.html": "made"})
+    assert place.read_text() == "mine"
+    place.unlink()
+    place.mkdir()
+    (place / "made").symlink_to(target)
+    with pytest.raises(FolderError, match="no report wrote it"):
+        fill(folder, {"report.html": "made"})
+    assert contents(target) == {"report.html": "mine"}
+
+
+def test_what_others_put_into_the_working_folder_stays(tmp_path):
+    with filling(tmp_path / "report", False) as made:
+        (made / "report.html").write_text("made")
+        mine = made.parent / "thesis.txt"
+        mine.write_text("mine")
+    assert list(mine.parent.iterdir()) == [mine]
+
+
+def test_what_breaks_off_is_undone(tmp_path, monkeypatch):
+    folder = tmp_path / "whole"
+    fill(folder, {"limit.png": "old", "share.png": "old"})
+    before = contents(folder)
+    rename = os.rename
+
+    def full_disk(source, target):
+        if Path(source).name == "share.png" and Path(source).parent.name == "made":
+            raise OSError(28, "No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        fill(folder, {"limit.png": "new", "share.png": "new"}, force=True)
     monkeypatch.undo()
-    now = contents(folder)
-    assert {name: now[name] for name in "ab"} == {name: before[name] for name in "ab"}
-    fill(folder, {"a": "new"}, force=True)  # and the next report may still replace them
-    assert set(contents(folder)) == {"a", MANIFEST}
+    assert contents(folder) == before
+    fill(folder, {"limit.png": "new"}, force=True)  # and the next report may still replace them
+    assert set(contents(folder)) == {"limit.png", MANIFEST}
 
 
 def test_a_second_report_into_the_folder_is_refused(tmp_path):
     folder = tmp_path / "busy"
     with filling(folder, False) as made:
-        (made / "a").write_text("first")
+        (made / "limit.png").write_text("first")
         with pytest.raises(FolderError, match="Another report is being written"), filling(folder, True):
             pytest.fail("two at once")
-    assert contents(folder)["a"] == "first"
+    assert contents(folder)["limit.png"] == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["busy"]
 
 
@@ -270,14 +416,45 @@ def test_what_a_killed_report_left_is_cleared(tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from alignbook.manifest import filling\n"
         "with filling(Path(sys.argv[1]), False) as made:\n"
-        "    (made / 'half').write_text('x'); os.kill(os.getpid(), 9)"
+        "    (made / 'report.html').write_text('x'); (made / '.limit.png.12').write_text('x')\n"
+        "    os.kill(os.getpid(), 9)"
     )
     folder = tmp_path / "killed"
     subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
     assert len(list(tmp_path.iterdir())) == 1  # its working folder
-    fill(folder, {"a": "1"})
+    fill(folder, {"limit.png": "1"})
     assert [path.name for path in tmp_path.iterdir()] == ["killed"]
-    assert set(contents(folder)) == {"a", MANIFEST}
+    assert set(contents(folder)) == {"limit.png", MANIFEST}
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("moment", [0, 1, 2])
+def test_a_kill_while_a_manifest_is_written_leaves_nothing_beside_it(tmp_path, moment, force):
+    """The passing file lies in the working folder, which the next report clears."""
+    code = (
+        "import os, sys; from pathlib import Path; from alignbook.manifest import filling\n"
+        "replace, count = os.replace, [0]\n"
+        "def killed(source, target):\n"
+        "    if count[0] == int(sys.argv[2]): os.kill(os.getpid(), 9)\n"
+        "    count[0] += 1; replace(source, target)\n"
+        "os.replace = killed\n"
+        "with filling(Path(sys.argv[1]), bool(sys.argv[3])) as made:\n"
+        "    (made / 'report.html').write_text('x')"
+    )
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    mine = f".{MANIFEST}.7"
+    if force:
+        fill(folder, {"report.html": "old"})
+        (folder / mine).write_text("mine")
+    arguments = [str(folder), str(moment), "yes" if force else ""]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], check=False)
+    assert done.returncode == -9
+    assert {path.name for path in folder.iterdir()} <= {"report.html", MANIFEST, mine}
+    fill(folder, {"report.html": "new"}, force=True)
+    expected = {"report.html", MANIFEST, mine} if force else {"report.html", MANIFEST}
+    assert set(contents(folder)) == expected
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_the_table_may_not_lie_in_the_folder(table, tmp_path):

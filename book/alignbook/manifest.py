@@ -1,7 +1,7 @@
 """A folder that a report shares with its reader: what a report wrote may be replaced by the next, nothing else.
 
 A report leaves ``manifest.json`` beside its files, with the SHA-256 of each. Only files that it names are replaced, and
-only while they are as they were written.
+only while they are as they were written. It may name no others than `REPORT_FILES`, whoever edited it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,27 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from alignlib._core.errors import InputError
-from alignlib._core.files import write_whole
+from alignlib._core.files import whole_file, write_whole
 from alignlib._core.text import for_json
 
-__all__ = ["MANIFEST", "FolderError", "check_folder", "filling"]
+__all__ = ["MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
 
 MANIFEST = "manifest.json"
+SCHEMA = 1
+REPORT_FILES = frozenset(
+    {"report.html", "numbers.csv", "numbers.json"}
+    | {f"{picture}.{kind}" for picture in ("limit", "share", "gold") for kind in ("png", "svg")}
+)
+# Of a working folder: what it holds, and in that files of a report, finished or passing (as `whole_file` calls them).
+_MADE, _EARLIER = "made", "earlier"
+_NAMES = "|".join(map(re.escape, sorted(REPORT_FILES | {MANIFEST})))
+_LEFT = re.compile(rf"(?:{_NAMES})|\.(?:{_NAMES})\.[0-9]{{1,12}}")
 
 
 class FolderError(InputError):
@@ -44,19 +54,28 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
     FolderError
         With a sentence that names what is in the way.
     """
+    try:
+        folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # such as a link that leads back to itself
+        reason = (error.strerror or "unknown error").lower()
+        raise FolderError(f"{folder} cannot be reached ({reason}); choose another place.") from None
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file; name a folder for the report.")
     parent = folder.resolve().parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise FolderError(f"{folder} cannot be made: {parent} does not exist or is not writable; choose another place.")
     if table is not None:
-        for place in (table.resolve(), Path(os.path.abspath(table))):
+        for place in (Path(os.path.realpath(table)), Path(os.path.abspath(table))):
             if place.is_relative_to(folder.resolve()):
                 raise FolderError(f"{table} lies in {folder}, where the report would go; choose another folder.")
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists():
         return
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise FolderError(f"{folder} is not writable; choose another folder.")
+    if not any(folder.iterdir()):
+        return
     if not force:
         raise FolderError(
             f"{folder} is not empty; choose another folder, or pass --force to replace an earlier report."
@@ -74,35 +93,40 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
 def filling(folder: Path, force: bool) -> Iterator[Path]:
     """Yield an empty folder whose files go to ``folder`` once the block has ended without an error.
 
-    An earlier report's files are gone only when the new ones are there; files of others stay. A second report into the
+    A folder that exists stays the same one, with its permissions. An earlier report's files are gone only when the new
+    ones are there; files of others stay. A second report into the
     same folder is refused while the first is being made; what a killed one left is cleared away.
     """
     folder = folder.resolve()
     with _alone(folder) as place:
-        made = place / "made"
+        made = place / _MADE
         made.mkdir()
         yield made
         check_folder(folder, force)  # what was there before may have changed meanwhile
-        digests = {path.name: _digest(path) for path in sorted(made.iterdir())}
+        made_files = sorted(made.iterdir())
+        for path in made_files:
+            if path.name not in REPORT_FILES:
+                raise FolderError(f"{path.name} is no file of a report, so none was written; do not save it there.")
+        digests = {path.name: _digest(path) for path in made_files}
         write_whole(made / MANIFEST, _manifest(digests))
-        if folder.exists() and any(folder.iterdir()):
-            _replace(made, folder, place / "earlier", digests)
+        if folder.exists():
+            _replace(made, folder, place / _EARLIER, digests)
         else:
-            if folder.exists():
-                folder.rmdir()
             made.rename(folder)
 
 
 def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) -> None:
-    recorded = _recorded(folder)
+    recorded = _recorded(folder) if any(folder.iterdir()) else {}
     foreign = [name for name in digests if name not in recorded and os.path.lexists(folder / name)]
     if foreign:
         raise FolderError(f"{folder / foreign[0]} is in the way, and no report wrote it; choose another folder.")
-    # Killed in between, the folder holds files of either report: until both are sorted out, both are known.
-    write_whole(folder / MANIFEST, _manifest(digests, {name: sorted(known) for name, known in recorded.items()}))
-    aside.mkdir()
+    manifest = folder / MANIFEST
+    before = manifest.read_bytes() if manifest.exists() else None
     moved, put = [], []
     try:
+        # Killed in between, the folder holds files of either report: until both are sorted out, both are known.
+        _put(manifest, _manifest(digests, {name: sorted(known) for name, known in recorded.items()}), made)
+        aside.mkdir()
         for name in recorded:
             if os.path.lexists(folder / name):
                 os.rename(folder / name, aside / name)
@@ -110,13 +134,24 @@ def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) 
         for name in digests:
             os.rename(made / name, folder / name)
             put.append(name)
-        os.replace(made / MANIFEST, folder / MANIFEST)
+        os.replace(made / MANIFEST, manifest)
     except BaseException:
         for name in put:
             (folder / name).unlink(missing_ok=True)
         for name in moved:
             os.rename(aside / name, folder / name)
+        if before is None:
+            manifest.unlink(missing_ok=True)
+        else:
+            with contextlib.suppress(OSError):  # the one that knows both will do
+                _put(manifest, before, made)
         raise
+
+
+def _put(path: Path, data: str | bytes, passing: Path) -> None:
+    """Write ``path`` by way of the working folder, so that a kill leaves nothing beside it."""
+    with whole_file(path, folder=passing) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
@@ -135,14 +170,19 @@ def _alone(folder: Path) -> Iterator[Path]:
         try:
             yield place
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            _remove(place)
         return
     while True:
-        place.mkdir(exist_ok=True)
         try:
-            handle = os.open(place, os.O_RDONLY | os.O_NOFOLLOW)
+            place.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise _foreign(place, folder) from None
+        try:
+            handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:
             continue
+        except OSError:  # a link, or closed to us
+            raise _foreign(place, folder) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if place.exists() and os.path.samestat(os.fstat(handle), place.stat()):
@@ -152,38 +192,82 @@ def _alone(folder: Path) -> Iterator[Path]:
             raise busy from None
         os.close(handle)  # whoever had it has just removed it
     try:
-        for left in place.iterdir():  # by a run that was killed, else it would still hold the lock
-            shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
-        yield place
+        _clear(place, folder)
+        try:
+            yield place
+        finally:
+            _remove(place)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
         os.close(handle)
+
+
+def _clear(place: Path, folder: Path) -> None:
+    """Remove what a killed run left in ``place`` (else it would still hold the lock), or nothing if others' files."""
+    files: list[Path] = []
+    folders = list(place.iterdir())
+    for inside in folders:
+        if inside.name not in (_MADE, _EARLIER) or inside.is_symlink() or not inside.is_dir():
+            raise _foreign(inside, folder)
+        files += inside.iterdir()
+    for path in files:
+        if not _LEFT.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+            raise _foreign(path, folder)
+    for path in files:
+        path.unlink()
+    for inside in folders:
+        inside.rmdir()
+
+
+def _remove(place: Path) -> None:
+    """Remove the working folder with what this run made in it; what others put there meanwhile stays."""
+    for name in (_MADE, _EARLIER):
+        shutil.rmtree(place / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        place.rmdir()
+
+
+def _foreign(path: Path, folder: Path) -> FolderError:
+    return FolderError(
+        f"{path} is where a report on its way to {folder} is made, and no report wrote it; move it away or choose "
+        "another folder."
+    )
 
 
 def _recorded(folder: Path) -> dict[str, set[str]]:
     """Names and digests of what an earlier report wrote into ``folder``."""
     path = folder / MANIFEST
     try:
-        if path.is_symlink():
+        if path.is_symlink() or not path.is_file():
             raise ValueError
         data = json.loads(path.read_text(encoding="utf-8"))
+        schema = data["schema"]
         pairs = [(name, {digest}) for name, digest in data["files"].items()]
         pairs += [(name, set(known)) for name, known in data.get("replacing", {}).items()]
-        found: dict[str, set[str]] = {}
-        for name, known in pairs:
-            if Path(name).name != name or name in ("", ".", "..", MANIFEST) or "\0" in name:
-                raise ValueError
-            found.setdefault(name, set()).update(known)
+        if not all(isinstance(digest, str) for _, known in pairs for digest in known):
+            raise ValueError
     except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
         raise FolderError(
             f"{folder} holds no {MANIFEST} of an earlier report, so nothing tells what in it may be replaced; choose "
             "another folder."
         ) from None
+    if type(schema) is not int or schema != SCHEMA:
+        raise FolderError(
+            f"{path} is not of schema {SCHEMA}, the only one that this version knows, so nothing tells what may be "
+            "replaced; choose another folder."
+        )
+    found: dict[str, set[str]] = {}
+    for name, known in pairs:
+        if name not in REPORT_FILES:
+            raise FolderError(
+                f"{path} lists {name[:80]!r}, which no report writes, so nothing tells what may be replaced; choose "
+                "another folder."
+            )
+        found.setdefault(name, set()).update(known)
     return found
 
 
 def _manifest(digests: Mapping[str, str], replacing: Mapping[str, list[str]] | None = None) -> str:
-    data: dict[str, object] = {"schema": 1, "files": dict(digests)}
+    data: dict[str, object] = {"schema": SCHEMA, "files": dict(digests)}
     return for_json(data | ({} if replacing is None else {"replacing": dict(replacing)}))
 
 
