@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
@@ -21,7 +22,12 @@ settings.register_profile("fixed", derandomize=True, database=None, deadline=Non
 settings.register_profile(
     "fuzz", max_examples=500, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fixed")
+settings.load_profile(PROFILE)
+# Hypothesis also tries the numbers that it finds in whatever modules happen to be loaded, which differ between a whole
+# run, a part of it and the processes of xdist: the fixed examples do without.
+if PROFILE == "fixed":
+    providers._get_local_constants = providers.Constants
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -140,7 +140,7 @@ def test_plug_in_frontier_makes_best_of_n_beat_the_limit() -> None:
         (lambda t: fit_frontier(t).share(picked_by="score"), "score"),
         (lambda t: fit_frontier(t).share(BestOfPoisson(8.0)), "n must not exceed 8"),
         (lambda t: fit_frontier(t, level=1.5), "level must lie in"),
-        (lambda t: fit_frontier(t, n_boot=5), "n_boot must be at least 100"),
+        (lambda t: fit_frontier(t, n_boot=5), r"n_boot must lie in \[100, ∞\); got 5"),
     ],
 )
 def test_bad_arguments(call: Callable[[RewardTable], object], message: str) -> None:

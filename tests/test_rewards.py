@@ -314,7 +314,7 @@ def test_blocks_cover_every_sample_once():
         ([[1.0], []], r"rewards\[1\] is empty"),
         ([[1.0], [[2.0]]], r"rewards\[1\] must be one-dimensional"),
         ([[1.0, np.nan]], r"rewards\[0\] must be finite"),
-        ([1.0, 2.0], r"rewards\[0\] must be one-dimensional"),
+        ([1.0, 2.0], "rewards must say which prompt each reward belongs to"),
     ],
 )
 def test_from_arrays_refuses(rewards, message):

@@ -54,9 +54,9 @@ def nearest_tilt(law: SumLaw, log_n: float) -> NearestTilt:
     require(log_n > 0, f"log_n must be positive; got {log_n:g}.")
     best = law.best_of_n(log_n)
     gain = best.mean_excess - law.mean_excess
-    if gain >= law.max_reward - law.base_reward:  # best-of-N is the top level to the last digit
+    lam = float(law.lam_at_gain(min(gain, law.max_gain)))
+    if math.isinf(lam):  # best-of-N is the top level to the last digit
         return NearestTilt(math.inf, 0.0)
-    lam = float(law.lam_at_gain(gain))
     return NearestTilt(lam, best.kl_to(law.tilted(lam)))
 
 
