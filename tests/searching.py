@@ -16,6 +16,8 @@ from alignlib._core.checks import FloatArray
 
 __all__ = ["Worst", "channel", "law", "positive", "worst_case"]
 
+_REACH = 30.0  # of the numbers searched: masses down to e^-60, odds up to e^30
+
 
 @dataclass(frozen=True)
 class Worst:
@@ -63,9 +65,10 @@ def worst_case(
         for _ in range(steps):
             # one coordinate as often as all: theorems on mixed objects are tight along single ones
             move = rng.standard_normal(size) * (rng.random(size) < (1.0 if rng.random() < 0.5 else 2.0 / size))
-            tried = excess(z + step * move)
+            moved = np.clip(z + step * move, -_REACH, _REACH)
+            tried = excess(moved)
             if tried > value:
-                z, value, step = z + step * move, tried, 1.6 * step
+                z, value, step = moved, tried, 1.6 * step
             else:
                 step = max(0.87 * step, 1e-3)
         assert not np.isnan(value), f"the excess is NaN at {z.tolist()}"

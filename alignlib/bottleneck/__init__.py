@@ -18,7 +18,7 @@ from alignlib.bottleneck.channels import (
 from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.enumeration import EnumeratedLearner, enumerate_gibbs
-from alignlib.bottleneck.fano import bayes_risk, fano_floor, required_capacity
+from alignlib.bottleneck.fano import bayes_risk, fano_floor, label_floor, required_capacity
 from alignlib.bottleneck.flattery import FlatteryPoint, FlatteryWorld
 from alignlib.bottleneck.information_split import InformationSplit, information_split
 from alignlib.bottleneck.interval import AlignmentInterval, alignment_interval
@@ -73,6 +73,7 @@ __all__ = [
     "information_split",
     "kl_inverse_first",
     "kl_inverse_upper",
+    "label_floor",
     "mcallester",
     "mutual_information",
     "network_decoder",

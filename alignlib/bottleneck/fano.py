@@ -12,7 +12,7 @@ from alignlib._core.errors import InputError
 from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first
 
-__all__ = ["bayes_risk", "fano_floor", "required_capacity"]
+__all__ = ["bayes_risk", "fano_floor", "label_floor", "required_capacity"]
 
 _ROUNDING = 1e-9  # a capacity computed from a channel of M inputs may exceed log M by its certified gap
 
@@ -69,6 +69,41 @@ def fano_floor(
     else:
         value = separation * (1.0 - (c + math.log(2.0)) / np.log(m))
     return like(np.broadcast_arrays(capacity, n_values)[0], np.asarray(value))
+
+
+def label_floor(n_labels: npt.ArrayLike, n_values: npt.ArrayLike, separation: float = 1.0) -> FloatOrArray:
+    r"""Risk that no decoder can undercut when one of ``M`` values is reported by one of ``L`` labels: ``Δ(1 - L/M)``.
+
+    A decoder names one value for each label, so that at most ``L`` of the ``M`` equally likely values are ever named.
+    The channel that gives ``L`` values a label of their own attains it. It says more than `fano_floor` at ``log L``
+    nats, the most that ``L`` labels carry: a capacity is necessary, not sufficient.
+
+    Parameters
+    ----------
+    n_labels : array
+        Number ``L >= 1`` of labels.
+    n_values : array
+        Number ``M >= 2`` of equally likely values.
+    separation : float
+        As in `fano_floor`.
+
+    Raises
+    ------
+    InputError
+        For a number of labels or values that is too small or not whole.
+
+    Examples
+    --------
+    >>> label_floor(5, 8), round(fano_floor(float(np.log(5)), 8), 4)
+    (0.375, 0.0882)
+
+    Source: a count of the values that a decoder can name; classical.
+    """
+    separation = as_number("separation", separation, 0.0, open_low=True)
+    labels, m = np.broadcast_arrays(require_range("n_labels", n_labels, 1.0), require_range("n_values", n_values, 1.0))
+    _check_codebook(m)
+    require(bool((labels == np.round(labels)).all()), "n_labels must be whole, they count labels.")
+    return like(np.broadcast_arrays(n_labels, n_values)[0], separation * np.maximum(1.0 - labels / m, 0.0))
 
 
 def required_capacity(

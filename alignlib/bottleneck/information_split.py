@@ -1,11 +1,13 @@
-r"""What a learner's parameters know, split exactly: the target, the contexts, the rater's regularities.
+r"""What a learner's parameters know, split exactly: the target, the contexts, the noise of the labels, the average.
 
 Data are contexts ``S^m`` and labels ``Y^m`` about targets ``U^m``; the parameters ``θ`` are drawn from
 ``Q(·|S^m,Y^m)``. For a prior ``P`` that does not depend on the data,
 
     E KL(Q‖P) = I(θ;U^m|S^m) + I(θ;S^m) + I(θ;Y^m|U^m,S^m) + KL(E Q‖P).
 
-The first term is at most ``I(U^m;Y^m|S^m) ≤ m C̄``: only it is paid by the channel's capacity.
+The first term is at most ``I(U^m;Y^m|S^m) ≤ m C̄``: only it is paid by the channel's capacity. A rater's *chance* errors
+are memorised in the third. What a rater does *always*, such as preferring a style, is in every data set and so shows in
+the last: in where the posterior goes on average.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ __all__ = ["InformationSplit", "information_split"]
 class InformationSplit:
     """Where the expected KL of a posterior comes from, in nats.
 
-    ``target`` is ``I(θ;U^m|S^m)``, ``context`` is ``I(θ;S^m)``, ``channel`` is ``ρ = I(θ;Y^m|U^m,S^m)``, what is learnt
-    of the rater's regularities and accidents rather than of the target; ``prior`` is ``KL(E Q‖P)``. ``carried`` is
-    ``I(U^m;Y^m|S^m)``, the most that ``target`` can be, and ``expected_kl`` is computed on its own, not as the sum.
+    ``target`` is ``I(θ;U^m|S^m)``, ``context`` is ``I(θ;S^m)``, ``channel`` is ``ρ = I(θ;Y^m|U^m,S^m)``, what is
+    memorised of the labels' chance errors; ``prior`` is ``KL(E Q‖P)``, how far the posterior moves on average, where a
+    bias of the rater shows. ``carried`` is ``I(U^m;Y^m|S^m)``, the most that ``target`` can be, and ``expected_kl`` is
+    computed on its own, not as the sum.
     """
 
     target: float
