@@ -416,7 +416,7 @@ def test_what_a_killed_report_left_is_cleared(tmp_path):
     code = (
         "import os, sys; from pathlib import Path; from alignbook.manifest import filling\n"
         "with filling(Path(sys.argv[1]), False) as made:\n"
-        "    (made / 'report.html').write_text('x'); (made / '.limit.png.12').write_text('x')\n"
+        "    for name in ('report.html', '.limit.png.alignlib-0123abcd-12-0123abcd'): (made / name).write_text('x')\n"
         "    os.kill(os.getpid(), 9)"
     )
     folder = tmp_path / "killed"

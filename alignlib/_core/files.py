@@ -1,19 +1,54 @@
-"""Files that appear whole or not at all, whatever happens while they are written."""
+"""Files that appear whole or not at all, whatever happens while they are written, and replace nothing unasked.
+
+One rule holds for all commands: a file that exists is replaced only where that was asked for (``force``). A report's
+folder is the one refinement of it: there even ``force`` replaces only what a manifest names (`alignbook.manifest`).
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["whole_file", "write_whole"]
+from alignlib._core.errors import InputError
+from alignlib._core.locks import hold, host_key, is_left
+
+__all__ = ["PASSING", "check_new", "whole_file", "write_whole"]
+
+# What a file is called until it is whole; nobody else names files like this, so what is left of one is known as ours.
+PASSING = r"\.{name}\.alignlib-(?P<host>[0-9a-f]{{8}})-(?P<pid>\d{{1,10}})-[0-9a-f]{{8}}"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def write_whole(path: Path | str, data: str | bytes) -> None:
+def check_new(path: Path | str, force: bool) -> None:
+    """Refuse, before anything runs, a file that exists, unless it may be replaced.
+
+    Raises
+    ------
+    InputError
+        Where ``path`` exists without ``force``, or is anything but a file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; choose another output.", argument="output")
+    if not os.path.lexists(path):
+        return
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is no regular file; choose another output.", argument="output")
+    if not force:
+        raise InputError(
+            f"{path} exists; choose another output, or pass force=True to replace it.",
+            argument="force",
+        )
+
+
+def write_whole(path: Path | str, data: str | bytes, *, replace: bool = True) -> None:
     r"""Write text (UTF-8, line ends as they are) or bytes to ``path``, whole or not at all.
 
     Examples
@@ -24,24 +59,29 @@ def write_whole(path: Path | str, data: str | bytes) -> None:
     ...     Path(folder, "a.txt").read_bytes()
     b'\xce\xb1\n'
     """
-    with whole_file(path) as file:
+    with whole_file(path, replace=replace) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextlib.contextmanager
-def whole_file(path: Path | str, *, folder: Path | None = None, durable: bool = False) -> Iterator[BinaryIO]:
+def whole_file(
+    path: Path | str, *, folder: Path | None = None, durable: bool = False, replace: bool = True
+) -> Iterator[BinaryIO]:
     """Yield a file that takes the place of ``path`` once the block has ended without an error.
 
-    A new file has the permissions that the umask leaves, a replaced one keeps its own; a link is followed.
+    A new file has the permissions that the umask leaves, a replaced one keeps its own; a link is followed. What a
+    killed process left of the same file is removed.
 
     Parameters
     ----------
     path : path
         The file to write.
     folder : path, optional
-        Where the passing file lies (on the same disk), by default beside ``path``; it is called ``.NAME.DIGITS``.
+        Where the passing file lies (on the same disk), by default beside ``path``; `PASSING` is its name.
     durable : bool
         Whether the content must be on the disk before the name is.
+    replace : bool
+        Whether a file of that name, also one that appears meanwhile, is replaced.
 
     Raises
     ------
@@ -49,21 +89,69 @@ def whole_file(path: Path | str, *, folder: Path | None = None, durable: bool = 
         With the name of ``path``, not of the passing file.
     """
     target = Path(path).resolve()
-    part = (folder or target.parent) / f".{target.name[:60]}.{secrets.randbelow(10**12)}"
+    place = folder or target.parent
     try:
         if target.is_dir():
-            raise IsADirectoryError(21, "is a folder")
+            raise IsADirectoryError(errno.EISDIR, "Is a folder")
+        if os.path.lexists(target) and not target.is_file():  # a device, for one, would be gone
+            raise OSError(errno.EINVAL, "Is no regular file")
+        _clear(place, target.name)
+        part = place / _passing_name(target.name)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(path)) from None
+        raise _named(error, path) from None
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            if durable:
+        try:
+            with os.fdopen(handle, "wb") as file:
+                hold(handle)
+                yield file
                 file.flush()
-                os.fsync(file.fileno())
-        if target.is_file():
-            os.chmod(part, stat.S_IMODE(target.stat().st_mode))
-        os.replace(part, target)
+                if durable:
+                    os.fsync(handle)
+        except OSError as error:  # here or in the block, where nothing says which file is too large for the disk
+            raise (_named(error, path) if error.errno in _NO_ROOM and error.filename is None else error) from None
+        try:
+            if replace and target.is_file():
+                os.chmod(part, stat.S_IMODE(target.stat().st_mode))
+            (os.replace if replace else _link)(part, target)
+        except OSError as error:
+            raise _named(error, path) from None
     finally:
         part.unlink(missing_ok=True)
+
+
+def _named(error: OSError, path: Path | str) -> OSError:
+    return type(error)(error.errno, error.strerror, str(path))
+
+
+def _link(part: Path, target: Path) -> None:
+    """Give a file its name where nothing has that name yet."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "File exists") from None
+        os.rename(part, target)
+
+
+def _passing_name(name: str) -> str:
+    return f".{_short(name)}.alignlib-{host_key()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def _short(name: str) -> str:
+    """The beginning of a name, so that more fits behind it: a name may have 255 bytes."""
+    return os.fsencode(name)[:120].decode("utf-8", "ignore")
+
+
+def _clear(place: Path, name: str) -> None:
+    """Remove what killed processes of this machine left of a file."""
+    pattern = re.compile(PASSING.format(name=re.escape(_short(name))))
+    with os.scandir(place) as entries:
+        found = [entry.path for entry in entries if entry.name.startswith(".") and pattern.fullmatch(entry.name)]
+    for path in found:
+        match = pattern.fullmatch(os.path.basename(path))
+        if match is not None and match["host"] == host_key() and is_left(path, int(match["pid"])):
+            with contextlib.suppress(OSError):
+                os.unlink(path)

@@ -11,6 +11,7 @@ import click
 
 from alignlib._core.errors import InputError
 from alignlib.cli._bad_input import BadInput, in_options
+from alignlib.cli._ending import refused
 
 __all__ = ["Command", "Option", "command", "naming", "option", "options_of"]
 
@@ -55,8 +56,7 @@ class Command(click.Command):
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever reads has enough
                 raise
-            place = f" ({error.filename})" if error.filename else ""
-            raise BadInput(f"{error.strerror or error}{place}.") from error
+            raise refused(error) from error
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""

@@ -11,6 +11,7 @@ import click
 
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import Command, option
+from alignlib.cli._ending import stopped
 
 __all__ = ["interruptible", "machine_options", "say"]
 
@@ -50,7 +51,5 @@ def interruptible(output: Path) -> Iterator[None]:
     """Turn an interrupt into a sentence that says how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
-        rest = for_terminal(f"The same command goes on; what is done lies beside {output}.")
-        click.echo(f"\nStopped. {rest}", err=True)
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as error:
+        stopped(error, f"; the same command goes on, what is done lies beside {output}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,21 @@ from alignlib.cli._command import option
 __all__ = ["FILE", "NUMBERS", "budget_option", "form_options", "level_option", "seed_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-FILE = click.Path(path_type=Path)
+
+
+class File(click.Path):
+    """The name of a file or a folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what can be no name."""
+        if "\0" in os.fsdecode(value):
+            self.fail("a name of a file cannot hold the character NUL.", param, ctx)
+        if not os.fspath(value):
+            self.fail("give the name of a file; got nothing.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+FILE = File(path_type=Path)
 
 
 class Numbers(click.ParamType[list[float]]):

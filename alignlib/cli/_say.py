@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -9,9 +11,10 @@ import click
 
 from alignlib._core.text import lines_for_terminal
 from alignlib.answers.output.render import to_csv, to_json
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command
 
-__all__ = ["say"]
+__all__ = ["csv_for", "json_for", "say"]
 
 _SENTENCES = {"messages", "notes", "why_no_lam"}  # fields in which the library may name its arguments
 Found = TypeVar("Found", contravariant=True)
@@ -39,11 +42,48 @@ def say(form: str | None, name: str, question: Question[Found], found: Found, **
     command = click.get_current_context().command
     assert isinstance(command, Command)
     if form == "json":
-        click.echo(to_json(name, _in_options({**about, **question.record(found)}, command)), nl=False)
+        click.echo(json_for(to_json(name, _in_options({**about, **question.record(found)}, command))), nl=False)
     elif form == "csv":
-        click.echo(to_csv(question.points(found), question.COLUMNS), nl=False)
+        click.echo(csv_for(to_csv(question.points(found), question.COLUMNS)), nl=False)
     else:
         click.echo(lines_for_terminal(map(command.said, question.lines(found))))
+
+
+def json_for(text: str, encoding: str | None = None) -> str:
+    r"""Return JSON with escapes for what standard output (or an ``encoding``) has no letters for: the same document.
+
+    >>> print(json_for('"é μ 🔬"', "latin-1"))
+    "é \u03bc \ud83d\udd2c"
+    """
+    encoding = encoding or _encoding()
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return "".join(c if _has(encoding, c) else json.dumps(c)[1:-1] for c in text)
+    return text
+
+
+def csv_for(text: str, encoding: str | None = None) -> str:
+    """Return CSV as it is, or refuse: it has no escapes for what standard output (or an ``encoding``) cannot hold."""
+    encoding = encoding or _encoding()
+    lacking = next((c for c in text if not _has(encoding, c)), None) if not text.isascii() else None
+    if lacking is not None:
+        raise BadInput(
+            f"Standard output is {encoding}, which has no {lacking!r}; set PYTHONIOENCODING=utf-8 or take --json."
+        )
+    return text
+
+
+def _encoding() -> str:
+    return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def _has(encoding: str, character: str) -> bool:
+    try:
+        character.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _in_options(record: Any, command: Command, spoken: bool = False) -> Any:

@@ -32,9 +32,10 @@ def command(as_json: bool) -> None:
     book = read_claims(project.claims_file)
     if as_json:
         from alignlib.answers.output.render import to_json
+        from alignlib.cli._say import json_for
 
         notebooks = json.loads(project.claims_file.read_text(encoding="utf-8"))
-        click.echo(to_json("claims", {"notebooks": notebooks}), nl=False)
+        click.echo(json_for(to_json("claims", {"notebooks": notebooks})), nl=False)
     else:
         click.echo("\n".join(to_lines(book)))
     missing = [notebook.name for notebook in project.notebooks() if notebook.name not in book]

@@ -11,6 +11,7 @@ import click
 from alignlib._core.names import unknown_name
 from alignlib._core.version import __version__
 from alignlib.cli._bad_input import BadInput
+from alignlib.cli._ending import as_program, sentences
 
 __all__ = ["main"]
 
@@ -41,7 +42,7 @@ class Commands(click.Group):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as the program that this process is."""
         self.is_program = True
-        return super().__call__(*args, **kwargs)
+        as_program(lambda: self.main(*args, **{**kwargs, "standalone_mode": False}))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the help."""
@@ -76,7 +77,8 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Find the command and run it."""
         try:
-            return super().invoke(ctx)
+            with sentences():
+                return super().invoke(ctx)
         except click.UsageError as error:
             raise _sentence(error) from error
 

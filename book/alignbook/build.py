@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from alignbook.runner import Job, Run, execute_all, failed
 from alignbook.scorecard import write_claims
 from alignbook.staging import chapters, fingerprint, stage
 from alignlib._core.files import write_whole
+from alignlib._core.working import working_folder
 
 
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
@@ -79,11 +79,11 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     click.echo("Building the pages")
     # From nothing and beside the old pages: an incremental build keeps quiet about old warnings, and whoever reads or
     # tests the pages meanwhile should not find half of them.
-    with tempfile.TemporaryDirectory(dir=project.build, prefix="pages-") as folder:
+    with working_folder(project.build) as folder:
         command = [
             *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
             *("build", str(project.build / "book"), "--config", str(project.root / "_config.yml")),
-            *("--path-output", folder, "-W", "-n", "--keep-going", "-q"),
+            *("--path-output", str(folder), "-W", "-n", "--keep-going", "-q"),
         ]
         environment = os.environ | {"SOURCE_DATE_EPOCH": "1700000000", "PYTHONHASHSEED": "0"}
         done = subprocess.run(command, cwd=project.root, env=environment, capture_output=True, text=True)

@@ -9,7 +9,6 @@ import os
 import platform
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable
 from functools import cache as remembered
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +20,7 @@ import alignlib._core
 from alignbook.claim import from_json
 from alignbook.project import Project
 from alignbook.runner import Job, Run
+from alignlib._core.working import PREFIX, working_folder
 
 __all__ = ["code_digest", "load", "our_folders", "prune", "recipe", "store"]
 
@@ -93,22 +93,19 @@ def store(folder: Path, recipe: str, project: Project, run: Run) -> bool:
     read = {_relative(path, root): (_digest(path), _digest(path, meaning=True)) for path in paths}
     text = json.dumps(read, indent=1, sort_keys=True)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
-    try:
+    with working_folder(folder) as made:
         data: dict[str, Any] = {"name": run.name, "seconds": run.seconds, "read": read} | run.record
-        (temporary / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        (temporary / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
+        (made / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        (made / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
         entry = folder / f"{recipe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         shutil.rmtree(entry, ignore_errors=True)
-        os.replace(temporary, entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.replace(made, entry)
     return True
 
 
 def prune(folder: Path, keep: Iterable[str], spare: int = 80) -> None:
     """Drop all but the ``spare`` entries used last; the newest of each recipe in ``keep`` stays in any case."""
-    entries = [path for path in folder.iterdir() if not path.name.startswith(".")] if folder.is_dir() else []
+    entries = [path for path in folder.iterdir() if not path.name.startswith((".", PREFIX))] if folder.is_dir() else []
     entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     newest = {path.name.partition("-")[0]: path for path in reversed(entries)}
     kept = {newest[name] for name in keep if name in newest}

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from alignlib._core.errors import InputError
-from alignlib._core.files import whole_file, write_whole
+from alignlib._core.files import PASSING, whole_file, write_whole
 from alignlib._core.text import for_json
 
 __all__ = ["MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
@@ -30,7 +30,7 @@ REPORT_FILES = frozenset(
 # Of a working folder: what it holds, and in that files of a report, finished or passing (as `whole_file` calls them).
 _MADE, _EARLIER = "made", "earlier"
 _NAMES = "|".join(map(re.escape, sorted(REPORT_FILES | {MANIFEST})))
-_LEFT = re.compile(rf"(?:{_NAMES})|\.(?:{_NAMES})\.[0-9]{{1,12}}")
+_LEFT = re.compile(f"(?:{_NAMES})|{PASSING.format(name=f'(?:{_NAMES})')}")
 
 
 class FolderError(InputError):

@@ -15,7 +15,6 @@ import mimetypes
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from alignbook.project import Project
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_html, for_json
+from alignlib._core.working import working_folder
 
 __all__ = ["PageError", "name_other_pages", "write_page"]
 
@@ -105,14 +105,14 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
     settings = _settings(root / "_config.yml")
     settings["extensions"] = _EXTENSIONS + (["sphinxcontrib.bibtex"] if cited else [])
     settings["bibtex_bibfiles"] = [str(bibliography)] if cited else []
-    with tempfile.TemporaryDirectory() as folder:
+    with working_folder() as folder:
         source, target = Path(folder, "in"), Path(folder, "out")
         source.mkdir()
         nbformat.write(node, source / "index.ipynb")
         (source / "conf.py").write_text(f"globals().update({settings!r})\n", encoding="utf-8")
         (source / "docutils.conf").write_text(_DOCUTILS, encoding="utf-8")
         command = [sys.executable, "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode != 0:
             raise PageError(f"Sphinx could not make {page}: {done.stderr.strip().splitlines()[-1]}")
         content = json.loads((target / "index.fjson").read_text(encoding="utf-8"))

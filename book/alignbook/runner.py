@@ -10,9 +10,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, as_completed
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from alignbook.claim import Claim, from_json
 from alignbook.given import giving
 from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
+from alignbook.processes import processes
 from alignbook.project import Notebook, words
 from alignbook.reading import files_read, modules_read
 
@@ -105,7 +105,7 @@ def execute(job: Job) -> Run:
     started = time.perf_counter()
     failures: list[Failure] = []
     read: set[Path] = set()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="run-") as folder:  # in a folder of ours, where `execute_all` runs it
         source, output, log = Path(folder, "in.ipynb"), Path(folder, "out.ipynb"), Path(folder, "read")
         nbformat.write(job.notebook.node, source)
         try:
@@ -139,10 +139,7 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
     """Execute notebooks in parallel processes (as many as cores), yielding each as it ends."""
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     started = time.time()
-    with (
-        tempfile.TemporaryDirectory() as home,
-        ProcessPoolExecutor(workers, get_context("spawn"), _prepare, (home,)) as pool,
-    ):
+    with processes(workers, _prepare) as pool:
         futures = {pool.submit(execute, job): job for job in jobs}
         for future in as_completed(futures):
             try:

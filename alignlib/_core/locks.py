@@ -1,0 +1,67 @@
+"""Who is at work on a file: a lock that the system lets go of however its process ends."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import stat
+from functools import cache
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such lock: there nothing is taken for left
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["hold", "host_key", "is_left"]
+
+# A file is taken for left only where nobody holds it *and* the process that made it is gone: whoever has just made a
+# file does not hold it yet.
+
+
+@cache
+def host_key() -> str:
+    """Return eight digits that stand for this machine: only here does a lock tell whether its process lives."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def hold(handle: int) -> None:
+    """Hold an open file until it is closed; elsewhere than on a disk that knows locks, do nothing."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)  # others hold it for as long as they look at it
+        except OSError:
+            return
+
+
+def is_left(path: str | os.PathLike[str], pid: int) -> bool:
+    """Whether a file made by the process ``pid`` of this machine is one that its process, now ended, left.
+
+    A link, another user's file and whatever cannot be looked at are not.
+    """
+    if fcntl is None or _lives(pid):
+        return False
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

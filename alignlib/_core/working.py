@@ -1,0 +1,76 @@
+"""Folders to work in that are gone afterwards, those of killed processes included."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from alignlib._core.locks import hold, host_key, is_left
+
+__all__ = ["PREFIX", "working_folder"]
+
+PREFIX = "alignlib-"
+_MARKER = ".alignlib-working-folder"
+
+
+@contextlib.contextmanager
+def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
+    """Yield an empty folder, with the permissions that the umask leaves, in ``parent`` (or the system's own place).
+
+    It is removed in the end. A process that is killed leaves it behind; the next one in the same place removes it. It
+    is known by the marker in it, which names machine and process and is locked while that process lives. A folder
+    without a marker, of another user, of another machine or of a living process is never touched.
+
+    >>> with working_folder() as folder:
+    ...     sorted(folder.iterdir())
+    []
+    >>> folder.exists()
+    False
+    """
+    where = Path(tempfile.gettempdir() if parent is None else parent)
+    _clear(where)
+    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
+    try:
+        handle = os.open(place / _MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            hold(handle)
+            os.write(handle, json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}).encode())
+            inside = place / "w"
+            inside.mkdir()
+            yield inside
+        finally:
+            os.close(handle)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _clear(where: Path) -> None:
+    with os.scandir(where) as entries:
+        found = [Path(entry.path) for entry in entries if entry.name.startswith(PREFIX)]
+    for place in found:
+        if _left(place):
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _left(place: Path) -> bool:
+    """Whether a folder is one of ours whose process has ended."""
+    marker = place / _MARKER
+    try:
+        about = os.stat(place, follow_symlinks=False)
+        if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+            return False
+        if marker.is_symlink() or marker.stat().st_size > 1000:
+            return False
+        said = json.loads(marker.read_bytes())
+    except (OSError, ValueError, AttributeError, RecursionError):  # AttributeError: Windows knows no users
+        return False
+    if not isinstance(said, dict) or (said.get("made by"), said.get("host")) != ("alignlib", host_key()):
+        return False
+    pid = said.get("pid")
+    return type(pid) is int and 0 < pid < 2**31 and is_left(marker, pid)

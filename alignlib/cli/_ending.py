@@ -1,0 +1,212 @@
+"""How a command ends: with its answer, or with one sentence on standard error and an exit code, whatever happens.
+
+Exit codes: 0 done, 1 the answer is no (a claim that fails), 2 bad input or a system that refuses, 70 a fault of this
+program, 128 + n stopped by signal n (130 for Ctrl-C, 143 for SIGTERM).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+import click
+
+from alignlib._core.text import for_terminal
+from alignlib.cli._bad_input import BadInput
+
+__all__ = ["FAULT", "Stopped", "as_program", "refused", "sentences", "stopped"]
+
+FAULT = 70
+TRACEBACK = "ALIGNLIB_TRACEBACK"
+_LONGEST = 200  # characters of a name in a sentence
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class _Named(io.FileIO):
+    """A standard stream whose errors say what it is."""
+
+    said = ""
+
+    def write(self, data: Any, /) -> int:
+        """Write bytes."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = self.said
+            raise
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that asks this process to end; what is on its way is put away as for Ctrl-C."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def refused(error: OSError) -> BadInput:
+    """Return what the system refused as bad input: one sentence with the file's name."""
+    if error.errno == errno.ENOENT and error.filename is None and not _has_folder():
+        return BadInput("The working folder is gone; change into one that exists.")
+    place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if len(place) > _LONGEST:
+        place = f"{place[: _LONGEST // 2]}…{place[-_LONGEST // 2 :]}"
+    place = place and f" ({place})"
+    return BadInput(f"{error.strerror or error}{place}.")
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """Say in a sentence what ends the block from outside: a signal, too little memory, data nested too deeply.
+
+    Raises
+    ------
+    SystemExit, BadInput
+        In place of the exception.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        stopped(error)
+    except MemoryError:
+        raise BadInput(
+            "Memory is too small for this; give fewer rows or columns, or a machine with more memory."
+        ) from None
+    except RecursionError:
+        raise BadInput("The input is nested too deeply to be read; give plain values.") from None
+
+
+def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
+    """Say that a signal stopped the command, and end it with the exit code that shells use for that signal."""
+    number = _number(error)
+    with contextlib.suppress(OSError, ValueError):
+        said = for_terminal(f"Stopped by {signal.Signals(number - 128).name}{more}.")
+        click.echo(f"\n{said}" if sys.stderr.isatty() else said, err=True)  # below ^C, or below a bar
+    raise SystemExit(number) from None
+
+
+def as_program(command: Callable[[], Any]) -> NoReturn:
+    """Run ``command`` as the program that this process is, and end the process."""
+    _fill_closed()
+    for name in _SIGNALS:
+        _stop_on(getattr(signal, name, None))
+    sys.stdout, sys.stderr = _named(sys.stdout, "standard output"), _named(sys.stderr, "standard error")
+    code = _run(command)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(BaseException):
+            code = _flush(stream, code)
+    raise SystemExit(code)
+
+
+def _run(command: Callable[[], Any]) -> int:
+    """Run; return the exit code, once the sentence is said."""
+    try:
+        try:
+            with sentences():
+                command()
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads has enough
+                return 128 + signal.SIGPIPE
+            raise refused(error) from None
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except click.ClickException as error:
+        _say(error.format_message())
+        return error.exit_code
+    except KeyboardInterrupt as error:  # a second signal, while the first was being obeyed
+        return _number(error)
+    except BaseException as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        _say(
+            f"{type(error).__name__}: {' '.join(str(error).split())[:500]} - this is a fault of alignlib, not of the "
+            f"input; please report it, with what {TRACEBACK}=1 shows."
+        )
+        return FAULT
+    return 0
+
+
+def _number(error: KeyboardInterrupt) -> int:
+    return 128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(f"Error: {for_terminal(sentence)}", err=True)
+
+
+def _stop_on(number: signal.Signals | None) -> None:
+    """Have a signal raise `Stopped`, unless whoever started this process chose otherwise (``nohup``)."""
+    if number is None or signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for name in _SIGNALS:  # what is put away now is put away undisturbed
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        raise Stopped(number)
+
+    signal.signal(number, stop)
+
+
+def _named(stream: TextIO, said: str) -> TextIO:
+    """Return a standard stream that names itself in errors, and shows as escapes what it has no letters for."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    raw = _Named(stream.fileno(), "w", closefd=False)
+    raw.said = said
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=stream.line_buffering,
+    )
+
+
+def _fill_closed() -> None:
+    """Put nothing where standard streams are closed: the next file would take their place, and prints go into it."""
+    closed = []
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(number)
+            os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # the lowest number that is free
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        _say("Standard output is closed, so the answer would be lost; send it to a file, or to /dev/null.")
+        raise SystemExit(2)
+
+
+def _flush(stream: TextIO, code: int) -> int:
+    """Write what is still to be written; what cannot be is thrown away, lest Python complain of it at its end."""
+    try:
+        stream.flush()
+    except OSError as error:
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), stream.fileno())
+        if error.errno == errno.EPIPE:
+            return code or 128 + signal.SIGPIPE
+        if code == 0:
+            _say(refused(error).format_message())
+            return 2
+    return code
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

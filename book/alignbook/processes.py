@@ -1,0 +1,92 @@
+"""Processes that execute notebooks, and the end of them all: none outlives the command that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+
+import psutil  # comes with ipykernel
+
+from alignlib._core.working import working_folder
+
+__all__ = ["processes"]
+
+
+@contextlib.contextmanager
+def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool whose processes, and all that they start, are gone when the block ends, however it ends.
+
+    ``prepare`` is called in each process with a folder of theirs, which is removed in the end with
+    all that they left there.
+    """
+    before = set(multiprocessing.active_children())
+    with (
+        working_folder() as home,
+        ProcessPoolExecutor(workers, get_context("spawn"), _begin, (str(home), prepare)) as pool,
+    ):
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - before:
+                _end(process)
+            raise
+
+
+def _begin(home: str, prepare: Callable[[str], None]) -> None:
+    """Set up one process of the pool."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the command sees to its processes
+    os.environ["TMPDIR"] = home  # kernels too: what is killed leaves its files where they are cleared away
+    tempfile.tempdir = home
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    prepare(home)
+
+
+def _end_with(sentinel: int) -> None:
+    """End this process once its parent has: nobody waits for its result."""
+    wait([sentinel])
+    _kill_children(os.getpid())
+    os._exit(1)
+
+
+def _end(process: BaseProcess) -> None:
+    """Kill a process and all that it started; kernels are not of its group."""
+    if process.pid is None:
+        return
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(process.pid).suspend()  # lest it start another meanwhile
+    children = _kill_children(process.pid)
+    process.kill()
+    process.join(10)
+    end = time.monotonic() + 10
+    while any(_lives(child) for child in children) and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def _kill_children(pid: int) -> list[psutil.Process]:
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process(pid).children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    return children
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running()) and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

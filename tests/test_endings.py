@@ -1,0 +1,362 @@
+"""How commands end: signals, full disks, closed pipes, folders that are gone; nothing is left, one sentence is said."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner, Result
+
+from alignlib._core.errors import InputError
+from alignlib._core.files import check_new, whole_file, write_whole
+from alignlib._core.locks import host_key
+from alignlib._core.working import working_folder
+from alignlib.cli import _ending
+from alignlib.cli._ending import refused
+from alignlib.cli._say import csv_for, json_for
+from alignlib.cli.main import main
+from tests.small_project import ROOT
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of POSIX")
+
+# A program that ends as alignlib does: the outermost handler around one function.
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from alignlib.cli._ending import as_program
+from alignlib._core.working import working_folder
+import click
+def ready(): Path(sys.argv[1], "ready").touch()
+{function}
+if __name__ == "__main__":
+    as_program(command)
+"""
+POOL = """
+from alignbook.processes import processes
+import subprocess
+def prepare(home): pass
+def work(place):
+    Path(os.environ["TMPDIR"], "half").write_text("x")
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    Path(place, "ready").touch()
+    time.sleep(60)
+def command():
+    with processes(1, prepare) as pool:
+        pool.submit(work, sys.argv[1]).result()
+"""
+
+
+def started(tmp_path: Path, function: str, **options: Any) -> subprocess.Popen[str]:
+    (tmp_path / "program.py").write_text(PROGRAM.format(function=function))
+    (tmp_path / "tmp").mkdir(exist_ok=True)
+    environment = os.environ | {
+        "TMPDIR": str(tmp_path / "tmp"),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "book")]),
+        "TEST_MARK": str(tmp_path),
+    }
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    return subprocess.Popen(command, env=environment, text=True, **settings | options)
+
+
+def until_ready(tmp_path: Path, process: subprocess.Popen[str]) -> None:
+    while not (tmp_path / "ready").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def alive(tmp_path: Path) -> list[int]:
+    """Processes that were started for this test, by a variable that they inherit."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get("TEST_MARK") == str(tmp_path)
+            if marked and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+# ------------------------------------------------------------------ signals
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_signal_leaves_no_folder_no_process_and_one_sentence(tmp_path: Path, name: str, code: int) -> None:
+    process = started(tmp_path, POOL)
+    until_ready(tmp_path, process)
+    assert len(alive(tmp_path)) >= 3  # the command, its worker and what that started
+    process.send_signal(getattr(signal, name))
+    said = process.communicate()
+    assert (process.returncode, *said) == (code, "", f"Stopped by {name}.\n")
+    assert alive(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_after_a_kill_no_process_stays_and_the_next_run_clears_the_folder(tmp_path: Path) -> None:
+    process = started(tmp_path, POOL, stderr=subprocess.DEVNULL)
+    until_ready(tmp_path, process)
+    process.kill()
+    process.communicate()
+    while alive(tmp_path):  # the worker notices by itself
+        time.sleep(0.01)
+    (left,) = (tmp_path / "tmp").iterdir()
+    with working_folder(tmp_path / "tmp") as mine:
+        assert not left.exists()
+        assert list((tmp_path / "tmp").iterdir()) == [mine.parent]
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    function = "def command():\n    ready(); time.sleep(0.3); print('done')"
+    process = started(tmp_path, function, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    until_ready(tmp_path, process)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate() == ("done\n", "")
+
+
+MARKER = ".alignlib-working-folder"
+GONE = 2**22 + 1  # larger than any process number of Linux
+
+
+@pytest.mark.parametrize(
+    "marker",
+    [
+        None,
+        "",
+        "[]",
+        "[" * 500,
+        '{"made by": "alignlib"}',
+        json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}),
+        json.dumps({"made by": "alignlib", "host": "another1", "pid": GONE}),
+        json.dumps({"made by": "someone", "host": host_key(), "pid": GONE}),
+        json.dumps({"made by": "alignlib", "host": host_key(), "pid": "1"}),
+        json.dumps({"made by": "alignlib", "host": host_key(), "pid": -1}),
+        json.dumps({"made by": "alignlib", "host": host_key(), "pid": GONE}) + " " * 2000,
+    ],
+)
+def test_folders_that_are_not_known_as_left_are_never_touched(tmp_path: Path, marker: str | None) -> None:
+    theirs = tmp_path / "alignlib-thesis"
+    theirs.mkdir()
+    (theirs / "thesis.txt").write_text("years of work")
+    if marker is not None:
+        (theirs / MARKER).write_text(marker)
+    with working_folder(tmp_path):
+        pass
+    assert (theirs / "thesis.txt").read_text() == "years of work"
+
+
+def test_links_are_not_followed_where_folders_are_cleared(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    (target / MARKER).write_text(json.dumps({"made by": "alignlib", "host": host_key(), "pid": GONE}))
+    (tmp_path / "alignlib-link").symlink_to(target)
+    (tmp_path / "alignlib-other").mkdir()
+    (tmp_path / "alignlib-other" / MARKER).symlink_to(target / MARKER)
+    with working_folder(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"target", "alignlib-link", "alignlib-other"}
+    (left := tmp_path / "alignlib-left").mkdir()
+    (target / MARKER).rename(left / MARKER)
+    with working_folder(tmp_path):
+        assert not left.exists()
+
+
+def test_a_left_part_of_a_file_is_cleared_and_nothing_else(tmp_path: Path) -> None:
+    ours = f".a.txt.alignlib-{host_key()}-{GONE}-0123abcd"
+    kept = [
+        ".a.txt.12",
+        f".a.txt.alignlib-{host_key()}-{os.getpid()}-0123abcd",
+        f".a.txt.alignlib-ffffffff-{GONE}-0123abcd",
+        f".b.txt.alignlib-{host_key()}-{GONE}-0123abcd",
+        f"a.txt.alignlib-{host_key()}-{GONE}-0123abcd",
+    ]
+    for name in (ours, *kept):
+        (tmp_path / name).write_text("half")
+    write_whole(tmp_path / "a.txt", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.txt", *kept}
+
+
+# ------------------------------------------------------------------ files
+def test_the_umask_holds_for_folders_too(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with working_folder(tmp_path) as folder:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+            os.rename(folder, tmp_path / "kept")
+    finally:
+        os.umask(before)
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    check_new(path, force=False)
+    write_whole(path, "mine", replace=False)
+    with pytest.raises(InputError, match=r"a exists; choose another output, or pass force=True to replace it\."):
+        check_new(path, force=False)
+    check_new(path, force=True)
+    with pytest.raises(FileExistsError, match="exists"):
+        write_whole(path, "new", replace=False)
+    with pytest.raises(FileExistsError), whole_file(tmp_path / "b", replace=False):
+        (tmp_path / "b").write_text("meanwhile")
+    assert (path.read_text(), (tmp_path / "b").read_text()) == ("mine", "meanwhile")
+    with pytest.raises(InputError, match="is a folder"):
+        check_new(tmp_path, force=True)
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="exists"):
+        check_new(tmp_path / "gone", force=False)
+
+
+def test_a_device_is_no_place_for_a_file(tmp_path: Path) -> None:
+    """A link to one would be followed, and the device gone."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no regular file"):
+        check_new(tmp_path / "link", force=True)
+    with pytest.raises(OSError, match="no regular file"):
+        write_whole(tmp_path / "link", "x")
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_text("old")
+    code = (
+        "import resource, sys; from alignlib._core.files import write_whole\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: write_whole(sys.argv[1], b'x' * int(sys.argv[2]))\n"
+        "except OSError as error: print(error.errno, error.filename)"
+    )
+    for size in ("5000", "500000"):  # found when a buffer is emptied, and at once
+        done = subprocess.run([sys.executable, "-c", code, path, size], cwd=ROOT, capture_output=True, text=True)
+        assert (done.stdout, done.stderr) == (f"{errno.EFBIG} {path}\n", "")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# ------------------------------------------------------------------ standard streams
+def alignlib(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
+    return subprocess.run([sys.executable, "-m", "alignlib", *arguments], **settings | options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_standard_output_is_a_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = alignlib(["--help"], stdout=full)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device (standard output).\n")
+
+
+def test_a_closed_standard_output_is_a_sentence(tmp_path: Path) -> None:
+    done = alignlib(["--help"], preexec_fn=lambda: os.close(1))
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: Standard output is closed")
+    assert alignlib(["--help"], preexec_fn=lambda: (os.close(2), os.close(0))).returncode == 0
+
+
+def test_whoever_reads_may_have_enough() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as closed:
+        done = alignlib(["--help"], stdout=closed)
+    assert done.returncode != 0
+    assert done.stderr == ""
+
+
+def test_few_letters_are_enough() -> None:
+    text = '{"é": "μ 🔬"}'
+    assert [json.loads(json_for(text, encoding)) for encoding in ("ascii", "latin-1", "utf-8")] == [{"é": "μ 🔬"}] * 3
+    assert json_for(text, "utf-8") == text
+    assert csv_for("é", "latin-1") == "é"
+    with pytest.raises(Exception, match=r"Standard output is latin-1, which has no 'μ'; set PYTHONIOENCODING=utf-8"):
+        csv_for("μ", "latin-1")
+    done = alignlib(["frontier", "μ.csv", "--reward", "b"], env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert r"\u03bc.csv" in done.stderr
+
+
+# ------------------------------------------------------------------ what comes from outside, in a sentence
+def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
+    def failing(*_: object, **__: object) -> None:
+        raise error
+
+    module = import_module("alignlib.tables.example_table")
+    monkeypatch.setattr(module, "example_scores", failing)
+    return CliRunner().invoke(main, ["example"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (MemoryError(), 2, "Error: Memory is too small for this"),
+        (RecursionError("maximum"), 2, "Error: The input is nested too deeply"),
+        (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
+        (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),
+        (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y).\n"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a b).\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device.\n"),
+    ],
+)
+def test_what_ends_a_command_from_outside(
+    monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
+) -> None:
+    result = outcome(monkeypatch, error)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert result.stderr.startswith(said)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_one_sentence_too(tmp_path: Path) -> None:
+    process = started(tmp_path, "def command():\n    raise KeyError('two\\nlines')")
+    out, said = process.communicate()
+    assert (process.returncode, out) == (_ending.FAULT, "")
+    assert said.startswith("Error: KeyError: 'two")
+    assert "ALIGNLIB_TRACEBACK=1" in said
+    assert said.count("\n") == 1
+
+
+def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    assert refused(FileNotFoundError(2, "No such file or directory")).message == (
+        "The working folder is gone; change into one that exists."
+    )
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frontier", "a\0b.csv", "--reward", "x"],
+        ["frontier", "x" * 5000, "--reward", "x"],
+        ["frontier", "", "--reward", "x"],
+        ["capacity", "/".join(["d"] * 3000)],
+        ["overlay", "t.csv", "-o", "y" * 300 + ".png"],
+        ["overlay", "t.csv", "-o", "a\0.png"],
+        ["report", "t.csv", "--reward", "x", "-o", "a\0b"],
+        ["report", "t.csv", "--reward", "x", "-o", "z" * 300],
+        ["run", "best_of_n", "-o", "z" * 300 + ".ipynb"],
+        ["kl", os.fsdecode(b"\xff\xfe.csv")],
+    ],
+    ids=lambda words: " ".join(words)[:30].encode("unicode_escape").decode(),
+)
+def test_names_of_files_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1
+    assert len(result.stderr) < 1000
+    assert list(tmp_path.iterdir()) == []
