@@ -9,13 +9,13 @@
 # %% [markdown]
 # # The feedback channel and its capacities
 #
-# How much about an intended value can one label carry?
+# How much can one label from a person tell a learner about what that person wants?
 #
 # :::{admonition} Answer
 # :class: answer
-# At most the capacity of the whole path from value to label: on this chapter's cascade {{total:.3f}} nats, although the judge alone could
-# hold {{cognitive:.3f}} and the report alone could carry {{articulation:.3f}}. The smaller of the two is a safe bound, but the cascade reaches only
-# {{share:.0%}} of it.
+# At most the {term}`capacity` of the whole path from the wanted value to the label. In this chapter's example that is {{total:.2f}} {term}`nats <nat>` per label,
+# although the person can tell values apart to the extent of {{cognitive:.2f}} nats and the rating scale could carry {{articulation:.2f}}. Two good stages
+# can make a poor path.
 # :::
 
 # %% tags=["parameters"]
@@ -24,7 +24,7 @@ n_targets: int = 8  # values to be judged, in [2, 100]
 n_judgements: int = 5  # distinctions that the judge can make, in [2, 100]
 n_labels: int = 5  # labels that the rater may give, in [2, 100]
 concentration: float = 0.3  # Dirichlet parameter of the random channels; small means reliable, in [0.05, 10]
-n_random: int = 150  # random cascades for the min bound, in [10, 10000]
+n_random: int = 150  # random cascades that the smaller capacity is compared on, in [10, 10000]
 seed: int = 1  # seed of the random channels, >= 0
 
 # %% tags=["hide-input"]
@@ -32,52 +32,9 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.bottleneck import (
-    Cascade,
-    binary_erasure_channel,
-    binary_symmetric_channel,
-    blahut_arimoto,
-    capacity,
-    symmetric_channel,
-    z_channel,
-)
+from alignlib.bottleneck import Cascade, capacity
 
-# %% [markdown]
-# ## The statement
-#
-# In a context $S$ somebody should recognise a target $U$. A *judgement* $H$ is formed, then a *label* $Y$ is given: a cascade
-# $U\to H\to Y$ with channels $P(h\mid u,s)$ and $P(y\mid h,s)$ (C25, after bounded rationality).
-#
-# ```{prf:definition} Capacities of feedback (C25)
-# :label: def-feedback-capacities
-#
-# $C_{\mathrm{cog}|s}=\max_{p(u)}I(U;H\mid s)$, $C_{\mathrm{art}|s}=\max_{p(h)} I(H;Y\mid s)$,
-# $C_{\mathrm{tot}|s}=\max_{p(u)} I(U;Y\mid s)$; averages over the law of $S$ are $\bar C_{\mathrm{cog}|S}$, $\bar C_{\mathrm{art}|S}$,
-# $\bar C_{\mathrm{tot}|S}$.
-# ```
-#
-# ```{prf:proposition} What they bound (C25)
-# :label: prop-min-bound
-#
-# $I(U;Y\mid S)\le\bar C_{\mathrm{tot}|S}$ for every law of a target independent of the context, and
-# $C_{\mathrm{tot}|s}\le\min(C_{\mathrm{cog}|s},C_{\mathrm{art}|s})$.
-# ```
-#
-# ```{prf:proof}
-# The first: $I(U;Y\mid S)=\sum_s w_s I(U;Y\mid s)$, each term at most its maximum. The second is data processing:
-# $I(U;Y)\le I(U;H)$ and $I(U;Y)\le I(H;Y)$ along $U\to H\to Y$.
-# ```
-#
-# ```{prf:proposition} The certificate (Blahut, Arimoto 1972)
-# :label: prop-capacity-certificate
-#
-# For every input law $p$ with output $q$: $\ I(p)\le C\le\max_u\KL{P(\cdot\mid u)}{q}$.
-# ```
-#
-# The bracket is due to {cite:t}`Blahut1972` and {cite:t}`Arimoto1972`. So a capacity never has to be believed: the law $p$ that comes with it can be checked. Plain Blahut–Arimoto steps close this bracket
-# slowly, for inputs leave the support like $1/$iteration; an interior-point step does not mind, and about ten reach rounding.
-
-# %%
+# %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
 
 
@@ -90,128 +47,185 @@ def random_cascade():
 cascade = random_cascade()
 found = cascade.capacities()
 
-# %% mystnb={"figure": {"caption": "Capacities of a cascade in each of {{n_contexts:d}} contexts ({{n_targets:d}} targets, {{n_judgements:d}} judgements, {{n_labels:d}} labels, seed {{seed:d}}). What arrives is less than either stage could pass on its own.", "name": "fig-cascade-capacities"}, "image": {"alt": "Three bars per context: judge and report are higher than the total, which is {{total:.2f}} nats on average."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Capacity of judging, of reporting, and of both in a row, in each of {{n_contexts:d}} contexts ({{n_targets:d}} values, {{n_judgements:d}} judgements, {{n_labels:d}} labels, random channels with seed {{seed:d}}). What arrives is less than either stage could pass on alone.", "name": "fig-cascade-capacities"}, "image": {"alt": "Three bars per context: judging and reporting are higher than the whole path, which carries {{total:.2f}} nats on average."}} tags=["hide-input"]
 fig, ax = plotting.new()
 place = np.arange(n_contexts)
 for shift, values, color, hatch, name in (
-    (-0.27, found.cognitive, plotting.LIMIT, "", "judge, $C_{cog}$"),
-    (0.0, found.articulation, plotting.THIRD, "///", "report, $C_{art}$"),
-    (0.27, found.total, plotting.BEST_OF_N, "...", "total, $C_{tot}$"),
+    (-0.27, found.cognitive, plotting.LIMIT, "", "judging"),
+    (0.0, found.articulation, plotting.THIRD, "///", "reporting"),
+    (0.27, found.total, plotting.BEST_OF_N, "...", "whole path"),
 ):
     ax.bar(place + shift, values, 0.25, color=color, hatch=hatch, edgecolor="white", label=name)
 ax.set_xticks(place, [f"{i + 1}\n{w:.0%}" for i, w in enumerate(found.context_prob)])
 ax.set_ylim(0, 1.35 * max(found.cognitive.max(), found.articulation.max()))
 plotting.legend(ax, loc="upper center", ncols=3, columnspacing=1.0)
-plotting.name_axes(ax, "context and its share", "capacity (nats per label)")
+plotting.name_axes(ax, "context, and how often it occurs", "capacity (nats per label)")
 
 # %% [markdown]
-# ## How far the min bound is from attained
+# ## The statement
 #
-# The judge's best inputs and the report's best inputs need not agree, and noise adds up. Over {{n_random:d}} random cascades the total is between
-# {{least_share:.0%}} and {{most_share:.0%}} of the smaller stage, {{median_share:.0%}} in the median. It is all of it exactly where one stage
-# is perfect. **Improving the worse stage is not enough; measure the whole path.**
+# This part of the book follows {cite:t}`C25` (C25 in the tables), known to us by its abstract and by descriptions of others. In a context $S$ (which question is asked, to whom) a
+# person is to recognise a value $U$, say which of several responses is wanted. The person first forms a *judgement* $H$, then gives a *label* $Y$. Both steps
+# lose something. Step one is the {term}`channel` $P(h\mid u,s)$, step two the channel $P(y\mid h,s)$; in a row they are called a *cascade*.
+#
+# The {term}`mutual information` $I(U;Y)$ is the number of nats by which seeing $Y$ reduces the uncertainty about $U$. The capacity of a channel is its largest
+# value over all laws of the input.
+#
+# ```{prf:definition} Capacities of feedback (Cao 2025)
+# :label: def-feedback-capacities
+#
+# In context $s$, $C_{\mathrm{cog}|s}=\max_{p(u)}I(U;H\mid s)$ is the capacity of judging, $C_{\mathrm{art}|s}=\max_{p(h)}I(H;Y\mid s)$ that of reporting, and
+# $C_{\mathrm{tot}|s}=\max_{p(u)}I(U;Y\mid s)$ that of the whole path. A bar and the index $|S$ stand for the mean over contexts, as in $\bar C_{\mathrm{tot}|S}$.
+# ```
+#
+# **Whose definition is whose.** Two readers of the first version of that paper report that it defines its total capacity as the mean of the smaller stage,
+# $\E_S\min(C_{\mathrm{cog}|S},C_{\mathrm{art}|S})$. This book writes $\bar C_{\mathrm{tot}|S}$ for the mean capacity of the whole path, which is never larger: here
+# {{total:.3f}} against {{smaller:.3f}} nats. Every bound of this part that holds with ours also holds with theirs, and is then weaker.
+#
+# ```{prf:proposition} What they bound (Cao 2025; data processing)
+# :label: prop-min-bound
+#
+# $I(U;Y\mid S)\le\bar C_{\mathrm{tot}|S}$ for every law of a value that is independent of the context, and
+# $C_{\mathrm{tot}|s}\le\min(C_{\mathrm{cog}|s},C_{\mathrm{art}|s})$.
+# ```
+#
+# ```{prf:proof}
+# $I(U;Y\mid S)=\sum_s w_s I(U;Y\mid s)$, and each term is at most its maximum. Along $U\to H\to Y$ no step adds information (data processing):
+# $I(U;Y)\le I(U;H)$ and $I(U;Y)\le I(H;Y)$.
+# ```
+#
+# ```{prf:proposition} When nothing is lost (we derive)
+# :label: prop-equal-capacities
+#
+# $C_{\mathrm{tot}|s}=C_{\mathrm{cog}|s}$ if and only if, for some input law that attains $C_{\mathrm{cog}|s}$, the label tells as much of the value as the judgement does.
+# Neither stage has to be perfect for that.
+# ```
+#
+# ```{prf:proof}
+# For a best input law of the judge $I(U;H)=C_{\mathrm{cog}}\ge C_{\mathrm{tot}}\ge I(U;Y)$, so $I(U;Y)=I(U;H)$ forces equality. Conversely a best input law $p$ of the path has
+# $C_{\mathrm{tot}}=I(U;Y)\le I(U;H)\le C_{\mathrm{cog}}$; equality of the ends makes $p$ best for the judge as well. An example with two imperfect stages and all three capacities equal to
+# $\log2$: judge $(1,0,0)$, $(0,1,0)$, $(\frac12,\frac12,0)$, report $(1,0)$, $(0,1)$, $(\frac12,\frac12)$, one row for each input. Values 1 and 2 get through unharmed, and they suffice.
+# ```
+#
+# ## How much two stages lose together
+#
+# The values that the judge tells apart best need not be those that the report tells apart best, and errors add up. Over {{n_random:d}} random cascades the whole
+# path carries between {{least_share:.0%}} and {{most_share:.0%}} of the smaller stage, {{median_share:.0%}} in the median. To know what feedback carries, measure
+# the whole path; to improve the worse stage alone may not help.
 
-# %%
+# %% tags=["hide-input"]
 random = [random_cascade().capacities() for _ in range(n_random)]
 smaller = np.array([one.mean_smaller for one in random])
 arrived = np.array([one.mean_total for one in random])
 
-# %% mystnb={"figure": {"caption": "Total capacity against the average of the smaller stages, {{n_random:d}} random cascades: always below the line, by {{median_loss:.0%}} in the median.", "name": "fig-min-bound"}, "image": {"alt": "Scatter of total capacity against the min bound; every point lies below the diagonal."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Capacity of the whole path against the capacity of the smaller stage, both averaged over contexts, for {{n_random:d}} random cascades. On the line nothing would be lost; in the median {{median_loss:.0%}} is.", "name": "fig-min-bound"}, "image": {"alt": "Scatter of the capacity of the whole path against that of the smaller stage; every point lies below the diagonal."}} tags=["hide-input"]
 fig, ax = plotting.new()
 ends = np.array([0, smaller.max() * 1.03])
 plotting.curve(
-    ax, ends, ends, "min bound", color=plotting.BASE, at=0.62 * ends[1], offset=(-8, 4), ha="right", linewidth=1.2
+    ax, ends, ends, "nothing lost", color=plotting.BASE, at=0.62 * ends[1], offset=(-8, 4), ha="right", linewidth=1.2
 )
 ax.plot(smaller, arrived, ".", color=plotting.BEST_OF_N, alpha=0.7)
 ax.set_ylim(0, None)
-plotting.name_axes(ax, r"average of $\min(C_{cog|s}, C_{art|s})$ (nats)", r"$\bar C_{tot|S}$ (nats)")
+plotting.name_axes(ax, "smaller stage (nats per label)", "whole path (nats per label)")
 
 # %% [markdown]
-# ## Targets that cost
+# ## How a capacity is certified
 #
-# Some targets are dearer to ask about than others. Within a mean cost $B$ the capacity is the concave curve of {numref}`fig-capacity-cost`;
-# its certificate is the same with a price per unit of cost.
+# ```{prf:proposition} Upper and lower end of a capacity (Blahut 1972, Arimoto 1972)
+# :label: prop-capacity-certificate
+#
+# For every input law $p$ with output law $q$: $\ I(p)\le C\le\max_u\KL{P(\cdot\mid u)}{q}$.
+# ```
+#
+# A capacity comes with the input law $p$ that attains it, so anybody can check it by this pair of inequalities, due to {cite:t}`Blahut1972` and {cite:t}`Arimoto1972`. Their algorithm multiplies the
+# mass of each input $u$ by $e^{\mathrm{KL}_u}$, where $\mathrm{KL}_u=\KL{P(\cdot\mid u)}{q}$, and normalises.
+#
+# ```{prf:proposition} How inputs leave (we derive)
+# :label: prop-leaving
+#
+# Let the best output law be $q$, and let $u$ have no mass under the best input law. If $\mathrm{KL}_u<C$, the algorithm shrinks the mass of $u$ by a factor that tends to
+# $e^{-(C-\mathrm{KL}_u)}$ a step. If $\mathrm{KL}_u=C$ (a tie) that factor tends to 1, and no geometric rate is left.
+# ```
+#
+# ```{prf:proof}
+# The normalising constant is $\sum_up_ue^{\mathrm{KL}_u}$, which tends to $e^{C}$, because $\mathrm{KL}_u=C$ on every input with mass.
+# ```
+#
+# In the first context of this chapter {{n_idle:d}} of {{n_targets:d}} values end without mass; the one that leaves slowest keeps {{slowest:.1%}} of its mass a step. A tie, where the mass falls like
+# one over the number of steps, is an exception among channels. The library takes interior-point steps instead, about ten for any channel.
 
-# %%
+# %% tags=["hide-input"]
 channel = cascade.total[0]
+entropy = np.sum(channel * np.log(np.where(channel > 0, channel, 1.0)), axis=1)
+
+
+def step(p):
+    raised = p * np.exp(entropy - channel @ np.log(p @ channel))
+    return raised / raised.sum()
+
+
+masses = [np.full(n_targets, 1 / n_targets)]
+for _ in range(600):
+    masses.append(step(masses[-1]))
+best = capacity(channel)
+divergence = entropy - channel @ np.log(best.input_prob @ channel)
+idle = np.flatnonzero((best.value - divergence > 0.02) & (masses[-1] > 1e-280))
+measured = np.log(masses[-1] / masses[-101])[idle] / 100
+
+# %% [markdown]
+# ## Values that cost something to ask about
+#
+# Some values are dearer to ask about than others. If the mean cost of a question may not exceed a budget, the capacity is the concave curve of
+# {numref}`fig-capacity-cost`; it is certified in the same way, with a price per unit of cost.
+
+# %% tags=["hide-input"]
 cost = np.linspace(0.0, 1.0, n_targets)
 budgets = np.linspace(0.0, 1.0, 41) ** 2
 priced = [capacity(channel, cost=cost, budget=float(b)) for b in budgets]
-free = capacity(channel)
+free = best
 
-# %% mystnb={"figure": {"caption": "Capacity of context 1 when target $u$ costs $u/(M-1)$: half of it needs a mean cost of {{half_cost:.2f}}.", "name": "fig-capacity-cost"}, "image": {"alt": "A concave curve from zero that levels off at {{free:.2f}} nats."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Capacity of the first context when the values cost between 0 and 1 to ask about, evenly spaced. A mean cost of {{half_cost:.2f}} buys half of the capacity.", "name": "fig-capacity-cost"}, "image": {"alt": "A concave curve from zero that levels off at {{free:.2f}} nats."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.2)
 plotting.curve(ax, budgets, [one.value for one in priced])
 ax.axhline(free.value, color=plotting.BASE, linewidth=1, linestyle=":")
-ax.text(1.0, free.value, "without a budget", ha="right", va="bottom")
+ax.text(1.0, 1.01 * free.value, "without a budget", ha="right", va="bottom")
 ax.set_ylim(0, 1.2 * free.value)
-plotting.name_axes(ax, "mean cost allowed", "capacity (nats)")
+plotting.name_axes(ax, "mean cost allowed", "capacity (nats per label)")
 
 # %% [markdown]
 # ## What it means
 #
-# Feedback is an interface with a measurable width. A finer scale, a clearer question and a better rater all widen it, and the width is
-# one number per context. [](61_measuring_capacity.ipynb) measures it from ratings, [](62_floor_and_ceiling.ipynb) says what it
-# forbids.
+# What feedback can carry is one number per context. A finer rating scale, a clearer question and a more careful person all raise it. The next chapter measures it
+# from ratings ({doc}`61_measuring_capacity`); the one after says what cannot be learnt through it ({doc}`62_floor_and_ceiling`).
 #
 # ## Claims
 
 # %% tags=["hide-input"]
-errors = np.array([0.01, 0.1, 0.25, 0.4])
-h = -errors * np.log(errors) - (1 - errors) * np.log1p(-errors)
-forms = {
-    "bsc": (binary_symmetric_channel, np.log(2) - h),
-    "bec": (binary_erasure_channel, (1 - errors) * np.log(2)),
-    "z": (z_channel, np.log1p((1 - errors) * errors ** (errors / (1 - errors)))),
-    "m-ary": (lambda e: symmetric_channel(10, e), np.log(10) - h - errors * np.log(9)),
-}
-computed = np.array([[capacity(make(e)).value for e in errors] for make, _ in forms.values()])
-exact = np.array([value for _, value in forms.values()])
-plain = blahut_arimoto(channel)
 informations = [cascade.information(rng.dirichlet(np.full(n_targets, 0.5))) for _ in range(200)]
 share = arrived / smaller
-perfect = Cascade(
-    cascade.context_prob, cascade.judge, np.broadcast_to(np.eye(n_judgements), (n_contexts, n_judgements, n_judgements))
-)
+half_idle = Cascade(
+    [1.0],
+    [[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]]],
+    [[[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]],
+).capacities()
 claims.glue(
     total=found.mean_total,
+    smaller=found.mean_smaller,
     cognitive=found.mean_cognitive,
     articulation=found.mean_articulation,
-    share=found.mean_total / found.mean_smaller,
     least_share=share.min(),
     most_share=share.max(),
     median_share=float(np.median(share)),
     median_loss=float(1 - np.median(share)),
+    n_idle=int((best.input_prob < 1e-7).sum()),
+    slowest=float(np.exp(measured.max())) if idle.size else 0.0,
     free=free.value,
     half_cost=float(np.interp(0.5 * free.value, [one.value for one in priced], budgets)),
 )
 claims.record(
-    claims.equal(
-        "closed-forms",
-        "capacities of BSC, BEC, Z and 10-ary symmetric channels equal their closed forms",
-        "closed forms",
-        computed,
-        exact,
-        atol=1e-12,
-    ),
-    claims.at_most(
-        "certified",
-        r"every capacity of the cascade is certified to $10^{-9}$ nats",
-        "Blahut, Arimoto; we derive",
-        found.gap,
-        1e-9,
-    ),
-    claims.equal(
-        "same-as-plain",
-        "plain Blahut–Arimoto to the same gap agrees",
-        "Blahut, Arimoto",
-        free.value,
-        plain.value,
-        atol=1e-9,
-    ),
     claims.at_most(
         "average-bounds-information",
-        r"$I(U;Y|S)\le\bar C_{tot|S}$ for random target laws",
+        r"a label carries at most $\bar C_{tot|S}$ nats, for 200 random laws of the value",
         "C25",
         informations,
         found.mean_total,
@@ -219,27 +233,50 @@ claims.record(
     ),
     claims.at_most(
         "min-bound",
-        r"$C_{tot|s}\le\min(C_{cog|s},C_{art|s})$ in every random cascade",
+        r"the whole path carries at most what the smaller stage does, in every random cascade and context",
         "C25",
         np.concatenate([one.total for one in random]),
         np.concatenate([one.smaller for one in random]),
         atol=1e-9,
     ),
-    claims.equal(
-        "min-attained",
-        "a perfect report makes the total equal to the judge's capacity",
+    claims.at_least(
+        "two-definitions",
+        r"$\E_S\min(C_{cog|S},C_{art|S})$, as others report C25's definition, is more than a tenth above our $\bar C_{tot|S}$ here",
         "we derive",
-        perfect.capacities().total,
-        found.cognitive,
+        found.mean_smaller,
+        1.1 * found.mean_total,
+        must_hold=False,
+    ),
+    claims.equal(
+        "equal-capacities",
+        r"two imperfect stages, and all three capacities are $\log 2$",
+        "we derive",
+        [half_idle.mean_cognitive, half_idle.mean_articulation, half_idle.mean_total],
+        np.log(2),
         atol=1e-9,
+    ),
+    *(
+        [
+            claims.equal(
+                "inputs-leave",
+                r"inputs without mass at the optimum leave geometrically, at the rate $C-\mathrm{KL}_u$",
+                "we derive",
+                -measured,
+                (best.value - divergence)[idle],
+                rtol=0.02,
+                must_hold=False,
+            )
+        ]
+        if idle.size
+        else []
     ),
     claims.true(
         "cost-concave",
         "capacity against allowed cost is concave",
-        "we derive",
+        "Blahut",
         np.diff(np.diff([one.value for one in priced]) / np.diff(budgets)) <= 1e-9,
     ),
 )
 
 # %% [markdown]
-# **Try:** `alignlib run feedback_channel -p concentration 2.0 -o out.ipynb --html`. Unreliable stages lose more of the min bound; why?
+# **Try:** `alignlib run feedback_channel -p concentration 2.0 -o out.ipynb --html` makes both stages unreliable. The share that arrives falls further; why?

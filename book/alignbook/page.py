@@ -42,7 +42,7 @@ _POLICY = (
     "default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
     "base-uri 'none'; form-action 'none'"
 )
-_ROLE = re.compile(r"\{(?P<kind>doc|prf:ref|numref|ref|eq)\}`(?:(?P<said>[^`<>]+?) *<)?(?P<target>[^`<>]+)>?`")
+_ROLE = re.compile(r"\{(?P<kind>doc|prf:ref|numref|ref|eq|term)\}`(?:(?P<said>[^`<>]+?) *<)?(?P<target>[^`<>]+)>?`")
 _LINK = re.compile(r"(?<!\\)\[(?P<said>[^\][]*)\]\((?!\w+:)(?P<target>[^()\s#]+)\.(?:ipynb|md)(?:#[^()\s]*)?\)")
 _THEOREM = re.compile(r"`{3,}\{prf:\w+\} *(?P<title>[^\n]*)\n(?:# ?)?:label: *(?P<label>\S+)")
 _FIGURE = re.compile(r'"name": *"(?P<label>[^"]+)"')
@@ -198,6 +198,8 @@ def name_other_pages(node: Any, root: Path) -> None:
 
     def plain(match: re.Match[str]) -> str:
         target = match["target"]
+        if match.re is _ROLE and match["kind"] == "term":  # a word of the sentence, wherever it is defined
+            return match["said"] or target
         if match.re is _ROLE and match["kind"] != "doc":
             if target in here or f":label: {target}" in text:
                 return match[0]
