@@ -155,7 +155,7 @@ chosen = model.best_of_n(delta)
 claims.glue(
     base=token.base_reward,
     optimum=float(token.mean_reward(lam)),
-    uneven=float(np.interp(delta, edge.spent, half)),
+    uneven=token.base_reward + token.gain_at_kl(min(2.0 * delta, token.max_kl)) / 2.0,
     best=(chosen.base_reward + chosen.gain) / length,
     slope=slope,
 )

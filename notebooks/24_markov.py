@@ -121,7 +121,7 @@ tilts = np.linspace(0, 6, 91)
 edge_kl, edge_reward = model.token.kl(tilts), model.token.mean_reward(tilts)
 short_sighted = np.array([myopic(v) for v in tilts[::3]])
 short_sighted = short_sighted[short_sighted[:, 0] <= edge_kl[-1]]
-lost = np.interp(short_sighted[:, 0], edge_kl, edge_reward) - short_sighted[:, 1]
+lost = model.token.base_reward + np.asarray(model.token.gain_at_kl(short_sighted[:, 0])) - short_sighted[:, 1]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Reward against KL per letter, reward “{{kind}}”: the limit and the myopic tilt, which ignores where a letter leads and loses up to {{myopic_loss:.4f}} per letter. Points: exact best-of-$e^{m\\delta}$ at $m=$ {{m_short:d}} to {{m_long:d}}, at the divergence that it spends.", "name": "fig-markov-frontier"}, "image": {"alt": "The frontier per letter, a slightly lower myopic curve, and best-of-N points that climb towards the frontier at {{delta:g}} nats per letter."}}
 results = [MarkovModel(transition, reward, law, m).best_of_n(delta) for m in sorted(lengths)]

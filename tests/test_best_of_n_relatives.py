@@ -145,5 +145,5 @@ def test_bad_input_is_named() -> None:
         BestOfPoisson(-1.0)
     with pytest.raises(ValueError, match=r"lam must lie in \[0, ∞\); got -1"):
         SoftBestOfN(2, -1.0)
-    with pytest.raises(ValueError, match="must stay below 1e4"):
-        SoftBestOfN(2, 1e5).on(LAW)
+    with pytest.raises(ValueError, match="must stay below 10000"):
+        SoftBestOfN(2, 2e4).on(FiniteLaw(np.linspace(0.0, 1.0, 1001)))

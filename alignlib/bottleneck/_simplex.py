@@ -24,6 +24,7 @@ _WARM_STEPS = 4  # multiplicative steps before the first Newton step
 _NEWTON_STEPS = 80
 _SHY = 0.995  # share of the way to the boundary that a step may go
 _PATIENCE = 10  # Newton steps without progress that end the search; far from a solution a few are normal
+_PATIENCE_WITH_COST = 40  # repeated rows of unequal cost leave slowly, and no other step follows
 
 
 class Objective(Protocol):
@@ -75,7 +76,8 @@ def maximise_on_simplex(
         cost = (cost - cost.min()) / unit
     search = _Search(objective, size, cost)
     steps = since = 0
-    while search.best.gap > relative * abs(search.best.value) and steps < _NEWTON_STEPS and since < _PATIENCE:
+    patience = _PATIENCE if cost is None else _PATIENCE_WITH_COST
+    while search.best.gap > relative * abs(search.best.value) and steps < _NEWTON_STEPS and since < patience:
         before = search.best.gap
         if not search.newton_step():
             break

@@ -133,6 +133,7 @@ class _Slope:
         self.points_low: _Points = []
         self.points_high: _Points = []
         self.low = self.high = 0.0
+        self.run = 0  # how often in a row the low end has moved, below 0 the high end
 
     def solve(self, slope: float) -> _Points:
         points = [point_at_slope(task, slope) for task in self.tasks]
@@ -181,12 +182,17 @@ class _Slope:
         """Halve the bracket; return whether there was anything left to halve."""
         if not (0 < low < high < math.inf) or high - low <= 4e-16 * high:
             return False
-        slope = math.sqrt(low * high) if high > 2 * low else self._interpolate(low, high)
+        if high > 2 * low:
+            slope = math.sqrt(low * high)
+        elif abs(self.run) >= 2:  # the rate turns from flat to steep in between: interpolation moves one end only
+            slope = 0.5 * (low + high)
+        else:
+            slope = self._interpolate(low, high)
         points = self.solve(slope)
         if self.rate(points) <= self.budget:
-            self.low, self.points_low = slope, points
+            self.low, self.points_low, self.run = slope, points, max(self.run, 0) + 1
         else:
-            self.high, self.points_high = slope, points
+            self.high, self.points_high, self.run = slope, points, min(self.run, 0) - 1
         return True
 
     def _interpolate(self, low: float, high: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray
@@ -10,6 +11,8 @@ from alignlib._core.special import kl_integrand
 from alignlib.divergences.divergence import Divergence, Tilts
 
 __all__ = ["KL"]
+
+_OVERFLOWS = 700.0  # e^t beyond is no double
 
 
 class _KL(Divergence):
@@ -40,6 +43,14 @@ class _KL(Divergence):
 
     def of_tilt(self, law: Tilts, lam: float) -> float:
         return law.kl(lam)
+
+    def of_log_ratio(self, log_ratio: npt.ArrayLike, prob: npt.ArrayLike) -> float:
+        t, p = np.asarray(log_ratio, dtype=np.float64), np.asarray(prob, dtype=np.float64)
+        far = t > _OVERFLOWS
+        if not (t.shape == p.shape and far.any() and np.isfinite(t[far]).all()):
+            return super().of_log_ratio(t, p)
+        policy = np.exp(np.log(p[far]) + t[far])  # of masses near the smallest double: the ratio itself overflows
+        return super().of_log_ratio(t[~far], p[~far]) + float((policy * (t[far] - 1.0) + p[far]).sum())
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         return kl_integrand(log_ratio)

@@ -23,7 +23,7 @@ class UnsupportedBudgetError(InputError):
         self.largest_supported = largest_supported
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EstimatedFrontier(Frontier):
     """A `Frontier` from samples; arrays of shape (k,).
 

@@ -14,6 +14,7 @@ import scipy
 
 from alignlib._core.checks import FloatOrArray, like, require, require_range
 from alignlib._core.special import kl_integrand
+from alignlib.divergences import KL
 from alignlib.laws.roots import convex_root
 
 __all__ = ["bennett", "hoeffding", "sub_gamma", "sub_gaussian", "two_point"]
@@ -141,13 +142,20 @@ def two_point(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: flo
         if budget >= -math.log(m):
             return 1.0 - m
 
-        def excess(rise: float) -> float:
-            q = m + rise
-            return float(scipy.special.rel_entr(q, m) + scipy.special.rel_entr(1 - q, 1 - m)) - budget
+        def excess(log_rise: float) -> float:
+            rise = min(math.exp(log_rise), 1.0 - m)
+            up, down = np.logaddexp(0.0, log_rise - math.log(m)), rise / (1.0 - m)
+            if rise < m:
+                up = math.log1p(rise / m)
+            # Two terms of one sign each, so that nothing cancels however small the rise.
+            fall = math.log1p(-down) if down < 1.0 else -math.inf
+            return math.log(KL.of_log_ratio([up, fall], [m, 1.0 - m]) / budget)
 
-        # Both ends bracket: kl at rise 0 is 0 and at 1 - m is -log m. Pinsker tightens the top.
-        top = min(1.0 - m, math.sqrt(budget / 2) * (1 + 1e-9) + 1e-15)
-        return float(scipy.optimize.toms748(excess, 0.0, top, xtol=1e-16, rtol=1e-14))
+        # kl lies between Pinsker's 2 rise² and χ², rise²/(m(1-m)).
+        slack = 1e-9
+        low = 0.5 * (math.log(budget) + math.log(m) + math.log1p(-m)) - slack
+        high = min(0.5 * math.log(budget / 2.0) + slack, math.log1p(-m))
+        return math.exp(float(scipy.optimize.toms748(excess, low, high, xtol=1e-15, rtol=1e-15)))
 
     gains = np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape)
     return like(kl, (high - low) * gains)

@@ -14,7 +14,7 @@ from alignlib.laws.law import Law
 __all__ = ["dual_gain", "kl_to_optimum"]
 
 _STEP = 0.5
-_FURTHEST = 600.0
+_FURTHEST = 700.0  # e^±700 is near the end of the doubles
 
 
 def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
@@ -46,27 +46,45 @@ def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
 
 
 def _least(law: Law, budget: float) -> float:
-    """Go downhill from the λ of a Gaussian reward, then minimise: the objective has one valley in log λ."""
+    """Go downhill in growing steps, then minimise: the objective has one valley in log λ."""
     end = law.lam_max
     if end == 0.0:
         return math.inf
 
     def value(x: float) -> float:
         # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
-        lam = math.exp(x) if math.isinf(end) else end / (1.0 + math.exp(-x))
-        return (budget + float(law.reverse_kl(lam))) / lam if lam < end else math.inf
+        if math.isinf(end):
+            lam = math.exp(x)
+        else:
+            lam = end / (1.0 + math.exp(-x)) if x > 0.0 else end * math.exp(x) / (1.0 + math.exp(x))
+        return (budget + float(law.reverse_kl(lam))) / lam if 0.0 < lam < end else math.inf
 
-    spread = float(law.variance(0.0))
-    guess = math.sqrt(2.0 * budget / spread) if spread > 0.0 else 1.0
-    x = math.log(guess) if math.isinf(end) else math.log(guess / end)
+    x = _start(law, budget)
+    x = min(max(x if math.isinf(end) else x - math.log(end), -_FURTHEST), _FURTHEST)
     here, step = value(x), _STEP
     if value(x - step) < here:
         step = -step
+    before = x - step
     while abs(x + step) <= _FURTHEST and (there := value(x + step)) < here:
-        x, here = x + step, there
-    bracket = (x - abs(step), x + abs(step))
-    found = scipy.optimize.minimize_scalar(value, bounds=bracket, method="bounded", options={"xatol": 1e-9})
+        before, x, here, step = x, x + step, there, 1.25 * step
+    bracket = (min(before - x, step), max(before - x, step))
+    # From the best point on: the method's tolerance is relative to the argument.
+    found = scipy.optimize.minimize_scalar(
+        lambda u: value(x + u), bounds=bracket, method="bounded", options={"xatol": 1e-9}
+    )
     return min(float(found.fun), here)
+
+
+def _start(law: Law, budget: float) -> float:
+    """Return the ``log λ`` of a Gaussian reward, or where the objective must still fall if that is lower.
+
+    The least value is at most the largest gain, so it lies above ``λ = Δ/max gain``; where a rare reward decides, the
+    Gaussian λ may lie on a plateau that rounding makes flat.
+    """
+    spread, most = law._sd, law.max_gain
+    starts = [0.5 * math.log(2.0 * budget) - math.log(spread)] if spread > 0.0 else []
+    starts += [math.log(budget) - math.log(most)] if 0.0 < most < math.inf else []
+    return min(starts, default=0.0)
 
 
 def kl_to_optimum(law: Law, lam: float, kl: npt.ArrayLike, gain: npt.ArrayLike) -> FloatOrArray:

@@ -33,6 +33,8 @@ from alignlib.laws.tilt_moments import (
 
 __all__ = ["FiniteLaw"]
 
+_NEARLY_SATURATED = 0.75  # of the largest KL: from there on the distance to it is the more accurate number
+
 
 class FiniteLaw(Law):
     r"""Rewards and masses of finitely many outcomes, and the tilts ``π_λ ∝ p e^{λ r}`` in either direction.
@@ -89,9 +91,9 @@ class FiniteLaw(Law):
 
     def _centre(self) -> None:
         p = self.prob
-        # Where squares of rewards are no doubles, all is done in a unit, a power of two, so that nothing rounds.
+        # Where squares of rewards are far from 1, all is done in a unit, a power of two, so that nothing rounds.
         span = 0.5 * self.max_reward - 0.5 * self.min_reward
-        self._unit = 1.0 if span == 0.0 or 1e-75 < span < 1e75 else 2.0 ** (math.frexp(span)[1] - 1)
+        self._unit = 1.0 if span == 0.0 or 1e-20 < span < 1e20 else 2.0 ** (math.frexp(span)[1] - 1)
         r = self._scaled = self.reward if self._unit == 1.0 else self.reward / self._unit
         # Two rounds: the first mean may carry the rounding of a large common offset, the second not.
         self._rough = float(p @ r)
@@ -103,10 +105,7 @@ class FiniteLaw(Law):
 
     def _top(self, up: bool) -> Extreme:
         if up not in self._tops:
-            r = self._scaled
-            gap = r.max() - r if up else r - r.min()
-            below = gap > 0
-            self._tops[up] = Extreme(gap, below, float(self.prob[~below].sum()), float(self.prob @ gap))
+            self._tops[up] = Extreme.of(self._scaled, self.prob, up)
         return self._tops[up]
 
     @cached_property
@@ -158,9 +157,7 @@ class FiniteLaw(Law):
         return self._saturation(True)
 
     def _saturation(self, up: bool) -> float:
-        top = self.reward == (self.max_reward if up else self.min_reward)
-        top_mass = float(self.prob[top].sum())
-        return -math.log(top_mass) if top_mass <= 0.5 else -math.log1p(-float(self.prob[~top].sum()))
+        return self._top(up).saturation
 
     # ------------------------------------------------------------------ one λ
     def _moments(self, lam: float) -> TiltMoments:
@@ -172,9 +169,13 @@ class FiniteLaw(Law):
             gain = self._top(up).gain
             return TiltMoments(math.inf, gain if up else -gain, self._saturation(up), 0.0, 0.0)
         if max(lam * self._e_max, lam * self._e_min) > CENTRED_UP_TO:
-            towards = moments_from_top(self.prob, self._top(lam > 0), lam)
-            return towards if lam > 0 else replace(towards, gain=-towards.gain)
-        return moments_from_mean(self.prob, self._e, lam)
+            return self._moments_from_top(lam)
+        found = moments_from_mean(self.prob, self._e, lam)
+        return found if found.kl < _NEARLY_SATURATED * self._saturation(lam > 0) else self._moments_from_top(lam)
+
+    def _moments_from_top(self, lam: float) -> TiltMoments:
+        towards = moments_from_top(self.prob, self._top(lam > 0), lam)
+        return towards if lam > 0 else replace(towards, gain=-towards.gain)
 
     def _each(self, lam: FloatArray, name: str) -> FloatArray:
         flat = [getattr(self._moments(v * self._unit), name) for v in lam.reshape(-1).tolist()]
@@ -195,7 +196,7 @@ class FiniteLaw(Law):
         if lam == 0.0 or math.isinf(lam):
             return 0.0 if lam else self._base_variance
         with np.errstate(under="ignore"):
-            policy = self.prob * np.exp(self._log_ratio(lam))
+            policy = np.exp(np.log(self.prob) + self._log_ratio(lam))
             policy /= policy.sum()
             # From the likeliest outcome: where that has nearly all mass, the others' distances are all there is.
             step = self._scaled - self._scaled[int(np.argmax(policy))]
@@ -265,10 +266,10 @@ class FiniteLaw(Law):
         lam, top = lam * self._unit, self._top(lam > 0)
         if math.isinf(lam):
             return np.where(top.below, -np.inf, self._saturation(lam > 0))
-        log_partition = self._moments(lam).log_partition
-        if abs(lam) * top.gain > CENTRED_UP_TO:
-            return -abs(lam) * top.gap - (log_partition - abs(lam) * top.gain)
-        return lam * self._e - log_partition
+        with np.errstate(over="ignore"):
+            if abs(lam) * top.gain > CENTRED_UP_TO:  # by the top: λE r would swallow the normaliser's digits
+                return np.asarray(-abs(lam) * top.gap - log_sum_from_top(self.prob, top, lam))
+        return lam * self._e - self._moments(lam).log_partition
 
     # ------------------------------------------------------------------ other budgets, draws
     def _max_spent(self, divergence: Divergence) -> float:

@@ -25,8 +25,16 @@ _LIGHT = frozenset({
     "foldnorm", "gamma", "genexpon", "geninvgauss", "genlogistic", "gompertz", "gumbel_l", "gumbel_r",
     "halflogistic", "halfnorm", "hypsecant", "invgauss", "laplace", "laplace_asymmetric", "loggamma",
     "logistic", "maxwell", "moyal", "nakagami", "norm", "norminvgauss", "pearson3", "powernorm",
-    "rayleigh", "recipinvgauss", "rice", "skewnorm", "truncexpon", "truncnorm",
+    "exponpow", "genhyperbolic", "kstwobign", "ncx2", "rayleigh", "recipinvgauss", "rice", "skewnorm", "truncexpon",
+    "truncnorm", "wald",
 })
+# Families where a shape decides: its name, and from where on the tail falls exponentially or faster.
+_LIGHT_FROM = {
+    "dweibull": ("c", 1.0), "exponweib": ("c", 1.0), "gengamma": ("c", 1.0), "gennorm": ("beta", 1.0),
+    "halfgennorm": ("beta", 1.0), "levy_stable": ("alpha", 2.0), "weibull_min": ("c", 1.0),
+}
+# And families that are exponential or logistic at this one shape, bounded beyond it.
+_LIGHT_AT = {"genextreme": ("c", 0.0), "genpareto": ("c", 0.0), "tukeylambda": ("lam", 0.0)}
 # fmt: on
 
 
@@ -74,7 +82,7 @@ class HeavyTailed(ContinuousLaw):
         name = str(getattr(frozen_family, "name", ""))
         end = float(self.dist.support()[1])
         require(
-            math.isinf(end) and name not in _LIGHT,
+            math.isinf(end) and name not in _LIGHT and not _light_by_shape(self.dist, name),
             f"dist must have a heavy upper tail; {name or 'this'} "
             f"{f'ends at {end:g}' if math.isfinite(end) else 'falls exponentially or faster'}. "
             "Use the law of its own, such as Gaussian, or a FiniteLaw of its samples.",
@@ -127,3 +135,19 @@ class HeavyTailed(ContinuousLaw):
 
     def _sample(self, rng: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
         return np.asarray(self.dist.rvs(size=shape, random_state=rng))
+
+
+def _light_by_shape(frozen: Any, name: str) -> bool:
+    """Whether a shape parameter of a frozen scipy distribution makes its upper tail light.
+
+    >>> from scipy import stats
+    >>> [_light_by_shape(stats.weibull_min(c), "weibull_min") for c in (0.5, 1.0, 2.0)]
+    [False, True, True]
+    """
+    if name not in _LIGHT_FROM and name not in _LIGHT_AT:
+        return False
+    parameter, least = _LIGHT_FROM.get(name) or _LIGHT_AT[name]
+    shapes = [shape.strip() for shape in str(frozen.dist.shapes).split(",")]
+    given = dict(zip(shapes, frozen.args, strict=False)) | frozen.kwds
+    value = float(given[parameter])
+    return value == least or (name in _LIGHT_FROM and value > least)

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -224,9 +225,12 @@ class Law(ABC):
         base, there = self._variance(np.array([0.0, lam])).tolist()
         return float(there / base)
 
+    _steep: ClassVar[bool] = False  # whether KL may pass a budget within the last digit of λ
+
     def _lam_of_budget(self, budget: float, guess: float) -> float:
         """One root of ``D(λ) = budget``, ``0 < budget < max_kl``; ``guess`` is the root of a smaller budget or 0."""
-        return rising_root(self.kl, budget, guess or math.sqrt(2.0 * budget) / self._sd, end=self.lam_max)
+        start = guess or math.sqrt(2.0 * budget) / self._sd
+        return rising_root(self.kl, budget, start, end=self.lam_max, steep=self._steep)
 
     def gain_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return ``max {E_φ r - E_p r : KL(φ‖p) <= kl}``, the frontier, for each budget (nats)."""

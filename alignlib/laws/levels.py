@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, frozen, require
-from alignlib._core.special import kl_integrand
+from alignlib.divergences import KL
 
 __all__ = ["Levels", "checked_law"]
+
+_OVERFLOWS = 700.0  # e^t beyond is no double
 
 
 def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
@@ -79,14 +81,18 @@ class Levels:
 
     def gain_of(self, t: FloatArray) -> float:
         """Mean reward under level densities ``e^t`` minus the base mean, as a sum of one sign."""
-        rise = np.expm1(t)
+        with np.errstate(over="ignore"):
+            rise = np.expm1(t)
         # t grows with the level and Σ mass·(e^t - 1) = 0, so rewards may be measured from where t changes sign.
         pivot = self.reward[int(np.argmin(np.abs(t)))]
-        return float((self.mass * (self.reward - pivot)) @ rise)
+        step = self.reward - pivot
+        if t[-1] > _OVERFLOWS:
+            return float((self.policy_of(t) - self.mass) @ step)
+        return float((self.mass * step) @ rise)
 
     def kl_of(self, t: FloatArray) -> float:
         """``KL`` of level densities ``e^t`` to the base."""
-        return float(self.mass @ kl_integrand(t))
+        return KL.of_log_ratio(t, self.mass)
 
     def log_policy_of(self, t: FloatArray) -> FloatArray:
         """Outcome by outcome ``log policy``."""
@@ -95,8 +101,14 @@ class Levels:
 
     def mean_of(self, t: FloatArray) -> float:
         """Mean reward under level densities ``e^t``."""
-        return float((self.mass * np.exp(t)) @ self.reward)
+        return float(self.policy_of(t) @ self.reward)
+
+    def policy_of(self, t: FloatArray) -> FloatArray:
+        """Mass of each level under level densities ``e^t``, which may overflow where a mass is near the smallest."""
+        if t.size and t.max() > _OVERFLOWS:
+            return np.exp(np.log(self.mass) + t)
+        return np.asarray(self.mass * np.exp(t))
 
     def win_rate_of(self, t: FloatArray) -> float:
         """Probability to beat one base draw, ties counted half."""
-        return float((self.mass * np.exp(t)) @ (self.below + self.mass / 2))
+        return float(self.policy_of(t) @ (self.below + self.mass / 2))

@@ -25,9 +25,12 @@ _TINY = 5e-324
 _FURTHEST = 708.0  # e^±700 is near the end of the doubles
 # A continuous function is met to the resolution of λ; one that jumps over the target is not, and that is an error.
 _MET = 1e-6
+_BESIDE = 1e-13  # of log λ: to both sides of a place where λ is too coarse
 
 
-def rising_root(value: Callable[[float], float], target: float, guess: float, *, end: float = math.inf) -> float:
+def rising_root(
+    value: Callable[[float], float], target: float, guess: float, *, end: float = math.inf, steep: bool = False
+) -> float:
     """Return the λ in ``(0, end)`` with ``value(λ) = target``, for a ``value`` that rises from 0.
 
     The bracket grows from ``guess`` on the scale ``log λ`` (``log λ/(end - λ)`` where the line ends) until it holds a
@@ -43,11 +46,13 @@ def rising_root(value: Callable[[float], float], target: float, guess: float, *,
         Where to start, > 0; half of ``end`` where it lies beyond.
     end : float
         Where the line ends.
+    steep : bool
+        Whether ``value`` may pass the target within a few units of the last digit of λ, which is then the root.
 
     Raises
     ------
     ArithmeticError
-        If the target is not reached, or jumped over; the message carries the bracket.
+        If the target is not reached, or jumped over (unless ``steep``); the message carries the bracket.
 
     Examples
     --------
@@ -83,7 +88,9 @@ def rising_root(value: Callable[[float], float], target: float, guess: float, *,
     root = low if below == 0.0 else high
     if below < 0.0 < above:
         root = float(scipy.optimize.toms748(miss, low, high, xtol=1e-15, rtol=1e-15))
-    if not abs(miss(root)) <= _MET:
+    if not (
+        abs(miss(root)) <= _MET or (steep and miss(root - _BESIDE * abs(root)) < 0.0 < miss(root + _BESIDE * abs(root)))
+    ):
         raise ArithmeticError(
             f"no λ with value {target:g} was found in [{lam_at(low)!r}, {lam_at(high)!r}]: the values at the ends are "
             f"{value(lam_at(low))!r} and {value(lam_at(high))!r}."
@@ -135,11 +142,15 @@ def accurate_root(moments: Callable[[float], TiltMoments], budget: float, ceilin
     """
     low, high = 0.0, math.inf
     leap = 4.0
+    left = ceiling - budget
     for step in range(_MAX_ITERATIONS):
         m = moments(lam)
-        if abs(m.kl - budget) <= 2e-16 * budget:
+        # Close to the ceiling KLs agree to rounding over a range of λ; what is left to it does not.
+        near = left < 0.5 * ceiling and m.kl_left < 0.5 * ceiling
+        off, allowed = (m.kl_left - left, 4e-16 * left) if near else (m.kl - budget, 2e-16 * budget)
+        if abs(off) <= allowed:
             return lam
-        if m.kl < budget:
+        if m.kl_left > left if near else m.kl < budget:
             low = lam
         else:
             high = lam
@@ -164,7 +175,7 @@ def accurate_root(moments: Callable[[float], TiltMoments], budget: float, ceilin
 def _newton_step(lam: float, m: TiltMoments, budget: float, ceiling: float) -> float:
     # D' = λ Var. Below half the ceiling log D is nearly linear in log λ, above it log(ceiling - D) in λ.
     left = m.kl_left if m.kl_left == m.kl_left else ceiling - m.kl
-    if m.variance <= 0 or m.kl <= 0:
+    if lam * m.variance <= 0 or lam * lam * m.variance <= 0 or m.kl <= 0:  # or so small that the products vanish
         return math.nan
     if budget < 0.5 * ceiling or left <= 0:
         exponent = math.log(budget / m.kl) * m.kl / (lam * lam * m.variance)

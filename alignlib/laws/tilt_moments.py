@@ -29,6 +29,9 @@ CENTRED_UP_TO = 750.0
 SCALE_ABOVE = 600.0
 # Sums of order one carry rounding of order 1e-16: above this size that is less than 1e-14 of them.
 VISIBLE = 0.05
+# Masses below lose digits or overflow as ratios (the smallest double is 5e-324): logarithms take over.
+_FAINT = 1e-280
+_OVERFLOWS = 700.0  # e^t beyond is no double
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,24 @@ class TiltMoments:
 class Extreme:
     """The law seen from its top reward (from its bottom one for λ < 0).
 
-    ``gap`` is each outcome's distance from it, ``below`` marks those with any, ``mass`` is its base mass and
-    ``gain`` its distance from the base mean.
+    ``gap`` is each outcome's distance from it, ``below`` marks those with any, ``mass`` is its base mass,
+    ``saturation`` is ``-log mass`` in nats and ``gain`` its distance from the base mean.
     """
 
     gap: FloatArray
     below: npt.NDArray[np.bool_]
     mass: float
+    saturation: float
     gain: float
+
+    @classmethod
+    def of(cls, reward: FloatArray, prob: FloatArray, up: bool) -> Extreme:
+        """Look at a law from one of its ends; where the end has most of the mass, the rest says how much."""
+        gap = reward.max() - reward if up else reward - reward.min()
+        below = gap > 0
+        mass, rest = float(prob[~below].sum()), float(prob[below].sum())
+        saturation = -math.log(mass) if mass <= 0.5 else -math.log1p(-rest)
+        return cls(gap, below, mass, saturation, float(prob @ gap))
 
 
 def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> TiltMoments:
@@ -70,7 +83,7 @@ def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> Tilt
         if excess < VISIBLE * float(p @ np.abs(x)):
             excess = float(p @ exp_excess(x))
         log_partition = math.log1p(excess)
-        gain = float((p * e) @ rise) / (1.0 + excess)
+        gain = float((p * rise) @ e) / (1.0 + excess)
     else:
         shrink = math.exp(-scale)
         small = x < 1.0
@@ -79,9 +92,12 @@ def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> Tilt
         excess = float(p @ np.where(small, exp_excess(low) * shrink, lifted - (1.0 + x) * shrink))
         log_partition = float(np.logaddexp(0.0, math.log(excess) + scale))
         rise = np.where(small, np.expm1(low) * shrink, lifted - shrink)
-        gain = float((p * e) @ rise) * math.exp(scale - log_partition)
+        gain = float((p * rise) @ e) * math.exp(scale - log_partition)
     t = x - log_partition
     with np.errstate(under="ignore"):
+        if scale > 0.0 and t.max() > _OVERFLOWS:
+            variance = float(np.exp(np.log(p) + t) @ (e - gain) ** 2)
+            return TiltMoments(log_partition, gain, _kl_of(p, t), variance)
         ratio = np.exp(t)
         kl = float(p @ ((t - 1.0) * ratio + 1.0))
         if kl < VISIBLE:
@@ -90,13 +106,26 @@ def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> Tilt
     return TiltMoments(log_partition, gain, kl, variance)
 
 
+def _kl_of(prob: FloatArray, t: FloatArray) -> float:
+    """``Σ p (t e^t - e^t + 1)``, also where ``e^t`` overflows on a mass near the smallest double."""
+    if t.max() < _OVERFLOWS:
+        return float(prob @ kl_integrand(t))
+    policy = np.exp(np.log(prob) + t)
+    return float((policy * np.where(policy > 0.0, t - 1.0, 0.0) + prob).sum())
+
+
 def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
     """``log Σ p e^{-|λ| gap}``: by the mass that is lost where that is the smaller part, else by what is left."""
     below = top.below
     fall = -abs(lam) * top.gap[below]
     with np.errstate(under="ignore"):
         lost = float(prob[below] @ -np.expm1(fall))
-        return math.log1p(-lost) if lost < 0.5 else math.log(top.mass + float(prob[below] @ np.exp(fall)))
+        if lost < 0.5:
+            return math.log1p(-lost)
+        left = top.mass + float(prob[below] @ np.exp(fall))
+        if left > _FAINT:
+            return math.log(left)
+        return float(np.logaddexp(-top.saturation, np.logaddexp.reduce(np.log(prob[below]) + fall)))
 
 
 def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
@@ -108,10 +137,17 @@ def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
         tail = float(p[below] @ w[below])
         total = top.mass + tail
         log_sum = log_sum_from_top(prob, top, lam)
-        policy = p * w / total
+        if total > _FAINT:
+            policy = p * w / total
+            lifted = math.log1p(tail / top.mass)
+        else:
+            policy = np.exp(np.log(p) + fall - log_sum)
+            lifted = log_sum + top.saturation
         mean_gap = float(policy @ gap)
         variance = float(policy @ (gap - mean_gap) ** 2)
-        gain = float((p * gap) @ (1.0 - w / total))
-        kl = float(p @ kl_integrand(fall - log_sum))
-    kl_left = abs(lam) * mean_gap + math.log1p(tail / top.mass)
+        kl_left = abs(lam) * mean_gap + lifted
+        # Near saturation what is missing has more digits than a sum of many terms of order one.
+        near = kl_left < 0.5 * top.saturation
+        kl = top.saturation - kl_left if near else _kl_of(p, fall - log_sum)
+        gain = float((p * gap) @ (1.0 - w / total)) if total > _FAINT else float(gap @ (p - policy))
     return TiltMoments(abs(lam) * top.gain + log_sum, gain, kl, variance, kl_left)

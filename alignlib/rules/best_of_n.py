@@ -17,7 +17,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_number, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
 from alignlib.rules.order_weights import subset_means
 from alignlib.rules.rank_rule import RankRule, spread
@@ -26,6 +26,7 @@ from alignlib.rules.samples import Prepared
 __all__ = ["BestOfN", "best_of_n_mean", "coincident_reward", "gain_of_largest"]
 
 _LEAST = 5e-324  # the smallest positive number
+_FAINT = 1e-290  # a level's share of the mass up to it, below which 1/share may overflow
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 
 
@@ -100,6 +101,7 @@ class BestOfN(RankRule):
         with np.errstate(divide="ignore", invalid="ignore", under="ignore", over="ignore"):
             log_rho = np.where(share < 0.5, np.log1p(-share), np.log(levels.below) - log_f)
             rest = np.where(levels.below > 0, -(levels.below / levels.mass) * np.expm1(delta * log_rho), 0.0)
+            rest = np.where((share < _FAINT) & (levels.below > 0), delta, rest)  # δ(1-ρ)/(1-ρ), without its overflow
         return delta * log_f + np.log1p(rest)
 
     def cdf_below_top(self, levels: Levels) -> FloatArray:
@@ -119,7 +121,7 @@ class BestOfN(RankRule):
         >>> round(BestOfN(16).spent_formula(), 6)
         1.835089
         """
-        if divergence == KL:
+        if as_divergence(divergence) == KL:
             return float(exp_excess(np.asarray(-np.log(float(self.n)))))
         return super().spent_formula(divergence)
 

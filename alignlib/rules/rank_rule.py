@@ -12,7 +12,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws import ContinuousLaw, Levels
 from alignlib.rules.on_law import OnContinuous, OnLaw
 from alignlib.rules.order_weights import jackknifed_weights
@@ -120,6 +120,7 @@ class RankRule(Rule):
 
         With ties it spends no more.
         """
+        divergence = as_divergence(divergence)
 
         def value(log_density: FloatArray) -> float:
             with np.errstate(over="ignore", divide="ignore"):

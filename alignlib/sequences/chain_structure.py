@@ -98,12 +98,12 @@ def best_cycle_mean(reward: FloatArray, positive: BoolArray) -> tuple[float, Flo
     return mean, potential
 
 
-def critical_edges(reward: FloatArray, positive: BoolArray) -> tuple[float, BoolArray]:
-    """Return the best cycle mean and the transitions that lie on cycles attaining it."""
+def critical_edges(reward: FloatArray, positive: BoolArray, rounding: float = 0.0) -> tuple[float, BoolArray]:
+    """Return the best cycle mean and the transitions on cycles that attain it, to an error ``rounding`` of a reward."""
     mean, potential = best_cycle_mean(reward, positive)
     slack = potential[:, None] - (reward - mean + potential[None, :])
     span = float(np.ptp(reward[positive]))
-    tight = positive & (slack <= 1e-12 * span * reward.shape[0])
+    tight = positive & (slack <= (1e-12 * span + rounding) * reward.shape[0])
     label = scipy.sparse.csgraph.connected_components(_graph(tight), directed=True, connection="strong")[1]
     return mean, tight & (label[:, None] == label[None, :])
 

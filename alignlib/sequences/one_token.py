@@ -78,9 +78,12 @@ def largest_distance(prob: npt.ArrayLike, n: float) -> float:
     0.0
     """
     masses = as_vector("prob", prob)
-    policy = BestOfN(n).on(FiniteLaw(np.arange(masses.size), masses)).policy
-    q, p = policy[:-1], masses[:-1]
-    return float((q * (np.log(q / q.sum()) - np.log(p / p.sum()))).sum())
+    require(bool(masses.min() > 0.0), f"prob must be positive; its smallest value is {masses.min():g}.")
+    law = FiniteLaw(np.arange(masses.size), masses)
+    log_q, log_p = BestOfN(n).on(law).log_policy[:-1], law.log_policy(0.0)[:-1]
+    # In logarithms: what best-of-N leaves below the top may be less than any double.
+    moved = log_q - np.logaddexp.reduce(log_q) - (log_p - np.logaddexp.reduce(log_p))
+    return float(np.exp(log_q) @ moved) if masses.size > 1 else 0.0
 
 
 def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatArray:

@@ -66,11 +66,13 @@ def _tropical_vector(log_weight: FloatArray) -> FloatArray:
     mean, edges = critical_edges(log_weight, possible)
     vector = np.full(log_weight.shape[0], -np.inf)
     vector[int(np.argmax(edges.any(axis=1)))] = 0.0
-    while True:
+    # Without a cycle above the mean k rounds reach every longest walk; what grows on is rounding of the mean.
+    for _ in range(vector.size):
         longer = np.maximum(vector, (np.where(possible, log_weight - mean, -np.inf) + vector).max(axis=1))
         if (longer <= vector + 1e-9).all():
-            return vector
+            break
         vector = longer
+    return vector
 
 
 def stationary(transition: FloatArray) -> FloatArray:

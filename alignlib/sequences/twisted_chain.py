@@ -88,6 +88,8 @@ class TwistedChain(Law):
         """``-inf``: every λ has a twisted chain, down to the worst cycles."""
         return -math.inf
 
+    _steep = True  # between two cycles joined by rare transitions KL may leap within the last digit of λ
+
     # ------------------------------------------------------------------ one λ
     def _log_step(self, lam: float) -> tuple[FloatArray, float]:
         """``log(P_λ/P)`` on possible transitions and ``Λ`` of the centred reward."""
@@ -181,6 +183,12 @@ class TwistedChain(Law):
     def _reverse_kl(self, lam: FloatArray) -> FloatArray:
         return self._each(lam, "reverse_kl")
 
+    def _gain_of_budgets(self, budgets: FloatArray, lam: FloatArray) -> FloatArray:
+        gain, inside = self._gain(lam), (lam > 0.0) & np.isfinite(lam)
+        price = np.where(inside, lam, 1.0)
+        # Along the tangent, of slope 1/λ, where λ is too coarse to spend the budget.
+        return np.asarray(gain + np.where(inside, (budgets - self._kl(lam)) / price, 0.0))
+
     def _variance(self, lam: FloatArray) -> FloatArray:
         values = [0.0 if math.isinf(v) else float(self.cumulants(2, v)[1]) for v in lam.reshape(-1).tolist()]
         return np.array(values).reshape(lam.shape)
@@ -219,10 +227,11 @@ class TwistedChain(Law):
     def _ends(self) -> tuple[float, float, float, float]:
         """Best and worst mean reward of a cycle, and the divergence rates at which they are reached."""
         out: list[float] = []
+        # Cycles that differ by what rounding of the rewards explains are taken as equal.
+        rounding = 4.0 * float(np.finfo(np.float64).eps * np.abs(self.reward).max())
         for sign in (1.0, -1.0):
-            mean, edges = critical_edges(sign * self.reward, self._positive)
-            root = float(np.abs(np.linalg.eigvals(np.where(edges, self.transition, 0.0))).max())
-            out += [sign * mean, -math.log(root)]
+            mean, edges = critical_edges(sign * self._centred, self._positive, rounding)
+            out += [self.base_reward + sign * mean, -_log_root(np.where(edges, self.transition, 0.0))]
         return out[0], out[1], out[2], out[3]
 
     @property
@@ -248,3 +257,10 @@ class TwistedChain(Law):
     def min_reward(self) -> float:
         """The smallest mean reward per token: that of the worst cycle."""
         return self._ends[2]
+
+
+def _log_root(matrix: FloatArray) -> float:
+    """``log`` of the largest Perron root of the classes of a matrix, each to relative accuracy however small."""
+    inside = [np.ix_(found, found) for found in classes(matrix > 0)]
+    with np.errstate(divide="ignore"):
+        return max(perron(np.log(matrix[at]))[0] for at in inside if matrix[at].any())

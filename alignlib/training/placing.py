@@ -120,7 +120,7 @@ def overlay(
     if width > 1:
         notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
     if check and base == "table":
-        allowed = np.interp(np.maximum(log.kl, 0.0), grid, frontier.gain_high)
+        allowed = np.interp(np.sqrt(np.maximum(log.kl, 0.0)), np.sqrt(grid), frontier.gain_high)
         notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
     gain = replace(log, reward=log.reward - start).pooled(width).reward
     reach = float(scipy.special.ndtri(0.5 + level / 2.0)) * float(

@@ -76,7 +76,8 @@ def _policies(results: Results, task: str, name: str, law: LevelLaw, optimum: La
 
 def _at(optimum: LawCurve, kl: FloatArray) -> FloatArray:
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(optimum.kl)) > 1e-12])
-    return np.asarray(PchipInterpolator(optimum.kl[rising], optimum.gold_gain[rising])(np.minimum(kl, optimum.kl[-1])))
+    root = np.sqrt(np.minimum(kl, optimum.kl[-1]))  # gains rise like √KL near 0
+    return np.asarray(PchipInterpolator(np.sqrt(optimum.kl[rising]), optimum.gold_gain[rising])(root))
 
 
 def figure(results: Results, task: str, curves: Mapping[str, ProxyCurve]) -> Axes:
