@@ -1,23 +1,23 @@
 """Long jobs that may be killed at any moment: shards written whole, settings compared, one file at the end.
 
-While ``out.parquet`` is in the making, the folder ``out.parquet.parts`` holds what has been done: ``settings.json`` and
-one Parquet file per finished shard. A shard appears by a rename, so it is whole or absent, and the final file is
-written beside its place and renamed too. Killed at any point, a job started again with the same settings loses at most
-the shard it was working on.
+While ``out.parquet`` is in the making, the folder ``out.parquet.parts`` holds what has been done: the journal
+(`alignlib.models.journal`) and one Parquet file per finished shard. A shard appears by a rename, so it is whole or
+absent, and is then noted in the journal with its number and digest; the final file is written beside its place and
+renamed too. Killed at any point, a job started again with the same settings loses at most the shard it was working on;
+what was changed meanwhile is refused by its name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Required, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -25,22 +25,15 @@ import pyarrow.parquet as pq
 
 from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
-from alignlib._core.files import whole_file, write_whole
+from alignlib._core.files import PASSING, whole_file
+from alignlib.models.journal import JOURNAL, Journal, Plan
 
-__all__ = ["Parts", "Plan", "write_parquet"]
+__all__ = ["Parts", "Plan", "discard", "write_parquet"]
 
-_SETTINGS = "settings.json"
 _LOCK = "lock"
-
-
-class Plan(TypedDict, total=False):
-    """What was chosen when a job began and holds for the whole of it; a job adds what it wants to find again."""
-
-    shard_rows: Required[int]
-    batch_size: int
-    model: str
-    base: str | None
-    versions: dict[str, str]
+_SHARD = re.compile(r"\d{6,}\.parquet")
+_PASSING = re.compile(PASSING.format(name=".+"))
+_NUMBER = "alignlib_shard"  # in a shard's own metadata, so that a shard in another's place is known by its number
 
 
 @dataclass
@@ -48,12 +41,11 @@ class Parts:
     """The shards of an unfinished file, numbered from 0 and written in that order.
 
     Shard ``i`` holds rows ``i * shard_rows`` to ``(i + 1) * shard_rows`` (fewer in the last one) of ``n_rows``.
-    ``plan`` is what was chosen when the job began (its shard size among it) and holds for the whole job.
+    The plan is what was chosen when the job began (its shard size among it) and holds for the whole job.
     """
 
     folder: Path
-    n_rows: int
-    plan: Plan
+    journal: Journal
 
     @classmethod
     @contextlib.contextmanager
@@ -76,24 +68,38 @@ class Parts:
         Raises
         ------
         InputError
-            Where the folder was begun with another setting, belongs to a running job, or is none of ours.
+            Where the folder was begun with another setting, holds what the job did not write, belongs to a running job,
+            or is none of ours.
         """
         wanted = json.loads(json.dumps(dict(settings)))  # as it will be read again
         _make_folder(folder)
         lock = _take_lock(folder)
         try:
-            file = folder / _SETTINGS
-            if file.is_file() and cls(folder, n_rows, {"shard_rows": 1}).n_done:
-                begun = json.loads(file.read_text(encoding="utf-8"))
-                _compare(folder, begun["settings"], wanted)
-                chosen = begun["plan"]
+            journal = Journal.read(folder)
+            _check_shards(folder, journal)
+            if journal is not None and journal.shards:
+                _compare(folder, journal.settings, wanted)
+                if journal.n_rows != n_rows:
+                    raise InputError(
+                        f"{folder} was begun for {journal.n_rows} rows, now there are {n_rows}; delete that folder to "
+                        "start again."
+                    )
             else:  # with nothing done yet, settings may still change
-                chosen = plan()
-                write_whole(file, json.dumps({"settings": wanted, "plan": chosen}, indent=1))
-            yield cls(folder, n_rows, chosen)
+                journal = Journal.begin(folder, wanted, plan(), n_rows)
+            yield cls(folder, journal)
         finally:
             if lock is not None:
                 os.close(lock)
+
+    @property
+    def plan(self) -> Plan:
+        """What was chosen when the job began."""
+        return self.journal.plan
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the final file."""
+        return self.journal.n_rows
 
     @property
     def shard_rows(self) -> int:
@@ -108,8 +114,7 @@ class Parts:
     @property
     def n_done(self) -> int:
         """Number of shards already there; they are 0, 1, …, n_done - 1."""
-        found = {int(path.stem) for path in self.folder.glob("*.parquet") if re.fullmatch(r"\d{6,}", path.stem)}
-        return next((i for i in range(len(found)) if i not in found), len(found))
+        return len(self.journal.shards)
 
     def rows(self, shard: int) -> range:
         """Rows of a shard."""
@@ -117,29 +122,29 @@ class Parts:
 
     def path(self, shard: int) -> Path:
         """File of a shard."""
-        return self.folder / f"{shard:06d}.parquet"
+        return _path(self.folder, shard)
 
     def write(self, shard: int, table: pa.Table) -> None:
         """Write a shard, whole or not at all."""
         if table.num_rows != len(self.rows(shard)):
             raise InputError(f"shard {shard} must have {len(self.rows(shard))} rows; got {table.num_rows}.")
+        if shard != self.n_done:
+            raise ValueError(f"shard {self.n_done} comes next, not {shard}")
+        own = {_NUMBER: json.dumps({"job": self.journal.job, "shard": shard})}
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), **own})
         write_parquet(self.path(shard), [table], table.schema)
+        self.journal.add(_digest(self.path(shard).read_bytes()))
 
     def read(self, shard: int) -> pa.Table:
         """Read a finished shard."""
-        try:
-            return pq.read_table(self.path(shard), partitioning=None)
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"{self.path(shard)} cannot be read ({error}); delete the folder {self.folder} and start again."
-            ) from error
+        return pq.read_table(pa.BufferReader(_content(self.folder, shard, self.journal.shards[shard])))
 
     def last_metadata(self) -> dict[str, str]:
-        """Schema metadata of the last finished shard; empty if there is none."""
+        """What was said in the schema of the last finished shard; empty if there is none."""
         if self.n_done == 0:
             return {}
         found = pq.read_schema(self.path(self.n_done - 1)).metadata or {}
-        return {key.decode(): value.decode() for key, value in found.items()}
+        return {key.decode(): value.decode() for key, value in found.items() if key.decode() != _NUMBER}
 
     def gather(self, order: IntArray, block: int) -> Iterator[pa.Table]:
         """Yield the rows of all shards in another ``order``, ``block`` rows at a time, holding few shards in memory."""
@@ -156,8 +161,8 @@ class Parts:
             yield pa.concat_tables(taken).take(pa.array(back)).combine_chunks()
 
     def remove(self) -> None:
-        """Delete the folder, once the final file stands."""
-        shutil.rmtree(self.folder)
+        """Delete what the job wrote, once the final file stands."""
+        _remove(self.folder)
 
 
 def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, folder: Path | None = None) -> None:
@@ -174,10 +179,82 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
     """
     with (
         whole_file(path, folder=folder, durable=True) as file,
-        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
     ):
         for table in tables:
             writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+
+
+def discard(folder: Path, settings: Mapping[str, object]) -> None:
+    """Delete what a finished job with these settings left, where it was killed before it could."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    _make_folder(folder)
+    lock = _take_lock(folder)
+    try:
+        journal = Journal.read(folder)
+        if journal is None or journal.settings == json.loads(json.dumps(dict(settings))):
+            _remove(folder)
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _remove(folder: Path) -> None:
+    """The journal goes last of what says whose folder it is; what others put there meanwhile stays."""
+    for path in sorted(folder.iterdir()):
+        if _SHARD.fullmatch(path.name):
+            path.unlink()
+    for name in (JOURNAL, _LOCK):
+        (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _path(folder: Path, shard: int) -> Path:
+    return folder / f"{shard:06d}.parquet"
+
+
+def _content(folder: Path, shard: int, digest: str) -> bytes:
+    """Return the content of a shard, or refuse what is not as it was written."""
+    path = _path(folder, shard)
+    again = f"delete the folder {folder} and start again."
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing, though the journal lists it; {again}") from None
+    if _digest(content) != digest:
+        raise InputError(f"{path} is not as the job wrote it{_instead(content, shard)}; {again}")
+    return content
+
+
+def _instead(content: bytes, shard: int) -> str:
+    """Say what a changed shard holds, where it is another one."""
+    try:
+        metadata = pq.read_schema(pa.BufferReader(content)).metadata or {}
+        number = json.loads(metadata[_NUMBER.encode()])["shard"]
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        return ""
+    return f" (it holds shard {number:d})" if type(number) is int and number != shard else ""
+
+
+def _check_shards(folder: Path, journal: Journal | None) -> None:
+    """Compare the shards that are there with those that the journal lists.
+
+    Of the next one there may be a file: the process was killed before it noted it. It is written anew.
+    """
+    listed = [] if journal is None else journal.shards
+    for shard, digest in enumerate(listed):
+        _content(folder, shard, digest)
+    names = {_path(folder, shard).name for shard in range(len(listed) + 1)}
+    for path in sorted(folder.glob("*.parquet")):
+        if path.name not in names or journal is None:
+            missing = "there is no journal" if journal is None else "the journal does not list it"
+            raise InputError(f"{path} is there, but {missing}; delete the folder {folder} and start again.")
 
 
 def _make_folder(folder: Path) -> None:
@@ -186,8 +263,8 @@ def _make_folder(folder: Path) -> None:
     except OSError as error:
         raise InputError(f"The folder {folder} cannot be made ({error.strerror}); choose another output.") from error
     for path in folder.iterdir():
-        ours = path.name in (_SETTINGS, _LOCK) or re.fullmatch(r"\d{6,}\.parquet", path.name)
-        if not ours and not re.fullmatch(r"\..+\.\d+", path.name):
+        ours = path.name in (JOURNAL, _LOCK) or _SHARD.fullmatch(path.name) or _PASSING.fullmatch(path.name)
+        if not ours or path.is_symlink() or not path.is_file():
             raise InputError(f"{folder} holds {path.name}, which is no part of a job; move that folder away.")
 
 
@@ -197,7 +274,7 @@ def _take_lock(folder: Path) -> int | None:
         import fcntl
     except ImportError:  # Windows has no such lock; two jobs on one folder would do the same work twice
         return None
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -15,7 +15,7 @@ from alignlib._core.errors import InputError
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.loading import require_torch
 from alignlib.models.prompts import Prompts
-from alignlib.models.resumable import Parts, write_parquet
+from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
 
 __all__ = ["SampleSettings", "SampleSummary", "sample"]
@@ -82,6 +82,7 @@ def sample(
     if output.is_file() and not force:
         if _settings_of(output) != job.identity:
             raise InputError(f"{output} exists with other settings; choose another output, or pass force=True.")
+        discard(folder, job.identity)
         say(f"{output} is complete already, with these settings; nothing to do.")
         return _summarise(output, len(job.prompts))
     with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.prompts import Prompt, prompt_column
-from alignlib.models.resumable import Parts, write_parquet
+from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
 from alignlib.models.texts import choose_layout
 from alignlib.tables import open_table_file, require_column
@@ -72,8 +73,11 @@ def score(
     settings = settings or ScoreSettings()
     table = Path(table)
     column = f"reward_{settings.name or _plain(reward_model)}"
-    target = _target(table, output, force)
-    prompts, responses = _read(table, settings, None if force else column)
+    place = table if output is None else Path(output)
+    folder = place.with_name(f"{place.name}.{column}.parts")
+    written = None if force or not folder.exists() else _said_of(place, column)  # killed before it could tidy up
+    target = _target(table, output, force or written is not None)
+    prompts, responses = _read(table, settings, None if force or written is not None else column)
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     loaded = load_reward_model(reward_model, device=device, dtype=dtype, remote_code=settings.remote_code)
@@ -82,18 +86,54 @@ def score(
     for sentence in (*loaded.notes, said):
         say(sentence)
     scorer = RewardScorer.prepare(loaded, settings, layout, prompts, responses, say)
-    folder = target.with_name(f"{target.name}.{column}.parts")
+    if written is not None:
+        return _finished(scorer, target, column, written, folder, say)
     with Parts.begin(folder, scorer.identity(), len(responses), scorer.plan) as parts:
         rewards = scorer.run(parts)
         if content_hash(*_read(table, settings, None)) != scorer.content:
             raise InputError(f"{table} changed while it was scored; score it again.")
         _write(table, target, column, rewards, json.dumps(scorer.metadata()), folder)
         parts.remove()
+    return _summarise(target, column, rewards, say)
+
+
+def _summarise(target: Path, column: str, rewards: FloatArray, say: Callable[[str], None]) -> ScoreSummary:
     # One response scored in another batch differs by some roundings of single precision; in half precision, whose
     # roundings are as large as real differences, only equal rewards are called equal.
     if np.ptp(rewards) <= 64.0 * np.finfo(np.float32).eps * np.abs(rewards).max():
         say(f"All rewards are {rewards[0]:g}: this reward model does not tell the responses apart.")
     return ScoreSummary(target, column, rewards.size, float(rewards.mean()), float(rewards.std()))
+
+
+def _said_of(target: Path, column: str) -> dict[str, object] | None:
+    """What a file says of a column of rewards that it holds; None where it has none."""
+    try:
+        said = json.loads((pq.read_schema(target).metadata or {})[_key(column).encode()])
+    except (OSError, pa.ArrowException, KeyError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _finished(
+    scorer: RewardScorer,
+    target: Path,
+    column: str,
+    written: dict[str, object],
+    folder: Path,
+    say: Callable[[str], None],
+) -> ScoreSummary:
+    """Tidy up after a job that was killed when its file stood already."""
+    identity = json.loads(json.dumps(scorer.identity()))
+    if any(written.get(name) != value for name, value in identity.items()):
+        raise InputError(f"{target} has a column {column!r} already; choose another name, or pass force=True.")
+    discard(folder, identity)
+    say(f"{target} has the column {column!r} already, with these settings; nothing to do.")
+    rewards = pq.read_table(target, columns=[column], partitioning=None)[column].to_numpy()
+    return _summarise(target, column, rewards, say)
+
+
+def _key(column: str) -> str:
+    return f"alignlib_score:{column}"
 
 
 def _target(table: Path, output: str | Path | None, force: bool) -> Path:
@@ -139,7 +179,7 @@ def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: st
         whole = whole.set_column(whole.column_names.index(column), column, values)
     else:
         whole = whole.append_column(column, values)
-    schema = whole.schema.with_metadata({**(whole.schema.metadata or {}), f"alignlib_score:{column}": said})
+    schema = whole.schema.with_metadata({**(whole.schema.metadata or {}), _key(column): said})
     write_parquet(target, (whole.slice(i, _BLOCK) for i in range(0, whole.num_rows, _BLOCK)), schema, folder)
 
 

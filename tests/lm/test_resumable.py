@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
-from alignlib.models.resumable import Parts, write_parquet
+from alignlib.models.journal import JOURNAL, _digest, _line
+from alignlib.models.resumable import Parts, discard, write_parquet
 
 SETTINGS = {"n": 4, "seed": 0}
 
@@ -89,7 +92,7 @@ def test_settings_may_change_before_the_first_shard(tmp_path: Path) -> None:
         pass
     with Parts.begin(tmp_path / "p", {"n": 9}, 4, plan(2)) as parts:
         assert parts.shard_rows == 2
-    assert json.loads((tmp_path / "p" / "settings.json").read_text())["settings"] == {"n": 9}
+    assert json.loads((tmp_path / "p" / JOURNAL).read_text())["settings"] == {"n": 9}
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -111,11 +114,142 @@ def test_foreign_files_are_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+# ------------------------------------------------------------------ tampering
+def begun(folder: Path, n_rows: int = 12, n_done: int = 3) -> Path:
+    with Parts.begin(folder, SETTINGS, n_rows, plan()) as parts:
+        for shard in range(n_done):
+            parts.write(shard, rows(parts, shard))
+    return folder
+
+
+def swapped(folder: Path) -> None:
+    first, second = folder / "000000.parquet", folder / "000001.parquet"
+    first.rename(folder / "x")
+    second.rename(first)
+    (folder / "x").rename(second)
+
+
+def edited_shard(folder: Path) -> None:
+    """As a careful hand would: same schema, same metadata, another value."""
+    path = folder / "000001.parquet"
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.set_column(0, "row", pa.array([7, 7, 7])), path)
+
+
+def edit_line(number: int, change: Any) -> Any:
+    def apply(folder: Path) -> None:
+        lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
+        lines[number : number + 1] = change(lines[number])
+        (folder / JOURNAL).write_bytes(b"".join(lines))
+
+    return apply
+
+
+def replaced(old: bytes, new: bytes) -> Any:
+    return lambda line: [line.replace(old, new)]
+
+
+TAMPERING = {
+    "swapped": (swapped, r"000000\.parquet is not as the job wrote it \(it holds shard 1\)"),
+    "doubled": (
+        lambda p: shutil.copy(p / "000000.parquet", p / "000002.parquet"),
+        r"000002\.parquet is not as the job wrote it \(it holds shard 0\)",
+    ),
+    "truncated": (lambda p: os.truncate(p / "000001.parquet", 100), r"000001\.parquet is not as the job wrote it;"),
+    "emptied": (lambda p: os.truncate(p / "000001.parquet", 0), r"000001\.parquet is not as the job wrote it;"),
+    "edited": (edited_shard, r"000001\.parquet is not as the job wrote it;"),
+    "one bit": (
+        lambda p: (p / "000002.parquet").write_bytes(
+            (data := (p / "000002.parquet").read_bytes())[:20] + bytes([data[20] ^ 1]) + data[21:]
+        ),
+        r"000002\.parquet is not as the job wrote it;",
+    ),
+    "removed": (lambda p: (p / "000001.parquet").unlink(), r"000001\.parquet is missing, though the journal lists it"),
+    "added": (
+        lambda p: shutil.copy(p / "000000.parquet", p / "000009.parquet"),
+        r"000009\.parquet is there, but the journal does not list it",
+    ),
+    "a link": (
+        lambda p: ((p / "000001.parquet").rename(p.parent / "x"), (p / "000001.parquet").symlink_to(p.parent / "x")),
+        r"holds 000001\.parquet, which is no part of a job",
+    ),
+    "no journal": (lambda p: (p / JOURNAL).unlink(), r"000000\.parquet is there, but there is no journal"),
+    "emptied journal": (lambda p: os.truncate(p / JOURNAL, 0), r"journal\.jsonl is empty or cut"),
+    "no line break": (lambda p: (p / JOURNAL).write_bytes(b"{}"), r"journal\.jsonl is empty or cut"),
+    "emptied settings": (edit_line(0, lambda line: [b"{}\n"]), r"Line 1 of .*journal\.jsonl is not as"),
+    "another seed": (edit_line(0, replaced(b'"seed": 0', b'"seed": 1')), r"Line 1 of .*journal\.jsonl is not as"),
+    "another size": (edit_line(0, replaced(b'rows": 3', b'rows": 2')), r"Line 1 of .*journal\.jsonl is not as"),
+    "not JSON": (edit_line(2, lambda line: [b"nonsense\n"]), r"Line 3 of .*journal\.jsonl is not as"),
+    "a list": (edit_line(2, lambda line: [b"[]\n"]), r"Line 3 of .*journal\.jsonl is not as"),
+    "nested": (edit_line(1, lambda line: [b"[" * 100_000 + b"\n"]), r"Line 2 of .*journal\.jsonl is not as"),
+    "a line twice": (edit_line(1, lambda line: [line, line]), r"Line 3 of .*journal\.jsonl is not as"),
+    "a line less": (edit_line(1, lambda line: []), r"Line 2 of .*journal\.jsonl is not as"),
+    "cut at the end": (
+        lambda p: (p / JOURNAL).write_bytes(b"".join((p / JOURNAL).read_bytes().splitlines(keepends=True)[:2])),
+        r"000002\.parquet is there, but the journal does not list it",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERING)
+def test_every_tampering_is_one_sentence_that_names_the_file(tmp_path: Path, kind: str) -> None:
+    change, said = TAMPERING[kind]
+    folder = begun(tmp_path / "t.parts")
+    change(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InputError, match=said) as caught, Parts.begin(folder, SETTINGS, 12, plan()):
+        pass
+    assert "\n" not in str(caught.value)
+    assert str(folder) in str(caught.value)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_journal_of_another_schema_is_named(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"schema": 99, "settings": SETTINGS, "plan": {"shard_rows": 3}, "n_rows": 12}
+    (tmp_path / "p").mkdir()
+    for change in ({}, {"schema": 1, "plan": {"shard_rows": 0}}, {"schema": 1, "n_rows": "12"}, {"schema": True}):
+        line = {**said, **change}
+        (tmp_path / "p" / JOURNAL).write_bytes(_line(line, _digest("", line)))
+        with pytest.raises(InputError, match=r"journal\.jsonl is not of schema 1"):
+            begun(tmp_path / "p")
+
+
+def test_a_shard_that_changes_while_the_job_runs_is_named(tmp_path: Path) -> None:
     with Parts.begin(tmp_path / "p", SETTINGS, 4, plan()) as parts:
+        parts.write(0, rows(parts, 0))
         parts.path(0).write_bytes(b"PAR1 and nothing more")
-        with pytest.raises(InputError, match=r"000000\.parquet cannot be read"):
+        with pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it"):
             parts.read(0)
+
+
+@pytest.mark.parametrize("after", ["before the journal", "in the middle of a line"])
+def test_a_kill_while_a_shard_is_noted_loses_that_shard_alone(tmp_path: Path, after: str) -> None:
+    folder = begun(tmp_path / "p")
+    journal = (folder / JOURNAL).read_bytes()
+    end = journal.rindex(b"\n", 0, -1) + 1
+    (folder / JOURNAL).write_bytes(journal[: end + (0 if after.startswith("before") else 30)])
+    with Parts.begin(folder, SETTINGS, 12, plan()) as parts:
+        assert parts.n_done == 2
+        parts.write(2, rows(parts, 2))
+    assert (folder / JOURNAL).read_bytes() == journal
+
+
+def test_what_others_put_into_the_folder_meanwhile_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "p"
+    with Parts.begin(folder, SETTINGS, 3, plan()) as parts:
+        parts.write(0, rows(parts, 0))
+        (folder / "thesis.txt").write_text("years of work")
+        parts.remove()
+    assert [path.name for path in folder.iterdir()] == ["thesis.txt"]
+
+
+def test_a_finished_job_is_discarded_by_its_settings_alone(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "p")
+    discard(folder, {**SETTINGS, "n": 5})
+    assert folder.is_dir()
+    discard(folder, SETTINGS)
+    discard(folder, SETTINGS)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

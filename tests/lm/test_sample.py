@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.models import batching, sample_job
+from alignlib.models.journal import JOURNAL
 from alignlib.models.next_token import SamplingLaw, kl_of_laws
 from alignlib.models.prompts import as_prompts
 from alignlib.models.resumable import Parts
@@ -307,9 +309,11 @@ def test_killed_and_resumed_gives_the_same_file(zoo: dict[str, str], tmp_path: P
     parts = tmp_path / "killed.parquet.parts"
     killed_midway([*options, "-o", output], parts, after=4)
     assert not output.exists()
-    shards = len(list(parts.glob("[0-9]*.parquet")))
-    assert 4 <= shards < 30
-    (parts / ".000029.parquet.1").write_bytes(b"half")  # as if the kill had come during a write
+    shards = (parts / JOURNAL).read_bytes().count(b"\n") - 1  # a shard that is not noted there is drawn again
+    assert 3 <= shards < 30
+    (parts / ".000029.parquet.alignlib-01234567-1-01234567").write_bytes(
+        b"half"
+    )  # as if the kill had come during a write
     runner = CliRunner()
     result = runner.invoke(main, [str(option) for option in [*options, "-o", output]])
     assert result.exit_code == 0, result.stderr
@@ -340,6 +344,33 @@ def test_interrupted_anywhere(
     assert again == whole
     assert (tmp_path / "t.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert any("Going on from" in sentence for sentence in said) is (moment != 0)
+
+
+def test_exchanged_shards_are_refused_and_a_finished_job_is_tidied(
+    zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, parts = tmp_path / "t.parquet", tmp_path / "t.parquet.parts"
+    with monkeypatch.context() as patch:
+        patch.setattr("alignlib.models.sample.write_parquet", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            drawn(zoo["gpt2"], output, batch_size=5)
+    first, second = sorted(parts.glob("*.parquet"))[:2]
+    kept = tmp_path / "kept.parts"
+    shutil.copytree(parts, kept)
+    both = first.read_bytes(), second.read_bytes()
+    first.write_bytes(both[1])
+    second.write_bytes(both[0])
+    with pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it \(it holds shard 1\)"):
+        drawn(zoo["gpt2"], output, batch_size=5)
+    assert not output.exists()
+    first.write_bytes(both[0])
+    second.write_bytes(both[1])
+    drawn(zoo["gpt2"], output, batch_size=5)
+    assert not parts.exists()
+    kept.rename(parts)  # as if it had been killed when the file stood
+    _, said, _ = drawn(zoo["gpt2"], output, batch_size=5)
+    assert any("complete already" in sentence for sentence in said)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
 
 
 def interrupt(*_: Any) -> None:

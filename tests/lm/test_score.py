@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from transformers import (
     GPT2ForSequenceClassification,
 )
 
+from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.models.reward_scorer import RewardScorer
 from alignlib.models.score import ScoreSettings, ScoreSummary, score
@@ -228,6 +230,39 @@ def test_killed_and_resumed_gives_the_same_file(zoo: dict[str, str], tmp_path: P
         assert expected in result.stderr
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.parquet", "whole.parquet"]
+
+
+def test_exchanged_shards_are_refused_and_a_finished_job_is_tidied(
+    zoo: dict[str, str], table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alignlib.models.score._write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            scored(table, zoo["reward"], batch_size=2)
+    parts, kept = table.with_name(f"{table.name}.reward_x.parts"), table.with_name("kept")
+    shutil.copytree(parts, kept)
+    before = table.read_bytes()
+    first, second = sorted(parts.glob("*.parquet"))[:2]
+    both = first.read_bytes(), second.read_bytes()
+    first.write_bytes(both[1])
+    second.write_bytes(both[0])
+    with pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it \(it holds shard 1\)"):
+        scored(table, zoo["reward"], batch_size=2)
+    assert table.read_bytes() == before
+    first.write_bytes(both[0])
+    second.write_bytes(both[1])
+    rewards, _, found = scored(table, zoo["reward"], batch_size=2)
+    assert not parts.exists()
+    shutil.copytree(kept, parts)  # as if it had been killed when the file stood
+    with pytest.raises(InputError, match="has a column 'reward_x' already"):
+        scored(table, zoo["reward"], batch_size=2, negate=True)
+    again, said, summary = scored(table, zoo["reward"], batch_size=2)
+    assert (again, summary) == (rewards, found)
+    assert any("nothing to do" in sentence for sentence in said)
+    assert not parts.exists()
 
 
 def test_from_a_model_to_a_report(zoo: dict[str, str], tmp_path: Path) -> None:
