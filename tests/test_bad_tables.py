@@ -67,10 +67,15 @@ def test_pipe_instead_of_file(tmp_path):
     refuse(tmp_path / "pipe.csv", "neither a file nor a folder", "write the table to a file first")
 
 
-@pytest.mark.parametrize("name", ["t.xlsx", "t.json", "t", "t.gz", "t.csv.zip"])
+@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.gz", "t.csv.zip"])
 def test_unknown_extension_lists_the_known(tmp_path, name):
     refuse(
-        text(tmp_path, GOOD, name), "unknown extension", ".csv, .tsv, .jsonl, .ndjson, .parquet", "with .gz", "convert"
+        text(tmp_path, GOOD, name),
+        "unknown extension",
+        ".csv, .tsv, ",
+        ".jsonl, .ndjson, .json, ",
+        "with .gz",
+        "convert",
     )
 
 
@@ -151,13 +156,19 @@ def test_gzip_is_known_by_its_content(tmp_path):
 
 
 def test_wrong_separator(tmp_path):
-    refuse(text(tmp_path, GOOD.replace(",", ";")), "separated by semicolons", "promises commas", "save it with commas")
-    refuse(text(tmp_path, GOOD.replace(",", "\t")), "separated by tabs", "promises commas", "name it .tsv")
-    refuse(text(tmp_path, GOOD, "t.tsv"), "separated by commas", "promises tabs", "name it .csv")
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"), (" ", "spaces")):
+        path = text(tmp_path, GOOD.replace(",", separator))
+        table = RewardTable.read(path)
+        assert table.column("reward").tolist() == [0.5, 1.5, 0.0, 1.0]
+        assert table.notes == (f"{path} is separated by {name}.",)
+        if separator != " ":  # text has spaces
+            path = text(tmp_path, GOOD.replace(",", separator) + f"3{separator}1{separator}2\n")
+            refuse(path, "promises commas", name)
+    assert RewardTable.read(text(tmp_path, GOOD, "t.tsv")).n_prompts == 2
 
 
 def test_ragged_row(tmp_path):
-    refuse(text(tmp_path, GOOD + "3,1,9\n"), "not well-formed CSV", "Expected 2 columns, got 3", "correct that row")
+    refuse(text(tmp_path, GOOD + "3,1,9\n"), "has 3 cells in row 6 (line 6)", "the header has 2", "quote a text")
 
 
 def test_quotation_mark_without_its_pair(tmp_path):
@@ -276,7 +287,7 @@ def test_values_that_are_no_numbers(tmp_path):
     path = lines(tmp_path, {"prompt_id": 1, "reward": [1, 2]}, {"prompt_id": 2, "reward": [1, 2]})
     refuse(path, "holds list<item: int64> values", "pass wide=True")
     path = lines(tmp_path, {"prompt_id": 1, "reward": {"a": 1}}, {"prompt_id": 2, "reward": {"a": 2}})
-    refuse(path, "struct<a: int64>", "name a column of numbers")
+    refuse(path, "struct<a: int64>", "name a key within it, such as 'reward.a'")
     path = lines(tmp_path, {"prompt_id": 1, "reward": ["a", "b"]}, {"prompt_id": 2, "reward": ["c"]})
     refuse(path, "holds text, the first 'a'", "without quotes", wide=True)
 
@@ -337,10 +348,10 @@ def test_integers_beyond_floats(tmp_path, large):
 
 
 def test_large_floats_and_the_last_exact_integer_are_fine(tmp_path):
-    path = text(tmp_path, f"prompt_id,reward\n1,1e300\n1,{2**53}\n1,-9007199254740992.0\n")
-    assert RewardTable.read(path).columns["reward"].tolist() == [1e300, 2.0**53, -(2.0**53)]
-    path = lines(tmp_path, {"prompt_id": 1, "reward": 1e300}, {"prompt_id": 1, "reward": 2**53})
-    assert RewardTable.read(path).columns["reward"].tolist() == [1e300, 2.0**53]
+    path = text(tmp_path, f"prompt_id,reward\n1,1e100\n1,{2**53}\n1,-9007199254740992.0\n")
+    assert RewardTable.read(path).columns["reward"].tolist() == [1e100, 2.0**53, -(2.0**53)]
+    path = lines(tmp_path, {"prompt_id": 1, "reward": 1e100}, {"prompt_id": 1, "reward": 2**53})
+    assert RewardTable.read(path).columns["reward"].tolist() == [1e100, 2.0**53]
 
 
 # -- prompts and samples
@@ -371,7 +382,7 @@ def test_duplicate_samples(tmp_path):
         text(tmp_path, content),
         "2 rows",
         "repeat an earlier (prompt_id, sample_id)",
-        "the first ('a', '0') in rows 2, 5 (the header is row 1)",
+        "the first ('a', 0) in rows 2, 5 (the header is row 1)",
         "remove the repeats",
         "name in sample the column",
     )

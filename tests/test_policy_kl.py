@@ -528,7 +528,9 @@ def test_missing_columns_are_a_sentence(tmp_path) -> None:
     path.write_text("log_prob,base_log_prob\n-2,-2\n")
     assert "at least two responses" in run(path).stderr
     path.write_text("token_log_prob,base_token_log_prob\n-2,-2\n")
-    assert "write Parquet or JSON lines" in run(path).stderr
+    assert "'-2' in row 2 (the header is row 1), which is no list of numbers" in run(path).stderr
+    path.write_text('token_log_prob,base_token_log_prob\n"[-2, -1]","[-2, -1.5]"\n[-3],"[-3.5]"\n')
+    assert run(path).exit_code == 0
     path.write_text("log_prob,base_log_prob\n-2,-2\n-3,-3\n")
     assert "no column 'question' (--prompt)" in run(path, "--prompt", "question").stderr
     assert run(path).exit_code == 0

@@ -64,9 +64,17 @@ def test_read_other_formats(tmp_path: Path, suffix: str) -> None:
         ("target,label\n0,a\n1,a\n", {}, "every label in .* is 'a': a rater who always says the same"),
         ("target,label\n0,a\n0,b\n", {}, "context 'all' of .* has labels for one target only, '0'"),
         ("target,label,task\n0,a,p\n1,b,p\n0,a,q\n", {"context": "task"}, "context 'q' of .* one target only"),
-        ("target,label\n0,a\n1,\n", {}, "1 of 2 rows of .* lack a target, label, context or rater, in row 3"),
+        (
+            "target,label\n0,a\n1,\n",
+            {},
+            "1 of 2 rows of .* lack a target, label, context or rater: 'label' in 1; row 3",
+        ),
         ("target,label\n0,a\n1,b\n", {"label": "lable"}, "has no column 'lable' .label.; did you mean 'label'"),
-        ("target,label\n0,a\n1,b\n", {"label": "target"}, "must be different columns"),
+        (
+            "target,label\n0,a\n1,b\n",
+            {"label": "target"},
+            "target and label must be different columns; both are 'target'",
+        ),
         ("target,label\n", {}, "a header but no rows"),
         ("target,label\n,a\n,b\n", {"drop_missing": True}, "holds no complete rating"),
     ],
@@ -80,7 +88,10 @@ def test_missing_rows_are_counted(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", "target,label\n0,a\n1,\nNA,b\n1,b\n")
     table = RaterTable.read(file, drop_missing=True)
     assert table.n_labels == 2
-    assert table.notes == ("2 of 4 rows were left out for want of a value.",)
+    assert table.notes == (
+        "2 of 4 rows were left out for want of a value.",
+        "'NA' in column 'target' is read as a missing value, as in all CSV; rename it if it is one of the values.",
+    )
 
 
 def test_bad_counts_are_named() -> None:

@@ -161,7 +161,13 @@ def test_text_identifiers_keep_their_spelling(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("prompt_id,reward\n007,1\n7,2\n007,3\n7,4\n")
     assert as_dict(RewardTable.read(path), "reward") == {"007": [1.0, 3.0], "7": [2.0, 4.0]}
-    path.write_text("prompt_id,reward\nNA,1\nNA,2\n")
+    path.write_text("prompt_id,reward\nNA,1\nNA,2\n7,2\n7,4\n")
+    with pytest.raises(InputError, match=r"'prompt_id' in 2 \('NA' counts as missing in CSV\)"):
+        RewardTable.read(path)
+    table = RewardTable.read(path, drop_missing=True)
+    assert as_dict(table, "reward") == {7: [2.0, 4.0]}
+    path = path.with_suffix(".jsonl")  # a file that knows null
+    path.write_text('{"prompt_id": "NA", "reward": 1}\n{"prompt_id": "NA", "reward": 2}\n')
     assert as_dict(RewardTable.read(path), "reward") == {"NA": [1.0, 2.0]}
 
 

@@ -109,8 +109,11 @@ def test_ratings_from_arrays_frames_and_files_are_one_table(tmp_path: Path) -> N
 
 def test_a_gap_in_ratings_is_spelt_as_in_rewards(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("target,label\na,1\nb,#N/A\nb,0\nb,<na>\n")
-    with pytest.raises(InputError, match=r"2 of 4 rows .* in rows 3, 5 \(the header is row 1\)"):
+    with pytest.raises(
+        InputError, match=r"2 of 4 rows .*: 'label' in 2 \('#N/A' .*; rows 3, 5 \(the header is row 1\)"
+    ):
         RaterTable.read(tmp_path / "t.csv")
     table = RaterTable.read(tmp_path / "t.csv", drop_missing=True)
     assert table.counts().tolist() == [[[0.0, 1.0], [1.0, 0.0]]]
-    assert table.notes == ("2 of 4 rows were left out for want of a value.",)
+    assert table.notes[0] == "2 of 4 rows were left out for want of a value."
+    assert table.notes[1].startswith("'#N/A' in column 'label' is read as a missing value")

@@ -165,7 +165,7 @@ def test_beta_zero_on_the_real_log() -> None:
 def test_other_bad_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no trainer_state"):
         read_training_log(tmp_path)
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="There is no file"):
         read_training_log(tmp_path / "none.json")
     (tmp_path / "cut.json").write_text('{"log_history": [')
     with pytest.raises(InputError, match="not whole JSON"):

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "bounded"]
+
+_LONGEST = 1200  # characters of a sentence
+_LONGEST_NAME = 160  # of what it quotes: a column, a cell, an option
+# What is quoted, as Python does it (an apostrophe inside a word opens nothing), or has no space in it, as a path.
+_QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)|\S+", re.DOTALL)
+
+
+def bounded(sentence: str) -> str:
+    """Return a sentence of bounded length: what it quotes loses its middle where it is long, and so does the whole.
+
+    >>> len(bounded(f"no column {'x' * 10_000!r}; check the name.")) < 200
+    True
+    """
+    if len(sentence) <= _LONGEST_NAME:
+        return sentence
+    start = _without_middle(sentence, 100 * _LONGEST)
+    return _without_middle(_QUOTED.sub(lambda found: _without_middle(found[0], _LONGEST_NAME), start), _LONGEST)
+
+
+def _without_middle(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
 class InputError(ValueError):
@@ -36,7 +58,7 @@ class InputError(ValueError):
     def __init__(
         self, message: str, *, argument: str = "", column: str | None = None, rows: Sequence[int] = ()
     ) -> None:
-        super().__init__(message)
+        super().__init__(bounded(message))
         self.argument = argument
         self.column = column
         self.rows = tuple(rows)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
-from alignlib.answers.hacking import HackingAnswer, hacking_answer
+from alignlib.answers.hacking import HackingAnswer, hacking_answer, members_of
 from alignlib.estimation import EstimatedFrontier, fit_frontier
 from alignlib.rules import Rule
 from alignlib.tables import RewardTable
@@ -98,6 +98,8 @@ def ask(
     """
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng, "allow_heavy_tail": allow_heavy_tail}
     asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
+    if ensemble and gold is not None and isinstance(table, RewardTable):
+        members_of(table, ensemble, gold)  # before the work, not after it
     picking = fit_frontier(table, reward, **options)
     counted = picking if gold is None else fit_frontier(picking.table, gold, **options)
     found = Findings(

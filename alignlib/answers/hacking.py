@@ -62,6 +62,11 @@ class HackingAnswer:
 def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
     """Return the columns that the entries of an ensemble name; ``*`` and ``?`` are wildcards, gold is no member.
 
+    Raises
+    ------
+    InputError
+        For fewer than two members, gold among them, and members that cannot be told apart.
+
     >>> table = RewardTable.from_arrays(s1=[[0.0, 1.0]], s2=[[0.0, 1.0]], gold=[[0.0, 1.0]])
     >>> members_of(table, ["s*"], "gold")
     ['s1', 's2']
@@ -75,6 +80,8 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
         if not named:
             raise InputError(f"ensemble: no column of the table is called {entry!r}.", column=entry)
         found += named
+    require(len(found) >= 2, f"ensemble must name at least two columns; got {', '.join(map(repr, found))} alone.")
+    check_members(table, found, gold)
     return found
 
 
@@ -115,10 +122,6 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
     if ensemble:
         table = proxy.table
         members = members_of(table, ensemble, gold.reward)
-        require(
-            len(members) >= 2, f"ensemble must name at least two columns; got {', '.join(map(repr, members))} alone."
-        )
-        check_members(table, members, gold.reward)
         even = on_one_scale(table, members)
         n_boot = len(proxy.weights) - 1
         options: dict[str, Any] = {"level": proxy.level, "n_boot": n_boot}

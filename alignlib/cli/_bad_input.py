@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from alignlib._core.errors import bounded
 from alignlib._core.text import for_terminal
 
 __all__ = ["BadInput", "in_options"]
@@ -24,8 +25,8 @@ class BadInput(click.ClickException):
     exit_code = 2
 
     def format_message(self) -> str:
-        """Return the sentence on one line, safe for a terminal."""
-        return for_terminal(" ".join(self.message.split()))
+        """Return the sentence on one line of bounded length, safe for a terminal."""
+        return for_terminal(bounded(self.message.strip()))
 
 
 def in_options(text: str, options: Mapping[str, str]) -> str:

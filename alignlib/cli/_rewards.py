@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from alignlib.cli._bad_input import BadInput
-from alignlib.cli._command import option
+from alignlib.cli._command import naming, option
 from alignlib.cli._options import FILE, NUMBERS, budget_option, level_option, seed_option
 
 if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
+    from alignlib.tables import TableFile
 
 __all__ = ["Question", "table_options"]
 
@@ -30,8 +31,8 @@ def table_options(command: F) -> F:
             option(
                 "--reward",
                 required=True,
-                help="Column of the reward, or an average of columns: 'mean:score_*' needs a value in each, "
-                "'nanmean:score_*' takes those there are.",
+                help="Column of the reward (or a key in it: 'scores.helpful'), or several: 'mean:score_*' and 'sum:…' "
+                "need a value in each, 'nanmean:…' and 'nansum:…' take those there are.",
             ),
             option("--gold", help="Column of the reward that counts, where --reward is only its proxy."),
             option("--ensemble", help="Proxies to combine, such as 'score_a,score_b' or 'score_*'; needs --gold."),
@@ -54,7 +55,7 @@ def table_options(command: F) -> F:
 
 @dataclass(frozen=True)
 class Question:
-    """What the options of either command ask, by their names."""
+    """What the options of either command ask, by their names; ``named`` are members of the ensemble by theirs."""
 
     table: Path
     prompt: str
@@ -70,53 +71,88 @@ class Question:
     level: float
     allow_heavy_tail: bool
     seed: int
+    named: tuple[str, ...] | None = None
 
     @property
     def members(self) -> list[str]:
         """The entries of the ensemble."""
-        return [] if self.ensemble is None else self.ensemble.split(",")
+        if self.named is not None:
+            return list(self.named)
+        from alignlib.tables import split_names
+
+        return [] if self.ensemble is None else split_names(self.ensemble)
 
     def check(self) -> None:
-        """Refuse one name for two rewards, several rewards under one name, and an ensemble against nothing."""
+        """Refuse, before anything is read, one name for two rewards, an ensemble against nothing, and bad numbers."""
         if self.reward == self.gold:
             raise BadInput(f"--reward and --gold are both {self.reward!r}; name two columns, or leave out --gold.")
-        for typed, name in (("--reward", self.reward), ("--gold", self.gold or "")):
-            if not self.wide and {"*", "?"} & set(name) and not name.startswith(("mean:", "nanmean:")):
-                raise BadInput(
-                    f"{typed} {name!r} may mean several rewards; name one column, average them with 'mean:{name}', or "
-                    "pass --wide if they are the samples of one reward."
-                )
         if self.ensemble is not None and (self.gold is None or self.wide):
             raise BadInput(
                 f"--ensemble {self.ensemble!r} needs --gold, the reward that counts, and a table without --wide."
             )
+        from alignlib._core.checks import as_vector, require, require_range
 
-    def find(self, *, curves: bool = False) -> Findings:
-        """Read the table and answer, in the gold reward too if there is one."""
+        if self.kl is not None:
+            least = float(as_vector("kl", self.kl).min())
+            require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
+        if self.n is not None:
+            require_range("n", self.n, 1.0)
+
+    def resolved(self, file: TableFile) -> Question:
+        """Return the same question with the columns by their own names, as ``file`` has them."""
+        if self.wide:
+            return self
+        from alignlib.tables import combines, expand, is_pattern, require_column
+
+        def column(typed: str, name: str) -> str:
+            if name not in file.names and combines(name):
+                return name
+            if is_pattern(file, name):
+                raise BadInput(
+                    f"{typed} {name!r} may mean several rewards; name one column, average them with "
+                    f"{'mean:' + name!r}, or pass --wide if they are the samples of one reward."
+                )
+            return require_column(file, name, "reward" if typed == "--reward" else "gold")
+
+        reward = column("--reward", self.reward)
+        gold = None if self.gold is None else column("--gold", self.gold)
+        named = None
+        if self.ensemble is not None:
+            skip = [name for name in (self.prompt, self.sample, gold) if name is not None]
+            with naming(reward="--ensemble"):
+                named = tuple(member.name for member in expand(file, self.members, skip))
+        return replace(self, reward=reward, gold=gold, named=named)
+
+    def find(self, *, curves: bool = False) -> tuple[Question, Findings]:
+        """Read the table and answer, in the gold reward too if there is one; return what was asked by its own names."""
         self.check()
         from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
         from alignlib.rules import BestOfN
-        from alignlib.tables import RewardTable
+        from alignlib.tables import RewardTable, open_table_file
 
+        rules = None if self.n is None else BestOfN.along(self.n)
+        file = open_table_file(self.table)
+        asked = self.resolved(file)
         table = RewardTable.read(
-            self.table,
-            self.prompt,
-            [self.reward] if self.gold is None else [self.reward, self.gold, *self.members],
-            sample=self.sample,
-            wide=self.wide,
-            drop_missing=self.drop_missing,
+            file,
+            asked.prompt,
+            list(dict.fromkeys([asked.reward, *([] if asked.gold is None else [asked.gold]), *asked.members])),
+            sample=asked.sample,
+            wide=asked.wide,
+            drop_missing=asked.drop_missing,
             min_samples=3,
         )
-        return ask(
+        found = ask(
             table,
-            self.reward,
-            self.gold,
-            self.members,
-            kl=self.kl,
-            rules=None if self.n is None else BestOfN.along(self.n),
-            budget=self.budget.replace("-", "_"),
-            level=self.level,
-            rng=self.seed,
-            allow_heavy_tail=self.allow_heavy_tail,
+            asked.reward,
+            asked.gold,
+            asked.members,
+            kl=asked.kl,
+            rules=rules,
+            budget=asked.budget.replace("-", "_"),
+            level=asked.level,
+            rng=asked.seed,
+            allow_heavy_tail=asked.allow_heavy_tail,
             curves=curves,
         )
+        return asked, found

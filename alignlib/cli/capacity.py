@@ -19,6 +19,7 @@ __all__ = ["command"]
     examples=[
         "alignlib capacity ratings.csv --target truth --label said",
         "alignlib capacity ratings.csv --target truth --label said --context task --rater annotator --json",
+        "alignlib capacity crowd.csv --truth gold.csv --item task --target answer --label said --rater worker",
     ],
 )
 @click.argument("table", type=FILE)
@@ -30,6 +31,8 @@ __all__ = ["command"]
     argument=("by_rater", "by_rater=True"),
     help="Column that names the rater, or the item; these are left out in turn for the interval.",
 )
+@option("--truth", type=FILE, help="File that holds --target for each item, where labels and truth are kept apart.")
+@option("--item", help="Column of both files that names the item  [default: the one that both have]")
 @option("--drop-missing", is_flag=True, help="Go on without rows that lack a value.")
 @level_option
 @form_options
@@ -39,11 +42,13 @@ def command(
     label: str,
     context: str | None,
     rater: str | None,
+    truth: Path | None,
+    item: str | None,
     drop_missing: bool,
     level: float,
     form: str | None,
 ) -> None:
-    """Estimate the capacity of feedback from TABLE, one row per label given (CSV, TSV, JSON lines or Parquet).
+    """Estimate the capacity of feedback from TABLE, one row per label given (CSV, JSON, Parquet, …).
 
     Prints nats per label for each context, corrected for the bias of counting, with an interval, and what they imply:
     the smallest error of any learner that sees one label about one of M equally likely targets.
@@ -54,7 +59,14 @@ def command(
     from alignlib.tables import RaterTable
 
     ratings = RaterTable.read(
-        table, target=target, label=label, context=context, rater=rater, drop_missing=drop_missing
+        table,
+        target=target,
+        label=label,
+        context=context,
+        rater=rater,
+        drop_missing=drop_missing,
+        truth=truth,
+        item=item,
     )
     found = ask_capacity(ratings, level=level, by_rater=rater is not None)
     say(form, "capacity", capacity, found, path=str(table))

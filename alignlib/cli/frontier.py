@@ -25,11 +25,11 @@ __all__ = ["command"]
 def command(form: str | None, **asked: Any) -> None:
     """Print how much reward any method can still gain, at which KL, and how close best-of-N comes.
 
-    TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON lines or
-    Parquet, also gzipped.
+    TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON, Parquet,
+    Feather or NumPy, also gzipped; - is standard input.
     """
     question = Question(**asked)
-    found = question.find(curves=form == "csv")
+    question, found = question.find(curves=form == "csv")
     from alignlib.answers.output import frontier
     from alignlib.cli._say import say
 

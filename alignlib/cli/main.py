@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
 from typing import Any
@@ -87,7 +88,8 @@ def _sentence(error: click.UsageError) -> click.ClickException:
     """Return an error of usage as bad input: one sentence, and where to read on."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         return error
-    said = error.format_message().replace("Invalid value for ", "").replace(". (", " (").rstrip(".")
+    said = re.sub(r"\s*\n\s*", " ", error.format_message()).rstrip(".")
+    said = said.replace("Invalid value for ", "", 1).replace(". (", " (", 1)
     where = f"; see `{error.ctx.command_path} --help`" if error.ctx is not None else ""
     return BadInput(f"{said}{where}.")
 

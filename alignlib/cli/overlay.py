@@ -79,6 +79,7 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
     _check_picture(picture)
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
+    _check_base(asked["run_base"], table)
     with naming(reward="--run-reward", run="--run"):
         log = read_training_log(
             run,
@@ -123,10 +124,19 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     from alignlib.training.envelope import Floor, achieved_envelope
 
     base = number_or_name(asked["run_base"])
-    if isinstance(base, str) and base != "table":
-        raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
     known = as_number("base", base) if isinstance(base, float) else None
     return Floor(log, achieved_envelope(log.kl, log.reward, known))
+
+
+def _check_base(typed: str, table: Path | None) -> None:
+    """Refuse, before anything is read, a base that is none."""
+    base = number_or_name(typed)
+    if isinstance(base, float):
+        as_number("base", base)
+    elif base not in ("table", "first"):
+        raise BadInput(f"--run-base must be 'table', 'first' or a number; got {typed!r}.")
+    elif table is None and base != "table":
+        raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
 
 
 def _check_picture(picture: Path | None) -> None:

@@ -12,7 +12,17 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
-from alignlib.tables import TableFile, identifiers, is_list, not_utf8, open_table_file, require_column
+from alignlib.tables import (
+    TableFile,
+    check_file,
+    identifiers,
+    is_list,
+    load,
+    not_utf8,
+    open_table_file,
+    plain_cells,
+    require_column,
+)
 
 __all__ = ["Message", "Prompt", "Prompts", "as_prompts", "prompt_column", "read_prompts"]
 
@@ -66,7 +76,7 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
     if id_column is None and "prompt_id" in file.names:
         id_column = "prompt_id"
     names = [column] if id_column is None else [column, require_column(file, id_column, "id_column")]
-    table = file.load(list(dict.fromkeys(names)))
+    table = load(file, names, "at least one prompt")
     ids = None if id_column is None else _identifiers(file, id_column, table[id_column])
     return as_prompts(prompt_column(file, column, table[column]), file.path, ids)
 
@@ -129,11 +139,9 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
 
 def prompt_column(file: TableFile, name: str, column: pa.ChunkedArray) -> list[Prompt | None]:
     """Return a column of texts, or of lists of messages, as Python values."""
+    column = plain_cells(file, name, column)
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = column.cast(kind.value_type)
-        kind = column.type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
     messages = is_list(kind) and pa.types.is_struct(kind.value_type)
     if not text and not messages:
         raise InputError(
@@ -167,8 +175,7 @@ def _check_messages(prompt: list[Message], row: int, source: str) -> None:
 
 
 def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise InputError(f"There is no file {path}; check the path.")
+    check_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

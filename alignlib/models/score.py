@@ -157,13 +157,15 @@ def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[P
     names = (settings.prompt, settings.response)
     require_column(file, settings.prompt, "prompt")
     require_column(file, settings.response, "response")
-    found = file.load(list(dict.fromkeys(names)))
+    found = file.load(names)
     prompts, responses = (prompt_column(file, name, found[name]) for name in names)
     if not prompts:
         raise InputError(f"{table} has no rows; sample some responses first.")
     for name, values in zip(names, (prompts, responses), strict=True):
         if None in values:
-            raise InputError(f"Column {name!r} of {table} has no value in row {values.index(None) + 1}; fill it in.")
+            raise InputError(
+                f"column {name!r} of {table} has no value in {file.where([values.index(None)])}; fill it in."
+            )
     texts = [text for text in responses if isinstance(text, str)]
     if len(texts) < len(prompts):
         raise InputError(f"Column {settings.response!r} of {table} holds lists of messages; responses must be texts.")
@@ -173,7 +175,7 @@ def _read(table: Path, settings: ScoreSettings, new: str | None) -> tuple[list[P
 def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: str, folder: Path) -> None:
     """Write the table as it is now (it may have gained another column meanwhile) with the new one."""
     file = open_table_file(table)
-    whole = file.load(list(file.names))
+    whole = file.whole()
     values = pa.array(rewards, pa.float64())
     if column in whole.column_names:
         whole = whole.set_column(whole.column_names.index(column), column, values)

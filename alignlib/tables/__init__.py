@@ -2,16 +2,23 @@
 
 `RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, and `example_table` and
 `example_scores` make rewards up. Rooms that read other kinds of tables open them with `open_table_file`, which gives a
-`TableFile` of named columns (`require_column`), `load` some and read their cells as `numbers` or `identifiers`; what
-is wrong with a file is said in one sentence (`not_utf8`, `short`). Formats lie in `formats`, one file each.
+`TableFile` of named columns (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`,
+`split_names`), `load` some and read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside
+how they were stored. What is wrong with a file is said in one sentence (`check_file`, `not_utf8`, `short`), and JSON
+beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
 
-from alignlib.tables.columns import identifiers, is_list, numbers, require_column
+from alignlib.tables.as_identifiers import identifiers
+from alignlib.tables.as_numbers import numbers
+from alignlib.tables.cell_types import is_list, plain_cells
+from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
 from alignlib.tables.example_table import example_scores, example_table
+from alignlib.tables.json_text import check_depth, parse_json
+from alignlib.tables.list_cells import list_cells
 from alignlib.tables.rater_table import RaterTable
-from alignlib.tables.reading import open_table_file
+from alignlib.tables.reading import check_file, open_table_file
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
 
@@ -19,14 +26,23 @@ __all__ = [
     "RaterTable",
     "RewardTable",
     "TableFile",
+    "check_depth",
+    "check_file",
+    "combines",
     "example_scores",
     "example_table",
+    "expand",
     "identifiers",
     "is_list",
+    "is_pattern",
+    "list_cells",
     "load",
     "not_utf8",
     "numbers",
     "open_table_file",
+    "parse_json",
+    "plain_cells",
     "require_column",
     "short",
+    "split_names",
 ]

@@ -6,20 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import (
-    RewardColumn,
-    expand,
-    identifiers,
-    is_list,
-    is_pattern,
-    match,
-    numbers,
-    require_column,
-)
+from alignlib.tables.as_identifiers import identifiers
+from alignlib.tables.as_numbers import numbers
+from alignlib.tables.columns import RewardColumn, expand, is_pattern, match, require_column, split_names
+from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.samples import Samples
 from alignlib.tables.table_file import TableFile, load
 
@@ -47,35 +40,39 @@ def long_samples(file: TableFile, prompt: str, entries: Sequence[str], sample: s
     if sample is not None:
         _check_samples(file, prompt, names, sample, table[sample])
     rewards = {column.name: _reward(column, values) for column in wanted}
-    notes = tuple(_absent(column, values) for column in wanted if column.average == "nanmean")
-    return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)))
+    notes = tuple(_absent(column, values) for column in wanted if column.how in ("nanmean", "nansum"))
+    return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)), sample=sample)
 
 
 def _reward(column: RewardColumn, values: Mapping[str, FloatArray]) -> FloatArray:
-    """Return a column, or the mean of several; no finite mean where a needed member is missing."""
-    if not column.average:
+    """Return a column, or the mean or sum of several; no finite value where a needed member, or each, is missing."""
+    if not column.how:
         return values[column.members[0]]
     total = np.zeros_like(values[column.members[0]])
     present = np.zeros_like(total)
-    with np.errstate(invalid="ignore"):  # 0/0 and inf - inf become NaN, which is reported as not finite
+    with np.errstate(invalid="ignore", over="ignore"):  # 0/0 and inf - inf become NaN, which is said not to be finite
         for name in column.members:
-            here = ~np.isnan(values[name]) if column.average == "nanmean" else True
+            here = ~np.isnan(values[name]) if column.how in ("nanmean", "nansum") else True
             total += np.where(here, values[name], 0.0)
             present += here
+        if column.how in ("sum", "nansum"):
+            return np.where(present > 0, total, np.nan)
         mean: FloatArray = total / present
     return mean
 
 
 def _absent(column: RewardColumn, values: Mapping[str, FloatArray]) -> str:
-    """Say how many members an average has passed over."""
+    """Say how many members an average or a sum has passed over."""
     absent = sum(int(np.isnan(values[name]).sum()) for name in column.members)
     size = sum(values[name].size for name in column.members)
-    return f"{column.name!r} averages the members present; {absent} of {size} values are missing." if absent else ""
+    does = "averages" if column.how == "nanmean" else "adds up"
+    return f"{column.name!r} {does} the members present; {absent} of {size} values are missing." if absent else ""
 
 
 def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, column: pa.ChunkedArray) -> None:
     """Refuse a (prompt, sample) that comes twice: the same response would count twice."""
-    samples = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    given = identifiers(file, sample, column)
+    samples = given.dictionary_encode(null_encoding="encode")
     codes = names.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
     pairs = codes * (len(samples.dictionary) + 1) + samples.indices.to_numpy()
     order = np.argsort(pairs, kind="stable")
@@ -83,7 +80,7 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
     if again.size:
         first = again[np.argmin(order[again + 1])]
         rows = [int(order[first]), int(order[first + 1])]
-        pair = (names[rows[0]].as_py(), column[rows[0]].as_py())
+        pair = (names[rows[0]].as_py(), given[rows[0]].as_py())
         raise InputError(
             f"{again.size} rows of {file.path} repeat an earlier ({prompt}, {sample}), the first {pair} in "
             f"{file.where(rows)}; remove the repeats, or name in sample the column that tells the samples of a "
@@ -96,7 +93,7 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
 def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Samples:
     """One row per prompt: the samples of a reward in the columns of a pattern, in named columns, or in one list."""
     require_column(file, prompt, "prompt")
-    several = [entry for entry in entries if is_pattern(file, entry) or ("," in entry and entry not in file.names)]
+    several = [e for e in entries if is_pattern(file, e) or (e not in file.names and len(split_names(e)) > 1)]
     if several and len(several) < len(entries):
         raise InputError(
             f"reward={list(entries)!r} mixes groups of columns and single ones in the wide layout; give one pattern, "
@@ -117,8 +114,9 @@ def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Sample
     table = load(file, [prompt, *(name for group in groups.values() for name in group.values())])
     names = identifiers(file, prompt, table[prompt])
     _check_prompts(file, prompt, names)
-    if not several and all(is_list(table[entry].type) for entry in entries):
-        return _from_lists(file, prompt, names, table, entries)
+    members = [] if several else list(groups["reward"].values())
+    if members and all(holds_lists(file, name, table[name]) for name in members):
+        return _from_lists(file, prompt, names, table, members)
     keys = list(groups[first])
     rewards = {
         name: np.stack([numbers(file, group[key], table[group[key]]) for key in keys], axis=1).reshape(-1)
@@ -129,7 +127,7 @@ def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Sample
 
 def _group(file: TableFile, entry: str, prompt: str) -> dict[str, str]:
     """Columns that hold the samples of one reward, by what the wildcard stands for or by their place in the list."""
-    return match(file, entry, [prompt]) if is_pattern(file, entry) else _listed(file, entry.split(","), prompt)
+    return match(file, entry, [prompt]) if is_pattern(file, entry) else _listed(file, split_names(entry), prompt)
 
 
 def _listed(file: TableFile, names: Sequence[str], prompt: str) -> dict[str, str]:
@@ -139,7 +137,8 @@ def _listed(file: TableFile, names: Sequence[str], prompt: str) -> dict[str, str
 
 
 def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, entries: Sequence[str]) -> Samples:
-    sizes = pc.fill_null(pc.list_value_length(table[entries[0]]), 0).to_numpy()
+    lists = {entry: list_cells(file, entry, table[entry]) for entry in entries}
+    sizes = lists[entries[0]][1]
     empty = np.flatnonzero(sizes == 0)
     if empty.size:
         raise InputError(
@@ -148,8 +147,7 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
             column=entries[0],
             rows=empty.tolist(),
         )
-    for entry in entries[1:]:
-        other = pc.fill_null(pc.list_value_length(table[entry]), 0).to_numpy()
+    for entry, (_, other) in lists.items():
         if (other != sizes).any():
             row = int(np.argmax(other != sizes))
             raise InputError(
@@ -158,7 +156,7 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
                 column=entry,
                 rows=[row],
             )
-    rewards = {entry: numbers(file, entry, pc.list_flatten(table[entry])) for entry in entries}
+    rewards = {entry: values for entry, (values, _) in lists.items()}
     return _from_rows(file, prompt, names, sizes, rewards)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,11 @@ import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables.columns import require_column, texts
+from alignlib._core.names import counted
+from alignlib.tables.as_identifiers import spelled_number, texts
+from alignlib.tables.columns import require_column
+from alignlib.tables.crowd import with_truth
+from alignlib.tables.limits import check_fits
 from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.table_file import TableFile, load
 
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
 __all__ = ["RaterTable"]
+
+_CELL = 64  # bytes of work for a count: those of the channel, its bias and its jackknife
 
 
 @dataclass(frozen=True)
@@ -157,8 +164,10 @@ class RaterTable:
         context: str | None = None,
         rater: str | None = None,
         drop_missing: bool = False,
+        truth: str | Path | None = None,
+        item: str | None = None,
     ) -> RaterTable:
-        """Read ratings from a file of any known format (CSV, TSV, JSON lines, Parquet), one row per label given.
+        """Read ratings from a file of any known format (CSV, JSON, Parquet, …), one row per label given.
 
         Parameters
         ----------
@@ -174,6 +183,10 @@ class RaterTable:
             Column that names the rater; needed for intervals that allow for raters who differ.
         drop_missing : bool
             Go on without the rows where a cell is missing; ``notes`` says how many.
+        truth : path, optional
+            Another file, which holds ``target`` for each item, where labels and truth are kept apart.
+        item : str, optional
+            Column of both files that names the item; by default the one column that both have.
 
         Raises
         ------
@@ -181,16 +194,21 @@ class RaterTable:
             With one sentence that says what is wrong, where, and what to do.
         """
         wanted = {"target": target, "label": label, "context": context, "rater": rater}
-        return cls._from_file(open_table_file(path), wanted, drop_missing)
+        file = open_table_file(path)
+        if truth is None:
+            require(item is None, f"item={item!r} needs truth, the file that holds the target of each item.", "item")
+            return cls._from_file(file, wanted, drop_missing)
+        return cls._from_file(with_truth(file, open_table_file(truth), wanted, item), wanted, drop_missing)
 
     @classmethod
     def _from_file(cls, file: TableFile, wanted: dict[str, str | None], drop_missing: bool) -> RaterTable:
         named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
-        if len(set(named.values())) < len(named):
-            raise InputError(
-                "target, label, context and rater must be different columns; got "
-                f"{', '.join(map(repr, named.values()))}."
-            )
+        for what, name in named.items():
+            same = next(other for other, its in named.items() if its == name)
+            if same != what:
+                raise InputError(
+                    f"{same} and {what} must be different columns; both are {name!r}.", argument=what, column=name
+                )
         data = load(file, list(named.values()), "one row per label")
         text = pa.table({what: texts(file, name, data[name]) for what, name in named.items()})
         whole = text.drop_null()
@@ -200,14 +218,17 @@ class RaterTable:
             rows = np.flatnonzero(gap).tolist()
             said = f"{len(rows)} of {gap.size} rows"
             if not drop_missing:
+                lacking = {name: int(text[what].null_count) for what, name in named.items() if text[what].null_count}
+                which = ", ".join(f"{name!r} in {n}{file.word_for_missing(name)}" for name, n in lacking.items())
                 raise InputError(
-                    f"{said} of {file.path} lack a target, label, context or rater, in "
+                    f"{said} of {file.path} lack a target, label, context or rater: {which}; "
                     f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True.",
                     rows=rows,
                 )
             notes = (f"{said} were left out for want of a value.",)
         nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
         found = {what: _categories(whole[what]) if what in named else nobody for what in wanted}
+        alike = tuple(note for what, name in named.items() if (note := _alike(name, found[what][0])))
         table = cls(
             found["context"][0],
             found["target"][0],
@@ -217,7 +238,7 @@ class RaterTable:
             found["target"][1],
             found["label"][1],
             found["rater"][1],
-            notes,
+            (*notes, *file.notes, *alike),
         )
         table._check(file.path)
         return table
@@ -231,6 +252,13 @@ class RaterTable:
                 "carries no information, and nothing can be estimated from it; check the label column.",
                 column="label",
             )
+        cells = len(self.contexts) * len(self.targets) * len(self.labels)
+        said = f"{counted(len(self.targets), 'target')}, {counted(len(self.labels), 'label')} and "
+        check_fits(
+            _CELL * cells,
+            f"{where} has {said}{counted(len(self.contexts), 'context')}; a table of their counts",
+            "name columns with fewer different values (is one a free text?)",
+        )
         counts = self.counts().sum(axis=2)
         single = np.flatnonzero((counts > 0).sum(axis=1) < 2)
         if single.size:
@@ -244,13 +272,29 @@ class RaterTable:
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
-    """Number the values, in numerical order where all are numbers, so that 1 and 1.0 are one value."""
+    """Number the texts; where all are numbers in their order, and 1 and 1.0 are one. No digit is lost."""
     encoded = column.combine_chunks().dictionary_encode()
-    values = encoded.dictionary.to_pylist()
-    try:
-        found, places = np.unique(np.array([float(value) for value in values]), return_inverse=True)
-        names = tuple(f"{value:g}" for value in found)
-    except ValueError:
-        texts, places = np.unique(np.array(values, dtype=str), return_inverse=True)
-        names = tuple(str(text) for text in texts)
-    return names, places.astype(np.int64)[encoded.indices.to_numpy()]
+    values: list[str] = encoded.dictionary.to_pylist()
+    numbers = [spelled for value in values if (spelled := spelled_number(value)) is not None]
+    if len(numbers) == len(values):
+        names = sorted(set(numbers), key=Decimal)
+        place = {name: code for code, name in enumerate(names)}
+        places = np.array([place[number] for number in numbers], dtype=np.int64)
+    else:
+        names = sorted(values)
+        place = {name: code for code, name in enumerate(names)}
+        places = np.array([place[value] for value in values], dtype=np.int64)
+    return tuple(names), places[encoded.indices.to_numpy()]
+
+
+def _alike(column: str, names: tuple[str, ...]) -> str:
+    """Point out two names that differ in capitals or spaces only: they may be meant to be one."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(" ".join(name.split()).casefold(), name)
+        if other != name:
+            return (
+                f"{other!r} and {name!r} in column {column!r} differ in capitals or spaces only and are kept apart; "
+                "write them alike if they are one."
+            )
+    return ""

@@ -1,26 +1,34 @@
-"""Open a table: a file of any known format, plain or gzipped, or a data frame in memory."""
+"""Open a table: a file of any known format, plain or gzipped, standard input, or a data frame in memory."""
 
 from __future__ import annotations
 
 import difflib
+import errno
 import gzip
+import os
+import sys
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, known_formats
-from alignlib.tables.table_file import TableFile, short
+from alignlib.tables.limits import MOST_BYTES, check_fits, most_bytes, shown_bytes
+from alignlib.tables.table_file import TableFile, nested_keys, short
 
 if TYPE_CHECKING:
+    import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["open_frame", "open_table_file"]
+__all__ = ["check_file", "open_frame", "open_table_file"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
+_PIECE = 1 << 24  # bytes read at once
+_RATIO = 200  # that a gzip file of a table does not reach; one of zeros has 1000
+_LEAST_SUSPECT = 1 << 27  # bytes; below, no ratio is suspect
 
 
 def open_table_file(path: str | Path) -> TableFile:
@@ -29,16 +37,19 @@ def open_table_file(path: str | Path) -> TableFile:
     Parameters
     ----------
     path : path
-        The file; ``.gz`` may follow its extension.
+        The file; ``.gz`` may follow its extension. ``-`` is standard input, whose format is told by its first bytes.
 
     Raises
     ------
     InputError
-        Where there is no such file, or it is a folder, empty, of an unknown kind, truncated or corrupt.
+        Where there is no such file, or it is a folder, empty, of an unknown kind, truncated, corrupt, or would not fit
+        into memory.
     """
     require(isinstance(path, (str, Path)), f"path must be the path of a file; got {path!r:.80}.", "path")
+    if str(path) == "-":
+        return _open_standard_input()
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     found = _format_of(path)
     if found is None:
         raise InputError(
@@ -46,10 +57,30 @@ def open_table_file(path: str | Path) -> TableFile:
             "these with .gz: convert it or rename it.",
             argument="path",
         )
-    data = _content(path)
+    return _opened(found, str(path), _content(path))
+
+
+def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
     if data.size == 0:
-        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.", argument="path")
-    return found.open(str(path), data)
+        raise InputError(f"{name} is empty; give a file with a prompt column and a reward column.", argument="path")
+    return found.open(name, data)
+
+
+def _open_standard_input() -> TableFile:
+    name = "standard input"
+    try:
+        data = _unzipped(name, sys.stdin.buffer, None)
+        if data[:2].to_pybytes() == _GZIP_MAGIC:
+            with pa.BufferReader(data) as zipped, gzip.open(zipped, "rb") as unzipped:
+                data = _unzipped(name, unzipped, data.size)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise _no_gzip(name, error) from error
+    start = data[:64].to_pybytes()
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
+    magics = {b"PAR1": ".parquet", b"ARROW1": ".feather", b"\x93NUMPY": ".npy"}
+    kind = next((suffix for magic, suffix in magics.items() if start.startswith(magic)), None)
+    kind = kind or {b"{": ".jsonl", b"[": ".json"}.get(text[:1], ".csv")
+    return _opened(known_formats()[kind], name, data)
 
 
 def open_frame(frame: IntoFrame) -> TableFile:
@@ -75,6 +106,7 @@ def open_frame(frame: IntoFrame) -> TableFile:
     try:
         data = nw.from_native(frame)
         columns = {str(name): name for name in data.collect_schema().names()}
+        nested = nested_keys(_schema(data))
     except TypeError as error:
         raise InputError(
             f"frame must be a data frame (pandas, polars, pyarrow …); got {type(frame).__name__}.", argument="frame"
@@ -82,7 +114,7 @@ def open_frame(frame: IntoFrame) -> TableFile:
     except nw.exceptions.NarwhalsError as error:
         raise InputError(f"frame has columns that cannot be told apart ({short(error)}).", argument="frame") from error
 
-    def load(names: list[str]) -> pa.Table:
+    def read(names: list[str]) -> pa.Table:
         chosen = data.select([nw.col(columns[name]).alias(name) for name in names])
         if isinstance(chosen, nw.LazyFrame):
             chosen = chosen.collect()
@@ -94,7 +126,19 @@ def open_frame(frame: IntoFrame) -> TableFile:
                 argument="frame",
             ) from error
 
-    return TableFile("the data frame", tuple(columns), load, first_row=0)
+    return TableFile("the data frame", (*columns, *nested), read, first_row=0, nested=nested)
+
+
+def _schema(data: nw.DataFrame[Any] | nw.LazyFrame[Any]) -> pa.Schema:
+    """Return the types of a frame's columns of objects, as far as narwhals knows them; others as null."""
+    import narwhals as nw
+
+    def arrow(kind: nw.dtypes.DType | type[nw.dtypes.DType]) -> pa.DataType:
+        if isinstance(kind, nw.Struct):
+            return pa.struct([(part.name, arrow(part.dtype)) for part in kind.fields])
+        return pa.null()
+
+    return pa.schema([(str(name), arrow(kind)) for name, kind in data.collect_schema().items()])
 
 
 def _format_of(path: Path) -> TableFormat | None:
@@ -103,8 +147,22 @@ def _format_of(path: Path) -> TableFormat | None:
     return known_formats().get(name.suffix.lower())
 
 
-def _check_file(path: Path) -> None:
-    """Make sure that there is a file, and suggest one where there is none."""
+def check_file(path: Path) -> None:
+    """Make sure that there is a file, and suggest one where there is none.
+
+    Raises
+    ------
+    InputError
+        For what is no file, or cannot be one.
+    """
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENAMETOOLONG, errno.EACCES):
+            said = {errno.ELOOP: "it is a link that leads back to itself"}.get(error.errno, error.strerror)
+            raise InputError(f"{path} cannot be read: {said}; check the path.", argument="path") from error
+    except ValueError as error:  # a NUL in the name
+        raise InputError(f"{str(path)!r} is no name of a file ({short(error)}); check it.", argument="path") from error
     if path.is_file():
         return
     if path.is_dir():
@@ -128,14 +186,36 @@ def _content(path: Path) -> pa.Buffer:
             start = file.read(2)
         if start == _GZIP_MAGIC or (start and path.suffix.lower() == ".gz"):
             with gzip.open(path, "rb") as unzipped:
-                return pa.py_buffer(unzipped.read())
+                return _unzipped(str(path), unzipped, path.stat().st_size)
         if not start:
             return pa.py_buffer(b"")
         with pa.memory_map(str(path)) as mapped:
             return mapped.read_buffer()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(
-            f"{path} is not a whole gzip file ({short(error)}); copy or compress it again.", argument="path"
-        ) from error
+        raise _no_gzip(str(path), error) from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({short(error)}); check its permissions.", argument="path") from error
+
+
+def _unzipped(name: str, file: IO[bytes] | gzip.GzipFile, size: int | None) -> pa.Buffer:
+    """Read to the end, but no more than fits into memory, nor more than an honest file of ``size`` unpacks to."""
+    most = most_bytes()
+    honest = most if size is None else max(_LEAST_SUSPECT, _RATIO * size)
+    parts, held = list[bytes](), 0
+    while part := file.read(_PIECE):
+        parts.append(part)
+        held += len(part)
+        check_fits(
+            held, f"{name}, unpacked," if size else name, "cut it into parts, or keep the columns asked for only"
+        )
+        if held > honest and MOST_BYTES not in os.environ:
+            raise InputError(
+                f"{name} unpacks to more than {_RATIO} times its size ({shown_bytes(held)} so far), as no table of "
+                f"rewards does; unpack it yourself, or set {MOST_BYTES} to the number of bytes that it may have.",
+                argument="path",
+            )
+    return pa.py_buffer(b"".join(parts))
+
+
+def _no_gzip(name: str, error: Exception) -> InputError:
+    return InputError(f"{name} is not a whole gzip file ({short(error)}); copy or compress it again.", argument="path")

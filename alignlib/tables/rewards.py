@@ -16,6 +16,8 @@ from alignlib._core.names import counted
 from alignlib.tables.arrays import Rewards, reward_arrays
 from alignlib.tables.layouts import long_samples, wide_samples
 from alignlib.tables.reading import open_frame, open_table_file
+from alignlib.tables.repeats import without_repeats
+from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import TableFile
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class RewardTable:
                 f"shape {np.shape(values)}.",
                 "columns",
             )
+            check_range(name, values)
         object.__setattr__(self, "columns", {name: _read_only(values) for name, values in self.columns.items()})
 
     def __repr__(self) -> str:
@@ -272,7 +275,7 @@ class RewardTable:
     @classmethod
     def read(
         cls,
-        path: str | Path,
+        path: str | Path | TableFile,
         prompt: str = "prompt_id",
         reward: str | Sequence[str] = "reward",
         *,
@@ -281,22 +284,27 @@ class RewardTable:
         drop_missing: bool = False,
         min_samples: int = 2,
     ) -> RewardTable:
-        """Read rewards from a file of any known format: CSV, TSV, JSON lines or Parquet, plain or gzipped.
+        r"""Read rewards from a file of any known format: CSV, JSON, Parquet, Feather or NumPy, plain or gzipped.
+
+        A reward is at most 1e102 in size, and the largest of a column at least 1e-102.
 
         Parameters
         ----------
-        path : path
-            The file. Its extension tells the format: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson``, ``.parquet``,
-            each also with ``.gz``.
+        path : path or opened table
+            The file. Its extension tells the format: ``.csv``, ``.tsv`` (whatever clearly separates the cells),
+            ``.jsonl``, ``.ndjson``, ``.json``, ``.parquet``, ``.feather``, ``.arrow``, ``.npy``, each also with
+            ``.gz``; ``-`` is standard input.
         prompt : str
-            Column that names the prompt, by integers or text. Its rows may lie anywhere in the file.
+            Column that names the prompt, by integers, text or lists of chat messages. Its rows may lie anywhere.
         reward : str or sequence of str
-            One entry or several: a column, a pattern of columns (``score_*``; ``*`` is any text, ``?`` one
-            character), or an average: ``mean:verifier_*`` needs every member, ``nanmean:verifier_*`` takes the
-            members present. Each entry gives its name to the column of the table.
+            One entry or several: a column, a key within its objects (``scores.helpful``), a pattern of columns
+            (``score_*``; ``*`` is any text, ``?`` one character), an average or a sum: ``mean:verifier_*`` and
+            ``sum:reward_*`` need every member, ``nanmean:`` and ``nansum:`` take the members present. Each entry gives
+            its name to the column of the table. A backslash keeps ``*``, ``?`` and ``,`` in the name of a column.
         sample : str, optional
             Column that tells the samples of a prompt apart; a repeated (prompt, sample) is an error. Where none is
-            named and the file has a column ``sample_id``, it is used.
+            named and the file has a column ``sample_id``, it is used. Where there is none, a table that holds every
+            row twice is read once, and a note says so.
         wide : bool
             One row per prompt with the samples side by side. Each entry of ``reward`` is one reward: a pattern
             (``s*``) or a list (``s1,s2,s3``) of columns, which are its samples, or a column whose cells are lists.
@@ -313,7 +321,8 @@ class RewardTable:
         InputError
             With one sentence that says what is wrong, where, and what to do.
         """
-        return cls._from_file(open_table_file(path), prompt, reward, sample, wide, drop_missing, min_samples)
+        file = path if isinstance(path, TableFile) else open_table_file(path)
+        return cls._from_file(file, prompt, reward, sample, wide, drop_missing, min_samples)
 
     @classmethod
     def _from_file(
@@ -331,6 +340,9 @@ class RewardTable:
         samples = wide_samples(file, prompt, entries) if wide else long_samples(file, prompt, entries, sample)
         kept = samples.without_gaps(drop_missing)
         prompts, sizes, columns = kept.by_prompt()
+        repeats = ""
+        if not wide and samples.sample is None:
+            sizes, columns, repeats = without_repeats(sizes, columns, file.path)
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
@@ -340,7 +352,8 @@ class RewardTable:
                 column=prompt,
             )
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        return cls(prompts, offsets, columns, samples.size - kept.size, kept.notes)
+        notes = dict.fromkeys((*file.notes, *kept.notes, *filter(None, [repeats])))
+        return cls(prompts, offsets, columns, samples.size - kept.size, tuple(notes))
 
 
 def _read_only(values: FloatArray) -> FloatArray:

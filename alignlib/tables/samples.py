@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import TableFile
 
 __all__ = ["Samples"]
@@ -23,7 +24,8 @@ _SHOWN = 5  # rows, and columns, named in a message
 class Samples:
     """Samples in the order of the file: the prompt of each and its rewards (NaN where missing).
 
-    ``rows`` tells the row that each is from, where that is not its own place.
+    ``rows`` tells the row that each is from, where that is not its own place; ``sample`` names the column that tells
+    samples of a prompt apart, None where there is none.
     """
 
     file: TableFile
@@ -32,6 +34,7 @@ class Samples:
     rewards: Mapping[str, FloatArray]
     rows: IntArray | None = None
     notes: tuple[str, ...] = ()
+    sample: str | None = None
 
     @property
     def size(self) -> int:
@@ -55,7 +58,7 @@ class Samples:
     def without_gaps(self, drop: bool) -> Samples:
         """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
         bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)
-        found = [f"{self.prompt!r} in {bad.sum()}"] if bad.any() else []
+        found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if bad.any() else []
         for name, values in self.rewards.items():
             finite = np.isfinite(values)
             if not finite.all():
@@ -63,6 +66,7 @@ class Samples:
                 kinds = f" ({n_infinite} infinite)" if n_infinite else ""
                 found.append(f"{name!r} in {int((~finite).sum())}{kinds}")
                 bad = bad | ~finite
+            self._check_range(name, values, finite)
         if not found:
             return self
         where = np.flatnonzero(bad)
@@ -95,10 +99,23 @@ class Samples:
         lost = f"; {n_lost} prompts have no samples left and are gone" if n_lost else ""
         return replace(kept, notes=(*self.notes, f"Dropped: {said}{lost}."))
 
+    def _check_range(self, name: str, values: FloatArray, finite: BoolArray) -> None:
+        """Refuse rewards that are too large or too small to compute with."""
+        places = None if finite.all() else np.flatnonzero(finite)
+
+        def where(at: int) -> str:
+            place = at if places is None else int(places[at])
+            return f"in {self.file.where([place if self.rows is None else int(self.rows[place])])}"
+
+        check_range(f"column {name!r} of {self.file.path}", values if places is None else values[places], where)
+
     def n_prompts(self) -> int:
         """Count the prompts that have samples."""
         return int(pc.count_distinct(self.identifiers).as_py())
 
     def _mean_hint(self) -> str:
-        means = [n for n, v in self.rewards.items() if n.startswith("mean:") and not np.isfinite(v).all()]
-        return f", or ask for {'nan' + means[0]!r} to average the members that are present" if means else ""
+        gaps = [n for n, v in self.rewards.items() if n.startswith(("mean:", "sum:")) and not np.isfinite(v).all()]
+        if not gaps:
+            return ""
+        does = "average" if gaps[0].startswith("mean:") else "add up"
+        return f", or ask for {'nan' + gaps[0]!r} to {does} the members that are present"

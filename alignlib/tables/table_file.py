@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from alignlib._core.errors import InputError
 
-__all__ = ["EXACT_INTEGERS", "TableFile", "load", "not_utf8", "short", "too_large"]
+__all__ = ["EXACT_INTEGERS", "TableFile", "load", "nested_keys", "not_utf8", "short", "too_large"]
 
 EXACT_INTEGERS = 2**53  # beyond it two integers may share one float
+_DEEPEST = 8  # keys within keys that have a name of their own
+_MOST_KEYS = 1000
 
 
 @dataclass(frozen=True)
@@ -23,20 +26,53 @@ class TableFile:
     path : str
         What it is called in messages.
     names : tuple of str
-        Its columns.
-    load : callable
-        ``load(columns)`` returns those columns as an Arrow table.
+        Its columns, those of ``nested`` among them.
+    read : callable
+        ``read(columns)`` returns columns that are not nested, as they are, as an Arrow table.
     is_text : bool
         Whether every cell is text, as in CSV, so that no type is known before it is read.
     first_row : int
         The number by which a reader knows the first row; that of a text table is 2, after the header.
+    separator : str
+        What stands between the cells of a text table.
+    nested : mapping of str to tuple of str
+        Names such as ``scores.helpful`` for a key within the objects of a column, with the keys on the way there.
+    notes : list of str
+        Sentences on how the table was read, where that was not plain; readers of cells add to them.
+    missing_words : dict of str to str
+        A word, such as "None", that was read as a missing value of an identifier, by the column.
     """
 
     path: str
     names: tuple[str, ...]
-    load: Callable[[list[str]], pa.Table]
+    read: Callable[[list[str]], pa.Table]
     is_text: bool = False
     first_row: int = 1
+    separator: str = ""
+    nested: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    missing_words: dict[str, str] = field(default_factory=dict)
+
+    def load(self, columns: Sequence[str]) -> pa.Table:
+        """Return columns, or keys within them, as an Arrow table."""
+        wanted = list(dict.fromkeys(columns))
+        table = self.read(list(dict.fromkeys(self.nested.get(name, (name,))[0] for name in wanted)))
+        return pa.table({name: self._part(table, name) for name in wanted})
+
+    def whole(self) -> pa.Table:
+        """Return every column as it is, for a copy of the table."""
+        own = [name for name in self.names if name not in self.nested]
+        for name in own:
+            if own.count(name) > 1:
+                raise InputError(f"{self.path} has {own.count(name)} columns named {name!r}; rename all but one.")
+        return self.read(own)
+
+    def _part(self, table: pa.Table, name: str) -> pa.ChunkedArray:
+        first, *keys = self.nested.get(name, (name,))
+        column = table.column(first)
+        for key in keys:
+            column = pc.struct_field(column, key)
+        return column
 
     def where(self, rows: Sequence[int], total: int | None = None) -> str:
         """Name rows (positions from 0) as a reader finds them: a header counts as row 1, blank lines do not."""
@@ -46,10 +82,47 @@ class TableFile:
         note = "the header is row 1" if self.is_text else f"the first is row {first}"
         return f"row{'s' if len(rows) > 1 else ''} {text} ({note})"
 
+    def word_for_missing(self, name: str) -> str:
+        """Point out, in parentheses, the word that was read as a missing value of a column; empty where none was."""
+        word = self.missing_words.get(name)
+        return "" if word is None else f" ({word!r} counts as missing in CSV)"
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence on how the table was read, once."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+
+def nested_keys(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
+    """Name the keys within columns of objects: ``scores.helpful`` where the file has no column of that name.
+
+    >>> nested_keys(pa.schema({"id": pa.int64(), "scores": pa.struct({"helpful": pa.float64()})}))
+    {'scores.helpful': ('scores', 'helpful')}
+    """
+    taken = set(schema.names)
+    found: dict[str, tuple[str, ...]] = {}
+    twice: set[str] = set()
+    for keys in _keys(((one.name,), one.type) for one in schema if schema.names.count(one.name) == 1):
+        name = ".".join(keys)
+        if name in found:  # {"a.b": {"c": 1}} and {"a": {"b.c": 1}}
+            twice.add(name)
+        elif name not in taken and len(found) < _MOST_KEYS:
+            found[name] = keys
+    return {name: keys for name, keys in found.items() if name not in twice}
+
+
+def _keys(columns: Iterator[tuple[tuple[str, ...], pa.DataType]]) -> Iterator[tuple[str, ...]]:
+    for path, kind in columns:
+        if pa.types.is_struct(kind) and len(path) < _DEEPEST:
+            parts = [kind.field(i) for i in range(kind.num_fields)]
+            names = [part.name for part in parts]
+            yield from ((*path, name) for name in names if names.count(name) == 1)
+            yield from _keys(((*path, part.name), part.type) for part in parts if names.count(part.name) == 1)
+
 
 def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each prompt") -> pa.Table:
     """Load columns, or say that the table has no rows and what is wanted."""
-    table = file.load(list(dict.fromkeys(columns)))
+    table = file.load(columns)
     if table.num_rows == 0:
         raise InputError(f"{file.path} has a header but no rows; give {wanted}.")
     return table
@@ -57,8 +130,9 @@ def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each
 
 def too_large(path: str, name: str, value: object, where: str, row: int) -> InputError:
     """Say that an integer is beyond what a float holds exactly."""
+    digits = str(value) if not isinstance(value, int) or abs(value) < 10**60 else f"of {value.bit_length()} bits"
     return InputError(
-        f"column {name!r} of {path} holds the integer {value} in {where}, beyond 2^53, where floats no longer "
+        f"column {name!r} of {path} holds the integer {digits} in {where}, beyond 2^53, where floats no longer "
         "tell neighbours apart; rescale a reward, or write an identifier as text.",
         column=name,
         rows=[row],

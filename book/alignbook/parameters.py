@@ -112,7 +112,7 @@ class Parameter:
         return float(value) if self.element == "float" and value is not None else value
 
     def _parse_scalar(self, text: str) -> Scalar:
-        if self.element == "int" and re.fullmatch(r"\s*[+-]?\d+\s*", text):
+        if self.element == "int" and re.fullmatch(r"\s*[+-]?\d{1,300}\s*", text):
             return int(text)
         if self.element == "float":
             try:

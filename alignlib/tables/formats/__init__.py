@@ -41,6 +41,7 @@ class TableFormat:
     open: Callable[[str, pa.Buffer], TableFile]
 
 
+_OWN = ("delimited", "feather", "json_document", "json_lines", "numpy_array", "parquet")
 _BY_EXTENSION: dict[str, TableFormat] = {}
 
 
@@ -74,7 +75,7 @@ def known_formats() -> Mapping[str, TableFormat]:
     Examples
     --------
     >>> list(known_formats())
-    ['.csv', '.tsv', '.jsonl', '.ndjson', '.parquet']
+    ['.csv', '.tsv', '.feather', '.arrow', '.jsonl', '.ndjson', '.json', '.npy', '.parquet']
     """
     _import_all()
     return MappingProxyType(_BY_EXTENSION)
@@ -82,5 +83,7 @@ def known_formats() -> Mapping[str, TableFormat]:
 
 @cache
 def _import_all() -> None:
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    """Import our own formats first, so that none added to the folder can take their extensions."""
+    found = [module.name for module in pkgutil.iter_modules(__path__)]
+    for name in sorted(found, key=lambda name: name not in _OWN):
+        importlib.import_module(f"{__name__}.{name}")

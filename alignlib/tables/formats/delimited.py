@@ -4,90 +4,115 @@ from __future__ import annotations
 
 import csv
 import io
+from contextlib import suppress
 from functools import partial
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
+from alignlib.tables.quoting import check_quotes, ragged, records
 from alignlib.tables.table_file import TableFile, not_utf8, short
+
+__all__ = ["open_delimited"]
 
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
 _NAMES = {",": "CSV", "\t": "TSV"}
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+_LOOKED_AT = 50  # rows, and bytes of them, that show what separates cells
+_START = 1 << 20
 
 
 def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
     """Read the header of a CSV or TSV file; quoted cells may hold line breaks."""
-    try:
-        header = next((record for record in csv.reader(_text(data), delimiter=delimiter) if record), [])
-    except UnicodeDecodeError as error:
-        raise not_utf8(path) from error
-    except csv.Error as error:
-        raise InputError(f"{path} has no readable header ({short(error)}); write the file again.") from error
-    if not header:
-        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
-    _check_separator(path, delimiter, header)
+    promised = delimiter
+    header = _header(path, data, promised)
+    if len(header) == 1 and (other := _clear_separator(path, data, promised)) is not None:
+        delimiter, header = other, _header(path, data, other)
+    width = len(header)
 
-    def load(columns: list[str]) -> pa.Table:
+    def read(columns: list[str]) -> pa.Table:
         import pyarrow.csv as pa_csv
 
-        _check_quotes(path, data, delimiter)
+        check_quotes(path, data, delimiter, width)
+        if next(islice(records(path, data, delimiter), 1, None), None) is None:
+            return pa.table({name: pa.array([], pa.string()) for name in columns})
+        places = [header.index(name) for name in columns]
+        own = [f"c{place}" for place in range(width)]  # names that no quoting makes ambiguous
+        chosen = [own[place] for place in places]
         try:
-            return pa_csv.read_csv(
+            table = pa_csv.read_csv(
                 pa.BufferReader(data),
-                read_options=pa_csv.ReadOptions(block_size=_BLOCK),
+                read_options=pa_csv.ReadOptions(block_size=_BLOCK, column_names=own, skip_rows_after_names=1),
                 parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(
-                    include_columns=columns,
-                    column_types=dict.fromkeys(columns, pa.string()),
+                    include_columns=chosen,
+                    column_types=dict.fromkeys(chosen, pa.string()),
                     strings_can_be_null=False,
                 ),
             )
         except pa.ArrowException as error:
-            if "UTF8" in str(error):
-                raise not_utf8(path) from error
-            if "Empty CSV" in str(error):  # a header without a line break
-                return pa.table({name: pa.array([], pa.string()) for name in columns})
-            raise InputError(
-                f"{path} is not well-formed {_NAMES[delimiter]} ({short(error)}); correct that row."
-            ) from error
+            raise _unreadable(path, data, delimiter, width, error) from error
+        return table.rename_columns(columns)
 
-    return TableFile(path, tuple(header), load, is_text=True)
+    file = TableFile(path, tuple(header), read, is_text=True, separator=delimiter)
+    if delimiter != promised:
+        file.note(f"{path} is separated by {_SEPARATORS[delimiter]}.")
+    return file
 
 
-def _text(data: pa.Buffer) -> io.TextIOWrapper:
-    return io.TextIOWrapper(pa.BufferReader(data), encoding="utf-8-sig", newline="")
+def _header(path: str, data: pa.Buffer, delimiter: str) -> list[str]:
+    for _, record in records(path, data, delimiter):
+        return record
+    raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
 
 
-def _check_separator(path: str, delimiter: str, header: list[str]) -> None:
-    """Recognise a file whose extension promises another separator."""
-    used = [other for other in _SEPARATORS if other != delimiter and other in header[0]]
-    if len(header) == 1 and used:
-        wanted = _SEPARATORS[delimiter]
-        remedy = "name it .tsv" if used[0] == "\t" else "name it .csv" if used[0] == "," else f"save it with {wanted}"
+def _clear_separator(path: str, data: pa.Buffer, promised: str) -> str | None:
+    """Return what separates the cells of a file whose extension promises another separator, if that is clear."""
+    start = io.StringIO(data[:_START].to_pybytes().decode("utf-8-sig", "replace"), newline="")
+    clear, used = list[str](), list[str]()
+    for other in _SEPARATORS:
+        start.seek(0)
+        with suppress(csv.Error):
+            rows = [row for row in islice(csv.reader(start, delimiter=other), _LOOKED_AT) if row]
+            if data.size > _START and len(rows) < _LOOKED_AT:
+                rows = rows[:-1]  # the last may be cut
+            if other == promised or len(rows[0]) < 2:
+                continue
+            used.append(other)
+            if len({len(row) for row in rows}) == 1 and len(rows) > (2 if other == " " else 0):
+                clear.append(other)
+    if len(clear) > 1 and " " in clear:
+        clear.remove(" ")
+    if len(clear) == 1:
+        return clear[0]
+    if clear or any(other != " " for other in used):
+        wanted = _SEPARATORS[promised]
         raise InputError(
-            f"{path} is separated by {_SEPARATORS[used[0]]}, but its extension promises {wanted}; {remedy}."
+            f"{path} promises {wanted} by its extension, but its header holds {_SEPARATORS[(clear or used)[0]]} and "
+            f"its rows are not alike whatever separates them; save it with {wanted}."
         )
+    return None
 
 
-def _check_quotes(path: str, data: pa.Buffer, delimiter: str) -> None:
-    """Refuse a quotation mark that is never closed: it would swallow every row after it without a word."""
-    if int(np.count_nonzero(np.frombuffer(data, np.uint8) == ord('"'))) % 2 == 0:
-        return
-    reader = csv.reader(_text(data), delimiter=delimiter, strict=True)
-    line = 1
-    try:
-        for _ in reader:
-            line = reader.line_num + 1
-    except UnicodeDecodeError as error:
-        raise not_utf8(path) from error
-    except csv.Error as error:
-        raise InputError(
-            f"{path} has a quotation mark without its pair in the record that begins on line {line}; close it.",
-            rows=[line - 1],
-        ) from error
+def _unreadable(path: str, data: pa.Buffer, delimiter: str, width: int, error: pa.ArrowException) -> InputError:
+    """Say where a file is not well-formed."""
+    said = str(error)
+    if "UTF8" in said:
+        return not_utf8(path)
+    if "straddling" in said:
+        breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+        longest = int(np.argmax(np.diff(breaks, prepend=-1, append=data.size)))
+        return InputError(
+            f"{path} has a row longer than {_BLOCK >> 20} MiB, about line {longest + 1}; shorten that text, or write "
+            "the table as Parquet.",
+            rows=[longest],
+        )
+    return ragged(path, data, delimiter, width) or InputError(
+        f"{path} is not well-formed {_NAMES.get(delimiter, 'CSV')} ({short(error)}); correct that row."
+    )
 
 
 register(TableFormat("CSV", (".csv",), partial(open_delimited, delimiter=",")))

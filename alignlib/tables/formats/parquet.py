@@ -1,33 +1,61 @@
-"""Parquet files, whole or by column."""
+"""Parquet files, whole or by column; checksums of their pages are verified where they are there."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
+from alignlib.tables.cell_types import check_dictionary, is_text, kind_of
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.table_file import TableFile, short
+from alignlib.tables.limits import check_fits
+from alignlib.tables.table_file import TableFile, nested_keys, short
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pa_parquet
+
+__all__ = ["open_parquet"]
+
+_VALUE = 8  # bytes in memory, at least
 
 
 def open_parquet(path: str, data: pa.Buffer) -> TableFile:
-    """Read the schema of a Parquet file; ``load`` reads the columns asked for."""
+    """Read the schema of a Parquet file; its columns are read when they are asked for."""
     import pyarrow.parquet as pa_parquet
 
     damaged = f"{path} is not a whole Parquet file"
     try:
-        file = pa_parquet.ParquetFile(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        file = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        schema = file.schema_arrow
+        nested = nested_keys(schema)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
-    def load(columns: list[str]) -> pa.Table:
+    def read(columns: list[str]) -> pa.Table:
+        check_fits(_VALUE * _count(file.metadata, set(columns)), path, "name fewer columns")
+        text = [name for name in columns if is_text(schema.field(name).type)]  # may be few values, each many times
         try:
-            table = file.read(columns=columns)
+            whole = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, read_dictionary=text)
+            table = whole.read(columns=columns).select(columns)
             table.validate(full=True)
-            return table
+            for name in text:
+                check_dictionary(path, name, table.column(name))
+            return table.cast(pa.schema([schema.field(name) for name in columns], metadata=schema.metadata))
+        except pa.ArrowNotImplementedError as error:
+            kinds = ", ".join(f"{name!r}: {kind_of(schema.field(name).type)}" for name in columns[:5])
+            raise InputError(f"{path} holds columns that cannot be read ({kinds}); write numbers or text.") from error
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
-    return TableFile(path, tuple(file.schema_arrow.names), load)
+    return TableFile(path, (*schema.names, *nested), read, nested=nested)
+
+
+def _count(metadata: pa_parquet.FileMetaData, columns: set[str]) -> int:
+    """Count the values of columns, those within lists and objects each."""
+    parts = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path.split(".")[0] in columns]
+    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+    return sum(group.column(part).num_values for group in groups for part in parts)
 
 
 register(TableFormat("Parquet", (".parquet",), open_parquet))

@@ -48,7 +48,16 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
         lengths = column(length) if isinstance(length, str) else np.full(size, float(length))
     names = np.full(size, path.stem, dtype=object)
     if run is not None:
-        names[:] = [str(name) for name in identifiers(file, run, table.column(run)).to_pylist()]
+        found = identifiers(file, run, table.column(run))
+        if found.null_count:
+            rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
+            raise InputError(
+                f"column {run!r} of {path} names no run in {file.where(rows[:5], len(rows))}"
+                f"{file.word_for_missing(run)}; fill it in, or remove these checkpoints.",
+                column=run,
+                rows=rows,
+            )
+        names[:] = [str(name) for name in found.to_pylist()]
     steps = column(step) if step else np.arange(size, dtype=np.float64)
     return LogRows(kl, query.kl_unit, reward, steps, column(kl), column(reward), lengths, names)
 

@@ -156,7 +156,9 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     if only is not None:
         kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
         if not kept.any():
-            raise InputError(f"{path} has no run that matches {only!r}; it has {', '.join(sorted(set(rows.run)))}.")
+            runs = sorted(set(rows.run.tolist()))
+            hint = "; name the column that tells runs apart (run)" if len(runs) == 1 else ""
+            raise InputError(f"{path} has no run that matches {only!r}; it has {', '.join(map(repr, runs))}{hint}.")
         rows = rows.keep(kept)
     finite = np.isfinite(rows.kl) & np.isfinite(rows.reward)
     if rows.length is not None:

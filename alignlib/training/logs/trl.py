@@ -6,7 +6,6 @@ GRPO and RLOO log ``kl`` in nats per token (k3 of each token in GRPO, the log-ra
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib.tables import check_depth, check_file, not_utf8, parse_json, short
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, no_length, register
 
 __all__ = ["find_trl", "read_trl"]
@@ -37,7 +37,10 @@ def find_trl(path: Path) -> Path | None:
     if (path / "trainer_state.json").is_file():
         return path / "trainer_state.json"
     found = path.glob("checkpoint-*/trainer_state.json")
-    return max(found, key=lambda log: int(log.parent.name.rpartition("-")[2]), default=None)
+    numbered = {log: log.parent.name.rpartition("-")[2] for log in found}
+    return max(
+        numbered, key=lambda log: (int(numbered[log]) if numbered[log].isdecimal() else -1, str(log)), default=None
+    )
 
 
 def read_trl(path: Path, query: LogQuery) -> LogRows:
@@ -127,11 +130,18 @@ class _TrlLog:
 
 def _history(path: Path) -> list[Entry]:
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        check_file(path)
+        text = path.read_bytes()
+        check_depth(str(path), text)
+        state = parse_json(text.decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); check the path.") from error
+    except UnicodeDecodeError as error:
+        raise not_utf8(str(path)) from error
+    except InputError:
+        raise
     except ValueError as error:
-        raise InputError(f"{path} is not whole JSON ({error}); name trl's trainer_state.json.") from error
+        raise InputError(f"{path} is not whole JSON ({short(error)}); name trl's trainer_state.json.") from error
     history = state.get("log_history") if isinstance(state, dict) else None
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
         raise InputError(

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib.tables import TableFile, identifiers, is_list, load, numbers, open_table_file, require_column
+from alignlib.tables import (
+    TableFile,
+    identifiers,
+    is_list,
+    list_cells,
+    load,
+    numbers,
+    open_table_file,
+    plain_cells,
+    require_column,
+)
 from alignlib.training.policy_kl.samples import IMPOSSIBLE, MOST_LOG_PROB, KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
@@ -35,13 +45,13 @@ class KLColumns:
 def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSamples:
     """Read responses with log-probabilities under policy and base, by sequence, by token or both.
 
-    Token columns are lists, which Parquet and JSON lines have; CSV gives sequences only. Where both are there, the
-    tokens must add up to the sequences.
+    Token columns are lists, in CSV texts such as ``[-0.5, -1.25]``. Where both are there, the tokens must add up to the
+    sequences.
 
     Parameters
     ----------
     path
-        CSV, TSV, JSON lines or Parquet, one row per response.
+        A table of any known format, one row per response.
     columns
         Names of the columns.
 
@@ -61,11 +71,6 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     by_sequence = {names.log_prob, names.base_log_prob} <= have
     if not (by_token or by_sequence):
         _refuse(file, names)
-    require(
-        not (file.is_text and by_token and not by_sequence),
-        f"{file.path} is text, which has no lists for {names.token_log_prob!r}; write Parquet or JSON lines.",
-    )
-    by_token = by_token and not file.is_text
     wanted = [name for name in (names.prompt, names.n_tokens, _TRUNCATED) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
@@ -78,7 +83,7 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
             _log_probs(file, name, _column(file, name, table), whose)
             for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
         )
-        count = _column(file, names.n_tokens, table) if names.n_tokens in have else None
+        count = _counts(file, names.n_tokens, table) if names.n_tokens in have else None
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count, prompt=prompt)
     if not by_token:
         assert sequence is not None
@@ -121,6 +126,20 @@ def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
     return values
 
 
+def _counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
+    """Return numbers of tokens, or say in which row there is none."""
+    values = _column(file, name, table)
+    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 1.0)))
+    if bad.size:
+        raise InputError(
+            f"column {name!r} of {file.path} must count at least one token, the end token; got {values[bad[0]]:g} in "
+            f"{file.where(bad[:5].tolist(), bad.size)}; count these again, or remove these responses.",
+            column=name,
+            rows=bad.tolist(),
+        )
+    return values
+
+
 def _log_probs(
     file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
 ) -> FloatArray:
@@ -140,7 +159,7 @@ def _log_probs(
 def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
     """Return a column of scalars, or say that its cells are lists."""
     require_column(file, name, "column")
-    column = table.column(name)
+    column = plain_cells(file, name, table.column(name))
     if is_list(column.type):
         raise InputError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
     return column
@@ -148,18 +167,17 @@ def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
 
 def _lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
     """Return the values of a column of lists one after another, and where each list begins."""
-    column = table.column(name).combine_chunks()
-    if not is_list(column.type):
-        raise InputError(
-            f"column {name!r} of {file.path} holds {column.type}, not one list of numbers per response.", column=name
-        )
-    missing = np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+    values, counts = list_cells(file, name, table.column(name))
+    missing = np.flatnonzero(counts == 0)
     if missing.size:
         where = file.where(missing[:5].tolist(), missing.size)
-        raise InputError(f"column {name!r} of {file.path} has no list in {where}.", column=name)
-    counts = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
+        raise InputError(
+            f"column {name!r} of {file.path} has no tokens in {where}; every response has at least one token, the end: "
+            "score these responses again, or remove them.",
+            column=name,
+            rows=missing.tolist(),
+        )
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    values = pc.list_flatten(column).cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64)
     bad = np.flatnonzero(np.isnan(values))
     if bad.size:
         row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
@@ -199,9 +217,7 @@ def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSampl
                 f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
                 "there, and longer ones have more."
             )
-    import pyarrow.parquet as pa_parquet
-
-    told = (pa_parquet.read_schema(file.path).metadata or {}) if file.path.endswith(".parquet") else {}
+    told = _metadata(file.path) if file.path.endswith(".parquet") else {}
     law = told.get(b"sampling_law", b"").decode("utf-8", "replace")
     if "temperature" in law or "top-" in law:
         notes.append(
@@ -209,3 +225,13 @@ def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSampl
             "model itself needs samples of the model itself."
         )
     return replace(samples, notes=tuple(notes))
+
+
+def _metadata(path: str) -> Mapping[bytes, bytes]:
+    """Return what a Parquet file says of itself beside its columns."""
+    import pyarrow.parquet as pa_parquet
+
+    try:
+        return pa_parquet.read_schema(path).metadata or {}
+    except (pa.ArrowException, OSError):  # a file in memory may have such a name
+        return {}

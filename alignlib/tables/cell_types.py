@@ -1,0 +1,78 @@
+"""Types of cells: what a column holds once its storage is put aside, and what to call it."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignlib._core.errors import InputError
+from alignlib.tables.limits import check_fits
+from alignlib.tables.table_file import TableFile, short
+
+__all__ = ["check_dictionary", "is_list", "is_text", "kind_of", "plain_cells"]
+
+_UNCHECKED = 1 << 28  # bytes that any dictionary may have once written out
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a list, so that one cell may hold all samples of a prompt."""
+    t = pa.types
+    views = t.is_list_view(kind) or t.is_large_list_view(kind)
+    return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind) or views)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def plain_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column without what only its storage knows: dictionaries, runs, views, extensions, bytes that are text.
+
+    Raises
+    ------
+    InputError
+        For bytes that are no text, and a dictionary that would not fit into memory once written out.
+    """
+    kind, t = column.type, pa.types
+    try:
+        if isinstance(kind, pa.BaseExtensionType):
+            return plain_cells(file, name, pa.chunked_array([c.storage for c in column.chunks], kind.storage_type))
+        if t.is_dictionary(kind):
+            check_dictionary(file.path, name, column)
+            return plain_cells(file, name, column.cast(kind.value_type))
+        if t.is_run_end_encoded(kind):
+            return plain_cells(file, name, pa.chunked_array([pc.run_end_decode(c) for c in column.chunks]))
+        if t.is_string_view(kind):
+            return column.cast(pa.large_string())
+        if t.is_binary(kind) or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind):
+            if t.is_fixed_size_binary(kind):
+                column = column.cast(pa.binary())
+            return column.cast(pa.large_string())
+        if t.is_float16(kind) or t.is_float32(kind):
+            return column.cast(pa.float64())
+        if t.is_list_view(kind) or t.is_large_list_view(kind):
+            return column.cast(pa.large_list(kind.value_type))
+    except (pa.ArrowException, IndexError) as error:
+        raise InputError(
+            f"column {name!r} of {file.path} holds {kind_of(kind)} values that cannot be read ({short(error)}); write "
+            "numbers or text there.",
+            column=name,
+        ) from error
+    return column
+
+
+def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
+    """Refuse a dictionary whose values, written out row by row, would fill the memory: a small file may hold that."""
+    if not (pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)):
+        return
+    longest = max((pc.max(pc.binary_length(c.dictionary)).as_py() or 0 for c in column.chunks), default=0)
+    if longest * len(column) > _UNCHECKED:
+        lengths = (pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() or 0 for c in column.chunks)
+        check_fits(sum(lengths), f"column {name!r} of {path}", "name a column with shorter texts")
+
+
+def kind_of(kind: pa.DataType) -> str:
+    """Return an Arrow type as text of bounded length."""
+    said = str(kind)
+    return said if len(said) <= 60 else f"{said[:57]}…"

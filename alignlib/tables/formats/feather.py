@@ -1,0 +1,38 @@
+"""Feather and Arrow files, as data frames write them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from alignlib._core.errors import InputError
+from alignlib.tables.formats import TableFormat, register
+from alignlib.tables.table_file import TableFile, nested_keys, short
+
+__all__ = ["open_feather"]
+
+
+def open_feather(path: str, data: pa.Buffer) -> TableFile:
+    """Read the schema of an Arrow file; its columns are read when they are asked for."""
+    damaged = f"{path} is not a whole Feather file"
+    if data[:4].to_pybytes() == b"FEA1":
+        raise InputError(f"{path} is Feather of version 1; write it as version 2, or as Parquet.")
+    try:
+        schema = pa.ipc.open_file(pa.BufferReader(data)).schema
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
+    nested = nested_keys(schema)
+
+    def read(columns: list[str]) -> pa.Table:
+        places = sorted(schema.get_field_index(name) for name in columns)
+        options = pa.ipc.IpcReadOptions(included_fields=places)
+        try:
+            table = pa.ipc.open_file(pa.BufferReader(data), options=options).read_all()
+            table.validate(full=True)
+            return table.select(columns)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
+
+    return TableFile(path, (*schema.names, *nested), read, nested=nested)
+
+
+register(TableFormat("Feather", (".feather", ".arrow"), open_feather))

@@ -1,0 +1,112 @@
+"""A table made from objects of JSON, one a row, where each column needs one kind of value throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+
+from alignlib._core.errors import InputError
+from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, short, too_large
+
+__all__ = ["table_of_objects"]
+
+_DEEPEST = 8  # keys within keys that have a name of their own
+_MOST_KEYS = 1000
+
+
+def table_of_objects(path: str, unit: str, records: Iterable[tuple[int, dict[str, object]]]) -> TableFile:
+    """Return the table of objects; a key that one lacks is a missing value.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the table.
+    unit : str
+        What messages call a row: "line" or "object".
+    records : iterable of (int, dict)
+        The number of each row for messages, and the object.
+
+    Examples
+    --------
+    >>> table_of_objects("t", "line", [(1, {"a": {"b": 1}}), (2, {})]).load(["a.b"]).column("a.b").to_pylist()
+    [1, None]
+    """
+    held = list(records)
+    if not held:
+        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+    names = dict.fromkeys(name for _, record in held for name in record)
+    nested: dict[str, tuple[str, ...]] = {}
+    for _, record in held:
+        for name, value in record.items():
+            if isinstance(value, dict):
+                _add_keys(nested, names, (name,), value)
+    lines = [line for line, _ in held]
+
+    def read(columns: list[str]) -> pa.Table:
+        return pa.table(
+            {name: _column(path, name, [record.get(name) for _, record in held], lines, unit) for name in columns}
+        )
+
+    return TableFile(path, (*names, *nested), read, nested=nested)
+
+
+def _add_keys(
+    nested: dict[str, tuple[str, ...]], taken: dict[str, None], path: tuple[str, ...], value: dict[str, object]
+) -> None:
+    for key, inner in value.items():
+        keys = (*path, key)
+        name = ".".join(keys)
+        if name not in taken and len(nested) < _MOST_KEYS:
+            nested.setdefault(name, keys)
+        if isinstance(inner, dict) and len(keys) < _DEEPEST:
+            _add_keys(nested, taken, keys, inner)
+
+
+def _column(path: str, name: str, values: Sequence[object], lines: Sequence[int], unit: str) -> pa.Array:
+    """Turn one key's values into a column."""
+    given = [(value, line) for value, line in zip(values, lines, strict=True) if value is not None]
+    odd = next(((v, line) for v, line in given if _kind(v) is not _kind(given[0][0])), None)
+    if odd is not None:
+        raise InputError(
+            f"column {name!r} of {path} mixes kinds of values: {given[0][0]!r:.80} in {unit} {given[0][1]} and "
+            f"{odd[0]!r:.80} in {unit} {odd[1]}; write all in one way (rewards as numbers without quotes).",
+            column=name,
+            rows=[given[0][1] - 1, odd[1] - 1],
+        )
+    limit = EXACT_INTEGERS if any(isinstance(value, float) for value, _ in given) else 2**63 - 1
+    for value, line in given:
+        if isinstance(value, int) and abs(value) > limit:
+            raise too_large(path, name, value, f"{unit} {line}", line - 1)
+        if isinstance(value, str) and not value.isascii():
+            _check_text(path, name, value, f"{unit} {line}", line - 1)
+    try:
+        return pa.array(values)
+    except UnicodeError as error:
+        raise InputError(
+            f"column {name!r} of {path} holds text with half of a surrogate pair (such as \\ud800), which is no "
+            "character; write the text again.",
+            column=name,
+        ) from error
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"column {name!r} of {path} cannot be read ({short(error)}); write numbers or text there.",
+            column=name,
+        ) from error
+
+
+def _check_text(path: str, name: str, value: str, where: str, row: int) -> None:
+    try:
+        value.encode()
+    except UnicodeError as error:
+        raise InputError(
+            f"column {name!r} of {path} holds half of a surrogate pair ({value!r:.40}) in {where}, which is no "
+            "character; write that text again.",
+            column=name,
+            rows=[row],
+        ) from error
+
+
+def _kind(value: object) -> type:
+    """Integers and fractions are one kind; true and false another."""
+    return float if type(value) in (int, float) else type(value)
