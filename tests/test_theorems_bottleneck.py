@@ -349,7 +349,7 @@ def test_prop_saturation() -> None:
     assert worst_case(excess, 4, starts=3, steps=40).excess <= SLACK
 
 
-def test_prop_saturation_rho_is_memorised_noise() -> None:
+def test_prop_noise_and_bias() -> None:
     """A rater who always reports the style leaves ρ = 0, however strong the learner; the style shows in KL(E Q‖P)."""
 
     def excess(z: FloatArray) -> float:
