@@ -9,21 +9,25 @@
 # %% [markdown]
 # # The limit in closed form
 #
-# How much reward can *any* method of alignment buy with a KL budget of $\Delta$ nats?
+# How much reward can *any* method of alignment earn if its policy stays within $\Delta$ nats of the base model?
 #
 # :::{admonition} Answer
 # :class: answer
-# Exactly what the tilted base model $\pi_\lambda\propto p\,e^{\lambda r}$ with divergence $\Delta$ earns. On this chapter's
-# base model of {{n_outcomes:d}} responses, a budget of {{kl_shown:g}} nats buys at most {{gain_shown:.3f}} of the {{gain_max:.3f}} there
-# is; the last of it is bought at {{kl_max:.3f}} nats.
+# As much as the base model tilted by the reward, $\pi_\lambda\propto p\,e^{\lambda r}$, with $\lambda$ chosen so that it spends the
+# whole budget. On this chapter's base model of {{n_outcomes:d}} responses the largest possible gain is {{gain_max:.3f}}; a budget of one
+# tenth of what that costs already allows {{tenth_share:.0%}} of it. (Over {{n_models:d}} base models drawn like this one, the middle half
+# allows {{tenth_low:.0%}} to {{tenth_high:.0%}}.)
 # :::
+#
+# The *divergence* $\KL{\varphi}{p}=\E_\varphi\log(\varphi/p)$ measures how far a policy $\varphi$ has moved from the base model $p$. It is counted in
+# *nats*, natural-logarithm bits: $\log2\approx0.69$ nats are one bit.
 
 # %% tags=["parameters"]
 n_outcomes: int = 40  # number of responses of the base model, in [2, 100000]
 concentration: float = 0.3  # Dirichlet parameter of the base law; small means peaked, in [0.01, 100]
-kl_shown: float = 1.0  # KL budget that the answer quotes, in nats, > 0
+kl_shown: float = 1.0  # KL budget of the second picture, in nats, > 0
 n_policies: int = 400  # random policies compared with the limit, in [10, 100000]
-seed: int = 1  # seed of the random base law and policies, >= 0
+seed: int = 2  # seed of the random base law and policies, >= 0
 
 # %% tags=["hide-input"]
 import numpy as np
@@ -35,42 +39,54 @@ from alignlib.laws import FiniteLaw, dual_gain, kl_to_optimum
 # %% [markdown]
 # ## The statement
 #
-# ```{prf:theorem} The KL-regularised optimum (Y24, P26; proof: we derive)
+# ```{prf:theorem} The KL-regularised optimum (classical; for language models Y24, P26)
 # :label: thm-optimum
 #
-# Let $p$ be the base law, $r$ a reward that is not constant, $\Lambda(\lambda)=\log\E_p e^{\lambda r}$ finite for all $\lambda$, and
-# $\pi_\lambda(y)=p(y)\,e^{\lambda r(y)-\Lambda(\lambda)}$. With $D(\lambda)=\KL{\pi_\lambda}{p}=\lambda\Lambda'(\lambda)-\Lambda(\lambda)$,
+# Let $p$ be the base law and $r$ a reward that is not constant, with finite mean. Let $\Lambda(\lambda)=\log\E_p e^{\lambda r}$ be finite for
+# $0\le\lambda<\lambda^*$, where $0<\lambda^*\le\infty$, and
 #
-# $$\max\{\E_\varphi r:\ \KL{\varphi}{p}\le\Delta\}=\Lambda'(\lambda)\quad\text{at } D(\lambda)=\Delta$$
+# $$\pi_\lambda(y)=p(y)\,e^{\lambda r(y)-\Lambda(\lambda)},\quad D(\lambda)=\KL{\pi_\lambda}{p}=\lambda\Lambda'(\lambda)-\Lambda(\lambda).$$
 #
-# for every $0<\Delta<D_{\max}=-\log p(\argmax r)$; from $D_{\max}$ on, the optimum is $p$ conditioned on $\argmax r$.
-# The frontier $R(\Delta)$ is concave with slope $\beta=1/\lambda$.
+# $D$ rises from 0 to $D_{\max}=\lim_{\lambda\to\lambda^*}D(\lambda)$, and for every budget $0<\Delta<D_{\max}$
+#
+# $$R(\Delta)=\max\{\E_\varphi r:\ \KL{\varphi}{p}\le\Delta\}=\Lambda'(\lambda)\quad\text{at } D(\lambda)=\Delta .$$
+#
+# This *frontier* $R(\Delta)$ is concave with slope $\beta=1/\lambda$.
 # ```
 #
-# That no law does better follows from one line, and it says more than the theorem:
+# What happens from $D_{\max}$ on depends on $\lambda^*$. A reward with a largest value has $\lambda^*=\infty$ and
+# $D_{\max}=-\log p(\argmax r)$; beyond it, the base model restricted to its best responses is the optimum, and nothing is left to gain. An
+# exponential tail has a finite $\lambda^*$ with $D_{\max}=\infty$: the frontier rises for ever, with slopes above $1/\lambda^*$. If both are finite, the
+# frontier continues as a straight line of slope $1/\lambda^*$ that no policy attains. And if $\Lambda(\lambda)=\infty$ for every $\lambda>0$ (a heavy tail, such as
+# Student's $t$), any budget allows any reward.
 #
-# ```{prf:proposition} Closeness identity (Y24; we derive)
+# The optimum is the variational principle of Gibbs and of {cite:t}`DonskerVaradhan1975`; {cite:t}`Csiszar1975` gives the identity below, of which it is a
+# consequence, and {cite:t}`Korbak2022` read the training of language models with a KL penalty as the search for this law.
+#
+# ```{prf:proposition} Closeness identity (Csiszar1975; Y24)
 # :label: prop-closeness
 #
-# For every law $\varphi$,
+# Write $R(\lambda)=\Lambda'(\lambda)$ for the mean reward of $\pi_\lambda$. For every law $\varphi$ of finite divergence and mean reward,
 #
-# $$\KL{\varphi}{\pi_\lambda}=\KL{\varphi}{p}-D(\lambda)-\lambda\,\bigl(\E_\varphi r-R(\lambda)\bigr).$$
+# $$
+# \begin{aligned}\KL{\varphi}{\pi_\lambda}={}&\KL{\varphi}{p}-D(\lambda)\\&-\lambda\,\bigl(\E_\varphi r-R(\lambda)\bigr).\end{aligned}
+# $$
 # ```
 #
 # ```{prf:proof}
-# $\log\frac{\varphi}{\pi_\lambda}=\log\frac{\varphi}{p}-\lambda r+\Lambda(\lambda)$; take $\E_\varphi$ and insert
-# $\Lambda(\lambda)=\lambda R(\lambda)-D(\lambda)$. Slope: $R'=\Var_{\pi_\lambda}r$ and $D'=\lambda\Var_{\pi_\lambda}r$, so $dR/dD=1/\lambda$, which falls as $\lambda$ grows.
+# $\log\frac{\varphi}{\pi_\lambda}=\log\frac{\varphi}{p}-\lambda r+\Lambda(\lambda)$; take the mean under $\varphi$ and insert
+# $\Lambda(\lambda)=\lambda R(\lambda)-D(\lambda)$. For the slope: $R'=\Var_{\pi_\lambda}r$ and $D'=\lambda\Var_{\pi_\lambda}r$, so $dR/dD=1/\lambda$, which falls as $\lambda$ grows.
 # ```
 #
-# The left side is never negative, so no law beats $\pi_\lambda$ at its own budget. And a method that overspends by at most
-# $\varepsilon$ nats and misses at most $\delta$ of the reward lies within $\varepsilon+\lambda\delta$ nats of $\pi_\lambda$:
+# The left side is never negative. So a policy that spends no more than $\pi_\lambda$ earns no more either: that is the theorem. And a policy that
+# overspends by at most $\varepsilon$ nats and misses at most $\delta$ of the reward lies within $\varepsilon+\lambda\delta$ nats of $\pi_\lambda$:
 # **all good methods are near one policy.**
 
 # %% [markdown]
 # ## The computation
 #
-# A base law drawn at random, rewards drawn from a normal law. The primal solves $D(\lambda)=\Delta$; the dual minimises
-# $(\Delta+\Lambda(\lambda))/\lambda$ and knows nothing of it.
+# The base law is drawn at random, its rewards from a normal law. The frontier is computed twice: once by solving $D(\lambda)=\Delta$ for $\lambda$, and
+# once by minimising $(\Delta+\Lambda(\lambda))/\lambda$ over $\lambda$, its convex dual, in which $D$ does not occur.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -86,7 +102,7 @@ primal = family.frontier(budgets)
 dual = dual_gain(family, budgets)
 
 # %% [markdown]
-# Against it, policies of no particular merit: tilts of random mixtures of the reward with noise.
+# To compare with it, random policies: tilts of the base model by random mixtures of the reward with noise.
 
 # %%
 lam_shown = family.lam_at_kl(kl_shown)
@@ -112,9 +128,9 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward over the base model")
 # %% [markdown]
 # ## Everything good is near it
 #
-# The closeness identity turns the picture into distances. Take $\lambda$ with $D(\lambda)=$ {{kl_shown:g}} nats
-# ($\lambda={{lam_shown:.3f}}$, so one more nat would buy $\beta={{beta_shown:.3f}}$ of reward) and ask how far each policy is from
-# $\pi_\lambda$.
+# The closeness identity turns the picture into distances. Take the $\lambda$ that spends {{kl_shown:g}} {{nat_shown}}, $\lambda={{lam_shown:.3f}}$, and ask
+# how far each policy is from $\pi_\lambda$. (At this point of the frontier reward is bought at the *rate* $\beta=1/\lambda={{beta_shown:.3f}}$ per nat. The rate
+# falls as one buys: a whole further nat would bring {{next_nat:.3f}}.)
 
 # %%
 by_identity = kl_to_optimum(family, lam_shown, spent, gained)
@@ -145,19 +161,38 @@ plotting.name_axes(ax, r"$\varepsilon+\lambda\delta$ (nats)", r"KL to the optimu
 # %% [markdown]
 # ## What it means
 #
-# The limit needs no training run: it is a function of the base model and the reward alone. The price of the next nat is always
-# $\beta$, so a run with a fixed penalty $\beta$ that stops elsewhere than on this curve has left something on the table, and the
-# identity says how much: $\lambda$ times the missing reward, plus the overspent nats, is its distance from the optimum.
+# The limit needs no training run: it is a function of the base model and the reward alone. A policy trained with the penalty $\beta$ that ends
+# elsewhere than at $\pi_\lambda$ has missed something, and the identity says how much: $\lambda$ times the missing reward, plus the overspent nats, is its
+# distance from the optimum in nats.
 #
 # ## Claims
 
 # %% tags=["hide-input"]
+n_models = 200
+
+
+def share_at_a_tenth(model: FiniteLaw) -> float:
+    """What a tenth of the largest useful budget allows of the largest gain."""
+    return float(model.gain_at_kl(model.max_kl / 10)) / (model.max_reward - model.base_reward)
+
+
+others = np.random.default_rng(seed + 1)
+alike = [
+    share_at_a_tenth(FiniteLaw(others.normal(size=n_outcomes), others.dirichlet(np.full(n_outcomes, concentration))))
+    for _ in range(n_models)
+]
+next_nat = family.gain_at_kl(kl_shown + 1.0) - family.gain_at_kl(kl_shown)
 claims.glue(
-    gain_shown=family.gain(lam_shown),
+    tenth_share=share_at_a_tenth(family),
+    n_models=n_models,
+    tenth_low=np.quantile(alike, 0.25),
+    tenth_high=np.quantile(alike, 0.75),
     gain_max=family.max_reward - family.base_reward,
     kl_max=family.max_kl,
     lam_shown=lam_shown,
     beta_shown=1 / lam_shown,
+    next_nat=next_nat,
+    nat_shown="nat" if kl_shown == 1 else "nats",
 )
 slopes = np.diff(primal.gain) / np.diff(primal.spent)
 claims.record(
@@ -200,8 +235,15 @@ claims.record(
         budget_of_distance,
         atol=1e-11,
     ),
+    claims.at_most(
+        "next-nat",
+        r"a whole further nat brings less than $\beta$, the rate at which the first part of it is bought",
+        "we derive",
+        next_nat,
+        1 / lam_shown,
+    ),
 )
 
 # %% [markdown]
-# **Try:** `alignlib run closed_form -p concentration 0.05 -o out.ipynb --html`. A peaked base model gives rare responses a tiny mass, so
-# $D_{\max}$ grows. Why does it vary so much with the seed?
+# **Try:** `alignlib run closed_form -p concentration 0.05 -o out.ipynb --html`. A more concentrated base model gives its rare responses tiny masses, so
+# $D_{\max}$ grows, and it varies much more with the seed: it is $-\log$ of the mass of one response, the best one.

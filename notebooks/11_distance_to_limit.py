@@ -9,12 +9,14 @@
 # %% [markdown]
 # # How close is best-of-N to the limit?
 #
-# At equal KL, how much of the best possible gain does best-of-$N$ get?
+# What share of the largest possible gain does best-of-$N$ reach, at the KL that it spends itself?
 #
 # :::{admonition} Answer
 # :class: answer
-# It depends on the upper tail. For a uniform reward best-of-4 is {{uniform_gap:.4f}} of the range below the limit; for a Gaussian reward best-of-$N$ gets {{gaussian_first:.1%}} of the limit at $N=2$ and {{gaussian_last:.1%}} at $N={{n_last:d}}$; for an
-# exponential one {{exponential_last:.1%}}. Where high rewards are rare it can be nearly nothing ({{rare_share:.1%}} at $N=16$), and it is never above.
+# The share depends on the upper tail of the reward. For a uniform reward best-of-4 reaches {{uniform_share:.1%}} of the limit. For a Gaussian reward
+# best-of-2 reaches {{gaussian_first:.1%}} and best-of-{{n_last:d}} {{gaussian_last:.1%}}; for an exponential one best-of-{{n_last:d}} reaches
+# {{exponential_last:.1%}}. Where high rewards are rare the share can be close to zero ({{rare_share:.1%}} in an example with $N=16$). It is never above
+# 100 %.
 # :::
 
 # %% tags=["parameters"]
@@ -34,18 +36,19 @@ from alignlib.rules import BestOfN
 # %% [markdown]
 # ## Why it is close at all
 #
-# ```{prf:theorem} Best-of-N is an optimum, for another reward (Gui24; proof: we derive)
+# ```{prf:theorem} Best-of-N is an optimum, for another reward (Gui24)
 # :label: thm-log-f
 #
-# Without ties, best-of-$N$ is the KL-regularised optimum for the reward $\log F(r)$ with $\lambda=N-1$.
+# Without ties, best-of-$N$ is the KL-regularised optimum for the reward $\log F(r)$ with $\lambda=N-1$, where $F(r)$ is the share of base responses
+# with smaller reward.
 # ```
 #
 # ```{prf:proof}
 # Its density relative to $p$ is $N F(r)^{N-1}=e^{(N-1)\log F(r)+\log N}$: a tilt.
 # ```
 #
-# Best-of-$N$ is therefore on the frontier of $\log F(r)$, and close to that of $r$ as far as $\log F(r)$ is nearly linear in $r$ where its
-# mass is. For a uniform reward $F=r$ and near the top $\log r\approx r-1$: very linear. A Gaussian tail bends.
+# Best-of-$N$ is therefore on the frontier of $\log F(r)$. It is close to the frontier of $r$ if $\log F(r)$ is nearly a linear function of $r$ where
+# best-of-$N$ has its mass. For a uniform reward it is: $F=r$, and $\log r\approx r-1$ near the top. For rewards with a longer upper tail it is not.
 
 # %%
 n = np.unique(np.round(np.geomspace(2, n_max, 40)).astype(int))
@@ -86,9 +89,8 @@ plotting.name_axes(ax, "N", "limit minus best-of-N (reward)")
 # %% [markdown]
 # ## With ties, and at random
 #
-# With ties the true KL is smaller than the formula (see {prf:ref}`thm-formula`), and the comparison must use the true one. Two kinds of finite base
-# models: a 0/1 reward with success rate {{success:g}}, where best-of-$N$ **is** a tilt and reaches the limit exactly; and {{n_random:d}} random
-# base models with 3 to 40 responses.
+# With ties the true KL is smaller than the formula ({prf:ref}`thm-formula`), and the comparison has to use the true one. On a 0/1 reward, here with
+# success rate {{success:g}}, best-of-$N$ **is** a tilt and reaches the limit exactly. Beside it, {{n_random:d}} random base models with 3 to 40 responses.
 
 # %%
 binary = FiniteLaw([0.0, 1.0], [1 - success, success])
@@ -114,7 +116,8 @@ ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
 ax.set_xticks(range(few.size), [f"N={v}" for v in few])
 ax.set_ylabel("share of the limit at equal KL")
 # %% [markdown]
-# And a reward made to defeat best-of-$N$: nearly everything within a thousandth of the range, and a jackpot of mass {{jackpot:.0e}} at the top.
+# Finally, a reward on which best-of-$N$ does badly: nearly all responses lie within the lowest thousandth of the range, and a mass of {{jackpot:.0e}} lies at
+# the top.
 
 # %%
 jackpot = 1e-4
@@ -127,20 +130,20 @@ rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 # %% [markdown]
 # ## What it means
 #
-# P26 finds best-of-$N$ almost on the frontier in its experiments. On a uniform reward the exact calculation gives the same. Where high rewards
-# are rare it does not: on an exponential tail a lasting share is missing at every practical $N$, the worst random model reaches
-# {{worst_share:.3f}}, and a single jackpot of mass {{jackpot:.0e}} over a narrow bulk leaves best-of-16 {{rare_share:.1%}} of the limit, for the optimum
-# tilts towards it while best-of-$N$ has to meet it.
+# {cite:t}`P26` find best-of-$N$ almost on the frontier in their experiments. For a uniform reward the exact calculation agrees. Where high rewards
+# are rare it does not: for an exponential reward at least {{missing:.0%}} of the gain are missing at every $N$ up to {{n_last:d}}, the worst random model reaches
+# {{worst_share:.3f}}, and with the rare top reward best-of-16 reaches {{rare_share:.1%}}. The optimum raises the probability of the rare response directly; best-of-$N$
+# has to draw it first.
 #
 # ## Claims
 
 # %% tags=["hide-input"]
 claims.glue(
-    uniform_gap=uniform_gap[1],
     uniform_share=1.0 - uniform_gap[1] / Uniform().gain_at_kl(of_powers.kl[1]),
     gaussian_first=share["Gaussian"][0],
     gaussian_last=share["Gaussian"][-1],
     exponential_last=share["exponential"][-1],
+    missing=1.0 - share["exponential"].max(),
     n_last=n[-1],
     gap_first=uniform_gap[0],
     gap_last=abs(uniform_gap[-1]),
@@ -170,10 +173,10 @@ claims.record(
     ),
     claims.equal(
         "two-outcomes",
-        "for a 0/1 reward best-of-N reaches the limit exactly",
+        "for a 0/1 reward best-of-N reaches the limit exactly: share, every $N$ drawn",
         "B26 (one token)",
         binary_share,
-        np.ones(n.size),
+        1.0,
         rtol=1e-9,
     ),
     claims.equal(

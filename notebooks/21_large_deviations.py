@@ -13,9 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Exponentially rare in the length, with a rate that is a divergence between token laws. Exact tails down to $e^{-{{deepest:.0f}}}$ follow it: at
-# $m={{m_long:d}}$ the exponent is within {{off:.1e}} nats per token, and the rest is $\frac12\log m/m$. Best-of-$N$ has the optimum's mean
-# but not its tails: falling short is doubly exponentially rare, and exceeding the mean is rarer than under the optimum too.
+# Its probability falls exponentially with the length, at a rate that is a divergence between token laws. At $m={{m_long:d}}$ tokens the exact exponents
+# are within {{off:.1e}} nats per token of this rate, in tails down to $e^{-{{deepest:.0f}}}$; what is left is about $\frac12\log m/m$. Best-of-$N$ has the same
+# mean per token as the optimum in the limit, but other tails: a shortfall is doubly exponentially rare, and an excess is rarer than under the optimum too.
 # :::
 
 # %% tags=["parameters"]
@@ -35,21 +35,37 @@ from alignlib.sequences import MemorylessModel, exact_asymptotics
 # %% [markdown]
 # ## The statement
 #
-# ```{prf:theorem} Large-deviation principle (Y24)
+# A *rate function* tells how fast a probability falls: $\P\approx e^{-mI}$ to leading order in the exponent.
+#
+# ```{prf:theorem} Large-deviation principle (Cramer1938; Y24)
 # :label: thm-ldp
 #
 # Under $\pi_\lambda$ the reward per token $S/m$ satisfies a large-deviation principle with rate function
 #
-# $$I_\lambda(x)=\sup_\theta\,[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)]=\KL{\pi_{\theta_x}}{\pi_\lambda}\ \text{per token},$$
+# $$I_\lambda(x)=\sup_\theta\,[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)].$$
 #
-# where $\pi_{\theta_x}$ is the token tilt with mean $x$: $\;\frac1m\log\P(S\ge mx)\to-I_\lambda(x)$ above the mean, and likewise below.
+# For $x$ between the mean and the largest reward of a token, $\frac1m\log\P(S\ge mx)\to-I_\lambda(x)$; likewise below the mean for
+# $\P(S\le mx)$. And $I_\lambda(x)=\KL{\pi_{\theta_x}}{\pi_\lambda}$ for one token, where $\pi_{\theta_x}$ is the token tilt whose mean is $x$.
+# ```
+#
+# ```{prf:proof}
+# (Sketch, for $x$ above the mean.) *Upper bound.* By Markov's inequality, for every $\theta\ge0$,
+#
+# $$\P(S\ge mx)\le e^{-m\theta x}\,\E_{\pi_\lambda}e^{\theta S}=e^{-m[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)]},$$
+#
+# so $\P(S\ge mx)\le e^{-mI_\lambda(x)}$ at every length. *Lower bound.* Change the law to the tilt $\pi_{\theta_x}$ with $\theta_x=\lambda+\theta$: its log-ratio to
+# $\pi_\lambda$ is $\theta S-m\Lambda(\lambda+\theta)+m\Lambda(\lambda)$. Under it $S/m$ has mean $x$ and, by the central limit theorem, falls in
+# $[mx,mx+\sqrt m]$ with a probability that stays positive, where the log-ratio is at most $mI_\lambda(x)+\theta\sqrt m$. So
+# $\P(S\ge mx)\ge c\,e^{-mI_\lambda(x)-\theta\sqrt m}$. The supremum is attained at this $\theta$, and its value is the divergence of the two tilts. See {cite:t}`DemboZeitouni2010`.
 # ```
 #
 # ```{prf:proposition} Tails of best-of-N (we derive)
 # :label: prop-ldp-best-of-n
 #
-# With $N=e^{m\delta}$ and $I=I_0$: above $R(\delta)$ the rate is $I(x)-\delta$; from the base mean up to it
-# $-\log\P(S\le mx)=e^{m(\delta-I(x))+o(m)}$, and below the base mean still more: no finite rate. In terms of the optimum's rate, $I(x)-\delta=I_\lambda(x)+\lambda(x-R)$ above $R$.
+# Let $N=e^{m\delta}$ and write $I=I_0$. In the limit of long sequences:
+#
+# - above $R(\delta)$, $\frac1m\log\P(S\ge mx)\to-(I(x)-\delta)$, and $I(x)-\delta=I_\lambda(x)+\lambda(x-R)$;
+# - from the base mean up to $R(\delta)$, $-\log\P(S\le mx)=e^{m(\delta-I(x))+o(m)}$, and below the base mean it is larger still. There is no finite rate.
 # ```
 #
 # ```{prf:proof}
@@ -102,7 +118,8 @@ plotting.name_axes(axes[1], "reward per token x", "exponent (nats per token)")
 # %% [markdown]
 # ## The finite-length correction, fitted
 #
-# What is left of $-\log\P(S\ge mx)$ after $mI(x)$ is, by Bahadur and Rao, $\frac12\log m$ plus a constant that is known too. Fit both.
+# At finite length the exponent is not yet the rate. {cite:t}`BahadurRao1960` showed that $-\log\P(S\ge mx)-mI(x)$ is $\frac12\log m$ plus a constant that they
+# give, up to a rest that vanishes. Both can be compared with the exact tails.
 
 # %%
 fits, theory = {}, {}
@@ -125,10 +142,10 @@ plotting.name_axes(ax, "length m", r"$-\log P - m\,I(x)$ (nats)")
 # %% [markdown]
 # ## What it means
 #
-# The rate function tells what to expect of one sequence of the optimum: shortfalls of a given size per token die out exponentially, at a
-# rate one can compute from one token. It does not carry over to best-of-$N$. Agreement in mean reward (the next pages) is not agreement in
-# law: best-of-$N$ almost never falls short, and exceeds the mean by $x-R$ with probability $e^{-m\lambda(x-R)}$ times the optimum's,
-# to leading order in the exponent.
+# The rate function tells how reliable one long sequence of the optimum is: the probability of a given shortfall per token falls exponentially with the
+# length, at a rate that follows from one token. It does not apply to best-of-$N$. Equal mean rewards per token, the subject of the next pages, are not equal
+# laws: best-of-$N$ almost never falls short, and to leading order in the exponent it exceeds the mean by $x-R$ with $e^{-m\lambda(x-R)}$ times the optimum's
+# probability.
 #
 # ## Claims
 
@@ -166,7 +183,7 @@ claims.record(
     claims.at_most(
         "ldp-base",
         r"the same for the base model",
-        "Cramér; Y24",
+        "Cramer1938; Y24",
         miss(m_long, 0.0, token.base_reward),
         (0.5 * np.log(m_long) + 5) / m_long,
     ),
@@ -196,7 +213,7 @@ claims.record(
     claims.equal(
         "correction-slope",
         r"the finite-length correction is $\frac12\log m$: fitted slopes",
-        "Bahadur and Rao",
+        "BahadurRao1960",
         [f[0] for f in fits.values()],
         0.5,
         atol=0.02,
@@ -204,7 +221,7 @@ claims.record(
     claims.equal(
         "correction-constant",
         "its constant is Bahadur and Rao's: nats left at the largest length",
-        "Bahadur and Rao",
+        "BahadurRao1960",
         [-float(laws[m_long].log_tail(m_long * x)) - m_long * float(model.rate(x)) for x in fitted_at],
         [theory[x][-1] for x in fitted_at],
         atol=0.01,
@@ -212,4 +229,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p delta 0.05`: how far below $R$ must $x$ be before best-of-100 000 tokens notices? Compare $m(\delta-I(x))$ with $\log m$.
+# **Try:** `-p delta 0.05`. With a smaller budget $\delta-I(x)$ is smaller, so that a shortfall below $R$ becomes rare only for longer sequences.

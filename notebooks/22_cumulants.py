@@ -9,14 +9,16 @@
 # %% [markdown]
 # # Scaled cumulants and Rényi cross entropy
 #
-# How do the fluctuations of the reward grow with the length, and what measures them?
+# How much does the reward of a sequence vary under the optimum and under best-of-$N$, and how does that grow with the length?
 #
 # :::{admonition} Answer
 # :class: answer
-# Under the optimum every cumulant grows linearly in the length, at a rate that a Rényi cross entropy gives by differentiation; the first {{order:d}} of
-# the exact law at $m={{m_short:d}}$ agree to {{worst:.0e}}. Best-of-$N$ shares the first one only, per token: its variance stays bounded whatever
-# the length and is {{variance_best:.2f}} at $m={{m_long:d}}$, where the optimum's is {{variance_optimum:.0f}}.
+# Under the optimum the mean, the variance and every further cumulant of the reward are proportional to the length, with factors that are derivatives of a Rényi cross
+# entropy. At $m={{m_long:d}}$ tokens the variance is {{variance_optimum:.0f}} under the optimum and {{variance_best:.2f}} under best-of-$N$, where it stays
+# bounded at every length. Only the mean per token is the same, and that in the limit of long sequences.
 # :::
+#
+# The *cumulants* of a random reward are the derivatives at 0 of $\log\E e^{sS}$: mean, variance, and measures of skewness and of heavier tails.
 
 # %% tags=["parameters"]
 token_prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base law p of a token; masses that sum to one, in (0, 1)
@@ -35,15 +37,15 @@ from alignlib.sequences import MemorylessModel, cumulants, renyi_cross_entropy
 # %% [markdown]
 # ## The statement
 #
-# Y24 aligns $p$ towards a law $q$: the reward of a token is $\rho=\log q$, and the optimum the *mismatched tilt* $\pi_\lambda\propto p\,q^\lambda$. Any
-# reward is of this form up to a constant. Let $H_t(\phi\|q)=\frac1{1-t}\log\sum\phi\,q^{t-1}$, the Rényi cross entropy of order $t$.
+# {cite:t}`Y24` align $p$ towards a law $q$: the reward of a token is $\rho=\log q$, and the optimum is the *mismatched tilt*
+# $\pi_\lambda\propto p\,q^\lambda$. Any reward is of this form up to a constant and a scale. Let $H_t(\phi\|q)=\frac1{1-t}\log\sum\phi\,q^{t-1}$, the Rényi cross entropy of order $t$.
 #
 # ```{prf:theorem} Growth of the scaled cumulants (Y24)
 # :label: thm-scaled-cumulants
 #
 # $$\frac1m\log\E_{\pi_\lambda}e^{sS}=\Lambda(\lambda+s)-\Lambda(\lambda)=-s\,H_{1+s}(\pi_\lambda\|q),$$
 #
-# so the $n$-th cumulant of $S$ under $\pi_\lambda$ is $m\,\Lambda^{(n)}(\lambda)$, the $n$-th derivative of the right side at $s=0$.
+# at every length, so the $n$-th cumulant of $S$ under $\pi_\lambda$ is $m\,\Lambda^{(n)}(\lambda)$.
 # ```
 #
 # ```{prf:proof}
@@ -54,12 +56,13 @@ from alignlib.sequences import MemorylessModel, cumulants, renyi_cross_entropy
 # ```{prf:proposition} Scaled cumulants of best-of-N (we derive)
 # :label: prop-cgf-best-of-n
 #
-# For $N=e^{m\delta}$, $\;\frac1m\log\E_{\pi_N}e^{sS}\to sR(\delta)$ for $s\le\lambda$ and $\to\Lambda(s)+\delta$ for $s\ge\lambda$: a straight line through
-# the optimum's mean, then a shifted copy of the base model's curve.
+# For $N=e^{m\delta}$, as $m\to\infty$,
+#
+# $$\frac1m\log\E_{\pi_N}e^{sS}\to\begin{cases}s\,R(\delta)&s\le\lambda,\\\Lambda(s)+\delta&s\ge\lambda.\end{cases}$$
 # ```
 #
 # ```{prf:proof}
-# Varadhan's lemma with the rate of {prf:ref}`prop-ldp-best-of-n`: maximise $sx-I(x)+\delta$ over $x\ge R$. The maximiser is $R$ while
+# The lemma of {cite:t}`Varadhan1966` with the rate of {prf:ref}`prop-ldp-best-of-n`: maximise $sx-I(x)+\delta$ over $x\ge R$. The maximiser is $R$ while
 # $I'(R)=\lambda\ge s$, and the tilt of mean $\Lambda'(s)$ beyond.
 # ```
 #
@@ -123,10 +126,9 @@ plotting.name_axes(ax, "length m", "variance of the reward")
 # %% [markdown]
 # ## What it means
 #
-# The Rényi form says in one number per order how the reward of the aligned model fluctuates, and it needs two token laws only. It is exact
-# at every length, not asymptotic. None of it but the mean carries over to best-of-$N$, which keeps the largest of many sums: what varies
-# is the maximum, and by extreme-value theory its variance tends to $\pi^2/6\lambda^2$ if the rewards lie on no lattice. On a lattice, as always with two letters, it stays bounded but
-# need not converge.
+# The Rényi form gives every cumulant of the optimum's reward from two token laws, exactly and at every length. Only the mean per token carries over to
+# best-of-$N$. What varies there is the largest of many sums, and by extreme-value theory {cite:p}`Gnedenko1943` its variance tends to that of a Gumbel variable,
+# $\pi^2/6\lambda^2$, if the token rewards lie on no lattice. On a lattice, as always with two letters, it stays bounded but need not converge.
 #
 # ## Claims
 
@@ -197,4 +199,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p lam 3`: with a harder tilt, where does best-of-$N$'s flat part end? And `-p order 20`: which cumulants are negative?
+# **Try:** `-p lam 3`: the flat part of best-of-$N$'s curve ends at $s=\lambda$. And `-p order 20`: some of the higher cumulants are negative.

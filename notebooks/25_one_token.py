@@ -7,16 +7,15 @@
 # ---
 
 # %% [markdown]
-# # One token: the same policy, or differing by a chosen amount
+# # One token: rewards at a chosen distance
 #
-# For a given base law and $N$, which reward makes best-of-$N$ the optimum, which makes them differ by so many nats, and does either survive a
-# second token?
+# How far can best-of-$N$ be from the nearest optimum on one token, and does coincidence on one token carry over to two?
 #
 # :::{admonition} Answer
 # :class: answer
-# The coinciding reward of B26 makes them one policy. Raising the reward of the best response alone, until the range is {{top:.2f}} times as
-# wide, moves them {{distance:g}} nats apart, of at most {{most:.3f}} reachable this way. Coincidence is a matter of one token: with the
-# same reward on two tokens and $N^2$ samples they are {{two:.1e}} nats apart, and ever further.
+# On this chapter's base law best-of-{{n:d}} can be any distance up to {{most:.3f}} nats from the nearest optimum, if only the reward of the best response is
+# changed: widening the range of rewards {{top:.2f}} times puts it {{distance:g}} nats away. Coincidence does not carry over: with the coinciding
+# reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.1e}} nats from the nearest optimum, and with more tokens it is farther away.
 # :::
 
 # %% tags=["parameters"]
@@ -39,14 +38,16 @@ from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, 
 # %% [markdown]
 # ## The statement
 #
-# When the two coincide is {prf:ref}`thm-coincidence`. How far apart they are otherwise has a simple measure.
+# {prf:ref}`thm-coincidence` says when the two coincide. How far apart they are otherwise has a simple measure.
 #
 # ```{prf:proposition} The nearest optimum earns the same (we derive)
 # :label: prop-nearest-tilt
 #
 # $\min_\lambda\KL{\pi_N}{\pi_\lambda}$ is attained where $\pi_\lambda$ has the mean reward of best-of-$N$, and equals
-# $\KL{\pi_N}{p}-D(\lambda)$: the nats that best-of-$N$ spends beyond the cheapest policy of equal reward.
+# $\KL{\pi_N}{p}-D(\lambda)$: the nats that best-of-$N$ spends beyond the policy that earns the same with the least divergence.
 # ```
+#
+# This is moment matching, as for maximum likelihood in any exponential family; the identity behind it is Csiszár's ({prf:ref}`prop-closeness`).
 #
 # ```{prf:proof}
 # $\KL{\pi_N}{\pi_\lambda}=\KL{\pi_N}{p}-\lambda\E_{\pi_N}r+\Lambda(\lambda)$ is convex in $\lambda$ with derivative
@@ -89,7 +90,7 @@ axes[1].set_xlabel("reward of the response (bottom panel)")
 # %% [markdown]
 # ## The second token
 #
-# Give every token the coinciding reward and let $N^m$ samples compete for $m$ tokens, so that the budget per token stays what it was.
+# Give every token the coinciding reward, and choose the best of $N^m$ sequences of $m$ tokens, so that the budget per token stays the same.
 
 # %%
 sizes = np.arange(1, m_max + 1)
@@ -105,9 +106,9 @@ plotting.name_axes(ax, "length m", "KL to the nearest optimum (nats)")
 # %% [markdown]
 # ## What it means
 #
-# On one token the question has a complete answer: one reward per law and $N$, and a known price for every other. It does not help with
-# sequences. There best-of-$N$ ranks sums by the base law of the
-# sum, whose shape changes with every token while the reward of a token does not. What survives is agreement per token ({prf:ref}`thm-asymptotic-equivalence`).
+# On one token the question has a complete answer: one reward for each base law and $N$, and a known distance for every other. It does not carry over to
+# sequences. There the ranks are those of the sum, whose law changes with every further token, while the reward of a token does not. What holds for long
+# sequences is agreement per token ({prf:ref}`thm-asymptotic-equivalence`).
 #
 # ## Claims
 
@@ -148,7 +149,7 @@ claims.record(
     ),
     claims.equal(
         "nearest",
-        "no tilt within a tenth of the nearest one's strength is nearer (search)",
+        "distance of the nearest of 2,001 tilts around the one that earns the same",
         "we derive",
         searched,
         nearest.distance,
@@ -164,7 +165,7 @@ claims.record(
     ),
     claims.at_least(
         "second-token",
-        r"two tokens with $N^2$ samples do not coincide any more (nats)",
+        r"two tokens with $N^2$ samples do not coincide: distance in nats",
         "we derive",
         grown[2],
         1e-6,
@@ -175,5 +176,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p prob 0.25,0.25,0.25,0.25 -p n 64`: equal masses make the coinciding reward nearly linear in $\log F$. And a two-response law:
-# why is every distance above zero refused?
+# **Try:** `-p prob 0.25,0.25,0.25,0.25 -p n 64`: for large $N$ the coinciding reward is nearly linear in $\log F$. With two responses every distance above
+# zero is refused, because best-of-$N$ is always a tilt there.

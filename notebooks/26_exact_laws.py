@@ -9,14 +9,14 @@
 # %% [markdown]
 # # What exact laws of long sequences cost
 #
-# The pages of this part rest on the exact law of a sum of {{length:d}} rewards, in tails of $e^{-{{deepest:.0f}}}$. Why not a Fourier transform, and
-# what does it cost?
+# This part needs the exact law of a sum of thousands of rewards, with probabilities as small as $e^{-{{deepest:.0f}}}$. How can it be computed, and how
+# long does that take?
 #
 # :::{admonition} Answer
 # :class: answer
-# A Fourier transform is right to twelve digits where mass is, and has no digit right in {{wrong:.0%}} of the sums. Two methods that only add
-# positive numbers agree to {{agree:.0e}} everywhere. The law takes {{milliseconds:.0f}} ms at $m=10\,000$ with three letters, {{faster:.0f}} times less than
-# direct convolution in extended precision.
+# By methods that only add positive numbers: two of them agree on every probability to a relative {{agree:.0e}} at $m={{length:d}}$. A Fourier transform,
+# the usual way, is accurate near the mean and gets {{wrong:.0%}} of the probabilities wrong by half or more. At $m=10\,000$ with three letters the exact law
+# takes {{milliseconds:.0f}} ms, {{faster:.0f}} times less than direct convolution in extended precision.
 # :::
 
 # %% tags=["parameters"]
@@ -35,11 +35,11 @@ from alignlib import plotting
 from alignlib.sequences import power_by_recursion, power_by_squaring
 
 # %% [markdown]
-# ## Three roads to one law
+# ## Three ways to compute one law
 #
 # The law of the sum is the $m$-th power of the token's generating function $P(x)=\sum_kp_kx^k$.
 #
-# ```{prf:proposition} A recursion that only adds (J.C.P. Miller's recursion; the use of both ends: we derive)
+# ```{prf:proposition} A recursion that only adds (J.C.P. Miller; the use of both ends: we derive)
 # :label: prop-miller
 #
 # The coefficients of $P^m$ satisfy $n\,p_0\,a_n=\sum_k\bigl(k(m+1)-n\bigr)p_k\,a_{n-k}$. With three letters $0<j<J$ all terms are non-negative for
@@ -51,9 +51,9 @@ from alignlib.sequences import power_by_recursion, power_by_squaring
 # $P\,(P^m)'=mP'P^m$, coefficient by coefficient. Seen from the top, the letters are $0<J-j<J$, and $j(m+1)+(J-j)(m+1)>Jm$.
 # ```
 #
-# With more letters the recursion subtracts, and past the middle its errors grow without bound. Then the law is squared repeatedly, each run of sums
-# after the exponential tilt that brings it near the mode, where ordinary arithmetic is exact enough; a sum is kept only if what has underflowed cannot
-# matter.
+# The recursion is known by the name of J.C.P. Miller and goes back to Euler {cite:p}`Zeilberger1995`. With more than three letters it subtracts, and past the
+# middle its errors grow without bound. Then the law of $m$ tokens is computed from those of $m/2$, $m/4$, … by convolution. Each part of the range of sums is
+# tilted first, so that it lies near the mode, where ordinary arithmetic is accurate; a sum is kept only if what has been rounded to zero cannot matter.
 
 # %%
 logs = np.log(np.array(token_prob) / sum(token_prob))
@@ -65,7 +65,7 @@ fft = np.fft.irfft(np.fft.rfft(np.exp(logs), points) ** length, points)[:size]
 fft_error = np.abs(fft / np.exp(np.maximum(by_squaring, -700.0)) - 1)
 own_error = np.abs(np.expm1(by_recursion - by_squaring))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. A Fourier power: above one, soon far above, wherever the mass is below $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. The error of the Fourier transform exceeds one wherever the mass is below about $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
 fig, ax = plotting.new()
 x = np.arange(size) / length
 ax.plot(x, np.clip(fft_error, 1e-17, 1e3), color=plotting.BEST_OF_N, linewidth=1.2, label="Fourier power (cut at 1000)")
@@ -103,8 +103,8 @@ axes[1].set_xlabel("length m")
 # %% [markdown]
 # ## What it means
 #
-# Asymptotic statements can be checked where they are asymptotic: at ten thousand tokens, exactly, in a moment. What remains of rounding is the
-# rounding of the token law itself, which the $m$-th power amplifies $m$ times.
+# Statements about long sequences can be checked exactly at ten thousand tokens, in a fraction of a second. The error that is left comes from rounding the
+# masses of one token, which the $m$-th power multiplies by $m$.
 #
 # ## Claims
 

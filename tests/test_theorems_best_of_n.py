@@ -226,4 +226,4 @@ def test_one_reward_can_fit_two_numbers_of_draws() -> None:
         rewards = np.array([coincident_reward(p, n) for n in (2, 3, 4, 6, 8, 12, 16, 32, 64, 128)])
         shapes.append((rewards[:, 1] - rewards[:, 0]) / (rewards[:, 2] - rewards[:, 0]))
     turns = [bool((np.diff(s) > 1e-9).any() and (np.diff(s) < -1e-9).any()) for s in shapes]
-    assert 0.1 < np.mean(turns) < 0.3
+    assert 0.1 < np.mean(turns) < 0.4

@@ -1,0 +1,186 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How many samples a KL needs
+#
+# The limit can be estimated from samples of the base model. How many samples does a budget of $\Delta$ nats need, and what can {{n_samples:d}} of them tell?
+#
+# :::{admonition} Answer
+# :class: answer
+# About $e^\Delta$ samples, and several times as many for a good estimate. From {{n_samples:d}} samples no method can see more than
+# $\log {{n_samples:d}}={{ceiling:.2f}}$ nats. With Gaussian rewards, reweighting {{n_samples:d}} samples shows on average {{seen_low:.0%}} of the true gain
+# at {{kl_low:g}} {{nats_low}} and {{seen_high:.0%}} at {{kl_high:g}} nats.
+# :::
+
+# %% tags=["parameters"]
+n_samples: int = 64  # samples of the base model that the answer speaks of, in [2, 4096]
+kls: list[float] = [0.5, 1.0, 2.0, 4.0]  # divergences of the optimum, in nats, in [0.01, 20]
+n_max: int = 4096  # largest number of samples drawn, in [8, 65536]
+n_repeats: int = 400  # tables drawn for each number of samples, in [50, 5000]
+seed: int = 0  # seed of the tables, >= 0
+
+# %% tags=["hide-input"]
+import itertools
+
+import numpy as np
+
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws import Gaussian
+
+# %% [markdown]
+# ## The statements
+#
+# To estimate the reward of $\pi_\lambda$ from samples $y_1,\dots,y_n$ of the base model, weight each by $e^{\lambda r(y_i)}$ and average. This is *importance
+# sampling*; the *effective sample size* $(\sum w_i)^2/\sum w_i^2$ says how many equally weighted samples the weights $w_i$ are worth.
+#
+# ```{prf:proposition} The ceiling of log n (classical)
+# :label: prop-log-n
+#
+# However $n$ samples are weighted, the weighted law is at most $\log n$ nats from the equally weighted one.
+# ```
+#
+# ```{prf:proof}
+# With weights $q_i$ that sum to one, $\sum q_i\log(n q_i)=\log n-H(q)\le\log n$, because the entropy $H(q)$ is not negative.
+# ```
+#
+# So an estimated frontier ends at $\log n$ nats at the latest, with all the weight on the best sample. How many samples are *needed* follows from the law of the
+# log-ratio $\log\frac{\pi_\lambda}{p}$, whose mean under $\pi_\lambda$ is the divergence $D$.
+#
+# ```{prf:theorem} Samples needed (ChatterjeeDiaconis2018)
+# :label: thm-samples-needed
+#
+# Let $w=\pi_\lambda/p$, $D=\KL{\pi_\lambda}{p}$ and $I_n(f)=\frac1n\sum_i w(y_i)f(y_i)$ for samples $y_i$ of $p$.
+#
+# 1. *Enough:* if $n=e^{D+t}$ with $t\ge0$, then
+#
+#    $$\E\,\bigl|I_n(f)-\E_{\pi_\lambda}f\bigr|\le\sqrt{\E_{\pi_\lambda}f^2}\,\Bigl(e^{-t/4}+2\sqrt{\P_{\pi_\lambda}(\log w>D+\tfrac t2)}\Bigr).$$
+#
+# 2. *Too few:* if $n=e^{D-t}$ with $t\ge0$, then for $0<\delta<1$
+#
+#    $$\P\bigl(I_n(1)\ge1-\delta\bigr)\le e^{-t/2}+\frac{\P_{\pi_\lambda}(\log w\le D-\frac t2)}{1-\delta}.$$
+# ```
+#
+# ```{prf:proof}
+# *Enough.* Cut $f$ off where $w>a=e^{D+t/2}$ and call the rest $h$. Cutting changes $I_n(f)$ and $\E_{\pi_\lambda}f$ by at most $\E_{\pi_\lambda}|f|\,1[w>a]$ each in the
+# mean, and by Cauchy and Schwarz this is at most $\sqrt{\E_{\pi_\lambda}f^2}\sqrt{\P_{\pi_\lambda}(w>a)}$. For $h$ the standard deviation of $I_n(h)$ is at most
+# $\sqrt{\E_p w^2h^2/n}=\sqrt{\E_{\pi_\lambda}wh^2/n}\le\sqrt{a/n}\sqrt{\E_{\pi_\lambda}f^2}=e^{-t/4}\sqrt{\E_{\pi_\lambda}f^2}$.
+#
+# *Too few.* Some sample has $\log w>D-\frac t2$ with probability at most $n\,\P_p(w>e^{D-t/2})\le n\,e^{-(D-t/2)}=e^{-t/2}$, by Markov's inequality and
+# $\E_pw=1$. Otherwise $I_n(1)$ is the mean of $w$ over samples with $\log w\le D-\frac t2$, whose expectation is $\P_{\pi_\lambda}(\log w\le D-\frac t2)$; Markov's
+# inequality again.
+# ```
+#
+# $I_n(1)$ should be 1. With far fewer than $e^D$ samples it is nearly always below any $1-\delta$: the responses that make up the optimum have not been
+# drawn. For a Gaussian reward $\log w$ is normal under $\pi_\lambda$ with mean $D$ and variance $2D$, so the number needed is $e^{D+O(\sqrt D)}$, and the effective sample
+# size is about $n\,e^{-2D}$: of {{n_samples:d}} samples, {{ess_low:.0f}} at {{kl_low:g}} {{nats_low}} and {{ess_mid:.0f}} at {{kl_mid:g}} {{nats_mid}}.
+#
+# ## The computation
+#
+# For a Gaussian reward the true gain at $D$ nats is $\sqrt{2D}$. Draw tables of $n$ rewards, weight them, and see which share of the true gain they show on average.
+
+# %%
+rng = np.random.default_rng(seed)
+sizes = np.unique(np.append(2 ** np.arange(1, int(np.log2(n_max)) + 1), n_samples))
+lams = np.sqrt(2.0 * np.array(kls))  # D = λ²/2
+
+
+def shown(rewards: np.ndarray, lam: float) -> np.ndarray:
+    """Weighted mean of each row: what a table says of the reward of the optimum."""
+    weight = np.exp(lam * (rewards - rewards.max(axis=1, keepdims=True)))
+    return (weight * rewards).sum(axis=1) / weight.sum(axis=1)
+
+
+seen = np.empty((len(kls), sizes.size))
+for column, n in enumerate(sizes.tolist()):
+    rewards = rng.standard_normal((n_repeats, n))
+    seen[:, column] = [shown(rewards, lam).mean() / lam for lam in lams]
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the true gain that the weighted mean of n samples shows on average, Gaussian reward, for optima at several divergences ({{n_repeats:d}} tables each, seed {{seed:d}}). The vertical tick on each curve is at $n=e^{D}$. The dotted line marks n = {{n_samples:d}}.", "name": "fig-samples-needed"}, "image": {"alt": "Four rising curves of the share of the gain against the number of samples; curves for larger divergences lie lower and reach one later."}}
+fig, ax = plotting.new()
+for kl, row, color, style in zip(kls, seen, plotting.CYCLE, itertools.cycle(["-", "--", "-.", ":"]), strict=False):
+    ax.plot(sizes, row, color=color, linestyle=style, label=f"D = {kl:g}")
+    if sizes[0] <= np.exp(kl) <= sizes[-1]:
+        ax.plot(np.exp(kl), np.interp(kl, np.log(sizes), row), "|", color=color, markersize=14, markeredgewidth=2)
+ax.axvline(n_samples, color=plotting.BASE, linewidth=1, linestyle=":")
+ax.set_xscale("log", base=2)
+ax.set_ylim(0, 1.05)
+plotting.legend(ax, loc="lower right")
+plotting.name_axes(ax, "number of samples n", "share of the true gain")
+# %% [markdown]
+# ## What it means
+#
+# {{n_samples:d}} samples per prompt show nearly all of the gain at half a nat, less and less of it for larger budgets, and nothing beyond
+# $\log {{n_samples:d}}={{ceiling:.2f}}$ nats. The weighted mean shows too little, because the best responses are missing from most tables. [](30_from_samples.ipynb) removes most of
+# this bias, and says for each table up to which budget its samples support an estimate.
+#
+# The same count governs the rules that work by sampling. Best-of-$N$ spends about $\log N$ nats, and soft best-of-$n$ ([](12_relatives.ipynb)) comes near $\pi_\lambda$
+# once $n$ is several times $e^{D(\lambda)}$. A trained model has no such ceiling: that is what training is for.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+at = int(np.flatnonzero(sizes == n_samples)[0])
+small, large = int(np.argmin(kls)), int(np.argmax(kls))
+middle = int(np.argsort(kls)[1]) if len(kls) > 1 else small
+ess = n_samples * np.exp(-2.0 * np.array(kls))
+law = Gaussian()
+one_table = np.random.default_rng(seed).standard_normal(n_samples)
+hardest = np.geomspace(0.1, 1e4, 60)
+weights = np.exp(hardest[:, None] * (one_table - one_table.max()))
+weights /= weights.sum(axis=1, keepdims=True)
+held = np.where(weights > 0, weights, 1.0)
+spent = (weights * np.log(n_samples * held)).sum(axis=1)
+claims.glue(
+    ceiling=np.log(n_samples),
+    kl_low=kls[small],
+    kl_mid=kls[middle],
+    kl_high=kls[large],
+    nats_low="nat" if kls[small] == 1 else "nats",
+    nats_mid="nat" if kls[middle] == 1 else "nats",
+    seen_low=seen[small, at],
+    seen_high=seen[large, at],
+    ess_low=ess[small],
+    ess_mid=ess[middle],
+)
+claims.record(
+    claims.at_most(
+        "ceiling",
+        "KL of one weighted table over $\\log n$, $\\lambda$ up to 10,000",
+        "classical",
+        spent / np.log(n_samples),
+        1.0,
+        atol=1e-12,
+    ),
+    claims.equal(
+        "gaussian",
+        r"for a Gaussian reward the gain at $D$ nats is $\lambda=\sqrt{2D}$",
+        "M24",
+        law.gain_at_kl(np.array(kls)),
+        lams,
+        rtol=1e-12,
+    ),
+    claims.true(
+        "more-nats-need-more-samples",
+        "the share of the gain that is seen falls with the divergence, at every number of samples",
+        "ChatterjeeDiaconis2018",
+        np.diff(seen[np.argsort(kls)], axis=0) < 0.02,
+    ),
+    claims.at_most(
+        "too-few",
+        r"with at most $e^{D}/8$ samples less than nine tenths of the gain are seen",
+        "ChatterjeeDiaconis2018",
+        np.concatenate([row[sizes <= np.exp(kl) / 8] for kl, row in zip(kls, seen, strict=True)] + [[0.0]]),
+        0.9,
+        must_hold=False,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `-p n_samples 1024`: sixteen times as many samples move the ceiling by $\log16\approx2.8$ nats only.
