@@ -26,7 +26,7 @@ PATH = Path(__file__).parent / "_assets" / "limit.svg"
 
 
 def draw() -> bytes:
-    """Return the picture as SVG: 60 equally likely responses; their rewards are quantiles of a normal law, not drawn."""
+    """Return the picture as SVG: 60 equally likely responses; rewards are quantiles of a normal law, none drawn."""
     family = FiniteLaw(scipy.stats.norm.ppf((np.arange(60) + 0.5) / 60))
     kl = family.max_kl * np.linspace(0, 1, 121) ** 2
     limit = family.gain(family.lam_at_kl(kl))
