@@ -220,6 +220,20 @@ def test_thm_ensemble() -> None:
     assert worst_case(excess, 6 * K + 1, starts=2, steps=30).excess <= 1e-8
 
 
+def test_thm_ensemble_identity() -> None:
+    """What the mean gains on its members' average is how far they are from it on average."""
+
+    def excess(z: FloatArray) -> float:
+        prob, lam = law(z[:K]), positive(float(z[K]), 0.05, 4.0)
+        gold, members = z[K + 1 : 2 * K + 1], z[K + 1 : 2 * K + 1] + z[2 * K + 1 :].reshape(3, K)
+        star, mean = tilt(prob, gold, lam), tilt(prob, members.mean(axis=0), lam)
+        each = [tilt(prob, member, lam) for member in members]
+        gained = np.mean([kl(star, one) - kl(mean, one) for one in each])
+        return float(abs(kl(star, mean) - gained) / (1.0 + sum(kl(star, one) for one in each)))
+
+    assert worst_case(excess, 5 * K + 1, starts=4).excess <= ROUNDING
+
+
 def test_thm_ensemble_regret_is_not_convex() -> None:
     def excess(z: FloatArray) -> float:
         gold, errors = z[:K], np.sinh(z[K:].clip(-4, 4).reshape(2, K))
