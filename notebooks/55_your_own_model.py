@@ -32,7 +32,7 @@ base: str = "table"  # what gains are measured from: table, first or a number, a
 level: float = 0.95  # coverage of the intervals, in (0, 1)
 n_boot: int = 1000  # bootstrap replicates, in [100, 100000]
 seed: int = 0  # seed of what is made up and of the intervals, >= 0
-folder: str | None = None  # folder in which to leave pictures and numbers, any
+folder: str | None = None  # folder in which to leave pictures and numbers, new folder
 
 # %% tags=["hide-input"]
 import textwrap

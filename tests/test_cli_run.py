@@ -150,13 +150,69 @@ def test_rerun_with_other_parameters_and_a_page(project: Project) -> None:
 
 def test_a_failing_notebook_leaves_the_output_alone(project: Project) -> None:
     Path("out.ipynb").write_text("old")
-    result = alignlib("run", "sums", "-p", "n", "7", "-o", "out.ipynb", "--html")
+    Path("out.failed.ipynb").write_text("mine")
+    result = alignlib("run", "sums", "-p", "n", "7", "-o", "out.ipynb", "--html", "--force")
     assert result.exit_code == 1
     assert "03_sums failed, cell 4: ValueError: n must not be 7. Take another." in result.output
-    assert "out.failed.ipynb" in result.output
+    assert "out.failed-2.ipynb" in result.output
+    assert Path("out.failed.ipynb").read_text() == "mine"
     assert Path("out.ipynb").read_text() == "old"
     assert not Path("out.html").exists()
-    nbformat.validate(nbformat.read("out.failed.ipynb", as_version=4))
+    nbformat.validate(nbformat.read("out.failed-2.ipynb", as_version=4))
+
+
+def test_nothing_is_replaced_unasked(project: Project) -> None:
+    for name in ("out.ipynb", "out.html"):
+        Path(name).write_text("mine")
+        result = alignlib("run", "roots", "-o", "out.ipynb", "--html")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == f"Error: {name} exists; choose another output, or pass --force to replace it.\n"
+        Path(name).unlink()
+    Path("out.ipynb").write_text("mine")
+    assert alignlib("run", "roots", "-o", "out.ipynb", "--force").exit_code == 0
+    assert nbformat.read("out.ipynb", as_version=4).cells
+
+
+FILLS = plain(
+    """from pathlib import Path
+if folder is not None:
+    assert not list(Path(folder).iterdir())
+    Path(folder, "limit.png").write_text(f"made with {n}")
+    if n == 7:
+        raise ValueError("no seven")""",
+    title="Fills a folder",
+).replace(
+    "n: int = 1  # a number, >= 0",
+    "n: int = 1  # a number, >= 0\nfolder: str | None = None  # where to leave it, new folder",
+)
+
+
+def test_a_folder_is_filled_whole_where_the_reader_stands(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.folder / "04_fills.py").write_text(FILLS)
+    place = project.root / "mine"
+    place.mkdir()
+    monkeypatch.chdir(place)
+
+    def run(*more: str) -> Result:
+        return alignlib("run", "fills", "--folder", "left", "-o", f"{len(list(place.iterdir()))}.ipynb", *more)
+
+    made = run()
+    assert made.exit_code == 0, made.stderr
+    assert {path.name for path in place.iterdir()} == {"left", "0.ipynb"}
+    assert {path.name for path in (place / "left").iterdir()} == {"limit.png", "manifest.json"}
+    assert ".alignlib" not in (place / "0.ipynb").read_text()
+    assert nbformat.read("0.ipynb", as_version=4).metadata["alignlib"]["parameters"]["folder"] == str(place / "left")
+    again = run()
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "is not empty; choose another folder, or pass --force to replace an earlier report" in again.stderr
+    (place / "left" / "mine.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in (place / "left").iterdir()}
+    assert run("--force", "--n", "7").exit_code == 1
+    assert {path.name: path.read_bytes() for path in (place / "left").iterdir()} == before
+    assert run("--force", "--n", "2").exit_code == 0
+    assert (place / "left" / "limit.png").read_text() == "made with 2"
+    assert (place / "left" / "mine.txt").read_text() == "mine"
+    assert not [path for path in place.iterdir() if path.name.startswith(".")]
 
 
 def test_a_claim_that_fails_with_these_parameters_is_said(project: Project) -> None:

@@ -173,6 +173,9 @@ def test_lines_json_csv_and_picture(tmp_path: Path, made) -> None:
     assert "best-of-N: N = 2 has" in result.stdout
     assert result.stdout.splitlines()[-1].startswith("At step ")
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
+    refused = run(*options, "-o", tmp_path / "p.svg")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "p.svg exists; choose another output, or pass --force to replace it." in refused.stderr
     run(*options, "-o", tmp_path / "again.svg")
     assert (tmp_path / "p.svg").read_bytes() == (tmp_path / "again.svg").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.svg", "base.csv", "p.svg", "run.csv"]

@@ -293,6 +293,25 @@ def test_an_empty_folder_stays_the_same_folder(tmp_path):
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_a_folder_whose_own_folder_is_closed_or_another_disk(tmp_path, monkeypatch):
+    """As a mount point: what is made cannot wait beside it."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path and access(path, mode))
+    for force, said in ((False, "made"), (True, "again")):
+        check_folder(folder, force)
+        with filling(folder, force) as made:
+            assert made.is_relative_to(folder)
+            (made / "report.html").write_text(said)
+            with pytest.raises(FolderError, match="Another report is being written"), filling(folder, True):
+                pytest.fail("two at once")
+        assert contents(folder)["report.html"] == said
+        assert set(contents(folder)) == {MANIFEST, "report.html"}
+    with pytest.raises(FolderError, match="not writable; choose another place"):
+        check_folder(tmp_path / "new", False)
+
+
 def test_the_working_directory_is_still_there(tmp_path, monkeypatch):
     folder = tmp_path / "here"
     folder.mkdir()

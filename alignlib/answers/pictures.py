@@ -122,12 +122,12 @@ def picture_of(found: Overlay | Floor) -> Figure:
     return fig
 
 
-def save(fig: Figure, path: Path) -> None:
+def save(fig: Figure, path: Path, *, replace: bool = True) -> None:
     """Write a picture (.png or .svg) whole or not at all."""
     kind = path.suffix.lower().lstrip(".")
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
     with (
         mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}),  # the same picture, the same bytes
-        whole_file(path) as file,
+        whole_file(path, replace=replace) as file,
     ):
         fig.savefig(file, format=kind, metadata=metadata)

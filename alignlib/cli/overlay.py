@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignlib._core.checks import as_number
+from alignlib._core.files import check_new
 from alignlib._core.names import number_or_name
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
@@ -65,8 +66,9 @@ __all__ = ["command"]
 @level_option
 @seed_option
 @option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")
+@option("--force", is_flag=True, help="Replace a picture that is there under that name.")
 @form_options
-def command(run: Path, table: Path | None, picture: Path | None, form: str | None, **asked: Any) -> None:
+def command(run: Path, table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
     """Put a training RUN on the frontier estimated from TABLE, samples of its base model.
 
     RUN is trl's trainer_state.json (or the folder it is in), or a table of KL and reward with a row for each
@@ -76,7 +78,7 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
     from alignlib.cli._say import say
     from alignlib.training.logs.training_log import read_training_log
 
-    _check_picture(picture)
+    _check_picture(picture, force)
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
@@ -97,7 +99,7 @@ def command(run: Path, table: Path | None, picture: Path | None, form: str | Non
     if picture is not None:
         from alignlib.answers import pictures
 
-        pictures.save(pictures.picture_of(found), picture)
+        pictures.save(pictures.picture_of(found), picture, replace=force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         click.echo(for_terminal(f"Wrote {picture}"), err=True)  # standard output is the answer alone
@@ -139,7 +141,7 @@ def _check_base(typed: str, table: Path | None) -> None:
         raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
 
 
-def _check_picture(picture: Path | None) -> None:
+def _check_picture(picture: Path | None, force: bool) -> None:
     """Refuse, before anything runs, a picture that cannot be written."""
     if picture is None:
         return
@@ -147,3 +149,4 @@ def _check_picture(picture: Path | None) -> None:
         raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
     if not picture.resolve().parent.is_dir():
         raise BadInput(f"The folder of {picture} does not exist; make it first.")
+    check_new(picture, force)

@@ -43,6 +43,8 @@ def complete_words(ctx: click.Context, _parameter: click.Parameter, incomplete: 
         parameter = None if notebook is None else notebook.parameters.get(name)
         if parameter is None or parameter.range.file:
             return [CompletionItem(incomplete, type="file")]
+        if parameter.range.folder:
+            return [CompletionItem(incomplete, type="dir")]
         values = ("true", "false") if parameter.type == "bool" else parameter.range.options
         return [CompletionItem(str(value)) for value in values if str(value).startswith(incomplete)]
     if notebook is not None:
@@ -98,6 +100,7 @@ def _named(ctx: click.Context) -> Notebook | None:
 @option("-p", "pairs", nargs=2, multiple=True, metavar="PARAMETER VALUE", help="The same as --PARAMETER VALUE.")
 @option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb.")
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
+@option("--force", is_flag=True, help="Replace files that are there under these names.")
 @option("--list", "listing", is_flag=True, help="Show every notebook with its parameters.")
 @option("-h", "--help", "helping", is_flag=True, help="Show this message, or the parameters of NAME, and exit.")
 @click.pass_context
@@ -107,6 +110,7 @@ def command(
     pairs: tuple[tuple[str, str], ...],
     output: Path | None,
     html: bool,
+    force: bool,
     listing: bool,
     helping: bool,
 ) -> None:
@@ -132,9 +136,11 @@ def command(
     notebook = project.find(name)
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
-    from alignbook.rerun import rerun  # here, not above: Jupyter takes a second that `--list` need not wait for
+    # Here, not above: Jupyter takes a second that `--list` need not wait for.
+    from alignbook.rerun import check_outputs, rerun
 
-    good = rerun(project, notebook, values, output, html=html)
+    check_outputs(notebook, values, output, html=html, force=force)
+    good = rerun(project, notebook, values, output, html=html, force=force)
     if not good:
         raise SystemExit(1)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.errors import InputError
+from alignlib._core.files import check_new
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.loading import require_torch
 from alignlib.models.prompts import Prompts
@@ -104,12 +105,7 @@ def _check_output(output: Path, force: bool) -> None:
         raise InputError(f"The output must end in .parquet; got {output}.")
     if not output.resolve().parent.is_dir():
         raise InputError(f"The folder of {output} does not exist; make it first.")
-    if output.is_dir():
-        raise InputError(f"{output} is a folder; choose another output.")
-    if output.is_file() and not force and _settings_of(output) is None:
-        raise InputError(
-            f"{output} exists and is not from alignlib sample; choose another output, or pass force=True to replace it."
-        )
+    check_new(output, force or (output.is_file() and _settings_of(output) is not None))
 
 
 def _settings_of(output: Path) -> dict[str, object] | None:

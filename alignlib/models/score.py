@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib._core.files import check_new
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.prompts import Prompt, prompt_column
@@ -144,8 +145,7 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
         raise InputError(f"{target} cannot take another column; {hint}.")
     if not target.resolve().parent.is_dir():
         raise InputError(f"The folder of {target} does not exist; make it first.")
-    if target.exists() and not (table.exists() and target.samefile(table)) and not force:
-        raise InputError(f"{target} exists; choose another output, or pass force=True to replace it.")
+    check_new(target, force or (table.exists() and target.exists() and target.samefile(table)))
     return target
 
 

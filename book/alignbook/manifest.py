@@ -1,7 +1,8 @@
 """A folder that a report shares with its reader: what a report wrote may be replaced by the next, nothing else.
 
 A report leaves ``manifest.json`` beside its files, with the SHA-256 of each. Only files that it names are replaced, and
-only while they are as they were written. It may name no others than `REPORT_FILES`, whoever edited it.
+only while they are as they were written. It may name no others than `LEFT_FILES`, whoever edited it. What a notebook
+leaves in its ``folder`` is left in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.files import PASSING, whole_file, write_whole
 from alignlib._core.text import for_json
 
-__all__ = ["MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
+__all__ = ["LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -27,9 +28,11 @@ REPORT_FILES = frozenset(
     {"report.html", "numbers.csv", "numbers.json"}
     | {f"{picture}.{kind}" for picture in ("limit", "share", "gold") for kind in ("png", "svg")}
 )
+# And what notebooks leave that are run by themselves.
+LEFT_FILES = REPORT_FILES | {f"overlay.{kind}" for kind in ("csv", "json", "png", "svg")}
 # Of a working folder: what it holds, and in that files of a report, finished or passing (as `whole_file` calls them).
 _MADE, _EARLIER = "made", "earlier"
-_NAMES = "|".join(map(re.escape, sorted(REPORT_FILES | {MANIFEST})))
+_NAMES = "|".join(map(re.escape, sorted(LEFT_FILES | {MANIFEST})))
 _LEFT = re.compile(f"(?:{_NAMES})|{PASSING.format(name=f'(?:{_NAMES})')}")
 
 
@@ -64,7 +67,7 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
     if folder.exists() and not folder.is_dir():
         raise FolderError(f"{folder} is a file; name a folder for the report.")
     parent = folder.resolve().parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
+    if not folder.exists() and (not parent.is_dir() or not os.access(parent, os.W_OK)):
         raise FolderError(f"{folder} cannot be made: {parent} does not exist or is not writable; choose another place.")
     if table is not None:
         for place in (Path(os.path.realpath(table)), Path(os.path.abspath(table))):
@@ -74,7 +77,7 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
         return
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise FolderError(f"{folder} is not writable; choose another folder.")
-    if not any(folder.iterdir()):
+    if not _entries(folder):
         return
     if not force:
         raise FolderError(
@@ -105,7 +108,7 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
         check_folder(folder, force)  # what was there before may have changed meanwhile
         made_files = sorted(made.iterdir())
         for path in made_files:
-            if path.name not in REPORT_FILES:
+            if path.name not in LEFT_FILES:
                 raise FolderError(f"{path.name} is no file of a report, so none was written; do not save it there.")
         digests = {path.name: _digest(path) for path in made_files}
         write_whole(made / MANIFEST, _manifest(digests))
@@ -116,7 +119,7 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
 
 
 def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) -> None:
-    recorded = _recorded(folder) if any(folder.iterdir()) else {}
+    recorded = _recorded(folder) if _entries(folder) else {}
     foreign = [name for name in digests if name not in recorded and os.path.lexists(folder / name)]
     if foreign:
         raise FolderError(f"{folder / foreign[0]} is in the way, and no report wrote it; choose another folder.")
@@ -154,11 +157,25 @@ def _put(path: Path, data: str | bytes, passing: Path) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def _place(folder: Path) -> Path:
+    """The working folder: beside ``folder``, or in it where beside it is another disk, or no place for us."""
+    name = f".alignlib-report-{hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:12]}"
+    parent = folder.parent
+    if folder.is_dir() and (folder.stat().st_dev != parent.stat().st_dev or not os.access(parent, os.W_OK | os.X_OK)):
+        return folder / name
+    return parent / name
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder, but for the working folder."""
+    own = _place(folder.resolve()).name
+    return [path for path in folder.iterdir() if path.name != own]
+
+
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[Path]:
-    """Yield an empty working folder beside ``folder`` that nobody else has."""
-    key = hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:12]
-    place = folder.parent / f".alignlib-report-{key}"
+    """Yield an empty working folder for ``folder`` that nobody else has."""
+    place = _place(folder)
     busy = FolderError(f"Another report is being written to {folder}; wait for it, or choose another folder.")
     try:
         import fcntl
@@ -257,7 +274,7 @@ def _recorded(folder: Path) -> dict[str, set[str]]:
         )
     found: dict[str, set[str]] = {}
     for name, known in pairs:
-        if name not in REPORT_FILES:
+        if name not in LEFT_FILES:
             raise FolderError(
                 f"{path} lists {name[:80]!r}, which no report writes, so nothing tells what may be replaced; choose "
                 "another folder."

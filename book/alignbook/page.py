@@ -83,13 +83,14 @@ class PageError(InputError):
     """A page that Sphinx cannot make."""
 
 
-def write_page(notebook: str, page: Path, root: Path) -> None:
+def write_page(notebook: str, page: Path, root: Path, *, replace: bool = True) -> None:
     """Write the text of an executed ``.ipynb`` as one standalone HTML file.
 
     Args:
         notebook: the text of the notebook.
         page: the file to write, whole or not at all.
         root: the project, whose ``_config.yml`` and ``book/references.bib`` are used where they exist.
+        replace: whether a file of that name is replaced.
 
     Raises:
         PageError: where Sphinx fails.
@@ -118,7 +119,8 @@ def write_page(notebook: str, page: Path, root: Path) -> None:
         content = json.loads((target / "index.fjson").read_text(encoding="utf-8"))
         body = re.sub(r'src="([^":]+)"', lambda match: f'src="{_inline(target / match[1])}"', content["body"])
         pygments = (target / "_static" / "pygments.css").read_text(encoding="utf-8")
-    write_whole(page, _document(content["title"], body, pygments, settings.get("mathjax3_config", {})))
+    document = _document(content["title"], body, pygments, settings.get("mathjax3_config", {}))
+    write_whole(page, document, replace=replace)
 
 
 def _fold_parameters(node: Any) -> None:

@@ -174,13 +174,15 @@ def resolve(declared: Mapping[str, Parameter], given: Mapping[str, object]) -> d
 def resolve_texts(
     declared: Mapping[str, Parameter], given: Iterable[tuple[str, str]], folder: Path
 ) -> dict[str, Value]:
-    """Check (name, text) pairs from a command line; paths to existing files are taken from ``folder``."""
+    """Check (name, text) pairs from a command line; paths of files and folders are taken from ``folder``."""
     values: dict[str, Value] = {}
     for name, text in given:
         parameter = _known(declared, name)
         if name in values:
             raise ParameterError(f"{name} is given twice; give it once.")
-        is_path = parameter.range.file and not (parameter.type == "str | None" and text.lower() == "none")
+        is_path = (parameter.range.file or parameter.range.folder) and not (
+            parameter.type == "str | None" and text.lower() == "none"
+        )
         values[name] = parameter.parse(str(folder / text) if is_path else text)
     return values
 

@@ -1,7 +1,7 @@
 """The allowed range of a notebook's parameter, as its comment states it.
 
 Numbers: ``>= 1``, ``> 0``, ``<= 1``, ``< 1``, ``in [0, 1]``, ``in (0, 1)``, ``in [0, 1)``, ``in (0, 1]``.
-Texts: ``one of a | b``, ``existing file``. Either: ``any``.
+Texts: ``one of a | b``, ``existing file``, ``new folder`` (which `alignbook.manifest` fills). Either: ``any``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(
     rf"(?:^|,)\s*(?:(?P<sign>>=|<=|>|<)\s*(?P<bound>{_NUMBER})"
     rf"|in\s*(?P<left>[\[(])\s*(?P<low>{_NUMBER})\s*,\s*(?P<high>{_NUMBER})\s*(?P<right>[\])])"
-    r"|one of\s+(?P<options>[^,|]+(?:\|[^,|]+)+)|(?P<file>existing file)|(?P<any>any))\s*$"
+    r"|one of\s+(?P<options>[^,|]+(?:\|[^,|]+)+)|(?P<file>existing file)|(?P<folder>new folder)|(?P<any>any))\s*$"
 )
 _LOOKS_LIKE_RANGE = re.compile(r"(?:^|,)\s*(?:[<>=≤≥]|in\s*[\[(\d]|one of\b)[^,]*(?:,[^,]*)?$")
 
@@ -42,6 +42,11 @@ class AllowedRange:
         """Whether the value must be the path of an existing file."""
         return self.text == "existing file"
 
+    @property
+    def folder(self) -> bool:
+        """Whether the value names a folder in which the notebook leaves files."""
+        return self.text == "new folder"
+
     def __contains__(self, value: object) -> bool:
         """Whether a value of the right type is allowed; None always is."""
         if isinstance(value, str):
@@ -57,7 +62,7 @@ class AllowedRange:
 
     def fits(self, numeric: bool) -> bool:
         """Whether the range is one for numbers, or one for texts."""
-        return self.text == "any" or numeric == (not self.options and not self.file)
+        return self.text == "any" or numeric == (not self.options and not self.file and not self.folder)
 
 
 def split_range(comment: str) -> tuple[str, AllowedRange | None]:

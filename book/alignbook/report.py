@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from alignbook.manifest import check_folder, filling
 from alignbook.page import write_page
 from alignbook.parameters import Value, resolve
+from alignbook.places import renamed, without_places
 from alignbook.progress import show
 from alignbook.project import own_project
 from alignbook.runner import Job, execute_all
@@ -60,35 +60,8 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False,
         (run,) = show(execute_all([Job(notebook, chosen, given=found)]), [notebook.name])
         if run.failures:
             raise ReportError(f"The report failed: {run.failures[0]}")
+        # Without where they lie, so that the same rewards leave the same report anywhere.
         names = {str(made): folder.resolve().name, str(table): table.name}
-        write_page(_without_places(run.notebook, names), made / PAGE, project.root)
+        write_page(without_places(run.notebook, names), made / PAGE, project.root)
         numbers = made / "numbers.json"
-        write_whole(numbers, for_json(_renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))
-
-
-def _without_places(notebook: str, names: Mapping[str, str]) -> str:
-    """Name files and folders without where they lie, so that the same rewards leave the same report anywhere."""
-    data = json.loads(notebook)
-    data["metadata"] = _renamed(data["metadata"], names)
-    written = {_assigned(place): _assigned(name) for place, name in names.items()}
-    for cell in data["cells"]:
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            lines = "".join(cell["source"]).split("\n")
-            parts = [line.partition(" = ") for line in lines]
-            cell["source"] = "\n".join(f"{key}{sign}{written.get(value, value)}" for key, sign, value in parts)
-    return json.dumps(data, ensure_ascii=False, indent=1)
-
-
-def _assigned(text: str) -> str:
-    """The text as the cell of parameters writes it."""
-    from papermill.translators import PythonTranslator
-
-    return str(PythonTranslator.translate(text))
-
-
-def _renamed(data: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(data, dict):
-        return {key: _renamed(item, names) for key, item in data.items()}
-    if isinstance(data, list):
-        return [_renamed(item, names) for item in data]
-    return names.get(data, data) if isinstance(data, str) else data
+        write_whole(numbers, for_json(renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))

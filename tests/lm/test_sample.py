@@ -570,6 +570,6 @@ def test_outputs_that_cannot_be(zoo: dict[str, str], tmp_path: Path) -> None:
         with pytest.raises(InputError, match=expected):
             sample(zoo["gpt2"], prompts, tmp_path / name, settings=settings)
     (tmp_path / "mine.parquet").write_bytes(b"precious")
-    with pytest.raises(InputError, match="is not from alignlib sample"):
+    with pytest.raises(InputError, match="exists; choose another output, or pass force=True to replace it"):
         sample(zoo["gpt2"], prompts, tmp_path / "mine.parquet", settings=settings)
     assert (tmp_path / "mine.parquet").read_bytes() == b"precious"
