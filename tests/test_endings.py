@@ -303,7 +303,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
         (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
         (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),
         (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y).\n"),
-        (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a b).\n"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a\\nb).\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device.\n"),
     ],
 )
