@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Over-optimisation curves
 #
-# Given base samples scored by a proxy and by gold, where does optimising the proxy start to cost gold, and how sure is that? Nothing is trained for the answer.
+# Given base samples scored by a {term}`proxy` and by {term}`gold`, where does optimising the proxy start to cost gold, and how sure is that? Nothing is trained for the answer.
 #
 # :::{admonition} Answer
 # :class: answer
-# Along $\lambda$: {{headline}} Best-of-$N$: {{n_sentence}}
+# {{n_sentence}} That is for {term}`best-of-N`; for a policy tilted by the proxy: {{lam_sentence}}
 # :::
 
 # %% tags=["parameters"]
@@ -49,22 +49,7 @@ from alignlib.hacking.scaling_fit import FORMS, fit_scaling
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 
-# %% [markdown]
-# ## Predicted from base samples
-#
-# Along $\lambda$ the gold gain of the proxy policy is $\operatorname{Cov}_p(r,e^{\lambda\hat r})/\E_p e^{\lambda\hat r}$ ({prf:ref}`thm-proxy-gain`); along $N$ it is the mean gold of the
-# proxy-best of $N$ samples, over all subsets, ties of the proxy averaged.
-#
-# ```{prf:definition} What is reported (we derive)
-# :label: def-hedge
-#
-# Biases of order $1/n$ and $1/n^2$ are taken off within each prompt by the jackknife; intervals resample prompts; a $\lambda$ is *supported* while the bias that may remain is
-# small beside the error. Where to stop is the place with the most estimated gold (K25 hedges to it); its interval holds every place where the slope of gold cannot be told from 0.
-# ```
-#
-# Without a table of yours this page makes one up from a law with an exploit, so that the truth is known: {{n_prompts:d}} prompts with {{n_samples:d}} samples each.
-
-# %%
+# %% tags=["hide-input"]
 pair = exploit_pair(0.02) if table is None else None
 if pair is not None:
     data = sampled_table(pair, n_prompts, n_samples, np.random.default_rng(seed))
@@ -75,7 +60,7 @@ fit = fit_frontier(data, proxy, allow_heavy_tail=allow_heavy_tail, **options)
 by_lam, by_n = fit.tilted_gold(gold), fit.gold(gold)
 known = by_lam.supported
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold predicted along the tilt by the proxy, with its {{level:.0%}} interval, as far as the samples support it, and what the proxy reports. The shaded stretch is the interval for the turning point. {{truth_note}}.", "name": "fig-over-lam"}, "image": {"alt": "Gold against KL with a band: it rises, and then {{lam_shape}}; the proxy's report rises throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold as predicted from {{n_prompts_read:d}} prompts of base samples when the policy is tilted by the proxy, with its {{level:.0%}} interval, and what the proxy reports. Shaded: the interval for the turning point. {{truth_note}}.", "name": "fig-over-lam"}, "image": {"alt": "Gold against KL with a band: it rises, and then {{lam_shape}}; the proxy's report rises throughout."}}
 fig, ax = plotting.new()
 ax.fill_between(
     by_lam.spent[known], by_lam.gold_low[known], by_lam.gold_high[known], color=plotting.THIRD, alpha=0.2, linewidth=0
@@ -92,7 +77,22 @@ ax.axvspan(*ends, color=plotting.BOUND, alpha=0.15, linewidth=0)
 ax.axhline(0, color=plotting.BASE, linewidth=0.8)
 plotting.legend(ax, loc="upper left")
 plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base model")
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold of the proxy-best of N samples, unbiased, with {{level:.0%}} intervals; ties averaged ({{tied:d}} of {{n_prompts_read:d}} prompts have some). The shaded stretch is the interval for the turning point. {{truth_note}}.", "name": "fig-over-n"}, "image": {"alt": "Gold against N on a logarithmic axis with error bars; it rises and then {{n_shape}}."}}
+# %% [markdown]
+# ## Predicted from base samples
+#
+# When the policy is the {term}`tilt` by the proxy, its gold gain is $\operatorname{Cov}_p(r,e^{\lambda\hat r})/\E_p e^{\lambda\hat r}$ ({prf:ref}`thm-proxy-gain`). For best-of-$N$ it is the mean gold of the best of $N$
+# samples by the proxy, averaged over all subsets of $N$ samples, and over tied ones.
+#
+# ```{prf:definition} What is reported (we derive)
+# :label: def-hedge
+#
+# {term}`Bias` of order $1/n$ and $1/n^2$ is taken off within each prompt by the {term}`jackknife`. Intervals resample prompts. A $\lambda$ is {term}`supported` while the bias that may remain is
+# small beside the error. The place to stop is the one with the most estimated gold, the {term}`hacking threshold` of {cite:t}`K25` (K25); its interval holds every place where the slope of gold cannot be told from 0.
+# ```
+#
+# Without a table of yours this page makes one up from a law with an exploit, so that the truth is known: {{n_prompts:d}} prompts with {{n_samples:d}} samples each.
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold of best-of-N when the proxy picks, estimated without bias, with {{level:.0%}} intervals; ties are averaged ({{tied:d}} of {{n_prompts_read:d}} prompts have some). Shaded: the interval for the turning point. {{truth_note}}.", "name": "fig-over-n"}, "image": {"alt": "Gold against N on a logarithmic axis with error bars; it rises and then {{n_shape}}."}}
 fig, ax = plotting.new()
 shown = np.unique(np.linspace(0, by_n.parameter.size - 1, 16).round().astype(int))
 plotting.points(
@@ -118,17 +118,13 @@ ax.set_xscale("log", base=2)
 plotting.legend(ax, loc="best")
 plotting.name_axes(ax, "N", "gold gained over the base model")
 # %% [markdown]
-# ## Checkpoints of training
+# ## Three forms for checkpoints of training
 #
-# G22 fits gold along training as $R(d)=d(\alpha-\beta\log d)$, along best-of-$N$ as $R(d)=d(\alpha-\beta d)$, with $d=\sqrt{\mathrm{KL}}$. Both are fitted here with a free value at $d=0$, next
-# to the $\sqrt{\mathrm{KL}}$ law that knows no turning point. Checkpoints of one run are not independent: intervals resample runs, and the error that counts is that on runs left out of
+# {cite:t}`G22` (G22) describe gold along training by $R(d)=d(\alpha-\beta\log d)$ and along best-of-$N$ by $R(d)=d(\alpha-\beta d)$, with $d=\sqrt{\mathrm{KL}}$. Both are fitted here with a free value at $d=0$, next
+# to $R(d)=\alpha d$, the $\sqrt{\mathrm{KL}}$ law that knows no turning point. Checkpoints of one run are not independent, so intervals resample runs, and the error that counts is that on runs left out of
 # the fit. {{checkpoint_note}}
-#
-# The best of $k$ checkpoints is neither the first nor the last with probability $(k-2)/k$ even if gold is pure noise. So a peak inside a run proves nothing by itself; a turn counts as *shown* where a
-# parabola in $\sqrt{\mathrm{KL}}$, fitted to the run alone, rises significantly at its first checkpoint and falls significantly at its last, and so does a line through the checkpoints on
-# either side of its vertex. The parabola alone would not do: gold that only levels off bends it down.
 
-# %%
+# %% tags=["hide-input"]
 if checkpoints is None:
     frame = pd.DataFrame(sampled_checkpoints(pair or exploit_pair(0.02), 12, 10, 0.05, np.random.default_rng(seed + 1)))
     frame.columns = [run_column, kl_column, score_column]
@@ -139,7 +135,7 @@ fits = {form: fit_scaling(frame[kl_column], frame[score_column], runs, form=form
 turns = turning_runs(frame[kl_column], frame[score_column], runs, level=level)
 shown_at = [point.kl for point in turns.points if point.shown]
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold score of {{n_points:d}} checkpoints of {{n_runs:d}} runs against KL, with the fitted forms. Gold peaks inside {{n_inside:d}} runs, where noise would in {{by_chance:.1f}}; {{n_shown:d}} of {{n_testable:d}} long enough to test are shown to turn down. Error on runs left out: {{rl_error:.3f}} (log form), {{bon_error:.3f}} (quadratic), {{sqrt_error:.3f}} (√KL).", "name": "fig-over-checkpoints"}, "image": {"alt": "Scatter of gold score against KL with three curves: two of them rise and turn down, the square-root law does not."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold score of {{n_points:d}} checkpoints of {{n_runs:d}} runs against KL, with the fitted forms. Error on runs left out of the fit: {{rl_error:.3f}} (log form), {{bon_error:.3f}} (quadratic), {{sqrt_error:.3f}} (√KL).", "name": "fig-over-checkpoints"}, "image": {"alt": "Scatter of gold score against KL with three curves: two of them rise and turn down, the square-root law does not."}}
 fig, ax = plotting.new()
 ax.plot(frame[kl_column], frame[score_column], ".", color=plotting.BOUND, markersize=4, label="checkpoints")
 edge = np.linspace(0, frame[kl_column].max(), 200)
@@ -150,6 +146,16 @@ plotting.legend(ax, loc="best")
 plotting.name_axes(ax, plotting.KL_LABEL, "gold score")
 # %% tags=["hide-input"]
 plain = {"rl": "d(α - β log d)", "best_of_n": "d(α - βd)", "sqrt": "αd"}
+along = {
+    form: {
+        path: fit_scaling(one.spent[use], one.gold_gain[use], form=form, intercept=0.0, **options).residual_sd
+        for path, one, use in (
+            ("best-of-N", by_n, by_n.spent > 0),
+            ("tilt", by_lam, known & (by_lam.spent > 0)),
+        )
+    }
+    for form in FORMS
+}
 rows = {
     plain[form]: {
         "α": f"{fit.alpha:.3g} [{fit.alpha_low:.3g}, {fit.alpha_high:.3g}]",
@@ -160,28 +166,38 @@ rows = {
         "R²": f"{fit.r_squared:.2f}",
         "error, left-out runs": f"{fit.left_out_sd:.3g}",
         "between runs": f"{fit.run_correlation:.0%}",
+        "error, best-of-N above": f"{along[form]['best-of-N']:.2g}",
+        "error, tilt above": f"{along[form]['tilt']:.2g}",
     }
     for form, fit in fits.items()
 }
 pd.DataFrame(rows)
 
 # %% [markdown]
-# {{turns_sentence}}
+# On runs left out, {{winner}} errs least. The last two rows fit the same forms to the two curves predicted above; there {{winner_n}} errs least along best-of-N and {{winner_tilt}} along the
+# tilt. "Between runs" is the share of the residual variance that lies between runs rather than within them. Where it is large, KL alone does not say what a checkpoint is worth, and one
+# curve for all runs is a summary only.
 #
-# "Between runs" is the share of the residual variance that lies between runs rather than within them. Where it is large, KL alone does not say what a checkpoint is worth,
-# and one curve for all is a summary, not a law.
+# ## Does a run turn down, or does it only look so?
+#
+# The best of $k$ checkpoints is neither the first nor the last with probability $(k-2)/k$ even if gold is pure noise. So a peak inside a run proves nothing by itself. A turn counts as *shown* where a
+# parabola in $\sqrt{\mathrm{KL}}$, fitted to the run alone, rises significantly at the run's first checkpoint and falls significantly at its last, and so does a line through the checkpoints on
+# either side of its vertex. (The parabola alone would not do: gold that only levels off bends it down.)
+#
+# Here gold peaks inside {{n_inside:d}} of {{n_runs:d}} runs, where pure noise would in {{by_chance:.1f}}. {{turns_sentence}}
 #
 # ## What it means
 #
-# A turning point that the samples do not show may still lie beyond what they support: then draw more samples per prompt, or stop where the
+# If the samples do not show a turning point, it may still lie beyond what they support: draw more samples per prompt, or stop where the
 # support ends.
 #
 # ## Claims
 
 # %% tags=["hide-input"]
+written = {"rl": r"$d(\alpha-\beta\log d)$", "best_of_n": r"$d(\alpha-\beta d)$", "sqrt": r"$\alpha d$"}
 shape = {"yes": "turns down", "no": "goes on rising", "undecided": "does not tell where it goes"}
 claims.glue(
-    headline=stop_sentence(by_lam),
+    lam_sentence=stop_sentence(by_lam)[:1].lower() + stop_sentence(by_lam)[1:],
     n_sentence=stop_sentence(by_n),
     lam_shape=shape[by_lam.hedge.turns_down],
     n_shape=shape[by_n.hedge.turns_down],
@@ -192,11 +208,12 @@ claims.glue(
     n_runs=len(turns.points),
     n_inside=turns.inside,
     by_chance=turns.by_chance,
-    n_shown=turns.shown,
-    n_testable=turns.testable,
+    winner=claims.Markdown(written[min(FORMS, key=lambda form: fits[form].left_out_sd)]),
+    winner_n=claims.Markdown(written[min(FORMS, key=lambda form: along[form]["best-of-N"])]),
+    winner_tilt=claims.Markdown(written[min(FORMS, key=lambda form: along[form]["tilt"])]),
     turns_sentence=(
-        f"{turns.shown} of {turns.testable} runs are shown to turn down"
-        + (f", the middle one at {np.median(shown_at):.3g} nats." if shown_at else ".")
+        f"Of the {turns.testable} runs that are long enough to test, {turns.shown} are shown to turn down"
+        + (f", half of them before {np.median(shown_at):.3g} nats." if shown_at else ".")
     ),
     checkpoint_note=(
         "Here the checkpoints are made up: runs that climb the tilt by the proxy of a law with an exploit, each with an offset of its own."
@@ -210,21 +227,19 @@ claims.glue(
 known_truth = []
 if pair is not None:
     exact, exact_n = hacking_threshold(pair), hacking_threshold(pair, BestOfN)
-    width = (by_lam.gold_high - by_lam.gold_low)[known]
+    exact_gold = rule_curve(pair, BestOfN.along(by_n.parameter)).gold_gain
     known_truth = [
-        claims.at_most(
-            "lam-curve",
-            "along λ the prediction is within one width of its interval of the truth wherever supported",
-            "P26",
-            np.abs(by_lam.gold_gain[known] - truth.gold_gain),
-            width,
-        ),
-        claims.at_most(
-            "n-curve",
-            "along N likewise",
-            "we derive",
-            np.abs(by_n.gold_gain - rule_curve(pair, BestOfN.along(by_n.parameter)).gold_gain)[1:],
-            (by_n.gold_high - by_n.gold_low)[1:],
+        claims.true(
+            "curves",
+            "along λ and along N the interval holds the true gold wherever supported",
+            "P26; we derive",
+            np.concatenate(
+                [
+                    (by_lam.gold_low[known] <= truth.gold_gain) & (truth.gold_gain <= by_lam.gold_high[known]),
+                    ((by_n.gold_low <= exact_gold) & (exact_gold <= by_n.gold_high))[1:],
+                ]
+            ),
+            must_hold=False,
         ),
         claims.true(
             "turning-points",
@@ -239,22 +254,25 @@ if pair is not None:
 claims.record(
     claims.true(
         "proxy-rises",
-        "the proxy's own curve rises wherever supported: it never warns",
+        "the proxy's own curve rises wherever supported and so gives no warning",
         "we derive",
         np.diff(by_lam.proxy_gain[known]) > 0,
         must_hold=False,
     ),
-    claims.at_most(
-        "log-form",
-        r"on runs left out, $d(\alpha-\beta\log d)$ errs less than the √KL law",
-        "G22",
-        fits["rl"].left_out_sd,
-        fits["sqrt"].left_out_sd,
-        must_hold=False,
+    *(
+        claims.at_most(
+            f"{form.replace('_', '-')}-form",
+            f"on runs left out, {written[form]} errs no more than either other form",
+            "G22" if form != "sqrt" else "older bounds",
+            fits[form].left_out_sd,
+            min(fits[other].left_out_sd for other in FORMS if other != form),
+            must_hold=False,
+        )
+        for form in FORMS
     ),
     claims.at_least(
         "turns-shown",
-        "some runs are shown to turn down, more than the false alarms that the level allows",
+        "more runs are shown to turn down than the level allows as false alarms",
         "G22",
         turns.shown,
         np.ceil((1 - level) / 2 * turns.testable) + 1,
