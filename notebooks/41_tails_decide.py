@@ -9,13 +9,12 @@
 # %% [markdown]
 # # Tails decide
 #
-# The proxy is gold plus an independent error. When does picking the best of more and more samples start to cost gold?
+# The {term}`proxy` is {term}`gold` plus an independent error. Does picking the best of more and more samples ever cost gold?
 #
 # :::{admonition} Answer
 # :class: answer
-# The tail of the error decides where gold ends. With normal gold, a normal or uniform error of any size never turns it down; an error with exponential tail stops
-# it at {{laplace_end:.3f}}; a Student $t$ error with {{df:g}} degrees of freedom turns it down {{t_turn}}, all the way back to nothing. Before the end even a
-# bounded error may cost gold, if it comes in lumps. All this is for an error that is independent of gold.
+# Only if the error has a heavy {term}`tail`, or comes in lumps. With normal gold, a normal or uniform error of any size never lowers it; an error with an exponential tail holds it at
+# {{laplace_end:.2f}} standard deviations; a Student $t$ error with {{df:g}} degrees of freedom lets it fall {{t_turn}}, in the end back to the base model's.
 # :::
 
 # %% tags=["parameters"]
@@ -41,45 +40,7 @@ from alignlib.hacking.overoptimisation import rule_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import BestOfN, BestOfPoisson
 
-# %% [markdown]
-# ## Along λ: an independent error costs KL, not gold
-#
-# ```{prf:theorem} Light tails (we derive)
-# :label: thm-light-tails
-#
-# If $\hat r=r+e$ with $e$ independent of $r$ and $\E e^{\lambda e}<\infty$, tilting by $\lambda\hat r$ gains exactly the gold of tilting by $\lambda r$. If $(r,\hat r)$ is
-# Gaussian, gold is linear, $\lambda\operatorname{Cov}(r,\hat r)$, for ever. If the upper tail of an independent error is heavier than exponential, no tilt by $\lambda\hat r$ exists.
-# ```
-#
-# ```{prf:proof}
-# $e^{\lambda(r+e)}=e^{\lambda r}e^{\lambda e}$ factorises, and the factor of $e$ leaves the law of $r$ alone. The Gaussian case is the mean of a tilted normal law. In the last
-# case $\E e^{\lambda\hat r}=\E e^{\lambda r}\,\E e^{\lambda e}=\infty$.
-# ```
-#
-# Best-of-$N$ exists for any tail, and shows the difference.
-#
-# ## Along N: what a high proxy says of gold
-#
-# ```{prf:theorem} Gold given the proxy (we derive)
-# :label: thm-gold-given-proxy
-#
-# For $r\sim N(0,\sigma^2)$, $e$ independent of it and $\hat f$ the density of $r+e$: $\E[r;\,r+e\le v]=-\sigma^2\hat f(v)$, hence $\E[r\mid\hat r=v]=-\sigma^2(\log\hat f)'(v)$. Gold is the steepness of the
-# proxy's log-density: it grows for a normal error, tends to $\sigma^2/b$ where the density of $e$ falls like $e^{-x/b}$, and to 0 where it falls like a power of $x$. If the density of $e$ is
-# log-concave, it never falls, and so gold never turns down.
-# ```
-#
-# ```{prf:proof}
-# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. A sum of variables with
-# log-concave densities has a log-concave density (Prékopa), whose log-derivative falls. Where $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$, or to 1 for a power, given a high proxy $r$ has
-# the law of density $\varphi_\sigma(r)e^{r/b}$, of mean $\sigma^2/b$, or its own.
-# ```
-#
-# The density counts, not the tail alone: an error of $2^k$ with probability $2^{-k}$ has a power-law tail in lumps, and best-of-$N$ keeps some gold for ever, the best of the few samples in the last lump.
-#
-# Best-of-$N$ moves up the proxy and reads gold off this curve ({prf:ref}`thm-one-turn`). No tail is simulated below: the law of the proxy is integrated in cells
-# whose outermost has mass $10^{-12}$.
-
-# %%
+# %% tags=["hide-input"]
 errors = {
     "normal": stats.norm(0, error_scale),
     "uniform": stats.uniform(-error_scale, 2 * error_scale),
@@ -93,7 +54,7 @@ curves = {name: rule_curve(pair, BestOfN.along(n)).gold_gain for name, pair in p
 found = {name: hacking_threshold(pair, BestOfN, RESOLUTION) for name, pair in pairs.items() if name != "Laplace"}
 heavy = [name for name in found if name.startswith(("Student", "Pareto"))]
 
-# %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the proxy is normal gold plus an independent error of scale {{error_scale:g}}. Dots mark the certified maximum: N = {{t_peak:.0f}} for Student t, N = {{pareto_peak:.0f}} for Pareto.", "name": "fig-tails-gold"}, "image": {"alt": "Gold against N on a logarithmic axis: two curves rise for ever, one levels off near {{laplace_end:.2f}}, two peak and fall towards zero."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the proxy is normal gold plus an independent error of scale {{error_scale:g}}. Dots mark where gold is largest: N = {{t_peak:.0f}} for Student t, N = {{pareto_peak:.0f}} for Pareto.", "name": "fig-tails-gold"}, "image": {"alt": "Gold against N on a logarithmic axis: two curves rise for ever, one levels off near {{laplace_end:.2f}}, two peak and fall towards zero."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.8)
 styles = dict(zip(curves, ("-", "--", "-.", "-", "--"), strict=True))
 for (name, gold), color in zip(curves.items(), plotting.CYCLE, strict=False):
@@ -103,6 +64,44 @@ for (name, gold), color in zip(curves.items(), plotting.CYCLE, strict=False):
 ax.set_xscale("log")
 plotting.legend(ax, loc="upper left", bbox_to_anchor=(0.0, 1.0))
 plotting.name_axes(ax, "N", "gold gained (standard deviations)")
+
+# %% [markdown]
+# {cite:t}`K24` (K24) show that heavy-tailed errors can undo alignment under a KL penalty, and that independent light-tailed ones cannot. This chapter works out both, for the tilt and for
+# best-of-$N$.
+#
+# ## Tilting: an independent error costs KL, not gold
+#
+# ```{prf:theorem} Light and heavy tails along λ (after Kwa et al. 2024; this form: we derive)
+# :label: thm-light-tails
+#
+# If $\hat r=r+e$ with $e$ independent of $r$ and $\E e^{\lambda e}<\infty$, tilting by $\lambda\hat r$ gains exactly the gold of tilting by $\lambda r$. If $(r,\hat r)$ is
+# Gaussian, gold is linear, $\lambda\operatorname{Cov}(r,\hat r)$, for every $\lambda$. If the upper tail of an independent error is heavier than exponential, no tilt by $\lambda\hat r$ exists.
+# ```
+#
+# ```{prf:proof}
+# $e^{\lambda(r+e)}=e^{\lambda r}e^{\lambda e}$ factorises, and the factor of $e$ leaves the law of $r$ alone. The Gaussian case is the mean of a tilted normal law. In the last
+# case $\E e^{\lambda\hat r}=\E e^{\lambda r}\,\E e^{\lambda e}=\infty$.
+# ```
+#
+# Best-of-$N$ exists for any tail, and shows the difference.
+#
+# ## Best-of-N: what a high proxy says of gold
+#
+# ```{prf:theorem} Gold given the proxy (Tweedie's formula; its consequences: we derive)
+# :label: thm-gold-given-proxy
+#
+# For $r\sim N(0,\sigma^2)$, $e$ independent of it and $\hat f$ the density of $r+e$: $\E[r\mid\hat r=v]=-\sigma^2(\log\hat f)'(v)$. It grows without end for a normal error, tends to $\sigma^2/b$ where the density of $e$
+# falls like $e^{-x/b}$, and to 0 where it falls like a power of $x$. If the density of $e$ is log-concave, it never falls, and so gold along $N$ never turns down.
+# ```
+#
+# ```{prf:proof}
+# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. (With the roles of signal and noise exchanged this is Tweedie's formula, see {cite:t}`Efron2011`.) A sum of variables with
+# log-concave densities has a log-concave density {cite:p}`Prekopa1980`, whose log-derivative falls. Where $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$, or to 1 for a power, $r$ given a high proxy has
+# the law of density $\varphi_\sigma(r)e^{r/b}$, of mean $\sigma^2/b$, or its own.
+# ```
+#
+# Best-of-$N$ moves up the proxy and reads gold off this curve ({numref}`fig-tails-given`, {prf:ref}`thm-one-turn`). Nothing is simulated: the law of the proxy is integrated in cells, the outermost of mass
+# $10^{-12}$. The density counts, not the tail alone: an error of $2^k$ with probability $2^{-k}$ has a power-law tail in lumps, and best-of-$N$ keeps some gold for ever, the best of the few samples in the last lump.
 
 # %% mystnb={"figure": {"caption": "Expected gold given the proxy, for the same errors. Where the curve turns down, so does best-of-N.", "name": "fig-tails-given"}, "image": {"alt": "Expected gold against proxy value: lines that rise for normal and uniform errors, a plateau for Laplace, humps that return to zero for Student t and Pareto."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.4)
@@ -116,8 +115,8 @@ plotting.name_axes(ax, r"proxy $\hat r$", r"expected gold $\mathrm{E}[r\,|\,\hat
 # %% [markdown]
 # ## An error correlated with gold
 #
-# Independence matters. For a normal error of standard deviation $s$ and correlation $\rho$ with gold, gold along $N$ is $\operatorname{Cov}(r,\hat r)/\hat\sigma$ times the mean of the largest
-# of $N$ standard normals, with $\operatorname{Cov}(r,\hat r)=\sigma(\sigma+\rho s)$. It never turns: below $\rho=-\sigma/s$ it falls from the first step on, above it rises for ever.
+# For a normal error of standard deviation $s$ and correlation $\rho$ with gold, gold along $N$ is $\operatorname{Cov}(r,\hat r)/\hat\sigma$ times the mean of the largest
+# of $N$ standard normals, with $\operatorname{Cov}(r,\hat r)=\sigma(\sigma+\rho s)$. It never turns: below $\rho=-\sigma/s$ it falls from the first step on, above it rises without end.
 
 # %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the error is normal, twice as wide as in the pictures above ({{wide:g}} standard deviations of gold), and correlated with gold. At correlations below {{turn_correlation:.2f}} every further sample costs gold.", "name": "fig-tails-correlated"}, "image": {"alt": "Lines against N on a logarithmic axis, one for each correlation: they fan out from 0, the lower the correlation the lower the line."}} tags=["hide-input"]
 wide = 2 * error_scale
@@ -134,7 +133,7 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # %% [markdown]
 # ## A bounded error that comes in lumps
 #
-# A bounded independent error cannot hold gold down for ever, for a high enough proxy needs high gold, but its density need not be log-concave. Let it be {{lump:g}} with probability {{lump_mass:g}}, else 0: on the way up the proxy, the
+# A bounded independent error cannot hold gold down in the end, for a very high proxy needs high gold. But on the way its density need not be log-concave. Let it be {{lump:g}} with probability {{lump_mass:g}}, else 0: as $N$ grows, the
 # rare overrated responses come before the truly good ones.
 
 # %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the error is {{lump:g}} with probability {{lump_mass:g}} and 0 otherwise: up to {{lump_peak:.2f}}, down to {{lump_dip:.2f}}, and up again.", "name": "fig-tails-lump"}, "image": {"alt": "Gold against N on a logarithmic axis: it rises to {{lump_peak:.2f}}, falls to {{lump_dip:.2f}} and rises again."}} tags=["hide-input"]
@@ -156,11 +155,11 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # %% [markdown]
 # ## A proxy that saturates
 #
-# A proxy that is a strictly rising function of gold, however flat, ranks as gold does: best-of-$N$ is as good as with gold itself. A ceiling makes ties: gold stops rising at the
-# mean above the ceiling, {{ceiling_end:.2f}} here, and never turns down. The same ceiling helps where the tail of the error hurts: put at the proxy value of the most expected
-# gold, it leaves {{clipped_end:.2f}} of the Student $t$ proxy's peak of {{t_gold:.2f}}, for ever, because ties among what is too good to be true are broken at random.
+# A proxy that is a strictly rising function of gold, however flat, ranks as gold does: best-of-$N$ is as good as with gold itself. A ceiling makes {term}`ties <tie>`: gold stops rising at the
+# mean above the ceiling, {{ceiling_end:.2f}} here, and never turns down. The same ceiling helps where the tail of the error hurts. Put at the proxy value of the most expected
+# gold, it keeps a gold gain of {{clipped_end:.2f}} for every large $N$, of the Student $t$ proxy's peak of {{t_gold:.2f}}, because what is too good to be true is tied and picked at random.
 
-# %%
+# %% tags=["hide-input"]
 flat = saturating_pair(stats.norm(), np.tanh)
 ceiling = saturating_pair(stats.norm(), lambda r: np.minimum(r, 1.0))
 stops = [hacking_threshold(pair, rule) for pair in (flat, ceiling) for rule in (None, BestOfN, BestOfPoisson)]
@@ -174,8 +173,8 @@ lam = np.array([0.2, 0.5, 1.0, 2.0])
 # %% [markdown]
 # ## What it means
 #
-# The size of the error sets the price, its tail decides where gold ends as $N$ grows. Squashing the proxy does nothing for best-of-$N$, for a strictly rising transform leaves
-# ranks as they are; clipping it does. A proxy whose *error* has a shorter tail helps as well, such as the median of several ({doc}`42_ensembles`). And independence
+# The size of the error sets the price; its tail decides where gold ends as $N$ grows. Squashing the proxy does nothing for best-of-$N$, for a strictly rising transform leaves
+# ranks as they are; clipping it does. A proxy whose error has a shorter tail helps as well, such as the median of several ({doc}`42_ensembles`). Independence
 # matters: an error that depends on the response, such as the exploit of {doc}`40_price_of_a_proxy`, can turn gold down however light its tail.
 #
 # ## Claims
@@ -185,7 +184,7 @@ grid = np.array([2.0, 16.0, 256.0, 4096.0])
 claims.glue(
     t_peak=found[heavy[0]].parameter,
     t_turn=claims.Markdown(
-        f"at $N={found[heavy[0]].parameter:.0f}$"
+        f"from $N={found[heavy[0]].parameter:.0f}$ on"
         if found[heavy[0]].turns_down
         else "only beyond the $10^{12}$ samples looked at here"
     ),
@@ -202,7 +201,7 @@ claims.glue(
 claims.record(
     claims.equal(
         "gaussian",
-        "normal error: gold along N is the closed form",
+        "normal error: gold along N is the correlation of gold and proxy times the mean of the largest of N normals",
         "we derive",
         rule_curve(pairs["normal"], BestOfN.along(grid)).gold_gain,
         GaussianPair(1.0, error_scale).rule_gold_gain(BestOfN.along(grid)),
@@ -211,7 +210,7 @@ claims.record(
     claims.equal(
         "independent",
         "along λ an independent error leaves gold as the ideal policy has it",
-        "we derive",
+        "K24; we derive",
         tilted.gold_gain(lam),
         tilted.ideal_gain(lam),
         rtol=1e-9,
@@ -241,7 +240,7 @@ claims.record(
     claims.at_most(
         "heavy-to-nothing",
         "heavy tails: by $N=10^{10}$ nine tenths of the peak are lost",
-        "we derive",
+        "K24; we derive",
         [rule_curve(pairs[name], [BestOfN(1e10)]).gold_gain[0] for name in heavy],
         [0.1 * found[name].gold_gain for name in heavy],
         must_hold=False,
@@ -267,7 +266,7 @@ claims.record(
     ),
     claims.at_least(
         "clipping",
-        "a ceiling on a heavy-tailed proxy keeps at least half of the gold at the peak, for ever",
+        "a ceiling on a heavy-tailed proxy keeps at least half of the gold at the peak, for every large N",
         "we derive",
         clipped.gold_by_level[-1] - clipped.ideal.base_reward,
         0.5 * found[heavy[0]].gold_gain,

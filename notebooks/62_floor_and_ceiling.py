@@ -124,7 +124,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # of {cite:t}`Maurer2004`, in expectation.
 # ```
 #
-# In words: what the parameters know of the values; of which contexts occurred; of chance errors in the labels ($\rho$, memorised noise); and how far the {term}`posterior` moves from
+# In words: what the parameters know of the values; of which contexts occurred; of chance errors in the labels ($\rho$, memorised noise, as measured by {cite:t}`Harutyunyan2020`); and how far the {term}`posterior` moves from
 # the {term}`prior` on average over data sets.
 #
 # **Both ends bound the same risk only if** the learner is scored by the {term}`canonical loss` $\tilde\ell(a;s,y)=\E[\ell(a,U)\mid s,y]$ and its data come from the
