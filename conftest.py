@@ -25,8 +25,14 @@ settings.register_profile(
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "fixed")
 settings.load_profile(PROFILE)
 # Hypothesis also tries the numbers that it finds in whatever modules happen to be loaded, which differ between a whole
-# run, a part of it and the processes of xdist: the fixed examples do without.
+# run, a part of it and the processes of xdist: the fixed examples do without. It has no setting for that, so a private
+# function is replaced, and a version of Hypothesis that has no such function is refused rather than left as it is.
 if PROFILE == "fixed":
+    if not hasattr(providers, "_get_local_constants"):
+        raise pytest.UsageError(
+            "This version of Hypothesis has no providers._get_local_constants: find where it collects the constants of "
+            "loaded modules now, and replace that in conftest.py, so that fixed examples are the same everywhere."
+        )
     providers._get_local_constants = providers.Constants
 
 

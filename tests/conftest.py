@@ -1,7 +1,8 @@
-"""Fixtures of the page tests: the book over http, and one headless Chromium for the session."""
+"""The book over http, one headless Chromium for the session, and how the processes that execute notebooks start."""
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from playwright.sync_api import Browser, Error, sync_playwright
 
+from alignbook import processes
 from tests.built_book import HTML, need_book, skip
 
 ARGUMENTS = [
@@ -21,6 +23,10 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+if "forkserver" in multiprocessing.get_all_start_methods():  # where there is none, every process imports papermill
+    processes.context = multiprocessing.get_context("forkserver")
+    processes.context.set_forkserver_preload(["alignbook.runner", "papermill"])
 
 
 class QuietHandler(SimpleHTTPRequestHandler):

@@ -18,6 +18,7 @@ from alignlib.tables import RewardTable
 from tests import awkward
 from tests.awkward import JUDGES, MODELS, VERIFIERS
 
+ALL = "mean:verifier_*"
 HONEST = [name for name in MODELS if name != "hacked"]
 
 
@@ -27,7 +28,7 @@ HONEST = [name for name in MODELS if name != "hacked"]
 def read_verified(folder, shared=1.0) -> RewardTable:
     path = folder / "verified.csv"
     awkward.verified(shared).to_csv(path, index=False)
-    return RewardTable.read(path, reward=["verifier_*", "correct"], drop_missing=True)
+    return RewardTable.read(path, reward=["verifier_*", ALL, "correct"], drop_missing=True)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +53,13 @@ def test_ensembles_of_all_sizes(verified: RewardTable) -> None:
 
 
 def test_an_ensemble_against_the_pairwise_definition(verified: RewardTable) -> None:
-    table = verified.with_mean("all", VERIFIERS)
     gains = []
-    for (_, picking), (_, gold) in zip(table.blocks("all"), table.blocks("correct"), strict=True):
+    for (_, picking), (_, gold) in zip(verified.blocks(ALL), verified.blocks("correct"), strict=True):
         wins = np.sign(picking[:, :, None] - picking[:, None, :])
         pairs = 0.5 * (gold[:, :, None] * (1 + wins) + gold[:, None, :] * (1 - wins))
         off = ~np.eye(picking.shape[1], dtype=bool)
         gains.extend(pairs[:, off].mean(axis=1) - gold.mean(axis=1))
-    found = estimate_ensemble(table, VERIFIERS, "correct", rule=BestOfN(2), sizes=[12], n_boot=100)
+    found = estimate_ensemble(verified, VERIFIERS, "correct", rule=BestOfN(2), sizes=[12], n_boot=100)
     assert found.gold_gain[0] == pytest.approx(np.mean(gains), abs=1e-12)
 
 
@@ -74,9 +74,8 @@ def test_members_that_share_an_error_are_told_from_those_that_do_not(verified: R
 
 
 def test_where_to_stop_among_massive_ties(verified: RewardTable) -> None:
-    table = verified.with_mean("all", VERIFIERS)
-    along_n = fit_frontier(table, "all", n_boot=200).gold("correct")
-    along_lam = fit_frontier(table, "all", n_boot=200).tilted_gold("correct")
+    along_n = fit_frontier(verified, ALL, n_boot=200).gold("correct")
+    along_lam = fit_frontier(verified, ALL, n_boot=200).tilted_gold("correct")
     for result in (along_n, along_lam):
         assert result.hedge.turns_down != "yes"
         assert result.hedge.low <= result.hedge.parameter <= result.hedge.high == np.inf

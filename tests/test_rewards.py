@@ -278,18 +278,6 @@ def test_wide_gaps_make_a_ragged_table(tmp_path):
     assert table.dropped == 1
 
 
-def test_with_mean_adds_a_column():
-    table = RewardTable.from_arrays(a=[[1.0, 2.0], [3.0, 5.0, 7.0]])
-    table = table.with_mean("m", ["a", "a"])
-    assert table.columns["m"].tolist() == table.columns["a"].tolist()
-    with pytest.raises(InputError, match="name='m' is a reward of the table already"):
-        table.with_mean("m", ["a"])
-    with pytest.raises(InputError, match="no reward 'b'; it was read with 'a', 'm'"):
-        table.with_mean("n", ["b"])
-    with pytest.raises(ValueError, match="columns must name at least one reward"):
-        table.with_mean("n", [])
-
-
 def test_constant_rewards():
     table = RewardTable.from_arrays([[1.0, 1.0], [0.0, 1.0], [2.0, 2.0, 2.0]])
     assert table.constant_prompts("reward").tolist() == [True, False, True]

@@ -67,8 +67,3 @@ def test_a_frame_is_no_array_of_rewards() -> None:
     for given in (frame, pa.table({"prompt_id": IDS, "reward": VALUES.reshape(-1)})):
         with pytest.raises(InputError, match=r"RewardTable\.from_frame"):
             RewardTable.from_arrays(given)
-
-
-def test_one_column_is_named_by_a_string() -> None:
-    table = RewardTable.from_arrays(proxy=VALUES, gold=-VALUES)
-    assert np.array_equal(table.with_mean("m", "proxy").column("m"), table.column("proxy"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,22 +12,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError
 
-__all__ = ["Divergence", "Tilts", "as_divergence"]
-
-
-class Tilts(Protocol):
-    """What any law says of its tilt ``π_λ`` in closed form."""
-
-    def kl(self, lam: float, /) -> float: ...  # noqa: D102
-    def reverse_kl(self, lam: float, /) -> float: ...  # noqa: D102
-
-
-class _FiniteTilts(Tilts, Protocol):
-    """What a finite law says of it: base masses, and ``log π_λ/p`` outcome by outcome."""
-
-    prob: FloatArray
-
-    def log_ratio(self, lam: float) -> FloatArray: ...
+__all__ = ["Divergence", "as_divergence"]
 
 
 class Divergence(ABC):
@@ -132,17 +117,6 @@ class Divergence(ABC):
         p = as_float_array("prob", prob)
         require(t.shape == p.shape, f"log_ratio must have the shape of prob, {p.shape}; got {t.shape}.", "log_ratio")
         return float(p @ self.f_of_log(t))
-
-    def of_tilt(self, law: _FiniteTilts, lam: float) -> float:
-        """``D_f(π_λ‖p)`` of a finite law's tilt; of any law's where a subclass knows a closed form.
-
-        >>> from alignlib.divergences import KL, REVERSE_KL
-        >>> from alignlib.laws import FiniteLaw
-        >>> coin = FiniteLaw([0.0, 1.0])
-        >>> round(KL.of_tilt(coin, 1.0), 6), round(REVERSE_KL.of_tilt(coin, 1.0), 6)
-        (0.110944, 0.120115)
-        """
-        return self.of_log_ratio(law.log_ratio(lam), law.prob)
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known."""

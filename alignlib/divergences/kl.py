@@ -8,7 +8,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.special import kl_integrand
-from alignlib.divergences.divergence import Divergence, Tilts
+from alignlib.divergences.divergence import Divergence
 
 __all__ = ["KL"]
 
@@ -40,9 +40,6 @@ class _KL(Divergence):
 
     def conjugate(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.expm1(price))
-
-    def of_tilt(self, law: Tilts, lam: float) -> float:
-        return law.kl(lam)
 
     def of_log_ratio(self, log_ratio: npt.ArrayLike, prob: npt.ArrayLike) -> float:
         t, p = np.asarray(log_ratio, dtype=np.float64), np.asarray(prob, dtype=np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.special import exp_excess
-from alignlib.divergences.divergence import Divergence, Tilts
+from alignlib.divergences.divergence import Divergence
 
 __all__ = ["REVERSE_KL"]
 
@@ -33,9 +33,6 @@ class _ReverseKL(Divergence):
     def conjugate(self, price: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore"):
             return np.asarray(np.where(price < 1.0, -np.log1p(-np.minimum(price, 1.0)), np.inf))
-
-    def of_tilt(self, law: Tilts, lam: float) -> float:
-        return law.reverse_kl(lam)
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         with np.errstate(over="ignore"):

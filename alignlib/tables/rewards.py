@@ -139,31 +139,6 @@ class RewardTable:
                 else:
                     yield some, values[self.offsets[some][:, None] + np.arange(size)]
 
-    def with_mean(self, name: str, columns: str | Sequence[str]) -> RewardTable:
-        """Return the table with one more reward: the mean of others, such as an ensemble of verifiers.
-
-        Parameters
-        ----------
-        name : str
-            What to call it.
-        columns : str or sequence of str
-            The rewards to average, one that is named twice counting double.
-
-        Examples
-        --------
-        >>> table = RewardTable.from_arrays([[0.0, 1.0], [2.0, 4.0]])
-        >>> table.with_mean("same", ["reward", "reward"]).columns["same"].tolist()
-        [0.0, 1.0, 2.0, 4.0]
-        """
-        columns = [columns] if isinstance(columns, str) else columns
-        require(len(columns) > 0, f"columns must name at least one reward to average; got {columns!r}.")
-        if name in self.columns:
-            raise InputError(f"name={name!r} is a reward of the table already; choose another.", column=name)
-        total = np.zeros(int(self.offsets[-1]))
-        for column in columns:
-            total += self.column(column)
-        return replace(self, columns={**self.columns, name: total / len(columns)})
-
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt, shape (n_prompts,).
 

@@ -27,7 +27,7 @@
     widen();
     for (const box of document.querySelectorAll(boxes)) {
       const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1;
-      if (scrolls && !box.hasAttribute("tabindex")) {
+      if (scrolls && box.tabIndex < 0) {  // the theme says -1 of what did not scroll before its fonts came
         box.setAttribute("tabindex", "0");
         box.setAttribute("role", "group");
         box.setAttribute("aria-label", name(box));
@@ -73,7 +73,16 @@
     const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
     Promise.resolve(ready).then(() => document.fonts.ready).then(mark);
   });
-  window.addEventListener("resize", mark);
+  // Not the window's size: the side bars fold a moment after it changes.
+  let width = 0;
+  const watch = new ResizeObserver(function ([article]) {
+    if (article.contentRect.width === width) return;
+    width = article.contentRect.width;
+    mark();
+  });
+  window.addEventListener("DOMContentLoaded", function () {
+    for (const article of document.querySelectorAll("article")) watch.observe(article);
+  });
   document.fonts.addEventListener("loadingdone", mark);  // widths change with the fonts of the mathematics
 
   // Paper does not scroll: shrink what is wider than the column (about 620 px on A4 and letter).

@@ -13,13 +13,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
 import psutil  # comes with ipykernel
 
 from alignlib._core.working import working_folder
 
-__all__ = ["processes"]
+__all__ = ["context", "processes"]
+
+# How a process starts: knowing nothing of this one. Tests, which make many pools, fork theirs from one that has
+# imported what all need; such a server would leave its socket behind where a command is killed.
+context: BaseContext = get_context("spawn")
 
 
 @contextlib.contextmanager
@@ -32,7 +37,7 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
     before = set(multiprocessing.active_children())
     with (
         working_folder() as home,
-        ProcessPoolExecutor(workers, get_context("spawn"), _begin, (str(home), prepare)) as pool,
+        ProcessPoolExecutor(workers, context, _begin, (str(home), prepare, dict(os.environ))) as pool,
     ):
         try:
             yield pool
@@ -43,8 +48,10 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
             raise
 
 
-def _begin(home: str, prepare: Callable[[str], None]) -> None:
+def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str]) -> None:
     """Set up one process of the pool."""
+    os.environ.clear()  # where it is forked from a server, that has the variables of when it began
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the command sees to its processes
     os.environ["TMPDIR"] = home  # kernels too: what is killed leaves its files where they are cleared away
     tempfile.tempdir = home

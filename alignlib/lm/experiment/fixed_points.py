@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from alignlib._core.checks import FloatArray, require
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["PENALTIES", "expected_update", "fixed_point"]
+__all__ = ["PENALTIES", "fixed_point"]
 
 PENALTIES = ("sequence", "token reverse KL", "token k3")
 _BISECTIONS = 200
@@ -78,46 +78,6 @@ def fixed_point(
     return _log_sequences(chosen)
 
 
-def expected_update(
-    log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta: float, penalty: str
-) -> list[FloatArray]:
-    """Return the mean gradient step on the logits of every prefix, one array (P, prefixes, outputs) for each depth.
-
-    Arguments as in `fixed_point`; summed over all responses, so exact.
-
-    Parameters
-    ----------
-    log_policy : array (P, n)
-        Log-probabilities in nats of the policy that moves.
-    log_base, reward, space, beta, penalty
-        As in `fixed_point`.
-
-    Raises
-    ------
-    InputError
-        If the penalty is not known, or a shape is wrong.
-    """
-    require(penalty in PENALTIES, f"penalty must be one of {', '.join(PENALTIES)}; got {penalty!r}.")
-    policy, base = _log_next(_checked(log_policy, space), space), _log_next(_checked(log_base, space), space)
-    score = reward - beta * (log_policy - log_base) if penalty == "sequence" else reward
-    value = score[:, space.index_range(space.length)]
-    reach = _reach(policy)
-    updates: list[FloatArray] = []
-    for depth in reversed(range(space.length)):
-        stop = score[:, space.index_range(depth)]
-        q = np.concatenate([stop[..., None], value.reshape(*stop.shape, space.n_content)], axis=-1)
-        law = np.exp(policy[depth])
-        value = (law * q).sum(axis=-1)
-        step = law * (q - value[..., None])
-        ratio = policy[depth] - base[depth]
-        if penalty == "token reverse KL":
-            step -= beta * law * (ratio - (law * ratio).sum(axis=-1, keepdims=True))
-        elif penalty == "token k3":
-            step -= beta * (law - np.exp(base[depth]))
-        updates.insert(0, reach[depth][..., None] * step)
-    return updates
-
-
 def _forward_law(log_next: FloatArray, q: FloatArray, beta: float) -> FloatArray:
     """Return ``log(β p / (c - Q))`` with c > max Q such that it sums to one; by bisection between sure bounds."""
     top = q.max(axis=-1, keepdims=True)
@@ -152,13 +112,6 @@ def _log_sequences(log_next: list[FloatArray]) -> FloatArray:
         parts.append(prefix + law[..., 0])
         prefix = (prefix[..., None] + law[..., 1:]).reshape(len(law), -1)
     return np.concatenate([*parts, prefix], axis=1)
-
-
-def _reach(log_next: list[FloatArray]) -> list[FloatArray]:
-    reach = [np.ones((len(log_next[0]), 1))]
-    for law in log_next[:-1]:
-        reach.append((reach[-1][..., None] * np.exp(law[..., 1:])).reshape(len(law), -1))
-    return reach
 
 
 def _checked(log_prob: FloatArray, space: ResponseSpace) -> FloatArray:
