@@ -7,9 +7,9 @@
 # ---
 
 # %% [markdown]
-# # Your own model
+# # Your training run against the limit
 #
-# You train a policy and have its log. How much of what *any* method could gain at its KL does it have, checkpoint by checkpoint, and how much KL does it waste?
+# You train a {term}`policy` and have its log. Of what *any* method could gain at its {term}`KL`, how much has it gained, checkpoint by checkpoint, and how much KL does it spend in vain?
 #
 # :::{admonition} Answer
 # :class: answer
@@ -54,20 +54,7 @@ from alignlib.training.envelope import Floor, achieved_envelope
 from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import read_training_log
 
-# %% [markdown]
-# ## Run and base samples
-#
-# A run is one row per checkpoint: KL to the base model and mean reward. trl writes both into `trainer_state.json`; anything else is a table. The base samples are responses of the *base* model to the run's prompts, scored with the run's
-# reward: `alignlib sample` and `alignlib score` make them. Without paths of yours this page makes both up: a normal reward, whose limit is $\sqrt{2\,\mathrm{KL}}$, and a run of {{share_made:.0%}} of it{{used}}.
-#
-# ```{prf:definition} Units (we derive)
-# :label: def-run-units
-#
-# The frontier is drawn against nats per *sequence*. trl's PPO and online DPO log that (`objective/kl`, $k_1$ by default); its GRPO and RLOO log nats per *token* (`kl`, $k_3$ and $k_1$ averaged over tokens), which times the mean length is nats per sequence if both are means over the same
-# tokens. A table must say. Best is to measure checkpoints that matter anew, with an interval: `alignlib kl` ({doc}`56_measuring_kl`).
-# ```
-
-# %%
+# %% tags=["hide-input"]
 if run is None:
     log, data = example_run(150, 64, np.random.default_rng(seed), n_checkpoints=60)
 else:
@@ -86,10 +73,22 @@ fig = pictures.picture_of(shown)
 plotting.save(fig, folder, "overlay")
 
 # %% [markdown]
+# ## Run and base samples
+#
+# A run is one row per {term}`checkpoint`: KL to the {term}`base model` and mean reward. trl writes both into `trainer_state.json`; anything else is a table. The base samples are responses of the *base* model to the run's prompts, scored with the run's
+# reward; `alignlib sample` and `alignlib score` make them. Without paths of yours this page makes both up: a normal reward, whose {term}`limit` is $\sqrt{2\,\mathrm{KL}}$, and a run that has {{share_made:.0%}} of it{{used}}.
+#
+# ```{prf:definition} Units (as trl documents its logs)
+# :label: def-run-units
+#
+# The limit is drawn against nats per *sequence*. trl's PPO and online DPO log that (`objective/kl`, $k_1$ by default). Its GRPO and RLOO log nats per *token* (`kl`, $k_3$ and $k_1$ averaged over tokens), which times the mean length is nats per sequence if both are means over the same
+# tokens. A table must say which it is. It is best to measure the checkpoints that matter anew, with an interval: `alignlib kl` ({doc}`56_measuring_kl`).
+# ```
+#
 # ## Share and waste
 #
-# Two numbers, for each flatters where the other does not. Far up the frontier is nearly flat, so a run may have almost all of the achievable gain and yet spend twice the KL; near the start a small gain in share is much KL. The *share* compares gains at the run's KL, the *waste*
-# compares KLs at its gain. Intervals hold the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from the second differences of neighbouring checkpoints.
+# Two numbers are needed, because either alone can flatter. Far up, the limit is nearly flat: a run may have almost all of the achievable gain and yet spend twice the KL. Near the start it is steep: a small gain in share is much KL. The {term}`share` compares gains at the run's KL, the *waste*
+# compares KLs at its gain. Intervals contain the error of the limit (prompts resampled), of the base's mean reward, and the scatter of the log itself, read from how neighbouring checkpoints differ.
 
 # %% tags=["hide-input"]
 lines = output.lines(shown)
@@ -102,9 +101,9 @@ print("\n".join(textwrap.fill(line, 90) if len(line) > 90 else line for line in 
 # %% [markdown]
 # ## Before you believe it
 #
-# - **Same prompts, same reward.** Near KL 0 the run must have the base samples' mean reward. If it does not, the overlay refuses; if the two differ by a constant only, measure gains from the run's own start (`-p base first`).
-# - **Above the limit** no policy can lie. A checkpoint that does has a KL that is underestimated or in the wrong unit, a reward on another scale, or other prompts than the base samples.
-# - **The trained reward is a proxy.** To see gold, log gold and give the base samples' gold column ({doc}`43_overoptimisation`).
+# - **Same prompts, same reward.** Near KL 0 the run must have the base samples' mean reward. If it does not, the comparison is refused; if the two differ by a constant only, measure gains from the run's own start (`-p base first`).
+# - **No policy lies above the limit.** A checkpoint that seems to has a KL that is underestimated or in the wrong unit, a reward on another scale, or other prompts than the base samples.
+# - **The trained reward is a {term}`proxy`.** To see {term}`gold`, log gold and give the base samples' gold column ({doc}`43_overoptimisation`).
 # - **The KL of a log is a moving average** of single batches while the policy changes.
 #
 # ## Without base samples
@@ -115,14 +114,16 @@ print("\n".join(textwrap.fill(line, 90) if len(line) > 90 else line for line in 
 # Let policies $\pi_i$ of one base model, on one law of prompts, have KL $\kappa_i$ and mean reward $r_i$. The least concave curve above the points $(\kappa_i,r_i)$ lies nowhere above the frontier of an average KL budget.
 # ```
 #
-# *Proof.* The mixture $\sum_iw_i\pi_i$ has reward $\sum_iw_ir_i$ and, the divergence being convex, a KL of at most $\sum_iw_i\kappa_i$. $\square$
+# ```{prf:proof}
+# The mixture $\sum_iw_i\pi_i$ has reward $\sum_iw_ir_i$ and, the divergence being convex, a KL of at most $\sum_iw_i\kappa_i$.
+# ```
 #
-# So where no base samples are at hand, as with published checkpoints, the limit and every share of it are unknown, but KL that points without error spend beyond their envelope is certainly wasted. `alignlib overlay RUN` without a table says how much that is. Noise adds to it: the envelope
-# runs through the luckiest checkpoints and the most wasteful one is the unluckiest. {{floor_sentence}}
+# So without base samples, as with published checkpoints, the limit and every share of it are unknown, but KL beyond that curve is certainly wasted, up to noise. `alignlib overlay RUN` without a table says how much that is. Noise adds to it: the
+# curve runs through the luckiest checkpoints, and the most wasteful one is the unluckiest. {{floor_sentence}}
 #
 # ## What it means
 #
-# A run far below the curve can gain by training alone: more steps, another penalty, another group size. A run on the curve cannot: only more KL, or another base model, buys more of this reward. A run is compared at its own KL: more steps usually spend more of it.
+# A run far below the limit can gain by training alone: more steps, another penalty, another group size. A run on the limit cannot: only more KL, or another base model, buys more of this reward. A run is compared at its own KL, and more steps usually spend more of it.
 #
 # ## Claims
 
@@ -138,7 +139,7 @@ if found is not None and found.width > 1:
 floor_sentence = (
     f"In this run {max(wasted[most], 0.0):.2g} of {log.kl[most]:.2g} nats seem wasted at step {log.step[most]:g}{pooled}."
     + (
-        " All of it is noise, for the run was made with a concave curve: what it wastes only the limit shows."
+        " All of it is noise: the run was made up with a concave curve, and what that wastes only the limit shows."
         if run is None
         else ""
     )
@@ -147,7 +148,7 @@ claims.glue(
     headline=lines[-1] if found is None else output.headlines(found)[-1],
     share_made=0.85,
     used="" if run is None else " (not here)",
-    caption="their concave envelope is a floor of the limit, which base samples would show"
+    caption="the least concave curve above them is a lower bound on the limit, which base samples would show"
     if found is None
     else f"gain in {found.measured_in} over the base model, the limit with its {level:.0%} interval as far as the base samples support it (bar: {found.frontier.supported_end:.2f} nats), best-of-N, and the run, {found.width} checkpoints to a point",
     alt="a scatter below a concave curve"
@@ -158,7 +159,7 @@ claims.glue(
 checks = [
     claims.at_most(
         "envelope",
-        "no checkpoint needs more than it spent",
+        "for no checkpoint does the lower bound ask for more KL than it spent",
         "we derive",
         needed[log.kl >= 0],
         log.kl[log.kl >= 0],

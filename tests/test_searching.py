@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from alignbook.project import Notebook, Project
 from alignlib._core.checks import FloatArray
 from alignlib.bottleneck import capacity
 from alignlib.laws import FiniteLaw
 from tests.searching import channel, law, positive, worst_case
+from tests.small_project import ROOT
 
 
 def forward_share(z: FloatArray) -> float:
@@ -40,3 +45,16 @@ def test_a_narrow_maximum_is_climbed() -> None:
 def test_what_is_not_a_number_is_no_proof() -> None:
     with pytest.raises(AssertionError, match="NaN"):
         worst_case(lambda z: float("nan"), 2, starts=1)
+
+
+SEARCHED = [n for n in Project(ROOT).notebooks() if not n.name.startswith(("30", "31", "50", "51", "52", "53", "54"))]
+
+
+@pytest.mark.parametrize("notebook", SEARCHED, ids=lambda notebook: notebook.name)
+def test_every_box_has_a_test_named_after_it(notebook: Notebook) -> None:
+    """A theorem or proposition ``thm-x`` of a chapter has a test ``test_thm_x…`` that searches for a counterexample."""
+    text = notebook.script.read_text(encoding="utf-8")
+    labels = re.findall(r"^# :label: ((?:thm|prop)-\S+)$", text, re.MULTILINE)
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_theorems_*.py"))
+    missing = [label for label in labels if not re.search(rf"def test_\w*{label.replace('-', '_')}", tests)]
+    assert missing == []

@@ -7,6 +7,7 @@ found.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -325,6 +326,32 @@ def test_thm_kl_estimators() -> None:
         return float(max(unbiased, of_k2, second_moment) / (1.0 + truth))
 
     assert worst_case(excess, 24, starts=6).excess <= ROUNDING
+
+
+def test_prop_kl_gradients() -> None:
+    """Gradients in the logits, by central differences of the estimators at responses held fixed."""
+
+    def excess(z: FloatArray) -> float:
+        z = z.clip(-3, 3)
+        logits, base, h = z[:4], law(z[4:]), 1e-5
+        policy = law(logits)
+
+        def gradient(of: Callable[[FloatArray], float]) -> FloatArray:
+            steps = h * np.eye(4)
+            return np.array([(of(law(logits + s)) - of(law(logits - s))) / (2 * h) for s in steps])
+
+        def fixed(estimator: Callable[[FloatArray], FloatArray | float]) -> FloatArray:
+            return gradient(lambda moved: float(policy @ np.asarray(estimator(np.log(moved / base)))))
+
+        return float(
+            max(
+                np.abs(fixed(k1)).max(),
+                np.abs(fixed(k2) - gradient(lambda moved: kl(moved, base))).max(),
+                np.abs(fixed(k3) - gradient(lambda moved: kl(base, moved))).max(),
+            )
+        )
+
+    assert worst_case(excess, 8, starts=3, steps=40).excess < 1e-6
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
