@@ -63,5 +63,5 @@ CASES: list[Case] = [
     Case("the file", "a truncated gzip file", text(gzip.compress(rows().encode())[:-9], "t.csv.gz"), FRONTIER, "gzip"),
     Case("columns", "no such column", text("prompt_id,rewrad\n0,1\n"), FRONTIER, "did you mean 'rewrad'?"),
     Case("values", "text among the rewards", text(rows() + "7,high\n"), FRONTIER, "'high' in row 66"),
-    Case("JSON", "an array in a line", text(json.dumps([1]), "t.jsonl"), FRONTIER, "holds a list, not an object"),
+    Case("JSON", "an array in a line", text(json.dumps([1]), "t.jsonl"), FRONTIER, "holds an array, not an object"),
 ]

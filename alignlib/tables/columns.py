@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -99,7 +100,12 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
     wild = {"*": "(.*)", "?": "(.)"}
     regex = re.compile("".join(wild.get(c) or re.escape(_plain(c)) for c in _pieces(pattern)), re.DOTALL)
     hits = {name: regex.fullmatch(name) for name in file.names if name not in skip}
-    found = {"\0".join(hit.groups()): require_column(file, name, "reward") for name, hit in hits.items() if hit}
+    count = Counter(file.names)
+    found = {
+        "\0".join(hit.groups()): name if count[name] == 1 else require_column(file, name, "reward")
+        for name, hit in hits.items()
+        if hit
+    }
     if not found:
         raise InputError(
             f"No column of {file.path} matches {pattern!r} (reward; * is any text, ? one character); "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,18 +13,23 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 
-__all__ = ["DEEPEST", "check_depth", "check_lines", "parse_json"]
+__all__ = ["DEEPEST", "check_depth", "check_lines", "json_kind", "parse_json"]
 
 DEEPEST = 64  # brackets within brackets; chats with calls of tools have about ten
 _LONGEST_LINE = 1 << 27  # bytes
 _MOST_DIGITS = 300  # of an integer: hardly a float is longer
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
+_MARK = b"\xef\xbb\xbf"  # of byte order, which some programs write in front
+_LOOKED_AT = 50  # lines whose keys are compared
+_MOST_SPACE = 1000  # bytes before the brace of a line
 _BLOCK = 1 << 26  # bytes looked at together
 
 
-def check_lines(path: str, data: pa.Buffer) -> None:
-    """Refuse a line that is too long, or nests too deep, to be parsed.
+def check_lines(path: str, data: pa.Buffer) -> bool:
+    """Refuse a line that is too long, or nests too deep, to be parsed; return whether Arrow may read the lines.
+
+    It ends in a segmentation fault where the first line is ``null``, and makes a column of each key that any line has.
 
     Raises
     ------
@@ -40,10 +46,12 @@ def check_lines(path: str, data: pa.Buffer) -> None:
             "the table as Parquet.",
             rows=[long],
         )
+    objects = True
     for first, last in _blocks(starts, ends):
         block = held[starts[first] : ends[last - 1]]
         if block.size == 0:
             continue
+        objects = objects and _are_objects(held, starts[first:last], ends[first:last])
         at = np.minimum(starts[first:last] - starts[first], block.size - 1)
         opened = np.add.reduceat(np.isin(block, _OPENING).view(np.uint8), at, dtype=np.int64)
         for line in (first + np.flatnonzero(opened > DEEPEST)).tolist():
@@ -53,6 +61,35 @@ def check_lines(path: str, data: pa.Buffer) -> None:
                     "out, or write it as text.",
                     rows=[line],
                 )
+    return objects and _have_like_keys(held, starts, ends)
+
+
+def _have_like_keys(held: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> bool:
+    """Whether some lines, spread over the file, have about the same keys."""
+    every, most = set[str](), 0
+    for line in range(0, starts.size, max(1, starts.size // _LOOKED_AT)):
+        with contextlib.suppress(ValueError):
+            own = set(_keys(parse_json(held[starts[line] : ends[line]].tobytes().decode("utf-8-sig")), ""))
+            every |= own
+            most = max(most, len(own))
+    return len(every) <= 100 + 8 * most
+
+
+def _keys(value: object, path: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield f"{path}.{key}"
+            yield from _keys(inner, f"{path}.{key}")
+    elif isinstance(value, list):
+        for inner in value[:10]:
+            yield from _keys(inner, path)
+
+
+def _are_objects(held: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> bool:
+    """Whether each line that is not blank begins with a brace."""
+    other = starts[(starts < ends) & (held[np.minimum(starts, held.size - 1)] != ord("{"))]
+    lines = (held[start : start + _MOST_SPACE].tobytes().partition(b"\n")[0] for start in other.tolist())
+    return all(line.removeprefix(_MARK).lstrip()[:1] in (b"", b"{") for line in lines)
 
 
 def check_depth(path: str, text: bytes) -> None:
@@ -61,6 +98,16 @@ def check_depth(path: str, text: bytes) -> None:
         raise InputError(
             f"{path} nests more than {DEEPEST} brackets within each other; leave that value out, or write it as text."
         )
+
+
+def json_kind(value: object) -> str:
+    """Return what JSON calls a value.
+
+    >>> json_kind(None), json_kind([1]), json_kind(0.5)
+    ('null', 'an array', 'a number')
+    """
+    kinds = {list: "an array", dict: "an object", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def parse_json(text: str) -> object:

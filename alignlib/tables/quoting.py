@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
 from alignlib.tables.table_file import not_utf8, short
 
 __all__ = ["check_quotes", "ragged", "records"]
@@ -25,8 +26,7 @@ _LONGEST = (1 << 31) - 1  # characters of a cell
 
 def records(path: str, data: pa.Buffer, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
     """Yield each record that is not blank with the number of the line on which it begins."""
-    before = csv.field_size_limit(_LONGEST)
-    try:
+    with _cells_of_any_length():
         reader = csv.reader(
             io.TextIOWrapper(pa.BufferReader(data), encoding="utf-8-sig", newline=""),
             delimiter=delimiter,
@@ -51,6 +51,13 @@ def records(path: str, data: pa.Buffer, delimiter: str, *, strict: bool = False)
             else:
                 said = f"an unreadable record that begins on line {line} ({short(error)}); write it again"
             raise InputError(f"{path} has {said}.", rows=[line - 1]) from error
+
+
+@contextlib.contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST)
+    try:
+        yield
     finally:
         csv.field_size_limit(before)
 
@@ -91,8 +98,8 @@ def ragged(path: str, data: pa.Buffer, delimiter: str, width: int) -> InputError
     for row, (line, record) in enumerate(records(path, data, delimiter), start=1):
         if len(record) != width:
             return InputError(
-                f"{path} has {len(record)} cells in row {row} (line {line}), where the header has {width}; quote a "
-                "text that holds the separator, and fill the row up or cut it.",
+                f"{path} has {counted(len(record), 'cell')} in row {row} (line {line}), where the header has {width}; "
+                "quote a text that holds the separator, and fill the row up or cut it.",
                 rows=[row - 2],
             )
     return None
@@ -134,11 +141,12 @@ def _suspects(path: str, data: pa.Buffer, delimiter: str, width: int) -> list[tu
     if marks.size % 2 or not _is_strict(held, marks, ord(delimiter)):
         lines = _Kept(io.TextIOWrapper(pa.BufferReader(data), encoding="utf-8-sig", newline=""))
         found, at = [], 1
-        for _ in csv.reader(lines, delimiter=delimiter):
-            taken = lines.take()
-            if len(taken) > 1 and all(text.count(delimiter) == width - 1 for text in taken):
-                found.append((at, taken))
-            at += len(taken)
+        with _cells_of_any_length():
+            for _ in csv.reader(lines, delimiter=delimiter):
+                taken = lines.take()
+                if len(taken) > 1 and all(text.count(delimiter) == width - 1 for text in taken):
+                    found.append((at, taken))
+                at += len(taken)
         return found
     inside = np.searchsorted(marks, breaks) % 2 == 1
     if not inside.any():

@@ -39,7 +39,8 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
         check_quotes(path, data, delimiter, width)
         if next(islice(records(path, data, delimiter), 1, None), None) is None:
             return pa.table({name: pa.array([], pa.string()) for name in columns})
-        places = [header.index(name) for name in columns]
+        place_of = {name: place for place, name in enumerate(header)}
+        places = [place_of[name] for name in columns]
         own = [f"c{place}" for place in range(width)]  # names that no quoting makes ambiguous
         chosen = [own[place] for place in places]
         try:

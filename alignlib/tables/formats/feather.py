@@ -18,9 +18,9 @@ def open_feather(path: str, data: pa.Buffer) -> TableFile:
         raise InputError(f"{path} is Feather of version 1; write it as version 2, or as Parquet.")
     try:
         schema = pa.ipc.open_file(pa.BufferReader(data)).schema
-    except (pa.ArrowException, OSError) as error:
+        nested = nested_keys(schema)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
-    nested = nested_keys(schema)
 
     def read(columns: list[str]) -> pa.Table:
         places = sorted(schema.get_field_index(name) for name in columns)

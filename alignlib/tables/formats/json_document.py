@@ -9,7 +9,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.formats.json_lines import open_json_lines
-from alignlib.tables.json_text import check_depth, parse_json
+from alignlib.tables.json_text import check_depth, json_kind, parse_json
 from alignlib.tables.limits import check_fits
 from alignlib.tables.objects import table_of_objects
 from alignlib.tables.table_file import TableFile, not_utf8, short
@@ -63,11 +63,11 @@ def _records(path: str, found: object) -> Iterator[tuple[int, dict[str, object]]
                 "length for each column."
             )
     if not isinstance(found, list):
-        raise InputError(f"{path} holds a {type(found).__name__}, not an array of objects; write one object a row.")
+        raise InputError(f"{path} holds {json_kind(found)}, not an array of objects; write one object a row.")
     for row, record in enumerate(found, start=1):
         if not isinstance(record, dict):
             raise InputError(
-                f"{path} holds a {type(record).__name__} as object {row}; write an array of objects, one a row.",
+                f"{path} holds {json_kind(record)} as object {row}; write an array of objects, one a row.",
                 rows=[row - 1],
             )
         yield row, record

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.json_text import check_lines, parse_json
+from alignlib.tables.json_text import check_lines, json_kind, parse_json
 from alignlib.tables.objects import table_of_objects
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, nested_keys, not_utf8, short
 
@@ -21,12 +21,14 @@ _BLOCK = 1 << 24  # bytes; longer than any sensible line, responses included
 
 def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
     """Read a file with one JSON object per line; a key that an object lacks is a missing value."""
-    check_lines(path, data)
+    if not check_lines(path, data):
+        return table_of_objects(path, "line", _records(path, data))
     try:
         table = _read(data)
         # Arrow takes text that looks like a date for one, and would merge two spellings of it.
         dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type)]
         table = _read(data, dates) if dates else table
+        nested = nested_keys(table.schema)
     except (pa.ArrowException, UnicodeDecodeError):  # perhaps only in a column that nobody asks for
         return table_of_objects(path, "line", _records(path, data))
     if table.num_rows == 0:
@@ -44,7 +46,6 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
             return table_of_objects(path, "line", _records(path, data)).read(columns)
         return chosen
 
-    nested = nested_keys(table.schema)
     return TableFile(path, (*table.column_names, *nested), read, nested=nested)
 
 
@@ -91,7 +92,7 @@ def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, object
             if isinstance(record, list):
                 hint += ", or name the file .json if it is one array"
             raise InputError(
-                f"{path} is not JSON lines: line {line} holds a {type(record).__name__}, not an object; {hint}.",
+                f"{path} is not JSON lines: line {line} holds {json_kind(record)}, not an object; {hint}.",
                 rows=[line - 1],
             )
         yield line, record

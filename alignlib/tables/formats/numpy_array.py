@@ -50,7 +50,7 @@ def _array(path: str, data: pa.Buffer) -> np.ndarray[tuple[int, ...], np.dtype[n
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, kind = header(file)
-    except (ValueError, EOFError, TypeError, SyntaxError, OverflowError, RecursionError) as error:
+    except Exception as error:  # it parses the header as Python, and so may fail in any way
         raise InputError(f"{path} is not an array of NumPy ({short(error)}); write it with numpy.save.") from error
     if kind.hasobject:
         raise InputError(f"{path} holds Python objects, which are not read; save an array of numbers.")

@@ -211,7 +211,7 @@ def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSampl
     """Add what the file itself says of how it was sampled."""
     notes = list(samples.notes)
     if _TRUNCATED in table.column_names:
-        cut = int(numbers(file, _TRUNCATED, table.column(_TRUNCATED)).sum())
+        cut = int((numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0).sum())
         if cut:
             notes.append(
                 f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
