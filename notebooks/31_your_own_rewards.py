@@ -25,7 +25,7 @@ ensemble: list[str] = []  # columns of proxies to combine, against gold; none fo
 sample: str | None = None  # column that numbers the samples of a prompt, any
 wide: bool = False  # one row per prompt, with its samples in the columns that reward matches
 drop_missing: bool = False  # go on without the samples that lack a finite value
-allow_heavy_tail: bool = False  # go on where a reward known to be bounded looks heavy-tailed
+bounded: list[float] = []  # least and largest reward there can be, where known; none for unknown, any
 budget: str = "average"  # whether a KL budget holds on average over prompts or on each, one of average | per_prompt
 kl: list[float] = []  # KL budgets to print, in nats; none for some that the samples support, >= 0
 n: list[float] = []  # numbers of draws; none for powers of two that the table allows, >= 1
@@ -68,7 +68,7 @@ if found is None:
         data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
     rules = BestOfN.along(n) if n else None
     options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
-    found = ask(data, reward, gold, ensemble, **options, allow_heavy_tail=allow_heavy_tail, curves=True)
+    found = ask(data, reward, gold, ensemble, **options, bounded=bounded or None, curves=True)
 data, shown, curve, each = found.table, found.counted, found.curve, found.curve_on_every_prompt
 beside = found.curve_beside  # the curve at the budgets of `each`
 counted, best = shown.measured_in, shown.rules

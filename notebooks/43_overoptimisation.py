@@ -22,7 +22,6 @@ prompt: str = "prompt_id"  # column that names the prompt, any
 proxy: str = "proxy"  # column of the proxy; mean:verifier_* averages several, any
 gold: str = "gold"  # column of the reward that counts, any
 drop_missing: bool = False  # go on without the samples that lack a finite value
-allow_heavy_tail: bool = False  # go on where a proxy known to be bounded looks heavy-tailed
 checkpoints: str | None = None  # table of training checkpoints; without one, made-up ones, existing file
 kl_column: str = "kl"  # its column of KL to the base model in nats, any
 score_column: str = "gold_score"  # its column of the gold score, any
@@ -56,7 +55,7 @@ if pair is not None:
 else:
     data = RewardTable.read(table, prompt=prompt, reward=[proxy, gold], drop_missing=drop_missing, min_samples=3)
 options = {"level": level, "n_boot": n_boot, "rng": seed}
-fit = fit_frontier(data, proxy, allow_heavy_tail=allow_heavy_tail, **options)
+fit = fit_frontier(data, proxy, **options)
 by_lam, by_n = fit.tilted_gold(gold), fit.gold(gold)
 known = by_lam.supported
 

@@ -75,7 +75,7 @@ def test_every_verifier_has_a_frontier_and_a_best_of_n(tmp_path: Path, verifier:
 
 
 def test_scorers_of_ten_solutions(tmp_path: Path) -> None:
-    """Ten samples a prompt, one of them good: little is supported, nothing is mistaken for a heavy tail."""
+    """Ten samples a prompt, one of them good: little is supported."""
     names = [f"score_{name}" for name in (*MODELS, *JUDGES)]
     awkward.scored().to_csv(tmp_path / "scored.csv", index=False)
     table = RewardTable.read(tmp_path / "scored.csv", reward=names)
@@ -86,7 +86,6 @@ def test_scorers_of_ten_solutions(tmp_path: Path) -> None:
         except UnsupportedBudgetError:
             continue
         supported += 1
-        assert not frontier.tail.heavy
         assert 0.0 < frontier.supported_end <= np.log(10)
         assert ((frontier.gain_low <= frontier.gain) & (frontier.gain <= frontier.gain_high)).all()
     assert supported >= 3

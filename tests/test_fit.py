@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.cli.main import main
-from alignlib.estimation import HeavyTailError, UnsupportedBudgetError, fit, fit_frontier
+from alignlib.estimation import UnsupportedBudgetError, fit, fit_frontier
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import studentised_interval
 from alignlib.rules import BestOfN, BestOfPoisson
@@ -119,19 +119,14 @@ def test_what_is_given_becomes_a_table() -> None:
 
 
 def test_without_a_limit_the_fit_says_why_and_still_tells_what_is_known() -> None:
-    rows = np.random.default_rng(2).standard_t(3, (200, 64))
-    heavy = fit_frontier(rows, n_boot=100)
-    assert isinstance(heavy.problem, HeavyTailError)
-    assert heavy.supported_end == 0.0
-    with pytest.raises(HeavyTailError):
-        heavy.at(0.1)
-    found = heavy.share(BestOfN(4))
-    assert found.gain[0] > 0.0
-    assert found.share is None
-    few = fit_frontier(np.random.default_rng(0).standard_normal((4, 4)), n_boot=100)
+    rows = np.random.default_rng(0).standard_normal((8, 16)) * np.r_[1.0, np.full(7, 0.01)][:, None]  # one tells all
+    few = fit_frontier(rows, n_boot=100)
     assert few.supported_end == 0.0
     with pytest.raises(UnsupportedBudgetError, match="support no KL budget"):
         few.at(0.1)
+    found = few.share(BestOfN(4))
+    assert found.gain[0] > 0.0
+    assert found.share is None
     with pytest.raises(ValueError, match="at least 3 samples of every prompt"):
         fit_frontier(rows[:, :2], n_boot=100).at(0.1)
 
@@ -152,7 +147,8 @@ def test_the_curve_stops_past_its_support_and_no_sooner() -> None:
     short, whole = (fit_frontier(table, bias_correction=correct, n_boot=200) for correct in (True, False))
     assert short.curve.lam.size < whole.curve.lam.size
     size = short.curve.lam.size
-    np.testing.assert_allclose(short.curve.second_order, whole.curve.second_order[:size], rtol=1e-12)
+    plain = [fit.cells.whole[0] @ fit.curve.cell_plug_in for fit in (short, whole)]
+    np.testing.assert_allclose(plain[0], plain[1][:size], rtol=1e-12)
     assert short.curve.lam[-1] > 2.0 * short.at(short.supported_end).lam[0]
 
 
@@ -162,7 +158,10 @@ def test_rare_successes_on_few_prompts(lucky: int) -> None:
     rows = np.zeros((50, 64))
     rows[:lucky, 5] = 1.0
     fit = fit_frontier(rows)
-    found = fit.at(np.linspace(0.0, max(fit.supported_end, 1e-3), 20), strict=False)
+    if lucky < 4:  # so few prompts carry no curve
+        assert fit.supported_end == 0.0
+        return
+    found = fit.at(np.linspace(0.0, fit.supported_end, 20))
     for values in (found.gain, found.gain_low, found.gain_high):
         assert np.isfinite(values).all()
     assert (np.diff(found.gain) >= -1e-12).all()

@@ -1,49 +1,43 @@
-"""The rule for what samples support."""
+"""How far a table supports its curve: a property of the table, not of luck, order, unit or seed."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
+from alignlib.estimation import Fit, fit_frontier
+from alignlib.estimation.support import first_strained, strain
+from alignlib.tables import RewardTable
 
 
-@given(st.floats(0.3, 1.0), st.floats(0.01, 1.0))
-def test_remaining_bias_is_exact_for_a_power(a: float, size: float) -> None:
-    """Plug-in bias c n^-a: to leading order the jackknives leave (1-a) and (1-a)(2-a)/2 of it."""
-    plug_in, first, second = (np.array([-size * left]) for left in (1.0, 1.0 - a, (1.0 - a) * (2.0 - a) / 2.0))
-    assert remaining_bias(plug_in, first, second)[0] == pytest.approx(abs(second[0]), rel=1e-9, abs=1e-12)
+def strained(kl: list[float], n: int = 64, **changes: float) -> float:
+    """The strain of prompts that spend ``kl``, at λ = 1."""
+    each = np.array(kl)
+    sums = (each.sum(), np.square(each).sum(), (np.square(each) / np.log(n)).sum())
+    values = [np.array([changes.get("lam", 1.0)]), *(np.array([value]) for value in sums)]
+    return float(strain(*values, changes.get("tail_scale", 0.0), len(kl))[0])
 
 
-def test_corrections_that_do_not_shrink_are_no_bound() -> None:
-    assert np.isinf(remaining_bias(np.array([0.0]), np.array([1.0]), np.array([1.6]))[0])
-    assert remaining_bias(np.array([0.0]), np.array([1.0]), np.array([1.0]))[0] == 0.0
+def test_each_condition() -> None:
+    quarter = 0.25 * np.log(64)
+    assert strained([quarter] * 8) == pytest.approx(1.0)  # a quarter of log n
+    assert strained([quarter] * 8, n=16) == pytest.approx(1.5)
+    assert strained([0.1] * 4 + [0.0] * 4) == pytest.approx(1.0)  # four prompts share the KL
+    assert strained([0.1] * 3 + [0.0] * 5) > 1.0
+    assert strained([0.1] * 3) == pytest.approx(0.5)  # of three, half do
+    assert strained([0.1]) < 1.0
+    assert strained([0.3] * 8, tail_scale=0.5) == pytest.approx(1.0)  # two moments
+    assert strained([0.0] * 8) == 0.0
+    # Prompts count by what they contribute: many that spend nothing change nothing.
+    assert strained([quarter] * 8 + [0.0] * 100) == pytest.approx(1.0)
 
 
-def points(**changes: float) -> dict[str, object]:
-    values = {"lam": 1.0, "bias": 0.0, "value": 1.0, "standard_error": 0.1, "ess": 50.0} | changes
-    scalars = {"n_prompts": values.pop("n_prompts", 100), "tail_scale": values.pop("tail_scale", 0.0)}
-    return {name: np.array([value]) for name, value in values.items()} | scalars
-
-
-@pytest.mark.parametrize(
-    ("changes", "supported"),
-    [
-        ({}, True),
-        ({"bias": 0.02}, True),
-        ({"bias": 0.03}, False),
-        ({"bias": 0.009, "standard_error": 0.0}, True),
-        ({"bias": 0.011, "standard_error": 0.0}, False),
-        ({"ess": 4.9}, False),
-        ({"ess": 19.0, "n_prompts": 5}, False),
-        ({"tail_scale": 0.33}, True),
-        ({"tail_scale": 0.34}, False),
-        ({"bias": 0.0, "value": 0.0, "standard_error": 0.0}, True),
-        ({"bias": np.inf}, False),
-    ],
-)
-def test_each_condition(changes: dict[str, float], *, supported: bool) -> None:
-    assert (strain(**points(**changes))[0] <= 1.0) is np.bool_(supported)  # type: ignore[arg-type]
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_not_supported(bad: float) -> None:
+    assert strained([0.1] * 8, lam=bad, tail_scale=1.0) == np.inf
+    assert strained([bad] * 8) == np.inf
+    assert first_strained(np.array([0.1, 0.2]), np.array([0.5, np.nan])) == 0.1
+    assert first_strained(np.array([np.nan, 0.2]), np.array([0.5, 2.0])) == 0.0
 
 
 def test_support_ends_at_the_first_strained_point() -> None:
@@ -54,6 +48,65 @@ def test_support_ends_at_the_first_strained_point() -> None:
     assert first_strained(kl, np.zeros(4)) == np.inf
 
 
-def test_intervals_widen_by_no_more_than_is_let_pass() -> None:
-    value, error = np.ones(3), np.full(3, 0.02)
-    np.testing.assert_allclose(excess_bias(np.array([0.004, 0.008, np.inf]), value, error), [0.0, 0.003, 0.005])
+# -- of whole tables
+
+
+def unequal(seed: int, shape: tuple[int, int] = (60, 24)) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.exp(rng.standard_normal((shape[0], 1))) * rng.standard_normal(shape)
+
+
+def both(rows: np.ndarray, **options: object) -> tuple[Fit, Fit]:
+    fit = fit_frontier(rows, n_boot=100, **options)  # type: ignore[arg-type]
+    return fit, fit.per_prompt
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_seed_changes_the_support(seed: int) -> None:
+    rows = unequal(seed)
+    ends = {tuple(fit.supported_end for fit in both(rows, rng=k)) for k in range(3)}
+    assert len(ends) == 1
+    assert min(ends.pop()) > 0.0
+
+
+@given(st.integers(0, 10_000), st.floats(-1e3, 1e3), st.floats(-8.0, 8.0))
+def test_order_unit_and_offset_change_nothing(seed: int, offset: float, log_unit: float) -> None:
+    """Rows and prompts permuted, rewards in another unit: the same support, estimate and bound of the bias."""
+    rng, rows = np.random.default_rng(seed), np.round(unequal(seed % 7, (12, 16)), 3)
+    unit = 2.0 ** round(log_unit)
+    shuffled = unit * rng.permuted(rows, axis=1)[rng.permutation(12)] + unit * round(offset)
+    one, two = fit_frontier(rows, n_boot=100), fit_frontier(shuffled, n_boot=100)
+    assert two.supported_end == pytest.approx(one.supported_end, rel=1e-9)
+    for first, second in zip(one.curve.cell_bounds, two.curve.cell_bounds, strict=True):
+        weights = [fit.cells.whole[0] for fit in (one, two)]
+        np.testing.assert_allclose(weights[1] @ second, weights[0] @ first, rtol=1e-7, atol=1e-12)
+    assert two.per_prompt.supported_end == pytest.approx(one.per_prompt.supported_end, rel=1e-9)
+
+
+def test_more_samples_of_a_prompt_support_more() -> None:
+    """More prompts need not: they may show that rewards vary most on a few that were not drawn before."""
+    few, many = (
+        np.mean([fit_frontier(unequal(k, shape), n_boot=100).supported_end for k in range(6)])
+        for shape in ((40, 16), (40, 64))
+    )
+    assert few < many
+
+
+def test_the_end_is_nearly_the_same_for_all_tables_of_a_law() -> None:
+    rng = np.random.default_rng(0)
+    ends = [fit_frontier(rng.standard_normal((100, 64)), n_boot=100).supported_end for _ in range(20)]
+    assert np.std(ends) < 0.05 * np.mean(ends)
+
+
+def test_one_support_for_the_limit_the_share_and_gold() -> None:
+    rng = np.random.default_rng(1)
+    gold = rng.standard_normal((80, 32))
+    table = RewardTable.from_arrays(reward=gold + 0.5 * rng.standard_normal(gold.shape), gold=gold)
+    fit = fit_frontier(table, "reward", n_boot=100)
+    rules = fit.share()
+    assert rules.supported is not None
+    assert rules.supported.tolist() == fit.at(rules.spent, strict=False).supported.tolist()
+    along = fit.tilted_gold("gold")
+    assert along.supported.all()
+    assert along.spent[-1] == pytest.approx(fit.supported_end, rel=0.02)
+    assert fit.at(fit.supported_end).lam[0] == pytest.approx(along.parameter[-1], rel=0.02)

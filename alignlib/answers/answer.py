@@ -24,8 +24,9 @@ class Answer:
     """Rules that one reward picks for, measured in another (or the same), beside the limit of that other.
 
     ``limit`` is the frontier at the budgets asked for, ``limit_at_rules`` the same at the KL that each rule spends;
-    both are None where the samples of a gold reward support no limit at all. ``unsupported`` are budgets that were
-    asked for and left out because the samples do not support them.
+    both are None where the samples support no limit at all, and ``limit`` is empty where they support none of the
+    budgets asked for. ``unsupported`` are budgets that were asked for and left out because the samples do not support
+    them.
     """
 
     picked_by: str
@@ -64,10 +65,8 @@ def answer(
 
     Raises
     ------
-    UnsupportedBudgetError
-        Where every budget asked for lies beyond what the samples support, or they support none of the reward's.
-    HeavyTailError, InputError
-        Where there is no limit to estimate; see `fit_frontier`.
+    InputError
+        Where there is nothing to estimate: a reward that does not vary, or too few samples; see `fit_frontier`.
 
     Examples
     --------
@@ -88,21 +87,9 @@ def answer(
         limit_at_rules = fit.at(spent, strict=False)
         asked = fit if budget == "average" else fit.per_prompt
         limit = asked.at(budgets, strict=False)
-    except UnsupportedBudgetError as error:
-        if picked_by != counted and kl is None:  # what rules gain of it is still known
-            return Answer(picked_by, counted, constant, None, None, best)
-        raise UnsupportedBudgetError(
-            f"The samples of {counted!r} support no KL budget at all, so its limit is not known; draw more samples per "
-            "prompt, or from more prompts.",
-            0.0,
-        ) from error
+    except UnsupportedBudgetError:  # what rules gain is still known
+        return Answer(picked_by, counted, constant, None, None, best, () if kl is None else tuple(budgets.tolist()))
     inside = np.flatnonzero(limit.supported)
-    if kl is not None and inside.size == 0:
-        raise UnsupportedBudgetError(
-            f"kl must not exceed {limit.supported_end:.3g} nats, the largest budget that these samples of {counted!r} "
-            f"support; got {budgets.min():g}. Ask for less, or draw more samples per prompt.",
-            limit.supported_end,
-        )
     shown = inside if kl is not None else inside[-_SHOWN:]
     beyond = () if kl is None else tuple(budgets[~limit.supported].tolist())
     return Answer(picked_by, counted, constant, limit.take(shown), limit_at_rules, best, beyond)

@@ -62,7 +62,7 @@ def ask(
     level: float = 0.95,
     n_boot: int = 2000,
     rng: int = 0,
-    allow_heavy_tail: bool = False,
+    bounded: tuple[float, float] | None = None,
     curves: bool = False,
 ) -> Findings:
     """Answer in the reward that picks and, where ``gold`` is named, in the one that counts.
@@ -77,8 +77,10 @@ def ask(
         Columns of other proxies to combine, against ``gold``.
     kl, rules, budget
         Budgets, rules, and what a budget bounds, as in `answer`.
-    level, n_boot, rng, allow_heavy_tail
+    level, n_boot, rng
         Of both fits, as in `fit_frontier`.
+    bounded : (low, high), optional
+        Known bounds of the reward that counts, as in `fit_frontier`.
     curves : bool
         Also return the curves that the pictures of the report draw.
 
@@ -96,12 +98,12 @@ def ask(
     >>> ask(table, "reward", "gold", rules=[BestOfN(2)], n_boot=100).counted.measured_in
     'gold'
     """
-    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng, "allow_heavy_tail": allow_heavy_tail}
+    options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng}
     asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
     if ensemble and gold is not None and isinstance(table, RewardTable):
         members_of(table, ensemble, gold)  # before the work, not after it
-    picking = fit_frontier(table, reward, **options)
-    counted = picking if gold is None else fit_frontier(picking.table, gold, **options)
+    picking = fit_frontier(table, reward, **options, bounded=bounded if gold is None else None)
+    counted = picking if gold is None else fit_frontier(picking.table, gold, **options, bounded=bounded)
     found = Findings(
         picking.table,
         answer(picking, **asked),

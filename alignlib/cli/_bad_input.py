@@ -43,9 +43,9 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
 
     Examples
     --------
-    >>> in_options("kl must not exceed 2; lower kl, or pass allow_heavy_tail=True for 'kl must'.", {
-    ...     "kl": "--kl", "allow_heavy_tail": "--allow-heavy-tail", "allow_heavy_tail=True": "--allow-heavy-tail"})
-    "--kl must not exceed 2; lower --kl, or pass --allow-heavy-tail for 'kl must'."
+    >>> in_options("kl must not exceed 2; lower kl, or pass drop_missing=True for 'kl must'.", {
+    ...     "kl": "--kl", "drop_missing": "--drop-missing", "drop_missing=True": "--drop-missing"})
+    "--kl must not exceed 2; lower --kl, or pass --drop-missing for 'kl must'."
     >>> in_options("say kl_unit='token', or base=2.", {"kl_unit": "--kl-unit", "base": "--run-base"})
     'say --kl-unit token, or --run-base 2.'
     """

@@ -45,7 +45,7 @@ def table_options(command: F) -> F:
             budget_option,
             option("--n", type=NUMBERS, help="Numbers N of best-of-N, such as 2,4,8  [default: powers of two]"),
             level_option,
-            option("--allow-heavy-tail", is_flag=True, help="Go on where a bounded reward looks heavy-tailed."),
+            option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."),
             seed_option,
         ]
     ):
@@ -69,7 +69,7 @@ class Question:
     budget: str
     n: list[float] | None
     level: float
-    allow_heavy_tail: bool
+    bounded: list[float] | None
     seed: int
     named: tuple[str, ...] | None = None
 
@@ -152,7 +152,7 @@ class Question:
             budget=asked.budget.replace("-", "_"),
             level=asked.level,
             rng=asked.seed,
-            allow_heavy_tail=asked.allow_heavy_tail,
+            bounded=asked.bounded,
             curves=curves,
         )
         return asked, found

@@ -62,7 +62,6 @@ __all__ = ["command"]
     help="Go on where the run does not start at the base samples' reward.",
 )
 @option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
-@option("--allow-heavy-tail", is_flag=True, help="Go on where a bounded reward looks heavy-tailed.")
 @level_option
 @seed_option
 @option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")
@@ -112,7 +111,7 @@ def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
 
     data = RewardTable.read(table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"])
     base = number_or_name(asked["run_base"])
-    options = {"level": asked["level"], "rng": asked["seed"], "allow_heavy_tail": asked["allow_heavy_tail"]}
+    options = {"level": asked["level"], "rng": asked["seed"]}
     return overlay(
         log,
         fit_frontier(data, asked["reward"], **options),

@@ -12,21 +12,20 @@ from alignlib.estimation.fit import Fit, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate
-from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
+from alignlib.estimation.tails import TailShape, tail_shape
 
 __all__ = [
     "Cells",
     "EstimatedFrontier",
     "Fit",
     "GoldEstimate",
-    "HeavyTailError",
     "Hedge",
     "RuleEstimate",
-    "TailTest",
+    "TailShape",
     "UnsupportedBudgetError",
     "check_pair",
     "check_resampling",
     "fit_frontier",
     "studentised_interval",
-    "tail_test",
+    "tail_shape",
 ]

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
 from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
 from alignlib.estimation.fit import fit_frontier
-from alignlib.estimation.tails import HeavyTailError
 from alignlib.tables import RewardTable
 
 __all__ = ["Coverage", "KnownLaw", "simulate_coverage"]
@@ -30,7 +29,7 @@ class Coverage:
 
     ``supported`` is the share of tables that support the budget; of these (``n_supported``), ``covered`` is the
     share whose interval holds the true ``gain``, ``bias`` the mean error of the estimate and ``width`` the mean
-    width of the interval. ``refused`` is the share of tables taken for heavy-tailed.
+    width of the interval.
     """
 
     kl: FloatArray
@@ -40,7 +39,6 @@ class Coverage:
     covered: FloatArray
     bias: FloatArray
     width: FloatArray
-    refused: float
     n_rep: int
 
     @property
@@ -96,15 +94,11 @@ def simulate_coverage(
     truth = np.asarray(law.gain_at_kl(budgets))
     error, width = (np.full((n_rep, budgets.size), np.nan) for _ in range(2))
     held = np.zeros((n_rep, budgets.size), dtype=bool)
-    refused = 0
     for i in range(n_rep):
         table = RewardTable.from_arrays(law.sample(rng, (n_prompts, n_samples)))
         try:
             found = fit_frontier(table, bias_correction=bias_correction, n_boot=n_boot, rng=rng).at(budgets)
         except UnsupportedBudgetError:
-            continue
-        except HeavyTailError:
-            refused += 1
             continue
         use = found.supported if bias_correction else np.ones(budgets.size, dtype=bool)
         error[i, use] = (found.gain - truth)[use]
@@ -125,6 +119,5 @@ def simulate_coverage(
             covered=mean(held.astype(np.float64)),
             bias=mean(error),
             width=mean(width),
-            refused=refused / n_rep,
             n_rep=n_rep,
         )

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.convex import made_convex
 from alignlib.estimation.dual import minimise_dual
-from alignlib.estimation.support import excess_bias, first_strained, strain
-from alignlib.estimation.tails import TailTest
+from alignlib.estimation.support import first_strained
 
 __all__ = ["AveragedCurve", "CurvePoints"]
 
@@ -19,14 +19,11 @@ _SHORT_OF_LIMIT = 0.95
 
 @dataclass(frozen=True)
 class CurvePoints:
-    """Gain and its standard error at some budgets, shape (n_boot + 1, k), row 0 of the sample itself.
+    """Gain at some budgets with its interval, the slope of the curve, and how many samples carry it; shape (k,)."""
 
-    ``wider`` is by how much an interval is to be widened for bias, ``slope`` that of the curve; shape (k,).
-    """
-
-    value: FloatArray
-    error: FloatArray
-    wider: FloatArray
+    gain: FloatArray
+    low: FloatArray
+    high: FloatArray
     slope: FloatArray
     ess: FloatArray
     largest_weight: FloatArray
@@ -36,38 +33,41 @@ class CurvePoints:
 class AveragedCurve:
     """Centred log-partition functions ``Λ(λ) - λ r̄``, averaged over prompts.
 
-    ``lam`` and the averages have shape (L,); ``bias`` is what ``second_order`` may still be off by. ``cell_curve``
-    holds the mean of the estimate over each cell of prompts, shape (cells, L), and ``cell_limit`` that of the
-    largest gain, at λ = ∞. ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that
-    every prompt reaches the largest reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate
-    exceeds.
+    ``lam``, ``ess``, ``largest_weight`` and ``strain`` have shape (L,). ``cell_curve`` holds the mean of the estimate
+    over each cell of prompts, shape (cells, L), and ``cell_limit`` the largest gain, at λ = ∞. ``cell_bounds`` are the
+    curves whose intervals together are the interval: the estimate and how far its bias may have to go, or, where the
+    rewards have known bounds, the plug-in and a curve whose mean lies above. ``saturated`` says that from the last λ on
+    nothing changes, ``common_ceiling`` that every prompt reaches the largest reward of all; ``log_samples`` is the mean
+    of log n, the KL no sample estimate exceeds.
     """
 
     lam: FloatArray
-    plug_in: FloatArray
-    first_order: FloatArray
-    second_order: FloatArray
-    bias: FloatArray
     ess: FloatArray
     largest_weight: FloatArray
     cells: Cells
     cell_curve: FloatArray
+    cell_bounds: tuple[FloatArray, ...]
+    cell_plug_in: FloatArray
     cell_limit: FloatArray
+    strain: FloatArray
     base_reward: float
     saturated: bool
     common_ceiling: bool
     log_samples: float
 
-    def gains(self, weights: FloatArray, kl: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def gains(
+        self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return gain, its standard error and the λ that attains it, each of shape (len(weights), k).
 
         ``weights`` are the rows of `Cells.resample`; ``kl`` has shape (k,), or (len(weights), k) for budgets that
-        are resampled themselves.
+        are resampled themselves. ``cell_curve`` is one of the bounds, the estimate by default.
         """
-        curve = weights @ self.cell_curve
+        cells = self.cell_curve if cell_curve is None else cell_curve
+        curve, largest = self._average(weights, cells)
         # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit.
-        limit = weights @ self.cell_limit if self.saturated else np.full(len(weights), np.inf)
-        errors = self.cells.standard_error(weights, np.column_stack([self.cell_curve, self.cell_limit]))
+        limit = largest if self.saturated else np.full(len(weights), np.inf)
+        errors = self.cells.standard_error(weights, np.column_stack([cells, self.cell_limit]))
         parts = []
         for column in np.atleast_2d(kl).T:
             gain, lam = minimise_dual(self.lam, curve, limit, column.reshape(-1, 1))
@@ -82,18 +82,30 @@ class AveragedCurve:
         gain, error, lam = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         return gain, error, lam
 
-    def at(self, kl: FloatArray, weights: FloatArray, *, correct: bool) -> CurvePoints:
-        """Return what is known at budgets of shape (k,); ``correct`` says that biases were removed."""
-        gain, error, lam = self.gains(weights, kl)
-        wider = self.excess_bias(lam[0]) * (kl > 0.0) if correct else np.zeros(kl.size)
+    def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
+        """Return what is known at budgets of shape (k,): the hull of the intervals of the bounds."""
+        gain, _, lam = self.gains(weights[:1], kl)
+        ends = [studentised_interval(*self.gains(weights, kl, bound)[:2], level) for bound in self.cell_bounds]
         place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]
-        return CurvePoints(gain, error, wider, slope, self.ess[place], self.largest_weight[place])
+        return CurvePoints(
+            gain=gain[0],
+            low=np.min([low for low, _ in ends], axis=0),
+            high=np.max([high for _, high in ends], axis=0),
+            slope=slope,
+            ess=self.ess[place],
+            largest_weight=self.largest_weight[place],
+        )
 
-    def supported_end(self, n_prompts: int, tail: TailTest) -> float:
-        """Return the largest supported KL, 0 where there is none."""
-        end = first_strained(self.kl, self.strain(n_prompts, tail))
+    def _average(self, weights: FloatArray, cell_curve: FloatArray) -> tuple[FloatArray, FloatArray]:
+        largest = weights @ self.cell_limit
+        return made_convex(self.lam, weights @ cell_curve, weights @ self.cell_plug_in, largest), largest
+
+    @property
+    def supported_end(self) -> float:
+        """The largest supported KL, 0 where there is none."""
+        end = first_strained(self.kl, self.strain)
         if np.isfinite(end):
             return end
         if self.saturated and self.common_ceiling:
@@ -101,28 +113,14 @@ class AveragedCurve:
         # A prompt that was never seen at the top may have a chance of it too small to be seen, and worth more KL.
         return _SHORT_OF_LIMIT * float(self.kl[-1])
 
-    def strain(self, n_prompts: int, tail: TailTest) -> FloatArray:
-        """Return how far each λ stretches the samples, shape (L,): up to 1 it is supported."""
-        return strain(
-            lam=self.lam,
-            bias=self.bias,
-            value=self.second_order,
-            standard_error=self.cells.standard_error(self.cells.whole, self.cell_curve)[0],
-            ess=self.ess,
-            n_prompts=n_prompts,
-            tail_scale=0.0 if tail.light else tail.scale,
-        )
-
-    def excess_bias(self, lam: FloatArray) -> FloatArray:
-        """By how much the interval of the gain at each λ is to be widened for bias."""
-        error = self.cells.standard_error(self.cells.whole, self.cell_curve)[0]
-        excess = excess_bias(self.bias, self.second_order, error)
-        finite = np.where(np.isfinite(lam), np.maximum(lam, self.lam[0]), self.lam[-1])
-        return np.asarray(np.where(np.isfinite(lam), np.interp(np.log(finite), np.log(self.lam), excess) / finite, 0.0))
+    @property
+    def supported_lam(self) -> float:
+        """The largest λ whose weights are supported."""
+        return first_strained(self.lam, self.strain)
 
     @property
     def kl(self) -> FloatArray:
         """The average KL at each λ, shape (L,)."""
-        whole = self.cells.whole[0]
-        below = whole @ self.cell_curve - self.lam * (whole @ self.cell_limit)  # D is the same for Λ - λ max r
-        return np.asarray(np.gradient(below, np.log(self.lam)) - below)
+        curve, largest = self._average(self.cells.whole, self.cell_curve)
+        below = curve[0] - self.lam * largest  # D is the same for Λ - λ max r
+        return np.asarray(np.maximum(np.gradient(below, np.log(self.lam)) - below, 0.0))

@@ -9,6 +9,7 @@ from alignlib._core.checks import FloatArray
 __all__ = ["lam_grid", "minimise_dual"]
 
 _POINTS_PER_DECADE = 16
+_AT_MOST = 0.01  # of the gain lies between two points of the grid, also where a curve has kinks and is no polynomial
 _NODES = np.arange(-4.0, 5.0)
 _INTERPOLATE = np.linalg.inv(np.vander(_NODES, increasing=True))
 
@@ -55,7 +56,8 @@ def minimise_dual(
         with np.errstate(divide="ignore", invalid="ignore"):
             move = np.where(bend > 0, rise / bend, 0.0)
         step = np.clip(step - move, -4.0, 4.0)
-    gain = np.minimum(_polynomial(coefficients, step), near.min(axis=-1))
+    lowest = near.min(axis=-1)
+    gain = np.clip(_polynomial(coefficients, step), lowest - _AT_MOST * np.abs(lowest), lowest)
     best = lam[at] * (lam[1] / lam[0]) ** step
     at_limit = gain >= limit[..., None]
     gain = np.where(at_limit, limit[..., None], gain)

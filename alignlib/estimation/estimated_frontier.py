@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError
-from alignlib.estimation.tails import TailTest
+from alignlib.estimation.tails import TailShape
 from alignlib.laws import Frontier
 
 __all__ = ["EstimatedFrontier", "UnsupportedBudgetError"]
@@ -30,8 +30,8 @@ class EstimatedFrontier(Frontier):
     ``supported_end`` is the largest supported budget in nats. ``ess`` and ``largest_weight`` are the effective
     sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
     ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
-    (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` is the test
-    of the upper tail.
+    (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` tells
+    the shape of the upper tail.
     """
 
     gain_low: FloatArray
@@ -43,7 +43,7 @@ class EstimatedFrontier(Frontier):
     largest_weight: FloatArray
     budget: str
     n_prompts: int
-    tail: TailTest
+    tail: TailShape
 
     def _shown(self) -> str:
         interval = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,13 +16,13 @@ from alignlib._core.checks import FloatArray, as_flag, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.estimation.averaging import averaged_curve
-from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.rules import RuleEstimate, evaluate_rules
-from alignlib.estimation.tails import HeavyTailError, TailTest, tail_test
+from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
@@ -48,8 +49,8 @@ class Fit:
     budget: str
     level: float
     bias_correction: bool
-    allow_heavy_tail: bool
-    tail: TailTest
+    bounded: tuple[float, float] | None
+    tail: TailShape
     cells: Cells = field(repr=False)
     weights: FloatArray = field(repr=False)
     curve: AveragedCurve | PerPromptCurve | None = field(repr=False)
@@ -86,8 +87,6 @@ class Fit:
         ------
         UnsupportedBudgetError
             Where no budget is supported; it carries the largest that is.
-        HeavyTailError
-            Where the tail is heavier than exponential, so that any KL budget buys unbounded reward.
         InputError
             For constant rewards, too few samples of a prompt, or a negative budget.
 
@@ -109,18 +108,16 @@ class Fit:
                 end,
             )
         held = np.minimum(budgets, end) if self.bias_correction else budgets
-        points = curve.at(np.append(held, end), self.weights, correct=self.bias_correction)
-        low, high = studentised_interval(points.value, points.error, self.level)
-        low, high = low - points.wider, high + points.wider
+        points = curve.at(np.append(held, end if math.isfinite(end) else 1.0), self.weights, self.level)
         with np.errstate(divide="ignore"):
             lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
         return EstimatedFrontier(
             spent=budgets,
-            gain=points.value[0, :-1],
+            gain=points.gain[:-1],
             lam=lam,
             base_reward=self.base_reward,
-            gain_low=low[:-1],
-            gain_high=high[:-1] + (budgets - held) * points.slope[-1],
+            gain_low=points.low[:-1],
+            gain_high=points.high[:-1] + np.where(budgets > held, budgets - held, 0.0) * points.slope[-1],
             supported=supported,
             level=self.level,
             supported_end=end,
@@ -137,7 +134,8 @@ class Fit:
         self._known()
         if self.supported_end == 0.0 and not self.bias_correction:
             raise self._unsupported()
-        return self.at(np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * self.supported_end)
+        shown = min(self.supported_end, float(np.log(self.table.n_samples).mean()))
+        return self.at(np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * shown)
 
     @cached_property
     def per_prompt(self) -> Fit:
@@ -147,7 +145,6 @@ class Fit:
             self.reward,
             budget="per_prompt",
             bias_correction=self.bias_correction,
-            allow_heavy_tail=self.allow_heavy_tail,
             level=self.level,
             n_boot=len(self.weights) - 1,
             rng=copy.deepcopy(self.start),
@@ -191,7 +188,7 @@ class Fit:
             else _listed(rules),
             self.cells,
             self.weights,
-            self.curve if isinstance(self.curve, AveragedCurve) and not self.tail.heavy else None,
+            self.curve if isinstance(self.curve, AveragedCurve) else None,
             self.supported_end,
             self.level,
         )
@@ -242,8 +239,6 @@ class Fit:
 
         Raises
         ------
-        HeavyTailError
-            Where the proxy's tail is heavier than exponential: its tilt does not exist for any λ > 0, best-of-N does.
         InputError
             For a proxy or gold that does not vary, too few samples, or a λ out of its range.
 
@@ -257,9 +252,8 @@ class Fit:
 
         Source: P26 (covariance form); bias correction, interval and support are derived here.
         """
-        if self.tail.heavy and not self.allow_heavy_tail:
-            raise HeavyTailError(self.reward, self.tail)
-        return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, self.tail, self.level)
+        most = self.curve.supported_lam if isinstance(self.curve, AveragedCurve) else 0.0
+        return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, most, self.level)
 
     def _known(self) -> AveragedCurve | PerPromptCurve:
         if self.problem is not None:
@@ -284,7 +278,7 @@ def fit_frontier(
     *,
     budget: str = "average",
     bias_correction: bool = True,
-    allow_heavy_tail: bool = False,
+    bounded: tuple[float, float] | None = None,
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator | int = 0,
@@ -312,8 +306,9 @@ def fit_frontier(
         Whether Δ bounds the KL on average over prompts, or on every prompt.
     bias_correction : bool
         False gives the plug-in curve, which lies too low, and its interval, at every budget.
-    allow_heavy_tail : bool
-        Go on where the tail looks heavier than exponential, for a reward known to be bounded.
+    bounded : (low, high), optional
+        What the reward can never fall below or exceed, known beforehand. The interval then holds at every budget, with
+        no end of support, and is wider: it asks nothing of the tail.
     level : float
         Nominal coverage of the intervals.
     n_boot : int
@@ -343,36 +338,36 @@ def fit_frontier(
     column = _single_column(data, reward)
     level, n_boot, generator = check_resampling(level, n_boot, rng)
     bias_correction = as_flag("bias_correction", bias_correction)
-    allow_heavy_tail = as_flag("allow_heavy_tail", allow_heavy_tail)
     start = copy.deepcopy(generator)
     require(
         isinstance(budget, str) and budget in ("average", "per_prompt"),
         f"budget must be 'average' or 'per_prompt'; got {budget!r}.",
     )
     per_prompt = budget == "per_prompt" and data.n_prompts > 1
-    tail = tail_test(data, column)
-    problem = _problem(data, column, 6 if per_prompt else 3, None if allow_heavy_tail else tail)
+    bounded = _checked_bounds(bounded, data, column, budget)
+    tail = tail_shape(data, column)
+    problem = _problem(data, column, 6 if per_prompt else 3)
     cells = Cells.of(data.n_samples, generator)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if per_prompt:
         weights = cells.resample(n_boot, generator)
         if problem is None:
-            curve = PerPromptCurve(data, column, tail, cells, int(generator.integers(2**63)))
+            curve = PerPromptCurve(data, column, tail, cells, correct=bias_correction)
             end = curve.supported_end
     else:
         if problem is None:
-            curve = averaged_curve(data, column, cells, generator, tail, bias_correction=bias_correction)
+            largest = None if bounded is None else bounded[1]
+            curve = averaged_curve(data, column, cells, tail, bias_correction=bias_correction, largest=largest)
+            end = curve.supported_end if bounded is None else math.inf
         weights = cells.resample(n_boot, generator)
-        if isinstance(curve, AveragedCurve):
-            end = curve.supported_end(data.n_prompts, tail)
     return Fit(
         table=data,
         reward=column,
         budget=budget,
         level=level,
         bias_correction=bias_correction,
-        allow_heavy_tail=allow_heavy_tail,
+        bounded=bounded,
         tail=tail,
         cells=cells,
         weights=weights,
@@ -381,6 +376,32 @@ def fit_frontier(
         problem=problem,
         start=start,
     )
+
+
+def _checked_bounds(bounded: Any, table: RewardTable, column: str, budget: str) -> tuple[float, float] | None:
+    if bounded is None:
+        return None
+    given = as_vector("bounded", bounded)
+    require(
+        given.size == 2 and given[0] < given[1],
+        f"bounded must be the least and the largest reward there can be, low < high; got {given.tolist()}.",
+        "bounded",
+    )
+    low, high = float(given[0]), float(given[1])
+    values = table.column(column)
+    require(
+        low <= values.min() and values.max() <= high,
+        f"bounded must hold every sample: {column!r} reaches from {values.min():g} to {values.max():g}, beyond "
+        f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
+        "bounded",
+    )
+    require(
+        budget == "average",
+        "bounded gives a limit for an average budget, which lies above that for the same KL on every prompt; leave out "
+        "one of bounded and budget='per_prompt'.",
+        "bounded",
+    )
+    return low, high
 
 
 def _as_table(table: Any, reward: str | None) -> RewardTable:
@@ -422,8 +443,8 @@ def _given(rules: Any) -> str:
     return f"the class {rules.__name__}" if isinstance(rules, type) else f"{rules!r:.80}"
 
 
-def _problem(table: RewardTable, column: str, least: int, tail: TailTest | None) -> InputError | None:
-    """Return why there is no limit to estimate, if so; ``tail`` is None where any tail will do."""
+def _problem(table: RewardTable, column: str, least: int) -> InputError | None:
+    """Return why there is no limit to estimate, if so."""
     try:
         table.check_varies(column)
     except InputError as error:
@@ -436,4 +457,4 @@ def _problem(table: RewardTable, column: str, least: int, tail: TailTest | None)
             f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or drop "
             "them."
         )
-    return HeavyTailError(column, tail) if tail is not None and tail.heavy else None
+    return None

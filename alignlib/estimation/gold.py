@@ -17,16 +17,15 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
-from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, supported_range, tilted_curves
+from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
 from alignlib.estimation.rules import check_needs
-from alignlib.estimation.tails import TailTest
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
 __all__ = ["GoldEstimate", "check_pair", "gold_of_rules", "tilted_gold"]
 
-_POINTS = 49
+_POINTS, _FROM = 40, 0.02  # of λ, from so much of the largest that is supported
 _TILT = "tilting by λ"
 
 
@@ -126,9 +125,9 @@ def gold_of_rules(
     )
     check_needs(chosen, most)
     curves, tied = rule_curves(table, reward, gold, chosen, cells)
-    every, unbiased = np.ones(values.size, dtype=bool), np.zeros(values.size)
+    every = np.ones(values.size, dtype=bool)
     path = (chosen[0].parameter, chosen[0].name, chosen[0].symbol)
-    return _result(path, values, curves, every, unbiased, cells, weights, level, table, gold, tied)
+    return _result(path, values, curves, every, cells, weights, level, table, gold, tied)
 
 
 def tilted_gold(
@@ -138,21 +137,23 @@ def tilted_gold(
     lam: npt.ArrayLike | None,
     cells: Cells,
     weights: FloatArray,
-    tail: TailTest,
+    most: float,
     level: float,
 ) -> GoldEstimate:
-    """Estimate gold along the tilt by ``reward``; see `alignlib.estimation.fit.Fit.tilted_gold`."""
+    """Estimate gold along the tilt by ``reward``, supported up to λ = ``most``; see `Fit.tilted_gold`."""
     check_pair(table, reward, gold)
     fewest = int(table.n_samples.min())
     require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")
-    scale = float(np.sqrt(np.mean([np.var(rows, axis=1).mean() for _, rows in table.blocks(reward)])))
-    grid = np.geomspace(0.03, 30.0, _POINTS) / scale if lam is None else as_vector("lam", np.atleast_1d(lam))
+    require(
+        most > 0.0, "The samples support no point of the curve: draw more samples per prompt, or from more prompts."
+    )
+    grid = most * np.geomspace(_FROM, 1.0, _POINTS) if lam is None else as_vector("lam", np.atleast_1d(lam))
     grid = require_range("lam", grid, 0.0, open_low=True)
     require(bool((np.diff(grid) > 0).all()), f"lam must increase; got {grid.tolist()!r:.80}.")
-    curves = tilted_curves(table, reward, gold, grid, cells, stop=lam is None)
-    grid = grid[: curves.ess.size]
-    supported, left = supported_range(curves, grid, cells, weights, table.n_prompts, tail)
-    return _result(("lam", _TILT, "λ"), grid, curves, supported, left, cells, weights, level, table, gold, 0)
+    supported = grid <= most * (1.0 + 1e-12)
+    require(bool(supported[0]), f"lam must not exceed {most:.3g}, what the samples support; got {grid[0]:g}.")
+    curves = tilted_curves(table, reward, gold, grid, cells)
+    return _result(("lam", _TILT, "λ"), grid, curves, supported, cells, weights, level, table, gold, 0)
 
 
 def _result(
@@ -160,7 +161,6 @@ def _result(
     parameter: FloatArray,
     curves: GoldCurves,
     supported: BoolArray,
-    bias: FloatArray,
     cells: Cells,
     weights: FloatArray,
     level: float,
@@ -169,12 +169,9 @@ def _result(
     tied: int,
 ) -> GoldEstimate:
     whole = weights[0]
-    low, high = studentised_interval(weights @ curves.gold, cells.standard_error(weights, curves.gold), level)
     spent = whole @ curves.kl
-    require(
-        bool(supported[0]),
-        "The samples support no point of the curve: draw more samples per prompt, or from more prompts.",
-    )
+    bounds = (curves.gold, curves.gold + curves.gold_ahead) if curves.gold_ahead.any() else (curves.gold,)
+    ends = [studentised_interval(weights @ part, cells.standard_error(weights, part), level) for part in bounds]
     return GoldEstimate(
         path=path[0],
         name=path[1],
@@ -183,12 +180,12 @@ def _result(
         spent=spent,
         proxy_gain=whole @ curves.proxy,
         gold_gain=whole @ curves.gold,
-        gold_low=low - bias,
-        gold_high=high + bias,
+        gold_low=np.min([low for low, _ in ends], axis=0),
+        gold_high=np.max([high for _, high in ends], axis=0),
         ess=curves.ess,
         supported=supported,
         base_gold=float(table.prompt_means(gold).mean()),
         level=level,
-        hedge=hedge(parameter, spent, curves.gold, supported, cells, weights, level),
+        hedge=hedge(parameter, spent, bounds, supported, cells, weights, level),
         tied_prompts=tied,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ class Hedge:
 def hedge(
     parameter: FloatArray,
     spent: FloatArray,
-    cell_gold: FloatArray,
+    cell_gold: Sequence[FloatArray],
     supported: BoolArray,
     cells: Cells,
     weights: FloatArray,
@@ -53,8 +54,9 @@ def hedge(
     ----------
     parameter, spent : array (k,)
         Increasing λ or N, and what each spends.
-    cell_gold : array (cells, k)
-        Gold gain on each cell.
+    cell_gold : sequence of arrays (cells, k)
+        Gold gain on each cell: the estimate, and how far its bias may take it, if it has one. The interval and the
+        verdict are those that hold for each.
     supported : array (k,)
         Where the samples support the curve; must be True at first.
     cells, weights, level
@@ -66,40 +68,49 @@ def hedge(
     >>> n = np.arange(1.0, 10.0)
     >>> gold = n - n**2 / 8 + 0.1 * rng.standard_normal((50, 1))
     >>> cells = Cells.of(np.full(50, 64), rng)
-    >>> found = hedge(n, np.log(n), gold, np.ones(9, dtype=bool), cells, cells.resample(200, rng), 0.95)
+    >>> found = hedge(n, np.log(n), [gold], np.ones(9, dtype=bool), cells, cells.resample(200, rng), 0.95)
     >>> found.parameter, found.low, found.high, found.turns_down
     (4.0, 3.0, 5.0, 'yes')
 
     Source: the question is K25's; the interval is derived here.
     """
     known = int(np.argmin(supported)) if not supported.all() else supported.size
-    gold, places = cell_gold[:, :known], parameter[:known]
-    value = weights @ gold
-    low, high = studentised_interval(value, cells.standard_error(weights, gold), level)
+    places, golds = parameter[:known], [gold[:, :known] for gold in cell_gold]
+    value = weights @ golds[0]
+    ends = [studentised_interval(weights @ gold, cells.standard_error(weights, gold), level) for gold in golds]
     best = int(value[0].argmax())
-    start, end, verdict = float(places[0]), math.inf, "undecided"
-    if known > 1:
-        steps = np.diff(gold, axis=1)
-        slope = weights @ steps
-        slope_low, slope_high = studentised_interval(slope, cells.standard_error(weights, steps), level)
-        unsure = np.flatnonzero(slope_low <= 0.0)
-        rising = np.flatnonzero(slope_high >= 0.0)
-        falls = _falls(gold, weights, cells, level)
-        # A step tells on which side of its start a rise, of its end a fall, puts the turning point.
-        first, last = (int(unsure[0]) if unsure.size else known - 1), (int(rising[-1]) if rising.size else -1)
-        start = float(places[max(first - 1, 0)])
-        end = float(places[min(last + 2, known - 1)]) if falls else math.inf
-        verdict = "yes" if falls else "no" if unsure.size == 0 else "undecided"
+    turns = [_turn(gold, places, weights, cells, level) for gold in golds] if known > 1 else [_UNKNOWN]
+    verdicts = {verdict for _, _, verdict in turns}
     return Hedge(
         parameter=float(places[best]),
-        low=start,
-        high=end,
+        low=min(float(places[0]) if known == 1 else math.inf, *(low for low, _, _ in turns), float(places[best])),
+        high=max(high for _, high, _ in turns),
         spent=float(spent[best]),
         gold_gain=float(value[0, best]),
-        gold_low=float(low[best]),
-        gold_high=float(high[best]),
-        turns_down=verdict,
+        gold_low=min(float(low[best]) for low, _ in ends),
+        gold_high=max(float(high[best]) for _, high in ends),
+        turns_down=verdicts.pop() if len(verdicts) == 1 else "undecided",
     )
+
+
+_UNKNOWN = (math.inf, math.inf, "undecided")
+
+
+def _turn(
+    gold: FloatArray, places: FloatArray, weights: FloatArray, cells: Cells, level: float
+) -> tuple[float, float, str]:
+    """Return the interval of the turning point, and whether gold turns."""
+    steps, last_place = np.diff(gold, axis=1), len(places) - 1
+    slope = weights @ steps
+    slope_low, slope_high = studentised_interval(slope, cells.standard_error(weights, steps), level)
+    unsure = np.flatnonzero(slope_low <= 0.0)
+    rising = np.flatnonzero(slope_high >= 0.0)
+    falls = _falls(gold, weights, cells, level)
+    # A step tells on which side of its start a rise, of its end a fall, puts the turning point.
+    first, last = (int(unsure[0]) if unsure.size else last_place), (int(rising[-1]) if rising.size else -1)
+    start = float(places[max(first - 1, 0)])
+    end = float(places[min(last + 2, last_place)]) if falls else math.inf
+    return start, end, "yes" if falls else "no" if unsure.size == 0 else "undecided"
 
 
 def _falls(gold: FloatArray, weights: FloatArray, cells: Cells, level: float) -> bool:

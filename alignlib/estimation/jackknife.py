@@ -38,13 +38,17 @@ _KEPT = 0.5  # of the weight, without the largest: else powers of its odds cance
 
 @dataclass(frozen=True)
 class LogPartitionEstimate:
-    """Estimates of ``log E e^{λr}``, arrays of shape (prompts,), or (L, prompts) for L values of λ."""
+    """Estimates of ``log E e^{λr}``, arrays of shape (prompts,), or (L, prompts) for L values of λ.
+
+    ``kl`` is what the tilt of the samples spends, ``λ Σ p_i r_i - log mean e^{λr}``.
+    """
 
     plug_in: FloatArray
     first_order: FloatArray
     second_order: FloatArray
     ess: FloatArray
     largest_weight: FloatArray
+    kl: FloatArray
 
 
 def doubling_grid(low: float, high: float) -> FloatArray:
@@ -87,7 +91,7 @@ def jackknife_log_partition(descending: FloatArray, lam: npt.ArrayLike) -> LogPa
     n_prompts, n = descending.shape
     require(n >= 3, f"jackknife_log_partition needs at least 3 samples per prompt; got {n}.")
     lams = np.atleast_1d(np.asarray(lam, dtype=np.float64))
-    out = np.empty((5, lams.size, n_prompts))
+    out = np.empty((6, lams.size, n_prompts))
     step = max(1, _BLOCK // n)
     for start in range(0, n_prompts, step):
         _fill(descending[start : start + step], lams, out[:, :, start : start + step])
@@ -113,10 +117,14 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
             out[2, j] = plug_in + constant - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
             out[3, j] = ess
             out[4, j] = largest
+            np.multiply(weight, below[: len(weight)], out=work[0, : len(weight)])
+            out[5, j] = np.maximum(lam * largest * column_sums(work[0, : len(weight)]) - plug_in, 0.0)
             lost = weight[min(2, len(weight) - 1)] < _UNDERFLOW
             if lost.any():
                 out[:, j, lost] = in_logarithms(rows[lost], lam)
-    out[:3, :, below[-1] == 0.0] = 0.0  # all samples alike: no rounding, which a logarithm of it would blow up
+    alike = below[-1] == 0.0  # no rounding there, which a logarithm of it would blow up
+    out[:3, :, alike] = 0.0
+    out[5][:, alike] = 0.0
 
 
 def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j: int) -> FloatArray:
@@ -211,7 +219,7 @@ def _log_pair_products(q: FloatArray, largest: float, square: FloatArray, power:
 
 
 def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
-    """Return the same estimates, shape (5, prompts), the two largest rewards kept apart in logarithms.
+    """Return the same estimates, shape (6, prompts), the two largest rewards kept apart in logarithms.
 
     For λ so large that weights relative to the largest are lost below the smallest number.
     """
@@ -235,6 +243,7 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
     pairs += _log_pair_products(odds, 0.25, np.empty_like(odds), np.empty_like(odds))
     one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
     plug_in = total - np.log(n) - top
+    below_top = (descending[:, 2:] - first[:, None]).T
     constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
     return np.array(
         [
@@ -243,6 +252,7 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
             plug_in + constant - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
             1.0 / (p_first**2 + p_second**2 + np.square(p).sum(axis=0)),
             p_first,
+            np.maximum(p_second * (runner_up - top) + lam * (p * below_top).sum(axis=0) - plug_in, 0.0),
         ]
     )
 

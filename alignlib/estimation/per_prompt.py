@@ -11,12 +11,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
-from alignlib.estimation.bootstrap import Cells
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import CurvePoints
 from alignlib.estimation.dual import lam_grid, minimise_dual
-from alignlib.estimation.support import excess_bias, first_strained, remaining_bias, strain
-from alignlib.estimation.tails import TailTest
+from alignlib.estimation.halves import canonical_rank, parts_of, sort_keys
+from alignlib.estimation.support import first_strained, strain
+from alignlib.estimation.tails import TailShape
 from alignlib.tables import RewardTable
 
 __all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
@@ -24,94 +25,108 @@ __all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
 _BLOCK = 1 << 15
 _SEARCHED = 28
 _LEAST_KL = 0.005
-_SLOW = 3.0  # the bias of a minimum falls no faster than 1/n where it counts: halves then show half of it, or less
+_FURTHER = 1.5  # steps from halves to all by which the bias left in the first order may go on; 1/3 is the second order
 
 
 class PerPromptCurve:
-    """The gain of a budget that bounds the KL of every prompt: each has its own λ. ``seed`` chooses the halves."""
+    """The gain of a budget that bounds the KL of every prompt: each has its own λ."""
 
-    def __init__(self, table: RewardTable, column: str, tail: TailTest, cells: Cells, seed: int) -> None:
-        self._table, self._column, self._cells, self._seed = table, column, cells, seed
+    def __init__(self, table: RewardTable, column: str, tail: TailShape, cells: Cells, *, correct: bool) -> None:
+        self._table, self._column, self._cells, self._correct = table, column, cells, correct
+        keys, spread = np.empty((4, table.n_prompts)), 0.0
+        for where, rewards in table.blocks(column):
+            rows = np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
+            keys[:, where], spread = sort_keys(rows), max(spread, float(rows.max()))
+        self._rank = canonical_rank(keys, spread)
         most = float(np.log(table.n_samples.min()))
         searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
-        found = self._averages(searched)
-        second, whole = found.second_order, cells.whole
-        strained = strain(
-            lam=(whole @ found.tail)[0],
-            bias=_SLOW * remaining_bias(*((whole @ part)[0] for part in (found.plug_in, found.first_order, second))),
-            value=(whole @ second)[0],
-            standard_error=cells.standard_error(whole, second)[0],
-            ess=(whole @ found.ess)[0],
-            n_prompts=table.n_prompts,
-            tail_scale=0.0 if tail.light else 1.0,
-        )
+        found = self._each(searched)
+        gain, log_n = np.maximum(found.plug_in, 0.0), np.log(table.n_samples)[:, None]
+        # As for one λ, with gains for weights: a prompt spends what it can of the budget, at a λ of its own.
+        total = gain.sum(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tail_strain = np.where(total > 0.0, (gain * found.tail).sum(axis=0) / total, 0.0)
+            strained = strain(
+                tail_strain,
+                total,
+                (gain**2).sum(axis=0),
+                (gain * found.spent / log_n).sum(axis=0),
+                tail.bearing / tail.scale if tail.scale > 0.0 else 0.0,
+                table.n_prompts,
+            )
         self.supported_end = min(most, first_strained(searched, strained))
 
-    def at(self, kl: FloatArray, weights: FloatArray, *, correct: bool) -> CurvePoints:
-        """Return what is known at budgets of shape (k,); ``correct`` asks for the gain without its biases."""
-        found = self._averages(kl)
-        chosen = found.second_order if correct else found.plug_in
-        error = self._cells.standard_error(weights, chosen)
-        whole = weights[0]
-        orders = [whole @ part for part in (found.plug_in, found.first_order, found.second_order)]
-        wider = excess_bias(_SLOW * remaining_bias(*orders), orders[2], error[0]) if correct else np.zeros(kl.size)
-        return CurvePoints(
-            weights @ chosen, error, wider, whole @ found.slope, whole @ found.ess, whole @ found.largest_weight
-        )
+    def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
+        """Return what is known at budgets of shape (k,): the hull of the intervals of the estimate and of its bound."""
+        each = self._each(kl)
+        found = PromptGains(*(self._cells.mean(getattr(each, part.name)) for part in fields(PromptGains)))
+        whole, chosen = weights[0], found.second_order if self._correct else found.plug_in
+        low, high = studentised_interval(weights @ chosen, self._cells.standard_error(weights, chosen), level)
+        if self._correct:
+            bound = chosen + found.ahead
+            further = studentised_interval(weights @ bound, self._cells.standard_error(weights, bound), level)
+            low, high = np.minimum(low, further[0]), np.maximum(high, further[1])
+        averages = (whole @ part for part in (found.slope, found.ess, found.largest_weight))
+        return CurvePoints(whole @ chosen, low, high, *averages)
 
-    def _averages(self, kl: FloatArray) -> PromptGains:
-        """Return the gains of each cell of prompts instead of each prompt."""
-        rng = np.random.default_rng(self._seed)  # the same halves at every budget
-        out = np.empty((7, self._table.n_prompts, len(kl)))
+    def _each(self, kl: FloatArray) -> PromptGains:
+        out = np.empty((len(fields(PromptGains)), self._table.n_prompts, len(kl)))
         for where, rewards in self._table.blocks(self._column):
-            found = prompt_gains(rewards, kl, rng)
+            found = prompt_gains(rewards, kl, self._rank[where], self._table.n_prompts)
             out[:, where] = [getattr(found, part.name) for part in fields(PromptGains)]
-        return PromptGains(*(self._cells.mean(part) for part in out))
+        return PromptGains(*out)
 
 
 @dataclass(frozen=True)
 class PromptGains:
     """Gains of each prompt at each budget, arrays of shape (prompts, k).
 
-    ``second_order`` extrapolates the jackknife of all samples and of their halves. ``tail`` is λ times the mean
-    exceedance of the top quarter of the samples over the rest, ``slope`` is 1/λ.
+    ``second_order`` extrapolates the jackknife of all samples and of their halves, ``ahead`` is how much further the
+    bias may go. ``tail`` is λ times the mean exceedance of the top quarter of the samples over the rest, ``slope`` is
+    1/λ, ``spent`` the KL of the tilt: the budget, or less where all weight is on the largest samples.
     """
 
     plug_in: FloatArray
     first_order: FloatArray
     second_order: FloatArray
+    ahead: FloatArray
     slope: FloatArray
     ess: FloatArray
     largest_weight: FloatArray
     tail: FloatArray
+    spent: FloatArray
 
 
-def prompt_gains(rewards: FloatArray, kl: FloatArray, rng: np.random.Generator) -> PromptGains:
+def prompt_gains(rewards: FloatArray, kl: FloatArray, rank: IntArray, n_prompts: int) -> PromptGains:
     """Estimate the frontier of every prompt; ``rewards`` has shape (prompts, n), ``kl`` shape (k,).
 
+    ``rank`` and ``n_prompts`` choose the halves: see `parts_of`.
+
     >>> rows = np.random.default_rng(0).standard_normal((400, 64))
-    >>> gains = prompt_gains(rows, np.array([0.5]), np.random.default_rng(1))  # the truth is 1
+    >>> gains = prompt_gains(rows, np.array([0.5]), np.arange(400), 400)  # the truth is 1
     >>> bool(gains.plug_in.mean() < 0.98 < abs(gains.second_order.mean()) < 1.02)
     True
     """
     step = max(1, _BLOCK // rewards.shape[1])
-    shuffled = rng.permuted(rewards, axis=1)
-    half = rewards.shape[1] // 2
     parts = []
     for start in range(0, len(rewards), step):
-        block = shuffled[start : start + step]
+        block = np.sort(rewards[start : start + step], axis=1)[:, ::-1]
         whole = _jackknife(block, kl)
-        halves = [_jackknife(block[:, :half], kl)[1], _jackknife(block[:, half : 2 * half], kl)[1]]
+        halves = parts_of(block, rank[start : start + step], n_prompts)
+        in_halves = _jackknife(halves.reshape(-1, halves.shape[2]), kl)[1]
         first = whole[1]
         # A bias c/n² left by the first order is four times as large in halves.
-        second = first + (first - 0.5 * (halves[0] + halves[1])) / 3.0
-        parts.append((whole[0], first, second, *whole[2:]))
+        gone = first - in_halves.reshape(*halves.shape[:2], len(kl)).mean(axis=0)
+        parts.append((whole[0], first, first + gone / 3.0, (_FURTHER - 1.0 / 3.0) * gone, *whole[2:]))
     return PromptGains(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def _jackknife(rewards: FloatArray, kl: FloatArray) -> tuple[FloatArray, ...]:
-    """Return plug-in and jackknifed gain, 1/λ, ESS, largest weight and tail index, each of shape (prompts, k)."""
-    rows = -np.sort(-rewards, axis=1)
+    """Return plug-in and jackknifed gain, 1/λ, ESS, largest weight, tail index and KL, each of shape (prompts, k).
+
+    ``rewards`` is sorted from the top down.
+    """
+    rows = rewards
     n = rows.shape[1]
     rows = rows - rows.mean(axis=1, keepdims=True)
     below = rows - rows[:, :1]
@@ -141,7 +156,8 @@ def _jackknife(rewards: FloatArray, kl: FloatArray) -> tuple[FloatArray, ...]:
         largest[:, k] = np.where(flat[:, k], 1.0 / ess[:, k], p[:, 0])
     corrected[:, kl == 0.0] = 0.0
     tail = np.divide(excess[:, None], slope, out=np.zeros_like(slope), where=slope > 0.0)
-    return gain * unit * varies[:, None], corrected * varies[:, None], slope, ess, largest, tail
+    spent = np.where(flat, np.log(n / (rows == rows[:, :1]).sum(axis=1))[:, None], kl)
+    return gain * unit * varies[:, None], corrected * varies[:, None], slope, ess, largest, tail, spent
 
 
 def _with_and_without(

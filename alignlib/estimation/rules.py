@@ -16,10 +16,6 @@ from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
 
-# More constant prompts than this and the share is not supported; and no share is known to better than half a percent,
-# for the bias that the limit may keep (simulated on 0/1 rewards with rare successes).
-_MOST_CONSTANT = 1 / 3
-_LEAST_WIDTH = 0.005
 _BLOCK = 1 << 18  # samples in work at a time
 _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
@@ -87,9 +83,8 @@ def evaluate_rules(
     check_needs(rules, fewest)
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     low, high = studentised_interval(weights @ gain, cells.standard_error(weights, gain), level)
-    varied = bool(table.constant_prompts(counted).mean() <= _MOST_CONSTANT)
     known = curve is not None and supported_end > 0.0
-    limit = _share(curve, weights, kl, gain, level, supported_end, varied) if curve is not None and known else _NOTHING
+    limit = _share(curve, weights, kl, gain, level, supported_end) if curve is not None and known else _NOTHING
     whole = weights[0]
     formula = [rule.spent_formula() for rule in rules]
     return RuleEstimate(
@@ -158,30 +153,37 @@ _NOTHING: _Share = (None, None, None, None, None)
 
 
 def _share(
-    curve: AveragedCurve,
-    weights: FloatArray,
-    kl: FloatArray,
-    gain: FloatArray,
-    level: float,
-    end: float,
-    varied: bool,
+    curve: AveragedCurve, weights: FloatArray, kl: FloatArray, gain: FloatArray, level: float, end: float
 ) -> _Share:
     """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported.
 
-    Prompts that do not vary say nothing of their rare rewards, which the limit would use and best-of-N may miss.
+    A rule is a policy itself, so the limit at its KL is at least its gain, and no share exceeds 1.
     """
     spent, gained = weights @ kl, weights @ gain
     held = np.where(spent < _NO_KL, 0.0, np.minimum(spent, end))
-    limit, _, lam = curve.gains(weights, held)
-    limit += np.divide(np.maximum(spent - end, 0.0), lam, out=np.zeros_like(lam), where=lam > 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(limit > 0.0, gained / limit, 1.0)
-    low, high = studentised_interval(share, _share_error(curve, weights, kl, gain, share, limit, lam[0]), level)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        excess = curve.excess_bias(lam[0]) / limit[0] * np.abs(share[0])
-    wider = np.where(held[0] > 0.0, np.maximum(excess, _LEAST_WIDTH * np.abs(share[0])), 0.0)
-    supported = (spent[0] <= end * (1.0 + 1e-12)) & varied
-    return limit[0], share[0], low - wider, np.where(supported, high + wider, 1.0), supported
+
+    def beside(cells: FloatArray, rows: FloatArray, spent: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        limit, _, lam = curve.gains(rows, held[: len(rows)], cells)
+        limit += np.divide(np.maximum(spent - end, 0.0), lam, out=np.zeros_like(lam), where=lam > 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(limit > 0.0, gained[: len(rows)] / limit, 1.0)
+        return share, limit, lam
+
+    ends = []
+    for cells in curve.cell_bounds:
+        share, limit, lam = beside(cells, weights, spent)
+        error = _share_error(curve, weights, kl, gain, share, limit, lam[0], cells)
+        ends.append(studentised_interval(share, error, level))
+    low, high = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+    share, limit, _ = beside(curve.cell_curve, weights[:1], spent[:1])
+    supported = spent[0] <= end * (1.0 + 1e-12)
+    return (
+        np.maximum(limit[0], gained[0]),
+        np.minimum(share[0], 1.0),
+        np.minimum(low, 1.0),
+        np.where(supported, np.minimum(high, 1.0), 1.0),
+        supported,
+    )
 
 
 def _share_error(
@@ -192,12 +194,13 @@ def _share_error(
     share: FloatArray,
     limit: FloatArray,
     lam: FloatArray,
+    cell_curve: FloatArray,
 ) -> FloatArray:
     """Return the delta-method error of ``gain / limit``: by the envelope theorem λ may be held at the estimate's."""
     place = np.clip(np.searchsorted(curve.lam, lam), 0, len(curve.lam) - 1)
     flat = np.isinf(lam)
     slope = np.where(flat, 0.0, 1.0 / np.maximum(lam, curve.lam[0]))
-    reach = np.where(flat, curve.cell_limit[:, None], (curve.cell_curve[:, place] + kl) * slope)
+    reach = np.where(flat, curve.cell_limit[:, None], (cell_curve[:, place] + kl) * slope)
     mean_gain, mean_reach = weights @ gain, weights @ reach
     variance = (
         weights @ gain**2

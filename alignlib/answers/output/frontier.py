@@ -77,7 +77,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "budget": None if limit is None else limit.budget,
         "share_budget": "average",
         "unsupported": list(answer.unsupported),
-        "largest_supported": 0.0 if limit is None else limit.supported_end,
+        "largest_supported": 0.0 if limit is None else plain(limit.supported_end),
         "headline": headline(answer),
         "limit": _limit(limit),
         "rules": _rules(answer),
@@ -128,7 +128,7 @@ def headline(answer: Answer) -> str:
         return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     where = np.flatnonzero(known & at_rules.supported & best.optimises)
-    last = _limit_sentence(answer, answer.limit, len(answer.limit.spent) - 1)
+    last = _last_sentence(answer, answer.limit)
     if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
         i = int(where[-1])
         asked = "" if answer.limit.budget == "average" else f"{last}. "
@@ -150,6 +150,13 @@ def headline(answer: Answer) -> str:
     beyond = np.flatnonzero(best.optimises)
     more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
     return f"{last}{more}."
+
+
+def _last_sentence(answer: Answer, limit: EstimatedFrontier) -> str:
+    """Say the limit at the largest budget shown, or that there is none."""
+    if len(limit.spent):
+        return _limit_sentence(answer, limit, len(limit.spent) - 1)
+    return f"The samples support the limit of {answer.measured_in!r} up to {limit.supported_end:.3g} nats only"
 
 
 def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
@@ -209,12 +216,19 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
 
 
 def _limit_lines(limit: EstimatedFrontier) -> list[str]:
+    up_to = (
+        "the rewards are bounded"
+        if limit.supported_end == np.inf
+        else f"the samples support it up to {limit.supported_end:.3g}"
+    )
+    if not len(limit.spent):
+        return [f"No budget asked for is supported: {up_to} nats."]
     said = [f"{'KL':>8} {'gain':>10}  {interval_name(limit.level):<22} {'reward':>9} {'λ = 1/β':>9}"]
     for i in range(len(limit.spent)):
         interval = bounds(limit.gain_low[i], limit.gain_high[i])
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
-    return [*said, f"KL is in nats{_bounded(limit)}; the samples support it up to {limit.supported_end:.3g}."]
+    return [*said, f"KL is in nats{_bounded(limit)}; {up_to}."]
 
 
 def _share(answer: Answer, i: int) -> str:

@@ -1,0 +1,1 @@
+"""How often the intervals hold, on populations whose truth is known."""

@@ -1,0 +1,36 @@
+"""How often the intervals hold: ``python -m benchmarks.coverage run --workers 16 --out matrix.jsonl`` (``make coverage``).
+
+Pieces of a cell (a law, a shape, some tables) are shared out over the workers; each appends one line of JSON as it is
+done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the study, or sum it up."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    parser = argparse.ArgumentParser(prog="benchmarks.coverage", description=__doc__)
+    parser.add_argument("what", choices=["run", "summary"])
+    parser.add_argument("--out", type=Path, default=Path("build/coverage.jsonl"))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--tables", type=int, default=300)
+    parser.add_argument("--law", action="append", help="names that contain this only")
+    parser.add_argument("--shape", action="append", help="such as '200 × 64' or 200x64")
+    parser.add_argument("--laws-from", help="a module that registers more laws")
+    asked = parser.parse_args()
+    from benchmarks.coverage import runner, summary
+
+    if asked.what == "run":
+        runner.run(asked.out, asked.workers, asked.tables, asked.law, asked.shape, asked.laws_from)
+    print(summary.text(summary.read(asked.out)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What is true of a population: the limit, best-of-N, shares, gold along N and λ, and where gold turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from benchmarks.coverage.populations import Population, Reward
+
+__all__ = ["Truth", "gold_of"]
+
+_TILTS = 2.0 ** (np.arange(-40, 61) / 8.0)
+
+
+def gold_of(z: FloatArray) -> FloatArray:
+    """Return what gold is on average at a proxy of z, in units of the prompt's scale: it rises, then falls."""
+    return np.asarray(z - 0.12 * np.square(z))
+
+
+class Truth:
+    """All that is true of a population; ``n`` are the draws of best-of-N, ``lam`` are in units of ``1/unit``."""
+
+    def __init__(self, population: Population, n: FloatArray, lam: FloatArray) -> None:
+        self.population, self.n = population, n
+        mean_square = sum(w * s**2 * _variance(law) for w, s, law in _kinds(population))
+        self.unit = float(np.sqrt(mean_square))
+        self.lam = lam / self.unit
+        grid = _TILTS / self.unit
+        self._grid = grid
+        self._curve = sum(w * _log_partition(law, grid * s) for w, s, law in _kinds(population))
+        best = [law.best_of(n) for law in population.laws]
+        fine = np.unique(np.round(np.geomspace(1, 1024, 50)))
+        self._fine, more = fine, [law.best_of(fine)[1] for law in population.laws]
+        self.spent, self.gain, self.gold_n, gold_fine = (np.zeros(size) for size in (n.size, n.size, n.size, fine.size))
+        self.gold_lam = np.zeros(lam.size)
+        gold_grid, self._kl_grid = np.zeros(grid.size), np.zeros(grid.size)
+        for k, (w, s, law) in enumerate(_kinds(population)):
+            kl, chance = best[population.which[k]]
+            gold = gold_of(law.z)
+            base, base_gold = law.prob @ law.z, law.prob @ gold
+            self.spent += w * kl
+            self.gain += w * s * (chance @ law.z - base)
+            self.gold_n += w * s * (chance @ gold - base_gold)
+            gold_fine += w * s * (more[population.which[k]] @ gold - base_gold)
+            self.gold_lam += w * s * (_tilted(law, gold, self.lam * s) - base_gold)
+            gold_grid += w * s * (_tilted(law, gold, grid * s) - base_gold)
+        # One step further than the last place at which it is seen to rise, gold does not turn on the grid.
+        self.turn_n = float(fine[gold_fine.argmax()])
+        self.turn_lam = float(grid[gold_grid.argmax()]) if gold_grid.argmax() < grid.size - 1 else np.inf
+        self.share = self.gain / self.limit(self.spent)
+
+    def limit(self, kl: FloatArray) -> FloatArray:
+        """Return the largest gain within an average KL."""
+        return _dual(self._grid, self._curve, kl)
+
+    def limit_on_every_prompt(self, kl: FloatArray) -> FloatArray:
+        """Return the largest gain within the same KL on every prompt."""
+        each = [_dual(_TILTS, _log_partition(law, _TILTS), kl) for law in self.population.laws]
+        return sum(w * s * each[i] for (w, s, _), i in zip(_kinds(self.population), self.population.which, strict=True))
+
+
+def _kinds(population: Population) -> Iterator[tuple[float, float, Reward]]:
+    for w, s, i in zip(population.chance, population.scale, population.which, strict=True):
+        yield float(w), float(s), population.laws[i]
+
+
+def _variance(law: Reward) -> float:
+    return float(law.prob @ np.square(law.z - law.prob @ law.z))
+
+
+def _weights(law: Reward, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    x = np.atleast_1d(lam)[:, None] * law.z[None]
+    top = np.where(law.prob > 0.0, x, -np.inf).max(axis=1, keepdims=True)
+    return law.prob * np.exp(x - top), top[:, 0]
+
+
+def _log_partition(law: Reward, lam: FloatArray) -> FloatArray:
+    """Return the centred log-partition function."""
+    weight, top = _weights(law, lam)
+    return np.asarray(np.log(weight.sum(axis=1)) + top - lam * (law.prob @ law.z))
+
+
+def _tilted(law: Reward, values: FloatArray, lam: FloatArray) -> FloatArray:
+    weight, _ = _weights(law, lam)
+    return np.asarray(weight @ values / weight.sum(axis=1))
+
+
+def _dual(lam: FloatArray, curve: FloatArray, kl: FloatArray) -> FloatArray:
+    """Return ``min_λ (Δ + Λ)/λ`` by a parabola in log λ through the three lowest points."""
+    cost = (np.atleast_1d(kl)[:, None] + curve) / lam
+    at = np.clip(cost.argmin(axis=1), 1, lam.size - 2)
+    left, mid, right = (np.take_along_axis(cost, (at + k)[:, None], axis=1)[:, 0] for k in (-1, 0, 1))
+    bend = left - 2.0 * mid + right
+    move = np.divide(0.5 * (left - right), bend, out=np.zeros_like(mid), where=bend > 0.0)
+    return np.asarray(
+        np.where(np.abs(move) <= 1.0, mid - 0.25 * (left - right) * move, np.minimum(np.minimum(left, mid), right))
+    )
