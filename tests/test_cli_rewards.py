@@ -180,9 +180,8 @@ def test_wide_and_list_of_columns(tmp_path):
         (["--reward", "gold", "--prompt", "gold"], ["as reward and as prompt"]),
         (["--reward", "flat"], ["'flat' is constant within each of the 60 prompts", "nothing to gain"]),
         (["--reward", "gold", "--gold", "flat"], ["'flat' is constant within each of the 60 prompts"]),
-        (["--reward", "heavy"], ["'heavy' has a heavier than exponential upper tail", "any KL budget"]),
-        (["--reward", "gold", "--kl", "8,9"], ["--kl must not exceed", "support; got 8", "draw more samples"]),
-        (["--reward", "gold", "--kl", "9"], ["--kl must not exceed", "support; got 9", "draw more samples"]),
+        (["--reward", "gold", "--bounded", "1,0"], ["--bounded must be", "low < high; got [1.0, 0.0]"]),
+        (["--reward", "gold", "--bounded", "0,1"], ["--bounded must hold every sample", "leave them out"]),
         (["--reward", "gold", "--kl", "-1"], ["--kl must not be negative; got -1"]),
         (["--reward", "gold", "--kl", "a,1"], ["--kl", "numbers separated by commas", "'a,1'"]),
         (["--reward", "gold", "--kl", "nan"], ["--kl must be finite"]),
@@ -234,17 +233,33 @@ def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
 
 
 @pytest.mark.usefixtures("gold_without_support")
-@pytest.mark.parametrize(
-    ("arguments", "part"),
-    [
-        (["--reward", "gold"], "'gold' support no KL budget at all, so its limit is not known; draw more samples"),
-        (["--reward", "proxy", "--gold", "gold", "--kl", "0.1"], "'gold' support no KL budget at all"),
-    ],
-)
-def test_no_limit_where_one_is_asked_for(tmp_path, arguments, part):
+@pytest.mark.parametrize("arguments", [["--reward", "gold"], ["--reward", "proxy", "--gold", "gold", "--kl", "0.1"]])
+def test_best_of_n_is_told_where_no_limit_is_known(tmp_path, arguments):
     result = run(sampled(tmp_path), *arguments)
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert part in result.stderr
+    assert result.exit_code == 0, result.stderr
+    assert "unknown: the samples support no KL budget." in result.stdout
+    assert "best-of-32" in result.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("kl", ["9", "8,9"])
+def test_budgets_beyond_the_support_do_not_withhold_best_of_n(tmp_path, kl):
+    result = run(sampled(tmp_path), "--reward", "gold", "--kl", kl, "--n", "2,4")
+    assert result.exit_code == 0, result.stderr
+    assert "No budget asked for is supported: the samples support it up to 0." in result.stdout
+    assert "The samples support the limit of 'gold' up to 0." in result.stdout or "already gets" in result.stdout
+    found = json.loads(run(sampled(tmp_path), "--reward", "gold", "--kl", kl, "--json").stdout)["reward"]
+    assert found["limit"] == []
+    assert found["unsupported"] == [float(value) for value in kl.split(",")]
+    assert found["rules"][0]["gain"] > 0
+
+
+def test_known_bounds_have_no_end_of_support(tmp_path):
+    result = run(sampled(tmp_path), "--reward", "gold", "--bounded=-9,9", "--kl", "0.1,3")
+    assert result.exit_code == 0, result.stderr
+    assert "KL is in nats on average over prompts; the rewards are bounded." in result.stdout
+    found = json.loads(run(sampled(tmp_path), "--reward", "gold", "--bounded=-9,9", "--kl", "0.1,3", "--json").stdout)
+    assert [one["spent"] for one in found["reward"]["limit"]] == [0.1, 3.0]
+    assert found["reward"]["largest_supported"] is None
 
 
 def test_a_budget_on_every_prompt_buys_less(tmp_path):

@@ -74,9 +74,9 @@ def test_the_numbers_hold_the_truth(table: Path) -> None:
         assert found is not None
         assert found.hedge.low <= hacking_threshold(pair, rule).parameter <= found.hedge.high
     assert answer.unclaimed is not None
-    stop = rule_curve(pair, [BestOfN(answer.along_n.hedge.parameter)])
     left = answer.unclaimed
-    assert left.n == answer.along_n.hedge.parameter
+    stop = rule_curve(pair, [BestOfN(left.n)])
+    assert 2.0 <= left.n <= answer.along_n.hedge.parameter
     assert left.low < left.value < left.high
     assert left.low <= stop.limit_gain[0] - stop.gold_gain[0] <= left.high
 
@@ -93,14 +93,22 @@ def test_json_holds_what_the_lines_say(table: Path) -> None:
     assert json.loads("\n".join(run(table, "--reward", "gold", "--json")))["hacking"] is None
 
 
-def test_a_heavy_tailed_proxy_is_answered_along_n_alone(table: Path) -> None:
-    lines = run(table, "--reward", "heavy", "--gold", "gold", "--allow-heavy-tail")
+def test_a_heavy_tailed_proxy_loses_no_answer(table: Path) -> None:
+    lines = run(table, "--reward", "heavy", "--gold", "gold")
     assert any(line.startswith("Best-of-N: ") for line in lines)
     data = RewardTable.read(table, reward=["heavy", "gold"])
     answer = answered(data, "heavy", "gold", n_boot=200)
-    assert answer.along_lam is None
-    assert "heavier than exponential" in output.lines(answer)[2]
-    assert output.record(answer)["along_lam"] is None
+    assert answer.along_lam is None or answer.along_lam.spent[-1] < 0.5
+    assert answer.along_n.gold_gain[-1] > 0.0
+
+
+def test_a_rare_jackpot_loses_no_answer() -> None:
+    rng = np.random.default_rng(3)
+    gold = rng.random((100, 32))
+    proxy = gold + 10.0 * (rng.random(gold.shape) < 1e-3)
+    answer = answered(RewardTable.from_arrays(proxy=proxy, gold=gold), "proxy", "gold", n_boot=200)
+    assert answer.along_lam is not None
+    assert answer.along_n.gold_gain[-1] > 0.0
 
 
 @pytest.mark.parametrize(
@@ -130,15 +138,26 @@ def test_the_room_gathers_its_doors() -> None:
 
 
 def test_no_limit_is_compared_with_where_the_samples_support_none() -> None:
-    """One right answer of ten: the share of an extrapolated limit would leave more unclaimed than there is."""
+    """One prompt of eight carries everything."""
+    rng = np.random.default_rng(0)
+    gold = rng.standard_normal((8, 64)) * np.r_[1.0, np.full(7, 0.01)][:, None]
+    data = RewardTable.from_arrays(score=gold + 0.1 * rng.standard_normal((8, 64)), gold=gold)
+    answer = answered(data, "score", "gold", n_boot=200)
+    assert answer.unclaimed is None
+    assert "the samples support its limit at no N" in "\n".join(output.lines(answer))
+
+
+def test_one_right_answer_of_ten() -> None:
+    """No more is left unclaimed than there is, as far as the samples tell."""
     rng = np.random.default_rng(0)
     gold = np.zeros((200, 10))
     gold[np.arange(200), rng.integers(0, 10, 200)] = 1.0
     data = RewardTable.from_arrays(score=3 * gold + rng.standard_normal((200, 10)), right=gold)
     answer = answered(data, "score", "right", n_boot=200)
     assert answer.along_n.hedge.parameter == 10.0
-    assert answer.unclaimed is None
-    assert "the samples support its limit at no N" in "\n".join(output.lines(answer))
+    assert answer.unclaimed is not None
+    assert answer.unclaimed.n < 10.0
+    assert answer.unclaimed.high < 0.9
 
 
 def test_a_proxy_that_costs_gold_from_the_start_says_so() -> None:
@@ -169,7 +188,7 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     assert answer.along_n.hedge.parameter == 64.0
     left = answer.unclaimed
     assert left is not None
-    assert 8.0 <= left.n < 64.0
+    assert 4.0 <= left.n < 64.0
     true = np.sqrt(2 * left.spent) - GaussianPair(1.0, 0.5).rule_gold_gain([BestOfN(left.n)])[0]
     # 1.7 half-widths, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
     assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2

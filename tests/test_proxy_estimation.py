@@ -237,7 +237,7 @@ def test_bad_arguments_are_named() -> None:
         fit_frontier(table, "reward").gold("gold", [BestOfN(4), BestOfN(2)])
     with pytest.raises(ValueError, match=r"lam must lie in \(0, ∞\); got 0"):
         fit_frontier(table, "reward").tilted_gold("gold", [0.0])
-    with pytest.raises(ValueError, match="lam must not exceed .* what the samples support"):
+    with pytest.raises(ValueError, match=r"lam must not exceed .* what the samples support"):
         fit_frontier(table, "reward").tilted_gold("gold", [50.0])
 
 

@@ -62,7 +62,7 @@ def ask(
     level: float = 0.95,
     n_boot: int = 2000,
     rng: int = 0,
-    bounded: tuple[float, float] | None = None,
+    bounded: Sequence[float] | None = None,
     curves: bool = False,
 ) -> Findings:
     """Answer in the reward that picks and, where ``gold`` is named, in the one that counts.

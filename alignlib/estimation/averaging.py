@@ -55,7 +55,8 @@ def averaged_curve(
         flat = np.abs(first.kl_at_limit - sums[5]) < 1e-12 * first.kl_at_limit
         last = flat | ((sums[0] < _LEAST_ESS * table.n_prompts) & (not known))
         used = int(np.argmax(last)) + 1 if last.any() else last.size
-        strained = strain(grid[:used], *sums[2:5, :used], tail.bearing, table.n_prompts)
+        kl, squared, of_log_n = sums[2:5, :used]
+        strained = strain(grid[:used], kl, squared, of_log_n, tail.bearing, table.n_prompts)
         over = bool((strained[:-_BEYOND] > 1.0).any()) and bias_correction and not known
         if last.any() or last.size == grid.size or over:
             break

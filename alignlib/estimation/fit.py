@@ -278,7 +278,7 @@ def fit_frontier(
     *,
     budget: str = "average",
     bias_correction: bool = True,
-    bounded: tuple[float, float] | None = None,
+    bounded: Sequence[float] | None = None,
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator | int = 0,

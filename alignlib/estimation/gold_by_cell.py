@@ -58,7 +58,8 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
         own = of_cells[[0, 2, 3], 0]
         parts = cells.pseudo_values(_plug_in_without(table, reward, gold, lam), own).swapaxes(0, 1)
         return GoldCurves(parts[0], np.broadcast_to(of_cells[1], parts[0].shape), parts[1], parts[2], ess)
-    return GoldCurves(*(of_cells / cells.size[:, None]), ess)
+    gold_gain, ahead, proxy, kl = of_cells / cells.size[:, None]
+    return GoldCurves(gold_gain, ahead, proxy, kl, ess)
 
 
 def _rank(table: RewardTable, reward: str) -> IntArray:

@@ -1,7 +1,7 @@
 """How far a table supports its curve: a property of the table, nearly the same for every table of one law.
 
-KL and gain of an average over prompts sit where rewards vary most, so prompts count by what they contribute. A prompt of
-n samples shows no more than log n nats; to be known it must stay well below.
+KL and gain of an average over prompts sit where rewards vary most, so prompts count by what they contribute. A prompt
+of n samples shows no more than log n nats; to be known it must stay well below.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def strain(
     With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_log_n``
     ``Σ D_x²/log n_x``. The largest of ``4 Σ (D_x²/log n_x) / Σ D_x`` (prompts spend a quarter of log n), of
     ``4 Σ D_x² / (Σ D_x)²`` (at least four prompts share the KL, or half of the ``n_prompts``), and of ``2 λ t`` with
-    ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the weights
-    have two moments. What is not a number is never supported.
+    ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
+    weights have two moments. What is not a number is never supported.
     """
     enough = 0.0 if n_prompts == 1 else min(_LEAST_PROMPTS, _MOST_EVEN * n_prompts)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):

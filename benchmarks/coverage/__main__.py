@@ -1,4 +1,4 @@
-"""How often the intervals hold: ``python -m benchmarks.coverage run --workers 16 --out matrix.jsonl`` (``make coverage``).
+"""How often the intervals hold: ``make coverage``, or ``python -m benchmarks.coverage run --workers 16 --out FILE``.
 
 Pieces of a cell (a law, a shape, some tables) are shared out over the workers; each appends one line of JSON as it is
 done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines.

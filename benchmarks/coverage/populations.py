@@ -6,8 +6,8 @@ To add a law, register a function of no arguments that returns a `Population`::
     def _loud() -> Population:
         return Population.of(normal(), scales=lognormal_scales(1.15))
 
-A population is a finite list of kinds of prompts: a chance, a reward law (`Reward`) and a scale by which its rewards are
-multiplied. A table draws its prompts from the kinds and the rewards of each prompt from its law; every truth is then a
+A population is a finite list of kinds of prompts: a chance, a reward law (`Reward`) and a scale by which its rewards
+are multiplied. A table draws its prompts from the kinds and the rewards of each from its law; every truth is then a
 finite sum over kinds, each exact to the quadrature of the law (``z``, ``prob``: atoms, or bins so fine that their error
 is far below any interval). `atoms` makes a law of finitely many rewards, `continuous` one of a SciPy distribution.
 """

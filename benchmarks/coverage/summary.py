@@ -76,9 +76,8 @@ def weak(rows: Iterable[Row]) -> list[Row]:
     found = []
     for row in rows:
         claims = row.claimed >= max(row.tables / 3.0, 15)
-        if claims and row.given < 0.90 - 2.0 * np.sqrt(0.09 / row.claimed):
-            found.append(row)
-        elif row.claimed >= 15 and row.overall < 0.93 - 2.0 * np.sqrt(0.0651 / row.tables):
+        given = claims and row.given < 0.90 - 2.0 * np.sqrt(0.09 / row.claimed)
+        if given or (row.claimed >= 15 and row.overall < 0.93 - 2.0 * np.sqrt(0.0651 / row.tables)):
             found.append(row)
     return sorted(found, key=lambda row: min(row.given, row.overall))
 
@@ -92,13 +91,15 @@ def text(rows: list[Row]) -> str:
             given = np.array([row.given for row in mine])
             overall = np.array([row.overall for row in mine])
             lines.append(
-                f"{what:<24} {len(mine):>4} points; given support: mean {given.mean():.3f}, 5 % {np.quantile(given, 0.05):.3f}, "
-                f"least {given.min():.3f}; over 99 %: {(given > 0.99).mean():.2f}; overall: least {overall.min():.3f}"
+                f"{what:<24} {len(mine):>4} points; given support: mean {given.mean():.3f}, "
+                f"5 % {np.quantile(given, 0.05):.3f}, least {given.min():.3f}; over 99 %: "
+                f"{(given > 0.99).mean():.2f}; overall: least {overall.min():.3f}"
             )
     lines.append("")
     for row in weak(rows)[:60]:
         lines.append(
-            f"{row.law:<30} {row.shape:<12} {row.statement:<24} {row.at:<6g} given {row.given:.3f} of {row.claimed:>4}, "
-            f"overall {row.overall:.3f} of {row.tables}; too high {row.too_high}, too low {row.too_low}, width {row.width:.3f}"
+            f"{row.law:<30} {row.shape:<12} {row.statement:<24} {row.at:<6g} given {row.given:.3f} of "
+            f"{row.claimed:>4}, overall {row.overall:.3f} of {row.tables}; too high {row.too_high}, too low "
+            f"{row.too_low}, width {row.width:.3f}"
         )
     return "\n".join(lines)
