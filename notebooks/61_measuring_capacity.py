@@ -177,7 +177,7 @@ if table is not None:
 # ## Claims
 
 # %% tags=["hide-input"]
-large = [n for n in labels_per_target if n >= 400] or labels_per_target[-1:]
+large = [n for n in labels_per_target if n >= 100] or labels_per_target[-1:]
 at_large = np.array([corrected[name, n] for name in raters for n in large])
 few = labels_per_target[0]
 bias = np.array([value[name, n].mean() - truth[name] for name in raters for n in large])
@@ -209,7 +209,7 @@ claims.glue(
 claims.record(
     claims.equal(
         "coverage",
-        "from 400 labels per value on, 95 % of the intervals hold the truth (three raters together)",
+        "from 100 labels per value on, 95 % of the intervals hold the truth (three raters together)",
         "we derive",
         at_large.mean(),
         0.95,

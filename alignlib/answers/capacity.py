@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from alignlib.bottleneck import estimate_capacity, fano_floor
+import numpy as np
+
+from alignlib.bottleneck import DecoderError, estimate_capacity, fano_floor, label_floor
 from alignlib.tables import RaterTable
 
 __all__ = ["CapacityAnswer", "ContextCapacity", "ask_capacity"]
@@ -14,9 +17,13 @@ __all__ = ["CapacityAnswer", "ContextCapacity", "ask_capacity"]
 class ContextCapacity:
     """Capacity of one context in nats per label, with its interval, and the floor of error that it implies.
 
-    ``plug_in`` is the capacity of the counted frequencies, not corrected for the bias of counting. ``floor_low`` and
-    ``floor_high`` enclose the smallest error of any learner that sees one label about one of equally likely targets.
-    ``supported`` is False where the interval may hold the truth less often than its level says.
+    ``plug_in`` is the capacity of the counted frequencies, not corrected for the bias of counting. ``floor`` is what
+    Fano's inequality makes of the capacity: no learner errs less often who sees one label about one of the
+    ``targets``, equally likely; ``floor_low`` and ``floor_high`` are its interval. ``label_floor`` is the error that
+    too few labels force: at most as many targets are ever named as there are labels. ``decoder_error`` is the error of
+    the best decoder of the counted channel, on its own counts, and ``decoder_error_held_out`` on labels that it has
+    not seen: in expectation the exact Bayes error of the channel lies between the two. ``supported`` is False where the
+    interval may hold the truth less often than its level says.
     """
 
     context: str
@@ -25,9 +32,14 @@ class ContextCapacity:
     low: float
     high: float
     plug_in: float
+    floor: float
     floor_low: float
     floor_high: float
     supported: bool
+    targets: int
+    label_floor: float
+    decoder_error: float
+    decoder_error_held_out: float
 
 
 @dataclass(frozen=True)
@@ -76,26 +88,65 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool = Fal
     (True, True)
     """
     found = estimate_capacity(table, level=level, by_rater=by_rater)
-    n = len(table.targets)
+    n_labels = len(table.labels)
 
     def row(
-        context: str, labels: int, value: float, plug_in: float, low: float, high: float, supported: bool
+        context: str,
+        labels: int,
+        value: float,
+        plug_in: float,
+        ends: tuple[float, float],
+        supported: bool,
+        targets: int,
+        error: DecoderError,
     ) -> ContextCapacity:
-        # The lower end of the floor's interval belongs to the upper end of the capacity's.
-        floor_low, floor_high = fano_floor(high, n), fano_floor(low, n)
-        return ContextCapacity(context, labels, value, low, high, plug_in, floor_low, floor_high, supported)
+        low, high = ends
+        return ContextCapacity(
+            context=context,
+            labels=labels,
+            capacity=value,
+            low=low,
+            high=high,
+            plug_in=plug_in,
+            floor=_floor(value, targets),
+            # The lower end of the floor's interval belongs to the upper end of the capacity's.
+            floor_low=_floor(high, targets),
+            floor_high=_floor(low, targets),
+            supported=supported,
+            targets=targets,
+            label_floor=label_floor(n_labels, targets),
+            decoder_error=error.in_sample,
+            decoder_error_held_out=error.held_out,
+        )
 
     contexts = tuple(
-        row(name, one.n_labels, one.value, one.plug_in, float(low), float(high), one.supported)
-        for name, one, low, high in zip(found.contexts, found.each, found.low, found.high, strict=True)
+        row(name, one.n_labels, one.value, one.plug_in, (float(low), float(high)), one.supported, targets, error)
+        for name, one, low, high, targets, error in zip(
+            found.contexts, found.each, found.low, found.high, found.n_targets, found.decoders, strict=True
+        )
     )
-    ends = (found.mean, found.mean_plug_in, found.mean_low, found.mean_high, found.supported)
+    average = None
+    if len(contexts) > 1:
+        weight = found.context_prob
+        error = DecoderError(
+            float(weight @ np.array([one.in_sample for one in found.decoders])),
+            float(weight @ np.array([one.held_out for one in found.decoders])),
+        )
+        # Fano's floor is convex in the capacity and grows with the number of targets, so the smallest is valid.
+        few = min(found.n_targets)
+        ends = (found.mean_low, found.mean_high)
+        average = row("average", table.n_labels, found.mean, found.mean_plug_in, ends, found.supported, few, error)
     return CapacityAnswer(
         contexts=contexts,
-        average=row("average", table.n_labels, *ends) if len(contexts) > 1 else None,
-        targets=n,
-        labels=len(table.labels),
+        average=average,
+        targets=len(table.targets),
+        labels=n_labels,
         n_raters=len(table.raters) if by_rater else None,
         level=level,
-        notes=tuple(table.notes),
+        notes=(*table.notes, *found.notes),
     )
+
+
+def _floor(capacity: float, targets: int) -> float:
+    """Fano's floor; 0 from ``log M`` on, where an estimate may lie."""
+    return 0.0 if capacity >= math.log(targets) else fano_floor(max(capacity, 0.0), targets)

@@ -17,6 +17,8 @@ from alignlib.bottleneck.channels import (
 )
 from alignlib.bottleneck.codebook import CodebookMixture, ConditionError
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
+from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error
+from alignlib.bottleneck.counted_draws import CapacityDraws
 from alignlib.bottleneck.enumeration import EnumeratedLearner, enumerate_gibbs
 from alignlib.bottleneck.fano import bayes_risk, fano_floor, label_floor, required_capacity
 from alignlib.bottleneck.flattery import FlatteryPoint, FlatteryWorld
@@ -37,6 +39,7 @@ from alignlib.bottleneck.water_filling import GaussianAllocation, reverse_water_
 __all__ = [
     "AlignmentInterval",
     "Allocation",
+    "CapacityDraws",
     "CapacityError",
     "CapacityEstimate",
     "CapacityResult",
@@ -45,6 +48,7 @@ __all__ = [
     "CodebookMixture",
     "ConditionError",
     "ConfusionEstimate",
+    "DecoderError",
     "EnumeratedLearner",
     "FlatteryPoint",
     "FlatteryWorld",
@@ -63,6 +67,7 @@ __all__ = [
     "capacity",
     "catoni",
     "counting_decoder",
+    "decoder_error",
     "draw_counts",
     "enumerate_gibbs",
     "estimate_capacity",

@@ -10,18 +10,26 @@ import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.same import same_fields
 from alignlib.bottleneck._channel import context_law
-from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, capacity_intervals, estimate_from_counts
+from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
+from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error, decoder_error_by_rater
+from alignlib.bottleneck.counted_draws import CapacityDraws
+from alignlib.bottleneck.raters_left_out import leave_out_raters
 from alignlib.tables import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CapacityEstimate:
     """Capacities of a table of ratings: one per context, and their average over the law of the context, in nats.
 
-    Intervals stay between 0 and the logarithm of the number of targets in use; the values are not cut.
+    Intervals stay between 0 and the logarithm of the number of targets or labels in use; the values are not cut.
+    ``inflation`` is, for each context and last for the average, how much larger the variance of the value is than that
+    of independent labels: 1 unless raters were left out in turn. ``decoders`` are the errors of the best decoder of
+    each context's counts, ``n_targets`` the targets that it told apart. ``notes`` are sentences on what was left out.
     """
 
     contexts: tuple[str, ...]
@@ -37,6 +45,15 @@ class CapacityEstimate:
     level: float
     supported: bool
     n_clusters: int | None
+    inflation: FloatArray
+    decoders: tuple[DecoderError, ...]
+    n_targets: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return same_fields(self, other)
+
+    __hash__ = None  # type: ignore[assignment]  # it holds arrays
 
     @property
     def value(self) -> FloatArray:
@@ -53,10 +70,14 @@ def estimate_capacity(
 ) -> CapacityEstimate:
     """Estimate the capacity of each context and their average ``C̄`` from ratings.
 
+    The intervals are read off channels that could have given the counts, drawn with one more label where it would harm
+    most (`CapacityDraws`). With ``by_rater`` there are as many fewer labels as the spread between raters asks for.
+
     Parameters
     ----------
     table : RaterTable
-        Who said what about which target.
+        Who said what about which target. A target with a single label in a context shows no spread there and is left
+        out of it, with a note.
     context_prob : array (contexts,), optional
         How often each context occurs in use; the shares of the table's labels if omitted.
     level : float
@@ -64,12 +85,13 @@ def estimate_capacity(
     by_rater : bool
         With False, labels are taken as independent given target and context. With True, whole raters are left out in
         turn (a jackknife), which allows for raters who differ; the intervals are then wider. Where several labels are
-        of one item, they go together by item: give the item as the rater.
+        of one item, they go together by item: give the item as the rater. It assumes that raters are drawn
+        independently, and cannot see differences between raters none of whom has erred.
 
     Raises
     ------
     InputError
-        If a target has a single label in some context, or fewer than three raters are to be left out in turn.
+        If fewer than two targets of a context have two labels, or fewer than three raters are to be left out in turn.
 
     Examples
     --------
@@ -85,68 +107,90 @@ def estimate_capacity(
     require(0 < level < 1, f"level must lie in (0, 1); got {level!r}.")
     shares = np.bincount(table.context, minlength=len(table.contexts)) / table.n_labels
     weight = shares if context_prob is None else context_law(context_prob, len(table.contexts))
-    counts = table.counts()
-    each = tuple(_named(table, i, counts[i]) for i in range(len(table.contexts)))
+    counts, notes = table.counts(), []
+    for context, name in zip(counts, table.contexts, strict=True):
+        notes += _leave_lone_out(context, name, table)
+    each = tuple(estimate_from_counts(context) for context in counts)
     value = np.array([one.value for one in each])
-    mean = float(weight @ value)
+    independent = np.array([one.standard_error for one in each])
+    errors = np.append(independent, np.sqrt((weight * independent) @ (weight * independent)))
+    inflation = np.ones(errors.size)
     n_clusters = None
     if by_rater:
         n_clusters = len(table.raters)
-        each_error, mean_error = _leave_out_raters(table, weight, counts)
-        quantile = float(scipy.special.stdtrit(n_clusters - 1, 0.5 + level / 2))
-    else:
-        each_error = np.array([one.standard_error for one in each])
-        mean_error = float(np.sqrt((weight * each_error) @ (weight * each_error)))
-        quantile = float(scipy.special.ndtri(0.5 + level / 2))
-    ceilings = np.array([one.ceiling for one in each])
-    low, high = capacity_intervals(
-        np.append(value, mean), np.append(each_error, mean_error), quantile, np.append(ceilings, weight @ ceilings)
-    )
+        left_out, alone = leave_out_raters(table, counts, each, weight)
+        wider = float(scipy.special.stdtrit(n_clusters - 1, 0.5 + level / 2) / scipy.special.ndtri(0.5 + level / 2))
+        ratio = np.divide(left_out * wider, errors, out=np.ones_like(errors), where=errors > 0)
+        inflation, errors = np.maximum(ratio**2, 1.0), np.maximum(left_out, errors)
+        if alone:
+            notes.append(
+                f"{counted(alone, 'target')} with labels of one rater only: how raters differ on them is not seen."
+            )
+    low, high = _intervals(each, weight, inflation, level)
     return CapacityEstimate(
         contexts=table.contexts,
         context_prob=weight,
         each=each,
         low=low[:-1],
         high=high[:-1],
-        mean=mean,
+        mean=float(weight @ value),
         mean_plug_in=float(weight @ np.array([one.plug_in for one in each])),
         mean_low=float(low[-1]),
         mean_high=float(high[-1]),
-        mean_standard_error=mean_error,
+        mean_standard_error=float(errors[-1]),
         level=level,
         supported=all(one.supported for one, w in zip(each, weight, strict=True) if w > 0),
         n_clusters=n_clusters,
+        inflation=inflation,
+        decoders=tuple(_decoder(table, i, context, by_rater) for i, context in enumerate(counts)),
+        n_targets=tuple(int((context.sum(axis=1) > 0).sum()) for context in counts),
+        notes=tuple(notes),
     )
 
 
-def _named(table: RaterTable, context: int, counts: FloatArray) -> ConfusionEstimate:
-    lone = np.flatnonzero(counts.sum(axis=1) == 1)
-    if lone.size:
+def _decoder(table: RaterTable, context: int, counts: FloatArray, by_rater: bool) -> DecoderError:
+    """Errors of the best decoder on the targets that are left in a context."""
+    kept = counts.sum(axis=1) > 0
+    if not by_rater:
+        return decoder_error(counts)
+    place = np.cumsum(kept) - 1
+    here = (table.context == context) & kept[table.target]
+    shape = (int(kept.sum()), len(table.labels))
+    return decoder_error_by_rater(place[table.target[here]], table.label[here], table.rater[here], shape)
+
+
+def _leave_lone_out(counts: FloatArray, name: str, table: RaterTable) -> list[str]:
+    """Take out the targets of a context that have one label only; say how many."""
+    size = counts.sum(axis=1)
+    lone = np.flatnonzero(size == 1)
+    if not lone.size:
+        return []
+    if int((size > 1).sum()) < 2:
         raise InputError(
-            f"target {table.targets[int(lone[0])]!r} has a single label in context {table.contexts[context]!r} "
-            f"({lone.size} such targets); one label shows no spread. Collect more, or leave the target out."
+            f"target {table.targets[int(lone[0])]!r} has a single label in context {name!r} ({lone.size} such "
+            "targets), and fewer than two targets have more; one label shows no spread. Collect more."
         )
-    return estimate_from_counts(counts)
+    counts[lone] = 0.0
+    where = f" of context {name!r}" if len(table.contexts) > 1 else ""
+    many = counted(int(lone.size), "target")
+    return [
+        f"{many}{where} with a single label left out, such as {table.targets[int(lone[0])]!r}: one shows no spread."
+    ]
 
 
-def _leave_out_raters(table: RaterTable, weight: FloatArray, counts: FloatArray) -> tuple[FloatArray, float]:
-    """Jackknife standard errors over raters, of each context and of the average."""
-    raters = len(table.raters)
-    if raters < 3:
-        raise InputError(f"by_rater needs at least 3 raters to leave out in turn; the table has {raters}.")
-    values = np.empty((raters, len(table.contexts)))
-    for i in range(raters):
-        rest = counts - table.counts(i)
-        for j in range(len(table.contexts)):
-            n = rest[j].sum(axis=1)
-            if (n[counts[j].sum(axis=1) > 0] < 2).any():
-                raise InputError(
-                    f"without rater {table.raters[i]!r} a target of context {table.contexts[j]!r} has fewer "
-                    "than two labels, so raters cannot be left out in turn; collect labels of each target from more "
-                    "raters, or drop by_rater."
-                )
-            values[i, j] = estimate_from_counts(rest[j]).value
-    scale = (raters - 1) / raters
-    each = np.sqrt(scale * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
-    means = values @ weight
-    return each, float(np.sqrt(scale * ((means - means.mean()) ** 2).sum()))
+def _intervals(
+    each: tuple[ConfusionEstimate, ...], weight: FloatArray, inflation: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray]:
+    """Intervals of each context and of their average, independent of each other."""
+
+    def drawn(i: int, times: float) -> CapacityDraws:
+        one = each[i]
+        return CapacityDraws.of(one.counts, one.prob, one.plug_in, one.bias, inflation=times, seed=i)
+
+    own = [drawn(i, float(times)) for i, times in enumerate(inflation[:-1])]
+    together = own if len(own) == 1 else [drawn(i, float(inflation[-1])) for i in range(len(each))]
+    ends = [one.interval(level) for one in (*own, CapacityDraws.average(together, weight))]
+    ceilings = np.array([one.ceiling for one in each])
+    top = np.append(ceilings, weight @ ceilings)
+    low, high = np.array(ends).T
+    return np.clip(low, 0.0, top), np.clip(high, 0.0, top)

@@ -39,10 +39,22 @@ def lines(found: CapacityAnswer) -> list[str]:
     spread = (
         f"{found.n_raters} raters left out in turn" if found.n_raters is not None else "labels taken as independent"
     )
-    said += [
-        f"Nats per label; {counted(found.targets, 'target')}, {counted(found.labels, 'label')}; intervals: {spread}.",
-        "floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely).",
-    ]
+    said.append(
+        f"Nats per label; {counted(found.targets, 'target')}, {counted(found.labels, 'label')}; intervals: {spread}."
+    )
+    said.append(
+        "floor: no learner errs less often on a fresh target it sees one label of (all targets equally likely), by "
+        "Fano's inequality at the two ends of the capacity."
+    )
+    said.append(
+        "best decoder: how often the best guess from one label errs, judged on these counts (too low) and on held-out "
+        "labels (too high); the exact error of the channel lies between, in expectation."
+    )
+    if (least := min(row.label_floor for row in found.rows)) > 0.0:
+        said.append(
+            f"{counted(found.labels, 'label')} name at most {found.labels} of {found.targets} targets: every decoder "
+            f"errs at least {least:.3f} of the time, whatever the capacity."
+        )
     below = [f"{for_terminal(row.context)} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
     if below:
         said.append(
@@ -52,8 +64,8 @@ def lines(found: CapacityAnswer) -> list[str]:
     thin = [row.context for row in found.rows if not row.supported]
     if thin:
         said.append(
-            f"* {', '.join(thin)}: fewer than 400 labels for a target, or a capacity near zero; the interval may hold "
-            f"the truth less often than {100 * found.level:g} % of the time. Collect more labels."
+            f"* {', '.join(thin)}: fewer than 100 labels for a target, a capacity near zero, or much bias; the "
+            f"interval may hold the truth less often than {100 * found.level:g} % of the time. Collect more labels."
         )
     return said
 
@@ -62,13 +74,15 @@ def _table(found: CapacityAnswer) -> list[str]:
     names = [for_terminal(row.context) for row in found.rows]
     width = max(len("context"), *map(len, names))
     percent = f"{100 * found.level:g} %"
-    said = [f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  {'floor':>15}"]
+    head = f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  "
+    said = [f"{head}{'floor':>15}  {'best decoder':>15}"]
     for name, row in zip(names, found.rows, strict=True):
         interval = f"{row.low:.4f} … {row.high:.4f}"
         floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
+        decoder = f"{row.decoder_error:.3f} … {row.decoder_error_held_out:.3f}"
         mark = "" if row.supported else " *"
         said.append(
             f"{name:<{width}}  {row.labels:>7}  {max(row.capacity, 0.0):>8.4f}  {interval:>17}  "
-            f"{row.plug_in:>11.4f}  {floor:>15}{mark}"
+            f"{row.plug_in:>11.4f}  {floor:>15}  {decoder:>15}{mark}"
         )
     return said

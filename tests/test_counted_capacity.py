@@ -1,0 +1,181 @@
+"""Capacity from counts: intervals at few errors, raters left out in closed form, the decoder beside the floor."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib import InputError
+from alignlib.answers.capacity import ask_capacity
+from alignlib.bottleneck import (
+    bayes_risk,
+    capacity,
+    decoder_error,
+    estimate_capacity,
+    estimate_from_counts,
+    rating_channel,
+    symmetric_channel,
+)
+from alignlib.bottleneck.counted_decoder import decoder_error_by_rater
+from alignlib.bottleneck.raters_left_out import leave_out_raters
+from alignlib.cli.main import main
+from alignlib.tables import RaterTable
+
+
+@pytest.mark.parametrize("n", [2, 8, 500, 100_000])
+@pytest.mark.parametrize("targets", [2, 5])
+def test_no_error_seen_does_not_mean_no_error(n: int, targets: int) -> None:
+    found = estimate_from_counts(n * np.eye(targets))
+    low, high = found.interval()
+    assert high == pytest.approx(math.log(targets))
+    # An error rate with which n labels show no error in one table of forty lies within.
+    rate = -math.expm1(math.log(0.025) / n)
+    if targets == 2:
+        assert low <= capacity([[1.0, 0.0], [rate, 1.0 - rate]]).value
+    assert low < high - 0.1 / n
+
+
+@given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=6))
+def test_intervals_have_width_and_stay_within_the_logarithm_of_the_labels(rows: list[list[int]]) -> None:
+    counts = np.array(rows) + np.array([2, 0, 0])
+    found = estimate_from_counts(counts)
+    low, high = found.interval()
+    assert 0.0 <= low < high <= math.log(min(counts.shape)) + 1e-12
+
+
+RARE = {
+    "yes or no, .05 %": (symmetric_channel(2, 0.0005), 500),
+    "yes or no, .1 %": (symmetric_channel(2, 0.001), 2000),
+    "yes or no, .2 %": (symmetric_channel(2, 0.002), 500),
+    "four, .1 %": (symmetric_channel(4, 0.001), 800),
+    "six, .2 %": (symmetric_channel(6, 0.002), 300),
+    "one of three errs, .15 %": (np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0015, 0.0, 0.9985]]), 1000),
+    "uneven": (np.array([[0.9995, 0.0005, 0.0], [0.03, 0.9695, 0.0005], [0.0, 0.002, 0.998]]), 400),
+}
+
+
+@pytest.mark.parametrize("name", list(RARE))
+def test_coverage_where_errors_are_rare(name: str) -> None:
+    rows, n = RARE[name]
+    true, rng, runs = capacity(rows).value, np.random.default_rng(11), 200
+    ends = np.array([estimate_from_counts(rng.multinomial(n, rows)).interval() for _ in range(runs)])
+    held = (ends[:, 0] <= true) & (true <= ends[:, 1])
+    assert held.mean() >= 0.93 - 2.0 * 0.018  # two standard errors of 200 tables
+
+
+def rated(seed: int, raters: int = 14, each: int = 80, targets: int = 4) -> RaterTable:
+    rng = np.random.default_rng(seed)
+    rater = np.repeat(np.arange(raters), each)
+    rate = rng.choice([0.02, 0.3], raters)[rater]
+    target = rng.integers(0, targets, rater.size)
+    label = np.where(rng.random(rater.size) < rate, rng.integers(0, targets, rater.size), target)
+    return RaterTable.from_arrays(target, label, rater=rater)
+
+
+def test_raters_left_out_in_closed_form_agree_with_solving_again() -> None:
+    table = rated(3)
+    counts = table.counts()
+    each = (estimate_from_counts(counts[0]),)
+    errors, alone = leave_out_raters(table, counts, each, np.ones(1))
+    values = []
+    for rater in range(len(table.raters)):
+        rest = counts[0] - table.counts(rater)[0]
+        values.append(capacity(rest / rest.sum(axis=1, keepdims=True)).value)
+    spread = np.array(values) - np.mean(values)
+    exact = math.sqrt((len(values) - 1) / len(values) * float(spread @ spread))
+    assert alone == 0
+    assert errors == pytest.approx([exact, exact], rel=2e-3)
+
+
+def test_a_target_of_one_rater_does_not_stop_the_others() -> None:
+    table = rated(4)
+    more = RaterTable.from_arrays(
+        np.append(table.target, [9, 9, 9]), np.append(table.label, [0, 1, 2]), rater=np.append(table.rater, [0, 0, 0])
+    )
+    found = estimate_capacity(more, by_rater=True)
+    assert found.mean_low < found.mean < found.mean_high
+    assert found.mean_standard_error == pytest.approx(
+        estimate_capacity(table, by_rater=True).mean_standard_error, rel=0.3
+    )
+
+
+def test_coverage_with_raters_who_differ() -> None:
+    truth = capacity(0.5 * symmetric_channel(4, 0.75 * 0.02) + 0.5 * symmetric_channel(4, 0.75 * 0.3)).value
+    found = [estimate_capacity(rated(seed), by_rater=True) for seed in range(150)]
+    held = np.mean([one.mean_low <= truth <= one.mean_high for one in found])
+    assert held >= 0.93 - 2.0 * 0.021
+
+
+def test_single_labels_are_left_out_with_a_note() -> None:
+    found = ask_capacity(RaterTable.from_arrays([0] * 300 + [1] * 300 + [2], [0] * 300 + [1] * 300 + [1]))
+    assert any("1 target with a single label left out, such as '2'" in note for note in found.notes)
+    assert found.contexts[0].targets == 2
+    with pytest.raises(InputError, match="fewer than two targets have more"):
+        estimate_capacity(RaterTable.from_arrays([0, 0, 1], [0, 1, 1]))
+
+
+def brute_force(counts: np.ndarray) -> tuple[float, float]:
+    """Both errors, label by label."""
+    targets, labels = counts.shape
+    in_sample = held_out = 0.0
+    for u in range(targets):
+        for y in range(labels):
+            for left_out, share in ((0.0, 0), (1.0, 1)):
+                rest = counts.astype(float)
+                if counts[u, y] == 0:
+                    continue
+                rest[u, y] -= left_out
+                rows = rest / rest.sum(axis=1, keepdims=True)
+                best = np.flatnonzero(rows[:, y] == rows[:, y].max())
+                right = counts[u, y] / counts[u].sum() * (1.0 / len(best) if u in best else 0.0) / targets
+                in_sample, held_out = (in_sample + right, held_out) if share == 0 else (in_sample, held_out + right)
+    return 1.0 - in_sample, 1.0 - held_out
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=2, max_size=5))
+def test_decoder_errors_by_enumeration(rows: list[list[int]]) -> None:
+    counts = np.array(rows) + np.array([2, 0, 0])
+    found = decoder_error(counts)
+    assert (found.in_sample, found.held_out) == pytest.approx(brute_force(counts))
+    uniform = np.full(len(counts), 1.0 / len(counts))
+    assert found.in_sample == pytest.approx(bayes_risk(uniform, counts / counts.sum(axis=1, keepdims=True)))
+    # Each label a rater of its own is the same.
+    target, label = np.array([(u, y) for u, y in np.ndindex(counts.shape) for _ in range(int(counts[u, y]))]).T
+    by_rater = decoder_error_by_rater(target, label, np.arange(target.size), counts.shape)
+    assert (by_rater.in_sample, by_rater.held_out) == pytest.approx((found.in_sample, found.held_out))
+
+
+def test_the_exact_error_lies_between_in_expectation_and_above_the_floors() -> None:
+    rng, rows = np.random.default_rng(5), rating_channel(6, 0.35, 4)
+    exact = bayes_risk(np.full(6, 1.0 / 6.0), rows)
+    found = [decoder_error(rng.multinomial(40, rows)) for _ in range(200)]
+    assert np.mean([one.in_sample for one in found]) < exact < np.mean([one.held_out for one in found])
+    table = RaterTable.from_arrays(
+        np.repeat(np.arange(6), 3000), np.concatenate([rng.choice(4, 3000, p=row) for row in rows])
+    )
+    row = ask_capacity(table).contexts[0]
+    assert row.label_floor == pytest.approx(1.0 - 4.0 / 6.0)
+    assert max(row.floor, row.label_floor) <= row.decoder_error <= row.decoder_error_held_out
+    assert row.decoder_error == pytest.approx(exact, abs=0.02)
+    assert row.floor_low <= row.floor <= row.floor_high
+
+
+def test_the_command_says_what_the_labels_and_the_decoder_allow(tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    lines = [f"{u},{y},w{rng.integers(30)}" for u in range(12) for y in rng.integers(0, 3, 60)]
+    path = tmp_path / "few.csv"
+    path.write_text("\n".join(["target,label,rater", *lines]) + "\n")
+    said = CliRunner().invoke(main, ["capacity", str(path), "--rater", "rater"]).output
+    assert "3 labels name at most 3 of 12 targets: every decoder errs at least 0.750 of the time" in said
+    assert "best decoder" in said
+    row = json.loads(CliRunner().invoke(main, ["capacity", str(path), "--rater", "rater", "--json"]).output)["rows"][0]
+    assert row["high"] <= math.log(3)
+    assert row["label_floor"] == 0.75
+    assert row["decoder_error"] <= row["decoder_error_held_out"]
