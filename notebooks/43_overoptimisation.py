@@ -120,7 +120,7 @@ plotting.name_axes(ax, "N", "gold gained over the base model")
 # ## Three forms for checkpoints of training
 #
 # {cite:t}`G22` (G22) describe gold along training by $R(d)=d(\alpha-\beta\log d)$ and along best-of-$N$ by $R(d)=d(\alpha-\beta d)$, with $d=\sqrt{\mathrm{KL}}$. Both are fitted here with a free value at $d=0$, next
-# to $R(d)=\alpha d$, the $\sqrt{\mathrm{KL}}$ law that knows no turning point. Checkpoints of one run are not independent, so intervals resample runs, and the error that counts is that on runs left out of
+# to $R(d)=\alpha d$, the $\sqrt{\mathrm{KL}}$ law that knows no turning point. Checkpoints of one run are not independent, so intervals leave runs out in turn, and the error that counts is that on runs left out of
 # the fit. {{checkpoint_note}}
 
 # %% tags=["hide-input"]
@@ -130,7 +130,7 @@ if checkpoints is None:
 else:
     frame = pd.read_csv(checkpoints)
 runs = frame[run_column].tolist()
-fits = {form: fit_scaling(frame[kl_column], frame[score_column], runs, form=form, **options) for form in FORMS}
+fits = {form: fit_scaling(frame[kl_column], frame[score_column], runs, form=form, level=level) for form in FORMS}
 turns = turning_runs(frame[kl_column], frame[score_column], runs, level=level)
 shown_at = [point.kl for point in turns.points if point.shown]
 
@@ -147,7 +147,7 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gold score")
 plain = {"rl": "d(α - β log d)", "best_of_n": "d(α - βd)", "sqrt": "αd"}
 along = {
     form: {
-        path: fit_scaling(one.spent[use], one.gold_gain[use], form=form, intercept=0.0, **options).residual_sd
+        path: fit_scaling(one.spent[use], one.gold_gain[use], form=form, intercept=0.0, level=level).residual_sd
         for path, one, use in (
             ("best-of-N", by_n, by_n.spent > 0),
             ("tilt", by_lam, known & (by_lam.spent > 0)),

@@ -167,9 +167,7 @@ def test_turning_points(checkpoints: pd.DataFrame) -> None:
 def test_forms_and_what_they_leave(checkpoints: pd.DataFrame) -> None:
     """G22's forms turn down where the √KL law cannot; what lies between the runs is not a function of KL."""
     runs = checkpoints["run"].tolist()
-    fits = {
-        form: fit_scaling(checkpoints["kl"], checkpoints["gold_score"], runs, form=form, n_boot=200) for form in FORMS
-    }
+    fits = {form: fit_scaling(checkpoints["kl"], checkpoints["gold_score"], runs, form=form) for form in FORMS}
     assert max(fits["rl"].left_out_sd, fits["best_of_n"].left_out_sd) < fits["sqrt"].left_out_sd
     assert fits["rl"].beta_low > 0
     assert fits["rl"].peak_kl_low < fits["rl"].peak_kl < fits["rl"].peak_kl_high < np.inf

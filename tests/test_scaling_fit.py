@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from alignlib.hacking.run_turns import TurningPoint, turning_runs
 from alignlib.hacking.scaling_fit import fit_scaling
@@ -21,7 +22,7 @@ def test_each_form_recovers_itself(intercept: float | None) -> None:
     }
     peaks = {"best_of_n": 36.0, "rl": np.exp(2 * (1.2 / 0.4 - 1)), "sqrt": np.inf}
     for form, gold in curves.items():
-        fit = fit_scaling(KL, gold, form=form, intercept=intercept, n_boot=100)
+        fit = fit_scaling(KL, gold, form=form, intercept=intercept)
         assert fit.alpha == pytest.approx(1.2)
         assert fit.intercept == pytest.approx(0.5)
         assert fit.peak_kl == pytest.approx(peaks[form], rel=1e-6)
@@ -33,7 +34,7 @@ def test_each_form_recovers_itself(intercept: float | None) -> None:
 
 def test_the_peak_is_where_the_form_is_largest() -> None:
     for form, gold in (("best_of_n", D * (1 - 0.1 * D)), ("rl", D * (1 - 0.4 * np.log(D)))):
-        fit = fit_scaling(KL, gold, form=form, intercept=0.0, n_boot=100)
+        fit = fit_scaling(KL, gold, form=form, intercept=0.0)
         around = fit.predict(fit.peak_kl * np.array([0.99, 1.0, 1.01]))
         assert around.argmax() == 1
 
@@ -48,9 +49,9 @@ def test_intervals_over_runs_cover_when_runs_differ_and_points_do_not() -> None:
         own = 0.4 * rng.standard_normal(25)
         d = np.sqrt(kl)
         gold = d * (1 + own[run] - 0.1 * d) + 0.1 * rng.standard_normal(250)
-        fit = fit_scaling(kl, gold, list(run), form="best_of_n", intercept=0.0, n_boot=300)
+        fit = fit_scaling(kl, gold, run.tolist(), form="best_of_n", intercept=0.0)
         hits += fit.alpha_low <= 1.0 <= fit.alpha_high
-        alone = fit_scaling(kl, gold, form="best_of_n", intercept=0.0, n_boot=300)
+        alone = fit_scaling(kl, gold, form="best_of_n", intercept=0.0)
         by_point += alone.alpha_low <= 1.0 <= alone.alpha_high
         between.append(fit.run_correlation)
         assert fit.left_out_sd > fit.residual_sd * 0.99
@@ -60,7 +61,7 @@ def test_intervals_over_runs_cover_when_runs_differ_and_points_do_not() -> None:
 
 
 def test_a_form_that_never_falls_has_no_peak() -> None:
-    fit = fit_scaling(KL, D * (0.1 + 0.05 * D), form="best_of_n", intercept=0.0, n_boot=100)
+    fit = fit_scaling(KL, D * (0.1 + 0.05 * D), form="best_of_n", intercept=0.0)
     assert fit.beta < 0
     assert fit.peak_kl == fit.peak_kl_low == np.inf
 
@@ -127,6 +128,43 @@ def test_intervals_over_runs_cover() -> None:
         kl = rng.uniform(0.2, 30.0, 200)
         d, run = np.sqrt(kl), np.repeat(np.arange(20), 10)
         gold = d * (2.0 - 0.3 * d) + 0.3 * rng.standard_normal(20)[run] + 0.2 * rng.standard_normal(200)
-        fit = fit_scaling(kl, gold, run.tolist(), form="best_of_n", n_boot=200, rng=seed)
+        fit = fit_scaling(kl, gold, run.tolist(), form="best_of_n")
         hits += [fit.beta_low <= 0.3 <= fit.beta_high, fit.peak_kl_low <= 100 / 9 <= fit.peak_kl_high]
     assert (hits >= 85).all()
+
+
+@pytest.mark.parametrize("n_runs", [3, 8])
+def test_few_runs_are_covered_too(n_runs: int) -> None:
+    """Runs whose coefficients differ: t-quantiles of few runs, where percentiles of resampled runs hold 74 to 86 %."""
+    hits = np.zeros(3)
+    kl = np.linspace(0.5, 30.0, 12)
+    d = np.sqrt(kl)
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        alpha, beta = 2.0 + 0.2 * rng.standard_normal((n_runs, 1)), 0.25 + 0.03 * rng.standard_normal((n_runs, 1))
+        gold = 1.0 + d * (alpha - beta * d) + 0.05 * rng.standard_normal((n_runs, 12))
+        fit = fit_scaling(np.tile(kl, n_runs), gold.ravel(), np.repeat(np.arange(n_runs), 12), form="best_of_n")
+        hits += [
+            fit.alpha_low <= 2.0 <= fit.alpha_high,
+            fit.beta_low <= 0.25 <= fit.beta_high,
+            fit.peak_kl_low <= 16.0 <= fit.peak_kl_high,
+        ]
+        assert fit.freedom == pytest.approx(n_runs - 1.0)  # runs of the same checkpoints
+    assert (hits / 150.0 >= 0.93 - 2.0 * 0.021).all()
+
+
+def test_the_interval_is_the_t_interval_of_runs_fitted_alone() -> None:
+    rng, n_runs = np.random.default_rng(2), 5
+    gold = D * (2.0 + rng.standard_normal((n_runs, 1)) - 0.3 * D) + 0.1 * rng.standard_normal((n_runs, D.size))
+    fit = fit_scaling(np.tile(KL, n_runs), gold.ravel(), np.repeat(np.arange(n_runs), D.size), form="best_of_n")
+    alone = [fit_scaling(KL, row, form="best_of_n").alpha for row in gold]
+    half = stats.t(n_runs - 1).ppf(0.975) * np.std(alone, ddof=1) / np.sqrt(n_runs)
+    assert (fit.alpha_low, fit.alpha_high) == pytest.approx((np.mean(alone) - half, np.mean(alone) + half), rel=1e-9)
+
+
+def test_a_peak_that_runs_do_not_show_may_lie_at_infinity() -> None:
+    rng = np.random.default_rng(3)
+    gold = D * (1.0 - 0.02 * rng.standard_normal((4, 1)) * D) + 0.1 * rng.standard_normal((4, D.size))
+    fit = fit_scaling(np.tile(KL, 4), gold.ravel(), np.repeat(np.arange(4), D.size), form="best_of_n")
+    assert fit.peak_kl_high == np.inf
+    assert 0.0 < fit.peak_kl_low < np.inf

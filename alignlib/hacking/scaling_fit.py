@@ -2,7 +2,8 @@
 
 ``"best_of_n"`` is ``a + d (α - β d)``, ``"rl"`` is ``a + d (α - β log d)`` and ``"sqrt"``, the √KL law to compare with,
 is ``a + α d``. All are linear in their coefficients, so the fit is least squares; checkpoints of one training run are
-not independent, so intervals resample whole runs.
+not independent, so intervals leave whole runs out in turn. With runs of the same checkpoints that is the t-interval of
+the coefficients fitted run by run.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require, require_range
-from alignlib.estimation.bootstrap import check_resampling
 
 __all__ = ["FORMS", "ScalingFit", "fit_scaling"]
 
@@ -30,7 +31,10 @@ class ScalingFit:
     of freedom taken off, ``left_out_sd`` that of runs predicted by a fit to the other runs, ``r_squared`` the share of
     variance explained, ``largest_residual`` the worst miss and ``run_correlation`` the share of the residual variance
     that lies between runs: where it is large, runs differ and one curve does not describe them.
-    ``peak_kl`` is where the form turns down, ``inf`` where it does not.
+    ``peak_kl`` is where the form turns down, ``inf`` where it does not; its interval is Fieller's for ``α/β``, which
+    reaches infinity where the runs do not show that the form turns. The intervals assume that runs are drawn
+    independently and that their coefficients are about normal; nothing is assumed of points within a run.
+    ``freedom`` is the number of degrees of freedom of the t-quantile for α.
     """
 
     form: str
@@ -52,6 +56,7 @@ class ScalingFit:
     n_points: int
     n_runs: int
     level: float
+    freedom: float
 
     def predict(self, kl: npt.ArrayLike) -> FloatArray:
         """Gold at each KL >= 0 in nats."""
@@ -69,8 +74,6 @@ def fit_scaling(
     form: str = "rl",
     intercept: float | None = None,
     level: float = 0.95,
-    n_boot: int = 1000,
-    rng: np.random.Generator | int = 0,
 ) -> ScalingFit:
     """Fit a functional form of gold against KL by least squares, with intervals over runs.
 
@@ -79,13 +82,13 @@ def fit_scaling(
     kl, gold : array (k,)
         KL in nats, > 0, and gold score of each checkpoint.
     run : sequence (k,), optional
-        The run each checkpoint belongs to, the unit that is resampled; each point is its own if omitted.
+        The run each checkpoint belongs to, the unit that is left out; each point is its own if omitted.
     form : "best_of_n", "rl" or "sqrt"
         ``a + d(α - βd)``, ``a + d(α - β log d)``, ``a + αd``, with ``d = √KL``.
     intercept : float, optional
         Gold of the initial policy; fitted if omitted.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, and generator or seed.
+    level : float
+        Nominal coverage, in (0, 1).
 
     Raises
     ------
@@ -96,14 +99,15 @@ def fit_scaling(
     --------
     >>> kl = np.linspace(0.5, 30, 40)
     >>> d = np.sqrt(kl)
-    >>> fit = fit_scaling(kl, 1.0 + d * (2.0 - 0.3 * d), form="best_of_n", n_boot=100)
+    >>> fit = fit_scaling(kl, 1.0 + d * (2.0 - 0.3 * d), form="best_of_n")
     >>> round(fit.alpha, 6), round(fit.beta, 6), round(fit.peak_kl, 4), round(fit.intercept, 6)
     (2.0, 0.3, 11.1111, 1.0)
 
-    Source: G22 (the forms); intervals and residuals are ours.
+    Source: G22 (the forms); the jackknife over clusters with Bell and McCaffrey's degrees of freedom (2002), and
+    Fieller (1954) for the ratio, are classical.
     """
     kls, golds = as_vector("kl", kl), as_vector("gold", gold)
-    level, n_boot, generator = check_resampling(level, n_boot, rng)
+    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
     require(
         kls.shape == golds.shape, f"kl and gold must have one value per checkpoint; got {kls.size} and {golds.size}."
     )
@@ -122,17 +126,19 @@ def fit_scaling(
     target = golds if intercept is None else golds - intercept
     grams, moments = _by_run(design, target, index, n_runs)
     coefficients = _solve(grams.sum(axis=0)[None], moments.sum(axis=0)[None])[0]
-    counts = generator.multinomial(n_runs, np.full(n_runs, 1.0 / n_runs), size=n_boot).astype(np.float64)
-    boot = _solve(np.einsum("br,rij->bij", counts, grams), counts @ moments)
     residual = target - design @ coefficients
     left_out = _solve(grams.sum(axis=0) - grams, moments.sum(axis=0) - moments)
     missed = target - np.einsum("ij,ij->i", design, left_out[index])
-    tail = (1.0 - level) / 2.0
+    changes = left_out - coefficients
+    covariance = (n_runs - 1) / n_runs * changes.T @ changes
+    freedom = _freedom(grams)
+    reach = scipy.special.stdtrit(freedom, 0.5 + level / 2.0)
+    half = reach * np.sqrt(np.diag(covariance))
+    low, high = coefficients - half, coefficients + half
     has_beta = _size(form) == 2
-    low, high = np.quantile(boot, [tail, 1.0 - tail], axis=0)
-    peaks = np.array([_peak(form, *row[:2]) for row in boot]) if has_beta else np.full(n_boot, math.inf)
-    # an order statistic, not an interpolation: some replicates never peak
-    ordered = np.sort(peaks)
+    peaks = (math.inf, math.inf)
+    if has_beta:
+        peaks = _peak_interval(form, coefficients[:2], float(reach[:2].max()) ** 2 * covariance[:2, :2])
     return ScalingFit(
         form=form,
         intercept=float(coefficients[-1]) if intercept is None else float(intercept),
@@ -143,8 +149,8 @@ def fit_scaling(
         beta_low=float(low[1]) if has_beta else math.nan,
         beta_high=float(high[1]) if has_beta else math.nan,
         peak_kl=_peak(form, float(coefficients[0]), float(coefficients[1])) if has_beta else math.inf,
-        peak_kl_low=float(ordered[math.floor(tail * (n_boot - 1))]),
-        peak_kl_high=float(ordered[math.ceil((1.0 - tail) * (n_boot - 1))]),
+        peak_kl_low=peaks[0],
+        peak_kl_high=peaks[1],
         residual_sd=float(np.sqrt(residual @ residual / (kls.size - free))),
         left_out_sd=float(np.sqrt(np.mean(missed**2))),
         r_squared=float(1.0 - residual @ residual / np.sum((golds - golds.mean()) ** 2)),
@@ -153,6 +159,7 @@ def fit_scaling(
         n_points=int(kls.size),
         n_runs=n_runs,
         level=level,
+        freedom=float(freedom[0]),
     )
 
 
@@ -176,6 +183,37 @@ def _peak(form: str, alpha: float, beta: float) -> float:
         exponent = 2.0 * (alpha / beta - 1.0)
         return math.exp(exponent) if exponent < 700.0 else math.inf
     return (alpha / (2.0 * beta)) ** 2 if alpha > 0 else 0.0
+
+
+def _peak_interval(form: str, coefficients: FloatArray, spread: FloatArray) -> tuple[float, float]:
+    """Fieller's interval of the peak: the ratios θ = α/β with ``(α - θβ)² <= spread of α - θβ``."""
+    alpha, beta = coefficients.tolist()
+    a, b, c = beta**2 - spread[1, 1], alpha * beta - spread[0, 1], alpha**2 - spread[0, 0]
+    root = math.sqrt(max(b * b - a * c, 0.0))
+    if a > 0.0:  # β differs from 0: an interval of ratios
+        if beta < 0.0:
+            return math.inf, math.inf
+        return _peak(form, (b - root) / a, 1.0), _peak(form, (b + root) / a, 1.0)
+    if c > 0.0 and alpha > 0.0 and a < 0.0:  # α does, β does not: from some ratio on, or no peak at all
+        return _peak(form, (b - root) / a, 1.0), math.inf
+    return 0.0, math.inf
+
+
+def _freedom(grams: FloatArray) -> FloatArray:
+    """Return the degrees of freedom of the jackknife variance of each coefficient, shape (c,).
+
+    With independent errors of one size the variance is a quadratic form of them, ``Σ (g_i·y)²``; a multiple of χ² with
+    as many degrees of freedom has its mean and variance. Runs with the same design have one fewer than runs.
+    """
+    whole = np.linalg.pinv(grams.sum(axis=0), hermitian=True)
+    others = np.linalg.pinv(grams.sum(axis=0) - grams, hermitian=True)
+    found = []
+    for direction in others.transpose(1, 0, 2):  # row c of each inverse
+        pushed = np.einsum("rij,rj->ri", grams, direction)
+        form = np.diag(np.einsum("ri,ri->r", pushed, direction)) - pushed @ whole @ pushed.T
+        total, square = float(np.trace(form)), float((form**2).sum())
+        found.append(total * total / square if square > 0.0 else len(grams) - 1.0)
+    return np.maximum(found, 1.0)
 
 
 def _codes(labels: Sequence[object]) -> npt.NDArray[np.int64]:
