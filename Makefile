@@ -11,10 +11,10 @@ UV := build/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help book test fuzz lint sync bench lock clean setup lm-setup lm lm-check
+.PHONY: help book test fuzz audit reproducible lint sync bench lock clean setup lm-setup lm lm-check
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: setup ## build the book and print the page to open
 	@$(PY) -m alignbook
@@ -26,6 +26,16 @@ fuzz: setup ## draw new examples for every property until MINUTES (10) are over 
 	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
 	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis tests || exit 1; \
 	done
+
+# In an environment of its own: what looks at the lock is no part of it.
+AUDIT := build/audit
+
+audit: setup ## list known vulnerabilities of the lock (where their source answers) and the licences of what ships
+	@[ -x $(AUDIT)/bin/pip-audit ] || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/pip install --quiet 'pip-audit>=2.9,<3'; }
+	@$(PY) -m supply audit $(AUDIT)/bin/pip-audit
+
+reproducible: setup ## build sdist and wheel twice, apart in place, time and umask, and compare them byte by byte
+	@$(PY) -m supply reproducible
 
 lint: setup ## check style and types
 	@$(PY) -m ruff check

@@ -16,6 +16,10 @@ LONGEST = 1500  # characters of a sentence, whatever was typed
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.family}: {case.name}")
 def test_bad_input(case: Case, tmp_path: Path) -> None:
+    check(case, tmp_path)
+
+
+def check(case: Case, tmp_path: Path) -> None:
     path = case.make(tmp_path)
     before = sorted(os.listdir(tmp_path))
     done = CliRunner().invoke(main, [part.replace(FILE, str(path)) for part in case.command])

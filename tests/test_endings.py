@@ -90,7 +90,10 @@ def alive(tmp_path: Path) -> list[int]:
 
 
 # ------------------------------------------------------------------ signals
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+SIGNALS = [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)]
+
+
+@pytest.mark.parametrize(("name", "code"), SIGNALS)
 def test_a_signal_leaves_no_folder_no_process_and_one_sentence(tmp_path: Path, name: str, code: int) -> None:
     process = started(tmp_path, POOL)
     until_ready(tmp_path, process)
@@ -128,22 +131,22 @@ MARKER = ".alignlib-working-folder"
 GONE = 2**22 + 1  # larger than any process number of Linux
 
 
-@pytest.mark.parametrize(
-    "marker",
-    [
-        None,
-        "",
-        "[]",
-        "[" * 500,
-        '{"made by": "alignlib"}',
-        json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}),
-        json.dumps({"made by": "alignlib", "host": "another1", "pid": GONE}),
-        json.dumps({"made by": "someone", "host": host_key(), "pid": GONE}),
-        json.dumps({"made by": "alignlib", "host": host_key(), "pid": "1"}),
-        json.dumps({"made by": "alignlib", "host": host_key(), "pid": -1}),
-        json.dumps({"made by": "alignlib", "host": host_key(), "pid": GONE}) + " " * 2000,
-    ],
-)
+MARKERS = [
+    None,
+    "",
+    "[]",
+    "[" * 500,
+    '{"made by": "alignlib"}',
+    json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}),
+    json.dumps({"made by": "alignlib", "host": "another1", "pid": GONE}),
+    json.dumps({"made by": "someone", "host": host_key(), "pid": GONE}),
+    json.dumps({"made by": "alignlib", "host": host_key(), "pid": "1"}),
+    json.dumps({"made by": "alignlib", "host": host_key(), "pid": -1}),
+    json.dumps({"made by": "alignlib", "host": host_key(), "pid": GONE}) + " " * 2000,
+]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
 def test_folders_that_are_not_known_as_left_are_never_touched(tmp_path: Path, marker: str | None) -> None:
     theirs = tmp_path / "alignlib-thesis"
     theirs.mkdir()
@@ -295,18 +298,18 @@ def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
     return CliRunner().invoke(main, ["example"])
 
 
-@pytest.mark.parametrize(
-    ("error", "code", "said"),
-    [
-        (MemoryError(), 2, "Error: Memory is too small for this"),
-        (RecursionError("maximum"), 2, "Error: The input is nested too deeply"),
-        (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
-        (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),
-        (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y).\n"),
-        (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a\\nb).\n"),
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device.\n"),
-    ],
-)
+ENDINGS = [
+    (MemoryError(), 2, "Error: Memory is too small for this"),
+    (RecursionError("maximum"), 2, "Error: The input is nested too deeply"),
+    (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
+    (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),
+    (PermissionError(13, "Permission denied", "/x/y"), 2, "Error: Permission denied (/x/y).\n"),
+    (OSError(errno.ENAMETOOLONG, "File name too long", "a\nb"), 2, "Error: File name too long (a\\nb).\n"),
+    (OSError(errno.ENOSPC, "No space left on device"), 2, "Error: No space left on device.\n"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "said"), ENDINGS)
 def test_what_ends_a_command_from_outside(
     monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, said: str
 ) -> None:
@@ -336,20 +339,23 @@ def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
 
 
+NAMES = [
+    ["frontier", "a\0b.csv", "--reward", "x"],
+    ["frontier", "x" * 5000, "--reward", "x"],
+    ["frontier", "", "--reward", "x"],
+    ["capacity", "/".join(["d"] * 3000)],
+    ["overlay", "t.csv", "-o", "y" * 300 + ".png"],
+    ["overlay", "t.csv", "-o", "a\0.png"],
+    ["report", "t.csv", "--reward", "x", "-o", "a\0b"],
+    ["report", "t.csv", "--reward", "x", "-o", "z" * 300],
+    ["run", "best_of_n", "-o", "z" * 300 + ".ipynb"],
+    ["kl", os.fsdecode(b"\xff\xfe.csv")],
+]
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["frontier", "a\0b.csv", "--reward", "x"],
-        ["frontier", "x" * 5000, "--reward", "x"],
-        ["frontier", "", "--reward", "x"],
-        ["capacity", "/".join(["d"] * 3000)],
-        ["overlay", "t.csv", "-o", "y" * 300 + ".png"],
-        ["overlay", "t.csv", "-o", "a\0.png"],
-        ["report", "t.csv", "--reward", "x", "-o", "a\0b"],
-        ["report", "t.csv", "--reward", "x", "-o", "z" * 300],
-        ["run", "best_of_n", "-o", "z" * 300 + ".ipynb"],
-        ["kl", os.fsdecode(b"\xff\xfe.csv")],
-    ],
+    NAMES,
     ids=lambda words: " ".join(words)[:30].encode("unicode_escape").decode(),
 )
 def test_names_of_files_that_cannot_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
+from alignbook.bad_input import bad_input_page
 from alignbook.library import Library
 from alignbook.project import Project
 from alignbook.runner import Run
@@ -49,6 +50,8 @@ def stage(project: Project, runs: list[Run]) -> None:
     wanted |= {name: text.encode() for name, text in library.texts().items()} if library else {}
     wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
     wanted["versions.md"] = versions_page().encode()
+    if page := bad_input_page(project):
+        wanted["bad_input.md"] = page.encode()
     for name, content in wanted.items():
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""What ships and what it rests on: two builds compared, licences listed, known vulnerabilities asked for."""

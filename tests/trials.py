@@ -1,0 +1,119 @@
+"""All that is fed in, family by family, as the page "What it does with bad input" counts it.
+
+Each trial is a test of this folder, or a case of one; ``python -m tests.trials`` runs them in some ten seconds and
+prints how many were tried and how many survived, as JSON.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+
+from alignlib.cli.main import main
+from tests import test_endings as endings
+from tests.bad_input_cases import CASES
+from tests.hostile import strings
+from tests.lm import test_resumable as resumable
+from tests.test_bad_input import check
+from tests.test_text import keeps_its_shape
+
+__all__ = ["Trial", "counts", "trials"]
+
+
+class Trial(NamedTuple):
+    """One attempt; ``run(folder)`` raises where it was not survived."""
+
+    family: str
+    name: str
+    run: Callable[[Path], object]
+
+
+def trials() -> Iterator[Trial]:
+    """Yield all trials."""
+    for case in CASES:
+        yield Trial(case.family, case.name, partial(check, case))
+    for k, text in enumerate(strings("canary")):
+        yield Trial("hostile text in a page", f"{k} {text!r}", partial(_in_a_page, text))
+        yield Trial("hostile text on a terminal", f"{k} {text!r}", partial(_on_a_terminal, text))
+    for words in endings.NAMES:
+        run = partial(_patched, endings.test_names_of_files_that_cannot_be, arguments=words)
+        yield Trial("names of files", " ".join(words)[:50], run)
+    for kind in resumable.TAMPERING:
+        run = partial(resumable.test_every_tampering_is_one_sentence_that_names_the_file, kind=kind)
+        yield Trial("unfinished jobs tampered with", kind, run)
+    for name, code in endings.SIGNALS:
+        run = partial(endings.test_a_signal_leaves_no_folder_no_process_and_one_sentence, name=name, code=code)
+        yield Trial("signals and systems", name, run)
+    yield Trial(
+        "signals and systems",
+        "SIGKILL",
+        endings.test_after_a_kill_no_process_stays_and_the_next_run_clears_the_folder,
+    )
+    for error, code, said in endings.ENDINGS:
+        run = partial(_patched, endings.test_what_ends_a_command_from_outside, error=error, code=code, said=said)
+        yield Trial("signals and systems", repr(error), run)
+    for test in (
+        endings.test_a_full_disk_names_the_file_and_leaves_the_old_one,
+        endings.test_a_closed_standard_output_is_a_sentence,
+        endings.test_a_device_is_no_place_for_a_file,
+        endings.test_nothing_is_replaced_unasked,
+        endings.test_a_left_part_of_a_file_is_cleared_and_nothing_else,
+        endings.test_links_are_not_followed_where_folders_are_cleared,
+    ):
+        yield Trial("signals and systems", test.__name__, test)
+    for k, marker in enumerate(endings.MARKERS):
+        run = partial(endings.test_folders_that_are_not_known_as_left_are_never_touched, marker=marker)
+        yield Trial("folders of others", f"{k} {marker}", run)
+
+
+def counts() -> dict[str, list[int]]:
+    """Run all trials; return for each family how many were tried, and how many survived. Failures go to stderr."""
+    found: dict[str, list[int]] = {}
+    for trial in trials():
+        tally = found.setdefault(trial.family, [0, 0])
+        tally[0] += 1
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                trial.run(Path(folder))
+            except Exception as error:  # whatever a test raises, it did not survive
+                print(f"{trial.family}: {trial.name}: {type(error).__name__}: {error}"[:500], file=sys.stderr)
+            else:
+                tally[1] += 1
+    return found
+
+
+def _patched(test: Callable[..., None], folder: Path, **options: object) -> None:
+    """Run a test that changes what it runs in, and change it back."""
+    place = {"tmp_path": folder} if "tmp_path" in inspect.signature(test).parameters else {}
+    with pytest.MonkeyPatch.context() as patch:
+        test(monkeypatch=patch, **place, **options)
+
+
+def _in_a_page(text: str, folder: Path) -> None:
+    for place in ("@", "before @ after", "| a | b |\n|---|---|\n| @ | @ |", "# @"):
+        keeps_its_shape(place, text)
+
+
+def _on_a_terminal(text: str, folder: Path) -> None:
+    """As the name of a column that is not there, and of a file."""
+    table = folder / "t.csv"
+    table.write_text("prompt_id,reward\n0,1\n")
+    for words in (["frontier", str(table), "--reward", text], ["capacity", str(folder / text.replace("/", "∕"))]):
+        done = CliRunner().invoke(main, words)
+        assert (done.exit_code, done.stdout) == (2, ""), done.exception
+        assert all(c.isprintable() or c in "\u200c\u200d" for c in done.stderr.rstrip("\n")), done.stderr
+        assert done.stderr.count("\n") == 1
+    assert list(folder.iterdir()) == [table]
+
+
+if __name__ == "__main__":
+    print(json.dumps(counts(), ensure_ascii=False))
