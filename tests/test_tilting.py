@@ -258,3 +258,15 @@ def test_budgets_are_solved_where_the_divergence_is_a_step(rare: float) -> None:
     budgets = np.append(np.linspace(0.001, 0.999, 200), 0.3) * family.max_kl
     np.testing.assert_allclose(family.kl(family.lam_at_kl(budgets)), budgets, rtol=1e-12)
     assert all(abs(family.kl(family.lam_at_kl(b)) / b - 1) < 1e-12 for b in budgets[::5].tolist())
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_many_lam_at_once_are_as_one_by_one(seed: int) -> None:
+    """Near 0, near saturation, past it, in both directions, with rare and with likely extremes."""
+    rng = np.random.default_rng(seed)
+    prob = rng.dirichlet(np.full(12, 0.3)) * 10.0 ** -rng.integers(0, 120, 12)
+    law = FiniteLaw(rng.normal(size=12) * 10.0 ** rng.integers(-80, 80), prob / prob.sum())
+    lam = np.concatenate([10.0 ** rng.uniform(-12, 4, 40), [0.0, np.inf]]) / law._sd
+    lam = np.concatenate([lam, -lam])
+    for value in (law.gain, law.kl, law.reverse_kl):
+        np.testing.assert_allclose(value(lam), [value(one) for one in lam.tolist()], rtol=1e-12)

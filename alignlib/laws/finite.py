@@ -24,16 +24,21 @@ from alignlib.laws.optima import optima
 from alignlib.laws.roots import accurate_root, newton_root
 from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
+    SCALE_ABOVE,
     Extreme,
     TiltMoments,
     log_sum_from_top,
     moments_from_mean,
     moments_from_top,
+    moments_of_each,
+    moments_of_each_near_saturation,
 )
 
 __all__ = ["FiniteLaw"]
 
 _NEARLY_SATURATED = 0.75  # of the largest KL: from there on the distance to it is the more accurate number
+_AT_ONCE = 1 << 16  # outcomes times λ
+_OF_EACH = ("log_partition", "gain", "kl")
 
 
 class FiniteLaw(Law):
@@ -178,8 +183,28 @@ class FiniteLaw(Law):
         return towards if lam > 0 else replace(towards, gain=-towards.gain)
 
     def _each(self, lam: FloatArray, name: str) -> FloatArray:
-        flat = [getattr(self._moments(v * self._unit), name) for v in lam.reshape(-1).tolist()]
-        return np.array(flat, dtype=np.float64).reshape(lam.shape)
+        flat, out = lam.reshape(-1) * self._unit, np.full(lam.size, np.nan)
+        if lam.size > 1 and self.prob.size <= _AT_ONCE and self.max_reward > self.min_reward:
+            within = np.maximum(flat * self._e_max, flat * self._e_min) <= SCALE_ABOVE
+            at_once, rows = np.flatnonzero((flat != 0.0) & within), _AT_ONCE // self.prob.size
+            for start in range(0, at_once.size, rows):
+                some = at_once[start : start + rows]
+                out[some] = self._each_of_some(flat[some], name)
+        for i in np.flatnonzero(np.isnan(out)):
+            out[i] = getattr(self._moments(float(flat[i])), name)
+        return out.reshape(lam.shape)
+
+    def _each_of_some(self, lam: FloatArray, name: str) -> FloatArray:
+        """As `_moments` has it, at as many λ as are done at once; NaN where it takes another way."""
+        which = _OF_EACH.index(name)
+        found = moments_of_each(self.prob, self._e, lam)
+        out = found[which]
+        for up in (True, False):
+            near = ((lam > 0.0) == up) & (found[2] >= _NEARLY_SATURATED * self._saturation(up))
+            if near.any():
+                from_end = moments_of_each_near_saturation(self.prob, self._top(up), lam[near])[which]
+                out[near] = -from_end if name == "gain" and not up else from_end
+        return out
 
     def _gain(self, lam: FloatArray) -> FloatArray:
         return self._each(lam, "gain") * self._unit

@@ -26,11 +26,11 @@ from alignlib.laws.frontier import Frontier, default_budgets
 from alignlib.laws.levels import Levels
 from alignlib.laws.roots import rising_root, roots_in_order
 
-__all__ = ["Law"]
+__all__ = ["SMALLEST_BUDGET", "Law"]
 
 _EPS = float(np.finfo(np.float64).eps)
 _LARGEST = 1e300  # among the λ that are looked at
-_SMALLEST = 1e-250  # a KL budget in nats; a KL below comes near the end of the doubles
+SMALLEST_BUDGET = 1e-250  # a KL budget in nats; a KL below comes near the end of the doubles
 
 
 class Law(ABC):
@@ -201,14 +201,17 @@ class Law(ABC):
         return like(kl, self._lam_at_kl(require_range("kl", kl, 0.0, allow_inf=math.isfinite(self.max_kl))))
 
     def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
-        end = self.max_kl
-        if math.isinf(end) and math.isinf(self.lam_max):
-            with np.errstate(over="ignore"):
-                end = float(self._kl(np.array([_LARGEST]))[0])  # what no λ among the doubles spends
-        return roots_in_order(budgets, end, self._root_of_budget)
+        return roots_in_order(budgets, self._most_spent(), self._root_of_budget)
+
+    def _most_spent(self) -> float:
+        """The budget that no λ among the doubles spends."""
+        if math.isfinite(self.max_kl) or math.isfinite(self.lam_max):
+            return self.max_kl
+        with np.errstate(over="ignore"):
+            return float(self._kl(np.array([_LARGEST]))[0])
 
     def _root_of_budget(self, budget: float, guess: float) -> float:
-        if budget < _SMALLEST and (near := self._lam_near_zero(budget)) is not None:
+        if budget < SMALLEST_BUDGET and (near := self._lam_near_zero(budget)) is not None:
             return near
         return self._lam_of_budget(budget, guess)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require
 from alignlib._core.errors import InputError
-from alignlib.laws.law import Law
-from alignlib.laws.roots import rising_root
+from alignlib.laws.law import SMALLEST_BUDGET, Law
+from alignlib.laws.roots import rising_roots
 
 __all__ = ["PromptAverage"]
 
@@ -129,10 +129,35 @@ class PromptAverage(Law):
     def _log_partition(self, lam: FloatArray) -> FloatArray:
         return self._average("_log_partition", lam)
 
-    def _lam_of_budget(self, budget: float, guess: float) -> float:
-        # Each prompt alone would spend the budget at its own λ; the common one is no smaller than all of these.
-        start = guess or min(float(law.lam_at_kl(budget)) for law in self.laws)
-        return rising_root(self.kl, budget, start, end=self.lam_max)
+    def _lam_at_kl(self, budgets: FloatArray) -> FloatArray:
+        tiny = (budgets > 0.0) & (budgets < SMALLEST_BUDGET)
+        if tiny.any():  # one by one, by the expansion near 0
+            return np.where(tiny, super()._lam_at_kl(np.where(tiny, budgets, 0.0)), self._lam_at_kl(budgets * ~tiny))
+        return self._roots(self._kl, budgets, self._most_spent(), lambda kl: np.sqrt(2.0 * kl) / self._sd)
+
+    def _lam_at_gain(self, gains: FloatArray) -> FloatArray:
+        up = self._roots(self._gain, np.maximum(gains, 0.0), self.max_gain, self._lam_of_small_gain)
+        if (gains >= 0.0).all():
+            return up
+        return up - self._roots(
+            lambda lam: -self._gain(-lam), np.maximum(-gains, 0.0), self._max_loss, self._lam_of_small_gain
+        )
+
+    def _lam_of_small_gain(self, gains: FloatArray) -> FloatArray:
+        return gains / self._sd / self._sd
+
+    def _roots(
+        self,
+        value: Callable[[FloatArray], FloatArray],
+        targets: FloatArray,
+        most: float,
+        start: Callable[[FloatArray], FloatArray],
+    ) -> FloatArray:
+        """The λ of each value, all at once: 0 at 0, ``inf`` from ``most`` on."""
+        out = np.where(targets >= most, math.inf, 0.0)
+        if (within := (targets > 0.0) & (targets < most)).any():
+            out[within] = rising_roots(value, targets[within], start(targets[within]), end=self.lam_max)
+        return out
 
     def gain_on_every_prompt(self, kl: npt.ArrayLike) -> FloatOrArray:
         """Return the largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""

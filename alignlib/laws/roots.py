@@ -1,7 +1,8 @@
 """Roots of what rises: a budget spent or a gain reached, as a function of λ. The one solver of the library.
 
-`rising_root` is for any law, by a bracket on the logarithmic scale. `newton_root` and `accurate_root` are the quick way
-for a finite law, whose derivative ``D'(λ) = λ Var`` comes with every evaluation. `convex_root` serves closed forms.
+`rising_root` is for any law, by a bracket on the logarithmic scale; `rising_roots` finds many at once. `newton_root`
+and `accurate_root` are the quick way for a finite law, whose derivative ``D'(λ) = λ Var`` comes with every evaluation.
+`convex_root` serves closed forms.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import scipy
 from alignlib._core.checks import FloatArray
 from alignlib.laws.tilt_moments import SCALE_ABOVE, VISIBLE, TiltMoments
 
-__all__ = ["accurate_root", "convex_root", "newton_root", "rising_root", "roots_in_order"]
+__all__ = ["accurate_root", "convex_root", "newton_root", "rising_root", "rising_roots", "roots_in_order"]
 
 _MAX_ITERATIONS = 200
 _MOST_NEWTON_STEPS = 30
@@ -94,6 +95,66 @@ def rising_root(
         raise ArithmeticError(
             f"no λ with value {target:g} was found in [{lam_at(low)!r}, {lam_at(high)!r}]: the values at the ends are "
             f"{value(lam_at(low))!r} and {value(lam_at(high))!r}."
+        )
+    return lam_at(root)
+
+
+def rising_roots(
+    value: Callable[[FloatArray], FloatArray], target: FloatArray, start: FloatArray, *, end: float = math.inf
+) -> FloatArray:
+    """Return what `rising_root` returns for each of many targets, by calls of ``value`` with many λ at once.
+
+    Parameters
+    ----------
+    value : callable
+        Of an array of λ, not decreasing.
+    target, start : arrays (k,)
+        Values to reach and where to start, > 0.
+    end : float
+        Where the line ends.
+
+    Raises
+    ------
+    ArithmeticError
+        If a target is not reached, or jumped over.
+
+    Examples
+    --------
+    >>> rising_roots(lambda lam: lam**2, np.array([9.0, 1e-8]), np.ones(2)).round(12).tolist()
+    [3.0, 0.0001]
+    """
+    from scipy.optimize import elementwise  # which scipy.optimize does not import by itself
+
+    finite_end = math.isfinite(end)
+
+    def lam_at(x: FloatArray) -> FloatArray:
+        return np.minimum(end / (1.0 + np.exp(-x)), math.nextafter(end, 0.0)) if finite_end else np.exp(x)
+
+    def miss(x: FloatArray, log_target: FloatArray) -> FloatArray:
+        return np.asarray(np.log(np.maximum(value(lam_at(x)), _TINY)) - log_target)
+
+    inside, wanted = np.where(start < end, start, 0.5 * end), np.log(target)
+    low = np.log(inside / (end - inside)) if finite_end else np.log(inside)
+    below = miss(low, wanted)
+    high, above = low.copy(), below.copy()
+    step = 0.125
+    while (on := (below > 0.0) & (low > -_FURTHEST)).any():
+        high[on], above[on] = low[on], below[on]
+        low[on] = np.maximum(low[on] - step, -_FURTHEST)
+        below[on], step = miss(low[on], wanted[on]), 2.0 * step
+    step = 0.125
+    while (on := (above < 0.0) & (high < _FURTHEST)).any():
+        low[on], below[on] = high[on], above[on]
+        high[on] = np.minimum(high[on] + step, _FURTHEST)
+        above[on], step = miss(high[on], wanted[on]), 2.0 * step
+    root = np.where(below == 0.0, low, high)
+    if (on := (below < 0.0) & (above > 0.0)).any():
+        root[on] = elementwise.find_root(miss, (low[on], high[on]), args=(wanted[on],)).x
+    if (lost := ~(np.abs(miss(root, wanted)) <= _MET)).any():
+        ends = lam_at(np.array([low[lost][0], high[lost][0]]))
+        raise ArithmeticError(
+            f"no λ with value {target[lost][0]:g} was found in {ends.tolist()!r}: the values at the ends are "
+            f"{value(ends).tolist()!r}."
         )
     return lam_at(root)
 

@@ -20,6 +20,8 @@ __all__ = [
     "log_sum_from_top",
     "moments_from_mean",
     "moments_from_top",
+    "moments_of_each",
+    "moments_of_each_near_saturation",
 ]
 
 # Centring on the base mean stays accurate until the tilt lifts the top reward by this many nats; by then
@@ -114,6 +116,25 @@ def _kl_of(prob: FloatArray, t: FloatArray) -> float:
     return float((policy * np.where(policy > 0.0, t - 1.0, 0.0) + prob).sum())
 
 
+def moments_of_each(
+    prob: FloatArray, centred: FloatArray, lam: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log-partition, gain and KL as in `moments_from_mean`, at many λ, for ``λ max|centred|`` up to ``SCALE_ABOVE``."""
+    x = np.multiply.outer(lam, centred)
+    rise = np.expm1(x)
+    excess = (rise - x) @ prob
+    near = excess < VISIBLE * (np.abs(x) @ prob)
+    excess[near] = exp_excess(x[near]) @ prob
+    log_partition = np.log1p(excess)
+    gain = (rise @ (prob * centred)) / (1.0 + excess)
+    t = x - log_partition[:, None]
+    with np.errstate(under="ignore"):
+        kl = ((t - 1.0) * np.exp(t) + 1.0) @ prob
+        near = kl < VISIBLE
+        kl[near] = kl_integrand(t[near]) @ prob
+    return log_partition, gain, kl
+
+
 def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
     """``log Σ p e^{-|λ| gap}``: by the mass that is lost where that is the smaller part, else by what is left."""
     below = top.below
@@ -151,3 +172,26 @@ def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
         kl = top.saturation - kl_left if near else _kl_of(p, fall - log_sum)
         gain = float((p * gap) @ (1.0 - w / total)) if total > _FAINT else float(gap @ (p - policy))
     return TiltMoments(abs(lam) * top.gain + log_sum, gain, kl, variance, kl_left)
+
+
+def moments_of_each_near_saturation(
+    prob: FloatArray, top: Extreme, lam: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Log-partition, gain and KL as in `moments_from_top`, at many ``|λ|`` that spend half of the largest KL or more.
+
+    NaN where too little mass is left to say.
+    """
+    fall = -np.multiply.outer(np.abs(lam), top.gap)
+    some = prob[top.below]
+    with np.errstate(under="ignore"):
+        w = np.exp(fall)
+        tail, lost = w[:, top.below] @ some, -np.expm1(fall[:, top.below]) @ some
+        total = top.mass + tail
+        mean_gap = (w @ (prob * top.gap)) / total
+        kl_left = np.abs(lam) * mean_gap + np.log1p(tail / top.mass)
+        gain = (1.0 - w / total[:, None]) @ (prob * top.gap)
+    log_sum = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(total))
+    sure = (total > _FAINT) & (kl_left < 0.5 * top.saturation)
+    found = (np.abs(lam) * top.gain + log_sum, gain, top.saturation - kl_left)
+    log_partition, gain, kl = (np.where(sure, values, np.nan) for values in found)
+    return log_partition, gain, kl
