@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
 
 __all__ = ["CASES", "FILE", "Case"]
 
@@ -32,13 +37,15 @@ class Case(NamedTuple):
     read: bool = False
 
 
-FRONTIER = ("frontier", FILE, "--reward", "reward")
+FRONTIER = ("frontier", FILE, "--reward", "reward", "--n", "2", "--kl", "0.05")
 CAPACITY = ("capacity", FILE)
 KL = ("kl", FILE)
 OVERLAY = ("overlay", FILE, "--kl-unit", "sequence")
 
+Make = Callable[[Path], Path]
 
-def text(content: str | bytes, name: str = "t.csv") -> Callable[[Path], Path]:
+
+def text(content: str | bytes, name: str = "t.csv") -> Make:
     """Return what writes this content."""
 
     def make(folder: Path) -> Path:
@@ -49,19 +56,789 @@ def text(content: str | bytes, name: str = "t.csv") -> Callable[[Path], Path]:
     return make
 
 
-def rows(reward: Callable[[int, int], object] = lambda prompt, sample: (prompt + 3 * sample) % 7) -> str:
-    """Return a table of 8 prompts with 8 samples each."""
-    cells = [f"{prompt},{reward(prompt, sample)}" for prompt in range(8) for sample in range(8)]
-    return "\n".join(["prompt_id,reward", *cells]) + "\n"
+def table(**columns: Sequence[object] | pa.Array) -> Make:
+    """Return what writes a Parquet file: eight prompts with eight samples each, and these columns."""
+
+    def make(folder: Path) -> Path:
+        import pyarrow.parquet as pq
+
+        plain = {"prompt_id": [i // 8 for i in range(64)], "reward": [REWARD(i // 8, i % 8) for i in range(64)]}
+        pq.write_table(pa.table({**plain, **columns}), folder / "t.parquet")
+        return folder / "t.parquet"
+
+    return make
+
+
+def REWARD(prompt: int, sample: int) -> float:
+    """Return the reward of a sample: no two of a prompt alike."""
+    return round(((prompt + 1) * (7 * sample + 3) % 31) / 4 - 0.01 * sample, 2)
+
+
+def rows(reward: Callable[[int, int], object] = REWARD, header: str = "prompt_id,reward", separator: str = ",") -> str:
+    """Return a table of eight prompts with eight samples each."""
+    cells = [f"{prompt}{separator}{reward(prompt, sample)}" for prompt in range(8) for sample in range(8)]
+    return "\n".join([header, *cells]) + "\n"
+
+
+def lines(change: Callable[[dict[str, object]], object] = lambda record: record) -> str:
+    """Return the same table as JSON lines, each object changed."""
+    records = ({"prompt_id": i // 8, "reward": REWARD(i // 8, i % 8)} for i in range(64))
+    return "".join(json.dumps(change(record)) + "\n" for record in records)
+
+
+def first_line(value: str, of: str = "note") -> str:
+    """Return JSON lines whose first object has this JSON under one more key, or instead of the reward."""
+    first, _, rest = lines().partition("\n")
+    if of == "reward":
+        return first.rpartition(":")[0] + f": {value}}}\n" + rest
+    return first.replace("{", f'{{"{of}": {value}, ', 1) + "\n" + rest
+
+
+def texts(stray: Callable[[int], str]) -> str:
+    """Return a table with a column of texts, which ``stray`` gives for each row."""
+    cells = [f"{i // 8},{REWARD(i // 8, i % 8)},{stray(i)}" for i in range(64)]
+    return "\n".join(["prompt_id,reward,text", *cells]) + "\n"
+
+
+def ratings(
+    label: Callable[[int], object] = lambda i: (i + i // 7) % 3, target: Callable[[int], object] = lambda i: i % 3
+) -> str:
+    """Return ratings of three targets by four raters."""
+    return "target,label,rater\n" + "".join(f"{target(i)},{label(i)},{i % 4}\n" for i in range(240))
+
+
+def crowd(folder: Path) -> Path:
+    """Write labels of items, and their truth beside them."""
+    (folder / "truth.csv").write_text("item,target\n" + "".join(f"{i},{i % 3}\n" for i in range(39)))
+    path = folder / "labels.csv"
+    path.write_text("item,label\n" + "".join(f"{i % 40},{(i % 40 + i // 50) % 3}\n" for i in range(240)))
+    return path
+
+
+def tokens(**change: object) -> str:
+    """Return responses with log-probabilities by token, the first of them changed."""
+    plain = {"token_log_prob": [-1.0, -0.5], "base_token_log_prob": [-1.2, -0.4]}
+    records = [plain | change, *[plain | {"token_log_prob": [-1.0, -0.1 * i]} for i in range(1, 12)]]
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def log(**change: object) -> str:
+    """Return a log of checkpoints as JSON lines, the fourth of them changed."""
+    records = [{"step": i, "kl": 0.05 * i, "reward": 0.2 * i} for i in range(8)]
+    records[3] |= change
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def state(**change: object) -> str:
+    """Return trl's log, its fourth entry changed."""
+    history = [{"step": i, "kl": 0.01 * i, "reward": 0.1 * i, "completions/mean_length": 9.0} for i in range(8)]
+    history[3] |= change
+    return json.dumps({"log_history": history})
+
+
+def flipped(folder: Path) -> Path:
+    """Write a Parquet file with checksums, one bit of which is wrong."""
+    import pyarrow.parquet as pq
+
+    path = folder / "t.parquet"
+    columns = {"prompt_id": [i // 8 for i in range(64)], "reward": [REWARD(i // 8, i % 8) for i in range(64)]}
+    pq.write_table(pa.table(columns), path, write_page_checksum=True, use_dictionary=False, compression="none")
+    held = bytearray(path.read_bytes())
+    held[held.index(pa.array([columns["reward"][1]]).buffers()[1].to_pybytes()) + 6] ^= 1
+    path.write_bytes(bytes(held))
+    return path
+
+
+def loop(folder: Path) -> Path:
+    """Make a link that leads back to itself."""
+    path = folder / "t.csv"
+    path.symlink_to(path)
+    return path
+
+
+def array(values: np.ndarray, name: str = "t.npy") -> Make:
+    """Return what writes an array of NumPy."""
+
+    def make(folder: Path) -> Path:
+        np.save(folder / name, values, allow_pickle=True)
+        return folder / name
+
+    return make
+
+
+def feather(folder: Path) -> Path:
+    """Write a table as a data frame does."""
+    import pyarrow.feather as pf
+
+    columns = {"prompt_id": [i // 8 for i in range(64)], "reward": [REWARD(i // 8, i % 8) for i in range(64)]}
+    pf.write_feather(pa.table(columns), folder / "t.feather")
+    return folder / "t.feather"
+
+
+def checkpoint(folder: Path) -> Path:
+    """Write trl's log into a folder whose name ends in no number."""
+    (folder / "checkpoint-abc").mkdir()
+    (folder / "checkpoint-abc" / "trainer_state.json").write_text(state())
+    return folder
+
+
+def bomb(folder: Path) -> Path:
+    """Write a small file that unpacks to a large one."""
+    path = folder / "t.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        for _ in range(20):
+            file.write(bytes(1 << 23))
+    return path
+
+
+def long_dictionary(folder: Path) -> Path:
+    """Write a small Parquet file whose prompts are one long text, 2^20 times."""
+    import pyarrow.parquet as pq
+
+    prompt = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1 << 20, np.int32)), pa.array(["x" * (1 << 22)]))
+    pq.write_table(pa.table({"prompt_id": prompt, "reward": np.zeros(1 << 20)}), folder / "t.parquet")
+    return folder / "t.parquet"
+
+
+_MANY = "9" * 5000
+_LONG = "x" * 10_000
+_NESTED = [{"role": "user", "content": "Why?"}]
+_ANSWER = "any method can gain at most"
+_PLACED = "Nats per label"
+
+
+def _file() -> list[Case]:
+    gz = gzip.compress(rows().encode())
+    return [
+        Case("the file", "no such file", lambda folder: folder / "t.csv", FRONTIER, "There is no file"),
+        Case("the file", "a folder", lambda folder: folder, FRONTIER, "is a folder, not a table"),
+        Case("the file", "an empty file", text(""), FRONTIER, "is empty"),
+        Case("the file", "only blank lines", text("\n\n"), FRONTIER, "is empty"),
+        Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
+        Case("the file", "an unknown extension", text(rows(), "t.xlsx"), FRONTIER, "unknown extension '.xlsx'"),
+        Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
+        Case("the file", "a link to itself", loop, FRONTIER, "a link that leads back to itself"),
+        Case("the file", "a name of 10,000 characters", lambda folder: folder / _LONG, FRONTIER, "cannot be read"),
+        Case("the file", "a truncated gzip file", text(gz[:-9], "t.csv.gz"), FRONTIER, "not a whole gzip file"),
+        Case("the file", "text that is called gzip", text(rows(), "t.csv.gz"), FRONTIER, "not a whole gzip file"),
+        Case(
+            "the file", "text that is called Parquet", text(rows(), "t.parquet"), FRONTIER, "not a whole Parquet file"
+        ),
+        Case(
+            "the file", "text that is called Feather", text(rows(), "t.feather"), FRONTIER, "not a whole Feather file"
+        ),
+        Case("the file", "text that is called NumPy", text(rows(), "t.npy"), FRONTIER, "not an array of NumPy"),
+        Case("the file", "Parquet that is called CSV", text(b"PAR1\x15\xff\xfe", "t.csv"), FRONTIER, "is not UTF-8"),
+        Case("the file", "one wrong bit in Parquet with checksums", flipped, FRONTIER, "not a whole Parquet file"),
+        Case("the file", "gzip under a plain name", text(gz), FRONTIER, _ANSWER, read=True),
+        Case("the file", "a mark of byte order", text(b"\xef\xbb\xbf" + rows().encode()), FRONTIER, _ANSWER, read=True),
+        Case("the file", "line ends of Windows", text(rows().replace("\n", "\r\n")), FRONTIER, _ANSWER, read=True),
+    ]
+
+
+def _size() -> list[Case]:
+    wide = "target,label\n" + "".join(f"t{i},l{i}\n" for i in range(40_000)) * 2
+    return [
+        Case("size", "20 kB of gzip that hold 160 MB", bomb, FRONTIER, "unpacks to more than 200 times its size"),
+        Case("size", "a Parquet file of 4 TB of text", long_dictionary, FRONTIER, "of memory, and"),
+        Case("size", "40,000 targets by 40,000 labels", text(wide), CAPACITY, "a table of their counts needs about"),
+    ]
+
+
+def _quotes() -> list[Case]:
+    def word(i: int) -> str:
+        return '"c' if i == 9 else 'd"' if i == 15 else "cd"[i % 3 % 2]
+
+    def at(*marks: int) -> Callable[[int], str]:
+        return lambda i: '"ok' if i in marks[:1] else 'ok"' if i in marks[1:] else "ok"
+
+    return [
+        Case(
+            "quotation marks",
+            "two stray ones, text after the second",
+            text(texts(lambda i: '"ok' if i in (20, 41) else "ok")),
+            FRONTIER,
+            "text after a closing quotation mark in the record that begins on line 22",
+        ),
+        Case(
+            "quotation marks",
+            "two stray ones that pair up",
+            text(texts(at(20, 41))),
+            FRONTIER,
+            "on line 22 that swallows the lines after it up to line 43",
+        ),
+        Case(
+            "quotation marks",
+            "two stray ones, in words that come again",
+            text("target,label\n" + "".join(f"{'ab'[i % 2]},{word(i)}\n" for i in range(90))),
+            CAPACITY,
+            "on line 11 that swallows",
+        ),
+        Case(
+            "quotation marks",
+            "one that is never closed",
+            text(texts(at(60))),
+            FRONTIER,
+            "without its pair in the record that begins on line 62",
+        ),
+        Case(
+            "quotation marks",
+            "one after an inch in a long cell",
+            text(texts(lambda i: "x" * 200_000 + ' 5" wide' if i == 9 else "ok")),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "quotation marks",
+            "honest texts of several lines",
+            text(texts(lambda i: f'"Dear ""you"",\nyes, it is\n{i}"')),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+    ]
+
+
+def _shape() -> list[Case]:
+    return [
+        Case(
+            "rows and columns",
+            "no such column",
+            text(rows(header="prompt_id,rewrad")),
+            FRONTIER,
+            "did you mean 'rewrad'?",
+        ),
+        Case("rows and columns", "columns without a name", text(",\n0,1\n"), FRONTIER, "has no column with a name"),
+        Case(
+            "rows and columns",
+            "two columns of one name",
+            text("prompt_id,reward,reward\n0,1,2\n"),
+            FRONTIER,
+            "2 columns named 'reward'",
+        ),
+        Case("rows and columns", "a name of 10,000 characters", text(rows(header=f"prompt_id,{_LONG}")), FRONTIER, "…"),
+        Case(
+            "rows and columns",
+            "a row with a cell too many",
+            text(rows() + "7,1,2\n"),
+            FRONTIER,
+            "3 cells in row 66 (line 66)",
+        ),
+        Case(
+            "rows and columns",
+            "a row with a cell too few",
+            text(rows() + "7\n"),
+            FRONTIER,
+            "1 cell in row 66 (line 66)",
+        ),
+        Case(
+            "rows and columns",
+            "semicolons",
+            text(rows(header="prompt_id;reward", separator=";")),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "vertical bars",
+            text(rows(header="prompt_id|reward", separator="|")),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "tabs in a .csv",
+            text(rows(header="prompt_id\treward", separator="\t")),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "spaces",
+            text(rows(header="prompt_id reward", separator=" ")),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "no separator that fits",
+            text(rows(header="prompt_id;reward") + "1;2;3\n"),
+            FRONTIER,
+            "promises commas by its extension",
+        ),
+        Case(
+            "rows and columns",
+            "a star in a name",
+            text(rows(header="prompt_id,r*")),
+            ("frontier", FILE, "--reward", "r*", "--n", "2"),
+            "'r*'",
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "a comma in the name of a member",
+            text('prompt_id,"a,b",c\n' + "".join(f"{i // 8},{REWARD(i // 8, i % 8)},{i % 8}\n" for i in range(64))),
+            ("frontier", FILE, "--reward", "mean:a\\,b,c", "--n", "2"),
+            "mean:",
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "each row twice",
+            text(rows() + rows().partition("\n")[2]),
+            FRONTIER,
+            "comes 2 times",
+            read=True,
+        ),
+        Case(
+            "rows and columns",
+            "one sample twice",
+            text("prompt_id,sample_id,reward\n0,0,1\n0,0,2\n"),
+            FRONTIER,
+            "repeat an earlier (prompt_id, sample_id)",
+        ),
+    ]
+
+
+def _values() -> list[Case]:
+    def one(value: object) -> Make:
+        return text(rows(lambda p, s: value if (p, s) == (2, 3) else REWARD(p, s)))
+
+    return [
+        Case("values", "text among the rewards", one("high"), FRONTIER, "'high' in row 21"),
+        Case("values", "a missing reward", one(""), FRONTIER, "'reward' in 1; row 21"),
+        Case("values", "the word None", one("None"), FRONTIER, "'reward' in 1; row 21"),
+        Case("values", "an infinite reward", one("inf"), FRONTIER, "(1 infinite); row 21"),
+        Case("values", "a reward of 1e150", one("1e150"), FRONTIER, "1e+150 in row 21"),
+        Case("values", "all rewards near 1e-150", text(rows(lambda p, s: f"{REWARD(p, s)}e-150")), FRONTIER, "rescale"),
+        Case(
+            "values", "an integer of 30 digits", one("9" * 30), FRONTIER, "in row 21 (the header is row 1), beyond 2^53"
+        ),
+        Case(
+            "values", "an integer of 5,000 digits", one(_MANY), FRONTIER, "in row 21 (the header is row 1), beyond 2^53"
+        ),
+        Case("values", "a text of 10,000 characters", one(_LONG), FRONTIER, "…"),
+        Case("values", "a decimal comma in CSV", one('"0,5"'), FRONTIER, "a comma within its numbers"),
+        Case(
+            "values",
+            "decimal commas between tabs",
+            text(rows(lambda p, s: str(REWARD(p, s)).replace(".", ","), "prompt_id\treward", "\t"), "t.tsv"),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "values",
+            "commas between thousands",
+            text("prompt_id;reward\n" + "0;1,000\n0;2,000\n0;3,000\n"),
+            FRONTIER,
+            "no marks between thousands",
+        ),
+        Case("values", "a list without --wide", one("[1]"), FRONTIER, "'[1]' in row 21"),
+        Case(
+            "values",
+            "lists in the cells of CSV",
+            text("prompt_id,reward\n" + "".join(f'{p},"{[REWARD(p, s) for s in range(8)]}"\n' for p in range(8))),
+            (*FRONTIER, "--wide"),
+            _ANSWER,
+            read=True,
+        ),
+        Case("values", "a formula", one("=1+1"), FRONTIER, "'=1+1' in row 21"),
+        Case("values", "a control character", one("\x1b[31m1"), FRONTIER, "\\x1b[31m1"),
+    ]
+
+
+def _json() -> list[Case]:
+    deep = "[" * 20_000 + "]" * 20_000
+    return [
+        Case(
+            "JSON",
+            "20,000 brackets in a column nobody asked for",
+            text(first_line(deep), "t.jsonl"),
+            FRONTIER,
+            "more than 64 brackets",
+        ),
+        Case(
+            "JSON",
+            "10,000 objects within each other",
+            text(first_line('{"a":' * 10_000 + "1" + "}" * 10_000), "t.jsonl"),
+            FRONTIER,
+            "more than 64 brackets",
+        ),
+        Case(
+            "JSON",
+            "brackets without end in a document",
+            text("[" * 100_000, "t.json"),
+            FRONTIER,
+            "more than 64 brackets",
+        ),
+        Case(
+            "JSON",
+            "null for an object",
+            text("null\n" + lines(), "t.jsonl"),
+            FRONTIER,
+            "line 1 holds null, not an object",
+        ),
+        Case("JSON", "an array in a line", text("[1]\n", "t.jsonl"), FRONTIER, "holds an array, not an object"),
+        Case("JSON", "a line cut short", text(lines()[:-9], "t.jsonl"), FRONTIER, "line 64 does not parse"),
+        Case(
+            "JSON",
+            "a key twice",
+            text(first_line("1", "prompt_id"), "t.jsonl"),
+            FRONTIER,
+            "the key 'prompt_id' comes twice",
+        ),
+        Case(
+            "JSON", "text for a number", text(first_line('"1"', "reward"), "t.jsonl"), FRONTIER, "mixes kinds of values"
+        ),
+        Case(
+            "JSON",
+            "an integer of 5,000 digits",
+            text(first_line(_MANY, "reward"), "t.jsonl"),
+            FRONTIER,
+            "an integer of 5,000 digits",
+        ),
+        Case(
+            "JSON",
+            "half of a surrogate pair",
+            text(first_line('"\\ud800"', "text"), "t.jsonl"),
+            ("sample", "--model", "none", "--prompts", FILE, "--column", "text", "-o", "/none/t.parquet"),
+            "half of a surrogate pair",
+        ),
+        Case("JSON", "no table", text('{"a": 1}', "t.json"), FRONTIER, "holds an object that is no table"),
+        Case(
+            "JSON",
+            "an array of objects",
+            text(json.dumps([json.loads(line) for line in lines().splitlines()]), "t.json"),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "JSON",
+            "a list for each column",
+            text(
+                json.dumps(
+                    {"prompt_id": [i // 8 for i in range(64)], "reward": [REWARD(i // 8, i % 8) for i in range(64)]}
+                ),
+                "t.json",
+            ),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case("JSON", "JSON lines that are called .json", text(lines(), "t.json"), FRONTIER, _ANSWER, read=True),
+        Case(
+            "JSON",
+            "keys that differ from line to line",
+            text(
+                "".join(
+                    json.dumps({"prompt_id": i // 8, "reward": REWARD(i // 8, i % 8), f"k{i}": {f"k{i}": i}}) + "\n"
+                    for i in range(64)
+                ),
+                "t.jsonl",
+            ),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "JSON",
+            "a reward within an object",
+            text(lines(lambda r: {"prompt_id": r["prompt_id"], "scores": {"good": r["reward"]}}), "t.jsonl"),
+            ("frontier", FILE, "--reward", "scores.good", "--n", "2"),
+            "'scores.good'",
+            read=True,
+        ),
+        Case(
+            "JSON",
+            "an object for a reward",
+            text(lines(lambda r: r | {"reward": {"good": 1}}), "t.jsonl"),
+            FRONTIER,
+            "name a key within it, such as 'reward.good'",
+        ),
+        Case(
+            "JSON",
+            "chats for prompts",
+            text(lines(lambda r: r | {"prompt_id": [{"role": "user", "content": str(r["prompt_id"])}]}), "t.jsonl"),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+    ]
+
+
+def _types() -> list[Case]:
+    days = [datetime.date(2024, 1, 1 + i % 28) for i in range(64)]
+    found = {
+        "lists": ([[float(i)] for i in range(64)], "pass --wide if it lists the samples"),
+        "objects": ([{"a": i} for i in range(64)], "name a key within it, such as 'reward.a'"),
+        "dates": (days, "holds date32[day] values, not numbers"),
+        "bytes": ([bytes([255, i]) for i in range(64)], "holds binary values that cannot be read"),
+        "text": ([str(i) for i in range(64)], "holds text, the first '0'"),
+        "decimals near 1e30": ([Decimal(10) ** 30 + i for i in range(64)], "beyond 2^53"),
+        "maps": (pa.array([[("a", i)] for i in range(64)], pa.map_(pa.string(), pa.int64())), "not numbers"),
+        "nothing but null": (pa.nulls(64), "Nothing would be left"),
+    }
+    refused = [
+        Case("types", f"{kind} for rewards", table(reward=column), FRONTIER, said)
+        for kind, (column, said) in found.items()
+    ]
+    readable = {
+        "dictionaries": pa.array([str(i % 8) for i in range(64)]).dictionary_encode(),
+        "lists": [[i % 8] for i in range(64)],
+        "dates": [datetime.date(2024, 1, 1 + i % 8) for i in range(64)],
+        "bytes that are text": [b"%d" % (i % 8) for i in range(64)],
+        "decimals": [Decimal(i % 8) for i in range(64)],
+        "chats": [_NESTED if i % 2 else [{"role": "user", "content": "Who?"}] for i in range(64)],
+    }
+    return [
+        *refused,
+        *[
+            Case("types", f"{kind} for prompts", table(prompt_id=column), FRONTIER, _ANSWER, read=True)
+            for kind, column in readable.items()
+        ],
+        Case("types", "lists for samples", table(sample_id=[[i % 8] for i in range(64)]), FRONTIER, _ANSWER, read=True),
+        Case(
+            "types", "dictionaries for samples", table(sample_id=readable["dictionaries"]), FRONTIER, _ANSWER, read=True
+        ),
+        Case(
+            "types", "fractions for prompts", table(prompt_id=[i + 0.5 for i in range(64)]), FRONTIER, "holds fractions"
+        ),
+        Case(
+            "types",
+            "floats beyond 2^53 for prompts",
+            table(prompt_id=[2.0**60 + i for i in range(64)]),
+            FRONTIER,
+            "beyond 2^53",
+        ),
+        Case(
+            "types",
+            "an array of NumPy",
+            array(np.random.default_rng(0).normal(size=(8, 8))),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case("types", "Python objects in NumPy", array(np.array([{}], object)), FRONTIER, "holds Python objects"),
+        Case(
+            "types",
+            "an array of three dimensions",
+            array(np.zeros((2, 2, 2))),
+            FRONTIER,
+            "holds an array of shape (2, 2, 2)",
+        ),
+        Case("types", "Feather", feather, FRONTIER, _ANSWER, read=True),
+    ]
+
+
+def _identifiers() -> list[Case]:
+    big = 2**53
+    return [
+        Case(
+            "identifiers",
+            "targets beyond 2^53",
+            text(ratings(target=lambda i: big + i % 3)),
+            CAPACITY,
+            "3 targets",
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "contexts of seven digits",
+            text(ratings(target=lambda i: i % 3).replace("rater", "context").replace(",3\n", ",10000003\n")),
+            (*CAPACITY, "--context", "context"),
+            "10000003",
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "a blank label",
+            text(ratings(lambda i: "" if i == 4 else i % 3)),
+            CAPACITY,
+            "'label' in 1; row 6",
+        ),
+        Case(
+            "identifiers",
+            "a label None in CSV",
+            text(ratings(lambda i: "None" if i == 4 else i % 3)),
+            CAPACITY,
+            "('None' counts as missing in CSV); row 6",
+        ),
+        Case(
+            "identifiers",
+            "a label null in JSON",
+            text(
+                "".join(json.dumps({"target": i % 2, "label": None if i == 4 else i % 3}) + "\n" for i in range(60)),
+                "t.jsonl",
+            ),
+            CAPACITY,
+            "'label' in 1; row 5",
+        ),
+        Case(
+            "identifiers",
+            "a label None in JSON",
+            text(
+                "".join(json.dumps({"target": i % 2, "label": ("None", "a", "b")[i % 3]}) + "\n" for i in range(60)),
+                "t.jsonl",
+            ),
+            CAPACITY,
+            _PLACED,
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "labels YES and yes",
+            text(ratings(lambda i: ("YES", "yes", "no")[i % 3])),
+            CAPACITY,
+            "'YES' and 'yes' in column 'label' differ in capitals",
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "one column for two things",
+            text(ratings()),
+            (*CAPACITY, "--label", "target"),
+            "--target and --label must be different columns",
+        ),
+        Case(
+            "identifiers",
+            "labels and truth in files of their own",
+            crowd,
+            (*CAPACITY, "--truth", "FOLDER/truth.csv", "--drop-missing"),
+            "are of items without a 'target'",
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "items whose truth is not known",
+            crowd,
+            (*CAPACITY, "--truth", "FOLDER/truth.csv"),
+            "lack a target",
+        ),
+        Case(
+            "identifiers",
+            "a truth that shares no column",
+            crowd,
+            (*CAPACITY, "--truth", "FOLDER/truth.csv", "--item", "task"),
+            "no column 'task' (--item)",
+        ),
+    ]
+
+
+def _kl() -> list[Case]:
+    csv = "token_log_prob,base_token_log_prob\n" + "".join(f'"[-1.0, -{i}.5]","[-1.2 -0.4]"\n' for i in range(12))
+    return [
+        Case(
+            "log-probabilities",
+            "null in a list of tokens",
+            text(tokens(token_log_prob=[None, -0.5]), "t.jsonl"),
+            KL,
+            "lacks a number for 1 of 24 tokens, the first in row 1",
+        ),
+        Case(
+            "log-probabilities",
+            "a response without tokens",
+            text(tokens(token_log_prob=[], base_token_log_prob=[]), "t.jsonl"),
+            KL,
+            "has no tokens in row 1",
+        ),
+        Case(
+            "log-probabilities",
+            "a positive one",
+            text(tokens(token_log_prob=[0.5, -0.5]), "t.jsonl"),
+            KL,
+            "must not be positive; got 0.5 in row 1",
+        ),
+        Case(
+            "log-probabilities",
+            "lists of two lengths",
+            text(tokens(token_log_prob=[-0.5]), "t.jsonl"),
+            KL,
+            "have 1 and 2 tokens in row 1",
+        ),
+        Case("log-probabilities", "text in a list", text(tokens(token_log_prob=["a", "b"]), "t.jsonl"), KL, "Error"),
+        Case(
+            "log-probabilities",
+            "a count of 0 tokens",
+            text("log_prob,base_log_prob,n_tokens\n-1,-2,2\n-1,-2,0\n"),
+            KL,
+            "got 0 in row 3",
+        ),
+        Case("log-probabilities", "lists in CSV", text(csv), KL, "KL to the base model", read=True),
+        Case("log-probabilities", "a cell that is no list", text(csv + "-1,-2\n"), KL, "'-1' in row 14"),
+    ]
+
+
+def _logs() -> list[Case]:
+    name = "trainer_state.json"
+    return [
+        Case(
+            "training logs", "text for a reward", text(log(reward="high"), "t.jsonl"), OVERLAY, "mixes kinds of values"
+        ),
+        Case("training logs", "a missing KL", text(log(kl=None), "t.jsonl"), OVERLAY, "lack a finite 'kl'"),
+        Case(
+            "training logs",
+            "an integer of 5,000 digits",
+            text(state().replace("0.1,", f"{_MANY},", 1), name),
+            OVERLAY,
+            "an integer of 5,000 digits",
+        ),
+        Case("training logs", "brackets without end", text("[" * 100_000, name), OVERLAY, "more than 64 brackets"),
+        Case("training logs", "a log cut short", text(state()[:-9], name), OVERLAY, "is not whole JSON"),
+        Case("training logs", "another encoding", text(state().encode("utf-16"), name), OVERLAY, "is not UTF-8 text"),
+        Case("training logs", "a folder checkpoint-abc", checkpoint, ("overlay", FILE), "", read=True),
+        Case(
+            "training logs",
+            "--only without --run",
+            text(log(), "t.jsonl"),
+            (*OVERLAY, "--only", "dpo_*"),
+            "name the column that tells runs apart (--run)",
+        ),
+        Case(
+            "training logs",
+            "a base that is no number",
+            text(log(), "t.jsonl"),
+            (*OVERLAY, "--run-base", "nan"),
+            "--run-base must be finite",
+        ),
+    ]
+
+
+def _options() -> list[Case]:
+    def asked(name: str, said: str, *typed: str) -> Case:
+        return Case("options", name, text(rows()), ("frontier", FILE, "--reward", "reward", *typed), said)
+
+    return [
+        asked("a negative budget", "--kl must not be negative; got -1", "--kl", "0.1,-1"),
+        asked("a budget that is no number", "must be finite", "--kl", "nan"),
+        asked("a budget of 5,000 digits", "must be finite", "--kl", _MANY),
+        asked("best of 0", "--n must lie in [1", "--n", "0"),
+        asked("a level of 5,000 digits", "--level", "--level", _MANY),
+        asked("an ensemble without --gold", "needs --gold", "--ensemble", "reward"),
+        asked("an ensemble of nothing", "no column '' (--ensemble)", "--gold", "prompt_id", "--ensemble", ","),
+        asked("a name of 10,000 characters", "no column 'xxx", "--gold", _LONG),
+        asked("spaces within a name", "no column 'a  b' (--gold)", "--gold", "a  b"),
+        asked("several columns for one reward", "may mean several rewards", "--gold", "*"),
+        asked("an average of nothing", "No column of", "--gold", "mean:x*"),
+    ]
 
 
 CASES: list[Case] = [
-    Case("the file", "no such file", lambda folder: folder / "t.csv", FRONTIER, "There is no file"),
-    Case("the file", "an empty file", text(""), FRONTIER, "is empty"),
-    Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
-    Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
-    Case("the file", "a truncated gzip file", text(gzip.compress(rows().encode())[:-9], "t.csv.gz"), FRONTIER, "gzip"),
-    Case("columns", "no such column", text("prompt_id,rewrad\n0,1\n"), FRONTIER, "did you mean 'rewrad'?"),
-    Case("values", "text among the rewards", text(rows() + "7,high\n"), FRONTIER, "'high' in row 66"),
-    Case("JSON", "an array in a line", text(json.dumps([1]), "t.jsonl"), FRONTIER, "holds an array, not an object"),
+    *_file(),
+    *_size(),
+    *_quotes(),
+    *_shape(),
+    *_values(),
+    *_json(),
+    *_types(),
+    *_identifiers(),
+    *_kl(),
+    *_logs(),
+    *_options(),
 ]

@@ -198,7 +198,7 @@ def _to_the_end(strained: FloatArray) -> int:
 
 def _between(ahead: FloatArray, lam: FloatArray) -> FloatArray:
     """Fill in, between every third λ, how far the bias may still go; ``ahead`` has shape (cells, L)."""
-    growth = lam**_STEEPNESS
+    growth = (lam / lam[0]) ** _STEEPNESS
     known = ahead[:, ::_EVERY] / growth[::_EVERY]
     place = np.minimum(np.arange(lam.size) / _EVERY, known.shape[1] - 1.0)
     below = np.minimum(place.astype(np.int64), max(known.shape[1] - 2, 0))

@@ -53,7 +53,7 @@ def minimise_dual(
     for _ in range(6):
         rise = _polynomial(coefficients[..., 1:] * powers[1:], step)
         bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a step is cut below
             move = np.where(bend > 0, rise / bend, 0.0)
         step = np.clip(step - move, -4.0, 4.0)
     lowest = near.min(axis=-1)
