@@ -151,7 +151,7 @@ plotting.name_axes(ax, r"$\lambda=1/\beta$", "relative error of the gain")
 #
 # For small $\lambda$ the two divergences are equal to leading order, $\tfrac12\lambda^2\Var_p r$ each. For large $\lambda$ the forward one,
 # $\KL{\pi_\lambda}{p}$, stays below $D_{\max}={{kl_max:.2f}}$ nats, while the reverse one grows without bound, because the tilted model gives the worse
-# responses less and less mass. How the gain divides between them depends on the law of the reward:
+# responses less and less mass. How the gain divides between them depends on the law of the reward ({numref}`fig-paid-share`).
 
 # %%
 wide = np.geomspace(1e-3, 1e3, 121)
@@ -200,7 +200,7 @@ plotting.name_axes(ax, r"$\lambda=1/\beta$", "divergence (nats)")
 # For a policy at the optimum, a training log that reports $\KL{\pi}{p}$ and $\beta$ does not yet tell the gain: the reverse divergence is missing, and it
 # may be the smaller or the larger part. A program that estimates the gain under a strong penalty (small $\lambda$) as a difference of means reports
 # rounding errors, {{naive_worst:.0%}} of the gain at $\lambda=10^{-8}$ for the worse of the two obvious programs; the covariance of *centred* rewards keeps all
-# its digits.
+# its digits ({numref}`fig-digits`).
 #
 # ## Claims
 

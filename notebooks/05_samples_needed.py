@@ -60,20 +60,24 @@ from alignlib.laws import Gaussian
 #
 # 1. *Enough:* if $n=e^{D+t}$ with $t\ge0$, then
 #
-#    $$\E\,\bigl|I_n(f)-\E_{\pi_\lambda}f\bigr|\le\sqrt{\E_{\pi_\lambda}f^2}\,\Bigl(e^{-t/4}+2\sqrt{\P_{\pi_\lambda}(\log w>D+\tfrac t2)}\Bigr).$$
+#    $$
+#    \begin{aligned}&\E\,\bigl|I_n(f)-\E_{\pi_\lambda}f\bigr|\\&\quad\le\sqrt{\E_{\pi_\lambda}f^2}\Bigl(e^{-t/4}+2\sqrt{\P_{\pi_\lambda}(\log w>D+\tfrac t2)}\Bigr).\end{aligned}
+#    $$
 #
 # 2. *Too few:* if $n=e^{D-t}$ with $t\ge0$, then for $0<\delta<1$
 #
-#    $$\P\bigl(I_n(1)\ge1-\delta\bigr)\le e^{-t/2}+\frac{\P_{\pi_\lambda}(\log w\le D-\frac t2)}{1-\delta}.$$
+#    $$
+#    \begin{aligned}&\P\bigl(I_n(1)\ge1-\delta\bigr)\\&\quad\le e^{-t/2}+\frac{\P_{\pi_\lambda}(\log w\le D-\frac t2)}{1-\delta}.\end{aligned}
+#    $$
 # ```
 #
 # ```{prf:proof}
 # *Enough.* Cut $f$ off where $w>a=e^{D+t/2}$ and call the rest $h$. Cutting changes $I_n(f)$ and $\E_{\pi_\lambda}f$ by at most $\E_{\pi_\lambda}|f|\,1[w>a]$ each in the
-# mean, and by Cauchy and Schwarz this is at most $\sqrt{\E_{\pi_\lambda}f^2}\sqrt{\P_{\pi_\lambda}(w>a)}$. For $h$ the standard deviation of $I_n(h)$ is at most
-# $\sqrt{\E_p w^2h^2/n}=\sqrt{\E_{\pi_\lambda}wh^2/n}\le\sqrt{a/n}\sqrt{\E_{\pi_\lambda}f^2}=e^{-t/4}\sqrt{\E_{\pi_\lambda}f^2}$.
+# mean, and by Cauchy and Schwarz this is at most $\sqrt{\E_{\pi_\lambda}f^2}\sqrt{\P_{\pi_\lambda}(w>a)}$. The variance of $I_n(h)$ is at most
+# $\E_p w^2h^2/n=\E_{\pi_\lambda}wh^2/n\le\frac an\,\E_{\pi_\lambda}f^2$, and $\frac an=e^{-t/2}$.
 #
-# *Too few.* Some sample has $\log w>D-\frac t2$ with probability at most $n\,\P_p(w>e^{D-t/2})\le n\,e^{-(D-t/2)}=e^{-t/2}$, by Markov's inequality and
-# $\E_pw=1$. Otherwise $I_n(1)$ is the mean of $w$ over samples with $\log w\le D-\frac t2$, whose expectation is $\P_{\pi_\lambda}(\log w\le D-\frac t2)$; Markov's
+# *Too few.* Some sample has $\log w>D-\frac t2$ with probability at most $n\,\P_p(w>e^{D-t/2})$, which by Markov's inequality and
+# $\E_pw=1$ is at most $n\,e^{-(D-t/2)}=e^{-t/2}$. Otherwise $I_n(1)$ is the mean of $w$ over samples with $\log w\le D-\frac t2$, whose expectation is $\P_{\pi_\lambda}(\log w\le D-\frac t2)$; Markov's
 # inequality again.
 # ```
 #

@@ -51,7 +51,9 @@ from alignlib.sequences import MemorylessModel, exact_asymptotics
 # ```{prf:proof}
 # (Sketch, for $x$ above the mean.) *Upper bound.* By Markov's inequality, for every $\theta\ge0$,
 #
-# $$\P(S\ge mx)\le e^{-m\theta x}\,\E_{\pi_\lambda}e^{\theta S}=e^{-m[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)]},$$
+# $$
+# \begin{aligned}\P(S\ge mx)&\le e^{-m\theta x}\,\E_{\pi_\lambda}e^{\theta S}\\&=e^{-m[\theta x-\Lambda(\lambda+\theta)+\Lambda(\lambda)]},\end{aligned}
+# $$
 #
 # so $\P(S\ge mx)\le e^{-mI_\lambda(x)}$ at every length. *Lower bound.* Change the law to the tilt $\pi_{\theta_x}$ with $\theta_x=\lambda+\theta$: its log-ratio to
 # $\pi_\lambda$ is $\theta S-m\Lambda(\lambda+\theta)+m\Lambda(\lambda)$. Under it $S/m$ has mean $x$ and, by the central limit theorem, falls in

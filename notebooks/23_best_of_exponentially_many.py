@@ -46,7 +46,7 @@ from alignlib.sequences import MemorylessModel, compare, number_of_types
 #
 # For $0<\delta<-\log p(\argmax\rho)$ and $N=e^{m\delta}$, as $m\to\infty$,
 #
-# $$\frac{\E_{\pi_N}S}{m}\to R(\delta),\qquad\frac{\KL{\pi_N}{\pi_\lambda}}{m}\to0,\qquad\frac{\KL{\pi_N}{p}}{m}\to\delta.$$
+# $$\frac{\E_{\pi_N}S}{m}\to R(\delta),\quad\frac{\KL{\pi_N}{\pi_\lambda}}{m}\to0,\quad\frac{\KL{\pi_N}{p}}{m}\to\delta.$$
 # ```
 #
 # ```{prf:proposition} The order of convergence (new here, as far as we know)
@@ -60,25 +60,35 @@ from alignlib.sequences import MemorylessModel, compare, number_of_types
 #
 # If the token rewards lie on no lattice, then with Euler's constant $\gamma\approx0.577$
 #
-# $$\KL{\pi_N}{\pi_\lambda}=\tfrac12\log\bigl(2\pi m\lambda^2\Lambda''(\lambda)\bigr)-1-\gamma+o(1).$$
+# $$
+# \begin{aligned}\KL{\pi_N}{\pi_\lambda}={}&\tfrac12\log\bigl(2\pi m\lambda^2\Lambda''(\lambda)\bigr)\\&-1-\gamma+o(1).\end{aligned}
+# $$
 # ```
 #
 # ```{prf:proof}
-# *Reward.* The best of $N$ lies, up to a random term of bounded mean, at the level $t$ with $\P(S\ge t)=1/N$. By {cite:t}`BahadurRao1960`
-# $\log\P(S\ge t)=-mI(t/m)-\tfrac12\log m+O(1)$, while $I(R)=\delta$ and $I'(R)=\lambda$: so $t=mR-(\tfrac12\log m)/\lambda+O(1)$.
+# *Reward.* The best of $N$ lies, up to a random term of bounded mean, at the level $t$ with $\P(S\ge t)=1/N$. By {cite:t}`BahadurRao1960`,
+# $\log\P(S\ge t)$ is $-mI(t/m)-\tfrac12\log m$ up to a bounded term, while $I(R)=\delta$ and $I'(R)=\lambda$: so $t=mR-(\tfrac12\log m)/\lambda+O(1)$.
 #
 # *Budget.* Break ties by a uniform number, as in {prf:ref}`thm-formula`; then best-of-$N$ spends $\log N-1+\frac1N$ nats. What dropping the number loses is
 # its divergence from a uniform law on each level, in the mean. On level $i$, with mass $P_i$ and $F_i$ at or below it, the number has a density
-# of at most $NP_iF_i^{N-1}/(F_i^N-F_{i-1}^N)\le1+NP_i/F_i$ relative to the uniform law, so
+# of at most
 #
-# $$0\le\log N-1+\tfrac1N-\KL{\pi_N}{p}\le\E_{\pi_N}\log\Bigl(1+\frac{NP_i}{F_i}\Bigr).$$
+# $$\frac{NP_iF_i^{N-1}}{F_i^N-F_{i-1}^N}\le1+\frac{NP_i}{F_i}$$
+#
+# relative to the uniform law, so
+#
+# $$
+# \begin{aligned}0&\le\log N-1+\tfrac1N-\KL{\pi_N}{p}\\&\le\E_{\pi_N}\log\bigl(1+NP_i/F_i\bigr).\end{aligned}
+# $$
 #
 # Near $t$, by Bahadur and Rao again, $P_i\le\P(S\ge s_i)\le C\,\P(S>s_i)$ for a constant $C$, and $N\,\P(S>s_i)$ is at most $N(1-U)$, where $U$ is
 # the largest of $N$ uniform numbers, with $\E N(1-U)<1$. By Jensen's inequality the right side stays below $\log(1+C)$ and a vanishing rest from levels far from $t$.
 #
 # *Divergence.* Insert both into the closeness identity,
 #
-# $$\KL{\pi_N}{\pi_\lambda}=\KL{\pi_N}{p}-m\delta+\lambda\,(\E_{\pi_\lambda}S-\E_{\pi_N}S).$$
+# $$
+# \begin{aligned}\KL{\pi_N}{\pi_\lambda}={}&\KL{\pi_N}{p}-m\delta\\&+\lambda\,(\E_{\pi_\lambda}S-\E_{\pi_N}S).\end{aligned}
+# $$
 #
 # *No lattice.* Then $\P(S\ge t)\sim e^{-mI(t/m)}/\sqrt{2\pi m\lambda^2\Lambda''(\lambda)}$; $N\,\P(S\ge s)$ at the best $s$ is nearly exponential, so
 # that $\lambda(s-t)$ has mean $\gamma$ in the limit; and ties have no weight, so that $\log N-1$ nats are spent.

@@ -109,7 +109,7 @@ print("optimum: ", sample(twisted))
 # ## What the optimum does
 #
 # A *myopic* tilt weighs each step by its own reward only: $P(a,b)e^{\lambda\rho(a,b)}$, normalised over $b$. The twisted chain multiplies by
-# $h(b)$, the value of the letter it arrives at. The next picture compares them over all $\lambda$.
+# $h(b)$, the value of the letter it arrives at. {numref}`fig-markov-frontier` compares them over all $\lambda$.
 
 
 # %%

@@ -116,6 +116,32 @@ STICKING_OUT = """width => {
 }"""
 
 
+# Boxes that hide part of what they hold. A formula may scroll where the screen is a phone's: it gets only so small.
+CUT_OFF = """phone => {
+  const cut = [];
+  for (const box of document.querySelectorAll("article *")) {
+    if (!/auto|scroll|hidden|clip/.test(getComputedStyle(box).overflowX)) continue;
+    if (box.clientWidth <= 1 || box.scrollWidth <= box.clientWidth + 1 || box.closest("mjx-assistive-mml")) continue;
+    if (phone && (box.matches("mjx-container") || box.querySelector("mjx-container[data-scroll-box]"))) continue;
+    cut.push(box.tagName + "." + box.className + " holds " + box.scrollWidth + " px in " + box.clientWidth);
+  }
+  return cut.slice(0, 8);
+}"""
+
+# A chapter begins with its question, the answer and a picture; its code is folded.
+FIRST_SCREEN = """height => {
+  const wrong = [], answer = document.querySelector("article .admonition.answer");
+  if (!answer) return ["no answer"];
+  const figure = answer.nextElementSibling;
+  if (!figure || !figure.matches("figure")) wrong.push("no picture below the answer");
+  else if (figure.getBoundingClientRect().top > 0.75 * height) wrong.push("the picture begins below the first screen");
+  for (const code of document.querySelectorAll("article .cell_input"))
+    if (code.checkVisibility() && code.getBoundingClientRect().height > 0 && !code.closest("details:not([open])"))
+      wrong.push("code in sight: " + code.textContent.trim().slice(0, 60));
+  return wrong.slice(0, 8);
+}"""
+
+
 @dataclass
 class Visit:
     """One loaded page and what went wrong while it loaded."""
@@ -207,6 +233,7 @@ def test_page(tabs: BrowserContext, site: str, name: str) -> None:
 def on_a_phone(seen: Visit) -> None:
     """Nothing is wider than the screen, and what scrolls can be reached by keyboard."""
     seen.add("width", seen.page.evaluate(STICKING_OUT, PHONE[0]))
+    seen.add("cut off", seen.page.evaluate(CUT_OFF, True))
     seen.add_axe(SCROLLING)
 
 
@@ -218,7 +245,9 @@ def on_a_screen(seen: Visit, name: str) -> None:
     if re.search('class="math ', (HTML / f"{name}.html").read_text(encoding="utf-8")):
         seen.add("maths", [] if seen.page.query_selector("mjx-container") else ["none on the page"])
     seen.add("picture", seen.page.evaluate(PICTURES))
+    seen.add("cut off", seen.page.evaluate(CUT_OFF, False))
     if name.startswith("notebooks/"):
+        seen.add("first screen", seen.page.evaluate(FIRST_SCREEN, DESKTOP[1]))
         ids = set(seen.page.evaluate("[...document.querySelectorAll('article [id]')].map(e => e.id)"))
         alts = seen.page.evaluate("[...document.querySelectorAll('article img')].map(e => e.alt)")
         text = " ".join([seen.page.inner_text("article"), *alts])
@@ -261,6 +290,7 @@ def test_checks_notice_a_bad_page(tabs: BrowserContext) -> None:
     faint = "<p style='color:#999'>on black</p>"
     bad = (
         "<html lang='en'><title>t</title><body style='margin:0'><article><div style='width:900px'>wide</div>"
+        "<div style='width:90px;overflow:auto'><div style='width:200px'>cut</div></div>"
         "<span class='math'>\\(x\\)</span><p>$a+b$ {{x}}</p><div class='cell_output'><img src='gone.png'></div>"
         f"<div style='background:#000'>{faint}</div><div style='background:#fff'>{faint}{faint}</div></article></body>"
         "</html>"
@@ -273,6 +303,8 @@ def test_checks_notice_a_bad_page(tabs: BrowserContext) -> None:
         assert [text.split(":")[0] for text in seen.page.evaluate(MATHS)] == ["not rendered", *["left in the text"] * 2]
         assert len(seen.page.evaluate(PICTURES)) == 4
         assert len(seen.page.evaluate(STICKING_OUT, PHONE[0])) == 2
+        assert len(seen.page.evaluate(CUT_OFF, True)) == 1
+        assert seen.page.evaluate(FIRST_SCREEN, PHONE[1]) == ["no answer"]
         for options, where, said in (
             (WCAG, WHOLE, "axe image-alt (1)"),
             (CONTRAST, WHOLE, "axe color-contrast (2)"),

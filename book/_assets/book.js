@@ -14,17 +14,59 @@
     if (box.querySelector("table")) return "Table, scrolls sideways";
     return "Content, scrolls sideways";
   }
-  // A formula in the text becomes a scrolling box only where it is wider than its paragraph.
+  const smallest = 0.62;  // of its size a formula may become
+  // A formula in the text that is wider than its paragraph is set smaller; if that does not help, it becomes a scrolling box.
   function widen() {
     for (const formula of document.querySelectorAll("span.math > mjx-container")) {
       formula.removeAttribute("data-wide");
       let block = formula.parentElement;
       while (getComputedStyle(block).display === "inline") block = block.parentElement;
-      formula.toggleAttribute("data-wide", formula.getBoundingClientRect().width > block.clientWidth + 1);
+      formula.dataset.size ??= formula.style.fontSize;
+      formula.style.fontSize = formula.dataset.size;
+      const wide = formula.getBoundingClientRect().width, room = block.clientWidth;
+      if (wide > room + 1)
+        formula.style.fontSize = `${parseFloat(getComputedStyle(formula).fontSize) * Math.max(smallest, 0.985 * room / wide)}px`;
+      formula.toggleAttribute("data-wide", 0.985 * room / wide < smallest);
+    }
+  }
+  // A displayed formula wider than its column is set smaller too; what is still wider scrolls.
+  function shrink() {
+    for (const formula of document.querySelectorAll("div.math > mjx-container")) {
+      formula.dataset.size ??= formula.style.fontSize;  // MathJax's own, which matches the text around it
+      formula.style.fontSize = formula.dataset.size;
+      if (formula.scrollWidth <= formula.clientWidth + 1) continue;
+      const full = parseFloat(getComputedStyle(formula).fontSize);
+      formula.style.fontSize = `${full * Math.max(smallest, 0.985 * formula.clientWidth / formula.scrollWidth)}px`;
+    }
+  }
+  // A table wider than its column becomes a list: a block for each row, each cell after the name of its column.
+  function reflow() {
+    for (const table of document.querySelectorAll("article table[data-labelled]")) {
+      table.classList.remove("as-list");
+      const box = table.parentElement;
+      table.classList.toggle("as-list", box.scrollWidth > box.clientWidth + 1 || table.scrollWidth > box.clientWidth + 1);
+    }
+  }
+  function label() {
+    for (const table of document.querySelectorAll("article table")) {
+      const heads = [...table.querySelectorAll("thead tr:last-child > *")];
+      if (heads.length < 2 || table.querySelector("[colspan]:not([colspan='1']), [rowspan]:not([rowspan='1'])")) continue;
+      for (const row of table.querySelectorAll("tbody tr"))
+        [...row.children].forEach(function (cell, i) {
+          if (i === 0 || !heads[i] || !heads[i].textContent.trim()) return;
+          const span = document.createElement("span");
+          span.className = "cell-label";
+          span.setAttribute("aria-hidden", "true");
+          for (const node of heads[i].childNodes) span.append(node.cloneNode(true));
+          cell.prepend(span);
+        });
+      table.dataset.labelled = "";
     }
   }
   function mark() {
     widen();
+    shrink();
+    reflow();
     for (const box of document.querySelectorAll(boxes)) {
       const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1;
       if (scrolls && box.tabIndex < 0) {  // the theme says -1 of what did not scroll before its fonts came
@@ -68,7 +110,7 @@
       if (closing) { after.splitText(closing[0].length); span.append(after); }
     }
   }
-  window.addEventListener("DOMContentLoaded", function () { wrap(); join(); mark(); });
+  window.addEventListener("DOMContentLoaded", function () { wrap(); label(); join(); mark(); });
   window.addEventListener("load", function () {
     const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
     Promise.resolve(ready).then(() => document.fonts.ready).then(mark);
@@ -83,6 +125,7 @@
   window.addEventListener("DOMContentLoaded", function () {
     for (const article of document.querySelectorAll("article")) watch.observe(article);
   });
+  document.addEventListener("toggle", mark, true);  // what was folded has no width before it is opened
   document.fonts.addEventListener("loadingdone", mark);  // widths change with the fonts of the mathematics
 
   // Paper does not scroll: shrink what is wider than the column (about 620 px on A4 and letter).

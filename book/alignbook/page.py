@@ -21,8 +21,10 @@ from typing import Any
 import nbformat
 import yaml
 
+from alignbook.folding import fold
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
+from alignbook.works import name_works, short_names
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 from alignlib._core.text import for_html, for_json
@@ -48,11 +50,6 @@ _THEOREM = re.compile(r"`{3,}\{prf:\w+\} *(?P<title>[^\n]*)\n(?:# ?)?:label: *(?
 _FIGURE = re.compile(r'"name": *"(?P<label>[^"]+)"')
 _EQUATION = re.compile(r":label: *(?P<label>eq-\S+)|\$\$ *\((?P<beside>eq-[^()\s]+)\)")
 _HEADING = re.compile(r"^# (?P<title>.+)$", re.MULTILINE)
-# Parameters are named in the text and can be looked up; pictures come first.
-_FOLDED = {
-    "parameters": "the parameters",
-    "injected-parameters": "the parameters that were given",
-}
 _STYLE = """
 :root { color-scheme: light }
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.6 system-ui, sans-serif }
@@ -98,8 +95,9 @@ def write_page(notebook: str, page: Path, root: Path, *, replace: bool = True) -
     node = nbformat.reads(notebook, as_version=4)
     node.metadata.pop("alignlib", None)  # a record for programs, of which a page shows nothing
     name_other_pages(node, root)
-    _fold_parameters(node)
+    fold(node)
     bibliography = root / "book" / "references.bib"
+    name_works(node, short_names(bibliography), prose=False)
     cited = bibliography.is_file() and any("{cite" in cell.source for cell in node.cells)
     if cited:
         node.cells.append(nbformat.v4.new_markdown_cell("## References\n\n```{bibliography}\n```"))
@@ -121,17 +119,6 @@ def write_page(notebook: str, page: Path, root: Path, *, replace: bool = True) -
         pygments = (target / "_static" / "pygments.css").read_text(encoding="utf-8")
     document = _document(content["title"], body, pygments, settings.get("mathjax3_config", {}))
     write_whole(page, document, replace=replace)
-
-
-def _fold_parameters(node: Any) -> None:
-    """Hide the cells of parameters behind a line that opens them."""
-    for cell in node.cells:
-        tags = cell.metadata.get("tags", [])
-        for tag in tags if "hide-input" not in tags else ():
-            if tag in _FOLDED:
-                said = {f"code_prompt_{verb.lower()}": f"{verb} {_FOLDED[tag]}" for verb in ("Show", "Hide")}
-                cell.metadata["tags"] = [*tags, "hide-input"]
-                cell.metadata["mystnb"] = {**cell.metadata.get("mystnb", {}), **said}
 
 
 def _settings(config: Path) -> dict[str, Any]:

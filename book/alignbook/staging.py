@@ -6,7 +6,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,10 +14,12 @@ import yaml
 
 from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
 from alignbook.bad_input import bad_input_page
+from alignbook.folding import fold
 from alignbook.library import Library
 from alignbook.project import Project
 from alignbook.runner import Run
 from alignbook.scorecard import read_claims, to_markdown
+from alignbook.works import name_works, short_names
 
 __all__ = ["chapters", "fingerprint", "stage"]
 
@@ -43,10 +45,10 @@ def stage(project: Project, runs: list[Run]) -> None:
         for path in prose.rglob("*")
         if path.is_file() and not {"__pycache__", "_build", "alignbook"} & set(path.relative_to(prose).parts)
     }
-    library = api_pages(project, runs)
+    library, names = api_pages(project, runs), short_names(project.root / "book" / "references.bib")
     for run in runs:
         used = library.used_by(run.name) if library else ""
-        wanted[f"notebooks/{run.name}.ipynb"] = _with_line(run.notebook, used).encode()
+        wanted[f"notebooks/{run.name}.ipynb"] = _as_page(run.notebook, used, names).encode()
     wanted |= {name: text.encode() for name, text in library.texts().items()} if library else {}
     wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
     wanted["versions.md"] = versions_page().encode()
@@ -77,12 +79,13 @@ def _with_shared(code: str, project: Project) -> str:
     return "\n".join([code, *(path.read_text(encoding="utf-8") for path in shared if path.is_file())])
 
 
-def _with_line(notebook: str, line: str) -> str:
-    """Add a last text cell to the text of a notebook."""
-    if not line:
-        return notebook
+def _as_page(notebook: str, line: str, names: Mapping[str, str]) -> str:
+    """Return the text of a notebook as its page shows it: code folded, works by name, a last line on the library."""
     node = json.loads(notebook)
-    node["cells"].append({"cell_type": "markdown", "id": "from-the-library", "metadata": {}, "source": line})
+    fold(node, all_code=True)
+    name_works(node, names)
+    if line:
+        node["cells"].append({"cell_type": "markdown", "id": "from-the-library", "metadata": {}, "source": line})
     return json.dumps(node, indent=1, ensure_ascii=False) + "\n"
 
 
