@@ -52,7 +52,8 @@ from alignlib.rules import BestOfN
 #
 # KL divergence
 # : $\KL{\pi}{p}=\sum_y\pi(y)\log\frac{\pi(y)}{p(y)}$ measures how far a policy $\pi$ is from the base model, in {term}`nats <nat>`. It is zero only if
-#   the two are equal. Far from the base model a policy forgets what it could do, and finds the errors of the reward model {cite:p}`G22`.
+#   the two are equal. Far from the base model a policy forgets what it could do, and finds the errors of the reward model {cite:p}`G22`. Other
+#   divergences can take its place {cite:p}`L24`.
 #
 # KL penalty
 # : Training maximises $\E_\pi r-\beta\,\KL{\pi}{p}$: each nat costs $\beta$ of reward. The inverse, $\lambda=1/\beta$, says how strongly reward is pursued.

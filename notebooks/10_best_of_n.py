@@ -120,6 +120,8 @@ plotting.name_axes(ax, "N", "KL to the base model (nats)")
 # probability can only fall.
 # ```
 #
+# {cite:t}`Gui24` and {cite:t}`I24` study win rates as the aim of alignment.
+#
 # Best-of-3 already has the win rate ¾, whatever the reward model: without ties, a win rate judged by the same reward says how many samples were drawn,
 # not how good the best of them is.
 

@@ -135,6 +135,10 @@ rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 # {{worst_share:.3f}}, and with the rare top reward best-of-16 reaches {{rare_share:.1%}}. The optimum raises the probability of the rare response directly; best-of-$N$
 # has to draw it first.
 #
+# Whether best-of-$N$ counts as optimal depends on what is asked. {cite:t}`H25` show that it is not, for an imperfect reward model and a bound on coverage, and give a pessimistic rule that
+# is; {cite:t}`R26` find it optimal for the win rate; {cite:t}`BoT26` choose between optimism and pessimism by the tail of the reward. Here the reward is exact and the
+# measure is its mean at equal KL.
+#
 # ## Claims
 
 # %% tags=["hide-input"]
