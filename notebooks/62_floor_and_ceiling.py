@@ -121,7 +121,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # ```{prf:proof}
 # $\E\,\KL{Q}{P}=I(\theta;S^m,Y^m)+\KL{\E Q}{P}$; apply the chain rule twice and $I(\theta;U^m\mid S^m,Y^m)=0$. The first term is at most
 # $I(Y^m;U^m\mid S^m)\le m\,\bar C_{\mathrm{tot}|S}$, for the channel has no memory. The ceiling is the PAC-Bayes bound of {cite:t}`McAllester1999` in the form of {cite:t}`Seeger2002` with the constant
-# of {cite:t}`Maurer2004`, in expectation.
+# of {cite:t}`Maurer2004`, in expectation; the learner below is the Gibbs posterior that {cite:t}`Catoni2007` studies.
 # ```
 #
 # In words: what the parameters know of the values; of which contexts occurred; of chance errors in the labels ($\rho$, memorised noise, as measured by {cite:t}`Harutyunyan2020`); and how far the {term}`posterior` moves from
