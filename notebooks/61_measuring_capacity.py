@@ -161,7 +161,7 @@ if table is not None:
 # %% [markdown]
 # ## On your own table
 #
-# One row per label; CSV, TSV, JSON lines or Parquet:
+# One row per label; CSV, JSON, Parquet and others (`--truth FILE` where the right answers lie in a file of their own):
 #
 # ```console
 # $ alignlib capacity ratings.csv --context task --target truth --label score --rater who

@@ -59,7 +59,8 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
             )
         names[:] = [str(name) for name in found.to_pylist()]
     steps = column(step) if step else np.arange(size, dtype=np.float64)
-    return LogRows(kl, query.kl_unit, reward, steps, column(kl), column(reward), lengths, names)
+    values = column(kl), column(reward)
+    return LogRows(kl, query.kl_unit, reward, steps, *values, lengths, names, tuple(file.notes))
 
 
 register(LogFormat("table", find_table, read_table, place=100))

@@ -209,7 +209,7 @@ def _prompts(file: TableFile, name: str, table: pa.Table) -> IntArray:
 
 def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSamples:
     """Add what the file itself says of how it was sampled."""
-    notes = list(samples.notes)
+    notes = [*file.notes, *samples.notes]
     if _TRUNCATED in table.column_names:
         cut = int((numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0).sum())
         if cut:
