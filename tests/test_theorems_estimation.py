@@ -1,0 +1,69 @@
+"""The boxes on estimation, searched for counterexamples; and that every box of the book has a test named after it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from tests.searching import law, positive, worst_case
+from tests.small_project import ROOT
+
+
+def log_mean_exp(r: FloatArray, lam: float) -> float:
+    return float(np.log(np.exp(lam * r).mean()))
+
+
+def tilted_mean(r: FloatArray, lam: float) -> float:
+    weight = np.exp(lam * (r - r.max()))
+    return float(weight @ r / weight.sum())
+
+
+def test_prop_plug_in() -> None:
+    """Its expectation over all samples of three lies below the truth: by about half of (1/ESS - 1/n) for small λ."""
+    draws = np.array(list(itertools.product(range(3), repeat=3)))
+
+    def above(z: FloatArray) -> float:
+        p, r, lam = law(z[:3]), np.tanh(z[3:6]), positive(z[6], 0.05, 10.0)
+        truth = float(np.log(p @ np.exp(lam * (r - p @ r))))
+        chance = p[draws].prod(axis=1)
+        expected = sum(
+            c * (log_mean_exp(r[row], lam) - lam * r[row].mean()) for c, row in zip(chance, draws, strict=True)
+        )
+        return float(expected) - truth
+
+    assert worst_case(above, 7, starts=4, steps=40).excess <= 1e-12
+
+
+def test_prop_jackknife() -> None:
+    """Removing one sample at a time commutes with d/dλ: the corrected mean is the derivative of the corrected Λ."""
+
+    def off(z: FloatArray) -> float:
+        r, lam, h = np.tanh(z[:-1]), positive(z[-1], 0.05, 5.0), 1e-4
+
+        def corrected(of: object, at: float) -> float:
+            assert callable(of)
+            n = r.size
+            return float(n * of(r, at) - (n - 1) * np.mean([of(np.delete(r, i), at) for i in range(n)]))
+
+        slope = (corrected(log_mean_exp, lam + h) - corrected(log_mean_exp, lam - h)) / (2 * h)
+        return abs(slope - corrected(tilted_mean, lam))
+
+    assert worst_case(off, 6, starts=2, steps=30).excess <= 1e-6
+
+
+def test_every_theorem_and_proposition_has_a_test_named_after_it() -> None:
+    """Those of chapters 50 to 54 on training are tested beside it, in `tests/lm`."""
+    named = "\n".join(
+        re.findall(r"def (test_\w+)", "\n".join(p.read_text("utf-8") for p in ROOT.glob("tests/test_theorems_*.py")))
+    )
+    missing = [
+        f"{label} ({path.stem})"
+        for path in sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+        if not "50" <= path.name[:2] <= "54"
+        for kind, label in re.findall(r"\{prf:(\w+)\}[^\n]*\n# :label: *(\S+)", path.read_text("utf-8"))
+        if kind in ("theorem", "proposition") and label.replace("-", "_") not in named
+    ]
+    assert missing == []
