@@ -44,11 +44,15 @@ def run(project: Project, *arguments: str) -> Result:
     return CliRunner().invoke(build.main, ["--root", str(project.root), *arguments])
 
 
+def cached(project: Project) -> set[str]:
+    return {path.name for path in (project.build / "cache").iterdir() if path.is_dir()}
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_a_book_is_built_and_then_left_alone(tmp_path: Path) -> None:
+def test_a_book_is_built_and_then_left_alone_and_a_warning_keeps_its_pages(tmp_path: Path) -> None:
     project = make_book(tmp_path / "one")
     first = run(project)
     assert first.exit_code == 0, first.output
@@ -72,29 +76,56 @@ def test_a_book_is_built_and_then_left_alone(tmp_path: Path) -> None:
     assert "Building" not in again.output
     assert contents(html) == pages
 
-    script = project.folder / "02_plain.py"
-    script.write_text(plain("x = 1"))
-    sync(script)
-    touched = run(project)
-    assert "Executing 1 of 2 notebooks" in touched.output
-    assert "02_plain done" in touched.output
-    assert "01_roots" not in touched.output
+    # A warning of the book fails the build and keeps the old pages.
+    (project.root / "book" / "index.md").write_text("# A small book\n\n{doc}`nowhere`\n")
+    warned = run(project)
+    assert warned.exit_code == 1
+    assert "nowhere" in warned.output
+    assert contents(html) == pages
+    assert run(project).exit_code == 1  # and it does not pass by being asked again
+    shutil.rmtree(html)
+    assert not [path for path in project.build.iterdir() if path.name.startswith("pages-")]
 
     clean = run(make_book(tmp_path / "two"))
     assert clean.exit_code == 0
     assert contents(tmp_path / "two" / "build" / "_build" / "html") == pages  # byte for byte, elsewhere too
 
 
+@pytest.fixture(scope="module", name="executed")
+def _executed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A book whose notebooks have been executed."""
+    project = make_book(tmp_path_factory.mktemp("executed") / "book", plain())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "build_pages", lambda *_, **__: True)
+        result = run(project)
+    assert result.exit_code == 0, result.output
+    assert "Executing 2 of 2 notebooks" in result.output
+    return project.root
+
+
 @pytest.fixture(name="book")
-def _book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A book whose pages are not built: what happens before is the matter."""
+def _book(executed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it whose pages are not built: what happens before is the matter."""
     monkeypatch.setattr(build, "build_pages", lambda *_, **__: True)
-    return make_book(tmp_path, plain())
+    return Project(Path(shutil.copytree(executed, tmp_path / "book")))
+
+
+def test_what_changed_is_executed_again(book: Project) -> None:
+    script = book.folder / "02_plain.py"
+    script.write_text(plain("x = 1"))
+    sync(script)
+    touched = run(book)
+    assert touched.exit_code == 0
+    assert "Executing 1 of 2 notebooks" in touched.output
+    assert "02_plain done" in touched.output
+    assert "01_roots" not in touched.output
 
 
 def test_a_failure_stops_the_build_not_the_others(book: Project) -> None:
-    book.folder.joinpath("02_plain.py").write_text(plain("1 / 0"))
-    sync(book.folder / "02_plain.py")
+    for name, code in (("01_roots", "x = 1"), ("02_plain", "1 / 0")):
+        book.folder.joinpath(f"{name}.py").write_text(plain(code))
+        sync(book.folder / f"{name}.py")
+    kept = cached(book)
     (book.folder / "03_odd.py").write_text("# %% [markdown]\n# # Odd\n")
     sync(book.folder / "03_odd.py")
     with (book.root / "book" / "_toc.yml").open("a") as file:
@@ -106,7 +137,7 @@ def test_a_failure_stops_the_build_not_the_others(book: Project) -> None:
     assert "    1 / 0" in result.output
     assert "03_odd failed, 03_odd.py needs exactly one cell tagged 'parameters'; it has 0." in result.output
     assert "Error: 2 of 3 notebooks failed" in result.output
-    assert len([path for path in (book.build / "cache").iterdir() if path.is_dir()]) == 1  # nothing kept of the failure
+    assert len(cached(book) - kept) == 1  # nothing kept of the failure
     again = run(book)
     assert again.exit_code == 1
     assert "Executing 1 of 3 notebooks" in again.output
@@ -124,11 +155,13 @@ def test_a_claim_that_must_hold_fails_the_build_and_is_recorded(book: Project) -
 
 def test_a_disagreeing_pair_stops_the_build(book: Project) -> None:
     book.folder.joinpath("02_plain.ipynb").unlink()
+    book.folder.joinpath("01_roots.py").write_text(plain("x = 1"))
+    book.claims_file.write_text("as before")
     result = run(book)
     assert result.exit_code == 1
     assert "02_plain.py has no paired 02_plain.ipynb; run `make sync`." in result.output
     assert "Executing" not in result.output  # it is told before anything runs
-    assert not book.claims_file.exists()
+    assert book.claims_file.read_text() == "as before"
 
 
 def test_a_notebook_in_no_chapter_stops_the_build(book: Project) -> None:
@@ -139,8 +172,9 @@ def test_a_notebook_in_no_chapter_stops_the_build(book: Project) -> None:
 
 
 def test_force_executes_everything_again(book: Project) -> None:
-    assert run(book).exit_code == 0
-    assert "Executing" not in run(book).output
+    again = run(book)
+    assert again.exit_code == 0
+    assert "Executing" not in again.output
     assert "Executing 2 of 2 notebooks" in run(book, "--force", "--jobs", "1").output
 
 
@@ -153,25 +187,31 @@ def test_an_edit_during_the_build_is_not_mistaken_for_the_result(
         script.write_text(plain("x = 1"))
         yield from execute_all(jobs, workers)
 
+    script.write_text(plain("x = 2"))
+    sync(script)
     monkeypatch.setattr(build, "execute_all", edit_first)
-    assert run(book).exit_code == 0
+    result = run(book)
+    assert result.exit_code == 0
+    assert "Executing 1 of 2 notebooks" in result.output
     monkeypatch.setattr(build, "execute_all", execute_all)
-    script.write_text(plain())
+    script.write_text(plain("x = 2"))
     assert "Executing 1 of 2 notebooks" in run(book).output
 
 
-def test_a_second_build_waits_for_the_first(tmp_path: Path) -> None:
+def test_a_second_build_waits_for_the_first(book: Project) -> None:
     pytest.importorskip("fcntl")
-    project = make_book(tmp_path)
-    command = [sys.executable, "-m", "alignbook", "--root", str(project.root)]
-    with build.alone(project):
+    book.claims_file.unlink()
+    without_pages = "from alignbook import build; build.build_pages = lambda *_, **__: True; build.main()"
+    command = [sys.executable, "-c", without_pages, "--root", str(book.root)]
+    with build.alone(book):
         second = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(timeout=3)
-        assert not project.claims_file.exists()
+        assert not book.claims_file.exists()
     out, err = second.communicate(timeout=120)
     assert err.startswith("Another build of this book is running; waiting for it\n")
     assert second.returncode == 0
+    assert book.claims_file.exists()
     assert "Open file://" in out
 
 
@@ -185,18 +225,3 @@ def test_staging_follows_the_sources(book: Project) -> None:
     assert run(book).exit_code == 0
     assert not (staged / "page.md").exists()
     assert all(path.stat().st_mtime_ns == time for path, time in times.items() if path.exists())
-
-
-def test_a_warning_of_the_book_fails_the_build_and_keeps_the_old_pages(tmp_path: Path) -> None:
-    project = make_book(tmp_path)
-    assert run(project).exit_code == 0
-    html = project.build / "_build" / "html"
-    pages = contents(html)
-    (project.root / "book" / "index.md").write_text("# A small book\n\n{doc}`nowhere`\n")
-    result = run(project)
-    assert result.exit_code == 1
-    assert "nowhere" in result.output
-    assert contents(html) == pages
-    assert run(project).exit_code == 1  # and it does not pass by being asked again
-    shutil.rmtree(html)
-    assert not [path for path in project.build.iterdir() if path.name.startswith("pages-")]

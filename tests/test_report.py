@@ -10,6 +10,7 @@ import re
 import stat
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,11 +56,24 @@ def run(*arguments):
     return CliRunner().invoke(main, ["report", *map(str, arguments)])
 
 
+@contextmanager
+def counting_fits():
+    """Note which rewards the command fits."""
+    fitted, fit = [], findings.fit_frontier
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            findings, "fit_frontier", lambda data, reward, **kw: fitted.append(reward) or fit(data, reward, **kw)
+        )
+        yield fitted
+
+
 @pytest.fixture(scope="module")
 def made(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out") / "report"
-    result = run(table, "--prompt", "q", "--reward", "proxy", "--gold", "gold", "--n", "2,4", "-o", folder)
+    with counting_fits() as fitted:
+        result = run(table, "--prompt", "q", "--reward", "proxy", "--gold", "gold", "--n", "2,4", "-o", folder)
     assert result.exit_code == 0, result.stderr
+    assert fitted == ["proxy", "gold"]  # each once
     return folder, result.stdout
 
 
@@ -132,7 +146,15 @@ def test_a_full_folder_is_left_alone(made, table):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_force_replaces_a_report_and_nothing_else(table, tmp_path):
+def test_force_replaces_a_report_and_nothing_else(table, tmp_path, monkeypatch):
+    """And the notebook draws what the command found: here a curve with a mark that no fit would leave."""
+    ask = findings.ask
+
+    def marked(*arguments, **options):
+        found = ask(*arguments, **options)
+        return replace(found, curve=replace(found.curve, supported_end=0.123))
+
+    monkeypatch.setattr(findings, "ask", marked)
     folder = tmp_path / "again"
     fill(folder, {"report.html": "old", "gold.png": "old"})
     (folder / "labels.csv").write_text("mine")
@@ -144,6 +166,7 @@ def test_force_replaces_a_report_and_nothing_else(table, tmp_path):
     assert (folder / "labels.csv").read_text() == "mine"
     assert (folder / "figures" / "limit.png").read_text() == "mine, too"
     assert json.loads((folder / "numbers.json").read_text())["gold"] is None
+    assert "(bar: 0.12 nats)" in re.sub(r"<[^>]+>", "", (folder / "report.html").read_text())
 
 
 def fill(folder, files, force=False):
@@ -507,7 +530,7 @@ def test_places_that_cannot_be_written(tmp_path):
     [
         (["--prompt", "q", "--reward", "prxy"], "did you mean 'proxy'?"),
         (["--prompt", "q", "--reward", "proxy", "--n", "64"], "n must not exceed 32"),
-        (["--prompt", "q", "--reward", "proxy", "--kl", "50"], "kl must not exceed"),
+        (["--prompt", "q", "--reward", "proxy", "--kl", "-1"], "kl must not be negative"),
         (["--reward", "proxy"], "no column 'prompt_id'"),
     ],
 )
@@ -545,23 +568,3 @@ def test_the_report_says_nothing_of_where_it_was_made(made, table, tmp_path):
     assert result.exit_code == 0, result.stderr
     for path in sorted(folder.iterdir()):
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
-
-
-def test_each_reward_is_fitted_once(table, tmp_path, monkeypatch):
-    """The command fits, its notebook draws what it was given: here a curve with a mark that no fit would leave."""
-    fitted = []
-    fit, ask = findings.fit_frontier, findings.ask
-    monkeypatch.setattr(
-        findings, "fit_frontier", lambda data, reward, **kw: fitted.append(reward) or fit(data, reward, **kw)
-    )
-
-    def marked(*arguments, **options):
-        found = ask(*arguments, **options)
-        return replace(found, curve=replace(found.curve, supported_end=0.123))
-
-    monkeypatch.setattr(findings, "ask", marked)
-    folder = tmp_path / "report"
-    result = run(table, "--prompt", "q", "--reward", "proxy", "--gold", "gold", "--n", "2", "-o", folder)
-    assert result.exit_code == 0, result.stderr
-    assert fitted == ["proxy", "gold"]
-    assert "(bar: 0.12 nats)" in re.sub(r"<[^>]+>", "", (folder / "report.html").read_text())

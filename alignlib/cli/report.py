@@ -49,7 +49,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
             f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
             "or print what is known with `alignlib frontier`."
         )
-    optional = ("kl", "n", "ensemble")
+    optional = ("kl", "n", "ensemble", "bounded")
     asked |= {"reward": question.reward, "gold": question.gold}
     values = {name: value for name, value in asked.items() if name not in optional or value is not None}
     values["budget"] = question.budget.replace("-", "_")
