@@ -63,11 +63,11 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gain over the 
 # :label: thm-proxy-gain
 #
 # $\E_{\hat\pi}r-\E_p r=\operatorname{Cov}_p(r,e^{\lambda\hat r})/\E_p e^{\lambda\hat r}$: base samples scored by both rewards suffice. The {term}`regret`
-# $[\E_{\pi^*}r-\beta\KL{\pi^*}{p}]-[\E_{\hat\pi}r-\beta\KL{\hat\pi}{p}]$ equals $\beta\KL{\hat\pi}{\pi^*}$.
+# $[\E_{\pi^*}r-\beta\KL{\pi^*}{p}]$ $-[\E_{\hat\pi}r-\beta\KL{\hat\pi}{p}]$ equals $\beta\KL{\hat\pi}{\pi^*}$.
 # ```
 #
 # ```{prf:proof}
-# $\hat\pi/p=e^{\lambda\hat r}/\E_p e^{\lambda\hat r}$ gives the gain. For every policy $\phi$, $\E_\phi r-\beta\KL{\phi}{p}=\beta\log\E_pe^{\lambda r}-\beta\KL{\phi}{\pi^*}$ (Gibbs, Donsker and Varadhan); subtract at
+# $\hat\pi/p=e^{\lambda\hat r}/\E_p e^{\lambda\hat r}$ gives the gain. For every policy $\phi$, $\E_\phi r-\beta\KL{\phi}{p}$ $=\beta\log\E_pe^{\lambda r}-\beta\KL{\phi}{\pi^*}$ (Gibbs, Donsker and Varadhan); subtract at
 # $\phi=\hat\pi$ from $\phi=\pi^*$.
 # ```
 #
@@ -75,8 +75,8 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gain over the 
 # :label: thm-proxy-gap
 #
 # The gap in gold at the same $\lambda$ is $\E_{\pi^*}r-\E_{\hat\pi}r=-\lambda\int_0^1\operatorname{Cov}_{\pi_s}(r,e)\,ds$, of either sign. The Jeffreys divergence of the two policies is
-# $J=\KL{\pi^*}{\hat\pi}+\KL{\hat\pi}{\pi^*}=\lambda(\E_{\hat\pi}e-\E_{\pi^*}e)=\lambda^2\int_0^1\operatorname{Var}_{\pi_s}(e)\,ds$. Hence
-# $J\le\lambda^2\operatorname{osc}(e)^2/4$ and $|\text{gap}|\le\tfrac12\operatorname{osc}(r)\sqrt J\le\lambda\operatorname{osc}(r)\operatorname{osc}(e)/4$.
+# $J=\KL{\pi^*}{\hat\pi}+\KL{\hat\pi}{\pi^*}$ $=\lambda(\E_{\hat\pi}e-\E_{\pi^*}e)$ $=\lambda^2\int_0^1\operatorname{Var}_{\pi_s}(e)\,ds$. Hence
+# $J\le\lambda^2\operatorname{osc}(e)^2/4$ and $|\text{gap}|\le\tfrac12\operatorname{osc}(r)\sqrt J$ $\le\lambda\operatorname{osc}(r)\operatorname{osc}(e)/4$.
 # ```
 #
 # ```{prf:proof}
@@ -147,7 +147,7 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gold gained over the base model")
 # ```{prf:proposition} The sign of the gap (we derive)
 # :label: prop-negative-gap
 #
-# If the proxy's policy has more gold than the ideal policy at the same $\beta$, it spends more KL: $\beta\bigl(\KL{\hat\pi}{p}-\KL{\pi^*}{p}\bigr)\ge\E_{\hat\pi}r-\E_{\pi^*}r$.
+# If the proxy's policy has more gold than the ideal policy at the same $\beta$, it spends more KL: $\beta\bigl(\KL{\hat\pi}{p}-\KL{\pi^*}{p}\bigr)$ $\ge\E_{\hat\pi}r-\E_{\pi^*}r$.
 # ```
 #
 # ```{prf:proof}

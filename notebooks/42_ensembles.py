@@ -91,7 +91,7 @@ for ax, (title, kinds) in zip(axes[:, 0], judged.items(), strict=True):
     ax.axhline(ideal_gain[title], color=plotting.BASE, linewidth=1, linestyle=":")
     ax.set_ylim(min(0.0, float(mean.gold_low.min())), 1.12 * ideal_gain[title])
     plotting.name_axes(ax, "members K", "gold gained", title)
-plotting.legend(axes[-1, 0], loc="lower right", ncols=2)
+plotting.legend(axes[0, 0], loc="lower right", ncols=2)
 
 # %% [markdown]
 # Published experiments agree that ensembles help and that conservative combinations may help more than the mean {cite:p}`Coste2024`; the abstract of {cite:t}`P26` (P26) announces a proof
@@ -105,13 +105,13 @@ plotting.legend(axes[-1, 0], loc="lower right", ncols=2)
 # ```{prf:theorem} Averaging never hurts the divergence (Heskes 1997 on logarithmic opinion pools; in K: we derive)
 # :label: thm-ensemble
 #
-# $\KL{\pi^*}{\hat\pi}=\frac1K\sum_k\KL{\pi^*}{\hat\pi_k}-\frac1K\sum_k\KL{\hat\pi}{\hat\pi_k}$. So the mean ensemble is at most as far from $\pi^*$ as its members are on average, by exactly how far they
+# $\KL{\pi^*}{\hat\pi}=\frac1K\sum_k\KL{\pi^*}{\hat\pi_k}$ $-\frac1K\sum_k\KL{\hat\pi}{\hat\pi_k}$. So the mean ensemble is at most as far from $\pi^*$ as its members are on average, by exactly how far they
 # are from it on average. For exchangeable members the expected divergence never rises with $K$, whatever the tails of the errors.
 # ```
 #
 # ```{prf:proof}
 # The tilt by a mean of rewards is the normalised geometric mean of the members' tilts, a logarithmic opinion pool, for which {cite:t}`Heskes1997` has the identity. For the second part write the mean of $K+1$ errors
-# as the average of the $K+1$ means that leave one out, and use convexity of $e\mapsto\KL{\pi^*}{\hat\pi_e}=\log\E_{\pi^*}e^{\lambda e}-\lambda\E_{\pi^*}e$.
+# as the average of the $K+1$ means that leave one out, and use convexity of $e\mapsto\KL{\pi^*}{\hat\pi_e}$ $=\log\E_{\pi^*}e^{\lambda e}-\lambda\E_{\pi^*}e$.
 # ```
 #
 # A divergence from the ideal policy is not gold. For small errors the step to {term}`regret` can be made:

@@ -13,7 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{n_sentence}} That is for {term}`best-of-N`; for a policy tilted by the proxy: {{lam_sentence}}
+# {term}`Best-of-N` on the proxy: {{n_sentence}}
+#
+# A policy tilted by the proxy: {{lam_sentence}}
 # :::
 
 # %% tags=["parameters"]
@@ -157,23 +159,23 @@ along = {
 }
 rows = {
     plain[form]: {
-        "α": f"{fit.alpha:.3g} [{fit.alpha_low:.3g}, {fit.alpha_high:.3g}]",
-        "β": "" if form == "sqrt" else f"{fit.beta:.3g} [{fit.beta_low:.3g}, {fit.beta_high:.3g}]",
+        "α": f"{fit.alpha:.2g} [{fit.alpha_low:.2g}, {fit.alpha_high:.2g}]",
+        "β": "" if form == "sqrt" else f"{fit.beta:.2g} [{fit.beta_low:.2g}, {fit.beta_high:.2g}]",
         "peak KL": "never"
         if np.isinf(fit.peak_kl)
-        else f"{fit.peak_kl:.3g} [{fit.peak_kl_low:.3g}, {fit.peak_kl_high:.3g}]",
+        else f"{fit.peak_kl:.2g} [{fit.peak_kl_low:.2g}, {fit.peak_kl_high:.2g}]",
         "R²": f"{fit.r_squared:.2f}",
-        "error, left-out runs": f"{fit.left_out_sd:.3g}",
+        "left-out error": f"{fit.left_out_sd:.3g}",
         "between runs": f"{fit.run_correlation:.0%}",
-        "error, best-of-N above": f"{along[form]['best-of-N']:.2g}",
-        "error, tilt above": f"{along[form]['tilt']:.2g}",
+        "error, best-of-N": f"{along[form]['best-of-N']:.2g}",
+        "error, tilt": f"{along[form]['tilt']:.2g}",
     }
     for form, fit in fits.items()
 }
 pd.DataFrame(rows)
 
 # %% [markdown]
-# On runs left out, {{winner}} errs least. The last two rows fit the same forms to the two curves predicted above; there {{winner_n}} errs least along best-of-N and {{winner_tilt}} along the
+# On runs left out, {{winner}} errs least. The last two rows are for the same forms fitted to the two curves predicted above; there {{winner_n}} errs least along best-of-N and {{winner_tilt}} along the
 # tilt. "Between runs" is the share of the residual variance that lies between runs rather than within them. Where it is large, KL alone does not say what a checkpoint is worth, and one
 # curve for all runs is a summary only.
 #
@@ -196,7 +198,7 @@ pd.DataFrame(rows)
 written = {"rl": r"$d(\alpha-\beta\log d)$", "best_of_n": r"$d(\alpha-\beta d)$", "sqrt": r"$\alpha d$"}
 shape = {"yes": "turns down", "no": "goes on rising", "undecided": "does not tell where it goes"}
 claims.glue(
-    lam_sentence=stop_sentence(by_lam)[:1].lower() + stop_sentence(by_lam)[1:],
+    lam_sentence=stop_sentence(by_lam),
     n_sentence=stop_sentence(by_n),
     lam_shape=shape[by_lam.hedge.turns_down],
     n_shape=shape[by_n.hedge.turns_down],

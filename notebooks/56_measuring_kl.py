@@ -89,7 +89,7 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 # A policy $\pi$ writes a response $y$ of $T$ tokens, end token included. With $\ell=\log\frac{\pi(y)}{p(y)}=\sum_{t\le T}\ell_t$, where $\ell_t$ is the log-ratio of token $t$ given the prefix $h_t$, and
 # $\mathrm{KL}_t=\KL{\pi(\cdot\mid h_t)}{p(\cdot\mid h_t)}$,
 #
-# $$k_1=\ell,\qquad k_2=\tfrac12\ell^2,\qquad k_3=e^{-\ell}-1+\ell,\qquad k_{\mathrm{RB}}=\sum_t\mathrm{KL}_t .$$
+# $$\begin{gathered}k_1=\ell,\qquad k_2=\tfrac12\ell^2,\qquad k_3=e^{-\ell}-1+\ell,\\ k_{\mathrm{RB}}=\textstyle\sum_t\mathrm{KL}_t .\end{gathered}$$
 #
 # $k_2$ and $k_3$ also come *token by token*, as $\sum_t\frac12\ell_t^2$ and $\sum_t(e^{-\ell_t}-1+\ell_t)$. Nats per token are the mean per sequence over $\E T$.
 # ```
@@ -120,7 +120,7 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 # ```
 #
 # ```{prf:proof}
-# $\nabla k_1=\nabla\log\pi_\theta$ has mean 0. $\nabla k_2=\ell\,\nabla\log\pi_\theta$, and $\nabla\E\ell=\E[\ell\,\nabla\log\pi_\theta]+\E\nabla\log\pi_\theta$. $\E\nabla k_3=\E[(1-p/\pi_\theta)\nabla\log\pi_\theta]=-\E_p\nabla\log\pi_\theta$.
+# $\nabla k_1=\nabla\log\pi_\theta$ has mean 0. $\nabla k_2=\ell\,\nabla\log\pi_\theta$, and $\nabla\E\ell=\E[\ell\,\nabla\log\pi_\theta]+\E\nabla\log\pi_\theta$. $\E\nabla k_3=\E[(1-p/\pi_\theta)\nabla\log\pi_\theta]$ $=-\E_p\nabla\log\pi_\theta$.
 # ```
 #
 # {cite:t}`T25` and {cite:t}`Liu2025` draw the consequences for training; {doc}`53_why_below` computes what such a penalty converges to.
@@ -187,7 +187,7 @@ pd.DataFrame(rows).T
 # A `kl` per token times the mean length is the KL per sequence if the mean per token was taken over *all tokens* of the batch, $\sum_i\sum_t/\sum_iT_i$. If it was taken within each response first (older versions of trl did so), or within
 # batches of unequal length that are then averaged, it misses the covariance of length and KL per token:
 #
-# $$\E T\cdot\E\Big[\tfrac1T\sum_tk_t\Big]=\mathrm{KL}-\operatorname{Cov}\Big(T,\tfrac1T\sum_tk_t\Big).$$
+# $$\begin{aligned}\E T\cdot\E\Big[\tfrac1T\sum_tk_t\Big]&=\mathrm{KL}\\&\quad-\operatorname{Cov}\Big(T,\tfrac1T\sum_tk_t\Big).\end{aligned}$$
 #
 # Here the exact KL of {{kl_large:.3f}} nats comes out as {{over_tokens:.3f}} if the mean is over tokens and as {{over_responses:.3f}} ({{conversion_error:+.1%}}) if it is over responses; responses have {{mean_length:.2f}} tokens on average.
 #
@@ -209,11 +209,11 @@ settings = {
 exact = {what: exact_moments(policy, base, writer) for what, (policy, writer) in settings.items()}
 rows = {
     what: {
-        "KL scored": f"{sequence_kl(policy, base):.3f}",
-        "KL sampled": f"{sequence_kl(writer, base):.3f}",
+        "scored": f"{sequence_kl(policy, base):.3f}",
+        "sampled": f"{sequence_kl(writer, base):.3f}",
         **{
             short: f"{exact[what][name].mean:.3f}"
-            for name, short in {"k1": "k1", "k3": "k3", "k3_tokens": "k3, tokens", "rao_blackwell": "R–B"}.items()
+            for name, short in {"k1": "k1", "k3": "k3", "k3_tokens": "k3 (t)", "rao_blackwell": "R–B"}.items()
         },
     }
     for what, (policy, writer) in settings.items()
@@ -221,7 +221,7 @@ rows = {
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# Exact means over the sampler's responses (*KL scored* is that of the policy that scores, *KL sampled* that of the law that wrote). With responses of another law no estimator gives the KL of either; over the base's responses $k_1$ is minus the reverse KL. Scored as sampled, top-p leaves $k_1$ and Rao–Blackwell right and takes from $k_3$ the base mass that the truncated policy cannot
+# Exact means over the sampler's responses (*scored* is the KL of the policy that scores, *sampled* that of the law that wrote, *k3 (t)* the token-wise form). With responses of another law no estimator gives the KL of either; over the base's responses $k_1$ is minus the reverse KL. Scored as sampled, top-p leaves $k_1$ and Rao–Blackwell right and takes from $k_3$ the base mass that the truncated policy cannot
 # reach. From the base's responses the policy's KL needs weights $\pi/p$, which `--sampled-from base` applies. Of the second row `alignlib kl` says, from {{n_check:d}} responses:
 
 # %%

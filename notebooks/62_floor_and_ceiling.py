@@ -67,14 +67,14 @@ fig, ax = plotting.new()
 ax.plot(capacities, risks, ".", color=plotting.BOUND, alpha=0.6, label="best decoder, random channels")
 ax.plot(mixture.capacity, mixture.bayes_risk, "*", color=plotting.BASE, markersize=12, label="this chapter's channel")
 middle = 0.5 * np.log(n_values)
-plotting.curve(ax, grid, sharp, "sharp floor", at=0.55 * middle, offset=(-6, -4), ha="right")
+plotting.curve(ax, grid, sharp, "sharp floor", at=1.55 * middle, offset=(2, 8), ha="left")
 plotting.curve(
     ax,
     grid,
     weak,
     "weak floor",
     color=plotting.BEST_OF_N,
-    at=0.45 * middle,
+    at=0.75 * middle,
     offset=(-6, -4),
     ha="right",
     linestyle="--",
@@ -97,13 +97,13 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 #
 # Let $U$ be one of $M$ equally likely values, **fresh for each instance** and independent of $S$. Let each action have loss at least $\Delta_{\mathrm{sep}}$
 # for all values but one. Then every decoder of $(S,Y)$ has risk at least $\Delta_{\mathrm{sep}}P_e$, where $P_e$ solves
-# $h(P_e)+P_e\log(M-1)=\log M-\bar C_{\mathrm{tot}|S}$ (the sharp form). In particular the risk is at least
+# $h(P_e)+P_e\log(M-1)$ $=\log M-\bar C_{\mathrm{tot}|S}$ (the sharp form). In particular the risk is at least
 # $\Delta_{\mathrm{sep}}\bigl(1-(\bar C_{\mathrm{tot}|S}+\log 2)/\log M\bigr)$ (the weak form).
 # ```
 #
 # ```{prf:proof}
 # The error $P_e$ of the decoded value obeys Fano's inequality {cite:p}`Fano1961` $H(U\mid S,Y)\le h(P_e)+P_e\log(M-1)$, and
-# $H(U\mid S,Y)=\log M-I(U;Y\mid S)\ge\log M-\bar C_{\mathrm{tot}|S}$. Data about other instances are independent of this one and change nothing.
+# $H(U\mid S,Y)=\log M-I(U;Y\mid S)$ $\ge\log M-\bar C_{\mathrm{tot}|S}$. Data about other instances are independent of this one and change nothing.
 # The M-ary symmetric channel attains the sharp form. The weak form uses $h\le\log 2$.
 # ```
 #
@@ -112,14 +112,14 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 #
 # A learner draws its parameters $\theta$ from $Q$ after seeing $m$ contexts $S^m$ and labels $Y^m$ of independent values $U^m$; the prior $P$ does not depend on them. Then
 #
-# $$\E\,\KL{Q}{P}=\underbrace{I(\theta;U^m\mid S^m)}_{\le\,m\,\bar C_{\mathrm{tot}|S}}+I(\theta;S^m)+
-# \underbrace{I(\theta;Y^m\mid U^m,S^m)}_{\rho}+\KL{\E Q}{P},$$
+# $$\begin{aligned}\E\,\KL{Q}{P}&=\underbrace{I(\theta;U^m\mid S^m)}_{\le\,m\,\bar C_{\mathrm{tot}|S}}+I(\theta;S^m)\\
+# &\quad+\underbrace{I(\theta;Y^m\mid U^m,S^m)}_{\rho}+\KL{\E Q}{P},\end{aligned}$$
 #
-# and for a loss in $[0,1]$ the expected risk is at most $\mathrm{kl}^{-1}\bigl(\E\hat R,(\E\,\KL{Q}{P}+\log(2\sqrt m))/m\bigr)$, where $\hat R$ is the risk on the data.
+# and for a loss in $[0,1]$ the expected risk is at most $\mathrm{kl}^{-1}(\E\hat R,\kappa)$ with $\kappa=\frac1m(\E\,\KL{Q}{P}+\log2\sqrt m)$, where $\hat R$ is the risk on the data and $\mathrm{kl}^{-1}(a,\kappa)$ the largest $b$ with $\mathrm{kl}(a\|b)\le\kappa$.
 # ```
 #
 # ```{prf:proof}
-# $\E\,\KL{Q}{P}=I(\theta;S^m,Y^m)+\KL{\E Q}{P}$; apply the chain rule twice and $I(\theta;U^m\mid S^m,Y^m)=0$. The first term is at most
+# $\E\,\KL{Q}{P}=I(\theta;S^m,Y^m)$ $+\KL{\E Q}{P}$; apply the chain rule twice and $I(\theta;U^m\mid S^m,Y^m)=0$. The first term is at most
 # $I(Y^m;U^m\mid S^m)\le m\,\bar C_{\mathrm{tot}|S}$, for the channel has no memory. The ceiling is the PAC-Bayes bound of {cite:t}`McAllester1999` in the form of {cite:t}`Seeger2002` with the constant
 # of {cite:t}`Maurer2004`, in expectation; the learner below is the Gibbs posterior that {cite:t}`Catoni2007` studies.
 # ```
@@ -215,7 +215,7 @@ label_loss = np.broadcast_to(1 - np.eye(n_values), mixture.canonical_loss.shape)
 try:
     alignment_interval(mixture, 0.0, 1000, observed_loss=label_loss, data_law=mixture.data_law)
 except ConditionError as error:
-    print(textwrap.fill(str(error), 88))
+    print(textwrap.fill(str(error), 72))
 
 # %% [markdown]
 # ## What it means

@@ -102,7 +102,7 @@ plotting.name_axes(ax, "labels m", "error rate")
 # ```
 #
 # ```{prf:proof}
-# $I(U;Y^m\mid S^m)\le\sum_i I(U;Y_i\mid S_i)\le m\,\bar C$ for a channel without memory; then Fano's inequality.
+# $I(U;Y^m\mid S^m)\le\sum_i I(U;Y_i\mid S_i)$ $\le m\,\bar C$ for a channel without memory; then Fano's inequality.
 # ```
 #
 # ## One shared value: labels add up

@@ -92,8 +92,8 @@ plotting.name_axes(ax, "number of values M", "capacity (nats per label)")
 #
 # A risk of at most $\varepsilon$ on $M$ equally likely values with separation $\Delta_{\mathrm{sep}}$ needs
 #
-# $$\bar C_{\mathrm{tot}|S}\ \ge\ \log M-h(\varepsilon/\Delta_{\mathrm{sep}})-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}}\log(M-1)
-# \ \ge\ (1-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}})\log M-\log2 .$$
+# $$\begin{aligned}\bar C_{\mathrm{tot}|S}&\ge\log M-h(\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}})-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}}\log(M-1)\\
+# &\ge(1-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}})\log M-\log2 .\end{aligned}$$
 # ```
 #
 # ```{prf:proof}
@@ -162,18 +162,11 @@ floor, weak = fano_floor(capacity_fixed, sizes), fano_floor(capacity_fixed, size
 fig, ax = plotting.new(height=3.8)
 for (name, found), color, marker in zip(best.items(), (plotting.LIMIT, plotting.BEST_OF_N), "os", strict=True):
     ax.plot(sizes, found, marker, color=color, label=name)
-    ax.plot(sizes, learnt[name], "x", color=color)
-edge = np.geomspace(sizes[0], sizes[-1], 200)
-smooth = np.interp(np.log(edge), np.log(sizes), floor)
-ax.plot(edge, smooth, color=plotting.BASE, linewidth=1.4, zorder=0)
-ax.annotate(
-    "sharp floor",
-    (sizes[-1], floor[-1]),
-    (-4, -10),
-    textcoords="offset points",
-    ha="right",
-    va="top",
-    color=plotting.BASE,
+    ax.plot(sizes, learnt[name], "x", color=plotting.BASE, markersize=5)
+ax.plot([], [], "x", color=plotting.BASE, markersize=5, label="learners that count")
+middle = float(sizes[len(sizes) // 2])
+plotting.curve(
+    ax, sizes, floor, "sharp floor", color=plotting.BASE, at=middle, offset=(8, -8), ha="left", linewidth=1.4, zorder=0
 )
 plotting.curve(
     ax,
@@ -181,9 +174,9 @@ plotting.curve(
     np.maximum(weak, 0),
     "weak floor",
     color=plotting.BOUND,
-    at=sizes[-1],
-    offset=(-4, -12),
-    ha="right",
+    at=float(sizes[min(1, len(sizes) - 1)]),
+    offset=(10, -10),
+    ha="left",
     linestyle="--",
 )
 ax.set_xscale("log", base=2)

@@ -56,9 +56,9 @@ plotting.curve(
     proxy,
     "against the rater's next label",
     color=plotting.BEST_OF_N,
-    at=0.62 * gamma_max,
-    offset=(0, 8),
-    ha="center",
+    at=0.26 * gamma_max,
+    offset=(6, 6),
+    ha="left",
     linestyle="--",
 )
 plotting.curve(
@@ -85,7 +85,7 @@ plotting.name_axes(ax, r"strength of training $\gamma$", "error rate")
 # ```{prf:proposition} Saturation (after Cao 2025; we derive)
 # :label: prop-saturation
 #
-# However strong the learner, $I(\theta;U^m\mid S^m)\le I(U^m;Y^m\mid S^m)\le m\,\bar C$. What the divergence of the {term}`posterior` from the {term}`prior` has beyond this is not knowledge of the values:
+# However strong the learner, $I(\theta;U^m\mid S^m)\le I(U^m;Y^m\mid S^m)$ $\le m\,\bar C$. What the divergence of the {term}`posterior` from the {term}`prior` has beyond this is not knowledge of the values:
 # it is which contexts occurred, $I(\theta;S^m)$; chance errors of the labels, learnt by heart, $\rho=I(\theta;Y^m\mid U^m,S^m)$; and the move that all data sets have in
 # common, $\KL{\E Q}{P}$.
 # ```
@@ -291,7 +291,7 @@ claims.record(
     claims.at_least(
         "rho-measures-harm",
         r"of two raters the one whose learner has the larger $\rho$ does more harm: flatterer and careless rater",
-        "C25 (abstract, if regularities meant ρ)",
+        "C25 (abstract)",
         (last["flatterer"].split.channel - last["careless"].split.channel)
         * (last["flatterer"].gold_risk - last["careless"].gold_risk),
         0.0,

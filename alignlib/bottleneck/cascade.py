@@ -45,7 +45,7 @@ class CascadeCapacities:
 
     @property
     def mean_total(self) -> float:
-        """``C̄_tot|S``, which bounds ``I(U;Y|S)``."""
+        """``C̄_tot|S`` as this book defines it, the mean capacity of the whole path; it bounds ``I(U;Y|S)``."""
         return float(self.context_prob @ self.total)
 
     @property
@@ -55,7 +55,7 @@ class CascadeCapacities:
 
     @property
     def mean_smaller(self) -> float:
-        """Average over contexts of ``min(C_cog|s, C_art|s)``."""
+        """Average over contexts of ``min(C_cog|s, C_art|s)``; others report it as C25's ``C̄_tot|S``. Never smaller."""
         return float(self.context_prob @ self.smaller)
 
     @property

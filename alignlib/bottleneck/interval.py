@@ -65,7 +65,8 @@ def alignment_interval(
     data_law : array (contexts, labels)
         Law of one observation; must be ``mixture.data_law``.
     context_information, channel_information, prior_mismatch : float
-        ``I(θ;S^m)``, ``ρ = I(θ;Y^m|U^m,S^m)`` and ``KL(E Q‖P)`` in nats, see `information_split`.
+        ``I(θ;S^m)``, ``ρ = I(θ;Y^m|U^m,S^m)`` and ``KL(E Q‖P)`` in nats, see `information_split`. Capacity does
+        not bound them: at 0 they say that the learner has none, and the ceiling holds only if that is so.
     kind : "expectation" or "probability"
         Whether the ceiling holds on average over data sets, or with probability ``1 - delta - eta``.
     delta, eta : float

@@ -35,8 +35,15 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[
         "# Scorecard",
         "",
         (
-            "Each row is a statement that a notebook of this book checked while it was built; the verdict is "
-            "computed from the numbers beside it. Of many compared points the worst is shown."
+            "Every statement that a page of this book checks while it is built. The verdict follows from the two "
+            "numbers beside it: the value that was computed, and what the statement requires of it. Where many cases "
+            "were compared, the worst is shown."
+        ),
+        "",
+        (
+            "A statement that does not hold stays in the list, and its page says so: some are sentences of a paper "
+            "read literally, some are what a reader may expect. Where the text of a page relies on a statement that "
+            "fails, the book is not built."
         ),
         "",
         f"**{_count(claims).replace(' hold', ' hold**', 1)}. Recorded by {len(book)} notebooks.",
