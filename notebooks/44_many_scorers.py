@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Best-of-{{drawn:d}} gains {{one_gain:.3f}} in {term}`gold` when one scorer picks, on average over {{n_members:d}} scorers, and {{all_gain:.3f}} ({{all_low:.3f}} to {{all_high:.3f}}) when the mean of all does. {{ties_sentence}}
+# Best-of-{{drawn:d}} gains {{one_gain:.3f}} in {term}`gold` when one scorer picks, on average over {{n_members:d}} scorers, and {{all_gain:.3f}} ({{all_low:.3f}} to {{all_high:.3f}}) when the mean of all does. {{compared_sentence}} {{ties_sentence}}
 # :::
 
 # %% tags=["parameters"]
@@ -37,12 +37,13 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.hacking import members_of
-from alignlib.answers.output.hacking import split_sentence
+from alignlib.answers.output.hacking import comparison_sentences, split_sentence
 from alignlib.estimation import fit_frontier
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS
 from alignlib.hacking.error_split import split_error
 from alignlib.hacking.examples import scored_answers
+from alignlib.hacking.member_comparison import compare_members
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.hacking.tie_breaking import tie_breaking
 from alignlib.rules import BestOfN
@@ -65,6 +66,7 @@ kinds = {
     for kind in KINDS
 }
 split = split_error(even, names, gold, **options)
+compared = compare_members(even, names, gold, rule=BestOfN(drawn), kinds=["mean"], **options)
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gained by best-of-{{drawn:d}} picked by ensembles of K scorers, on average over the choice of members, with {{level:.0%}} intervals over prompts; shaded: from the worst to the best choice drawn, for the mean.", "name": "fig-scorers-size"}, "image": {"alt": "Gold gain against the number of members for four ways to combine, from {{one_gain:.3f}} with one member to {{all_gain:.3f}} with the mean of all; the shaded range of choices narrows."}}
 fig, ax = plotting.new()
@@ -149,7 +151,8 @@ claims.glue(
     all_gain=mean.gold_gain[-1],
     all_low=mean.gold_low[-1],
     all_high=mean.gold_high[-1],
-    split_sentence=split_sentence(split),
+    split_sentence=split_sentence(split, alike=compared.alike),
+    compared_sentence=" ".join(comparison_sentences(compared)),
 )
 even_sizes = data.n_samples.min() == data.n_samples.max()
 known = []

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from alignlib._core.errors import InputError
+from alignlib.answers.output.hacking import comparison_sentences, split_sentence
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
 from alignlib.hacking.ensembles import KINDS, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_split import split_error
+from alignlib.hacking.member_comparison import compare_members
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.hacking.proxy_table import on_one_scale
 from alignlib.rules import BestOfN
@@ -222,3 +224,60 @@ def test_a_member_on_another_scale_and_a_constant_member_are_named() -> None:
         on_one_scale(table, ["s0", "s1", "copy"])
     with pytest.raises(InputError, match="'flat' is constant within each of the 3 prompts, so it picks nothing"):
         estimate_ensemble(table, ["s0", "flat"], "gold", rule=BestOfN(2))
+
+
+def three_members(sd: tuple[float, float, float], seed: int = 0, prompts: int = 80, n: int = 12) -> RewardTable:
+    rng = np.random.default_rng(seed)
+    gold = rng.standard_normal((prompts, n))
+    noise = rng.standard_normal((3, prompts, n)) * np.array(sd)[:, None, None]
+    return RewardTable.from_arrays({"gold": gold} | {f"s{k}": gold + e for k, e in enumerate(noise)})
+
+
+MEMBERS = ["s0", "s1", "s2"]
+
+
+def test_one_good_member_beats_the_ensemble_and_the_sentences_say_so() -> None:
+    found = compare_members(three_members((0.1, 3.0, 3.0)), MEMBERS, "gold", rule=BestOfN(8), n_boot=300)
+    assert (found.members[found.best], set(found.verdict), found.alike) == ("s0", {"member"}, False)
+    said = " ".join(comparison_sentences(found))
+    assert "No way to combine them helps: pick by 's0'." in said
+    split = split_error(three_members((0.1, 3.0, 3.0)), MEMBERS, "gold", n_boot=100)
+    assert "still helps" not in split_sentence(split, alike=found.alike)
+    assert "such members" not in split_sentence(split, alike=found.alike)
+
+
+def test_equal_members_gain_by_their_mean() -> None:
+    found = compare_members(three_members((2.0, 2.0, 2.0)), MEMBERS, "gold", rule=BestOfN(8), n_boot=300)
+    assert found.verdict[0] == "ensemble"
+    assert found.alike
+    assert found.difference_low[0] > 0.0
+    assert "The mean of all gains more than every member" in comparison_sentences(found)[0]
+
+
+def test_the_comparison_is_the_rule_applied_to_each_score() -> None:
+    table = three_members((0.5, 1.0, 2.0), prompts=30, n=6)
+    found = compare_members(table, MEMBERS, "gold", rule=BestOfN(3), kinds=["mean"], n_boot=100)
+    for i, name in enumerate(MEMBERS):
+        alone = estimate_ensemble(table, [name], "gold", rule=BestOfN(3), n_boot=100)
+        assert found.gold_gain[i] == pytest.approx(alone.gold_gain[0])
+    everyone = estimate_ensemble(table, MEMBERS, "gold", rule=BestOfN(3), sizes=[3], n_boot=100)
+    assert found.gold_gain[3] == pytest.approx(everyone.gold_gain[0])
+    assert found.spent == pytest.approx(np.full(4, np.log(3.0) - 2.0 / 3.0))  # no ties
+    assert found.difference[0] == pytest.approx(found.gold_gain[3] - found.gold_gain[:3].max())
+    with pytest.raises(InputError, match="at least two columns"):
+        compare_members(table, ["s0"], "gold", rule=BestOfN(3))
+    with pytest.raises(InputError, match="at least 2 prompts"):
+        compare_members(three_members((1.0, 1.0, 1.0), prompts=1), MEMBERS, "gold", rule=BestOfN(3))
+
+
+def test_verdicts_are_seldom_wrong_where_nothing_differs() -> None:
+    """Mean and members of one quality: one shared error and hardly any of their own, so no verdict is due."""
+    wrong = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        gold, shared = rng.standard_normal((2, 60, 8))
+        own = 1e-3 * rng.standard_normal((3, 60, 8))
+        table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": gold + shared + e for k, e in enumerate(own)})
+        found = compare_members(table, MEMBERS, "gold", rule=BestOfN(4), n_boot=100, kinds=["mean"], rng=seed)
+        wrong += found.verdict[0] != "unknown"
+    assert wrong <= 6  # 5 % nominal; more than 6 of 40 has probability 0.3 %

@@ -86,9 +86,14 @@ def test_json_holds_what_the_lines_say(table: Path) -> None:
     found = printed["hacking"]
     assert found["along_n"]["hedge"]["turns_down"] != "yes"  # the true curve rises for ever
     assert found["along_n"]["hedge"]["high"] is None
-    assert [one["kind"] for one in found["ensembles"]] == ["mean", "median", "min"]
-    assert found["ensembles"][0]["size"] == [1, 3]
-    assert found["ensembles"][0]["gold_gain"][1] > found["ensembles"][0]["gold_gain"][0]
+    ensemble = found["ensemble"]
+    assert [one["name"] for one in ensemble["members"]] == ["m0", "m1", "m2"]
+    assert [one["name"] for one in ensemble["combined"]] == ["mean", "median", "min"]
+    mean = ensemble["combined"][0]
+    assert mean["gold_gain"] > max(one["gold_gain"] for one in ensemble["members"])
+    assert mean["verdict"] in ("ensemble", "unknown")
+    best = next(one for one in ensemble["members"] if one["name"] == ensemble["best_member"])
+    assert mean["difference"] == pytest.approx(mean["gold_gain"] - best["gold_gain"])
     assert 0.5 < found["split"]["own"] < 1.0  # of members scaled to a standard deviation of 1
     assert json.loads("\n".join(run(table, "--reward", "gold", "--json")))["hacking"] is None
 

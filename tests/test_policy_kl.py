@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from alignlib.answers.output.policy_kl import messages, record
 from alignlib.cli.main import main
 from alignlib.training.policy_kl import estimate_policy_kl, estimator_values, k1, k2, k3
+from alignlib.training.policy_kl.mean_interval import interval_of_mean, interval_of_ratio
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.study import (
@@ -225,7 +226,48 @@ def test_intervals_cover(size: float, clusters: bool) -> None:
         for name in held:
             held[name] += found[name].low <= super_truth <= found[name].high
     for name, count in held.items():
-        assert 0.90 <= count / n_rep <= 0.995, name
+        # The hull holds 96 to 98 % where values are nearly normal, so that 100 of 100 is no alarm; its width is tested.
+        assert count / n_rep >= 0.90, name
+
+
+SKEWED = {
+    "a tilt of exponential rewards": lambda rng, n: (rng.exponential(1.0, n) - np.log(2.0), 1.0 - np.log(2.0)),
+    "best of 8": lambda rng, n: (np.log(8.0) - 0.875 * rng.exponential(1.0, n), np.log(8.0) - 0.875),
+    "a phrase in 1 response of 20": lambda rng, n: (
+        np.where(rng.random(n) < 0.05, 6.2, -0.05),
+        0.05 * 6.2 - 0.95 * 0.05,
+    ),
+    "prompts whose KL varies hundredfold": lambda rng, n: (0.3 * np.exp(rng.standard_normal(n)), 0.3 * np.exp(0.5)),
+}
+
+
+@pytest.mark.parametrize("name", list(SKEWED))
+def test_intervals_of_skewed_log_ratios_cover(name: str) -> None:
+    held = []
+    for seed in range(300):
+        values, true = SKEWED[name](np.random.default_rng(seed), 100)
+        _, low, high, _ = interval_of_mean(values, 0.95, 400, seed)
+        held.append(low <= true <= high)
+    assert np.mean(held) >= 0.93 - 2.0 * 0.0147  # two standard errors of 300 samples
+
+
+def test_the_interval_of_normal_values_is_hardly_wider_than_the_t_interval() -> None:
+    ratio = []
+    for seed in range(60):
+        values = np.random.default_rng(seed).standard_normal(100)
+        _, low, high, error = interval_of_mean(values, 0.95, 2000, seed)
+        ratio.append((high - low) / (2.0 * 1.984 * error))
+        assert interval_of_mean(3.0 * values - 7.0, 0.95, 2000, seed)[1] == pytest.approx(3.0 * low - 7.0)
+    assert 1.0 <= np.median(ratio) <= 1.12
+
+
+def test_per_token_intervals_follow_the_ratio() -> None:
+    rng = np.random.default_rng(0)
+    length = rng.integers(5, 60, 400).astype(float)
+    ratio, low, high = interval_of_ratio(0.02 * length + 0.05 * rng.standard_normal(400), length, 0.95, 500, 0)
+    assert low < ratio < high
+    assert low < 0.02 < high
+    assert interval_of_ratio(0.02 * length, length, 0.95, 500, 0) == pytest.approx((0.02, 0.02, 0.02))
 
 
 def joined(parts: list[KLSamples]) -> KLSamples:

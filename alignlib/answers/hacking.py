@@ -13,8 +13,8 @@ import numpy as np
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, GoldEstimate
-from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.error_split import ErrorSplit, split_error
+from alignlib.hacking.member_comparison import MemberComparison, compare_members
 from alignlib.hacking.proxy_table import check_members, on_one_scale
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
@@ -45,8 +45,8 @@ class HackingAnswer:
 
     ``along_lam`` is None where the tilt is not known, ``why_no_lam`` then says why. ``unclaimed`` is the gold left at
     the best N, or at the largest N below it at which the samples support the limit; None where there is none.
-    ``ensembles`` has one entry for each way to combine, at the best N (at N = 2 where that is 1), members brought to
-    one scale; ``split`` tells shared from own error.
+    ``ensemble`` compares the members with the ways to combine them, at the best N (at N = 2 where that is 1), members
+    brought to one scale; ``split`` tells shared from own error; both are None where no ensemble was named.
     """
 
     proxy: str
@@ -55,7 +55,7 @@ class HackingAnswer:
     along_lam: GoldEstimate | None
     why_no_lam: str
     unclaimed: Unclaimed | None
-    ensembles: tuple[EnsembleEstimate, ...]
+    ensemble: MemberComparison | None
     split: ErrorSplit | None
 
 
@@ -117,8 +117,7 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
         why = str(error)
     stop = along_n.hedge.parameter
     unclaimed = _unclaimed(gold, proxy.reward, stop) if stop > 1.0 else None
-    ensembles: tuple[EnsembleEstimate, ...] = ()
-    split = None
+    compared = split = None
     if ensemble:
         table = proxy.table
         members = members_of(table, ensemble, gold.reward)
@@ -128,15 +127,11 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
         split = split_error(
             even, members, gold.reward, level=proxy.level, n_boot=min(n_boot, 1000), rng=copy.deepcopy(proxy.start)
         )
-        rule, few = BestOfN(max(stop, 2.0)), [1, len(members)]
-        ensembles = tuple(
-            estimate_ensemble(
-                even, members, gold.reward, rule=rule, sizes=few, kind=kind, rng=copy.deepcopy(proxy.start),
-                **options,
-            )
-            for kind in _KINDS
-        )  # fmt: skip
-    return HackingAnswer(proxy.reward, gold.reward, along_n, along_lam, why, unclaimed, ensembles, split)
+        rule = BestOfN(max(stop, 2.0))
+        compared = compare_members(
+            even, members, gold.reward, rule=rule, kinds=_KINDS, rng=copy.deepcopy(proxy.start), **options
+        )
+    return HackingAnswer(proxy.reward, gold.reward, along_n, along_lam, why, unclaimed, compared, split)
 
 
 def _unclaimed(gold: Fit, picked_by: str, stop: float) -> Unclaimed | None:

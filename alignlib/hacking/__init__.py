@@ -1,8 +1,9 @@
 """Reward hacking: the doors of the room, gathered.
 
 Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule, `hacking_threshold`,
-error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`, `split_error`, `tie_breaking`
-(gold along λ and along rules are methods of the `Fit` of the proxy). From checkpoints: `fit_scaling`, `turning_runs`.
+error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`, `compare_members`,
+`split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy). From checkpoints:
+`fit_scaling`, `turning_runs`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, m
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
+from alignlib.hacking.member_comparison import MemberComparison, compare_members
 from alignlib.hacking.noisy_proxy import noisy_proxy
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyGap, ProxyPair
@@ -26,6 +28,7 @@ __all__ = [
     "ErrorSplit",
     "GaussianPair",
     "HackingThreshold",
+    "MemberComparison",
     "OverOptimisation",
     "ProxyGap",
     "ProxyPair",
@@ -35,6 +38,7 @@ __all__ = [
     "TurningPoint",
     "check_members",
     "combine",
+    "compare_members",
     "ensemble_price",
     "estimate_ensemble",
     "finite_law",

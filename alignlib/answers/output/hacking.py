@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from alignlib._core.names import counted
+from alignlib._core.text import for_terminal
 from alignlib.answers.hacking import HackingAnswer, Unclaimed
 from alignlib.answers.output.render import by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
-from alignlib.hacking.ensemble_estimation import EnsembleEstimate
 from alignlib.hacking.error_split import ErrorSplit
+from alignlib.hacking.member_comparison import MemberComparison
 
 __all__ = [
-    "ensemble_lines", "lines", "points", "record", "split_sentence", "stop_lines", "stop_sentence",
-    "unclaimed_sentence",
+    "comparison_sentences", "ensemble_lines", "lines", "points", "record", "split_sentence", "stop_lines",
+    "stop_sentence", "unclaimed_sentence",
 ]  # fmt: skip
 
 _CURVE = {"spent": "spent", "gain": "gold_gain", "gain_low": "gold_low", "gain_high": "gold_high"}
 _HEDGE = ("parameter", "low", "high", "spent", "gold_gain", "gold_low", "gold_high", "turns_down")
-_ENSEMBLE = ("kind", "size", "gold_gain", "gold_low", "gold_high")
+_PICKED = ("spent", "gold_gain", "gold_low", "gold_high")
+_DIFFERENCE = ("difference", "difference_low", "difference_high", "verdict")
 _SPLIT = ("shared", "shared_low", "shared_high", "own", "own_low", "own_high", "slope", "worth_having")
 
 
@@ -34,7 +35,7 @@ def record(found: HackingAnswer) -> dict[str, Any]:
         "along_lam": None if found.along_lam is None else _curve(found.along_lam),
         "why_no_lam": found.why_no_lam,
         "unclaimed": None if left is None else listed(left, ("n", "spent", "value", "low", "high", "share")),
-        "ensembles": [{"n": one.rule.draws, **listed(one, _ENSEMBLE)} for one in found.ensembles],
+        "ensemble": None if found.ensemble is None else _ensemble(found.ensemble),
         "split": None if found.split is None else listed(found.split, _SPLIT),
     }
 
@@ -55,6 +56,22 @@ def points(found: HackingAnswer) -> list[dict[str, Any]]:
     return out
 
 
+def _ensemble(found: MemberComparison) -> dict[str, Any]:
+    """Return one entry for each member and each way to combine, and how the latter differ from the best member."""
+    everyone = by_point(
+        {"name": [*found.members, *found.kinds], **{name: getattr(found, name) for name in _PICKED}},
+        len(found.members) + len(found.kinds),
+    )
+    differences = by_point({name: getattr(found, name) for name in _DIFFERENCE}, len(found.kinds))
+    k = len(found.members)
+    return {
+        "n": found.rule.draws,
+        "best_member": found.members[found.best],
+        "members": everyone[:k],
+        "combined": [{**one, **two} for one, two in zip(everyone[k:], differences, strict=True)],
+    }
+
+
 def _curve(found: GoldEstimate) -> dict[str, Any]:
     hedge = listed(found.hedge, _HEDGE)
     names = ("parameter", "spent", "proxy_gain", "gold_gain", "gold_low", "gold_high", "supported")
@@ -72,7 +89,7 @@ def lines(found: HackingAnswer) -> list[str]:
             "choice among them counts equally, whatever their order in the table."
         )
     said.append(unclaimed_sentence(found.gold, along_n.hedge, along_n.level, found.unclaimed))
-    return [*said, *ensemble_lines(found.ensembles, found.split, along_n.level)]
+    return [*said, *ensemble_lines(found.ensemble, found.split)]
 
 
 def stop_lines(found: HackingAnswer) -> list[str]:
@@ -140,33 +157,61 @@ def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | 
     )
 
 
-def ensemble_lines(ensembles: Sequence[EnsembleEstimate], split: ErrorSplit | None, level: float) -> list[str]:
-    """Say what each way to combine the members gains, beside one member, and how much error they share."""
-    if not ensembles:
+def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> list[str]:
+    """Say what each member and each way to combine them all gains, and recommend what the differences support."""
+    if found is None:
         return []
-    first = ensembles[0]
-    sure = interval_name(level)
-    lines = [
-        "",
-        (
-            f"{capital(first.rule.title)} picked by {first.size[-1]} members together, each brought to one scale (one "
-            f"member alone gains {first.gold_gain[0]:.3g} on average, {sure} {first.gold_low[0]:.3g} to "
-            f"{first.gold_high[0]:.3g})"
-        ),
-    ]
-    for found in ensembles:
-        lines.append(
-            f"{found.kind:>8}: gains {found.gold_gain[-1]:.3g} ({sure} {found.gold_low[-1]:.3g} to "
-            f"{found.gold_high[-1]:.3g})"
-        )
-    return lines if split is None else [*lines, split_sentence(split)]
+    sure, names = interval_name(found.level), [f"{for_terminal(name)} alone" for name in found.members]
+    names += [f"{kind} of all {len(found.members)}" for kind in found.kinds]
+    width = max(map(len, names))
+    said = ["", f"{capital(found.rule.title)}, picked by each score of the ensemble and by all on one scale"]
+    said.append(f"{'picked by':<{width}}  {'KL':>7}  {'gold gain':>9}  {sure}")
+    for i, name in enumerate(names):
+        mark = "  the best member, by estimate" if i == found.best else ""
+        span = f"[{found.gold_low[i]:.4g}, {found.gold_high[i]:.4g}]"
+        said.append(f"{name:<{width}}  {found.spent[i]:>7.4g}  {found.gold_gain[i]:>9.4g}  {span}{mark}")
+    said += comparison_sentences(found)
+    return said if split is None else [*said, split_sentence(split, alike=found.alike)]
 
 
-def split_sentence(split: ErrorSplit) -> str:
-    """Say which part of the members' error is common, and how many members are worth having for it."""
+def comparison_sentences(found: MemberComparison) -> list[str]:
+    """Say for each way to combine how it differs from the best member, and whether that can be told from nothing.
+
+    >>> import numpy as np
+    >>> from alignlib.hacking import compare_members
+    >>> from alignlib.rules import BestOfN
+    >>> from alignlib.tables import RewardTable
+    >>> rng = np.random.default_rng(0)
+    >>> gold = rng.standard_normal((80, 16))
+    >>> noise = rng.standard_normal((2, 80, 16)) * np.array([0.2, 3.0])[:, None, None]
+    >>> table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": gold + e for k, e in enumerate(noise)})
+    >>> found = compare_members(table, ["s0", "s1"], "gold", rule=BestOfN(8), kinds=["mean"])
+    >>> comparison_sentences(found)[0][:56]
+    "'s0' alone gains more than the mean of all: a difference"
+    """
+    member, sure = repr(found.members[found.best]), interval_name(found.level)
+    said = []
+    for j, kind in enumerate(found.kinds):
+        least, most = found.difference_low[j], found.difference_high[j]
+        span = f"{found.difference[j]:+.3g} ({sure} {least:+.3g} to {most:+.3g})"
+        if found.verdict[j] == "member":
+            span = f"{-found.difference[j]:.3g} ({sure} {-most:.3g} to {-least:.3g})"
+            said.append(f"{member} alone gains more than the {kind} of all: a difference of {span}.")
+        elif found.verdict[j] == "ensemble":
+            said.append(f"The {kind} of all gains more than every member; than {member} alone by {span}.")
+        else:
+            said.append(f"The samples do not tell the {kind} of all from {member} alone: a difference of {span}.")
+    if all(verdict == "member" for verdict in found.verdict):
+        said.append(f"No way to combine them helps: pick by {member}.")
+    return said
+
+
+def split_sentence(split: ErrorSplit, *, alike: bool = True) -> str:
+    """Say which part of the members' error is common and, where members are alike, how many are worth having for it."""
     if split.shared <= 0.0:
-        return "No error is seen to be shared by the members: each one more still helps."
-    return (
-        f"The members have {100.0 * split.shared_part:.0f} % of their error in common, which no number of members "
-        f"removes; {split.worth_having:g} such members come within 10 % of that floor (regret of small errors)."
-    )
+        return "No error is seen to be shared by the members" + (": each one more still helps." if alike else ".")
+    part = f"{100.0 * split.shared_part:.0f} % of their error in common"
+    said = f"The members have {part}, which no number of members removes"
+    if not alike:
+        return said + "."
+    return f"{said}; {split.worth_having:g} such members come within 10 % of that floor (regret of small errors)."

@@ -9,8 +9,9 @@ from typing import TypeAlias
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
-from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling
 from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values
+from alignlib.training.policy_kl.mean_interval import interval_of_mean, interval_of_ratio
 from alignlib.training.policy_kl.samples import KLSamples
 
 __all__ = ["KLEstimate", "PolicyKL", "estimate_policy_kl"]
@@ -88,8 +89,10 @@ def estimate_policy_kl(
 ) -> PolicyKL:
     """Estimate ``KL(π‖p)`` of a policy π to its base p by every estimator that the samples allow.
 
-    Prompts count equally and are resampled for the intervals (responses, where there is at most one prompt). Nats per
-    token are the ratio of mean KL to mean length, that is, a mean over all tokens and not over responses.
+    Prompts count equally and are resampled for the intervals (responses, where there is at most one prompt). These
+    allow for one more value as large as the largest seen; prompts or responses of large KL that are rarer than one in
+    the sample are not seen, and no interval knows of them. Nats per token are the ratio of mean KL to mean length, that is,
+    a mean over all tokens and not over responses.
 
     Parameters
     ----------
@@ -130,7 +133,7 @@ def estimate_policy_kl(
     values = estimator_values(samples, sampled_from)
     units = _Units(samples, fixed_prompts)
     cells = Cells.of(np.ones(units.count, dtype=np.int64), generator)
-    weights = cells.resample(n_boot, generator)
+    weights, start = cells.resample(n_boot, generator), int(generator.integers(2**32))
     length = None if samples.n_tokens is None else cells.mean(units.mean(samples.n_tokens))
 
     def estimate(name: str, of: FloatArray) -> KLEstimate:
@@ -138,8 +141,8 @@ def estimate_policy_kl(
         if not np.isfinite(of).all():
             return KLEstimate(name, about, float("inf"), 0.0, float("inf"), float("inf"), None, 1.0)
         mean = cells.mean(units.mean(of))
-        value, low, high, error = _interval(weights, mean, cells, level)
-        per_token = None if length is None else _ratio(weights, mean, length, level)
+        value, low, high, error = interval_of_mean(mean, level, n_boot, start)
+        per_token = None if length is None else interval_of_ratio(mean, length, level, n_boot, start)
         total = float(np.abs(of).sum())
         share = float(np.abs(of).max()) / total if total > 0.0 else 0.0
         return KLEstimate(name, about, value, low, high, error, per_token, share)
@@ -204,20 +207,3 @@ class _Units:
         # Deviations from each prompt's own mean, scaled so that their variance is that of the mean over prompts.
         scale = len(self._index) / len(self._size) / np.sqrt(self._size * (self._size - 1.0))
         return np.asarray(means.mean() + (values - means[self._index]) * scale[self._index])
-
-
-def _interval(weights: FloatArray, mean: FloatArray, cells: Cells, level: float) -> tuple[float, float, float, float]:
-    column = mean[:, None]
-    value, error = weights @ column, cells.standard_error(weights, column)
-    low, high = studentised_interval(value, error, level)
-    return float(value[0, 0]), float(low[0]), float(high[0]), float(error[0, 0])
-
-
-def _ratio(weights: FloatArray, mean: FloatArray, length: FloatArray, level: float) -> Interval:
-    """Return mean over length with its interval, the error by the delta method."""
-    size = weights @ length
-    value = (weights @ mean) / size
-    square = weights @ mean**2 - 2.0 * value * (weights @ (mean * length)) + value**2 * (weights @ length**2)
-    error = np.sqrt(np.maximum(square, 0.0) / max(len(mean) - 1, 1)) / size
-    low, high = studentised_interval(value[:, None], error[:, None], level)
-    return float(value[0]), float(low[0]), float(high[0])
