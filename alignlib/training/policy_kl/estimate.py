@@ -91,8 +91,8 @@ def estimate_policy_kl(
 
     Prompts count equally and are resampled for the intervals (responses, where there is at most one prompt). These
     allow for one more value as large as the largest seen; prompts or responses of large KL that are rarer than one in
-    the sample are not seen, and no interval knows of them. Nats per token are the ratio of mean KL to mean length, that is,
-    a mean over all tokens and not over responses.
+    the sample are not seen, and no interval knows of them. Nats per token are the ratio of mean KL to mean length, that
+    is, a mean over all tokens and not over responses.
 
     Parameters
     ----------
