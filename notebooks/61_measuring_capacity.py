@@ -34,6 +34,10 @@ from alignlib import plotting
 from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.tables import RaterTable
 
+ratings = (
+    None if table is None else RaterTable.read(table, target_column, label_column)
+)  # what is wrong with it is said first
+
 # %% tags=["hide-input"]
 raters = {
     "five marks, 4 values": rating_channel(4, 0.28, 5),
@@ -146,8 +150,8 @@ single = [estimate_from_counts(pooled.counts(i)[0]).value for i in range(n_rater
 # channel, so mixing raters can only lose.
 
 # %% tags=["hide-input"]
-if table is not None:
-    own = estimate_capacity(RaterTable.read(table, target_column, label_column))
+if ratings is not None:
+    own = estimate_capacity(ratings)
     print(f"your table: {own.mean:.4f} nats per label, 95 % interval {own.mean_low:.4f} to {own.mean_high:.4f}")
     print("enough labels" if own.supported else "too few labels to trust the interval")
 

@@ -202,3 +202,13 @@ def test_an_empty_list_is_allowed_where_it_is_the_default() -> None:
     assert free.check([]) == []
     assert free.parse("[]") == []
     assert free.check([2]) == [2]
+
+
+def test_an_integer_of_5000_digits_is_refused_in_a_sentence() -> None:
+    declared = parse_cell("n: int = 3  # a number, >= 1")
+    with pytest.raises(ParameterError, match="n must be a smaller number; got one of 5,000 digits"):
+        declared["n"].parse("9" * 5000)
+    with pytest.raises(ParameterError, match="n must be a list"):
+        parse_cell("n: list[int] = [3]  # numbers, >= 1")["n"].parse("[" + "9" * 5000 + "]")
+    with pytest.raises(ParameterError, match="n must be a smaller number"):
+        parse_cell("n: list[int] = [3]  # numbers, >= 1")["n"].parse("1," + "9" * 5000)

@@ -34,6 +34,7 @@ __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "res
 Scalar: TypeAlias = int | float | str | bool | None
 Value: TypeAlias = Scalar | list[int] | list[float] | list[str]
 
+_MOST_DIGITS = 300  # of an integer on the command line
 _WORDS = {
     "int": "an integer",
     "float": "a number",
@@ -87,7 +88,7 @@ class Parameter:
             return self.check(self._parse_scalar(text))
         try:
             items = json.loads(text) if text.lstrip().startswith("[") else [item.strip() for item in text.split(",")]
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise self._wrong(text) from None
         return self.check([self._parse_scalar(item if isinstance(item, str) else json.dumps(item)) for item in items])
 
@@ -112,7 +113,9 @@ class Parameter:
         return float(value) if self.element == "float" and value is not None else value
 
     def _parse_scalar(self, text: str) -> Scalar:
-        if self.element == "int" and re.fullmatch(r"\s*[+-]?\d{1,300}\s*", text):
+        if self.element == "int" and re.fullmatch(r"\s*[+-]?\d+\s*", text):
+            if len(text) > _MOST_DIGITS:
+                raise ParameterError(f"{self.name} must be a smaller number; got one of {len(text):,} digits.")
             return int(text)
         if self.element == "float":
             try:
