@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from functools import cache
+from types import ModuleType
 
 import pytest
+from docutils import nodes
+from docutils.core import publish_doctree
+from myst_parser.docutils_ import Parser
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from alignbook.page import name_other_pages
@@ -53,6 +58,34 @@ def test_a_page_on_its_own_says_terms_as_words() -> None:
     node = new_notebook(cells=[new_markdown_cell("Two {term}`nats <nat>` of {term}`capacity`.")])
     name_other_pages(node, ROOT)
     assert node.cells[0].source == "Two nats of capacity."
+
+
+def extension(name: str) -> ModuleType:
+    """Return an extension of Sphinx that the book brings along; it is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TIPS = extension("glossary_tips")
+
+
+def test_terms_that_are_linked_by_themselves_are_defined() -> None:
+    known = {name.lower() for name in entries()}
+    assert sorted(phrase for phrase, term in TIPS.SPOKEN.items() if (term or phrase).lower() not in known) == []
+
+
+def test_each_term_is_linked_once_and_in_the_text_only() -> None:
+    """Not in a heading, in code, in a link, nor within a longer word; an author's own link counts as the first."""
+    said = "# A nat\n\nA nat, two nats, `nat`, [nat](https://a.example). Signature, tiltable, KL penalty and KL.\n\nKL."
+    tree = publish_doctree("")
+    Parser().parse(said, tree)
+    TIPS.link_terms(tree, {"nat": "term-nat", "kl": "term-KL", "kl penalty": "term-KL-penalty"}, "g.html")
+    links = [(ref["refuri"], ref.astext()) for ref in tree.findall(nodes.reference) if ref.get("internal")]
+    assert links == [("g.html#term-nat", "nat"), ("g.html#term-KL-penalty", "KL penalty"), ("g.html#term-KL", "KL")]
 
 
 @pytest.mark.parametrize("page", ["notebooks/60_feedback_channel"])
