@@ -22,9 +22,12 @@ book: setup ## build the book and print the page to open
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
 	@$(PY) -m pytest -n $(WORKERS)
 
-fuzz: setup ## draw new examples for every property until MINUTES (10) are over or one fails
+# FUZZ=tests for every property there is.
+FUZZ ?= tests/test_fuzz.py
+
+fuzz: setup ## draw new files for all readers and new texts for the page builder until MINUTES (10) are over or one fails
 	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
-	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis tests || exit 1; \
+	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis $(FUZZ) || exit 1; \
 	done
 
 # In an environment of its own: what looks at the lock is no part of it.

@@ -21,9 +21,11 @@ from click.testing import CliRunner
 from alignlib.cli.main import main
 from tests import test_endings as endings
 from tests.bad_input_cases import CASES
+from tests.corpus import CORPUS
 from tests.hostile import strings
 from tests.lm import test_resumable as resumable
 from tests.test_bad_input import check
+from tests.test_fuzz import survives
 from tests.test_text import keeps_its_shape
 
 __all__ = ["Trial", "counts", "trials"]
@@ -41,6 +43,8 @@ def trials() -> Iterator[Trial]:
     """Yield all trials."""
     for case in CASES:
         yield Trial(case.family, case.name, partial(check, case))
+    for k, (ending, content, command) in enumerate(CORPUS):
+        yield Trial("found by drawing files", f"{k} {command} {ending}", partial(_survives, ending, content, command))
     for k, text in enumerate(strings("canary")):
         yield Trial("hostile text in a page", f"{k} {text!r}", partial(_in_a_page, text))
         yield Trial("hostile text on a terminal", f"{k} {text!r}", partial(_on_a_terminal, text))
@@ -96,6 +100,12 @@ def _patched(test: Callable[..., None], folder: Path, **options: object) -> None
     place = {"tmp_path": folder} if "tmp_path" in inspect.signature(test).parameters else {}
     with pytest.MonkeyPatch.context() as patch:
         test(monkeypatch=patch, **place, **options)
+
+
+def _survives(ending: str, content: bytes, command: str, folder: Path) -> None:
+    path = folder / f"t.{ending}"
+    path.write_bytes(content)
+    survives(path, command)
 
 
 def _in_a_page(text: str, folder: Path) -> None:

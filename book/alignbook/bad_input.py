@@ -19,9 +19,17 @@ TRIALS = Path("tests", "trials.py")
 # What each family of trials stands for, in the order of the page; a family that is not named here follows by its name.
 FAMILIES = {
     "the file": "Files that are missing, empty, cut, damaged, too large, of another kind",
-    "columns": "Columns that are missing, doubled, of types that hold no such values",
+    "rows and columns": "Rows and columns that are missing, doubled, ragged, without a name",
+    "quotation marks": "Quotation marks that would swallow rows",
+    "types": "Columns of types that hold no such values: dates, lists, structures, decimals",
     "values": "Values that are missing, out of range, of another kind",
+    "identifiers": "Identifiers that look like numbers, differ by a space, or are missing",
     "JSON": "JSON nested too deeply, of other shapes, with halves of characters",
+    "size": "Files that unpack to more than they seem, cells and rows without an end",
+    "training logs": "Logs of training runs without a KL, a unit, a start, or with damage",
+    "log-probabilities": "Log-probabilities that no model gives",
+    "options": "Options that name nothing, contradict each other, or are out of range",
+    "found by drawing files": "Files that broke a reader once, found by `make fuzz`",
     "hostile text in a page": "Names and cells that would like to be markup, code, a link or a formula, in a page",
     "hostile text on a terminal": "The same on a terminal: no line is forged, no cursor moved",
     "names of files": "Names that no file can have, or that nothing can show",

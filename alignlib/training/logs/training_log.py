@@ -21,6 +21,8 @@ from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, know
 
 __all__ = ["TrainingLog", "read_training_log"]
 
+_LARGEST = 1e102  # as of rewards in a table
+
 
 @dataclass(frozen=True)
 class TrainingLog:
@@ -152,6 +154,18 @@ def _find(path: Path) -> tuple[Path, LogFormat]:
     )
 
 
+def _check_size(path: Path, name: str, values: FloatArray) -> None:
+    """Refuse a number whose square, or product with another, is none."""
+    large = np.abs(values) > _LARGEST
+    if large.any():
+        row = int(np.argmax(large))
+        raise InputError(
+            f"{path} holds {values[row]:g} for {name} in checkpoint {row + 1}; no number may exceed {_LARGEST:g} in "
+            "size: correct it.",
+            rows=[row],
+        )
+
+
 def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:
     if only is not None:
         kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
@@ -174,6 +188,10 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     if lacking:
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
         rows = rows.keep(finite)
+    lengths = {} if rows.length is None else {"the length": rows.length}
+    numbers = {"the step": rows.step, repr(rows.kl_name): rows.kl, repr(rows.reward_name): rows.reward, **lengths}
+    for name, values in numbers.items():
+        _check_size(path, name, values)
     per_sequence = rows.kl if rows.length is None else rows.kl * rows.length
     negative = int((rows.kl < 0.0).sum())
     if negative:

@@ -1,0 +1,14 @@
+"""Minimal inputs that broke a reader once, found by ``make fuzz``: each stays a case.
+
+A case names the file's ending, its content and the command that reads it; the command must answer, or refuse in one
+sentence.
+"""
+
+from __future__ import annotations
+
+__all__ = ["CORPUS"]
+
+CORPUS: list[tuple[str, bytes, str]] = [
+    ("csv", b"step,kl,reward\n0.0,1e308,0.0", "overlay"),  # times a length of 3
+    ("csv", b"step,kl,reward\n0,1,-1e200\n1,2,1e200\n2,3,0\n", "overlay"),
+]
