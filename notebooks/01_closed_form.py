@@ -9,18 +9,18 @@
 # %% [markdown]
 # # The limit in closed form
 #
-# How much reward can *any* method of alignment earn if its policy stays within $\Delta$ nats of the base model?
+# How much reward can *any* method of alignment earn if its {term}`policy` stays within $\Delta$ {term}`nats <nat>` of the {term}`base model`?
 #
 # :::{admonition} Answer
 # :class: answer
-# As much as the base model tilted by the reward, $\pi_\lambda\propto p\,e^{\lambda r}$, with $\lambda$ chosen so that it spends the
+# As much as the base model {term}`tilted <tilt>` by the reward, $\pi_\lambda\propto p\,e^{\lambda r}$, with $\lambda$ chosen so that it spends the
 # whole budget. On this chapter's base model of {{n_outcomes:d}} responses the largest possible gain is {{gain_max:.3f}}; a budget of one
 # tenth of what that costs already allows {{tenth_share:.0%}} of it. (Over {{n_models:d}} base models drawn like this one, the middle half
 # allows {{tenth_low:.0%}} to {{tenth_high:.0%}}.)
 # :::
 #
-# The *divergence* $\KL{\varphi}{p}=\E_\varphi\log(\varphi/p)$ measures how far a policy $\varphi$ has moved from the base model $p$. It is counted in
-# *nats*, natural-logarithm bits: $\log2\approx0.69$ nats are one bit.
+# The {term}`KL` divergence $\KL{\varphi}{p}=\E_\varphi\log(\varphi/p)$ measures how far a policy $\varphi$ has moved from the base model $p$. It is counted in
+# nats; one bit is $\log2\approx0.69$ nats.
 
 # %% tags=["parameters"]
 n_outcomes: int = 40  # number of responses of the base model, in [2, 100000]

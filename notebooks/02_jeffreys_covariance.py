@@ -9,11 +9,11 @@
 # %% [markdown]
 # # Two forms of the gain
 #
-# What does the gain in reward consist of, and can it be known without training?
+# What does the {term}`gain` in reward consist of, and can it be known without training?
 #
 # :::{admonition} Answer
 # :class: answer
-# The gain is $\beta$ times the Jeffreys divergence, the sum of the divergences in both directions: $\beta\,\KL{\pi_\lambda}{p}$ of it is paid as
+# The gain is $\beta$ times the {term}`Jeffreys divergence`, the sum of the divergences in both directions: $\beta\,\KL{\pi_\lambda}{p}$ of it is paid as
 # penalty and $\beta\,\KL{p}{\pi_\lambda}$ is left. It is also a covariance under the base model, so samples of the base model suffice to
 # estimate it. For a 0/1 reward with success rate {{success:g}} and $\lambda={{lam_shown:g}}$, {{forward_share:.0%}} of the gain is paid; for
 # an exponential reward with $\lambda={{lam_exponential:g}}$ it is {{exponential_share:.0%}}.
@@ -75,7 +75,7 @@ from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian
 #
 # $$\frac{\KL{\pi_\lambda}{p}}{\KL{\pi_\lambda}{p}+\KL{p}{\pi_\lambda}}=\frac12+\frac{\lambda\,\kappa_3}{12\,\kappa_2}+O(\lambda^2)$$
 #
-# of it, where $\kappa_2$ and $\kappa_3$ are the variance and the third central moment of the reward under $p$. It is one half at every
+# of it, where $\kappa_2$ and $\kappa_3$ are the variance and the third central moment of the reward under $p$, if they are finite. It is one half at every
 # $\lambda$ for a Gaussian reward, above one half for small $\lambda$ if the reward is skewed to the right, and takes every value between 0 and 1.
 # ```
 #

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # How loose is √KL?
 #
-# Gains in reward are often said to grow like the square root of the KL budget. How far is that from the exact limit?
+# Gains in reward are often said to grow like the square root of the {term}`KL` {term}`budget`. How far is that from the exact limit?
 #
 # :::{admonition} Answer
 # :class: answer
@@ -35,7 +35,7 @@ from alignlib.laws import Bernoulli, Exponential, Gaussian, Uniform, bounds
 # %% [markdown]
 # ## The statements
 #
-# Each bound below replaces the centred log-partition function $\Lambda_c(\lambda)=\log\E_p e^{\lambda(r-\E_p r)}$ by something larger in the dual
+# Each bound below replaces the centred {term}`log-partition function` $\Lambda_c(\lambda)=\log\E_p e^{\lambda(r-\E_p r)}$ by something larger in the dual
 # form of the limit, $R(\Delta)-R(0)=\inf_{\lambda>0}(\Delta+\Lambda_c(\lambda))/\lambda$. The bounds on $\Lambda_c$ are those of classical concentration
 # inequalities, {cite:t}`Bennett1962` and {cite:t}`Hoeffding1963`; {cite:t}`M24` applied the first and the third to alignment.
 #
@@ -44,7 +44,7 @@ from alignlib.laws import Bernoulli, Exponential, Gaussian, Uniform, bounds
 #
 # Let $G(\Delta)=R(\Delta)-R(0)$.
 #
-# 1. *Sub-Gaussian*, $\Lambda_c\le\sigma^2\lambda^2/2$ for $\lambda>0$: $\;G\le\sigma\sqrt{2\Delta}$, with equality for a Gaussian reward.
+# 1. {term}`sub-Gaussian`, $\Lambda_c\le\sigma^2\lambda^2/2$ for $\lambda>0$: $\;G\le\sigma\sqrt{2\Delta}$, with equality for a Gaussian reward.
 # 2. *Range* $[a,b]$ (Hoeffding's lemma, $\sigma=\frac{b-a}{2}$): $\;G\le(b-a)\sqrt{\Delta/2}$.
 # 3. *Sub-gamma*, $\Lambda_c\le\frac{\sigma^2\lambda^2}{2(1-c\lambda)}$ for $0<\lambda<1/c$: $\;G\le\sigma\sqrt{2\Delta}+c\Delta$.
 # 4. *Variance and largest value*, variance $\sigma^2$ and $r-\E_p r\le b$ (Bennett's lemma):

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Many prompts, one budget
 #
-# With many prompts a KL budget can hold on average over the prompts, or on each of them. How much reward does the second, stricter budget lose?
+# With many prompts a {term}`KL` {term}`budget` can hold on average over the prompts, or on each of them. How much reward does the second, stricter budget lose?
 #
 # :::{admonition} Answer
 # :class: answer

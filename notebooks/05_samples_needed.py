@@ -38,7 +38,7 @@ from alignlib.laws import Gaussian
 # ## The statements
 #
 # To estimate the reward of $\pi_\lambda$ from samples $y_1,\dots,y_n$ of the base model, weight each by $e^{\lambda r(y_i)}$ and average. This is *importance
-# sampling*; the *effective sample size* $(\sum w_i)^2/\sum w_i^2$ says how many equally weighted samples the weights $w_i$ are worth.
+# sampling*; the {term}`effective sample size` $(\sum w_i)^2/\sum w_i^2$ says how many equally weighted samples the weights $w_i$ are worth.
 #
 # ```{prf:proposition} The ceiling of log n (classical)
 # :label: prop-log-n

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Best-of-N, exactly
 #
-# Draw $N$ responses and keep the best. How far, in KL divergence, does that move the policy from the base model?
+# Draw $N$ responses and keep the best. How far, in {term}`KL` divergence, does that move the {term}`policy` from the {term}`base model`?
 #
 # :::{admonition} Answer
 # :class: answer
@@ -38,7 +38,7 @@ from alignlib.rules import BestOfN
 # %% [markdown]
 # ## The statements
 #
-# A *level* is a value that the reward takes; responses on the same level are *tied*.
+# A *level* is a value that the reward takes; responses on the same level are {term}`tied <tie>`.
 #
 # ```{prf:theorem} The law of best-of-N (B24)
 # :label: thm-best-of-n
@@ -102,7 +102,7 @@ plotting.name_axes(ax, "N", "KL to the base model (nats)")
 # %% [markdown]
 # ## Win rate
 #
-# The *win rate* is the probability that the kept response beats one further draw from the base model, a tie counting one half.
+# The {term}`win rate` is the probability that the kept response beats one further draw from the base model, a tie counting one half.
 #
 # ```{prf:proposition} Win rate (B24 without ties; with ties we derive)
 # :label: prop-win-rate

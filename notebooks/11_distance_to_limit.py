@@ -9,7 +9,7 @@
 # %% [markdown]
 # # How close is best-of-N to the limit?
 #
-# What share of the largest possible gain does best-of-$N$ reach, at the KL that it spends itself?
+# What {term}`share` of the largest possible {term}`gain` does {term}`best-of-N` reach, at the {term}`KL` that it spends itself?
 #
 # :::{admonition} Answer
 # :class: answer

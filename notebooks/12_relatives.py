@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Soft best-of-n and best-of-Poisson
 #
-# Is there a rule as simple as best-of-$N$ that comes closer to the limit?
+# Is there a rule as simple as {term}`best-of-N` that comes closer to the {term}`limit`?
 #
 # :::{admonition} Answer
 # :class: answer

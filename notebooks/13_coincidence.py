@@ -9,7 +9,7 @@
 # %% [markdown]
 # # When best-of-N is the optimum
 #
-# For which rewards is best-of-$N$ itself the KL-regularised optimum?
+# For which rewards is {term}`best-of-N` itself the KL-regularised optimum, a {term}`tilt` of the base model?
 #
 # :::{admonition} Answer
 # :class: answer

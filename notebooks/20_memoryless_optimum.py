@@ -9,7 +9,7 @@
 # %% [markdown]
 # # The optimum of a memoryless model is memoryless
 #
-# A sequence has $m$ independent tokens, and its reward is the sum of rewards of its tokens. What is the best that a KL budget allows, and are the
+# A sequence has $m$ independent {term}`tokens <token>`, and its reward is the sum of rewards of its tokens. What is the best that a KL budget allows, and are the
 # tokens of the optimum still independent?
 #
 # :::{admonition} Answer

@@ -35,7 +35,7 @@ from alignlib.sequences import MemorylessModel, exact_asymptotics
 # %% [markdown]
 # ## The statement
 #
-# A *rate function* tells how fast a probability falls: $\P\approx e^{-mI}$ to leading order in the exponent.
+# A {term}`rate function` tells how fast a probability falls: $\P\approx e^{-mI}$ to leading order in the exponent.
 #
 # ```{prf:theorem} Large-deviation principle (Cramer1938; Y24)
 # :label: thm-ldp

@@ -18,7 +18,7 @@
 # bounded at every length. Only the mean per token is the same, and that in the limit of long sequences.
 # :::
 #
-# The *cumulants* of a random reward are the derivatives at 0 of $\log\E e^{sS}$: mean, variance, and measures of skewness and of heavier tails.
+# The {term}`cumulants` of a random reward are the derivatives at 0 of $\log\E e^{sS}$: mean, variance, and measures of skewness and of heavier tails.
 
 # %% tags=["parameters"]
 token_prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base law p of a token; masses that sum to one, in (0, 1)

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Best of exponentially many long sequences
 #
-# Best-of-$N$ and the optimum differ on one token. Do they still differ on long sequences, if the number of samples $N=e^{m\delta}$ grows with the length $m$?
+# {term}`Best-of-N <best-of-N>` and the optimum differ on one {term}`token`. Do they still differ on long sequences, if the number of samples $N=e^{m\delta}$ grows with the length $m$?
 #
 # :::{admonition} Answer
 # :class: answer

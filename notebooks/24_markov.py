@@ -9,7 +9,7 @@
 # %% [markdown]
 # # A language model with memory
 #
-# In a language model each token depends on those before it. What is the optimum then, and does best-of-$N$ still approach it on long sequences?
+# In a language model each {term}`token` depends on those before it. What is the optimum then, and does best-of-$N$ still approach it on long sequences?
 #
 # :::{admonition} Answer
 # :class: answer

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # One token: rewards at a chosen distance
 #
-# How far can best-of-$N$ be from the nearest optimum on one token, and does coincidence on one token carry over to two?
+# How far can {term}`best-of-N` be from the nearest optimum on one {term}`token`, and does coincidence on one token carry over to two?
 #
 # :::{admonition} Answer
 # :class: answer
