@@ -205,7 +205,6 @@ plotting.name_axes(ax, r"$\lambda=1/\beta$", "divergence (nats)")
 # ## Claims
 
 # %% tags=["hide-input"]
-library = np.maximum(errors["Jeffreys, this library"], errors["covariance, this library"])
 naive = np.maximum(errors["difference of means"], errors["Jeffreys, from two rounded KLs"])
 success_shown = success * np.exp(lam_shown) / (1 - success + success * np.exp(lam_shown))
 coins = np.array([[1 - success_shown, success_shown], [1 - success, success]])
@@ -239,21 +238,6 @@ claims.record(
         "we derive",
         np.array([rare.kl(0.5) > 0.5 * rare.jeffreys(0.5), common.kl(0.5) < 0.5 * common.jeffreys(0.5)]),
         must_hold=success < 0.5,
-    ),
-    claims.at_most(
-        "eighty-digits",
-        "relative error of the Jeffreys and covariance forms against 80-digit arithmetic",
-        "we derive",
-        library,
-        np.full_like(library, 1e-12),
-    ),
-    claims.at_least(
-        "naive-fails",
-        "relative error of the textbook program at $\\lambda=10^{-8}$: at most two digits are left",
-        "we derive",
-        naive[0],
-        1e-2,
-        must_hold=abs(offset) >= 1e6,
     ),
     claims.equal(
         "small-lam",
