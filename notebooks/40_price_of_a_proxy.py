@@ -99,7 +99,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gap in gold")
 #
 # Let $g_i=\E[r\mid\hat r=\text{level }i]$, the expected gold given the proxy. Whoever sees only the proxy acts on gold through $g$ alone.
 #
-# ```{prf:theorem} One turn of g, one turn of gold (after Khalaf et al. 2025; this form: we derive)
+# ```{prf:theorem} One turn of g, one turn of gold (after Khalaf et al. 2025; this form is new here, as far as we know)
 # :label: thm-one-turn
 #
 # If $g$ rises and then falls as the proxy grows, gold along $\lambda$, along the $N$ of {term}`best-of-N` and along the $\mu$ of {term}`best-of-Poisson` turns at

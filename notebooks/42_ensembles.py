@@ -21,6 +21,7 @@ table: str | None = None  # responses scored by proxies and gold; without one, t
 prompt: str = "prompt_id"  # its column that names the prompt, any
 scorers: list[str] = ["score_*"]  # its columns of proxies; * stands for any text, any
 gold_column: str = "correct"  # its column of the reward that counts, any
+drop_missing: bool = False  # go on without the samples that lack a finite value
 best_of: int = 16  # N of best-of-N picked by the ensemble, in [2, 64]
 largest: int = 16  # largest ensemble judged on gold, in [2, 64]
 n_prompts: int = 120  # prompts of the made-up tables, in [20, 2000]
@@ -67,7 +68,9 @@ if table is None:
         "heavy-tailed errors": made_up(rng.pareto(1.2, normal.shape)),
     }
 else:
-    given = RewardTable.read(table, prompt=prompt, reward=[*scorers, gold_column], min_samples=3)
+    given = RewardTable.read(
+        table, prompt=prompt, reward=[*scorers, gold_column], drop_missing=drop_missing, min_samples=3
+    )
     names = members_of(given, scorers, gold_column)
     tables = {for_picture(gold_column): (on_one_scale(given, names), names, gold_column)}
 judged, ideal_gain = {}, {}
@@ -80,7 +83,7 @@ for title, (data, names, judge) in tables.items():
     }
     ideal_gain[title] = float(fit_frontier(data, judge, n_boot=100, rng=seed).share(BestOfN(drawn)).gain[0])
 
-# %% mystnb={"figure": {"caption": "Gold gained over the base model by best-of-{{best_of:d}} when an ensemble of K proxies picks, for four ways to combine their scores; 95 % intervals for the mean. Dotted: picked by gold itself.", "name": "fig-ensemble-gold"}, "image": {"alt": "One panel for each table, gold gain against the number of members: with normal errors all four rise and level off below the gain of gold itself; with heavy-tailed errors the mean gains little, median and minimum much."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Gold gained over the base model by best-of-{{drawn:d}} when an ensemble of K proxies picks, for four ways to combine their scores; 95 % intervals for the mean. Dotted: picked by gold itself.", "name": "fig-ensemble-gold"}, "image": {"alt": "One panel for each table, gold gain against the number of members: with normal errors all four rise and level off below the gain of gold itself; with heavy-tailed errors the mean gains little, median and minimum much."}} tags=["hide-input"]
 fig, axes = plotting.new(rows=len(tables), height=3.0, squeeze=False)
 labels = {"mean": "mean", "median": "median", "min": "minimum", "mean_minus_std": "mean - std"}
 for ax, (title, kinds) in zip(axes[:, 0], judged.items(), strict=True):
@@ -116,7 +119,7 @@ plotting.legend(axes[0, 0], loc="lower right", ncols=2)
 #
 # A divergence from the ideal policy is not gold. For small errors the step to {term}`regret` can be made:
 #
-# ```{prf:theorem} Small errors (we derive)
+# ```{prf:theorem} Small errors (new here, as far as we know)
 # :label: thm-ensemble-small
 #
 # If every member has the error $s+u_k$ with a fixed $s$ and independent $u_k$ of equal law and mean 0 on every response, the expected regret of the mean ensemble is
@@ -232,6 +235,7 @@ else:
     )
 claims.glue(
     answer=answer,
+    drawn=drawn,
     worth=worth,
     worse_share=worse.mean(),
     shared_seen=shared_variance / (shared_variance + own_variance),

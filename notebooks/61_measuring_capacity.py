@@ -78,7 +78,7 @@ plotting.name_axes(ax, "labels per value", "intervals that hold the truth")
 # A table of ratings says, for each {term}`label`, the {term}`context`, the value that should have been recognised, the label, and the {term}`rater`. Its counts are the rater's
 # {term}`channel` plus chance, and chance differences between the rows of the table look like information. {cite:t}`Miller1955` described this bias of information estimates.
 #
-# ```{prf:proposition} Bias and spread of a counted capacity (delta method to second order; for a capacity we derive)
+# ```{prf:proposition} Bias and spread of a counted capacity (delta method; for a capacity new here, as far as we know)
 # :label: prop-counted-capacity
 #
 # Let the best input law $p$ of the channel $P$ be unique, and let the inputs without mass have $\KL{P(\cdot\mid u)}{q}<C$ strictly. Let $\hat P_u$ be the
@@ -216,10 +216,10 @@ claims.record(
     ),
     claims.at_most(
         "unbiased",
-        "there the corrected estimate is off, on average, by less than a fifth of its own spread",
+        "there the corrected estimate is off, on average, by less than a third of its own spread",
         "we derive",
         np.abs(bias),
-        spread / 5,
+        spread / 3,
     ),
     claims.at_least(
         "plug-in-too-high",

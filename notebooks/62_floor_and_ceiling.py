@@ -107,7 +107,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # The M-ary symmetric channel attains the sharp form. The weak form uses $h\le\log 2$.
 # ```
 #
-# ```{prf:theorem} The ceiling (after Cao 2025; the four terms: we derive)
+# ```{prf:theorem} The ceiling (after Cao 2025; the four terms are new here, as far as we know)
 # :label: thm-capacity-ceiling
 #
 # A learner draws its parameters $\theta$ from $Q$ after seeing $m$ contexts $S^m$ and labels $Y^m$ of independent values $U^m$; the prior $P$ does not depend on them. Then

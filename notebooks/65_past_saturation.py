@@ -90,7 +90,7 @@ plotting.name_axes(ax, r"strength of training $\gamma$", "error rate")
 # common, $\KL{\E Q}{P}$.
 # ```
 #
-# ```{prf:proposition} Noise and bias are different terms (we derive)
+# ```{prf:proposition} Noise and bias are different terms (new here, as far as we know)
 # :label: prop-noise-and-bias
 #
 # If the label is a function of value and context, $\rho=0$. In particular a rater who *always* reports the style leaves $\rho=0$, however completely the learner adopts the style: that shows in $\KL{\E Q}{P}$.
