@@ -10,6 +10,8 @@ PAGE := build/_build/html/index.html
 UV := build/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help book test fuzz audit reproducible lint sync bench lock clean setup lm-setup lm lm-check
 
@@ -20,7 +22,7 @@ book: setup ## build the book and print the page to open
 	@$(PY) -m alignbook
 
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
-	@$(PY) -m pytest -n $(WORKERS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
 
 # FUZZ=tests for every property there is.
 FUZZ ?= tests/test_fuzz.py

@@ -18,6 +18,8 @@ from alignbook.project import Project
 from alignbook.runner import Job, Run, execute_all
 from tests.small_project import GOOD, make_project, plain
 
+pytestmark = pytest.mark.xdist_group("build")  # what is made once is made in one process
+
 CONFIG = """\
 title: A small book
 only_build_toc_files: true

@@ -20,6 +20,8 @@ from alignlib.answers.output.render import SCHEMA, schema, to_csv
 from alignlib.cli.main import main
 from tests.built_book import parse
 
+pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is made in one process
+
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
 QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay"]

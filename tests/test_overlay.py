@@ -28,6 +28,8 @@ from alignlib.training.example_run import example_run
 from alignlib.training.logs.training_log import TrainingLog
 from tests import awkward
 
+pytestmark = pytest.mark.xdist_group("overlay")  # what is made once is made in one process
+
 DATA = Path(__file__).parent / "data"
 GRPO, BASE = DATA / "trl_grpo.json", DATA / "trl_base_table.csv"
 

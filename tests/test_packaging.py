@@ -21,6 +21,8 @@ import alignlib
 from alignbook.project import Project
 from tests.small_project import ROOT
 
+pytestmark = pytest.mark.xdist_group("packaging")  # what is made once is made in one process
+
 COPIED = (
     "alignlib",
     "benchmarks",

@@ -24,9 +24,12 @@ from alignbook.project import find_project
 from alignlib.answers import findings
 from alignlib.cli.main import main
 
-pytestmark = pytest.mark.skipif(
-    not any(find_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
-)
+pytestmark = [
+    pytest.mark.xdist_group("report"),  # what is made once is made in one process
+    pytest.mark.skipif(
+        not any(find_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
+    ),
+]
 WRITTEN = [
     "gold.png",
     "gold.svg",

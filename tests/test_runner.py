@@ -329,6 +329,8 @@ ONE += """
 
 # %% mystnb={"figure": {"caption": "{{Task}}.", "name": "fig-{{task}}"}, "image": {"alt": "{{task}}"}}
 import matplotlib.pyplot as plt
+
+pytestmark = pytest.mark.xdist_group("runner")  # what is made once is made in one process
 plt.plot([0, 1]);
 """
 PAGES = "51_a: {script: 51_one, task: safety}\n52_b: {script: 51_one, task: summaries}\n"
