@@ -39,7 +39,7 @@ import numpy as np
 import pandas as pd
 
 from alignbook import claims
-from alignlib import plotting
+from alignlib import KLSamples, plotting
 from alignlib.answers.output.policy_kl import lines, messages
 from alignlib.training import estimate_policy_kl
 from alignlib.training.policy_kl import ESTIMATORS
@@ -233,7 +233,14 @@ print("\n\n".join(textwrap.fill(message, 78) for message in said))
 # %% [markdown]
 # ## Your own policy
 #
-# `alignlib sample --base` writes a table with log-probabilities of both models and the next-token divergences; `alignlib kl TABLE` prints this for it, and `alignlib run measuring_kl -p table TABLE` puts it here.
+# `alignlib sample --base` writes a table with log-probabilities of both models and the next-token divergences; `alignlib kl TABLE` prints this for it, and `alignlib run measuring_kl -p table TABLE` puts it here. In Python, give the log-probabilities of each response's tokens under both models, one list a response:
+
+# %%
+in_python = KLSamples.from_tokens(policy=[[-1.2, -0.3, -0.1], [-0.8, -0.2]], base=[[-1.5, -0.3, -0.2], [-1.0, -0.1]])
+print(f"{in_python}: {estimate_policy_kl(in_python).best.value:.3f} nats")
+
+# %% [markdown]
+# Of your table:
 
 # %% tags=["hide-input"]
 mine = None if table is None else estimate_policy_kl(read_kl_samples(table), sampled_from=sampled_from)

@@ -11,7 +11,9 @@ from typing import Any
 
 __all__ = ["given", "giving"]
 
-# A variable, not a parameter: nobody can be talked into opening a file of another's with it.
+# A variable, not a parameter: nobody can be talked into opening a file of another's with it. Pickled, for what is given
+# is objects of the library (fits, rules, a reader's table), which have no other written form; the file is made by this
+# process in a new folder that only its user may enter, is read by the kernel that it starts, and goes with the folder.
 _VARIABLE = "ALIGNBOOK_GIVEN"
 
 
