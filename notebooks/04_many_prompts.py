@@ -41,7 +41,7 @@ from alignlib.rules import BestOfN
 # as in {prf:ref}`thm-optimum`, and $\E_\mu$ for averages over prompts.
 #
 # ```{prf:theorem} Average and per-prompt budgets (classical Lagrange duality; we derive)
-# :label: thm-average-budget
+# :label: thm-two-budgets
 #
 # 1. Among all policies with $\E_\mu\KL{\varphi_x}{p_x}\le\Delta$ the largest mean reward is
 #

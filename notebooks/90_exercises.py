@@ -82,7 +82,7 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 #
 # ```{dropdown} Solution
 # With one $\lambda$ for both, $D_x=\lambda^2\sigma_x^2/2$: in the ratio 1 to 9, that is {{first:.2f}} and {{second:.2f}} nats. The even split keeps
-# $\E\sigma/\sqrt{\E\sigma^2}=2/\sqrt5$, {{kept:.1%}} of the gain, and loses {{lost:.1%}} ({prf:ref}`thm-average-budget`).
+# $\E\sigma/\sqrt{\E\sigma^2}=2/\sqrt5$, {{kept:.1%}} of the gain, and loses {{lost:.1%}} ({prf:ref}`thm-two-budgets`).
 # ```
 #
 # **6.** Your policy has {{budget:g}} nats and gains 0.9 of what is possible there (Gaussian reward, standard deviation 1). How far is it from the optimum, in nats?

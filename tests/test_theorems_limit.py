@@ -183,7 +183,7 @@ def test_thm_relaxations_equalities() -> None:
     assert (dual_gain(Uniform(), budgets) < np.sqrt(2 * budgets / 12)).all()
 
 
-def test_thm_average_budget() -> None:
+def test_thm_two_budgets() -> None:
     """Two prompts: a budget split between them in any way, evenly too, never earns more than one λ for both."""
 
     def above(z: FloatArray) -> float:
@@ -200,7 +200,7 @@ def test_thm_average_budget() -> None:
     assert -1e-3 < worst_case(above, 20, starts=3, steps=40).excess <= 1e-11
 
 
-def test_thm_average_budget_is_lost_only_where_the_prices_differ() -> None:
+def test_thm_two_budgets_is_lost_only_where_the_prices_differ() -> None:
     """Equal λ at the same budget: nothing is lost. Gaussian scales: the share kept is E σ / √E σ²."""
     base = FiniteLaw([0.0, 0.3, 1.0], [0.5, 0.3, 0.2])
     shifted = FiniteLaw([7.0, 7.3, 8.0], [0.5, 0.3, 0.2])
