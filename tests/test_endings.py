@@ -220,6 +220,14 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
         check_new(tmp_path / "gone", force=False)
 
 
+def test_a_closed_folder_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    log = ROOT / "tests" / "data" / "trl_grpo.json"
+    result = CliRunner().invoke(main, ["overlay", str(log), "-o", str(tmp_path / "a.png")])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "a.png cannot be written, its folder is closed; choose another output." in result.stderr
+
+
 def test_a_device_is_no_place_for_a_file(tmp_path: Path) -> None:
     """A link to one would be followed, and the device gone."""
     os.mkfifo(tmp_path / "pipe")

@@ -32,11 +32,14 @@ def check_new(path: Path | str, force: bool) -> None:
     Raises
     ------
     InputError
-        Where ``path`` exists without ``force``, or is anything but a file.
+        Where ``path`` exists without ``force``, is anything but a file, or lies in a folder that is closed.
     """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another output.", argument="output")
+    parent = path.resolve().parent
+    if parent.is_dir() and not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written, its folder is closed; choose another output.", argument="output")
     if not os.path.lexists(path):
         return
     if path.exists() and not path.is_file():
