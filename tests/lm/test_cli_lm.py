@@ -57,7 +57,8 @@ def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as caught, interruptible(Path("rewards.parquet")):
         raise KeyboardInterrupt
     assert caught.value.code == 130
-    assert capsys.readouterr().err == "\nStopped. The same command goes on; what is done lies beside rewards.parquet.\n"
+    said = "Stopped by SIGINT; the same command goes on, what is done lies beside rewards.parquet.\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.lm
