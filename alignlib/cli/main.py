@@ -41,8 +41,10 @@ class Commands(click.Group):
     is_program = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run as the program that this process is."""
+        """Run as the program that this process is, unless ``standalone_mode=False`` asks for the errors themselves."""
         self.is_program = True
+        if not kwargs.get("standalone_mode", True):
+            return self.main(*args, **kwargs)
         as_program(lambda: self.main(*args, **{**kwargs, "standalone_mode": False}))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
