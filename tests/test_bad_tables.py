@@ -182,7 +182,7 @@ def test_quotation_mark_without_its_pair(tmp_path):
     ("content", "parts"),
     [
         ('[{"prompt_id": 1}]\n', ["line 1 holds an array", "one object per line"]),
-        ('{"prompt_id": 1, "reward": 1}\n{"prompt_id": 1, "rew', ["line 2 does not parse", "one object per line"]),
+        ('{"prompt_id": 1, "reward": 1}\n{"prompt_id": 1, "rew', ["line 2 does not parse", "correct it to one object"]),
         ('{"prompt_id": 1}\n\n7\n', ["line 3 holds a number", "one object per line"]),
         ('{"prompt_id": 1, "reward": 1, "reward": 2}\n', ["line 1", "'reward' comes twice"]),
     ],

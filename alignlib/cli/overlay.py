@@ -36,6 +36,7 @@ __all__ = ["command"]
 @click.argument("table", required=False, type=FILE)
 @option("--reward", help="Column of TABLE with the run's reward.")
 @option("--prompt", default="prompt_id", help="Column of TABLE that names the prompt.")
+@option("--wide", is_flag=True, help="One row of TABLE per prompt; --reward is a pattern of columns, such as 's_*'.")
 @option("--run-kl", argument="kl", help="Key or column of RUN with the KL  [default: trl's own, or 'kl']")
 @option("--run-reward", help="Key or column of RUN with the mean reward  [default: trl's own, or 'reward']")
 @option("--run-step", argument="step", help="Key or column of RUN with the step  [default: 'step', if any]")
@@ -109,12 +110,24 @@ def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
     from alignlib.tables import RewardTable
     from alignlib.training.placing import overlay
 
-    data = RewardTable.read(table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"])
+    data = RewardTable.read(
+        table,
+        asked["prompt"],
+        asked["reward"],
+        wide=asked["wide"],
+        min_samples=3,
+        drop_missing=asked["drop_missing"],
+    )
+    reward, *others = data.columns
+    if others:
+        raise BadInput(
+            f"--reward {asked['reward']!r} means several rewards; name one, or pass --wide if they are samples."
+        )
     base = number_or_name(asked["run_base"])
     options = {"level": asked["level"], "rng": asked["seed"]}
     return overlay(
         log,
-        fit_frontier(data, asked["reward"], **options),
+        fit_frontier(data, reward, **options),
         base="table" if base is None else base,
         pool=asked["pool"],
         check=not asked["no_check"],

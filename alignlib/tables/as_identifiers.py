@@ -136,7 +136,7 @@ def _whole(file: TableFile, name: str, values: pa.Array) -> pa.Array:
 
 def _no_fractions(file: TableFile, name: str) -> InputError:
     return InputError(
-        f"column {name!r} of {file.path} holds fractions, which cannot name a prompt; give integers or text.",
+        f"column {name!r} of {file.path} holds fractions, which are no names; give integers or text.",
         column=name,
     )
 

@@ -16,11 +16,12 @@ from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, too_large
 
 __all__ = ["numbers"]
 
+_WIDE = "pass wide=True if it lists the samples of a prompt"
 _DECIMAL_COMMA = r"^[+-]?[0-9]*,[0-9]+([eE][+-]?[0-9]+)?$"
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$"
 
 
-def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
+def numbers(file: TableFile, name: str, column: pa.ChunkedArray, *, of_samples: bool = False) -> FloatArray:
     """Return a column of numbers as floats, shape (rows,), NaN where there is no value.
 
     Parameters
@@ -29,6 +30,8 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
         Table and column, for messages.
     column : ChunkedArray
         Its cells: numbers, truth values, or text that spells them.
+    of_samples : bool
+        Whether the cells are of one sample each, so that a list may be of several: the sentence then says so.
 
     Raises
     ------
@@ -38,12 +41,12 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
     column = plain_cells(file, name, column)
     kind, t = column.type, pa.types
     if is_text(kind):
-        return _numbers_from_text(file, name, column)
+        return _numbers_from_text(file, name, column, of_samples)
     if t.is_integer(kind) or (t.is_decimal(kind) and kind.scale <= 0):
         size = pc.abs(column.cast(pa.float64(), safe=False))
         _check_exact(file, name, column, pc.greater_equal(size, float(EXACT_INTEGERS)))
     elif not (t.is_floating(kind) or t.is_boolean(kind) or t.is_decimal(kind) or t.is_null(kind)):
-        remedy = "pass wide=True if it lists the samples of a prompt" if is_list(kind) else "name a column of numbers"
+        remedy = _WIDE if of_samples and is_list(kind) and _of_numbers(kind.value_type) else "name a column of numbers"
         if t.is_struct(kind) and kind.num_fields:
             remedy = f"name a key within it, such as {f'{name}.{kind.field(0).name}'!r}"
         raise InputError(
@@ -52,7 +55,13 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
 
-def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> FloatArray:
+def _of_numbers(kind: pa.DataType) -> bool:
+    return (
+        _of_numbers(kind.value_type) if is_list(kind) else bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    )
+
+
+def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray, of_samples: bool) -> FloatArray:
     text = _without_missing(column)
     if not file.is_text and text.null_count < len(text):
         row = int(np.argmax(text.is_valid().to_numpy()))
@@ -65,7 +74,7 @@ def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray) -> F
     try:
         floats = text.cast(pa.float64())
     except pa.ArrowInvalid:
-        return _other_numbers(file, name, text)
+        return _other_numbers(file, name, text, of_samples)
     large = pc.greater_equal(pc.abs(floats), float(EXACT_INTEGERS))
     if pc.any(large).as_py():
         _check_exact(file, name, text, pc.and_(large, pc.match_substring_regex(text, r"^[+-]?[0-9]+$")))
@@ -79,7 +88,7 @@ def _without_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(missing, pa.scalar(None, text.type), text)
 
 
-def _other_numbers(file: TableFile, name: str, text: pa.ChunkedArray) -> FloatArray:
+def _other_numbers(file: TableFile, name: str, text: pa.ChunkedArray, of_samples: bool) -> FloatArray:
     """Read true and false as 1 and 0, and decimal commas where they are clear; name the first cell of other text."""
     lower = pc.utf8_lower(text)
     if pc.all(pc.is_in(lower, value_set=pa.array(["true", "false", None], lower.type))).as_py():
@@ -102,8 +111,8 @@ def _other_numbers(file: TableFile, name: str, text: pa.ChunkedArray) -> FloatAr
         )
     some = len(odd) < len(text) - text.null_count
     remedy = "write a number there, or empty the cell and pass drop_missing=True"
-    if pc.all(pc.match_substring_regex(commas, r"^\[.*\]$")).as_py():
-        remedy, some = "pass wide=True if it lists the samples of a prompt", True
+    if of_samples and pc.all(pc.match_substring_regex(commas, r"^\[.*\]$")).as_py():
+        remedy, some = _WIDE, True
     raise InputError(
         f"column {name!r} of {file.path} holds text in {len(odd)} of {len(text)} rows, the first "
         f"{first}; {remedy if some else 'name a column of numbers'}.",

@@ -35,7 +35,7 @@ def long_samples(file: TableFile, prompt: str, entries: Sequence[str], sample: s
         if name in members:
             raise _same_column(name, argument)
     table = load(file, [*taken, *members])
-    values = {name: numbers(file, name, table[name]) for name in members}
+    values = {name: numbers(file, name, table[name], of_samples=True) for name in members}
     names = identifiers(file, prompt, table[prompt])
     if sample is not None:
         _check_samples(file, prompt, names, sample, table[sample])

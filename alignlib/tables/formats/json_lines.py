@@ -84,7 +84,8 @@ def _records(path: str, data: pa.Buffer) -> Iterator[tuple[int, dict[str, object
             raise not_utf8(path) from error
         except ValueError as error:
             raise InputError(
-                f"{path} is not JSON lines: line {line} does not parse ({short(error)}); write one object per line.",
+                f"{path} is not JSON lines: line {line} does not parse ({short(error)}); correct it to one object "
+                "per line.",
                 rows=[line - 1],
             ) from error
         if not isinstance(record, dict):

@@ -123,8 +123,12 @@ class _TrlLog:
         values = [math.nan if row.get(name) is None else row[name] for row in told]
         numbers = [float(v) for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) < len(values):
-            odd = next(v for v in values if isinstance(v, bool) or not isinstance(v, int | float))
-            raise InputError(f"{self.path}: {name!r} holds {odd!r:.40}, not a number.")
+            odd = next(i for i, v in enumerate(values) if isinstance(v, bool) or not isinstance(v, int | float))
+            step = told[odd].get(self.step)
+            raise InputError(
+                f"{self.path}: {name!r} holds {values[odd]!r:.40} at step {step!r:.40}, not a number; correct it, or "
+                "name another key."
+            )
         return np.array(numbers)
 
 
