@@ -77,7 +77,7 @@ class Samples:
             f"{more}; {self.file.where(rows[:_SHOWN], total=len(rows))}"
         )
         if where.size == bad.size:
-            remedy = "Nothing would be left without them; fill them in"
+            remedy = f"Nothing would be left without them; fill them in{self._mean_hint()}"
             if len(found) > 1:
                 remedy = "No sample has a value of every reward asked for; score the same samples by all of them"
             raise InputError(f"{said}. {remedy}.", rows=rows)

@@ -1,0 +1,278 @@
+"""The same table in every form that people keep it in gives the same numbers; what is unusual is read and said."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import json
+import re
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from alignlib._core.errors import InputError, bounded
+from alignlib.models.resumable import write_parquet
+from alignlib.tables import RaterTable, RewardTable
+from alignlib.tables.limits import MOST_BYTES
+from alignlib.training.policy_kl.sample_table import read_kl_samples
+
+rng = np.random.default_rng(11)
+PROMPTS, SAMPLES = 6, 5
+REWARDS = rng.normal(size=(PROMPTS, SAMPLES)).round(4)
+RECORDS = [
+    {"prompt_id": i, "sample_id": j, "reward": float(REWARDS[i, j])} for i in range(PROMPTS) for j in range(SAMPLES)
+]
+COLUMNS = {name: [record[name] for record in RECORDS] for name in RECORDS[0]}
+
+
+def csv(separator: str = ",", point: str = ".") -> str:
+    rows = [separator.join(map(str, record.values())).replace(".", point) for record in RECORDS]
+    return "\n".join([separator.join(COLUMNS), *rows]) + "\n"
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+FORMS = {
+    "t.csv": csv(),
+    "semicolons.csv": csv(";"),
+    "tabs.csv": csv("\t"),
+    "bars.csv": csv("|"),
+    "spaces.csv": csv(" "),
+    "commas.tsv": csv(","),
+    "decimal_commas.csv": csv(";", ","),
+    "t.jsonl": "".join(json.dumps(record) + "\n" for record in RECORDS),
+    "array.json": json.dumps(RECORDS, indent=1),
+    "columns.json": json.dumps(COLUMNS),
+    "under_a_key.json": json.dumps({"version": 2, "data": RECORDS}),
+    "lines.json": "".join(json.dumps(record) + "\n" for record in RECORDS),
+    "t.csv.gz": gzip.compress(csv().encode()),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_table_in_every_form(tmp_path: Path, name: str) -> None:
+    table = RewardTable.read(written(tmp_path, name, FORMS[name]))
+    np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+    assert table.prompts.tolist() == list(range(PROMPTS))
+    separator = {"semicolons": "semicolons", "tabs": "tabs", "bars": "vertical bars", "spaces": "spaces"}.get(name[:-4])
+    assert any(f"separated by {separator}" in note for note in table.notes) == (separator is not None)
+    assert any("decimal commas" in note for note in table.notes) == name.startswith("decimal")
+
+
+def test_arrays_and_frames_in_files(tmp_path: Path) -> None:
+    np.save(tmp_path / "t.npy", REWARDS)
+    np.save(tmp_path / "swapped.npy", np.asfortranarray(REWARDS).astype(">f8"))
+    records = np.array(
+        [tuple(r.values()) for r in RECORDS], [("prompt_id", "i8"), ("sample_id", "i4"), ("reward", "f8")]
+    )
+    np.save(tmp_path / "records.npy", records)
+    pa.feather.write_feather(pa.table(COLUMNS), tmp_path / "t.feather")
+    for name in ("t.npy", "swapped.npy", "records.npy", "t.feather"):
+        found = RewardTable.read(tmp_path / name)
+        np.testing.assert_array_equal(found.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "array.json", "t.parquet"])
+def test_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, packed: bool) -> None:
+    if name == "t.parquet":
+        pq.write_table(pa.table(COLUMNS), tmp_path / name)
+    content = (tmp_path / name).read_bytes() if name == "t.parquet" else str(FORMS[name]).encode()
+    stream = io.TextIOWrapper(io.BytesIO(gzip.compress(content) if packed else content))
+    monkeypatch.setattr(sys, "stdin", stream)
+    np.testing.assert_array_equal(RewardTable.read("-").column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+
+
+def test_keys_within_objects_and_lists_within_cells(tmp_path: Path) -> None:
+    nested = [{"prompt_id": r["prompt_id"], "a": {"b": {"c": r["reward"]}, "x.y": 1}} for r in RECORDS]
+    pq.write_table(pa.Table.from_pylist(nested), tmp_path / "t.parquet")
+    lines = "".join(json.dumps(record) + "\n" for record in nested)
+    odd = lines + json.dumps({"prompt_id": 0, "a": None, "z": [1, "a"]}) + "\n"  # read line by line
+    for path in (tmp_path / "t.parquet", written(tmp_path, "t.jsonl", lines), written(tmp_path, "odd.jsonl", odd)):
+        for reward in ("a.b.c", "a.*.c"):
+            table = RewardTable.read(path, reward=reward, drop_missing=path.stem == "odd")
+            np.testing.assert_array_equal(table.column("a.b.c").reshape(PROMPTS, SAMPLES), REWARDS)
+    real = written(tmp_path, "t.csv", "prompt_id,a.b\n0,1\n0,2\n")  # a column of that name is no key
+    assert RewardTable.read(real, reward="a.b").column("a.b").tolist() == [1.0, 2.0]
+    for cells in (
+        "".join(f'{i},"{row.tolist()}"\n' for i, row in enumerate(REWARDS)),
+        "".join(f'{i},"{[[v] for v in row.tolist()]}"\n' for i, row in enumerate(REWARDS)),
+        "".join(f"{i},[{' '.join(map(str, row.tolist()))}]\n" for i, row in enumerate(REWARDS)),
+    ):
+        table = RewardTable.read(written(tmp_path, "t.csv", "prompt_id,reward\n" + cells), wide=True)
+        np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+
+
+def test_sums_and_averages_of_columns(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", 'prompt_id,a,b,"c,d"\n0,1,,4\n0,2,3,\n0,,,\n0,,5,1\n')
+    expected = {"sum": [], "mean": [], "nansum": [5.0, 5.0, 6.0], "nanmean": [2.5, 2.5, 3.0]}
+    for how, values in expected.items():
+        name = f"{how}:a,b,c\\,d"
+        if not values:
+            with pytest.raises(InputError, match="ask for 'nan" + how):
+                RewardTable.read(path, reward=name)
+            continue
+        table = RewardTable.read(path, reward=name, drop_missing=True)
+        assert table.column(name).tolist() == values
+        assert table.dropped == 1  # no member is there: the sum of nothing is no reward
+        assert "6 of 12 values are missing" in table.notes[0]
+
+
+def test_chats_are_prompts(tmp_path: Path) -> None:
+    chats = [
+        [{"role": "user", "content": f"{i}?"}, {"role": "assistant", "content": "."}] for i in COLUMNS["prompt_id"]
+    ]
+    pq.write_table(pa.table({"prompt": chats, "reward": COLUMNS["reward"]}), tmp_path / "t.parquet")
+    table = RewardTable.read(tmp_path / "t.parquet", prompt="prompt")
+    assert [json.loads(name)[0]["content"] for name in table.prompts] == [f"{i}?" for i in range(PROMPTS)]
+    np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+
+
+def test_a_table_written_several_times_counts_once(tmp_path: Path) -> None:
+    once = [f"{i},{r}" for i in range(PROMPTS) for r in REWARDS[i]]
+    for times in (1, 2, 3):
+        path = written(tmp_path, "t.csv", "\n".join(["prompt_id,reward", *once * times]) + "\n")
+        table = RewardTable.read(path)
+        np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
+        assert any(f"comes {times} times" in note for note in table.notes) == (times > 1)
+    few = written(tmp_path, "t.csv", "\n".join(["prompt_id,reward", *once, once[3], once[7]]) + "\n")
+    assert "2 of 32 samples" in RewardTable.read(few).notes[0]
+    levels = "prompt_id,reward\n" + "".join(f"{i // 8},{i % 2}\n" for i in range(800))  # balanced on purpose
+    table = RewardTable.read(written(tmp_path, "t.csv", levels))
+    assert (table.offsets[-1], table.notes) == (800, ())
+
+
+def test_no_digit_of_an_identifier_is_lost(tmp_path: Path) -> None:
+    big = 2**53
+    target = [big + i % 4 for i in range(40)]
+    label = [Decimal(f"0.{'0' * 20}{i % 4 + 1}") for i in range(40)]
+    path = written(
+        tmp_path, "t.csv", "target,label\n" + "".join(f"{t},{y}\n" for t, y in zip(target, label, strict=True))
+    )
+    table = RaterTable.read(path)
+    assert table.targets == tuple(str(big + i) for i in range(4))
+    assert len(table.labels) == 4
+    pq.write_table(pa.table({"target": target, "label": [f"0{i % 2}" for i in range(40)]}), tmp_path / "t.parquet")
+    with_zeros = RaterTable.read(tmp_path / "t.parquet")
+    assert (with_zeros.targets, with_zeros.labels) == (table.targets, ("00", "01"))
+    seven = written(tmp_path, "t.csv", "target,label\n" + "".join(f"{10**7 + i % 2},{i % 3}.0\n" for i in range(40)))
+    assert RaterTable.read(seven).targets == ("10000000", "10000001")
+    assert RaterTable.read(seven).labels == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_is_missing_and_what_is_a_word(tmp_path: Path, suffix: str) -> None:
+    label = ["None", "a", "b", "", None, "a", "b", "NA", "A"] * 2
+    target = [i % 2 for i in range(18)]
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "csv":
+        path.write_text("target,label\n" + "".join(f"{t},{y or ''}\n" for t, y in zip(target, label, strict=True)))
+    elif suffix == "jsonl":
+        path.write_text(
+            "".join(json.dumps({"target": t, "label": y}) + "\n" for t, y in zip(target, label, strict=True))
+        )
+    else:
+        pq.write_table(pa.table({"target": target, "label": label}), path)
+    table = RaterTable.read(path, drop_missing=True)
+    assert table.labels == (("A", "a", "b") if suffix == "csv" else ("A", "NA", "None", "a", "b"))
+    assert any(("as a missing value" if suffix == "csv" else "is a text of its own") in note for note in table.notes)
+    assert any("'A' and 'a' in column 'label' differ in capitals" in note for note in table.notes)
+
+
+def test_labels_and_truth_in_two_files(tmp_path: Path) -> None:
+    truth = {f"q{i}": "yes" if i % 3 else "no" for i in range(12)}
+    given = [(f"q{i % 13}", "yes" if (i + i // 5) % 3 else "no", f"w{i % 4}") for i in range(130)]
+    written(tmp_path, "truth.csv", "question,answer\n" + "".join(f"{q},{a}\n" for q, a in truth.items()) + "q0,no\n")
+    labels = written(tmp_path, "l.csv", "question,label,who\n" + "".join(f"{q},{y},{w}\n" for q, y, w in given))
+    asked = {"target": "answer", "rater": "who", "truth": tmp_path / "truth.csv"}
+    with pytest.raises(InputError, match=r"10 of 130 rows .* lack a target, .*'answer' in 10"):
+        RaterTable.read(labels, **asked)
+    table = RaterTable.read(labels, drop_missing=True, **asked)
+    joined = [(truth[q], y) for q, y, _ in given if q in truth]
+    expected = [[sum(pair == (t, y) for pair in joined) for y in ("no", "yes")] for t in ("no", "yes")]
+    assert table.counts().tolist() == [expected]
+    written(tmp_path, "truth.csv", "question,answer\nq1,yes\nq1,no\n")
+    with pytest.raises(InputError, match="has two values of 'answer' for the question 'q1'; keep one"):
+        RaterTable.read(labels, **asked)
+
+
+def test_what_we_write_carries_checksums_that_are_verified(tmp_path: Path) -> None:
+    table = pa.table(COLUMNS)
+    write_parquet(tmp_path / "t.parquet", [table], table.schema)
+    whole = (tmp_path / "t.parquet").read_bytes()
+    column = pq.ParquetFile(tmp_path / "t.parquet").metadata.row_group(0).column(2)
+    place = (column.dictionary_page_offset or column.data_page_offset) + column.total_compressed_size - 8
+    for at in range(place, place + 4):
+        damaged = bytearray(whole)
+        damaged[at] ^= 4
+        with pytest.raises(InputError, match="is not a whole Parquet file"):
+            RewardTable.read(written(tmp_path, "d.parquet", bytes(damaged)))
+
+
+def test_limits_of_memory_name_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MOST_BYTES, "1000")
+    packed = written(tmp_path, "t.csv.gz", gzip.compress(csv().encode() * 3))
+    for path in (packed, written(tmp_path, "t.json", str(FORMS["array.json"]))):
+        with pytest.raises(InputError, match=f"of memory, and 1000 B are allowed; .*, or set {MOST_BYTES} to"):
+            RewardTable.read(path)
+    monkeypatch.setenv(MOST_BYTES, "plenty")
+    with pytest.raises(InputError, match=f"{MOST_BYTES} must be a number of bytes, such as 8e9; got 'plenty'"):
+        RewardTable.read(packed)
+
+
+texts = st.text(st.sampled_from('ab1,;"\n '), max_size=12)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(rows=[(i, "a") for i in range(12)], strays=[(3, 0), (7, 1)])
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 9), texts), min_size=8, max_size=20),
+    strays=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 1)), max_size=3),
+)
+def test_no_quotation_mark_swallows_a_row(
+    tmp_path: Path, rows: list[tuple[int, str]], strays: list[tuple[int, int]]
+) -> None:
+    """Texts written by the rules are read whole; marks put in by chance are read whole, too, or refused."""
+    quoted = "".join(f'{i % 2},{r},"{text.replace(chr(34), 2 * chr(34))}"\n' for i, (r, text) in enumerate(rows))
+    path = written(tmp_path, "t.csv", "prompt_id,reward,text\n" + quoted)
+    assert RewardTable.read(path, min_samples=1).column("reward").size == len(rows)
+    plain = [f"{i % 2},{r},{re.sub(chr(34) + '|,|' + chr(10), '', text)}" for i, (r, text) in enumerate(rows)]
+    for place, back in strays:
+        line = plain[place % len(plain)]
+        at = len(line) if back else line.rindex(",") + 1
+        plain[place % len(plain)] = f'{line[:at]}"{line[at:]}'
+    path = written(tmp_path, "t.csv", "\n".join(["prompt_id,reward,text", *plain]) + "\n")
+    with contextlib.suppress(InputError):
+        assert RewardTable.read(path, min_samples=1).column("reward").size == len(rows)
+
+
+def test_token_lists_are_the_same_in_csv_and_json(tmp_path: Path) -> None:
+    records = [{"token_log_prob": [-1.0 - i, -0.25], "base_token_log_prob": [-1.5, -0.5 * i]} for i in range(5)]
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    cells = "".join(f'"{r["token_log_prob"]}","{r["base_token_log_prob"]}"\n' for r in records)
+    from_lines = read_kl_samples(written(tmp_path, "t.jsonl", lines))
+    from_cells = read_kl_samples(written(tmp_path, "t.csv", "token_log_prob,base_token_log_prob\n" + cells))
+    np.testing.assert_array_equal(from_lines.log_ratio, from_cells.log_ratio)
+
+
+@given(st.text(max_size=40), st.integers(1, 5000))
+def test_every_sentence_is_bounded(text: str, times: int) -> None:
+    name = text * times
+    said = str(InputError(f"no column {name!r} in {name} (reward); it has {name!r}. Name one."))
+    assert len(said) <= 1200
+    assert bounded(said) == said or len(bounded(said)) <= len(said)
+    assert said.startswith("no column")
+    assert said.endswith("Name one.") or len(said) < 60
