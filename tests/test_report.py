@@ -472,6 +472,30 @@ def test_what_a_killed_report_left_is_cleared(tmp_path):
     assert set(contents(folder)) == {"limit.png", MANIFEST}
 
 
+def test_what_a_killed_report_to_another_folder_left_is_cleared(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from alignbook.manifest import filling\n"
+        "with filling(Path(sys.argv[1]), False) as made:\n"
+        "    (made / 'report.html').write_text('x'); os.kill(os.getpid(), 9)"
+    )
+
+    def kill(name):
+        before = set(tmp_path.iterdir())
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / name)], check=False)
+        (left,) = set(tmp_path.iterdir()) - before
+        return left
+
+    kept = kill("first")
+    (kept / "made" / "thesis.txt").write_text("mine")
+    kill("second")
+    unmarked = tmp_path / ".alignlib-report-mine"
+    unmarked.mkdir()
+    fill(tmp_path / "next", {"limit.png": "1"})
+    assert set(tmp_path.iterdir()) == {kept, unmarked, tmp_path / "next"}
+    assert (kept / "made" / "thesis.txt").read_text() == "mine"
+    assert (kept / "made" / "report.html").read_text() == "x"
+
+
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("moment", [0, 1, 2])
 def test_a_kill_while_a_manifest_is_written_leaves_nothing_beside_it(tmp_path, moment, force):

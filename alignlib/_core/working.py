@@ -13,10 +13,10 @@ from pathlib import Path
 
 from alignlib._core.locks import hold, host_key, is_left
 
-__all__ = ["PREFIX", "working_folder"]
+__all__ = ["MARKER", "PREFIX", "is_left_folder", "mark", "working_folder"]
 
 PREFIX = "alignlib-"
-_MARKER = ".alignlib-working-folder"
+MARKER = ".alignlib-working-folder"
 
 
 @contextlib.contextmanager
@@ -37,10 +37,8 @@ def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
     _clear(where)
     place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     try:
-        handle = os.open(place / _MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = mark(place)
         try:
-            hold(handle)
-            os.write(handle, json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}).encode())
             inside = place / "w"
             inside.mkdir()
             yield inside
@@ -54,13 +52,21 @@ def _clear(where: Path) -> None:
     with os.scandir(where) as entries:
         found = [Path(entry.path) for entry in entries if entry.name.startswith(PREFIX)]
     for place in found:
-        if _left(place):
+        if is_left_folder(place):
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _left(place: Path) -> bool:
-    """Whether a folder is one of ours whose process has ended."""
-    marker = place / _MARKER
+def mark(place: Path) -> int:
+    """Mark a folder as one of this process for as long as the file that is returned stays open."""
+    handle = os.open(place / MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    hold(handle)
+    os.write(handle, json.dumps({"made by": "alignlib", "host": host_key(), "pid": os.getpid()}).encode())
+    return handle
+
+
+def is_left_folder(place: Path) -> bool:
+    """Whether a folder is one that a process of ours on this machine, now ended, has marked."""
+    marker = place / MARKER
     try:
         about = os.stat(place, follow_symlinks=False)
         if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():

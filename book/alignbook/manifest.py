@@ -19,6 +19,8 @@ from pathlib import Path
 from alignlib._core.errors import InputError
 from alignlib._core.files import PASSING, whole_file, write_whole
 from alignlib._core.text import for_json
+from alignlib._core.working import MARKER as MARKER_FILE
+from alignlib._core.working import is_left_folder, mark
 
 __all__ = ["LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
 
@@ -31,6 +33,7 @@ REPORT_FILES = frozenset(
 # And what notebooks leave that are run by themselves.
 LEFT_FILES = REPORT_FILES | {f"overlay.{kind}" for kind in ("csv", "json", "png", "svg")}
 # Of a working folder: what it holds, and in that files of a report, finished or passing (as `whole_file` calls them).
+_WORKING = ".alignlib-report-"
 _MADE, _EARLIER = "made", "earlier"
 _NAMES = "|".join(map(re.escape, sorted(LEFT_FILES | {MANIFEST})))
 _LEFT = re.compile(f"(?:{_NAMES})|{PASSING.format(name=f'(?:{_NAMES})')}")
@@ -159,7 +162,7 @@ def _put(path: Path, data: str | bytes, passing: Path) -> None:
 
 def _place(folder: Path) -> Path:
     """The working folder: beside ``folder``, or in it where beside it is another disk, or no place for us."""
-    name = f".alignlib-report-{hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:12]}"
+    name = f"{_WORKING}{hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:12]}"
     parent = folder.parent
     if folder.is_dir() and (folder.stat().st_dev != parent.stat().st_dev or not os.access(parent, os.W_OK | os.X_OK)):
         return folder / name
@@ -210,9 +213,14 @@ def _alone(folder: Path) -> Iterator[Path]:
         os.close(handle)  # whoever had it has just removed it
     try:
         _clear(place, folder)
+        marker = mark(place)
         try:
+            for other in place.parent.glob(f"{_WORKING}*"):
+                if other != place and is_left_folder(other):
+                    _clear_other(other)
             yield place
         finally:
+            os.close(marker)
             _remove(place)
     finally:
         os.close(handle)
@@ -222,12 +230,16 @@ def _clear(place: Path, folder: Path) -> None:
     """Remove what a killed run left in ``place`` (else it would still hold the lock), or nothing if others' files."""
     files: list[Path] = []
     folders = list(place.iterdir())
+    marker = place / MARKER_FILE
+    if marker in folders and marker.is_file() and not marker.is_symlink():
+        folders.remove(marker)
+        files.append(marker)
     for inside in folders:
         if inside.name not in (_MADE, _EARLIER) or inside.is_symlink() or not inside.is_dir():
             raise _foreign(inside, folder)
         files += inside.iterdir()
     for path in files:
-        if not _LEFT.fullmatch(path.name) or path.is_symlink() or not path.is_file():
+        if (path != marker and not _LEFT.fullmatch(path.name)) or path.is_symlink() or not path.is_file():
             raise _foreign(path, folder)
     for path in files:
         path.unlink()
@@ -235,8 +247,23 @@ def _clear(place: Path, folder: Path) -> None:
         inside.rmdir()
 
 
+def _clear_other(place: Path) -> None:
+    """Remove what a killed run on its way elsewhere left, unless somebody is there or it holds files of others."""
+    import fcntl
+
+    with contextlib.suppress(FolderError, OSError):
+        handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _clear(place, place)
+            place.rmdir()
+        finally:
+            os.close(handle)
+
+
 def _remove(place: Path) -> None:
     """Remove the working folder with what this run made in it; what others put there meanwhile stays."""
+    (place / MARKER_FILE).unlink(missing_ok=True)
     for name in (_MADE, _EARLIER):
         shutil.rmtree(place / name, ignore_errors=True)
     with contextlib.suppress(OSError):
