@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError, bounded
 from alignlib.models.resumable import write_parquet
 from alignlib.tables import RaterTable, RewardTable
+from alignlib.tables.formats import delimited
 from alignlib.tables.limits import MOST_BYTES
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
@@ -227,6 +228,12 @@ def test_limits_of_memory_name_the_remedy(tmp_path: Path, monkeypatch: pytest.Mo
     packed = written(tmp_path, "t.csv.gz", gzip.compress(csv().encode() * 3))
     for path in (packed, written(tmp_path, "t.json", str(FORMS["array.json"]))):
         with pytest.raises(InputError, match=f"of memory, and 1000 B are allowed; .*, or set {MOST_BYTES} to"):
+            RewardTable.read(path)
+    monkeypatch.setattr(delimited, "_SURE", 0)
+    pa.feather.write_feather(pa.table(COLUMNS), tmp_path / "t.feather", compression="zstd")
+    monkeypatch.setenv(MOST_BYTES, "400")
+    for path in (written(tmp_path, "t.csv", csv()), written(tmp_path, "t.jsonl", csv()), tmp_path / "t.feather"):
+        with pytest.raises(InputError, match=f"{path.name} needs about .* of memory, and 400 B are allowed; "):
             RewardTable.read(path)
     monkeypatch.setenv(MOST_BYTES, "plenty")
     with pytest.raises(InputError, match=f"{MOST_BYTES} must be a number of bytes, such as 8e9; got 'plenty'"):

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
+from alignlib.tables.limits import check_fits
 from alignlib.tables.quoting import check_quotes, ragged, records
 from alignlib.tables.table_file import TableFile, not_utf8, short
 
@@ -21,6 +22,9 @@ __all__ = ["open_delimited"]
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
 _NAMES = {",": "CSV", "\t": "TSV"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+_SURE = 1 << 27  # bytes of a file that is read without an estimate
+_ROWS = 1000  # from which the estimate is made
+_CELL = 16  # bytes of a cell in memory beside its text: its place, and the number it becomes
 _LOOKED_AT = 50  # rows, and bytes of them, that show what separates cells
 _START = 1 << 20
 
@@ -39,6 +43,7 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
         check_quotes(path, data, delimiter, width)
         if next(islice(records(path, data, delimiter), 1, None), None) is None:
             return pa.table({name: pa.array([], pa.string()) for name in columns})
+        _check_size(path, data, delimiter, [place for place, name in enumerate(header) if name in columns])
         place_of = {name: place for place, name in enumerate(header)}
         places = [place_of[name] for name in columns]
         own = [f"c{place}" for place in range(width)]  # names that no quoting makes ambiguous
@@ -68,6 +73,16 @@ def _header(path: str, data: pa.Buffer, delimiter: str) -> list[str]:
     for _, record in records(path, data, delimiter):
         return record
     raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+
+
+def _check_size(path: str, data: pa.Buffer, delimiter: str, places: list[int]) -> None:
+    """Refuse, from a look at the first rows, a file of which the columns asked for would not fit into memory."""
+    if data.size < _SURE:
+        return
+    first = [record for _, record in islice(records(path, data, delimiter), _ROWS)]
+    every = sum(len(cell) + 1 for record in first for cell in record)
+    asked = sum(len(record[place]) + _CELL for record in first for place in places if place < len(record))
+    check_fits(data.size * asked / every, path, "name fewer columns, or cut the table into parts")
 
 
 def _clear_separator(path: str, data: pa.Buffer, promised: str) -> str | None:

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
+from alignlib.tables.limits import check_fits
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
 __all__ = ["open_feather"]
@@ -26,7 +27,11 @@ def open_feather(path: str, data: pa.Buffer) -> TableFile:
         places = sorted(schema.get_field_index(name) for name in columns)
         options = pa.ipc.IpcReadOptions(included_fields=places)
         try:
-            table = pa.ipc.open_file(pa.BufferReader(data), options=options).read_all()
+            file, batches = pa.ipc.open_file(pa.BufferReader(data), options=options), list[pa.RecordBatch]()
+            for number in range(file.num_record_batches):  # one by one, since they may be compressed
+                batches.append(file.get_batch(number))
+                check_fits(sum(batch.nbytes for batch in batches), path, "name fewer columns")
+            table = pa.Table.from_batches(batches, file.schema)
             table.validate(full=True)
             return table.select(columns)
         except (pa.ArrowException, OSError) as error:

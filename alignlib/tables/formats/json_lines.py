@@ -11,16 +11,19 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.json_text import check_lines, json_kind, parse_json
+from alignlib.tables.limits import check_fits
 from alignlib.tables.objects import table_of_objects
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, nested_keys, not_utf8, short
 
 __all__ = ["open_json_lines"]
 
+_TIMES = 1.2  # memory of the parsed table, in sizes of the text
 _BLOCK = 1 << 24  # bytes; longer than any sensible line, responses included
 
 
 def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
     """Read a file with one JSON object per line; a key that an object lacks is a missing value."""
+    check_fits(_TIMES * data.size, path, "write the columns asked for as Parquet")
     if not check_lines(path, data):
         return table_of_objects(path, "line", _records(path, data))
     try:
