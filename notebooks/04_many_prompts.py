@@ -13,9 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# It loses nothing only if every prompt has the same price $\beta$ of a nat at that budget. For prompts with Gaussian rewards of standard
-# deviations {{sds_listed}}, {{kl_shown:g}} {{nats_shown}} on every prompt reach {{gaussian_kept:.1%}} of what {{kl_shown:g}} {{nats_shown}} on average reach; for 0/1
-# rewards with success rates {{successes_listed}} they reach {{binary_kept:.1%}}.
+# It loses nothing only if every prompt has the same price $\beta$ of a nat at that budget. With {{kl_shown:g}} {{nats_shown}} on every prompt, the best policies
+# gain {{gaussian_kept:.1%}} of what they gain with {{kl_shown:g}} {{nats_shown}} on average if the prompts have Gaussian rewards with standard deviations
+# {{sds_listed}}, and {{binary_kept:.1%}} if they have 0/1 rewards with success rates {{successes_listed}}.
 # :::
 
 # %% tags=["parameters"]
@@ -76,19 +76,18 @@ from alignlib.rules import BestOfN
 # %%
 gaussian = PromptAverage([Gaussian(sd=s) for s in sds])
 binary = PromptAverage([Bernoulli(q) for q in successes])
-kl = np.linspace(0, 2.0 * kl_shown, 61)
+best = {name: BestOfN(n_shown).on(law) for name, law in (("Gaussian", gaussian), ("0/1", binary))}
+kl = np.linspace(0, max(2.0 * kl_shown, *(1.1 * one.kl for one in best.values())), 121)
 curves = {
     name: (law.gain_at_kl(kl), law.gain_on_every_prompt(kl)) for name, law in (("Gaussian", gaussian), ("0/1", binary))
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Largest mean gain within a KL budget on average over prompts (lines) and on every prompt (dashed). Top: Gaussian rewards with standard deviations {{sds_listed}}. Bottom: 0/1 rewards with success rates {{successes_listed}}. Squares: best-of-{{n_shown:d}}, at the average KL that it spends.", "name": "fig-two-budgets"}, "image": {"alt": "Two panels, each with a solid concave curve above a dashed one; a square for best-of-N lies near the dashed curve in the top panel, below the solid one in both."}}
-best = {name: BestOfN(n_shown).on(law) for name, law in (("Gaussian", gaussian), ("0/1", binary))}
 fig, axes = plotting.new(rows=2, height=2.7)
 for ax, (name, (average, each)) in zip(axes, curves.items(), strict=True):
     ax.plot(kl, average, color=plotting.LIMIT, label="on average over prompts")
     ax.plot(kl, each, "--", color=plotting.THIRD, label="on every prompt")
-    if best[name].kl <= kl[-1]:
-        plotting.points(ax, best[name].kl, best[name].gain, marker="s", label=f"best-of-{n_shown}")
+    plotting.points(ax, best[name].kl, best[name].gain, marker="s", label=f"best-of-{n_shown}")
     plotting.name_axes(ax, "", "mean gain in reward", f"{name} rewards")
 axes[1].set_xlabel(plotting.KL_LABEL)
 plotting.legend(axes[0], loc="lower right")
@@ -123,7 +122,18 @@ for ax, labels, values, name in (
 # ## Claims
 
 # %% tags=["hide-input"]
-kept = {name: float(each[30] / average[30]) for name, (average, each) in curves.items()}  # at kl_shown, the middle
+
+
+def listed(values: list[float]) -> str:
+    """Numbers as a sentence lists them."""
+    *first, last = [f"{v:g}" for v in values]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+kept = {
+    name: float(law.gain_on_every_prompt(kl_shown)) / float(law.gain_at_kl(kl_shown))
+    for name, law in (("Gaussian", gaussian), ("0/1", binary))
+}
 spread = np.array(sds)
 prompts = [FiniteLaw([0.0, 1.0], [1 - q, q]) for q in successes]
 rng = np.random.default_rng(0)
@@ -133,8 +143,8 @@ elsewhere = np.array(
 )
 each_best = [BestOfN(n_shown).on(law) for law in prompts]
 claims.glue(
-    sds_listed=", ".join(f"{s:g}" for s in sds),
-    successes_listed=", ".join(f"{q:g}" for q in successes),
+    sds_listed=listed(sds),
+    successes_listed=listed(successes),
     nats_shown="nat" if kl_shown == 1 else "nats",
     gaussian_kept=kept["Gaussian"],
     binary_kept=kept["0/1"],

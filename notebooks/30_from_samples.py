@@ -97,8 +97,8 @@ plotting.curve(
     plug_in.gain,
     "plug-in",
     color=plotting.BEST_OF_N,
-    at=0.93 * wide[-1],
-    offset=(0, -8),
+    at=0.97 * wide[-1],
+    offset=(0, -14),
     ha="right",
     linestyle="--",
 )

@@ -121,7 +121,8 @@ CUT_OFF = """phone => {
   const cut = [];
   for (const box of document.querySelectorAll("article *")) {
     if (!/auto|scroll|hidden|clip/.test(getComputedStyle(box).overflowX)) continue;
-    if (box.clientWidth <= 1 || box.scrollWidth <= box.clientWidth + 1 || box.closest("mjx-assistive-mml")) continue;
+    if (box.clientWidth <= 1 || box.scrollWidth <= box.clientWidth + 3) continue;
+    if (box.closest("mjx-assistive-mml, mjx-ext")) continue;  // unseen; the middle of a tall bracket
     if (phone && (box.matches("mjx-container") || box.querySelector("mjx-container[data-scroll-box]"))) continue;
     cut.push(box.tagName + "." + box.className + " holds " + box.scrollWidth + " px in " + box.clientWidth);
   }

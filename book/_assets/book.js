@@ -47,19 +47,37 @@
       table.classList.toggle("as-list", box.scrollWidth > box.clientWidth + 1 || table.scrollWidth > box.clientWidth + 1);
     }
   }
+  // The cell at each place of some rows, those that span several places at all of them.
+  function grid(rows) {
+    const places = rows.map(() => []);
+    rows.forEach(function (row, y) {
+      let x = 0;
+      for (const cell of row.children) {
+        while (places[y][x]) x++;
+        for (let dy = 0; dy < cell.rowSpan && y + dy < rows.length; dy++)
+          for (let dx = 0; dx < cell.colSpan; dx++) places[y + dy][x + dx] = cell;
+      }
+    });
+    return places;
+  }
   function label() {
     for (const table of document.querySelectorAll("article table")) {
-      const heads = [...table.querySelectorAll("thead tr:last-child > *")];
-      if (heads.length < 2 || table.querySelector("[colspan]:not([colspan='1']), [rowspan]:not([rowspan='1'])")) continue;
-      for (const row of table.querySelectorAll("tbody tr"))
-        [...row.children].forEach(function (cell, i) {
-          if (i === 0 || !heads[i] || !heads[i].textContent.trim()) return;
+      const heads = grid([...table.querySelectorAll("thead tr")]), rows = [...table.querySelectorAll("tbody tr")];
+      if (!heads.length || heads[0].length < 2) continue;
+      grid(rows).forEach(function (row, y) {
+        row.forEach(function (cell, x) {
+          if (cell.parentElement !== rows[y] || cell.matches("th, :first-child") || cell.querySelector(".cell-label")) return;
           const span = document.createElement("span");
           span.className = "cell-label";
           span.setAttribute("aria-hidden", "true");
-          for (const node of heads[i].childNodes) span.append(node.cloneNode(true));
-          cell.prepend(span);
+          for (const head of new Set(heads.map((line) => line[x])))
+            if (head && head.textContent.trim()) {
+              if (span.hasChildNodes()) span.append(", ");
+              for (const node of head.childNodes) span.append(node.cloneNode(true));
+            }
+          if (span.hasChildNodes()) cell.prepend(span);
         });
+      });
       table.dataset.labelled = "";
     }
   }
