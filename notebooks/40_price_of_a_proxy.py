@@ -56,7 +56,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gain over the 
 # %% [markdown]
 # ## What the proxy costs
 #
-# {cite:t}`P26` (P26) extend the limit to proxies. On a finite law let $\hat r=r+e$ with the error $e$. Let $\pi^*$ be the {term}`tilt` of the base model $p$ by $\lambda r$, $\hat\pi$ the tilt by $\lambda\hat r$, and $\pi_s$
+# {cite:t}`P26` extend the limit to proxies. On a finite law let $\hat r=r+e$ with the error $e$. Let $\pi^*$ be the {term}`tilt` of the base model $p$ by $\lambda r$, $\hat\pi$ the tilt by $\lambda\hat r$, and $\pi_s$
 # the tilt by $\lambda(r+se)$, which leads from one to the other. Write $\operatorname{osc}(f)=\max f-\min f$.
 #
 # ```{prf:theorem} Gold gain and regret (Monteiro Paes et al. 2026; proof: we derive)
@@ -112,7 +112,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gap in gold")
 # with at most as many zeros as its coefficients have changes of sign (Laguerre); along $\mu$ likewise.
 # ```
 #
-# {cite:t}`K25` (K25) prove by the same property that gold is monotone or has one interior extremum along best-of-N and best-of-Poisson, and call that extremum the {term}`hacking threshold`. {{bracket_sentence}}
+# {cite:t}`K25` prove by the same property that gold is monotone or has one interior extremum along best-of-N and best-of-Poisson, and call that extremum the {term}`hacking threshold`. {{bracket_sentence}}
 #
 # ## Four ways to optimise the same proxy
 

@@ -66,7 +66,7 @@ plotting.legend(ax, loc="upper left", bbox_to_anchor=(0.0, 1.0))
 plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 
 # %% [markdown]
-# {cite:t}`K24` (K24) show that heavy-tailed errors can undo alignment under a KL penalty, and that independent light-tailed ones cannot; {cite:t}`ElMhamdi2024` derive from the tail of the error whether optimising a measure
+# {cite:t}`K24` show that heavy-tailed errors can undo alignment under a KL penalty, and that independent light-tailed ones cannot; {cite:t}`ElMhamdi2024` derive from the tail of the error whether optimising a measure
 # becomes useless or harmful. This chapter works out both cases, for the tilt and for best-of-$N$.
 #
 # ## Tilting: an independent error costs KL, not gold

@@ -97,7 +97,7 @@ for ax, (title, kinds) in zip(axes[:, 0], judged.items(), strict=True):
 plotting.legend(axes[0, 0], loc="lower right", ncols=2)
 
 # %% [markdown]
-# Published experiments agree that ensembles help and that conservative combinations may help more than the mean {cite:p}`Coste2024`; the abstract of {cite:t}`P26` (P26) announces a proof
+# Published experiments agree that ensembles help and that conservative combinations may help more than the mean {cite:p}`Coste2024`; the abstract of {cite:t}`P26` announces a proof
 # that ensembling mitigates reward hacking. What can be proved, and of what?
 #
 # ## The theorem

@@ -88,7 +88,7 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base model")
 # :label: def-hedge
 #
 # {term}`Bias` of order $1/n$ and $1/n^2$ is taken off within each prompt by the {term}`jackknife`. Intervals resample prompts. A $\lambda$ is {term}`supported` while the bias that may remain is
-# small beside the error. The place to stop is the one with the most estimated gold, the {term}`hacking threshold` of {cite:t}`K25` (K25); its interval holds every place where the slope of gold cannot be told from 0.
+# small beside the error. The place to stop is the one with the most estimated gold, the {term}`hacking threshold` of {cite:t}`K25`; its interval holds every place where the slope of gold cannot be told from 0.
 # ```
 #
 # Without a table of yours this page makes one up from a law with an exploit, so that the truth is known: {{n_prompts:d}} prompts with {{n_samples:d}} samples each.
@@ -121,7 +121,7 @@ plotting.name_axes(ax, "N", "gold gained over the base model")
 # %% [markdown]
 # ## Three forms for checkpoints of training
 #
-# {cite:t}`G22` (G22) describe gold along training by $R(d)=d(\alpha-\beta\log d)$ and along best-of-$N$ by $R(d)=d(\alpha-\beta d)$, with $d=\sqrt{\mathrm{KL}}$. Both are fitted here with a free value at $d=0$, next
+# {cite:t}`G22` describe gold along training by $R(d)=d(\alpha-\beta\log d)$ and along best-of-$N$ by $R(d)=d(\alpha-\beta d)$, with $d=\sqrt{\mathrm{KL}}$. Both are fitted here with a free value at $d=0$, next
 # to $R(d)=\alpha d$, the $\sqrt{\mathrm{KL}}$ law that knows no turning point. Checkpoints of one run are not independent, so intervals leave runs out in turn, and the error that counts is that on runs left out of
 # the fit. {{checkpoint_note}}
 

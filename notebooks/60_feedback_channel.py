@@ -64,7 +64,7 @@ plotting.name_axes(ax, "context, and how often it occurs", "capacity (nats per l
 # %% [markdown]
 # ## The statement
 #
-# This part of the book follows {cite:t}`C25` (C25 in the tables), known to us by its abstract and by descriptions of others. In a context $S$ (which question is asked, to whom) a
+# This part of the book follows {cite:t}`C25`, known to us by its abstract and by descriptions of others. In a context $S$ (which question is asked, to whom) a
 # person is to recognise a value $U$, say which of several responses is wanted. The person first forms a *judgement* $H$, then gives a *label* $Y$. Both steps
 # lose something. Step one is the {term}`channel` $P(h\mid u,s)$, step two the channel $P(y\mid h,s)$; in a row they are called a *cascade*.
 #

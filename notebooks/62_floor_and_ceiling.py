@@ -88,7 +88,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # %% [markdown]
 # ## What is claimed, and when it holds
 #
-# The abstract of {cite:t}`C25` (C25) claims an interval for the error rate. Its lower end, the floor, does not depend on the number of labels and is proved where one of $M$
+# The abstract of {cite:t}`C25` claims an interval for the error rate. Its lower end, the floor, does not depend on the number of labels and is proved where one of $M$
 # separate values is right. Its upper end, the ceiling, is a {term}`PAC-Bayes` bound whose divergence is controlled by the same channel through
 # $m\,\bar C_{\mathrm{tot}|S}$. We derive both ends; the second needs three more terms.
 #

@@ -79,7 +79,7 @@ plotting.name_axes(ax, r"strength of training $\gamma$", "error rate")
 # %% [markdown]
 # ## The statement
 #
-# The abstract of {cite:t}`C25` (C25) says: once useful signal saturates the capacity, further optimisation tends to fit regularities of the channel, consistent with {term}`sycophancy` and
+# The abstract of {cite:t}`C25` says: once useful signal saturates the capacity, further optimisation tends to fit regularities of the channel, consistent with {term}`sycophancy` and
 # reward hacking. The four terms of {prf:ref}`thm-capacity-ceiling` make that measurable.
 #
 # ```{prf:proposition} Saturation (after Cao 2025; we derive)
