@@ -14,8 +14,8 @@
 # :::{admonition} Answer
 # :class: answer
 # Soft best-of-$n$ does, for any reward: its law approaches the optimum $\pi_\lambda$ at rate $1/n$, and with $n={{n_soft:d}}$ draws at $\lambda={{lam:g}}$ it reaches
-# {{soft_share:.2%}} of the limit on this chapter's base model. Best-of-Poisson comes closer for a uniform reward only: it reaches at least
-# {{uniform_least:.2%}} of the limit there, but it sees ranks, like best-of-$N$, and its worst share is {{gaussian_least:.1%}} for a Gaussian reward and
+# {{soft_share:.2%}} of the limit on this chapter's base model. Best-of-Poisson comes closer for a uniform reward: it reaches at least
+# {{uniform_least:.2%}} of the limit there. But it sees only ranks, like best-of-$N$: its worst share is {{gaussian_least:.1%}} for a Gaussian reward and
 # {{exponential_least:.1%}} for an exponential one.
 # :::
 

@@ -15,7 +15,7 @@
 # :class: answer
 # On this chapter's base law best-of-{{n:d}} can be any distance up to {{most:.3f}} nats from the nearest optimum, if only the reward of the best response is
 # changed: widening the range of rewards {{top:.2f}} times puts it {{distance:g}} nats away. Coincidence does not carry over: with the coinciding
-# reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.1e}} nats from the nearest optimum, and with more tokens it is farther away.
+# reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.3f}} nats from the nearest optimum, and with more tokens it is farther away.
 # :::
 
 # %% tags=["parameters"]
