@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help book test fuzz audit reproducible lint sync bench lock clean setup lm-setup lm lm-check
+.PHONY: help book test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ sync: setup ## bring every notebook's .py and .ipynb into agreement
 
 bench: setup ## time the library against its peers
 	@$(PY) -m benchmarks
+
+coverage: setup ## try every interval on tables whose truth is known (about two CPU hours; WORKERS=16; resumes)
+	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS)
 
 clean: ## delete everything that was built, and the environment
 	rm -rf build $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,7 +27,7 @@ def test_support_reaches_where_the_samples_do() -> None:
     gaussian = simulate_coverage(Gaussian(), 64, 200, [0.5, 0.75, 2.5], 10, np.random.default_rng(2), n_boot=200)
     assert gaussian.supported[1] > 0.8
     assert gaussian.supported[2] == 0.0
-    exponential = simulate_coverage(Exponential(), 64, 200, [0.05, 0.3], 10, np.random.default_rng(3), n_boot=200)
+    exponential = simulate_coverage(Exponential(), 64, 200, [0.05, 0.5], 10, np.random.default_rng(3), n_boot=200)
     assert exponential.supported[0] == 1.0
     assert exponential.supported[1] < 0.2
 

@@ -35,15 +35,18 @@ def averaged_curve(
     *,
     bias_correction: bool,
     largest: float | None = None,
+    unit: FloatArray | None = None,
 ) -> AveragedCurve:
     """Tabulate the averaged curve from λ ≈ 0 to past its support, to where nothing changes, or to one sample's weight.
 
     How far the bias may still go is judged from halves of each prompt's samples: twice the step from halves to all.
     Where no reward exceeds a known ``largest``, one more sample of that size makes a curve whose mean lies above
     instead, ``E log((Σ e^{λr} + e^{λM})/(n+1)) ≥ Λ`` (exchangeability and Jensen), and the plug-in's lies below.
+    With a ``unit`` for each prompt, λ is in that unit and a prompt counts in proportion to it: cells then hold the
+    means of ``unit Λ(λ/unit)``.
     """
-    first = _first_pass(table, column)
-    known = largest is not None
+    first = _first_pass(table, column, unit)
+    known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
     sums, of_cells = np.empty((6, 0)), np.empty((3, 1 if cells.one_prompt else len(cells.size), 0))
     size = _FIRST
@@ -56,13 +59,13 @@ def averaged_curve(
         last = flat | ((sums[0] < _LEAST_ESS * table.n_prompts) & (not known))
         used = int(np.argmax(last)) + 1 if last.any() else last.size
         kl, squared, of_log_n = sums[2:5, :used]
-        strained = strain(grid[:used], kl, squared, of_log_n, tail.bearing, table.n_prompts)
+        strained = strain(grid[:used], kl, squared, of_log_n, scale, table.n_prompts)
         over = bool((strained[:-_BEYOND] > 1.0).any()) and bias_correction and not known
         if last.any() or last.size == grid.size or over:
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
     plug_in, second, further = of_cells[..., :used]
-    most = first.limit if largest is None else largest - first.base
+    most = first.limit * first.unit if largest is None else largest - first.base
     limit = np.full(len(cells.size), most[0]) if cells.one_prompt else cells.mean(most)
     if not known:
         further = second + _between(further, grid[:used])
@@ -92,11 +95,12 @@ def averaged_curve(
 class _FirstPass:
     """What the samples tell before any λ: ``base`` is the mean of each prompt and ``limit`` its largest gain.
 
-    ``scale`` is the spread of reward within a prompt, ``kl_at_limit`` the KL of λ = ∞ summed over prompts, ``rank`` the
-    place of each prompt in an order that the rewards define.
+    ``limit`` and ``scale``, the spread of reward within a prompt, are in the ``unit`` of each prompt. ``kl_at_limit``
+    is the KL of λ = ∞ summed over prompts, ``rank`` the place of each prompt in an order that the rewards define.
     """
 
     base: FloatArray
+    unit: FloatArray
     limit: FloatArray
     scale: float
     kl_at_limit: float
@@ -110,23 +114,25 @@ def _sorted_blocks(table: RewardTable, column: str) -> Iterator[tuple[IntArray, 
         yield where, np.sort(rewards, axis=1)[:, ::-1]
 
 
-def _first_pass(table: RewardTable, column: str) -> _FirstPass:
+def _first_pass(table: RewardTable, column: str, given: FloatArray | None) -> _FirstPass:
     n_prompts = table.n_prompts
     base, limit, keys = np.empty(n_prompts), np.empty(n_prompts), np.empty((4, n_prompts))
     squares = kl_at_limit = 0.0
-    ceiling, unit = table.column(column).max(), float(np.ptp(table.column(column)))
+    ceiling = table.column(column).max()
+    unit = np.ones(n_prompts) if given is None else given
+    span = float(np.ptp(table.column(column))) if given is None else 1.0
     reached = True
     for where, rows in _sorted_blocks(table, column):
         n = rows.shape[1]
         reached &= bool((rows[:, 0] >= ceiling - 1e-9 * abs(ceiling)).all())
         kl_at_limit += float(np.log(n / (rows == rows[:, :1]).sum(axis=1)).sum())
         base[where] = rows.mean(axis=1)
-        rows = rows - base[where][:, None]
-        squares += float(np.square(rows / unit).mean(axis=1).sum())
+        rows = (rows - base[where][:, None]) / unit[where][:, None]
+        squares += float(np.square(rows / span).mean(axis=1).sum())
         limit[where] = rows[:, 0]
         keys[:, where] = sort_keys(rows)
-    scale = unit * float(np.sqrt(squares / n_prompts))
-    return _FirstPass(base, limit, scale, kl_at_limit, reached, canonical_rank(keys, scale))
+    scale = span * float(np.sqrt(squares / n_prompts))
+    return _FirstPass(base, unit, limit, scale, kl_at_limit, reached, canonical_rank(keys, scale))
 
 
 def _tabulate(
@@ -151,8 +157,8 @@ def _tabulate(
     sums = np.zeros((6, lam.size))
     thirds = np.flatnonzero((start + np.arange(lam.size)) % _EVERY == 0)
     for where, rows in _sorted_blocks(table, column):
-        rows = rows - first.base[where][:, None]
-        n = rows.shape[1]
+        n, unit = rows.shape[1], first.unit[where]
+        rows = (rows - first.base[where][:, None]) / unit[:, None]
         found = jackknife_log_partition(rows, lam)
         squared = np.square(found.kl)
         total = squared.sum(axis=1)
@@ -161,8 +167,8 @@ def _tabulate(
         )  # fmt: skip
         sums[5] += (lam[:, None] * rows[:, 0] - found.plug_in).sum(axis=1)
         index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index[where]
-        _add(of_cells[0], index, found.plug_in)
-        _add(of_cells[1], index, found.second_order)
+        _add(of_cells[0], index, unit * found.plug_in)
+        _add(of_cells[1], index, unit * found.second_order)
         if largest is not None:
             one_more = np.logaddexp(np.log(n) + found.plug_in, lam[:, None] * (largest - first.base[where]))
             _add(of_cells[2], index, one_more - np.log(n + 1.0))
@@ -174,7 +180,7 @@ def _tabulate(
                 in_parts = jackknife_log_partition(some.reshape(-1, some.shape[2]), lam[thirds]).second_order
                 step = whole - in_parts.reshape(thirds.size, *some.shape[:2]).mean(axis=1)
             ahead = np.zeros((lam.size, len(rows)))
-            ahead[thirds] = step * (part_weight(n) if n > 3 else 2.0)
+            ahead[thirds] = step * unit * (part_weight(n) if n > 3 else 2.0)
             _add(of_cells[2], index, ahead)
     return sums, of_cells if cells.one_prompt else of_cells / cells.size[:, None]
 

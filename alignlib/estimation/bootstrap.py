@@ -12,6 +12,7 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as
 __all__ = ["Cells", "check_resampling", "studentised_interval"]
 
 _MAX_CELLS = 1000
+_STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of means of lognormal and gamma contributions
 _GROUPS = 50  # of samples, where there is one prompt only
 
 
@@ -65,6 +66,25 @@ class Cells:
         counts = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1.0 / n), size=n_boot)]) * self.size
         return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
+    def interval(self, weights: FloatArray, values: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+        """Return the interval of the mean of cell ``values`` (cells, k), stretched where few cells count."""
+        mean, error = weights @ values, self.standard_error(weights, values)
+        return studentised_interval(mean, error, level, up=self.stretch(mean[0], error[0]))
+
+    def stretch(self, value: FloatArray, error: FloatArray) -> FloatArray:
+        """Return by how much the arm of an interval away from 0 is to be stretched, shape (k,), where few cells count.
+
+        A mean to which few cells contribute most is likely to miss others as large, and its own spread does not tell.
+        The factor is ``1 + 3 c²/n^¾``, at most 3, for n cells whose values have the coefficient of variation c, known
+        from the relative error of the mean. ``value`` and ``error`` are of the sample itself.
+        """
+        n = len(self.size)
+        if self.one_prompt:
+            return np.ones(value.shape)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            factor = 1.0 + _STRETCH * (n - 1.0) * np.square(error / value) / n**_STRETCH_POWER
+        return np.asarray(np.clip(np.nan_to_num(factor, nan=1.0), 1.0, _MOST_STRETCH))
+
     def standard_error(self, weights: FloatArray, values: FloatArray) -> FloatArray:
         """Return the standard error of the weighted mean of cell ``values`` (cells, k), shape (n_boot + 1, k)."""
         n = len(self.size)
@@ -73,14 +93,19 @@ class Cells:
         return np.asarray(np.sqrt(variance / max(n - 1, 1)))
 
 
-def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+def studentised_interval(
+    value: FloatArray, error: FloatArray, level: float, *, up: FloatArray | float = 1.0, down: FloatArray | float = 1.0
+) -> tuple[FloatArray, FloatArray]:
     """Return the bootstrap-t interval; row 0 of ``value`` and ``error`` is the estimate, the others replicates.
 
-    The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values are
-    positive: with few prompts of skewed rewards neither alone covers as often as it claims.
+    The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values have one sign:
+    with few prompts of skewed rewards neither alone covers as often as it claims. ``up`` and ``down`` stretch its arms
+    away from and towards 0: see `Cells.stretch`.
 
     Source: the bootstrap-t is Efron's; the hull is ours, chosen by simulated coverage.
     """
+    falls = (value < 0.0).all(axis=0)
+    value = np.where(falls, -value, value)
     estimate, spread = value[0], error[0]
     positive = (value > 0.0).all(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -92,12 +117,12 @@ def studentised_interval(value: FloatArray, error: FloatArray, level: float) -> 
     tail = (1.0 - level) / 2.0
     low_t, high_t = np.quantile(t, [tail, 1.0 - tail], axis=0)
     both = np.quantile(np.abs(t), level, axis=0)
-    up, down = np.maximum(both, -low_t), np.maximum(both, high_t)
+    upper, lower = up * np.maximum(both, -low_t), down * np.maximum(both, high_t)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.where(positive & (spread > 0.0), spread / estimate, 0.0)
-        low = np.where(positive, estimate * np.exp(-down * relative), estimate - down * spread)
-        high = np.where(positive, estimate * np.exp(up * relative), estimate + up * spread)
-    return low, high
+        low = np.where(positive, estimate * np.exp(-lower * relative), estimate - lower * spread)
+        high = np.where(positive, estimate * np.exp(upper * relative), estimate + upper * spread)
+    return np.where(falls, -high, low), np.where(falls, -low, high)
 
 
 def check_resampling(

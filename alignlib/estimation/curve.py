@@ -85,7 +85,11 @@ class AveragedCurve:
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
         """Return what is known at budgets of shape (k,): the hull of the intervals of the bounds."""
         gain, _, lam = self.gains(weights[:1], kl)
-        ends = [studentised_interval(*self.gains(weights, kl, bound)[:2], level) for bound in self.cell_bounds]
+        ends = []
+        for bound in self.cell_bounds:
+            value, error, at = self.gains(weights, kl, bound)
+            up = self.stretch(value[0], error[0], at[0], kl)
+            ends.append(studentised_interval(value, error, level, up=up))
         place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]
@@ -97,6 +101,11 @@ class AveragedCurve:
             ess=self.ess[place],
             largest_weight=self.largest_weight[place],
         )
+
+    def stretch(self, gain: FloatArray, error: FloatArray, lam: FloatArray, kl: FloatArray) -> FloatArray:
+        """Return by how much upper arms are stretched: by the prompts that make up ``Λ = λ gain - Δ``."""
+        with np.errstate(invalid="ignore"):
+            return self.cells.stretch(lam * gain - kl, lam * error)
 
     def _average(self, weights: FloatArray, cell_curve: FloatArray) -> tuple[FloatArray, FloatArray]:
         largest = weights @ self.cell_limit

@@ -16,7 +16,7 @@ from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, req
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, tilted_curves
 from alignlib.estimation.hedge import Hedge, hedge
 from alignlib.estimation.rules import check_needs
@@ -171,7 +171,7 @@ def _result(
     whole = weights[0]
     spent = whole @ curves.kl
     bounds = (curves.gold, curves.gold + curves.gold_ahead) if curves.gold_ahead.any() else (curves.gold,)
-    ends = [studentised_interval(weights @ part, cells.standard_error(weights, part), level) for part in bounds]
+    ends = [cells.interval(weights, part, level) for part in bounds]
     return GoldEstimate(
         path=path[0],
         name=path[1],

@@ -7,17 +7,20 @@ moves to the new minimum.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import CurvePoints
 from alignlib.estimation.dual import lam_grid, minimise_dual
 from alignlib.estimation.halves import canonical_rank, parts_of, sort_keys
-from alignlib.estimation.support import first_strained, strain
-from alignlib.estimation.tails import TailShape
+from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib.estimation.support import first_strained, least_prompts
+from alignlib.estimation.tails import TailShape, usual_spread
 from alignlib.tables import RewardTable
 
 __all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
@@ -34,40 +37,61 @@ class PerPromptCurve:
     def __init__(self, table: RewardTable, column: str, tail: TailShape, cells: Cells, *, correct: bool) -> None:
         self._table, self._column, self._cells, self._correct = table, column, cells, correct
         keys, spread = np.empty((4, table.n_prompts)), 0.0
-        for where, rewards in table.blocks(column):
-            rows = np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
+        self._unit = np.ones(table.n_prompts)
+        for where, rows in self._blocks():
             keys[:, where], spread = sort_keys(rows), max(spread, float(rows.max()))
+            own = np.sqrt(np.square(rows).mean(axis=1)) if tail.discrete else usual_spread(rows)
+            self._unit[where] = np.where(own > 0.0, own, np.maximum(rows[:, 0], np.finfo(np.float64).tiny))
         self._rank = canonical_rank(keys, spread)
+        # Every prompt must be known by itself, whatever its scale: all on one scale, at one λ, tell how far.
+        self._alike = averaged_curve(table, column, cells, tail, bias_correction=True, unit=self._unit)
         most = float(np.log(table.n_samples.min()))
         searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
-        found = self._each(searched)
-        gain, log_n = np.maximum(found.plug_in, 0.0), np.log(table.n_samples)[:, None]
-        # As for one λ, with gains for weights: a prompt spends what it can of the budget, at a λ of its own.
+        gain = np.maximum(self._each(searched).plug_in, 0.0)
         total = gain.sum(axis=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            tail_strain = np.where(total > 0.0, (gain * found.tail).sum(axis=0) / total, 0.0)
-            strained = strain(
-                tail_strain,
-                total,
-                (gain**2).sum(axis=0),
-                (gain * found.spent / log_n).sum(axis=0),
-                tail.bearing / tail.scale if tail.scale > 0.0 else 0.0,
-                table.n_prompts,
-            )
-        self.supported_end = min(most, first_strained(searched, strained))
+        with np.errstate(divide="ignore", invalid="ignore"):  # some prompts share the gain
+            shared = least_prompts(table.n_prompts) * np.square(gain).sum(axis=0) / np.square(total)
+        known = most if self._alike.saturated and self._alike.common_ceiling else np.inf
+        spent = known
+        if np.isfinite(self._alike.supported_lam) or known == np.inf:
+            spent = self._typical_kl(min(self._alike.supported_lam, float(self._alike.lam[-1])))
+        self.supported_end = min(most, spent, first_strained(searched, shared))
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
-        """Return what is known at budgets of shape (k,): the hull of the intervals of the estimate and of its bound."""
+        """Return what is known at budgets of shape (k,).
+
+        The interval is the hull of those of the estimate, of how far its bias may go, and, upwards, of what the same
+        prompts gain on one scale within an average budget: no less, and linear in what is estimated.
+        """
         each = self._each(kl)
         found = PromptGains(*(self._cells.mean(getattr(each, part.name)) for part in fields(PromptGains)))
         whole, chosen = weights[0], found.second_order if self._correct else found.plug_in
-        low, high = studentised_interval(weights @ chosen, self._cells.standard_error(weights, chosen), level)
+        low, high = self._cells.interval(weights, chosen, level)
         if self._correct:
             bound = chosen + found.ahead
-            further = studentised_interval(weights @ bound, self._cells.standard_error(weights, bound), level)
+            further = self._cells.interval(weights, bound, level)
             low, high = np.minimum(low, further[0]), np.maximum(high, further[1])
+            unit = weights @ self._cells.mean(self._unit)
+            for cells in self._alike.cell_bounds:
+                gain, error, lam = self._alike.gains(weights, unit[:, None] * kl, cells)
+                up = self._alike.stretch(gain[0], error[0], lam[0], unit[0] * kl)
+                high = np.maximum(high, studentised_interval(gain, error, level, up=up)[1])
         averages = (whole @ part for part in (found.slope, found.ess, found.largest_weight))
         return CurvePoints(whole @ chosen, low, high, *averages)
+
+    def _blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield prompts of one number of samples: positions, and rewards about their mean from the top down."""
+        for where, rewards in self._table.blocks(self._column):
+            yield where, np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
+
+    def _typical_kl(self, lam: float) -> float:
+        """Return the median over prompts of what the tilt by ``lam`` spends, rewards brought to one scale."""
+        if lam == 0.0:
+            return 0.0
+        spent = np.empty(self._table.n_prompts)
+        for where, rows in self._blocks():
+            spent[where] = jackknife_log_partition(rows / self._unit[where][:, None], lam).kl
+        return float(np.median(spent[spent > 0.0])) if spent.any() else 0.0
 
     def _each(self, kl: FloatArray) -> PromptGains:
         out = np.empty((len(fields(PromptGains)), self._table.n_prompts, len(kl)))

@@ -10,11 +10,11 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 
-__all__ = ["first_strained", "strain"]
+__all__ = ["first_strained", "least_prompts", "strain"]
 
 _MOST_OF_LOG_N = 0.25  # of log n: the KL of a prompt, averaged with the prompts' shares of the KL as weights
-_LEAST_PROMPTS = 4.0  # that share the KL
-_MOST_EVEN = 0.5  # of few prompts, that share it
+_LEAST_PROMPTS = 3.0  # that share the KL
+_MOST_EVEN = 0.3  # of few prompts, that share it
 _MOMENTS = 2.0  # of the weights e^{λr}, where the tail may be exponential
 
 
@@ -30,16 +30,24 @@ def strain(
 
     With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_log_n``
     ``Σ D_x²/log n_x``. The largest of ``4 Σ (D_x²/log n_x) / Σ D_x`` (prompts spend a quarter of log n), of
-    ``4 Σ D_x² / (Σ D_x)²`` (at least four prompts share the KL, or half of the ``n_prompts``), and of ``2 λ t`` with
+    ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than ten), and of ``2 λ t`` with
     ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
     weights have two moments. What is not a number is never supported.
     """
-    enough = 0.0 if n_prompts == 1 else min(_LEAST_PROMPTS, _MOST_EVEN * n_prompts)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spent = np.where(kl == 0.0, 0.0, kl_of_log_n / kl) / _MOST_OF_LOG_N
-        shared = np.where(kl == 0.0, 0.0, kl_squared / kl**2) * enough
+        shared = np.where(kl == 0.0, 0.0, kl_squared / kl**2) * least_prompts(n_prompts)
         largest = np.maximum(np.maximum(spent, shared), _MOMENTS * lam * tail_scale)
     return np.asarray(np.where(np.isnan(largest), np.inf, largest))
+
+
+def least_prompts(n_prompts: int) -> float:
+    """Return how many prompts must share the KL, of so many: three, fewer of less than ten; one need share none.
+
+    >>> least_prompts(1), round(least_prompts(4), 1), least_prompts(100)
+    (0.0, 1.2, 3.0)
+    """
+    return 0.0 if n_prompts == 1 else min(_LEAST_PROMPTS, _MOST_EVEN * n_prompts)
 
 
 def first_strained(kl: FloatArray, strain: FloatArray) -> float:

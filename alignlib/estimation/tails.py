@@ -16,7 +16,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib.tables import RewardTable
 
-__all__ = ["TailShape", "tail_shape"]
+__all__ = ["TailShape", "tail_shape", "usual_spread"]
 
 _LIGHT, _EXPONENTIAL = 0.93, 0.99  # of the ratio and its standard error: between them the tail counts in part
 _LEAST_EXCEEDANCES = 2  # of a prompt: a single one is no ratio
@@ -28,25 +28,36 @@ class TailShape:
     """What the largest rewards say about the tail.
 
     ``ratio`` is the mean Greenwood statistic over that of an exponential tail, ``ratio_high`` with its standard error
-    added. ``scale`` is the mean exceedance, weighted towards prompts where it is large. ``discrete`` says that most
-    prompts have ties among their largest samples.
+    added. ``scale`` is the mean exceedance, weighted by its square, ``even_scale`` the mean of the
+    exceedance in units of the usual spread of each prompt. ``discrete`` says that most prompts have ties
+    among their largest samples.
     """
 
     ratio: float
     ratio_high: float
     scale: float
+    even_scale: float
     discrete: bool
 
     @property
     def bearing(self) -> float:
         """The scale of the exponential tail that must be reckoned with: 0 for one that is clearly lighter.
 
-        >>> TailShape(0.7, 0.75, 2.0, False).bearing, TailShape(1.0, 1.1, 2.0, False).bearing
+        >>> TailShape(0.7, 0.75, 2.0, 1.0, False).bearing, TailShape(1.0, 1.1, 2.0, 1.0, False).bearing
         (0.0, 2.0)
         """
+        return self.scale * self._part
+
+    @property
+    def even_bearing(self) -> float:
+        """The same for prompts brought to one scale."""
+        return self.even_scale * self._part
+
+    @property
+    def _part(self) -> float:
         if self.discrete:
             return 0.0
-        return self.scale * min(max((self.ratio_high - _LIGHT) / (_EXPONENTIAL - _LIGHT), 0.0), 1.0)
+        return min(max((self.ratio_high - _LIGHT) / (_EXPONENTIAL - _LIGHT), 0.0), 1.0)
 
 
 def tail_shape(table: RewardTable, column: str) -> TailShape:
@@ -61,29 +72,46 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
 
     Source: the null law of Greenwood's statistic is classical; this use of it is ours.
     """
-    means, sizes, statistics = [], [], []
+    means, evens, sizes, statistics = [], [], [], []
     for _, rewards in table.blocks(column, _BLOCK):
         k = max(_LEAST_EXCEEDANCES, rewards.shape[1] // 4)
         if rewards.shape[1] <= k:
             continue
-        top = np.sort(rewards, axis=1)[:, ::-1][:, : k + 1]
-        untied = (np.diff(top, axis=1) < 0.0).all(axis=1)
+        whole = np.sort(rewards, axis=1)[:, ::-1]
+        top = whole[:, : k + 1]
+        untied = (np.diff(top, axis=1) < 0.0).all(axis=1) & (usual_spread(whole) > 0.0)
         y = top[untied, :-1] - top[untied, -1:]
         means.append(y.mean(axis=1))
+        evens.append(means[-1] / usual_spread(whole[untied]))
         sizes.append(np.full(len(y), float(k)))
         statistics.append(_greenwood(y))
-    mean, k_all, statistic = (np.concatenate([*parts, np.empty(0)]) for parts in (means, sizes, statistics))
+    mean, even, k_all, statistic = (
+        np.concatenate([*parts, np.empty(0)]) for parts in (means, evens, sizes, statistics)
+    )
     if len(mean) == 0 or 2 * len(mean) < table.n_prompts:
-        return TailShape(0.0, 0.0, 0.0, discrete=True)
+        return TailShape(0.0, 0.0, 0.0, 0.0, discrete=True)
     ratio, k_mean = float(np.mean(statistic * (k_all + 1.0) / 2.0)), float(k_all.mean())
     spread = math.sqrt((k_mean - 1.0) / ((k_mean + 2.0) * (k_mean + 3.0)) / len(mean))
     return TailShape(
         ratio=ratio,
         ratio_high=ratio + spread,
-        # E (mean of k exponentials)² = scale² (k+1)/k
-        scale=float((mean**2 * k_all / (k_all + 1.0)).sum() / mean.sum()),
+        # Prompts count by the square of their exceedance, as they do in the KL; the mean of k exponentials has the
+        # second moment scale² (k+1)/k and the third scale³ (k+1)(k+2)/k².
+        scale=float(
+            (mean**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum() / (mean**2 * k_all / (k_all + 1.0)).sum()
+        ),
+        even_scale=float(even.mean()),
         discrete=False,
     )
+
+
+def usual_spread(descending: FloatArray) -> FloatArray:
+    """Return the mean distance from the median, the top sixteenth of each prompt's samples left out.
+
+    It is a scale that rare large rewards do not touch.
+    """
+    n = descending.shape[1]
+    return np.asarray(np.abs(descending[:, -(-n // 16) :] - descending[:, [n // 2]]).mean(axis=1))
 
 
 def _greenwood(y: FloatArray) -> FloatArray:
