@@ -39,6 +39,7 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from alignbook import claims
 from alignlib import plotting
@@ -96,7 +97,38 @@ if folder is not None:
     Path(folder, "overlay.csv").write_text(to_csv(output.points(shown), output.COLUMNS), encoding="utf-8")
     record = {"table": table, "seed": seed, **output.record(shown)}
     Path(folder, "overlay.json").write_text(to_json("overlay", record), encoding="utf-8")
-print("\n".join(textwrap.fill(line, 76) if len(line) > 90 else line for line in map(for_terminal, lines)))
+said = [line for line in map(for_terminal, lines) if line and not line.startswith("  ")]  # the table follows
+print("\n".join(textwrap.fill(line, 76) for line in said))
+
+# %% tags=["hide-input"]
+rows = [row for row in output.points(shown) if row["what"] == "checkpoint"]
+several = len({row["run"] for row in rows}) > 1
+
+
+def as_text(row, name, scale, form):
+    value, low, high = (row.get(f"{name}{end}") for end in ("", "_low", "_high"))
+    if value is None or not np.isfinite(value):
+        return "unknown"
+    ends = "" if low is None or high is None else f" [{scale * low:{form}}, {scale * high:{form}}]"
+    return f"{scale * value:{form}}{ends}"
+
+
+columns = {
+    "KL": ("kl", 1, ".2f"),
+    "gain": ("gain", 1, ".2f"),
+    "share %": ("share", 100, ".0f"),
+    "KL wasted": ("wasted", 1, ".2f"),
+}
+if found is None:
+    columns = {
+        "KL": ("kl", 1, ".2f"),
+        "reward": ("reward", 1, ".3g"),
+        "KL wasted at least": ("wasted_at_least", 1, ".2f"),
+    }
+pd.DataFrame(
+    {title: [as_text(row, *how) for row in rows] for title, how in columns.items()},
+    index=[f"{for_terminal(row['run']) + ', ' if several else ''}step {row['step']:g}" for row in rows],
+)
 
 # %% [markdown]
 # ## Before you believe it
