@@ -220,6 +220,21 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
         check_new(tmp_path / "gone", force=False)
 
 
+def test_a_table_whose_name_is_not_unicode(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.csv"
+    try:
+        with open(path, "w") as file:
+            file.write("prompt_id,reward\n" + "".join(f"{i // 4},{i * 7 % 5}\n" for i in range(40)))
+    except OSError:
+        pytest.skip("this disk has no such names")
+    for form in ([], ["--json"], ["--csv"]):
+        result = CliRunner().invoke(main, ["frontier", os.fsdecode(path), "--reward", "reward", *form])
+        assert (result.exit_code, result.stderr) == (0, "")
+    result = CliRunner().invoke(main, ["frontier", os.fsdecode(path), "--reward", "rewrad"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert r"\udcff\udcfe.csv" in result.stderr
+
+
 def test_a_closed_folder_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     log = ROOT / "tests" / "data" / "trl_grpo.json"

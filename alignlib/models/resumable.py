@@ -143,7 +143,7 @@ class Parts:
         """What was said in the schema of the last finished shard; empty if there is none."""
         if self.n_done == 0:
             return {}
-        found = pq.read_schema(self.path(self.n_done - 1)).metadata or {}
+        found = pq.read_schema(pa.BufferReader(self.path(self.n_done - 1).read_bytes())).metadata or {}
         return {key.decode(): value.decode() for key, value in found.items() if key.decode() != _NUMBER}
 
     def gather(self, order: IntArray, block: int) -> Iterator[pa.Table]:

@@ -110,7 +110,8 @@ def _check_output(output: Path, force: bool) -> None:
 
 def _settings_of(output: Path) -> dict[str, object] | None:
     try:
-        metadata = pq.read_schema(output).metadata or {}
+        with output.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
         settings: dict[str, object] = json.loads(metadata[_KEY])["settings"]
         return settings
     except (OSError, pa.ArrowException, KeyError, ValueError):
@@ -118,9 +119,11 @@ def _settings_of(output: Path) -> dict[str, object] | None:
 
 
 def _summarise(output: Path, n_prompts: int) -> SampleSummary:
-    with_base = "base_log_prob" in pq.read_schema(output).names
+    content = pq.ParquetFile(output.open("rb"))
+    with_base = "base_log_prob" in content.schema_arrow.names
     wanted = ["n_tokens", "truncated", *(["base_log_prob"] if with_base else [])]
-    table = pq.read_table(output, columns=wanted, partitioning=None)
+    table = content.read(wanted)
+    content.close(force=True)
     lengths, truncated = table["n_tokens"].to_numpy(), table["truncated"].to_numpy()
     infinite = int(np.isinf(table["base_log_prob"].to_numpy()).sum()) if with_base else 0
     empty = int(((lengths == 1) & ~truncated).sum())

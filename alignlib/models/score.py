@@ -109,7 +109,8 @@ def _summarise(target: Path, column: str, rewards: FloatArray, say: Callable[[st
 def _said_of(target: Path, column: str) -> dict[str, object] | None:
     """What a file says of a column of rewards that it holds; None where it has none."""
     try:
-        said = json.loads((pq.read_schema(target).metadata or {})[_key(column).encode()])
+        with target.open("rb") as file:
+            said = json.loads((pq.read_schema(file).metadata or {})[_key(column).encode()])
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
     return said if isinstance(said, dict) else None
@@ -129,7 +130,8 @@ def _finished(
         raise InputError(f"{target} has a column {column!r} already; choose another name, or pass force=True.")
     discard(folder, identity)
     say(f"{target} has the column {column!r} already, with these settings; nothing to do.")
-    rewards = pq.read_table(target, columns=[column], partitioning=None)[column].to_numpy()
+    with target.open("rb") as file:
+        rewards = pq.ParquetFile(file).read([column])[column].to_numpy()
     return _summarise(target, column, rewards, say)
 
 

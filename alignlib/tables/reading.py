@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import gzip
+import mmap
 import os
 import sys
 import zlib
@@ -189,8 +190,8 @@ def _content(path: Path) -> pa.Buffer:
                 return _unzipped(str(path), unzipped, path.stat().st_size)
         if not start:
             return pa.py_buffer(b"")
-        with pa.memory_map(str(path)) as mapped:
-            return mapped.read_buffer()
+        with path.open("rb") as file:  # Arrow itself opens no file whose name is not UTF-8
+            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(str(path), error) from error
     except OSError as error:

@@ -232,6 +232,7 @@ def _metadata(path: str) -> Mapping[bytes, bytes]:
     import pyarrow.parquet as pa_parquet
 
     try:
-        return pa_parquet.read_schema(path).metadata or {}
+        with open(path, "rb") as file:
+            return pa_parquet.read_schema(file).metadata or {}
     except (pa.ArrowException, OSError):  # a file in memory may have such a name
         return {}
