@@ -506,8 +506,8 @@ def _json() -> list[Case]:
         Case(
             "JSON",
             "half of a surrogate pair",
-            text(first_line('"\\ud800"', "text"), "t.jsonl"),
-            ("sample", "--model", "none", "--prompts", FILE, "--column", "text", "-o", "/none/t.parquet"),
+            text('{"target": "a", "label": "b"}\n{"target": "a", "label": "\\ud800"}\n', "t.jsonl"),
+            CAPACITY,
             "half of a surrogate pair",
         ),
         Case("JSON", "no table", text('{"a": 1}', "t.json"), FRONTIER, "holds an object that is no table"),

@@ -57,6 +57,12 @@ def command():
 """
 
 
+def heed_signals() -> None:
+    """Undo what a shell's background or nohup does, which is inherited."""
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, signal.SIG_DFL)
+
+
 def started(tmp_path: Path, function: str, **options: Any) -> subprocess.Popen[str]:
     (tmp_path / "program.py").write_text(PROGRAM.format(function=function))
     (tmp_path / "tmp").mkdir(exist_ok=True)
@@ -67,6 +73,7 @@ def started(tmp_path: Path, function: str, **options: Any) -> subprocess.Popen[s
     }
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
     settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    settings["preexec_fn"] = heed_signals
     return subprocess.Popen(command, env=environment, text=True, **settings | options)
 
 
