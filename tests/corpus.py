@@ -11,4 +11,8 @@ __all__ = ["CORPUS"]
 CORPUS: list[tuple[str, bytes, str]] = [
     ("csv", b"step,kl,reward\n0.0,1e308,0.0", "overlay"),  # times a length of 3
     ("csv", b"step,kl,reward\n0,1,-1e200\n1,2,1e200\n2,3,0\n", "overlay"),
+    ("csv", b"prompt_id,log_prob,base_log_prob,token_kl\n0,0,0,0\n0,0,-1.9e77,0\n", "kl"),
+    ("csv", b"prompt_id,log_prob,base_log_prob\n0,-1e29,0\n0,0,-1e29\n1,-3,-4\n", "kl"),
+    ("jsonl", b'{"prompt_id":1,"token_log_prob":[-1e300,-1e300],"base_token_log_prob":[0,-1]}\n' * 3, "kl"),
+    ("csv", b"prompt_id,log_prob,base_log_prob,token_kl\n0,0,0,1e300\n0,0,-1,1e300\n", "kl"),
 ]

@@ -22,7 +22,7 @@ from alignlib.tables import (
     plain_cells,
     require_column,
 )
-from alignlib.training.policy_kl.samples import IMPOSSIBLE, MOST_LOG_PROB, KLSamples
+from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
 
@@ -144,7 +144,12 @@ def _log_probs(
     file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
 ) -> FloatArray:
     """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce."""
-    for bad, problem in ((values > MOST_LOG_PROB, "must not be positive"), (np.isneginf(values), "is -inf")):
+    below = (values < LEAST_LOG_PROB) & ~np.isneginf(values)
+    for bad, problem in (
+        (values > MOST_LOG_PROB, "must not be positive"),
+        (np.isneginf(values), "is -inf"),
+        (below, f"must not lie below {LEAST_LOG_PROB:g}"),
+    ):
         rows = np.flatnonzero(bad) if offsets is None else np.searchsorted(offsets, np.flatnonzero(bad), "right") - 1
         rows = np.unique(rows)
         if rows.size:

@@ -13,9 +13,10 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
 
-__all__ = ["IMPOSSIBLE", "MOST_LOG_PROB", "KLSamples"]
+__all__ = ["IMPOSSIBLE", "LEAST_LOG_PROB", "MOST_LOG_PROB", "KLSamples"]
 
 _NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
+LEAST_LOG_PROB = -1e30  # of a sequence, far below what any model gives; eighth powers of it are numbers
 MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0
 IMPOSSIBLE = {
     "base": "the base model cannot produce it, so the KL is infinite",
@@ -156,6 +157,11 @@ def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
     high = float(array.max())
     require(
         high <= MOST_LOG_PROB, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats."
+    )
+    low = float(array.min())
+    require(
+        low >= LEAST_LOG_PROB,
+        f"{name} log-probabilities must not lie below {LEAST_LOG_PROB:g}; got {low:g}. Correct that value.",
     )
     return array
 
