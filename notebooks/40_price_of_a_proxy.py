@@ -112,7 +112,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gap in gold")
 # with at most as many zeros as its coefficients have changes of sign (Laguerre); along $\mu$ likewise.
 # ```
 #
-# {cite:t}`K25` prove by the same property that gold is monotone or has one interior extremum along best-of-N and best-of-Poisson, and call that extremum the {term}`hacking threshold`. {{bracket_sentence}}
+# {cite:t}`K25` prove by the same property, under conditions of theirs, that gold is monotone or has one interior extremum along best-of-N and best-of-Poisson, and call that extremum the {term}`hacking threshold`. {{bracket_sentence}}
 #
 # ## Four ways to optimise the same proxy
 

@@ -57,7 +57,7 @@ def test_prop_min_bound() -> None:
         over_min = float((found.total - found.smaller).max())
         return max(over_min, cascade.information(law(z[26:])) - found.mean_total, found.mean_total - found.mean_smaller)
 
-    assert worst_case(excess, 29, starts=2, steps=25).excess <= SLACK
+    assert worst_case(excess, 29, starts=2, steps=15).excess <= SLACK
 
 
 def test_equal_capacities_need_no_perfect_stage() -> None:
@@ -293,7 +293,7 @@ def test_prop_more_labels() -> None:
         decoder = np.exp(z[38:70].reshape(2, 4, 4))
         return mixture.floor - mixture.risk(decoder / decoder.sum(axis=2, keepdims=True))
 
-    assert worst_case(excess, 70, starts=2, steps=30).excess <= SLACK
+    assert worst_case(excess, 70, starts=2, steps=15).excess <= SLACK
 
 
 def test_prop_shared_target() -> None:
