@@ -62,8 +62,8 @@ def minimise_dual(
     at_limit = gain >= limit[..., None]
     gain = np.where(at_limit, limit[..., None], gain)
     best = np.where(at_limit, np.inf, best)
-    root = np.sqrt(np.divide(kl, start, out=np.zeros_like(gain), where=start > 0.0))
     small = kl < first_kl
+    root = np.sqrt(np.divide(kl, start, out=np.zeros_like(gain), where=small & (start > 0.0)))
     tilt = slope * root
     gain = np.where(small, root * (2.0 * start + tilt), gain)
     return gain, np.where(small, root * np.divide(start, start + tilt, out=np.ones_like(gain), where=start > 0.0), best)
