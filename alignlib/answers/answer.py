@@ -8,7 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate, UnsupportedBudgetError
+from alignlib._core.errors import InputError
+from alignlib.estimation import (
+    EstimatedFrontier,
+    FirstTerms,
+    Fit,
+    RuleEstimate,
+    UnsupportedBudgetError,
+    Wanted,
+    first_terms,
+    most_of_constant_prompts,
+    samples_wanted,
+)
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
@@ -17,6 +28,7 @@ __all__ = ["Answer", "answer", "limit_on_every_prompt"]
 # Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
 _SHOWN = 6
+_HARDLY_ANY = 0.01  # nats: first terms are shown beside a limit that does not even reach this
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,10 @@ class Answer:
     ``limit`` is the frontier at the budgets asked for, ``limit_at_rules`` the same at the KL that each rule spends;
     both are None where the samples support no limit at all, and ``limit`` is empty where they support none of the
     budgets asked for. ``unsupported`` are budgets that were asked for and left out because the samples do not support
-    them.
+    them, ``wanted`` says what the largest of them would take. ``why_no_limit`` says why there is no limit, empty where
+    there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
+    ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most to
+    the limit at the last budget shown.
     """
 
     picked_by: str
@@ -36,6 +51,10 @@ class Answer:
     limit_at_rules: EstimatedFrontier | None
     rules: RuleEstimate
     unsupported: tuple[float, ...] = ()
+    wanted: Wanted | None = None
+    why_no_limit: str = ""
+    first_terms: FirstTerms | None = None
+    constant_most: float | None = None
 
 
 def answer(
@@ -83,16 +102,38 @@ def answer(
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     best = fit.share(BestOfN.along(_default_draws(table)) if rules is None else rules, picked_by)
     spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
+    terms = first_terms(fit) if fit.bounded is None else None
+    if terms is not None and max(terms.trusted_end, _HARDLY_ANY) <= fit.supported_end:
+        terms = None
     try:
         limit_at_rules = fit.at(spent, strict=False)
         asked = fit if budget == "average" else fit.per_prompt
         limit = asked.at(budgets, strict=False)
-    except UnsupportedBudgetError:  # what rules gain is still known
-        return Answer(picked_by, counted, constant, None, None, best, () if kl is None else tuple(budgets.tolist()))
+    except InputError as error:  # what rules gain is still known
+        if not isinstance(error, UnsupportedBudgetError) and error is not fit.problem:
+            raise
+        left_out = () if kl is None else tuple(budgets.tolist())
+        wanted = samples_wanted(fit, max(left_out)) if left_out and max(left_out) > 0.0 else None
+        return Answer(picked_by, counted, constant, None, None, best, left_out, wanted, str(error), terms)
     inside = np.flatnonzero(limit.supported)
     shown = inside if kl is not None else inside[-_SHOWN:]
     beyond = () if kl is None else tuple(budgets[~limit.supported].tolist())
-    return Answer(picked_by, counted, constant, limit.take(shown), limit_at_rules, best, beyond)
+    most = None
+    if constant and shown.size:
+        highest = None if fit.bounded is None else fit.bounded[1]
+        most = float(most_of_constant_prompts(table, counted, float(budgets[shown[-1]]), highest=highest))
+    return Answer(
+        picked_by=picked_by,
+        measured_in=counted,
+        constant_prompts=constant,
+        limit=limit.take(shown),
+        limit_at_rules=limit_at_rules,
+        rules=best,
+        unsupported=beyond,
+        wanted=samples_wanted(fit, max(beyond)) if beyond else None,
+        first_terms=terms,
+        constant_most=most,
+    )
 
 
 def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:

@@ -140,7 +140,7 @@ class Question:
             sample=asked.sample,
             wide=asked.wide,
             drop_missing=asked.drop_missing,
-            min_samples=3,
+            min_samples=2,
         )
         found = ask(
             table,

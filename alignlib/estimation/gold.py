@@ -116,14 +116,15 @@ def gold_of_rules(
 ) -> GoldEstimate:
     """Estimate the gold of what rules pick by ``reward``; see `alignlib.estimation.fit.Fit.gold`."""
     check_pair(table, reward, gold)
-    most = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
+    fewest = int(table.n_samples.min())
+    most = fewest // 2 if table.n_prompts == 1 else fewest
     chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
     values = np.array([rule.value for rule in chosen])
     require(
         len({rule.name for rule in chosen}) == 1 and bool((np.diff(values) > 0).all()),
         f"rules must be one rule along its growing parameter; got {', '.join(rule.title for rule in chosen):.80}.",
     )
-    check_needs(chosen, most)
+    check_needs(chosen, fewest)
     curves, tied = rule_curves(table, reward, gold, chosen, cells)
     every = np.ones(values.size, dtype=bool)
     path = (chosen[0].parameter, chosen[0].name, chosen[0].symbol)

@@ -81,10 +81,7 @@ def evaluate_rules(
     level: float,
 ) -> RuleEstimate:
     """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known."""
-    fewest = int(table.n_samples.min())
-    if cells.one_prompt:
-        fewest -= int(np.bincount(cells.index).max())
-    check_needs(rules, fewest)
+    check_needs(rules, int(table.n_samples.min()))
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     low, high = cells.interval(weights, gain, level)
     known = curve is not None and supported_end > 0.0

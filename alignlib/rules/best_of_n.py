@@ -134,8 +134,8 @@ class BestOfN(RankRule):
         return gain_of_largest(law, float(self.n))
 
     def mean_kept(self, samples: Prepared) -> FloatArray:
-        """Whole N by the unbiased mean over subsets, others by the jackknifed V-statistic."""
-        if self.n == round(self.n):
+        """Whole N up to the samples by the unbiased mean over subsets, others by the jackknifed V-statistic."""
+        if self.n == round(self.n) and self.n <= samples.values.shape[1]:
             return subset_means(samples.values, np.array([round(self.n)]))[:, 0]
         return super().mean_kept(samples)
 

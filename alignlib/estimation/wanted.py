@@ -1,0 +1,61 @@
+"""What a wished KL would take: about how many samples of each prompt, and of how many prompts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import as_number
+from alignlib.estimation.fit import Fit
+
+__all__ = ["Wanted", "samples_wanted"]
+
+_OF_LOG_N = 4.0  # a prompt is known up to a quarter of log n
+_FEWEST_PROMPTS = 8
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """About ``samples`` of each prompt, and at least ``prompts`` prompts, would support ``kl`` nats."""
+
+    kl: float
+    samples: float
+    prompts: int
+
+
+def samples_wanted(fit: Fit, kl: float) -> Wanted:
+    """Say how many samples a KL budget would take, by how far those at hand go: ``n^(kl/end)``.
+
+    The support grows like log n, so that each further nat multiplies the samples. Where none is supported, prompts of
+    alike rewards are assumed: a quarter of ``log n``.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the samples at hand.
+    kl : float
+        The KL budget in nats, > 0.
+
+    Examples
+    --------
+    >>> from alignlib.estimation.fit import fit_frontier
+    >>> rows = np.random.default_rng(0).standard_normal((100, 64))
+    >>> fit = fit_frontier(rows, n_boot=100)
+    >>> samples_wanted(fit, 2.0 * fit.supported_end).samples
+    4100.0
+    """
+    kl = as_number("kl", kl, 0.0, open_low=True)
+    log_n = float(np.log(fit.table.n_samples).mean())
+    end = fit.supported_end
+    wanted = kl * log_n / end if 0.0 < end < math.inf else kl * _OF_LOG_N
+    number = math.exp(wanted) if wanted < 600.0 else math.inf
+    return Wanted(kl, _two_digits(max(number, 2.0)), max(_FEWEST_PROMPTS, fit.table.n_prompts))
+
+
+def _two_digits(value: float) -> float:
+    if not math.isfinite(value):
+        return value
+    unit = 10.0 ** max(math.floor(math.log10(value)) - 1, 0)
+    return math.ceil(value / unit) * unit
