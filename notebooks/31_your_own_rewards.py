@@ -19,6 +19,7 @@
 # %% tags=["parameters"]
 table: str | None = None  # table of sampled rewards; without one, a made-up table, existing file
 prompt: str = "prompt_id"  # column that names the prompt, any
+pool: bool = False  # there is no such column: all rows are samples of one prompt
 reward: str = "reward"  # column that best-of-N picks by; mean:score_* averages several, any
 gold: str | None = "gold"  # column in which gains are counted; without one, the reward itself, any
 ensemble: list[str] = []  # columns of proxies to combine, against gold; none for no ensemble, any
@@ -65,7 +66,9 @@ if found is None:
         data = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
     else:
         asked = [reward] if gold is None else [reward, gold, *ensemble]
-        data = RewardTable.read(table, prompt=prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing)
+        data = RewardTable.read(
+            table, prompt=None if pool else prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing
+        )
     rules = BestOfN.along(n) if n else None
     options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
     found = ask(data, reward, gold, ensemble, **options, bounded=bounded or None, curves=True)

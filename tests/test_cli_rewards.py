@@ -222,7 +222,7 @@ def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
     path = sampled(tmp_path)
     result = run(path, "--reward", "proxy", "--gold", "gold", "--n", "2,4")
     assert result.exit_code == 0, result.stderr
-    assert "unknown: the samples support no KL budget." in result.stdout
+    assert "support no KL budget: 32 samples of a prompt" in result.stdout
     last = result.stdout.splitlines()[-1]
     assert last.startswith(
         "The samples support no limit of 'gold' (base model: -0.178); best-of-4 picked by 'proxy' gains "
@@ -237,7 +237,7 @@ def test_gold_without_a_limit_still_tells_what_best_of_n_gains(tmp_path):
 def test_best_of_n_is_told_where_no_limit_is_known(tmp_path, arguments):
     result = run(sampled(tmp_path), *arguments)
     assert result.exit_code == 0, result.stderr
-    assert "unknown: the samples support no KL budget." in result.stdout
+    assert "support no KL budget: 32 samples of a prompt" in result.stdout
     assert "best-of-32" in result.stdout.splitlines()[-1]
 
 
@@ -294,11 +294,11 @@ def test_missing_values_need_a_word(tmp_path):
 
 def test_too_few_samples(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("prompt_id,reward\n1,0\n1,1\n2,0\n2,1\n2,1\n")
+    path.write_text("prompt_id,reward\n1,0\n2,0\n2,1\n2,1\n")
     result = run(path, "--reward", "reward")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "1 of 2 prompts" in result.stderr
-    assert "fewer than 3 samples, the first 1 with 2" in result.stderr
+    assert "fewer than 2 samples, the first 1 with 1" in result.stderr
 
 
 def test_a_broken_file_is_a_sentence(tmp_path):

@@ -28,7 +28,7 @@ __all__ = ["Answer", "answer", "limit_on_every_prompt"]
 # Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
 _SHOWN = 6
-_HARDLY_ANY = 0.01  # nats: first terms are shown beside a limit that does not even reach this
+_FEW = 8  # samples of a prompt, up to which the limit's first terms may reach further than the limit
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Answer:
     budgets asked for. ``unsupported`` are budgets that were asked for and left out because the samples do not support
     them, ``wanted`` says what the largest of them would take. ``why_no_limit`` says why there is no limit, empty where
     there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
-    ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most to
-    the limit at the last budget shown.
+    ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
+    to the limit at the last budget shown.
     """
 
     picked_by: str
@@ -102,8 +102,9 @@ def answer(
     require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
     best = fit.share(BestOfN.along(_default_draws(table)) if rules is None else rules, picked_by)
     spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
-    terms = first_terms(fit) if fit.bounded is None else None
-    if terms is not None and max(terms.trusted_end, _HARDLY_ANY) <= fit.supported_end:
+    few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
+    terms = first_terms(fit) if few and fit.bounded is None else None
+    if terms is not None and 0.0 < terms.trusted_end <= fit.supported_end:
         terms = None
     try:
         limit_at_rules = fit.at(spent, strict=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
@@ -13,6 +13,9 @@ from alignlib.answers.hacking import HackingAnswer, hacking_answer, members_of
 from alignlib.estimation import EstimatedFrontier, fit_frontier
 from alignlib.rules import Rule
 from alignlib.tables import RewardTable
+
+if TYPE_CHECKING:
+    from narwhals.typing import IntoFrame
 
 __all__ = ["Findings", "ask"]
 
@@ -51,7 +54,7 @@ class Findings:
 
 
 def ask(
-    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any],
+    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | IntoFrame,
     reward: str,
     gold: str | None = None,
     ensemble: Sequence[str] = (),
@@ -69,8 +72,9 @@ def ask(
 
     Parameters
     ----------
-    table : RewardTable, array (prompts, n), list of arrays, or mapping of names to either
-        Sampled rewards, at least 3 samples of each prompt; an array is the reward ``"reward"``.
+    table : RewardTable, array (prompts, n), list of arrays, mapping of names to either, or data frame
+        Sampled rewards, at least 2 samples of each prompt; an array is the reward ``"reward"``, a data frame has a row
+        for each sample and its prompt in ``prompt_id``.
     reward, gold : str
         The reward that picks, and the one that is counted (the same by default).
     ensemble : list of str
@@ -100,6 +104,9 @@ def ask(
     """
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng}
     asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
+    if hasattr(table, "columns") and not isinstance(table, RewardTable):  # a data frame: every reward asked for
+        entries = [reward, *([] if gold is None else [gold]), *ensemble]
+        table = RewardTable.from_frame(cast(Any, table), reward=list(dict.fromkeys(entries)))
     if ensemble and gold is not None and isinstance(table, RewardTable):
         members_of(table, ensemble, gold)  # before the work, not after it
     picking = fit_frontier(table, reward, **options, bounded=bounded if gold is None else None)

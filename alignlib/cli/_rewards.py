@@ -29,6 +29,12 @@ def table_options(command: F) -> F:
             click.argument("table", type=FILE),
             option("--prompt", default="prompt_id", help="Column that names the prompt."),
             option(
+                "--pool",
+                argument=("prompt=None",),
+                is_flag=True,
+                help="There is no such column: all rows are samples of one prompt.",
+            ),
+            option(
                 "--reward",
                 required=True,
                 help="Column of the reward (or a key in it: 'scores.helpful'), or several: 'mean:score_*' and 'sum:…' "
@@ -59,6 +65,7 @@ class Question:
 
     table: Path
     prompt: str
+    pool: bool
     reward: str
     gold: str | None
     ensemble: str | None
@@ -135,7 +142,7 @@ class Question:
         asked = self.resolved(file)
         table = RewardTable.read(
             file,
-            asked.prompt,
+            None if asked.pool else asked.prompt,
             list(dict.fromkeys([asked.reward, *([] if asked.gold is None else [asked.gold]), *asked.members])),
             sample=asked.sample,
             wide=asked.wide,

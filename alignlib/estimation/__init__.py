@@ -1,31 +1,42 @@
 """From sampled rewards: the frontier, rules and gold, with intervals and the range that the samples support.
 
 `fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
-have, and what another reward gains. Other rooms resample prompts with the same `Cells` and `studentised_interval`.
+have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
+`samples_wanted` what a wished KL would take, `most_of_constant_prompts` what prompts that do not vary may add. Other
+rooms resample prompts with the same `Cells` and `studentised_interval`.
 """
 
 from __future__ import annotations
 
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
+from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
 from alignlib.estimation.fit import Fit, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate
 from alignlib.estimation.tails import TailShape, tail_shape
+from alignlib.estimation.wanted import Wanted, samples_wanted
 
 __all__ = [
     "Cells",
     "EstimatedFrontier",
+    "FirstTerms",
+    "FirstTermsAt",
     "Fit",
     "GoldEstimate",
     "Hedge",
     "RuleEstimate",
     "TailShape",
     "UnsupportedBudgetError",
+    "Wanted",
     "check_pair",
     "check_resampling",
+    "first_terms",
     "fit_frontier",
+    "most_of_constant_prompts",
+    "samples_wanted",
     "studentised_interval",
     "tail_shape",
 ]

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, like, require, require_range
-from alignlib.laws.bounds import two_point
+from alignlib._core.checks import FloatOrArray, like, require, require_range
+from alignlib.laws import Bernoulli
 from alignlib.tables import RewardTable
 
 __all__ = ["most_of_constant_prompts"]
@@ -16,13 +16,13 @@ __all__ = ["most_of_constant_prompts"]
 
 def most_of_constant_prompts(
     table: RewardTable, reward: str, kl: npt.ArrayLike, *, level: float = 0.95, highest: float | None = None
-) -> float | FloatArray:
+) -> FloatOrArray:
     """Return how much prompts with constant rewards may add to the limit, averaged over all prompts, at each KL.
 
-    Where all n samples of a prompt earn ``v``, the chance of anything else is at most ``q = 1 - (1 - level)^{1/n}`` with
-    the confidence ``level``, prompt by prompt. A reward that is ``highest`` with chance q and v otherwise gains most
-    (`two_point`), so that a budget of ``kl`` on each of these prompts adds no more than this. A prompt whose rewards are
-    at ``highest`` already adds nothing.
+    Where all n samples of a prompt earn ``v``, the chance of anything else is at most ``q = 1 - (1 - level)^{1/n}``
+    with the confidence ``level``, prompt by prompt. A reward that is ``highest`` with chance q and v otherwise gains
+    most, so that a budget of ``kl`` on each of these prompts adds no more than this. A prompt whose rewards are at
+    ``highest`` already adds nothing.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def most_of_constant_prompts(
     --------
     >>> table = RewardTable.from_arrays([[0.0] * 8, [0.0, 1.0] * 4])
     >>> round(most_of_constant_prompts(table, "reward", 0.1), 3)
-    0.262
+    0.108
 
     Source: the chance is that of Clopper and Pearson (1934), the gain that of two outcomes; derived here.
     """
@@ -55,5 +55,5 @@ def most_of_constant_prompts(
     total = np.zeros(budgets.shape)
     for n in np.unique(sizes[constant]):
         chance = -math.expm1(math.log1p(-level) / float(n))
-        total += float(room[sizes[constant] == n].sum()) * np.asarray(two_point(budgets, chance))
-    return like(kl, total / table.n_prompts)
+        total += float(room[sizes[constant] == n].sum()) * np.asarray(Bernoulli(chance).gain_at_kl(budgets))
+    return like(kl, np.asarray(total / table.n_prompts))

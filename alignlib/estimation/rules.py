@@ -11,6 +11,7 @@ from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
+from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
 from alignlib.rules import Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
@@ -84,6 +85,10 @@ def evaluate_rules(
     check_needs(rules, int(table.n_samples.min()))
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
     low, high = cells.interval(weights, gain, level)
+    if cells.one_prompt and picking == counted:
+        low, high = one_prompt_interval(weights, gain, cells, level)
+        least, most = rank_rule_ends(table.column(counted), list(rules), level)
+        low, high = np.fmin(low, least), np.fmax(high, most)
     known = curve is not None and supported_end > 0.0
     limit = _share(curve, weights, kl, gain, level, supported_end) if curve is not None and known else _NOTHING
     whole = weights[0]

@@ -21,8 +21,13 @@ __all__ = ["long_samples", "wide_samples"]
 _SAMPLE = "sample_id"  # numbers the samples of a prompt where no other column is named
 
 
-def long_samples(file: TableFile, prompt: str, entries: Sequence[str], sample: str | None) -> Samples:
-    """One row per sample: a prompt column, reward columns, perhaps a column that numbers the samples."""
+def long_samples(file: TableFile, prompt: str | None, entries: Sequence[str], sample: str | None) -> Samples:
+    """One row per sample: a prompt column, reward columns, perhaps a column that numbers the samples.
+
+    Without a prompt column all rows are samples of one prompt.
+    """
+    if prompt is None:
+        return _one_prompt(file, entries)
     require_column(file, prompt, "prompt")
     if sample is not None:
         require_column(file, sample, "sample")
@@ -42,6 +47,18 @@ def long_samples(file: TableFile, prompt: str, entries: Sequence[str], sample: s
     rewards = {column.name: _reward(column, values) for column in wanted}
     notes = tuple(_absent(column, values) for column in wanted if column.how in ("nanmean", "nansum"))
     return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)), sample=sample)
+
+
+def _one_prompt(file: TableFile, entries: Sequence[str]) -> Samples:
+    """Every row a sample of one prompt."""
+    wanted = expand(file, entries, [])
+    members = list(dict.fromkeys(name for column in wanted for name in column.members))
+    table = load(file, members)
+    values = {name: numbers(file, name, table[name]) for name in members}
+    rewards = {column.name: _reward(column, values) for column in wanted}
+    notes = tuple(_absent(column, values) for column in wanted if column.how in ("nanmean", "nansum"))
+    names = pa.array(["all"] * table.num_rows)
+    return Samples(file, "prompt", names, rewards, notes=tuple(filter(None, notes)), sample="")
 
 
 def _reward(column: RewardColumn, values: Mapping[str, FloatArray]) -> FloatArray:

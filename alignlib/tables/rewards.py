@@ -214,7 +214,7 @@ class RewardTable:
     def from_frame(
         cls,
         frame: IntoFrame,
-        prompt: str = "prompt_id",
+        prompt: str | None = "prompt_id",
         reward: str | Sequence[str] = "reward",
         *,
         sample: str | None = None,
@@ -251,7 +251,7 @@ class RewardTable:
     def read(
         cls,
         path: str | Path | TableFile,
-        prompt: str = "prompt_id",
+        prompt: str | None = "prompt_id",
         reward: str | Sequence[str] = "reward",
         *,
         sample: str | None = None,
@@ -269,8 +269,9 @@ class RewardTable:
             The file. Its extension tells the format: ``.csv``, ``.tsv`` (whatever clearly separates the cells),
             ``.jsonl``, ``.ndjson``, ``.json``, ``.parquet``, ``.feather``, ``.arrow``, ``.npy``, each also with
             ``.gz``; ``-`` is standard input.
-        prompt : str
-            Column that names the prompt, by integers, text or lists of chat messages. Its rows may lie anywhere.
+        prompt : str, optional
+            Column that names the prompt, by integers, text or lists of chat messages. Its rows may lie anywhere. With
+            None all rows are samples of one prompt.
         reward : str or sequence of str
             One entry or several: a column, a key within its objects (``scores.helpful``), a pattern of columns
             (``score_*``; ``*`` is any text, ``?`` one character), an average or a sum: ``mean:verifier_*`` and
@@ -303,7 +304,7 @@ class RewardTable:
     def _from_file(
         cls,
         file: TableFile,
-        prompt: str,
+        prompt: str | None,
         reward: str | Sequence[str],
         sample: str | None,
         wide: bool,
@@ -312,7 +313,12 @@ class RewardTable:
     ) -> RewardTable:
         entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
         require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.", "reward")
-        samples = wide_samples(file, prompt, entries) if wide else long_samples(file, prompt, entries, sample)
+        require(not wide or prompt is not None, "prompt must name a column where the samples lie side by side.")
+        samples = (
+            wide_samples(file, prompt, entries)
+            if wide and prompt is not None
+            else long_samples(file, prompt, entries, sample)
+        )
         kept = samples.without_gaps(drop_missing)
         prompts, sizes, columns = kept.by_prompt()
         repeats = ""
@@ -324,7 +330,7 @@ class RewardTable:
             raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
                 f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",
-                column=prompt,
+                column=prompt or "",
             )
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         notes = dict.fromkeys((*file.notes, *kept.notes, *filter(None, [repeats])))

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
-from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, percent
-from alignlib.estimation import EstimatedFrontier
+from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
+from alignlib.estimation import EstimatedFrontier, FirstTerms, Wanted
 from alignlib.tables import RewardTable
 
 __all__ = ["COLUMNS", "headline", "lines", "points", "record"]
@@ -27,6 +28,10 @@ COLUMNS = (
     "reward", "lam", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 _DIVERGENCE = "kl"
+_POINT = ("spent", "gain", "gain_low", "gain_high")
+_SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
+_MOST_SHOWN = 4
+_BEYOND_REACH = 1e7  # samples of a prompt
 
 
 # ------------------------------------------------------------------ JSON and CSV
@@ -72,16 +77,34 @@ def _record(answer: Answer) -> dict[str, Any]:
         "measured_in": answer.measured_in,
         "base_reward": plain(best.base_reward),
         "constant_prompts": answer.constant_prompts,
+        "constant_most": plain(answer.constant_most),
         "level": best.level,
         "divergence": _DIVERGENCE,
         "budget": None if limit is None else limit.budget,
         "share_budget": "average",
         "unsupported": list(answer.unsupported),
+        "wanted": None if answer.wanted is None else listed(answer.wanted, ("kl", "samples", "prompts")),
+        "why_no_limit": answer.why_no_limit,
+        "first_terms": None if answer.first_terms is None else _first_terms(answer.first_terms),
         "largest_supported": 0.0 if limit is None else plain(limit.supported_end),
         "headline": headline(answer),
         "limit": _limit(limit),
         "rules": _rules(answer),
     }
+
+
+def _first_terms(terms: FirstTerms) -> dict[str, Any]:
+    at = _shown_terms(terms)
+    shown = terms.at(at) if at.size else None
+    return {
+        **listed(terms, ("slope", "slope_low", "slope_high", "curvature", "trusted_end")),
+        "points": [] if shown is None else by_point({name: getattr(shown, name) for name in _POINT}, at.size),
+    }
+
+
+def _shown_terms(terms: FirstTerms) -> FloatArray:
+    """Budgets of the 1-2-5 series up to where the terms are trusted, the last few of them."""
+    return np.array([kl for kl in _SERIES if kl <= terms.trusted_end][-_MOST_SHOWN:])
 
 
 def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
@@ -119,8 +142,8 @@ def headline(answer: Answer) -> str:
     >>> from alignlib.answers.findings import ask
     >>> from alignlib.tables.example_table import example_table
     >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
-    >>> headline(found.reward)[:63]
-    'At a KL of 0.1 nats on average over prompts any method can gain'
+    >>> headline(found.reward)[:65]
+    'At a KL of 0.193 nats on average over prompts any method can gain'
     """
     best, at_rules = answer.rules, answer.limit_at_rules
     if answer.limit is None or at_rules is None:
@@ -190,14 +213,15 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     base = beside(best.base_reward, float(best.gain[-1]))
     heading, entries = best.rules.column
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
-    said += ["unknown: the samples support no KL budget."] if answer.limit is None else _limit_lines(answer.limit)
+    said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
     if answer.unsupported:
         said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported)} nats.")
+    if answer.wanted is not None:
+        said.append(_wanted_sentence(answer.wanted, table.n_prompts))
+    if answer.first_terms is not None:
+        said += _first_term_lines(answer.first_terms)
     if answer.constant_prompts:
-        said.append(
-            f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
-            "sample: what could be gained there does not show in these samples."
-        )
+        said.append(_constant_sentence(table, answer))
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
     said += [
         "",
@@ -212,7 +236,65 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
             f"{entry:>8} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
+    if table.n_prompts == 1 and (4.0 * best.n > table.n_samples[0]).any():
+        said.append(
+            "N above a quarter of the samples of a single prompt rests on a few of the largest: the value is unbiased, "
+            f"but the interval may hold the truth less often than {100.0 * best.level:g} % of the time."
+        )
     return said
+
+
+def _why(answer: Answer) -> str:
+    return answer.why_no_limit or "the samples support no KL budget."
+
+
+def _wanted_sentence(wanted: Wanted, n_prompts: int) -> str:
+    """Say what the largest budget left out would take.
+
+    >>> _wanted_sentence(Wanted(2.0, 2900.0, 8), 5)
+    'For 2 nats about 2,900 samples a prompt would be needed, of 8 prompts or more.'
+    """
+    prompts = "" if n_prompts >= wanted.prompts else f", of {wanted.prompts} prompts or more"
+    nats = "1 nat" if wanted.kl == 1.0 else f"{wanted.kl:g} nats"
+    if wanted.samples > _BEYOND_REACH:
+        return f"For {nats} more than {_BEYOND_REACH:,.0f} samples a prompt would be needed{prompts}."
+    return f"For {nats} about {wanted.samples:,.0f} samples a prompt would be needed{prompts}."
+
+
+def _first_term_lines(terms: FirstTerms) -> list[str]:
+    """Say what the first terms of the limit give, and how far they can be trusted."""
+    span = f"{terms.slope_low:.3g} to {terms.slope_high:.3g}"
+    slope = f"{terms.slope:.3g} √KL ({interval_name(terms.level)} of the factor {span})"
+    if terms.curvature is None:
+        unknown = "they do not tell how soon the next one matters"
+        return [f"Its first term, which two samples of a prompt give without bias: {slope}; {unknown}."]
+    sign = "+" if terms.curvature >= 0.0 else "-"
+    series = f"{terms.slope:.3g} √KL {sign} {abs(terms.curvature):.3g} KL"
+    trusted = f"to be trusted up to {terms.trusted_end:.3g} nats, as far as the next term can be told"
+    said = [f"Its first terms, which few samples of a prompt give without bias: {series}, {trusted}."]
+    if not (budgets := _shown_terms(terms)).size:
+        return said
+    at = terms.at(budgets)
+    for i in range(at.spent.size):
+        said.append(f"{at.spent[i]:>8.4g} {at.gain[i]:>10.4g}  {bounds(at.gain_low[i], at.gain_high[i]):<22}")
+    return said
+
+
+def _constant_sentence(table: RewardTable, answer: Answer) -> str:
+    """Say how many prompts do not vary, and what they may add."""
+    same = (
+        f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every sample"
+    )
+    if answer.constant_most is None or answer.limit is None:
+        return f"{same}: what could be gained there does not show in these samples."
+    if answer.constant_most == 0.0:
+        return f"{same}, the largest there is: nothing can be gained there."
+    sure = f"{percent(answer.rules.level)} sure, prompt by prompt"
+    return (
+        f"{same}. The limit counts no gain there; with at most the chance of something better that so many samples "
+        f"leave open ({sure}), and no reward above the largest seen, they may add up to {answer.constant_most:.3g} at "
+        f"{answer.limit.spent[-1]:.3g} nats."
+    )
 
 
 def _limit_lines(limit: EstimatedFrontier) -> list[str]:
