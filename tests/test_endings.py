@@ -153,7 +153,7 @@ MARKERS = [
 ]
 
 
-@pytest.mark.parametrize("marker", MARKERS)
+@pytest.mark.parametrize("marker", MARKERS, ids=range(len(MARKERS)))  # the same in every process
 def test_folders_that_are_not_known_as_left_are_never_touched(tmp_path: Path, marker: str | None) -> None:
     theirs = tmp_path / "alignlib-thesis"
     theirs.mkdir()
