@@ -28,6 +28,7 @@ SHIPPED = (
     "notebooks/[0-9]*.py",
     "notebooks/pages.yml",
     "notebooks/_pages/*.py",
+    "notebooks/coverage_results/*.csv",
     "notebooks/lm_results/*.csv",
     "notebooks/lm_results/*.json",
 )

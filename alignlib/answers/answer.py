@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from alignlib.estimation import (
     FirstTerms,
     Fit,
     RuleEstimate,
+    Sensitivity,
     UnsupportedBudgetError,
     Wanted,
     first_terms,
@@ -41,7 +42,7 @@ class Answer:
     them, ``wanted`` says what the largest of them would take. ``why_no_limit`` says why there is no limit, empty where
     there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
     ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
-    to the limit at the last budget shown.
+    to the limit at the last budget shown. ``assumed`` says what the limit there rests on, for an average budget.
     """
 
     picked_by: str
@@ -55,6 +56,7 @@ class Answer:
     why_no_limit: str = ""
     first_terms: FirstTerms | None = None
     constant_most: float | None = None
+    assumed: Sensitivity | None = None
 
 
 def answer(
@@ -116,6 +118,13 @@ def answer(
         left_out = () if kl is None else tuple(budgets.tolist())
         wanted = samples_wanted(fit, max(left_out)) if left_out and max(left_out) > 0.0 else None
         return Answer(picked_by, counted, constant, None, None, best, left_out, wanted, str(error), terms)
+    # A rule is a policy itself: the limit at its KL is no lower than what it gains.
+    limit_at_rules = replace(
+        limit_at_rules,
+        gain=np.maximum(limit_at_rules.gain, best.gain),
+        gain_low=np.maximum(limit_at_rules.gain_low, best.gain_low),
+        gain_high=np.maximum(limit_at_rules.gain_high, best.gain),
+    )
     inside = np.flatnonzero(limit.supported)
     shown = inside if kl is not None else inside[-_SHOWN:]
     beyond = () if kl is None else tuple(budgets[~limit.supported].tolist())
@@ -134,6 +143,7 @@ def answer(
         wanted=samples_wanted(fit, max(beyond)) if beyond else None,
         first_terms=terms,
         constant_most=most,
+        assumed=fit.sensitivity(float(budgets[shown[-1]])) if budget == "average" and shown.size else None,
     )
 
 

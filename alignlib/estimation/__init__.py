@@ -16,6 +16,7 @@ from alignlib.estimation.fit import Fit, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate
+from alignlib.estimation.sensitivity import Sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.estimation.wanted import Wanted, samples_wanted
 
@@ -28,6 +29,7 @@ __all__ = [
     "GoldEstimate",
     "Hedge",
     "RuleEstimate",
+    "Sensitivity",
     "TailShape",
     "UnsupportedBudgetError",
     "Wanted",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_flag, as_vector, require
+from alignlib._core.checks import FloatArray, as_flag, as_number, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.estimation.averaging import averaged_curve
@@ -22,6 +22,7 @@ from alignlib.estimation.estimated_frontier import EstimatedFrontier, Unsupporte
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.rules import RuleEstimate, evaluate_rules
+from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
@@ -150,6 +151,33 @@ class Fit:
             n_boot=len(self.weights) - 1,
             rng=copy.deepcopy(self.start),
         )
+
+    def sensitivity(self, kl: float | None = None) -> Sensitivity | None:
+        """Say what the limit at a budget assumes: which prompts carry it, and what one larger sample would change.
+
+        Parameters
+        ----------
+        kl : float, optional
+            The budget in nats; by default the largest that is supported.
+
+        Returns
+        -------
+        Sensitivity or None
+            None where no limit is known, where the reward has known bounds, or where all weight is on largest samples.
+
+        Examples
+        --------
+        >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 64)))
+        >>> fit.sensitivity(0.5).prompts_that_count > 50
+        True
+        """
+        if self.problem is not None or not 0.0 < self.supported_end < math.inf:
+            return None
+        budget = self.supported_end if kl is None else min(as_number("kl", kl, 0.0), self.supported_end)
+        lam = float(self.at(budget).lam[0]) if budget > 0.0 else 0.0
+        if not 0.0 < lam < math.inf or not isinstance(self.curve, AveragedCurve):
+            return None
+        return sensitivity(self.table, self.reward, budget, lam)
 
     def share(self, rules: Rule | Sequence[Rule] | None = None, picked_by: str | None = None) -> RuleEstimate:
         """Estimate what rules spend and gain, and their share of what any policy gains at equal average KL.

@@ -13,7 +13,7 @@ from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
 from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
-from alignlib.estimation import EstimatedFrontier, FirstTerms, Wanted
+from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
 from alignlib.tables import RewardTable
 
 __all__ = ["COLUMNS", "headline", "lines", "points", "record"]
@@ -86,6 +86,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "wanted": None if answer.wanted is None else listed(answer.wanted, ("kl", "samples", "prompts")),
         "why_no_limit": answer.why_no_limit,
         "first_terms": None if answer.first_terms is None else _first_terms(answer.first_terms),
+        "assumed": plain(answer.assumed),
         "largest_supported": 0.0 if limit is None else plain(limit.supported_end),
         "headline": headline(answer),
         "limit": _limit(limit),
@@ -214,6 +215,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     heading, entries = best.rules.column
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
+    said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
     if answer.unsupported:
         said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported)} nats.")
     if answer.wanted is not None:
@@ -311,6 +313,22 @@ def _limit_lines(limit: EstimatedFrontier) -> list[str]:
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
     return [*said, f"KL is in nats{_bounded(limit)}; {up_to}."]
+
+
+def _assumption(table: RewardTable, found: Sensitivity) -> str:
+    """Say what the limit rests on."""
+    carried = ""
+    if table.n_prompts > 1:
+        count = min(found.prompts_that_count, float(table.n_prompts))
+        carried = (
+            f" Of {table.n_prompts} prompts {count:.3g} share its KL (effective number); those that spend most, "
+            f"{percent(found.carried)} of it, are {', '.join(found.carriers)}."
+        )
+    return (
+        f"Assumed: no reward far above all that were seen. One response that lies {2.0 * found.largest_gain:.3g} above "
+        f"its prompt's mean, twice the most seen, would raise the limit at {found.kl:.3g} nats by "
+        f"{found.raised_by:.2g}.{carried}"
+    )
 
 
 def _share(answer: Answer, i: int) -> str:
