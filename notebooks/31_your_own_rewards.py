@@ -84,7 +84,8 @@ if table is None and (reward, counted) == ("reward", "gold"):
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
-plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
+if curve is not None:
+    plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
 if each is not None:
     ax.plot(each.spent, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 if truth is not None:
@@ -161,15 +162,19 @@ claims.glue(
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
-    supported_kl=curve.supported_end,
+    supported_kl=0.0 if curve is None else curve.supported_end,
     n_known=int(known.sum()),
     n_all=best.n.size,
 )
 inside = known & (best.n > 1)
 ours = table is None  # on a table of yours, this is what its samples show: nothing on the page relies on it
-rises = np.diff(curve.gain) >= 0
-checked = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", rises, must_hold=ours)]
-if truth is not None:  # for some seeds it does not, for that is what a 95 % interval means
+if curve is None:  # too few samples for a limit: best-of-N is still known
+    more = np.diff(np.append(0.0, best.gain[np.argsort(best.n)])) >= 0
+    checked = [claims.true("more", "best-of-N gains no less from more draws", "classical", more, must_hold=False)]
+else:
+    rises = np.diff(curve.gain) >= 0
+    checked = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", rises, must_hold=ours)]
+if truth is not None and inside.any():  # for some seeds it does not, for that is what a 95 % interval means
     true = truth(best.spent[inside])
     part = np.exp(0.4**2 / 2) * np.array([BestOfN(v).on(Gaussian()).gain for v in best.n[inside]])
     part /= np.sqrt(1.0 + 0.7**2) * true
@@ -198,7 +203,7 @@ if inside.any():
             must_hold=ours,
         )
     )
-if each is not None and beside is not None:
+if curve is not None and each is not None and beside is not None:
     shared = each.spent <= curve.supported_end
     checked.append(
         claims.at_most(

@@ -220,3 +220,10 @@ def test_a_wished_kl_says_how_many_samples_it_takes(tmp_path: Path) -> None:
     assert more.supported_end > 1.4
     assert samples_wanted(fit_frontier(rows[:, :2], n_boot=100), 1.0).samples == pytest.approx(math.exp(4.0), rel=0.1)
     assert samples_wanted(fit_frontier(rows[:3], n_boot=100), 1.0).prompts == 8
+
+
+def test_a_report_on_two_samples_of_a_prompt_is_written(tmp_path: Path) -> None:
+    path = written(tmp_path / "two.csv", np.random.default_rng(7).standard_normal((40, 2)))
+    said = run("report", path, "--reward", "r", "-o", str(tmp_path / "report"))
+    assert "failed" not in said
+    assert (tmp_path / "report" / "report.html").exists()

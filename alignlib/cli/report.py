@@ -44,11 +44,6 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         raise BadInput("A report needs a file, which it names; save standard input first.")
     check_folder(folder, force, question.table)
     question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
-    if found.gold is not None and found.gold.limit is None:
-        raise BadInput(
-            f"The samples support no limit of {question.gold!r}, so there is no curve to draw; leave out --gold, "
-            "or print what is known with `alignlib frontier`."
-        )
     optional = ("kl", "n", "ensemble", "bounded")
     asked |= {"reward": question.reward, "gold": question.gold}
     values = {name: value for name, value in asked.items() if name not in optional or value is not None}
