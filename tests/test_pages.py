@@ -195,8 +195,9 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
     """Return the recorded claims and generated numbers of a notebook that its page does not show."""
 
     def absent(text: str) -> bool:
-        # Mathematics inside a generated sentence is typeset: what stands around it must be there.
-        return not all(squeeze(part) in squeeze(shown) for part in re.split(r"\$[^$]*\$", text))
+        # Mathematics in a generated sentence is typeset, a generated table has cells: what is around them must be there.
+        parts = re.split(r"\$[^$]*\$|\|[-|]*", text)
+        return not all(squeeze(part) in squeeze(shown) for part in parts)
 
     recorded = json.loads((ROOT / "build" / "claims.json").read_text(encoding="utf-8"))[name]
     missing = []
@@ -218,7 +219,8 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
 
 def squeeze(text: str) -> str:
     """Drop what typesetting changes: spaces, apostrophes, and the minus sign of mathematics."""
-    return re.sub(r"\s", "", text).replace("\N{MINUS SIGN}", "-").replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    plain = re.sub("[\N{LEFT SINGLE QUOTATION MARK}\N{RIGHT SINGLE QUOTATION MARK}]", "'", re.sub(r"\s", "", text))
+    return plain.replace("\N{MINUS SIGN}", "-")
 
 
 @pytest.mark.parametrize("name", [*PAGES, "search"])
@@ -249,6 +251,7 @@ def on_a_screen(seen: Visit, name: str) -> None:
     seen.add("cut off", seen.page.evaluate(CUT_OFF, False))
     if name.startswith("notebooks/"):
         seen.add("first screen", seen.page.evaluate(FIRST_SCREEN, DESKTOP[1]))
+        seen.page.evaluate("document.querySelectorAll('details.sd-dropdown').forEach(e => e.open = true)")  # solutions
         ids = set(seen.page.evaluate("[...document.querySelectorAll('article [id]')].map(e => e.id)"))
         alts = seen.page.evaluate("[...document.querySelectorAll('article img')].map(e => e.alt)")
         text = " ".join([seen.page.inner_text("article"), *alts])
