@@ -195,7 +195,7 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
     """Return the recorded claims and generated numbers of a notebook that its page does not show."""
 
     def absent(text: str) -> bool:
-        # Mathematics in a generated sentence is typeset, a generated table has cells: what is around them must be there.
+        # Mathematics of a generated sentence is typeset, a table has cells: what stands around must be there.
         parts = re.split(r"\$[^$]*\$|\|[-|]*", text)
         return not all(squeeze(part) in squeeze(shown) for part in parts)
 
