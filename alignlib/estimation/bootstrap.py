@@ -75,8 +75,8 @@ class Cells:
         """Return by how much the arm of an interval away from 0 is to be stretched, shape (k,), where few cells count.
 
         A mean to which few cells contribute most is likely to miss others as large, and its own spread does not tell.
-        The factor is ``1 + 3 c²/n^0.75``, at most 3, for n cells whose values have the coefficient of variation c, known
-        from the relative error of the mean. ``value`` and ``error`` are of the sample itself.
+        The factor is ``1 + 3 c²/n^0.75``, at most 3, for n cells whose values have the coefficient of variation c,
+        known from the relative error of the mean. ``value`` and ``error`` are of the sample itself.
         """
         n = len(self.size)
         if self.one_prompt:
