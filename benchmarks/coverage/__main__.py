@@ -1,7 +1,8 @@
 """How often the intervals hold: ``make coverage``, or ``python -m benchmarks.coverage run --workers 16 --out FILE``.
 
 Pieces of a cell (a law, a shape, some tables) are shared out over the workers; each appends one line of JSON as it is
-done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines.
+done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines, and
+``table`` writes the table that the book reads.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ def main() -> int:
     """Run the study, or sum it up."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(prog="benchmarks.coverage", description=__doc__)
-    parser.add_argument("what", choices=["run", "summary"])
+    parser.add_argument("what", choices=["run", "summary", "table"])
     parser.add_argument("--out", type=Path, default=Path("build/coverage.jsonl"))
+    parser.add_argument("--to", type=Path, default=Path("notebooks/coverage_results/matrix.csv"), help="of the table")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tables", type=int, default=300)
     parser.add_argument("--law", action="append", help="names that contain this only")
@@ -28,6 +30,8 @@ def main() -> int:
 
     if asked.what == "run":
         runner.run(asked.out, asked.workers, asked.tables, asked.law, asked.shape, asked.laws_from)
+    if asked.what == "table":
+        summary.write(summary.read(asked.out), asked.to)
     print(summary.text(summary.read(asked.out)))
     return 0
 

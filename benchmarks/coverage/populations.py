@@ -42,6 +42,11 @@ class Reward:
     ties: bool = False
     finite: bool = True  # whether its log-partition function is finite; the limit has no value where not
 
+    @property
+    def variance(self) -> float:
+        """The variance."""
+        return float(self.prob @ np.square(self.z - self.prob @ self.z))
+
     def best_of(self, n: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return KL and chances of every value, for best of each n: shapes (k,) and (k, values)."""
         above = np.cumsum(self.prob[::-1])[::-1]
@@ -124,6 +129,17 @@ class Population:
     def of_kind(self, kind: int) -> Population:
         """Return the population of one kind of prompt only."""
         return Population(np.ones(1), self.scale[[kind]], np.zeros(1, dtype=np.int64), (self.laws[self.which[kind]],))
+
+    def unseen(self, prompts: int, part: float = 0.25) -> float:
+        """Return the chance that so many prompts hold none of the loudest kinds, which make this part of the variance.
+
+        What such a table cannot show no method can know from it.
+        """
+        variance = np.array([self.laws[i].variance for i in self.which]) * self.scale**2
+        order = np.argsort(-variance, kind="stable")
+        carried = np.cumsum((self.chance * variance)[order]) / (self.chance @ variance)
+        loudest = self.chance[order][: int(np.searchsorted(carried, part)) + 1].sum()
+        return float((1.0 - loudest) ** prompts)
 
     @property
     def finite(self) -> bool:

@@ -174,10 +174,11 @@ def _try_table(table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_b
     if finite and rules.share_low is not None and rules.share_high is not None and rules.supported is not None:
         tallies["share of the limit"].add(rules.share_low, rules.share_high, truth.share[k], rules.supported)
     _try_gold(lambda: fit.gold("gold", BestOfN.along(draws)), truth.gold_n[k], tallies["gold along N"])
-    _try_gold(lambda: fit.tilted_gold("gold", truth.lam), truth.gold_lam, tallies["gold along λ"])
     most = float(table.n_samples.min())
     _try_turn(lambda: fit.gold("gold"), truth.turn_n if truth.turn_n < most else np.inf, tallies["turn along N"])
-    _try_turn(lambda: fit.tilted_gold("gold"), truth.turn_lam, tallies["turn along λ"])
+    if finite:  # a tilt by a reward that has no limit does not exist
+        _try_gold(lambda: fit.tilted_gold("gold", truth.lam), truth.gold_lam, tallies["gold along λ"])
+        _try_turn(lambda: fit.tilted_gold("gold"), truth.turn_lam, tallies["turn along λ"])
     return fit.supported_end
 
 

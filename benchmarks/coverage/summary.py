@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Row", "read", "text", "weak"]
+from benchmarks.coverage.populations import POPULATIONS
+from benchmarks.coverage.study import SHAPES
+
+__all__ = ["COLUMNS", "UNSEEN", "Row", "read", "text", "weak", "write"]
+
+UNSEEN = 0.05  # of the tables may lack the loudest prompts
+COLUMNS = (
+    "law", "shape", "statement", "at", "tables", "tried", "claimed", "held", "held_claimed", "too_high", "too_low",
+    "width", "unseen",
+)  # fmt: skip
 
 
 @dataclass
@@ -31,6 +42,14 @@ class Row:
     widths: list[float] = field(default_factory=list)
 
     @property
+    def unseen(self) -> float:
+        """The chance that such a table holds none of the loudest prompts; 0 for laws not registered here."""
+        sizes = {shape.name: shape.prompts for shape in SHAPES}
+        if self.law not in POPULATIONS or sizes[self.shape] == 1:
+            return 0.0
+        return _unseen(self.law, sizes[self.shape])
+
+    @property
     def overall(self) -> float:
         """The share of all tables that were not misled: an answer that was not given misleads nobody."""
         return 1.0 - (self.tried - self.held) / max(self.tables, 1)
@@ -46,6 +65,21 @@ class Row:
         return float(np.median(self.widths)) if self.widths else float("nan")
 
 
+@lru_cache(maxsize=1024)
+def _unseen(law: str, prompts: int) -> float:
+    return POPULATIONS[law]().unseen(prompts)
+
+
+def write(rows: Iterable[Row], path: Path) -> None:
+    """Write a table of the rows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(COLUMNS)
+        for row in sorted(rows, key=lambda one: (one.law, one.shape, one.statement, one.at)):
+            out.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in (getattr(row, name) for name in COLUMNS)])
+
+
 def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
     rows: dict[tuple[str, str, str, float], Row] = {}
@@ -56,6 +90,8 @@ def read(path: Path) -> list[Row]:
         piece = json.loads(line)
         tables[piece["law"], piece["shape"]] += piece["tables"]
         for what, found in piece["statements"].items():
+            if "no limit" in piece["law"] and "λ" in what:
+                continue
             for i, at in enumerate(found["at"]):
                 row = rows.setdefault(
                     (piece["law"], piece["shape"], what, at), Row(piece["law"], piece["shape"], what, at)
@@ -71,10 +107,13 @@ def read(path: Path) -> list[Row]:
 def weak(rows: Iterable[Row]) -> list[Row]:
     """Return rows that miss the mark: 93 % of all tables, and 90 % of those that claim it where a third does.
 
-    Two standard errors of the simulation are allowed for.
+    Two standard errors of the simulation are allowed for. Rows whose tables often do not show what is asked for are
+    left out.
     """
     found = []
     for row in rows:
+        if row.unseen > UNSEEN:
+            continue
         claims = row.claimed >= max(row.tables / 3.0, 15)
         given = claims and row.given < 0.90 - 2.0 * np.sqrt(0.09 / row.claimed)
         if given or (row.claimed >= 15 and row.overall < 0.93 - 2.0 * np.sqrt(0.0651 / row.tables)):
@@ -86,7 +125,11 @@ def text(rows: list[Row]) -> str:
     """Return a summary: every statement pooled, and the weak rows."""
     lines = []
     for what in dict.fromkeys(row.statement for row in rows):
-        mine = [row for row in rows if row.statement == what and row.claimed >= max(row.tables / 3.0, 15)]
+        mine = [
+            row
+            for row in rows
+            if row.statement == what and row.claimed >= max(row.tables / 3.0, 15) and row.unseen <= UNSEEN
+        ]
         if mine:
             given = np.array([row.given for row in mine])
             overall = np.array([row.overall for row in mine])
@@ -95,7 +138,8 @@ def text(rows: list[Row]) -> str:
                 f"5 % {np.quantile(given, 0.05):.3f}, least {given.min():.3f}; over 99 %: "
                 f"{(given > 0.99).mean():.2f}; overall: least {overall.min():.3f}"
             )
-    lines.append("")
+    apart = sum(row.unseen > UNSEEN for row in rows)
+    lines += [f"{apart} of {len(rows)} points set aside: too often such a table lacks the prompts that matter.", ""]
     for row in weak(rows)[:60]:
         lines.append(
             f"{row.law:<30} {row.shape:<12} {row.statement:<24} {row.at:<6g} given {row.given:.3f} of "

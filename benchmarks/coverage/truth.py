@@ -24,7 +24,7 @@ class Truth:
 
     def __init__(self, population: Population, n: FloatArray, lam: FloatArray) -> None:
         self.population, self.n = population, n
-        mean_square = sum(w * s**2 * _variance(law) for w, s, law in _kinds(population))
+        mean_square = sum(w * s**2 * law.variance for w, s, law in _kinds(population))
         self.unit = float(np.sqrt(mean_square))
         self.lam = lam / self.unit
         grid = _TILTS / self.unit
@@ -64,10 +64,6 @@ class Truth:
 def _kinds(population: Population) -> Iterator[tuple[float, float, Reward]]:
     for w, s, i in zip(population.chance, population.scale, population.which, strict=True):
         yield float(w), float(s), population.laws[i]
-
-
-def _variance(law: Reward) -> float:
-    return float(law.prob @ np.square(law.z - law.prob @ law.z))
 
 
 def _weights(law: Reward, lam: FloatArray) -> tuple[FloatArray, FloatArray]:

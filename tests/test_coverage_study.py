@@ -1,0 +1,68 @@
+"""The study of how often intervals hold: its truths against known ones, a law of one's own, resuming, the table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alignlib.laws import FiniteLaw, Gaussian
+from alignlib.rules import BestOfN
+from benchmarks.coverage import summary
+from benchmarks.coverage.populations import POPULATIONS, Population, atoms, lognormal_scales, normal, register
+from benchmarks.coverage.study import DRAWS, TILTS, Shape, draw_table, try_tables
+from benchmarks.coverage.truth import Truth
+
+
+@pytest.fixture
+def toy():
+    register("toy")(lambda: Population.of(normal(), scales=np.array([0.5, 2.0])))
+    yield "toy"
+    del POPULATIONS["toy"]
+
+
+def test_truths_are_those_of_the_laws() -> None:
+    scales = lognormal_scales(0.5)
+    found = Truth(Population.of(normal(), scales=scales), DRAWS, TILTS)
+    kl = np.array([0.05, 0.5, 2.0])
+    np.testing.assert_allclose(found.limit(kl), np.sqrt(2 * kl * np.mean(scales**2)), rtol=2e-5)
+    np.testing.assert_allclose(found.limit_on_every_prompt(kl), scales.mean() * np.sqrt(2 * kl), rtol=2e-5)
+    np.testing.assert_allclose(found.gain, [scales.mean() * BestOfN(n).on(Gaussian()).gain for n in DRAWS], rtol=1e-5)
+    grades = Truth(Population.of(atoms([1, 2, 5], [0.5, 0.3, 0.2])), DRAWS, TILTS)
+    law = FiniteLaw([1.0, 2.0, 5.0], [0.5, 0.3, 0.2])
+    np.testing.assert_allclose(grades.limit(kl[:2]), law.gain_at_kl(kl[:2]), rtol=2e-5)
+    best = [BestOfN(n).on(law) for n in DRAWS]
+    np.testing.assert_allclose(grades.spent, [one.kl for one in best], rtol=1e-9)
+    np.testing.assert_allclose(grades.gain, [one.gain for one in best], rtol=1e-9)
+
+
+def test_louder_prompts_have_fewer_samples_where_they_are_tied() -> None:
+    population = Population.of(normal(), scales=np.geomspace(0.1, 10.0, 9))
+    table, kinds = draw_table(population, Shape(20, 40, tied=True), np.random.default_rng(0))
+    assert table.n_samples.min() == 10
+    assert np.corrcoef(kinds, table.n_samples)[0, 1] < -0.8
+
+
+def test_prompts_that_a_table_may_lack() -> None:
+    loud = Population.of(normal(), scales=np.array([1.0, 30.0]), chance=[0.99, 0.01])
+    assert loud.unseen(30) == pytest.approx(0.99**30)
+    assert Population.of(normal()).unseen(30) == 0.0
+
+
+def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> None:
+    pieces = [try_tables(toy, Shape(30, 64), first, 2, n_boot=100) for first in (0, 2)]
+    file = tmp_path / "pieces.jsonl"
+    file.write_text("".join(json.dumps(piece) + "\n" for piece in pieces) + '{"cut off', encoding="utf-8")
+    rows = summary.read(file)
+    limit = [row for row in rows if row.statement == "limit"]
+    assert {row.tables for row in rows} == {4}
+    assert limit[0].claimed == 4
+    assert all(0 <= row.held_claimed <= row.claimed <= row.tried for row in rows)
+    assert {row.statement for row in rows} >= {"share of the limit", "gold along λ", "turn along N", "limit, own end"}
+    summary.write(rows, tmp_path / "matrix.csv")
+    assert (tmp_path / "matrix.csv").read_text().count("\n") == len(rows) + 1
+    assert f"0 of {len(rows)} points set aside" in summary.text(rows)
+    again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
+    assert again == pieces[0]
