@@ -6,22 +6,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib.estimation import Fit, fit_frontier
-from alignlib.estimation.support import first_strained, strain
+from alignlib.estimation.support import first_strained, known_kl, strain
 from alignlib.tables import RewardTable
 
 
 def strained(kl: list[float], n: int = 64, **changes: float) -> float:
     """The strain of prompts that spend ``kl``, at λ = 1."""
     each = np.array(kl)
-    sums = (each.sum(), np.square(each).sum(), (np.square(each) / np.log(n)).sum())
+    sums = (each.sum(), np.square(each).sum(), (np.square(each) / known_kl(n)).sum())
     values = [np.array([changes.get("lam", 1.0)]), *(np.array([value]) for value in sums)]
     return float(strain(*values, changes.get("tail_scale", 0.0), len(kl))[0])
 
 
 def test_each_condition() -> None:
-    quarter = 0.25 * np.log(64)
-    assert strained([quarter] * 8) == pytest.approx(1.0)  # a quarter of log n
-    assert strained([quarter] * 8, n=16) == pytest.approx(1.5)
+    quarter = known_kl(64)
+    assert strained([quarter] * 8) == pytest.approx(1.0)  # about a quarter of log n
+    assert strained([quarter] * 8, n=16) == pytest.approx(known_kl(64) / known_kl(16))
     assert strained([0.1] * 3 + [0.0] * 9) == pytest.approx(1.0)  # three prompts share the KL
     assert strained([0.1] * 2 + [0.0] * 10) > 1.0
     assert strained([0.1] * 2 + [0.0] * 2) < 1.0  # of four prompts two suffice

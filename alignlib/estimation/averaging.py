@@ -12,7 +12,7 @@ from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
 from alignlib.estimation.jackknife import doubling_grid, jackknife_log_partition
-from alignlib.estimation.support import strain
+from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import TailShape
 from alignlib.tables import RewardTable
 
@@ -58,8 +58,8 @@ def averaged_curve(
         flat = np.abs(first.kl_at_limit - sums[5]) < 1e-12 * first.kl_at_limit
         last = flat | ((sums[0] < _LEAST_ESS * table.n_prompts) & (not known))
         used = int(np.argmax(last)) + 1 if last.any() else last.size
-        kl, squared, of_log_n = sums[2:5, :used]
-        strained = strain(grid[:used], kl, squared, of_log_n, scale, table.n_prompts)
+        kl, squared, of_known = sums[2:5, :used]
+        strained = strain(grid[:used], kl, squared, of_known, scale, table.n_prompts)
         over = bool((strained[:-_BEYOND] > 1.0).any()) and bias_correction and not known
         if last.any() or last.size == grid.size or over:
             break
@@ -70,8 +70,9 @@ def averaged_curve(
     if not known:
         further = second + _between(further, grid[:used])
     if cells.one_prompt:
-        about = _over_groups(table.column(column) - first.base[0], grid[:used], cells)
+        about, of_limit = _over_groups(table.column(column) - first.base[0], grid[:used], cells)
         plug_in, second, further = (about + part[:1] for part in (plug_in, second, further))
+        limit = limit + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (chosen, further) if bias_correction else (chosen,)
     return AveragedCurve(
@@ -148,10 +149,10 @@ def _tabulate(
 ) -> tuple[FloatArray, FloatArray]:
     """Return sums over prompts at each λ, shape (6, L), and means over cells, (3, cells, L); ``start`` λ came before.
 
-    The sums are of effective sample size, largest weight, KL, its square, its square over log n, and the KL's distance,
-    from 0, to that of λ = ∞. The means are of plug-in and second order, and, at every third λ, of the way that the bias
-    may still have to go, or, with a ``largest`` reward, of the curve above; for a single prompt the first cell holds
-    them.
+    The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, and the KL's
+    distance, from 0, to that of λ = ∞. The means are of plug-in and second order, and, at every third λ, of the way
+    that the bias may still have to go, or, with a ``largest`` reward, of the curve above; for a single prompt the first
+    cell holds them.
     """
     of_cells = np.zeros((3, 1 if cells.one_prompt else len(cells.size), lam.size))
     sums = np.zeros((6, lam.size))
@@ -163,7 +164,7 @@ def _tabulate(
         squared = np.square(found.kl)
         total = squared.sum(axis=1)
         sums[:5] += (
-            found.ess.sum(axis=1), found.largest_weight.sum(axis=1), found.kl.sum(axis=1), total, total / np.log(n)
+            found.ess.sum(axis=1), found.largest_weight.sum(axis=1), found.kl.sum(axis=1), total, total / known_kl(n)
         )  # fmt: skip
         sums[5] += (lam[:, None] * rows[:, 0] - found.plug_in).sum(axis=1)
         index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index[where]
@@ -212,8 +213,11 @@ def _between(ahead: FloatArray, lam: FloatArray) -> FloatArray:
     return np.asarray((known[:, below] + (place - below) * (known[:, above] - known[:, below])) * growth)
 
 
-def _over_groups(rewards: FloatArray, lam: FloatArray, cells: Cells) -> FloatArray:
-    """Return, about 0, the pseudo-values of the curve of one prompt over the groups of its samples, (groups, L)."""
+def _over_groups(rewards: FloatArray, lam: FloatArray, cells: Cells) -> tuple[FloatArray, FloatArray]:
+    """Return pseudo-values, about 0, of one prompt over groups of its samples: curve (groups, L), limit (groups,).
+
+    The largest gain varies with the mean reward that it is counted from.
+    """
     counts = np.bincount(cells.index)
     kept = counts.sum() - counts
     mean_kept = (rewards.sum() - np.bincount(cells.index, rewards)) / kept
@@ -224,4 +228,5 @@ def _over_groups(rewards: FloatArray, lam: FloatArray, cells: Cells) -> FloatArr
         rest = np.maximum(group.sum() - group, np.finfo(np.float64).tiny)
         curve[:, index] = np.log(rest / kept) + value * (top - mean_kept)
     pseudo = -(len(counts) - 1) * curve
-    return np.asarray(pseudo - pseudo.mean(axis=0))
+    of_limit = (len(counts) - 1) * mean_kept
+    return pseudo - pseudo.mean(axis=0), of_limit - of_limit.mean()

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Fit", "fit_frontier"]
 
 _DEFAULT_POINTS = 40
-_GOLD_RATE = 0.25  # of the rate of an exponential tail, the largest λ for gold
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -283,11 +282,8 @@ class Fit:
         """
         most = 0.0
         if isinstance(self.curve, AveragedCurve):
-            # Gold may itself grow with the proxy, as its square does, and so asks for more moments than the limit does.
-            bearing = self.tail.bearing
-            most = min(
-                self.curve.supported_lam, float(self.curve.lam[-1]), _GOLD_RATE / bearing if bearing else math.inf
-            )
+            rate = self.tail.gold_rate(int(self.table.n_samples.min()))
+            most = min(self.curve.supported_lam, float(self.curve.lam[-1]), rate)
         return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, most, self.level)
 
     def _known(self) -> AveragedCurve | PerPromptCurve:

@@ -28,6 +28,7 @@ __all__ = ["PerPromptCurve", "PromptGains", "prompt_gains"]
 _BLOCK = 1 << 15
 _SEARCHED = 28
 _LEAST_KL = 0.005
+_LEAST_WITH_TIES, _MOST_CONSTANT = 16, 1.0 / 3.0
 _FURTHER = 1.5  # steps from halves to all by which the bias left in the first order may go on; 1/3 is the second order
 
 
@@ -56,6 +57,10 @@ class PerPromptCurve:
         if np.isfinite(self._alike.supported_lam) or known == np.inf:
             spent = self._typical_kl(min(self._alike.supported_lam, float(self._alike.lam[-1])))
         self.supported_end = min(most, spent, first_strained(searched, shared))
+        # What a prompt could gain does not show where all its samples are alike, nor well where few of them tie.
+        few = tail.discrete and table.n_samples.min() < _LEAST_WITH_TIES
+        if few or table.constant_prompts(column).mean() > _MOST_CONSTANT:
+            self.supported_end = 0.0
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
         """Return what is known at budgets of shape (k,).

@@ -6,11 +6,13 @@ of n samples shows no more than log n nats; to be known it must stay well below.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from alignlib._core.checks import FloatArray
 
-__all__ = ["first_strained", "least_prompts", "strain"]
+__all__ = ["first_strained", "known_kl", "least_prompts", "strain"]
 
 _MOST_OF_LOG_N = 0.25  # of log n: the KL of a prompt, averaged with the prompts' shares of the KL as weights
 _LEAST_PROMPTS = 3.0  # that share the KL
@@ -22,23 +24,32 @@ def strain(
     lam: FloatArray,
     kl: FloatArray,
     kl_squared: FloatArray,
-    kl_of_log_n: FloatArray,
+    kl_of_known: FloatArray,
     tail_scale: float,
     n_prompts: int,
 ) -> FloatArray:
     """Return how far each λ stretches the samples, shape (L,): up to 1 it is supported.
 
-    With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_log_n``
-    ``Σ D_x²/log n_x``. The largest of ``4 Σ (D_x²/log n_x) / Σ D_x`` (prompts spend a quarter of log n), of
+    With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_known``
+    ``Σ D_x²/known_kl(n_x)``. The largest of the last over the first (prompts spend what n samples show), of
     ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than ten), and of ``2 λ t`` with
     ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
     weights have two moments. What is not a number is never supported.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        spent = np.where(kl == 0.0, 0.0, kl_of_log_n / kl) / _MOST_OF_LOG_N
+        spent = np.where(kl == 0.0, 0.0, kl_of_known / kl)
         shared = np.where(kl == 0.0, 0.0, kl_squared / kl**2) * least_prompts(n_prompts)
         largest = np.maximum(np.maximum(spent, shared), _MOMENTS * lam * tail_scale)
     return np.asarray(np.where(np.isnan(largest), np.inf, largest))
+
+
+def known_kl(n: int) -> float:
+    """Return how much KL n samples of a prompt show: a quarter of log n, less for very few.
+
+    >>> round(known_kl(64), 2), round(known_kl(4), 2)
+    (1.02, 0.23)
+    """
+    return _MOST_OF_LOG_N * math.log(n) * (1.0 - 1.0 / max(n - 1, 2))
 
 
 def least_prompts(n_prompts: int) -> float:

@@ -20,6 +20,7 @@ __all__ = ["TailShape", "tail_shape", "usual_spread"]
 
 _LIGHT, _EXPONENTIAL = 0.93, 0.99  # of the ratio and its standard error: between them the tail counts in part
 _LEAST_EXCEEDANCES = 2  # of a prompt: a single one is no ratio
+_GOLD_RATE, _FEW_SAMPLES = 0.25, 16
 _BLOCK = 1 << 18  # samples in work at a time
 
 
@@ -28,7 +29,7 @@ class TailShape:
     """What the largest rewards say about the tail.
 
     ``ratio`` is the mean Greenwood statistic over that of an exponential tail, ``ratio_high`` with its standard error
-    added. ``scale`` is the mean exceedance, weighted by its square, ``even_scale`` the mean of the
+    added. ``scale`` is the mean exceedance, weighted by its cube, ``even_scale`` the mean of the
     exceedance in units of the usual spread of each prompt. ``discrete`` says that most prompts have ties
     among their largest samples.
     """
@@ -47,6 +48,14 @@ class TailShape:
         (0.0, 2.0)
         """
         return self.scale * self._part
+
+    def gold_rate(self, fewest: int) -> float:
+        """The largest λ for the mean of another reward, which may itself grow with this one, as its square does.
+
+        It asks for more moments than the limit does; and of few samples of a prompt no tail is clearly lighter.
+        """
+        part = 1.0 if fewest < _FEW_SAMPLES and not self.discrete else self._part
+        return _GOLD_RATE / (part * self.scale) if part * self.scale > 0.0 else math.inf
 
     @property
     def even_bearing(self) -> float:
@@ -95,10 +104,11 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
     return TailShape(
         ratio=ratio,
         ratio_high=ratio + spread,
-        # Prompts count by the square of their exceedance, as they do in the KL; the mean of k exponentials has the
-        # second moment scale² (k+1)/k and the third scale³ (k+1)(k+2)/k².
+        # The loudest prompts decide. The mean of k exponentials has the moments scale³ (k+1)(k+2)/k² and
+        # scale⁴ (k+1)(k+2)(k+3)/k³.
         scale=float(
-            (mean**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum() / (mean**2 * k_all / (k_all + 1.0)).sum()
+            (mean**4 * k_all / (k_all + 3.0) * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
+            / (mean**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
         ),
         even_scale=float(even.mean()),
         discrete=False,

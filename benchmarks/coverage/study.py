@@ -27,6 +27,7 @@ __all__ = ["SHAPES", "Shape", "draw_table", "try_tables"]
 BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
+_ACCURACY = 3e-5  # of the truths, which are sums over fine bins
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
 
 
@@ -103,7 +104,7 @@ class _Tally:
     def add(self, low: FloatArray, high: FloatArray, truth: FloatArray, claimed: BoolArray) -> None:
         """Count intervals at the first so many points."""
         k = np.arange(low.size)
-        room = 1e-9 * np.abs(truth)
+        room = _ACCURACY * np.abs(truth)
         holds = (low <= truth + room) & (truth <= high + room)
         self.counts[:, k] += np.array([np.ones(low.size), claimed, holds, holds & claimed], dtype=np.int64)
         self.misses[:, k] += np.array([(low > truth + room) & claimed, (high < truth - room) & claimed], dtype=np.int64)

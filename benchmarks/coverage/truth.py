@@ -49,7 +49,7 @@ class Truth:
         # One step further than the last place at which it is seen to rise, gold does not turn on the grid.
         self.turn_n = float(fine[gold_fine.argmax()])
         self.turn_lam = float(grid[gold_grid.argmax()]) if gold_grid.argmax() < grid.size - 1 else np.inf
-        self.share = self.gain / self.limit(self.spent)
+        self.share = np.minimum(self.gain / self.limit(self.spent), 1.0)
 
     def limit(self, kl: FloatArray) -> FloatArray:
         """Return the largest gain within an average KL."""
