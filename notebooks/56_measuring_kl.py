@@ -101,13 +101,13 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 #
 # Over responses of $\pi$: (i) $k_1$, $k_{\mathrm{RB}}$ and, if $\pi$ can say all that $p$ can, both forms of $k_3$ have mean $\KL{\pi}{p}$. (ii) Where $\pi$ cannot, $k_3$ falls short by the base mass
 # out of its reach: $1-p(S)$ by sequence, $\E\sum_t(1-p(S_t\mid h_t))$ by token, $S$ being the support of $\pi$. (iii) $k_2$ by sequence is off by $\E_p\,h(\ell)$ with
-# $h(\ell)=\int_0^\ell\frac12s^2e^s\,ds$: of third order, $\frac16\E_p(\pi/p-1)^3$ to leading order, with either sign, and exactly $\frac12\mathrm{KL}^2$ if $\ell$ is normal under $\pi$. (iv) The variance of $k_3$ by sequence is finite only if $\E_p[p/\pi]$ is.
+# $h(\ell)=\int_0^\ell\frac12s^2e^s\,ds$: of third order, $\frac16\E_p(\pi/p-1)^3$ to leading order, with either sign, and exactly $\frac12\mathrm{KL}^2$ if $\ell$ is normal under $\pi$. (iv) The variance of $k_3$ by sequence is finite only if $\E_p[p/\pi;S]$ is, the mean over $S$ alone.
 # ```
 #
 # ```{prf:proof}
 # (i) $k_1$ is the definition. Given the prefix, $\ell_t$ and $e^{-\ell_t}-1+\ell_t$ both have mean $\mathrm{KL}_t$, since $\E[e^{-\ell_t}\mid h_t]=\sum_b p(b\mid h_t)=1$; sum over $t$ and use the tower
 # property: the chain rule of the divergence. (ii) is what is missing in that last sum. (iii) $\E_\pi[k_2-k_3]=\E_p[e^{\ell}(\frac12\ell^2-\ell+1)-1]$ and the bracket has derivative $\frac12\ell^2e^\ell$ in $\ell$; for normal $\ell$ with
-# variance $v$, $\E_\pi e^{-\ell}=1$ forces $\E\ell=v/2$, so $\E k_2=\frac12(v+v^2/4)$. (iv) $\E_\pi e^{-2\ell}=\E_p[p/\pi]$.
+# variance $v$, $\E_\pi e^{-\ell}=1$ forces $\E\ell=v/2$, so $\E k_2=\frac12(v+v^2/4)$. (iv) $\E_\pi e^{-2\ell}=\E_p[p/\pi;S]$.
 # ```
 #
 # So the *value* of GRPO's token-wise $k_3$, summed along responses of the policy itself, is right on average. Differentiating an estimator in a loss is another matter:
@@ -160,7 +160,7 @@ plotting.name_axes(ax, "KL (nats per sequence)", "standard deviation / KL")
 # $k_1={{cond_kl:.4f}}\pm0$, Rao–Blackwell ${{cond_kl:.4f}}\pm{{cond_sd:.4f}}$ (standard deviation on one response).
 # ```
 #
-# The closer a policy comes to conditioning, the more $k_1$ gains on Rao–Blackwell; `alignlib kl` prints both with intervals.
+# Near such a policy $k_1$ can vary less than Rao–Blackwell; `alignlib kl` prints both with intervals.
 #
 # ## A heavy tail that a sample hides
 #

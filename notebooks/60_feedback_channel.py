@@ -153,8 +153,8 @@ plotting.name_axes(ax, "smaller stage (nats per label)", "whole path (nats per l
 #
 # {cite:t}`Nakagawa2021` analyse how fast the algorithm converges: exponentially for many channels, like one over the number of steps for some.
 #
-# In the first context of this chapter {{n_idle:d}} of {{n_targets:d}} values end without mass; the one that leaves slowest keeps {{slowest:.1%}} of its mass a step. A tie, where the mass falls like
-# one over the number of steps, is an exception among channels. The library takes interior-point steps instead, about ten for any channel.
+# In the first context of this chapter {{n_idle:d}} of {{n_targets:d}} values end without mass; the one that leaves slowest keeps {{slowest:.1%}} of its mass a step. A tie, where the mass falls
+# more slowly than geometrically or stays, is an exception among channels. The library takes interior-point steps instead, about ten for any channel.
 
 # %% tags=["hide-input"]
 channel = cascade.total[0]
@@ -197,7 +197,7 @@ plotting.name_axes(ax, "mean cost allowed", "capacity (nats per label)")
 # %% [markdown]
 # ## What it means
 #
-# What feedback can carry is one number per context. A finer rating scale, a clearer question and a more careful person all raise it. The next chapter measures it
+# What feedback can carry is one number per context. A finer rating scale, a clearer question and a more careful person can raise it. The next chapter measures it
 # from ratings ({doc}`61_measuring_capacity`); the one after says what cannot be learnt through it ({doc}`62_floor_and_ceiling`).
 #
 # ## Claims

@@ -82,20 +82,22 @@ plotting.name_axes(ax, "labels per value", "intervals that hold the truth")
 # :label: prop-counted-capacity
 #
 # Let the best input law $p$ of the channel $P$ be unique, and let the inputs without mass have $\KL{P(\cdot\mid u)}{q}<C$ strictly. Let $\hat P_u$ be the
-# empirical law of $n_u$ independent labels of value $u$, and $\Sigma$ the covariance of all rows. To second order
+# empirical law of $n_u$ independent labels of value $u$, and $\Sigma$ the covariance of all rows. To leading order
 #
 # $$\begin{aligned}\E\,C(\hat P)-C(P)&\approx\tfrac12\operatorname{tr}(H\Sigma),\\
-# \Var C(\hat P)&\approx g^{\top}\Sigma g+\tfrac12\operatorname{tr}(H\Sigma H\Sigma),\end{aligned}$$
+# \Var C(\hat P)&\approx g^{\top}\Sigma g,\end{aligned}$$
 #
 # with $g_{uy}=p_u\log\frac{P(y|u)}{q(y)}$ and $H$ the second derivative of the capacity, in which $p$ follows the channel.
 # ```
 #
 # ```{prf:proof}
 # Under the two conditions the inputs in use stay the same nearby and $p$ is a smooth function of the channel, so Taylor's formula applies. Since $p$ is optimal it contributes nothing to the first derivative; to the
-# second it adds $B^{\top}A^{-1}B\succeq0$ with $A=-\nabla_p^2I$ on directions that sum to zero and $B=\partial^2I/\partial p\,\partial P$. Fourth moments of normal variables give the second term of the variance.
+# second it adds $B^{\top}A^{-1}B\succeq0$ with $A=-\nabla_p^2I$ on directions that sum to zero and $B=\partial^2I/\partial p\,\partial P$. The mean of the quadratic term is the bias, the variance of the linear one
+# the variance.
 # ```
 #
-# The first of these is taken off the estimate. The interval is read off capacities of channels drawn from the counts.
+# Near capacity zero $g$ vanishes, and $\tfrac12\operatorname{tr}(H\Sigma H\Sigma)$, the variance of the quadratic term for normal errors, takes over. The library adds it to $g^{\top}\Sigma g$ everywhere; elsewhere it is one of several terms
+# of order $1/n^2$. The bias is taken off the estimate. The interval is read off capacities of channels drawn from the counts.
 
 # %% mystnb={"figure": {"caption": "Mean of {{n_runs:d}} estimates against the number of labels per value, for a rater with five marks and four values. With {{n_few:d}} labels the capacity of the counted table is too high by {{few_bias:.1%}}, the corrected one is off by {{few_left:.1%}}; with {{enough:d}} labels {{enough_bias:.1%}} and {{enough_left:.1%}}.", "name": "fig-capacity-bias"}, "image": {"alt": "Two curves against labels per value: the counted capacity comes down to the true {{true_first:.3f}} nats from above, the corrected one is much closer at every size."}} tags=["hide-input"]
 fig, ax = plotting.new()
@@ -117,7 +119,7 @@ plotting.name_axes(ax, "labels per value", "capacity (nats)")
 # **Where it fails.** Both conditions matter. If an idle input ties, the capacity bends to one side only, and there is no second derivative. At capacity zero every input law is
 # best. With two values one of them, half and half, is still singled out; with more the capacity is no quadratic function of the table's errors even in the limit. So
 # a useless rater is a hard case. Of {{n_runs:d}} estimates from {{n_blind:d}} labels per value the one farthest from 0 is {{astray_two:.4f}} nats with two values and {{astray_four:.4f}} with four; the
-# intervals still contain 0 in {{zero_two:.0%}} and {{zero_four:.0%}} of cases. The library marks an estimate as {term}`supported` only if it is at least two standard errors from zero, has {{enough:d}} labels for each value in use, and needs little
+# intervals still contain 0 in {{zero_two:.0%}} and {{zero_four:.0%}} of cases. The library marks an estimate as {term}`supported` only if it is at least two standard errors from zero, has {{enough:d}} labels for each value, and needs little
 # correction; {{zero_supported:.0%}} of the useless raters here get that mark.
 
 # %% tags=["hide-input"]

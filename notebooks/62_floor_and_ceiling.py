@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# With this feedback {term}`channel` no learner can err less than {{floor:.0%}} of the time, however many labels it gets; the best possible {term}`decoder` errs {{bayes:.0%}}. In the
+# With this feedback {term}`channel` no learner can err less than {{floor:.0%}} of the time on fresh values, however many labels of other cases it has seen; the best possible {term}`decoder` errs {{bayes:.0%}}. In the
 # other direction {term}`capacity` alone guarantees nothing: the divergence that an upper bound needs exceeds capacity times labels, {{short_kl:.2f}} against {{short_capacity:.2f}} nats
 # after {{short_m:d}} labels of an example small enough to enumerate.
 # :::
@@ -95,27 +95,27 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # ```{prf:theorem} The floor (Fano 1961; for this setting Cao 2025; proof: we derive)
 # :label: thm-fano-floor
 #
-# Let $U$ be one of $M$ equally likely values, **fresh for each instance** and independent of $S$. Let each action have loss at least $\Delta_{\mathrm{sep}}$
-# for all values but one. Then every decoder of $(S,Y)$ has risk at least $\Delta_{\mathrm{sep}}P_e$, where $P_e$ solves
+# Let $U$ be one of $M$ equally likely values, **fresh for each instance** and independent of $S$. Let no loss be negative, and let each action have loss at least
+# $\Delta_{\mathrm{sep}}$ for all values but one. Then every decoder of $(S,Y)$ has risk at least $\Delta_{\mathrm{sep}}P_e$, where $P_e$ is the solution in $[0,1-\frac1M]$ of
 # $h(P_e)+P_e\log(M-1)$ $=\log M-\bar C_{\mathrm{tot}|S}$ (the sharp form). In particular the risk is at least
 # $\Delta_{\mathrm{sep}}\bigl(1-(\bar C_{\mathrm{tot}|S}+\log 2)/\log M\bigr)$ (the weak form).
 # ```
 #
 # ```{prf:proof}
 # The error $P_e$ of the decoded value obeys Fano's inequality {cite:p}`Fano1961` $H(U\mid S,Y)\le h(P_e)+P_e\log(M-1)$, and
-# $H(U\mid S,Y)=\log M-I(U;Y\mid S)$ $\ge\log M-\bar C_{\mathrm{tot}|S}$. Data about other instances are independent of this one and change nothing.
+# $H(U\mid S,Y)=\log M-I(U;Y\mid S)$ $\ge\log M-\bar C_{\mathrm{tot}|S}$. The left-hand side grows with $P_e$ up to $1-\frac1M$, so no smaller error is possible. Data about other instances are independent of this one and change nothing.
 # The M-ary symmetric channel attains the sharp form. The weak form uses $h\le\log 2$.
 # ```
 #
 # ```{prf:theorem} The ceiling (after Cao 2025; the four terms are new here, as far as we know)
 # :label: thm-capacity-ceiling
 #
-# A learner draws its parameters $\theta$ from $Q$ after seeing $m$ contexts $S^m$ and labels $Y^m$ of independent values $U^m$; the prior $P$ does not depend on them. Then
+# A learner draws its parameters $\theta$ from $Q$ after seeing the contexts $S^m$ and labels $Y^m$ of $m$ independent draws of context, value and label, but not the values $U^m$; the prior $P$ does not depend on them. Then
 #
 # $$\begin{aligned}\E\,\KL{Q}{P}&=\underbrace{I(\theta;U^m\mid S^m)}_{\le\,m\,\bar C_{\mathrm{tot}|S}}+I(\theta;S^m)\\
 # &\quad+\underbrace{I(\theta;Y^m\mid U^m,S^m)}_{\rho}+\KL{\E Q}{P},\end{aligned}$$
 #
-# and for a loss in $[0,1]$ the expected risk is at most $\mathrm{kl}^{-1}(\E\hat R,\kappa)$ with $\kappa=\frac1m(\E\,\KL{Q}{P}+\log2\sqrt m)$, where $\hat R$ is the risk on the data and $\mathrm{kl}^{-1}(a,\kappa)$ the largest $b$ with $\mathrm{kl}(a\|b)\le\kappa$.
+# and for a loss in $[0,1]$ of parameters, context and label the expected risk is at most $\mathrm{kl}^{-1}(\E\hat R,\kappa)$ with $\kappa=\frac1m(\E\,\KL{Q}{P}+\log2\sqrt m)$, where $\hat R$ is the risk on the data and $\mathrm{kl}^{-1}(a,\kappa)$ the largest $b$ with $\mathrm{kl}(a\|b)\le\kappa$.
 # ```
 #
 # ```{prf:proof}
@@ -137,7 +137,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # one label into its parameters has a divergence of $\log2$ from its prior, all of it $\rho$.
 #
 # {numref}`fig-four-terms` shows it on an ordinary case, small enough to enumerate: two contexts, two values, two labels, all data sets of up to {{small_m:d}} labels, and a {term}`Gibbs learner` over all 16
-# decoders. At every $m$ the divergence exceeds $m\,\bar C$, by {{excess:.0%}} at $m={{small_m:d}}$.
+# decoders. At $m={{small_m:d}}$ the divergence is {{excess:.0%}} larger than $m\,\bar C$.
 
 # %% tags=["hide-input"]
 tiny = CodebookMixture([0.4, 0.6], rng.dirichlet([1.0, 1.0], size=(2, 2)), 1 - np.eye(2))
@@ -221,7 +221,7 @@ except ConditionError as error:
 # ## What it means
 #
 # The floor is the informative end. It holds always, for fresh values, and it needs one measured number. The ceiling holds under the two conditions, and is a statement about the
-# learner rather than about the channel: capacity pays for one of its four terms. More capacity lowers the floor and *raises* that term.
+# learner rather than about the channel: capacity pays for one of its four terms. More capacity lowers the floor and *raises* what that term may be.
 #
 # ## Claims
 

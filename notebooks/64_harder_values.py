@@ -90,14 +90,14 @@ plotting.name_axes(ax, "number of values M", "capacity (nats per label)")
 # ```{prf:proposition} Required capacity (Cao 2025; the sharp form: we derive)
 # :label: prop-required-capacity
 #
-# A risk of at most $\varepsilon$ on $M$ equally likely values with separation $\Delta_{\mathrm{sep}}$ needs
+# A risk of at most $\varepsilon\le\Delta_{\mathrm{sep}}(1-\frac1M)$ on $M$ equally likely values with separation $\Delta_{\mathrm{sep}}$ needs
 #
 # $$\begin{aligned}\bar C_{\mathrm{tot}|S}&\ge\log M-h(\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}})-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}}\log(M-1)\\
 # &\ge(1-\tfrac{\varepsilon}{\Delta_{\mathrm{sep}}})\log M-\log2 .\end{aligned}$$
 # ```
 #
 # ```{prf:proof}
-# Solve {prf:ref}`thm-fano-floor` for the capacity; $h\le\log2$ and $\log(M-1)\le\log M$ give the second form.
+# Solve {prf:ref}`thm-fano-floor` for the capacity (a risk above that bound, that of blind guessing, needs none); $h\le\log2$ and $\log(M-1)\le\log M$ give the second form.
 # ```
 #
 # This is *necessary*. Some channel of that capacity reaches the risk, the symmetric one, whose errors go to every other value alike. Most do not. A person with a rating scale confuses

@@ -121,6 +121,31 @@ def test_single_labels_are_left_out_with_a_note() -> None:
         estimate_capacity(RaterTable.from_arrays([0, 0, 1], [0, 1, 1]))
 
 
+def test_a_target_with_few_labels_is_never_supported_though_it_looks_idle() -> None:
+    """Three labels of the third target can look as if it added nothing; then an interval for two would be wrong."""
+    rng, rows = np.random.default_rng(1), symmetric_channel(3, 0.3)
+    truth, idle = capacity(rows).value, 0
+    for _ in range(60):
+        found = estimate_from_counts(
+            np.array([rng.multinomial(n, row) for n, row in zip((500, 500, 3), rows, strict=True)])
+        )
+        assert not found.supported
+        if found.input_prob[2] < 1e-9:
+            idle += 1
+            assert found.interval()[1] < truth
+    assert idle > 2, "the case is not tested"
+
+
+def test_few_raters_are_pointed_out_and_the_label_bound_is_for_the_targets_left(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    rows = [f"t{u},{rng.integers(3)},w{rng.integers(4)}" for u in range(4) for _ in range(150)] + ["t4,0,w0"]
+    path = tmp_path / "few.csv"
+    path.write_text("\n".join(["target,label,rater", *rows]) + "\n")
+    said = CliRunner().invoke(main, ["capacity", str(path), "--rater", "rater"]).output
+    assert "4 raters are few" in said
+    assert "3 labels name at most 3 of 4 targets: every decoder errs at least 0.250 of the time" in said
+
+
 def brute_force(counts: np.ndarray) -> tuple[float, float]:
     """Both errors, label by label."""
     targets, labels = counts.shape

@@ -175,6 +175,30 @@ def test_prop_counted_capacity(a: float, b: float) -> None:
     assert left[1] < left[0] / 8  # what is left falls faster than 1/n
 
 
+def test_prop_counted_capacity_variance_near_zero_is_that_of_the_quadratic_term() -> None:
+    """Two values alike: no linear term is left, and over every table the variance is ½ tr(HΣHΣ).
+
+    Elsewhere that is one of several terms of order 1/n²: what the linear term leaves is more than it.
+    """
+    n = 400
+    k = np.arange(n + 1)
+
+    def variance(a: float, b: float) -> float:
+        weight = np.outer(scipy.stats.binom.pmf(k, n, a), scipy.stats.binom.pmf(k, n, b))
+        value = binary_capacity(*np.meshgrid(k / n, k / n, indexing="ij"))
+        return float((weight * (value - (weight * value).sum()) ** 2).sum())
+
+    blind = estimate_from_counts(n * np.array([[0.7, 0.3], [0.7, 0.3]]))
+    assert np.sqrt(variance(0.3, 0.3)) == pytest.approx(blind.standard_error, rel=0.02)
+
+    rows = np.array([[0.9, 0.1], [0.2, 0.8]])
+    best = capacity(rows)
+    g = best.input_prob[:, None] * np.log(rows / (best.input_prob @ rows))
+    linear = float(((rows * g**2).sum(axis=1) - (rows * g).sum(axis=1) ** 2).sum()) / n
+    second = estimate_from_counts(n * rows).standard_error ** 2 - linear * n / (n - 1)
+    assert variance(0.1, 0.8) - linear > 1.5 * second > 0.0
+
+
 def curvature(rows: FloatArray, direction: FloatArray, step: float) -> float:
     """Half the second derivative of the capacity along ``step·direction``, from one side, first order taken off."""
     best = capacity(rows, 1e-13)
@@ -235,6 +259,20 @@ def test_thm_fano_floor() -> None:
     assert worst.excess <= SLACK
     attained = CodebookMixture(np.ones(1), symmetric_channel(5, 0.3)[None], 1 - np.eye(5))
     assert attained.floor == pytest.approx(attained.bayes_risk, abs=1e-9)
+
+
+def test_thm_fano_floor_is_the_smaller_solution() -> None:
+    """The equation has a second solution where capacity is small, always for two values: that one is no floor."""
+    for values, error in ((2, 0.2), (3, 0.6)):
+        rows = symmetric_channel(values, error)
+
+        def left(x: float, m: int = values, c: float = capacity(rows).value) -> float:
+            return float(scipy.special.entr(x) + scipy.special.entr(1 - x) + x * np.log(m - 1) - np.log(m)) + c
+
+        larger = scipy.optimize.brentq(left, 1 - 1 / values + 1e-9, 1.0 - 1e-12)
+        assert larger > 1 - 1 / values
+        assert float(fano_floor(capacity(rows).value, values)) == pytest.approx(error, abs=1e-8)
+        assert bayes_risk(uniform(values), rows) == pytest.approx(error)
 
 
 def learner_of(z: FloatArray) -> tuple[CodebookMixture, InformationSplit, float, float, int]:
@@ -318,6 +356,16 @@ def test_prop_required_capacity() -> None:
     assert worst_case(excess, 20, starts=3, steps=60).excess <= SLACK
 
 
+def test_prop_required_capacity_only_below_blind_guessing() -> None:
+    """A risk that guessing reaches needs no capacity, though the formula of the proposition would ask for some."""
+    coin = np.full((2, 2), 0.5)
+    assert bayes_risk(uniform(2), coin) <= 0.9
+    assert capacity(coin).value == pytest.approx(0.0, abs=SLACK)
+    formula = np.log(2.0) - float(scipy.special.entr(0.9) + scipy.special.entr(0.1))
+    assert formula > 0.3
+    assert required_capacity(0.9, 2) == 0.0
+
+
 def test_prop_label_count() -> None:
     """With L labels for M values no channel errs less than 1 - L/M, and one attains it."""
 
@@ -367,6 +415,19 @@ def test_prop_noise_and_bias() -> None:
     assert noisy.gold_risk < flatterer.gold_risk
 
 
+def test_prop_noise_and_bias_for_any_labels_that_are_a_function_of_value_and_context() -> None:
+    """ρ = 0 for every such rater, posterior and prior; with labels drawn at random it is not."""
+
+    def rho(z: FloatArray, *, certain: bool) -> float:
+        scores = z[:16].reshape(2, 4, 2)  # contexts, values, labels
+        labels = np.eye(2)[scores.argmax(axis=2)] if certain else scipy.special.softmax(scores, axis=2)
+        posterior = scipy.special.softmax(z[16:28].reshape(2, 2, 3), axis=2)
+        return information_split(law(z[28:30]), np.full((2, 4), 0.25), labels, posterior, law(z[30:])).channel
+
+    assert worst_case(lambda z: abs(rho(z, certain=True)), 33, starts=3, steps=30).excess <= 1e-12
+    assert worst_case(lambda z: rho(z, certain=False), 33, starts=2, steps=60).excess > 0.05
+
+
 # ---------------------------------------------------------------- 66, the capacity budget
 def test_thm_optimal_judge() -> None:
     """No judge lies below the supporting line of the curve: I + λ·loss is at least its dual value."""
@@ -381,6 +442,14 @@ def test_thm_optimal_judge() -> None:
         return max(point.dual - spent, form - 1e-5)
 
     assert worst_case(excess, 22, starts=3, steps=60).excess <= SLACK
+
+
+def test_thm_optimal_judge_at_the_ends() -> None:
+    """At capacity 0 and λ = 0 any q would do, but only the best guess is best; without error no finite λ is left."""
+    prob, loss = np.array([0.5, 0.3, 0.2]), 1 - np.eye(3)
+    blind = optimal_judge(prob, loss, 0.0).loss
+    assert float(prob @ loss @ uniform(3)) > blind + 0.1
+    assert np.isinf(optimal_judge(prob, loss, np.log(3.0)).slope)
 
 
 def test_prop_reverse_water_filling() -> None:

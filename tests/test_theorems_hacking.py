@@ -372,6 +372,10 @@ def test_thm_kl_estimators_out_of_reach() -> None:
         return abs(kl(policy, base) - mean - float(base[3]))
 
     assert worst_case(excess, 7, starts=6).excess <= ROUNDING
+    # The variance is finite all the same: it is E_p[p/π] within reach that counts, not over all that the base can say.
+    base, policy = np.array([0.5, 0.5]), np.array([1.0, 0.0])
+    assert float(k3(np.log(policy[0] / base[0]))) == pytest.approx(kl(policy, base) - 0.5)
+    assert float((base**2 / np.maximum(policy, 1e-300)).sum()) > 1e200
 
 
 def test_exa_conditioned_policy() -> None:

@@ -5,6 +5,9 @@ order in the counting noise ``δ`` of the rows, ``C(P+δ) = C(P) + g·δ + ½ δ
 because the input law is optimal, and ``H`` includes the response of that law. Then
 
     bias ≈ ½ tr(HΣ),   variance ≈ gᵀΣg + ½ tr(HΣHΣ),   Σ_u = (diag P_u - P_u P_uᵀ)/n_u.
+
+The second term of the variance matters near capacity zero, where g vanishes. Elsewhere third derivatives and the
+skewness of the counts add terms of the same order, which are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ __all__ = ["ConfusionEstimate", "estimate_from_counts", "response"]
 _IN_USE = 1e-9  # inputs of smaller mass do not respond to first order
 # Where the 95 % intervals held the truth in 93 to 99 % of tables of laws that had no part in choosing them.
 _LARGEST_BIAS = 0.75  # standard errors that the correction may amount to
-_FEWEST_LABELS = 100  # of each target that the optimal input law uses
+_FEWEST_LABELS = 100  # of each target, also of one that seems idle: from few labels it may look so by chance
 _FARTHEST_FROM_ZERO = 2.0  # standard errors; nearer, useless and poor channels look alike
 
 
@@ -36,8 +39,8 @@ class ConfusionEstimate:
 
     ``value`` is ``plug_in - bias``, not cut at zero. ``counts`` are the labels of the targets that the optimal input
     law uses, shape (targets in use, labels seen), ``prob`` that law on them. ``supported`` says whether the interval
-    can be trusted: the bias is at most 0.75 standard errors, the value at least 2, and each target in use has at least
-    100 labels.
+    can be trusted: the bias is at most 0.75 standard errors, the value at least 2, and each target has at least 100
+    labels.
     """
 
     value: float
@@ -115,7 +118,7 @@ def estimate_from_counts(counts: npt.ArrayLike) -> ConfusionEstimate:
     supported = (
         bias <= _LARGEST_BIAS * error
         and found.value - bias >= _FARTHEST_FROM_ZERO * error
-        and bool(n[used].min() >= _FEWEST_LABELS)
+        and bool(n[n > 0].min() >= _FEWEST_LABELS)
     )
     return ConfusionEstimate(
         value=found.value - bias,

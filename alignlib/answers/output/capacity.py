@@ -50,10 +50,11 @@ def lines(found: CapacityAnswer) -> list[str]:
         "best decoder: how often the best guess from one label errs, judged on these counts (too low) and on held-out "
         "labels (too high); the exact error of the channel lies between, in expectation."
     )
-    if (least := min(row.label_floor for row in found.rows)) > 0.0:
+    few = min(found.rows, key=lambda row: row.label_floor)
+    if few.label_floor > 0.0:
         said.append(
-            f"{counted(found.labels, 'label')} name at most {found.labels} of {found.targets} targets: every decoder "
-            f"errs at least {least:.3f} of the time, whatever the capacity."
+            f"{counted(found.labels, 'label')} name at most {found.labels} of {few.targets} targets: every decoder "
+            f"errs at least {few.label_floor:.3f} of the time, whatever the capacity."
         )
     below = [f"{for_terminal(row.context)} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
     if below:
