@@ -4,6 +4,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 MINUTES ?= 10
+DEVICE ?= cpu
+FLEET ?= 12
 VENV := .venv
 PY := $(VENV)/bin/python
 PAGE := build/_build/html/index.html
@@ -88,8 +90,10 @@ lm-setup: setup ## add what training language models needs (torch and others; mi
 # One thread each, and nothing fetched: everything that these programs read was made here.
 LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 
-lm: lm-setup ## train every method on the small language models (2.4 hours; resumes) and write the table
-	@$(LM) run --processes $(WORKERS)
+lm: lm-setup ## tune and train every method on the small language models (7 hours; DEVICE=cuda: minutes; resumes), write the table
+	@$(LM) prepare --device $(DEVICE)
+	@$(LM) tune --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
+	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
 	@$(LM) table
 
 lm-check: lm-setup ## test what needs torch; evaluate the committed policies anew, train two runs anew, compare with the table

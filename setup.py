@@ -31,6 +31,7 @@ SHIPPED = (
     "notebooks/coverage_results/*.csv",
     "notebooks/lm_results/*.csv",
     "notebooks/lm_results/*.json",
+    "notebooks/lm_results/*.npz",
 )
 
 

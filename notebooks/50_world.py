@@ -39,23 +39,23 @@ from alignlib.rules import BestOfN, SoftBestOfN
 # %% [markdown]
 # ## The world
 #
-# Two tasks. A *document* is up to three facts, marked by importance; a good summary states the important ones, invents none and is brief. A *request* has a purpose and
-# stakes; a good reply gives what is asked for where the purpose is harmless and refuses where it is not. Gold is a short rule, so it is known for every response:
+# Two tasks. A *document* is up to three facts, marked by importance; a good summary states the important ones, invents none and is brief. A *request* has a purpose,
+# stakes and a manner; a good reply gives what is asked for where the purpose is harmless and refuses where it is not. Gold is a short rule, so it is known for every response:
 #
 # - document *{{document}}*: best is *{{summary}}*, gold {{summary_gold:g}};
 # - request *{{request}}*: best is *{{reply}}*, gold {{reply_gold:g}};
 # - request *{{harmful}}*: best is *{{refusal}}*, gold {{refusal_gold:g}}.
 #
 # A response is at most {{length:d}} of {{n_content:d}} words, so there are $\sum_{k\le {{length:d}}}{{n_content:d}}^k={{n_responses:,d}}$ of them. All else is as in practice: the base model is a
-# Transformer (GPT-2 with two layers of width 64) pretrained on noisy demonstrations, and methods train it with the usual libraries. Its law over all responses is computed exactly by walking the tree of
+# Transformer (GPT-2 with two layers of width 64) pretrained on noisy demonstrations of other prompts. There are {{n_documents:,d}} documents and {{n_requests:,d}} requests; the {{n_prompts:d}} of each task on this page are kept for tests. Its law over all responses is computed exactly by walking the tree of
 # prefixes once, common prefixes sharing keys and values (`make bench` times it against a plain forward pass). What KL and reward can say of that law is its *mass on each reward level of each prompt*; these
 # small tables are kept with the book, so that this page needs no torch.
 
 # %%
 tasks = {name: grammar.task() for name, grammar in TASKS.items()}
 laws = {
-    "summarisation": LevelLaw.read("lm_results/law_summarisation_gold_train.csv"),
-    "safety": LevelLaw.read("lm_results/law_safety_gold_train.csv"),
+    "summarisation": LevelLaw.read("lm_results/law_summarisation_gold_test.csv"),
+    "safety": LevelLaw.read("lm_results/law_safety_gold_test.csv"),
 }
 
 # %% [markdown]
@@ -140,11 +140,11 @@ for ax, name in zip(axes, laws, strict=True):
 # In the likelihood $c(x)$ cancels. $\Lambda_x$ becomes $\Lambda_x+\lambda c(x)$, so $e^{\lambda(\hat r+c)-\Lambda}$ is unchanged; orders and differences of rewards at one prompt are too.
 # ```
 #
-# Here the reward model trained on 20,000 pairs is moved by constants of size {{shift:g}} on each prompt: its frontier moves by {{moved:.0e}} of the gain. In the tables each network is moved to a base mean of
+# Here the reward model trained on 5,000 pairs is moved by constants of size {{shift:g}} on each prompt: its frontier moves by {{moved:.0e}} of the gain. In the tables each network is moved to a base mean of
 # zero on each prompt and rounded to multiples of 1/16, which is part of its definition. A minimum over an ensemble, unlike its mean, *does* depend on the constants: fix them first.
 
 # %%
-proxy = LevelLaw.read("lm_results/law_summarisation_strong_train.csv")
+proxy = LevelLaw.read("lm_results/law_summarisation_5000x1_test.csv")
 constant = np.random.default_rng(seed).uniform(-shift, shift, len(proxy.rows))
 moved_proxy = LevelLaw(proxy.prompt, proxy.reward + constant[proxy.prompt], proxy.mass, proxy.gold)
 proxy_kl = np.array([0.25, 0.5, 1.0, 2.0, 3.0])
@@ -164,7 +164,7 @@ own = {
     for name, law in laws.items()
 }
 quoted = {name: law.along([BestOfN(n_mid)]) for name, law in laws.items()}
-example, plea = 8, np.flatnonzero(tasks["safety"].grammar.read(tasks["safety"].prompts)[0])[1]
+example, plea = 8, np.flatnonzero(tasks["safety"].grammar.read(tasks["safety"].test)[0])[1]
 words = {}
 for key, task, row in (
     ("document summary", "summarisation", example),
@@ -173,9 +173,9 @@ for key, task, row in (
 ):
     one = tasks[task]
     prompt_key, best_key = key.split()
-    gold = one.gold(one.prompts[[row]])[0]
+    gold = one.gold(one.test[[row]])[0]
     words |= {
-        prompt_key: one.decode(one.prompts[row]),
+        prompt_key: one.decode(one.test[row]),
         best_key: one.decode(one.space.tokens[gold.argmax()]),
         f"{best_key}_gold": gold.max(),
     }
@@ -198,7 +198,9 @@ for name, law in laws.items():
         }
     )
 claims.glue(
-    n_prompts=len(tasks["safety"].prompts),
+    n_prompts=len(tasks["safety"].test),
+    n_documents=tasks["summarisation"].grammar.n_distinct,
+    n_requests=tasks["safety"].grammar.n_distinct,
     n_responses=tasks["safety"].space.size,
     length=tasks["safety"].space.length,
     n_content=tasks["safety"].space.n_content,

@@ -9,18 +9,64 @@
 # %% [markdown]
 # # {{Task}}: training against the limit
 #
-# On the {{task}} task, which methods come as close to the limit as best-of-$N$, and after how much training?
+# On {{task}} prompts that no method was trained on, do trained policies come as close to the limit as best-of-$N$?
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}Against best-of-$N$ at equal KL, penalty by penalty, after {{short_steps:d}} steps at a constant rate: {{short_sides}}. After {{long_steps:d}} annealed steps: {{long_sides}}. Best-of-$N$ itself has {{bon_least:.1%}} to {{bon_most:.1%}} of the limit's gain for $N=2$ to ${{n_largest:d}}$.
+# {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at each method's middle penalty: {{headline}}; {{n_seeds:d}} seeds.
+# The finding of P26, best-of-$N$ nearly at the limit and PPO and GRPO clearly below it, {{verdict}}.
 # :::
+
+# %% tags=["parameters"]
+task: str = "safety"  # the task, one of safety | summarisation
+resamples: int = 400  # bootstrap samples of each interval, in [40, 10000]
+
+# %% tags=["hide-input"]
+from _pages import chapter
+from alignbook import claims
+from alignlib.lm.experiment.results import Results
+from alignlib.lm.experiment.standings import Standings
+
+results = Results.read("lm_results")
+test = Standings(results, task, "test", resamples)
+train = Standings(results, task, "train", resamples)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{n_test:d}} test prompts: share of the achievable gain, less that of best-of-N at the same KL, in percentage points, after training of different lengths; each method at its middle penalty, {{n_seeds:d}} seeds, 95% intervals over prompts and seeds. Above the line: better than best-of-N.", "name": "fig-{{task}}-difference"}, "image": {"alt": "Difference to best-of-N against steps of training, one line for each method. After {{short_steps:d}} steps: {{early}} points."}}
+chapter.difference_figure(test)
+# %% [markdown]
+# Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base as a share of the limit at the same KL. *Best-of-N*: the
+# same for best-of-$N$ at that KL. *Above / below*: at how many penalties the method differs from best-of-$N$ beyond the interval. Last: the difference on {{n_train:d}} prompts that training may have seen.
+
+# %% tags=["hide-input"]
+chapter.numbers(test, train, chapter.full_length(test))
+# %% [markdown]
+# After {{short_steps:d}} steps the finding {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
 #
-# Nothing here is estimated: base model, limit, best-of-$N$ and every trained policy are summed over all {{n_responses:d}} responses to each of {{n_prompts:d}} prompts. What varies is the seed of training: {{seeds_sentence}}. The table holds {{complete:.0%}} of the planned runs.
+# ## How it was measured
 #
-# ## Two measures, because each flatters somewhere
+# Nothing here is estimated but for the choice of prompts and seeds: base model, limit, best-of-$N$ and every trained policy are summed over all {{n_responses:,d}} responses to each prompt ({doc}`50_world`). Best-of-$N$ itself, on the test
+# prompts, has {{best_shares}} of the limit at its own KL.
+#
+# **Prompts.** Every step draws fresh ones. The test prompts were in neither training, nor tuning, nor the pretraining of the base. What happens with 24 prompts seen over and over: {doc}`53_why_below`.
+#
+# **Methods.** GRPO as published (advantages divided by the group's deviation, k3 in the loss), as trl has it now, and Dr. GRPO; RLOO; PPO with a critic; DPO on fresh pairs labelled with noise; best-of-$N$ distilled (maximum
+# likelihood on the base's best of $N$); rejection sampling in two rounds. Each draws {{batch:d}} responses a step. They are trained side by side by loops of our own, because a hundred small models at once cost little more than
+# one; their losses and gradients agree with those of trl and TorchRL on the same batch, which the tests check.
+#
+# **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by mean reward less
+# mean KL, with a seed that is not used again. Taken: {{tuned}}. The table of all trials lies beside that of the runs.
+#
+# **Intervals** are bootstraps over prompts and seeds; limit and best-of-$N$ are computed anew on each draw of prompts, so that differences are paired. None is corrected for being one of many.
+#
+# ## What it costs
+#
+# P26 counts against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included: {{costs}}.
+#
+# **Controls**, which are told more than any method is, show what a network of this size can reach on test prompts: {{controls}}.
 
 # %% [markdown] tags=["only-51_safety_training"]
+# ## Two measures, because each flatters somewhere
+#
 # ```{prf:theorem} Wasted KL is the distance to the nearest optimum
 # :label: thm-wasted-safety
 #
@@ -34,80 +80,14 @@
 # ```
 #
 # The *share* $g/G(\Delta)$ hides waste where the frontier is flat (a policy that has the largest gain has share one at any price); the *wasted KL*
-# hides lost gain where it is steep.
-
-# %% [markdown] tags=["only-52_summarisation_training"]
-# The *share* of the achievable gain at a policy's KL, and its *wasted KL*, which by {prf:ref}`thm-wasted-safety` is its distance to the nearest
-# optimum.
-
-# %% tags=["parameters"]
-task: str = "safety"  # the task, one of safety | summarisation
-split: str = "train"  # prompts on which policies are judged, one of train | held_out
-n_largest: int = 64  # largest N of best-of-N shown, in [4, 1024]
-
-# %% tags=["hide-input"]
-from _pages import chapter
-from alignbook import claims
-from alignlib.lm.experiment.comparison import TaskComparison
-from alignlib.lm.experiment.results import Results
-from alignlib.lm.methods import find
-
-results = Results.read("lm_results")
-compared = TaskComparison(results, task, split)
-long, short = compared.verdicts("main"), compared.verdicts("short")
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{split}} prompts: gain over the base against KL. Line: the limit for an average budget; crosses: best-of-N up to {{n_largest:d}}; markers: policies after {{long_steps:d}} annealed steps at each penalty, averaged over seeds.", "name": "fig-{{task}}-gain"}, "image": {"alt": "A concave frontier of gain against KL. Best-of-N and all trained policies lie below it; after long training shares range from {{worst_long:.2f}} to {{best_long:.2f}} on average."}}
-chapter.gain_figure(compared, "main", n_largest)
-# %% [markdown]
-# {numref}`fig-{{task}}-gain` is drawn as such figures usually are, and one can hardly see who is where. The same policies by the two measures:
-
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{split}} prompts: KL in nats beyond the least that buys the same gain, against KL. Filled: {{long_steps:d}} annealed steps; hollow: {{short_steps:d}} steps at a constant rate; black: best-of-N. Lower is better.", "name": "fig-{{task}}-wasted"}, "image": {"alt": "Wasted KL against KL for each method after short and long training, and for best-of-N, which wastes up to {{bon_wasted:.2f}} nats."}}
-chapter.wasted_figure(compared, n_largest)
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{split}} prompts: share of the achievable gain, less that of best-of-N at the same KL (N real between whole numbers), in percentage points, with seeds' intervals. Filled: {{long_steps:d}} annealed steps; hollow: {{short_steps:d}} steps at a constant rate. Above the line: better than best-of-N; past {{max_kl:.1f}} nats nothing can be.", "name": "fig-{{task}}-over"}, "image": {"alt": "Share less best-of-N's against KL for PPO, GRPO and RLOO. Short: {{short_sides}}. Long: {{long_sides}}."}}
-chapter.over_figure(compared)
-# %% [markdown]
-# All methods in numbers, averaged over their penalties (shares at unlike KLs: compare a method with best-of-$N$, not with its neighbour): wasted KL, the same less best-of-$N$'s at equal KL, and at how many penalties the method is above and below best-of-$N$ beyond its seeds' interval. The last column is the distance to the optimum of the method's own $\beta$, which enumeration and the closeness identity give alike. (GRPO divides rewards by their deviation in each group, so that the optimum at $1/\beta$ is not what it aims at; rejection sampling has no $\beta$.)
-
-# %% tags=["hide-input"]
-chapter.numbers(long, short)
-# %% [markdown]
-# ## What it means
-#
-# P26 finds best-of-$N$ almost on the frontier and PPO and GRPO clearly below it at every budget. Here being below it at every penalty is true of {{headline_holds}}. That best-of-$N$ is itself almost on the frontier is a separate claim:
-# it wastes up to {{bon_wasted:.2f}} nats, most at $N={{bon_worst_n:d}}$. What the split of the budget, the objective and training have to do with it: {doc}`53_why_below`.
-#
-# RLOO (REINFORCE with the other responses' mean as baseline) has the sequence's log-ratio in its reward, PPO the same charged token by token; GRPO has a token penalty in its loss and divides rewards by their deviation in each group.
-
-# %% [markdown] tags=["only-51_safety_training"]
-# **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
-# on summarisation, one seed that is not used again. Nothing was tuned on this task, and no other setting was tuned at all. The chosen rates: {{chosen_rates}}.
-
-# %% [markdown] tags=["only-52_summarisation_training"]
-# **How hard each was tried.** Every method got the same number of responses per step ({{batch:d}}), the same optimiser and the same tuning: {{n_rates:d}} learning rates ({{rates}}), half the long budget, middle penalty,
-# on this task, one seed that is not used again; no other setting was tuned at all. The chosen rates: {{chosen_rates}}. Best of those tried, by the regularised objective (rejection sampling: by share less that of best-of-$N$ at equal KL): {{best_rates}}. By that share instead, which suits GRPO better, the rates given would miss: {{share_missed}}.
+# hides lost gain where it is steep. At one KL, more share is less waste.
 
 # %% [markdown]
-# Equal responses are not equal information: DPO sees one noisy preference for each pair of base responses, the others exact rewards. PPO takes {{ppo_updates:d}} updates on each batch. Rejection sampling goes {{rejection_rounds}} rounds in short and in long training ($R$ rounds are best-of-$k^R$ with perfect fits). Short training
-# also goes without annealing, at a rate tuned for longer runs: it shows what a hasty run costs, not the best that {{short_steps:d}} steps allow.
-#
-# **Controls.** A lower bound on what a network of this size can represent, as a share of the limit's gain: {{controls}}. The first learns from {{control_responses:d}} samples of the optimum (the methods compared see {{long_responses:d}} of their own), the second sums over all responses. What a method lacks of that is not the network's size; it may still be its smaller budget.
-#
-# **On prompts never trained on** ({{n_held_out:d}} of them) the same policies have these shares of the achievable gain: {{held_out_shares}}. Training sees {{n_trained:d}} prompts over and over; what it learns of them is not all about the task.
-#
 # ## Claims
 
-# %% tags=["hide-input", "only-52_summarisation_training"]
-missed = compared.share_missed(results.settings["learning_rates"])
-claims.glue(
-    best_rates=", ".join(f"{find(method).label} {rate:g}" for method, rate in compared.best_rates().items()),
-    share_missed=", ".join(f"{find(method).label} {100 * value:.1f} points" for method, value in missed.items()),
-)
-
 # %% tags=["hide-input"]
-chapter.glue(results, task, split, long, short, compared, n_largest)
-claims.record(
-    *chapter.claims_of(results, compared, long, short), *chapter.tuning_claims(results, compared.best_rates())
-)
+chapter.glue(results, task, test, train)
+claims.record(*chapter.claims_of(results, task, test, train))
 
 # %% [markdown]
-# **Try:** `-p split held_out`: the limit is then that of prompts the policies have never seen.
+# **Try:** `-p resamples 4000` for smoother intervals. `make lm` trains all of it anew; `lm_results/runs.csv` has every run.

@@ -114,7 +114,7 @@ def test_every_chapter_links_to_what_it_uses_itself_or_through_shared_pages() ->
     pages = api_pages(project, runs)
     assert pages is not None
     assert [run.name for run in runs if not pages.used_by(run.name)] == []
-    assert "BestOfN" in pages.used_by("51_safety_training")
+    assert "BestOfN" in pages.used_by("54_training_on_proxies")
 
 
 def test_rooms_can_be_left_out_and_imports_lead_home(package: Path) -> None:

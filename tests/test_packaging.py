@@ -86,7 +86,7 @@ def test_the_wheel_holds_the_packages_and_the_notebooks(source: Path, unpacked: 
     pages = [(page.name, page.title) for page in Project(shipped).notebooks()]
     assert pages == [(page.name, page.title) for page in Project(ROOT).notebooks()]
     assert names(shipped, "notebooks/lm_results/*") == names(
-        ROOT, "notebooks/lm_results/*.csv", "notebooks/lm_results/*.json"
+        ROOT, "notebooks/lm_results/*.csv", "notebooks/lm_results/*.json", "notebooks/lm_results/*.npz"
     )
     assert names(shipped, "notebooks/_pages/*") == names(ROOT, "notebooks/_pages/*.py")
     assert {"_config.yml", "book/references.bib", "book/notation.md"} <= names(shipped, "*", "book/*")

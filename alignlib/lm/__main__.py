@@ -1,4 +1,4 @@
-"""``python -m alignlib.lm``: make bases and laws, train the grid, assemble its table, check the table."""
+"""``python -m alignlib.lm``: tune the methods, train the grid, assemble its table, check the table."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ from pathlib import Path
 
 import click
 
-from alignlib.lm.experiment.check import reevaluate, retrain
-from alignlib.lm.experiment.grid import CHECKED, Run, grid, short_run
-from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.run_files import finished
-from alignlib.lm.experiment.runner import run_all
-from alignlib.lm.experiment.table import assemble, restore
-from alignlib.lm.proxies import PROXIES
-from alignlib.lm.tasks import TASKS
+from alignlib.lm.experiment.grid import PROXIES, Run, grid, tuning_runs
+from alignlib.lm.experiment.run_store import RunStore
+from alignlib.lm.experiment.runner import Place, run_all
+from alignlib.lm.experiment.tuning import write_tuning
+from alignlib.lm.experiment.tuning_table import Tuning, tuning_path
+from alignlib.lm.methods import Settings
+from alignlib.lm.tasks import SPLITS, TASKS
 
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), default=Path("build/lm"), help="The runs' results.")
 RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("notebooks/lm_results"), help="Bases and tables."
 )
 STAGES = click.option("--stage", multiple=True, help="Only these stages; all by default.")
+PROCESSES = click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
+FLEET = click.option("--fleet", default=12, show_default=True, help="Most runs that train side by side.")
+DEVICE = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
+)
 
 
-def _chosen(stage: tuple[str, ...]) -> tuple[Run, ...]:
-    return tuple(run for run in grid() if not stage or run.stage in stage)
+def _chosen(results: Path, stage: tuple[str, ...]) -> tuple[Run, ...]:
+    return tuple(run for run in grid(Tuning.read(results).taken) if not stage or run.stage in stage)
 
 
 @click.group()
@@ -35,77 +39,91 @@ def main() -> None:
 @main.command()
 @OUTPUT
 @RESULTS
-@click.option(
-    "--reward", "names", multiple=True, type=click.Choice(["gold", *PROXIES]), help="Only these; all if none."
-)
-def build(output: Path, results: Path, names: tuple[str, ...]) -> None:
-    """Pretrain the bases that are missing, train the reward models, and write the laws by reward level.
+@DEVICE
+@click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only this one; both by default.")
+def prepare(output: Path, results: Path, device: str, tasks: tuple[str, ...]) -> None:
+    """Pretrain bases and train reward models that are missing; write the laws by reward level and the fixed points."""
+    from alignlib.lm.experiment.runner import laboratory
+    from alignlib.lm.experiment.table import write_laws
 
-    To make everything anew, delete the results' folders base_… and the proxies in the output.
-    """
-    from alignlib.lm.experiment.laboratory import Laboratory
-    from alignlib.lm.torch_runtime import one_thread
-
-    with one_thread(0):
-        for task in TASKS:
-            lab = Laboratory(task, results, cache=output)
-            lab.write_laws(list(names) or ["gold", *PROXIES], results)
-            click.echo(f"{task}: base {lab.base_hash[:16]}, {len(lab.task.prompts)} + {len(lab.task.held_out)} prompts")
-
-
-@main.command()
-@OUTPUT
-@RESULTS
-@STAGES
-@click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
-def run(output: Path, results: Path, stage: tuple[str, ...], processes: int) -> None:
-    """Train what is not trained yet. Kill it at any moment; the next call goes on."""
-    done = run_all(_chosen(stage), output, results, processes=processes)
-    click.echo(f"{done} runs trained; {output!s} holds all {len(_chosen(stage))}.")
-
-
-@main.command()
-@OUTPUT
-@RESULTS
-def table(output: Path, results: Path) -> None:
-    """Write the table of all finished runs."""
-    found = assemble(grid(), output, results)
-    click.echo(f"{len(found.curves)} rows of {len(found.settings['runs'])} runs; {found.complete:.0%} of the grid.")
-
-
-@main.command("restore")
-@OUTPUT
-@RESULTS
-def give_back(output: Path, results: Path) -> None:
-    """Take the runs on gold that the table holds as finished: the next `run` trains only what it lacks."""
-    click.echo(f"{restore(grid(), output, results)} runs of the table now lie in {output!s}.")
-
-
-@main.command()
-@OUTPUT
-@STAGES
-def status(output: Path, stage: tuple[str, ...]) -> None:
-    """Say how far the grid is."""
-    runs = _chosen(stage)
-    for name in dict.fromkeys(r.stage for r in runs):
-        group = [r for r in runs if r.stage == name]
-        ready = [data for r in group if (data := finished(output, r)) is not None]
-        spent = sum(data["seconds"] for data in ready)
-        planned = sum(r.seconds for r in group)
+    runs = grid(lambda task, method: Settings(1))
+    for task in tasks or TASKS:
+        lab = laboratory(task, Place(results, output, device))
+        for layers in sorted({one.layers for one in runs}):
+            lab.base(layers)
+        for n_pairs in sorted({proxy.n_pairs for proxy in PROXIES.values()}):
+            lab.members(n_pairs)
+        write_laws(lab, results)
         click.echo(
-            f"{name:9s} {len(ready):4d} of {len(group):4d} runs, {spent:6.0f} of about {planned:6.0f} CPU-seconds"
+            f"{task}: base {lab.base_hash[:16]}, {', '.join(f'{len(lab.task.of_split(s))} {s}' for s in SPLITS)}"
         )
 
 
 @main.command()
 @OUTPUT
 @RESULTS
+@PROCESSES
+@FLEET
+@DEVICE
+def tune(output: Path, results: Path, processes: int, fleet: int, device: str) -> None:
+    """Try every method with random settings on validation prompts, and write the table of trials."""
+    done = run_all(tuning_runs(), Place(results, output, device), processes=processes, fleet=fleet)
+    table = write_tuning(output, results)
+    click.echo(f"{done} trials made; the table holds {len(table)}.")
+
+
+@main.command()
+@OUTPUT
+@RESULTS
+@STAGES
+@PROCESSES
+@FLEET
+@DEVICE
+def run(output: Path, results: Path, stage: tuple[str, ...], processes: int, fleet: int, device: str) -> None:
+    """Train what is not trained yet. Kill it at any moment; the next call goes on."""
+    runs = _chosen(results, stage)
+    done = run_all(runs, Place(results, output, device), processes=processes, fleet=fleet)
+    click.echo(f"{done} runs trained; {output!s} holds all {len(runs)}.")
+
+
+@main.command()
+@OUTPUT
+@RESULTS
+def table(output: Path, results: Path) -> None:
+    """Write the table of all finished runs; `prepare` wrote the laws that it goes with."""
+    from alignlib.lm.experiment.table import assemble
+
+    found = assemble(grid(Tuning.read(results).taken), Place(results, output))
+    click.echo(f"{len(found.runs)} runs, {found.complete:.0%} of the grid.")
+
+
+@main.command()
+@OUTPUT
+@RESULTS
+@STAGES
+def status(output: Path, results: Path, stage: tuple[str, ...]) -> None:
+    """Say how far the grid is."""
+    ready = RunStore(output).read()
+    tuned = tuning_path(results).is_file()  # before that, the grid is not known
+    runs = (*tuning_runs(), *(_chosen(results, stage) if tuned else ()))
+    for name in dict.fromkeys(r.stage for r in runs):
+        group = [r for r in runs if r.stage == name]
+        done = [ready[r.key] for r in group if r.key in ready]
+        spent = sum(data["seconds"] for data in done)
+        click.echo(f"{name:9s} {len(done):4d} of {len(group):4d} runs, {spent:7.0f} CPU-seconds")
+
+
+@main.command()
+@OUTPUT
+@RESULTS
 def check(output: Path, results: Path) -> None:
-    """Evaluate the committed policies exactly, train one method per task anew, and compare with the table."""
+    """Evaluate the committed policies exactly, train a short run per task anew, and compare with the table."""
+    from alignlib.lm.experiment.check import reevaluate, retrain
+    from alignlib.lm.experiment.results import Results
+
     found = Results.read(results)
-    comparisons = reevaluate(found, grid(), output)
-    for task, method in CHECKED.items():
-        comparisons += retrain(found, short_run(task, method), output)
+    place = Place(results, output)
+    comparisons = reevaluate(found, place) + retrain(found, place)
     for comparison in comparisons:
         click.echo(str(comparison))
     if not all(comparison.agrees for comparison in comparisons):

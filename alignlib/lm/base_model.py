@@ -8,6 +8,7 @@ head's weights directly.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,11 @@ __all__ = [
     "EnumerableConfig",
     "EnumerableLM",
     "PretrainingSettings",
+    "config_like",
     "load_base",
     "make_tokenizer",
     "new_model",
+    "new_model_like",
     "pretrain",
     "save_model",
 ]
@@ -107,6 +110,39 @@ def new_model(task: Task, settings: PretrainingSettings | None = None) -> Enumer
         pad_token_id=END,
     )
     return EnumerableLM(config)
+
+
+def config_like(shapes: Mapping[str, tuple[int, ...]], n_heads: int) -> EnumerableConfig:
+    """Return the configuration of a model whose weights have these names and shapes.
+
+    Parameters
+    ----------
+    shapes : mapping
+        Of each weight by name, as in a state dictionary.
+    n_heads : int
+        Attention heads.
+    """
+    n_inputs, width = shapes["transformer.wte.weight"]
+    layers = {name.split(".")[2] for name in shapes if name.startswith("transformer.h.")}
+    return EnumerableConfig(
+        n_inputs=n_inputs,
+        vocab_size=shapes.get("lm_head.weight", (n_inputs,))[0],
+        n_positions=shapes["transformer.wpe.weight"][0],
+        n_layer=len(layers),
+        n_embd=width,
+        n_head=n_heads,
+        tie_word_embeddings=False,
+        bos_token_id=END,
+        eos_token_id=END,
+        pad_token_id=END,
+    )
+
+
+def new_model_like(shapes: Mapping[str, tuple[int, ...]], n_heads: int) -> EnumerableLM:
+    """Return a model of this kind whose weights have these names and shapes; arguments as in `config_like`."""
+    model = EnumerableLM(config_like(shapes, n_heads))
+    model.eval()
+    return model
 
 
 def pretrain(

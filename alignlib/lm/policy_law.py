@@ -1,4 +1,4 @@
-"""A policy over all responses of the space: its exact KL, reward and gold, its distance to an optimum, draws."""
+"""A policy over all responses of the space: its exact KL, reward and gold, its distance to an optimum."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.special import kl_integrand
 
-__all__ = ["PolicyLaw", "draw", "kl_to_optimum_directly", "policy_law"]
+__all__ = ["PolicyLaw", "kl_to_optimum_directly", "policy_law"]
 
 
 @dataclass(frozen=True)
@@ -77,34 +77,6 @@ def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward:
     top = tilted.max(axis=1, keepdims=True)
     log_optimum = tilted - top - np.log(np.exp(tilted - top).sum(axis=1, keepdims=True))
     return _kl(log_policy, log_optimum)
-
-
-def draw(prob: FloatArray, n: int, rng: np.random.Generator) -> IntArray:
-    """Draw ``n`` responses from the law of each prompt, by inversion.
-
-    Parameters
-    ----------
-    prob : array (P, size)
-        Probability of every response to each prompt.
-    n : int
-        Responses to each prompt.
-    rng : Generator
-        Source of randomness.
-
-    Returns
-    -------
-    int array (P, n)
-        Numbers of responses.
-
-    Examples
-    --------
-    >>> draw(np.array([[0.0, 1.0], [1.0, 0.0]]), 3, np.random.default_rng(0)).tolist()
-    [[1, 1, 1], [0, 0, 0]]
-    """
-    upper = prob.cumsum(axis=1)
-    uniform = rng.random((len(prob), n)) * upper[:, -1:]
-    found = [np.searchsorted(row, u, side="right") for row, u in zip(upper, uniform, strict=True)]
-    return np.asarray(np.minimum(np.stack(found), prob.shape[1] - 1), dtype=np.int64)
 
 
 def _same_shape(*arrays: FloatArray) -> None:

@@ -2,69 +2,142 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+import math
+from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from alignlib._core.checks import FloatArray, require
-from alignlib._core.files import whole_file
-from alignlib.lm.raters import Raters, draw_pairs
-from alignlib.lm.reward_models import reward_table, train_reward_model
+from alignlib._core.checks import require
+from alignlib.lm.fleet import Optimiser
+from alignlib.lm.payment import Payment, scores_of_pairs
+from alignlib.lm.raters import Raters
+from alignlib.lm.stack import Stack
 from alignlib.lm.tasks import Task
 
-if TYPE_CHECKING:
-    from alignlib.lm.base_model import EnumerableLM
+__all__ = ["LATTICE", "MEMBERS", "RewardSettings", "train_members"]
 
-__all__ = ["PROXIES", "Proxy", "proxy_tables"]
+_PAIRS_AT_ONCE = 8192
+
+LATTICE = 1 / 16
+"""Rewards of networks are rounded to multiples of this: part of the proxy's definition, so that levels are few."""
+MEMBERS = 8
+"""Networks trained for each number of pairs; an ensemble of K is the first K of them."""
 
 
 @dataclass(frozen=True)
-class Proxy:
-    """``members`` networks, each trained on its own ``n_pairs`` pairs of base responses."""
+class RewardSettings:
+    """Training of a reward model: ``passes`` over the pairs in batches of ``batch``, but at least ``least_steps``.
 
-    n_pairs: int
-    members: int = 1
+    Few pairs are thus seen often, as where labels are scarce: 300 pairs thirteen times, 20,000 three times.
+    """
+
+    passes: float = 3.0
+    least_steps: int = 60
+    batch: int = 64
+    learning_rate: float = 1e-3
+
+    def steps(self, n_pairs: int) -> int:
+        """Number of steps for so many pairs."""
+        return max(self.least_steps, math.ceil(self.passes * n_pairs / self.batch))
 
 
-PROXIES = {"weak": Proxy(300), "ensemble": Proxy(300, members=5), "strong": Proxy(20_000)}
+def train_members(
+    base: Stack,
+    task: Task,
+    payment: Payment,
+    n_pairs: int,
+    *,
+    members: int = MEMBERS,
+    seed: int = 0,
+    raters: Raters | None = None,
+    settings: RewardSettings | None = None,
+    device: str = "cpu",
+) -> Stack:
+    """Train reward models side by side, each on pairs of its own: two responses of the base to a prompt, one preferred.
 
-
-def proxy_tables(
-    name: str, base: EnumerableLM, task: Task, log_base: dict[str, FloatArray], gold: FloatArray, cache: Path
-) -> dict[str, FloatArray]:
-    """Return a proxy's reward of every response to the training and the held-out prompts; trained once, then cached.
-
-    The weak proxy is the ensemble's first member: what averaging changes is then averaging alone.
+    Each is the base's body with a head that reads the state after the last token, and minimises the mean of
+    ``-log σ(r(chosen) - r(rejected))``, which no constant added to a prompt's rewards changes.
 
     Parameters
     ----------
-    name : str
-        One of ``PROXIES``.
-    base, task
-        The base model and its task.
-    log_base : dict of arrays
-        The base's log-probabilities in nats for each split.
-    gold : array
-        Gold reward of every response to the training prompts.
-    cache : path
-        Folder of the tables, one file for each proxy, written whole.
+    base : Stack
+        The base model, one row.
+    task : Task
+        Gives prompts to learn from: none of validation or test.
+    payment : Payment
+        The gold reward, which the raters see.
+    n_pairs : int
+        Pairs for each member, at least 1.
+    members : int
+        Networks.
+    seed : int
+        Source of pairs, labels and heads.
+    raters : Raters, optional
+        How they choose.
+    settings : RewardSettings, optional
+        Length and rate of training.
+    device : str
+        Where to compute.
     """
-    require(name in PROXIES, f"reward_name must be gold or one of {', '.join(PROXIES)}; got {name!r}.")
-    path = cache / f"{task.name}_{name}.npz"
-    if not path.is_file():
-        models = []
-        for member in range(PROXIES[name].members):
-            rng = np.random.default_rng([member, PROXIES[name].n_pairs])
-            pairs = draw_pairs(log_base["train"], gold, PROXIES[name].n_pairs, Raters(), rng)
-            models.append(train_reward_model(base, task, pairs, rng=member))
-        both = {"train": task, "held_out": replace(task, prompts=task.held_out)}
-        tables = {split: reward_table(models, one, log_base[split]) for split, one in both.items()}
-        cache.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as file:  # the lattice of 1/64 is exact in single precision
-            np.savez_compressed(
-                file, train=tables["train"].astype(np.float32), held_out=tables["held_out"].astype(np.float32)
-            )
-    with np.load(path) as stored:
-        return {split: stored[split].astype(np.float64) for split in ("train", "held_out")}
+    require(n_pairs >= 1, f"n_pairs must be at least 1; got {n_pairs}.")
+    settings, raters = settings or RewardSettings(), raters or Raters()
+    here = base.to(device)
+    rng = np.random.default_rng([seed, n_pairs])
+    prompts, pairs = _labelled(here, task, payment, n_pairs * members, raters, rng)
+    prompts, pairs = prompts.view(members, n_pairs, -1), pairs.view(members, n_pairs, 2, -1)
+    models = _fresh_heads(here, members, rng)
+    optimiser = Optimiser(models)
+    steps = settings.steps(n_pairs)
+    orders = np.stack([_order(n_pairs, steps * settings.batch, rng) for _ in range(members)])
+    order = torch.from_numpy(orders).to(here.flat.device).view(members, steps, settings.batch)
+    member = torch.arange(members, device=here.flat.device)[:, None]
+    for step in range(steps):
+        rows = order[:, step]
+        chosen, rejected = scores_of_pairs(models, prompts[member, rows], pairs[member, rows]).unbind(-1)
+        loss = -torch.nn.functional.logsigmoid(chosen - rejected).mean(1)
+        rate = settings.learning_rate * min(1.0, 20 * (step + 1) / steps) * (1.0 - step / steps)
+        optimiser.step(loss, torch.full((members,), rate, device=loss.device))
+    return models.rows(torch.arange(members, device=here.flat.device))
+
+
+def _fresh_heads(base: Stack, members: int, rng: np.random.Generator) -> Stack:
+    """The base's body, several times, each with a head of its own."""
+    body = {
+        name: part.detach().expand(members, *part.shape[1:])
+        for name, part in base.w.items()
+        if not name.startswith("lm_head")
+    }
+    width = body["transformer.ln_f.weight"].shape[1]
+    head = 0.1 * rng.standard_normal((members, 1, width)).astype(np.float32)
+    return Stack(body | {"score.weight": torch.from_numpy(head).to(base.flat.device)}, base.n_heads, "score").copies(
+        1, trainable=True
+    )
+
+
+def _labelled(
+    base: Stack, task: Task, payment: Payment, n: int, raters: Raters, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Prompts (n, length) and two responses to each (n, 2, T), the preferred one first."""
+    drawn = task.fresh(n, rng)
+    known = task.grammar.prompt_features(drawn).astype(np.float32)
+    device = base.flat.device
+    prompts, features = torch.from_numpy(drawn).to(device), torch.from_numpy(known).to(device)
+    uniform = torch.from_numpy(rng.random((n, 2, task.space.length), dtype=np.float32)).to(device)
+    paid = payment.to(device)
+    parts, golds = [], []
+    with torch.no_grad():
+        for start in range(0, n, _PAIRS_AT_ONCE):
+            at = slice(start, start + _PAIRS_AT_ONCE)
+            parts.append(base.sample(prompts[None, at], uniform[None, at])[0])
+            golds.append(paid(prompts[None, at], features[None, at], parts[-1])[0])
+    kept, gold = torch.cat(parts, dim=1)[0], torch.cat(golds)
+    difference = (gold[:, 0] - gold[:, 1]).double().cpu().numpy()
+    first = torch.from_numpy(rng.random(n) < raters.preference(difference)).to(device)
+    return prompts, torch.where(first[:, None, None], kept, kept.flip(1))
+
+
+def _order(n: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
+    passes = [rng.permutation(n) for _ in range(math.ceil(wanted / n))]
+    return np.concatenate(passes)[:wanted]

@@ -42,6 +42,8 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
+            # Weights are cut out of one block (`Stack`), so their gradients are too.
+            warnings.filterwarnings("ignore", "grad and param do not obey")
             yield
     finally:
         logging.set_verbosity(level)

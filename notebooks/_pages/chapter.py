@@ -1,286 +1,254 @@
-"""Figures, numbers and claims that the chapters on trained policies share, one task each; needs no torch."""
+"""Figures, numbers and claims of the chapters on trained policies, one task each; needs no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
-from alignlib.lm.experiment.comparison import TaskComparison, Verdict
+from alignlib.lm.experiment.comparison import Comparison, Interval
+from alignlib.lm.experiment.costs import break_even
+from alignlib.lm.experiment.grid import TRIALS, compared
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.standing import rule_standing
-from alignlib.lm.methods import METHODS, Method, find
-from alignlib.rules import BestOfN
+from alignlib.lm.experiment.standings import Standings
+from alignlib.lm.methods import METHODS, RESPONSES, find
 
-__all__ = [
-    "budget_facts",
-    "claims_of",
-    "gain_figure",
-    "glue",
-    "listing",
-    "numbers",
-    "over_figure",
-    "tuning_claims",
-    "wasted_figure",
-]
+__all__ = ["claims_of", "difference_figure", "full_length", "glue", "interval", "numbers", "sides", "standing"]
 
 _HEADLINE = ("ppo", "grpo")
-_DRAWN = (*_HEADLINE, "group_kl")
-_TO_OPTIMUM = "KL to its optimum (nats)"
+_ALSO = ("rloo",)
 
 
-def _powers(largest: int) -> list[int]:
-    return [2**k for k in range(1, int(np.log2(largest)) + 1)]
+def interval(found: Interval, scale: float = 100.0, digits: int = 1) -> str:
+    """Write a mean with its interval: ``+1.2 (0.3 to 2.0)``."""
+    mean, low, high = (scale * value for value in (found.mean, found.low, found.high))
+    return f"{mean:+.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def _compared(task: TaskComparison, stage: str) -> list[Method[Any]]:
-    return [find(name) for name in task.methods(stage) if find(name).compared]
+def full_length(standings: Standings) -> int:
+    """The longest training that the table has at every penalty of the methods of the headline."""
+    lengths = [
+        n
+        for n in standings.lengths()
+        if all(standings.compare(name, knob, n) is not None for name in _HEADLINE for knob in find(name).knobs)
+    ]
+    return max(lengths, default=standings.lengths()[-1])
 
 
-def listing(verdicts: Sequence[Verdict]) -> str:
-    """Say of each method at how many of its penalties it is above and below best-of-N at equal KL; for a sentence."""
-    found = []
-    for verdict in verdicts:
-        total, name = len(verdict.at_knobs), find(verdict.method).label
-        if total in (verdict.n_below, verdict.n_above):
-            found.append(f"{name} {'below' if verdict.n_below else 'above'} at all {total}")
-        else:
-            found.append(f"{name} above at {verdict.n_above} and below at {verdict.n_below} of {total}")
-    return ", ".join(found) or "nothing is trained yet"
+def sides(standings: Standings, method: str, steps: int) -> tuple[int, int, int]:
+    """At how many of its knobs a method lies above and below best-of-N beyond its interval, and how many it has."""
+    found = [standings.compare(method, knob, steps) for knob in find(method).knobs]
+    there = [one for one in found if one is not None]
+    above, below = (sum(one.over_share.side == side for one in there) for side in (1, -1))
+    return above, below, len(there)
 
 
-def gain_figure(task: TaskComparison, stage: str, n_largest: int) -> Axes:
-    """Draw the limit, best-of-N and the final policies of a stage: gain over KL."""
-    ax: Axes
-    _, ax = plotting.new(height=3.8)
-    kl = np.linspace(0.0, 1.0, 81) ** 2 * float(task.last.kl.max()) * 1.05
-    plotting.curve(ax, kl, task.law.average.gain_at_kl(kl), "the limit", at=float(kl[64]), offset=(0, 6))
-    ns = _powers(n_largest)
-    best = task.law.along(BestOfN.along(ns))
-    plotting.points(ax, best.kl, best.gain, color=plotting.BASE, marker="x", label="best-of-N")
-    for method in _compared(task, stage):
-        points = task.points(method.name, stage)
-        plotting.points(ax, points.kl, points.gain, **method.style, label=method.label, markersize=5)
-    plotting.name_axes(ax, plotting.KL_LABEL, "gain over the base (reward)")
-    return plotting.legend(ax, loc="lower right")
+def numbers(test: Standings, train: Standings, steps: int) -> pd.DataFrame:
+    """One row a method, at its middle knob: share of the limit and best-of-N's at the same KL, on unseen prompts."""
+    rows = []
+    for name in compared():
+        found, seen = (one.compare(name, find(name).middle, steps) for one in (test, train))
+        if found is None or seen is None:
+            continue
+        above, below, total = sides(test, name, steps)
+        rows.append(
+            {
+                "method": find(name).label,
+                "KL (nats)": f"{found.kl.mean:.2f}",
+                "share (%)": f"{100 * found.share.mean:.1f}",
+                "best-of-N (%)": f"{100 * found.best_share.mean:.1f}",
+                "difference (points)": interval(found.over_share),
+                "above / below": f"{above} / {below} of {total}",
+                "on training prompts": f"{100 * seen.over_share.mean:+.1f}",
+            }
+        )
+    return pd.DataFrame(rows).set_index("method")
 
 
-def wasted_figure(task: TaskComparison, n_largest: int) -> Axes:
-    """Draw the wasted KL over the KL: long runs filled and joined, short ones hollow, best-of-N in black."""
+def difference_figure(test: Standings) -> Axes:
+    """Draw share less best-of-N's at equal KL over the length of training, each method at its middle knob."""
     ax: Axes
     _, ax = plotting.new(height=4.2)
-    best = rule_standing(task.law, BestOfN.along(_powers(n_largest)))
-    plotting.points(
-        ax, best.kl, best.wasted, color=plotting.BASE, marker="x", linestyle="-", linewidth=1.2, label="best-of-N"
-    )
-    for stage, filled in (("main", True), ("short", False)):
-        for method in _compared(task, stage):
-            points = task.points(method.name, stage)
-            style = {"linestyle": "-", "linewidth": 1.0} if filled else {"markerfacecolor": "none"}
-            label = method.label if filled else None
-            plotting.points(ax, points.kl, points.wasted, label=label, markersize=5, **method.style, **style)
-    plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")
-    ax.set_ylim(bottom=0.0)
-    ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
-    return ax
-
-
-def over_figure(task: TaskComparison) -> Axes:
-    """Draw the share of three methods less best-of-N's at equal KL, over KL: long filled, short hollow, intervals."""
-    ax: Axes
-    _, ax = plotting.new(height=3.8)
-    for name in _DRAWN:
-        method = find(name)
-        for stage, filled in (("main", True), ("short", False)):
-            if name not in task.methods(stage):
-                continue
-            points = task.points(name, stage)
-            style: dict[str, Any] = {"linestyle": "-" if filled else ":", "linewidth": 1.2}
-            style |= {"label": method.label} if filled else {"markerfacecolor": "white"}
-            low, high = (
-                100.0 * np.where(np.isfinite(end), end, points.share_over)
-                for end in (points.share_over_low, points.share_over_high)
-            )
-            style |= method.style
-            plotting.points(ax, points.kl, 100.0 * points.share_over, low=low, high=high, **style)
+    lengths = test.lengths()
+    names = [name for name in test.methods() if find(name).compared]
+    # Side by side, so that intervals at one length can be told apart.
+    for number, name in enumerate(names):
+        shift = 1.0 + 0.035 * (number - (len(names) - 1) / 2)
+        found = [(n, test.compare(name, find(name).middle, n)) for n in lengths]
+        there = [(n, one.over_share) for n, one in found if one is not None]
+        low, mean, high = ([100 * getattr(one, end) for _, one in there] for end in ("low", "mean", "high"))
+        style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.0, "label": find(name).label, **find(name).style}
+        plotting.points(ax, [shift * n for n, _ in there], mean, low=low, high=high, **style)
     ax.axhline(0.0, color=plotting.BASE, linewidth=1)
-    plotting.name_axes(ax, plotting.KL_LABEL, "share, less best-of-N's (points)")
+    ax.set_xscale("log")
+    ax.set_xticks(lengths, [f"{n:,d}" for n in lengths])
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    plotting.name_axes(ax, f"steps of training ({RESPONSES} responses each)", "share, less best-of-N's (points)")
     ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.6)
     return ax
 
 
-def numbers(long: Sequence[Verdict], short: Sequence[Verdict]) -> pd.DataFrame:
-    """Return each method's averages over its penalties, with half the seeds' interval, and where best-of-N stands.
-
-    The distance to the optimum at 1/β is left out where that is not what a method aims at, such as GRPO, whose β is a
-    penalty on rewards divided by their deviation.
-    """
-    rows = []
-    for name, method in METHODS.items():
-        if not method.compared:
-            continue
-        for verdicts, when in ((short, "short"), (long, "long")):
-            for v in (v for v in verdicts if v.method == name):
-                own = _with_half(v.to_optimum, 1.0, 3) if method.aims_at_optimum else "–"
-                over = _with_half(v.wasted_over_best_of_n, 1.0, 3, "+")
-                sides = f"{v.n_above} / {v.n_below} of {len(v.at_knobs)}"
-                line = (_with_half(v.share, 100.0, 1), _with_half(v.wasted, 1.0, 3), over, sides, own)
-                rows.append((method.label, when, *line))
-    columns = ["method", "training", "share (%)", "wasted KL (nats)", "less best-of-N's", "above / below", _TO_OPTIMUM]
-    return pd.DataFrame(rows, columns=columns).set_index(["method", "training"])
+def _said(name: str, found: Comparison) -> str:
+    return (
+        f"{find(name).label} gets {found.share.mean:.1%} of what its KL could buy and best-of-$N$ "
+        f"{found.best_share.mean:.1%} at the same KL (difference {100 * found.over_share.mean:+.1f} points, 95 % "
+        f"interval {100 * found.over_share.low:.1f} to {100 * found.over_share.high:.1f})"
+    )
 
 
-def _with_half(interval: tuple[float, float, float], scale: float, digits: int, sign: str = "") -> str:
-    mean, _, high = interval
-    half = f" ± {scale * (high - mean):.{digits}f}" if np.isfinite(high) else ""
-    return f"{scale * mean:{sign}.{digits}f}{half}"
+def standing(results: Results, stage: str) -> str:
+    """A sentence to begin with where runs of a stage are missing; nothing where none is."""
+    share = results.complete_stage(stage)
+    return "" if share >= 1.0 else f"Preliminary, from {share:.0%} of the planned runs. "
 
 
-def _controls(task: TaskComparison) -> str:
+def _side(test: Standings, name: str, steps: int) -> str:
+    """Where a method lies against best-of-N over its penalties: below, above, or on both sides."""
+    above, below, _ = sides(test, name, steps)
+    if below and not above:
+        return "below"
+    return "above" if above and not below else "mixed"
+
+
+def _verdict(test: Standings, steps: int) -> str:
+    """Say of PPO and GRPO where they lie, and whether P26's finding holds for each."""
+    told, holds = [], {}
+    for name in _HEADLINE:
+        above, below, total = sides(test, name, steps)
+        told.append(f"{find(name).label} is above best-of-$N$ at {above} of {total} penalties and below it at {below}")
+        holds[find(name).label] = _side(test, name, steps) == "below"
+    yes, no = ([label for label, held in holds.items() if held is kind] for kind in (True, False))
+    parts = [f"holds here for {' and '.join(yes)}"] * bool(yes) + [f"does not hold for {' and '.join(no)}"] * bool(no)
+    return f"{' and '.join(parts)}: {', '.join(told)}"
+
+
+def _costs(test: Standings, steps: int) -> str:
+    """From how many queries on training is cheaper, for the methods of the headline."""
+    parts = []
+    for name in (*_HEADLINE, *_ALSO):
+        found = test.compare(name, find(name).middle, steps)
+        if found is not None:
+            cost = break_even(test.curves, found, steps * RESPONSES)
+            text = (
+                "no $N$ gains as much"
+                if np.isinf(cost.draws)
+                else (
+                    f"best-of-$N$ needs {cost.draws:.1f} draws a query for the same reward, so training pays from "
+                    f"{cost.queries:,.0f} queries on"
+                )
+            )
+            parts.append(f"{find(name).label}: {text}")
+    return "; ".join(parts) or "not trained yet"
+
+
+def _controls(results: Results, task: str, test: Standings) -> str:
     """What the controls reach, as a clause."""
     found = []
-    for method in ("cross_entropy", "exact_gradient"):
-        rows = task.last[(task.last.method == method) & (task.last.stage == "control")]
-        if len(rows):
-            low, high = (f"{100 * value:.1f}%" for value in (rows["share"].min(), rows["share"].max()))
-            betas = " and ".join(f"{beta:g}" for beta in sorted(rows.beta.unique(), reverse=True))
-            found.append(f"{find(method).label} {low if low == high else f'{low} to {high}'} (β = {betas}, one seed)")
+    rows = results.select(task, "test", stage="control")
+    for row in rows.drop_duplicates(["method", "knob"]).to_dict("records"):
+        method, knob, steps, n = str(row["method"]), float(row["knob"]), int(row["steps"]), int(row["n_prompts"])
+        one = test.compare(method, knob, steps, n_prompts=n)
+        if one is not None:
+            found.append(f"{find(method).label} {one.share.mean:.1%} at {one.kl.mean:.2f} nats (β = {knob:g})")
     return ", ".join(found) or "not trained yet"
 
 
-def budget_facts(results: Results, task: str, n_prompts: int) -> dict[str, object]:
-    """What the page says of budgets, from the settings that the runs were trained with."""
-    runs = [run for run in results.settings["runs"].values() if run["task"] == task]
-    main = next(run["settings"]["budget"] for run in runs if find(run["method"]).compared)
-    control = next((run["settings"]["budget"] for run in runs if run["method"] == "cross_entropy"), None)
-    updates = next(
-        (run["settings"]["epochs"] for run in runs if run["method"] == "ppo" and "epochs" in run["settings"]), 1
-    )
-    rounds = sorted({run["settings"]["rounds"] for run in runs if "rounds" in run["settings"]})
-    return {
-        "batch": main["group"] * n_prompts,
-        "control_responses": 0 if control is None else control["steps"] * control["group"] * n_prompts,
-        "ppo_updates": int(updates),
-        "rejection_rounds": " and ".join(str(n) for n in rounds) or "1",
-    }
+def _tuned(results: Results, task: str) -> str:
+    parts = []
+    for name in compared():
+        settings = results.tuning.taken(task, name)
+        read = [f"rate {settings.learning_rate:.2g}", settings.schedule]
+        more = {"group": "groups of {}", "epochs": "{} epochs", "clip": "clip {:g}", "gae_lambda": "GAE λ {:g}"}
+        read += [text.format(getattr(settings, key)) for key, text in more.items() if key in find(name).searched]
+        parts.append(f"{find(name).label}: {', '.join(read)}")
+    return "; ".join(parts)
 
 
-def glue(
-    results: Results, name: str, split: str, long: Sequence[Verdict], short: Sequence[Verdict], task: TaskComparison,
-    n_largest: int,
-) -> None:  # fmt: skip
+def glue(results: Results, task: str, test: Standings, train: Standings) -> None:
     """Name every number that the text quotes."""
-    best = rule_standing(task.law, BestOfN.along(_powers(n_largest)))
-    compared = [v for v in long if find(v.method).compared]
-    hasty = [v for v in short if find(v.method).compared]
-    rows = task.last
-    other = TaskComparison(results, name, "held_out")
-    elsewhere = [other.verdict(v.method) for v in compared]
-    n_trained = len(results.law(name).rows)
-    n_prompts = len(task.law.rows)
+    long, short, longest = full_length(test), test.lengths()[0], test.lengths()[-1]
+    said = {name: test.compare(name, find(name).middle, long) for name in (*_HEADLINE, *_ALSO)}
+    early, late = (
+        {name: test.compare(name, find(name).middle, n) for name in (*_HEADLINE, *_ALSO)} for n in (short, longest)
+    )
+    best = test.curves.weighed()
+    at = np.log([2.0, 4.0, 8.0, 16.0, 64.0])
+    shares = np.interp(at, test.curves.log_n, best.best_gain / np.maximum(best.limit(best.best_kl), 1e-12))
     claims.glue(
-        short_steps=int(rows[rows.stage == "short"].step.max()) if hasty else 0,
-        long_steps=int(rows[rows.stage == "main"].step.max()),
-        long_sides=listing([v for v in compared if v.method in _DRAWN]),
-        short_sides=listing([v for v in hasty if v.method in _DRAWN]),
-        bon_least=best.share.min(),
-        bon_most=best.share.max(),
-        bon_wasted=best.wasted.max(),
+        headline=claims.Markdown(
+            "; ".join(_said(name, one) for name, one in said.items() if one is not None and name in _HEADLINE)
+        ),
+        verdict=claims.Markdown(_verdict(test, long)),
+        early_verdict=claims.Markdown(_verdict(test, short)),
+        early="; ".join(
+            f"{find(name).label} {interval(one.over_share)}" for name, one in early.items() if one is not None
+        ),
+        late="; ".join(
+            f"{find(name).label} {interval(one.over_share)}" for name, one in late.items() if one is not None
+        ),
+        long_steps=long,
+        longest_steps=longest,
+        short_steps=short,
+        n_test=len(test.curves.limit_kl),
+        n_train=len(train.curves.limit_kl),
+        n_seeds=max(one.n_seeds for one in said.values() if one is not None),
         n_responses=int(results.settings["n_responses"]),
-        n_prompts=n_prompts,
-        n_held_out=len(other.law.rows),
-        n_trained=n_trained,
-        max_kl=task.law.average.max_kl,
-        seeds_sentence=_seeds([*compared, *hasty]),
-        headline_holds=_where_headline_holds(short, long),
-        bon_worst_n=int(best.value[best.wasted.argmax()]),
-        complete=results.complete,
-        standing=_standing(results.complete),
-        controls=_controls(task),
-        worst_long=min((v.share[0] for v in compared), default=np.nan),
-        best_long=max((v.share[0] for v in compared), default=np.nan),
-        **budget_facts(results, name, n_trained),
-        long_responses=int(rows[(rows.stage == "main")].completions.max()) if compared else 0,
-        n_rates=len(results.settings["tried_rates"]),
-        rates=", ".join(f"{rate:g}" for rate in results.settings["tried_rates"]),
-        chosen_rates=", ".join(f"{find(m).label} {rate:g}" for m, rate in results.settings["learning_rates"].items()),
-        held_out_shares=", ".join(f"{find(v.method).label} {v.share[0]:.1%}" for v in elsewhere),
+        batch=RESPONSES,
+        best_shares=claims.Markdown(
+            ", ".join(f"{share:.1%} ($N={n:.0f}$)" for n, share in zip(np.exp(at), shares, strict=True))
+        ),
+        trials=TRIALS,
+        tuning_steps=int(results.tuning.trials.steps.max()),
+        tuned=_tuned(results, task),
+        costs=claims.Markdown(_costs(test, long)),
+        controls=_controls(results, task, test),
+        standing=standing(results, "main"),
     )
 
 
-def _where_headline_holds(short: Sequence[Verdict], long: Sequence[Verdict]) -> str:
-    """Say of PPO and GRPO after which training each is below best-of-N at every penalty."""
-    found, neither = [], []
-    for method in _HEADLINE:
-        pairs = ((short, "short"), (long, "long"))
-        when = [w for verdicts, w in pairs for v in verdicts if v.method == method and v.below_everywhere]
-        if when:
-            found.append(f"{find(method).label} after {' and '.join(when)} training")
-        else:
-            neither.append(f"{find(method).label} after neither length of training")
-    return " and of ".join([*found, *neither])
-
-
-def _standing(complete: float) -> str:
-    return "" if complete >= 1.0 else f"Preliminary, from {complete:.0%} of the planned runs. "
-
-
-def _seeds(verdicts: Sequence[Verdict]) -> str:
-    numbers = sorted({verdict.n_seeds for verdict in verdicts})
-    if numbers == [1]:
-        return "so far each setting has one, so that there are no intervals and the verdicts are those of that seed"
-    text = " to ".join(str(n) for n in dict.fromkeys((numbers[0], numbers[-1]))) if numbers else "0"
-    return (
-        f"intervals are Student's, 95%, over {text} seeds, at each penalty or (in the table) of each seed's average "
-        "over its penalties; none is corrected for being one of many"
-    )
-
-
-def claims_of(results: Results, task: TaskComparison, long: Sequence[Verdict], short: Sequence[Verdict]) -> list[Claim]:
-    """Return what the tables show, and P26's headline at both lengths of training with its verdict."""
-    rows = task.rows[task.rows.beta.notna()]
-    lam = (1.0 / rows.beta).to_numpy()
-    average = task.law.average
-    identity = rows.kl.to_numpy() - np.asarray(average.kl(lam)) - lam * (rows.gain - np.asarray(average.gain(lam)))
-    best = rule_standing(task.law, BestOfN.along(_powers(64)))
+def claims_of(results: Results, task: str, test: Standings, train: Standings) -> list[Claim]:
+    """Return what the tables show, and P26's finding after the longest and the shortest training."""
     found = [
         claims.at_most(
-            "below-the-limit", "no policy exceeds the limit at its KL (share at most one)", "Y24, P26",
-            task.rows.share, 1.0, atol=1e-6,
-        ),
+            f"below-the-limit-{one.split}", f"no policy exceeds the limit at its KL ({one.split} prompts)", "Y24, P26",
+            [
+                compared_to.share.mean
+                for name in one.methods() for knob in find(name).knobs for n in one.lengths()
+                if (compared_to := one.compare(name, knob, n)) is not None
+            ],
+            1.0, atol=1e-4,
+        )
+        for one in (test, train)
+    ]  # fmt: skip
+    rows = results.select(task, "test", reward_name="gold")
+    rows = rows[rows.to_optimum.notna() & (rows.layers == 2)]
+    lam = 1.0 / rows.knob.to_numpy()
+    law = test.curves.law.average
+    gain = rows.reward.to_numpy() - law.base_reward
+    implied = rows.kl.to_numpy() - np.asarray(law.kl(lam)) - lam * (gain - np.asarray(law.gain(lam)))
+    found.append(
         claims.equal(
             "closeness", "KL to the optimum summed over all responses is what KL and reward alone imply", "Y24",
-            rows.kl_to_optimum, identity, atol=1e-5,
-        ),
-        claims.at_least(
-            "best-of-n-near", "best-of-N has 95% of the limit (our reading of almost) at every N from 2 to 64",
-            "P26",
-            best.share, 0.95, must_hold=False,
-        ),
-    ]  # fmt: skip
-    for verdicts, when in ((short, "short"), (long, "long")):
-        pair = [v for v in verdicts if v.method in _HEADLINE]
-        if pair:
-            statement = f"PPO and GRPO have less gain than best-of-N at equal KL at every penalty ({when} training)"
-            below = np.array([v.below_everywhere for v in pair])
-            found.append(claims.true(f"headline-{when}", statement, "P26", below, must_hold=False))
-    control = task.last[task.last.method == "cross_entropy"]
-    if len(control):
-        statement = "control: cross-entropy on samples of the optimum reaches 99% of the limit"
-        found.append(claims.at_least("control", statement, "we derive", control.share, 0.99, must_hold=False))
+            rows.to_optimum, implied, atol=1e-4,
+        )
+    )  # fmt: skip
+    for when, steps in (("long", full_length(test)), ("short", test.lengths()[0])):
+        for name in _HEADLINE:
+            there = [test.compare(name, knob, steps) for knob in find(name).knobs]
+            ends = [one.over_share.high for one in there if one is not None]
+            if ends:
+                who = find(name).label
+                statement = f"{who} is below best-of-N at equal KL at every penalty, on test prompts ({when} training)"
+                found.append(claims.at_most(f"{name}-below-{when}", statement, "P26", ends, 0.0, must_hold=False))
+    settings = results.tuning.trials
+    counts = settings[settings.task == task].groupby("method").size()
+    statement = f"every method was tried with {TRIALS} random settings on validation prompts"
+    found.append(claims.true("tuned-alike", statement, "we derive", (counts == TRIALS).to_numpy()))
+    assert set(METHODS) >= set(counts.index)
     return found
-
-
-def tuning_claims(results: Results, best_rates: dict[str, float]) -> list[Claim]:
-    """Return whether each method was given the best of the rates tried for it; one that was not would be at a loss."""
-    if not best_rates:
-        return []
-    chosen = [results.settings["learning_rates"][method] == rate for method, rate in best_rates.items()]
-    statement = "each method was trained at the best of the learning rates tried for it"
-    return [claims.true("tuned", statement, "we derive", np.array(chosen), must_hold=False)]

@@ -1,4 +1,4 @@
-"""Figures on what trained policies waste: where it goes, and how it depends on steps and learning rate."""
+"""What the chapter on why trained policies fall short shows: parts of the waste, few prompts, fixed points, size."""
 
 from __future__ import annotations
 
@@ -10,211 +10,337 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
+from _pages.chapter import interval
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
-from alignlib._core.checks import FloatArray
-from alignlib.lm.experiment.allocation import policies_split, rule_split
-from alignlib.lm.experiment.comparison import TaskComparison
-from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.standing import at_kl, over_seeds, seed_interval
-from alignlib.lm.methods import METHODS, find
+from alignlib._core.checks import require
+from alignlib.lm.experiment.comparison import Comparison
+from alignlib.lm.experiment.decomposition import (
+    Parts,
+    WasteSplit,
+    best_of_n_waste,
+    decompose,
+    fixed_point_waste,
+    split_waste,
+)
+from alignlib.lm.experiment.grid import FEW, LONG
+from alignlib.lm.experiment.results import FRESH, Results, fixed_points_path
+from alignlib.lm.experiment.standings import Standings
+from alignlib.lm.methods import find
 from alignlib.lm.tasks import TASKS
-from alignlib.rules import BestOfN
 
-__all__ = ["claims_of", "effort", "effort_figure", "glue", "split_figure", "splits"]
+__all__ = [
+    "claims_of",
+    "few_prompts",
+    "fixed_point_figure",
+    "fixed_points",
+    "glue",
+    "parts",
+    "parts_figure",
+    "size",
+    "size_figure",
+]
 
-_UNSCALED = ("grpo", "no scaling")
+_SHOWN = ("rloo", "ppo", "grpo")
+_BEST = "best-of-N"
+_PARTS = {
+    "objective": (plotting.LIMIT, "objective"),
+    "allocation": (plotting.THIRD, "allocation to prompts"),
+    "optimisation": (plotting.BOUND, "optimisation"),
+    "by_heart": (plotting.BEST_OF_N, f"learning {FEW} prompts by heart"),
+}
+_NOTHING = WasteSplit(np.zeros(1), np.zeros(1))
 
 
-def _name(method: str, variant: str) -> str:
-    return find(method).label + (f", {variant}" if variant else "")
+def fixed_points(results: Results, task: str) -> pd.DataFrame:
+    """Return each objective's fixed point at each β on each of the first test prompts."""
+    path = fixed_points_path(results.folder, task)
+    require(path.is_file(), f"folder must hold {path.name}; it does not. Run make lm.")
+    return pd.read_csv(path)
 
 
-def splits(results: Results, n_largest: int) -> pd.DataFrame:
-    """Return each method's wasted KL within prompts and by allocation, averaged over penalties, then seeds.
-
-    Best-of-N is averaged over N = 2, 4, … up to ``n_largest``. Penalties are those that all seeds of a method have.
-    """
-    found: list[tuple[str, str, int, float, float, float, float]] = []
-    ns = [2.0**k for k in range(1, int(np.log2(n_largest)) + 1)]
-    for task in TASKS:
-        best = rule_split(results.law(task), BestOfN.along(ns))
-        found.append((task, "best-of-N", 1, float(best.within.mean()), float(best.allocation.mean()), np.nan, np.nan))
-        table = policies_split(results, task)
-        for method, variant in (*((m.name, "") for m in METHODS.values() if m.compared), _UNSCALED):
-            rows = table[(table.method == method) & (table.variant == variant)]
-            if len(rows) == 0:
+def parts(tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the wasted KL of each method as a sum of parts, and best-of-N's at the same KL as RLOO's."""
+    rows = []
+    for task, test in tests.items():
+        n = int(points[task].prompt.nunique())
+        for name in _SHOWN:
+            fresh_rows = test.rows(name, find(name).middle, LONG)
+            if fresh_rows.empty:
                 continue
-            within, allocation = (
-                rows.pivot(index="seed", columns="knob", values=part).dropna(axis=1).to_numpy().mean(axis=1)
-                for part in ("within", "allocation")
-            )
-            _, low, high = seed_interval(within + allocation)
-            name = _name(method, variant)
-            found.append((task, name, within.size, float(within.mean()), float(allocation.mean()), low, high))
-    columns = ["task", "method", "seeds", "within", "allocation", "low", "high"]
-    return pd.DataFrame(found, columns=columns)
+            fresh = split_waste(test.curves, test.per_prompt(fresh_rows), n)
+            few_rows = test.rows(name, find(name).middle, LONG, n_prompts=FEW)
+            few = None if few_rows.empty else split_waste(test.curves, test.per_prompt(few_rows), n)
+            kl = float(test.per_prompt(fresh_rows).kl[:, :n].mean())
+            objective = fixed_point_waste(test.curves, points[task], "GRPO", kl) if name == "grpo" else _NOTHING
+            rows.append(_line(task, find(name).label, kl, decompose(objective, fresh, few)))
+        if rows:
+            kl = next(row["kl"] for row in rows if row["task"] == task)
+            best = best_of_n_waste(test.curves, kl, n)
+            own = Parts(float(best.within[0]), float(best.allocation[0]), 0.0, 0.0)
+            rows.append(_line(task, _BEST, kl, own))
+    return pd.DataFrame(rows)
 
 
-def split_figure(table: pd.DataFrame) -> Axes:
-    """Draw both parts of the wasted KL as one bar for each method, a panel for each task; lines: seeds' intervals."""
-    longest = table.groupby("task").size().max()
-    figure, axes = plotting.new(rows=len(TASKS), height=0.36 * longest + 0.9, sharex=True)
+def _line(task: str, method: str, kl: float, found: Parts) -> dict[str, Any]:
+    named = {name: float(getattr(found, name)) for name in _PARTS}
+    return {"task": task, "method": method, "kl": kl, **named, "total": found.total}
+
+
+def parts_figure(table: pd.DataFrame) -> Axes:
+    """Draw the parts as one bar for each method, a panel for each task; what lies left of zero is a part below zero."""
+    longest = int(table.groupby("task").size().max())
+    figure, axes = plotting.new(rows=len(TASKS), height=0.42 * longest + 1.0, sharex=True)
     for ax, task in zip(axes, TASKS, strict=True):
         rows = table[table.task == task]
         place = np.arange(len(rows))
-        ax.barh(place, rows.allocation, color=plotting.LIMIT, height=0.66, label="allocation to prompts")
-        ax.barh(
-            place, rows.within, left=rows.allocation, color="white", edgecolor=plotting.BEST_OF_N, hatch="////",
-            height=0.66, linewidth=1.0, label="within prompts",
-        )  # fmt: skip
-        whole = np.isfinite(rows.low.to_numpy())
-        ax.hlines(place[whole], rows.low[whole], rows.high[whole], color=plotting.BASE, linewidth=1.3)
+        right, left = np.zeros(len(rows)), np.zeros(len(rows))
+        for name, (color, label) in _PARTS.items():
+            value = rows[name].to_numpy()
+            ax.barh(place, value, left=np.where(value >= 0, right, left), color=color, height=0.62, label=label)
+            right, left = right + np.maximum(value, 0.0), left + np.minimum(value, 0.0)
+        ax.plot(rows.total, place, linestyle="", marker="|", markersize=14, color=plotting.BASE, label="sum")
+        ax.axvline(0.0, color=plotting.BASE, linewidth=0.8)
         ax.set_yticks(place, rows.method)
         ax.invert_yaxis()
         ax.grid(axis="y", visible=False)
         plotting.name_axes(ax, "wasted KL (nats)" if task == list(TASKS)[-1] else "", "", task)
     first: Axes = axes[0]
     handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=10.0)
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, fontsize=9.5)
     return first
 
 
-def effort(compared: Mapping[str, TaskComparison]) -> dict[str, pd.DataFrame]:
-    """Return what is lost at the middle penalty: ``steps`` along training on both tasks, ``rates`` over learning rates.
-
-    ``steps`` has the checkpoints of the long annealed runs and the ends of still longer ones; ``rates`` is from the
-    runs that the rates were chosen by, at the penalty in the middle.
-    """
-    every = pd.concat([one.rows for one in compared.values()])
-    middle = every[every.stage == "tuning"].groupby("method").knob.first()
-    steps, rates = [], []
-    for task, one in compared.items():
-        rows = one.rows
-        # Rejection sampling goes round by round: its checkpoints are other methods, not earlier stages of one.
-        by_rounds = rows.method.isin([m.name for m in METHODS.values() if m.knob != "beta"])
-        rows = rows[(rows.knob == rows.method.map(middle)) & (~by_rounds | (rows.stage == "tuning"))]
-        long = rows[(rows.stage == "main") | ((rows.stage == "length") & rows["last"])]
-        steps.append(over_seeds(long.assign(stage="", variant=""), ["wasted"]).assign(task=task))
-        tried = rows[(rows.stage == "tuning") & rows["last"]]
-        rates.append(tried.assign(rate=tried.variant.str.removeprefix("rate ").astype(float)))
-    return {"steps": pd.concat(steps), "rates": pd.concat(rates)}
+def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
+    """Share less best-of-N's at equal KL, trained on few prompts and on fresh ones, judged on seen and unseen ones."""
+    rows = []
+    for task in tests:
+        for name in _SHOWN:
+            line = {"task": task, "method": find(name).label}
+            for label, n in ((f"{FEW} prompts", FEW), ("fresh prompts", FRESH)):
+                for kind, one in (("seen", trains[task]), ("unseen", tests[task])):
+                    found = one.compare(name, find(name).middle, LONG, n_prompts=n)
+                    line[f"{label}: {kind}"] = "–" if found is None else interval(found.over_share)
+            rows.append(line)
+    return pd.DataFrame(rows).set_index(["task", "method"])
 
 
-def effort_figure(found: Mapping[str, pd.DataFrame]) -> Axes:
-    """Draw wasted KL over steps (summarisation filled, safety hollow), and the share over the learning rates tried."""
-    _, (above, below) = plotting.new(rows=2, height=3.3)
-    for name, method in METHODS.items():
-        if not method.compared:
-            continue
-        for task, filled in zip(TASKS, (True, False), strict=True):
-            rows = found["steps"]
-            rows = rows[(rows.method == name) & (rows.task == task)].sort_values("step")
-            look: dict[str, Any] = {"linewidth": 1.2, "linestyle": "-" if filled else ":"}
-            look |= {"label": method.label} if filled else {"markerfacecolor": "none"}
-            plotting.points(above, rows.step, rows.wasted, **method.style, **look)
-        rows = found["rates"]
-        rows = rows[rows.method == name].sort_values("rate")
-        plotting.points(below, rows.rate, rows["share"], **method.style, linestyle="-", linewidth=1.2)
-    for ax, ticks in ((above, sorted(found["steps"].step.unique())), (below, sorted(found["rates"].rate.unique()))):
+def fixed_point_figure(tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]) -> Axes:
+    """Draw wasted KL over KL: GRPO's exact fixed points, the policies trained by it, and best-of-N."""
+    _, axes = plotting.new(rows=2, height=3.0, sharex=True)
+    looks = {
+        "GRPO": (plotting.FOURTH, "-", "GRPO as published, exact"),
+        "token k3": (plotting.FOURTH, "--", "the same without division by deviation and length"),
+        "token reverse KL": (plotting.THIRD, "--", "Dr. GRPO, exact"),
+    }
+    for ax, task in zip(axes, TASKS, strict=True):
+        test, table = tests[task], points[task]
+        n = int(table.prompt.nunique())
+        most = max(1.0, *(_waste_of(test, name, n)[0].max(initial=0.0) for name in ("grpo", "dr_grpo")))
+        kl = np.linspace(0.0, 1.0, 25) ** 2 * most
+        best = [best_of_n_waste(test.curves, float(one), n).total[0] for one in kl]
+        ax.plot(kl, best, color=plotting.BASE, label="best-of-N, exact")
+        for penalty, (color, line, label) in looks.items():
+            waste = [fixed_point_waste(test.curves, table, penalty, float(one)).total[0] for one in kl]
+            ax.plot(kl, waste, color=color, linestyle=line, label=label)
+        for name in ("grpo", "dr_grpo"):
+            spent, wasted = _waste_of(test, name, n)
+            plotting.points(ax, spent, wasted, label=f"{find(name).label}, trained", **find(name).style)
+        ax.set_ylim(bottom=0.0)
+        plotting.name_axes(ax, plotting.KL_LABEL if task == list(TASKS)[-1] else "", "wasted KL (nats)", task)
+    first: Axes = axes[0]
+    first.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+    return first
+
+
+def _waste_of(test: Standings, method: str, n: int) -> tuple[Any, Any]:
+    """KL and wasted KL of a method's policies at each knob after the longest training, averaged over seeds."""
+    spent, wasted = [], []
+    for knob in find(method).knobs:
+        rows = test.rows(method, knob, test.lengths()[-1])
+        if not rows.empty:
+            found = test.per_prompt(rows)
+            spent.append(float(found.kl[:, :n].mean()))
+            wasted.append(float(split_waste(test.curves, found, n).total.mean()))
+    return np.array(spent), np.array(wasted)
+
+
+def size(tests: Mapping[str, Standings]) -> pd.DataFrame:
+    """Return RLOO at its middle penalty for pools of prompts, depths and lengths: what its share lacks of the limit."""
+    rows = []
+    knob = find("rloo").middle
+    for task, test in tests.items():
+        table = test.results.select(task, "test", method="rloo", knob=knob, reward_name="gold")
+        pools = sorted({int(n) for n in table[(table.steps == LONG) & (table.layers == 2)].n_prompts})
+        studies = {
+            "prompts": [(n, {"steps": LONG, "n_prompts": n}) for n in pools],
+            "layers": [(n, {"steps": LONG, "layers": n}) for n in sorted({int(n) for n in table.layers})],
+            "steps": [(n, {"steps": n}) for n in test.lengths()],
+        }
+        for study, settings in studies.items():
+            for value, setting in settings:
+                found = _sized(test, knob, **setting)
+                if found is not None:
+                    rows.append((task, study, value, found.share, found.over_share))
+    return pd.DataFrame(rows, columns=["task", "study", "value", "share", "over"])
+
+
+def _sized(test: Standings, knob: float, steps: int, n_prompts: int = FRESH, layers: int = 2) -> Comparison | None:
+    if layers == 2:
+        return test.compare("rloo", knob, steps, n_prompts=n_prompts)
+    return None  # another base has another limit; see `deeper`
+
+
+def size_figure(table: pd.DataFrame) -> Axes:
+    """Draw what RLOO's share lacks of the limit on test prompts against prompts to learn from, and steps."""
+    studies = [("prompts", "prompts to learn from"), ("steps", "steps of training")]
+    _, axes = plotting.new(rows=len(studies), height=2.9)
+    for ax, (study, label) in zip(axes, studies, strict=True):
+        ticks: dict[float, str] = {}
+        for task, (color, marker) in zip(TASKS, ((plotting.LIMIT, "o"), (plotting.BEST_OF_N, "s")), strict=True):
+            rows = table[(table.study == study) & (table.task == task)].sort_values("value")
+            fresh = rows.value == FRESH
+            # Fresh prompts at every step: at the right end, as many as were drawn.
+            place = rows.value.where(~((study == "prompts") & fresh), 115_200).to_numpy(dtype=float)
+            order = np.argsort(place)
+            share = rows["share"].to_numpy()[order]
+            low, mean, high = ([100 * (1 - getattr(one, end)) for one in share] for end in ("high", "mean", "low"))
+            plotting.points(
+                ax, place[order], mean, low=low, high=high, color=color, marker=marker, linestyle="-", label=task
+            )
+            for value, is_fresh, x in zip(rows.value, fresh, place, strict=True):
+                ticks[float(x)] = "fresh" if study == "prompts" and is_fresh else f"{value:,d}"
         ax.set_xscale("log")
-        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.set_xticks(sorted(ticks), [ticks[x] for x in sorted(ticks)])
         ax.xaxis.set_minor_formatter(NullFormatter())
-    above.set_yscale("log")
-    above.set_yticks([0.01, 0.03, 0.1, 0.3, 1.0], ["0.01", "0.03", "0.1", "0.3", "1"])
-    above.yaxis.set_minor_formatter(NullFormatter())
-    plotting.name_axes(above, "steps of training", "wasted KL (nats)")
-    plotting.name_axes(
-        below, f"peak learning rate ({found['rates'].step.max():.0f} steps)", "share of the limit's gain"
-    )
-    above.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
-    last: Axes = below
-    return last
+        ax.set_ylim(bottom=0.0)
+        plotting.name_axes(ax, label, "missing of the limit (%)")
+    first: Axes = axes[0]
+    return plotting.legend(first, loc="upper right")
 
 
-def glue(table: pd.DataFrame, found: Mapping[str, pd.DataFrame]) -> None:
-    """Name every number that the text quotes."""
-    share = table.assign(share=table.allocation / (table.allocation + table.within))
-    best = share[share.method == "best-of-N"].share
-    sentences = {}
-    for key, label in (
-        ("grpo", find("grpo").label),
-        ("unscaled", _name(*_UNSCALED)),
-        ("group", find("group_kl").label),
-    ):
-        rows = share[share.method == label]
-        sentences[f"{key}_allocation"] = _range(rows.share) if len(rows) else "not known yet"
-    last = found["steps"].sort_values("step").groupby(["task", "method"]).tail(1)
-    late = last[last.method == "group_kl"]
-    claims.glue(
-        bon_allocation=_range(best),
-        long_steps=_long_steps(found["steps"]),
-        longest=int(found["steps"].step.max()),
-        longest_wasted=" and ".join(f"{row.wasted:.3f}" for row in late.itertuples()),
-        rate_cost=_dearest(found["rates"]),
-        rates_apart=_apart(found["rates"]),
-        **sentences,
-    )
-
-
-def _long_steps(steps: pd.DataFrame) -> int:
-    """Steps of the long runs: the last that every method has."""
-    return int(steps.groupby("method").step.max().min())
-
-
-def _range(share: pd.Series) -> str:
-    low, high = (f"{100 * value:.0f}" for value in (share.min(), share.max()))
-    return f"{low}%" if low == high else f"{low} to {high}%"
-
-
-def _dearest(rates: pd.DataFrame) -> str:
-    """The most points of share between the best and the worst rate tried for one method."""
-    if rates.empty:
-        return "not known yet"
-    return f"{100 * float(rates.groupby('method')['share'].agg(np.ptp).max()):.0f}"
-
-
-def _apart(rates: pd.DataFrame) -> str:
-    """How much a bad rate costs: the shares of the best and the worst rate tried, by method."""
-    if rates.empty:
-        return "not known yet"
-    ends = rates.groupby("method")["share"].agg(["min", "max"])
-    return ", ".join(
-        f"{method.label} {100 * ends['min'][name]:.0f} to {100 * ends['max'][name]:.0f}%"
-        for name, method in METHODS.items()
-        if method.compared and name in ends.index
-    )
-
-
-def claims_of(results: Results, table: pd.DataFrame) -> list[Claim]:
-    """Return what the split shows of best-of-N, of one penalty for all prompts, and of GRPO's scaling."""
-    best = table[table.method == "best-of-N"]
-    found = [
-        claims.at_least(
-            "best-of-n-allocation", "best-of-N wastes most of its KL by spending alike on unlike prompts", "we derive",
-            best.allocation.to_numpy(), best.within.to_numpy(), must_hold=False,
-        ),
+def deeper(results: Results) -> pd.DataFrame:
+    """Return the gain and KL of RLOO's policies by the number of layers; each depth has a base of its own."""
+    rows = results.runs[
+        (results.runs.method == "rloo") & (results.runs.split == "test") & (results.runs.steps == LONG)
+        & (results.runs.knob == find("rloo").middle) & (results.runs.n_prompts == FRESH)
+        & (results.runs.reward_name == "gold")
     ]  # fmt: skip
-    scaled, unscaled = _scaling(results)
-    if unscaled.size:
-        statement = "GRPO without division by the group's deviation wastes less by allocation at equal KL"
-        found.append(claims.at_most("scaling-allocates", statement, "we derive", unscaled, scaled, must_hold=False))
+    found = rows.groupby(["task", "layers"])[["kl", "reward", "to_optimum"]].mean().reset_index()
+    found["seeds"] = rows.groupby(["task", "layers"]).seed.nunique().to_numpy()
     return found
 
 
-def _scaling(results: Results) -> tuple[FloatArray, FloatArray]:
-    """Allocation's part of unscaled GRPO's waste, and of scaled GRPO's interpolated to its KLs over √KL, by seed."""
-    pairs: list[tuple[float, float]] = []
+def _sum_of(row: Any) -> str:
+    named = {"objective": "objective", "allocation": "allocation", "optimisation": "optimisation"}
+    told = ", ".join(f"{label} {getattr(row, name):+.3f}" for name, label in named.items())
+    return f"{row.method} wastes {row.total - row.by_heart:.3f} nats ({told})"
+
+
+def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], sizes: pd.DataFrame) -> None:
+    """Name every number that the text quotes."""
+    trained = table[table.method != _BEST]
+    best = table[table.method == _BEST]
+    answer = []
     for task in TASKS:
-        table = policies_split(results, task)
-        grpo = table[table.method == _UNSCALED[0]]
-        for _, rows in grpo.groupby("seed"):
-            scaled = rows[rows.variant == ""].sort_values("kl")
-            other = rows[rows.variant == _UNSCALED[1]]
-            other = other[other.kl.between(scaled.kl.min(), scaled.kl.max())]
-            if len(scaled) >= 2 and len(other):
-                usual = at_kl(scaled, "allocation", other.kl).tolist()
-                pairs += zip(usual, other.allocation.tolist(), strict=True)
-    found = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    return found[:, 0], found[:, 1]
+        rows = trained[trained.task == task]
+        own = best[best.task == task]
+        if len(rows) and len(own):
+            answer.append(
+                f"*{task}*: "
+                + "; ".join(_sum_of(row) for row in rows.itertuples())
+                + f"; {_BEST} {own.total.iloc[0]:.3f}"
+            )
+    heart = trained[trained.by_heart != 0.0].by_heart
+    depth = deeper(results)
+    told = "; ".join(
+        f"{task}: " + ", ".join(f"{row.layers} layers {row.to_optimum:.3f}" for row in rows.itertuples())
+        for task, rows in depth.groupby("task", sort=False)
+    )
+    claims.glue(
+        answer=claims.Markdown(". ".join(answer) or "nothing is trained yet"),
+        heart=f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of",
+        few=FEW,
+        long=LONG,
+        n_test=len(next(iter(tests.values())).curves.limit_kl),
+        n_fixed=int(pd.read_csv(fixed_points_path(results.folder, next(iter(TASKS)))).prompt.nunique()),
+        deeper=_deeper(depth, told),
+        pools=_pools(sizes),
+        missing=_missing(results),
+    )
+
+
+def _deeper(depth: pd.DataFrame, told: str) -> str:
+    """What other depths give, or that they are not trained yet."""
+    if depth.layers.nunique() < 2:
+        return "Models of four and eight layers are planned; no run of them is in the table yet."
+    return f"With deeper models, each with its own base, the KL to the optimum of the same penalty is, in nats: {told}."
+
+
+def _missing(results: Results) -> str:
+    """What of the studies on this page is not in the table yet."""
+    names = {"few": f"training on {FEW} prompts", "pool": "other numbers of prompts", "depth": "deeper models"}
+    shares = {label: results.complete_stage(stage) for stage, label in names.items()}
+    lacking = [f"{label} ({share:.0%} done)" for label, share in shares.items() if share < 1.0]
+    return f"Not all planned runs are in the table yet: {', '.join(lacking)}." if lacking else ""
+
+
+def _pools(sizes: pd.DataFrame) -> str:
+    parts = []
+    for task in TASKS:
+        rows = sizes[(sizes.task == task) & (sizes.study == "prompts")]
+        rows = rows.assign(last=rows.value == FRESH).sort_values(["last", "value"])  # fresh ones last
+        told = ", ".join(
+            f"{'fresh' if value == FRESH else format(value, ',d')} {interval(over)}"
+            for value, over in zip(rows.value.tolist(), list(rows.over), strict=True)
+        )
+        parts.append(f"{task}: {told}")
+    return "; ".join(parts)
+
+
+def claims_of(
+    results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]
+) -> list[Claim]:
+    """Return what the parts, the fixed points and the few prompts show."""
+    found = [
+        claims.equal(
+            "parts-add-up", "objective, allocation, optimisation and learning by heart add up to the wasted KL",
+            "we derive", table[list(_PARTS)].sum(axis=1), table.total, atol=1e-12,
+        ),
+    ]  # fmt: skip
+    sequence = [split_of(tests[task], points[task], "sequence") for task in TASKS]
+    found.append(
+        claims.equal(
+            "sequence", "the sequence's log-ratio in the reward has the optimum as its fixed point: nothing is wasted",
+            "we derive", np.concatenate(sequence), 0.0, atol=1e-3,
+        )
+    )  # fmt: skip
+    others = [
+        split_of(tests[task], points[task], name) for task in TASKS for name in ("GRPO", "token k3", "token reverse KL")
+    ]
+    found.append(
+        claims.at_least(
+            "token-penalties", "the fixed points of GRPO's objectives waste KL at every penalty", "we derive",
+            np.concatenate(others), 1e-3,
+        )
+    )  # fmt: skip
+    few = table[table.by_heart != 0.0]
+    if len(few):
+        statement = f"learning from {FEW} prompts wastes more KL on test prompts than learning from fresh ones"
+        found.append(claims.at_least("by-heart", statement, "observed here", few.by_heart, 0.0, must_hold=False))
+    best = table[table.method == _BEST]
+    statement = "best-of-N wastes most of its KL by spending alike on unlike prompts"
+    found.append(
+        claims.at_least(
+            "best-of-n-allocation", statement, "we derive", best.allocation, best.objective, must_hold=False
+        )
+    )
+    return found
+
+
+def split_of(test: Standings, table: pd.DataFrame, penalty: str) -> Any:
+    """Wasted KL of an objective's fixed points at each β."""
+    rows = table[table.penalty == penalty]
+    kls = rows.groupby("beta").kl.mean().to_numpy()
+    return np.array([fixed_point_waste(test.curves, table, penalty, float(kl)).total[0] for kl in kls])

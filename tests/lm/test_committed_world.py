@@ -18,10 +18,10 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("split", ["train", "held_out"])
+@pytest.mark.parametrize("split", ["train", "test"])
 def test_levels_are_those_of_the_gold_rule(name: str, split: str) -> None:
     task = TASKS[name].task()
-    prompts = task.prompts if split == "train" else task.held_out
+    prompts = task.of_split(split)
     law, gold = LevelLaw.read(FOLDER / f"law_{name}_gold_{split}.csv"), task.gold(prompts)
     assert len(law.rows) == len(prompts)
     for row, at in enumerate(law.rows):
@@ -30,7 +30,7 @@ def test_levels_are_those_of_the_gold_rule(name: str, split: str) -> None:
 
 
 def test_there_is_room_to_improve_and_prompts_are_unlike(name: str) -> None:
-    average = LevelLaw.read(FOLDER / f"law_{name}_gold_train.csv").average
+    average = LevelLaw.read(FOLDER / f"law_{name}_gold_test.csv").average
     assert average.base_reward < 0.1 * average.max_reward
     assert average.max_kl > 3.0
     budgets = np.array([0.25, 0.5, 1.0])
@@ -39,12 +39,15 @@ def test_there_is_room_to_improve_and_prompts_are_unlike(name: str) -> None:
 
 
 def test_proxies_share_the_base(name: str) -> None:
-    gold = LevelLaw.read(FOLDER / f"law_{name}_gold_train.csv")
-    proxy = LevelLaw.read(FOLDER / f"law_{name}_strong_train.csv")
-    assert proxy.base_gold == pytest.approx(gold.base_gold, abs=1e-9)
-    assert (proxy.reward * 16 == np.round(proxy.reward * 16)).all()
+    gold = LevelLaw.read(FOLDER / f"law_{name}_gold_test.csv")
+    proxy = LevelLaw.read(FOLDER / f"law_{name}_5000x1_test.csv")
+    # The two laws may come from different processors, which round single precision differently.
+    assert proxy.base_gold == pytest.approx(gold.base_gold, abs=1e-6)
     means = [proxy.mass[at] @ proxy.reward[at] for at in proxy.rows]
-    assert np.abs(means).max() <= 1 / 32
+    assert np.abs(means).max() <= 1e-6
+    for at in proxy.rows[:20]:
+        steps = (proxy.reward[at] - proxy.reward[at][0]) * 16
+        assert np.abs(steps - np.round(steps)).max() < 1e-6
 
 
 @pytest.mark.lm

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp
 
-from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point
+from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point, scaled_fixed_point
 from alignlib.lm.space import ResponseSpace
 
 SPACE = ResponseSpace(n_content=3, length=3)
@@ -166,3 +166,36 @@ def test_bad_input_is_refused() -> None:
         fixed_point(log_base, reward, SPACE, 0.0, "sequence")
     with pytest.raises(ValueError, match="must have shape"):
         fixed_point(log_base[:, :3], reward, SPACE, 1.0, "sequence")
+
+
+@pytest.mark.lm
+@pytest.mark.parametrize("beta", [1.0, 0.5])
+def test_grpo_as_published_stands_still_at_its_fixed_point(beta: float) -> None:
+    """Its loss, summed over all responses with the policy's own mean and deviation, has no gradient there."""
+    import torch
+
+    log_base, reward = case(5)
+
+    def slope(policy: np.ndarray) -> float:
+        logits = [torch.tensor(part, requires_grad=True) for part in next_laws(policy)]
+        prefix = spent = torch.zeros(2, 1, dtype=torch.float64)
+        log_prob, penalty = [], []
+        for part, base in zip(logits, next_laws(log_base), strict=True):
+            law = part.log_softmax(-1)
+            gap = torch.tensor(base) - law
+            k3 = gap.exp() - gap - 1.0
+            log_prob.append(prefix + law[..., 0])
+            penalty.append(spent + k3[..., 0])
+            prefix = (prefix[..., None] + law[..., 1:]).reshape(2, -1)
+            spent = (spent[..., None] + k3[..., 1:]).reshape(2, -1)
+        logs, k3s = torch.cat([*log_prob, prefix], 1), torch.cat([*penalty, spent], 1)
+        prob, r = logs.exp().detach(), torch.tensor(reward)
+        mean = (prob * r).sum(1, keepdim=True)
+        advantage = (r - mean) / (prob * (r - mean) ** 2).sum(1, keepdim=True).sqrt()
+        tokens = torch.tensor(np.minimum(np.asarray(SPACE.lengths) + 1.0, SPACE.length))
+        (prob * (beta * k3s - advantage * logs) / tokens).sum().backward()
+        return max(float(part.grad.abs().max()) for part in logits)
+
+    end = scaled_fixed_point(log_base, reward, SPACE, beta)
+    assert np.exp(end).sum(axis=1) == pytest.approx(1.0, abs=1e-12)
+    assert slope(end) < 1e-4 < 0.01 < slope(log_base)

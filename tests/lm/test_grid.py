@@ -1,208 +1,258 @@
+"""The grid as data, its runs trained, killed and resumed, the table of them, and the check of that table."""
+
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch  # noqa: F401  # where it is not installed, this module is left out
+from click.testing import CliRunner
 
-from alignlib.lm.experiment.check import Comparison, reevaluate, retrain, seed_spread
-from alignlib.lm.experiment.grid import SEEDS, compared, grid
+from alignlib.lm.__main__ import main
+from alignlib.lm.base_model import save_model
+from alignlib.lm.experiment import check
+from alignlib.lm.experiment.grid import LENGTHS, SEEDS, TRIALS, Run, compared, grid, trials, tuning_runs
+from alignlib.lm.experiment.laboratory import decode_weights
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.run_files import finished, run_path, weights_path
-from alignlib.lm.experiment.runner import execute, run_all
-from alignlib.lm.experiment.table import assemble, restore
-from alignlib.lm.methods import find
-from alignlib.lm.space import ResponseSpace
+from alignlib.lm.experiment.run_store import RunStore
+from alignlib.lm.experiment.runner import Place, execute, fleets, laboratory, run_all
+from alignlib.lm.experiment.table import assemble, write_laws
+from alignlib.lm.experiment.tuning import write_tuning
+from alignlib.lm.experiment.tuning_table import Tuning
+from alignlib.lm.methods import METHODS, Settings, find
 from alignlib.lm.tasks import TASKS
-from tests.lm.tiny import tiny_grid
+from alignlib.lm.torch_runtime import quiet
+from tests.lm.tiny import tiny_base, tiny_grid, tiny_task
 
-SPACE = ResponseSpace(length=3)
 PROGRAM = """
 import sys
-from alignlib.lm.experiment.runner import run_all
-from alignlib.lm.space import ResponseSpace
-from tests.lm.tiny import tiny_grid
+from pathlib import Path
+from alignlib.lm.experiment.runner import Place, run_all
+from tests.lm.tiny import tiny_grid, tiny_task
 if __name__ == "__main__":
-    run_all(tiny_grid(40), sys.argv[1], sys.argv[2], processes=2, space=ResponseSpace(length=3), progress=False)
+    place = Place(Path(sys.argv[1]), Path(sys.argv[2]), options={"task": tiny_task()})
+    run_all(tiny_grid(150), place, processes=2, fleet=2, progress=False)
 """
 
 
+def tuned(task: str, method: str) -> Settings:
+    return Settings(1, 3e-3)
+
+
+def tiny_place(folder: Path) -> Place:
+    """A place with the tiny base."""
+    with quiet():
+        save_model(tiny_base(), folder / "results" / "base_safety")
+    return Place(folder / "results", folder / "runs", options={"task": tiny_task()})
+
+
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny grid that ran through, and its results folder."""
-    folder = tmp_path_factory.mktemp("grid")
-    assert run_all(tiny_grid(), folder / "runs", folder / "results", processes=1, space=SPACE, progress=False) == 6
-    assemble(tiny_grid(), folder / "runs", folder / "results", space=SPACE, proxies=())
-    return folder / "runs", folder / "results"
+def done(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A tiny grid that ran through, with its laws and its table."""
+    place = tiny_place(tmp_path_factory.mktemp("grid"))
+    assert run_all(tiny_grid(), place, processes=1, fleet=5, progress=False) == 12
+    write_laws(laboratory("safety", place), place.results, proxies=())
+    (place.results / "tuning.csv").write_text("task,method,taken\n")
+    assemble(tiny_grid(), place)
+    return place
 
 
-def test_every_method_stands_in_the_grid_and_first_seeds_come_first() -> None:
-    runs = grid()
+def test_every_method_stands_in_the_grid() -> None:
+    runs = grid(tuned)
     assert len({run.key for run in runs}) == len(runs)
     for task in TASKS:
         for method in compared():
             main = [run for run in runs if (run.stage, run.task, run.method) == ("main", task, method)]
             assert {run.seed for run in main} == set(SEEDS)
-            knobs = {run.knob for run in main}
-            assert len(knobs) == len(find(method).penalties)
-            assert len(main) == 3 * len(knobs) >= 15
-    proxies = 450  # CPU-seconds for training and tabulating them, measured
-    assert sum(run.seconds for run in runs) + proxies < 2 * 2.5 * 3600
-    # Interrupted, it is a smaller table: no second seed of the comparison, an ablation or a proxy before the first
-    # seed of all of them.
-    for stages in (("main",), ("main", "ablation", "length", "schedule", "proxy")):
-        seeds = [run.seed for run in runs if run.stage in stages]
-        assert seeds == sorted(seeds)
+            assert {run.settings.steps for run in main} == set(LENGTHS)
+            assert len(main) == len(SEEDS) * (
+                len(find(method).knobs) * (len(LENGTHS) - 1) + 1
+            )  # the longest: the middle
+            assert all(run.n_prompts is None for run in main)
+    assert [(run.task, run.method) for run in runs if run.kept] == list(check.CHECKED.items())
 
 
-def test_one_policy_of_each_method_and_task_is_kept() -> None:
-    kept = [(run.task, run.method) for run in grid() if run.kept]
-    assert sorted(kept) == sorted((task, method) for task in TASKS for method in compared())
+def test_every_method_is_tuned_alike_with_a_seed_of_its_own() -> None:
+    runs = tuning_runs()
+    assert not {run.seed for run in runs} & set(SEEDS)
+    for name in compared():
+        assert len({run.key for run in runs if run.method == name}) == TRIALS * len(TASKS)
+        drawn = trials(METHODS[name])
+        assert len(drawn) == TRIALS >= 12
+        default = Settings(1)
+        for setting in ("learning_rate", "schedule", "group", "epochs", "clip", "gae_lambda"):
+            values = {getattr(one, setting) for one in drawn}
+            assert (len(values) > 1) == (setting in find(name).searched)
+            assert setting in find(name).searched or values == {getattr(default, setting)}
 
 
-def test_every_method_gets_the_same_tuning() -> None:
-    tried: dict[str, list[float]] = {}
-    for run in grid():
-        if run.stage == "tuning":
-            tried.setdefault(run.method, []).append(run.settings.budget.learning_rate)
-    assert set(tried) == set(compared())
-    assert len({tuple(rates) for rates in tried.values()}) == 1
+def test_fleets_keep_the_order_and_hold_what_can_travel_together() -> None:
+    runs = grid(tuned)
+    for device in ("cpu", "cuda"):
+        parts = fleets(runs, 12, device)
+        assert sorted(run.key for part in parts for run in part) == sorted(run.key for run in runs)
+        assert max(map(len, parts)) == 12
+        firsts = [runs.index(part[0]) for part in parts]
+        assert firsts == sorted(firsts)
+        for part in parts:
+            assert len({(run.task, run.method, run.layers, run.reward_name) for run in part}) == 1
+            assert find(part[0].method).knob == "beta" or len({run.knob for run in part}) == 1
 
 
-def test_nothing_is_run_twice(done: tuple[Path, Path]) -> None:
-    output, results = done
-    before = {path: path.stat().st_mtime_ns for path in (output / "runs").iterdir()}
-    assert len(before) == 6
-    assert run_all(tiny_grid(), output, results, processes=1, space=SPACE, progress=False) == 0
-    assert before == {path: path.stat().st_mtime_ns for path in (output / "runs").iterdir()}
+def test_nothing_is_run_twice_and_a_cut_line_is_no_run(done: Place, tmp_path: Path) -> None:
+    store = RunStore(done.output)
+    before = store.path.read_text()
+    assert run_all(tiny_grid(), done, processes=1, progress=False) == 0
+    assert store.path.read_text() == before
+    lines = before.splitlines()
+    cut = RunStore(tmp_path)
+    cut.path.write_text("\n".join(lines[:3]) + "\n" + lines[3][:50])
+    assert len(cut.read()) == 3
+    cut.append(json.loads(lines[4]))
+    assert len(cut.read()) == 4
 
 
-def test_the_table_holds_every_checkpoint_once(done: tuple[Path, Path]) -> None:
-    found = Results.read(done[1])
+def test_the_table_holds_every_run_on_both_splits(done: Place) -> None:
+    found = Results.read(done.results)
     assert found.complete == 1.0
-    assert len(found.curves) == 6 * 3  # two checkpoints on the training prompts, the last on the held-out ones too
-    assert found.curves["last"].sum() == 12
-    assert (found.curves.kl >= 0).all()
-    assert len(found.prompts) == 6 * (24 + 12)
-    assert set(found.settings["versions"]) >= {"torch", "trl", "torchrl", "transformers"}
-    law = found.law("safety")
-    last = found.curves[found.curves["last"] & (found.curves.split == "train")]
+    assert len(found.runs) == 12 * 2
+    assert (found.runs.kl > 0).all()
+    rows = found.select("safety", "test", method="rloo", steps=4)
+    per_prompt = found.per_prompt(rows)
+    assert per_prompt.kl.shape == (3, 8)
+    assert per_prompt.kl.mean(axis=1) == pytest.approx(rows.kl.to_numpy(), rel=1e-5)
     # KL to the optimum computed directly and by the closeness identity from KL and reward.
-    identity = [
-        row.kl - law.average.kl(2.0) - 2.0 * (row.reward - law.average.base_reward - law.average.gain(2.0))
-        for row in last.itertuples()
-    ]
-    assert last.kl_to_optimum.to_numpy() == pytest.approx(identity, abs=1e-6)
+    law = found.law("safety").average
+    gain = rows.reward.to_numpy() - law.base_reward
+    identity = rows.kl.to_numpy() - law.kl(1.0) - (gain - law.gain(1.0))
+    assert rows.to_optimum.to_numpy() == pytest.approx(identity, abs=1e-5)
 
 
-def test_a_run_of_another_base_is_not_mixed_in(done: tuple[Path, Path], tmp_path: Path) -> None:
-    output, results = done
-    copy = tmp_path / "runs"
-    copy.mkdir()
-    for path in (output / "runs").iterdir():
-        data = json.loads(path.read_text())
-        (copy / path.name).write_text(json.dumps(data | {"trained_from": "another"}))
-    with pytest.raises(ValueError, match="was trained from another base or reward; delete its file"):
-        assemble(tiny_grid(), tmp_path, results, space=SPACE, proxies=())
+def test_a_run_is_the_same_alone_and_in_a_fleet_and_evaluated_as_its_weights_say(done: Place) -> None:
+    run = replace(tiny_grid()[0], stage="main")
+    kept = Run(**{**run.__dict__, "settings": Settings(4, 3e-3)})
+    (alone,) = execute([kept], done)
+    recorded = RunStore(done.output).read()[kept.key]
+    for split in ("test", "train"):
+        for name in ("kl", "reward"):
+            assert alone["prompts"][split][name] == pytest.approx(recorded["prompts"][split][name], abs=2e-3)
+    assert recorded["weights"] is None
 
 
-def test_a_table_gives_back_the_runs_it_was_made_of(done: tuple[Path, Path], tmp_path: Path) -> None:
-    """A grid that grew later trains only what the table lacks, and its table says of the rest what it said before."""
-    output, results = done
-    copy = tmp_path / "results"
-    shutil.copytree(results, copy)
-    lone = tmp_path / "runs" / run_path(output, tiny_grid()[0]).name
-    lone.parent.mkdir()
-    lone.write_text("what is there already is left alone")
-    assert restore(tiny_grid(), tmp_path, copy) == 5
-    assert lone.read_text() == "what is there already is left alone"
-    shutil.copyfile(run_path(output, tiny_grid()[0]), lone)
-    assemble(tiny_grid(), tmp_path, copy, space=SPACE, proxies=())
-    for name in ("curves.csv", "prompts.csv", "settings.json"):
-        assert (copy / name).read_bytes() == (results / name).read_bytes()
-    assert restore(tiny_grid(7), tmp_path, copy) == 0  # other runs: nothing of theirs is in the table
+def test_a_run_of_another_base_is_not_mixed_in(done: Place, tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    for data in RunStore(done.output).read().values():
+        store.append(data | {"trained_from": "another"})
+    with pytest.raises(ValueError, match="was trained from another base or reward; delete its line"):
+        assemble(tiny_grid(), Place(done.results, tmp_path, options=done.options))
 
 
-def test_an_empty_output_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"must hold finished runs; .* holds none of the 6"):
-        assemble(tiny_grid(), tmp_path, tmp_path, space=SPACE)
+def test_a_run_that_diverged_is_said_to_be_one(done: Place, tmp_path: Path) -> None:
+    wild = replace(tiny_grid()[0], settings=Settings(3, 1e30, "constant"))
+    (data,) = execute([wild], done)
+    assert data["prompts"] == {}
+    store = RunStore(tmp_path / "runs")
+    store.append(data)
+    for other in RunStore(done.output).read().values():
+        store.append(other)
+    folder = tmp_path / "results"
+    place = Place(folder, tmp_path / "runs", options=done.options)
+    with quiet():
+        save_model(tiny_base(), folder / "base_safety")
+    (folder / "tuning.csv").write_text("task,method,taken\n")
+    found = assemble((wild, *tiny_grid()), place)
+    assert found.settings["diverged"] == [wild.key]
+    assert wild.key not in set(found.runs.run)
 
 
-def test_killed_at_any_moment_it_goes_on_without_loss(done: tuple[Path, Path], tmp_path: Path) -> None:
-    """Really killed, several times; the workers end with their parent, and no run is done twice or half."""
-    script = tmp_path / "program.py"
-    script.write_text(PROGRAM)
-    output, results = tmp_path / "runs", done[1]
-    files = output / "runs"
-    environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
-    seen: dict[str, int] = {}
-    for kill_at in (1, 3):
-        process = subprocess.Popen([sys.executable, str(script), str(output), str(results)], env=environment)
+def test_a_killed_grid_goes_on(tmp_path: Path) -> None:
+    place = tiny_place(tmp_path)
+    arguments = [sys.executable, "-c", PROGRAM, str(place.results), str(place.output)]
+    store = RunStore(place.output)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 120
-        while len(list(files.glob("*.json"))) < kill_at and time.monotonic() < deadline:
+        while len(store.read()) < 2 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        time.sleep(1.5)  # the workers notice within half a second
-        finished_now = {path.name: path.stat().st_mtime_ns for path in files.glob("*.json")}
-        assert len(finished_now) >= kill_at
-        assert finished_now.items() >= seen.items()
-        seen = finished_now
-    time.sleep(1.0)
-    assert {path.name for path in files.glob("*.json")} == set(seen)  # nobody is left at work
-    (files / ".half-written").write_text("{")
-    assert run_all(tiny_grid(40), output, results, processes=1, space=SPACE, progress=False) == 6 - len(seen)
-    after = {path.name: path.stat().st_mtime_ns for path in files.iterdir()}
-    assert set(after) == {f"{run.key}.json" for run in tiny_grid(40)}
-    assert after.items() >= seen.items()
-    again = execute(tiny_grid(40)[0], tmp_path / "again", results, SPACE)
-    assert again["rows"] == finished(output, tiny_grid(40)[0])["rows"]  # type: ignore[index]
+        process.wait()
+    before = store.read()
+    assert 2 <= len(before) < 12
+    assert run_all(tiny_grid(150), place, processes=1, progress=False) == 12 - len(before)
+    after = store.read()
+    assert len(after) == 12
+    assert all(after[key] == data for key, data in before.items())
 
 
-def test_two_grids_in_one_folder_are_refused(done: tuple[Path, Path], tmp_path: Path) -> None:
-    import fcntl
+def test_tuning_takes_the_best_by_reward_less_kl(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    worth = {}
+    for number, run in enumerate(tuning_runs()):
+        kl, reward = 0.5, float((number * 7) % 16)
+        law = {"kl": [kl, kl], "reward": [reward, reward]}
+        diverged = number % 16 == 5
+        worth[run.task, run.method, run.settings] = -np.inf if diverged else reward - kl
+        store.append({"run": run.description, "prompts": {} if diverged else {"validation": law}})
+    with pytest.raises(ValueError, match="must hold a trial of every method; it lacks"):
+        write_tuning(tmp_path / "nothing", tmp_path)
+    write_tuning(tmp_path, tmp_path)
+    tuning = Tuning.read(tmp_path)
+    assert len(tuning.trials) == TRIALS * len(TASKS) * len(compared())
+    for task in TASKS:
+        for method in compared():
+            mine = {s: value for (t, m, s), value in worth.items() if (t, m) == (task, method)}
+            assert tuning.taken(task, method) == max(mine, key=lambda s: mine[s])
+    with pytest.raises(ValueError, match="'exact_gradient' on safety is not"):
+        tuning.taken("safety", "exact_gradient")
 
-    with (done[0] / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="output must not be in use"):
-            run_all(tiny_grid(), done[0], done[1], processes=1, space=SPACE, progress=False)
+
+def test_status_is_told_before_anything_was_done(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["status", "--results", str(tmp_path), "--output", str(tmp_path)])
+    assert done.exit_code == 0
+    assert done.output.startswith(f"tuning       0 of  {len(tuning_runs())} runs")
 
 
-def test_a_run_that_fails_does_not_stop_the_others(done: tuple[Path, Path], tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_the_check_evaluates_committed_policies_and_trains_anew(
+    done: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load, save
 
-    good = tiny_grid()[0]
-    bad = replace(good, reward_name="nobody's")
-    with pytest.raises(RuntimeError, match=r"1 of 2 runs failed, the others are kept: .*reward_name must be gold"):
-        run_all([bad, good], tmp_path, done[1], processes=1, space=SPACE, progress=False)
-    assert finished(tmp_path, good) is not None
-    assert not run_path(tmp_path, bad).exists()
+    found = Results.read(done.results)
+    run = tiny_grid()[0]
+    folder = done.results / "checkpoints"
+    with pytest.raises(ValueError, match="must hold policies; it holds none"):
+        check.reevaluate(found, done, tiny_grid())
+    folder.mkdir()
+    monkeypatch.setattr(Run, "kept", property(lambda self: True))
+    (data,) = execute([run], done)
+    weights = load(decode_weights(data["weights"]))
+    (folder / f"{run.key}.safetensors").write_bytes(save(weights))
+    row = found.runs[(found.runs.run == run.key) & (found.runs.split == "train")].index[0]
+    for name in ("kl", "reward"):
+        found.runs.loc[row, name] = np.mean(data["prompts"]["train"][name])
+    found.runs.loc[row, "to_optimum"] = data["to_optimum"]["train"]
+    comparisons = check.reevaluate(found, done, tiny_grid())
+    assert len(comparisons) == 3
+    assert all(one.agrees for one in comparisons)
+    weights["lm_head.weight"] *= 1.01
+    (folder / f"{run.key}.safetensors").write_bytes(save(weights))
+    assert not all(one.agrees for one in check.reevaluate(found, done, tiny_grid()))
+    mean, spread, freedom = check.seed_spread(found, run, "kl")
+    rows = found.select("safety", "train", method=run.method, steps=run.settings.steps)
+    assert (mean, freedom) == (pytest.approx(rows.kl.mean()), 2)
+    assert spread == pytest.approx(rows.kl.std())
+    (folder / f"{run.key}.safetensors").unlink()
+    folder.rmdir()
 
 
-def test_committed_policies_and_new_training_are_compared(done: tuple[Path, Path]) -> None:
-    output, results = done
-    runs = tiny_grid()
-    found = Results.read(results)
-    assert all(c.agrees for c in retrain(found, runs[0], output, space=SPACE))
-    assert weights_path(output, runs[0]).is_file()
-    comparisons = reevaluate(found, runs, output, space=SPACE)
-    assert len(comparisons) == 8
-    assert all(c.agrees for c in comparisons)
-    # The checks can fail: for another policy, and for a run whose outcome is another.
-    (results / "checkpoints" / f"{runs[0].key}.safetensors").write_bytes(weights_path(output, runs[0]).read_bytes())
-    worse = found.curves.copy()
-    worse["kl"] += 0.001
-    shifted = Results(found.folder, worse, found.prompts, found.settings)
-    assert not all(c.agrees for c in reevaluate(shifted, runs, output, space=SPACE))
-    _, spread, freedom = seed_spread(found, runs[0], "kl")
-    assert freedom == 2
-    worse["kl"] += 100 * spread
-    assert not all(c.agrees for c in retrain(shifted, runs[0], output, space=SPACE))
-    assert not Comparison("x", float("nan"), 0.0, 1.0).agrees
+def test_a_number_that_is_missing_does_not_agree() -> None:
+    assert not check.Comparison("x", float("nan"), 1.0, 1.0).agrees
+    assert str(check.Comparison("x", 1.0, 1.1, 0.05)).startswith("DIFFERS: x: 1.000000, table 1.100000")

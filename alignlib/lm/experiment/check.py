@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
 from alignlib._core.checks import require
-from alignlib.lm.experiment.grid import Run
+from alignlib.lm.experiment.grid import CHECKED, SEEDS, Run, grid
 from alignlib.lm.experiment.results import Results
-from alignlib.lm.experiment.runner import execute, laboratory
-from alignlib.lm.space import ResponseSpace
+from alignlib.lm.experiment.runner import Place, execute, laboratory
+from alignlib.lm.methods import find
 
 __all__ = ["TOLERANCE", "Comparison", "reevaluate", "retrain", "seed_spread"]
 
@@ -21,6 +19,7 @@ __all__ = ["TOLERANCE", "Comparison", "reevaluate", "retrain", "seed_spread"]
 TOLERANCE = 1e-5
 # A run trained anew on another processor is a new seed: it must fall where one in a thousand new seeds would not.
 _LEVEL = 0.999
+_SHORT = 100
 
 
 @dataclass(frozen=True)
@@ -42,21 +41,17 @@ class Comparison:
         return f"{verdict}: {self.what}: {self.found:.6f}, table {self.recorded:.6f} ± {self.allowed:.2g}"
 
 
-def reevaluate(
-    results: Results, runs: Sequence[Run], output: Path, *, space: ResponseSpace | None = None
-) -> list[Comparison]:
-    """Evaluate every committed policy exactly and compare KL, reward, gold and KL to the optimum with the table.
+def reevaluate(results: Results, place: Place, runs: tuple[Run, ...] | None = None) -> list[Comparison]:
+    """Evaluate every committed policy exactly on the training prompts and compare KL and reward with the table.
 
     Parameters
     ----------
     results : Results
         The table, with policies in its folder.
-    runs : sequence of Run
-        The grid.
-    output : path
-        Where tables of proxies are kept.
-    space : ResponseSpace, optional
-        The responses.
+    place : Place
+        Where the base models lie.
+    runs : tuple of Run, optional
+        The grid, if it is not the experiment's.
 
     Raises
     ------
@@ -67,23 +62,17 @@ def reevaluate(
 
     files = sorted((results.folder / "checkpoints").glob("*.safetensors"))
     require(bool(files), f"{str(results.folder / 'checkpoints')!r} must hold policies; it holds none. Run make lm.")
-    by_key = {run.key: run for run in runs}
+    by_key = {run.key: run for run in (grid(results.tuning.taken) if runs is None else runs)}
     found = []
     for file in files:
         require(file.stem in by_key, f"{file.name} must be of a run of the grid; it is of none.")
         run = by_key[file.stem]
-        lab = laboratory(run.task, results.folder, space or ResponseSpace(), output)
-        model = lab.policy(load_file(file))
-        for split in ("train", "held_out"):
-            now = lab.evaluate(model, run.reward_name, run.beta, split)
-            row = results.curves.query("run == @file.stem and split == @split and last").iloc[0]
-            numbers = {name: float(getattr(now.law, name).mean()) for name in ("kl", "reward", "gold")}
-            if now.kl_to_optimum is not None:
-                numbers["kl_to_optimum"] = float(now.kl_to_optimum.mean())
-            found += [
-                Comparison(f"{file.stem} {split} {name}", value, float(row[name]), TOLERANCE * max(1.0, abs(value)))
-                for name, value in numbers.items()
-            ]
+        now = laboratory(run.task, place).evaluate(load_file(file), run.reward_name, "train", run.layers, run.beta)
+        row = results.select(run.task, "train", run=file.stem).iloc[0]
+        for name, value in (("kl", now.kl.mean()), ("reward", now.reward.mean()), ("to_optimum", now.to_optimum)):
+            if value is not None:
+                allowed = TOLERANCE * max(1.0, abs(value))
+                found.append(Comparison(f"{file.stem} {name}", float(value), float(row[name]), allowed))
     return found
 
 
@@ -95,10 +84,7 @@ def seed_spread(results: Results, run: Run, column: str) -> tuple[float, float, 
     InputError
         If the table holds no setting of the method with two seeds.
     """
-    chosen = results.curves.query(
-        "task == @run.task and method == @run.method and stage == @run.stage and variant == @run.variant "
-        "and reward_name == @run.reward_name and split == 'train' and last"
-    )
+    chosen = results.select(run.task, "train", method=run.method, stage=run.stage, steps=run.settings.steps)
     groups = [group[column].to_numpy() for _, group in chosen.groupby("knob") if len(group) > 1]
     freedom = sum(len(group) - 1 for group in groups)
     require(freedom > 0, f"the table must hold two seeds of some {run.stage} run of {run.method}, {run.task}.")
@@ -106,31 +92,27 @@ def seed_spread(results: Results, run: Run, column: str) -> tuple[float, float, 
     return float(chosen[chosen.knob == run.knob][column].mean()), pooled, freedom
 
 
-def retrain(results: Results, run: Run, output: Path, *, space: ResponseSpace | None = None) -> list[Comparison]:
-    """Train a run anew and compare KL and reward with the table: within the spread that a new seed would have.
+def retrain(results: Results, place: Place) -> list[Comparison]:
+    """Train a short run of one method per task anew, and compare KL and reward on the training prompts with the table.
+
+    They must lie within the spread that a new seed would have.
 
     Parameters
     ----------
     results : Results
         The table.
-    run : Run
-        What to train.
-    output : path
-        Where its files go.
-    space : ResponseSpace, optional
-        The responses.
+    place : Place
+        Where the base models lie.
     """
-    data = execute(run, output, results.folder, space or ResponseSpace())
-    last = max(row["step"] for row in data["rows"])
-    now = next(row for row in data["rows"] if row["step"] == last and row["split"] == "train")
     found = []
-    for column in ("kl", "reward"):
-        mean, spread, freedom = seed_spread(results, run, column)
-        n_seeds = results.curves.query(
-            "task == @run.task and method == @run.method and stage == @run.stage and variant == @run.variant "
-            "and knob == @run.knob and reward_name == @run.reward_name and split == 'train' and last"
-        ).seed.nunique()
-        allowed = stats.t.ppf(0.5 + 0.5 * _LEVEL, freedom) * spread * np.sqrt(1.0 + 1.0 / n_seeds)
-        name = f"{run.task} {run.method} {run.stage} {run.knob:g}, trained anew, {column}"
-        found.append(Comparison(name, float(now[column]), mean, float(allowed)))
+    for task, method in CHECKED.items():
+        settings = replace(results.tuning.taken(task, method), steps=_SHORT)
+        run = Run("main", task, method, find(method).middle, settings, SEEDS[0])
+        (data,) = execute([run], place, ("train",))
+        for column in ("kl", "reward"):
+            mean, spread, freedom = seed_spread(results, run, column)
+            allowed = stats.t.ppf(0.5 + 0.5 * _LEVEL, freedom) * spread * np.sqrt(1.0 + 1.0 / len(SEEDS))
+            name = f"{task} {method} {_SHORT} steps, trained anew, {column}"
+            now = float(np.mean(data["prompts"]["train"][column]))
+            found.append(Comparison(name, now, mean, float(allowed)))
     return found

@@ -13,10 +13,13 @@ from scipy.special import logsumexp
 from alignlib._core.checks import FloatArray, require
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["PENALTIES", "fixed_point"]
+__all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
 
 PENALTIES = ("sequence", "token reverse KL", "token k3")
-_BISECTIONS = 200
+BETAS = (2.0, 1.0, 0.5, 0.25)
+"""Penalties at which the table has fixed points."""
+_NEWTON_STEPS, _MOST_ROUNDS, _CLOSE = 60, 60, 1e-5
+_LEAST_DEVIATION = 1e-4
 
 
 def fixed_point(
@@ -66,7 +69,7 @@ def fixed_point(
         stop = reward[:, space.index_range(depth)]
         q = np.concatenate([stop[..., None], value.reshape(*stop.shape, space.n_content)], axis=-1)
         if penalty == "token k3":
-            law = _forward_law(log_next[depth], q, beta)
+            law = _reciprocal_law(log_next[depth], q, beta)
         else:
             tilted = log_next[depth] + q / beta
             law = tilted - logsumexp(tilted, axis=-1, keepdims=True)
@@ -78,19 +81,85 @@ def fixed_point(
     return _log_sequences(chosen)
 
 
-def _forward_law(log_next: FloatArray, q: FloatArray, beta: float) -> FloatArray:
-    """Return ``log(β p / (c - Q))`` with c > max Q such that it sums to one; by bisection between sure bounds."""
-    top = q.max(axis=-1, keepdims=True)
-    prob = np.exp(log_next)
-    # At c = max Q + β p(argmax) one term is already one; at max Q + β none exceeds its base mass.
-    low = top + beta * np.where(q == top, prob, 0.0).max(axis=-1, keepdims=True)
-    high = top + beta
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        over = (beta * prob / (middle - q)).sum(axis=-1, keepdims=True) > 1.0
-        low, high = np.where(over, middle, low), np.where(over, high, middle)
-    law = np.log(beta) + log_next - np.log(high - q)
+def _reciprocal_law(log_next: FloatArray, q: FloatArray, weight: FloatArray | float) -> FloatArray:
+    """Return ``log π`` with ``π = w p / (c + w - Q)``, ``c`` such that it sums to one.
+
+    By Newton's method from a sure bound below: the sum is convex and falls in ``c``, so that steps never overshoot.
+    """
+    scaled = np.exp(log_next) * weight
+    gap = weight - q
+    # At c = max(Q - w + w p) one term is already one.
+    c = np.max(scaled - gap, axis=-1, keepdims=True)
+    for _ in range(_NEWTON_STEPS):
+        term = scaled / (c + gap)
+        over = term.sum(axis=-1, keepdims=True) - 1.0
+        if float(over.max()) <= 1e-12:
+            break
+        c = c + np.maximum(over, 0.0) / (term / (c + gap)).sum(axis=-1, keepdims=True)
+    law = np.log(scaled) - np.log(c + gap)
     return np.asarray(law - logsumexp(law, axis=-1, keepdims=True))
+
+
+def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta: float) -> FloatArray:
+    """Return the log-policy at which the expected update of GRPO as published vanishes, for a tabular policy.
+
+    With m and s the mean and standard deviation of the reward under the policy itself, a response of t tokens counts
+    ``A/t`` with ``A = (r - m)/s``, and so does k3. With ``Q`` and ``M`` the means of ``A/t`` and of ``1/t`` over what
+    follows a token, the update vanishes at ``π(a|s) = β M p / (c + β M - Q)``. Groups are taken as infinite. The policy
+    determines m and s and they determine it: iterated from the base's.
+
+    Parameters
+    ----------
+    log_base, reward : array (P, n)
+        As in `fixed_point`.
+    space : ResponseSpace
+        The responses.
+    beta : float
+        KL penalty, > 0.
+
+    Source: we derive.
+    """
+    require(beta > 0, f"beta must be positive; got {beta}.")
+    log_next = _log_next(_checked(log_base, space), space)
+    tokens = np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
+    policy = log_base
+    moments = _moments(policy, reward)
+    for _ in range(_MOST_ROUNDS):
+        advantage = (reward - moments[0]) / (moments[1] + _LEAST_DEVIATION)
+        policy = _induction(log_next, advantage / tokens, np.broadcast_to(1.0 / tokens, reward.shape), space, beta)
+        new = _moments(policy, reward)
+        moved = float(np.abs(new - moments).max())
+        moments = 0.5 * (moments + new)
+        if moved < _CLOSE:
+            break
+    return policy
+
+
+def _induction(
+    log_next: list[FloatArray], worth: FloatArray, share: FloatArray, space: ResponseSpace, beta: float
+) -> FloatArray:
+    """Solve every prefix for its law, from the longest up, given what each response is worth and its 1/t."""
+    value, weight = (part[:, space.index_range(space.length)] for part in (worth, share))
+    chosen: list[FloatArray] = []
+    for depth in reversed(range(space.length)):
+        at = space.index_range(depth)
+        q, m = (
+            np.concatenate([part[:, at][..., None], below.reshape(*part[:, at].shape, space.n_content)], axis=-1)
+            for part, below in ((worth, value), (share, weight))
+        )
+        law = _reciprocal_law(log_next[depth], q, beta * m)
+        chosen.insert(0, law)
+        prob = np.exp(law)
+        value, weight = (prob * q).sum(axis=-1), (prob * m).sum(axis=-1)
+    return _log_sequences(chosen)
+
+
+def _moments(log_policy: FloatArray, reward: FloatArray) -> FloatArray:
+    """Mean and standard deviation of the reward on each prompt, shape (2, P, 1)."""
+    prob = np.exp(log_policy)
+    mean = (prob * reward).sum(axis=1, keepdims=True)
+    spread = np.sqrt((prob * (reward - mean) ** 2).sum(axis=1, keepdims=True))
+    return np.stack([mean, spread])
 
 
 def _log_next(log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:

@@ -1,201 +1,209 @@
-"""What is trained, as data: methods, penalties, seeds, budgets and ablations, in the order in which they matter.
+"""What is trained, as data: tuning, methods, penalties, lengths, seeds and studies, in the order in which they matter.
 
-An interrupted grid is a smaller table: the first seed of everything (methods, controls, ablations, proxies), then the
-second of everything, so that every chapter has its numbers early and its intervals later.
+Every method is tuned by the same number of random trials on prompts of its own (`trials`); the grid takes the best of
+them from the committed table of tuning. An interrupted grid is a smaller table: the longest runs of every method come
+first, then shorter ones, then the studies.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
-from alignlib.lm.methods import METHODS, Budget, Settings, find
+import numpy as np
+
+from alignlib.lm.methods import METHODS, Method, Settings, find
 from alignlib.lm.tasks import TASKS
 
-__all__ = ["CHECKED", "SEEDS", "TRIED_RATES", "Run", "compared", "grid", "main_run", "short_run"]
+__all__ = [
+    "CHECKED", "FEW", "LENGTHS", "LONG", "PROXIES", "SEEDS", "TRIALS", "TUNING_SEED", "Proxy", "Run", "Tuned",
+    "compared", "grid", "key_of", "trials", "tuning_runs",
+]  # fmt: skip
 
-SEEDS = (0, 1, 2)
-# Of each one method: its policy is committed beside the table, and a short run of it is trained anew by the check.
-CHECKED = dict(zip(TASKS, ("group_kl", "grpo"), strict=True))
-LONG, SHORT, PATIENT = 600, 100, 1800
-# Tuned on summarisation, gold, half the long budget, middle penalty, seed 100, each method with these four rates; the
-# best by regularised objective (rejection sampling: by share) is taken, and a claim of the book says whether it was.
-TRIED_RATES = (1e-3, 3e-3, 3e-4, 1e-2)
-TUNING_SEED = 100
-PATIENT_RATE = 1e-3
-_MIDDLE = 2  # of a method's penalties
-_STUDIED = ("group_kl", "grpo")  # how much do a constant rate and more steps change
-_PROXY_METHOD = "group_kl"
-_EVALUATION_SECONDS = 1.7  # on the training prompts; the last policy on the held-out ones too
+SEEDS = (0, 1, 2, 3)
+LENGTHS = (1200, 600, 300, 100)
+LONG = 600
+TRIALS = 16
+TUNING_STEPS, TUNING_SEED = 300, 100
+TRIED_RATES = (3e-4, 1e-2)  # log-uniform between them
+_TRIED: Mapping[str, tuple[object, ...]] = {
+    "schedule": ("linear", "constant"),
+    "group": (4, 8, 16),
+    "epochs": (1, 2, 4),
+    "clip": (0.1, 0.2, 0.3),
+    "gae_lambda": (0.9, 0.95, 1.0),
+}
+# Of each one method: a policy of it is committed beside the table, and a short run of it is trained anew by the check.
+CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
+FEW = 24
+_STUDIED = ("rloo", "ppo", "grpo")
+_POOLS = (72, 240, 2000, 20000)
+_DEPTHS = (4, 8)
+_PROXY_STEPS = 300
+_PROXY_BETAS = (1.0, 0.5, 0.25, 0.125)
+_PROXY_SEEDS = (0, 1)
+
+Tuned = Callable[[str, str], Settings]
+"""The settings of a method on a task, found by tuning; `steps` is not meant."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """The mean of ``members`` networks, each trained on its own ``n_pairs`` pairs of base responses."""
+
+    n_pairs: int
+    members: int = 1
+
+    @property
+    def name(self) -> str:
+        """Its name in the table."""
+        return f"{self.n_pairs}x{self.members}"
+
+
+PROXIES = {
+    proxy.name: proxy
+    for proxy in (
+        *(Proxy(300, k) for k in (1, 2, 4, 8)),
+        *(Proxy(1000, k) for k in (1, 8)),
+        *(Proxy(n) for n in (5000, 20000)),
+    )
+}
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run: ``variant`` names what differs from the method as compared, ``""`` if nothing."""
+    """One training run; ``n_prompts`` is None where every step has fresh prompts, ``reward_name`` gold or a proxy's."""
 
     stage: str
     task: str
     method: str
+    knob: float
     settings: Settings
-    beta: float | None
     seed: int
+    n_prompts: int | None = None
+    layers: int = 2
     reward_name: str = "gold"
-    variant: str = ""
 
     @property
-    def knob(self) -> float:
-        """What moves the run along the frontier: β, or what its method has instead."""
-        return float(getattr(self.settings, find(self.method).knob) if self.beta is None else self.beta)
+    def beta(self) -> float | None:
+        """The KL penalty; None where the knob is another."""
+        return self.knob if find(self.method).knob == "beta" else None
 
     @property
     def description(self) -> dict[str, object]:
-        """Everything that decides the outcome, as plain data."""
-        return {
-            "task": self.task,
-            "reward_name": self.reward_name,
-            "method": self.method,
-            "settings": asdict(self.settings),
-            "beta": self.beta,
-            "seed": self.seed,
-        }
+        """Everything that decides the outcome, as plain data, and the stage that asks for it."""
+        return asdict(self)
 
     @property
     def key(self) -> str:
-        """Name of the run: a hash of its description, so that nothing is run twice under two names."""
-        text = json.dumps(self.description, sort_keys=True)
-        return f"{self.task}-{self.method}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+        """Name of the run: a hash of what decides its outcome, so that nothing is run twice under two names."""
+        return key_of(self.description)
 
     @property
     def kept(self) -> bool:
-        """Whether its last policy's weights are kept: the first seed at the middle penalty, as compared."""
-        return self.stage == "main" and self.seed == 0 and self.knob == _middle(self.method)
+        """Whether its policy's weights are kept: the check evaluates them anew."""
+        return (
+            self.stage == "main"
+            and self.seed == 0
+            and self.settings.steps == LONG
+            and CHECKED[self.task] == self.method
+            and self.knob == find(self.method).middle
+        )
 
     @property
-    def seconds(self) -> float:
-        """About how long it takes."""
-        budget = self.settings.budget
-        return float(
-            budget.steps * find(self.method).seconds_per_step + len(budget.handed_out) * _EVALUATION_SECONDS + 2.0
-        )
+    def work(self) -> float:
+        """About how long it trains, in steps of RLOO on two layers."""
+        return self.settings.steps * find(self.method).cost * (self.layers / 2) * (1 + self.settings.epochs) / 2
+
+
+def key_of(description: Mapping[str, object]) -> str:
+    """Return the name of a run from its description."""
+    deciding = {name: value for name, value in description.items() if name != "stage"}
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:10]
+    return f"{description['task']}-{description['method']}-{digest}"
 
 
 def compared() -> tuple[str, ...]:
-    """Names of the methods that are compared with best-of-N, each at all its penalties."""
+    """Names of the methods that are compared with best-of-N, each at all its knobs."""
     return tuple(name for name, method in METHODS.items() if method.compared)
 
 
-def _middle(method: str) -> float:
-    return find(method).penalties[_MIDDLE]
+def trials(method: Method) -> tuple[Settings, ...]:
+    """Return the random settings that a method is tried with: of those it reads, each drawn independently."""
+    rng = np.random.default_rng(zlib.crc32(method.name.encode()))
+    found = []
+    for _ in range(TRIALS):
+        # All are drawn, also those not read, so that a method's trials do not depend on which they are.
+        rate = float(np.format_float_scientific(np.exp(rng.uniform(*np.log(TRIED_RATES))), precision=2))
+        drawn = {name: values[int(rng.integers(len(values)))] for name, values in _TRIED.items()}
+        read = {name: value for name, value in drawn.items() if name in method.searched}
+        found.append(Settings(TUNING_STEPS, rate, **read))  # type: ignore[arg-type]
+    return tuple(found)
 
 
-def _budget(method: str, steps: int, schedule: str = "linear", group: int = 8, rate: float | None = None) -> Budget:
-    inner = (100, 300) if schedule == "linear" else ()
-    checkpoints = tuple(step for step in inner if step < steps)
-    return Budget(steps, group, find(method).learning_rate if rate is None else rate, schedule, checkpoints)
+def tuning_runs() -> tuple[Run, ...]:
+    """Every trial of every method compared, on both tasks, at its middle knob, with a seed that is not used again."""
+    return tuple(
+        Run("tuning", task, name, METHODS[name].middle, settings, TUNING_SEED)
+        for task in TASKS
+        for name in compared()
+        for settings in trials(METHODS[name])
+    )
 
 
-def _run(
-    stage: str,
-    task: str,
-    method: str,
-    knob: float,
-    seed: int,
-    budget: Budget,
-    *,
-    variant: str = "",
-    reward_name: str = "gold",
-    **changes: object,
-) -> Run:
-    settings, beta = find(method).at(knob, budget, **changes)
-    return Run(stage, task, method, settings, beta, seed, reward_name, variant)
+def grid(tuned: Tuned) -> tuple[Run, ...]:
+    """Return every run in the order in which it is wanted; a run wanted twice stands once, where it is first wanted.
 
-
-def main_run(task: str, method: str, knob: float, seed: int) -> Run:
-    """The method as compared: long and annealed."""
-    return _run("main", task, method, knob, seed, _budget(method, LONG))
-
-
-def short_run(task: str, method: str, seed: int = 0, knob: float | None = None) -> Run:
-    """The method short and at a constant rate, at its middle penalty if no other is given."""
-    at = _middle(method) if knob is None else knob
-    return _run("short", task, method, at, seed, _budget(method, SHORT, "constant"))
-
-
-def grid() -> tuple[Run, ...]:
-    """Return every run in the order in which it is wanted; a run wanted twice stands once, where it is first wanted."""
+    Parameters
+    ----------
+    tuned
+        The settings of each method on each task.
+    """
     first: dict[str, Run] = {}
-    for run in _all():
+    for run in _all(tuned):
         first.setdefault(run.key, run)
     return tuple(first.values())
 
 
-def _all() -> Iterator[Run]:
-    most = max(len(find(name).penalties) for name in compared())
-    for seed in SEEDS:
-        # The middle of the frontier first, then outwards: a curve becomes readable early.
-        for place in (_MIDDLE, 0, 4, 1, 3, *range(5, most)):
-            for name in compared():
-                if place < len(find(name).penalties):
-                    yield from _both_lengths(name, find(name).penalties[place], seed)
-            if seed == 0 and place == _MIDDLE:
-                yield from _tuning()
-                yield from _for_the_check()
-        for part in (_controls, _ablations, _proxies):
-            yield from part(seed)
+def _all(tuned: Tuned) -> Iterator[Run]:
+    def run(stage: str, task: str, method: str, knob: float, seed: int, steps: int, **more: object) -> Run:
+        settings = replace(tuned(task, method), steps=steps)
+        return Run(stage, task, method, knob, settings, seed, **more)  # type: ignore[arg-type]
 
-
-def _both_lengths(method: str, knob: float, seed: int) -> Iterator[Run]:
-    for task in TASKS:
-        yield main_run(task, method, knob, seed)
-        yield short_run(task, method, seed, knob)
-
-
-def _for_the_check() -> Iterator[Run]:
-    """Other seeds of the two short runs that `make lm-check` trains anew: it needs their spread."""
-    for seed in SEEDS[1:]:
-        for task, method in CHECKED.items():
-            yield short_run(task, method, seed)
-
-
-def _controls(seed: int) -> Iterator[Run]:
-    """Lower bounds on what network and optimiser can do: one seed shows that they can."""
-    if seed > 0:
-        return
-    for task in TASKS:
-        for beta in (0.5, 0.125):
-            yield _run("control", task, "cross_entropy", beta, seed, _budget("cross_entropy", 1200, group=16))
-        yield _run("control", task, "exact_gradient", 0.5, seed, Budget(300, 2, 1e-3, "linear", (100,)))
-
-
-def _tuning() -> Iterator[Run]:
-    for rate in TRIED_RATES:
-        for name in compared():
-            budget = _budget(name, LONG // 2, rate=rate)
-            variant = f"rate {rate:g}"
-            yield _run("tuning", "summarisation", name, _middle(name), TUNING_SEED, budget, variant=variant)
-
-
-def _ablations(seed: int) -> Iterator[Run]:
-    for task in TASKS:
-        for name, method in METHODS.items():
-            for ablation in method.ablations:
-                for beta in ablation.penalties:
-                    settings, _ = method.at(beta, _budget(name, LONG), **ablation.changes)
-                    yield Run("ablation", task, name, settings, beta, seed, variant=ablation.label)
-        if seed == 0:  # one seed, for want of time; the page says so
-            for name in _STUDIED:
-                constant = replace(_budget(name, LONG), schedule="constant")
-                yield _run("schedule", task, name, _middle(name), seed, constant, variant="constant rate")
-                patient = _budget(name, PATIENT, rate=PATIENT_RATE)
-                variant = f"{PATIENT} steps at {PATIENT_RATE:g}"
-                yield _run("length", task, name, _middle(name), seed, patient, variant=variant)
-
-
-def _proxies(seed: int) -> Iterator[Run]:
-    for beta in (0.5, 0.125) if seed == 0 else (0.125,):
+    # The dearest first, for they take longest. The longest training at the middle penalty only, for want of time.
+    by_cost = sorted(compared(), key=lambda name: -find(name).cost)
+    for name in by_cost:
         for task in TASKS:
-            for reward in ("weak", "ensemble", "strong"):
-                budget = _budget(_PROXY_METHOD, LONG)
-                yield _run("proxy", task, _PROXY_METHOD, beta, seed, budget, reward_name=reward)
+            for steps in LENGTHS:
+                for knob in find(name).knobs if steps <= LONG else (find(name).middle,):
+                    for seed in SEEDS:
+                        yield run("main", task, name, knob, seed, steps)
+    for name in _STUDIED:
+        for task in TASKS:
+            for seed in SEEDS:
+                yield run("few", task, name, find(name).middle, seed, LONG, n_prompts=FEW)
+    for seed in SEEDS:
+        for n_prompts in _POOLS:
+            for task in TASKS:
+                yield run("pool", task, "rloo", find("rloo").middle, seed, LONG, n_prompts=n_prompts)
+    yield from _controls()
+    for seed in _PROXY_SEEDS:
+        for name in PROXIES:
+            for task in TASKS:
+                for knob in _PROXY_BETAS:
+                    yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
+    for task in TASKS:
+        for layers in _DEPTHS:
+            for seed in SEEDS[:2]:
+                yield run("depth", task, "rloo", find("rloo").middle, seed, LONG, layers=layers)
+
+
+def _controls() -> Iterator[Run]:
+    """Bounds on what network and optimiser can do: one seed shows that they can. They are told too much to be tuned."""
+    for task in TASKS:
+        for knob in find("cross_entropy").knobs:
+            yield Run("control", task, "cross_entropy", knob, Settings(1200, 3e-3, group=8), 0, n_prompts=240)
+        yield Run("control", task, "exact_gradient", 1.0, Settings(200, 3e-3), 0, n_prompts=240)

@@ -1,117 +1,227 @@
-"""One task ready for training and exact evaluation: its base model, its rewards on every response, and their laws."""
+"""One task ready for training and exact evaluation: its base models, its rewards on every response, and their laws."""
 
 from __future__ import annotations
 
-import copy
+import base64
+import fcntl
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib.lm.base_model import EnumerableLM, load_base, pretrain, save_model
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.files import write_whole
+from alignlib.lm.base_model import PretrainingSettings, load_base, pretrain, save_model
+from alignlib.lm.exact import log_law, log_score
+from alignlib.lm.experiment.grid import PROXIES
 from alignlib.lm.experiment.results import law_path
 from alignlib.lm.level_law import collapse
-from alignlib.lm.policy_law import PolicyLaw, kl_to_optimum_directly, policy_law
-from alignlib.lm.prefix_tree import exact_log_prob
-from alignlib.lm.proxies import proxy_tables
+from alignlib.lm.payment import GoldPayment, Payment, ProxyPayment
+from alignlib.lm.proxies import LATTICE, MEMBERS, train_members
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.tasks import TASKS
+from alignlib.lm.stack import Stack
+from alignlib.lm.tasks import TASKS, Task
 
-__all__ = ["SPLITS", "Evaluation", "Laboratory"]
+__all__ = ["Evaluation", "Laboratory", "decode_weights", "encode_weights"]
 
-SPLITS = ("train", "held_out")
+_RATES = {2: 5e-3, 4: 5e-3, 8: 3e-3}  # of pretraining, by layers
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A policy's exact law against the base on one split; ``kl_to_optimum`` per prompt, None without β."""
+    """A policy's exact law on the prompts of a split: KL in nats, reward and gold of each prompt.
 
-    law: PolicyLaw
-    kl_to_optimum: FloatArray | None
+    ``length`` is the mean number of tokens of a response; ``to_optimum`` the mean KL to ``π_λ`` at the λ asked for,
+    summed over all responses, None if none was.
+    """
+
+    kl: FloatArray
+    reward: FloatArray
+    gold: FloatArray
+    length: float
+    to_optimum: float | None
 
 
 class Laboratory:
-    """Base model, log-probabilities and reward tables of one task, each computed once.
+    """Base models, log-probabilities and rewards of one task, each computed once, on one device.
 
     Parameters
     ----------
     name : str
         ``"summarisation"`` or ``"safety"``.
     folder : path
-        Where the base model lies; it is pretrained and saved there if it does not.
+        Where the base model lies; it is pretrained and saved there if it does not. Deeper ones lie in ``cache``.
+    cache : path
+        Where deeper bases and reward models are kept.
     space : ResponseSpace, optional
         The responses; 66,430 of them by default.
-    cache : path
-        Where the tables of trained proxies are kept.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    task : Task, optional
+        Other prompts than the experiment's, for tests.
     """
 
     def __init__(
-        self, name: str, folder: str | Path, space: ResponseSpace | None = None, cache: str | Path = "build/lm"
+        self,
+        name: str,
+        folder: str | Path,
+        cache: str | Path = "build/lm",
+        space: ResponseSpace | None = None,
+        device: str = "cpu",
+        task: Task | None = None,
     ) -> None:
         require(name in TASKS, f"task must be one of {', '.join(TASKS)}; got {name!r}.")
-        self.folder, self.cache = Path(folder), Path(cache) / "proxies"
-        self.task = TASKS[name].task(space)
-        place = self.folder / f"base_{name}"
-        if not (place / "model.safetensors").is_file():
-            model = pretrain(self.task)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            save_model(model, place, self.task)
-        self.base = load_base(place)
-        self.base_hash = hashlib.sha256((place / "model.safetensors").read_bytes()).hexdigest()
-        self._rewards: dict[tuple[str, str], FloatArray] = {}
+        self.task = TASKS[name].task(space) if task is None else task
+        self.folder, self.cache, self.device = Path(folder), Path(cache), device
+        self._bases: dict[int, Stack] = {}
+        self._log_base: dict[tuple[int, str], Tensor] = {}
+        self._rewards: dict[tuple[str, str], Tensor] = {}
 
-    def prompts(self, split: str) -> IntArray:
-        """The prompts of a split."""
-        return self.task.prompts if split == "train" else self.task.held_out
+    def base_folder(self, layers: int = 2) -> Path:
+        """Where the base model of so many layers lies."""
+        return self.folder / f"base_{self.task.name}" if layers == 2 else self.cache / f"base_{self.task.name}_{layers}"
+
+    def base(self, layers: int = 2) -> Stack:
+        """Return the base model, pretrained if it does not lie there yet."""
+        if layers not in self._bases:
+            place = self.base_folder(layers)
+            with _made_once(place, place / "model.safetensors") as missing:
+                if missing:
+                    settings = PretrainingSettings(n_layer=layers, learning_rate=_RATES.get(layers, 3e-3))
+                    save_model(pretrain(self.task, 0, settings), place, self.task)
+            self._bases[layers] = Stack.of(load_base(place)).to(self.device)
+        return self._bases[layers]
+
+    @property
+    def base_hash(self) -> str:
+        """SHA-256 of the base's weights as they lie in the folder."""
+        self.base()
+        return hashlib.sha256((self.base_folder() / "model.safetensors").read_bytes()).hexdigest()
+
+    def log_base(self, split: str, layers: int = 2) -> Tensor:
+        """The base's log-probabilities of every response to the prompts of a split, in nats, (P, size)."""
+        if (layers, split) not in self._log_base:
+            base = self.base(layers)
+            self._log_base[layers, split] = self._law(base.state(0), split)
+        return self._log_base[layers, split]
+
+    def _law(self, weights: Mapping[str, Tensor], split: str) -> Tensor:
+        heads = self.base().n_heads
+        return log_law(weights, heads, self.task.of_split(split), self.task, self.device)
+
+    def reward(self, name: str, split: str) -> Tensor:
+        """Reward of every response, (P, size): ``gold`` or a proxy, moved to a base mean of zero on each prompt."""
+        if (name, split) not in self._rewards:
+            prompts = self.task.of_split(split)
+            if name == "gold":
+                responses = torch.as_tensor(self.task.grammar.response_features(self.task.space), device=self.device)
+                known = torch.as_tensor(self.task.grammar.prompt_features(prompts).astype(np.float64))
+                found = torch.stack([self.task.grammar.pay(one, responses) for one in known.to(self.device)])
+            else:
+                members = self.members(PROXIES[name].n_pairs)
+                found = torch.zeros(len(prompts), self.task.space.size, dtype=torch.float64, device=self.device)
+                for row in range(PROXIES[name].members):
+                    found += log_score(members.state(row), members.n_heads, prompts, self.task, self.device)
+                found = (found / PROXIES[name].members / LATTICE).round() * LATTICE
+                found -= (self.log_base(split).exp() * found).sum(1, keepdim=True)
+            self._rewards[name, split] = found
+        return self._rewards[name, split]
+
+    def members(self, n_pairs: int) -> Stack:
+        """Return the reward models trained on so many pairs each, from the cache if they lie there."""
+        path = self.cache / "proxies" / f"{self.task.name}_{n_pairs}.safetensors"
+        heads = self.base().n_heads
+        with _made_once(path, path) as missing:
+            if missing:
+                found = train_members(
+                    self.base(), self.task, self.payment("gold"), n_pairs, members=MEMBERS, device=self.device
+                )
+                write_whole(path, save({name: part.cpu().contiguous().clone() for name, part in found.w.items()}))
+        return Stack(load_file(path), heads, "score").to(self.device)
+
+    def payment(self, name: str) -> Payment:
+        """What training pays: gold, or a proxy."""
+        if name == "gold":
+            return GoldPayment(self.task)
+        proxy = PROXIES[name]
+        rows = torch.arange(proxy.members, device=self.device)
+        return ProxyPayment(self.members(proxy.n_pairs).rows(rows), LATTICE)
 
     @cached_property
-    def log_base(self) -> dict[str, FloatArray]:
-        """The base's log-probabilities of every response, by split."""
-        return {split: exact_log_prob(self.base, self.prompts(split), self.task.space) for split in SPLITS}
+    def _lengths(self) -> Tensor:
+        """Tokens of each response, its end included where it is chosen."""
+        space = self.task.space
+        lengths = np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1, space.length)
+        return torch.as_tensor(lengths, device=self.device)
 
-    def reward(self, name: str, split: str = "train") -> FloatArray:
-        """Reward of every response, (prompts, responses): ``gold`` or a proxy."""
-        if (name, split) not in self._rewards:
-            self._rewards[name, split] = self._reward(name, split)
-        return self._rewards[name, split]
+    def evaluate(
+        self,
+        weights: Mapping[str, Tensor],
+        reward_name: str,
+        split: str,
+        layers: int = 2,
+        beta: float | None = None,
+    ) -> Evaluation:
+        """Compute a policy's KL to its base, reward and gold exactly, prompt by prompt."""
+        log_policy, log_base = self._law(weights, split), self.log_base(split, layers)
+        prob = log_policy.exp()
+        kl = (prob * (log_policy - log_base)).sum(1)
+        gold = (prob * self.reward("gold", split)).sum(1)
+        every = self.reward(reward_name, split)
+        reward = gold if reward_name == "gold" else (prob * every).sum(1)
+        length = float((prob @ self._lengths).mean())
+        to_optimum = None
+        if beta is not None:
+            log_optimum = (log_base + every / beta).log_softmax(-1)
+            to_optimum = float((prob * (log_policy - log_optimum)).sum(1).mean())
+        found = [part.cpu().numpy() for part in (kl, reward, gold)]
+        return Evaluation(found[0], found[1], found[2], length, to_optimum)
 
-    def _reward(self, name: str, split: str) -> FloatArray:
-        if name == "gold":
-            return self.task.gold(self.prompts(split))
-        gold = self.reward("gold")
-        for part, table in proxy_tables(name, self.base, self.task, self.log_base, gold, self.cache).items():
-            self._rewards[name, part] = table
-        return self._rewards[name, split]
-
-    def policy(self, weights: Mapping[str, Tensor]) -> EnumerableLM:
-        """Return a model of the base's kind with these weights."""
-        model: EnumerableLM = copy.deepcopy(self.base).requires_grad_(False).eval()
-        model.load_state_dict(weights)
-        return model
-
-    def evaluate(self, model: EnumerableLM, reward_name: str, beta: float | None, split: str) -> Evaluation:
-        """Compute a policy's KL, reward and gold exactly, prompt by prompt."""
-        log_policy = exact_log_prob(model, self.prompts(split), self.task.space)
-        log_base, reward = self.log_base[split], self.reward(reward_name, split)
-        law = policy_law(log_policy, log_base, reward, self.reward("gold", split))
-        to_optimum = None if beta is None else kl_to_optimum_directly(log_policy, log_base, reward, 1.0 / beta)
-        return Evaluation(law, to_optimum)
-
-    def write_laws(self, reward_names: list[str], folder: str | Path) -> None:
+    def write_laws(self, reward_names: Sequence[str], splits: Sequence[str], folder: str | Path) -> None:
         """Write the base's mass by reward level for each split: frontier and best-of-N follow from these tables."""
         for name in reward_names:
-            gold = None if name == "gold" else "gold"
-            for split in SPLITS:
-                counted = None if gold is None else self.reward("gold", split)
-                law = collapse(self.log_base[split], self.reward(name, split), counted)
-                law.write(law_path(folder, self.task.name, name, split))
+            for split in splits:
+                gold = None if name == "gold" else self.reward("gold", split).cpu().numpy()
+                log_base, reward = self.log_base(split).cpu().numpy(), self.reward(name, split).cpu().numpy()
+                if name != "gold":  # the constant on each prompt splits levels by rounding
+                    reward = np.round(reward, 9)
+                collapse(log_base, reward, gold).write(law_path(folder, self.task.name, name, split))
 
-    def fingerprint(self, reward_name: str) -> str:
-        """Hash of what a run is trained from: base weights and reward table."""
-        table = np.ascontiguousarray(self.reward(reward_name))
-        return hashlib.sha256(self.base_hash.encode() + table.tobytes()).hexdigest()[:16]
+    def fingerprint(self, reward_name: str, layers: int = 2) -> str:
+        """Hash of what a run is trained from: the base's weights and the reward."""
+        digest = hashlib.sha256(self.base(layers).flat.cpu().numpy().tobytes())
+        if reward_name == "gold":
+            digest.update(self.task.gold(self.task.prompts[:4]).tobytes())
+        else:
+            proxy = PROXIES[reward_name]
+            digest.update(self.members(proxy.n_pairs).flat[: proxy.members].cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _made_once(place: Path, file: Path) -> Iterator[bool]:
+    """Whether a file is missing; where it is, other processes wait until it is made."""
+    if file.is_file():
+        yield False
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.with_name(f".{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield not file.is_file()
+
+
+def encode_weights(weights: Mapping[str, Tensor]) -> str:
+    """Write a policy as text: a file of safetensors in base64."""
+    return base64.b64encode(save({name: part.contiguous() for name, part in weights.items()})).decode()
+
+
+def decode_weights(text: str) -> bytes:
+    """Return the file of safetensors that `encode_weights` wrote."""
+    return base64.b64decode(text)

@@ -1,107 +1,72 @@
-"""The versioned table of all training runs: every checkpoint's exact KL, reward and gold, read without torch."""
+"""The versioned table of all training runs: every final policy's exact KL, reward and gold, read without torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TypedDict
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from alignlib._core.checks import require
-from alignlib._core.files import write_whole
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.files import whole_file, write_whole
+from alignlib.lm.experiment.tuning_table import Tuning
 from alignlib.lm.level_law import LevelLaw
 
-__all__ = ["COLUMNS", "PROMPT_COLUMNS", "Results", "fixed_points_path", "law_path", "write"]
+__all__ = ["COLUMNS", "FRESH", "PerPrompt", "Results", "fixed_points_path", "law_path", "write"]
+
+FRESH = 0
+"""``n_prompts`` in the table where every step had fresh prompts."""
 
 COLUMNS = {
     "run": "str",
     "stage": "str",
     "task": "str",
-    "reward_name": "str",
     "method": "str",
-    "variant": "str",
     "knob": "float64",
-    "beta": "float64",
+    "steps": "int64",
     "seed": "int64",
-    "step": "int64",
+    "n_prompts": "int64",
+    "layers": "int64",
+    "reward_name": "str",
+    "split": "str",
+    "kl": "float64",
+    "reward": "float64",
+    "gold": "float64",
+    "length": "float64",
+    "to_optimum": "float64",
     "completions": "int64",
-    "split": "str",
-    "kl": "float64",
-    "reward": "float64",
-    "gold": "float64",
-    "kl_to_optimum": "float64",
-    "last": "bool",
+    "seconds": "float64",
 }
-PROMPT_COLUMNS = {
-    "run": "str",
-    "split": "str",
-    "prompt": "int64",
-    "kl": "float64",
-    "reward": "float64",
-    "gold": "float64",
-}
-_MAY_BE_EMPTY = ("beta", "kl_to_optimum")
+_MAY_BE_EMPTY = ("to_optimum",)
+_KEY = ["run", "split"]
 
 
-class BudgetRecord(TypedDict):
-    """The budget of a run; see `alignlib.lm.methods.Budget`."""
+@dataclass(frozen=True)
+class PerPrompt:
+    """KL in nats and reward of runs on each prompt of a split, arrays (runs, prompts)."""
 
-    steps: int
-    group: int
-    learning_rate: float
-    schedule: str
-
-
-class SettingsRecord(TypedDict, total=False):
-    """A run's settings: its budget, and the knobs that its method has."""
-
-    budget: BudgetRecord
-    epochs: int
-    rounds: int
-
-
-class RunRecord(TypedDict):
-    """What was trained: see `alignlib.lm.experiment.grid.Run`; ``trained_from`` is a hash of base and reward."""
-
-    task: str
-    reward_name: str
-    method: str
-    settings: SettingsRecord
-    beta: float | None
-    seed: int
-    trained_from: str
-    seconds: float
-
-
-class TableSettings(TypedDict):
-    """What the table was made with: versions, hashes, the learning rates tried and taken, and every run by its key."""
-
-    table_version: int
-    versions: dict[str, str]
-    planned: int
-    n_responses: int
-    base_sha256: dict[str, str]
-    learning_rates: dict[str, float]
-    tried_rates: list[float]
-    runs: dict[str, RunRecord]
+    kl: FloatArray
+    reward: FloatArray
 
 
 @dataclass(frozen=True)
 class Results:
     """All that `make lm` leaves for the book.
 
-    ``curves`` has one row for each checkpoint and split (columns ``COLUMNS``: KL in nats per sequence, averaged over
-    prompts; ``knob`` is β, or k for rejection sampling; ``kl_to_optimum`` is to the optimum at that β). ``prompts``
-    has the last checkpoint of each run prompt by prompt. ``settings`` holds versions, hashes and every run's settings.
+    ``runs`` has one row for each run and split (columns ``COLUMNS``: KL in nats per sequence, averaged over prompts;
+    ``knob`` is β, or the number of draws of which one is kept; ``to_optimum`` the KL to the optimum at that β).
+    ``settings`` holds versions, hashes and the size of the grid.
     """
 
     folder: Path
-    curves: pd.DataFrame
-    prompts: pd.DataFrame
-    settings: TableSettings
+    runs: pd.DataFrame
+    settings: dict[str, Any]
 
     @classmethod
     def read(cls, folder: str | Path) -> Results:
@@ -113,20 +78,51 @@ class Results:
             If a file is missing, a column is missing or holds what it should not, or a row occurs twice.
         """
         place = Path(folder)
-        for name in ("curves.csv", "prompts.csv", "settings.json"):
+        for name in ("runs.csv", "prompts.npz", "settings.json", "tuning.csv"):
             require((place / name).is_file(), f"folder must hold {name}; {str(place)!r} does not. Run make lm.")
-        curves = _table(place / "curves.csv", COLUMNS, ["run", "step", "split"])
-        prompts = _table(place / "prompts.csv", PROMPT_COLUMNS, ["run", "split", "prompt"])
-        return cls(place, curves, prompts, json.loads((place / "settings.json").read_text(encoding="utf-8")))
+        runs = _table(place / "runs.csv", COLUMNS)
+        return cls(place, runs, json.loads((place / "settings.json").read_text(encoding="utf-8")))
 
-    def law(self, task: str, reward_name: str = "gold", split: str = "train") -> LevelLaw:
+    @cached_property
+    def _prompts(self) -> Mapping[str, npt.NDArray[Any]]:
+        with np.load(self.folder / "prompts.npz") as stored:
+            return dict(stored)
+
+    def per_prompt(self, rows: pd.DataFrame) -> PerPrompt:
+        """Return what rows of ``runs``, all of one split, hold prompt by prompt; single precision as stored."""
+        splits = set(rows.split)
+        require(len(splits) == 1, f"rows must be of one split; got {', '.join(sorted(splits)) or 'no row'}.")
+        split = splits.pop()
+        place = {run: number for number, run in enumerate(self._prompts["run"].tolist())}
+        index = [place[run] for run in rows.run]
+        kl, reward = (self._prompts[f"{split}_{name}"][index].astype(np.float64) for name in ("kl", "reward"))
+        return PerPrompt(kl, reward)
+
+    def select(self, task: str, split: str, **wanted: object) -> pd.DataFrame:
+        """Return the rows of a task and split in which the columns named have the values given."""
+        rows = self.runs[(self.runs.task == task) & (self.runs.split == split)]
+        for column, value in wanted.items():
+            rows = rows[rows[column] == value]
+        return rows
+
+    @cached_property
+    def tuning(self) -> Tuning:
+        """Every method's trials."""
+        return Tuning.read(self.folder)
+
+    def law(self, task: str, reward_name: str = "gold", split: str = "test") -> LevelLaw:
         """Return the base's mass on every reward level: the frontier and best-of-N are computed from it."""
         return LevelLaw.read(law_path(self.folder, task, reward_name, split))
 
     @property
     def complete(self) -> float:
         """Share of the planned runs that the table holds."""
-        return float(len(self.settings["runs"]) / self.settings["planned"])
+        return float(self.runs.run.nunique() / self.settings["planned"])
+
+    def complete_stage(self, stage: str) -> float:
+        """The same of one stage, such as ``"main"``; 1 if none is planned."""
+        planned = self.settings.get("planned_by_stage", {}).get(stage, 0)
+        return float(self.runs[self.runs.stage == stage].run.nunique() / planned) if planned else 1.0
 
 
 def law_path(folder: str | Path, task: str, reward_name: str, split: str) -> Path:
@@ -139,17 +135,20 @@ def fixed_points_path(folder: str | Path, task: str) -> Path:
     return Path(folder) / f"fixed_points_{task}.csv"
 
 
-def write(folder: str | Path, curves: pd.DataFrame, prompts: pd.DataFrame, settings: TableSettings) -> None:
-    """Write the three files, each whole or not at all; numbers with ten digits."""
+def write(
+    folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, object]
+) -> None:
+    """Write the files, each whole or not at all; numbers with eight digits."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    for name, table, columns in (("curves.csv", curves, COLUMNS), ("prompts.csv", prompts, PROMPT_COLUMNS)):
-        text = table[list(columns)].to_csv(index=False, float_format="%.10g", lineterminator="\n")
-        write_whole(place / name, text)
+    text = runs[list(COLUMNS)].to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    write_whole(place / "runs.csv", text)
+    with whole_file(place / "prompts.npz") as file:
+        np.savez_compressed(file, allow_pickle=False, **prompts)
     write_whole(place / "settings.json", json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
 
-def _table(path: Path, columns: Mapping[str, str], key: list[str]) -> pd.DataFrame:
+def _table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     # An empty text is a text; an empty number is none.
     numeric = {name: [""] for name, kind in columns.items() if kind == "float64"}
     table = pd.read_csv(path, keep_default_na=False, na_values=numeric)
@@ -158,7 +157,7 @@ def _table(path: Path, columns: Mapping[str, str], key: list[str]) -> pd.DataFra
     table = table[list(columns)].astype(dict(columns))
     numbers = table[[name for name, kind in columns.items() if kind == "float64" and name not in _MAY_BE_EMPTY]]
     require(bool(numbers.notna().all(axis=None)), f"{path.name} has numbers missing; run make lm to write it again.")
-    twice = table.duplicated(key)
+    twice = table.duplicated(_KEY)
     require(
         not bool(twice.any()),
         f"{path.name} has {int(twice.sum())} rows twice, the first of run {table.loc[twice, 'run'].head(1).to_list()}.",

@@ -1,37 +1,47 @@
-"""Runs the grid: worker processes of one thread each, one file per finished run, written whole; killed and resumed."""
+"""Runs the grid: fleets of runs that train side by side, in worker processes of one thread each; killed and resumed."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import multiprocessing
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
-from alignlib._core.files import write_whole
-from alignlib.lm.experiment.grid import Run
-from alignlib.lm.experiment.run_files import FORMAT, CheckpointRow, RunData, finished, run_path, weights_path
+from alignlib.lm.experiment.grid import LONG, Run, key_of
+from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.methods import find
-from alignlib.lm.space import ResponseSpace
 
 if TYPE_CHECKING:
     from alignlib.lm.experiment.laboratory import Laboratory
 
-__all__ = ["execute", "laboratory", "run_all"]
+__all__ = ["Place", "execute", "fleets", "laboratory", "run_all"]
 
-_laboratories: dict[tuple[str, str, ResponseSpace], Laboratory] = {}
+_laboratories: dict[tuple[object, ...], Laboratory] = {}
+_SPLITS = {"tuning": ("validation",)}
 
 
-def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> Laboratory:
+@dataclass(frozen=True)
+class Place:
+    """Where runs are trained: the folder of base models, that of results, and the device."""
+
+    results: Path
+    output: Path
+    device: str = "cpu"
+    options: dict[str, Any] = field(default_factory=dict)
+    """More arguments of the laboratory, for tests."""
+
+
+def laboratory(task: str, place: Place) -> Laboratory:
     """Return the task's laboratory, made once in each process, which works with one thread from then on.
 
     Threads gain nothing on models of this size, and wait for one another where every core has a process already.
@@ -42,98 +52,113 @@ def laboratory(task: str, folder: Path, space: ResponseSpace, output: Path) -> L
     from alignlib.lm.torch_runtime import quiet
 
     torch.set_num_threads(1)
-    key = (task, str(folder), space)
-    if key not in _laboratories:
+    key = (task, str(place.results), str(place.output), place.device)
+    if place.options or key not in _laboratories:
         with quiet():
-            _laboratories[key] = Laboratory(task, folder, space, output)
+            _laboratories[key] = Laboratory(task, place.results, place.output, device=place.device, **place.options)
     return _laboratories[key]
 
 
-def execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunData:
-    """Train one run and evaluate every checkpoint exactly, on training and held-out prompts.
+def fleets(runs: Sequence[Run], size: int, device: str = "cpu") -> list[list[Run]]:
+    """Put runs that can travel together into fleets of at most ``size``, in the order in which runs are wanted."""
+    found: dict[tuple[object, ...], list[list[Run]]] = {}
+    order: list[list[Run]] = []
+    for run in runs:
+        method = find(run.method)
+        alone = run.n_prompts if run.stage == "control" else None
+        # Where every operation is started once for all, as on a GPU, runs that rest cost nothing.
+        epochs = run.settings.epochs if device == "cpu" else 0
+        group = run.knob if method.knob == "n" else 0
+        # The longest runs travel by themselves: those that end early need not wait for their start.
+        long = run.settings.steps > LONG and run.knob == method.middle, run.settings.steps > LONG
+        key = (run.stage, run.task, run.method, run.layers, run.reward_name, epochs, group, alone, long)
+        open_fleets = found.setdefault(key, [])
+        if not open_fleets or len(open_fleets[-1]) >= size:
+            open_fleets.append([])
+            order.append(open_fleets[-1])
+        open_fleets[-1].append(run)
+    return order
 
-    The last policy's weights are kept in ``output`` if the run is one of those kept.
+
+def execute(runs: Sequence[Run], place: Place, splits: tuple[str, ...] = ("test", "train")) -> Iterator[RunData]:
+    """Train a fleet of runs and evaluate every final policy exactly on these splits; yield each as it finishes.
+
+    Trials of tuning are evaluated on validation prompts only.
     """
-
     from alignlib.lm.torch_runtime import quiet
 
     with quiet():
-        return _execute(run, output, results, space)
+        yield from _execute(runs, place, splits)
 
 
-def _execute(run: Run, output: Path, results: Path, space: ResponseSpace) -> RunData:
-    from safetensors.torch import save
+def _execute(runs: Sequence[Run], place: Place, splits: tuple[str, ...]) -> Iterator[RunData]:
+    from alignlib.lm.experiment.laboratory import encode_weights
+    from alignlib.lm.fleet import Fleet, Plan
 
-    lab = laboratory(run.task, results, space, output)
-    start = time.process_time()
-    rows: list[CheckpointRow] = []
-    prompts: dict[str, dict[str, list[float]]] = {}
-    beta = 1.0 if run.beta is None else run.beta
-    reward = lab.reward(run.reward_name)
-    for checkpoint in find(run.method).train(lab.base, lab.task, reward, beta, run.seed, settings=run.settings):
-        last = checkpoint.step == run.settings.budget.steps
-        for split in ("train", "held_out") if last else ("train",):
-            found = lab.evaluate(checkpoint.model, run.reward_name, run.beta, split)
-            law = found.law
-            prompts[split] = {"kl": law.kl.tolist(), "reward": law.reward.tolist(), "gold": law.gold.tolist()}
-            row: CheckpointRow = {
-                "step": checkpoint.step,
-                "completions": checkpoint.completions,
-                "split": split,
-                "kl": float(law.kl.mean()),
-                "reward": float(law.reward.mean()),
-                "gold": float(law.gold.mean()),
-                "kl_to_optimum": None if found.kl_to_optimum is None else float(found.kl_to_optimum.mean()),
-            }
-            rows.append(row)
-    if run.kept:
-        keep = weights_path(output, run)
-        keep.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(keep, save({name: value.contiguous() for name, value in checkpoint.model.state_dict().items()}))
-    return {
-        "format": FORMAT,
-        "run": run.description,
-        "trained_from": lab.fingerprint(run.reward_name),
-        "seconds": round(time.process_time() - start, 1),
-        "rows": rows,
-        "prompts": prompts,
-    }
+    one = runs[0]
+    lab = laboratory(one.task, place)
+    plans = [Plan(run.knob, run.seed, run.settings, run.n_prompts) for run in runs]
+    base, payment = lab.base(one.layers), lab.payment(one.reward_name)
+    fingerprint = lab.fingerprint(one.reward_name, one.layers)
+    clock, spent, left = time.process_time(), 0.0, len(runs)
+    for done in Fleet(find(one.method), base, lab.task, plans, payment, place.device).train():
+        # Training up to here is shared by the runs that were still training.
+        spent += (time.process_time() - clock) / left
+        clock = time.process_time()
+        run = runs[done.number]
+        prompts, length, to_optimum = {}, {}, {}
+        for split in _SPLITS.get(run.stage, splits):
+            try:
+                law = lab.evaluate(done.policy, run.reward_name, split, run.layers, run.beta)
+            except InputError:
+                continue  # its weights are no numbers: a run that diverged has no law, and the tables say so
+            measures = {"kl": law.kl, "reward": law.reward} | ({} if run.reward_name == "gold" else {"gold": law.gold})
+            prompts[split] = {name: [float(f"{v:.7g}") for v in values] for name, values in measures.items()}
+            length[split], to_optimum[split] = round(law.length, 4), law.to_optimum
+        seconds = spent + time.process_time() - clock
+        clock, left = time.process_time(), left - 1
+        yield {
+            "run": run.description,
+            "trained_from": fingerprint,
+            "seconds": round(seconds, 2),
+            "device": place.device,
+            "prompts": prompts,
+            "length": length,
+            "to_optimum": to_optimum,
+            "weights": encode_weights(done.policy) if run.kept else None,
+        }
+        left = max(left, 1)
 
 
-def run_all(
-    runs: Sequence[Run],
-    output: str | Path,
-    results: str | Path,
-    *,
-    processes: int = 2,
-    space: ResponseSpace | None = None,
-    progress: bool = True,
-) -> int:
-    """Run what is not finished yet, in order; returns how many runs were done now.
+def run_all(runs: Sequence[Run], place: Place, *, processes: int = 2, fleet: int = 12, progress: bool = True) -> int:
+    """Train what is not finished yet, in order; returns how many runs were done now.
 
-    Kill it at any moment: each finished run lies in a file of its own, and the next call goes on with the rest. At
-    most the ``processes`` runs in flight are lost, and they leave no trace.
+    Kill it at any moment: each finished run is a line of a file, and the next call goes on with the rest. At most the
+    fleets in flight are lost.
 
     Parameters
     ----------
     runs : sequence of Run
         What is wanted, most wanted first.
-    output : path
-        Folder of the runs' results.
-    results : path
-        Folder of the base models; they are pretrained there if absent.
+    place : Place
+        Where.
     processes : int
         Worker processes of one thread each, >= 1.
-    space : ResponseSpace, optional
-        The responses.
+    fleet : int
+        Most runs that train side by side.
     progress : bool
         Show a bar with the time left.
     """
     require(processes >= 1, f"processes must be at least 1; got {processes}.")
-    place, base, size = Path(output), Path(results), space or ResponseSpace()
-    (place / "runs").mkdir(parents=True, exist_ok=True)
-    with _alone(place):
-        return _run_left(runs, place, base, size, processes, progress)
+    require(fleet >= 1, f"fleet must be at least 1; got {fleet}.")
+    place.output.mkdir(parents=True, exist_ok=True)
+    store = RunStore(place.output)
+    with _alone(place.output):
+        ready = store.read()
+        left = [run for run in runs if run.key not in ready]
+        if left:
+            _run_left(left, runs, place, store, processes, fleet, progress)
+    return len(left)
 
 
 @contextmanager
@@ -146,53 +171,69 @@ def _alone(output: Path) -> Iterator[None]:
             raise InputError(
                 f"output must not be in use; another grid runs in {str(output)!r}. Wait for it."
             ) from error
-        for part in (output / "runs").glob(".*"):
-            part.unlink()  # what a kill left half written
         yield
 
 
-def _run_left(runs: Sequence[Run], place: Path, base: Path, size: ResponseSpace, processes: int, progress: bool) -> int:
-    left = [run for run in runs if finished(place, run) is None]
-    if not left:
-        return 0
-    for task in sorted({run.task for run in left}):
-        laboratory(task, base, size, place)  # pretrains what is missing once, before workers ask for it
-    total = sum(run.seconds for run in runs)
+def _run_left(
+    left: Sequence[Run], runs: Sequence[Run], place: Place, store: RunStore, processes: int, fleet: int, progress: bool
+) -> None:
+    for task in dict.fromkeys(run.task for run in left):
+        if not (place.results / f"base_{task}" / "model.safetensors").is_file():
+            laboratory(task, place).base()  # pretrains what is missing once, before workers ask for it
+    jobs = [(part, place) for part in fleets(left, fleet, place.device)]
+    total = sum(run.work for run in runs)
     bar = tqdm(
-        total=round(total), initial=round(total - sum(run.seconds for run in left)), unit="s", disable=not progress,
+        total=round(total), initial=round(total - sum(run.work for run in left)), disable=not progress,
         bar_format="{percentage:3.0f}% |{bar:24}| {elapsed} gone, {remaining} left · {desc}",
     )  # fmt: skip
+    failed = []
+    by_key = {run.key: run for run in left}
     with bar:
-        failed = []
-        for run, seconds, error in _results(left, place, base, size, processes):
-            if error:
-                failed.append(f"{run.key}: {error}")
-                bar.write(failed[-1])
+        for data, error in _results(jobs, processes):
+            if data is None:
+                failed.append(error)
+                bar.write(error)
                 continue
-            bar.set_description_str(
-                f"{run.stage} {run.task} {run.method} {run.knob:g} seed {run.seed}: {seconds:.0f} s"
-            )
-            bar.update(run.seconds)
+            store.append(data)
+            run = by_key[key_of(data["run"])]
+            bar.set_description_str(f"{run.stage} {run.task} {run.method} {run.knob:g} seed {run.seed}")
+            bar.update(run.work)
     if failed:
-        raise RuntimeError(f"{len(failed)} of {len(left)} runs failed, the others are kept: " + "; ".join(failed))
-    return len(left)
+        raise RuntimeError(f"{len(failed)} of {len(jobs)} fleets failed, the others are kept: " + "; ".join(failed))
 
 
-def _results(
-    runs: Sequence[Run], output: Path, results: Path, space: ResponseSpace, processes: int
-) -> Iterator[tuple[Run, float, str]]:
-    jobs = [(run, output, results, space) for run in runs]
+_Job = tuple[list[Run], Place]
+_Answer = tuple["RunData | None", str]
+
+
+def _results(jobs: Sequence[_Job], processes: int) -> Iterator[_Answer]:
+    """Yield every run as it finishes, not only when its fleet does."""
     if processes == 1:
-        yield from map(_one, jobs)
+        for job in jobs:
+            yield from _fleet(job)
         return
     # Fresh interpreters: a forked one would inherit torch's threads.
     context = multiprocessing.get_context("spawn")
-    with context.Pool(processes, _begin, (os.getpid(),)) as pool:
-        yield from pool.imap_unordered(_one, jobs)
+    answers: Any = context.SimpleQueue()
+    with context.Pool(processes, _begin, (os.getpid(), answers)) as pool:
+        waiting = pool.imap_unordered(_send, jobs)
+        over = 0
+        while over < len(jobs):
+            answer = answers.get()
+            if answer is None:
+                over += 1
+            else:
+                yield answer
+        list(waiting)
 
 
-def _begin(parent: int) -> None:
+_answers: Any = None
+
+
+def _begin(parent: int, answers: Any) -> None:
     """End with the parent: a worker that outlives it would train beside the resumed grid."""
+    global _answers
+    _answers = answers
     os.environ["OMP_NUM_THREADS"] = "1"
 
     def watch() -> None:
@@ -203,12 +244,19 @@ def _begin(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _one(job: tuple[Run, Path, Path, ResponseSpace]) -> tuple[Run, float, str]:
-    """Do one run; an error is returned, for one run that diverges must not stop the others."""
-    run, output, results, space = job
+def _send(job: _Job) -> None:
     try:
-        data = execute(run, output, results, space)
+        for answer in _fleet(job):
+            _answers.put(answer)
+    finally:
+        _answers.put(None)
+
+
+def _fleet(job: _Job) -> Iterator[_Answer]:
+    """Train one fleet; an error is returned, for one that diverges must not stop the others."""
+    runs, place = job
+    try:
+        for data in execute(runs, place):
+            yield data, ""
     except Exception as error:
-        return run, 0.0, f"{type(error).__name__}: {error}"
-    write_whole(run_path(output, run), json.dumps(data))
-    return run, float(data["seconds"]), ""
+        yield None, f"{runs[0].stage} {runs[0].task} {runs[0].method}: {type(error).__name__}: {error}"

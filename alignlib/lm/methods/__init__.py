@@ -1,7 +1,7 @@
 """Methods that align the small language models, one file each; every file registers its method when it is imported.
 
 `METHODS` has them by name, `find` one of them. A file that is added here is found by itself (names that begin with an
-underscore are not methods). Importing this package needs no torch: a method brings its libraries when it trains.
+underscore are no methods). Importing this package needs no torch: a method brings it when it trains.
 """
 
 from __future__ import annotations
@@ -9,19 +9,10 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from alignlib.lm.methods._method import (
-    METHODS,
-    Ablation,
-    Budget,
-    Checkpoint,
-    Look,
-    Method,
-    Settings,
-    find,
-    register,
-)
+from alignlib.lm.methods._method import METHODS, RESPONSES, Look, Method, Settings, find, register
+from alignlib.lm.methods._on_policy import OnPolicy
 
-__all__ = ["METHODS", "Ablation", "Budget", "Checkpoint", "Look", "Method", "Settings", "find", "register"]
+__all__ = ["METHODS", "RESPONSES", "Look", "Method", "OnPolicy", "Settings", "find", "register"]
 
 for _file in iter_modules(__path__):
     if not _file.name.startswith("_"):

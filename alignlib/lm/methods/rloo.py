@@ -1,65 +1,45 @@
-"""RLOO: REINFORCE with a group baseline and the sequence log-ratio in the reward; its fixed point is the optimum."""
+"""RLOO: REINFORCE with the other responses' mean as baseline and the sequence log-ratio in the reward."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from alignlib._core.checks import FloatArray
 from alignlib._core.palette import THIRD
-from alignlib.lm.methods import Checkpoint, Look, Method, Settings, register
-from alignlib.lm.methods._training import Optimiser, check_reward, frozen_copy, trainable_copy
-from alignlib.lm.tasks import Task
+from alignlib.lm.methods import Look, OnPolicy, register
+from alignlib.lm.methods._on_policy import clipped
 
 if TYPE_CHECKING:
-    from alignlib.lm.base_model import EnumerableLM
+    from torch import Tensor
 
-__all__ = ["train"]
+    from alignlib.lm.fleet import Batch, Fleet
+
+__all__ = ["RLOO"]
 
 
-def train(
-    base: EnumerableLM, task: Task, reward: FloatArray, beta: float, seed: int, *, settings: Settings
-) -> Iterator[Checkpoint]:
-    """Follow the gradient of ``E_π[r - β log(π/p)]`` with the other responses' mean as baseline.
+@register
+class RLOO(OnPolicy):
+    """As trl has it: the ratio of the sequence, clipped.
 
-    The score ``r - β log(π(y)/p(y))`` is constant over responses exactly where ``π = π_λ``: there every advantage,
-    and so every update, is zero, not only its mean. Arguments as in `Train`.
+    The score ``r - β log(π(y)/p(y))`` is constant over responses exactly where ``π = π_λ``: there every advantage, and
+    so every update, is zero, not only its mean.
     """
-    import torch
 
-    from alignlib.lm.rollout import sample, sequence_log_prob
+    name: ClassVar[str] = "rloo"
+    label: ClassVar[str] = "RLOO"
+    look: ClassVar[Look | None] = Look(THIRD, "s")
+    place: ClassVar[int] = 10
 
-    budget = settings.budget
-    table = torch.from_numpy(check_reward(reward, task, beta))
-    prompts = torch.as_tensor(task.prompts, dtype=torch.long)
-    repeated = prompts.repeat_interleave(budget.group, dim=0)
-    row = torch.arange(len(prompts)).repeat_interleave(budget.group)
-    model, reference = trainable_copy(base), frozen_copy(base)
-    optimiser = Optimiser(model.parameters(), budget)
-    generator = torch.Generator().manual_seed(seed)
-    for step in range(1, budget.steps + 1):
-        tokens = sample(model, prompts, budget.group, task.space.length, generator)
-        index = torch.from_numpy(task.space.index_of(tokens.numpy()))
-        log_prob = sequence_log_prob(model, repeated, tokens)
-        with torch.no_grad():
-            log_ratio = log_prob - sequence_log_prob(reference, repeated, tokens)
-            score = (table[row, index].float() - beta * log_ratio).view(-1, budget.group)
-            others = (score.sum(dim=1, keepdim=True) - score) / (budget.group - 1)
-            advantage = (score - others).flatten()
-        optimiser.step(-(advantage * log_prob).mean())
-        if step in budget.handed_out:
-            yield Checkpoint(step, step * len(repeated), frozen_copy(model))
+    def advantage(self, fleet: Fleet, batch: Batch, old: Tensor, base: Tensor) -> Tensor:
+        """A response's score less the mean of the others' to the same prompt."""
+        score = batch.reward - fleet.beta * (old - base).sum(-1)
+        return fleet.in_groups(score, _less_others)
+
+    def loss(self, fleet: Fleet, batch: Batch, now: Tensor, old: Tensor, base: Tensor, advantage: Tensor) -> Tensor:
+        """The clipped surrogate of the sequence's ratio."""
+        log_ratio = (now - old).sum(-1)
+        return -clipped(log_ratio, advantage, fleet.clip).mean((1, 2))
 
 
-register(
-    Method(
-        name="group_kl",  # what the committed table calls it
-        label="RLOO",
-        train=train,
-        settings=Settings,
-        look=Look(THIRD, "s"),
-        learning_rate=3e-3,
-        seconds_per_step=0.06,
-        place=10,
-    )
-)
+def _less_others(score: Tensor) -> Tensor:
+    n = score.shape[-1]
+    return (score - score.mean(-1, keepdim=True)) * (n / (n - 1))

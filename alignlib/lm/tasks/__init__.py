@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from alignlib.lm.tasks.safety import Safety
 from alignlib.lm.tasks.summarisation import Summarisation
-from alignlib.lm.tasks.task import Grammar, Task
+from alignlib.lm.tasks.task import SPLITS, Features, Grammar, Task
 
-__all__ = ["TASKS", "Grammar", "Safety", "Summarisation", "Task"]
+__all__ = ["SPLITS", "TASKS", "Features", "Grammar", "Safety", "Summarisation", "Task"]
 
 TASKS: Mapping[str, type[Grammar]] = {grammar.name: grammar for grammar in (Summarisation, Safety)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.space import ResponseSpace
-from alignlib.lm.tasks.task import Grammar
+from alignlib.lm.tasks.task import Features, Grammar, mostly_many
 
 __all__ = ["Summarisation", "parse"]
 
@@ -89,13 +90,19 @@ class Summarisation(Grammar):
         marks = ["!" * k for k in range(len(_WEIGHTS))]
         return (*(f"{s}-{p}{mark}" for mark in marks for s in subjects for p in predicates), "-")
 
+    @property
+    def n_distinct(self) -> int:
+        """Ordered facts about different subjects."""
+        kinds = self.n_predicates * len(_WEIGHTS)
+        return sum(math.perm(self.n_subjects, k) * kinds**k for k in range(1, self.n_facts + 1))
+
     def draw_prompts(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n documents: one to ``n_facts`` facts about different subjects, importances at random."""
+        """Draw n documents: one to ``n_facts`` facts about different subjects, mostly many, importances at random."""
         subject = rng.permuted(np.tile(np.arange(self.n_subjects), (n, 1)), axis=1)[:, : self.n_facts]
         level = rng.integers(len(_WEIGHTS), size=subject.shape)
         predicate = rng.integers(self.n_predicates, size=subject.shape)
         fact = (level * self.n_subjects + subject) * self.n_predicates + predicate
-        absent = np.arange(self.n_facts) >= rng.integers(1, self.n_facts + 1, size=(n, 1))
+        absent = np.arange(self.n_facts) >= mostly_many(self.n_facts, n, rng)
         return self.n_content + 1 + np.where(absent, len(self.prompt_words) - 1, fact)
 
     def facts(self, prompts: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
@@ -107,22 +114,28 @@ class Summarisation(Grammar):
         weight = np.where(there, np.asarray(_WEIGHTS)[level], 0.0)
         return np.where(there, subject + 1, 0), np.where(there, predicate + 1 + self.n_subjects, 0), weight
 
-    def gold(self, prompts: IntArray, space: ResponseSpace) -> FloatArray:
-        """Gold reward of every response to each prompt, shape (P, space.size), in quarters."""
-        stated, unclear = parse(space, self.n_subjects)
-        fixed = -_WORD_COST * space.lengths - _UNCLEAR * unclear
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """What each statement is worth to each document, shape (P, n_subjects · n_predicates)."""
         subject, predicate, weight = self.facts(prompts)
-        # Value of each statement; the last entry is for a place without one, or a repetition.
-        n_statements = self.n_subjects * self.n_predicates
-        value = np.tile(-weight.max(axis=1, keepdims=True), (1, n_statements + 1))
-        value[:, -1] = 0.0
+        value = np.tile(-weight.max(axis=1, keepdims=True), (1, self.n_subjects * self.n_predicates))
         row, slot = np.nonzero(subject)
         at = (subject[row, slot] - 1) * self.n_predicates + predicate[row, slot] - 1 - self.n_subjects
         value[row, at] = weight[row, slot]
-        gold = np.tile(fixed, (len(prompts), 1))
+        return value
+
+    def response_features(self, space: ResponseSpace) -> FloatArray:
+        """Which statements each response makes, and last what its words cost, shape (size, statements + 1)."""
+        stated, unclear = parse(space, self.n_subjects)
+        said = np.zeros((space.size, self.n_subjects * self.n_predicates + 1))
         for place in stated.T:
-            gold += value[:, place]
-        return gold
+            there = np.flatnonzero(place >= 0)
+            said[there, place[there]] = 1.0
+        said[:, -1] = -_WORD_COST * space.lengths - _UNCLEAR * unclear
+        return said
+
+    def pay(self, prompt: Features, response: Features) -> Features:
+        """Gold of responses to prompts, from their features: the statements' worth and the words' cost."""
+        return (prompt * response[..., :-1]).sum(-1) + response[..., -1]
 
     def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
         """Yield summaries by a careless writer: facts in any order, predicates and subjects mixed up, loose words."""

@@ -5,14 +5,27 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, as_rng, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_rng, require
 from alignlib.lm.space import END, ResponseSpace
 
-__all__ = ["Grammar", "Task"]
+__all__ = ["SPLITS", "Features", "Grammar", "Task", "mostly_many"]
+
+SPLITS = ("train", "validation", "test")
+"""Prompts on which policies are judged exactly: some that training may see, and two kinds that it never does."""
+
+Features: TypeAlias = Any
+"""An array of NumPy or a tensor of torch: `Grammar.pay` uses only what both have."""
+
+
+def mostly_many(most: int, n: int, rng: np.random.Generator) -> IntArray:
+    """Draw n numbers from 1 to ``most``, shape (n, 1), the larger the likelier: there are few prompts of one thing."""
+    weight = np.arange(1, most + 1, dtype=np.float64) ** 2
+    return rng.choice(np.arange(1, most + 1), size=(n, 1), p=weight / weight.sum())
 
 
 class Grammar(ABC):
@@ -39,13 +52,31 @@ class Grammar(ABC):
     def prompt_words(self) -> tuple[str, ...]:
         """Words of the prompt tokens, which follow those of the responses: C + 1, C + 2, …"""
 
+    @property
+    @abstractmethod
+    def n_distinct(self) -> int:
+        """How many different prompts there are."""
+
     @abstractmethod
     def draw_prompts(self, n: int, rng: np.random.Generator) -> IntArray:
         """Draw n prompts of one length, shape (n, prompt_length)."""
 
     @abstractmethod
+    def prompt_features(self, prompts: IntArray) -> FloatArray:
+        """What gold knows of each prompt, shape (P, k)."""
+
+    @abstractmethod
+    def response_features(self, space: ResponseSpace) -> FloatArray:
+        """What gold knows of each response, shape (space.size, m)."""
+
+    @abstractmethod
+    def pay(self, prompt: Features, response: Features) -> Features:
+        """Gold, on a lattice of few levels, from features (…, k) of prompts and (…, m) of responses; they broadcast."""
+
     def gold(self, prompts: IntArray, space: ResponseSpace) -> FloatArray:
-        """Gold reward of every response to each prompt, shape (P, space.size), on a lattice of few levels."""
+        """Gold reward of every response to each prompt, shape (P, space.size)."""
+        responses = self.response_features(space)
+        return np.stack([self.pay(one, responses) for one in self.prompt_features(np.asarray(prompts))])
 
     @abstractmethod
     def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
@@ -65,9 +96,10 @@ class Grammar(ABC):
         rng: np.random.Generator | int = 0,
         *,
         n_prompts: int = 24,
-        n_held_out: int = 12,
+        n_validation: int = 48,
+        n_test: int = 144,
     ) -> Task:
-        """Return the task: distinct prompts of this grammar, the first to train on and the rest held out.
+        """Return the task: distinct prompts of this grammar, set apart by what they are for.
 
         Parameters
         ----------
@@ -75,8 +107,8 @@ class Grammar(ABC):
             The responses; by default 9 content tokens and length 5.
         rng : Generator or int
             Source of the prompts, or its seed.
-        n_prompts, n_held_out : int
-            Prompts to train on, at least 1, and held out.
+        n_prompts, n_validation, n_test : int
+            Prompts that training may see, at least 1; for choosing settings; for the verdict.
 
         Raises
         ------
@@ -87,34 +119,41 @@ class Grammar(ABC):
         --------
         >>> from alignlib.lm.tasks import Safety
         >>> task = Safety.task()
-        >>> task.prompts.shape, task.held_out.shape, task.gold().shape
-        ((24, 5), (12, 5), (24, 66430))
+        >>> [len(task.of_split(split)) for split in SPLITS]
+        [24, 48, 144]
         """
-        require(n_prompts >= 1 and n_held_out >= 0, f"n_prompts must be at least 1; got {n_prompts} and {n_held_out}.")
+        require(
+            n_prompts >= 1 and n_validation >= 0 and n_test >= 0,
+            f"n_prompts must be at least 1, n_validation and n_test 0; got {n_prompts}, {n_validation}, {n_test}.",
+        )
         space = ResponseSpace() if space is None else space
-        grammar, wanted = cls.of(space), n_prompts + n_held_out
+        grammar, wanted = cls.of(space), n_prompts + n_validation + n_test
         drawn = grammar.draw_prompts(50 * wanted, as_rng(rng))
         _, first = np.unique(drawn, axis=0, return_index=True)
         distinct = drawn[np.sort(first)]
         require(
             len(distinct) >= wanted,
-            f"n_prompts + n_held_out must not exceed the {len(distinct)} distinct prompts found; got {wanted}.",
+            f"n_prompts + n_validation + n_test must not exceed the {len(distinct)} distinct prompts found; got "
+            f"{wanted}.",
         )
-        return Task(cls.name, space, grammar, distinct[:n_prompts], distinct[n_prompts:wanted])
+        test, validation, prompts = np.split(distinct[:wanted], [n_test, n_test + n_validation])
+        return Task(cls.name, space, grammar, prompts, validation, test)
 
 
 @dataclass(frozen=True)
 class Task:
-    """Prompts to train on, others held out, and the rules of the grammar they come from.
+    """The prompts set apart, and the rules of the grammar that all prompts come from.
 
-    ``prompts`` has shape (P, prompt_length), ``held_out`` (H, prompt_length); no prompt occurs twice.
+    ``prompts`` has shape (P, prompt_length): training may see them. ``validation`` and ``test`` have its form, and
+    neither a base model nor a method ever sees them. No prompt occurs twice.
     """
 
     name: str
     space: ResponseSpace
     grammar: Grammar
     prompts: IntArray
-    held_out: IntArray
+    validation: IntArray
+    test: IntArray
 
     @property
     def prompt_length(self) -> int:
@@ -131,13 +170,62 @@ class Task:
         """The word of every token, the end first."""
         return ("<end>", *self.grammar.response_words, *self.grammar.prompt_words)
 
+    def of_split(self, split: str) -> IntArray:
+        """The prompts of one of ``SPLITS``."""
+        require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
+        return {"train": self.prompts, "validation": self.validation, "test": self.test}[split]
+
+    @cached_property
+    def _reserved(self) -> IntArray:
+        return np.sort(self._numbers(np.concatenate([self.validation, self.test])))
+
+    def _numbers(self, prompts: IntArray) -> IntArray:
+        """Each prompt as one number."""
+        return np.asarray(prompts @ (self.vocab_size ** np.arange(self.prompt_length, dtype=np.int64)))
+
+    def is_reserved(self, prompts: IntArray) -> BoolArray:
+        """Whether each prompt is kept for validation or test, shape (P,)."""
+        return np.isin(self._numbers(np.asarray(prompts)), self._reserved)
+
+    def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Draw n prompts to learn from, shape (n, prompt_length): any of the grammar but those of validation and test.
+
+        Examples
+        --------
+        >>> from alignlib.lm.tasks import Summarisation
+        >>> task = Summarisation.task()
+        >>> bool(task.is_reserved(task.fresh(10_000, np.random.default_rng(0))).any())
+        False
+        """
+        found = np.empty((0, self.prompt_length), dtype=np.int64)
+        while len(found) < n:
+            drawn = self.grammar.draw_prompts(n - len(found) + 8, rng)
+            found = np.concatenate([found, drawn[~self.is_reserved(drawn)]])
+        return found[:n]
+
+    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Draw n distinct prompts to learn from, the first of them ``prompts``.
+
+        Raises
+        ------
+        InputError
+            If there are not that many.
+        """
+        if n <= len(self.prompts):
+            return self.prompts[:n]
+        drawn = np.concatenate([self.prompts, self.fresh(12 * n, rng)])
+        _, first = np.unique(self._numbers(drawn), return_index=True)
+        distinct = drawn[np.sort(first)]
+        require(len(distinct) >= n, f"n must not exceed the {len(distinct)} distinct prompts found; got {n}.")
+        return distinct[:n]
+
     def gold(self, prompts: IntArray | None = None) -> FloatArray:
         """Gold reward of every response, shape (P, space.size); to the training prompts if none are given."""
         return self.grammar.gold(self.prompts if prompts is None else prompts, self.space)
 
     def reference(self, n: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Draw n prompts from the grammar and a noisy demonstration of each: what the base is pretrained on."""
-        prompts = self.grammar.draw_prompts(n, rng)
+        """Draw n prompts to learn from and a noisy demonstration of each: what the base is pretrained on."""
+        prompts = self.fresh(n, rng)
         return prompts, self.grammar.demonstrate(prompts, self.space, rng)
 
     def decode(self, tokens: IntArray) -> str:

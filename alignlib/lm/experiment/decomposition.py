@@ -1,0 +1,153 @@
+"""Where wasted KL comes from, as parts that add up: objective, prompts learnt by heart, allocation, optimisation.
+
+A policy's wasted KL is its distance to the nearest optimum, ``min_λ mean_x KL(φ_x‖π_{x,λ})``: one λ for all prompts. If
+every prompt may have a λ of its own the distance is smaller; what remains is wasted *within* prompts, and the
+difference is the price of the *allocation*, of effective λ that differ from prompt to prompt.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from alignlib._core.checks import FloatArray, require
+from alignlib.lm.experiment.curves import Curves
+from alignlib.lm.experiment.results import PerPrompt
+
+__all__ = ["Parts", "WasteSplit", "best_of_n_waste", "decompose", "fixed_point_waste", "split_waste"]
+
+
+@dataclass(frozen=True)
+class WasteSplit:
+    """Wasted KL in nats, averaged over prompts, as the sum of two parts that are never negative; arrays (k,)."""
+
+    within: FloatArray
+    allocation: FloatArray
+
+    @property
+    def total(self) -> FloatArray:
+        """The wasted KL."""
+        return self.within + self.allocation
+
+
+def split_waste(curves: Curves, found: PerPrompt, n_prompts: int | None = None) -> WasteSplit:
+    """Split ``Δ - G⁻¹(g)`` into ``mean_x [Δ_x - G_x⁻¹(g_x)]`` and ``mean_x G_x⁻¹(g_x) - G⁻¹(g)``.
+
+    ``G_x`` is the frontier of prompt x, ``G`` that of a budget on the average; a gain below zero needs no KL.
+
+    Parameters
+    ----------
+    curves : Curves
+        The limit on the prompts.
+    found : PerPrompt
+        KL and reward of k policies on each prompt.
+    n_prompts : int, optional
+        Only the first so many prompts.
+
+    Source: we derive, from Y24's closeness identity on each prompt.
+    """
+    n = found.kl.shape[1] if n_prompts is None else n_prompts
+    gain = (found.reward - curves.base_reward)[:, :n]
+    kl = found.kl[:, :n]
+    least = np.stack(
+        [
+            np.interp(np.maximum(gain[:, x], 0.0), curves.limit_gain[x], np.sqrt(curves.limit_kl[x])) ** 2
+            for x in range(n)
+        ],
+        axis=1,
+    )
+    weights = np.zeros(len(curves.limit_kl))
+    weights[:n] = 1.0 / n
+    together = curves.weighed(weights).least_kl(gain.mean(axis=1))
+    return WasteSplit((kl - least).mean(axis=1), least.mean(axis=1) - together)
+
+
+def best_of_n_waste(curves: Curves, kl: float, n_prompts: int | None = None) -> WasteSplit:
+    """Split what best-of-N wastes at a mean KL, for real N; see `split_waste`."""
+    n = len(curves.limit_kl) if n_prompts is None else n_prompts
+    mean = curves.best_kl[:n].mean(axis=0)
+    at = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_kl]
+    gain = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_gain]
+    policy = PerPrompt(np.array([at]), np.array([gain]) + curves.base_reward)
+    return split_waste(curves, policy, n)
+
+
+def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: float) -> WasteSplit:
+    """Split what an objective's exact fixed point wastes at a mean KL, interpolated over √KL between its penalties.
+
+    Parameters
+    ----------
+    curves : Curves
+        The limit on the prompts, of which the table has the first ones.
+    points : DataFrame
+        Columns ``penalty, beta, prompt, kl, reward``.
+    penalty : str
+        Which objective.
+    kl : float
+        In nats; held at the ends of the curve.
+    """
+    rows = points[points.penalty == penalty]
+    require(len(rows) > 0, f"penalty must be one of {', '.join(sorted(set(points.penalty)))}; got {penalty!r}.")
+    wide = {name: rows.pivot(index="beta", columns="prompt", values=name).to_numpy() for name in ("kl", "reward")}
+    n = wide["kl"].shape[1]
+    order = np.argsort(wide["kl"].mean(axis=1))
+    padded = {
+        name: np.concatenate([part[order], np.zeros((len(part), len(curves.limit_kl) - n))], axis=1)
+        for name, part in wide.items()
+    }
+    split = split_waste(curves, PerPrompt(padded["kl"], padded["reward"]), n)
+    place = np.sqrt(np.concatenate([[0.0], wide["kl"].mean(axis=1)[order]]))
+    within, allocation = (
+        np.interp(np.sqrt(kl), place, np.concatenate([[0.0], part])) for part in (split.within, split.allocation)
+    )
+    return WasteSplit(np.array([within]), np.array([allocation]))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The wasted KL of a method on test prompts, in nats, as a sum.
+
+    ``objective``: what the exact fixed point of its objective wastes at the same KL; ``allocation`` and
+    ``optimisation``: what the trained policy wastes more than that, by the split of KL over prompts and within prompts;
+    ``by_heart``: what learning from few prompts instead of fresh ones adds.
+    """
+
+    objective: float
+    allocation: float
+    optimisation: float
+    by_heart: float
+
+    @property
+    def total(self) -> float:
+        """The wasted KL."""
+        return self.objective + self.allocation + self.optimisation + self.by_heart
+
+
+def decompose(objective: WasteSplit, fresh: WasteSplit, few: WasteSplit | None = None) -> Parts:
+    """Add up the parts, averaged over seeds.
+
+    Parameters
+    ----------
+    objective : WasteSplit
+        Of the objective's fixed point, at the KL of the policies trained on fresh prompts.
+    fresh : WasteSplit
+        Of policies trained on fresh prompts, one entry a seed.
+    few : WasteSplit, optional
+        Of policies trained on few prompts, on the same test prompts.
+
+    Examples
+    --------
+    >>> one = WasteSplit(np.array([0.01]), np.array([0.02]))
+    >>> trained = WasteSplit(np.array([0.04]), np.array([0.03]))
+    >>> parts = decompose(one, trained, WasteSplit(np.array([0.2]), np.array([0.1])))
+    >>> round(parts.by_heart, 3), round(parts.total, 3)
+    (0.23, 0.3)
+    """
+    return Parts(
+        objective=float(objective.total.mean()),
+        allocation=float(fresh.allocation.mean() - objective.allocation.mean()),
+        optimisation=float(fresh.within.mean() - objective.within.mean()),
+        by_heart=0.0 if few is None else float(few.total.mean() - fresh.total.mean()),
+    )

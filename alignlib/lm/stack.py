@@ -1,0 +1,263 @@
+"""Many small GPT-2 side by side: one more dimension in front, so that a run of training is a row.
+
+Models of a hundred thousand weights are so small that a computer spends its time starting operations, not doing them.
+A `Stack` holds the weights of R models as arrays (R, …), and every operation serves all of them: R runs of training
+cost little more time than one on an accelerator, and are no dearer than R single ones on a processor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeAlias
+
+import torch
+from torch import Tensor
+
+from alignlib._core.checks import require
+
+if TYPE_CHECKING:
+    from transformers.models.gpt2.modeling_gpt2 import GPT2PreTrainedModel
+
+__all__ = ["KeysValues", "Stack", "response_mask"]
+
+KeysValues: TypeAlias = list[tuple[Tensor, Tensor]]
+"""Keys and values of each layer, (R, P, heads, tokens, channels)."""
+
+_EPS = 1e-5
+_NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
+
+
+def response_mask(tokens: Tensor) -> Tensor:
+    """Return where a token was chosen: every token up to and with the first 0; float, of the shape of ``tokens``."""
+    before = torch.ones_like(tokens[..., :1])
+    return torch.cat([before, (tokens[..., :-1] != 0).long().cumprod(dim=-1)], dim=-1).float()
+
+
+class Stack:
+    """R models of GPT-2's form with their own weights, read from state dictionaries of the library's classes.
+
+    Parameters
+    ----------
+    weights : mapping of tensors (R, …)
+        By the names of the library's state dictionary, such as ``transformer.h.0.attn.c_attn.weight``.
+    n_heads : int
+        Attention heads.
+    head : str
+        Name of the last layer, ``"lm_head"`` or ``"score"``.
+    trainable : bool
+        Whether gradients flow to the weights; `flat` and `grad` then hold weights and gradients, (R, weights).
+    """
+
+    def __init__(
+        self, weights: Mapping[str, Tensor], n_heads: int, head: str = "lm_head", *, trainable: bool = False
+    ) -> None:
+        names = [name for name in weights if not name.endswith(_NOT_WEIGHTS)]
+        require(f"{head}.weight" in names, f"weights must hold {head}.weight, the last layer's; they do not.")
+        self.n_heads, self.head = n_heads, head
+        self.shapes = {name: tuple(weights[name].shape[1:]) for name in names}
+        flat = torch.cat([weights[name].detach().float().flatten(1) for name in names], dim=1).contiguous()
+        self._attach(flat, trainable)
+
+    def _attach(self, flat: Tensor, trainable: bool) -> None:
+        """Cut the weights out of one block of memory: an optimiser then takes a step on all of them at once."""
+        self.flat, self.trainable = flat, trainable
+        self.grad = torch.zeros_like(flat) if trainable else None
+        self.w: dict[str, Tensor] = {}
+        start = 0
+        for name, shape in self.shapes.items():
+            size = math.prod(shape)
+            part = flat[:, start : start + size].view(len(flat), *shape)
+            if trainable:
+                part = part.detach().requires_grad_(True)
+                assert self.grad is not None
+                part.grad = self.grad[:, start : start + size].view(len(flat), *shape)
+            self.w[name] = part
+            start += size
+        self.n_layers = 1 + max(int(name.split(".")[2]) for name in self.shapes if name.startswith("transformer.h."))
+
+    @classmethod
+    def of(
+        cls, model: GPT2PreTrainedModel, copies: int = 1, head: str = "lm_head", *, trainable: bool = False
+    ) -> Stack:
+        """Return ``copies`` of one model, or a stack of several if it is given as a list."""
+        models = model if isinstance(model, list) else [model] * copies
+        states = [one.state_dict() for one in models]
+        weights = {name: torch.stack([state[name] for state in states]) for name in states[0]}
+        return cls(weights, models[0].config.n_head, head, trainable=trainable)
+
+    def __len__(self) -> int:
+        return len(self.flat)
+
+    def to(self, device: torch.device | str) -> Stack:
+        """Return the same models on a device."""
+        return self._with(self.flat.to(device, copy=True), self.trainable)
+
+    def copies(self, n: int, *, trainable: bool = False) -> Stack:
+        """Return n copies of each model, one after the other."""
+        return self._with(self.flat.detach().repeat_interleave(n, dim=0), trainable)
+
+    def rows(self, keep: Tensor, *, trainable: bool = False) -> Stack:
+        """Return the models of these rows, with weights of their own."""
+        return self._with(self.flat.detach()[keep].clone(), trainable)
+
+    def _with(self, flat: Tensor, trainable: bool) -> Stack:
+        new = object.__new__(Stack)
+        new.n_heads, new.head, new.shapes = self.n_heads, self.head, self.shapes
+        new._attach(flat, trainable)
+        return new
+
+    def state(self, row: int) -> dict[str, Tensor]:
+        """Return one model's weights by name, on the processor, as the library's state dictionary has them."""
+        return {name: part[row].detach().cpu().clone() for name, part in self.w.items()}
+
+    # -- forward ------------------------------------------------------------------------------------------------------
+
+    def prompts(self, prompts: Tensor) -> tuple[Tensor, KeysValues]:
+        """Read prompts (R, P, tokens): the last hidden state (R, P, width), and keys and values of every layer."""
+        r, p, n = prompts.shape
+        hidden = self._embed(prompts) + self.w["transformer.wpe.weight"][:, None, :n]
+        hidden = hidden.flatten(1, 2)
+        later = torch.full((n, n), -torch.inf, device=hidden.device).triu(1)
+        kept: KeysValues = []
+        for layer in range(self.n_layers):
+            query, key, value = (self._heads(part, r, p, n) for part in self._qkv(layer, hidden))
+            kept.append((key, value))
+            score = query @ key.transpose(-1, -2) + later
+            seen = (score.softmax(-1) @ value).transpose(2, 3).reshape(r, p * n, -1)
+            hidden = self._finish(layer, hidden, seen)
+        last = hidden.view(r, p, n, -1)[:, :, -1]
+        return self._norm(last, "transformer.ln_f"), kept
+
+    def hidden(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Return the states from which each response token is chosen, (R, P, G, length, width).
+
+        Parameters
+        ----------
+        prompts : int tensor (R, P, prompt length)
+            One row of prompts for each model.
+        tokens : int tensor (R, P, G, length)
+            G responses to each, padded with 0. The prompt is read once for all of them.
+        """
+        last, kept = self.prompts(prompts)
+        r, p, g, n = tokens.shape
+        first = last[:, :, None, None].expand(r, p, g, 1, -1)
+        if n == 1:
+            return first
+        return torch.cat([first, self._responses(kept, tokens[..., :-1])], dim=3)
+
+    def after(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Return the states after each response token, (R, P, G, length, width): where a reward model reads."""
+        _, kept = self.prompts(prompts)
+        return self._responses(kept, tokens)
+
+    def _responses(self, kept: KeysValues, tokens: Tensor) -> Tensor:
+        r, p, g, n = tokens.shape
+        n_prompt = kept[0][0].shape[3]
+        position = self.w["transformer.wpe.weight"][:, n_prompt : n_prompt + n]
+        hidden = (self._embed(tokens) + position[:, None, None]).view(r, p * g * n, -1)
+        later = torch.full((n, n), -torch.inf, device=hidden.device).triu(1)
+        for layer, (prompt_key, prompt_value) in enumerate(kept):
+            query, key, value = (self._heads(part, r, p * g, n) for part in self._qkv(layer, hidden))
+            # To the prompt, which a group shares: the group's queries side by side. Then to one's own tokens.
+            grouped = query.view(r, p, g, *query.shape[2:]).transpose(2, 3).flatten(3, 4)
+            to_prompt = (grouped @ prompt_key.transpose(-1, -2)).unflatten(3, (g, n)).transpose(2, 3).flatten(1, 2)
+            own = query @ key.transpose(-1, -2) + later
+            weight = torch.cat([to_prompt, own], dim=-1).softmax(-1)
+            from_prompt = weight[..., :n_prompt].view(r, p, g, *weight.shape[2:4], n_prompt)
+            from_prompt = from_prompt.transpose(2, 3).flatten(3, 4) @ prompt_value
+            from_prompt = from_prompt.unflatten(3, (g, n)).transpose(2, 3).flatten(1, 2)
+            seen = (from_prompt + weight[..., n_prompt:] @ value).transpose(2, 3).reshape(r, p * g * n, -1)
+            hidden = self._finish(layer, hidden, seen)
+        return self._norm(hidden, "transformer.ln_f").view(r, p, g, n, -1)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Apply the last layer to states (R, …, width)."""
+        weight = self.w[f"{self.head}.weight"].transpose(1, 2)
+        flat = hidden.flatten(1, -2) if hidden.ndim > 3 else hidden
+        out = flat @ weight
+        bias = self.w.get(f"{self.head}.bias")
+        return (out if bias is None else out + bias[:, None]).view(*hidden.shape[:-1], -1)
+
+    def token_log_prob(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Return the log-probability of each response token, 0 past the end, (R, P, G, length), in nats."""
+        logits = self.logits(self.hidden(prompts, tokens))
+        return logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0] * response_mask(tokens)
+
+    def sample(self, prompts: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """Draw responses by inversion; returns tokens and their log-probabilities, both (R, P, G, length).
+
+        A response ends with token 0, which also fills what is left, or at the length limit.
+
+        Parameters
+        ----------
+        prompts : int tensor (R, P, prompt length)
+            Prompts.
+        uniform : tensor (R, P, G, length)
+            Numbers in [0, 1), which decide everything.
+        """
+        last, kept = self.prompts(prompts)
+        r, p, g, length = uniform.shape
+        hidden = last[:, :, None].expand(r, p, g, -1)
+        own: list[KeysValues] = [[] for _ in range(self.n_layers)]
+        tokens, chosen = [], []
+        going = torch.ones((r, p, g), dtype=torch.bool, device=prompts.device)
+        for place in range(length):
+            log_next = self.logits(hidden).log_softmax(-1)
+            total = log_next.detach().exp().cumsum(-1)
+            drawn = (total <= uniform[..., place, None] * total[..., -1:]).sum(-1).clamp_(max=total.shape[-1] - 1)
+            drawn = drawn * going
+            chosen.append(log_next.gather(-1, drawn[..., None])[..., 0] * going)
+            tokens.append(drawn)
+            going = going & (drawn != 0)
+            if place + 1 < length:
+                hidden = self._next(kept, own, drawn, place)
+        return torch.stack(tokens, dim=-1), torch.stack(chosen, dim=-1)
+
+    def _next(self, kept: KeysValues, own: list[KeysValues], token: Tensor, place: int) -> Tensor:
+        """Read one more token of each response, (R, P, G); ``own`` has the earlier ones' keys and values."""
+        r, p, g = token.shape
+        n_prompt = kept[0][0].shape[3]
+        position = self.w["transformer.wpe.weight"][:, n_prompt + place]
+        hidden = (self._embed(token) + position[:, None, None]).view(r, p * g, -1)
+        for layer, (prompt_key, prompt_value) in enumerate(kept):
+            query, key, value = (self._heads(part, r, p, g) for part in self._qkv(layer, hidden))
+            own[layer].append((key, value))
+            scores = [query @ prompt_key.transpose(-1, -2)]
+            scores += [(query * earlier).sum(-1, keepdim=True) for earlier, _ in own[layer]]
+            weight = torch.cat(scores, dim=-1).softmax(-1)
+            seen = weight[..., :n_prompt] @ prompt_value
+            for number, (_, earlier) in enumerate(own[layer], start=n_prompt):
+                seen = seen + weight[..., number, None] * earlier
+            hidden = self._finish(layer, hidden, seen.transpose(2, 3).reshape(r, p * g, -1))
+        return self._norm(hidden, "transformer.ln_f").view(r, p, g, -1)
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        table = self.w["transformer.wte.weight"]
+        r, n_words, width = table.shape
+        offset = torch.arange(r, device=tokens.device).view(r, *[1] * (tokens.ndim - 1)) * n_words
+        return torch.nn.functional.embedding(tokens + offset, table.reshape(r * n_words, width))
+
+    def _qkv(self, layer: int, hidden: Tensor) -> tuple[Tensor, ...]:
+        name = f"transformer.h.{layer}"
+        query, key, value = self._linear(self._norm(hidden, f"{name}.ln_1"), f"{name}.attn.c_attn").chunk(3, dim=-1)
+        return query * (query.shape[-1] // self.n_heads) ** -0.5, key, value
+
+    def _heads(self, part: Tensor, r: int, p: int, n: int) -> Tensor:
+        return part.view(r, p, n, self.n_heads, -1).transpose(2, 3)
+
+    def _finish(self, layer: int, hidden: Tensor, seen: Tensor) -> Tensor:
+        name = f"transformer.h.{layer}"
+        hidden = hidden + self._linear(seen, f"{name}.attn.c_proj")
+        inner = self._linear(self._norm(hidden, f"{name}.ln_2"), f"{name}.mlp.c_fc")
+        inner = torch.nn.functional.gelu(inner, approximate="tanh")
+        return hidden + self._linear(inner, f"{name}.mlp.c_proj")
+
+    def _linear(self, x: Tensor, name: str) -> Tensor:
+        return torch.baddbmm(self.w[f"{name}.bias"][:, None], x, self.w[f"{name}.weight"])
+
+    def _norm(self, x: Tensor, name: str) -> Tensor:
+        plain = torch.nn.functional.layer_norm(x, x.shape[-1:], eps=_EPS)
+        shape = (len(x), *[1] * (x.ndim - 2), x.shape[-1])
+        weight, bias = self.w[f"{name}.weight"].view(shape), self.w[f"{name}.bias"].view(shape)
+        return torch.addcmul(bias, plain, weight)
