@@ -62,7 +62,7 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
     assert all(0 <= row.held_claimed <= row.claimed <= row.tried for row in rows)
     assert {row.statement for row in rows} >= {"share of the limit", "gold along λ", "turn along N", "limit, own end"}
     summary.write(rows, tmp_path / "matrix.csv")
-    assert (tmp_path / "matrix.csv").read_text().count("\n") == len(rows) + 1
+    assert (tmp_path / "matrix.csv").read_text().count("\n") == sum(row.claimed > 0 for row in rows) + 1
     assert f"0 of {len(rows)} points set aside" in summary.text(rows)
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]

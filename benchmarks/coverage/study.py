@@ -19,6 +19,7 @@ from alignlib._core.errors import InputError
 from alignlib.estimation import GoldEstimate, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
+from benchmarks.coverage import blind_laws  # noqa: F401 - registers the laws that somebody else chose
 from benchmarks.coverage.populations import POPULATIONS, Population
 from benchmarks.coverage.truth import Truth, gold_of
 

@@ -76,7 +76,8 @@ def write(rows: Iterable[Row], path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(COLUMNS)
-        for row in sorted(rows, key=lambda one: (one.law, one.shape, one.statement, one.at)):
+        claimed = (row for row in rows if row.claimed)
+        for row in sorted(claimed, key=lambda one: (one.law, one.shape, one.statement, one.at)):
             out.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in (getattr(row, name) for name in COLUMNS)])
 
 
