@@ -97,7 +97,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gap in gold")
 # %% [markdown]
 # ## Where hacking starts
 #
-# Let $g_i=\E[r\mid\hat r=\text{level }i]$, the expected gold given the proxy. Whoever sees only the proxy acts on gold through $g$ alone.
+# Let $g_i=\E[r\mid\hat r=\text{level }i]$, the expected gold given the proxy. A rule that sees only the proxy changes mean gold through $g$ alone.
 #
 # ```{prf:theorem} One turn of g, one turn of gold (after Khalaf et al. 2025; this form is new here, as far as we know)
 # :label: thm-one-turn

@@ -15,7 +15,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Take the exact next-token divergences summed along each response ({term}`Rao–Blackwell <Rao–Blackwell estimator>`) where both models' next-token laws are known, else the mean {term}`log-ratio` $k_1$, negative
-# or not. From {{n:d}} responses at {{kl_large:.2f}} nats the first errs by {{rb_error:.0%}}, the second by {{k1_error:.0%}}. The popular $k_3$ of whole sequences looks steadier than it is: its 95 %
+# or not. From {{n:d}} responses at {{kl_large:.2f}} nats the first typically errs by {{rb_error:.0%}}, the second by {{k1_error:.0%}} (one {term}`standard error`). The popular $k_3$ of whole sequences looks steadier than it is: its 95 %
 # {term}`intervals <confidence interval>` contain the truth {{k3_coverage:.0%}} of the time.
 # :::
 
@@ -99,7 +99,7 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 # ```{prf:theorem} What each estimates (parts i: classical; the rest: we derive)
 # :label: thm-kl-estimators
 #
-# Over responses of $\pi$: (i) $k_1$, $k_{\mathrm{RB}}$ and, if $\pi$ can say all that $p$ can, both forms of $k_3$ have mean $\KL{\pi}{p}$. (ii) Where $\pi$ cannot, $k_3$ falls short by the base mass
+# Over responses of $\pi$: (i) $k_1$, $k_{\mathrm{RB}}$ and, if the support of $\pi$ contains that of $p$, both forms of $k_3$ have mean $\KL{\pi}{p}$. (ii) If it does not, $k_3$ falls short by the base mass
 # out of its reach: $1-p(S)$ by sequence, $\E\sum_t(1-p(S_t\mid h_t))$ by token, $S$ being the support of $\pi$. (iii) $k_2$ by sequence is off by $\E_p\,h(\ell)$ with
 # $h(\ell)=\int_0^\ell\frac12s^2e^s\,ds$: of third order, $\frac16\E_p(\pi/p-1)^3$ to leading order, with either sign, and exactly $\frac12\mathrm{KL}^2$ if $\ell$ is normal under $\pi$. (iv) The variance of $k_3$ by sequence is finite only if $\E_p[p/\pi;S]$ is, the mean over $S$ alone.
 # ```
@@ -116,7 +116,7 @@ for ax, (which, kl) in zip(axes, [("small", truth[0]), ("large", truth[-1])], st
 # :label: prop-kl-gradients
 #
 # Over responses of $\pi_\theta$, held fixed while the estimator is differentiated in $\theta$: $\E\nabla k_1=0$, $\E\nabla k_2=\nabla\KL{\pi_\theta}{p}$, and $\E\nabla k_3=\nabla\KL{p}{\pi_\theta}$, the
-# {term}`reverse KL`, if $\pi_\theta$ can say all that $p$ can.
+# {term}`reverse KL`, if the {term}`support` of $\pi_\theta$ contains that of $p$.
 # ```
 #
 # ```{prf:proof}

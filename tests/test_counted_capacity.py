@@ -180,7 +180,7 @@ def test_decoder_errors_by_enumeration(rows: list[list[int]]) -> None:
 def test_the_exact_error_lies_between_in_expectation_and_above_the_floors() -> None:
     rng, rows = np.random.default_rng(5), rating_channel(6, 0.35, 4)
     exact = bayes_risk(np.full(6, 1.0 / 6.0), rows)
-    found = [decoder_error(rng.multinomial(40, rows)) for _ in range(200)]
+    found = [decoder_error(rng.multinomial(40, rows).astype(float)) for _ in range(200)]
     assert np.mean([one.in_sample for one in found]) < exact < np.mean([one.held_out for one in found])
     table = RaterTable.from_arrays(
         np.repeat(np.arange(6), 3000), np.concatenate([rng.choice(4, 3000, p=row) for row in rows])

@@ -48,7 +48,8 @@ def lines(found: CapacityAnswer) -> list[str]:
     )
     said.append(
         "best decoder: how often the best guess from one label errs, judged on these counts (too low) and on held-out "
-        "labels (too high); the exact error of the channel lies between, in expectation."
+        "labels (too high); the exact error of the channel lies between, in expectation. It is no interval: how much "
+        "the two vary by chance is not in it."
     )
     few = min(found.rows, key=lambda row: row.label_floor)
     if few.label_floor > 0.0:
