@@ -32,7 +32,7 @@ def _threads():
 
 @pytest.fixture(scope="module")
 def task() -> Task:
-    return Summarisation.task(ResponseSpace(n_content=5, length=4), n_prompts=6, n_held_out=2)
+    return Summarisation.task(ResponseSpace(n_content=5, length=4), n_prompts=6, n_validation=0, n_test=2)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_agrees_with_the_forward_pass_of_the_library_on_every_response(task: Tas
 
 
 def test_agrees_at_the_default_size_on_random_responses() -> None:
-    task = Summarisation.task(n_prompts=2, n_held_out=0)
+    task = Summarisation.task(n_prompts=2, n_validation=0, n_test=0)
     model = rough(new_model(task), 0.1)
     exact = exact_log_prob(model, task.prompts, task.space)
     which = np.random.default_rng(0).integers(task.space.size, size=200)
@@ -79,7 +79,7 @@ def test_agrees_at_the_default_size_on_random_responses() -> None:
 
 
 def test_sums_to_one_and_double_precision_changes_less_than_a_millionth() -> None:
-    task = Summarisation.task(n_prompts=3, n_held_out=0)
+    task = Summarisation.task(n_prompts=3, n_validation=0, n_test=0)
     model = rough(new_model(task), 0.1)
     single = np.exp(exact_log_prob(model, task.prompts, task.space))
     assert np.abs(single.sum(axis=1) - 1).max() < 1e-12
@@ -93,7 +93,7 @@ def test_sums_to_one_and_double_precision_changes_less_than_a_millionth() -> Non
     [(1, 16, 1, ResponseSpace(4, 1)), (3, 24, 4, ResponseSpace(5, 3)), (2, 64, 4, ResponseSpace(4, 6))],
 )
 def test_any_size(n_layer: int, n_embd: int, n_head: int, space: ResponseSpace) -> None:
-    task = Summarisation.task(space, n_prompts=2, n_held_out=0)
+    task = Summarisation.task(space, n_prompts=2, n_validation=0, n_test=0)
     model = rough(new_model(task, PretrainingSettings(n_layer=n_layer, n_embd=n_embd, n_head=n_head)), 0.1)
     exact = exact_log_prob(model, task.prompts, space)
     which = np.random.default_rng(0).integers(space.size, size=50)
