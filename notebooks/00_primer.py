@@ -78,6 +78,8 @@ from alignlib.rules import BestOfN
 
 # %%
 p, r = np.array(prob) / sum(prob), np.array(reward)
+if (np.diff(r) <= 0).any():
+    raise ValueError(f"reward must increase from each response to the next; got {reward}.")
 lam = math.log(factor)
 base_reward = float(p @ r)
 
@@ -107,7 +109,7 @@ backward = log_total - lam * base_reward
 # %% [markdown]
 # **Best-of-2.** The best of two draws is at most $b$ if both are at most $b$. With the cumulative probabilities $F$ = {{cumulative}}, the best of two is at most $a,b,c,d$ with
 # probability $F^2$ = {{squares}}, and the differences are its law. Its mean reward is {{best_reward:.2f}}, a gain of {{best_gain:.2f}}, and its divergence
-# from the base model is {{best_kl:.4f}} nats. (The formula $\log2-\frac12={{formula:.4f}}$ holds for rewards without ties only, and here the base model has just four responses.)
+# from the base model is {{best_kl:.4f}} nats. (The formula $\log2-\frac12={{formula:.4f}}$ holds only where two draws never have the same reward. Of four responses the same one is often drawn twice.)
 
 # %%
 cumulative = np.cumsum(p)
@@ -203,4 +205,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p reward 0,0,1,1`: a reward of right and wrong. Best-of-2 is then on the limit.
+# **Try:** `-p reward 0,1,2,10`: one response is far better than the others. Best-of-2, which sees only their order, then has a smaller share of the limit.

@@ -75,8 +75,9 @@ from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian
 #
 # $$\frac{\KL{\pi_\lambda}{p}}{\KL{\pi_\lambda}{p}+\KL{p}{\pi_\lambda}}=\frac12+\frac{\lambda\,\kappa_3}{12\,\kappa_2}+O(\lambda^2)$$
 #
-# of it, where $\kappa_2$ and $\kappa_3$ are the variance and the third central moment of the reward under $p$, if they are finite. It is one half at every
-# $\lambda$ for a Gaussian reward, above one half for small $\lambda$ if the reward is skewed to the right, and takes every value between 0 and 1.
+# of it, where $\kappa_2$ and $\kappa_3$ are the variance and the third central moment of the reward under $p$, if its fourth moment is finite. The share
+# is one half at every $\lambda$ for a Gaussian reward, above one half for small $\lambda$ if $\kappa_3>0$ (the reward is skewed to the right), and takes every
+# value between 0 and 1.
 # ```
 #
 # ```{prf:proof}
@@ -209,6 +210,9 @@ naive = np.maximum(errors["difference of means"], errors["Jeffreys, from two rou
 success_shown = success * np.exp(lam_shown) / (1 - success + success * np.exp(lam_shown))
 coins = np.array([[1 - success_shown, success_shown], [1 - success, success]])
 penalty = float((coins[0] * np.log(coins[0] / coins[1])).sum()) / lam_shown
+# The lambda that takes the rarer outcome to one half: before it takes as much as was common, most is paid.
+even = abs(np.log(success / (1 - success)))
+low, high = Bernoulli(min(success, 1 - success)), Bernoulli(max(success, 1 - success))
 claims.glue(
     forward_share=rare.kl(lam_shown) / rare.jeffreys(lam_shown),
     exponential_share=Exponential().kl(lam_exponential) / Exponential().jeffreys(lam_exponential),
@@ -236,8 +240,8 @@ claims.record(
         "paid-more-and-less-than-half",
         "the share that is paid is above one half for one reward and below it for another, at one and the same $\\lambda$",
         "we derive",
-        np.array([rare.kl(0.5) > 0.5 * rare.jeffreys(0.5), common.kl(0.5) < 0.5 * common.jeffreys(0.5)]),
-        must_hold=success < 0.5,
+        np.array([low.kl(even) > 0.5 * low.jeffreys(even), high.kl(even) < 0.5 * high.jeffreys(even)]),
+        must_hold=abs(success - 0.5) > 1e-3,
     ),
     claims.equal(
         "small-lam",

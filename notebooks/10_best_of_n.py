@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# By $\log N-\frac{N-1}{N}$ nats if no two responses have the same reward, and by less if some do. With {{n_levels:d}} different
-# rewards, best-of-{{n_shown:d}} spends {{kl_shown:.3f}} nats, where the formula says {{formula_shown:.3f}}. It never spends more than
+# By $\log N-\frac{N-1}{N}$ nats if two draws never have the same reward, and by less if they can, as always among finitely many responses, where one
+# response can be drawn twice. With {{n_levels:d}} different rewards, best-of-{{n_shown:d}} spends {{kl_shown:.3f}} nats, where the formula says {{formula_shown:.3f}}. It never spends more than
 # $D_{\max}={{kl_max:.3f}}$ nats, the divergence at which the best response is certain, while the formula grows without bound.
 # :::
 

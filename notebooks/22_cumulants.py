@@ -38,7 +38,7 @@ from alignlib.sequences import MemorylessModel, cumulants, renyi_cross_entropy
 # ## The statement
 #
 # {cite:t}`Y24` align $p$ towards a law $q$: the reward of a token is $\rho=\log q$, and the optimum is the *mismatched tilt*
-# $\pi_\lambda\propto p\,q^\lambda$. Any reward is of this form up to a constant and a scale. Let $H_t(\phi\|q)=\frac1{1-t}\log\sum\phi\,q^{t-1}$, the Rényi cross entropy of order $t$.
+# $\pi_\lambda\propto p\,q^\lambda$. Any reward of a token is of this form up to a constant. Let $H_t(\phi\|q)=\frac1{1-t}\log\sum\phi\,q^{t-1}$, the Rényi cross entropy of order $t$.
 #
 # ```{prf:theorem} Growth of the scaled cumulants (Y24)
 # :label: thm-scaled-cumulants
@@ -199,4 +199,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p lam 3`: the flat part of best-of-$N$'s curve ends at $s=\lambda$. And `-p order 20`: some of the higher cumulants are negative.
+# **Try:** `-p lam 3`: the flat part of best-of-$N$'s curve ends at $s=\lambda$. And `-p order 20` compares twenty cumulants in the claims.

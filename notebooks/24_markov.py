@@ -71,7 +71,7 @@ from alignlib.sequences.text_chain import (
 # ```{prf:theorem} Asymptotic equivalence with memory (B26)
 # :label: thm-equivalence-memory
 #
-# Let $N=e^{m\delta}$, where some finite $\lambda$ spends $\delta$ nats per token. As $m\to\infty$, $\E_{\pi_N}S/m$ and $\E_{\pi_\lambda}S/m$ have the same limit,
+# Let the base chain be irreducible and $N=e^{m\delta}$ with $\delta>0$, where some finite $\lambda$ spends $\delta$ nats per token. As $m\to\infty$, $\E_{\pi_N}S/m$ and $\E_{\pi_\lambda}S/m$ have the same limit,
 # and $\KL{\pi_N}{\pi_\lambda}/m\to0$.
 # ```
 #

@@ -15,7 +15,7 @@
 # :class: answer
 # On this chapter's base law best-of-{{n:d}} can be any distance up to {{most:.3f}} nats from the nearest optimum, if only the reward of the best response is
 # changed: widening the range of rewards {{top:.2f}} times puts it {{distance:g}} nats away. Coincidence does not carry over: with the coinciding
-# reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.3f}} nats from the nearest optimum, and with more tokens it is farther away.
+# reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.3f}} nats from the nearest optimum, and on {{m_max:d}} tokens best-of-$N^m$ is {{longest:.3f}} nats away.
 # :::
 
 # %% tags=["parameters"]
@@ -32,7 +32,7 @@ import numpy as np
 from alignbook import claims
 from alignlib import plotting
 from alignlib.laws import FiniteLaw
-from alignlib.rules import BestOfN, coincident_reward
+from alignlib.rules import BestOfN
 from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, reward_at_distance
 
 # %% [markdown]
@@ -90,14 +90,17 @@ axes[1].set_xlabel("reward of the response (bottom panel)")
 # %% [markdown]
 # ## The second token
 #
-# Give every token the coinciding reward, and choose the best of $N^m$ sequences of $m$ tokens, so that the budget per token stays the same.
+# Give every token the coinciding reward, and choose the best of $N^m$ sequences of $m$ tokens, so that the budget per token stays the same. What happens on
+# long sequences depends on the mass $p_k$ of the best response. With $N<1/p_k$ the distance grows like $\frac12\log m$ ({prf:ref}`prop-half-log`), though not with
+# every single token. With $N>1/p_k$ the one best sequence, of probability $p_k^m$, is nearly certain to be among $N^m$ draws: best-of-$N^m$ returns it, as the
+# tilts of large $\lambda$ do, and the distance vanishes. Here $1/p_k={{one_over_top:.3g}}$.
 
 # %%
 sizes = np.arange(1, m_max + 1)
 grown = {m: nearest_tilt(MemorylessModel(base, same, int(m)).sum_law(), m * math.log(n)).distance for m in sizes}
 fixed = {m: nearest_tilt(MemorylessModel(base, same, int(m)).sum_law(), math.log(n)).distance for m in sizes}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-$N^m$ (dots) and of best-of-{{n:d}} (squares) to the nearest optimum, for the reward that makes them coincide on one token. With exponentially many samples the distance keeps growing; with $N$ fixed it is {{settled:.2f}} nats at $m={{m_max:d}}$ and levels off.", "name": "fig-second-token"}, "image": {"alt": "Distance against length: zero at one token for both; one curve rises steadily, the other rises to a small constant."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-$N^m$ (dots) and of best-of-{{n:d}} (squares) to the nearest optimum, for the reward that makes them coincide on one token. With $N^m$ samples it is {{longest:.2f}} nats at $m={{m_max:d}}$; with $N$ fixed it is {{settled:.2f}} nats at $m={{m_max:d}}$ and levels off.", "name": "fig-second-token"}, "image": {"alt": "Distance against length: zero at one token for both; the curve for a fixed number of draws rises to a small constant."}}
 fig, ax = plotting.new()
 ax.plot(sizes, list(grown.values()), "o-", markersize=4, color=plotting.BEST_OF_N, label=r"best of $N^m$")
 ax.plot(sizes, list(fixed.values()), "s-", markersize=4, color=plotting.THIRD, label=f"best of {n}")
@@ -121,11 +124,14 @@ searched = min(
     float(policy @ (np.log(policy) - family.log_policy(v))) for v in nearest.lam * np.linspace(0.9, 1.1, 2001)
 )
 unit = apart[:-1].max()
+asked = np.log(np.diff(np.append(0.0, np.cumsum(base)) ** n) / base)
 claims.glue(
     top=float(same[-2] / unit) if unit > 0 else math.inf,
     most=largest_distance(base, n),
     two=grown[2],
     settled=fixed[int(sizes[-1])],
+    longest=grown[int(sizes[-1])],
+    one_over_top=1 / base[-1],
 )
 claims.record(
     claims.equal(
@@ -138,11 +144,12 @@ claims.record(
     ),
     claims.equal(
         "only-when",
-        r"conversely, where they coincide the reward is $\log((F_i^N-F_{i-1}^N)/p_i)$ up to scale and shift",
+        r"conversely, the $\lambda$ that earns the same turns the reward into $\log((F_i^N-F_{i-1}^N)/p_i)$ up to a constant",
         "B26; we derive",
-        (coincident_reward(base, n) - coincident_reward(base, n)[0]) / np.ptp(coincident_reward(base, n)),
-        same,
-        atol=1e-13,
+        nearest_tilt(law_same, math.log(n)).lam * (same - same[0]),
+        asked - asked[0],
+        rtol=1e-8,
+        atol=1e-12,
     ),
     claims.equal(
         "chosen", "the reward built for a distance has it (nats)", "we derive", nearest.distance, distance, atol=1e-10
@@ -169,12 +176,18 @@ claims.record(
         "we derive",
         grown[2],
         1e-6,
+        must_hold=bool(n * base[-1] < 1),
     ),
     claims.at_least(
-        "grows", r"and the distance grows with every further token", "we derive", np.diff(list(grown.values())), 0.0
+        "grows",
+        r"with $N<1/p_k$ the distance grows: at the longest $m$, against a quarter of it",
+        "we derive",
+        grown[m_max],
+        grown[max(1, m_max // 4)],
+        must_hold=bool(n * base[-1] <= 0.5),
     ),
 )
 
 # %% [markdown]
-# **Try:** `-p prob 0.25,0.25,0.25,0.25 -p n 64`: for large $N$ the coinciding reward is nearly linear in $\log F$. With two responses every distance above
+# **Try:** `-p n 16`: now $N>1/p_k$, and on long sequences the distance vanishes. With two responses every distance above
 # zero is refused, because best-of-$N$ is always a tilt there.

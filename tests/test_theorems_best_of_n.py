@@ -166,6 +166,30 @@ def test_best_of_poisson_is_near_the_limit_for_uniform_rewards_only() -> None:
     assert 0.72 < least["Exponential"] < 0.73
 
 
+def test_best_of_poisson_beats_best_of_n_at_equal_kl_on_some_rewards_only() -> None:
+    """Uniform, Gaussian, exponential rewards: at every KL. For log F, of which best-of-N is the optimum, never."""
+    u = (np.arange(4000) + 0.5) / 4000
+    log_rank = FiniteLaw(np.log(u))
+    for mu in (0.1, 1.0, 6.0, 40.0):
+        rule = BestOfPoisson(mu)
+        spent = rule.spent_formula()
+        n = 1 + scipy.optimize.brentq(lambda v, kl=spent: BestOfN(1 + v).spent_formula() - kl, 1e-6, 1e3, xtol=1e-13)
+        for law_of_reward in (Uniform(), Gaussian(), Exponential()):
+            assert rule.on(law_of_reward).gain > BestOfN(n).on(law_of_reward).gain
+        assert rule.on(log_rank).gain < BestOfN(n).on(log_rank).gain
+
+
+def test_distinct_rewards_are_not_rewards_without_ties() -> None:
+    """One response can be drawn twice: on finitely many, all different, the formula is never reached."""
+
+    def above(z: FloatArray) -> float:
+        n = 1.0 + positive(z[-1], 0.1, 50.0)
+        return BestOfN(n).on(FiniteLaw(rising(z[:SIZE]), law(z[SIZE:-1]))).kl / BestOfN(n).spent_formula() - 1.0
+
+    assert worst_case(above, 2 * SIZE + 1, starts=3, steps=40).excess < -1e-3
+    assert BestOfN(8).on(FiniteLaw(np.arange(4))).kl == pytest.approx(1.0444, abs=1e-4)  # against 1.2044
+
+
 def test_the_largest_gap_of_best_of_poisson_lies_between_grid_points() -> None:
     """Uniform reward: 1.6893e-4 at μ = 2.51, which a grid of sixty points misses."""
 

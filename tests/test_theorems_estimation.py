@@ -6,8 +6,11 @@ import itertools
 import re
 
 import numpy as np
+import pytest
+import scipy
 
 from alignlib._core.checks import FloatArray
+from alignlib.laws import FiniteLaw
 from tests.searching import law, positive, worst_case
 from tests.small_project import ROOT
 
@@ -35,6 +38,36 @@ def test_prop_plug_in() -> None:
         return float(expected) - truth
 
     assert worst_case(above, 7, starts=4, steps=40).excess <= 1e-12
+
+
+def test_prop_plug_in_deficit() -> None:
+    """About ½ (1/ESS - 1/n), by the exact law of the number of successes in n samples of a 0/1 reward."""
+    n, p = 400, 0.2
+    k = np.arange(n + 1)
+    chance = scipy.stats.binom.pmf(k, n, p)
+    for lam in (0.3, 1.0, 2.0):
+        truth = np.log1p(p * np.expm1(lam)) - lam * p
+        expected = chance @ (np.log1p(k / n * np.expm1(lam)) - lam * k / n)
+        ess = n * (1 + p * np.expm1(lam)) ** 2 / (1 + p * np.expm1(2 * lam))
+        assert 2 * (truth - expected) / (1 / ess - 1 / n) == pytest.approx(1.0, abs=0.02)
+
+
+def test_prop_plug_in_frontier() -> None:
+    """Its mean gain over all samples of three lies below the truth at every budget, and it ends at log n."""
+    draws = list(itertools.combinations_with_replacement(range(3), 3))
+
+    def above(z: FloatArray) -> float:
+        p, r, budget = law(z[:3]), np.cumsum(np.exp(z[3:6])), positive(z[6], 0.01, 2.0)
+        expected = 0.0
+        for row in map(list, draws):
+            chance = scipy.stats.multinomial.pmf(np.bincount(row, minlength=3), 3, p)
+            if len(set(row)) > 1:
+                sample = FiniteLaw(r[row])
+                assert sample.max_kl <= np.log(3) + 1e-12
+                expected += float(chance) * float(sample.gain_at_kl(budget))
+        return expected / float(FiniteLaw(r, p).gain_at_kl(budget)) - 1.0
+
+    assert worst_case(above, 7, starts=3, steps=40).excess <= 1e-12
 
 
 def test_prop_jackknife() -> None:

@@ -167,6 +167,28 @@ def test_thm_asymptotic_equivalence_and_prop_half_log(reward: list[float]) -> No
     assert np.diff(scaled) == pytest.approx(0.5 * math.log(2), abs=0.08)
 
 
+def test_prop_half_log_constant() -> None:
+    """Off a lattice: ½ log(2π m λ² Λ'') - 1 - γ nats, also where one letter is rare; the rest falls with m."""
+    for p, reward in (([0.9, 0.09, 0.01], [0.0, 1.0, math.pi]), ([0.5, 0.3, 0.2], [0.0, 1.0, math.sqrt(2)])):
+        rests = []
+        for m in (60, 400):
+            model = MemorylessModel(p, reward, m)
+            found = model.best_of_n(0.4 * model.token.max_kl)
+            scale = 2 * math.pi * m * found.lam**2 * float(model.token.variance(found.lam))
+            rests.append(found.kl_to_optimum - 0.5 * math.log(scale) + 1 + np.euler_gamma)
+        assert abs(rests[1]) < min(abs(rests[0]), 0.03)
+
+
+def test_with_more_draws_than_one_over_the_top_mass_best_of_n_reaches_the_top() -> None:
+    """N p_k > 1: the distance of best-of-N^m to the tilts vanishes; N p_k < 1: it grows."""
+    for p, n, grows in (([0.2, 0.1, 0.7], 2, False), ([0.15, 0.7, 0.15], 16, False), ([0.4, 0.4, 0.2], 2, True)):
+        reward = np.log(np.diff(np.append(0.0, np.cumsum(p)) ** n) / np.array(p))  # the one that fits a single token
+        reward = (reward - reward[0]) / np.ptp(reward)
+        near = [nearest_tilt(MemorylessModel(p, reward, m).sum_law(), m * math.log(n)).distance for m in (1, 2, 8, 16)]
+        assert near[0] < 1e-12 < 1e-6 < near[1]
+        assert near[3] > near[2] > near[1] if grows else near[3] < 1e-3 * near[1]
+
+
 def test_prop_half_log_unspent_budget_is_bounded_by_ties() -> None:
     """log N - (N-1)/N - KL <= E log(1 + N P_i / F_i) on the law of a sum, where it is bounded over lengths."""
     p = np.array([0.5, 0.3, 0.2])
@@ -245,6 +267,17 @@ def test_prop_miller() -> None:
             exact = np.convolve(exact, p)
         if p[1] > 0:
             np.testing.assert_allclose(np.exp(power_by_recursion(np.log(p), m)), exact, rtol=1e-12)
-    j, top, m = 1, 2, 12
-    assert all(k * (m + 1) - n >= 0 for n in range(j * (m + 1) + 1) for k in (j, top))
-    assert j * (m + 1) + (top - j) * (m + 1) > top * m  # both ends together reach every sum
+    for top, m in itertools.product((2, 3, 5), (1, 4, 12)):
+        for j in range(1, top):
+            mass = np.zeros(top + 1)
+            mass[[0, j, top]] = 0.5, 0.3, 0.2
+            exact = np.ones(1)
+            for _ in range(m):
+                exact = np.convolve(exact, mass)
+            for low, first, letters in ((mass, exact, (j, top)), (mass[::-1], exact[::-1], (top - j, top))):
+                last = min(letters[0] * (m + 1), top * m)
+                for n in range(1, last + 1):  # the recursion, its signs, from either end
+                    terms = [(k * (m + 1) - n) * low[k] * first[n - k] for k in letters if k <= n]
+                    assert min(terms, default=0.0) >= 0
+                    assert n * low[0] * first[n] == pytest.approx(sum(terms), rel=1e-12, abs=1e-300)
+            assert j * (m + 1) + (top - j) * (m + 1) > top * m  # both ends together reach every sum
