@@ -128,7 +128,7 @@ def test_thm_scaled_cumulants() -> None:
         generated = math.log(float(pi[TOKENS].prod(axis=1) @ q[TOKENS].prod(axis=1) ** s)) / 3
         renyi = -s * float(renyi_cross_entropy(pi, q, 1 + s))
         partition = math.log(float((p * q ** (lam + s)).sum())) - math.log(float((p * q**lam).sum()))
-        return max(abs(generated - renyi), abs(generated - partition))
+        return float(max(abs(generated - renyi), abs(generated - partition)))
 
     assert worst_case(off, 2 * K + 2, starts=6).excess <= 1e-9
 
@@ -220,11 +220,13 @@ def test_thm_twisted_chain() -> None:
         spent = float((stationary[:, None] * twisted * np.log(twisted / base)).sum())
         earned = float((stationary[:, None] * twisted * r).sum())
         grown = np.linalg.matrix_power(tilted / root, 41).sum() / np.linalg.matrix_power(tilted / root, 40).sum()
-        return max(
-            abs(float(model.token.log_partition(lam)) - math.log(root)),
-            abs(float(model.token.kl(lam)) - spent),
-            abs(float(model.token.mean_reward(lam)) - earned),
-            abs(grown - 1.0) - 1e-2,
+        return float(
+            max(
+                abs(float(model.token.log_partition(lam)) - math.log(root)),
+                abs(float(model.token.kl(lam)) - spent),
+                abs(float(model.token.mean_reward(lam)) - earned),
+                abs(grown - 1.0) - 1e-2,
+            )
         )
 
     assert worst_case(off, 19, starts=2, steps=20).excess <= 1e-8
