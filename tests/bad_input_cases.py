@@ -115,6 +115,13 @@ def crowd(folder: Path) -> Path:
     return path
 
 
+def padded_crowd(folder: Path) -> Path:
+    """Write labels of items, and their truth beside them under other names."""
+    path = crowd(folder)
+    (folder / "truth.csv").write_text("item,target\n" + "".join(f"{i:03d},{i % 3}\n" for i in range(40)))
+    return path
+
+
 def tokens(**change: object) -> str:
     """Return responses with log-probabilities by token, the first of them changed."""
     plain = {"token_log_prob": [-1.0, -0.5], "base_token_log_prob": [-1.2, -0.4]}
@@ -146,6 +153,13 @@ def flipped(folder: Path) -> Path:
     held = bytearray(path.read_bytes())
     held[held.index(pa.array([columns["reward"][1]]).buffers()[1].to_pybytes()) + 6] ^= 1
     path.write_bytes(bytes(held))
+    return path
+
+
+def dangling(folder: Path) -> Path:
+    """Make a link to a file that is not there."""
+    path = folder / "t.csv"
+    path.symlink_to("nowhere.csv")
     return path
 
 
@@ -217,6 +231,17 @@ def _file() -> list[Case]:
         Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
         Case("the file", "an unknown extension", text(rows(), "t.xlsx"), FRONTIER, "unknown extension '.xlsx'"),
         Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
+        Case("the file", "UTF-16 without a mark", text(rows().encode("utf-16-le")), FRONTIER, "is not UTF-8 text"),
+        Case("the file", "a link to nothing", dangling, FRONTIER, "is a link to 'nowhere.csv', which does not exist"),
+        Case("the file", "blank lines in front of the header", text("\n\r\n" + rows()), FRONTIER, _ANSWER, read=True),
+        Case(
+            "the file",
+            "blank lines in front of the header of ratings",
+            text("\n\n" + ratings()),
+            CAPACITY,
+            "all          240",
+            read=True,
+        ),
         Case("the file", "a link to itself", loop, FRONTIER, "a link that leads back to itself"),
         Case("the file", "a name of 10,000 characters", lambda folder: folder / _LONG, FRONTIER, "cannot be read"),
         Case("the file", "a truncated gzip file", text(gz[:-9], "t.csv.gz"), FRONTIER, "not a whole gzip file"),
@@ -723,6 +748,20 @@ def _identifiers() -> list[Case]:
         ),
         Case(
             "identifiers",
+            "items that are written differently in the truth",
+            padded_crowd,
+            (*CAPACITY, "--truth", "FOLDER/truth.csv"),
+            "has a 'target' for no item of the labels: the first item is '000' there and '0' in",
+        ),
+        Case(
+            "identifiers",
+            "standard input for labels and truth",
+            crowd,
+            ("capacity", "-", "--truth", "-"),
+            "cannot be both TABLE and --truth",
+        ),
+        Case(
+            "identifiers",
             "a truth that shares no column",
             crowd,
             (*CAPACITY, "--truth", "FOLDER/truth.csv", "--item", "task"),
@@ -771,6 +810,13 @@ def _kl() -> list[Case]:
             "got 0 in row 3",
         ),
         Case("log-probabilities", "lists in CSV", text(csv), KL, "KL to the base model", read=True),
+        Case(
+            "log-probabilities",
+            "a word among them",
+            text("log_prob,base_log_prob\n" + "-2,-3\n-1,x\n" * 9),
+            KL,
+            "'x' in row 3 (the header is row 1); write a number there.",
+        ),
         Case("log-probabilities", "a cell that is no list", text(csv + "-1,-2\n"), KL, "'-1' in row 14"),
     ]
 
@@ -793,6 +839,20 @@ def _logs() -> list[Case]:
         Case("training logs", "a log cut short", text(state()[:-9], name), OVERLAY, "is not whole JSON"),
         Case("training logs", "another encoding", text(state().encode("utf-16"), name), OVERLAY, "is not UTF-8 text"),
         Case("training logs", "a folder checkpoint-abc", checkpoint, ("overlay", FILE), "", read=True),
+        Case(
+            "training logs",
+            "an entry that is no object",
+            text(json.dumps({"log_history": [{"step": 1, "kl": 0.1, "reward": 1.0}, None]}), name),
+            OVERLAY,
+            "holds None as entry 2 of its 'log_history'",
+        ),
+        Case(
+            "training logs",
+            "a length that is none",
+            text(log(), "t.jsonl"),
+            ("overlay", FILE, "--kl-unit", "token", "--run-length", "0"),
+            "--run-length must lie in (0",
+        ),
         Case(
             "training logs",
             "--only without --run",
@@ -818,6 +878,7 @@ def _options() -> list[Case]:
         asked("a negative budget", "--kl must not be negative; got -1", "--kl", "0.1,-1"),
         asked("a budget that is no number", "must be finite", "--kl", "nan"),
         asked("a budget of 5,000 digits", "must be finite", "--kl", _MANY),
+        asked("bounds of 1e200", "--bounded must not exceed 1e+102", "--bounded", "-1e200,1e200"),
         asked("best of 0", "--n must lie in [1", "--n", "0"),
         asked("a level of 5,000 digits", "--level", "--level", _MANY),
         asked("an ensemble without --gold", "needs --gold", "--ensemble", "reward"),

@@ -295,6 +295,7 @@ def test_a_closed_standard_output_is_a_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("Error: Standard output is closed")
     assert alignlib(["--help"], preexec_fn=lambda: (os.close(2), os.close(0))).returncode == 0
+    assert alignlib(["frontier"], preexec_fn=lambda: os.close(2)).returncode == 2
 
 
 def test_whoever_reads_may_have_enough() -> None:

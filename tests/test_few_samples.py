@@ -108,7 +108,7 @@ def test_two_samples_tell_the_first_term_only() -> None:
         found.at(-0.1)
 
 
-@pytest.mark.parametrize(("scale", "shift"), [(0.1, 0.0), (7.0, -100.0)])
+@pytest.mark.parametrize(("scale", "shift"), [(0.1, 0.0), (7.0, -100.0), (1e101, 0.0), (1e-101, 0.0)])
 def test_first_terms_follow_scale_and_shift(scale: float, shift: float) -> None:
     rows = np.random.default_rng(1).exponential(size=(30, 4)).round(2)
     one, other = (first_terms(fit_frontier(table, n_boot=100)) for table in (rows, scale * rows + shift))
@@ -116,6 +116,9 @@ def test_first_terms_follow_scale_and_shift(scale: float, shift: float) -> None:
     assert other is not None
     assert other.slope == pytest.approx(scale * one.slope, rel=1e-6)
     assert other.trusted_end == pytest.approx(one.trusted_end, rel=1e-2, abs=1e-3)
+    assert other.curvature == pytest.approx(scale * one.curvature, rel=1e-6)
+    for name in ("gain", "gain_low", "gain_high"):
+        assert getattr(other.at(0.2), name)[0] == pytest.approx(scale * getattr(one.at(0.2), name)[0], rel=1e-6), name
 
 
 # -- every table is answered

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -17,7 +18,7 @@ import pytest
 from alignbook import cache
 from alignbook.parameters import ParameterError
 from alignbook.project import Project
-from alignbook.runner import Job, Run, execute_all
+from alignbook.runner import Job, Run, execute, execute_all
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
 RAISES = "def f(x):\n    raise ValueError(f'kl must be >= 0; got {x}. Give a budget.')\n\nf(-1)"
@@ -370,3 +371,15 @@ def test_pages_that_cannot_be_made_are_refused(tmp_path: Path, pages: str, said:
     (project.folder / "pages.yml").write_text(pages)
     with pytest.raises(ParameterError, match=re.escape(said)):
         _ = [page.parameters for page in project.notebooks()]
+
+
+def test_a_full_disk_is_said_as_that(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    import papermill
+
+    def full(source: str, output: str, **settings: object) -> None:
+        Path(output).write_text("{")
+        raise OSError(errno.ENOSPC, "No space left on device", output)
+
+    monkeypatch.setattr(papermill, "execute_notebook", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        execute(Job(project.notebooks()[0]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE, form_options, level_option
@@ -58,6 +59,8 @@ def command(
     from alignlib.cli._say import say
     from alignlib.tables import RaterTable
 
+    if str(table) == "-" and truth is not None and str(truth) == "-":
+        raise BadInput("Standard input cannot be both TABLE and --truth; save one of them first.")
     ratings = RaterTable.read(
         table,
         target=target,

@@ -56,8 +56,9 @@ class FirstTerms:
     trusted_end: float
     level: float
     base_reward: float
-    _cells: FloatArray
+    _cells: FloatArray  # of rewards over _scale
     _weights: FloatArray
+    _scale: float
 
     @property
     def terms(self) -> int:
@@ -81,9 +82,9 @@ class FirstTerms:
         error = _error(self._weights, self._cells[:, :2], means[:, :2], slopes)
         low, high = studentised_interval(gain, error, self.level)
         left_out = _left_out(self._weights, self._cells, means, x)
-        return FirstTermsAt(
-            budgets, gain[0], low - left_out, high + left_out, budgets <= self.trusted_end * (1.0 + 1e-12)
-        )
+        trusted = budgets <= self.trusted_end * (1.0 + 1e-12)
+        low, high = low - left_out, high + left_out
+        return FirstTermsAt(budgets, self._scale * gain[0], self._scale * low, self._scale * high, trusted)
 
 
 def first_terms(fit: Fit) -> FirstTerms | None:
@@ -108,23 +109,35 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     if table.n_prompts < 2 or fit.cells.one_prompt:
         return None
     order = min(int(table.n_samples.min()), 4)
-    cells = fit.cells.mean(_k_statistics(table.column(fit.reward), table.offsets, order))
+    values, scale = _on_unit_scale(table.column(fit.reward), table.offsets)
+    cells = fit.cells.mean(_k_statistics(values, table.offsets, order))
     means = fit.weights @ cells
     if not means[0, 0] > 0.0:
         return None
     gain, slopes = _gain(means[:, :2], np.array([math.sqrt(2.0)]), 1)
     low, high = studentised_interval(gain, _error(fit.weights, cells[:, :2], means[:, :2], slopes), fit.level)
     return FirstTerms(
-        slope=float(gain[0, 0]),
-        slope_low=float(low[0]),
-        slope_high=float(high[0]),
-        curvature=float(means[0, 1] / means[0, 0] / 3.0) if order > 2 else None,
+        slope=scale * float(gain[0, 0]),
+        slope_low=scale * float(low[0]),
+        slope_high=scale * float(high[0]),
+        curvature=scale * float(means[0, 1] / means[0, 0] / 3.0) if order > 2 else None,
         trusted_end=_trusted_end(fit.weights, cells, means),
         level=fit.level,
         base_reward=fit.base_reward,
         _cells=cells,
         _weights=fit.weights,
+        _scale=scale,
     )
+
+
+def _on_unit_scale(values: FloatArray, offsets: npt.NDArray[np.int64]) -> tuple[FloatArray, float]:
+    """Differences to each prompt's first reward over a power of two, and that: products of four neither over nor under.
+
+    The largest difference becomes a number from 1/2 to 1; digits stay as they are.
+    """
+    from_first = values - np.repeat(values[offsets[:-1]], np.diff(offsets))
+    exponent = math.frexp(float(np.abs(from_first).max()))[1]
+    return np.ldexp(from_first, -exponent), math.ldexp(1.0, exponent)
 
 
 def _k_statistics(values: FloatArray, offsets: npt.NDArray[np.int64], order: int) -> FloatArray:

@@ -26,6 +26,7 @@ from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
+from alignlib.tables.reward_range import LARGEST_REWARD
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -416,6 +417,12 @@ def _checked_bounds(bounded: Any, table: RewardTable, column: str, budget: str) 
     require(
         given.size == 2 and given[0] < given[1],
         f"bounded must be the least and the largest reward there can be, low < high; got {given.tolist()}.",
+        "bounded",
+    )
+    largest = float(np.abs(given).max())
+    require(
+        largest <= LARGEST_REWARD,
+        f"bounded must not exceed {LARGEST_REWARD:g} in size, as rewards; got {largest:g}.",
         "bounded",
     )
     low, high = float(given[0]), float(given[1])

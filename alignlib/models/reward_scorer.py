@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,12 @@ class ScoreSettings:
     remote_code: bool = False
 
     def __post_init__(self) -> None:
+        require(
+            self.name is None or re.fullmatch(r"[^/\\\0]{1,100}", self.name) is not None,
+            f"name must be part of the names of a column and a file, 1 to 100 characters, without slashes; "
+            f"got {self.name!r:.200}.",
+            "name",
+        )
         require(self.value in ("raw", "log-prob"), f"value must be 'raw' or 'log-prob'; got {self.value!r}.")
         require(self.label is None or self.output_index is None, "Give label or output_index, not both.")
         require(

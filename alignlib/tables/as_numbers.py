@@ -110,7 +110,7 @@ def _other_numbers(file: TableFile, name: str, text: pa.ChunkedArray, of_samples
             rows=odd,
         )
     some = len(odd) < len(text) - text.null_count
-    remedy = "write a number there, or empty the cell and pass drop_missing=True"
+    remedy = "write a number there" + (", or empty the cell and pass drop_missing=True" if of_samples else "")
     if of_samples and pc.all(pc.match_substring_regex(commas, r"^\[.*\]$")).as_py():
         remedy, some = _WIDE, True
     raise InputError(

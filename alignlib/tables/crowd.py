@@ -54,6 +54,14 @@ def with_truth(labels: TableFile, truth: TableFile, wanted: Mapping[str, str | N
         own = load(labels, [item, *(name for name in columns if name != target)], "one row per label")
         place = pc.index_in(texts(labels, item, own[item]), value_set=first.dictionary)
         without = int(place.null_count)
+        if without == len(place):
+            there = f"{first.dictionary[0].as_py()!r} there" if len(first.dictionary) else "no whole row there"
+            here = f"{texts(labels, item, own[item])[0].as_py()!r} in {labels.path}"
+            raise InputError(
+                f"{truth.path} has a {target!r} for no {item} of the labels: the first {item} is {there} and {here}; "
+                "write them in the same way, or name the column that both have.",
+                column=item,
+            )
         if without:
             labels.note(f"{without} of {len(place)} labels are of items without a {target!r} in {truth.path}.")
         found = targets.take(pa.array(where)).take(place)

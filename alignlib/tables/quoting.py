@@ -16,10 +16,10 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.tables.table_file import not_utf8, short
 
-__all__ = ["check_quotes", "ragged", "records"]
+__all__ = ["BYTE_ORDER_MARK", "check_quotes", "ragged", "records"]
 
 _QUOTE, _LINE_FEED, _RETURN = b'"\n\r'
-_MARK = b"\xef\xbb\xbf"  # of byte order, which some programs write in front
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of byte order, which some programs write in front
 _LOOKED_AT = 2000  # rows that show what a column holds
 _LONGEST = (1 << 31) - 1  # characters of a cell
 
@@ -110,7 +110,7 @@ def _is_strict(held: np.ndarray, marks: IntArray, delimiter: int) -> bool:
     if marks.size % 2:
         return False
     ends = np.array([delimiter, _LINE_FEED, _RETURN, _QUOTE], np.uint8)
-    first = len(_MARK) if held[: len(_MARK)].tobytes() == _MARK else 0
+    first = len(BYTE_ORDER_MARK) if held[: len(BYTE_ORDER_MARK)].tobytes() == BYTE_ORDER_MARK else 0
     opening, closing = marks[::2], marks[1::2]
     opened = (opening == first) | np.isin(held[np.maximum(opening - 1, 0)], ends)
     closed = (closing == held.size - 1) | np.isin(held[np.minimum(closing + 1, held.size - 1)], ends)

@@ -170,6 +170,8 @@ def check_file(path: Path) -> None:
         inside = sorted(p.name for p in path.iterdir() if _format_of(p))
         hint = f"one of {', '.join(inside[:5])}" if inside else "it holds no table"
         said = f"{path} is a folder, not a table; name a file ({hint})."
+    elif path.is_symlink() and not path.exists():
+        said = f"{path} is a link to {os.readlink(path)!r}, which does not exist; check the path."
     elif path.exists():
         said = f"{path} is neither a file nor a folder; write the table to a file first."
     elif not path.parent.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -125,6 +126,10 @@ def execute(job: Job) -> Run:
                 )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # what was written is a part of a notebook
+                raise
+            failures.append(Failure(f"{type(error).__name__}: {error}"))
         except Exception as error:  # a kernel that dies or never starts says so in many types
             failures.append(Failure(f"{type(error).__name__}: {error}"))
         written = output if output.exists() else source

@@ -71,3 +71,15 @@ def test_prompts_are_checked_before_a_model_is_sought(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert result.stderr == f"Error: There is no file {tmp_path / 'p.csv'}; check the path.\n"
+
+
+@pytest.mark.lm
+@pytest.mark.parametrize("name", ["a/b", "", "x" * 300])
+def test_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    from click.testing import CliRunner
+
+    from alignlib.cli.main import main
+
+    result = CliRunner().invoke(main, ["score", "t.parquet", "--reward-model", "nobody/nothing", "--name", name])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: --name must be part of the names of a column and a file")

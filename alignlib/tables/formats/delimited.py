@@ -14,7 +14,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.limits import check_fits
-from alignlib.tables.quoting import check_quotes, ragged, records
+from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records
 from alignlib.tables.table_file import TableFile, not_utf8, short
 
 __all__ = ["open_delimited"]
@@ -50,7 +50,7 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
         chosen = [own[place] for place in places]
         try:
             table = pa_csv.read_csv(
-                pa.BufferReader(data),
+                pa.BufferReader(_from_header(data)),
                 read_options=pa_csv.ReadOptions(block_size=_BLOCK, column_names=own, skip_rows_after_names=1),
                 parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 convert_options=pa_csv.ConvertOptions(
@@ -71,8 +71,19 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
 
 def _header(path: str, data: pa.Buffer, delimiter: str) -> list[str]:
     for _, record in records(path, data, delimiter):
+        if any("\0" in name for name in record):
+            raise not_utf8(path)  # UTF-16 of plain letters is UTF-8 with a NUL beside each
         return record
     raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+
+
+def _from_header(data: pa.Buffer) -> pa.Buffer:
+    """Leave out blank lines in front: Arrow would skip one of them in place of the header, and read that as a row."""
+    start = len(BYTE_ORDER_MARK) if data[:3].to_pybytes() == BYTE_ORDER_MARK else 0
+    if data[start : start + 1].to_pybytes() not in (b"\n", b"\r"):
+        return data
+    held = np.frombuffer(data, np.uint8)[start:]
+    return data.slice(start + int(np.argmax((held != ord("\n")) & (held != ord("\r")))))
 
 
 def _check_size(path: str, data: pa.Buffer, delimiter: str, places: list[int]) -> None:

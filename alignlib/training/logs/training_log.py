@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, as_number
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
@@ -137,6 +137,8 @@ def read_training_log(
     """
     if kl_unit not in (None, "sequence", "token"):
         raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")
+    if length is not None and not isinstance(length, str):
+        length = as_number("length", length, 0.0, open_low=True)
     found, reads = _find(Path(path))
     rows = reads.read(found, LogQuery(kl, reward, step, length, kl_unit, run, evaluation))
     return _finish(found, rows, only, drop_missing)

@@ -147,10 +147,15 @@ def _history(path: Path) -> list[Entry]:
     except ValueError as error:
         raise InputError(f"{path} is not whole JSON ({short(error)}); name trl's trainer_state.json.") from error
     history = state.get("log_history") if isinstance(state, dict) else None
-    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+    if not isinstance(history, list):
         raise InputError(
             f"{path} has no 'log_history'; name trl's trainer_state.json, or write (kl, reward) as CSV or .jsonl."
         )
+    for place, row in enumerate(history, start=1):
+        if not isinstance(row, dict):
+            raise InputError(
+                f"{path} holds {row!r:.60} as entry {place} of its 'log_history', not an object; correct or remove it."
+            )
     if not history:
         raise InputError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
     return history
