@@ -100,15 +100,18 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
     if len(mean) == 0 or 2 * len(mean) < table.n_prompts:
         return TailShape(0.0, 0.0, 0.0, 0.0, discrete=True)
     ratio, k_mean = float(np.mean(statistic * (k_all + 1.0) / 2.0)), float(k_all.mean())
+    loudest = float(mean.max())
+    share = mean / loudest  # fourth powers of rewards need not be floats
     spread = math.sqrt((k_mean - 1.0) / ((k_mean + 2.0) * (k_mean + 3.0)) / len(mean))
     return TailShape(
         ratio=ratio,
         ratio_high=ratio + spread,
         # The loudest prompts decide. The mean of k exponentials has the moments scale³ (k+1)(k+2)/k² and
         # scale⁴ (k+1)(k+2)(k+3)/k³.
-        scale=float(
-            (mean**4 * k_all / (k_all + 3.0) * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
-            / (mean**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
+        scale=loudest
+        * float(
+            (share**4 * k_all / (k_all + 3.0) * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
+            / (share**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
         ),
         even_scale=float(even.mean()),
         discrete=False,
