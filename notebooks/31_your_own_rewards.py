@@ -204,7 +204,7 @@ if inside.any():
         )
     )
 if curve is not None and each is not None and beside is not None:
-    shared = each.spent <= curve.supported_end
+    shared = (each.spent > 0) & (each.spent <= curve.supported_end)
     checked.append(
         claims.at_most(
             "average-above",
