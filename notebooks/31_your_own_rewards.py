@@ -203,8 +203,9 @@ if inside.any():
             must_hold=ours,
         )
     )
-shared = np.zeros(0, dtype=bool) if each is None else (each.spent > 0) & (each.spent <= curve.supported_end)
-if curve is not None and each is not None and beside is not None and shared.any():
+both = each is not None and curve is not None
+shared = (each.spent > 0) & (each.spent <= curve.supported_end) if both else np.zeros(0, dtype=bool)
+if both and beside is not None and shared.any():
     checked.append(
         claims.at_most(
             "average-above",
