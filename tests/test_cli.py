@@ -166,7 +166,7 @@ BAD = [
     ["frontier", "nowhere.csv", "--reward", "gold"],
     ["frontier", "rewards.csv"],
     ["frontier", "rewards.csv", "--reward", "gold", "--kl", "a"],
-    ["frontier", "rewards.csv", "--reward", "gold", "--kl", "99"],
+    ["frontier", "rewards.csv", "--reward", "gold", "--kl", "-1"],
     ["frontier", "rewards.csv", "--reward", "gold", "--n", "99"],
     ["frontier", "rewards.csv", "--reward", "gold", "--level", "1"],
     ["frontier", "rewards.csv", "--reward", "gold", "--level", "x"],
@@ -243,7 +243,7 @@ def test_bad_input_says_what_a_shell_user_can_type(tables: Path, monkeypatch: py
     monkeypatch.chdir(tables)
     for arguments, said in [
         (["frontier", "gaps.csv", "--reward", "reward"], "or pass --drop-missing to go on"),
-        (["frontier", "rewards.csv", "--reward", "gold", "--kl", "99"], "--kl must not exceed"),
+        (["frontier", "rewards.csv", "--reward", "gold", "--n", "99"], "--n must not exceed 12"),
         (["frontier", "rewards.csv", "--reward", "gold", "--sample", "q"], "(--sample)"),
         (["capacity", "ratings.csv", "--rater", "who"], "no column 'who' (--rater)"),
         (["kl", "samples.csv", "--token-kl", "x"], "no column 'x' (--token-kl)"),
@@ -360,8 +360,11 @@ def test_completion_outside_any_project_offers_the_books_notebooks(
     assert "10_best_of_n" in offered(["run"], "")
 
 
-def test_reading_json_needs_no_more_than_the_output(tables: Path) -> None:
+def test_reading_json_needs_no_more_than_the_output(tables: Path, tmp_path: Path) -> None:
     """Standard output holds the document and nothing else, also where there is something to warn of."""
-    result = alignlib("capacity", tables / "ratings.csv", "--rater", "rater", "--json")
+    few = pd.read_csv(tables / "ratings.csv").head(40)
+    few.loc[:3, "target"] = 9
+    few.to_csv(tmp_path / "few.csv", index=False)
+    result = alignlib("capacity", tmp_path / "few.csv", "--json")
     assert json.loads(result.stdout)["rows"][0]["supported"] is False
     assert result.stderr == ""

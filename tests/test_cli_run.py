@@ -109,7 +109,7 @@ def test_notebooks_of_another_project_are_not_ours(tmp_path: Path, monkeypatch: 
     make_project(tmp_path, {"01_theirs": plain()})
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "another"\n')
     monkeypatch.chdir(tmp_path)
-    assert alignlib("run", "--list").output.startswith("01_closed_form  ")
+    assert alignlib("run", "--list").output.startswith("00_primer  ")
     assert "Unknown notebook 'theirs'" in alignlib("run", "theirs", "-o", "out.ipynb").output
 
 

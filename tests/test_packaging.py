@@ -145,7 +145,7 @@ def test_it_works_in_any_folder(unpacked: Path, tmp_path: Path) -> None:
 
     listed = alignlib_("run", "--list")
     assert listed.returncode == 0, listed.stderr
-    assert listed.stdout.startswith("01_closed_form  ")
+    assert listed.stdout.startswith("00_primer  ")
     assert alignlib_("frontier", "rewards.csv", "--reward", "reward").returncode == 0
     made = alignlib_("report", "rewards.csv", "--reward", "reward", "-o", "report")
     assert made.returncode == 0, made.stderr

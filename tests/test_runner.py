@@ -21,6 +21,7 @@ from alignbook.project import Project
 from alignbook.runner import Job, Run, execute, execute_all
 from tests.small_project import GOOD, LIBRARY, make_project, plain
 
+pytestmark = pytest.mark.xdist_group("runner")  # what is made once is made in one process
 RAISES = "def f(x):\n    raise ValueError(f'kl must be >= 0; got {x}. Give a budget.')\n\nf(-1)"
 SCRIPTS = {
     "01_roots": GOOD,
@@ -330,8 +331,6 @@ ONE += """
 
 # %% mystnb={"figure": {"caption": "{{Task}}.", "name": "fig-{{task}}"}, "image": {"alt": "{{task}}"}}
 import matplotlib.pyplot as plt
-
-pytestmark = pytest.mark.xdist_group("runner")  # what is made once is made in one process
 plt.plot([0, 1]);
 """
 PAGES = "51_a: {script: 51_one, task: safety}\n52_b: {script: 51_one, task: summaries}\n"

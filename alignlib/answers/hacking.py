@@ -67,7 +67,7 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
     InputError
         For fewer than two members, gold among them, and members that cannot be told apart.
 
-    >>> table = RewardTable.from_arrays(s1=[[0.0, 1.0]], s2=[[0.0, 1.0]], gold=[[0.0, 1.0]])
+    >>> table = RewardTable.from_arrays(s1=[[0.0, 1.0]], s2=[[1.0, 0.0]], gold=[[0.0, 1.0]])
     >>> members_of(table, ["s*"], "gold")
     ['s1', 's2']
     """

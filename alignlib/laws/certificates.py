@@ -54,7 +54,7 @@ def _least(law: Law, budget: float) -> float:
     def value(x: float) -> float:
         # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
         if math.isinf(end):
-            lam = math.exp(x)
+            lam = math.exp(min(x, _FURTHEST))
         else:
             lam = end / (1.0 + math.exp(-x)) if x > 0.0 else end * math.exp(x) / (1.0 + math.exp(x))
         return (budget + float(law.reverse_kl(lam))) / lam if 0.0 < lam < end else math.inf
