@@ -112,7 +112,7 @@ def files_opened() -> set[Path]:
 
 def test_what_the_notebooks_read_travels_with_them(unpacked: Path) -> None:
     named, opened = files_named(), files_opened()
-    assert {"sum_law.json", "curves.csv", "law_safety_gold_train.csv"} <= {path.name for path in named}
+    assert {"sum_law.json", "runs.csv", "law_safety_gold_train.csv"} <= {path.name for path in named}
     for path in named | opened:
         place = path.relative_to(ROOT)
         shipped = unpacked / place if place.parts[0] == "alignlib" else unpacked / "alignbook" / "shipped" / place
