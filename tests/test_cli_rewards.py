@@ -349,3 +349,37 @@ def test_a_shell_user_is_told_the_option_alone(tmp_path):
     path = tmp_path / "gaps.csv"
     path.write_text("prompt_id,reward\n0,1\n0,\n0,2\n0,3\n")
     assert "pass --drop-missing to go on" in run(path, "--reward", "reward").stderr
+
+
+REFUSED = [
+    (["--n", "2,64"], "--n must not exceed 32"),
+    (["--n", "1_0"], "'--n': give numbers separated by commas"),
+    (["--level", "nan"], "'--level': nan is not in the range 0.0<x<1.0"),
+    (["--kl", "-1"], "--kl must not be negative"),
+    (["--bounded", "1,0"], "--bounded must be the least and the largest reward"),
+    (["--bounded", "0,1"], "--bounded must hold every sample: 'gold'"),
+    (["--bounded", "-9,9", "--budget", "per-prompt"], "--bounded must be left out for --budget per-prompt: it gives"),
+    (["--ensemble", "proxy"], "--ensemble must name at least two columns"),
+]
+
+
+@pytest.mark.parametrize("command", ["frontier", "report"])
+@pytest.mark.parametrize(("arguments", "said"), REFUSED, ids=[" ".join(arguments) for arguments, _ in REFUSED])
+def test_a_bad_argument_is_refused_before_anything_is_estimated(tmp_path, monkeypatch, command, arguments, said):
+    def worked(*_, **__):
+        raise AssertionError("something was estimated")
+
+    monkeypatch.setattr(findings, "fit_frontier", worked)
+    where = ["-o", str(tmp_path / "r")] if command == "report" else []
+    asked = [command, str(sampled(tmp_path)), "--reward", "proxy", "--gold", "gold", *arguments, *where]
+    result = CliRunner().invoke(main, asked)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Error: {said}")
+
+
+@pytest.mark.parametrize("typed", ["abc", "nan", "-5", "0", "inf", "1e", "9" * 500])
+def test_a_limit_of_memory_that_is_no_number_is_a_sentence_however_small_the_table(tmp_path, monkeypatch, typed):
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", typed)
+    result = run(sampled(tmp_path, 2, 4), "--reward", "gold")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("Error: ALIGNLIB_MAX_BYTES must be a number of bytes, such as 8e9; got ")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 
+from alignlib._core.checks import as_vector, require
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
 from alignlib.answers.hacking import HackingAnswer, hacking_answer, members_of
-from alignlib.estimation import EstimatedFrontier, fit_frontier
+from alignlib.estimation import EstimatedFrontier, check_bounds, check_needs, check_resampling, fit_frontier
 from alignlib.rules import Rule
 from alignlib.tables import RewardTable
 
@@ -107,8 +108,21 @@ def ask(
     if hasattr(table, "columns") and not isinstance(table, RewardTable):  # a data frame: every reward asked for
         entries = [reward, *([] if gold is None else [gold]), *ensemble]
         table = RewardTable.from_frame(cast(Any, table), reward=list(dict.fromkeys(entries)))
-    if ensemble and gold is not None and isinstance(table, RewardTable):
-        members_of(table, ensemble, gold)  # before the work, not after it
+    elif not isinstance(table, RewardTable):
+        table = RewardTable.from_arrays(cast(Any, table))
+    # Whatever is wrong is said before the work, not after it.
+    check_resampling(level, n_boot, rng)
+    check_bounds(bounded, budget, table, reward if gold is None else gold)
+    if kl is not None:
+        least = float(as_vector("kl", kl).min())
+        require(least >= 0.0, f"kl must not be negative; got {least:g} nats.", "kl")
+    table.check_varies(reward)
+    if gold is not None:
+        table.check_varies(gold, "gold reward")
+    if rules is not None:
+        check_needs(rules, int(table.n_samples.min()))
+    if ensemble and gold is not None:
+        members_of(table, ensemble, gold)
     picking = fit_frontier(table, reward, **options, bounded=bounded if gold is None else None)
     counted = picking if gold is None else fit_frontier(picking.table, gold, **options, bounded=bounded)
     found = Findings(

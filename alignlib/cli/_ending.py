@@ -67,6 +67,8 @@ def refused(error: OSError) -> BadInput:
 def sentences() -> Iterator[None]:
     """Say in a sentence what ends the block from outside: a signal, too little memory, data nested too deeply.
 
+    Where whoever reads has enough, nothing is said. It is decided here, since click would end with the code for "no".
+
     Raises
     ------
     SystemExit, BadInput
@@ -82,6 +84,10 @@ def sentences() -> Iterator[None]:
         ) from None
     except RecursionError:
         raise BadInput("The input is nested too deeply to be read; give plain values.") from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise SystemExit(128 + signal.SIGPIPE) from None
+        raise
 
 
 def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
@@ -113,8 +119,6 @@ def _run(command: Callable[[], Any]) -> int:
             with sentences():
                 command()
         except OSError as error:
-            if error.errno == errno.EPIPE:  # whoever reads has enough
-                return 128 + signal.SIGPIPE
             raise refused(error) from None
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ class Numbers(click.ParamType[list[float]]):
         if isinstance(value, list):
             return value
         try:
+            if "_" in value:  # Python's own mark between thousands
+                raise ValueError
             return [float(part) for part in value.split(",")]
         except ValueError:
             self.fail(f"give numbers separated by commas, such as 0.5,1,2; got {value!r}.", param, ctx)
@@ -48,10 +51,22 @@ class Numbers(click.ParamType[list[float]]):
 
 NUMBERS = Numbers()
 
+
+class Level(click.FloatRange):
+    """A coverage between 0 and 1; ``nan``, of which every comparison is false, is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a number and check its range."""
+        level = super().convert(value, param, ctx)
+        if math.isnan(level):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return level
+
+
 level_option = option(
     "--level",
     default=0.95,
-    type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+    type=Level(0.0, 1.0, min_open=True, max_open=True),
     help="Coverage of the intervals.",
 )
 seed_option = option("--seed", default=0, type=click.IntRange(min=0), argument="rng", help="Seed of the intervals.")
@@ -59,6 +74,7 @@ budget_option = option(
     "--budget",
     type=click.Choice(["average", "per-prompt"]),
     default="average",
+    argument={"budget='per_prompt'": "--budget per-prompt"},
     help="Whether a KL budget holds on average over prompts, or on every prompt.",
 )
 

@@ -104,6 +104,10 @@ class Question:
             require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
         if self.n is not None:
             require_range("n", self.n, 1.0)
+        if self.bounded is not None:
+            from alignlib.estimation import check_bounds
+
+            check_bounds(self.bounded, self.budget.replace("-", "_"))
 
     def resolved(self, file: TableFile) -> Question:
         """Return the same question with the columns by their own names, as ``file`` has them."""

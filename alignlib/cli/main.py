@@ -73,7 +73,8 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse what stands before the command."""
         try:
-            return super().parse_args(ctx, args)
+            with sentences():  # the help may be written to whoever has enough
+                return super().parse_args(ctx, args)
         except click.UsageError as error:
             raise _sentence(error) from error
 

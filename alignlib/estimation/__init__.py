@@ -12,10 +12,10 @@ from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_i
 from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
-from alignlib.estimation.fit import Fit, fit_frontier
+from alignlib.estimation.fit import Fit, check_bounds, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
-from alignlib.estimation.rules import RuleEstimate
+from alignlib.estimation.rules import RuleEstimate, check_needs
 from alignlib.estimation.sensitivity import Sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.estimation.wanted import Wanted, samples_wanted
@@ -33,6 +33,8 @@ __all__ = [
     "TailShape",
     "UnsupportedBudgetError",
     "Wanted",
+    "check_bounds",
+    "check_needs",
     "check_pair",
     "check_resampling",
     "first_terms",

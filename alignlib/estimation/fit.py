@@ -31,7 +31,7 @@ from alignlib.tables.reward_range import LARGEST_REWARD
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
-__all__ = ["Fit", "fit_frontier"]
+__all__ = ["Fit", "check_bounds", "fit_frontier"]
 
 _DEFAULT_POINTS = 40
 
@@ -376,7 +376,7 @@ def fit_frontier(
         f"budget must be 'average' or 'per_prompt'; got {budget!r}.",
     )
     per_prompt = budget == "per_prompt" and data.n_prompts > 1
-    bounded = _checked_bounds(bounded, data, column, budget)
+    bounded = check_bounds(bounded, budget, data, column)
     tail = tail_shape(data, column)
     problem = _problem(data, column, 6 if per_prompt else 3)
     cells = Cells.of(data.n_samples, generator)
@@ -410,7 +410,14 @@ def fit_frontier(
     )
 
 
-def _checked_bounds(bounded: Any, table: RewardTable, column: str, budget: str) -> tuple[float, float] | None:
+def check_bounds(
+    bounded: Any, budget: str, table: RewardTable | None = None, column: str = ""
+) -> tuple[float, float] | None:
+    """Return known bounds of a reward, or say what is wrong with them, with a table also whether they hold its samples.
+
+    >>> check_bounds([0, 1], "average")
+    (0.0, 1.0)
+    """
     if bounded is None:
         return None
     given = as_vector("bounded", bounded)
@@ -425,18 +432,20 @@ def _checked_bounds(bounded: Any, table: RewardTable, column: str, budget: str) 
         f"bounded must not exceed {LARGEST_REWARD:g} in size, as rewards; got {largest:g}.",
         "bounded",
     )
+    require(
+        budget == "average",
+        "bounded must be left out for budget='per_prompt': it gives a limit for an average budget, which lies above "
+        "that for the same KL on every prompt.",
+        "bounded",
+    )
     low, high = float(given[0]), float(given[1])
+    if table is None:
+        return low, high
     values = table.column(column)
     require(
         low <= values.min() and values.max() <= high,
         f"bounded must hold every sample: {column!r} reaches from {values.min():g} to {values.max():g}, beyond "
         f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
-        "bounded",
-    )
-    require(
-        budget == "average",
-        "bounded gives a limit for an average budget, which lies above that for the same KL on every prompt; leave out "
-        "one of bounded and budget='per_prompt'.",
         "bounded",
     )
     return low, high

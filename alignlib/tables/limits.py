@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from pathlib import Path
 
@@ -21,9 +22,12 @@ def most_bytes() -> int:
     said = os.environ.get(MOST_BYTES, "").strip()
     if said:
         try:
-            return max(int(float(said[:40])), 1)
-        except (ValueError, OverflowError) as error:
-            raise InputError(f"{MOST_BYTES} must be a number of bytes, such as 8e9; got {said!r}.") from error
+            most = float(said)
+        except ValueError:
+            most = 0.0
+        if not 1.0 <= most < math.inf:
+            raise InputError(f"{MOST_BYTES} must be a number of bytes, such as 8e9; got {said!r:.80}.")
+        return int(most)
     return max(_LEAST, int(_SHARE * _free_bytes()))
 
 

@@ -47,6 +47,7 @@ def open_table_file(path: str | Path) -> TableFile:
         into memory.
     """
     require(isinstance(path, (str, Path)), f"path must be the path of a file; got {path!r:.80}.", "path")
+    most_bytes()  # refuses what its variable says, however small the file
     if str(path) == "-":
         return _open_standard_input()
     path = Path(path)
