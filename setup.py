@@ -32,7 +32,6 @@ SHIPPED = (
     "notebooks/lm_results/*.csv",
     "notebooks/lm_results/*.json",
     "notebooks/lm_results/*.npz",
-    "notebooks/coverage_results/*.csv",
 )
 
 
