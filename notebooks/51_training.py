@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at each method's middle penalty: {{headline}}; {{n_seeds:d}} seeds.
+# {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
 # The finding of P26, best-of-$N$ nearly at the limit and PPO and GRPO clearly below it, {{verdict}}.
 # :::
 

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# At each method's middle penalty after {{long:d}} steps on fresh prompts, and best-of-$N$ at RLOO's KL: {{answer}}. Training on {{few:d}} prompts instead adds {{heart}} nats on prompts it has not seen.
+# After {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Training on {{few:d}} prompts instead of fresh ones wastes {{heart}} nats more on prompts it has not seen.
 # :::
 
 # %% tags=["parameters"]

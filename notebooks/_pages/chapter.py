@@ -121,11 +121,16 @@ def _verdict(test: Standings, steps: int) -> str:
     told, holds = [], {}
     for name in _HEADLINE:
         above, below, total = sides(test, name, steps)
-        told.append(f"{find(name).label} is above best-of-$N$ at {above} of {total} penalties and below it at {below}")
+        there = [
+            f"{side} it at {f'all {total}' if found == total else f'{found} of {total}'} penalties"
+            for side, found in (("above", above), ("below", below))
+            if found
+        ]
+        told.append(f"{find(name).label} lies {' and '.join(there) or 'level with it at every penalty'}")
         holds[find(name).label] = _side(test, name, steps) == "below"
     yes, no = ([label for label, held in holds.items() if held is kind] for kind in (True, False))
     parts = [f"holds here for {' and '.join(yes)}"] * bool(yes) + [f"does not hold for {' and '.join(no)}"] * bool(no)
-    return f"{' and '.join(parts)}: {', '.join(told)}"
+    return f"{' and '.join(parts)}. Against best-of-$N$ at equal KL, {', '.join(told)}"
 
 
 def _costs(test: Standings, steps: int) -> str:

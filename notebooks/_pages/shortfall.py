@@ -232,26 +232,36 @@ def deeper(results: Results) -> pd.DataFrame:
     return found
 
 
-def _sum_of(row: Any) -> str:
-    named = {"objective": "objective", "allocation": "allocation", "optimisation": "optimisation"}
-    told = ", ".join(f"{label} {getattr(row, name):+.3f}" for name, label in named.items())
-    return f"{row.method} wastes {row.total - row.by_heart:.3f} nats ({told})"
+_CAUSES = {
+    "objective": "its objective, whose exact optimum wastes KL as well",
+    "allocation": "spending its KL on the wrong prompts",
+    "optimisation": "optimisation that has not reached its optimum",
+}
+
+
+def _told_of(method: str, rows: pd.DataFrame) -> str:
+    """Say what a method wastes on each task, and the part that most of it is due to."""
+    found = rows.to_dict("records")
+    wasted = [f"{row['total'] - row['by_heart']:.3f} nats on {row['task']}" for row in found]
+    largest = [max(_CAUSES, key=lambda part, row=row: float(row[part])) for row in found]  # type: ignore[misc]
+    if len(set(largest)) == 1:
+        cause = f"mostly by {_CAUSES[largest[0]]}"
+    else:
+        told = (f"on {row['task']} mostly by {_CAUSES[part]}" for row, part in zip(found, largest, strict=True))
+        cause = "; ".join(told)
+    return f"{method} wastes {' and '.join(wasted)}, {cause}"
 
 
 def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], sizes: pd.DataFrame) -> None:
     """Name every number that the text quotes."""
     trained = table[table.method != _BEST]
     best = table[table.method == _BEST]
-    answer = []
-    for task in TASKS:
-        rows = trained[trained.task == task]
-        own = best[best.task == task]
-        if len(rows) and len(own):
-            answer.append(
-                f"*{task}*: "
-                + "; ".join(_sum_of(row) for row in rows.itertuples())
-                + f"; {_BEST} {own.total.iloc[0]:.3f}"
-            )
+    answer = [_told_of(str(method), rows) for method, rows in trained.groupby("method", sort=False)]
+    if len(best):
+        answer.append(
+            "Best-of-$N$, at RLOO's KL, wastes "
+            + " and ".join(f"{row['total']:.3f} nats on {row['task']}" for row in best.to_dict("records"))
+        )
     heart = trained[trained.by_heart != 0.0].by_heart
     depth = deeper(results)
     told = "; ".join(
