@@ -283,3 +283,20 @@ def test_every_sentence_is_bounded(text: str, times: int) -> None:
     assert bounded(said) == said or len(bounded(said)) <= len(said)
     assert said.startswith("no column")
     assert said.endswith("Name one.") or len(said) < 60
+
+
+def test_integers_of_any_size_are_identifiers_in_json(tmp_path):
+    """Neighbours beyond 64 bits stay two, and have the names that CSV gives them."""
+    names = [2**63 - 1, 2**63, 2**64 + 1, -(2**63) - 1, 10**75 + 1, 10**75 + 2]
+    records = [{"prompt_id": name, "reward": reward} for name in names for reward in (0.5, 1.5)]
+    forms = {
+        "t.csv": "prompt_id,reward\n" + "".join(f"{r['prompt_id']},{r['reward']}\n" for r in records),
+        "t.jsonl": "".join(json.dumps(record) + "\n" for record in records),
+        "t.json": json.dumps(records),
+    }
+    read = [RewardTable.read(written(tmp_path, name, content)) for name, content in forms.items()]
+    for table in read:
+        assert sorted(map(str, table.prompts)) == sorted(map(str, names))
+    long = written(tmp_path, "long.json", json.dumps([{"prompt_id": 10**80, "reward": 1.0}] * 2))
+    with pytest.raises(InputError, match=r"an integer of more than 76 digits in object 1; rescale a reward, or write"):
+        RewardTable.read(long)

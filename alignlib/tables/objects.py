@@ -13,6 +13,7 @@ __all__ = ["table_of_objects"]
 
 _DEEPEST = 8  # keys within keys that have a name of their own
 _MOST_KEYS = 1000
+_MOST_DIGITS = 76  # of the longest integers that Arrow knows
 
 
 def table_of_objects(path: str, unit: str, records: Iterable[tuple[int, dict[str, object]]]) -> TableFile:
@@ -74,13 +75,25 @@ def _column(path: str, name: str, values: Sequence[object], lines: Sequence[int]
             column=name,
             rows=[given[0][1] - 1, odd[1] - 1],
         )
-    limit = EXACT_INTEGERS if any(isinstance(value, float) for value, _ in given) else 2**63 - 1
+    rounded = any(isinstance(value, float) for value, _ in given)
+    largest = 0
     for value, line in given:
-        if isinstance(value, int) and abs(value) > limit:
-            raise too_large(path, name, value, f"{unit} {line}", line - 1)
+        if isinstance(value, int):
+            largest = max(largest, abs(value))
+            if rounded and abs(value) > EXACT_INTEGERS:
+                raise too_large(path, name, value, f"{unit} {line}", line - 1)
+            if abs(value) >= 10**_MOST_DIGITS:
+                raise InputError(
+                    f"column {name!r} of {path} holds an integer of more than {_MOST_DIGITS} digits in {unit} {line}; "
+                    "rescale a reward, or write an identifier as text, in quotes.",
+                    column=name,
+                    rows=[line - 1],
+                )
         if isinstance(value, str) and not value.isascii():
             _check_text(path, name, value, f"{unit} {line}", line - 1)
     try:
+        if largest >= 2**63:  # identifiers, such as 64 bits of a hash; rewards are refused where they become floats
+            return pa.array(values, pa.decimal256(_MOST_DIGITS, 0))
         return pa.array(values)
     except UnicodeError as error:
         raise InputError(
