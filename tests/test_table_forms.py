@@ -300,3 +300,22 @@ def test_integers_of_any_size_are_identifiers_in_json(tmp_path):
     long = written(tmp_path, "long.json", json.dumps([{"prompt_id": 10**80, "reward": 1.0}] * 2))
     with pytest.raises(InputError, match=r"an integer of more than 76 digits in object 1; rescale a reward, or write"):
         RewardTable.read(long)
+
+
+@pytest.mark.parametrize(("endless", "said"), [(b"\0", "is not UTF-8 text"), (b"1", "has a row longer than 16 MiB")])
+def test_standard_input_without_end_is_refused_at_its_beginning(monkeypatch, endless, said):
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self):
+            return True
+
+        def readinto(self, place):
+            Endless.given += len(place)
+            assert Endless.given < 1 << 26, "it was all read"
+            place[:] = endless * len(place)
+            return len(place)
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    with pytest.raises(InputError, match=f"standard input {said}"):
+        RewardTable.read("-")

@@ -9,6 +9,7 @@ import mmap
 import os
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ import pyarrow as pa
 from alignlib._core.checks import require
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, known_formats
+from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.limits import MOST_BYTES, check_fits, most_bytes, shown_bytes
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
@@ -71,18 +73,27 @@ def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
 def _open_standard_input() -> TableFile:
     name = "standard input"
     try:
-        data = _unzipped(name, sys.stdin.buffer, None)
+        data = _unzipped(name, sys.stdin.buffer, None, first=_check_text)
         if data[:2].to_pybytes() == _GZIP_MAGIC:
             with pa.BufferReader(data) as zipped, gzip.open(zipped, "rb") as unzipped:
-                data = _unzipped(name, unzipped, data.size)
+                data = _unzipped(name, unzipped, data.size, first=_check_text)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(name, error) from error
-    start = data[:64].to_pybytes()
+    return _opened(known_formats()[_extension(data[:64].to_pybytes())], name, data)
+
+
+def _extension(start: bytes) -> str:
+    """Tell a format from its first bytes: the extension of its files."""
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     magics = {b"PAR1": ".parquet", b"ARROW1": ".feather", b"\x93NUMPY": ".npy"}
     kind = next((suffix for magic, suffix in magics.items() if start.startswith(magic)), None)
-    kind = kind or {b"{": ".jsonl", b"[": ".json"}.get(text[:1], ".csv")
-    return _opened(known_formats()[kind], name, data)
+    return kind or {b"{": ".jsonl", b"[": ".json"}.get(text[:1], ".csv")
+
+
+def _check_text(name: str, start: bytes) -> None:
+    """Refuse what is no table before the rest of it is read."""
+    if not start.startswith(_GZIP_MAGIC) and _extension(start[:64]) == ".csv":
+        check_start(name, start)
 
 
 def open_frame(frame: IntoFrame) -> TableFile:
@@ -201,12 +212,22 @@ def _content(path: Path) -> pa.Buffer:
         raise InputError(f"{path} cannot be read ({short(error)}); check its permissions.", argument="path") from error
 
 
-def _unzipped(name: str, file: IO[bytes] | gzip.GzipFile, size: int | None) -> pa.Buffer:
-    """Read to the end, but no more than fits into memory, nor more than an honest file of ``size`` unpacks to."""
+def _unzipped(
+    name: str,
+    file: IO[bytes] | gzip.GzipFile,
+    size: int | None,
+    first: Callable[[str, bytes], None] = lambda name, start: None,
+) -> pa.Buffer:
+    """Read to the end, but no more than fits into memory, nor more than an honest file of ``size`` unpacks to.
+
+    ``first`` sees the first bytes and may refuse them.
+    """
     most = most_bytes()
     honest = most if size is None else max(_LEAST_SUSPECT, _RATIO * size)
     parts, held = list[bytes](), 0
     while part := file.read(_PIECE):
+        if not parts:
+            first(name, part)
         parts.append(part)
         held += len(part)
         check_fits(

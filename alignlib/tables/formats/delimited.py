@@ -17,7 +17,7 @@ from alignlib.tables.limits import check_fits
 from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records
 from alignlib.tables.table_file import TableFile, not_utf8, short
 
-__all__ = ["open_delimited"]
+__all__ = ["check_start", "open_delimited"]
 
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
 _NAMES = {",": "CSV", "\t": "TSV"}
@@ -69,10 +69,23 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
     return file
 
 
+def check_start(path: str, start: bytes) -> None:
+    """Refuse, by the first bytes of a file, what is no text of rows: nothing then need read or search all of it.
+
+    Raises
+    ------
+    InputError
+        For a NUL, and a first row without end.
+    """
+    if b"\0" in start[:_BLOCK]:
+        raise not_utf8(path)  # UTF-16 of plain letters is UTF-8 with a NUL beside each
+    if len(start) >= _BLOCK and b"\n" not in start[:_BLOCK] and b"\r" not in start[:_BLOCK]:
+        raise _too_long(path, 0)
+
+
 def _header(path: str, data: pa.Buffer, delimiter: str) -> list[str]:
+    check_start(path, data[:_BLOCK].to_pybytes())
     for _, record in records(path, data, delimiter):
-        if any("\0" in name for name in record):
-            raise not_utf8(path)  # UTF-16 of plain letters is UTF-8 with a NUL beside each
         return record
     raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
 
@@ -132,13 +145,17 @@ def _unreadable(path: str, data: pa.Buffer, delimiter: str, width: int, error: p
     if "straddling" in said:
         breaks = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
         longest = int(np.argmax(np.diff(breaks, prepend=-1, append=data.size)))
-        return InputError(
-            f"{path} has a row longer than {_BLOCK >> 20} MiB, about line {longest + 1}; shorten that text, or write "
-            "the table as Parquet.",
-            rows=[longest],
-        )
+        return _too_long(path, longest)
     return ragged(path, data, delimiter, width) or InputError(
         f"{path} is not well-formed {_NAMES.get(delimiter, 'CSV')} ({short(error)}); correct that row."
+    )
+
+
+def _too_long(path: str, line: int) -> InputError:
+    return InputError(
+        f"{path} has a row longer than {_BLOCK >> 20} MiB, about line {line + 1}; shorten that text, or write the "
+        "table as Parquet.",
+        rows=[line],
     )
 
 
