@@ -319,3 +319,30 @@ def test_standard_input_without_end_is_refused_at_its_beginning(monkeypatch, end
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
     with pytest.raises(InputError, match=f"standard input {said}"):
         RewardTable.read("-")
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_compressed_feather_is_refused_by_what_it_announces(tmp_path, monkeypatch, compression, dictionary):
+    rows = 200_000
+    names = pa.array(["x" * 50 + str(i % 2) for i in range(rows)])
+    whole = {"prompt_id": names.dictionary_encode() if dictionary else names, "reward": np.arange(rows) % 7 / 2.0}
+    if dictionary:  # whose values fill the file once decompressed
+        whole["other"] = pa.DictionaryArray.from_arrays(
+            pa.array(np.zeros(rows, np.int32)), pa.array(["y" * 10_000_000])
+        )
+    pyarrow.feather.write_feather(pa.table(whole), tmp_path / "t.feather", compression=compression)
+    assert RewardTable.read(tmp_path / "t.feather").n_prompts == 2
+    monkeypatch.setenv(MOST_BYTES, "9e5")
+
+    def decompressed(*_):
+        raise AssertionError("it was decompressed")
+
+    class Closed:
+        num_record_batches = 1
+        schema = pa.ipc.open_file(tmp_path / "t.feather").schema
+        get_batch = decompressed
+
+    monkeypatch.setattr(pa.ipc, "open_file", lambda *_, **__: Closed())
+    with pytest.raises(InputError, match=r"t\.feather needs about .* of memory, and 879 KiB are allowed; write it in"):
+        RewardTable.read(tmp_path / "t.feather")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
+from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.limits import check_fits
 from alignlib.tables.table_file import TableFile, nested_keys, short
@@ -28,13 +29,18 @@ def open_feather(path: str, data: pa.Buffer) -> TableFile:
         options = pa.ipc.IpcReadOptions(included_fields=places)
         try:
             file, batches = pa.ipc.open_file(pa.BufferReader(data), options=options), list[pa.RecordBatch]()
+            dictionaries, sizes = announced_sizes(data)
             for number in range(file.num_record_batches):  # one by one, since they may be compressed
+                needed = dictionaries + sum(batch.nbytes for batch in batches) + sizes[number]
+                check_fits(needed, path, "write it in smaller batches, or as Parquet")
                 batches.append(file.get_batch(number))
                 check_fits(sum(batch.nbytes for batch in batches), path, "name fewer columns")
             table = pa.Table.from_batches(batches, file.schema)
             table.validate(full=True)
             return table.select(columns)
-        except (pa.ArrowException, OSError) as error:
+        except InputError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, IndexError) as error:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, (*schema.names, *nested), read, nested=nested)

@@ -1,0 +1,101 @@
+"""How large the parts of an Arrow file are once decompressed, as the file announces it: known before anything is."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+__all__ = ["announced_sizes"]
+
+_MAGIC = b"ARROW1"
+_DICTIONARIES, _BATCHES = 2, 3  # places in the tables of Arrow's format: of a footer,
+_HEADER_KIND, _HEADER = 1, 2  # of a message,
+_DATA = 1  # of a batch of a dictionary,
+_BUFFERS, _COMPRESSION = 2, 3  # and of a batch
+_OF_DICTIONARY = 2  # kind of a message
+_MARK = 0xFFFFFFFF  # in front of a message
+
+
+def announced_sizes(data: pa.Buffer) -> tuple[int, list[int]]:
+    """Return the bytes that all compressed dictionaries, and those of each batch, have once decompressed.
+
+    Arrow allocates what stands in front of each compressed buffer, whatever is in it. Batches that are not compressed
+    need nothing beside the file.
+
+    Raises
+    ------
+    ValueError
+        For a file whose parts do not lie within it.
+
+    Examples
+    --------
+    >>> file = pa.BufferOutputStream()
+    >>> batch = pa.record_batch({"x": pa.array([0.0] * 1000)})
+    >>> with pa.ipc.new_file(file, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    ...     writer.write_batch(batch)
+    >>> announced_sizes(file.getvalue())
+    (0, [8000])
+    """
+    held = memoryview(data)
+    try:
+        (size,) = struct.unpack_from("<i", held, len(held) - len(_MAGIC) - 4)
+        footer = held[len(held) - len(_MAGIC) - 4 - size : len(held) - len(_MAGIC) - 4]
+        root = _number(footer, "<I", 0)
+        parts = [list(_blocks(footer, root, place)) for place in (_DICTIONARIES, _BATCHES)]
+        dictionaries, batches = ([_size(held, *block) for block in blocks] for blocks in parts)
+    except struct.error as error:
+        raise ValueError(f"its parts do not lie within it: {error}") from error
+    return sum(dictionaries), batches
+
+
+def _number(held: memoryview, kind: str, at: int) -> int:
+    if at < 0:
+        raise ValueError("its parts do not lie within it")
+    return int(struct.unpack_from(kind, held, at)[0])
+
+
+def _field(held: memoryview, table: int, place: int) -> int | None:
+    """Return where a field of a table lies; None where the table lacks it."""
+    names = table - _number(held, "<i", table)
+    if 4 + 2 * place >= _number(held, "<H", names):
+        return None
+    offset = _number(held, "<H", names + 4 + 2 * place)
+    return table + offset if offset else None
+
+
+def _follow(held: memoryview, table: int, place: int) -> int | None:
+    """Return where the table or vector lies that a field refers to."""
+    at = _field(held, table, place)
+    return None if at is None else at + _number(held, "<I", at)
+
+
+def _blocks(footer: memoryview, root: int, place: int) -> Iterator[tuple[int, int]]:
+    """Yield where each message begins, and how long it is without its body."""
+    vector = _follow(footer, root, place)
+    for i in range(0 if vector is None else _number(footer, "<I", vector)):
+        assert vector is not None
+        yield _number(footer, "<q", vector + 4 + 24 * i), _number(footer, "<i", vector + 12 + 24 * i)
+
+
+def _size(held: memoryview, start: int, length: int) -> int:
+    """Return what the compressed buffers of one message announce."""
+    if start < 0 or length < 0:
+        raise ValueError("its parts do not lie within it")
+    skipped = 8 if _number(held, "<I", start) == _MARK else 4  # files of before 2019 have no mark
+    message, body = held[start + skipped : start + length], held[start + length :]
+    root = _number(message, "<I", 0)
+    kind = _field(message, root, _HEADER_KIND)
+    batch = _follow(message, root, _HEADER)
+    if batch is not None and kind is not None and _number(message, "<B", kind) == _OF_DICTIONARY:
+        batch = _follow(message, batch, _DATA)
+    if batch is None or _field(message, batch, _COMPRESSION) is None:
+        return 0
+    vector, total = _follow(message, batch, _BUFFERS), 0
+    for i in range(0 if vector is None else _number(message, "<I", vector)):
+        assert vector is not None
+        at, size = (_number(message, "<q", vector + 4 + 16 * i + part) for part in (0, 8))
+        if size >= 8:
+            total += max(0, _number(body, "<q", at))  # -1: left as it was
+    return total
