@@ -81,14 +81,14 @@ def test_unknown_extension_lists_the_known(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.csv.gz", "t.parquet.gz"])
 def test_empty_file(tmp_path, name):
-    refuse(text(tmp_path, b"", name), "is empty", "give a file with a prompt column")
+    refuse(text(tmp_path, b"", name), "is empty", "give a table")
     if name.endswith(".gz"):
         refuse(text(tmp_path, gzip.compress(b""), name), "is empty")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
 def test_blank_file(tmp_path, name):
-    refuse(text(tmp_path, "\n\n", name), "is empty", "give a file with a prompt column")
+    refuse(text(tmp_path, "\n\n", name), "is empty", "give a table")
 
 
 @pytest.mark.parametrize("content", ["prompt_id,reward", "prompt_id,reward\n", "prompt_id,reward\n\n"])

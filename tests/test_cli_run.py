@@ -79,7 +79,7 @@ def test_names(project: Project, name: str) -> None:
         (["roots", "-p", "n", "3.0", "-o", "out.ipynb"], "n must be an integer; got '3.0'."),
         (["roots", "-p", "n", "1", "-o", "out.ipynb"], "n must be >= 2; got 1."),
         (["reads", "-p", "table", "no.csv", "-o", "out.ipynb"], "table must be the path of an existing file"),
-        (["roots"], "Say which notebook and where to"),
+        (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
         ([], "Say which notebook and where to"),
         (["roots", "-o", "out.html"], "The output must end in .ipynb"),
         (["roots", "-o", "notebooks/01_roots.ipynb"], "lies among the sources"),

@@ -346,3 +346,39 @@ def test_compressed_feather_is_refused_by_what_it_announces(tmp_path, monkeypatc
     monkeypatch.setattr(pa.ipc, "open_file", lambda *_, **__: Closed())
     with pytest.raises(InputError, match=r"t\.feather needs about .* of memory, and 879 KiB are allowed; write it in"):
         RewardTable.read(tmp_path / "t.feather")
+
+
+def refused(path, said, **options):
+    with pytest.raises(InputError) as error:
+        RewardTable.read(path, **options)
+    assert re.search(said, str(error.value)), error.value
+
+
+def test_lists_and_gaps_are_refused_by_what_is_wrong_with_them(tmp_path):
+    for odd, said in (([True, 1], "True and 1"), ([1, "a"], "1 and 'a'"), (["a", None, 2], "'a' and 2")):
+        records = [{"prompt_id": 1, "reward": [1.0, None]}, {"prompt_id": 2, "reward": odd}]
+        path = written(tmp_path, "t.json", json.dumps(records))
+        refused(path, f"'reward' of .* mixes kinds of values in object 2: {said}", wide=True)
+        path = written(tmp_path, "t.jsonl", "".join(json.dumps(record) + "\n" for record in records))
+        refused(path, "'reward' of .* in line 2", wide=True)
+    path = written(tmp_path, "t.tsv", "prompt_id\treward\n1\t[1_0, 2]\n")
+    refused(path, r"holds '\[1_0, 2\]' in row 2", wide=True)
+    path = written(tmp_path, "t.csv", "prompt_id,reward\n,1\n1,2\n1,3\n")
+    refused(path, "lack a prompt: 'prompt_id' in 1; row 2")
+    refused(written(tmp_path, "t.csv", "prompt_id,reward\n,1\n1,\n1,3\n"), "lack a prompt or a finite value: ")
+
+
+@pytest.mark.parametrize("count", [1.5, 1e308])
+def test_tokens_are_counted_in_whole_numbers(tmp_path, count):
+    path = written(tmp_path, "t.csv", f"log_prob,base_log_prob,n_tokens\n-1,-2,3\n-1,-2,{count}\n")
+    with pytest.raises(InputError, match=r"'n_tokens' of .* must count tokens in whole numbers.* in row 3"):
+        read_kl_samples(path)
+
+
+def test_a_truth_that_lacks_items_is_named(tmp_path):
+    labels = written(tmp_path, "labels.csv", "item,label\n1,a\n2,b\n3,a\n")
+    truth = written(tmp_path, "truth.csv", "item,target\n1,a\n2,b\n")
+    with pytest.raises(InputError, match=r"'target' is looked up in .*truth\.csv, which lacks it for these.* row 4"):
+        RaterTable.read(labels, truth=truth)
+    with pytest.raises(InputError, match=r"none\.csv is empty; give a table, with a name for each column"):
+        RaterTable.read(labels, truth=written(tmp_path, "none.csv", ""))

@@ -131,9 +131,11 @@ def command(
         for notebook in [project.find(name)] if name else project.notebooks():
             click.echo("\n".join(describe(notebook)))
         return
-    if name is None or output is None:
+    if name is None:
         raise BadInput("Say which notebook and where to: alignlib run NAME -o out.ipynb, or --list.")
     notebook = project.find(name)
+    if output is None:
+        raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
     # Here, not above: Jupyter takes a second that `--list` need not wait for.

@@ -21,7 +21,7 @@ from alignlib.models.prompts import Prompt, prompt_column
 from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
 from alignlib.models.texts import choose_layout
-from alignlib.tables import open_table_file, require_column
+from alignlib.tables import check_file, open_table_file, require_column
 
 __all__ = ["ScoreSettings", "ScoreSummary", "score"]
 
@@ -141,6 +141,8 @@ def _key(column: str) -> str:
 
 def _target(table: Path, output: str | Path | None, force: bool) -> Path:
     """Return the file to write, or refuse one that cannot take a column or would be lost."""
+    if str(table) != "-":
+        check_file(table)
     target = table if output is None else Path(output)
     if target.suffix != ".parquet":
         hint = "give -o NAME.parquet" if output is None else "the output must end in .parquet"

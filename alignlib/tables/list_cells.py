@@ -117,4 +117,6 @@ def _number(value: object) -> float | None:
         return None
     if isinstance(value, bool | list | dict):
         raise TypeError
+    if isinstance(value, str) and "_" in value:  # Python's own mark between thousands
+        raise ValueError
     return float(value)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def table_of_objects(path: str, unit: str, records: Iterable[tuple[int, dict[str
     """
     held = list(records)
     if not held:
-        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a table, with a name for each column.")
     names = dict.fromkeys(name for _, record in held for name in record)
     nested: dict[str, tuple[str, ...]] = {}
     for _, record in held:
@@ -89,6 +89,8 @@ def _column(path: str, name: str, values: Sequence[object], lines: Sequence[int]
                     column=name,
                     rows=[line - 1],
                 )
+        if isinstance(value, list):
+            _check_alike(path, name, value, f"{unit} {line}", line - 1)
         if isinstance(value, str) and not value.isascii():
             _check_text(path, name, value, f"{unit} {line}", line - 1)
     try:
@@ -118,6 +120,19 @@ def _check_text(path: str, name: str, value: str, where: str, row: int) -> None:
             column=name,
             rows=[row],
         ) from error
+
+
+def _check_alike(path: str, name: str, values: list[object], where: str, row: int) -> None:
+    """Refuse a list that mixes kinds of values: Arrow would name no row, and read ``[true, 1]`` as numbers."""
+    first = next((value for value in values if value is not None), None)
+    odd = next((value for value in values if value is not None and _kind(value) is not _kind(first)), None)
+    if odd is not None:
+        raise InputError(
+            f"column {name!r} of {path} holds a list that mixes kinds of values in {where}: {first!r:.80} and "
+            f"{odd!r:.80}; write all in one way.",
+            column=name,
+            rows=[row],
+        )
 
 
 def _kind(value: object) -> type:

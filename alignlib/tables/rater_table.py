@@ -198,10 +198,13 @@ class RaterTable:
         if truth is None:
             require(item is None, f"item={item!r} needs truth, the file that holds the target of each item.", "item")
             return cls._from_file(file, wanted, drop_missing)
-        return cls._from_file(with_truth(file, open_table_file(truth), wanted, item), wanted, drop_missing)
+        apart = open_table_file(truth)
+        return cls._from_file(with_truth(file, apart, wanted, item), wanted, drop_missing, apart.path)
 
     @classmethod
-    def _from_file(cls, file: TableFile, wanted: dict[str, str | None], drop_missing: bool) -> RaterTable:
+    def _from_file(
+        cls, file: TableFile, wanted: dict[str, str | None], drop_missing: bool, truth: str = ""
+    ) -> RaterTable:
         named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
         for what, name in named.items():
             same = next(other for other, its in named.items() if its == name)
@@ -220,6 +223,8 @@ class RaterTable:
             if not drop_missing:
                 lacking = {name: int(text[what].null_count) for what, name in named.items() if text[what].null_count}
                 which = ", ".join(f"{name!r} in {n}{file.word_for_missing(name)}" for name, n in lacking.items())
+                if truth and named["target"] in lacking:
+                    which += f"; {named['target']!r} is looked up in {truth}, which lacks it for these items"
                 raise InputError(
                     f"{said} of {file.path} lack a target, label, context or rater: {which}; "
                     f"{file.where(rows[:5], len(rows))}; fill them, or pass drop_missing=True.",

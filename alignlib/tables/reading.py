@@ -66,7 +66,7 @@ def open_table_file(path: str | Path) -> TableFile:
 
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
     if data.size == 0:
-        raise InputError(f"{name} is empty; give a file with a prompt column and a reward column.", argument="path")
+        raise InputError(f"{name} is empty; give a table, with a name for each column.", argument="path")
     return found.open(name, data)
 
 

@@ -58,6 +58,7 @@ class Samples:
     def without_gaps(self, drop: bool) -> Samples:
         """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
         bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)
+        nameless = bool(bad.any())
         found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if bad.any() else []
         for name, values in self.rewards.items():
             finite = np.isfinite(values)
@@ -71,9 +72,10 @@ class Samples:
             return self
         where = np.flatnonzero(bad)
         rows = list(dict.fromkeys((where if self.rows is None else self.rows[where]).tolist()))
+        lacked = "a finite value" if not nameless else "a prompt" + " or a finite value" * (len(found) > 1)
         more = f" and {len(found) - _SHOWN} more columns" if len(found) > _SHOWN else ""
         said = (
-            f"{where.size} of {bad.size} samples of {self.file.path} lack a finite value: {', '.join(found[:_SHOWN])}"
+            f"{where.size} of {bad.size} samples of {self.file.path} lack {lacked}: {', '.join(found[:_SHOWN])}"
             f"{more}; {self.file.where(rows[:_SHOWN], total=len(rows))}"
         )
         if where.size == bad.size:

@@ -87,7 +87,7 @@ def _header(path: str, data: pa.Buffer, delimiter: str) -> list[str]:
     check_start(path, data[:_BLOCK].to_pybytes())
     for _, record in records(path, data, delimiter):
         return record
-    raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+    raise InputError(f"{path} is empty; give a table, with a name for each column.")
 
 
 def _from_header(data: pa.Buffer) -> pa.Buffer:

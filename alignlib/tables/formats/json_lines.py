@@ -35,7 +35,7 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
     except (pa.ArrowException, UnicodeDecodeError):  # perhaps only in a column that nobody asks for
         return table_of_objects(path, "line", _records(path, data))
     if table.num_rows == 0:
-        raise InputError(f"{path} is empty; give a file with a prompt column and a reward column.")
+        raise InputError(f"{path} is empty; give a table, with a name for each column.")
 
     def read(columns: list[str]) -> pa.Table:
         chosen = table.select(columns)

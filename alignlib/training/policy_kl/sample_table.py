@@ -22,7 +22,7 @@ from alignlib.tables import (
     plain_cells,
     require_column,
 )
-from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, KLSamples
+from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS, KLSamples
 
 __all__ = ["KLColumns", "read_kl_samples"]
 
@@ -129,10 +129,11 @@ def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
 def _counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
     """Return numbers of tokens, or say in which row there is none."""
     values = _column(file, name, table)
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 1.0)))
+    bad = np.flatnonzero(~((values >= 1.0) & (values <= MOST_TOKENS) & (values == np.floor(values))))
     if bad.size:
         raise InputError(
-            f"column {name!r} of {file.path} must count at least one token, the end token; got {values[bad[0]]:g} in "
+            f"column {name!r} of {file.path} must count tokens in whole numbers, at least one, the end token; "
+            f"got {values[bad[0]]:g} in "
             f"{file.where(bad[:5].tolist(), bad.size)}; count these again, or remove these responses.",
             column=name,
             rows=bad.tolist(),

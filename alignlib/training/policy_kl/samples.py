@@ -13,8 +13,9 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.shown import span
 
-__all__ = ["IMPOSSIBLE", "LEAST_LOG_PROB", "MOST_LOG_PROB", "KLSamples"]
+__all__ = ["IMPOSSIBLE", "LEAST_LOG_PROB", "MOST_LOG_PROB", "MOST_TOKENS", "KLSamples"]
 
+MOST_TOKENS = 2.0**53  # of one response; beyond, a float counts no more
 _NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
 LEAST_LOG_PROB = -1e30  # of a sequence, far below what any model gives; eighth powers of it are numbers
 MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0
@@ -84,6 +85,8 @@ class KLSamples:
         if count is not None:
             require(count.size == ours.size, f"n_tokens must have {ours.size} entries; got {count.size}.")
             require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.")
+            odd = count[(count > MOST_TOKENS) | (count != np.floor(count))]
+            require(not odd.size, f"n_tokens must be whole numbers up to 2^53; got {odd[:1]}.", "n_tokens")
         return cls(ours - theirs, _prompts(prompt, ours.size), count)
 
     @classmethod
