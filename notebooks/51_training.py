@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
-# The finding of P26, best-of-$N$ nearly at the limit and PPO and GRPO clearly below it, {{verdict}}.
+# P26's finding that PPO and GRPO stay clearly below best-of-$N$ {{verdict}}. GRPO is the published form; shares are of the limit on an average budget, whose share best-of-$N$ gets is named above.
 # :::
 
 # %% tags=["parameters"]
@@ -60,7 +60,7 @@ chapter.numbers(test, train, chapter.full_length(test))
 #
 # ## What it costs
 #
-# P26 counts against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included: {{costs}}.
+# P26 counts against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once): {{costs}}.
 #
 # **Controls**, which are told more than any method is, show what a network of this size can reach on test prompts: {{controls}}.
 

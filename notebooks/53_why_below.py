@@ -32,7 +32,7 @@ trains = {task: Standings(results, task, "train", resamples) for task in TASKS}
 points = {task: shortfall.fixed_points(results, task) for task in TASKS}
 table = shortfall.parts(tests, points)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_fixed:d}} test prompts as a sum: what the exact fixed point of the objective wastes at the same KL (for best-of-N: what it wastes within prompts), what the split of KL over prompts adds, what is left (optimisation), and what training on {{few:d}} prompts instead of fresh ones adds. Middle penalties, {{long:d}} steps; best-of-N at RLOO's KL. Parts left of zero count against the others.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for RLOO, PPO, GRPO and best-of-N in two panels. Learning few prompts by heart adds {{heart}} nats."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_fixed}} test prompts as a sum: what the exact fixed point of the objective wastes at the same KL (for best-of-N: what it wastes within prompts), what the split of KL over prompts adds, what is left (optimisation), and what training on {{few:d}} prompts instead of fresh ones adds. Middle penalties, {{long:d}} steps; best-of-N at RLOO's KL. Parts left of zero count against the others.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for RLOO, PPO, GRPO and best-of-N in two panels. Learning few prompts by heart adds {{heart}} nats."}}
 shortfall.parts_figure(table)
 # %% [markdown]
 # ## Few prompts, learnt by heart
@@ -86,7 +86,7 @@ shortfall.size_figure(sizes)
 # That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. A policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$, and its
 # effective $\lambda$ differs from prompt to prompt with the deviation of the reward.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_fixed:d}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_fixed}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
 shortfall.fixed_point_figure(tests, points)
 # %% [markdown]
 # The lines are computed, not trained: no tuning, no sampling, no network. They are no lower bound, for an early stop or shared weights can end nearer the optimum.

@@ -108,17 +108,10 @@ def standing(results: Results, stage: str) -> str:
     return "" if share >= 1.0 else f"Preliminary, from {share:.0%} of the planned runs. "
 
 
-def _side(test: Standings, name: str, steps: int) -> str:
-    """Where a method lies against best-of-N over its penalties: below, above, or on both sides."""
-    above, below, _ = sides(test, name, steps)
-    if below and not above:
-        return "below"
-    return "above" if above and not below else "mixed"
-
-
 def _verdict(test: Standings, steps: int) -> str:
-    """Say of PPO and GRPO where they lie, and whether P26's finding holds for each."""
-    told, holds = [], {}
+    """Say of PPO and GRPO where they lie, and whether P26's finding, below best-of-N, holds for each."""
+    told = []
+    held: dict[str, list[str]] = {"holds here for": [], "holds in part for": [], "does not hold for": []}
     for name in _HEADLINE:
         above, below, total = sides(test, name, steps)
         there = [
@@ -127,9 +120,10 @@ def _verdict(test: Standings, steps: int) -> str:
             if found
         ]
         told.append(f"{find(name).label} lies {' and '.join(there) or 'level with it at every penalty'}")
-        holds[find(name).label] = _side(test, name, steps) == "below"
-    yes, no = ([label for label, held in holds.items() if held is kind] for kind in (True, False))
-    parts = [f"holds here for {' and '.join(yes)}"] * bool(yes) + [f"does not hold for {' and '.join(no)}"] * bool(no)
+        whole, part = below == total, below and not above
+        kind = "holds here for" if whole else "holds in part for" if part else "does not hold for"
+        held[kind].append(find(name).label)
+    parts = [f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels]
     return f"{' and '.join(parts)}. Against best-of-$N$ at equal KL, {', '.join(told)}"
 
 
@@ -210,6 +204,10 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         ),
         trials=TRIALS,
         tuning_steps=int(results.tuning.trials.steps.max()),
+        tuning_responses=int(
+            results.tuning.trials.groupby("method").steps.sum().max() // results.tuning.trials.task.nunique()
+        )
+        * RESPONSES,
         tuned=_tuned(results, task),
         costs=claims.Markdown(_costs(test, long)),
         controls=_controls(results, task, test),

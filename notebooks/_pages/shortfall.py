@@ -235,7 +235,7 @@ def deeper(results: Results) -> pd.DataFrame:
 _CAUSES = {
     "objective": "its objective, whose exact optimum wastes KL as well",
     "allocation": "spending its KL on the wrong prompts",
-    "optimisation": "optimisation that has not reached its optimum",
+    "optimisation": "what objective and allocation leave unexplained (optimisation)",
 }
 
 
@@ -274,7 +274,9 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
         few=FEW,
         long=LONG,
         n_test=len(next(iter(tests.values())).curves.limit_kl),
-        n_fixed=int(pd.read_csv(fixed_points_path(results.folder, next(iter(TASKS)))).prompt.nunique()),
+        n_fixed=" and ".join(
+            f"{pd.read_csv(fixed_points_path(results.folder, task)).prompt.nunique()} ({task})" for task in TASKS
+        ),
         deeper=_deeper(depth, told),
         pools=_pools(sizes),
         missing=_missing(results),

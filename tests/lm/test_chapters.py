@@ -118,7 +118,7 @@ def test_a_task_is_compared_with_best_of_n(table: results.Results, both: dict[st
     assert holds["grpo-below-long"]
     assert not holds["ppo-below-long"]
     chapter.glue(table, "safety", test, train)
-    assert chapter._verdict(test, 1200).startswith("holds here for GRPO and does not hold for PPO: PPO is above")
+    assert chapter._verdict(test, 1200).startswith("holds here for GRPO and does not hold for PPO. Against")
 
 
 def test_every_picture_can_be_drawn(table: results.Results, both: dict[str, dict[str, Standings]]) -> None:

@@ -194,7 +194,7 @@ def test_what_cannot_be_scored(zoo: dict[str, str], table: Path, tmp_path: Path)
         scored(long, zoo["reward"])
     gaps = tmp_path / "gaps.parquet"
     pq.write_table(pa.table({"prompt": ["w1", None], "response": ["w1", "w2"]}), gaps)
-    with pytest.raises(ValueError, match=r"Column 'prompt' of .* has no value in row 2"):
+    with pytest.raises(ValueError, match=r"olumn 'prompt' of .* has no value in row 2"):
         scored(gaps, zoo["reward"])
     with pytest.raises(ValueError, match=r"template must hold {response} once"):
         scored(table, zoo["reward"], template="{prompt}")
