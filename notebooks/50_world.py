@@ -15,7 +15,7 @@
 # :class: answer
 # On {{n_prompts:d}} prompts with {{n_responses:,d}} responses each, every curve here is a finite sum. At {{kl_mid:g}} nat a summariser can gain at most {{limit_summarisation:.2f}}
 # of gold and a safe assistant {{limit_safety:.2f}}; best-of-{{n_mid:d}} gets {{share_summarisation:.1%}} and {{share_safety:.1%}} of what its own KL could buy. It is almost on the frontier
-# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%}} of the gain.
+# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%}} of the gain at the budgets compared here.
 # :::
 
 # %% tags=["parameters"]

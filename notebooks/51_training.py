@@ -62,7 +62,7 @@ chapter.numbers(test, train, chapter.full_length(test))
 #
 # P26 counts against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once): {{costs}}.
 #
-# **Controls**, which are told more than any method is, show what a network of this size can reach on test prompts: {{controls}}.
+# **Controls** are told more than any method is, but learn from 240 prompts with one seed, so they are no ceiling for methods that see fresh prompts: {{controls}}.
 
 # %% [markdown] tags=["only-51_safety_training"]
 # ## Two measures, because each flatters somewhere

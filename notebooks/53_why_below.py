@@ -83,8 +83,8 @@ shortfall.size_figure(sizes)
 # $-\beta P(s)\,\pi(a|s)(\ell-\bar\ell)$ with $\ell=\log\pi/p$ of this token only. (3) The gradient of $e^{-\ell}-1+\ell$ at a sampled token is $(1-e^{-\ell})\nabla\log\pi$, with mean $\pi(a|s)-p(a|s)$ on the logit: that of the *forward* KL. (4) The same with every response weighted by $1/t$. Setting the sums to zero gives the laws, longest prefixes first.
 # ```
 #
-# That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. A policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$, and its
-# effective $\lambda$ differs from prompt to prompt with the deviation of the reward.
+# That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. For responses of one token, a policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$; for longer
+# ones $c$ depends on the tokens so far, and it is no function of the reward. Its effective $\lambda$ differs from prompt to prompt with the deviation of the reward.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_fixed}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
 shortfall.fixed_point_figure(tests, points)

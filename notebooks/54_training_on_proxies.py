@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{task}}: {{answer}}. From {{n_samples:d}} base responses a prompt, before any training, the KL at which gold peaks is predicted at {{predicted_least:.2f}} to {{predicted_most:.2f}} times the exact one.
+# On {{task}}: {{answer}}. From {{n_samples:d}} base responses a prompt, before any training, the KL at which the gold of the proxy's own optimum peaks is predicted at {{predicted_least:.2f}} to {{predicted_most:.2f}} times the exact one; other draws of so few samples can be further off.
 # :::
 
 # %% tags=["parameters"]
