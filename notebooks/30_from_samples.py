@@ -220,8 +220,9 @@ ax.set_xticks(
 plotting.name_axes(ax, "", "share of claimed intervals that hold")
 
 # %% [markdown]
-# The weakest points, by name. The count was made just before the last change of the estimator, which was made for the families that it found weak: single prompts of 0/1 rewards, the
-# same KL on every prompt with few tied samples, and gold from four or eight samples. `make coverage` counts the present one; a logistic reward whose scale varies 30× stays weak at the end of its support.
+# The weakest points, by name. They were counted before the last change of the estimator. That change was made with these families in view: single prompts of 0/1 rewards, the
+# same KL on every prompt with few tied samples, and gold from four or eight samples. Whether it helps them has been tried on a few tables only, so take these points as weak until `make coverage`
+# has counted the present estimator.
 
 # %% tags=["hide-input"]
 weak = used & (given < 0.9 - 2.0 * np.sqrt(0.09 / np.maximum(numbers["claimed"], 1)))

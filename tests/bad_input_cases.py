@@ -582,6 +582,13 @@ def _json() -> list[Case]:
         ),
         Case(
             "JSON",
+            "a list of objects whose keys are names of options",
+            text(lines(lambda r: r | {"reward": [{"text": "a", "reward": 1.0, "gold": 1.0}]}), "t.jsonl"),
+            FRONTIER,
+            "holds list of struct of 'text', 'reward', 'gold' values",
+        ),
+        Case(
+            "JSON",
             "an object for a reward",
             text(lines(lambda r: r | {"reward": {"good": 1}}), "t.jsonl"),
             FRONTIER,

@@ -285,9 +285,9 @@ def test_values_that_are_no_numbers(tmp_path):
     frame.to_parquet(tmp_path / "t.parquet")
     refuse(tmp_path / "t.parquet", "holds timestamp", "not numbers", "name a column of numbers")
     path = lines(tmp_path, {"prompt_id": 1, "reward": [1, 2]}, {"prompt_id": 2, "reward": [1, 2]})
-    refuse(path, "holds list<item: int64> values", "pass wide=True")
+    refuse(path, "holds list of int64 values", "pass wide=True")
     path = lines(tmp_path, {"prompt_id": 1, "reward": {"a": 1}}, {"prompt_id": 2, "reward": {"a": 2}})
-    refuse(path, "struct<a: int64>", "name a key within it, such as 'reward.a'")
+    refuse(path, "struct of 'a'", "name a key within it, such as 'reward.a'")
     path = lines(tmp_path, {"prompt_id": 1, "reward": ["a", "b"]}, {"prompt_id": 2, "reward": ["c"]})
     refuse(path, "holds text, the first 'a'", "without quotes", wide=True)
 

@@ -12,8 +12,10 @@ import pytest
 
 from alignbook.project import Project
 from alignlib._core.checks import FloatArray
+from alignlib.answers.findings import ask
 from alignlib.laws import FiniteLaw
 from alignlib.rules import BestOfN, SoftBestOfN, coincident_reward
+from alignlib.tables import example_table
 from tests.small_project import ROOT
 
 
@@ -53,6 +55,20 @@ def test_default_seeds_are_typical(name: str, quoted: Callable[[np.random.Genera
     low, high = np.quantile(numbers, [0.25, 0.75])
     typical = np.flatnonzero((numbers >= low) & (numbers <= high))
     assert Project(ROOT).find(name).parameters["seed"].default == typical[0], (numbers[:8], low, high)
+
+
+def test_the_made_up_table_is_typical() -> None:
+    """The smallest seed whose limit and whose share of best-of-4, as quoted, both lie in the middle half."""
+    numbers = []
+    for seed in range(30):
+        table = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
+        found = ask(table, "reward", "gold", rules=BestOfN.along([4.0]), n_boot=100, rng=seed).counted
+        assert found.limit_at_rules is not None
+        assert found.rules.share is not None
+        numbers.append((found.limit_at_rules.gain[0], found.rules.share[0]))
+    low, high = np.quantile(numbers, [0.25, 0.75], axis=0)
+    typical = np.flatnonzero(np.all((low <= numbers) & (numbers <= high), axis=1))
+    assert Project(ROOT).find("your_own_rewards").parameters["seed"].default == typical[0], (numbers[:4], low, high)
 
 
 def test_the_front_page_picture_draws_nothing_at_random() -> None:

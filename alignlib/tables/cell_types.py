@@ -73,6 +73,22 @@ def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
 
 
 def kind_of(kind: pa.DataType) -> str:
-    """Return an Arrow type as text of bounded length."""
-    said = str(kind)
-    return said if len(said) <= 60 else f"{said[:57]}…"
+    """Return an Arrow type as text of bounded length; the names within it are the reader's, and are quoted.
+
+    Examples
+    --------
+    >>> kind_of(pa.list_(pa.struct({"text": pa.string(), "reward": pa.float64()})))
+    "list of struct of 'text', 'reward'"
+    >>> kind_of(pa.date32())
+    'date32[day]'
+    """
+    if is_list(kind):
+        said = f"list of {kind_of(kind.value_type)}"
+    elif pa.types.is_struct(kind):
+        names = [kind.field(i).name for i in range(kind.num_fields)]
+        said = f"struct of {', '.join(repr(name[:40]) for name in names[:5])}{', …' if len(names) > 5 else ''}"
+    elif pa.types.is_nested(kind):
+        said = str(kind).split("<", 1)[0]  # a map, a union
+    else:
+        said = str(kind)
+    return said if len(said) <= 200 else f"{said[:197]}…"
