@@ -32,12 +32,12 @@ trains = {task: Standings(results, task, "train", resamples) for task in TASKS}
 points = {task: shortfall.fixed_points(results, task) for task in TASKS}
 table = shortfall.parts(tests, points)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_fixed}} test prompts as a sum: what the exact fixed point of the objective wastes at the same KL (for best-of-N: what it wastes within prompts), what the split of KL over prompts adds, what is left (optimisation), and what training on {{few:d}} prompts instead of fresh ones adds. Middle penalties, {{long:d}} steps; best-of-N at RLOO's KL. Parts left of zero count against the others.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for RLOO, PPO, GRPO and best-of-N in two panels. Learning few prompts by heart adds {{heart}} nats."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_fixed}} test prompts as a sum: what the exact fixed point of the objective wastes at the same KL (for best-of-N: what it wastes within prompts), what the split of KL over prompts adds, what is left (optimisation), and what training on {{few:d}} prompts instead of fresh ones adds. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared. Parts left of zero count against the others.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for RLOO, PPO, GRPO and best-of-N in two panels. Learning few prompts by heart adds {{heart}} nats."}}
 shortfall.parts_figure(table)
 # %% [markdown]
 # ## Few prompts, learnt by heart
 #
-# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals. A policy trained on {{few:d}} prompts looks best on the prompts it was trained on; on others it is below best-of-$N$, which learns nothing and so has nothing to forget.
+# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals. A policy trained on {{few:d}} prompts looks best on the prompts it was trained on; on others it is below best-of-$N$, which learns from no prompt.
 
 # %% tags=["hide-input"]
 shortfall.few_prompts(tests, trains)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -199,3 +200,16 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2
     text = "\n".join(output.lines(answer))
     assert f"At N = {left.n:g} ({left.spent:.3g} nats), as far as the samples support" in text
+
+
+def test_the_last_number_of_draws_is_no_place_to_stop() -> None:
+    rng = np.random.default_rng(3)
+    gold = rng.standard_normal((60, 16))
+    data = RewardTable.from_arrays(proxy=gold + rng.standard_normal(gold.shape), gold=gold)
+    along = fit_frontier(data, "proxy", n_boot=200, rng=0).gold("gold")
+    last, between = (replace(along.hedge, turns_down="unknown", parameter=n, gold_gain=1.0) for n in (16.0, 8.0))
+    assert along.parameter[along.supported].max() == 16.0
+    at_the_end = output.stop_sentence(replace(along, hedge=last))
+    assert "stop" not in at_the_end
+    assert "as far as they reach: at N = 16" in at_the_end
+    assert "best guess is to stop at N = 8" in output.stop_sentence(replace(along, hedge=between))

@@ -44,6 +44,7 @@ __all__ = [
 
 _SHOWN = ("rloo", "ppo", "grpo")
 _BEST = "best-of-N"
+_BESIDE = ("rloo", "grpo")  # PPO spends about what RLOO does
 _PARTS = {
     "objective": (plotting.LIMIT, "objective"),
     "allocation": (plotting.THIRD, "allocation to prompts"),
@@ -61,7 +62,7 @@ def fixed_points(results: Results, task: str) -> pd.DataFrame:
 
 
 def parts(tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the wasted KL of each method as a sum of parts, and best-of-N's at the same KL as RLOO's."""
+    """Return the wasted KL of each method as a sum of parts, and best-of-N's at the KLs of RLOO and GRPO."""
     rows = []
     for task, test in tests.items():
         n = int(points[task].prompt.nunique())
@@ -75,11 +76,10 @@ def parts(tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]) ->
             kl = float(test.per_prompt(fresh_rows).kl[:, :n].mean())
             objective = fixed_point_waste(test.curves, points[task], "GRPO", kl) if name == "grpo" else _NOTHING
             rows.append(_line(task, find(name).label, kl, decompose(objective, fresh, few)))
-        if rows:
-            kl = next(row["kl"] for row in rows if row["task"] == task)
-            best = best_of_n_waste(test.curves, kl, n)
-            own = Parts(float(best.within[0]), float(best.allocation[0]), 0.0, 0.0)
-            rows.append(_line(task, _BEST, kl, own))
+            if name in _BESIDE:  # beside it, at its own KL, or a bar would be compared with one at another
+                best = best_of_n_waste(test.curves, kl, n)
+                own = Parts(float(best.within[0]), float(best.allocation[0]), 0.0, 0.0)
+                rows.append(_line(task, f"{_BEST} at {find(name).label}'s KL", kl, own))
     return pd.DataFrame(rows)
 
 
@@ -254,14 +254,12 @@ def _told_of(method: str, rows: pd.DataFrame) -> str:
 
 def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], sizes: pd.DataFrame) -> None:
     """Name every number that the text quotes."""
-    trained = table[table.method != _BEST]
-    best = table[table.method == _BEST]
+    of_best = table.method.str.startswith(_BEST)
+    trained, best = table[~of_best], table[of_best]
     answer = [_told_of(str(method), rows) for method, rows in trained.groupby("method", sort=False)]
-    if len(best):
-        answer.append(
-            "Best-of-$N$, at RLOO's KL, wastes "
-            + " and ".join(f"{row['total']:.3f} nats on {row['task']}" for row in best.to_dict("records"))
-        )
+    for method, rows in best.groupby("method", sort=False):
+        wasted = " and ".join(f"{row['total']:.3f} nats on {row['task']}" for row in rows.to_dict("records"))
+        answer.append(f"Best-of-$N${str(method).removeprefix(_BEST)} wastes {wasted}")
     heart = trained[trained.by_heart != 0.0].by_heart
     depth = deeper(results)
     told = "; ".join(
@@ -336,8 +334,8 @@ def claims_of(
     if len(few):
         statement = f"learning from {FEW} prompts wastes more KL on test prompts than learning from fresh ones"
         found.append(claims.at_least("by-heart", statement, "observed here", few.by_heart, 0.0, must_hold=False))
-    best = table[table.method == _BEST]
-    statement = "best-of-N wastes most of its KL by spending alike on unlike prompts"
+    best = table[table.method.str.startswith(_BEST)]
+    statement = "spending alike on unlike prompts is the larger part of the KL that best-of-N wastes"
     found.append(
         claims.at_least(
             "best-of-n-allocation", statement, "we derive", best.allocation, best.objective, must_hold=False

@@ -132,6 +132,12 @@ def stop_sentence(along: GoldEstimate) -> str:
             "samples do not tell for sure."
         )
     nothing = ", which may be none" if found.gold_low <= 0.0 else ""
+    reached = along.parameter[along.supported]
+    if reached.size and found.parameter >= reached.max():  # the largest that the samples show is no place to stop
+        return (
+            "The samples do not tell whether gold turns down. It is estimated to rise as far as they reach: at "
+            f"{at} it gains {gains}{nothing}; but it may turn anywhere from {name} = {found.low:.3g} on."
+        )
     return (
         f"The samples do not tell whether gold turns down, nor where. The best guess is to stop at {at}, for a gain of "
         f"{gains}{nothing}; gold may turn anywhere from {name} = {found.low:.3g} on."
