@@ -21,7 +21,7 @@ from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.per_prompt import PerPromptCurve
-from alignlib.estimation.rules import RuleEstimate, evaluate_rules
+from alignlib.estimation.rules import RuleEstimate, as_rules, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.rules import BestOfN, Rule
@@ -214,7 +214,7 @@ class Fit:
             self.reward,
             [BestOfN(2.0**k) for k in range(int(self.table.n_samples.min()).bit_length())]
             if rules is None
-            else _listed(rules),
+            else as_rules(rules),
             self.cells,
             self.weights,
             self.curve if isinstance(self.curve, AveragedCurve) else None,
@@ -249,7 +249,7 @@ class Fit:
 
         Source: a U-statistic; B24 for the KL.
         """
-        chosen = None if rules is None else _listed(rules)
+        chosen = None if rules is None else as_rules(rules)
         return gold_of_rules(self.table, self.reward, column, chosen, self.cells, self.weights, self.level)
 
     def tilted_gold(self, column: str, lam: npt.ArrayLike | None = None) -> GoldEstimate:
@@ -473,21 +473,6 @@ def _single_column(table: RewardTable, reward: str | None) -> str:
     require(isinstance(reward, str), f"reward must be the name of one column of {names}; got {reward!r:.80}.", "reward")
     table.column(reward)
     return reward
-
-
-def _listed(rules: Any) -> list[Rule]:
-    chosen: list[Any] = [rules] if isinstance(rules, (Rule, str)) or not isinstance(rules, Sequence) else list(rules)
-    require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
-    require(
-        all(isinstance(rule, Rule) for rule in chosen),
-        f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {_given(rules)}.",
-        "rules",
-    )
-    return chosen
-
-
-def _given(rules: Any) -> str:
-    return f"the class {rules.__name__}" if isinstance(rules, type) else f"{rules!r:.80}"
 
 
 def _problem(table: RewardTable, column: str, least: int) -> InputError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -118,9 +119,22 @@ def evaluate_rules(
     )
 
 
-def check_needs(rules: Sequence[Rule], fewest: int) -> None:
+def as_rules(rules: Any) -> list[Rule]:
+    """Return one rule or several as a list, and refuse what is none."""
+    chosen: list[Any] = [rules] if isinstance(rules, (Rule, str)) or not isinstance(rules, Sequence) else list(rules)
+    require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
+    given = f"the class {rules.__name__}" if isinstance(rules, type) else f"{rules!r:.80}"
+    require(
+        all(isinstance(rule, Rule) for rule in chosen),
+        f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {given}.",
+        "rules",
+    )
+    return chosen
+
+
+def check_needs(rules: Any, fewest: int) -> None:
     """Refuse rules that draw more responses than there are samples of every prompt."""
-    most = max(rule.needs for rule in rules)
+    most = max(rule.needs for rule in as_rules(rules))
     require(
         most <= fewest,
         f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "
