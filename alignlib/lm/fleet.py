@@ -5,23 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import gcd
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from alignlib._core.checks import require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib.lm.methods import RESPONSES, Method, Settings
 from alignlib.lm.payment import Payment
 from alignlib.lm.stack import Stack, response_mask
-from alignlib.lm.tasks import Task
 
-__all__ = ["Batch", "Finished", "Fleet", "Optimiser", "Plan"]
+__all__ = ["Batch", "Finished", "Fleet", "Optimiser", "Plan", "World"]
 
 _BLOCK = 32  # steps whose prompts are drawn together
 _ROLLS = 16  # steps whose random numbers are
 _BETAS, _EPS, _LARGEST_NORM = (0.9, 0.999), 1e-8, 1.0
+
+
+class World(Protocol):
+    """Where prompts come from: `alignlib.lm.tasks.Task`, or prompts whose responses nobody can enumerate."""
+
+    @property
+    def length(self) -> int:
+        """Most tokens of a response."""
+
+    def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Draw n prompts to learn from, (n, prompt length)."""
+
+    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Draw n distinct prompts to learn from."""
+
+    def features(self, prompts: IntArray) -> FloatArray | IntArray:
+        """What rewards know of each prompt beside its tokens, (n, k)."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,7 @@ def _grad(stack: Stack) -> Tensor:
 class _Prompts:
     """Where a run's prompts come from: fresh ones, or passes over a pool in random order."""
 
-    def __init__(self, task: Task, plan: Plan, group: int) -> None:
+    def __init__(self, task: World, plan: Plan, group: int) -> None:
         self._task, self._per_step = task, RESPONSES // group
         self._rng = np.random.default_rng([plan.seed, 1])
         # The pool is the same for all seeds, so that what differs between two pools is their size.
@@ -179,8 +195,8 @@ class Fleet:
         How a step is taken.
     base : Stack
         The base model, one row.
-    task : Task
-        Prompts and responses.
+    task : World
+        Prompts to learn from, and how long a response may be.
     plans : sequence of Plan
         The runs.
     payment : Payment
@@ -201,7 +217,7 @@ class Fleet:
     """
 
     def __init__(
-        self, method: Method, base: Stack, task: Task, plans: Sequence[Plan], payment: Payment, device: str = "cpu"
+        self, method: Method, base: Stack, task: World, plans: Sequence[Plan], payment: Payment, device: str = "cpu"
     ) -> None:
         require(len(plans) >= 1, "plans must hold at least one run; it holds none.")
         self.method, self.task, self.device = method, task, torch.device(device)
@@ -290,7 +306,7 @@ class Fleet:
             ]
             self._next += _BLOCK
             drawn = np.stack(blocks)
-            known = self.task.grammar.prompt_features(drawn.reshape(-1, drawn.shape[-1]))
+            known = self.task.features(drawn.reshape(-1, drawn.shape[-1]))
             self._prompts = torch.from_numpy(drawn).to(self.device)
             self._features = torch.from_numpy(known.astype(np.float32)).view(*drawn.shape[:-1], -1).to(self.device)
         return self._prompts[:, place], self._features[:, place]
@@ -311,7 +327,7 @@ class Fleet:
             Who responds: one model for all runs, or one for each.
         """
         prompts, known = self.prompts()
-        uniform = self.uniform(prompts.shape[1], self._per_row, self.task.space.length)
+        uniform = self.uniform(prompts.shape[1], self._per_row, self.task.length)
         with torch.no_grad():
             tokens, log_prob = self._through(sampler, sampler.sample, prompts, uniform)
             return Batch(prompts, tokens, log_prob, self.payment(prompts, known, tokens))

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from alignlib._core.checks import require
-from alignlib.lm.fleet import Optimiser
+from alignlib.lm.fleet import Optimiser, World
 from alignlib.lm.payment import Payment, scores_of_pairs
 from alignlib.lm.raters import Raters
 from alignlib.lm.stack import Stack
-from alignlib.lm.tasks import Task
 
 __all__ = ["LATTICE", "MEMBERS", "RewardSettings", "train_members"]
 
@@ -45,7 +44,7 @@ class RewardSettings:
 
 def train_members(
     base: Stack,
-    task: Task,
+    task: World,
     payment: Payment,
     n_pairs: int,
     *,
@@ -64,7 +63,7 @@ def train_members(
     ----------
     base : Stack
         The base model, one row.
-    task : Task
+    task : World
         Gives prompts to learn from: none of validation or test.
     payment : Payment
         The gold reward, which the raters see.
@@ -117,14 +116,14 @@ def _fresh_heads(base: Stack, members: int, rng: np.random.Generator) -> Stack:
 
 
 def _labelled(
-    base: Stack, task: Task, payment: Payment, n: int, raters: Raters, rng: np.random.Generator
+    base: Stack, task: World, payment: Payment, n: int, raters: Raters, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """Prompts (n, length) and two responses to each (n, 2, T), the preferred one first."""
     drawn = task.fresh(n, rng)
-    known = task.grammar.prompt_features(drawn).astype(np.float32)
+    known = task.features(drawn).astype(np.float32)
     device = base.flat.device
     prompts, features = torch.from_numpy(drawn).to(device), torch.from_numpy(known).to(device)
-    uniform = torch.from_numpy(rng.random((n, 2, task.space.length), dtype=np.float32)).to(device)
+    uniform = torch.from_numpy(rng.random((n, 2, task.length), dtype=np.float32)).to(device)
     paid = payment.to(device)
     parts, golds = [], []
     with torch.no_grad():

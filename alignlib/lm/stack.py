@@ -199,7 +199,7 @@ class Stack:
         last, kept = self.prompts(prompts)
         r, p, g, length = uniform.shape
         hidden = last[:, :, None].expand(r, p, g, -1)
-        own: list[KeysValues] = [[] for _ in range(self.n_layers)]
+        own = self._room(r, p, g, length - 1)
         tokens, chosen = [], []
         going = torch.ones((r, p, g), dtype=torch.bool, device=prompts.device)
         for place in range(length):
@@ -214,7 +214,13 @@ class Stack:
                 hidden = self._next(kept, own, drawn, place)
         return torch.stack(tokens, dim=-1), torch.stack(chosen, dim=-1)
 
-    def _next(self, kept: KeysValues, own: list[KeysValues], token: Tensor, place: int) -> Tensor:
+    def _room(self, r: int, p: int, g: int, length: int) -> KeysValues:
+        """Make room for keys and values of so many tokens of each response, by layer."""
+        width = self.w["transformer.wte.weight"].shape[2]
+        shape = (r, p, self.n_heads, g, length, width // self.n_heads)
+        return [(self.flat.new_empty(shape), self.flat.new_empty(shape)) for _ in range(self.n_layers)]
+
+    def _next(self, kept: KeysValues, own: KeysValues, token: Tensor, place: int) -> Tensor:
         """Read one more token of each response, (R, P, G); ``own`` has the earlier ones' keys and values."""
         r, p, g = token.shape
         n_prompt = kept[0][0].shape[3]
@@ -222,13 +228,13 @@ class Stack:
         hidden = (self._embed(token) + position[:, None, None]).view(r, p * g, -1)
         for layer, (prompt_key, prompt_value) in enumerate(kept):
             query, key, value = (self._heads(part, r, p, g) for part in self._qkv(layer, hidden))
-            own[layer].append((key, value))
-            scores = [query @ prompt_key.transpose(-1, -2)]
-            scores += [(query * earlier).sum(-1, keepdim=True) for earlier, _ in own[layer]]
-            weight = torch.cat(scores, dim=-1).softmax(-1)
+            for room, new in zip(own[layer], (key, value), strict=True):
+                room[..., place, :] = new
+            own_key, own_value = (room[..., : place + 1, :] for room in own[layer])
+            to_own = (query[..., None, :] * own_key).sum(-1)
+            weight = torch.cat([query @ prompt_key.transpose(-1, -2), to_own], dim=-1).softmax(-1)
             seen = weight[..., :n_prompt] @ prompt_value
-            for number, (_, earlier) in enumerate(own[layer], start=n_prompt):
-                seen = seen + weight[..., number, None] * earlier
+            seen = seen + (weight[..., n_prompt:, None] * own_value).sum(-2)
             hidden = self._finish(layer, hidden, seen.transpose(2, 3).reshape(r, p * g, -1))
         return self._norm(hidden, "transformer.ln_f").view(r, p, g, -1)
 

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from alignlib._core.checks import require
 from alignlib.lm.methods import RESPONSES, Method, register
+from alignlib.lm.tasks import Task
 
 if TYPE_CHECKING:
     from alignlib.lm.fleet import Fleet
@@ -26,11 +28,15 @@ class _Enumerated:
 
         from alignlib.lm.exact import log_law
 
+        task = fleet.task
+        require(isinstance(task, Task), "task must be one whose responses can be enumerated, for this method.")
+        assert isinstance(task, Task)
         n = fleet.plans[0].n_prompts or _POOL
-        self.prompts = fleet.task.pool(n, np.random.default_rng(7))
-        self.log_base = log_law(fleet.base.state(0), fleet.base.n_heads, self.prompts, fleet.task, str(fleet.device))
-        self.gold = torch.as_tensor(fleet.task.gold(self.prompts), device=fleet.device)
-        self.tokens = torch.as_tensor(np.asarray(fleet.task.space.tokens, dtype=np.int64), device=fleet.device)
+        self.task = task
+        self.prompts = task.pool(n, np.random.default_rng(7))
+        self.log_base = log_law(fleet.base.state(0), fleet.base.n_heads, self.prompts, task, str(fleet.device))
+        self.gold = torch.as_tensor(task.gold(self.prompts), device=fleet.device)
+        self.tokens = torch.as_tensor(np.asarray(task.space.tokens, dtype=np.int64), device=fleet.device)
 
 
 @register
@@ -89,7 +95,7 @@ class ExactGradient(Method):
         rows = (fleet.uniform(_PER_STEP) * len(pool.prompts)).long()
         for run, plan in enumerate(fleet.plans):
             chosen = rows[run].cpu().numpy()
-            log_prob = tree_of(fleet.policy, run, pool.prompts[chosen], fleet.task)
+            log_prob = tree_of(fleet.policy, run, pool.prompts[chosen], pool.task)
             score = pool.gold[rows[run]] - plan.knob * (log_prob - pool.log_base[rows[run]])
             losses.append(-(log_prob.exp() * score).sum() / _PER_STEP)
         fleet.update(torch.stack(losses))

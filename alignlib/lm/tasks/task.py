@@ -161,6 +161,15 @@ class Task:
         return int(self.prompts.shape[1])
 
     @property
+    def length(self) -> int:
+        """Most tokens of a response."""
+        return self.space.length
+
+    def features(self, prompts: IntArray) -> FloatArray:
+        """What gold knows of each prompt, (P, k)."""
+        return self.grammar.prompt_features(prompts)
+
+    @property
     def vocab_size(self) -> int:
         """Tokens a model reads: end, content tokens and prompt tokens."""
         return self.space.n_outputs + len(self.grammar.prompt_words)
