@@ -32,6 +32,7 @@ SHIPPED = (
     "notebooks/lm_results/*.csv",
     "notebooks/lm_results/*.json",
     "notebooks/lm_results/*.npz",
+    "notebooks/public_tables/*",
 )
 
 

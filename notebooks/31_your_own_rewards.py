@@ -6,7 +6,7 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["only-31_your_own_rewards"]
 # # Your own rewards
 #
 # How much reward can any alignment method still buy from this model, at which KL, and how close does best-of-$N$ already come?
@@ -14,6 +14,18 @@
 # :::{admonition} Answer
 # :class: answer
 # {{headline}}
+# :::
+
+# %% [markdown] tags=["only-32_public_table"]
+# # A public table: sentences of reviews
+#
+# Of each product review one sentence is quoted, the more favourable the better. A program chooses. How much can any way of choosing gain, and how much of it do people see?
+#
+# :::{admonition} Answer
+# :class: answer
+# By the program's own score best-of-$N$ is close to the limit: {{headline_reward}}
+#
+# By what people say of the sentences it is not: {{headline}}
 # :::
 
 # %% tags=["parameters"]
@@ -40,6 +52,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from alignbook import claims
 from alignbook.given import given
@@ -50,15 +63,28 @@ from alignlib.answers.output import frontier
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
+from alignlib.estimation import fit_frontier
 from alignlib.laws import Gaussian
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable, example_table
 
-# %% [markdown]
+# %% [markdown] tags=["only-31_your_own_rewards"]
 # ## The table
 #
 # One row per sampled response: a column names the prompt, a column holds the reward, and another may hold a *gold* reward that is what one really wants.
-# Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise.
+# Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise. [](32_public_table.ipynb) is this page on
+# a real one.
+
+# %% [markdown] tags=["only-32_public_table"]
+# ## The table
+#
+# The sentences are real and so are the ratings, but no language model is involved. The *prompt* is a review of a product, a *response* is one of its sentences, and the *base model* draws one of them, each with
+# the same probability. The reward `vader` is the score of the program VADER, from −1 to 1: it counts words of praise and blame by a lexicon and a few rules. The *gold* reward `people` is the mean rating by sixteen
+# people, from −4 (extremely negative) to 4 (extremely positive); the ratings of four more stand in `rater_1` to `rater_4`, not always the same four people. The mean of sixteen is gold up to chance: its standard error
+# is {{error_of_gold:.2f}} on average.
+#
+# Sentences, ratings and program are those of {cite:t}`Hutto2014`, published under the MIT licence. The table has every review of at least eight sentences, {{n_prompts}} in all, and none of the text.
+# It lies in `notebooks/public_tables` with its licence; `benchmarks/public_table.py` makes it from the source distribution of vaderSentiment 3.3.2.
 
 # %% tags=["hide-input"]
 found = given()  # what `alignlib report` has found already
@@ -145,6 +171,44 @@ plotting.save(fig, folder, "gold")
 # %% tags=["hide-input"]
 print("\n".join(["No gold reward is named."] if found.hacking is None else wrapped(proxy.lines(found.hacking))))
 
+# %% [markdown] tags=["only-32_public_table"]
+# ## A program, a person, four people
+#
+# Who chooses the better of two sentences, and what sixteen other people think of the choice. (The last row chooses by the very ratings that count, so that their chance errors count as taste.)
+
+# %% tags=["hide-input", "only-32_public_table"]
+choosers = {"the program": "vader", "one person": "rater_1", "four people": "mean:rater_*", "the sixteen": "people"}
+people = RewardTable.read(table, prompt=prompt, reward=[*choosers.values(), "rater_2", "rater_3", "rater_4"])
+fit = fit_frontier(people, "people", level=level, n_boot=n_boot, rng=seed)
+twice = {who: fit.share(BestOfN(2), picked_by=column) for who, column in choosers.items()}
+share = {who: [100 * float(end[0]) for end in (one.share, one.share_low, one.share_high)] for who, one in twice.items()}
+pd.DataFrame(
+    {
+        "rating gained": {who: f"{one.gain[0]:.2f}" for who, one in twice.items()},
+        "% of the limit at equal KL": {who: "{:.0f} [{:.0f}, {:.0f}]".format(*ends) for who, ends in share.items()},
+    }
+)
+
+# %% tags=["hide-input", "only-32_public_table"]
+four = np.array([people.column(f"rater_{k}") for k in range(1, 5)])
+claims.glue(error_of_gold=np.sqrt(four.var(axis=0, ddof=1).mean() / 16))
+claims.record(
+    claims.at_most(
+        "program-person",
+        "of two sentences the program's choice gains less of people's ratings than one person's (share of the limit, in %)",
+        "measured",
+        share["the program"][2],
+        share["one person"][1],
+    ),
+    claims.at_most(
+        "person-four",
+        "and one person's less than that of four",
+        "measured",
+        twice["one person"].gain,
+        twice["four people"].gain,
+    ),
+)
+
 # %% [markdown]
 # ## What it means
 #
@@ -158,6 +222,7 @@ print("\n".join(["No gold reward is named."] if found.hacking is None else wrapp
 # %% tags=["hide-input"]
 claims.glue(
     headline=frontier.headline(shown),
+    headline_reward=frontier.headline(found.reward),
     gold_caption=gold_caption(found.reward, found.hacking),
     counted=counted,
     n_prompts=data.n_prompts,
@@ -218,5 +283,8 @@ if both and beside is not None and shared.any():
     )
 claims.record(*checked)
 
-# %% [markdown]
+# %% [markdown] tags=["only-32_public_table"]
+# **Try:** `-p reward rater_1`: one person chooses instead of the program. Or `-p reward people -p gold none`: how near is best-of-$N$ to the limit if the people choose themselves?
+
+# %% [markdown] tags=["only-31_your_own_rewards"]
 # **Try:** `alignlib report TABLE --prompt prompt_id --reward score -o report` on a table of yours.

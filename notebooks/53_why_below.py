@@ -70,7 +70,7 @@ shortfall.size_figure(sizes)
 # ```{prf:theorem} Fixed points of four penalties (we derive)
 # :label: thm-fixed-points
 #
-# Let a policy choose every next-token law $\pi(\cdot|s)$ freely, let the reward enter less a baseline that does not depend on the response. Let $Q(s,a)$ be the mean of what follows token $a$ after prefix $s$, net of charges for later tokens if they are in the reward, and $V(s)$ the value passed up. The expected update vanishes
+# Let a policy choose every next-token law $\pi(\cdot|s)$ freely but for giving each token some probability, let the reward enter less a baseline that does not depend on the response. Let $Q(s,a)$ be the mean of what follows token $a$ after prefix $s$, net of charges for later tokens if they are in the reward, and $V(s)$ the value passed up. The expected update vanishes
 #
 # 1. with $-\beta\log\pi(y)/p(y)$ in the reward, as one sum or token by token (RLOO, PPO), exactly at $\pi_\lambda$, $\lambda=1/\beta$: $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\beta\log\sum_a p\,e^{Q/\beta}$;
 # 2. with the token's own reverse KL in the loss (k3 times the importance ratio; Dr. GRPO as trained here): at $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\sum_a\pi Q$;

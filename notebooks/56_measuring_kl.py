@@ -30,7 +30,7 @@ length: int = 5  # most content tokens of a response, in [1, 5]
 sizes: list[float] = [0.1, 0.2, 0.4, 0.8, 1.6]  # changes of the logits that make the policies, > 0
 temperature: float = 0.7  # of the mismatched sampler, in (0, 10]
 top_p: float = 0.9  # of the truncated sampler, in (0, 1]
-seed: int = 0  # seed of the model and of the samples, >= 0
+seed: int = 1  # seed of the model and of the samples, >= 0
 
 # %% tags=["hide-input"]
 import textwrap

@@ -25,7 +25,7 @@ m_max: int = 100000  # largest number of labels, in [100, 10000000]
 n_runs: int = 8  # data sets of each size, in [2, 1000]
 width: int = 32  # hidden units of the neural network, in [1, 1000]
 n_shared: int = 4000  # simulated shared targets, in [100, 1000000]
-seed: int = 7  # seed of the channel and the data, >= 0
+seed: int = 3  # seed of the channel and the data, >= 0
 
 # %% tags=["hide-input"]
 import numpy as np

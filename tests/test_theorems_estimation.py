@@ -88,14 +88,12 @@ def test_prop_jackknife() -> None:
 
 
 def test_every_theorem_and_proposition_has_a_test_named_after_it() -> None:
-    """Those of chapters 50 to 54 on training are tested beside it, in `tests/lm`."""
     named = "\n".join(
         re.findall(r"def (test_\w+)", "\n".join(p.read_text("utf-8") for p in ROOT.glob("tests/test_theorems_*.py")))
     )
     missing = [
         f"{label} ({path.stem})"
         for path in sorted((ROOT / "notebooks").glob("[0-9]*.py"))
-        if not "50" <= path.name[:2] <= "54"
         for kind, label in re.findall(r"\{prf:(\w+)\}[^\n]*\n# :label: *(\S+)", path.read_text("utf-8"))
         if kind in ("theorem", "proposition") and label.replace("-", "_") not in named
     ]

@@ -133,9 +133,8 @@ class Project:
         """Find a page by ``03_bounds``, ``03``, ``3`` or ``bounds``."""
         notebooks = self.notebooks()
         stem = Path(name).stem
-        found = [n for n in notebooks if stem in (n.name, n.script.stem)] or [
-            n for n in notebooks if stem.zfill(2) in n.name.split("_", 1)
-        ]
+        found = [n for n in notebooks if stem == n.name] or [n for n in notebooks if stem == n.script.stem]
+        found = found or [n for n in notebooks if stem.zfill(2) in n.name.split("_", 1)]
         if len(found) == 1:
             return found[0]
         names = [n.name for n in found or notebooks]

@@ -8,6 +8,7 @@ from scipy.special import log_softmax, logsumexp
 
 from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point, scaled_fixed_point
 from alignlib.lm.space import ResponseSpace
+from tests.updates import expected_update, largest, next_laws
 
 SPACE = ResponseSpace(n_content=3, length=3)
 
@@ -18,56 +19,13 @@ def case(seed: int, n_prompts: int = 2) -> tuple[np.ndarray, np.ndarray]:
     return log_base, rng.normal(size=(n_prompts, SPACE.size))
 
 
-def next_laws(log_prob: np.ndarray) -> list[np.ndarray]:
-    tokens = np.asarray(SPACE.tokens)
-    levels = []
-    for depth in range(SPACE.length):
-        law = np.empty((len(log_prob), 3**depth, SPACE.n_outputs))
-        for prefix in range(3**depth):
-            digits = [prefix // 3 ** (depth - 1 - i) % 3 + 1 for i in range(depth)]
-            under = (tokens[:, :depth] == digits).all(axis=1)
-            for token in range(SPACE.n_outputs):
-                law[:, prefix, token] = logsumexp(log_prob[:, under & (tokens[:, depth] == token)], axis=1)
-        levels.append(law - logsumexp(law, axis=-1, keepdims=True))
-    return levels
-
-
-def expected_update(
-    log_policy: np.ndarray, log_base: np.ndarray, reward: np.ndarray, beta: float, penalty: str
-) -> list[np.ndarray]:
-    """The mean gradient step on the logits of every prefix, summed over all responses: one array for each depth."""
-    policy, base = next_laws(log_policy), next_laws(log_base)
-    score = reward - beta * (log_policy - log_base) if penalty == "sequence" else reward
-    reach = [np.ones((len(reward), 1))]
-    for level in policy[:-1]:
-        reach.append((reach[-1][..., None] * np.exp(level[..., 1:])).reshape(len(reward), -1))
-    value = score[:, SPACE.index_range(SPACE.length)]
-    updates = []
-    for depth in reversed(range(SPACE.length)):
-        stop = score[:, SPACE.index_range(depth)]
-        q = np.concatenate([stop[..., None], value.reshape(*stop.shape, SPACE.n_content)], axis=-1)
-        law, ratio = np.exp(policy[depth]), policy[depth] - base[depth]
-        value = (law * q).sum(axis=-1)
-        step = law * (q - value[..., None])
-        if penalty == "token reverse KL":
-            step -= beta * law * (ratio - (law * ratio).sum(axis=-1, keepdims=True))
-        elif penalty == "token k3":
-            step -= beta * (law - np.exp(base[depth]))
-        updates.insert(0, reach[depth][..., None] * step)
-    return updates
-
-
-def largest(updates: list[np.ndarray]) -> float:
-    return max(float(np.abs(update).max()) for update in updates)
-
-
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.1, 5.0), st.sampled_from(PENALTIES))
 def test_the_expected_update_vanishes_at_the_fixed_point(seed: int, beta: float, penalty: str) -> None:
     log_base, reward = case(seed)
     policy = fixed_point(log_base, reward, SPACE, beta, penalty)
     assert np.allclose(np.exp(policy).sum(axis=1), 1.0, rtol=0, atol=1e-12)
-    assert largest(expected_update(policy, log_base, reward, beta, penalty)) < 1e-11
+    assert largest(expected_update(policy, log_base, reward, beta, penalty, SPACE)) < 1e-11
 
 
 @settings(max_examples=40)
@@ -76,14 +34,14 @@ def test_the_sequence_log_ratio_has_the_optimum_as_its_fixed_point(seed: int, be
     log_base, reward = case(seed)
     optimum = log_softmax(log_base + reward / beta, axis=1)
     assert np.allclose(fixed_point(log_base, reward, SPACE, beta, "sequence"), optimum, rtol=0, atol=1e-11)
-    assert largest(expected_update(optimum, log_base, reward, beta, "sequence")) < 1e-13
+    assert largest(expected_update(optimum, log_base, reward, beta, "sequence", SPACE)) < 1e-13
 
 
 @pytest.mark.parametrize("penalty", PENALTIES[1:])
 def test_a_token_penalty_pushes_away_from_the_optimum(penalty: str) -> None:
     log_base, reward = case(7)
     optimum = log_softmax(log_base + reward / 0.5, axis=1)
-    assert largest(expected_update(optimum, log_base, reward, 0.5, penalty)) > 0.01
+    assert largest(expected_update(optimum, log_base, reward, 0.5, penalty, SPACE)) > 0.01
 
 
 def test_the_push_is_the_future_kl_of_a_token() -> None:
@@ -92,7 +50,7 @@ def test_the_push_is_the_future_kl_of_a_token() -> None:
     beta = 0.5
     optimum = log_softmax(log_base + reward / beta, axis=1)
     ratio = optimum - log_base
-    root = expected_update(optimum, log_base, reward, beta, "token reverse KL")[0][0, 0]
+    root = expected_update(optimum, log_base, reward, beta, "token reverse KL", SPACE)[0][0, 0]
     first = np.asarray(SPACE.tokens)[:, 0]
     prob = np.exp(optimum[0])
     law, future = np.empty(4), np.empty(4)
@@ -129,7 +87,7 @@ def test_the_update_is_the_gradient_of_the_sampled_loss_summed_over_all_response
     log_base, reward = case(11, n_prompts=1)
     beta, outputs = 0.4, SPACE.n_outputs
     logits = [torch.tensor(rng.normal(size=(3**d, outputs)), requires_grad=True) for d in range(SPACE.length)]
-    base = [torch.tensor(level[0]) for level in next_laws(log_base)]
+    base = [torch.tensor(level[0]) for level in next_laws(log_base, SPACE)]
     policy = [level.log_softmax(-1) for level in logits]
     loss = torch.zeros((), dtype=torch.float64)
     log_policy = np.empty(SPACE.size)
@@ -153,7 +111,7 @@ def test_the_update_is_the_gradient_of_the_sampled_loss_summed_over_all_response
             k3 = k3 * ratio if penalty == "token reverse KL" else k3
             loss = loss - weight * (ratio * reward[0, index] - beta * k3).sum()
     loss.backward()
-    found = expected_update(log_policy[None], log_base, reward, beta, penalty)
+    found = expected_update(log_policy[None], log_base, reward, beta, penalty, SPACE)
     for level, update in zip(logits, found, strict=True):
         assert np.allclose(-level.grad.numpy(), update[0], rtol=0, atol=1e-12)
 
@@ -177,10 +135,10 @@ def test_grpo_as_published_stands_still_at_its_fixed_point(beta: float) -> None:
     log_base, reward = case(5)
 
     def slope(policy: np.ndarray) -> float:
-        logits = [torch.tensor(part, requires_grad=True) for part in next_laws(policy)]
+        logits = [torch.tensor(part, requires_grad=True) for part in next_laws(policy, SPACE)]
         prefix = spent = torch.zeros(2, 1, dtype=torch.float64)
         log_prob, penalty = [], []
-        for part, base in zip(logits, next_laws(log_base), strict=True):
+        for part, base in zip(logits, next_laws(log_base, SPACE), strict=True):
             law = part.log_softmax(-1)
             gap = torch.tensor(base) - law
             k3 = gap.exp() - gap - 1.0
