@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from alignbook.project import Notebook, Project
 from alignlib.cli.run import name_and_parameters
 from tests.small_project import ROOT
 
-__all__ = ["TRIES", "Ran", "Try", "execute", "tries"]
+__all__ = ["PROMISES", "TRIES", "Ran", "Try", "broken", "execute", "tries"]
 
 PROJECT = Project(ROOT)
 NO_FILE = {"TABLE", "trainer_state.json", "base.parquet", "ratings.csv", "my_book.txt"}  # the reader's own
@@ -88,10 +88,11 @@ TRIES = tuple(tries())
 
 @dataclass(frozen=True)
 class Ran:
-    """A chapter executed: its variables and its claims."""
+    """A chapter executed: its variables, its claims, and the numbers that its text quotes."""
 
     names: dict[str, Any]
     claims: tuple[Claim, ...]
+    quoted: dict[str, Any]
 
 
 def execute(notebook: Notebook, values: dict[str, Value]) -> Ran:
@@ -99,13 +100,14 @@ def execute(notebook: Notebook, values: dict[str, Value]) -> Ran:
     import matplotlib.pyplot as plt
 
     recorded: list[Claim] = []
+    quoted: dict[str, Any] = {}
     names: dict[str, Any] = {"__name__": "__main__"}
     cells = [cell for cell in notebook.node.cells if cell.cell_type == "code"]
     with (
         chdir(PROJECT.folder),
         redirect_stdout(open(os.devnull, "w", encoding="utf-8")) as shown,
         patch("alignbook.claims.record", lambda *claims: recorded.extend(claims)),
-        patch("alignbook.claims.glue", lambda **numbers: None),
+        patch("alignbook.claims.glue", lambda **numbers: quoted.update(numbers)),
     ):
         for cell in cells:
             exec(compile(cell.source, notebook.name, "exec"), names)
@@ -113,7 +115,57 @@ def execute(notebook: Notebook, values: dict[str, Value]) -> Ran:
                 names.update(values)
         shown.close()
     plt.close("all")
-    return Ran(names, tuple(recorded))
+    return Ran(names, tuple(recorded), quoted)
+
+
+def _more_than_before(name: str, factor: float = 1.0) -> Callable[[Ran, Ran], bool]:
+    return lambda now, before: bool(now.quoted[name] > factor * before.quoted[name])
+
+
+# What a line says one will see, where it says so; of the page as it stands ("before") and as it is tried ("now").
+PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
+    ("00_primer", "-p reward 0,1,2,10"): lambda now, before: now.quoted["share"] < before.quoted["share"],
+    ("02_jeffreys_covariance", "-p offset 0"): lambda now, before: (
+        1e-14 < now.quoted["naive_worst"] < 1e-3 * before.quoted["naive_worst"]
+    ),
+    ("03_older_bounds", "-p success 0.9"): _more_than_before("hoeffding_ratio"),
+    ("04_many_prompts", "-p sds 1,1,1"): lambda now, before: abs(now.quoted["gaussian_kept"] - 1.0) < 1e-9,
+    ("04_many_prompts", "-p sds 0.01,3"): lambda now, before: abs(now.quoted["gaussian_kept"] - 0.71) < 0.005,
+    ("20_memoryless_optimum", "-p delta 1.5"): lambda now, before: 0.9 < 1.5 / float(now.names["token"].max_kl) < 1.0,
+    ("25_one_token", "-p n 16"): lambda now, before: (
+        now.names["n"] * now.names["base"][-1] > 1 and now.quoted["longest"] < 0.1 * before.quoted["longest"]
+    ),
+    ("23_best_of_exponentially_many", "-p share 0.6"): lambda now, before: (
+        now.quoted["gap_long"] < before.quoted["gap_long"]
+    ),
+    ("23_best_of_exponentially_many", "-p practical_n 1000000"): lambda now, before: (
+        0.01 < now.quoted["practical_share"] - before.quoted["practical_share"] < 0.03
+    ),
+    ("60_feedback_channel", "alignlib run feedback_channel -p concentration 2.0 -o out.ipynb --html"): (
+        lambda now, before: (
+            now.quoted["total"] / min(now.quoted["cognitive"], now.quoted["articulation"])
+            < before.quoted["total"] / min(before.quoted["cognitive"], before.quoted["articulation"])
+        )
+    ),
+    ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
+        lambda now, before: (
+            now.quoted["floor"] > 0.85 * now.quoted["blind"] and now.quoted["ceiling_kl"] < 1.15 * now.quoted["blind"]
+        )
+    ),
+}
+
+
+def broken(one: Try, folder: Path) -> str:
+    """Execute what a line says and return what is wrong, in words; nothing where all is well."""
+    notebook, values = one.resolved(folder)
+    try:
+        now = execute(notebook, values)
+        promise = PROMISES.get((one.page, one.text))
+        kept = promise is None or promise(now, execute(notebook, {}))
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    bad = [claim.key for claim in now.claims if claim.must_hold and not claim.holds]
+    return ", ".join([*bad, *([] if kept else ["what the line promises is not seen"])])
 
 
 def main(wanted: Sequence[str]) -> int:
@@ -125,13 +177,8 @@ def main(wanted: Sequence[str]) -> int:
     for one in TRIES:
         if not one.is_run or one.files or (wanted and not any(one.page.startswith(name) for name in wanted)):
             continue
-        notebook, values = one.resolved(PROJECT.folder)
-        start, said = time.process_time(), ""
-        try:
-            bad = [claim.key for claim in execute(notebook, values).claims if claim.must_hold and not claim.holds]
-            said = f"does not hold: {', '.join(bad)}" if bad else ""
-        except Exception as error:
-            said = f"{type(error).__name__}: {error}"
+        start = time.process_time()
+        said = broken(one, PROJECT.folder)
         failed += bool(said)
         print(f"{time.process_time() - start:6.1f} s  {one.page}: {one.text}  {said}", flush=True)
     return int(failed > 0)
