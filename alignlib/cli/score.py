@@ -1,4 +1,4 @@
-"""``alignlib score``: the rewards of a reward model, as a column of a table."""
+"""``alignlib score``: the rewards of a reward model or a Python function, as a column of a table."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ __all__ = ["command"]
 
 @make(
     "score",
-    short_help="Add the rewards of a reward model to a table.",
+    short_help="Add the rewards of a reward model, or of a function, to a table.",
     examples=[
         "alignlib score samples.parquet --reward-model my-reward-model",
         "alignlib score samples.parquet --reward-model my-judge --label good --value log-prob -o scored.parquet",
+        "alignlib score samples.parquet --scorer my_rewards.py:politeness",
     ],
 )
 @click.argument("table", type=FILE)
-@option("--reward-model", required=True, help="Sequence-classification model: a name on the hub, or a folder.")
-@option("--name", help="The column is reward_NAME  [default: the model's name]")
+@option("--reward-model", help="Sequence-classification model: a name on the hub, or a folder.")
+@option(
+    "--scorer",
+    help="In place of a model: a Python function from a list of texts to as many numbers, named as module:function or "
+    "file.py:function. That code is run; it gets the responses, or what --template makes of prompt and response.",
+)
+@option("--name", help="The column is reward_NAME  [default: the model's or the function's name]")
 @option("-o", "--output", type=FILE, help="Parquet file to write  [default: TABLE itself]")
 @option("--label", help="Output that is the reward, by its label.")
 @option("--output-index", type=click.IntRange(min=0), help="Output that is the reward, by its number from 0.")
@@ -47,18 +53,18 @@ __all__ = ["command"]
 @option("--prompt", default="prompt", help="Column of the prompts.")
 @option("--response", default="response", help="Column of the responses.")
 @machine_options
-def command(table: Path, reward_model: str, output: Path | None, force: bool, **options: Any) -> None:
-    """Add the rewards of a reward model to TABLE, as the column reward_NAME.
+def command(
+    table: Path, reward_model: str | None, scorer: str | None, output: Path | None, force: bool, **options: Any
+) -> None:
+    """Add the rewards of a reward model, or of a Python function, to TABLE, as the column reward_NAME.
 
     Killed at any point, the same command goes on where it was.
     """
     with interruptible(output or table):
-        from alignlib.models.loading import require_torch
-
-        require_torch()
         from alignlib.models.score import ScoreSettings, score
 
-        found = score(table, reward_model, output=output, settings=ScoreSettings(**options), force=force, say=say)
+        settings = ScoreSettings(**options)
+        found = score(table, reward_model, scorer=scorer, output=output, settings=settings, force=force, say=say)
     said = (
         f"Wrote {found.output}: {found.n_rows} rewards in {found.column}, mean {found.mean:.4g}, "
         f"standard deviation {found.std:.4g}."

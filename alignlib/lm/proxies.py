@@ -17,7 +17,7 @@ from alignlib.lm.stack import Stack
 
 __all__ = ["LATTICE", "MEMBERS", "RewardSettings", "train_members"]
 
-_PAIRS_AT_ONCE = 8192
+_TOKENS_AT_ONCE = 81_920
 
 LATTICE = 1 / 16
 """Rewards of networks are rounded to multiples of this: part of the proxy's definition, so that levels are few."""
@@ -127,8 +127,9 @@ def _labelled(
     paid = payment.to(device)
     parts, golds = [], []
     with torch.no_grad():
-        for start in range(0, n, _PAIRS_AT_ONCE):
-            at = slice(start, start + _PAIRS_AT_ONCE)
+        rows = max(1, _TOKENS_AT_ONCE // (2 * task.length))
+        for start in range(0, n, rows):
+            at = slice(start, start + rows)
             parts.append(base.sample(prompts[None, at], uniform[None, at])[0])
             golds.append(paid(prompts[None, at], features[None, at], parts[-1])[0])
     kept, gold = torch.cat(parts, dim=1)[0], torch.cat(golds)

@@ -2,72 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
-from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
-from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
+from alignlib.models.batching import guess_batch_size
 from alignlib.models.loaded import Loaded, fingerprint
 from alignlib.models.prompts import Prompt
-from alignlib.models.resumable import Parts, Plan
+from alignlib.models.resumable import Plan
+from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import Layout, encode_pairs
 
-__all__ = ["RewardScorer", "ScoreSettings", "choose_output", "content_hash"]
-
-
-@dataclass(frozen=True)
-class ScoreSettings:
-    """How to score; every field is an argument of `score` and an option of the command."""
-
-    name: str | None = None
-    label: str | None = None
-    output_index: int | None = None
-    value: str = "raw"
-    negate: bool = False
-    layout: str = "auto"
-    template: str | None = None
-    prompt: str = "prompt"
-    response: str = "response"
-    device: str | None = None
-    dtype: str | None = None
-    batch_size: int | None = None
-    remote_code: bool = False
-
-    def __post_init__(self) -> None:
-        require(
-            self.name is None or re.fullmatch(r"[^/\\\0]{1,100}", self.name) is not None,
-            f"name must be part of the names of a column and a file, 1 to 100 characters, without slashes; "
-            f"got {self.name!r:.200}.",
-            "name",
-        )
-        require(self.value in ("raw", "log-prob"), f"value must be 'raw' or 'log-prob'; got {self.value!r}.")
-        require(self.label is None or self.output_index is None, "Give label or output_index, not both.")
-        require(
-            self.batch_size is None or self.batch_size >= 1, f"batch_size must be at least 1; got {self.batch_size}."
-        )
+__all__ = ["RewardScorer", "choose_output"]
 
 
 @dataclass
-class RewardScorer:
+class RewardScorer(Scoring):
     """A prepared job: the model, the tokens of every text, which output counts."""
 
     loaded: Loaded
-    settings: ScoreSettings
     layout: Layout
     texts: list[dict[str, list[int]]]
-    content: str  # hash of prompts and responses
-    order: IntArray  # longest first: little padding, and memory runs out at once or never
     index: int
     names_pad: bool  # whether the model itself says which token fills a batch
-    say: Callable[[str], None]
 
     @classmethod
     def prepare(
@@ -99,10 +59,11 @@ class RewardScorer:
             )
         if lengths.min() == 0:
             raise InputError(f"Row {int(lengths.argmin()) + 1} has no tokens for {loaded.name}; remove it.")
+        # Longest first: little padding, and memory runs out at once or never.
         order = np.argsort(-lengths, kind="stable").astype(np.int64)
         content = content_hash(prompts, responses)
         named = config.pad_token_id is not None
-        return cls(loaded, settings, layout, texts, content, order, index, named, say)
+        return cls(content, order, say, settings, loaded, layout, texts, index, named)
 
     def identity(self) -> dict[str, object]:
         """Everything that decides the rewards."""
@@ -129,26 +90,9 @@ class RewardScorer:
         size = self.settings.batch_size or guess_batch_size(self.loaded, longest, self.loaded.n_outputs)
         return {"shard_rows": size, "batch_size": size}
 
-    def run(self, parts: Parts) -> FloatArray:
-        """Score the shards that are missing and return all rewards, in the order of the table."""
-        earlier = parts.last_metadata().get("batch_size")
-        size = int(self.settings.batch_size or earlier or parts.plan["batch_size"])
-        first = parts.n_done
-        done = min(len(self.texts), first * parts.shard_rows)
-        if first:
-            self.say(f"Going on from {parts.folder}: {done} of {len(self.texts)} rewards are there.")
-        if first < parts.n_shards:
-            self.say(f"Scoring on {self.loaded.device}, up to {size} responses at once.")
-        with progress_bar(len(self.texts), done) as bar:
-            for shard in range(first, parts.n_shards):
-                rows = self.order[parts.rows(shard).start : parts.rows(shard).stop]
-                found, size = in_batches(rows.tolist(), size, self.work, self.say)
-                table = pa.table({"reward": pa.array(found, pa.float64())})
-                parts.write(shard, table.replace_schema_metadata({"batch_size": str(size)}))
-                bar.update(len(found))
-        rewards = np.empty(len(self.texts))
-        rewards[self.order] = np.concatenate([parts.read(i)["reward"].to_numpy() for i in range(parts.n_shards)])
-        return rewards
+    def announced(self) -> str:
+        """How scoring is announced."""
+        return f"Scoring on {self.loaded.device}"
 
     def work(self, rows: Sequence[int]) -> list[float]:
         """Score one batch."""
@@ -214,11 +158,3 @@ def choose_output(loaded: Loaded, label: str | None, index: int | None) -> int:
             "or output_index."
         )
     return 0
-
-
-def content_hash(prompts: Sequence[Prompt], responses: Sequence[str]) -> str:
-    """Hash of what is scored."""
-    digest = hashlib.sha256()
-    for prompt, response in zip(prompts, responses, strict=True):
-        digest.update(json.dumps([prompt, response]).encode())
-    return digest.hexdigest()[:16]

@@ -1,10 +1,10 @@
-"""Rewards of sampled responses by a reward model, as one more column of their table."""
+"""Rewards of sampled responses, by a reward model or a Python function, as one more column of their table."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.files import check_new
 from alignlib.models.batching import say_on_stderr
+from alignlib.models.function_scorer import FunctionScorer, ScoringFunction, name_of
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
 from alignlib.models.prompts import Prompt, prompt_column
 from alignlib.models.resumable import Parts, discard, write_parquet
-from alignlib.models.reward_scorer import RewardScorer, ScoreSettings, content_hash
+from alignlib.models.reward_scorer import RewardScorer
+from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import choose_layout
 from alignlib.tables import check_file, open_table_file, require_column
 
@@ -41,8 +43,9 @@ class ScoreSummary:
 
 def score(
     table: str | Path,
-    reward_model: str,
+    reward_model: str | None = None,
     *,
+    scorer: str | ScoringFunction | None = None,
     output: str | Path | None = None,
     settings: ScoreSettings | None = None,
     force: bool = False,
@@ -56,6 +59,10 @@ def score(
         Parquet (from ``alignlib sample``), CSV, TSV or JSON lines with a prompt and a response in each row.
     reward_model
         Name on the hub, or folder, of a sequence-classification model.
+    scorer
+        In place of a reward model: a function from a list of texts to as many numbers, or its name, as in
+        ``package.module:function`` or ``file.py:function``. It gets the responses, or what the template makes of
+        prompts and responses.
     output
         Parquet file to write; the table itself by default, if it is Parquet.
     settings
@@ -70,15 +77,43 @@ def score(
     InputError
         In one sentence, where the model, the table or an earlier run stands in the way.
     """
-    require_torch()
+    if (reward_model is None) == (scorer is None):
+        raise InputError("One of two must score: give reward_model, or give scorer, not both.")
+    if reward_model is not None:
+        require_torch()
     settings = settings or ScoreSettings()
     table = Path(table)
-    column = f"reward_{settings.name or _plain(reward_model)}"
+    column = f"reward_{settings.name or _plain_name(reward_model, scorer)}"
     place = table if output is None else Path(output)
     folder = place.with_name(f"{place.name}.{column}.parts")
     written = None if force or not folder.exists() else _said_of(place, column)  # killed before it could tidy up
     target = _target(table, output, force or written is not None)
     prompts, responses = _read(table, settings, None if force or written is not None else column)
+    job: Scoring
+    if scorer is not None:
+        job = FunctionScorer.prepare(scorer, settings, prompts, responses, say)
+    else:
+        assert reward_model is not None
+        job = _job_of_model(reward_model, settings, prompts, responses, say)
+    if written is not None:
+        return _finished(job, target, column, written, folder, say)
+    with Parts.begin(folder, job.identity(), len(responses), job.plan) as parts:
+        rewards = job.run(parts)
+        if content_hash(*_read(table, settings, None)) != job.content:
+            raise InputError(f"{table} changed while it was scored; score it again.")
+        _write(table, target, column, rewards, json.dumps(job.metadata()), folder)
+        parts.remove()
+    return _summarise(target, column, rewards, say)
+
+
+def _job_of_model(
+    reward_model: str,
+    settings: ScoreSettings,
+    prompts: Sequence[Prompt],
+    responses: Sequence[str],
+    say: Callable[[str], None],
+) -> RewardScorer:
+    """Load the model and lay out the texts for it."""
     device = choose_device(settings.device)
     dtype = choose_dtype(settings.dtype, device)
     loaded = load_reward_model(reward_model, device=device, dtype=dtype, remote_code=settings.remote_code)
@@ -86,23 +121,14 @@ def score(
     layout, said = choose_layout(loaded, settings.layout, messages, settings.template)
     for sentence in (*loaded.notes, said):
         say(sentence)
-    scorer = RewardScorer.prepare(loaded, settings, layout, prompts, responses, say)
-    if written is not None:
-        return _finished(scorer, target, column, written, folder, say)
-    with Parts.begin(folder, scorer.identity(), len(responses), scorer.plan) as parts:
-        rewards = scorer.run(parts)
-        if content_hash(*_read(table, settings, None)) != scorer.content:
-            raise InputError(f"{table} changed while it was scored; score it again.")
-        _write(table, target, column, rewards, json.dumps(scorer.metadata()), folder)
-        parts.remove()
-    return _summarise(target, column, rewards, say)
+    return RewardScorer.prepare(loaded, settings, layout, prompts, responses, say)
 
 
 def _summarise(target: Path, column: str, rewards: FloatArray, say: Callable[[str], None]) -> ScoreSummary:
     # One response scored in another batch differs by some roundings of single precision; in half precision, whose
     # roundings are as large as real differences, only equal rewards are called equal.
     if np.ptp(rewards) <= 64.0 * np.finfo(np.float32).eps * np.abs(rewards).max():
-        say(f"All rewards are {rewards[0]:g}: this reward model does not tell the responses apart.")
+        say(f"All rewards are {rewards[0]:g}: this scorer does not tell the responses apart.")
     return ScoreSummary(target, column, rewards.size, float(rewards.mean()), float(rewards.std()))
 
 
@@ -117,7 +143,7 @@ def _said_of(target: Path, column: str) -> dict[str, object] | None:
 
 
 def _finished(
-    scorer: RewardScorer,
+    job: Scoring,
     target: Path,
     column: str,
     written: dict[str, object],
@@ -125,7 +151,7 @@ def _finished(
     say: Callable[[str], None],
 ) -> ScoreSummary:
     """Tidy up after a job that was killed when its file stood already."""
-    identity = json.loads(json.dumps(scorer.identity()))
+    identity = json.loads(json.dumps(job.identity()))
     if any(written.get(name) != value for name, value in identity.items()):
         raise InputError(f"{target} has a column {column!r} already; choose another name, or pass force=True.")
     discard(folder, identity)
@@ -189,8 +215,12 @@ def _write(table: Path, target: Path, column: str, rewards: FloatArray, said: st
     write_parquet(target, (whole.slice(i, _BLOCK) for i in range(0, whole.num_rows, _BLOCK)), schema, folder)
 
 
-def _plain(reward_model: str) -> str:
-    """Name a column after a model: the last part of its name, in letters, digits, dots, dashes and underscores."""
-    path = Path(reward_model)
-    name = path.resolve().name if path.is_dir() else reward_model.rsplit("/", maxsplit=1)[-1]
+def _plain_name(reward_model: str | None, scorer: str | ScoringFunction | None) -> str:
+    """Name a column after a model (the last part of its name) or a function."""
+    if scorer is not None:
+        name = (scorer if isinstance(scorer, str) else name_of(scorer)).rpartition(":")[2]
+    else:
+        assert reward_model is not None
+        path = Path(reward_model)
+        name = path.resolve().name if path.is_dir() else reward_model.rsplit("/", maxsplit=1)[-1]
     return re.sub(r"[^\w.-]+", "_", name)

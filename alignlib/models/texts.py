@@ -11,7 +11,7 @@ from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
 from alignlib.tables import short
 
-__all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "with_room"]
+__all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
 
 Layout: TypeAlias = Literal["chat", "text", "pair"]
 
@@ -142,14 +142,26 @@ def encode_pairs(
         elif layout == "pair":
             found = tokenizer(str(prompt), response)
         elif template is not None:
-            # One pass over the template: a prompt may itself contain the word "{response}".
-            head, _, tail = template.partition("{prompt}")
-            parts = [part.replace("{response}", response) for part in (head, tail)]
-            found = tokenizer(parts[0] + str(prompt) + parts[1])
+            found = tokenizer(filled(template, [str(prompt)], [response])[0])
         else:
             found = tokenizer(str(prompt) + response)
         encoded.append({name: list(values) for name, values in found.items() if name != "attention_mask"})
     return encoded
+
+
+def filled(template: str, prompts: Sequence[str], responses: Sequence[str]) -> list[str]:
+    """Put each prompt and its response in their places of a template.
+
+    >>> filled("Q: {prompt} A: {response}", ["What is {response}?"], ["A word."])
+    ['Q: What is {response}? A: A word.']
+    """
+    _check_template(template, ("{prompt}", "{response}"))
+    # One pass over the template: a prompt may itself contain the word "{response}".
+    head, _, tail = template.partition("{prompt}")
+    return [
+        head.replace("{response}", response) + prompt + tail.replace("{response}", response)
+        for prompt, response in zip(prompts, responses, strict=True)
+    ]
 
 
 def _check_template(template: str | None, needed: Sequence[str]) -> None:

@@ -1,0 +1,202 @@
+"""Scoring with a Python function that the reader names: texts in, numbers out."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from alignlib._core.checks import IntArray
+from alignlib._core.errors import InputError
+from alignlib._core.names import unknown_name
+from alignlib.models.prompts import Prompt
+from alignlib.models.resumable import Plan
+from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
+from alignlib.models.texts import filled
+from alignlib.tables import short
+
+__all__ = ["FunctionScorer", "ScoringFunction", "load_function"]
+
+ScoringFunction = Callable[[list[str]], Sequence[float]]
+"""From texts to as many numbers."""
+
+_BATCH = 1024
+
+
+def load_function(name: str) -> ScoringFunction:
+    """Return the function of a name such as ``package.module:function`` or ``path/to/file.py:function``.
+
+    That module or file is imported, and so runs; nothing else is.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, or its module cannot be imported.
+    """
+    place, colon, attribute = name.rpartition(":")
+    if not colon or not place or not attribute:
+        raise InputError(
+            f"scorer must name a function as module:function, or as file.py:function; got {name!r}.", argument="scorer"
+        )
+    module = _module(place)
+    found = getattr(module, attribute, None)
+    if found is None:
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise InputError(unknown_name(f"function of {place} (scorer)", attribute, known))
+    if not callable(found):
+        raise InputError(f"scorer must name a function; {name} is of the type {type(found).__name__}.")
+    return found  # type: ignore[no-any-return]  # what it returns is checked when it is called
+
+
+def _module(place: str) -> ModuleType:
+    try:
+        if not place.endswith(".py"):
+            return import_module(place)
+        if not Path(place).is_file():
+            raise InputError(f"scorer={place} is no file; give the path of a Python file that is there.")
+        spec = spec_from_file_location(f"alignlib_scorer_{Path(place).stem}", place)
+        assert spec is not None
+        assert spec.loader is not None
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except InputError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and (place == error.name or place.startswith(f"{error.name}.")):
+            raise InputError(
+                f"scorer={place} is no module that Python finds here; install it, or give the path of its file, as in "
+                "./scorer.py:function."
+            ) from error
+        raise InputError(f"scorer={place} cannot be imported: it needs {error.name}, not installed here.") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"scorer={place} cannot be imported: {type(error).__name__}: {short(error)}.") from error
+    return module
+
+
+@dataclass
+class FunctionScorer(Scoring):
+    """A prepared job: the function, and the text of every row."""
+
+    name: str
+    function: ScoringFunction
+    texts: list[str]
+
+    @classmethod
+    def prepare(
+        cls,
+        scorer: str | ScoringFunction,
+        settings: ScoreSettings,
+        prompts: Sequence[Prompt],
+        responses: Sequence[str],
+        say: Callable[[str], None],
+    ) -> FunctionScorer:
+        """Find the function, and lay out the texts: the responses alone, or prompt and response by the template.
+
+        Raises
+        ------
+        InputError
+            If there is no such function, or a setting is one of reward models only.
+        """
+        _refuse_settings_of_models(settings)
+        function = load_function(scorer) if isinstance(scorer, str) else scorer
+        name = scorer if isinstance(scorer, str) else name_of(scorer)
+        texts = list(responses)
+        if settings.template is None:
+            say(f"Responses are given to {name} without their prompts; give template to lay out both.")
+        else:
+            messages = next((row for row, prompt in enumerate(prompts) if not isinstance(prompt, str)), None)
+            if messages is not None:
+                raise InputError(
+                    f"template must go with prompts that are plain texts; row {messages + 1} has a list of messages."
+                )
+            texts = filled(settings.template, [str(prompt) for prompt in prompts], responses)
+        order: IntArray = np.arange(len(texts))
+        return cls(content_hash(prompts, responses), order, say, settings, name, function, texts)
+
+    def identity(self) -> dict[str, object]:
+        """Everything that decides the rewards, as far as it can be seen: what the function itself calls cannot."""
+        return {
+            "scorer": self.name,
+            "content of the scorer": _source_hash(self.function),
+            "the prompts and responses (content)": self.content,
+            "template": self.settings.template,
+            "negate": self.settings.negate,
+        }
+
+    def metadata(self) -> dict[str, object]:
+        """Say in the file where the column is from."""
+        return self.identity()
+
+    def plan(self) -> Plan:
+        """Choose what holds for the whole job."""
+        size = self.settings.batch_size or _BATCH
+        return {"shard_rows": size, "batch_size": size}
+
+    def announced(self) -> str:
+        """How scoring is announced."""
+        return f"Scoring with {self.name}"
+
+    def work(self, rows: Sequence[int]) -> list[float]:
+        """Score one batch, and refuse what are not as many finite numbers."""
+        texts = [self.texts[row] for row in rows]
+        try:
+            found = self.function(texts)
+        except InputError:
+            raise
+        except Exception as error:
+            which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
+            raise InputError(
+                f"scorer={self.name} failed on {which}: {type(error).__name__}: {short(error)}; mend the function."
+            ) from error
+        try:
+            values = np.asarray(found, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"scorer={self.name} must return numbers, one for each text; it returned {_kind(found)}."
+            ) from error
+        if values.shape != (len(texts),):
+            raise InputError(
+                f"scorer={self.name} must return one number for each text; for {len(texts)} texts it returned "
+                f"{_kind(found)} of the shape {values.shape}."
+            )
+        bad = np.flatnonzero(~np.isfinite(values))
+        if bad.size:
+            raise InputError(
+                f"scorer={self.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; rewards must be finite."
+            )
+        return [float(value) for value in (-values if self.settings.negate else values)]
+
+
+def name_of(function: ScoringFunction) -> str:
+    """Return module and name of a function."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
+    return f"{module}:{name}"
+
+
+def _refuse_settings_of_models(settings: ScoreSettings) -> None:
+    plain = ScoreSettings()
+    for name in ("label", "output_index", "value", "layout", "device", "dtype", "remote_code"):
+        if getattr(settings, name) != getattr(plain, name):
+            raise InputError(
+                f"{name}={getattr(settings, name)!r} is for a reward model, not for a scorer; leave it out."
+            )
+
+
+def _kind(found: object) -> str:
+    return f"a value of the type {type(found).__name__}"
+
+
+def _source_hash(function: ScoringFunction) -> str | None:
+    """Hash of the file that defines a function; None where it has none."""
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(function))
+        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+    except (TypeError, OSError):
+        return None

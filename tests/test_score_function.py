@@ -1,0 +1,175 @@
+"""`alignlib score --scorer`: a function named on the command line gives the rewards; what is wrong is one sentence."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.models.function_scorer import load_function
+from alignlib.models.score import ScoreSettings, score
+
+PROMPTS = ["Ask A", "Ask A", "Ask {response}", "Ask B", "Ask B"]
+RESPONSES = ["one two", "", "three", "a b c d", "é\nnew line"]
+CODE = """
+import math
+
+def words(texts):
+    return [len(text.split()) for text in texts]
+
+def seen(texts):
+    print(*texts, sep="|")
+    return [float(len(text)) for text in texts]
+
+def fails(texts):
+    raise KeyError("a word\\nthat it does not know")
+
+def short(texts):
+    return [1.0]
+
+def square(texts):
+    return [[1.0] * len(texts)] * len(texts)
+
+def strings(texts):
+    return ["good"] * len(texts)
+
+def holes(texts):
+    return [math.nan if not text else 1.0 for text in texts]
+
+constant = 3
+"""
+
+
+@pytest.fixture(name="place")
+def _place(tmp_path: Path) -> Path:
+    pq.write_table(
+        pa.table({"prompt_id": [0, 0, 1, 2, 2], "prompt": PROMPTS, "response": RESPONSES}), tmp_path / "t.parquet"
+    )
+    (tmp_path / "mine.py").write_text(CODE)
+    return tmp_path
+
+
+def run(place: Path, function: str, *options: str) -> Result:
+    scorer = f"{place / 'mine.py'}:{function}"
+    return CliRunner().invoke(main, ["score", str(place / "t.parquet"), "--scorer", scorer, *options])
+
+
+def rewards(place: Path, name: str) -> list[float]:
+    found: list[float] = pq.read_table(place / "t.parquet")[f"reward_{name}"].to_pylist()
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_rewards_are_those_of_the_function(place: Path, size: int) -> None:
+    result = run(place, "words", "--batch-size", str(size))
+    assert result.exit_code == 0, result.output
+    assert rewards(place, "words") == [2, 0, 1, 4, 3]
+    assert "5 rewards in reward_words, mean 2," in result.output
+    again = run(place, "words")
+    assert again.exit_code == 2
+    assert "has a column 'reward_words' already" in again.output
+
+
+def test_options_that_hold_for_functions_too(place: Path) -> None:
+    assert run(place, "words", "--negate", "--name", "brevity").exit_code == 0
+    assert rewards(place, "brevity") == [-2, 0, -1, -4, -3]
+    laid = run(place, "seen", "--template", "{prompt}: {response}")
+    assert laid.exit_code == 0
+    assert "Ask A: one two|Ask A: |Ask {response}: three|Ask B: a b c d" in laid.output  # a prompt is no template
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("fails", r"--scorer \S*mine.py:fails failed on rows 1 to 5: KeyError: .*a word"),
+        ("short", r"must return one number for each text; for 5 texts it returned .* of the shape \(1,\)"),
+        ("square", r"must return one number for each text; .* of the shape \(5, 5\)"),
+        ("strings", r"must return numbers, one for each text; it returned a value of the type list"),
+        ("holes", r"gave nan for row 2; rewards must be finite"),
+        ("constant", r"--scorer must name a function; .* is of the type int"),
+        ("word", r"Unknown function of .*'word'; did you mean 'words'"),
+    ],
+)
+def test_what_a_function_does_wrong_is_one_sentence(place: Path, function: str, said: str) -> None:
+    before = (place / "t.parquet").read_bytes()
+    result = run(place, function)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.splitlines()[-1].startswith("Error: ")
+    assert re.search(said, result.stderr.splitlines()[-1]), result.output
+    assert (place / "t.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("words", "must name a function as module:function"),
+        ("no.such.module:f", "is no module that Python finds here"),
+        ("nothing.py:f", "is no file"),
+        ("{place}/broken.py:f", "cannot be imported: SyntaxError"),
+        ("{place}/leaves.py:f", "cannot be imported: SystemExit"),
+        ("{place}/needs.py:f", "cannot be imported: it needs a_package_of_nobody, not installed here"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_sentence(place: Path, name: str, said: str) -> None:
+    (place / "broken.py").write_text("def f(:\n")
+    (place / "leaves.py").write_text("raise SystemExit(0)\n")
+    (place / "needs.py").write_text("import a_package_of_nobody\n")
+    with pytest.raises(InputError) as error:
+        load_function(name.replace("{place}", str(place)))
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_one_scorer_and_no_setting_of_models(place: Path) -> None:
+    both = run(place, "words", "--reward-model", "m")
+    neither = CliRunner().invoke(main, ["score", str(place / "t.parquet")])
+    assert both.exit_code == neither.exit_code == 2
+    assert "give --reward-model, or give --scorer, not both" in both.output
+    assert "give --reward-model, or give --scorer, not both" in neither.output
+    label = run(place, "words", "--label", "good")
+    assert label.exit_code == 2
+    assert "--label good is for a reward model" in label.output
+
+
+def test_a_function_in_python_and_one_of_a_package(place: Path) -> None:
+    found = score(place / "t.parquet", scorer=lambda texts: np.arange(len(texts)), settings=ScoreSettings(name="row"))
+    assert found.mean == 2.0
+    assert rewards(place, "row") == [0, 1, 2, 3, 4]
+    assert load_function("textwrap:dedent")("  a") == "a"  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_a_killed_job_goes_on(place: Path) -> None:
+    calls = 0
+
+    def slow(texts: list[str]) -> list[float]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return [float(len(text)) for text in texts]
+
+    settings = ScoreSettings(name="slow", batch_size=2)
+    with pytest.raises(KeyboardInterrupt):
+        score(place / "t.parquet", scorer=slow, settings=settings)
+    score(place / "t.parquet", scorer=slow, settings=settings)
+    assert calls == 4  # two of three batches were left
+    assert rewards(place, "slow") == [float(len(text)) for text in RESPONSES]
+
+
+def test_nothing_is_imported_but_what_is_named_and_no_torch(place: Path) -> None:
+    code = (
+        "import sys; from alignlib.models.score import score; "
+        f"score({str(place / 't.parquet')!r}, scorer={str(place / 'mine.py') + ':words'!r}); "
+        "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
