@@ -78,7 +78,6 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 powers = 2 ** np.arange(1, 11)
 of_powers = BestOfN.along(powers).on(Uniform())
 uniform_gap = Uniform().gain_at_kl(of_powers.kl) - of_powers.gain
-uniform_gap[:6]
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "What best-of-N leaves on the table at its own KL, uniform reward on [0, 1]: from {{gap_first:.2e}} at $N=2$ to {{gap_last:.1e}} at $N=1024$.", "name": "fig-uniform-gap"}, "image": {"alt": "Gap to the limit against N on logarithmic axes, falling from {{gap_first:.4f}} at N equal to 2 ever faster to {{gap_last:.1e}}."}}
 fig, ax = plotting.new()

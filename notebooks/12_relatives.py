@@ -28,9 +28,10 @@ seed: int = 2  # seed of the random base model, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 from scipy.integrate import quad
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import brentq
 
 from alignbook import claims
+from alignbook.largest import largest
 from alignlib import plotting
 from alignlib.laws import Exponential, FiniteLaw, Gaussian, Uniform, dual_gain
 from alignlib.rules import BestOfN, BestOfPoisson, SoftBestOfN
@@ -87,15 +88,6 @@ poisson_gain = 0.5 - (np.expm1(-mu) + mu) / mu**2
 best = BestOfN.along(n).on(Uniform())
 poisson_gap = Uniform().gain_at_kl(poisson_kl) - poisson_gain
 best_gap = Uniform().gain_at_kl(best.kl) - best.gain
-
-
-def largest(gap, values: np.ndarray) -> tuple[float, float]:
-    """Where a gap is largest and how large: between the neighbours of the largest point of a grid."""
-    at = int(np.clip(np.argmax([gap(float(v)) for v in values]), 1, len(values) - 2))
-    found = minimize_scalar(
-        lambda v: -gap(v), bounds=(values[at - 1], values[at + 1]), method="bounded", options={"xatol": 1e-9}
-    )
-    return float(found.x), float(-found.fun)
 
 
 def missed_share(rule, law) -> float:
@@ -163,7 +155,7 @@ plotting.name_axes(ax, "n", r"KL to $\pi_\lambda$ (nats)")
 #
 # Neither rule needs training or the probabilities of the model. Best-of-Poisson comes within {{poisson_gap:.1e}} of the limit for a reward that is uniform
 # under the base model. For Gaussian and exponential rewards it is still nearer to the limit than best-of-$N$ at the same KL, by {{poisson_lead:.1%}} of the limit's gain for the
-# exponential one at a small KL and hardly at a large one; where best-of-$N$ is itself the optimum ({prf:ref}`thm-log-f`), it is not. Both fall short of the limit,
+# exponential one at a small KL, and by little at a large one. This is no rule for all rewards: for the reward $\log F(r)$ best-of-$N$ is itself the optimum ({prf:ref}`thm-log-f`). Both fall short of the limit,
 # because no rule that sees only ranks knows how much better the best response is. Soft best-of-$n$ sees values, and approaches the optimum for a chosen
 # $\beta$ as $n$ grows.
 #

@@ -95,7 +95,7 @@ power = float(np.exp(bend))
 reached = BestOfN(n).on(family)
 missed = family.gain(family.lam_at_kl(reached.kl)) - reached.gain
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-{{n:d}} to the nearest tilt as the reward is bent away from the coinciding one ({{n_outcomes:d}} responses, seed {{seed:d}}). It vanishes at the coinciding reward only, and quadratically.", "name": "fig-coincidence"}, "image": {"alt": "A curve that touches zero at the left end and rises with the amount of bending, reaching {{distance:.1e}} nats at {{bend:g}}."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Distance of best-of-{{n:d}} to the nearest tilt as the reward is bent away from the coinciding one ({{n_outcomes:d}} responses, seed {{seed:d}}). It is zero at the coinciding reward only, and grows quadratically near it.", "name": "fig-coincidence"}, "image": {"alt": "A curve that touches zero at the left end and rises with the amount of bending, reaching {{distance:.1e}} nats at {{bend:g}}."}}
 fig, ax = plotting.new()
 plotting.curve(ax, amounts, distances, color=plotting.BEST_OF_N)
 plotting.points(ax, bend, distance_to_tilts(bent(bend)), color=plotting.BASE)

@@ -28,6 +28,7 @@ seed: int = 0  # seed of the random laws, >= 0
 import numpy as np
 
 from alignbook import claims
+from alignbook.largest import largest
 from alignlib import plotting
 from alignlib.hacking.examples import exploit_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
@@ -41,6 +42,12 @@ lam = np.linspace(0, lam_max, 200)
 curve = tilting_curve(pair, lam)
 found = hacking_threshold(pair)
 price = pair.price(lam[1::10])
+
+
+def bound_over_gap(one):
+    """How many times the size of the gap its sharper bound is."""
+    return float(one.gap_bound_jeffreys[0] / abs(one.gap[0]))
+
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Reward gained over the base model as the proxy is optimised harder (λ = 1/β): what the proxy reports, what the ideal policy would gain at the same λ, and gold, which {{peaks}}. One response, of base probability {{exploit_mass:g}}, fools the proxy; its gold is {{exploit_gold:g}}.", "name": "fig-proxy-price"}, "image": {"alt": "Three curves against λ: proxy and ideal rise, gold {{peaks}} and ends at {{end:.2f}}."}}
 fig, ax = plotting.new()
@@ -240,7 +247,7 @@ claims.glue(
     if all((np.diff(one, axis=axis) > 0).all() for one in (mean_gap, mean_equal) for axis in (0, 1))
     else "Not every mean grows with both",
     end=curve.gold_gain[-1],
-    slack=(price.gap_bound_jeffreys / np.abs(price.gap)).min(),
+    slack=-largest(lambda v: -bound_over_gap(pair.price([v])), np.geomspace(1e-3, lam_max, 40))[1],
     negative=float((gaps < 0).mean()),
     equal_error=equal_error,
     equal_beta=equal_beta,

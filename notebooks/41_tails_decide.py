@@ -32,6 +32,7 @@ import numpy as np
 from scipy import stats
 
 from alignbook import claims
+from alignbook.largest import largest
 from alignlib import plotting
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.hacking_threshold import hacking_threshold
@@ -138,6 +139,17 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # of one hump and light tails, and gold falls from {{mixture_peak:.2f}} to {{mixture_dip:.2f}} before it rises again.
 
 # %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the error is {{lump:g}} with probability {{lump_mass:g}} and 0 otherwise: up to {{lump_peak:.2f}}, down to {{lump_dip:.2f}}, and up again.", "name": "fig-tails-lump"}, "image": {"alt": "Gold against N on a logarithmic axis: it rises to {{lump_peak:.2f}}, falls to {{lump_dip:.2f}} and rises again."}} tags=["hide-input"]
+
+
+def first_peak_and_dip(pair: ProxyPair, along) -> tuple[float, float]:
+    """Gold of best-of-N, N real, where it first turns down, and the least of it after that."""
+    gold = rule_curve(pair, BestOfN.along(along)).gold_gain
+    falls = np.flatnonzero(np.diff(gold) < 0)
+    top = int(falls[0]) if falls.size else gold.size - 1
+    logs, at = np.log(along), lambda v: float(rule_curve(pair, [BestOfN(float(np.exp(v)))]).gold_gain[0])
+    return largest(at, logs[max(top - 1, 0) : top + 2])[1], -largest(lambda v: -at(v), logs[top:])[1]
+
+
 points, mass = finite_law(stats.norm(), 600)
 lumpy = ProxyPair(
     np.tile(points, 2),
@@ -145,9 +157,7 @@ lumpy = ProxyPair(
     np.concatenate([(1 - lump_mass) * mass, lump_mass * mass]),
 )
 lump_gold = rule_curve(lumpy, BestOfN.along(n)).gold_gain
-falls = np.flatnonzero(np.diff(lump_gold) < 0)
-top = int(falls[0]) if falls.size else n.size - 1
-lump_peak, lump_dip = lump_gold[top], lump_gold[top:].min()
+lump_peak, lump_dip = first_peak_and_dip(lumpy, n)
 fig, ax = plotting.new(height=3.0)
 ax.plot(n, lump_gold)
 ax.set_xscale("log")
@@ -161,9 +171,7 @@ mixed = ProxyPair(
     np.round(gold_at[:, None] + error_at, 6).ravel(),
     np.outer(stats.norm.pdf(gold_at) / stats.norm.pdf(gold_at).sum(), mixture / mixture.sum()).ravel(),
 )
-mixed_gold = rule_curve(mixed, BestOfN.along(np.geomspace(1.0, 1e5, 80))).gold_gain
-mixture_falls = np.flatnonzero(np.diff(mixed_gold) < 0)
-mixture_top = int(mixture_falls[0])
+mixture_peak, mixture_dip = first_peak_and_dip(mixed, np.geomspace(1.0, 1e5, 80))
 
 # %% [markdown]
 # ## A proxy that saturates
@@ -210,8 +218,8 @@ claims.glue(
     turn_correlation=-1 / wide,
     lump_peak=lump_peak,
     lump_dip=lump_dip,
-    mixture_peak=mixed_gold[mixture_top],
-    mixture_dip=mixed_gold[mixture_top:].min(),
+    mixture_peak=mixture_peak,
+    mixture_dip=mixture_dip,
 )
 claims.record(
     claims.equal(
@@ -283,8 +291,8 @@ claims.record(
         "one-hump-can-turn",
         "light tails and a density of one hump do not suffice: gold falls to less than two thirds of its peak on the way",
         "we derive",
-        mixed_gold[mixture_top:].min(),
-        2 / 3 * mixed_gold[mixture_top],
+        mixture_dip,
+        2 / 3 * mixture_peak,
     ),
     claims.at_least(
         "clipping",

@@ -34,6 +34,7 @@ import textwrap
 import numpy as np
 
 from alignbook import claims
+from alignbook.largest import largest
 from alignlib import plotting
 from alignlib.bottleneck import (
     CodebookMixture,
@@ -61,6 +62,12 @@ for _ in range(n_random):
     risks.append(one.bayes_risk)
 grid = np.linspace(0, np.log(n_values), 200)
 sharp, weak = fano_floor(grid, n_values), fano_floor(grid, n_values, sharp=False)
+
+
+def sharp_less_weak(c):
+    """By how much the sharp floor lies above the weak one, which below 0 says nothing."""
+    return float(fano_floor(c, n_values) - max(float(fano_floor(c, n_values, sharp=False)), 0.0))
+
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Error rate of the best decoder against capacity, for {{n_random:d}} random channels of {{n_values:d}} values and for the channel of this chapter (star). No channel lies below the sharp floor. The weak floor is lower by up to {{weak_loss:.2f}} and says nothing from {{weak_vacuous:.2f}} nats on.", "name": "fig-fano-floor"}, "image": {"alt": "Error rate against capacity: two falling floors, the sharp one above the weak one, and a cloud of points above both."}}
 fig, ax = plotting.new()
@@ -239,8 +246,8 @@ claims.glue(
     short_kl=exact[short].split.expected_kl,
     short_capacity=ms[short] * tiny.capacity,
     excess=exact[-1].split.expected_kl / (ms[-1] * tiny.capacity) - 1,
-    weak_loss=float((sharp - np.maximum(weak, 0)).max()),
-    weak_vacuous=float(grid[np.argmax(weak <= 0)]),
+    weak_loss=largest(sharp_less_weak, grid)[1],
+    weak_vacuous=np.log(n_values / 2),
     target_share=exact[-1].split.target / exact[-1].split.total,
 )
 claims.record(

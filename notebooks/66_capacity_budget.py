@@ -77,7 +77,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # ```{prf:theorem} The optimal judge (Shannon 1959, Blahut 1972; as rational inattention Sims 2003)
 # :label: thm-optimal-judge
 #
-# Let $C>0$ be less than the least loss of all needs. A judge of least mean loss within $I(U;H)\le C$ is $P(h\mid u)\propto q(h)\,e^{-\lambda\ell(u,h)}$ for some $\lambda>0$, where the law $q$ of its judgements maximises
+# Let $C>0$ be less than the mutual information that a judge of the least possible loss needs. A judge of least mean loss within $I(U;H)\le C$ is $P(h\mid u)\propto q(h)\,e^{-\lambda\ell(u,h)}$ for some $\lambda>0$, where the law $q$ of its judgements maximises
 # $\sum_u p_u\log\sum_h q(h)\,e^{-\lambda\ell(u,h)}$.
 # ```
 #

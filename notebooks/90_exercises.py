@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# The solutions are folded, and their numbers are computed on this page. The first exercise needs only the picture: of its three points,
-# {{above:d}} belongs to no possible policy.
+# The solutions are folded, and their numbers are computed on this page. The first exercise needs only the picture: of its three points
+# {{above}} can belong to no policy.
 # :::
 
 # %% tags=["parameters"]
@@ -131,7 +131,7 @@ flips = {m: MemorylessModel([0.5, 0.5], [0.0, 1.0], m).best_of_n(0.1) for m in (
 lam_six = math.sqrt(2 * budget)
 spent = accepted * math.log(accepted / success) + (1 - accepted) * math.log((1 - accepted) / (1 - success))
 claims.glue(
-    above=sum(y > float(law.gain_at_kl(x)) + 1e-12 for x, y in reported.values()),
+    above=" and ".join(name for name, (x, y) in reported.items() if y > float(law.gain_at_kl(x)) + 1e-12),
     gain_a=0.7 * limit,
     gain_c=1.2 * limit,
     needed_a=(0.7 * limit) ** 2 / 2,
