@@ -15,7 +15,7 @@
 # :class: answer
 # On {{n_prompts:d}} prompts with {{n_responses:,d}} responses each, every curve here is a finite sum. At {{kl_mid:g}} nat a summariser can gain at most {{limit_summarisation:.2f}}
 # of gold and a safe assistant {{limit_safety:.2f}}; best-of-{{n_mid:d}} gets {{share_summarisation:.1%}} and {{share_safety:.1%}} of what its own KL could buy. It is almost on the frontier
-# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%}} of the gain at the budgets compared here.
+# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%}} of the gain, the most of all budgets at {{lost_at:.2g}} nats.
 # :::
 
 # %% tags=["parameters"]
@@ -30,6 +30,7 @@ seed: int = 0  # seed of those constants, >= 0
 import numpy as np
 
 from alignbook import claims
+from alignbook.largest import largest
 from alignlib import plotting
 from alignlib.laws import dual_gain
 from alignlib.lm.level_law import LevelLaw
@@ -103,7 +104,7 @@ for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
 # %% [markdown]
 # At {{kl_mid:g}} nat a budget on every prompt loses {{lost_summarisation:.1%}} (summarisation) and {{lost_safety:.1%}} (safety) against the same budget on average. Best-of-N spends nearly the same
 # KL on every prompt, whether much or little is at stake there ({numref}`fig-world-spent`). With N = {{n_mid:d}} it misses {{missed_summarisation:.1%}} and {{missed_safety:.1%}} of the limit in
-# {numref}`fig-world`; {{dividing_summarisation:.0%}} and {{dividing_safety:.0%}} of that is the price of dividing the KL so, the rest that of preferring by rank. P26 finds best-of-N nearly on the
+# {numref}`fig-world`; {{dividing_summarisation:.0%}} and {{dividing_safety:.0%}} of that is the price of dividing the KL so, the rest that of preferring by rank. P26 find best-of-N nearly on the
 # frontier: here that is so against what each prompt could have got for its own KL, less so on average. The difference is there to be had by a policy that is trained under one β.
 
 # %%
@@ -156,12 +157,23 @@ gold_limit = laws["summarisation"].average.gain_at_kl(proxy_kl)
 # Aligned to that proxy with {{proxy_at:g}} nats, the summariser gains {{proxy_gold:.2f}} of gold, {{proxy_share:.0%}} of the limit for gold itself: that price is the subject of {doc}`40_price_of_a_proxy`.
 
 # %% tags=["hide-input"]
+
+
+def lost_at(law: LevelLaw, log_kl: float) -> float:
+    """Share of the gain that a budget on every prompt costs."""
+    budget = float(np.exp(log_kl))
+    return 1.0 - float(law.average.gain_on_every_prompt(budget)) / float(law.average.gain_at_kl(budget))
+
+
 grid = np.array([0.25, 0.5, 1.0, 2.0])
 lost = {name: 1 - law.average.gain_on_every_prompt(grid) / law.average.gain_at_kl(grid) for name, law in laws.items()}
 share = {name: best[name].gain / law.average.gain_at_kl(best[name].kl) for name, law in laws.items()}
 own = {
     name: [family.gain(family.lam_at_kl(kl)) for family, kl in zip(law.laws, drawn[name], strict=True)]
     for name, law in laws.items()
+}
+worst = {
+    name: largest(lambda v, law=law: lost_at(law, v), np.log(np.geomspace(1e-4, 6, 12))) for name, law in laws.items()
 }
 quoted = {name: law.along([BestOfN(n_mid)]) for name, law in laws.items()}
 example, plea = 8, np.flatnonzero(tasks["safety"].grammar.read(tasks["safety"].test)[0])[1]
@@ -207,7 +219,8 @@ claims.glue(
     n_shown=", ".join(map(str, n_list)),
     n_last=n_list[-1],
     formula=BestOfN(n_list[-1]).spent_formula(),
-    lost_most=max(values.max() for values in lost.values()),
+    lost_most=max(most for _, most in worst.values()),
+    lost_at=np.exp(max(worst.values(), key=lambda one: one[1])[0]),
     spent_least=min(values.min() for values in spent.values()),
     spent_most=max(values.max() for values in spent.values()),
     moved=np.abs(as_moved.gain / as_trained.gain - 1).max(),

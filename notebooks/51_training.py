@@ -60,7 +60,7 @@ chapter.numbers(test, train, chapter.full_length(test))
 #
 # ## What it costs
 #
-# P26 counts against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once): {{costs}}.
+# P26 count against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once): {{costs}}.
 #
 # **Controls** are told more than any method is, but learn from 240 prompts with one seed, so they are no ceiling for methods that see fresh prompts: {{controls}}.
 

@@ -76,3 +76,14 @@ def test_every_entry_is_used() -> None:
     text = "\n".join(path.read_text(encoding="utf-8") for path in (*TEXTS, *SHARED))
     unused = [key for key in short_names(BIBLIOGRAPHY) if not re.search(rf"(?<![A-Za-z]){key}(?![A-Za-z0-9])", text)]
     assert unused == []
+
+
+def test_several_authors_take_a_plural() -> None:
+    """Keys are shown as names: "Y24 shows" would read "Yang et al. shows"."""
+    entries = parse_file(str(BIBLIOGRAPHY)).entries
+    several = "|".join(key for key, entry in entries.items() if len(entry.persons["author"]) > 1)
+    singular = re.compile(
+        rf"(?:\b(?:{several})\b|\{{cite:t\}}`(?:{several})`) (?:finds|counts|shows|proves|derives|says|gives|leaves|has|is)\b"
+    )
+    found = [(path.name, m[0]) for path in [*TEXTS, *SHARED] for m in singular.finditer(path.read_text("utf-8"))]
+    assert found == []

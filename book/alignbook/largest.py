@@ -28,7 +28,7 @@ def largest(value: Callable[[float], float], grid: Sequence[float] | FloatArray)
     best = int(np.argmax(values))
     low, high = points[max(best - 1, 0)], points[min(best + 1, points.size - 1)]
     found = scipy.optimize.minimize_scalar(
-        lambda x: -value(float(x)), bounds=(low, high), method="bounded", options={"xatol": 1e-9 * (high - low)}
+        lambda x: -value(float(x)), bounds=(low, high), method="bounded", options={"xatol": 1e-6 * (high - low)}
     )
     if -found.fun <= values[best]:
         return float(points[best]), values[best]
