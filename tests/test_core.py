@@ -12,6 +12,8 @@ from alignlib._core.checks import as_float_array, as_vector, require, require_ra
 from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
 from alignlib._core.plain import plain
+from alignlib.answers.findings import ask
+from alignlib.tables import example_table
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -84,3 +86,15 @@ def test_bad_input_carries_the_argument_and_is_a_value_error() -> None:
         assert caught.value.argument == "lam"
     assert issubclass(InputError, ValueError)
     assert InputError("x", column="a", rows=[np.int64(1)]).rows == (1,)
+
+
+def test_equal_results_are_equal() -> None:
+    table = example_table(20, 8, 0.5, np.random.default_rng(0))
+    one, other = (ask(table, "reward", "gold", n_boot=100) for _ in range(2))
+    assert one.reward == other.reward
+    assert one == other
+    changed = ask(table, "reward", "gold", n_boot=101)
+    assert one.reward.rules != changed.reward.rules
+    assert one != changed
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(one.reward.rules)

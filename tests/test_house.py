@@ -89,3 +89,29 @@ def test_every_room_is_on_the_map_below_what_it_uses() -> None:
         if room in listed:
             late = [other for other in below if other in listed and listed.index(other) > listed.index(room)]
             assert not late, f"{room} uses {late}, which the map has further down"
+
+
+# Objects that are what they are, whatever they hold: two fits of one table draw on, two laws may differ in a function.
+THEMSELVES = {"Fit", "SumLaw"}
+ARRAY = re.compile(r"Array|ndarray|Tensor|DataFrame")
+
+
+def test_a_dataclass_with_arrays_compares_without_an_error() -> None:
+    """The equality that `dataclass` makes asks whether an array is true."""
+    wrong, seen = [], 0
+    for path in sorted(path for paths in rooms().values() for path in paths):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            made = [text for text in map(ast.unparse, node.decorator_list) if text.startswith("dataclass")]
+            types = [ast.unparse(part.annotation) for part in node.body if isinstance(part, ast.AnnAssign)]
+            held = [text for text in types if ARRAY.search(text) and not re.search(r"ClassVar|Callable", text)]
+            if not made or not held:
+                continue
+            seen += 1
+            bases = {ast.unparse(base) for base in node.bases}
+            inherits = bool(bases & {"SameFields", "Frontier"}) or node.name in THEMSELVES
+            if "eq=False" not in made[0] or not (inherits or any("Tensor" in text for text in held)):
+                wrong.append(f"{path.relative_to(ROOT)}: {node.name}")
+    assert seen > 60
+    assert wrong == [], f"{wrong}: say eq=False and inherit alignlib._core.same.SameFields"

@@ -17,6 +17,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 
 __all__ = ["Objective", "Optimum", "maximise_on_simplex"]
 
@@ -40,8 +41,8 @@ class Objective(Protocol):
         """Return a law of at least the same value, by one Blahut–Arimoto step."""
 
 
-@dataclass(frozen=True)
-class Optimum:
+@dataclass(frozen=True, eq=False)
+class Optimum(SameFields):
     """The best law found; the maximum of ``f`` lies in ``[value, value + gap]``, in exact arithmetic.
 
     ``price`` is the multiplier of the budget, 0 where there is none.

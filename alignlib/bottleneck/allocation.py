@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, point_at_slope
 
@@ -23,8 +24,8 @@ _MAX_SOLVES = 120
 _ROUNDING = 1e-14  # of the largest regret: what sums of losses cannot tell from nothing
 
 
-@dataclass(frozen=True)
-class Allocation:
+@dataclass(frozen=True, eq=False)
+class Allocation(SameFields):
     """A capacity budget split over contexts, one entry per context.
 
     ``rate`` is spent in each, in nats; ``distortion`` is the loss there; ``judges`` are the channels that do it;

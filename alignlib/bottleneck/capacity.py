@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import as_channel, row_divergences
 from alignlib.bottleneck._simplex import Optimum, maximise_on_simplex
 
@@ -17,8 +18,8 @@ __all__ = ["CapacityError", "CapacityResult", "blahut_arimoto", "capacity"]
 _MAX_PLAIN_STEPS = 100_000
 
 
-@dataclass(frozen=True)
-class CapacityResult:
+@dataclass(frozen=True, eq=False)
+class CapacityResult(SameFields):
     """A capacity in nats and what attains it: the capacity lies in ``[value, value + gap]``.
 
     ``value`` is the mutual information of ``input_prob``, shape (inputs,); ``n_iter`` counts steps of the solver.

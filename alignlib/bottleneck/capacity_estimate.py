@@ -11,7 +11,7 @@ import scipy
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib._core.same import same_fields
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error, decoder_error_by_rater
@@ -25,7 +25,7 @@ _MANY_RATERS = 10  # where one rater in five is careless, fewer hold no careless
 
 
 @dataclass(frozen=True, eq=False)
-class CapacityEstimate:
+class CapacityEstimate(SameFields):
     """Capacities of a table of ratings: one per context, and their average over the law of the context, in nats.
 
     Intervals stay between 0 and the logarithm of the number of targets or labels in use; the values are not cut.
@@ -51,11 +51,6 @@ class CapacityEstimate:
     decoders: tuple[DecoderError, ...]
     n_targets: tuple[int, ...]
     notes: tuple[str, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        return same_fields(self, other)
-
-    __hash__ = None  # type: ignore[assignment]  # it holds arrays
 
     @property
     def value(self) -> FloatArray:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_law, require
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.channels import mutual_information
@@ -19,8 +20,8 @@ from alignlib.bottleneck.channels import mutual_information
 __all__ = ["Cascade", "CascadeCapacities"]
 
 
-@dataclass(frozen=True)
-class CascadeCapacities:
+@dataclass(frozen=True, eq=False)
+class CascadeCapacities(SameFields):
     """Capacities of a cascade in nats: one entry per context, and their averages over the context law.
 
     ``cognitive`` is ``C_cog|s`` of target to judgement, ``articulation`` is ``C_art|s`` of judgement to label,
@@ -64,8 +65,8 @@ class CascadeCapacities:
         return self.mean_smaller - self.mean_total
 
 
-@dataclass(frozen=True)
-class Cascade:
+@dataclass(frozen=True, eq=False)
+class Cascade(SameFields):
     """Feedback ``U → H → Y`` in each context ``S``: who judges, who reports, how often which context.
 
     Parameters

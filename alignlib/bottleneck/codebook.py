@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_law, require
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import as_channel
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.channels import mutual_information
@@ -27,8 +28,8 @@ class ConditionError(InputError):
         self.discrepancy = discrepancy
 
 
-@dataclass(frozen=True)
-class CodebookMixture:
+@dataclass(frozen=True, eq=False)
+class CodebookMixture(SameFields):
     """One of M equally likely values, a fresh one for each instance, reported through a channel per context.
 
     Parameters

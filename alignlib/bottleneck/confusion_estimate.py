@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib._core.errors import InputError
-from alignlib._core.same import same_fields
+from alignlib._core.same import SameFields
 from alignlib.bottleneck.capacity import capacity
 from alignlib.bottleneck.counted_draws import CapacityDraws
 
@@ -34,7 +34,7 @@ _FARTHEST_FROM_ZERO = 2.0  # standard errors; nearer, useless and poor channels 
 
 
 @dataclass(frozen=True, eq=False)
-class ConfusionEstimate:
+class ConfusionEstimate(SameFields):
     """Capacity of one table of counts in nats: corrected, as counted, its standard error, and what supports it.
 
     ``value`` is ``plug_in - bias``, not cut at zero. ``counts`` are the labels of the targets that the optimal input
@@ -52,11 +52,6 @@ class ConfusionEstimate:
     supported: bool
     counts: FloatArray
     prob: FloatArray
-
-    def __eq__(self, other: object) -> bool:
-        return same_fields(self, other)
-
-    __hash__ = None  # type: ignore[assignment]  # it holds arrays
 
     @property
     def ceiling(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 
 __all__ = ["CapacityDraws"]
 
@@ -25,8 +26,8 @@ _SEEN_ONCE = 1.27
 _SEED = 0  # of the draws: an interval belongs to its table
 
 
-@dataclass(frozen=True)
-class CapacityDraws:
+@dataclass(frozen=True, eq=False)
+class CapacityDraws(SameFields):
     """Draws for the lower and for the upper end of a capacity, each shape (draws,), in nats."""
 
     low: FloatArray
@@ -84,8 +85,8 @@ def _of_an_unseen_label(rng: np.random.Generator, size: float) -> FloatArray:
     return np.asarray(0.5 * (kept + rate * np.log(2.0)))
 
 
-@dataclass(frozen=True)
-class _Cells:
+@dataclass(frozen=True, eq=False)
+class _Cells(SameFields):
     """The cells of a table that hold a label, or would get one more: target, label and count of each."""
 
     prob: FloatArray

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_rng, require
+from alignlib._core.same import SameFields
 from alignlib.bottleneck.codebook import CodebookMixture
 
 __all__ = [
@@ -133,8 +134,8 @@ def network_decoder(
     return _one_hot((posterior @ mixture.loss.T).argmin(axis=2), len(mixture.loss))
 
 
-@dataclass(frozen=True)
-class GibbsLearner:
+@dataclass(frozen=True, eq=False)
+class GibbsLearner(SameFields):
     """A randomised decoder with the quantities that its ceiling needs: empirical risk and ``KL(Q‖P)`` in nats."""
 
     decoder: FloatArray

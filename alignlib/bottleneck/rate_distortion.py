@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_law, require
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import row_divergences
 from alignlib.bottleneck._simplex import maximise_on_simplex
 
@@ -22,8 +23,8 @@ _MAX_PLAIN_STEPS = 20_000
 _NO_MASS = 1e-250  # of a target; the reciprocal of less overflows, and no loss shows it
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False)
+class Task(SameFields):
     """What is to be judged: the law ``prob`` of the target, shape (targets,), and ``loss``, (targets, judgements).
 
     >>> Task([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]]).blind_loss
@@ -58,8 +59,8 @@ class Task:
         return Task(self.prob, self.loss - self.loss.min(axis=1, keepdims=True))
 
 
-@dataclass(frozen=True)
-class RateDistortionPoint:
+@dataclass(frozen=True, eq=False)
+class RateDistortionPoint(SameFields):
     """One point of the curve: a judge, what it needs and what it loses.
 
     ``judge`` has shape (targets, judgements), ``rate`` is ``I(U;H)`` in nats, ``distortion`` the mean loss, ``slope``

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require, require_range
+from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
 
 __all__ = ["GaussianAllocation", "reverse_water_filling"]
 
 
-@dataclass(frozen=True)
-class GaussianAllocation:
+@dataclass(frozen=True, eq=False)
+class GaussianAllocation(SameFields):
     """A budget split over Gaussian contexts: rates in nats, distortions, the water level, the duality gap in loss."""
 
     rate: FloatArray

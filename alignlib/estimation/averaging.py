@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
@@ -92,8 +93,8 @@ def averaged_curve(
     )
 
 
-@dataclass(frozen=True)
-class _FirstPass:
+@dataclass(frozen=True, eq=False)
+class _FirstPass(SameFields):
     """What the samples tell before any λ: ``base`` is the mean of each prompt and ``limit`` its largest gain.
 
     ``limit`` and ``scale``, the spread of reward within a prompt, are in the ``unit`` of each prompt. ``kl_at_limit``

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_rng, as_whole
+from alignlib._core.same import SameFields
 
 __all__ = ["Cells", "check_resampling", "studentised_interval"]
 
@@ -16,8 +17,8 @@ _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of mea
 _GROUPS = 50  # of samples, where there is one prompt only
 
 
-@dataclass(frozen=True)
-class Cells:
+@dataclass(frozen=True, eq=False)
+class Cells(SameFields):
     """The units that are resampled: prompts, or random pools of prompts where there are more than 1000.
 
     ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt

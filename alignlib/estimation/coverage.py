@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
+from alignlib._core.same import SameFields
 from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
 from alignlib.estimation.fit import fit_frontier
 from alignlib.tables import RewardTable
@@ -23,8 +24,8 @@ class KnownLaw(Protocol):
     def sample(self, rng: np.random.Generator, size: tuple[int, int], /) -> FloatArray: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Coverage:
+@dataclass(frozen=True, eq=False)
+class Coverage(SameFields):
     """What ``n_rep`` simulated tables showed at each budget, arrays of shape (k,).
 
     ``supported`` is the share of tables that support the budget; of these (``n_supported``), ``covered`` is the

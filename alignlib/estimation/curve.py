@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.convex import made_convex
 from alignlib.estimation.dual import minimise_dual
@@ -15,10 +18,11 @@ from alignlib.estimation.support import first_strained
 __all__ = ["AveragedCurve", "CurvePoints"]
 
 _SHORT_OF_LIMIT = 0.95
+_KEPT = 3  # the bounds of a curve, each with all replicates: a few megabytes
 
 
-@dataclass(frozen=True)
-class CurvePoints:
+@dataclass(frozen=True, eq=False)
+class CurvePoints(SameFields):
     """Gain at some budgets with its interval, the slope of the curve, and how many samples carry it; shape (k,)."""
 
     gain: FloatArray
@@ -28,9 +32,13 @@ class CurvePoints:
     ess: FloatArray
     largest_weight: FloatArray
 
+    def take(self, place: IntArray) -> CurvePoints:
+        """Return the points at some places, which may repeat."""
+        return CurvePoints(**{field.name: getattr(self, field.name)[place] for field in fields(self)})
 
-@dataclass(frozen=True)
-class AveragedCurve:
+
+@dataclass(frozen=True, eq=False)
+class AveragedCurve(SameFields):
     """Centred log-partition functions ``Λ(λ) - λ r̄``, averaged over prompts.
 
     ``lam``, ``ess``, ``largest_weight`` and ``strain`` have shape (L,). ``cell_curve`` holds the mean of the estimate
@@ -64,10 +72,9 @@ class AveragedCurve:
         are resampled themselves. ``cell_curve`` is one of the bounds, the estimate by default.
         """
         cells = self.cell_curve if cell_curve is None else cell_curve
-        curve, largest = self._average(weights, cells)
+        curve, largest, errors = self._resampled(weights, cells)
         # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit.
         limit = largest if self.saturated else np.full(len(weights), np.inf)
-        errors = self.cells.standard_error(weights, np.column_stack([cells, self.cell_limit]))
         parts = []
         for column in np.atleast_2d(kl).T:
             gain, lam = minimise_dual(self.lam, curve, limit, column.reshape(-1, 1))
@@ -81,6 +88,21 @@ class AveragedCurve:
             parts.append((gain, np.where(np.isinf(lam), errors[:, -1:], error) * (column.reshape(-1, 1) > 0), lam))
         gain, error, lam = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
         return gain, error, lam
+
+    def _resampled(self, weights: FloatArray, cells: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return curves, largest gains and standard errors, kept for the next budgets asked of the same replicates."""
+        for known in self._kept:
+            if known[0] is weights and known[1] is cells:
+                return known[2:]
+        errors = self.cells.standard_error(weights, np.column_stack([cells, self.cell_limit]))
+        found = (*self._average(weights, cells), errors)
+        if len(weights) > 1:
+            self._kept.append((weights, cells, *found))
+        return found
+
+    @cached_property
+    def _kept(self) -> deque[tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]]:
+        return deque(maxlen=_KEPT)
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
         """Return what is known at budgets of shape (k,): the hull of the intervals of the bounds."""

@@ -10,6 +10,7 @@ __all__ = ["lam_grid", "minimise_dual"]
 
 _POINTS_PER_DECADE = 16
 _AT_MOST = 0.01  # of the gain lies between two points of the grid, also where a curve has kinks and is no polynomial
+_SETTLED = 1e-9  # of a point of the grid: Newton's next step would be its square
 _NODES = np.arange(-4.0, 5.0)
 _INTERPOLATE = np.linalg.inv(np.vander(_NODES, increasing=True))
 
@@ -44,18 +45,24 @@ def minimise_dual(
     start = curvature[..., :1] - slope * lam[0]
     first_kl = lam[0] ** 2 * (start + 2.0 * slope * lam[0])
     budget = np.maximum(kl, first_kl)
-    objective = (budget[..., :, None] + log_partition[..., None, :]) / lam
+    inverse = 1.0 / lam
+    objective = budget[..., :, None] * inverse
+    objective += (log_partition * inverse)[..., None, :]
     at = np.clip(np.argmin(objective, axis=-1), 4, len(lam) - 5)
     near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
-    coefficients = near @ _INTERPOLATE.T
+    # Coefficients of rising powers, those of the first derivative and of the second; one power is one array.
+    coefficients = np.ascontiguousarray(np.moveaxis(near @ _INTERPOLATE.T, -1, 0))
+    powers = np.arange(9.0).reshape(-1, *[1] * at.ndim)
+    first = coefficients[1:] * powers[1:]
+    second = first[1:] * powers[1:-1]
     step = np.zeros(at.shape)
-    powers = np.arange(9.0)
     for _ in range(6):
-        rise = _polynomial(coefficients[..., 1:] * powers[1:], step)
-        bend = _polynomial(coefficients[..., 2:] * powers[2:] * (powers[2:] - 1), step)
+        bend = _polynomial(second, step)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a step is cut below
-            move = np.where(bend > 0, rise / bend, 0.0)
-        step = np.clip(step - move, -4.0, 4.0)
+            move = np.where(bend > 0, _polynomial(first, step) / bend, 0.0)
+        before, step = step, np.clip(step - move, -4.0, 4.0)
+        if bool((np.abs(step - before) <= _SETTLED).all()):
+            break
     lowest = near.min(axis=-1)
     gain = np.clip(_polynomial(coefficients, step), lowest - _AT_MOST * np.abs(lowest), lowest)
     best = lam[at] * (lam[1] / lam[0]) ** step
@@ -70,8 +77,9 @@ def minimise_dual(
 
 
 def _polynomial(coefficients: FloatArray, x: FloatArray) -> FloatArray:
-    """Evaluate polynomials, coefficients of rising powers along the last axis, by Horner's rule."""
-    value = coefficients[..., -1]
-    for k in range(coefficients.shape[-1] - 2, -1, -1):
-        value = value * x + coefficients[..., k]
-    return np.asarray(value)
+    """Evaluate polynomials, coefficients of rising powers along the first axis, by Horner's rule."""
+    value: FloatArray = coefficients[-1].copy()
+    for coefficient in coefficients[-2::-1]:
+        value *= x
+        value += coefficient
+    return value

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import studentised_interval
 from alignlib.estimation.fit import Fit
 
@@ -30,7 +31,7 @@ _SURE = 1.0  # standard errors that the term left out is taken to be larger than
 
 
 @dataclass(frozen=True, eq=False)
-class FirstTermsAt:
+class FirstTermsAt(SameFields):
     """The gain by the first terms at each KL, arrays of shape (k,); ``trusted`` where the next term is small."""
 
     spent: FloatArray
@@ -41,7 +42,7 @@ class FirstTermsAt:
 
 
 @dataclass(frozen=True, eq=False)
-class FirstTerms:
+class FirstTerms(SameFields):
     """``gain = slope √KL + curvature KL``, with intervals over prompts; made by `first_terms`.
 
     ``curvature`` is None from two samples of a prompt, which tell no skewness. ``trusted_end`` is the largest KL at

@@ -110,7 +110,9 @@ class Fit:
                 end,
             )
         held = np.minimum(budgets, end) if self.bias_correction else budgets
-        points = curve.at(np.append(held, end if math.isfinite(end) else 1.0), self.weights, self.level)
+        # Budgets beyond the end share a point of the curve.
+        distinct, place = np.unique(np.append(held, end if math.isfinite(end) else 1.0), return_inverse=True)
+        points = curve.at(distinct, self.weights, self.level).take(place)
         with np.errstate(divide="ignore"):
             lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
         return EstimatedFrontier(

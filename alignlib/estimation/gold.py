@@ -15,6 +15,7 @@ import numpy.typing as npt
 from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, require_range
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.gold_by_cell import GoldCurves, rule_curves, tilted_curves
@@ -29,8 +30,8 @@ _POINTS, _FROM = 40, 0.02  # of λ, from so much of the largest that is supporte
 _TILT = "tilting by λ"
 
 
-@dataclass(frozen=True)
-class GoldEstimate:
+@dataclass(frozen=True, eq=False)
+class GoldEstimate(SameFields):
     """Gains over the base model as a proxy is optimised, estimated from base samples; arrays of shape (k,).
 
     ``path`` names the parameter that grows, ``"lam"`` for the tilt and ``"n"`` for best-of-N, and ``parameter`` holds

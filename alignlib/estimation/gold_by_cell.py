@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
@@ -19,8 +20,8 @@ __all__ = ["GoldCurves", "rule_curves", "tilted_curves"]
 _BLOCK = 1 << 17  # samples in work at a time
 
 
-@dataclass(frozen=True)
-class GoldCurves:
+@dataclass(frozen=True, eq=False)
+class GoldCurves(SameFields):
     """Per cell: gold gain, how far its bias may still have to go, proxy gain and KL, each (cells, k); ``ess`` (k,)."""
 
     gold: FloatArray

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib._core.special import log1p_excess
 
 __all__ = [
@@ -36,8 +37,8 @@ _FEW = 0.02  # up to this product of the two largest odds the largest need not b
 _KEPT = 0.5  # of the weight, without the largest: else powers of its odds cancel
 
 
-@dataclass(frozen=True)
-class LogPartitionEstimate:
+@dataclass(frozen=True, eq=False)
+class LogPartitionEstimate(SameFields):
     """Estimates of ``log E e^{λr}``, arrays of shape (prompts,), or (L, prompts) for L values of λ.
 
     ``kl`` is what the tilt of the samples spends, ``λ Σ p_i r_i - log mean e^{λr}``.

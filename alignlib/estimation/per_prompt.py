@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import CurvePoints
@@ -106,8 +107,8 @@ class PerPromptCurve:
         return PromptGains(*out)
 
 
-@dataclass(frozen=True)
-class PromptGains:
+@dataclass(frozen=True, eq=False)
+class PromptGains(SameFields):
     """Gains of each prompt at each budget, arrays of shape (prompts, k).
 
     ``second_order`` extrapolates the jackknife of all samples and of their halves, ``ahead`` is how much further the

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
@@ -28,8 +29,8 @@ _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
 _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuleEstimate:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RuleEstimate(SameFields):
     """Rules that draw several responses and keep one, against the limit at equal KL; arrays of shape (k,).
 
     ``rules`` are the rules themselves, ``n`` the mean number of draws of each, ``spent`` what it spends in nats and

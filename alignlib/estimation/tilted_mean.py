@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 from alignlib._core.special import log1p_excess
 from alignlib.estimation.jackknife import column_sums, in_logarithms
 
@@ -26,8 +27,8 @@ _UNDERFLOW = 1e-200
 _STEP = 3e-5  # where weights underflow: a central difference errs by its square, and rounds by 1e-15 over it
 
 
-@dataclass(frozen=True)
-class TiltedMeans:
+@dataclass(frozen=True, eq=False)
+class TiltedMeans(SameFields):
     """Estimates of ``E_{π̂_λ} g`` for C rewards g, arrays of shape (C, L, prompts), and of ``Λ(λ)``, (L, prompts)."""
 
     plug_in: FloatArray

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
 from alignlib.estimation.rules import check_needs
@@ -19,8 +20,8 @@ from alignlib.tables import RewardTable
 __all__ = ["EnsembleEstimate", "estimate_ensemble"]
 
 
-@dataclass(frozen=True)
-class EnsembleEstimate:
+@dataclass(frozen=True, eq=False)
+class EnsembleEstimate(SameFields):
     """Gold gain of a rule that an ensemble of K members picks for; arrays of shape (k,), one entry for each size.
 
     ``gold_gain`` averages over choices of members, with an interval over prompts; ``worst`` and ``best`` are the

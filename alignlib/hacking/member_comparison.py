@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
-from alignlib._core.same import same_fields
+from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.gold import check_pair
 from alignlib.estimation.rules import check_needs
@@ -21,7 +21,7 @@ __all__ = ["MemberComparison", "compare_members"]
 
 
 @dataclass(frozen=True, eq=False)
-class MemberComparison:
+class MemberComparison(SameFields):
     """Gold gain and KL of a rule, picked by each member alone and by all combined in several ways.
 
     Arrays have one entry for each member and then one for each of ``kinds``. ``best`` is the place of the member that
@@ -45,11 +45,6 @@ class MemberComparison:
     verdict: tuple[str, ...]
     alike: bool
     level: float
-
-    def __eq__(self, other: object) -> bool:
-        return same_fields(self, other)
-
-    __hash__ = None  # type: ignore[assignment]  # it holds arrays
 
 
 def compare_members(

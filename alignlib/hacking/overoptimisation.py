@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.same import SameFields
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import Rule
 
 __all__ = ["OverOptimisation", "rule_curve", "tilting_curve"]
 
 
-@dataclass(frozen=True)
-class OverOptimisation:
+@dataclass(frozen=True, eq=False)
+class OverOptimisation(SameFields):
     """Gains over the base model as a proxy is optimised; arrays of shape (k,).
 
     ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``spent`` is what

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_vector, like, require, require_range
+from alignlib._core.same import SameFields
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.laws import FiniteLaw, Levels
 
@@ -24,8 +25,8 @@ __all__ = ["ProxyGap", "ProxyPair"]
 _SERIES_UP_TO = 600.0  # above it e^x is formed together with the small mass that multiplies it
 
 
-@dataclass(frozen=True)
-class ProxyGap:
+@dataclass(frozen=True, eq=False)
+class ProxyGap(SameFields):
     """The price of a proxy at each λ, with what it must equal and what it cannot exceed; arrays of shape (k,).
 
     ``gap`` is ``E_π* r - E_π̂ r`` and ``gap_integral`` the same as ``-λ ∫₀¹ Cov_{π_s}(r, e) ds``. ``jeffreys`` is

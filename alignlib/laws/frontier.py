@@ -9,7 +9,7 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
-from alignlib._core.same import same_fields
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
 
@@ -20,7 +20,7 @@ _WIDE = 8.0
 
 
 @dataclass(frozen=True, eq=False)
-class Frontier:
+class Frontier(SameFields):
     """Points ``(spent, gain)`` of the frontier, all arrays of one shape ``(k,)``.
 
     ``spent`` is each budget, in the units of ``divergence``; ``gain = reward - base_reward``. An estimated frontier
@@ -43,12 +43,6 @@ class Frontier:
     supported: BoolArray | None = None
     level: float | None = None
     divergence: Divergence = KL
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both are of one kind and agree in every field, NaN with NaN."""
-        return same_fields(self, other)
-
-    __hash__ = None  # type: ignore[assignment]  # it holds arrays
 
     def __repr__(self) -> str:
         """Return the size and the ends; the arrays are a field away."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, frozen, require
+from alignlib._core.same import SameFields
 from alignlib.divergences import KL
 
 __all__ = ["Levels", "checked_law"]
@@ -36,8 +37,8 @@ def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[Floa
     return rewards, frozen(as_law("prob", prob))
 
 
-@dataclass(frozen=True)
-class Levels:
+@dataclass(frozen=True, eq=False)
+class Levels(SameFields):
     """A finite law sorted into distinct reward levels, lowest first.
 
     ``mass`` is each level's base mass, ``below`` the mass under it, ``above`` the mass over it (summed from

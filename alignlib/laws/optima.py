@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.divergences import Divergence
 from alignlib.laws.roots import rising_root, roots_in_order
 
@@ -22,8 +23,8 @@ _CERTIFICATE = 1e-9
 _FURTHEST = 1e280
 
 
-@dataclass(frozen=True)
-class _Policy:
+@dataclass(frozen=True, eq=False)
+class _Policy(SameFields):
     """The optimum at one λ: the price of the top reward, ``φ/p`` of every outcome, and what it spends."""
 
     top_price: float

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 from alignlib._core.special import exp_excess, kl_integrand
 
 __all__ = [
@@ -50,8 +51,8 @@ class TiltMoments:
     kl_left: float = math.nan
 
 
-@dataclass(frozen=True)
-class Extreme:
+@dataclass(frozen=True, eq=False)
+class Extreme(SameFields):
     """The law seen from its top reward (from its bottom one for λ < 0).
 
     ``gap`` is each outcome's distance from it, ``below`` marks those with any, ``mass`` is its base mass,

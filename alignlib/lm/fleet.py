@@ -51,7 +51,7 @@ class Plan:
     """None: fresh prompts at every step, as many as there are."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Batch:
     """What a step draws: R runs, P rows of prompts, G responses to each, at most T tokens."""
 
@@ -77,7 +77,7 @@ class Batch:
         return self.prompts.gather(1, row), tokens[:, :, None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Finished:
     """A run that has taken its last step: its place in the fleet's plans, and its policy."""
 

@@ -18,6 +18,7 @@ import pandas as pd
 
 from alignlib._core.checks import FloatArray, IntArray, require, require_range
 from alignlib._core.files import write_whole
+from alignlib._core.same import SameFields
 from alignlib.laws import FiniteLaw, Levels, PromptAverage
 from alignlib.rules import Rule
 
@@ -26,8 +27,8 @@ __all__ = ["LawCurve", "LevelLaw", "collapse"]
 _COLUMNS = ["prompt", "reward", "mass", "gold"]
 
 
-@dataclass(frozen=True)
-class LawCurve:
+@dataclass(frozen=True, eq=False)
+class LawCurve(SameFields):
     """Averages over prompts along one parameter: KL in nats, gain over the base in reward and in gold, shape (k,)."""
 
     kl: FloatArray
@@ -35,8 +36,8 @@ class LawCurve:
     gold_gain: FloatArray
 
 
-@dataclass(frozen=True)
-class LevelLaw:
+@dataclass(frozen=True, eq=False)
+class LevelLaw(SameFields):
     """Base mass and mean gold of each reward level of each prompt: four columns of equal length.
 
     ``prompt`` numbers the prompts from 0; each prompt's masses sum to one. Where the reward is the gold reward itself,

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib._core.special import kl_integrand
 
 __all__ = ["PolicyLaw", "kl_to_optimum_directly", "policy_law"]
 
 
-@dataclass(frozen=True)
-class PolicyLaw:
+@dataclass(frozen=True, eq=False)
+class PolicyLaw(SameFields):
     """A policy's exact KL to the base (nats), reward and gold on each prompt, shapes (P,)."""
 
     kl: FloatArray

@@ -15,6 +15,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.models.loaded import Loaded
 from alignlib.models.next_token import SamplingLaw
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Drawn", "draw", "uniforms"]
 
 
-@dataclass(frozen=True)
-class Drawn:
+@dataclass(frozen=True, eq=False)
+class Drawn(SameFields):
     """One response: its tokens, the last of them the end token unless ``truncated``, and their log-probabilities."""
 
     tokens: list[int]

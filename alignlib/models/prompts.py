@@ -12,6 +12,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.tables import (
     TableFile,
     check_file,
@@ -30,8 +31,8 @@ Message: TypeAlias = dict[str, object]
 Prompt: TypeAlias = str | list[Message]
 
 
-@dataclass(frozen=True)
-class Prompts:
+@dataclass(frozen=True, eq=False)
+class Prompts(SameFields):
     """Prompts with their names, in the order of the file; ``ids`` is an Arrow array of integers or text."""
 
     ids: pa.Array

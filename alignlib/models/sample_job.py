@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib._core.version import __version__
 from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
 from alignlib.models.generation import Drawn, draw, uniforms
@@ -70,8 +71,8 @@ class SampleSettings:
             require(value >= low, f"{name} must be at least {low}; got {value}.")
 
 
-@dataclass
-class SampleJob:
+@dataclass(eq=False)
+class SampleJob(SameFields):
     """A prepared job: models loaded, prompts in tokens, everything checked."""
 
     policy: Loaded

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.same import SameFields
 from alignlib.models.batching import in_batches, progress_bar
 from alignlib.models.prompts import Prompt
 from alignlib.models.resumable import Parts, Plan
@@ -52,8 +53,8 @@ class ScoreSettings:
         )
 
 
-@dataclass
-class Scoring(ABC):
+@dataclass(eq=False)
+class Scoring(ABC, SameFields):
     """A prepared job of one kind of scorer."""
 
     content: str

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws import ContinuousLaw, Levels
 
@@ -57,8 +58,8 @@ class OnLaw(ABC):
         return self.base_reward + self.gain
 
 
-@dataclass(frozen=True)
-class OnLevels(OnLaw):
+@dataclass(frozen=True, eq=False)
+class OnLevels(OnLaw, SameFields):
     """A rule on a finite law: ``log_ratio`` is ``log(policy/base)`` on each reward level."""
 
     levels: Levels

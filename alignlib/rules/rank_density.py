@@ -19,7 +19,6 @@ _TINY = 1e-280
 _ROUNDING = 1e-9
 _AGREES = 1e-7
 _MOST_KINKS = 4  # a cell with a kink of G is integrated badly; a density that is wrong is wrong in most
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
 def check_cdf(cdf: _Function, name: str, draws: float) -> None:
@@ -50,8 +49,9 @@ def is_density(log_density: _Function, cdf: _Function, draws: float) -> bool:
     half = np.diff(u)[:, None] / 2
     try:
         with np.errstate(all="ignore"):
-            inside = np.exp(log_density(u[:-1, None] + half * (1.0 + _NODES)))
-            found = half[:, 0] * (inside @ _WEIGHTS)
+            nodes, weights = np.polynomial.legendre.leggauss(8)  # here: NumPy imports its polynomials when asked
+            inside = np.exp(log_density(u[:-1, None] + half * (1.0 + nodes)))
+            found = half[:, 0] * (inside @ weights)
             off = ~(np.abs(found - np.diff(cdf(u))) <= _AGREES)
     except (TypeError, ValueError):  # a cdf that does not take complex numbers
         return False
@@ -89,4 +89,5 @@ def by_differences(cdf: _Function, f: FloatArray, draws: float) -> FloatArray:
 def _grid(draws: float) -> FloatArray:
     """Places from 0 to 1, close together near both ends as a rule of so many draws needs."""
     near = 0.5 ** np.arange(6.0, 7.0 + max(0.0, np.log2(min(draws, 1e6))))
-    return np.unique(np.concatenate([[0.0, 1.0], np.linspace(0.0, 1.0, 65), near, 1.0 - near]))
+    points = np.sort(np.concatenate([[0.0, 1.0], np.linspace(0.0, 1.0, 65), near, 1.0 - near]))
+    return points[np.diff(points, prepend=-1.0) > 0.0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import Levels
 
@@ -19,8 +20,8 @@ _Term = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
 _GROUPS = 16
 
 
-@dataclass(frozen=True)
-class SampleLevels:
+@dataclass(frozen=True, eq=False)
+class SampleLevels(SameFields):
     """The distinct rewards of each prompt, all prompts in one list.
 
     Level l belongs to prompt ``row[l]``, has ``below[l]`` of its ``n_samples`` strictly under it and ``upto[l]`` at
@@ -85,8 +86,8 @@ class SampleLevels:
         return np.asarray(n * whole - (n - 1) * left)
 
 
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, eq=False)
+class Prepared(SameFields):
     """Samples of prompts sorted by the reward that picks, shape (prompts, n), best first.
 
     ``values`` is the reward that counts, averaged over ties of the picking one; ``tied`` marks prompts with ties.
@@ -98,8 +99,8 @@ class Prepared:
     levels: SampleLevels
 
 
-@dataclass(frozen=True)
-class PromptValues:
+@dataclass(frozen=True, eq=False)
+class PromptValues(SameFields):
     """What a rule does on each prompt, arrays of shape (prompts,); ``spent`` in the units of the divergence asked."""
 
     spent: FloatArray

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array
+from alignlib._core.same import SameFields
 
 __all__ = ["Lattice"]
 
@@ -17,8 +18,8 @@ _LARGEST_INDEX = 10_000
 _ULPS = 4.0
 
 
-@dataclass(frozen=True)
-class Lattice:
+@dataclass(frozen=True, eq=False)
+class Lattice(SameFields):
     """Rewards ``start + step · index``, ``index`` of the shape of the rewards, its smallest value 0."""
 
     start: float

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_float_array, require
+from alignlib._core.same import SameFields
 from alignlib._core.special import kl_integrand
 
 __all__ = ["OptimumAtLength", "optimum_at_length"]
@@ -14,8 +15,8 @@ __all__ = ["OptimumAtLength", "optimum_at_length"]
 _LARGEST_LIFT = 600.0
 
 
-@dataclass(frozen=True)
-class OptimumAtLength:
+@dataclass(frozen=True, eq=False)
+class OptimumAtLength(SameFields):
     """The exact optimum of a chain of finite length: totals of the sequence, in nats and units of reward.
 
     ``first`` is the law of the first state, ``steps`` of shape ``(m, k, k)`` the transition matrix of each step: the

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import MISSING
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, is_text, kind_of, plain_cells
@@ -32,8 +33,8 @@ def holds_lists(file: TableFile, name: str, column: pa.ChunkedArray) -> bool:
     return re.match(_LIST, first, re.DOTALL) is not None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Elements(TableFile):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Elements(TableFile, SameFields):
     """A table whose rows are elements of lists, named by the rows that hold them."""
 
     row: IntArray

@@ -15,6 +15,7 @@ import pyarrow as pa
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import spelled_number, texts
 from alignlib.tables.columns import require_column
 from alignlib.tables.crowd import with_truth
@@ -30,8 +31,8 @@ __all__ = ["RaterTable"]
 _CELL = 64  # bytes of work for a count: those of the channel, its bias and its jackknife
 
 
-@dataclass(frozen=True)
-class RaterTable:
+@dataclass(frozen=True, eq=False)
+class RaterTable(SameFields):
     """Ratings as codes, one entry per label given; the names of what they stand for.
 
     ``counts()[s, u, y]`` is how often target ``u`` in context ``s`` was labelled ``y``.

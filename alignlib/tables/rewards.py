@@ -13,6 +13,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards, reward_arrays
 from alignlib.tables.layouts import long_samples, wide_samples
 from alignlib.tables.reading import open_frame, open_table_file
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["RewardTable"]
 
 
-@dataclass(frozen=True)
-class RewardTable:
+@dataclass(frozen=True, eq=False)
+class RewardTable(SameFields):
     """Rewards of sampled responses, rows grouped by prompt; made by `from_arrays`, `from_frame` or `read`.
 
     Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]`` of every column. Columns are read-only, and those three share
@@ -128,13 +129,13 @@ class RewardTable:
         """
         values = self.column(column)
         sizes = self.n_samples
-        different = np.unique(sizes)
+        different = sorted(set(sizes.tolist()))
         for size in different:
             where = np.flatnonzero(sizes == size)
-            step = max(1, where.size if most is None else most // int(size))
+            step = max(1, where.size if most is None else most // size)
             for start in range(0, where.size, step):
                 some = where[start : start + step]
-                if different.size == 1:  # a rectangle already: no copy
+                if len(different) == 1:  # a rectangle already: no copy
                     yield some, values[start * size : (start + some.size) * size].reshape(some.size, size)
                 else:
                     yield some, values[self.offsets[some][:, None] + np.arange(size)]

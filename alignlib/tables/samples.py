@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import TableFile
 
@@ -20,8 +21,8 @@ __all__ = ["Samples"]
 _SHOWN = 5  # rows, and columns, named in a message
 
 
-@dataclass(frozen=True)
-class Samples:
+@dataclass(frozen=True, eq=False)
+class Samples(SameFields):
     """Samples in the order of the file: the prompt of each and its rewards (NaN where missing).
 
     ``rows`` tells the row that each is from, where that is not its own place; ``sample`` names the column that tells

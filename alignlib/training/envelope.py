@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_number, as_vector, require
+from alignlib._core.same import SameFields
 from alignlib.training.logs import TrainingLog
 
 __all__ = ["Envelope", "Floor", "achieved_envelope"]
 
 
-@dataclass(frozen=True)
-class Envelope:
+@dataclass(frozen=True, eq=False)
+class Envelope(SameFields):
     """Vertices of the least concave curve above the points, ``kl`` and ``reward`` rising, (v,) each."""
 
     kl: FloatArray

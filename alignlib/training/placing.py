@@ -10,6 +10,7 @@ import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.training.logs.training_log import TrainingLog
@@ -21,8 +22,8 @@ _GRID = 160
 _POINTS = 12
 
 
-@dataclass(frozen=True)
-class Overlay:
+@dataclass(frozen=True, eq=False)
+class Overlay(SameFields):
     """Checkpoints, or means of ``width`` consecutive ones, against the limit, arrays (k,); NaN where not known.
 
     ``gain`` is the reward above ``base_reward``, ``limit`` the most that any policy gains at the checkpoint's KL on

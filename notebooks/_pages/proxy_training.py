@@ -13,6 +13,7 @@ from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.laws import FiniteLaw
 from alignlib.lm.experiment.grid import PROXIES
 from alignlib.lm.experiment.results import Results, law_path
@@ -26,8 +27,8 @@ _COLORS = (plotting.FOURTH, plotting.THIRD, plotting.CYCLE[4], plotting.BEST_OF_
 _LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 120)])
 
 
-@dataclass(frozen=True)
-class ProxyCurve:
+@dataclass(frozen=True, eq=False)
+class ProxyCurve(SameFields):
     """One proxy on test prompts: gold along its optimum and along best-of-N, and the policies trained on it.
 
     ``policies`` has a row for each penalty, averaged over seeds: KL, proxy reward, gold gain.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
-from alignlib.answers.hacking import HackingAnswer, Unclaimed
 from alignlib.answers.output.render import by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
-from alignlib.hacking.error_split import ErrorSplit
-from alignlib.hacking.member_comparison import MemberComparison
+
+if TYPE_CHECKING:
+    from alignlib.answers.hacking import HackingAnswer, Unclaimed
+    from alignlib.hacking.error_split import ErrorSplit
+    from alignlib.hacking.member_comparison import MemberComparison
 
 __all__ = [
     "comparison_sentences", "ensemble_lines", "lines", "points", "record", "split_sentence", "stop_lines",
@@ -147,6 +149,7 @@ def stop_sentence(along: GoldEstimate) -> str:
 def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | None) -> str:
     """Say how much gold picking by the proxy leaves unclaimed, of what a method could gain at the same KL.
 
+    >>> from alignlib.answers.hacking import Unclaimed
     >>> stop = Hedge(4.0, 3.0, 6.0, 0.9, 0.5, 0.4, 0.6, "yes")
     >>> unclaimed_sentence("gold", stop, 0.95, Unclaimed(4.0, 0.9, 0.5, 0.4, 0.7, 0.5))[:62]
     "At N = 4 (0.9 nats) picking by the proxy leaves 0.5 of 'gold' "

@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 from alignlib.lm.level_law import LevelLaw
 from alignlib.rules import BestOfN
 
@@ -22,8 +23,8 @@ _KNOTS = np.linspace(0.0, np.log(4096.0), 49)  # of log N, where best-of-N is co
 _LOG_N = np.linspace(0.0, np.log(4096.0), 481)  # where it is interpolated, smoothly
 
 
-@dataclass(frozen=True)
-class Weighed:
+@dataclass(frozen=True, eq=False)
+class Weighed(SameFields):
     """The limit and best-of-N of a weighting of prompts: KL in nats and gain, increasing, arrays (k,)."""
 
     limit_kl: FloatArray

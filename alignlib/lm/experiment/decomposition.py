@@ -13,14 +13,15 @@ import numpy as np
 import pandas as pd
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.lm.experiment.curves import Curves
 from alignlib.lm.experiment.results import PerPrompt
 
 __all__ = ["Parts", "WasteSplit", "best_of_n_waste", "decompose", "fixed_point_waste", "split_waste"]
 
 
-@dataclass(frozen=True)
-class WasteSplit:
+@dataclass(frozen=True, eq=False)
+class WasteSplit(SameFields):
     """Wasted KL in nats, averaged over prompts, as the sum of two parts that are never negative; arrays (k,)."""
 
     within: FloatArray

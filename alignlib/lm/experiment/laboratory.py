@@ -18,6 +18,7 @@ from torch import Tensor
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import write_whole
+from alignlib._core.same import SameFields
 from alignlib.lm.base_model import PretrainingSettings, load_base, pretrain, save_model
 from alignlib.lm.exact import log_law, log_score
 from alignlib.lm.experiment.grid import PROXIES
@@ -34,8 +35,8 @@ __all__ = ["Evaluation", "Laboratory", "decode_weights", "encode_weights"]
 _RATES = {2: 5e-3, 4: 5e-3, 8: 3e-3}  # of pretraining, by layers
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, eq=False)
+class Evaluation(SameFields):
     """A policy's exact law on the prompts of a split: KL in nats, reward and gold of each prompt.
 
     ``length`` is the mean number of tokens of a response; ``to_optimum`` the mean KL to ``π_λ`` at the λ asked for,

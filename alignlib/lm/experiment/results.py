@@ -15,6 +15,7 @@ import pandas as pd
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import whole_file, write_whole
+from alignlib._core.same import SameFields
 from alignlib.lm.experiment.tuning_table import Tuning
 from alignlib.lm.level_law import LevelLaw
 
@@ -47,16 +48,16 @@ _MAY_BE_EMPTY = ("to_optimum",)
 _KEY = ["run", "split"]
 
 
-@dataclass(frozen=True)
-class PerPrompt:
+@dataclass(frozen=True, eq=False)
+class PerPrompt(SameFields):
     """KL in nats and reward of runs on each prompt of a split, arrays (runs, prompts)."""
 
     kl: FloatArray
     reward: FloatArray
 
 
-@dataclass(frozen=True)
-class Results:
+@dataclass(frozen=True, eq=False)
+class Results(SameFields):
     """All that `make lm` leaves for the book.
 
     ``runs`` has one row for each run and split (columns ``COLUMNS``: KL in nats per sequence, averaged over prompts;

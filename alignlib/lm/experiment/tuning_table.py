@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from alignlib._core.checks import require
+from alignlib._core.same import SameFields
 from alignlib.lm.methods import Settings, find
 
 __all__ = ["PRICE", "Tuning", "tuning_path"]
@@ -21,8 +22,8 @@ def tuning_path(folder: Path | str) -> Path:
     return Path(folder) / "tuning.csv"
 
 
-@dataclass(frozen=True)
-class Tuning:
+@dataclass(frozen=True, eq=False)
+class Tuning(SameFields):
     """The trials, a row each: settings (empty where a method does not read them), KL, reward, objective, ``taken``."""
 
     trials: pd.DataFrame

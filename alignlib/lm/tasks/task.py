@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_rng, require
+from alignlib._core.same import SameFields
 from alignlib.lm.space import END, ResponseSpace
 
 __all__ = ["SPLITS", "Features", "Grammar", "Task", "mostly_many"]
@@ -140,8 +141,8 @@ class Grammar(ABC):
         return Task(cls.name, space, grammar, prompts, validation, test)
 
 
-@dataclass(frozen=True)
-class Task:
+@dataclass(frozen=True, eq=False)
+class Task(SameFields):
     """The prompts set apart, and the rules of the grammar that all prompts come from.
 
     ``prompts`` has shape (P, prompt_length): training may see them. ``validation`` and ``test`` have its form, and

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.same import SameFields
 
 __all__ = ["LogFormat", "LogQuery", "LogRows", "known_formats", "no_length", "register"]
 
@@ -30,8 +31,8 @@ class LogQuery:
     evaluation: bool = False
 
 
-@dataclass(frozen=True)
-class LogRows:
+@dataclass(frozen=True, eq=False)
+class LogRows(SameFields):
     """Checkpoints as a log holds them, before units are converted.
 
     KL in nats per ``kl_unit``, reward and mean length of each checkpoint, NaN where missing, (k,) each; ``length`` is

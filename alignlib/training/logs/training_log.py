@@ -16,6 +16,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_number
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 
@@ -24,8 +25,8 @@ __all__ = ["TrainingLog", "read_training_log"]
 _LARGEST = 1e102  # as of rewards in a table
 
 
-@dataclass(frozen=True)
-class TrainingLog:
+@dataclass(frozen=True, eq=False)
+class TrainingLog(SameFields):
     """Checkpoints of one or several runs, arrays (k,); ``kl`` in nats per sequence, as logged in ``logged_kl``.
 
     ``kl_unit`` is the unit of ``logged_kl``; ``length`` the mean number of tokens it was multiplied by, None if it was

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, IntArray, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 
 __all__ = ["IMPOSSIBLE", "LEAST_LOG_PROB", "MOST_LOG_PROB", "MOST_TOKENS", "KLSamples"]
@@ -26,8 +27,8 @@ IMPOSSIBLE = {
 _ROUNDING = 1e-3  # nats per token by which single precision and a fused head may disagree
 
 
-@dataclass(frozen=True)
-class KLSamples:
+@dataclass(frozen=True, eq=False)
+class KLSamples(SameFields):
     """Responses y with ``log_ratio = log policy(y|x) - log base(y|x)`` in nats, shape (n,).
 
     ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. Token by token, the responses one

@@ -8,13 +8,14 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
+from alignlib._core.same import SameFields
 from alignlib._core.special import kl_integrand
 
 __all__ = ["TokenModel", "next_token_kl", "perturbed_model", "random_model", "sequence_kl"]
 
 
-@dataclass(frozen=True)
-class TokenModel:
+@dataclass(frozen=True, eq=False)
+class TokenModel(SameFields):
     """Responses of at most ``length`` content tokens; the next token depends on the last, and token 0 ends.
 
     ``log_next[a, b]`` is the log-probability that ``b`` follows ``a``; row 0 is the start. A response that reaches
