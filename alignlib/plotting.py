@@ -7,6 +7,7 @@ when the picture is scaled to a phone.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 KL_LABEL = KL.label
+_LEAST_WIDTH = 0.4  # of the figure, that axes keep beside a legend and long names
 
 _STYLE: Any = {
     "figure.figsize": (4.9, 3.4),
@@ -83,7 +85,18 @@ def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) 
         fig, axes = plt.subplots(rows, columns, figsize=size, dpi=180, **kwargs)
     finally:
         mpl.rcParams.update(before)
+    fig.canvas.mpl_connect("draw_event", lambda _: _warn_of_squeezed_axes(fig, columns))
     return fig, axes
+
+
+def _warn_of_squeezed_axes(fig: Figure, columns: int) -> None:
+    """Say where a legend or long names have left the picture itself hardly any room."""
+    widths = [ax.get_position().width for ax in fig.axes]
+    if widths and max(widths) < _LEAST_WIDTH / columns:
+        warnings.warn(
+            f"The axes take {max(widths):.0%} of the figure's width only: shorten the legend or the names beside them.",
+            stacklevel=2,
+        )
 
 
 def name_axes(ax: Axes, x: str, y: str, title: str | None = None) -> Axes:

@@ -193,7 +193,7 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # least a third of the tables claim. Points whose tables often ({{unseen:.0%}} or more) lack the few prompts that matter most are set aside: what no sample shows, no method can
 # know from it, and `alignlib frontier` says which prompts carry its answer.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, {{n_cells:d}} in all; lines: 90 and 95 %. Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Seven columns of dots, one for each kind of statement, most of them between 0.9 and 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, {{n_cells:d}} in all; lines: 90 and 95 %. Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Seven rows of dots, one for each kind of statement, most of them between 0.9 and 1."}}
 with open("coverage_results/matrix.csv", encoding="utf-8") as file:
     matrix = list(csv.DictReader(file))
 numbers = {
@@ -209,19 +209,12 @@ fig, ax = plotting.new(height=3.4)
 for k, name in enumerate(names):
     mine = np.sort(given[used & (statement == name)])
     ax.plot(
-        k + np.linspace(-0.3, 0.3, mine.size), mine, ".", markersize=3, color=plotting.CYCLE[k % len(plotting.CYCLE)]
+        mine, -k - np.linspace(-0.3, 0.3, mine.size), ".", markersize=3, color=plotting.CYCLE[k % len(plotting.CYCLE)]
     )
 for level in (0.9, 0.95):
-    ax.axhline(level, color=plotting.LIMIT, linewidth=1)
-ax.set_xticks(
-    range(len(names)),
-    [
-        name.replace(" of ", "\nof ").replace(" on ", "\non ").replace(" along", "\nalong").replace(", ", ",\n")
-        for name in names
-    ],
-    fontsize=8,
-)
-plotting.name_axes(ax, "", "share of claimed intervals that hold")
+    ax.axvline(level, color=plotting.LIMIT, linewidth=1)
+ax.set_yticks([-k for k in range(len(names))], names)
+plotting.name_axes(ax, "share of claimed intervals that hold", "")
 
 # %% [markdown]
 # The weakest points, by name. They were counted before the last change of the estimator. That change was made with these families in view: single prompts of 0/1 rewards, the

@@ -111,7 +111,8 @@ if table is None and (reward, counted) == ("reward", "gold"):
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
 if curve is not None:
-    plotting.frontier(ax, curve, "the limit", at=0.5 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
+    plotting.frontier(ax, curve, "", note=False)
+    ax.plot([], [], color=plotting.LIMIT, label="the limit")
 if each is not None:
     ax.plot(each.spent, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 if truth is not None:

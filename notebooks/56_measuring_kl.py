@@ -143,7 +143,15 @@ places = {
 for (name, (at, offset, side)), color in zip(places.items(), plotting.CYCLE, strict=False):
     spread = np.array([found[name].sd for found in moments]) / truth
     plotting.curve(
-        ax, truth, spread, ESTIMATORS[name].label, color=color, at=truth[at], offset=offset, ha=side, marker="o"
+        ax,
+        truth,
+        spread,
+        ESTIMATORS[name].label,
+        color=color,
+        at=truth[min(at, len(truth) - 1)],
+        offset=offset,
+        ha=side,
+        marker="o",
     )
 ax.set_xscale("log")
 ax.set_yscale("log")

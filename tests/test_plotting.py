@@ -103,3 +103,15 @@ def test_style_does_not_leak() -> None:
     fig, _ = plotting.new(rows=2)
     plt.close(fig)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_legend_that_leaves_the_axes_no_room_is_pointed_out() -> None:
+    fig, ax = plotting.new()
+    ax.plot([0, 1], label="x" * 33)
+    ax.plot([1, 0], label="x" * 33)
+    plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+    with pytest.warns(UserWarning, match=r"The axes take \d+% of the figure's width only: shorten the legend"):
+        fig.canvas.draw()
+    plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+    fig.canvas.draw()  # filterwarnings = error
+    plt.close(fig)

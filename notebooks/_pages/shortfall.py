@@ -150,7 +150,7 @@ def fixed_point_figure(tests: Mapping[str, Standings], points: Mapping[str, pd.D
         ax.set_ylim(bottom=0.0)
         plotting.name_axes(ax, plotting.KL_LABEL if task == list(TASKS)[-1] else "", "wasted KL (nats)", task)
     first: Axes = axes[0]
-    first.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+    first.legend(frameon=False, fontsize=9.5, loc="lower left", bbox_to_anchor=(0.0, 1.08))
     return first
 
 
