@@ -62,3 +62,17 @@ def test_names_of_the_library_exist() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "alignlib").rglob("*.py"))
     names = {name for row in table("Symbols") for name in re.findall(r"`([^`]+)`", row[2])}
     assert sorted(name for name in names if not re.search(rf"\b{re.escape(name)}\b\s*[(:=,)]", code)) == []
+
+
+GREEK = set(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi "
+    "varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell".split()
+)
+
+
+def test_every_greek_letter_of_a_page_is_listed() -> None:
+    known = {name for row in table("Symbols") for name in re.findall(r"\\([A-Za-z]+)", row[0])}
+    for path in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
+        text = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
+        used = {name for math in re.findall(r"\$+([^$]+)\$+", text) for name in re.findall(r"\\([A-Za-z]+)", math)}
+        assert sorted((used & GREEK) - known) == [], path.name
