@@ -55,9 +55,10 @@ each, with formulas and examples (``api/index.html`` in the book that ``make boo
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from alignlib._core.version import __version__ as __version__
+
+TYPE_CHECKING = False  # as checkers of types know it; `typing` is slow to import, and Ctrl-C is not caught before us
 
 # By noun in the docstring and in `_HOMES`.
 __all__ = [
@@ -108,7 +109,7 @@ _MODULES = (
     *("answers", "plotting"),
 )
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from alignlib import answers as answers
     from alignlib import bottleneck as bottleneck
     from alignlib import divergences as divergences

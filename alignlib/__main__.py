@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+import _signal  # type: ignore[import-not-found]  # `signal` is slow to import, and Ctrl-C is not caught before
+import os
 
 __all__ = ["run"]
 
 
 def run() -> None:
-    """Run the command line; Ctrl-C while it is still being imported ends it as it does later."""
-    try:
-        from alignlib.cli.main import main
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped by SIGINT.\n")
-        sys.exit(130)
+    """Run the command line; a signal while it is still being imported ends it in the same sentence as later.
+
+    There is nothing to put away yet, so the process ends at once: an exception might come in the middle of the import
+    of a compiled module, which may turn it into another error.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        os.write(2, f"Stopped by {numbers[number]}.\n".encode())
+        os._exit(128 + number)
+
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = {getattr(_signal, name): name for name in names if hasattr(_signal, name)}
+    for number in numbers:
+        if _signal.getsignal(number) != _signal.SIG_IGN:  # which nohup chose
+            _signal.signal(number, stop)
+    from alignlib.cli.main import main
+
     main(prog_name="alignlib")
 
 

@@ -126,6 +126,35 @@ def test_after_a_kill_no_process_stays_and_the_next_run_clears_the_folder(tmp_pa
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+# Signals that come when a module begins to be imported: the first of ours, the first of others, a compiled one.
+IMPORTS = [("alignlib.cli", "SIGINT", 130), ("click", "SIGTERM", 143), ("numpy._core._multiarray_umath", "SIGINT", 130)]
+IMPORTING = """
+import os, runpy, sys, _signal
+class Finder:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == {module!r}:
+            os.kill(os.getpid(), _signal.{name})
+sys.meta_path.insert(0, Finder)
+sys.argv[1:] = ["frontier", "-", "--reward", "a"]
+runpy.run_module("alignlib", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(("module", "name", "code"), IMPORTS)
+def test_a_signal_during_the_imports_is_one_sentence_too(module: str, name: str, code: int) -> None:
+    command = [sys.executable, "-c", IMPORTING.format(module=module, name=name)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, preexec_fn=heed_signals)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", f"Stopped by {name}.\n")
+
+
+def test_nothing_slow_is_imported_before_signals_are_heeded() -> None:
+    """Until then Python itself answers Ctrl-C with a traceback."""
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import alignlib.__main__; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=True)
+    assert not {"typing", "enum", "re", "signal", "click", "numpy"} & set(done.stdout.split())
+
+
 def test_nohup_is_respected(tmp_path: Path) -> None:
     function = "def command():\n    ready(); time.sleep(0.3); print('done')"
     process = started(tmp_path, function, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))

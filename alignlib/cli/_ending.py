@@ -149,7 +149,7 @@ def _say(sentence: str) -> None:
 
 def _stop_on(number: signal.Signals | None) -> None:
     """Have a signal raise `Stopped`, unless whoever started this process chose otherwise (``nohup``)."""
-    if number is None or signal.getsignal(number) not in (signal.SIG_DFL, signal.default_int_handler):
+    if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
