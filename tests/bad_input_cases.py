@@ -425,7 +425,7 @@ def _shape() -> list[Case]:
             "one sample twice",
             text("prompt_id,sample_id,reward\n0,0,1\n0,0,2\n"),
             FRONTIER,
-            "repeat an earlier (prompt_id, sample_id)",
+            "repeat an earlier ('prompt_id', 'sample_id')",
         ),
     ]
 

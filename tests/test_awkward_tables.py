@@ -95,7 +95,7 @@ def test_process_rewards_read(folder):
         ({"prompt": "run", "reward": "judge"}, ["'judge'", "text in 120 of 120 rows", "name a column of numbers"]),
         ({"prompt": "name", "reward": "wins"}, ["110 of 115 prompts", "fewer than 2 samples", "sample more"]),
         ({"prompt": "run", "reward": "wins", "sample": "wins"}, ["reward and as sample"]),
-        ({"prompt": "seed", "reward": "wins", "sample": "name"}, ["5 rows", "repeat an earlier (seed, name)"]),
+        ({"prompt": "seed", "reward": "wins", "sample": "name"}, ["5 rows", "repeat an earlier ('seed', 'name')"]),
     ],
 )
 def test_a_table_of_checkpoints_is_no_table_of_samples(folder, arguments, parts):

@@ -50,14 +50,14 @@ def lines(tmp_path, *records):
 
 def test_no_such_file_suggests_the_nearest(tmp_path):
     text(tmp_path, GOOD, "rewards.csv")
-    refuse(tmp_path / "reward.csv", "There is no file", "reward.csv", "did you mean", "rewards.csv?")
+    refuse(tmp_path / "reward.csv", "There is no file", "reward.csv", "did you mean 'rewards.csv'?")
     refuse(tmp_path / "zzz.parquet", "There is no file", "check the path")
     refuse(tmp_path / "nowhere" / "t.csv", "its folder does not exist", "check the path")
 
 
 def test_folder_instead_of_file(tmp_path):
     text(tmp_path, GOOD, "rewards.csv")
-    refuse(tmp_path, "is a folder", "name a file (one of rewards.csv)")
+    refuse(tmp_path, "is a folder", "name a file (one of 'rewards.csv')")
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", "is a folder", "it holds no table")
 
@@ -381,7 +381,7 @@ def test_duplicate_samples(tmp_path):
     error = refuse(
         text(tmp_path, content),
         "2 rows",
-        "repeat an earlier (prompt_id, sample_id)",
+        "repeat an earlier ('prompt_id', 'sample_id')",
         "the first ('a', 0) in rows 2, 5 (the header is row 1)",
         "remove the repeats",
         "name in sample the column",
@@ -389,7 +389,7 @@ def test_duplicate_samples(tmp_path):
     assert error.rows == (0, 3)
     path = text(tmp_path, content.replace("sample_id", "draw"))
     assert RewardTable.read(path).n_samples.tolist() == [3, 3]
-    refuse(path, "(prompt_id, draw)", "remove the repeats", sample="draw")
+    refuse(path, "('prompt_id', 'draw')", "remove the repeats", sample="draw")
 
 
 def test_a_single_sample_per_prompt(tmp_path):

@@ -279,7 +279,7 @@ def test_a_long_floor_is_cut_and_says_where_all_of_it_is(tmp_path: Path) -> None
     log = pd.DataFrame({"step": np.arange(50), "kl": kl, "reward": np.sqrt(kl)})
     log.to_csv(tmp_path / "log.csv", index=False)
     said = run(tmp_path / "log.csv", "--kl-unit", "sequence").stdout
-    (floor,) = [line for line in said.splitlines() if line.startswith("(KL, reward) = ")]
+    (floor,) = [line for line in said.splitlines() if line.startswith("(KL, 'reward') = ")]
     assert floor.count("(") == 12 + 2
     assert floor.endswith("(12 of 50; --csv writes all).")
     rows = list(csv.DictReader(io.StringIO(run(tmp_path / "log.csv", "--kl-unit", "sequence", "--csv").stdout)))

@@ -244,7 +244,7 @@ def test_an_estimate_below_zero_is_shown_as_zero_with_a_note_and_kept_in_json(tm
     (note,) = [line for line in run.output.splitlines() if line.startswith("Shown as 0")]
     shown = {line.split()[0]: line.split()[2] for line in run.output.splitlines() if line.startswith(("c", "average"))}
     for name, value in values.items():
-        assert (f"{name} ({value:.2g})" in note) == (name in below)
+        assert (f"{name!r} ({value:.2g})" in note) == (name in below)
         assert shown[name] == f"{max(value, 0.0):.4f}"
 
 

@@ -10,6 +10,7 @@ import re
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +23,12 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError, bounded
 from alignlib.models.resumable import write_parquet
 from alignlib.tables import RaterTable, RewardTable
+from alignlib.tables.arrow_sizes import announced_sizes
+from alignlib.tables.cell_types import plain_cells
 from alignlib.tables.formats import delimited
 from alignlib.tables.limits import MOST_BYTES
+from alignlib.tables.parquet_sizes import announced_values
+from alignlib.tables.table_file import TableFile
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
 rng = np.random.default_rng(11)
@@ -382,3 +387,117 @@ def test_a_truth_that_lacks_items_is_named(tmp_path):
         RaterTable.read(labels, truth=truth)
     with pytest.raises(InputError, match=r"none\.csv is empty; give a table, with a name for each column"):
         RaterTable.read(labels, truth=written(tmp_path, "none.csv", ""))
+
+
+def test_integers_within_lists_keep_their_digits(tmp_path: Path) -> None:
+    """Arrow makes floats of the integers of a list that holds a fraction too, and merges two of them."""
+    big = 2**53
+    for cells in ([[big, 0.5], [big + 1, 0.5]], [[{"n": big}, {"n": 0.5}], [{"n": big + 1}, {"n": 0.5}]]):
+        lines = [{"prompt_id": cells[i // 2], "reward": i} for i in range(4)]
+        path = written(tmp_path, "t.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        with contextlib.suppress(InputError):  # to refuse what Arrow cannot hold is right as well
+            assert RewardTable.read(path).n_prompts == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "made"),
+    [
+        (pa.list_view(pa.float64()), pa.int32(), pa.ListViewArray),
+        (pa.large_list_view(pa.float64()), pa.int64(), pa.LargeListViewArray),
+    ],
+)
+def test_views_of_lists_are_lists(tmp_path: Path, kind: pa.DataType, size: pa.DataType, made: Any) -> None:
+    """They may lie in any order, overlap and have gaps."""
+    values, mask = pa.array([1.0, None, 2.0, 5.0, 7.0]), pa.array([False, False, True, False, False])
+    views = made.from_arrays(pa.array([3, 0, 1, 2, 0], size), pa.array([2, 2, 3, 3, 0], size), values, mask=mask)
+    column = pa.chunked_array([views, views.slice(1), views[:0]], kind)
+    found = plain_cells(TableFile("t", ("a",), lambda _: pa.table({})), "a", column)
+    found.validate(full=True)
+    assert found.to_pylist() == column.to_pylist()
+    whole = pa.table({"prompt_id": ["a", "b"], "r": pa.array([[1.0, 2.0, 5.0], [0.0, 1.0, 3.0]], kind)})
+    pa.feather.write_feather(whole, tmp_path / "t.feather")
+    assert RewardTable.read(tmp_path / "t.feather", reward="r", wide=True).n_samples.tolist() == [3, 3]
+
+
+def test_digits_of_other_scripts_are_labels_of_their_own(tmp_path: Path) -> None:
+    rows = "".join(f"{'1١１2'[i % 4]},{'1١１2'[i % 4]}\n" for i in range(40))
+    table = RaterTable.read(written(tmp_path, "t.csv", f"target,label\n{rows}"))
+    assert (len(table.targets), len(table.labels)) == (4, 4)
+
+
+def awkward_columns(n: int = 20) -> dict[str, pa.Array]:
+    """Columns of every layout that Arrow has."""
+    union = [pa.field("a", pa.int64()), pa.field("b", pa.string())]
+    kinds = [
+        *(pa.null(), pa.bool_(), pa.float64(), pa.string(), pa.large_binary(), pa.binary(5), pa.decimal128(9, 2)),
+        *(
+            pa.list_(pa.int64()),
+            pa.large_list(pa.string()),
+            pa.list_(pa.float32(), 3),
+            pa.map_(pa.string(), pa.int32()),
+        ),
+        *(pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))]), pa.dictionary(pa.int32(), pa.string())),
+        *(pa.list_view(pa.int32()), pa.dense_union(union), pa.sparse_union(union), pa.uuid(), pa.binary_view()),
+    ]
+    views = pa.array([["x" * 100]] * n, pa.list_(pa.string_view()))  # beyond what a view holds in itself
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([n], pa.int32()), pa.array(["a"]))
+    return {f"c{i}": pa.nulls(n, kind) for i, kind in enumerate(kinds)} | {"views": views, "runs": runs}
+
+
+def test_what_feather_announces_is_told_by_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {**awkward_columns(), "last": pa.array(np.arange(20.0))}
+    out, batch = pa.BufferOutputStream(), pa.record_batch(columns)
+    with pa.ipc.new_file(out, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_batch(batch)
+    sizes = {name: announced_sizes(out.getvalue(), batch.schema, [name])[1][0] for name in columns}
+    assert announced_sizes(out.getvalue(), batch.schema, list(columns))[1] == [sum(sizes.values())]
+    assert (sizes["last"], sizes["c0"], sizes["c2"]) == (160, 0, 163)  # 20 bits of what is there are 3 bytes
+    assert sizes["views"] > 2000
+    table = pa.table({"prompt_id": np.arange(40) // 4, "reward": np.arange(40) % 7 / 2.0, "text": ["x" * 10_000] * 40})
+    pa.feather.write_feather(table, tmp_path / "t.feather", compression="zstd")
+    monkeypatch.setenv(MOST_BYTES, "1e4")
+    assert RewardTable.read(tmp_path / "t.feather").n_prompts == 10
+    with pytest.raises(InputError, match="needs about"):
+        RewardTable.read(tmp_path / "t.feather", prompt="text")
+
+
+def parquet(columns: Any, **options: Any) -> pa.Buffer:
+    out = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), out, **options)
+    return out.getvalue()
+
+
+def test_what_parquet_announces_is_what_pyarrow_reads() -> None:
+    columns = {"a.b": [1] * 50, "l": [[1] * (i % 4) for i in range(50)], "s": [{"x": 1, "y": [1, 2]}] * 50}
+    data = parquet({**columns, **{f"c{i}": [None, "x" * i] * 25 for i in range(20)}}, row_group_size=7)
+    about = pq.ParquetFile(pa.BufferReader(data)).metadata
+    found: dict[str, int] = {}
+    for group in range(about.num_row_groups):
+        for part in range(about.num_columns):
+            chunk = about.row_group(group).column(part)
+            name = "a.b" if chunk.path_in_schema == "a.b" else chunk.path_in_schema.split(".")[0]
+            found[name] = found.get(name, 0) + chunk.num_values
+    assert announced_values(data) == found
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10**6), st.integers(0, 255))
+def test_a_damaged_footer_is_a_sentence(tmp_path_factory: pytest.TempPathFactory, at: int, byte: int) -> None:
+    """Some end the process where pyarrow is asked for the columns of a row group, so it is not."""
+    held = bytearray(parquet({"prompt_id": [0, 0, 1, 1], "reward": [1.0, 2.0, 3.0, 4.0]}).to_pybytes())
+    held[-1 - at % len(held)] = byte
+    path = tmp_path_factory.mktemp("f") / "t.parquet"
+    path.write_bytes(held)
+    with contextlib.suppress(InputError):
+        RewardTable.read(path)
+    with contextlib.suppress(ValueError):
+        announced_values(pa.py_buffer(bytes(held)))
+
+
+def test_pyarrow_is_not_asked_for_the_columns_of_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_the_process(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(pq.ParquetFile, "metadata", property(ends_the_process))
+    path = written(tmp_path, "t.parquet", parquet(COLUMNS).to_pybytes())
+    assert RewardTable.read(path).n_prompts == PROMPTS

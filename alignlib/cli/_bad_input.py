@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import click
 
@@ -29,7 +29,7 @@ class BadInput(click.ClickException):
         return for_terminal(bounded(self.message.strip()))
 
 
-def in_options(text: str, options: Mapping[str, str]) -> str:
+def in_options(text: str, options: Mapping[str, str], kept: Iterable[str] = ()) -> str:
     """Name options as typed where ``text`` names arguments of the library.
 
     Parameters
@@ -40,6 +40,8 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     options : mapping
         The option for each argument, as `alignlib.cli._command.options_of` gives it; a key may also be a setting, such
         as ``"check=False"``. What is quoted in ``text`` stays as it is.
+    kept : iterable of str
+        What stays as it is unquoted too: the files that were typed. One that is called like an argument does not count.
 
     Examples
     --------
@@ -48,6 +50,8 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     "--kl must not exceed 2; lower --kl, or pass --drop-missing for 'kl must'."
     >>> in_options("say kl_unit='token', or base=2.", {"kl_unit": "--kl-unit", "base": "--run-base"})
     'say --kl-unit token, or --run-base 2.'
+    >>> in_options("my (kl).csv is empty; lower kl.", {"kl": "--kl"}, ["my (kl).csv"])
+    'my (kl).csv is empty; lower --kl.'
     """
     settings = [name for name in options if "=" in name]
     names = sorted((name for name in options if "=" not in name), key=len, reverse=True)
@@ -56,8 +60,11 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
     word = "|".join(map(re.escape, names))
     plain = "|".join(re.escape(name) for name in names if "_" in name) or "(?!)"
     setting = "|".join(rf"(?<![\w.]){re.escape(name)}(?!\w)" for name in settings) or "(?!)"
+    files = sorted({name for name in kept if name not in names and not name.isspace()} - {""}, key=len, reverse=True)
+    kept_ones = "|".join(map(re.escape, files)) or "(?!)"
     pattern = re.compile(
-        rf"(?P<setting>{setting})"
+        rf"(?P<kept>(?<!\w)(?:{kept_ones})(?!\w))"
+        rf"|(?P<setting>{setting})"
         rf"|(?<![\w.=])(?P<set>{word})=(?:'(?P<value>[\w-]+)'|(?=[\w./~]))"
         rf"|(?P<quoted>{_QUOTED})"
         rf"|\((?P<named>{word})\)"
@@ -68,7 +75,7 @@ def in_options(text: str, options: Mapping[str, str]) -> str:
 
     def option(match: re.Match[str]) -> str:
         kind, found = next((kind, found) for kind, found in match.groupdict().items() if found is not None)
-        if kind == "quoted":
+        if kind in ("kept", "quoted"):
             return found
         said = options[found]
         if kind == "set":

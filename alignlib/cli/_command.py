@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -50,9 +52,9 @@ class Command(click.Command):
         try:
             return super().invoke(ctx)
         except BadInput as error:
-            raise BadInput(in_options(error.message, options_of(self))) from error
+            raise BadInput(self.said(error.message)) from error
         except InputError as error:
-            raise BadInput(in_options(str(error), options_of(self))) from error
+            raise BadInput(self.said(str(error))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:  # whoever reads has enough
                 raise
@@ -64,8 +66,8 @@ class Command(click.Command):
             formatter.write("".join(f"  $ {example}\n" for example in self.examples))
 
     def said(self, text: str) -> str:
-        """Return a line of output with options for the library's arguments."""
-        return in_options(text, options_of(self))
+        """Return a sentence or a line of output with options for the library's arguments."""
+        return in_options(text, options_of(self), _files(click.get_current_context()))
 
 
 def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[[Callable[..., Any]], Command]:
@@ -80,8 +82,20 @@ def naming(**typed: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        options = options_of(click.get_current_context().command)
-        raise BadInput(in_options(str(error), {**options, **typed})) from error
+        context = click.get_current_context()
+        options = {**options_of(context.command), **typed}
+        raise BadInput(in_options(str(error), options, _files(context))) from error
+
+
+def _files(context: click.Context) -> Iterator[str]:
+    """Yield the files and folders that were typed, in the forms in which sentences name them."""
+    for value in context.params.values():
+        if isinstance(value, Path) or (isinstance(value, str) and "/" in value):
+            paths = [Path(value)]
+            with suppress(OSError):  # the working folder may be gone
+                paths.append(Path(os.path.abspath(value)))
+            for path in paths:
+                yield from map(str, (path, path.parent, path.name))
 
 
 def options_of(command: click.Command) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 import click
 
 from alignlib._core.text import lines_for_terminal
-from alignlib.answers.output.render import to_csv, to_json
+from alignlib.answers.output.render import Row, to_csv, to_json
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command
 
@@ -46,7 +46,8 @@ def say(form: str | None, name: str, question: Question[Found], found: Found, **
     elif form == "csv":
         click.echo(csv_for(to_csv(question.points(found), question.COLUMNS)), nl=False)
     else:
-        click.echo(lines_for_terminal(map(command.said, question.lines(found))))
+        lines = question.lines(found)
+        click.echo(lines_for_terminal(line if isinstance(line, Row) else command.said(line) for line in lines))
 
 
 def json_for(text: str, encoding: str | None = None) -> str:

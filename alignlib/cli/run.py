@@ -114,7 +114,7 @@ def command(
     listing: bool,
     helping: bool,
 ) -> None:
-    """Rerun the notebook NAME (03, bounds or 03_bounds) with other parameters; lists as 1,2,3."""
+    """Rerun the notebook NAME (10, best_of_n or 10_best_of_n) with other parameters; lists as 1,2,3."""
     if helping and not words:
         click.echo(ctx.get_help())
         return

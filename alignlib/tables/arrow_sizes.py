@@ -1,10 +1,11 @@
-"""How large the parts of an Arrow file are once decompressed, as the file announces it: known before anything is."""
+"""How large columns of an Arrow file are once decompressed, as the file announces it: known before anything is."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 __all__ = ["announced_sizes"]
@@ -13,16 +14,16 @@ _MAGIC = b"ARROW1"
 _DICTIONARIES, _BATCHES = 2, 3  # places in the tables of Arrow's format: of a footer,
 _HEADER_KIND, _HEADER = 1, 2  # of a message,
 _DATA = 1  # of a batch of a dictionary,
-_BUFFERS, _COMPRESSION = 2, 3  # and of a batch
+_BUFFERS, _COMPRESSION, _OF_VIEWS = 2, 3, 4  # and of a batch
 _OF_DICTIONARY = 2  # kind of a message
 _MARK = 0xFFFFFFFF  # in front of a message
 
 
-def announced_sizes(data: pa.Buffer) -> tuple[int, list[int]]:
-    """Return the bytes that all compressed dictionaries, and those of each batch, have once decompressed.
+def announced_sizes(data: pa.Buffer, schema: pa.Schema, columns: Collection[str]) -> tuple[int, list[int]]:
+    """Return the bytes that all compressed dictionaries, and these columns of each batch, have once decompressed.
 
-    Arrow allocates what stands in front of each compressed buffer, whatever is in it. Batches that are not compressed
-    need nothing beside the file.
+    Arrow allocates what stands in front of each compressed buffer, whatever is in it; it reads all dictionaries, and of
+    a batch the columns asked for. Batches that are not compressed need nothing beside the file.
 
     Raises
     ------
@@ -32,11 +33,11 @@ def announced_sizes(data: pa.Buffer) -> tuple[int, list[int]]:
     Examples
     --------
     >>> file = pa.BufferOutputStream()
-    >>> batch = pa.record_batch({"x": pa.array([0.0] * 1000)})
+    >>> batch = pa.record_batch({"x": pa.array([0.0] * 1000), "y": pa.array(["text"] * 1000)})
     >>> with pa.ipc.new_file(file, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
     ...     writer.write_batch(batch)
-    >>> announced_sizes(file.getvalue())
-    (0, [8000])
+    >>> announced_sizes(file.getvalue(), batch.schema, ["x"]), announced_sizes(file.getvalue(), batch.schema, ["y"])
+    ((0, [8000]), (0, [8004]))
     """
     held = memoryview(data)
     try:
@@ -44,7 +45,9 @@ def announced_sizes(data: pa.Buffer) -> tuple[int, list[int]]:
         footer = held[len(held) - len(_MAGIC) - 4 - size : len(held) - len(_MAGIC) - 4]
         root = _number(footer, "<I", 0)
         parts = [list(_blocks(footer, root, place)) for place in (_DICTIONARIES, _BATCHES)]
-        dictionaries, batches = ([_size(held, *block) for block in blocks] for blocks in parts)
+        dictionaries = [_size(held, *block) for block in parts[0]]
+        parts_of = [(field.name in columns, part) for field in schema for part in _parts(field.type)]
+        batches = [_size(held, *block, parts_of) for block in parts[1]]
     except struct.error as error:
         raise ValueError(f"its parts do not lie within it: {error}") from error
     return sum(dictionaries), batches
@@ -79,8 +82,28 @@ def _blocks(footer: memoryview, root: int, place: int) -> Iterator[tuple[int, in
         yield _number(footer, "<q", vector + 4 + 24 * i), _number(footer, "<i", vector + 12 + 24 * i)
 
 
-def _size(held: memoryview, start: int, length: int) -> int:
-    """Return what the compressed buffers of one message announce."""
+def _parts(kind: pa.DataType) -> Iterator[int]:
+    """Yield how many buffers each array has that a type is made of; -1 is two, and as many more as the batch says."""
+    t = pa.types
+    if isinstance(kind, pa.BaseExtensionType):
+        yield from _parts(kind.storage_type)
+    elif t.is_string_view(kind) or t.is_binary_view(kind):
+        yield -1
+    elif t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind) or t.is_large_binary(kind):
+        yield 3
+    elif t.is_run_end_encoded(kind):
+        yield from (*_parts(kind.run_end_type), *_parts(kind.value_type))
+    elif t.is_nested(kind):
+        one = t.is_struct(kind) or t.is_fixed_size_list(kind) or (t.is_union(kind) and kind.mode == "sparse")
+        yield 1 if one else 3 if t.is_list_view(kind) or t.is_large_list_view(kind) else 2
+        for i in range(kind.num_fields):
+            yield from _parts(kind.field(i).type)
+    else:
+        yield 0 if t.is_null(kind) else 2
+
+
+def _size(held: memoryview, start: int, length: int, parts: Sequence[tuple[bool, int]] = ()) -> int:
+    """Return what the compressed buffers of one message announce, of a batch those of the parts asked for."""
     if start < 0 or length < 0:
         raise ValueError("its parts do not lie within it")
     skipped = 8 if _number(held, "<I", start) == _MARK else 4  # files of before 2019 have no mark
@@ -93,7 +116,17 @@ def _size(held: memoryview, start: int, length: int) -> int:
     if batch is None or _field(message, batch, _COMPRESSION) is None:
         return 0
     vector, total = _follow(message, batch, _BUFFERS), 0
-    for i in range(0 if vector is None else _number(message, "<I", vector)):
+    count = 0 if vector is None else _number(message, "<I", vector)
+    views = _follow(message, batch, _OF_VIEWS)
+    wanted = list[bool]()
+    for asked, size in parts:
+        if size < 0 and views is not None:
+            views += 8
+            size = 2 + _number(held=message, kind="<q", at=views - 4)
+        wanted += [asked] * max(0, min(size, count))
+    if len(wanted) != count:  # a layout that is not known here: all of it
+        wanted = [True] * count
+    for i in np.flatnonzero(wanted).tolist():
         assert vector is not None
         at, size = (_number(message, "<q", vector + 4 + 16 * i + part) for part in (0, 8))
         if size >= 8:

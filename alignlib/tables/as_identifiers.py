@@ -167,8 +167,8 @@ def spelled_number(text: str) -> str | None:
     ('4', '100', '9007199254740993', None)
     """
     bare = text.lstrip("+-")
-    if not bare[:1].isdigit() or (len(bare) > 1 and bare[0] == "0" and bare[1].isdigit()) or len(text) > 60:
-        return None
+    if not text.isascii() or not bare[:1].isdigit() or (bare[0] == "0" and bare[1:2].isdigit()) or len(text) > 60:
+        return None  # digits of other scripts are texts of their own
     try:
         number = Decimal(text)
     except InvalidOperation:

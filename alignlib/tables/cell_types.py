@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -52,7 +53,8 @@ def plain_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Chunk
         if t.is_float16(kind) or t.is_float32(kind):
             return column.cast(pa.float64())
         if t.is_list_view(kind) or t.is_large_list_view(kind):
-            return column.cast(pa.large_list(kind.value_type))
+            lists = [_list_of_view(c) for c in column.chunks]
+            return pa.chunked_array(lists, pa.large_list(kind.value_type))
     except (pa.ArrowException, IndexError) as error:
         raise InputError(
             f"column {name!r} of {file.path} holds {kind_of(kind)} values that cannot be read ({short(error)}); write "
@@ -60,6 +62,13 @@ def plain_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Chunk
             column=name,
         ) from error
     return column
+
+
+def _list_of_view(column: pa.Array) -> pa.Array:
+    """Return lists for views of lists, which may lie in any order; Arrow's own cast leaves their last end unwritten."""
+    sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    ends = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int64())
+    return pa.LargeListArray.from_arrays(ends, column.flatten(), mask=column.is_null())
 
 
 def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:

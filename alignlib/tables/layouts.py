@@ -99,7 +99,7 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, c
         rows = [int(order[first]), int(order[first + 1])]
         pair = (names[rows[0]].as_py(), given[rows[0]].as_py())
         raise InputError(
-            f"{again.size} rows of {file.path} repeat an earlier ({prompt}, {sample}), the first {pair} in "
+            f"{again.size} rows of {file.path} repeat an earlier ({prompt!r}, {sample!r}), the first {pair} in "
             f"{file.where(rows)}; remove the repeats, or name in sample the column that tells the samples of a "
             "prompt apart.",
             column=sample,

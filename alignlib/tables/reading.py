@@ -180,7 +180,7 @@ def check_file(path: Path) -> None:
         return
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if _format_of(p))
-        hint = f"one of {', '.join(inside[:5])}" if inside else "it holds no table"
+        hint = f"one of {', '.join(map(repr, inside[:5]))}" if inside else "it holds no table"
         said = f"{path} is a folder, not a table; name a file ({hint})."
     elif path.is_symlink() and not path.exists():
         said = f"{path} is a link to {os.readlink(path)!r}, which does not exist; check the path."
@@ -190,7 +190,7 @@ def check_file(path: Path) -> None:
         said = f"There is no file {path}: its folder does not exist; check the path."
     else:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
-        said = f"There is no file {path}; " + (f"did you mean {path.parent / near[0]}?" if near else "check the path.")
+        said = f"There is no file {path}; " + (f"did you mean {near[0]!r}?" if near else "check the path.")
     raise InputError(said, argument="path")
 
 

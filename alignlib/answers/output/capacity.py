@@ -8,7 +8,7 @@ from typing import Any
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
-from alignlib.answers.output.render import listed
+from alignlib.answers.output.render import Row, listed
 
 __all__ = ["COLUMNS", "lines", "points", "record"]
 
@@ -57,13 +57,13 @@ def lines(found: CapacityAnswer) -> list[str]:
             f"{counted(found.labels, 'label')} name at most {found.labels} of {few.targets} targets: every decoder "
             f"errs at least {few.label_floor:.3f} of the time, whatever the capacity."
         )
-    below = [f"{for_terminal(row.context)} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
+    below = [f"{row.context!r} ({row.capacity:.2g})" for row in found.rows if row.capacity < 0.0]
     if below:
         said.append(
             f"Shown as 0, for they are 0 within noise: {', '.join(below)}; the correction for the bias of counting may "
             "take what is near 0 below it."
         )
-    thin = [row.context for row in found.rows if not row.supported]
+    thin = [repr(row.context) for row in found.rows if not row.supported]
     if thin:
         said.append(
             f"* {', '.join(thin)}: fewer than 100 labels for a target, a capacity near zero, or much bias; the "
@@ -83,8 +83,6 @@ def _table(found: CapacityAnswer) -> list[str]:
         floor = f"{row.floor_low:.3f} … {row.floor_high:.3f}"
         decoder = f"{row.decoder_error:.3f} … {row.decoder_error_held_out:.3f}"
         mark = "" if row.supported else " *"
-        said.append(
-            f"{name:<{width}}  {row.labels:>7}  {max(row.capacity, 0.0):>8.4f}  {interval:>17}  "
-            f"{row.plug_in:>11.4f}  {floor:>15}  {decoder:>15}{mark}"
-        )
+        cells = f"{row.labels:>7}  {max(row.capacity, 0.0):>8.4f}  {interval:>17}  {row.plug_in:>11.4f}"
+        said.append(Row(f"{name:<{width}}  {cells}  {floor:>15}  {decoder:>15}{mark}"))
     return said

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
-from alignlib.answers.output.render import by_point, capital, interval_name, listed
+from alignlib.answers.output.render import Row, by_point, capital, interval_name, listed
 from alignlib.estimation import GoldEstimate, Hedge
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> 
     for i, name in enumerate(names):
         mark = "  the best member, by estimate" if i == found.best else ""
         span = f"[{found.gold_low[i]:.4g}, {found.gold_high[i]:.4g}]"
-        said.append(f"{name:<{width}}  {found.spent[i]:>7.4g}  {found.gold_gain[i]:>9.4g}  {span}{mark}")
+        said.append(Row(f"{name:<{width}}  {found.spent[i]:>7.4g}  {found.gold_gain[i]:>9.4g}  {span}{mark}"))
     said += comparison_sentences(found)
     return said if split is None else [*said, split_sentence(split, alike=found.alike)]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.names import counted
-from alignlib.answers.output.render import by_point, interval_name, percent
+from alignlib.answers.output.render import Row, by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
@@ -99,7 +99,7 @@ def _headline(found: Overlay, run: str) -> str:
     known = np.flatnonzero(mine & found.supported)
     i = int(known[-1]) if known.size else int(np.flatnonzero(mine)[0])
     log = found.log
-    who = f"At step {log.step[i]:g} {run if len(log.runs) > 1 else 'the run'}"
+    who = f"At step {log.step[i]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
     has = f"{who} has gained {found.gain[i]:.3g} of {found.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
     if known.size == 0:
         more = f"more than the {found.frontier.supported_end:.3g} nats that the base samples support"
@@ -138,7 +138,8 @@ def _overlay_lines(found: Overlay) -> list[str]:
             needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
         mark = "  above the limit" if found.above[i] else ""
         name = f"  {log.run[i]}" if len(log.runs) > 1 else ""
-        said.append(f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g} {share:<26} {needs}{mark}{name}")
+        where = f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g}"
+        said.append(Row(f"{where} {share:<26} {needs}{mark}{name}"))
     said += ["", f"For comparison, {best.rules.name}: {_compared(best)}."] if best.share is not None else []
     notes = [f"- {note}" for note in found.notes]
     support = f"- The base samples support the limit up to {found.frontier.supported_end:.3g} nats."
@@ -164,13 +165,14 @@ def _floor_lines(found: Floor) -> list[str]:
     if shown.size < envelope.kl.size:
         points += f" ({shown.size} of {envelope.kl.size}; to_csv writes all)"
     i = int(np.nanargmax(wasted))
+    where = f"{str(log.run[i])!r} at step {log.step[i]:g}"
     most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",
         "Without samples of the base model the limit is not known, nor any share of it. These checkpoints show a floor",
         "of it, their concave envelope (mixtures of policies reach it), if all share one base model and prompts:",
-        f"(KL, {log.reward_name}) = {points}.",
+        f"(KL, {log.reward_name!r}) = {points}.",
         *[f"- {note}" for note in log.notes],
         "",
-        f"Most is wasted by {log.run[i]} at step {log.step[i]:g}: {most}; give the table of base samples for the rest.",
+        f"Most is wasted by {where}: {most}; give the table of base samples for the rest.",
     ]

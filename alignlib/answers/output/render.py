@@ -17,6 +17,7 @@ from alignlib._core.version import __version__
 
 __all__ = [
     "SCHEMA",
+    "Row",
     "beside",
     "bounds",
     "by_point",
@@ -33,6 +34,10 @@ SCHEMA = 2  # changes when a field changes its name or meaning
 
 
 # ------------------------------------------------------------------ text
+class Row(str):
+    """A row of a table: the names in it are the reader's, and none of its words names an argument."""
+
+
 def beside(value: float, step: float, digits: int = 4) -> str:
     """Write a value with ``digits`` significant digits, or as many more as it takes to see ``step`` beside it.
 

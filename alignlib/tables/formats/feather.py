@@ -29,7 +29,7 @@ def open_feather(path: str, data: pa.Buffer) -> TableFile:
         options = pa.ipc.IpcReadOptions(included_fields=places)
         try:
             file, batches = pa.ipc.open_file(pa.BufferReader(data), options=options), list[pa.RecordBatch]()
-            dictionaries, sizes = announced_sizes(data)
+            dictionaries, sizes = announced_sizes(data, schema, columns)
             for number in range(file.num_record_batches):  # one by one, since they may be compressed
                 needed = dictionaries + sum(batch.nbytes for batch in batches) + sizes[number]
                 check_fits(needed, path, "write it in smaller batches, or as Parquet")

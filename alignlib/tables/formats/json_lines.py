@@ -53,10 +53,11 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
 
 
 def _may_be_rounded(column: pa.ChunkedArray) -> bool:
-    """Whether a column, or a key within it, has floats that may be integers which Arrow has rounded, or dates."""
+    """Whether a column, or what lies within it, has floats that may be integers which Arrow has rounded, or dates."""
     if pa.types.is_struct(column.type):
-        parts = column.combine_chunks().flatten()
-        return any(_may_be_rounded(pa.chunked_array([part])) for part in parts)
+        return any(_may_be_rounded(part) for part in column.flatten())
+    if pa.types.is_list(column.type):
+        return _may_be_rounded(pa.chunked_array([chunk.flatten() for chunk in column.chunks], column.type.value_type))
     if pa.types.is_timestamp(column.type):
         return True
     if not pa.types.is_floating(column.type):

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import check_dictionary, is_text, kind_of
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.limits import check_fits
+from alignlib.tables.parquet_sizes import announced_values
 from alignlib.tables.table_file import TableFile, nested_keys, short
-
-if TYPE_CHECKING:
-    import pyarrow.parquet as pa_parquet
 
 __all__ = ["open_parquet"]
 
@@ -26,14 +22,14 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
 
     damaged = f"{path} is not a whole Parquet file"
     try:
-        file = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
-        schema = file.schema_arrow
+        schema = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).schema_arrow
         nested = nested_keys(schema)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        values = announced_values(data)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     def read(columns: list[str]) -> pa.Table:
-        check_fits(_VALUE * _count(file.metadata, set(columns)), path, "name fewer columns")
+        check_fits(_VALUE * sum(values[name] for name in columns), path, "name fewer columns")
         text = [name for name in columns if is_text(schema.field(name).type)]  # may be few values, each many times
         try:
             whole = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True, read_dictionary=text)
@@ -49,13 +45,6 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, (*schema.names, *nested), read, nested=nested)
-
-
-def _count(metadata: pa_parquet.FileMetaData, columns: set[str]) -> int:
-    """Count the values of columns, those within lists and objects each."""
-    parts = [i for i in range(metadata.num_columns) if metadata.schema.column(i).path.split(".")[0] in columns]
-    groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-    return sum(group.column(part).num_values for group in groups for part in parts)
 
 
 register(TableFormat("Parquet", (".parquet",), open_parquet))

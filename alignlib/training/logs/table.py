@@ -33,7 +33,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     by_column = isinstance(length, str)
     if query.kl_unit == "token" and length is None:
         raise InputError(no_length(path, kl))
-    step = step or ("step" if "step" in file.names else None)
+    step = step or (require_column(file, "step", "step") if "step" in file.names else None)
     wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
     if by_column:
         require_column(file, str(length), "length")

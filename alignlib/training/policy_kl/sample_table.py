@@ -63,10 +63,12 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     names = columns or KLColumns()
     file = open_table_file(path)
     have = set(file.names)
-    for field in fields(KLColumns):  # a column that was asked for by name has to be there
+    for field in fields(KLColumns):  # a column that was asked for by name has to be there, and none may be there twice
         name = getattr(names, field.name)
-        if name != field.default:
+        if name != field.default or name in have:
             require_column(file, name, field.name)
+    if _TRUNCATED in have:
+        require_column(file, _TRUNCATED, "table")
     by_token = {names.token_log_prob, names.base_token_log_prob} <= have
     by_sequence = {names.log_prob, names.base_log_prob} <= have
     if not (by_token or by_sequence):
