@@ -118,7 +118,7 @@ class Parts:
 
     def rows(self, shard: int) -> range:
         """Rows of a shard."""
-        return range(shard * self.shard_rows, min(self.n_rows, (shard + 1) * self.shard_rows))
+        return _rows(self.journal, shard)
 
     def path(self, shard: int) -> Path:
         """File of a shard."""
@@ -139,12 +139,17 @@ class Parts:
         """Read a finished shard."""
         return pq.read_table(pa.BufferReader(_content(self.folder, shard, self.journal.shards[shard])))
 
-    def last_metadata(self) -> dict[str, str]:
-        """What was said in the schema of the last finished shard; empty if there is none."""
+    @property
+    def last_batch_size(self) -> int | None:
+        """How many rows at once the last finished shard was made with, as it says; None if there is none."""
         if self.n_done == 0:
-            return {}
-        found = pq.read_schema(pa.BufferReader(self.path(self.n_done - 1).read_bytes())).metadata or {}
-        return {key.decode(): value.decode() for key, value in found.items() if key.decode() != _NUMBER}
+            return None
+        last = self.n_done - 1
+        content = _content(self.folder, last, self.journal.shards[last])
+        said = (pq.read_schema(pa.BufferReader(content)).metadata or {}).get(b"batch_size", b"")
+        if not said.isdigit() or not 0 < len(said) < 10 or int(said) == 0:
+            raise _changed(self.folder, last)
+        return int(said)
 
     def gather(self, order: IntArray, block: int) -> Iterator[pa.Table]:
         """Yield the rows of all shards in another ``order``, ``block`` rows at a time, holding few shards in memory."""
@@ -222,14 +227,40 @@ def _path(folder: Path, shard: int) -> Path:
 def _content(folder: Path, shard: int, digest: str) -> bytes:
     """Return the content of a shard, or refuse what is not as it was written."""
     path = _path(folder, shard)
-    again = f"delete the folder {folder} and start again."
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path} is missing, though the journal lists it; {again}") from None
+        raise InputError(
+            f"{path} is missing, though the journal lists it; delete the folder {folder} and start again."
+        ) from None
     if _digest(content) != digest:
-        raise InputError(f"{path} is not as the job wrote it{_instead(content, shard)}; {again}")
+        raise _changed(folder, shard, content)
     return content
+
+
+def _changed(folder: Path, shard: int, content: bytes = b"") -> InputError:
+    said = f"{_path(folder, shard)} is not as the job wrote it{_instead(content, shard)}"
+    return InputError(f"{said}; delete the folder {folder} and start again.")
+
+
+def _rows(journal: Journal, shard: int) -> range:
+    size = int(journal.plan["shard_rows"])
+    return range(shard * size, min(journal.n_rows, (shard + 1) * size))
+
+
+def _checked_schema(content: bytes, journal: Journal, shard: int) -> pa.Schema | None:
+    """Return the schema of a shard; None where its own job, number and rows are not those that the journal has for it.
+
+    So a journal that was rewritten with right digests, for other shards or another size, is found too.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content))
+        said = json.loads((file.schema_arrow.metadata or {})[_NUMBER.encode()])
+    except (pa.ArrowException, OSError, ValueError, KeyError):
+        return None
+    rows = len(_rows(journal, shard))
+    right = said == {"job": journal.job, "shard": shard} and file.metadata.num_rows == rows > 0
+    return file.schema_arrow if right else None
 
 
 def _instead(content: bytes, shard: int) -> str:
@@ -248,8 +279,14 @@ def _check_shards(folder: Path, journal: Journal | None) -> None:
     Of the next one there may be a file: the process was killed before it noted it. It is written anew.
     """
     listed = [] if journal is None else journal.shards
+    first = None
     for shard, digest in enumerate(listed):
-        _content(folder, shard, digest)
+        assert journal is not None
+        content = _content(folder, shard, digest)
+        schema = _checked_schema(content, journal, shard)
+        first = first or schema
+        if schema is None or schema.remove_metadata() != first.remove_metadata():
+            raise _changed(folder, shard, content)
     names = {_path(folder, shard).name for shard in range(len(listed) + 1)}
     for path in sorted(folder.glob("*.parquet")):
         if path.name not in names or journal is None:
@@ -258,6 +295,10 @@ def _check_shards(folder: Path, journal: Journal | None) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    if folder.is_symlink():
+        raise InputError(
+            f"{folder} is a link, where a job makes a folder of its own; remove it, or choose another output."
+        )
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:

@@ -150,13 +150,13 @@ class SampleJob(SameFields):
 
     def run(self, parts: Parts) -> None:
         """Draw the shards that are missing."""
-        earlier = parts.last_metadata().get("batch_size")
-        size = int(self.settings.batch_size or earlier or parts.plan["batch_size"])
+        earlier = parts.last_batch_size
+        size = self.settings.batch_size or earlier or parts.plan["batch_size"]
         first = parts.n_done
         done = min(self.n_rows, first * parts.shard_rows)
         if first:
             self.say(f"Going on from {parts.folder}: {done} of {self.n_rows} responses are there.")
-        if earlier is not None and int(earlier) != size:
+        if earlier is not None and earlier != size:
             self.say(f"Earlier responses were drawn {earlier} at once, now {size}; rounding may differ in later ones.")
         elif first < parts.n_shards:
             self.say(f"Up to {size} responses at once.")

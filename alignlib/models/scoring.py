@@ -86,8 +86,8 @@ class Scoring(ABC, SameFields):
 
     def run(self, parts: Parts) -> FloatArray:
         """Score the shards that are missing and return all rewards, in the order of the table."""
-        earlier = parts.last_metadata().get("batch_size")
-        size = int(self.settings.batch_size or earlier or parts.plan["batch_size"])
+        earlier = parts.last_batch_size
+        size = self.settings.batch_size or earlier or parts.plan["batch_size"]
         first = parts.n_done
         done = min(len(self.order), first * parts.shard_rows)
         if first:

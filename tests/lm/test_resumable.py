@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -34,12 +35,12 @@ def test_shards_are_found_again(tmp_path: Path) -> None:
     folder = tmp_path / "t.parts"
     with Parts.begin(folder, SETTINGS, 8, plan()) as parts:
         assert (parts.n_shards, parts.n_done) == (3, 0)
-        assert parts.last_metadata() == {}
+        assert parts.last_batch_size is None
         parts.write(0, rows(parts, 0).replace_schema_metadata({"batch_size": "2"}))
     with Parts.begin(folder, SETTINGS, 8, plan(5)) as parts:
         assert parts.shard_rows == 3  # the plan of the beginning holds
         assert parts.n_done == 1
-        assert parts.last_metadata() == {"batch_size": "2"}
+        assert parts.last_batch_size == 2
         for shard in (1, 2):
             parts.write(shard, rows(parts, shard))
         assert [len(parts.rows(shard)) for shard in range(3)] == [3, 3, 2]
@@ -191,6 +192,81 @@ TAMPERING = {
 }
 
 
+def forged(change: Any = lambda head, shards: None, files: Any = lambda folder: None) -> Any:
+    """Tamper with a right journal: with lines, files or both, and all digests made anew."""
+
+    def apply(folder: Path) -> None:
+        lines = [json.loads(line) for line in (folder / JOURNAL).read_bytes().splitlines()]
+        head, *shards = ({name: said[name] for name in said if name != "digest"} for said in lines)
+        files(folder)
+        for said in shards:
+            path = folder / f"{said['shard']:06d}.parquet"
+            said["file"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        shards = change(head, shards) or shards
+        out, digest = b"", ""
+        for said in (head, *shards):
+            digest = _digest(digest, said)
+            out += _line(said, digest)
+        (folder / JOURNAL).write_bytes(out)
+
+    return apply
+
+
+def remade(**change: Any) -> Any:
+    """Write shard 1 anew, with its own metadata, other columns or other rows."""
+
+    def apply(folder: Path) -> None:
+        path = folder / "000001.parquet"
+        table = pq.read_table(path, partitioning=None)
+        columns = {**{name: table[name] for name in table.column_names}, **change}
+        pq.write_table(pa.table(columns).replace_schema_metadata(table.schema.metadata), path)
+
+    return apply
+
+
+def again(folder: Path) -> None:
+    shutil.copy(folder / "000000.parquet", folder / "000003.parquet")
+
+
+FORGED = {
+    "forged: swapped": (forged(files=swapped), r"000000\.parquet is not as the job wrote it \(it holds shard 1\)"),
+    "forged: doubled": (
+        forged(lambda head, shards: [*shards, {**shards[0], "shard": 3}], again),
+        r"000003\.parquet is not as the job wrote it \(it holds shard 0\)",
+    ),
+    "forged: smaller shards": (
+        forged(lambda head, _: head["plan"].update(shard_rows=2)),
+        r"000000\.parquet is not as the job wrote it;",
+    ),
+    "forged: shards without end": (
+        forged(lambda head, _: head["plan"].update(shard_rows=10**400)),
+        r"000000\.parquet is not as the job wrote it;",
+    ),
+    "forged: fewer rows": (forged(files=remade(row=[7])), r"000001\.parquet is not as the job wrote it;"),
+    "forged: one column more": (
+        forged(files=remade(more=[0, 0, 0])),
+        r"000001\.parquet is not as the job wrote it;",
+    ),
+    "forged: another type": (
+        forged(files=remade(row=["a", "b", "c"])),
+        r"000001\.parquet is not as the job wrote it;",
+    ),
+    "forged: no Parquet": (
+        forged(files=lambda p: (p / "000001.parquet").write_bytes(b"PAR1 and nothing more")),
+        r"000001\.parquet is not as the job wrote it;",
+    ),
+    "forged: of another job": (
+        forged(lambda head, _: head["settings"].update(seed=1)),
+        r"000000\.parquet is not as the job wrote it;",
+    ),
+    "the folder a link": (
+        lambda p: (p.rename(p.parent / "elsewhere"), p.symlink_to(p.parent / "elsewhere")),
+        r"t\.parts is a link, where a job makes a folder of its own; remove it",
+    ),
+}
+TAMPERING |= FORGED
+
+
 @pytest.mark.parametrize("kind", TAMPERING)
 def test_every_tampering_is_one_sentence_that_names_the_file(tmp_path: Path, kind: str) -> None:
     change, said = TAMPERING[kind]
@@ -212,6 +288,17 @@ def test_a_journal_of_another_schema_is_named(tmp_path: Path) -> None:
         (tmp_path / "p" / JOURNAL).write_bytes(_line(line, _digest("", line)))
         with pytest.raises(InputError, match=r"journal\.jsonl is not of schema 1"):
             begun(tmp_path / "p")
+
+
+@pytest.mark.parametrize("said", ["abc", "0", "", "9" * 400, b"\xff"])
+def test_a_batch_size_that_is_none_is_named(tmp_path: Path, said: str | bytes) -> None:
+    with Parts.begin(tmp_path / "p", SETTINGS, 4, plan()) as parts:
+        parts.write(0, rows(parts, 0).replace_schema_metadata({"batch_size": said}))
+    with (
+        Parts.begin(tmp_path / "p", SETTINGS, 4, plan()) as parts,
+        pytest.raises(InputError, match=r"000000\.parquet is not as the job wrote it"),
+    ):
+        _ = parts.last_batch_size
 
 
 def test_a_shard_that_changes_while_the_job_runs_is_named(tmp_path: Path) -> None:
