@@ -285,7 +285,7 @@ def _check_shards(folder: Path, journal: Journal | None) -> None:
         content = _content(folder, shard, digest)
         schema = _checked_schema(content, journal, shard)
         first = first or schema
-        if schema is None or schema.remove_metadata() != first.remove_metadata():
+        if schema is None or first is None or schema.remove_metadata() != first.remove_metadata():
             raise _changed(folder, shard, content)
     names = {_path(folder, shard).name for shard in range(len(listed) + 1)}
     for path in sorted(folder.glob("*.parquet")):
