@@ -34,6 +34,7 @@ The bottleneck of feedback
 
 - `capacity`: the capacity of a channel
 - `RaterTable`, `estimate_capacity`: the capacity of ratings
+- `ask_capacity`: all that ``alignlib capacity`` prints, as data
 - `fano_floor`: the error that no learner undercuts
 - `alignment_interval`: floor and ceiling, with their conditions
 
@@ -64,8 +65,8 @@ TYPE_CHECKING = False  # as checkers of types know it; `typing` is slow to impor
 __all__ = [
     "KL", "BestOfN", "BestOfPoisson", "FiniteLaw", "Gaussian", "HeavyTailed", "InputError", "KLSamples", "Law",
     "MarkovModel", "PromptAverage", "ProxyPair", "RaterTable", "RewardTable", "SoftBestOfN", "alignment_interval",
-    "ask", "capacity", "estimate_capacity", "estimate_policy_kl", "fano_floor", "fit_frontier", "hacking_threshold",
-    "lines", "overlay", "plotting", "read_training_log",
+    "ask", "ask_capacity", "capacity", "estimate_capacity", "estimate_policy_kl", "fano_floor", "fit_frontier",
+    "hacking_threshold", "lines", "overlay", "plotting", "read_training_log",
 ]  # fmt: skip
 
 # Where each name of the front door lives; `plotting` is a room.
@@ -94,6 +95,7 @@ _HOMES = {
     "capacity": "alignlib.bottleneck.capacity",
     "RaterTable": "alignlib.tables.rater_table",
     "estimate_capacity": "alignlib.bottleneck.capacity_estimate",
+    "ask_capacity": "alignlib.answers.capacity",
     "fano_floor": "alignlib.bottleneck.fano",
     "alignment_interval": "alignlib.bottleneck.interval",
     # A training run
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
     from alignlib import tables as tables
     from alignlib import training as training
     from alignlib._core.errors import InputError as InputError
+    from alignlib.answers.capacity import ask_capacity as ask_capacity
     from alignlib.answers.findings import ask as ask
     from alignlib.answers.output.any_answer import lines as lines
     from alignlib.bottleneck.capacity import capacity as capacity

@@ -167,7 +167,8 @@ print("\n".join(wrapped(frontier.lines(replace(found, hacking=None)))))
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "{{gold_caption}}.", "name": "fig-your-gold"}, "image": {"alt": "Gain against KL. {{gold_caption}}."}}
 fig, ax = plotting.new()
 gold_picture(ax, found.reward, found.hacking)
-plotting.save(fig, folder, "gold")
+if found.hacking is not None:
+    plotting.save(fig, folder, "gold")
 
 # %% tags=["hide-input"]
 print("\n".join(["No gold reward is named."] if found.hacking is None else wrapped(proxy.lines(found.hacking))))

@@ -77,6 +77,7 @@ def test_unknown_extension_lists_the_known(tmp_path, name):
         "with .gz",
         "convert",
     )
+    refuse(text(tmp_path, GOOD, "t.npz"), "unknown extension '.npz'", "save one array of it with numpy.save, as .npy")
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.csv.gz", "t.parquet.gz"])

@@ -241,11 +241,13 @@ def test_best_of_n_is_told_where_no_limit_is_known(tmp_path, arguments):
     assert "best-of-32" in result.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("kl", ["9", "8,9"])
+@pytest.mark.parametrize("kl", ["1", "8,9"])
 def test_budgets_beyond_the_support_do_not_withhold_best_of_n(tmp_path, kl):
     result = run(sampled(tmp_path), "--reward", "gold", "--kl", kl, "--n", "2,4")
     assert result.exit_code == 0, result.stderr
     assert "No budget asked for is supported: the samples support it up to 0." in result.stdout
+    assert f"Left out, for more than that: {kl.replace(',', ', ')} nat" in result.stdout
+    assert " 1 nats" not in result.stdout
     assert "The samples support the limit of 'gold' up to 0." in result.stdout or "already gets" in result.stdout
     found = json.loads(run(sampled(tmp_path), "--reward", "gold", "--kl", kl, "--json").stdout)["reward"]
     assert found["limit"] == []
@@ -275,9 +277,12 @@ def test_a_budget_on_every_prompt_buys_less(tmp_path):
 
 
 def test_only_one_draw_has_no_share(tmp_path):
-    result = run(sampled(tmp_path), "--reward", "gold", "--n", "1", "--kl", "0.1")
+    result = run(sampled(tmp_path), "--reward", "proxy", "--gold", "gold", "--n", "1", "--kl", "0.1")
     assert result.exit_code == 0, result.stderr
-    assert "best-of" not in result.stdout.splitlines()[-1]
+    lines = result.stdout.splitlines()
+    assert "best-of" not in lines[-1]
+    assert len([line for line in lines if re.match(r" +1 +0 +0  \[0, 0\] ", line)]) == 2  # a draw is the base, exactly
+    assert len([line for line in lines if re.search(r"\(base model: -?\d+\.\d{3,6}\)", line)]) == 2
 
 
 def test_missing_values_need_a_word(tmp_path):

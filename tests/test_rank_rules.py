@@ -14,6 +14,7 @@ from alignlib._core.checks import FloatArray
 from alignlib.divergences import REVERSE_KL, Divergence
 from alignlib.laws import ContinuousLaw, Exponential, FiniteLaw, Gaussian, HeavyTailed, Laplace, Uniform
 from alignlib.rules import BestOfN, BestOfPoisson, RankRule
+from alignlib.tables import RewardTable
 
 
 class Neyman(Divergence):
@@ -137,6 +138,13 @@ def test_gains_know_neither_offset_nor_scale(rule: RankRule, make: Callable[[flo
     unit = rule.on(make(0.0, 1.0)).gain
     for offset, scale in ((0.0, 1e-14), (1e9, 1.0), (-1e15, 1e-3), (0.0, 1e200)):
         assert rule.on(make(offset, scale)).gain == pytest.approx(scale * unit, rel=1e-10, abs=0.0)
+
+
+@pytest.mark.parametrize("given", [RewardTable.from_arrays(np.ones((2, 3))), [0.0, 1.0], None])
+def test_what_is_no_law_is_refused_and_a_table_sent_where_it_belongs(given: Any) -> None:
+    for rules in (BestOfN(2), BestOfN.along([2, 4])):
+        with pytest.raises(InputError, match=r"law must be a law, .*fit_frontier\(table\)\.share\(rule\)"):
+            rules.on(given)
 
 
 def test_the_base_gains_nothing_and_many_draws_a_finite_gain() -> None:

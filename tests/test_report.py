@@ -137,6 +137,7 @@ def test_a_written_report_never_says_failed(tmp_path):
         assert "fail" not in result.stderr
         page = (tmp_path / column / "report.html").read_text()
         assert "3 of 3 hold" in page
+        assert not list((tmp_path / column).glob("gold.*"))  # no gold, no picture of it
 
 
 def test_a_full_folder_is_left_alone(made, table):

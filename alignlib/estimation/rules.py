@@ -192,10 +192,12 @@ def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule]) -> Floa
 def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[Rule]) -> FloatArray:
     samples = prepare(rows, None if gold is rows else gold)
     base = gold.mean(axis=1)
-    found = [rule.evaluate(samples) for rule in rules]
-    return np.array(
-        [np.stack(part, axis=1) for part in zip(*((v.spent, v.mean - base, v.win_rate) for v in found), strict=True)]
-    )
+    none = np.zeros(len(rows))
+    found = [
+        (none, none, none + 0.5) if rule.is_base else (v.spent, v.mean - base, v.win_rate)
+        for rule, v in ((rule, rule.evaluate(samples)) for rule in rules)
+    ]
+    return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])
 
 
 _Share = tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]

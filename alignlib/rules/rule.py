@@ -116,6 +116,12 @@ class Rule(ABC):
         >>> round(coin.kl, 6), coin.gain, coin.win_rate
         (0.130812, 0.25, 0.625)
         """
+        require(
+            isinstance(law, Law),
+            f"law must be a law, such as FiniteLaw or Gaussian; got {law!r:.80}. What a rule does to sampled rewards, "
+            "fit_frontier(table).share(rule) estimates.",
+            "law",
+        )
         if isinstance(law, PromptAverage):
             return OnPrompts(tuple(self.on(family) for family in law.laws))
         if (levels := law.levels) is not None:

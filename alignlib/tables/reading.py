@@ -56,9 +56,10 @@ def open_table_file(path: str | Path) -> TableFile:
     check_file(path)
     found = _format_of(path)
     if found is None:
+        known = f"a table is {', '.join(known_formats())}, or one of these with .gz"
+        remedy = "save one array of it with numpy.save, as .npy" if path.suffix == ".npz" else "convert it or rename it"
         raise InputError(
-            f"{path} has the unknown extension {path.suffix!r}; a table is {', '.join(known_formats())}, or one of "
-            "these with .gz: convert it or rename it.",
+            f"{path} has the unknown extension {path.suffix!r}; {known}: {remedy}.",
             argument="path",
         )
     return _opened(found, str(path), _content(path))

@@ -217,7 +217,8 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
     if answer.unsupported:
-        said.append(f"Left out, for more than that: {', '.join(f'{kl:g}' for kl in answer.unsupported)} nats.")
+        left = ", ".join(f"{kl:g}" for kl in answer.unsupported)
+        said.append(f"Left out, for more than that: {left} {_unit(answer.unsupported[-1])}.")
     if answer.wanted is not None:
         said.append(_wanted_sentence(answer.wanted, table.n_prompts))
     if answer.first_terms is not None:
@@ -250,6 +251,10 @@ def _why(answer: Answer) -> str:
     return answer.why_no_limit or "the samples support no KL budget."
 
 
+def _unit(kl: float) -> str:
+    return "nat" if kl == 1.0 else "nats"
+
+
 def _wanted_sentence(wanted: Wanted, n_prompts: int) -> str:
     """Say what the largest budget left out would take.
 
@@ -257,7 +262,7 @@ def _wanted_sentence(wanted: Wanted, n_prompts: int) -> str:
     'For 2 nats about 2,900 samples a prompt would be needed, of 8 prompts or more.'
     """
     prompts = "" if n_prompts >= wanted.prompts else f", of {wanted.prompts} prompts or more"
-    nats = "1 nat" if wanted.kl == 1.0 else f"{wanted.kl:g} nats"
+    nats = f"{wanted.kl:g} {_unit(wanted.kl)}"
     if wanted.samples > _BEYOND_REACH:
         return f"For {nats} more than {_BEYOND_REACH:,.0f} samples a prompt would be needed{prompts}."
     return f"For {nats} about {wanted.samples:,.0f} samples a prompt would be needed{prompts}."
