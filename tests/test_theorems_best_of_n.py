@@ -251,3 +251,12 @@ def test_one_reward_can_fit_two_numbers_of_draws() -> None:
         shapes.append((rewards[:, 1] - rewards[:, 0]) / (rewards[:, 2] - rewards[:, 0]))
     turns = [bool((np.diff(s) > 1e-9).any() and (np.diff(s) < -1e-9).any()) for s in shapes]
     assert 0.1 < np.mean(turns) < 0.4
+
+
+def test_what_page_11_says_of_every_n_holds_for_every_n() -> None:
+    """Exponential reward: the share rises with N, so that what is missing at the last N is missing at every N."""
+    n = np.arange(2, 1025)
+    gain = np.cumsum(1.0 / np.arange(1, 1025))[1:] - 1.0
+    share = gain / Exponential().gain_at_kl(np.log(n) - (n - 1) / n)
+    assert (np.diff(share) > 0).all()
+    assert 0.79 < share[-1] < 0.81
