@@ -160,10 +160,10 @@ plotting.legend(ax, loc="lower left", ncols=2)
 plotting.name_axes(ax, "KL budget (nats)", "share of intervals that cover")
 
 # %% [markdown]
-# ## A warning: "best-of-N beats the limit"
+# ## A warning: best-of-N that seems to reach the limit
 #
 # The unbiased estimate of best-of-$N$ needs no correction: it averages the best over all subsets of size $N$. Set beside a *plug-in* frontier it seems to
-# beat the limit. It does not: the curve is too low, not the point too high.
+# reach the limit at large $N$, and in some tables to beat it. It does neither: the curve is too low, not the point too high.
 
 # %%
 n = 2 ** np.arange(1, 11)
@@ -240,7 +240,7 @@ if not weak.any():
 # %% [markdown]
 # ## What it means
 #
-# A limit read off samples without correction is too low, its interval fails, and methods seem to beat it. Corrected, it is known to
+# A limit read off samples without correction is too low, its interval fails, and methods seem to come nearer to it than they do. Corrected, it is known to
 # {{half_width:.1%}} (Gaussian reward, end of the supported range) from samples that every reward-model evaluation has at hand, up to a KL that the number of
 # samples and the tail set: {{supported_kl:.2f}} nats for a Gaussian reward, {{supported_exponential:.2f}} for an exponential one. More samples per prompt extend the
 # range; more prompts narrow the interval.

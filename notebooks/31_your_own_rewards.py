@@ -112,7 +112,6 @@ if table is None and (reward, counted) == ("reward", "gold"):
 fig, ax = plotting.new()
 if curve is not None:
     plotting.frontier(ax, curve, "", note=False)
-    ax.plot([], [], color=plotting.LIMIT, label="the limit")
 if each is not None:
     ax.plot(each.spent, each.gain, "--", color=plotting.THIRD, label="the limit, same KL on every prompt")
 if truth is not None:
@@ -121,6 +120,8 @@ if truth is not None:
 names = plotting.apart(ax, best.spent, best.gain, [f"N={v:g}" for v in best.n])
 plotting.points(ax, best.spent, best.gain, names, low=best.gain_low, high=best.gain_high, markerfacecolor="white")
 plotting.points(ax, best.spent[known], best.gain[known])
+if curve is not None:
+    ax.plot([], [], color=plotting.LIMIT, label="the limit")
 ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
