@@ -85,6 +85,9 @@ from alignlib.tables import RewardTable, example_table
 #
 # Sentences, ratings and program are those of {cite:t}`Hutto2014`, published under the MIT licence. The table has every review of at least eight sentences, {{n_prompts}} in all, and none of the text.
 # It lies in `notebooks/public_tables` with its licence; `benchmarks/public_table.py` makes it from the source distribution of vaderSentiment 3.3.2.
+#
+# Rewards of answers by language models are public too, in larger tables: RewardMATH (ten solutions to each of 483 problems, scored by reward models and judges; MIT licence), or 64 answers of Llama 3.3 70B to each
+# of 64 GPQA questions with 32 scores of a verifier (`sc-genrm-scaling`, Apache 2.0). With one row for each answer they are read as this one is: `alignlib report TABLE --prompt … --reward … --gold …`.
 
 # %% tags=["hide-input"]
 found = given()  # what `alignlib report` has found already
