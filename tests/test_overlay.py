@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -284,6 +285,27 @@ def test_a_long_floor_is_cut_and_says_where_all_of_it_is(tmp_path: Path) -> None
     assert floor.endswith("(12 of 50; --csv writes all).")
     rows = list(csv.DictReader(io.StringIO(run(tmp_path / "log.csv", "--kl-unit", "sequence", "--csv").stdout)))
     assert sum(row["what"] == "envelope" for row in rows) == 50
+
+
+def test_a_picture_does_not_replace_what_it_is_made_of(tmp_path: Path) -> None:
+    for name, options in (("log.csv", []), ("base.csv", ["--force"])):
+        path = tmp_path / name
+        path.write_text("step,kl,reward\n0,0,0\n1,0.1,0.5\n")
+        link = tmp_path / f"{name}.png"
+        (link.symlink_to if options else link.hardlink_to)(path)
+        table = [tmp_path / "base.csv", "--reward", "reward"] if name == "base.csv" else []
+        found = run(tmp_path / "log.csv", *table, "--kl-unit", "sequence", "-o", link, *options)
+        assert found.exit_code == 2
+        assert f"{link} is {path}, which is read; choose another output." in found.stderr
+        assert path.read_text().startswith("step,kl")
+
+
+def test_settings_of_matplotlib_have_no_say(tmp_path: Path) -> None:
+    run(GRPO, "-o", tmp_path / "plain.png")
+    with mpl.rc_context({"text.usetex": True, "axes.facecolor": "red", "figure.dpi": 20}):
+        assert run(GRPO, "-o", tmp_path / "own.png").exit_code == 0
+        assert mpl.rcParams["text.usetex"]
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])

@@ -372,6 +372,16 @@ def test_pages_that_cannot_be_made_are_refused(tmp_path: Path, pages: str, said:
         _ = [page.parameters for page in project.notebooks()]
 
 
+def test_a_notebook_that_could_not_be_written_whole_is_a_failure(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import papermill
+
+    monkeypatch.setattr(papermill, "execute_notebook", lambda _, output, **__: Path(output).write_text('{"cells": ['))
+    found = execute(Job(project.notebooks()[0]))
+    assert found.failures[0].message == "what it wrote is cut: the disk is full, or files may not be that large"
+
+
 def test_a_full_disk_is_said_as_that(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     import papermill
 

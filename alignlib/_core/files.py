@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,8 +26,10 @@ PASSING = r"\.{name}\.alignlib-(?P<host>[0-9a-f]{{8}})-(?P<pid>\d{{1,10}})-[0-9a
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def check_new(path: Path | str, force: bool) -> None:
+def check_new(path: Path | str, force: bool, read: Sequence[Path] = ()) -> None:
     """Refuse, before anything runs, a file that exists, unless it may be replaced.
+
+    ``read`` are files that the answer is made of: none of them may be replaced, by whatever way it is reached.
 
     Raises
     ------
@@ -35,6 +37,9 @@ def check_new(path: Path | str, force: bool) -> None:
         Where ``path`` exists without ``force``, is anything but a file, or lies in a folder that is closed.
     """
     path = Path(path)
+    for source in read:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise InputError(f"{path} is {source}, which is read; choose another output.", argument="output")
     if path.is_dir():
         raise InputError(f"{path} is a folder; choose another output.", argument="output")
     parent = path.resolve().parent

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +81,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     from alignlib.cli._say import say
     from alignlib.training.logs.training_log import read_training_log
 
-    _check_picture(picture, force)
+    _check_picture(picture, force, [run] if table is None else [run, table])
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
@@ -97,12 +100,24 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         )
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
-        from alignlib.answers import pictures
-
-        pictures.save(pictures.picture_of(found), picture, replace=force)
+        _save(found, picture, force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         click.echo(for_terminal(f"Wrote {picture}"), err=True)  # standard output is the answer alone
+
+
+def _save(found: Overlay | Floor, picture: Path, force: bool) -> None:
+    """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say."""
+    if "matplotlib" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"
+        logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # it would complain of that file
+    import matplotlib as mpl
+
+    from alignlib.answers import pictures
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        pictures.save(pictures.picture_of(found), picture, replace=force)
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
@@ -153,7 +168,7 @@ def _check_base(typed: str, table: Path | None) -> None:
         raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
 
 
-def _check_picture(picture: Path | None, force: bool) -> None:
+def _check_picture(picture: Path | None, force: bool, read: list[Path]) -> None:
     """Refuse, before anything runs, a picture that cannot be written."""
     if picture is None:
         return
@@ -161,4 +176,4 @@ def _check_picture(picture: Path | None, force: bool) -> None:
         raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
     if not picture.resolve().parent.is_dir():
         raise BadInput(f"The folder of {picture} does not exist; make it first.")
-    check_new(picture, force)
+    check_new(picture, force, read)

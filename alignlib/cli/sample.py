@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignlib._core.files import check_new
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
@@ -75,6 +76,7 @@ def command(
     Killed at any point, the same command goes on where it was: what is done lies in OUTPUT.parts. Log-probabilities are
     natural logarithms, of the law that was sampled from.
     """
+    check_new(output, True, [prompts])
     with interruptible(output):
         from alignlib.models.loading import require_torch
 

@@ -81,7 +81,7 @@ def build_pages(project: Project, *, force: bool = False) -> bool:
     # tests the pages meanwhile should not find half of them.
     with working_folder(project.build) as folder:
         command = [
-            *(sys.executable, "-c", "from jupyter_book.cli.main import main; main()"),
+            *(sys.executable, "-P", "-c", "from jupyter_book.cli.main import main; main()"),
             *("build", str(project.build / "book"), "--config", str(project.root / "_config.yml")),
             *("--path-output", str(folder), "-W", "-n", "--keep-going", "-q"),
         ]

@@ -110,7 +110,7 @@ def write_page(notebook: str, page: Path, root: Path, *, replace: bool = True) -
         nbformat.write(node, source / "index.ipynb")
         (source / "conf.py").write_text(f"globals().update({settings!r})\n", encoding="utf-8")
         (source / "docutils.conf").write_text(_DOCUTILS, encoding="utf-8")
-        command = [sys.executable, "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
+        command = [sys.executable, "-P", "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode != 0:
             raise PageError(f"Sphinx could not make {page}: {done.stderr.strip().splitlines()[-1]}")

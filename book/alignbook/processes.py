@@ -25,6 +25,7 @@ __all__ = ["context", "processes"]
 # How a process starts: knowing nothing of this one. Tests, which make many pools, fork theirs from one that has
 # imported what all need; such a server would leave its socket behind where a command is killed.
 context: BaseContext = get_context("spawn")
+_SAFE = "PYTHONSAFEPATH"
 
 
 @contextlib.contextmanager
@@ -35,9 +36,11 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
     all that they left there.
     """
     before = set(multiprocessing.active_children())
+    environment = dict(os.environ)
     with (
         working_folder() as home,
-        ProcessPoolExecutor(workers, context, _begin, (str(home), prepare, dict(os.environ))) as pool,
+        _no_imports_from_here(),
+        ProcessPoolExecutor(workers, context, _begin, (str(home), prepare, environment)) as pool,
     ):
         try:
             yield pool
@@ -46,6 +49,20 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
             for process in set(multiprocessing.active_children()) - before:
                 _end(process)
             raise
+
+
+@contextlib.contextmanager
+def _no_imports_from_here() -> Iterator[None]:
+    """Have processes that begin within the block import nothing from the working folder, where a table may lie."""
+    before = os.environ.get(_SAFE)
+    os.environ[_SAFE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE]
+        else:
+            os.environ[_SAFE] = before
 
 
 def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str]) -> None:

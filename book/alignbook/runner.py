@@ -127,13 +127,17 @@ def execute(job: Job) -> Run:
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # what was written is a part of a notebook
-                raise
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # what was written is a part of a notebook
+                raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             failures.append(Failure(f"{type(error).__name__}: {error}"))
         except Exception as error:  # a kernel that dies or never starts says so in many types
             failures.append(Failure(f"{type(error).__name__}: {error}"))
-        written = output if output.exists() else source
-        node = _without_markers(nbformat.read(written, as_version=4))
+        try:
+            node = nbformat.read(output if output.exists() else source, as_version=4)
+        except nbformat.reader.NotJSONError:  # papermill tells nobody that it could not write it
+            failures.append(Failure("what it wrote is cut: the disk is full, or files may not be that large"))
+            node = nbformat.read(source, as_version=4)
+        node = _without_markers(node)
         if job.watched:
             read = files_read(log, Path(job.watched[0])) | modules_read(job.watched)
     run = _finish(job, node, failures, time.perf_counter() - started)
