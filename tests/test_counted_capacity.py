@@ -24,6 +24,7 @@ from alignlib.bottleneck import (
     symmetric_channel,
 )
 from alignlib.bottleneck.counted_decoder import decoder_error_by_rater
+from alignlib.bottleneck.raters_drawn import _Cells, ends_over_raters
 from alignlib.bottleneck.raters_left_out import leave_out_raters
 from alignlib.cli.main import main
 from alignlib.tables import RaterTable
@@ -111,6 +112,107 @@ def test_coverage_with_raters_who_differ() -> None:
     found = [estimate_capacity(rated(seed), by_rater=True) for seed in range(150)]
     held = np.mean([one.mean_low <= truth <= one.mean_high for one in found])
     assert held >= 0.93 - 2.0 * 0.021
+
+
+@pytest.mark.parametrize(("share", "careless", "raters"), [(0.2, 0.6, 5), (0.05, 0.75, 10)])
+def test_coverage_where_a_kind_of_rater_may_not_be_seen(share: float, careless: float, raters: int) -> None:
+    """Of five raters none is careless in a third of the tables, of ten none a spammer in six of ten."""
+    rng, runs, held, t_held = np.random.default_rng(5), 60, 0, 0
+    truth = capacity((1 - share) * symmetric_channel(4, 0.04) + share * symmetric_channel(4, careless)).value
+    for _ in range(runs):
+        rater = np.repeat(np.arange(raters), 100)
+        rate = np.where(rng.random(raters) < share, careless, 0.04)[rater]
+        target = rng.integers(0, 4, rater.size)
+        other = (target + rng.integers(1, 4, rater.size)) % 4
+        table = RaterTable.from_arrays(target, np.where(rng.random(rater.size) < rate, other, target), rater=rater)
+        found = estimate_capacity(table, by_rater=True)
+        held += found.mean_low <= truth <= found.mean_high
+        reach = 2.8 * found.mean_standard_error
+        t_held += abs(found.mean - truth) <= reach
+    assert held >= 0.93 * runs
+    assert t_held < 0.8 * runs, "the case is too easy"
+
+
+def test_channels_of_drawn_raters_agree_with_the_mixtures_written_out() -> None:
+    rng, table = np.random.default_rng(2), rated(7, raters=5, each=30)
+    counts = table.counts()[0]
+    one = estimate_from_counts(counts)
+    cells, used = _Cells(table, 0, counts, one), one.input_prob > 1e-9
+    gaps, more = rng.standard_exponential((6, 5)), 0.2 * rng.standard_exponential(6)
+    best = cells.column[cells.best]
+    for i, found in enumerate(zip(*cells.information(gaps, more), strict=True)):
+        each = np.array([table.counts(rater)[0][used] for rater in range(5)])
+        mass = np.einsum("r,rul->ul", gaps[i], each)
+        rows = mass / mass.sum(axis=1, keepdims=True)
+        share = more[i] * counts[used].sum(axis=1) / (mass.sum(axis=1) + more[i] * counts[used].sum(axis=1))
+        useless = (1 - share)[:, None] * rows + share[:, None] * (one.prob @ rows)
+        ideal = (1 - share)[:, None] * rows
+        ideal[np.arange(len(rows)), best] += share
+        assert found == pytest.approx([information_of(one.prob, channel) for channel in (rows, useless, ideal)])
+
+
+def information_of(prob: np.ndarray, channel: np.ndarray) -> float:
+    """Mutual information, term by term."""
+    output = prob @ channel
+    return float(sum(
+        prob[u] * p * math.log(p / output[y]) for u, row in enumerate(channel) for y, p in enumerate(row) if p > 0
+    ))  # fmt: skip
+
+
+def test_intervals_over_raters_hold_those_of_these_raters_and_narrow_with_their_number() -> None:
+    widths = []
+    for raters in (4, 40, 400):
+        table = rated(1, raters=raters, each=4000 // raters)
+        counts, found = table.counts(), estimate_capacity(table, by_rater=True)
+        low, high = ends_over_raters(table, counts, (estimate_from_counts(counts[0]),), np.ones(1), 0.95)
+        assert found.mean_low <= low[-1] < found.mean < high[-1] <= found.mean_high + 1e-12 <= math.log(4) + 1e-9
+        alone = estimate_capacity(table)
+        assert found.mean_low <= alone.mean_low
+        assert alone.mean_high <= found.mean_high
+        assert any("For labels of these raters alone" in note for note in found.notes) == (raters < 100)
+        widths.append(found.mean_high - found.mean_low)
+    assert widths[0] > 1.5 * widths[1] > 1.5 * widths[2]
+
+
+def test_measured_numbers_are_no_labels_until_they_are_in_bins(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    target = rng.integers(0, 2, 600)
+    score = np.round(target + rng.normal(0.0, 0.5, 600), 4)
+    path = tmp_path / "scores.csv"
+    path.write_text("target,label\n" + "".join(f"{t},{s}\n" for t, s in zip(target, score, strict=True)))
+    refused = CliRunner().invoke(main, ["capacity", str(path)])
+    assert refused.exit_code == 2
+    assert "--bins 5" in refused.stderr
+    assert "in 600 rows" in refused.stderr
+    said = CliRunner().invoke(main, ["capacity", str(path), "--bins", "4", "--json"])
+    answer = json.loads(said.stdout)
+    assert answer["labels"] == 4
+    assert any("were put into 4 bins" in note for note in answer["notes"])
+    edges = np.quantile(score, [0.25, 0.5, 0.75])
+    ours = RaterTable.read(path, bins=4).counts()[0]
+    theirs = np.histogram2d(target, np.searchsorted(edges, score, side="left"), [2, 4])[0]
+    assert np.abs(ours - theirs).sum() <= 6  # a value on an edge may go to either side
+    # Bins lose information: the scores themselves carry 0.337 nats (two normal laws two standard deviations apart).
+    grid = np.linspace(-4.0, 5.0, 20_001)
+    laws = np.exp(-0.5 * ((grid - np.array([[0.0], [1.0]])) / 0.5) ** 2)
+    laws /= laws.sum(axis=1, keepdims=True)
+    carried = information_of(np.array([0.5, 0.5]), laws)
+    assert carried == pytest.approx(0.337, abs=1e-3)
+    row = answer["rows"][0]
+    assert row["low"] < carried
+    assert row["capacity"] < carried + 0.5 * (row["high"] - row["low"])
+
+
+@given(st.lists(st.integers(0, 40), min_size=30, max_size=80), st.integers(2, 6))
+def test_bins_keep_order_and_equal_numbers_together(values: list[int], bins: int) -> None:
+    numbers = np.array(values)
+    table = RaterTable.from_arrays(np.arange(numbers.size) % 2, numbers, bins=bins) if np.ptp(numbers) > 0 else None
+    if table is None or len(table.labels) == 1:
+        return
+    assert len(table.labels) <= bins
+    order = np.argsort(numbers, kind="stable")
+    assert (np.diff(table.label[order]) >= 0).all()
+    assert all(np.unique(table.label[numbers == value]).size == 1 for value in set(values))
 
 
 def test_single_labels_are_left_out_with_a_note() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,13 @@ from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.confusion_estimate import ConfusionEstimate, estimate_from_counts
 from alignlib.bottleneck.counted_decoder import DecoderError, decoder_error, decoder_error_by_rater
 from alignlib.bottleneck.counted_draws import CapacityDraws
+from alignlib.bottleneck.raters_drawn import ends_over_raters
 from alignlib.bottleneck.raters_left_out import leave_out_raters
 from alignlib.tables import RaterTable
 
 __all__ = ["CapacityEstimate", "estimate_capacity"]
 
-_MANY_RATERS = 10  # where one rater in five is careless, fewer hold no careless one in 13 % of tables and more
+_MANY_RATERS = 100  # fewer may lack a kind of rater that matters to the second digit
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +83,10 @@ def estimate_capacity(
         Coverage of the intervals, in (0, 1).
     by_rater : bool
         With False, labels are taken as independent given target and context. With True, whole raters are left out in
-        turn (a jackknife), which allows for raters who differ; the intervals are then wider. Where several labels are
+        turn (a jackknife) and drawn anew with one more of a kind not seen, which allows for raters who differ and for
+        kinds that no rater of the table is of (`raters_drawn`); the intervals are then wider. Where several labels are
         of one item, they go together by item: give the item as the rater. It assumes that raters are drawn
-        independently, and cannot see differences between raters none of whom has erred.
+        independently.
 
     Raises
     ------
@@ -119,16 +122,18 @@ def estimate_capacity(
         wider = float(scipy.special.stdtrit(n_clusters - 1, 0.5 + level / 2) / scipy.special.ndtri(0.5 + level / 2))
         ratio = np.divide(left_out * wider, errors, out=np.ones_like(errors), where=errors > 0)
         inflation, errors = np.maximum(ratio**2, 1.0), np.maximum(left_out, errors)
-        if n_clusters < _MANY_RATERS:
-            notes.append(
-                f"{n_clusters} raters are few: kinds of rater that none of them is of are not seen, and the interval "
-                "may hold the truth less often."
-            )
         if alone:
             notes.append(
                 f"{counted(alone, 'target')} with labels of one rater only: how raters differ on them is not seen."
             )
-    low, high = _intervals(each, weight, inflation, level)
+    ceilings = np.array([one.ceiling for one in each])
+    top = np.append(ceilings, weight @ ceilings)
+    low, high = _intervals(each, weight, inflation, level, top)
+    if by_rater and n_clusters is not None:
+        if n_clusters < _MANY_RATERS:
+            notes.append(_of_these(n_clusters, *_intervals(each, weight, np.ones(errors.size), level, top), level))
+        drawn = ends_over_raters(table, counts, each, weight, level)
+        low, high = np.clip(np.minimum(low, drawn[0]), 0.0, None), np.minimum(np.maximum(high, drawn[1]), top)
     return CapacityEstimate(
         contexts=table.contexts,
         context_prob=weight,
@@ -147,6 +152,16 @@ def estimate_capacity(
         decoders=tuple(_decoder(table, i, context, by_rater) for i, context in enumerate(counts)),
         n_targets=tuple(int((context.sum(axis=1) > 0).sum()) for context in counts),
         notes=tuple(notes),
+    )
+
+
+def _of_these(raters: int, low: FloatArray, high: FloatArray, level: float) -> str:
+    """Say what the interval over raters allows for, and what these raters alone have."""
+    unseen = -math.expm1(math.log(0.5 - level / 2.0) / raters)
+    return (
+        f"{raters} raters are few: up to {100.0 * unseen:.2g} % of all raters may be of a kind that none of them is "
+        "of, such as those who answer without looking; the interval allows for it. For labels of these raters alone it "
+        f"is {low[-1]:.4f} … {high[-1]:.4f}{' on average' if low.size > 2 else ''}."
     )
 
 
@@ -181,7 +196,7 @@ def _leave_lone_out(counts: FloatArray, name: str, table: RaterTable) -> list[st
 
 
 def _intervals(
-    each: tuple[ConfusionEstimate, ...], weight: FloatArray, inflation: FloatArray, level: float
+    each: tuple[ConfusionEstimate, ...], weight: FloatArray, inflation: FloatArray, level: float, top: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Intervals of each context and of their average, independent of each other."""
 
@@ -192,7 +207,5 @@ def _intervals(
     own = [drawn(i, float(times)) for i, times in enumerate(inflation[:-1])]
     together = own if len(own) == 1 else [drawn(i, float(inflation[-1])) for i in range(len(each))]
     ends = [one.interval(level) for one in (*own, CapacityDraws.average(together, weight))]
-    ceilings = np.array([one.ceiling for one in each])
-    top = np.append(ceilings, weight @ ceilings)
     low, high = np.array(ends).T
     return np.clip(low, 0.0, top), np.clip(high, 0.0, top)

@@ -20,6 +20,7 @@ __all__ = ["command"]
     examples=[
         "alignlib capacity ratings.csv --target truth --label said",
         "alignlib capacity ratings.csv --target truth --label said --context task --rater annotator --json",
+        "alignlib capacity scores.csv --target truth --label score --bins 5",
         "alignlib capacity crowd.csv --truth gold.csv --item task --target answer --label said --rater worker",
     ],
 )
@@ -34,6 +35,7 @@ __all__ = ["command"]
 )
 @option("--truth", type=FILE, help="File that holds --target for each item, where labels and truth are kept apart.")
 @option("--item", help="Column of both files that names the item  [default: the one that both have]")
+@option("--bins", type=click.IntRange(min=2), help="Put targets and labels that are numbers into so many bins.")
 @option("--drop-missing", is_flag=True, help="Go on without rows that lack a value.")
 @level_option
 @form_options
@@ -45,6 +47,7 @@ def command(
     rater: str | None,
     truth: Path | None,
     item: str | None,
+    bins: int | None,
     drop_missing: bool,
     level: float,
     form: str | None,
@@ -70,6 +73,7 @@ def command(
         drop_missing=drop_missing,
         truth=truth,
         item=item,
+        bins=bins,
     )
     found = ask_capacity(ratings, level=level, by_rater=rater is not None)
     say(form, "capacity", capacity, found, path=str(table))

@@ -40,8 +40,9 @@ def table_of_objects(path: str, unit: str, records: Iterable[tuple[int, dict[str
     nested: dict[str, tuple[str, ...]] = {}
     for _, record in held:
         for name, value in record.items():
-            if isinstance(value, dict):
-                _add_keys(nested, names, (name,), value)
+            for one in value if isinstance(value, list) else [value]:
+                if isinstance(one, dict):
+                    _add_keys(nested, names, (name,), one)
     lines = [line for line, _ in held]
 
     def read(columns: list[str]) -> pa.Table:

@@ -17,6 +17,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import spelled_number, texts
+from alignlib.tables.bins import check_kinds, in_bins
 from alignlib.tables.columns import require_column
 from alignlib.tables.crowd import with_truth
 from alignlib.tables.limits import check_fits
@@ -90,6 +91,7 @@ class RaterTable(SameFields):
         *,
         context: npt.ArrayLike | None = None,
         rater: npt.ArrayLike | None = None,
+        bins: int | None = None,
     ) -> RaterTable:
         """Build a table from numbers or text, one entry per label given.
 
@@ -99,6 +101,8 @@ class RaterTable(SameFields):
             What was shown, and what the rater said.
         context, rater : array_like (labels given,), optional
             In which context, and by whom; one of each if omitted.
+        bins : int, optional
+            As for `read`.
 
         Raises
         ------
@@ -124,7 +128,7 @@ class RaterTable(SameFields):
                 )
                 columns[name] = pa.array(array.reshape(-1).tolist())
         file = TableFile("the arrays", tuple(columns), pa.table(columns).select, first_row=0)
-        return cls._from_file(file, {name: name if name in columns else None for name in given}, False)
+        return cls._from_file(file, {name: name if name in columns else None for name in given}, False, bins=bins)
 
     @classmethod
     def from_frame(
@@ -136,6 +140,7 @@ class RaterTable(SameFields):
         context: str | None = None,
         rater: str | None = None,
         drop_missing: bool = False,
+        bins: int | None = None,
     ) -> RaterTable:
         """Take ratings from a data frame of pandas, polars, pyarrow or another library that narwhals knows.
 
@@ -143,7 +148,7 @@ class RaterTable(SameFields):
         ----------
         frame : data frame
             One row per label given; a lazy frame is collected.
-        target, label, context, rater, drop_missing
+        target, label, context, rater, drop_missing, bins
             As for `read`.
 
         Examples
@@ -153,7 +158,7 @@ class RaterTable(SameFields):
         [[[1.0, 1.0], [0.0, 1.0]]]
         """
         wanted = {"target": target, "label": label, "context": context, "rater": rater}
-        return cls._from_file(open_frame(frame), wanted, drop_missing)
+        return cls._from_file(open_frame(frame), wanted, drop_missing, bins=bins)
 
     @classmethod
     def read(
@@ -167,6 +172,7 @@ class RaterTable(SameFields):
         drop_missing: bool = False,
         truth: str | Path | None = None,
         item: str | None = None,
+        bins: int | None = None,
     ) -> RaterTable:
         """Read ratings from a file of any known format (CSV, JSON, Parquet, …), one row per label given.
 
@@ -188,6 +194,9 @@ class RaterTable(SameFields):
             Another file, which holds ``target`` for each item, where labels and truth are kept apart.
         item : str, optional
             Column of both files that names the item; by default the one column that both have.
+        bins : int, optional
+            Number of bins of about equal size into which targets and labels that are numbers are put, where there are
+            more different ones.
 
         Raises
         ------
@@ -198,13 +207,18 @@ class RaterTable(SameFields):
         file = open_table_file(path)
         if truth is None:
             require(item is None, f"item={item!r} needs truth, the file that holds the target of each item.", "item")
-            return cls._from_file(file, wanted, drop_missing)
+            return cls._from_file(file, wanted, drop_missing, bins=bins)
         apart = open_table_file(truth)
-        return cls._from_file(with_truth(file, apart, wanted, item), wanted, drop_missing, apart.path)
+        return cls._from_file(with_truth(file, apart, wanted, item), wanted, drop_missing, apart.path, bins)
 
     @classmethod
     def _from_file(
-        cls, file: TableFile, wanted: dict[str, str | None], drop_missing: bool, truth: str = ""
+        cls,
+        file: TableFile,
+        wanted: dict[str, str | None],
+        drop_missing: bool,
+        truth: str = "",
+        bins: int | None = None,
     ) -> RaterTable:
         named = {what: require_column(file, name, what) for what, name in wanted.items() if name is not None}
         for what, name in named.items():
@@ -233,7 +247,16 @@ class RaterTable(SameFields):
                 )
             notes = (f"{said} were left out for want of a value.",)
         nobody = ("all",), np.zeros(whole.num_rows, dtype=np.int64)
-        found = {what: _categories(whole[what]) if what in named else nobody for what in wanted}
+        found: dict[str, tuple[tuple[str, ...], IntArray]] = {
+            what: _categories(whole[what]) if what in named else nobody for what in wanted
+        }
+        binned: list[str] = []
+        for what in ("target", "label"):
+            if bins is not None:
+                names, codes, said = in_bins(named[what], found[what][0], found[what][1], bins)
+                found[what] = names, codes
+                binned += [said] if said else []
+            check_kinds(file.path, what, named[what], found[what][0], found[what][1])
         alike = tuple(note for what, name in named.items() if (note := _alike(name, found[what][0])))
         table = cls(
             found["context"][0],
@@ -244,7 +267,7 @@ class RaterTable(SameFields):
             found["target"][1],
             found["label"][1],
             found["rater"][1],
-            (*notes, *file.notes, *alike),
+            (*notes, *file.notes, *binned, *alike),
         )
         table._check(file.path)
         return table

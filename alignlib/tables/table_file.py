@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,7 +37,8 @@ class TableFile:
     separator : str
         What stands between the cells of a text table.
     nested : mapping of str to tuple of str
-        Names such as ``scores.helpful`` for a key within the objects of a column, with the keys on the way there.
+        Names such as ``scores.helpful`` for a key within the objects of a column, with the keys on the way there; of
+        lists of objects, such as the responses to a prompt, it is the list of their values.
     notes : list of str
         Sentences on how the table was read, where that was not plain; readers of cells add to them.
     missing_words : dict of str to str
@@ -71,7 +73,7 @@ class TableFile:
         first, *keys = self.nested.get(name, (name,))
         column = table.column(first)
         for key in keys:
-            column = pc.struct_field(column, key)
+            column = _field(column, key)
         return column
 
     def where(self, rows: Sequence[int], total: int | None = None) -> str:
@@ -111,8 +113,23 @@ def nested_keys(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     return {name: keys for name, keys in found.items() if name not in twice}
 
 
+def _field(column: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
+    """Return the values of a key of objects; of lists of objects, the lists of their values, empty where none is."""
+    if not _is_list(column.type):
+        return pc.struct_field(column, key)
+    lists = column.combine_chunks()
+    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = pc.struct_field(pc.list_flatten(lists), key)
+    return pa.chunked_array([pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(sizes)]), values)])
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
 def _keys(columns: Iterator[tuple[tuple[str, ...], pa.DataType]]) -> Iterator[tuple[str, ...]]:
-    for path, kind in columns:
+    for path, given in columns:
+        kind = given.value_type if _is_list(given) and len(path) == 1 else given
         if pa.types.is_struct(kind) and len(path) < _DEEPEST:
             parts = [kind.field(i) for i in range(kind.num_fields)]
             names = [part.name for part in parts]

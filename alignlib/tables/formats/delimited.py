@@ -21,7 +21,9 @@ __all__ = ["check_start", "open_delimited"]
 
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
 _NAMES = {",": "CSV", "\t": "TSV"}
-_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"}
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", "^": "carets", "~": "tildes"}
+_SEPARATORS |= {"\x01": "the control character 1", "\x1f": "the control character 31", ":": "colons", " ": "spaces"}
+_WEAK = (":", " ")  # also within a cell: they need several rows alike, and the others go before
 _SURE = 1 << 27  # bytes of a file that is read without an estimate
 _ROWS = 1000  # from which the estimate is made
 _CELL = 16  # bytes of a cell in memory beside its text: its place, and the number it becomes
@@ -122,13 +124,13 @@ def _clear_separator(path: str, data: pa.Buffer, promised: str) -> str | None:
             if other == promised or len(rows[0]) < 2:
                 continue
             used.append(other)
-            if len({len(row) for row in rows}) == 1 and len(rows) > (2 if other == " " else 0):
+            if len({len(row) for row in rows}) == 1 and len(rows) > (2 if other in _WEAK else 0):
                 clear.append(other)
-    if len(clear) > 1 and " " in clear:
-        clear.remove(" ")
+    if len(clear) > 1:
+        clear = [other for other in clear if other not in _WEAK] or clear
     if len(clear) == 1:
         return clear[0]
-    if clear or any(other != " " for other in used):
+    if clear or any(other not in _WEAK for other in used):
         wanted = _SEPARATORS[promised]
         raise InputError(
             f"{path} promises {wanted} by its extension, but its header holds {_SEPARATORS[(clear or used)[0]]} and "
@@ -159,5 +161,5 @@ def _too_long(path: str, line: int) -> InputError:
     )
 
 
-register(TableFormat("CSV", (".csv",), partial(open_delimited, delimiter=",")))
+register(TableFormat("CSV", (".csv", ".txt"), partial(open_delimited, delimiter=",")))
 register(TableFormat("TSV", (".tsv",), partial(open_delimited, delimiter="\t")))

@@ -16,11 +16,15 @@ from alignlib.tables.table_file import TableFile, not_utf8, short
 
 __all__ = ["open_json_document"]
 
+_PROMPT = "prompt_id"  # the column that readers look for by default
 _TIMES = 12  # memory of parsed objects, in sizes of the text
 
 
 def open_json_document(path: str, data: pa.Buffer) -> TableFile:
-    """Read an array of objects, an object that holds one, or an object with a list for each column."""
+    """Read an array of objects, an object that holds one, or an object with a list for each column.
+
+    Where these are lists of objects, they are the responses of prompts: each is a row, with its prompt in "prompt_id".
+    """
     text = data.to_pybytes()
     check_fits(_TIMES * len(text), path, "write the table as JSON lines or Parquet")
     if text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and _has_lines(text):
@@ -53,6 +57,11 @@ def _records(path: str, found: object) -> Iterator[tuple[int, dict[str, object]]
         arrays = [value for value in lists.values() if value and all(isinstance(item, dict) for item in value)]
         if len(arrays) == 1 and len(lists) == 1:
             (found,) = arrays  # {"data": […], "version": 1}
+        elif len(lists) == len(found) > 1 and len(arrays) == len(lists):
+            responses = [(prompt, one) for prompt, values in lists.items() for one in values]  # type: ignore[attr-defined]
+            for row, (prompt, one) in enumerate(responses, start=1):
+                yield row, {**one, _PROMPT: prompt}
+            return
         elif lists and len(lists) == len(found) and len({len(value) for value in lists.values()}) == 1:
             for row, values in enumerate(zip(*lists.values(), strict=True), start=1):
                 yield row, dict(zip(lists, values, strict=True))
@@ -60,7 +69,8 @@ def _records(path: str, found: object) -> Iterator[tuple[int, dict[str, object]]
         else:
             raise InputError(
                 f"{path} holds an object that is no table; write an array of objects, one a row, or a list of equal "
-                "length for each column."
+                "length for each column; of scores by prompt, an object such as "
+                '{"prompt_id": "a", "reward": [0.5, 1.2]} for each, and pass wide=True.'
             )
     if not isinstance(found, list):
         raise InputError(f"{path} holds {json_kind(found)}, not an array of objects; write one object a row.")

@@ -1,0 +1,78 @@
+"""Measured numbers put into bins of about equal size, where a channel needs a few kinds of target or label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignlib._core.checks import IntArray, as_whole
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib.tables.as_identifiers import spelled_number
+
+__all__ = ["check_kinds", "in_bins"]
+
+_FEW_ROWS = 20  # of so few any column is all different
+_ALIKE = 2  # rows a value on average, below which nothing is a kind
+_MANY, _ALIKE_OF_MANY = 30, 10  # different measured numbers, and rows a value below which they are not counted
+
+
+def in_bins(column: str, names: tuple[str, ...], codes: IntArray, bins: int) -> tuple[tuple[str, ...], IntArray, str]:
+    """Put numbers into at most ``bins`` bins with about as many rows each; return names, codes, and a sentence.
+
+    Equal numbers stay together. What has no more different values than bins, or is no number throughout, stays as it
+    is, without a sentence.
+
+    Parameters
+    ----------
+    column : str
+        Its name, for the sentence.
+    names : tuple of str
+        The different values, numbers in their order.
+    codes : array (rows,)
+        Their places in the names.
+    bins : int
+        At least 2.
+
+    Examples
+    --------
+    >>> in_bins("score", ("0.1", "0.2", "0.4", "0.8"), np.array([0, 1, 2, 3, 3]), 2)[:2]
+    (('0.1 to 0.2', '0.4 to 0.8'), array([0, 0, 1, 1, 1]))
+    """
+    bins = as_whole("bins", bins, 2)
+    if len(names) <= bins or any(spelled_number(name) is None for name in names):
+        return names, codes, ""
+    size = np.bincount(codes, minlength=len(names))
+    middle = (np.cumsum(size) - 0.5 * size) / size.sum()
+    place = np.minimum((middle * bins).astype(np.int64), bins - 1)
+    kept, place = np.unique(place, return_inverse=True)
+    ends = [(int(np.argmax(place == i)), int(np.flatnonzero(place == i)[-1])) for i in range(kept.size)]
+    called = tuple(names[a] if a == b else f"{names[a]} to {names[b]}" for a, b in ends)
+    said = (
+        f"{counted(len(names), 'different number')} of {column!r} were put into {counted(kept.size, 'bin')} of about "
+        "equal size; bins can only lower a capacity, more of them lower it less and need more rows."
+    )
+    return called, place[codes], said
+
+
+def check_kinds(path: str, what: str, column: str, names: tuple[str, ...], codes: IntArray) -> None:
+    """Refuse a target or label that is different in nearly every row: what tells values apart cannot be counted there.
+
+    Raises
+    ------
+    InputError
+        With what to do.
+    """
+    numbers = all(spelled_number(name) is not None for name in names)
+    measured = numbers and (what == "label" or any("." in name for name in names))  # whole targets may be identifiers
+    alike = _ALIKE_OF_MANY if measured and len(names) > _MANY else _ALIKE
+    if codes.size < _FEW_ROWS or codes.size >= alike * len(names):
+        return
+    remedy = (
+        "it looks measured, not named: put it into bins (bins=5), which can only lower the capacity"
+        if numbers
+        else "a capacity needs a few kinds that come again: name such a column, or sort the texts into kinds first"
+    )
+    raise InputError(
+        f"the {what} {column!r} of {path} has {len(names)} different values in {codes.size} rows; {remedy}.",
+        column=column,
+    )
