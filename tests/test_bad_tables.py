@@ -426,7 +426,7 @@ def test_wide_lists_of_unequal_length(tmp_path):
     path = lines(tmp_path, {"prompt_id": 1, "a": [1, 2], "b": [1, 2]}, {"prompt_id": 2, "a": [1, 2], "b": [1]})
     refuse(path, "'a' and 'b'", "list 2 and 1 samples in row 2", "each sample needs both", reward=["a", "b"], wide=True)
     path = lines(tmp_path, {"prompt_id": 1, "a": [1, 2]}, {"prompt_id": 2, "a": []})
-    refuse(path, "'a'", "lists no samples in 1 rows", "row 2", "remove these prompts", reward="a", wide=True)
+    refuse(path, "'a'", "lists no samples in 1 row,", "row 2", "remove these prompts", reward="a", wide=True)
 
 
 def test_wide_with_one_sample(tmp_path):

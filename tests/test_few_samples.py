@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib import InputError, ask
+from alignlib.answers.output.frontier import lines as frontier_lines
 from alignlib.cli.main import main
 from alignlib.estimation import first_terms, fit_frontier, most_of_constant_prompts, samples_wanted
 from alignlib.estimation.first_terms import _k_statistics
@@ -230,3 +231,17 @@ def test_a_report_on_two_samples_of_a_prompt_is_written(tmp_path: Path) -> None:
     said = run("report", path, "--reward", "r", "-o", str(tmp_path / "report"))
     assert "failed" not in said
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_what_the_share_of_a_rule_would_take_is_said_and_suffices() -> None:
+    rows = np.random.default_rng(8).standard_normal((60, 16))
+    found = ask({"reward": rows}, "reward", rules=BestOfN.along([2, 4, 8, 16]), n_boot=100)
+    first, last = found.reward.wanted_by_rules
+    assert last.rule == "best-of-16"
+    assert last.samples > first.samples >= float(first.rule.rpartition("-")[2])
+    assert f"For the share of {first.rule} (" in "\n".join(frontier_lines(found))
+    more = fit_frontier(np.random.default_rng(9).standard_normal((60, int(first.samples))), n_boot=100)
+    n = float(first.rule.rpartition("-")[2])
+    assert bool(more.share(BestOfN.along([n])).supported[0]) or more.supported_end > 0.8 * first.kl  # "about"
+    pairs = ask({"reward": rows[:, :2]}, "reward", n_boot=100).reward.wanted_by_rules
+    assert [one.samples for one in pairs] == [4.0]

@@ -57,6 +57,10 @@ FORMS = {
     "tabs.csv": csv("\t"),
     "bars.csv": csv("|"),
     "spaces.csv": csv(" "),
+    "carets.csv": csv("^"),
+    "tildes.txt": csv("~"),
+    "colons.txt": csv(":"),
+    "t.txt": csv(),
     "commas.tsv": csv(","),
     "decimal_commas.csv": csv(";", ","),
     "t.jsonl": "".join(json.dumps(record) + "\n" for record in RECORDS),
@@ -73,7 +77,9 @@ def test_a_table_in_every_form(tmp_path: Path, name: str) -> None:
     table = RewardTable.read(written(tmp_path, name, FORMS[name]))
     np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
     assert table.prompts.tolist() == list(range(PROMPTS))
-    separator = {"semicolons": "semicolons", "tabs": "tabs", "bars": "vertical bars", "spaces": "spaces"}.get(name[:-4])
+    separator = {"semicolons": "semicolons", "tabs": "tabs", "bars": "vertical bars", "spaces": "spaces"}.get(
+        name[:-4], name[:-4] if name[:-4] in ("carets", "tildes", "colons") else None
+    )
     assert any(f"separated by {separator}" in note for note in table.notes) == (separator is not None)
     assert any("decimal commas" in note for note in table.notes) == name.startswith("decimal")
 
@@ -122,6 +128,31 @@ def test_keys_within_objects_and_lists_within_cells(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table.column("reward").reshape(PROMPTS, SAMPLES), REWARDS)
 
 
+def test_lists_of_responses_within_prompts(tmp_path: Path) -> None:
+    each = [[{"text": "a", "scores": {"r": r}} for r in row] for row in REWARDS.tolist()]
+    prompts = [{"prompt_id": i, "responses": responses} for i, responses in enumerate(each)]
+    pq.write_table(pa.Table.from_pylist(prompts), tmp_path / "t.parquet")
+    for path in (
+        written(tmp_path, "t.json", json.dumps(prompts)),
+        written(tmp_path, "t.jsonl", "".join(json.dumps(prompt) + "\n" for prompt in prompts)),
+        tmp_path / "t.parquet",
+    ):
+        table = RewardTable.read(path, reward="responses.scores.r", wide=True)
+        np.testing.assert_array_equal(table.column("responses.scores.r").reshape(PROMPTS, SAMPLES), REWARDS)
+        with pytest.raises(InputError, match="wide=True"):
+            RewardTable.read(path, reward="responses.scores.r")
+    by_prompt = {f"p{i}": each[i][: 2 + i % 3] for i in range(PROMPTS)}
+    table = RewardTable.read(written(tmp_path, "by_prompt.json", json.dumps(by_prompt)), reward="scores.r")
+    assert table.n_samples.tolist() == [2, 3, 4, 2, 3, 4]
+    assert table.column("scores.r")[:2].tolist() == REWARDS[0, :2].tolist()
+    prompts[2]["responses"] = None
+    with pytest.raises(InputError, match="lists no samples in 1 row"):
+        RewardTable.read(written(tmp_path, "t.json", json.dumps(prompts)), reward="responses.scores.r", wide=True)
+    scores = written(tmp_path, "scores.json", json.dumps({"a": [0.5, 1.0], "b": [0.5]}))
+    with pytest.raises(InputError, match="of scores by prompt"):
+        RewardTable.read(scores)
+
+
 def test_sums_and_averages_of_columns(tmp_path: Path) -> None:
     path = written(tmp_path, "t.csv", 'prompt_id,a,b,"c,d"\n0,1,,4\n0,2,3,\n0,,,\n0,,5,1\n')
     expected = {"sum": [], "mean": [], "nansum": [5.0, 5.0, 6.0], "nanmean": [2.5, 2.5, 3.0]}
@@ -156,6 +187,10 @@ def test_a_table_written_several_times_counts_once(tmp_path: Path) -> None:
         assert any(f"comes {times} times" in note for note in table.notes) == (times > 1)
     few = written(tmp_path, "t.csv", "\n".join(["prompt_id,reward", *once, once[3], once[7]]) + "\n")
     assert "2 of 32 samples" in RewardTable.read(few).notes[0]
+    rounded = np.random.default_rng(1).normal(size=(40, 64)) + 3.0 * np.arange(40)[:, None]  # ties are chance
+    rows = [f"{i},{r:.2f}" for i in range(40) for r in rounded[i]]
+    rows += [f"{40 + i // 16},1.0" for i in range(160)]  # nothing else than one reward
+    assert RewardTable.read(written(tmp_path, "t.csv", "\n".join(["prompt_id,reward", *rows]) + "\n")).notes == ()
     levels = "prompt_id,reward\n" + "".join(f"{i // 8},{i % 2}\n" for i in range(800))  # balanced on purpose
     table = RewardTable.read(written(tmp_path, "t.csv", levels))
     assert (table.offsets[-1], table.notes) == (800, ())

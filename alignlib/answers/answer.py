@@ -57,6 +57,7 @@ class Answer:
     first_terms: FirstTerms | None = None
     constant_most: float | None = None
     assumed: Sensitivity | None = None
+    wanted_by_rules: tuple[Wanted, ...] = ()
 
 
 def answer(
@@ -117,7 +118,19 @@ def answer(
             raise
         left_out = () if kl is None else tuple(budgets.tolist())
         wanted = samples_wanted(fit, max(left_out)) if left_out and max(left_out) > 0.0 else None
-        return Answer(picked_by, counted, constant, None, None, best, left_out, wanted, str(error), terms)
+        return Answer(
+            picked_by,
+            counted,
+            constant,
+            None,
+            None,
+            best,
+            left_out,
+            wanted,
+            str(error),
+            terms,
+            wanted_by_rules=_wanted_by_rules(fit, best),
+        )
     # A rule is a policy itself: the limit at its KL is no lower than what it gains.
     limit_at_rules = replace(
         limit_at_rules,
@@ -144,6 +157,20 @@ def answer(
         first_terms=terms,
         constant_most=most,
         assumed=fit.sensitivity(float(budgets[shown[-1]])) if budget == "average" and shown.size else None,
+        wanted_by_rules=_wanted_by_rules(fit, best),
+    )
+
+
+def _wanted_by_rules(fit: Fit, best: RuleEstimate) -> tuple[Wanted, ...]:
+    """Say what the first and the last rule whose share the samples do not support would take."""
+    if fit.bounded is not None:
+        return ()
+    known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
+    without = np.flatnonzero(~known & best.optimises & (best.spent > 0.0))
+    ends = dict.fromkeys((int(without[0]), int(without[-1]))) if without.size else {}
+    return tuple(
+        samples_wanted(fit, float(best.spent[i]), rule=best.rules[i].title, draws=float(best.rules[i].draws))
+        for i in ends
     )
 
 

@@ -14,19 +14,24 @@ __all__ = ["Wanted", "samples_wanted"]
 
 _OF_LOG_N = 4.0  # a prompt is known up to a quarter of log n
 _FEWEST_PROMPTS = 8
+_FEWEST_SAMPLES = 4.0  # three support hardly any budget
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """About ``samples`` of each prompt, and at least ``prompts`` prompts, would support ``kl`` nats."""
+    """About ``samples`` of each prompt, and at least ``prompts`` prompts, would support ``kl`` nats.
+
+    ``rule`` is the title of the rule that spends them, where its share of the limit is what is wanted.
+    """
 
     kl: float
     samples: float
     prompts: int
+    rule: str = ""
 
 
-def samples_wanted(fit: Fit, kl: float) -> Wanted:
-    """Say how many samples a KL budget would take, by how far those at hand go: ``n^(kl/end)``.
+def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -> Wanted:
+    """Say how many samples a KL budget, or the share of a rule that spends it, would take: ``n^(kl/end)``.
 
     The support grows like log n, so that each further nat multiplies the samples. Where none is supported, prompts of
     alike rewards are assumed: a quarter of ``log n``.
@@ -37,6 +42,10 @@ def samples_wanted(fit: Fit, kl: float) -> Wanted:
         Of the samples at hand.
     kl : float
         The KL budget in nats, > 0.
+    rule : str
+        Title of the rule that spends it, if one does.
+    draws : float
+        Samples of a prompt that the rule needs in any case.
 
     Examples
     --------
@@ -51,7 +60,8 @@ def samples_wanted(fit: Fit, kl: float) -> Wanted:
     end = fit.supported_end
     wanted = kl * log_n / end if 0.0 < end < math.inf else kl * _OF_LOG_N
     number = math.exp(wanted) if wanted < 600.0 else math.inf
-    return Wanted(kl, _two_digits(max(number, 2.0)), max(_FEWEST_PROMPTS, fit.table.n_prompts))
+    number = max(number, _FEWEST_SAMPLES, draws)
+    return Wanted(kl, _two_digits(number), max(_FEWEST_PROMPTS, fit.table.n_prompts), rule)
 
 
 def _two_digits(value: float) -> float:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
 from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.columns import RewardColumn, expand, is_pattern, match, require_column, split_names
@@ -159,7 +160,7 @@ def _from_lists(file: TableFile, prompt: str, names: pa.Array, table: pa.Table, 
     empty = np.flatnonzero(sizes == 0)
     if empty.size:
         raise InputError(
-            f"column {entries[0]!r} of {file.path} lists no samples in {empty.size} rows, the first "
+            f"column {entries[0]!r} of {file.path} lists no samples in {counted(empty.size, 'row')}, the first "
             f"{file.where(empty[:1].tolist())}; remove these prompts, or give their samples.",
             column=entries[0],
             rows=empty.tolist(),

@@ -15,6 +15,7 @@ _GROUPS = 20  # different (prompt, rewards) at least: by chance all come in pair
 _LEVELS = 4  # different rewards of a prompt on average, at least
 _ONCE = 0.9  # of these, at least, that come once when repeats are put aside
 _SOME = 0.01  # of the samples, from which repeats are worth a word
+_CHANCE = 3.0  # times as many as the rounding of the rewards gives by chance, at least
 
 
 def without_repeats(
@@ -65,8 +66,7 @@ def without_repeats(
             return sizes // times, {name: values[kept] for name, values in columns.items()}, said
     repeated = int(counts.sum() - counts.size)
     total = int(counts.sum())
-    spread = max((np.unique(values).size for values in some.values()), default=0)
-    if repeated >= _SOME * total and repeated >= 2 and spread >= 0.5 * total:  # rewards that hardly ever tie
+    if repeated >= max(_SOME * total, 2) and repeated > _by_chance(first, some) and _hardly_ties(order, first, counts):
         which = f"{total} samples" if first.size == sizes.size else f"the first {total} samples"
         return (
             sizes,
@@ -77,6 +77,34 @@ def without_repeats(
             ),
         )
     return sizes, columns, ""
+
+
+def _hardly_ties(order: IntArray, sizes: IntArray, counts: IntArray) -> bool:
+    """Whether half of the prompts, of those whose rewards differ at all, have more different rewards than not."""
+    prompt = np.repeat(np.arange(sizes.size), sizes)
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    different = np.bincount(prompt[order[starts]], minlength=sizes.size)
+    varied = different > 1
+    return bool(varied.any() and np.median(different[varied] / sizes[varied]) > 0.5)
+
+
+def _by_chance(sizes: IntArray, columns: Mapping[str, FloatArray]) -> float:
+    """Return how many repeats are no surprise: those of prompts with one reward alone, and of rounded rewards.
+
+    Of rewards on a grid half as many are equal, about, as are one step apart.
+    """
+    prompt = np.repeat(np.arange(sizes.size), sizes)
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    constant = np.ones(sizes.size, dtype=bool)
+    rounded = np.inf
+    for values in columns.values():
+        constant &= np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
+        order = np.lexsort([values, prompt])
+        gap = np.diff(values[order])[np.diff(prompt[order]) == 0]
+        gap = gap[gap > 0.0]
+        near = float((gap <= 1.5 * gap.min()).sum()) if gap.size else 0.0
+        rounded = min(rounded, 0.5 * near)
+    return _CHANCE * rounded + float((sizes[constant] - 1).sum())
 
 
 def _groups(sizes: IntArray, columns: Mapping[str, FloatArray]) -> tuple[IntArray, IntArray]:

@@ -27,6 +27,7 @@ COLUMNS = (
     "what", "picked_by", "measured_in", "rule", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high",
     "reward", "lam", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
+_WANTED = ("kl", "samples", "prompts")
 _DIVERGENCE = "kl"
 _POINT = ("spent", "gain", "gain_low", "gain_high")
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
@@ -83,7 +84,8 @@ def _record(answer: Answer) -> dict[str, Any]:
         "budget": None if limit is None else limit.budget,
         "share_budget": "average",
         "unsupported": list(answer.unsupported),
-        "wanted": None if answer.wanted is None else listed(answer.wanted, ("kl", "samples", "prompts")),
+        "wanted": None if answer.wanted is None else listed(answer.wanted, _WANTED),
+        "wanted_by_rules": [listed(one, ("rule", *_WANTED)) for one in answer.wanted_by_rules],
         "why_no_limit": answer.why_no_limit,
         "first_terms": None if answer.first_terms is None else _first_terms(answer.first_terms),
         "assumed": plain(answer.assumed),
@@ -239,6 +241,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
             f"{entry:>8} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
+    said += [_wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]
     if table.n_prompts == 1 and (4.0 * best.n > table.n_samples[0]).any():
         said.append(
             "N above a quarter of the samples of a single prompt rests on a few of the largest: the value is unbiased, "
@@ -256,16 +259,20 @@ def _unit(kl: float) -> str:
 
 
 def _wanted_sentence(wanted: Wanted, n_prompts: int) -> str:
-    """Say what the largest budget left out would take.
+    """Say what the largest budget left out, or the share of a rule, would take.
 
     >>> _wanted_sentence(Wanted(2.0, 2900.0, 8), 5)
     'For 2 nats about 2,900 samples a prompt would be needed, of 8 prompts or more.'
+    >>> _wanted_sentence(Wanted(2.5, 1e9, 8, "best-of-32"), 9)
+    'For the share of best-of-32 (2.5 nats) more than 10,000,000 samples a prompt would be needed.'
     """
     prompts = "" if n_prompts >= wanted.prompts else f", of {wanted.prompts} prompts or more"
-    nats = f"{wanted.kl:g} {_unit(wanted.kl)}"
+    nats = "1 nat" if wanted.kl == 1.0 else f"{wanted.kl:.3g} nats"
+    what = f"the share of {wanted.rule} ({nats})" if wanted.rule else nats
+    many = f"about {wanted.samples:,.0f}"
     if wanted.samples > _BEYOND_REACH:
-        return f"For {nats} more than {_BEYOND_REACH:,.0f} samples a prompt would be needed{prompts}."
-    return f"For {nats} about {wanted.samples:,.0f} samples a prompt would be needed{prompts}."
+        many = f"more than {_BEYOND_REACH:,.0f}"
+    return f"For {what} {many} samples a prompt would be needed{prompts}."
 
 
 def _first_term_lines(terms: FirstTerms) -> list[str]:

@@ -161,5 +161,6 @@ def _too_long(path: str, line: int) -> InputError:
     )
 
 
-register(TableFormat("CSV", (".csv", ".txt"), partial(open_delimited, delimiter=",")))
+register(TableFormat("CSV", (".csv",), partial(open_delimited, delimiter=",")))
 register(TableFormat("TSV", (".tsv",), partial(open_delimited, delimiter="\t")))
+register(TableFormat("text", (".txt",), partial(open_delimited, delimiter=",")))

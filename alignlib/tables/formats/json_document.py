@@ -58,7 +58,7 @@ def _records(path: str, found: object) -> Iterator[tuple[int, dict[str, object]]
         if len(arrays) == 1 and len(lists) == 1:
             (found,) = arrays  # {"data": […], "version": 1}
         elif len(lists) == len(found) > 1 and len(arrays) == len(lists):
-            responses = [(prompt, one) for prompt, values in lists.items() for one in values]  # type: ignore[attr-defined]
+            responses = [(prompt, one) for prompt, values in lists.items() for one in values]
             for row, (prompt, one) in enumerate(responses, start=1):
                 yield row, {**one, _PROMPT: prompt}
             return
