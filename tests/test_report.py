@@ -228,6 +228,18 @@ def test_a_changed_file_becomes_a_link_elsewhere(tmp_path):
     assert target.read_text() == "made"
 
 
+def test_a_file_of_the_readers_in_the_way_is_found_before_anything_runs(tmp_path, monkeypatch):
+    folder = tmp_path / "way"
+    fill(folder, {"limit.png": "made"})
+    (folder / "report.html").write_text("mine")
+    (tmp_path / "t.csv").write_text("prompt_id,reward\n0,1\n")
+    monkeypatch.setattr("alignlib.cli._rewards.Question.find", lambda *_, **__: pytest.fail("it was read"))
+    options = ["report", str(tmp_path / "t.csv"), "--reward", "reward", "-o", str(folder), "--force"]
+    done = CliRunner().invoke(main, options)
+    assert done.exit_code == 2
+    assert "report.html is in the way, and no report wrote it; choose another folder." in done.stderr
+
+
 def test_a_file_of_the_readers_in_the_way(tmp_path):
     folder = tmp_path / "way"
     fill(folder, {"limit.png": "made"})

@@ -37,12 +37,12 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
     question = Question(**asked)
     require_extra("alignlib report")
-    from alignbook.manifest import check_folder
+    from alignbook.manifest import ALWAYS, check_folder
     from alignbook.report import PAGE, write_report
 
     if str(question.table) == "-":
         raise BadInput("A report needs a file, which it names; save standard input first.")
-    check_folder(folder, force, question.table)
+    check_folder(folder, force, question.table, ALWAYS)
     question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
     optional = ("kl", "n", "ensemble", "bounded")
     asked |= {"reward": question.reward, "gold": question.gold}

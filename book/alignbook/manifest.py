@@ -13,7 +13,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from alignlib._core.errors import InputError
@@ -22,7 +22,7 @@ from alignlib._core.text import for_json
 from alignlib._core.working import MARKER as MARKER_FILE
 from alignlib._core.working import is_left_folder, mark
 
-__all__ = ["LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
+__all__ = ["ALWAYS", "LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "check_folder", "filling"]
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -30,6 +30,8 @@ REPORT_FILES = frozenset(
     {"report.html", "numbers.csv", "numbers.json"}
     | {f"{picture}.{kind}" for picture in ("limit", "share", "gold") for kind in ("png", "svg")}
 )
+# Of these, what every report has.
+ALWAYS = frozenset({"report.html", "numbers.csv", "numbers.json"})
 # And what notebooks leave that are run by themselves.
 LEFT_FILES = REPORT_FILES | {f"overlay.{kind}" for kind in ("csv", "json", "png", "svg")}
 # Of a working folder: what it holds, and in that files of a report, finished or passing (as `whole_file` calls them).
@@ -43,7 +45,7 @@ class FolderError(InputError):
     """A folder that a report may not be written to; it is left as it was."""
 
 
-def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
+def check_folder(folder: Path, force: bool, table: Path | None = None, names: Collection[str] = ()) -> None:
     """Refuse, before anything runs, a folder that cannot be written, or would lose what is not a report's.
 
     Parameters
@@ -54,6 +56,8 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
         Whether an earlier report in it is to be replaced.
     table : path, optional
         What the report is made of; it may not lie in the folder.
+    names : collection of str, optional
+        What will be written there for sure, as far as that is known.
 
     Raises
     ------
@@ -86,13 +90,21 @@ def check_folder(folder: Path, force: bool, table: Path | None = None) -> None:
         raise FolderError(
             f"{folder} is not empty; choose another folder, or pass --force to replace an earlier report."
         )
-    for name, digests in _recorded(folder).items():
+    recorded = _recorded(folder)
+    _refuse_foreign(folder, recorded, names)
+    for name, digests in recorded.items():
         path = folder / name
         if os.path.lexists(path) and (path.is_symlink() or not path.is_file() or _digest(path) not in digests):
             raise FolderError(
                 f"{path} was changed after the report was written, and --force would lose that; move it away or choose "
                 "another folder."
             )
+
+
+def _refuse_foreign(folder: Path, recorded: Mapping[str, object], names: Collection[str]) -> None:
+    foreign = [name for name in sorted(names) if name not in recorded and os.path.lexists(folder / name)]
+    if foreign:
+        raise FolderError(f"{folder / foreign[0]} is in the way, and no report wrote it; choose another folder.")
 
 
 @contextlib.contextmanager
@@ -123,9 +135,7 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
 
 def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) -> None:
     recorded = _recorded(folder) if _entries(folder) else {}
-    foreign = [name for name in digests if name not in recorded and os.path.lexists(folder / name)]
-    if foreign:
-        raise FolderError(f"{folder / foreign[0]} is in the way, and no report wrote it; choose another folder.")
+    _refuse_foreign(folder, recorded, digests)
     manifest = folder / MANIFEST
     before = manifest.read_bytes() if manifest.exists() else None
     moved, put = [], []

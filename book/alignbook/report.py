@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from alignbook.manifest import check_folder, filling
+from alignbook.manifest import ALWAYS, check_folder, filling
 from alignbook.page import write_page
 from alignbook.parameters import Value, resolve
 from alignbook.places import renamed, without_places
@@ -52,7 +52,7 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False,
         Where a value does not suit the notebook, or its page cannot be made.
     """
     table = Path(str(values["table"]))
-    check_folder(folder, force, table)
+    check_folder(folder, force, table, ALWAYS)
     project = own_project()
     notebook = project.find("your_own_rewards")
     with filling(folder, force) as made:
