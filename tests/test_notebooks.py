@@ -81,6 +81,14 @@ def test_its_claims_were_recorded_and_hold(notebook: Notebook) -> None:
 
 
 @each
+def test_no_claim_says_that_nothing_is_at_most_nothing(notebook: Notebook) -> None:
+    """An inequality whose worst point is 0 against 0 would hold of anything: leave that point out."""
+    claims = [from_json(item) for item in recorded()[notebook.name]["claims"]]
+    inequalities = [claim for claim in claims if claim.kind in ("at most", "at least")]
+    assert [claim.key for claim in inequalities if claim.value == 0.0 == claim.expected] == []
+
+
+@each
 def test_nothing_is_left_unfilled_in_its_page(notebook: Notebook) -> None:
     recorded()
     path = PROJECT.build / "book" / "notebooks" / f"{notebook.name}.ipynb"
