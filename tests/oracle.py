@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import mpmath as mp
+import numpy as np
+from scipy import special
 
 mp.mp.dps = 50
 
@@ -66,3 +68,10 @@ def relative(got: Any, want: mp.mpf, scale: float = 0.0) -> float:
     size = max(abs(want), mp.mpf(scale) * mp.mpf("1e-15"))
     difference = abs(mp.mpf(float(got)) - want)
     return float(difference / size) if difference else 0.0
+
+
+def kl_to_tilt(log_policy: np.ndarray, log_base: np.ndarray, reward: np.ndarray, lam: float) -> np.ndarray:
+    """``KL(φ‖π_λ)`` of a policy on each prompt, in nats, from the two laws themselves; arrays (prompts, n)."""
+    tilted = log_base + lam * reward
+    log_optimum = tilted - np.logaddexp.reduce(tilted, axis=1, keepdims=True)
+    return special.rel_entr(np.exp(log_policy), np.exp(log_optimum)).sum(axis=1)

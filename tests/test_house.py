@@ -115,3 +115,21 @@ def test_a_dataclass_with_arrays_compares_without_an_error() -> None:
                 wrong.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert seen > 60
     assert wrong == [], f"{wrong}: say eq=False and inherit alignlib._core.same.SameFields"
+
+
+# Where a seed is data: it is written down with what it made, or it is the key of a draw among many.
+SEEDS = {"one_thread", "run", "train_members", "uniforms"}
+
+
+def test_the_library_takes_a_source_of_randomness_by_one_name() -> None:
+    """Commands take ``--seed``; what is called takes ``rng``, a generator or its seed."""
+    files = [path for path in LIBRARY.rglob("*.py") if LIBRARY / "cli" not in path.parents]
+    named = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name not in SEEDS
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+        if argument.arg in ("seed", "random_state")
+    }
+    assert named == set()

@@ -202,7 +202,7 @@ def _intervals(
 
     def drawn(i: int, times: float) -> CapacityDraws:
         one = each[i]
-        return CapacityDraws.of(one.counts, one.prob, one.plug_in, one.bias, inflation=times, seed=i)
+        return CapacityDraws.of(one.counts, one.prob, one.plug_in, one.bias, inflation=times, number=i)
 
     own = [drawn(i, float(times)) for i, times in enumerate(inflation[:-1])]
     together = own if len(own) == 1 else [drawn(i, float(inflation[-1])) for i in range(len(each))]

@@ -35,7 +35,14 @@ class CapacityDraws(SameFields):
 
     @classmethod
     def of(
-        cls, counts: FloatArray, prob: FloatArray, plug_in: float, bias: float, *, inflation: float = 1.0, seed: int = 0
+        cls,
+        counts: FloatArray,
+        prob: FloatArray,
+        plug_in: float,
+        bias: float,
+        *,
+        inflation: float = 1.0,
+        number: int = 0,
     ) -> CapacityDraws:
         """Draw for one table.
 
@@ -49,10 +56,10 @@ class CapacityDraws(SameFields):
             Capacity of the counted frequencies, and its bias to second order.
         inflation : float
             How much larger the variance is than that of independent labels, >= 1: as if there were fewer of them.
-        seed : int
-            Draws of several tables that are averaged need one each.
+        number : int
+            The table's number: those that are averaged have draws of their own.
         """
-        rng = np.random.default_rng([_SEED, seed])
+        rng = np.random.default_rng([_SEED, number])
         if counts.shape[1] == 1:
             return cls(np.zeros(_DRAWS), _of_an_unseen_label(rng, float(counts.sum(axis=1).min()) / inflation))
         table = _Cells.of(counts, prob)

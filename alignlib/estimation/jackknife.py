@@ -24,7 +24,6 @@ __all__ = [
     "doubling_grid",
     "in_logarithms",
     "jackknife_log_partition",
-    "jackknife_maximum",
 ]
 
 _BLOCK = 1 << 17  # samples in work at a time
@@ -256,19 +255,3 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
             np.maximum(p_second * (runner_up - top) + lam * (p * below_top).sum(axis=0) - plug_in, 0.0),
         ]
     )
-
-
-def jackknife_maximum(descending: FloatArray) -> FloatArray:
-    """Return the second-order jackknife of the largest reward of each prompt, shape (prompts,).
-
-    This is the limit λ → ∞ of ``Λ(λ)/λ``; ``descending`` as in `jackknife_log_partition`.
-
-    >>> jackknife_maximum(np.array([[1.0, 1.0, 1.0, 0.0]])).tolist()
-    [1.0]
-    """
-    n = descending.shape[1]
-    first, second, third = (descending[:, k] for k in range(3))
-    one = ((n - 1) * first + second) / n
-    two = ((n - 1) * (n - 2) / 2 * first + (n - 2) * second + third) / (n * (n - 1) / 2)
-    result: FloatArray = 0.5 * (n * n * first - 2 * (n - 1) ** 2 * one + (n - 2) ** 2 * two)
-    return result

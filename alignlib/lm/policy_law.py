@@ -10,7 +10,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib._core.special import kl_integrand
 
-__all__ = ["PolicyLaw", "kl_to_optimum_directly", "policy_law"]
+__all__ = ["PolicyLaw", "policy_law"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,37 +47,6 @@ def policy_law(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray,
     _same_shape(log_policy, log_base, reward, gold)
     prob = np.exp(log_policy)
     return PolicyLaw(_kl(log_policy, log_base), (prob * reward).sum(axis=1), (prob * gold).sum(axis=1))
-
-
-def kl_to_optimum_directly(log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, lam: float) -> FloatArray:
-    """Return ``KL(φ‖π_λ)`` of a policy on each prompt, in nats, from the two laws themselves.
-
-    :func:`alignlib.laws.kl_to_optimum` gets the same from the policy's KL and reward alone (Y24, closeness).
-
-    Parameters
-    ----------
-    log_policy, log_base, reward : array (P, n)
-        As in :func:`policy_law`.
-    lam : float
-        The optimum's λ, finite.
-
-    Raises
-    ------
-    InputError
-        If the shapes differ, or ``lam`` is not finite.
-
-    Examples
-    --------
-    >>> base, r = np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])
-    >>> kl_to_optimum_directly(np.log([[0.25, 0.75]]), base, r, float(np.log(3))).round(12).tolist()
-    [0.0]
-    """
-    _same_shape(log_policy, log_base, reward, reward)
-    require(bool(np.isfinite(lam)), f"lam must be finite here; got {lam}.")
-    tilted = log_base + lam * reward
-    top = tilted.max(axis=1, keepdims=True)
-    log_optimum = tilted - top - np.log(np.exp(tilted - top).sum(axis=1, keepdims=True))
-    return _kl(log_policy, log_optimum)
 
 
 def _same_shape(*arrays: FloatArray) -> None:

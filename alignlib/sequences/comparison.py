@@ -41,11 +41,6 @@ class BestOfNAgainstOptimum:
         """Optimum's mean reward minus best-of-N's, per token."""
         return (self.optimal_gain - self.gain) / self.length
 
-    @property
-    def share_of_gain(self) -> float:
-        """Best-of-N's gain over the base as a share of the optimum's."""
-        return self.gain / self.optimal_gain
-
 
 def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
     """Return best-of-N with ``log N = mδ`` beside the tilt by ``lam`` of the same exact law.
@@ -64,7 +59,7 @@ def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
     >>> from alignlib.sequences import MemorylessModel
     >>> law = MemorylessModel([0.5, 0.5], [0.0, 1.0], 50).sum_law()
     >>> found = compare(law, 0.1, float(law.lam_at_kl(5.0)))
-    >>> round(found.share_of_gain, 3), found.kl_to_base < found.log_n
+    >>> round(found.gain / found.optimal_gain, 3), found.kl_to_base < found.log_n
     (0.842, True)
     """
     best, optimum = law.best_of_n(law.length * delta), law.tilted(lam)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_rng, require
 from alignlib.lm.experiment.curves import Curves, Weighed
 from alignlib.lm.experiment.results import PerPrompt
 
@@ -54,7 +54,9 @@ class Comparison:
     n_seeds: int
 
 
-def compare(curves: Curves, found: PerPrompt, *, resamples: int = 400, seed: int = 0) -> Comparison:
+def compare(
+    curves: Curves, found: PerPrompt, *, resamples: int = 400, rng: np.random.Generator | int = 0
+) -> Comparison:
     """Compare a setting's runs with limit and best-of-N, with intervals by bootstrap over prompts and seeds.
 
     Prompts and seeds are drawn anew independently of one another, so that an interval says what other prompts *and*
@@ -68,8 +70,8 @@ def compare(curves: Curves, found: PerPrompt, *, resamples: int = 400, seed: int
         KL and reward of each run (a seed each) on each prompt.
     resamples : int
         Bootstrap samples, at least 20.
-    seed : int
-        Of the bootstrap.
+    rng : Generator or int
+        Source of the bootstrap, or its seed.
 
     Raises
     ------
@@ -89,11 +91,11 @@ def compare(curves: Curves, found: PerPrompt, *, resamples: int = 400, seed: int
         bool((centre["share"] <= 1.0 + 1e-4).all() or (centre["gain"] <= 1e-4 * most).all()),
         f"gain must not exceed the limit at its KL; the largest share is {float(centre['share'].max()):.6g}.",
     )
-    rng = np.random.default_rng(seed)
+    generator = as_rng(rng)
     drawn = np.empty((resamples, len(MEASURES)))
     for row in range(resamples):
-        weights = np.bincount(rng.integers(n, size=n), minlength=n) / n
-        seeds = rng.integers(n_seeds, size=n_seeds)
+        weights = np.bincount(generator.integers(n, size=n), minlength=n) / n
+        seeds = generator.integers(n_seeds, size=n_seeds)
         measures = _measures(curves.weighed(weights), found.kl @ weights, gain @ weights)
         drawn[row] = [measures[name][seeds].mean() for name in MEASURES]
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)

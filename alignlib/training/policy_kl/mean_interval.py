@@ -12,7 +12,7 @@ import math
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, as_rng
 
 __all__ = ["interval_of_mean", "interval_of_ratio"]
 
@@ -20,7 +20,9 @@ _MANY = 5000  # from so many values on the two agree to what can be seen
 _AT_ONCE = 2_000_000
 
 
-def interval_of_mean(values: FloatArray, level: float, n_draws: int, seed: int) -> tuple[float, float, float, float]:
+def interval_of_mean(
+    values: FloatArray, level: float, n_draws: int, rng: np.random.Generator | int
+) -> tuple[float, float, float, float]:
     """Return mean, lower and upper end of its interval, and standard error.
 
     Parameters
@@ -29,8 +31,10 @@ def interval_of_mean(values: FloatArray, level: float, n_draws: int, seed: int) 
         Independent values, two or more.
     level : float
         Nominal coverage, in (0, 1).
-    n_draws, seed : int
-        Draws of weights, and their seed.
+    n_draws : int
+        Draws of weights.
+    rng : Generator or int
+        Source of the weights, or its seed.
 
     Examples
     --------
@@ -46,7 +50,7 @@ def interval_of_mean(values: FloatArray, level: float, n_draws: int, seed: int) 
     half = float(scipy.special.stdtrit(n - 1, 0.5 + level / 2.0)) * error
     low, high = mean - half, mean + half
     if n <= _MANY and error > 0.0:
-        rng, step = np.random.default_rng(seed), max(1, _AT_ONCE // n)
+        rng, step = as_rng(rng), max(1, _AT_ONCE // n)
         below, above = np.empty((2, n_draws))
         for start in range(0, n_draws, step):
             gaps = rng.standard_exponential(size=(min(step, n_draws - start), n + 1))
@@ -60,9 +64,9 @@ def interval_of_mean(values: FloatArray, level: float, n_draws: int, seed: int) 
 
 
 def interval_of_ratio(
-    values: FloatArray, sizes: FloatArray, level: float, n_draws: int, seed: int
+    values: FloatArray, sizes: FloatArray, level: float, n_draws: int, rng: np.random.Generator | int
 ) -> tuple[float, float, float]:
     """Return mean of values over mean of sizes with its interval, by the values' distances from that line."""
     ratio, size = float(values.mean() / sizes.mean()), float(sizes.mean())
-    _, low, high, _ = interval_of_mean((values - ratio * sizes) / size, level, n_draws, seed)
+    _, low, high, _ = interval_of_mean((values - ratio * sizes) / size, level, n_draws, rng)
     return ratio, ratio + low, ratio + high
