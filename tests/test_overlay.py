@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines
+from alignlib.answers.output.overlay import lines as overlay_lines
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw
@@ -332,3 +333,66 @@ def test_checkpoints_past_their_best_waste_what_others_did_not_need(tmp_path: Pa
     assert "40 checkpoints of 4 runs" in result.stdout
     points = json.loads(run(*options, "--only", "dpo_*", "--json").stdout)["points"]
     assert max(p["wasted_at_least"] or 0.0 for p in points) > 30.0
+
+
+def bernoulli_run(
+    share: float, shift: float = 0.0, first: float = 0.01, last: float = 3.0
+) -> tuple[TrainingLog, RewardTable]:
+    """A run on 0/1 rewards of rate 0.2 that has ``share`` of the limit, less ``shift``, exactly; and base samples."""
+    law, rng = FiniteLaw([0.0, 1.0], [0.8, 0.2]), np.random.default_rng(3)
+    kl = np.linspace(first, last, 24)
+    most = np.array([law.gain_at_kl(k) if k < law.max_kl else 0.8 for k in kl])
+    log = replace(
+        example_run(4, 4, rng)[0], kl=kl, reward=0.2 + share * most - shift, kl_unit="sequence", length=None, notes=()
+    )
+    return log, RewardTable.from_arrays((rng.random((150, 16)) < 0.2).astype(float))
+
+
+def test_known_bounds_give_a_limit_as_far_as_the_run_goes(tmp_path: Path) -> None:
+    log, table = bernoulli_run(0.8)
+    plain = overlay(log, fit_frontier(table, n_boot=100), pool=1)  # a mean of checkpoints has less of the limit
+    bounded = overlay(log, fit_frontier(table, n_boot=100, bounded=(0.0, 1.0)), pool=1)
+    assert not plain.supported.all()
+    assert bounded.supported.all()
+    assert ((bounded.share_low <= 0.8) & (bounded.share_high >= 0.8)).all()
+    assert np.isfinite(bounded.wasted).all()
+    assert "bounded" in "\n".join(overlay_lines(bounded))
+    pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(tmp_path / "run.csv", index=False)
+    rows = [f"{i},{r:g}" for i in range(150) for r in table.column("reward")[16 * i : 16 * i + 16]]
+    (tmp_path / "base.csv").write_text("\n".join(["prompt_id,reward", *rows]) + "\n")
+    options = (tmp_path / "run.csv", tmp_path / "base.csv", "--reward", "reward", "--kl-unit", "sequence")
+    said = json.loads(run(*options, "--bounded", "0,1", "--json").stdout)
+    assert all(point["supported"] for point in said["points"])
+    assert "beyond 0 to 0.5" in run(*options, "--bounded", "0,0.5").stderr
+    assert "--bounded needs TABLE" in run(options[0], "--kl-unit", "sequence", "--bounded", "0,1").stderr
+
+
+def test_what_averaging_takes_from_a_share_is_named_and_right() -> None:
+    log, table = bernoulli_run(1.0, last=0.6)
+    fit = fit_frontier(table, n_boot=100)
+    one, many = overlay(log, fit, pool=1), overlay(log, fit, pool=8)
+    assert not any("The limit bends" in note for note in one.notes)
+    (said,) = (note for note in many.notes if "The limit bends" in note)
+    lost = float(re.search(r"at most ([\d.e-]+) %", said)[1]) / 100.0  # type: ignore[index]
+    # The first eight checkpoints together: the mean of their limits beside the limit at their mean KL.
+    law = FiniteLaw([0.0, 1.0], [0.8, 0.2])
+    parts = np.array([law.gain_at_kl(k) for k in log.kl[:8]])
+    assert lost == pytest.approx(1.0 - parts.mean() / law.gain_at_kl(float(log.kl[:8].mean())), rel=0.1)
+    assert lost > 0.01
+
+
+@pytest.mark.parametrize(("share", "words"), [(1.0, "at least"), (1.5, "more than any method can gain there")])
+def test_no_sentence_has_a_run_beyond_the_whole(share: float, words: str) -> None:
+    log, table = bernoulli_run(share, last=0.4)
+    for seed in range(4):
+        told = "\n".join(overlay_lines(overlay(log, fit_frontier(table, n_boot=100, rng=seed), check=False)))
+        found = [float(x) for x in re.findall(r"(-?\d+\.\d) %", told.rpartition("\n")[2])]
+        assert all(value <= 100.0 for value in found)
+        assert share < 1.5 or ("over 100" in told and words in told)
+
+
+def test_a_run_that_begins_below_the_base_is_pointed_out() -> None:
+    log, table = bernoulli_run(0.8, shift=0.35, first=0.15, last=0.5)
+    fit = fit_frontier(table, n_boot=100)
+    assert any("is below that of the base samples" in note for note in overlay(log, fit).notes)
+    assert not any("is below that of" in note for note in overlay(bernoulli_run(0.8, first=0.15)[0], fit).notes)

@@ -17,7 +17,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import FILE, form_options, level_option, seed_option
+from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
 
 if TYPE_CHECKING:
     from alignlib.training.envelope import Floor
@@ -67,6 +67,7 @@ __all__ = ["command"]
 )
 @option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
 @level_option
+@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
 @seed_option
 @option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")
 @option("--force", is_flag=True, help="Replace a picture that is there under that name.")
@@ -85,6 +86,12 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
+    if asked["bounded"] is not None:
+        if table is None:
+            raise BadInput("--bounded needs TABLE: without base samples there is no limit to bound.")
+        from alignlib.estimation import check_bounds
+
+        check_bounds(asked["bounded"], "average")
     with naming(reward="--run-reward", run="--run"):
         log = read_training_log(
             run,
@@ -139,7 +146,7 @@ def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
             f"--reward {asked['reward']!r} means several rewards; name one, or pass --wide if they are samples."
         )
     base = number_or_name(asked["run_base"])
-    options = {"level": asked["level"], "rng": asked["seed"]}
+    options = {"level": asked["level"], "rng": asked["seed"], "bounded": asked["bounded"]}
     return overlay(
         log,
         fit_frontier(data, reward, **options),

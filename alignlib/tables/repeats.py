@@ -102,7 +102,7 @@ def _by_chance(sizes: IntArray, columns: Mapping[str, FloatArray]) -> float:
         order = np.lexsort([values, prompt])
         gap = np.diff(values[order])[np.diff(prompt[order]) == 0]
         gap = gap[gap > 0.0]
-        near = float((gap <= 1.5 * gap.min()).sum()) if gap.size else 0.0
+        near = float((gap <= 1.5 * gap.min()).sum()) - 1.0 if gap.size else 0.0  # the least itself is no evidence
         rounded = min(rounded, 0.5 * near)
     return _CHANCE * rounded + float((sizes[constant] - 1).sum())
 

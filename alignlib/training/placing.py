@@ -14,7 +14,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.run_base import base_of_run, check_scale
+from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale
 
 __all__ = ["Overlay", "overlay"]
 
@@ -111,15 +111,18 @@ def overlay(
     curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
     pooled = log.pooled(width)
-    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * curve.supported_end
     spent = np.maximum(pooled.kl, 0.0)
+    end = curve.supported_end
+    if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
+        end = max(2.0 * float(spent.max()), float(curve.spent[-1]))
+    grid = np.linspace(0.0, 1.0, _GRID) ** 2 * end
     frontier, at = fit.at(grid), fit.at(spent, strict=False)
     base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base)
     notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
     if noise is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
     if width > 1:
-        notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
+        notes.append(_averaged(log, pooled, frontier, width))
     if check and base == "table":
         allowed = np.interp(np.sqrt(np.maximum(log.kl, 0.0)), np.sqrt(grid), frontier.gain_high)
         notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
@@ -137,7 +140,8 @@ def overlay(
     needed, needed_low, needed_high = _needed(frontier, gain, low, high)
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), spent, needed_high)
-    needed_low = np.where(np.isnan(needed_low), curve.supported_end, needed_low)
+    needed_low = np.where(np.isnan(needed_low), end, needed_low)
+    notes += _below(pooled, high) if check and base == "table" else []
     above = placed & (low > at.gain_high)
     if above.any():
         first = int(np.argmax(above))
@@ -172,6 +176,35 @@ def overlay(
         rules=fit.share(),
         notes=tuple(notes),
     )
+
+
+def _averaged(log: TrainingLog, pooled: TrainingLog, frontier: EstimatedFrontier, width: int) -> str:
+    """Say how many checkpoints a point is the mean of, and what that takes from its share: the limit is concave."""
+
+    def limit(kl: FloatArray) -> FloatArray:
+        return np.interp(np.sqrt(np.maximum(kl, 0.0)), np.sqrt(frontier.spent), frontier.gain)
+
+    whole, parts = limit(pooled.kl), replace(log, reward=limit(log.kl)).pooled(width).reward
+    lost = float(np.max(1.0 - parts / np.where(whole > 0.0, whole, np.inf), initial=0.0, where=whole > 0.0))
+    return (
+        f"Each point is the mean of {width} consecutive checkpoints, more or less. The limit bends, so the limit at a "
+        "mean KL lies above the mean of the limits: a share is understated by that, here by at most "
+        f"{100.0 * lost:.2g} % of itself (pool=1 averages nothing)."
+    )
+
+
+def _below(log: TrainingLog, high: FloatArray) -> list[str]:
+    """Point out runs whose first point lies below the base samples, where no checkpoint is near enough to tell more."""
+    said = []
+    for name in log.runs:
+        first = int(np.flatnonzero(log.run == name)[np.argmin(log.kl[log.run == name])])
+        if log.kl[first] > NEAR_BASE and high[first] < 0.0:
+            said.append(
+                f"At step {log.step[first]:g}{f' of {name!r}' if len(log.runs) > 1 else ''}, its nearest to the base, "
+                "the run's reward is below that of the base samples by more than chance. Training seldom lowers it: "
+                "the run's prompts or reward may not be the table's."
+            )
+    return said
 
 
 def _needed(

@@ -9,9 +9,9 @@ from alignlib._core.errors import InputError
 from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["base_of_run", "check_scale"]
+__all__ = ["NEAR_BASE", "base_of_run", "check_scale"]
 
-_NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
+NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
 _SURE = 4.0  # standard errors
 
 
@@ -60,7 +60,7 @@ def base_of_run(
         first = int(mine[np.argmin(log.step[mine])])
         spent = f"the first checkpoint of {name!r} is already {log.kl[first]:.3g} nats from the base"
         require(
-            log.kl[first] <= _NEAR_BASE,
+            log.kl[first] <= NEAR_BASE,
             f"base='first': {spent}; measure the base's reward and give the number.",
         )
         start[mine] = log.reward[first]
@@ -73,9 +73,9 @@ def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, er
     ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` the standard
     error of a gain.
     """
-    near = np.flatnonzero(log.kl <= _NEAR_BASE)
+    near = np.flatnonzero(log.kl <= NEAR_BASE)
     if near.size == 0:
-        said = f"No checkpoint lies within {_NEAR_BASE:g} nats of the base"
+        said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
         return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."]
     i = int(near[np.argmin(np.abs(log.kl[near]))])
     allowed = float(allowed_gain[i]) + _SURE * error

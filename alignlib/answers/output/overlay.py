@@ -105,9 +105,15 @@ def _headline(found: Overlay, run: str) -> str:
         more = f"more than the {found.frontier.supported_end:.3g} nats that the base samples support"
         bound = f", at least {percent(found.share_low[i])} of the limit" if found.share_low[i] > 0.0 else ""
         return f"{has}, {more}{bound}; draw more samples per prompt."
-    low, high = found.share_low[i], found.share_high[i]
-    if not high - low < 1.0:
+    low, high = found.share_low[i], min(found.share_high[i], 1.0)
+    if not found.share_high[i] - low < 1.0:
         return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
+    if found.above[i]:
+        return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): see above for why."
+    if found.share[i] >= 1.0:
+        return (
+            f"{has}, which cannot be told from the most that any method can gain there (at least {percent(low)} of it)."
+        )
     wasted = ""
     if np.isfinite(found.wasted[i]):
         bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
@@ -128,9 +134,13 @@ def _overlay_lines(found: Overlay) -> list[str]:
         f"{'step':>7} {'KL':>7} {'gain':>8} {'share %':>8}  {interval:<16} {'needs KL':>8} {'wasted':>7}  {interval}",
     ]
     for i in range(found.gain.size):
-        share = f"{100 * found.share[i]:>8.1f}  [{100 * found.share_low[i]:.1f}, {100 * found.share_high[i]:.1f}]"
-        if not found.supported[i] or not found.share_high[i] - found.share_low[i] < 1.0:
-            bound = f"at least {100 * found.share_low[i]:.1f}" if found.share_low[i] > 0.0 else ""
+        # More than all of it is the noise of run and limit, or a run that is marked as above the limit.
+        ends = [min(100.0 * end, 100.0) for end in (found.share[i], found.share_low[i], found.share_high[i])]
+        share = f"{ends[0]:>8.1f}  [{ends[1]:.1f}, {ends[2]:.1f}]"
+        if found.above[i]:
+            share = f"{'over 100':>8}"
+        elif not found.supported[i] or not found.share_high[i] - found.share_low[i] < 1.0:
+            bound = f"at least {min(100 * found.share_low[i], 100.0):.1f}" if found.share_low[i] > 0.0 else ""
             share = f"{'unknown':>8}  {bound}"
         needs = f"{'unknown':>8}"
         if np.isfinite(found.needed[i]):
@@ -143,6 +153,8 @@ def _overlay_lines(found: Overlay) -> list[str]:
     said += ["", f"For comparison, {best.rules.name}: {_compared(best)}."] if best.share is not None else []
     notes = [f"- {note}" for note in found.notes]
     support = f"- The base samples support the limit up to {found.frontier.supported_end:.3g} nats."
+    if found.frontier.supported_end == np.inf:
+        support = "- The rewards are bounded: the interval of the limit holds at any KL."
     return [*said, "", *notes, support, "", *headlines(found)]
 
 
