@@ -331,4 +331,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html`: with a nearly useless channel both ends meet near blind guessing.
+# **Try:** `alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html`: with a nearly useless channel floor and ceiling come close to each other, a little below blind guessing.

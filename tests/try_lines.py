@@ -149,7 +149,7 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
     ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
-            now.quoted["floor"] > 0.85 * now.quoted["blind"] and now.quoted["ceiling_kl"] < 1.15 * now.quoted["blind"]
+            0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0
         )
     ),
 }
