@@ -9,31 +9,15 @@ import re
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 
 from alignlib.cli.main import main
 from alignlib.lm.space import ResponseSpace
 from tests.small_project import ROOT
-from tests.try_lines import PROJECT, PROMISES, TRIES, Try, broken
+from tests.try_lines import PROJECT, PROMISES, TRIES, Try, broken, readers_files
 
 QUICK = ("00", "02", "03", "04", "05", "10", "13", "20", "25", "26")  # about a quarter of a second each
 ids = pytest.mark.parametrize("one", TRIES, ids=lambda one: f"{one.page[:2]}: {one.text}")
-
-
-def readers_files(folder: Path) -> Path:
-    """Put there what a reader would have: tables with the columns that the lines name."""
-    rng = np.random.default_rng(0)
-    names = ["prompt_id", "score", "score_a", "score_b", "correct", "target", "label", "truth"]
-    rows = [
-        [str(x), *(f"{v:.3f}" for v in rng.standard_normal(3)), *(str(int(v)) for v in rng.integers(0, 2, 4))]
-        for x in range(12)
-        for _ in range(8)
-    ]
-    text = "\n".join(",".join(row) for row in [names, *rows]) + "\n"
-    for name in ("TABLE", "base.parquet", "ratings.csv", "my_book.txt", "trainer_state.json"):
-        (folder / name).write_text(text, encoding="utf-8")
-    return folder
 
 
 @ids
@@ -46,7 +30,7 @@ def test_a_line_names_what_there_is(one: Try, tmp_path: Path, monkeypatch: pytes
         assert re.search(rf"^{one.words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     else:
         group = main
-        name, command, rest = group.resolve_command(click.Context(group), one.words[1:])
+        name, command, rest = group.resolve_command(click.Context(group), one.with_files(tmp_path)[1:])
         assert command is not None
         command.make_context(name, rest)  # raises where an option or a file is not there
 
