@@ -1,0 +1,132 @@
+"""A trained policy against the limit and against best-of-N at its KL, on the same held-out prompts, with intervals.
+
+Nothing can be enumerated here: the limit and best-of-N are estimated from samples of the base (`fit_frontier`,
+`BestOfN`), a policy's KL and reward from samples of its own. Replicates draw prompts anew, for all of them alike, and
+seeds, so that differences are paired; how few samples a prompt has is part of what differs between prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, require
+from alignlib.estimation import Fit
+from alignlib.estimation.curve import AveragedCurve
+from alignlib.rules import BestOfN, prepare
+
+__all__ = ["MEASURES", "BestCurve", "Comparison", "Interval", "compare"]
+
+MEASURES = ("kl", "gain", "share", "best_gain", "best_share", "over_gain", "over_share")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def side(self) -> int:
+        """1 if the interval lies above zero, -1 if below, else 0."""
+        return 1 if self.low > 0 else -1 if self.high < 0 else 0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One setting of a method, averaged over seeds.
+
+    ``kl`` in nats and ``gain``; ``share``, the gain over the limit at that KL; ``best_gain`` and ``best_share`` of
+    best-of-N at the same KL; ``over_gain`` and ``over_share``, the method's less best-of-N's. ``supported`` tells
+    whether the base samples support the limit at that KL; where they do not, shares are upper bounds.
+    """
+
+    kl: Interval
+    gain: Interval
+    share: Interval
+    best_gain: Interval
+    best_share: Interval
+    over_gain: Interval
+    over_share: Interval
+    supported: bool
+    n_seeds: int
+
+
+@dataclass(frozen=True)
+class BestCurve:
+    """Best-of-N's KL and gain on each prompt, arrays (prompts, N), for N = 1 … half the samples of a prompt."""
+
+    n: FloatArray
+    kl: FloatArray
+    gain: FloatArray
+
+    @classmethod
+    def of(cls, fit: Fit, most: int | None = None) -> BestCurve:
+        """Estimate it from the base samples of a fit, without bias for whole N; between them it is interpolated."""
+        (_, rows), *others = fit.table.blocks(fit.reward)
+        require(not others, "fit must be of equally many samples for each prompt; it is not.")
+        largest = rows.shape[1] // 2 if most is None else most
+        n = np.unique(np.round(np.geomspace(1.0, float(largest), 40))).astype(np.float64)
+        samples = prepare(np.sort(rows, axis=1)[:, ::-1])
+        found = [BestOfN(int(one)).evaluate(samples) for one in n]
+        base = rows.mean(axis=1)
+        return cls(n, np.stack([one.spent for one in found], 1), np.stack([one.mean - base for one in found], 1))
+
+    def at(self, weights: FloatArray, kl: FloatArray) -> FloatArray:
+        """Gain at these KLs, (replicates, runs), for weights of prompts (replicates, prompts)."""
+        spent, gained = weights @ self.kl, weights @ self.gain
+        spent[:, 0] = gained[:, 0] = 0.0
+        spent = np.maximum.accumulate(spent, axis=1)
+        root = np.sqrt(np.maximum(kl, 0.0))
+        return np.stack([np.interp(x, np.sqrt(s), g) for x, s, g in zip(root, spent, gained, strict=True)])
+
+
+def compare(fit: Fit, best: BestCurve, kl: FloatArray, reward: FloatArray, *, seed: int = 0) -> Comparison:
+    """Compare the runs of one setting, a seed each, with limit and best-of-N.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the base samples, a row of equally many samples for each prompt.
+    best : BestCurve
+        Best-of-N from the same samples.
+    kl, reward : array (seeds, prompts)
+        Mean KL in nats and mean reward of each run on each prompt, in the order of the table.
+    seed : int
+        Of the draws of seeds; prompts are drawn as in the fit.
+
+    Raises
+    ------
+    InputError
+        If the prompts are not those of the fit.
+    """
+    n_seeds, n_prompts = kl.shape
+    require(
+        n_prompts == fit.table.n_prompts == fit.weights.shape[1],
+        f"kl must be on the {fit.table.n_prompts} prompts of the base samples; it is on {n_prompts}.",
+    )
+    assert isinstance(fit.curve, AveragedCurve)
+    gain = reward - fit.table.prompt_means(fit.reward)
+    weights = fit.weights
+    rng = np.random.default_rng(seed)
+    seeds = rng.integers(n_seeds, size=(len(weights), n_seeds))
+    seeds[0] = np.arange(n_seeds)
+    spent = np.take_along_axis(weights @ kl.T, seeds, axis=1)
+    gained = np.take_along_axis(weights @ gain.T, seeds, axis=1)
+    held = np.minimum(spent, fit.supported_end)
+    limit = np.asarray(fit.curve.gains(weights, held)[0])
+    at_best = best.at(weights, spent)
+    measures = {
+        "kl": spent, "gain": gained, "share": gained / limit, "best_gain": at_best, "best_share": at_best / limit,
+        "over_gain": gained - at_best, "over_share": (gained - at_best) / limit,
+    }  # fmt: skip
+    found: dict[str, Interval] = {}
+    for name, values in measures.items():
+        mean = values.mean(axis=1)
+        low, high = np.quantile(mean[1:], [0.025, 0.975])
+        found[name] = Interval(float(mean[0]), float(low), float(high))
+    supported = bool(spent[0].max() <= fit.supported_end)
+    return Comparison(**found, supported=supported, n_seeds=n_seeds)

@@ -1,0 +1,95 @@
+"""The committed table: every policy's KL and rewards prompt by prompt, and the rewards of the base's samples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from alignlib._core.checks import FloatArray, require
+from alignlib.estimation import Fit, fit_frontier
+from alignlib.lm.words.comparison import BestCurve, Comparison, compare
+from alignlib.tables import RewardTable
+
+__all__ = ["COLUMNS", "REWARDS", "WordsResults"]
+
+REWARDS = ("sentiment", "repeated_sentiment", "civility", "proxy")
+COLUMNS = (
+    "run", "stage", "reward", "method", "knob", "steps", "seed", "rate", "device", "kl", "kl_low", "kl_high",
+    *REWARDS, "n_tokens", "truncated", "train_seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WordsResults:
+    """What `make lm-words` leaves for the book, read without torch.
+
+    ``runs`` has a row for each run (``COLUMNS``: KL in nats per response with its interval, and the mean of every
+    reward), ``tuning`` one for each trial, ``settings`` says how everything was made.
+    """
+
+    folder: Path
+    runs: pd.DataFrame
+    tuning: pd.DataFrame
+    settings: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> WordsResults:
+        """Read and check the tables of a folder.
+
+        Raises
+        ------
+        InputError
+            If a file or a column is missing.
+        """
+        place = Path(folder)
+        for name in ("runs.csv", "tuning.csv", "policies.npz", "base.npz", "settings.json"):
+            require((place / name).is_file(), f"folder must hold {name}; {str(place)!r} does not: run make lm-words.")
+        runs = pd.read_csv(place / "runs.csv")
+        missing = [name for name in COLUMNS if name not in runs]
+        require(not missing, f"runs.csv must have the columns {', '.join(COLUMNS)}; it lacks {', '.join(missing)}.")
+        tuning = pd.read_csv(place / "tuning.csv")
+        return cls(place, runs, tuning, json.loads((place / "settings.json").read_text(encoding="utf-8")))
+
+    @cached_property
+    def base(self) -> RewardTable:
+        """Rewards of the base's samples, equally many for each held-out prompt."""
+        with np.load(self.folder / "base.npz") as stored:
+            return RewardTable.from_arrays({name: stored[name].astype(np.float64) for name in REWARDS})
+
+    def fit(self, reward: str, n_boot: int = 400, seed: int = 0) -> Fit:
+        """Estimate the limit of a reward from the base's samples."""
+        return fit_frontier(self.base, reward, n_boot=n_boot, rng=seed)
+
+    @cached_property
+    def _policies(self) -> dict[str, Any]:
+        with np.load(self.folder / "policies.npz") as stored:
+            return dict(stored)
+
+    def per_prompt(self, rows: pd.DataFrame, name: str) -> FloatArray:
+        """Return the KL or a reward of runs on each prompt, (runs, prompts)."""
+        place = {run: number for number, run in enumerate(self._policies["run"].tolist())}
+        return np.asarray(self._policies[name][[place[run] for run in rows.run]], dtype=np.float64)
+
+    def select(self, **wanted: object) -> pd.DataFrame:
+        """Return the rows in which the columns named have the values given."""
+        rows = self.runs
+        for column, value in wanted.items():
+            rows = rows[rows[column] == value]
+        return rows
+
+    def compare(self, fit: Fit, best: BestCurve, rows: pd.DataFrame) -> Comparison:
+        """Compare the runs of one setting with the limit and best-of-N of a fit's reward."""
+        return compare(fit, best, self.per_prompt(rows, "kl"), self.per_prompt(rows, fit.reward))
+
+    def settings_of(self, reward: str, methods: Sequence[str] | None = None) -> list[tuple[str, float, int]]:
+        """Return method, knob and steps of every setting trained on a reward, in the order of the table."""
+        rows = self.select(reward=reward)
+        found = dict.fromkeys(zip(rows.method, rows.knob, rows.steps, strict=True))
+        return [one for one in found if methods is None or one[0] in methods]

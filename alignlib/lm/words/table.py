@@ -1,0 +1,125 @@
+"""From finished runs to the committed table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow.parquet as pq
+
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.files import whole_file, write_whole
+from alignlib.lm.methods import RESPONSES
+from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
+from alignlib.lm.words.grid import grid, tuning
+from alignlib.lm.words.measuring import base_table
+from alignlib.lm.words.place import Place
+from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults
+from alignlib.lm.words.training import result_file
+
+__all__ = ["assemble", "rao_blackwell"]
+
+_LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
+
+
+def assemble(place: Place, results: Path) -> WordsResults:
+    """Write the tables of all finished runs into ``results`` and read them back.
+
+    Parameters
+    ----------
+    place : Place
+        Where runs and base samples lie.
+    results : path
+        Where the tables go.
+
+    Raises
+    ------
+    InputError
+        If no run is finished.
+    """
+    planned = grid("wide", place.steps)
+    done = [run for run in planned if result_file(place, run).is_file()]
+    require(bool(done), f"output must hold finished runs; {str(place.folder)!r} holds none of {len(planned)}.")
+    found = [json.loads(result_file(place, run).read_text(encoding="utf-8")) for run in done]
+    rows = []
+    for run, data in zip(done, found, strict=True):
+        kl = rao_blackwell(data["answer_kl"])
+        means = {name: data["means"][f"reward_{name}"] for name in REWARDS}
+        rows.append(
+            {"run": run.key, "device": data["device"], "train_seconds": data["train_seconds"]}
+            | {"kl": kl["kl"], "kl_low": kl["low"], "kl_high": kl["high"], **means}
+            | {name: data["means"][name] for name in ("n_tokens", "truncated")}
+            | dict(data["run"])
+        )
+    results.mkdir(parents=True, exist_ok=True)
+    _csv(results / "runs.csv", pd.DataFrame(rows)[list(COLUMNS)])
+    policies: dict[str, npt.NDArray[Any]] = {"run": np.array([run.key for run in done], dtype=np.str_)}
+    for name in ("kl", *REWARDS):
+        key = name if name == "kl" else f"reward_{name}"
+        policies[name] = np.array([data["by_prompt"][key] for data in found], dtype=np.float32)
+    _npz(results / "policies.npz", policies)
+    _npz(results / "base.npz", _base(place))
+    trials = [
+        {"method": run.method, "rate": run.rate, "knob": run.knob, "steps": run.steps, "seed": run.seed}
+        | {name: data[name] for name in ("reward", "kl")}
+        for run in tuning(place.steps[0])
+        if result_file(place, run).is_file()
+        for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
+    ]
+    _csv(results / "tuning.csv", pd.DataFrame(trials))
+    write_whole(results / "settings.json", json.dumps(_settings(place, found, len(planned)), indent=1) + "\n")
+    return WordsResults.read(results)
+
+
+def rao_blackwell(answer: dict[str, Any]) -> dict[str, Any]:
+    """The Rao–Blackwell estimate of what ``alignlib kl --json`` wrote."""
+    return next(one for one in answer["estimates"] if one["name"] == "rao_blackwell")
+
+
+def _base(place: Place) -> dict[str, npt.NDArray[Any]]:
+    """Every reward of the base's samples, (prompts, samples)."""
+    table = pq.read_table(base_table(place), columns=["prompt_id", *(f"reward_{name}" for name in REWARDS)])
+    order = np.argsort(table["prompt_id"].to_numpy(), kind="stable")
+    n = len(np.unique(table["prompt_id"].to_numpy()))
+    return {name: _rows(table[f"reward_{name}"].to_numpy()[order], n) for name in REWARDS}
+
+
+def _rows(values: FloatArray, n_prompts: int) -> npt.NDArray[np.float32]:
+    return values.reshape(n_prompts, -1).astype(np.float32)
+
+
+def _settings(place: Place, found: list[dict[str, Any]], planned: int) -> dict[str, Any]:
+    weights = (place.base_folder / "model.safetensors").read_bytes()
+    texts = {data["run"]["reward"] + "-" + data["run"]["method"]: data["texts"] for data in found}
+    return {
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+        "planned": planned,
+        "base_sha256": hashlib.sha256(weights).hexdigest(),
+        "prompt_tokens": PROMPT_LENGTH,
+        "response_tokens": LENGTH,
+        "vocabulary": len(place.world.tokenizer),
+        "training_prompts": len(place.world.pool_of_training),
+        "verses": {part: len(verses) for part, verses in place.corpus.parts.items()},
+        "responses_a_step": RESPONSES,
+        "labelled_pairs": place.pairs,
+        "devices": sorted({data["device"] for data in found}),
+        "train_seconds": round(sum(data["train_seconds"] for data in found)),
+        # Responses alone: nothing of the corpus is kept here.
+        "examples": {name: [one["response"] for one in some] for name, some in texts.items()},
+    }
+
+
+def _csv(path: Path, table: pd.DataFrame) -> None:
+    write_whole(path, table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
+
+
+def _npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    with whole_file(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

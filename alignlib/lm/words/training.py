@@ -1,0 +1,132 @@
+"""Train a fleet of runs and measure each policy as it finishes; results are one file a run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from alignlib._core.files import write_whole
+from alignlib.lm.fleet import Fleet, Plan
+from alignlib.lm.methods import Settings, find
+from alignlib.lm.stack import Stack
+from alignlib.lm.torch_runtime import one_thread, quiet
+from alignlib.lm.words.base import load_model, save_model
+from alignlib.lm.words.grid import Run, tuning
+from alignlib.lm.words.measuring import measure
+from alignlib.lm.words.place import Place
+
+__all__ = ["chosen_rates", "is_trained", "measure_run", "policy_folder", "result_file", "train"]
+
+_TRIAL_RESPONSES = 32
+_TRAINED = "trained.json"
+
+
+def result_file(place: Place, run: Run) -> Path:
+    """Where a finished run's results lie."""
+    return place.folder / "runs" / f"{run.key}.json"
+
+
+def policy_folder(place: Place, run: Run) -> Path:
+    """Where a trained policy lies, as a model of the Hugging Face hub."""
+    return place.folder / "policies" / run.key
+
+
+def is_trained(place: Place, run: Run) -> bool:
+    """Whether a policy lies there whole."""
+    return (policy_folder(place, run) / _TRAINED).is_file()
+
+
+def train(runs: Sequence[Run], place: Place, say: Callable[[str], None] = print) -> None:
+    """Train runs of one method and reward side by side, and save each policy as its run ends.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        With their rates. Trials of tuning are measured here and not saved.
+    place : Place
+        Where base, prompts and results lie.
+    say : callable
+        Gets a line for each finished run.
+    """
+    (place.folder / "runs").mkdir(exist_ok=True)
+    with quiet(), one_thread(0):
+        plans = [Plan(run.knob, run.seed, Settings(run.steps, run.rate)) for run in runs]
+        clock, spent, left = time.process_time(), 0.0, len(runs)
+        fleet = Fleet(find(runs[0].method), place.base, place.world, plans, place.payment(runs[0].reward), place.device)
+        for done in fleet.train():
+            spent += (time.process_time() - clock) / left
+            run = runs[done.number]
+            facts = {"run": run.__dict__, "device": place.device, "train_seconds": round(spent, 2)}
+            if run.stage == "tuning":
+                found = _trial(run, done.policy, place)
+                write_whole(result_file(place, run), json.dumps(found | facts) + "\n")
+                say(f"{run.key}: {found['said']}")
+            else:
+                _save(done.policy, place, policy_folder(place, run))
+                write_whole(policy_folder(place, run) / _TRAINED, json.dumps(facts) + "\n")
+                say(f"{run.key}: trained, {spent:.0f} CPU-s")
+            clock, left = time.process_time(), max(1, left - 1)
+
+
+def _save(policy: dict[str, torch.Tensor], place: Place, folder: Path) -> None:
+    model, tokenizer = load_model(place.base_folder)
+    model.load_state_dict(policy)
+    save_model(model, folder, tokenizer)
+
+
+def measure_run(run: Run, place: Place, kept: int = 32, say: Callable[[str], None] = print) -> None:
+    """Measure a trained policy through the command line and write its results.
+
+    Parameters
+    ----------
+    run : Run
+        Which.
+    place : Place
+        Where it lies.
+    kept : int
+        Responses to each held-out prompt by which it is measured.
+    say : callable
+        Gets a line.
+    """
+    with quiet(), one_thread(0):
+        folder = policy_folder(place, run)
+        facts = json.loads((folder / _TRAINED).read_text(encoding="utf-8"))
+        clock = time.process_time()
+        found = measure(folder, place, n=kept, seed=run.seed)
+        found["seconds"] = round(time.process_time() - clock, 2)
+        write_whole(result_file(place, run), json.dumps(found | facts) + "\n")
+        say(f"{run.key}: {found['said']}")
+
+
+def _trial(run: Run, policy: dict[str, torch.Tensor], place: Place) -> dict[str, object]:
+    """Reward, KL and what the objective makes of them on validation prompts; no command line, for speed."""
+    model = load_model(place.base_folder)[0]
+    model.load_state_dict(policy)
+    stack, prompts = Stack.of(model).to(place.device), place.held_out("validation")[None]
+    shape = (1, prompts.shape[1], _TRIAL_RESPONSES, place.world.length)
+    with torch.no_grad():
+        uniform = torch.rand(shape, generator=torch.Generator().manual_seed(run.seed)).to(place.device)
+        tokens, log_prob = stack.sample(prompts, uniform)
+        kl = float((log_prob - place.base.token_log_prob(prompts, tokens)).sum(-1).mean())
+        reward = float(place.payment(run.reward)(prompts, prompts[..., :0], tokens).mean())
+    return {"kl": kl, "reward": reward, "said": f"reward {reward:.3f} at {kl:.3f} nats"}
+
+
+def chosen_rates(place: Place) -> dict[str, float]:
+    """Return each method's best rate: the trial with the largest ``reward - β·KL`` on validation prompts.
+
+    The penalty is that of RLOO's middle knob for all, because GRPO's own is in other units.
+    """
+    beta = find("rloo").middle
+    best: dict[str, tuple[float, float]] = {}
+    for run in tuning(place.steps[0]):
+        path = result_file(place, run)
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            score = found["reward"] - beta * found["kl"]
+            best[run.method] = max(best.get(run.method, (-float("inf"), 0.0)), (score, run.rate))
+    return {method: rate for method, (_, rate) in best.items()}
