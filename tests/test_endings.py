@@ -105,7 +105,10 @@ def test_a_signal_leaves_no_folder_no_process_and_one_sentence(tmp_path: Path, n
     process = started(tmp_path, POOL)
     until_ready(tmp_path, process)
     assert len(alive(tmp_path)) >= 3  # the command, its worker and what that started
-    process.send_signal(getattr(signal, name))
+    if name == "SIGHUP":  # a terminal that is closed tells all
+        os.killpg(process.pid, signal.SIGHUP)
+    else:
+        process.send_signal(getattr(signal, name))
     said = process.communicate()
     assert (process.returncode, *said) == (code, "", f"Stopped by {name}.\n")
     assert alive(tmp_path) == []

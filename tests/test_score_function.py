@@ -79,6 +79,15 @@ def test_rewards_are_those_of_the_function(place: Path, size: int) -> None:
     assert "has a column 'reward_words' already" in again.output
 
 
+def test_a_column_that_was_taken_away_is_scored_again(place: Path) -> None:
+    """Whoever takes a column away rarely takes away what the file says of it."""
+    assert run(place, "words").exit_code == 0
+    pq.write_table(pq.read_table(place / "t.parquet").drop_columns(["reward_words"]), place / "t.parquet")
+    (place / "t.parquet.reward_words.parts").mkdir()
+    assert run(place, "words").exit_code == 0
+    assert rewards(place, "words") == [2, 0, 1, 4, 3]
+
+
 def test_options_that_hold_for_functions_too(place: Path) -> None:
     assert run(place, "words", "--negate", "--name", "brevity").exit_code == 0
     assert rewards(place, "brevity") == [-2, 0, -1, -4, -3]

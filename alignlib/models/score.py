@@ -136,10 +136,12 @@ def _said_of(target: Path, column: str) -> dict[str, object] | None:
     """What a file says of a column of rewards that it holds; None where it has none."""
     try:
         with target.open("rb") as file:
-            said = json.loads((pq.read_schema(file).metadata or {})[_key(column).encode()])
+            schema = pq.read_schema(file)
+        said = json.loads((schema.metadata or {})[_key(column).encode()])
     except (OSError, pa.ArrowException, KeyError, ValueError):
         return None
-    return said if isinstance(said, dict) else None
+    # Whoever takes a column away rarely takes away what is said of it.
+    return said if isinstance(said, dict) and column in schema.names else None
 
 
 def _finished(

@@ -207,6 +207,8 @@ def _alone(folder: Path) -> Iterator[Path]:
             place.mkdir(exist_ok=True)
         except FileExistsError:
             raise _foreign(place, folder) from None
+        except OSError as error:
+            raise FolderError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
         try:
             handle = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except FileNotFoundError:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -40,6 +40,7 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
     with (
         working_folder() as home,
         _no_imports_from_here(),
+        _tracked(),
         ProcessPoolExecutor(workers, context, _begin, (str(home), prepare, environment)) as pool,
     ):
         try:
@@ -63,6 +64,18 @@ def _no_imports_from_here() -> Iterator[None]:
             del os.environ[_SAFE]
         else:
             os.environ[_SAFE] = before
+
+
+@contextlib.contextmanager
+def _tracked() -> Iterator[None]:
+    """Start the process with which Python clears up, so that it outlives a terminal that is closed: it heeds SIGHUP."""
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which it inherits
+        try:
+            resource_tracker.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    yield
 
 
 def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str]) -> None:

@@ -34,6 +34,8 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
         nested = nested_keys(table.schema)
     except (pa.ArrowException, UnicodeDecodeError):  # perhaps only in a column that nobody asks for
         return table_of_objects(path, "line", _records(path, data))
+    if table.num_rows != _lines(data):  # two objects on one line
+        return table_of_objects(path, "line", _records(path, data))
     if table.num_rows == 0:
         raise InputError(f"{path} is empty; give a table, with a name for each column.")
 
@@ -50,6 +52,16 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
         return chosen
 
     return TableFile(path, (*table.column_names, *nested), read, nested=nested)
+
+
+def _lines(data: pa.Buffer) -> int:
+    """Return how many lines are not blank."""
+    held = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(held == ord("\n"))
+    starts = np.concatenate([[0], ends + 1])
+    short = np.flatnonzero(np.diff(np.append(starts, held.size + 1)) <= 3)  # of no object
+    lines = (held[starts[i] :][:2].tobytes().partition(b"\n")[0] for i in short.tolist())
+    return starts.size - sum(not line.strip() for line in lines)
 
 
 def _may_be_rounded(column: pa.ChunkedArray) -> bool:
