@@ -115,6 +115,20 @@ def crowd(folder: Path) -> Path:
     return path
 
 
+def empty_truth(folder: Path) -> Path:
+    """Write labels of items, and no truth beside them."""
+    path = crowd(folder)
+    (folder / "truth.csv").write_text("item,target\n")
+    return path
+
+
+def linked_picture(folder: Path) -> Path:
+    """Write a log, and a link to it that is called like a picture."""
+    path = text(log(), "t.jsonl")(folder)
+    (folder / "t.png").symlink_to(path)
+    return path
+
+
 def padded_crowd(folder: Path) -> Path:
     """Write labels of items, and their truth beside them under other names."""
     path = crowd(folder)
@@ -127,6 +141,52 @@ def tokens(**change: object) -> str:
     plain = {"token_log_prob": [-1.0, -0.5], "base_token_log_prob": [-1.2, -0.4]}
     records = [plain | change, *[plain | {"token_log_prob": [-1.0, -0.1 * i]} for i in range(1, 12)]]
     return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def views(folder: Path) -> Path:
+    """Write Feather whose prompts are views of lists."""
+    import pyarrow.feather as pf
+
+    prompt = pa.array([[i // 8] for i in range(64)], pa.list_view(pa.int64()))
+    pf.write_feather(
+        pa.table({"prompt_id": prompt, "reward": [REWARD(i // 8, i % 8) for i in range(64)]}), folder / "t.feather"
+    )
+    return folder / "t.feather"
+
+
+def twice(name: str) -> Make:
+    """Return what writes log-probabilities as Parquet, one of the columns two times."""
+
+    def make(folder: Path) -> Path:
+        import pyarrow.parquet as pq
+
+        columns = {"prompt_id": [i // 4 for i in range(16)], "log_prob": [-1.0] * 16, "base_log_prob": [-2.0] * 16}
+        pairs = [*columns.items(), (name, columns[name])]
+        names, values = zip(*pairs, strict=True)
+        pq.write_table(pa.Table.from_arrays([pa.array(one) for one in values], list(names)), folder / "t.parquet")
+        return folder / "t.parquet"
+
+    return make
+
+
+def footer(folder: Path) -> Path:
+    """Write a Parquet file whose footer says that it is longer than the file."""
+    path = table()(folder)
+    held = bytearray(path.read_bytes())
+    held[-8:-4] = (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(bytes(held))
+    return path
+
+
+def named(name: str) -> Make:
+    """Return what writes the table into a folder of this name."""
+
+    def make(folder: Path) -> Path:
+        (folder / name).mkdir()
+        (folder / name / "t.csv").write_text(rows())
+        return folder / name / "t.csv"
+
+    return make
 
 
 def log(**change: object) -> str:
@@ -258,6 +318,15 @@ def _file() -> list[Case]:
         Case("the file", "gzip under a plain name", text(gz), FRONTIER, _ANSWER, read=True),
         Case("the file", "a mark of byte order", text(b"\xef\xbb\xbf" + rows().encode()), FRONTIER, _ANSWER, read=True),
         Case("the file", "line ends of Windows", text(rows().replace("\n", "\r\n")), FRONTIER, _ANSWER, read=True),
+        Case("the file", "Parquet with a footer longer than itself", footer, FRONTIER, "not a whole Parquet file"),
+        Case("the file", "a folder called like options", named("(kl) n must base=2"), FRONTIER, _ANSWER, read=True),
+        Case(
+            "the file",
+            "a folder called like options, and nothing in it",
+            lambda folder: named("(kl) n must base=2")(folder).with_name("u.csv"),
+            FRONTIER,
+            "(kl) n must base=2/u.csv; did you mean 't.csv'?",
+        ),
     ]
 
 
@@ -427,6 +496,42 @@ def _shape() -> list[Case]:
             FRONTIER,
             "repeat an earlier ('prompt_id', 'sample_id')",
         ),
+        Case(
+            "rows and columns",
+            "a column of log-probabilities twice",
+            twice("log_prob"),
+            KL,
+            "2 columns named 'log_prob'",
+        ),
+        Case("rows and columns", "a column of prompts twice", twice("prompt_id"), KL, "2 columns named 'prompt_id'"),
+        Case(
+            "rows and columns",
+            "a column of prompts twice in CSV",
+            text("prompt_id,log_prob,base_log_prob,prompt_id\na,-1,-2,x\na,-1,-2,y\n"),
+            KL,
+            "2 columns named 'prompt_id'",
+        ),
+        Case(
+            "rows and columns",
+            "a column of steps twice",
+            text("step,kl,reward,step\n0,0,0,1\n1,0.1,1,2\n"),
+            OVERLAY,
+            "2 columns named 'step'",
+        ),
+        Case(
+            "rows and columns",
+            "a name that is an argument",
+            text(rows(lambda p, s: "high", header="prompt_id,by_rater")),
+            ("frontier", FILE, "--reward", "by_rater"),
+            "column 'by_rater' of",
+        ),
+        Case(
+            "rows and columns",
+            "a name that is a sentence",
+            text(rows(lambda p, s: "high", header="prompt_id,pass kl; n must")),
+            ("frontier", FILE, "--reward", "pass kl; n must"),
+            "column 'pass kl; n must' of",
+        ),
     ]
 
 
@@ -475,6 +580,8 @@ def _values() -> list[Case]:
         ),
         Case("values", "a formula", one("=1+1"), FRONTIER, "'=1+1' in row 21"),
         Case("values", "a control character", one("\x1b[31m1"), FRONTIER, "\\x1b[31m1"),
+        Case("values", "marks between thousands as Python has them", one("1_000"), FRONTIER, "'1_000' in row 21"),
+        Case("values", "digits of another script", one("١"), FRONTIER, "'١' in row 21"),
     ]
 
 
@@ -602,6 +709,46 @@ def _json() -> list[Case]:
             _ANSWER,
             read=True,
         ),
+        Case(
+            "JSON",
+            "two objects on one line",
+            text(lines().replace("\n", " ", 1), "t.jsonl"),
+            FRONTIER,
+            "line 1 does not parse",
+        ),
+        Case(
+            "JSON",
+            "integers beyond 2^53 in lists with fractions",
+            text(lines(lambda r: r | {"prompt_id": [2**53 + int(str(r["prompt_id"])), 0.5]}), "t.jsonl"),
+            FRONTIER,
+            "column 'prompt_id' of",
+        ),
+        Case(
+            "JSON",
+            "integers beyond 64 bits for prompts",
+            text(lines(lambda r: r | {"prompt_id": 10**30 + int(str(r["prompt_id"]))}), "t.jsonl"),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "JSON",
+            "chats whose texts are dates",
+            text(
+                lines(lambda r: r | {"prompt_id": [{"role": "user", "content": f"2024-01-0{r['prompt_id']}"}]}),
+                "t.jsonl",
+            ),
+            FRONTIER,
+            _ANSWER,
+            read=True,
+        ),
+        Case(
+            "JSON",
+            "true among the numbers of a list",
+            text(lines(lambda r: r | {"reward": [True, 1.0]}), "t.jsonl"),
+            (*FRONTIER, "--wide"),
+            "a list that mixes kinds of values in line 1: True and 1.0",
+        ),
     ]
 
 
@@ -665,6 +812,7 @@ def _types() -> list[Case]:
             FRONTIER,
             "holds an array of shape (2, 2, 2)",
         ),
+        Case("types", "views of lists for prompts", views, FRONTIER, _ANSWER, read=True),
         Case("types", "Feather", feather, FRONTIER, _ANSWER, read=True),
     ]
 
@@ -774,6 +922,21 @@ def _identifiers() -> list[Case]:
             (*CAPACITY, "--truth", "FOLDER/truth.csv", "--item", "task"),
             "no column 'task' (--item)",
         ),
+        Case(
+            "identifiers",
+            "labels in digits of other scripts",
+            text(ratings(lambda i: "1１١"[i % 3], lambda i: "1１١"[i % 3])),
+            CAPACITY,
+            "3 targets, 3 labels",
+            read=True,
+        ),
+        Case(
+            "identifiers",
+            "a truth without rows",
+            empty_truth,
+            (*CAPACITY, "--truth", "FOLDER/truth.csv"),
+            "has a header but no rows",
+        ),
     ]
 
 
@@ -825,6 +988,20 @@ def _kl() -> list[Case]:
             "'x' in row 3 (the header is row 1); write a number there.",
         ),
         Case("log-probabilities", "a cell that is no list", text(csv + "-1,-2\n"), KL, "'-1' in row 14"),
+        Case(
+            "log-probabilities",
+            "half a token",
+            text("log_prob,base_log_prob,n_tokens\n-1,-2,2\n-1,-2,1.5\n"),
+            KL,
+            "1.5",
+        ),
+        Case(
+            "log-probabilities",
+            "true among them",
+            text(tokens(token_log_prob=[True, -0.5]), "t.jsonl"),
+            KL,
+            "a list that mixes kinds of values",
+        ),
     ]
 
 
@@ -894,6 +1071,19 @@ def _options() -> list[Case]:
         asked("spaces within a name", "no column 'a  b' (--gold)", "--gold", "a  b"),
         asked("several columns for one reward", "may mean several rewards", "--gold", "*"),
         asked("an average of nothing", "No column of", "--gold", "mean:x*"),
+        asked("more draws than there are", "--n must not exceed 8", "--n", "2,64"),
+        asked("marks between thousands as Python has them", "give numbers separated by commas", "--n", "1_0"),
+        asked("a level that is no number", "nan is not in the range", "--level", "nan"),
+        asked("bounds in the other order", "--bounded must be the least and the largest", "--bounded", "1,0"),
+        asked("bounds that do not hold the rewards", "--bounded must hold every sample", "--bounded", "0,0.1"),
+        asked("gold that is the reward", "are both 'reward'", "--gold", "reward"),
+        Case(
+            "options",
+            "a picture in place of the log that it shows",
+            linked_picture,
+            (*OVERLAY, "-o", "FOLDER/t.png", "--force"),
+            "which is read; choose another output",
+        ),
     ]
 
 

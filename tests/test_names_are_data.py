@@ -67,6 +67,7 @@ def said(folder: Path, columns: Columns, command: Sequence[str]) -> str:
 
 
 def says_as_written(folder: Path, kind: str, word: str) -> None:
+    """What is said with a name that means something is what is said with one that means nothing."""
     plain = "q" * len(word)
     expected = said(folder / "x", *DONE[kind](plain))
     assert plain in expected

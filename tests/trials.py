@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from alignlib.cli.main import main
 from tests import test_endings as endings
+from tests import test_names_are_data as data
 from tests.bad_input_cases import CASES
 from tests.corpus import CORPUS
 from tests.hostile import strings
@@ -48,6 +49,9 @@ def trials() -> Iterator[Trial]:
     for k, text in enumerate(strings("canary")):
         yield Trial("hostile text in a page", f"{k} {text!r}", partial(_in_a_page, text))
         yield Trial("hostile text on a terminal", f"{k} {text!r}", partial(_on_a_terminal, text))
+    for kind in data.DONE:
+        for word in data.WORDS[:2]:
+            yield Trial("words of options", f"{kind} {word}", partial(data.says_as_written, kind=kind, word=word))
     for words in endings.NAMES:
         run = partial(_patched, endings.test_names_of_files_that_cannot_be, arguments=words)
         yield Trial("names of files", " ".join(words)[:50], run)
@@ -57,6 +61,9 @@ def trials() -> Iterator[Trial]:
     for name, code in endings.SIGNALS:
         run = partial(endings.test_a_signal_leaves_no_folder_no_process_and_one_sentence, name=name, code=code)
         yield Trial("signals and systems", name, run)
+    for module, name, code in endings.IMPORTS:
+        run = partial(_alone, endings.test_a_signal_during_the_imports_is_one_sentence_too, module, name, code)
+        yield Trial("signals and systems", f"{name} while {module} is imported", run)
     yield Trial(
         "signals and systems",
         "SIGKILL",
@@ -93,6 +100,11 @@ def counts() -> dict[str, list[int]]:
             else:
                 tally[1] += 1
     return found
+
+
+def _alone(test: Callable[..., None], *options: object) -> None:
+    """Run a test that needs no folder; what comes last is one."""
+    test(*options[:-1])
 
 
 def _patched(test: Callable[..., None], folder: Path, **options: object) -> None:

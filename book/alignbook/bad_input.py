@@ -32,6 +32,7 @@ FAMILIES = {
     "found by drawing files": "Files that broke a reader once, found by `make fuzz`",
     "hostile text in a page": "Names and cells that would like to be markup, code, a link or a formula, in a page",
     "hostile text on a terminal": "The same on a terminal: no line is forged, no cursor moved",
+    "words of options": "Names and cells that are words of this program's own sentences and options",
     "names of files": "Names that no file can have, or that nothing can show",
     "unfinished jobs tampered with": "Shards exchanged, doubled, cut or edited, journals emptied, before a job goes on",
     "signals and systems": "Signals, full disks, closed streams, too little memory, devices, what others left",
