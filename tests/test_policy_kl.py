@@ -627,3 +627,49 @@ def test_the_command_names_its_options_where_the_library_names_arguments(tmp_pat
     assert any("these only (--fixed-prompts)" in message for message in said)
     assert any("say so (--sampled-from base)" in message for message in said)
     assert all(f"- {message}" in lines.stdout.splitlines() for message in said)
+
+
+def test_several_tables_and_a_folder_are_one_sample(tmp_path) -> None:
+    path, frame, _ = written(tmp_path)
+    whole = json.loads(run(path, "--json").stdout)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    parts = [folder / f"part-{i}.parquet" for i in range(3)]
+    for i, part in enumerate(parts):
+        pq.write_table(pa.Table.from_pandas(frame.iloc[100 * i : 100 * (i + 1)]), part)
+    (folder / "README.md").write_text("not a table")
+    for tables in (parts, [folder], [str(parts[0]), *parts[1:]]):
+        found = json.loads(run(*tables, "--json").stdout)
+        assert found["estimates"] == whole["estimates"]
+        assert (found["n_samples"], found["n_prompts"]) == (whole["n_samples"], whole["n_prompts"])
+        assert found["messages"][0].startswith("3 tables are read as one sample")
+    twice = json.loads(run(parts[0], parts[0], "--json").stdout)["messages"]
+    assert any("leave one out if it is a copy" in message for message in twice)
+    pq.write_table(pa.Table.from_pandas(frame.drop(columns=["token_kl"])), parts[2])
+    assert "has exact next-token divergences" in run(folder).stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "is a folder without a table" in run(empty).stderr
+
+
+def test_without_prompts_it_is_said_that_responses_are_resampled(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"log_prob": rng.normal(-10.0, 1.0, 60), "base_log_prob": rng.normal(-10.5, 1.0, 60)})
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    told = run(tmp_path / "s.csv").stdout
+    assert "No column 'prompt_id' names the prompts (--prompt), so each response counts as one" in told
+    frame.assign(prompt_id=np.arange(60) // 4).to_csv(tmp_path / "s.csv", index=False)
+    assert "names the prompts" not in run(tmp_path / "s.csv").stdout
+
+
+def test_what_the_base_sampled_is_no_headline_without_its_caveat(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(2000)  # base N(0, 1), policy N(1, 1): Σw²/n = e
+    frame = pd.DataFrame({"log_prob": -0.5 * (y - 1.0) ** 2 - 9.0, "base_log_prob": -0.5 * y**2 - 9.0})
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    last = run(tmp_path / "s.csv", "--sampled-from", "base").stdout.splitlines()[-1]
+    assert "worth" in last
+    assert "the KL may be larger" in last
+    found = json.loads(run(tmp_path / "s.csv", "--sampled-from", "base", "--json").stdout)
+    assert found["effective_samples"] == pytest.approx(2000 / np.e, rel=0.15)
+    assert json.loads(run(tmp_path / "s.csv", "--json").stdout)["effective_samples"] is None

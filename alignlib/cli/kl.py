@@ -18,10 +18,11 @@ __all__ = ["command"]
     short_help="The KL of a trained policy, from samples.",
     examples=[
         "alignlib kl samples.parquet",
+        "alignlib kl samples/ --json",
         "alignlib kl samples.csv --log-prob logp --base-log-prob ref_logp --fixed-prompts --json",
     ],
 )
-@click.argument("table", type=FILE)
+@click.argument("tables", type=FILE, nargs=-1, required=True, metavar="TABLE...")
 @option("--prompt", default="prompt_id", help="Column that names the prompt, if there is one.")
 @option("--log-prob", default="log_prob", help="Column of the policy's log-probability.")
 @option("--base-log-prob", default="base_log_prob", help="Column of the base model's.")
@@ -40,18 +41,25 @@ __all__ = ["command"]
 @seed_option
 @form_options
 def command(
-    table: Path, sampled_from: str, fixed_prompts: bool, level: float, seed: int, form: str | None, **names: str
+    tables: tuple[Path, ...],
+    sampled_from: str,
+    fixed_prompts: bool,
+    level: float,
+    seed: int,
+    form: str | None,
+    **names: str,
 ) -> None:
     """Measure the KL of a trained policy to its base model from TABLE, one row per sampled response.
 
     TABLE holds log-probabilities of the response under both models (sums, and lists over tokens if there are), as
-    `alignlib sample --base` writes them: Parquet, JSON lines, CSV or TSV.
+    `alignlib sample --base` writes them: Parquet, JSON lines, CSV or TSV. Several tables, or a folder of them, are read
+    as one sample.
     """
     from alignlib.answers.output import policy_kl
     from alignlib.cli._say import say
     from alignlib.training.policy_kl import estimate_policy_kl
     from alignlib.training.policy_kl.sample_table import KLColumns, read_kl_samples
 
-    samples = read_kl_samples(table, KLColumns(**names))
+    samples = read_kl_samples(tables, KLColumns(**names))
     found = estimate_policy_kl(samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed)
-    say(form, "kl", policy_kl, found, path=str(table), seed=seed)
+    say(form, "kl", policy_kl, found, path=", ".join(map(str, tables)), seed=seed)

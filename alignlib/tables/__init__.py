@@ -18,7 +18,7 @@ from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.list_cells import list_cells
 from alignlib.tables.rater_table import RaterTable
-from alignlib.tables.reading import check_file, open_table_file
+from alignlib.tables.reading import check_file, open_table_file, tables_in
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
 
@@ -45,4 +45,5 @@ __all__ = [
     "require_column",
     "short",
     "split_names",
+    "tables_in",
 ]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["check_file", "open_frame", "open_table_file"]
+__all__ = ["check_file", "open_frame", "open_table_file", "tables_in"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 24  # bytes read at once
@@ -63,6 +63,22 @@ def open_table_file(path: str | Path) -> TableFile:
             argument="path",
         )
     return _opened(found, str(path), _content(path))
+
+
+def tables_in(path: str | Path) -> list[Path]:
+    """Return the tables in a folder, in the order of their names; the path itself where it is no folder.
+
+    Raises
+    ------
+    InputError
+        Where a folder holds none.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    found = sorted(one for one in path.iterdir() if one.is_file() and _format_of(one) and one.name[0] not in "._")
+    require(bool(found), f"{path} is a folder without a table ({', '.join(known_formats())}); name a file.", "path")
+    return found
 
 
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:

@@ -30,6 +30,7 @@ def record(found: PolicyKL) -> dict[str, Any]:
         "fixed_prompts": found.fixed_prompts,
         "mean_length": found.mean_length,
         "level": found.level,
+        "effective_samples": plain(found.effective_samples),
         "best": found.best.name,
         "estimates": points(found),
         "checks": {
@@ -85,9 +86,19 @@ def lines(found: PolicyKL) -> list[str]:
     said = [f"- {message}" for message in messages(found)]
     answer = (
         f"KL to the base model: {best.value:.4g} nats per sequence ({interval} {best.low:.4g} to {best.high:.4g}), "
-        f"by {best.about.label}."
+        f"by {best.about.label}{_caveat(found)}."
     )
     return [*rows, *(["", *said] if said else []), "", answer]
+
+
+def _caveat(found: PolicyKL) -> str:
+    """Say what an estimate from the base's responses rests on."""
+    if found.effective_samples is None:
+        return ""
+    return (
+        f"; it rests on weights policy/base worth {found.effective_samples:.3g} of {found.n_samples} responses, and "
+        "what the policy says but the base hardly ever does is not in it: the KL may be larger"
+    )
 
 
 def messages(found: PolicyKL) -> tuple[str, ...]:

@@ -48,6 +48,8 @@ class PolicyKL:
     ``n_prompts`` is None where prompts are not named. ``checks`` holds 99.9 % intervals (value, low, high) that tell
     whether the samples come from whom they are said to: ``log_ratio`` (policy to base over the policy's samples, base
     to policy over the base's) is not negative on average, ``mean_weight`` not above 1 and ``martingale`` 0.
+    ``effective_samples`` is how many responses of the base the weights ``π/p`` are worth, ``(Σw)²/Σw²``; None for
+    samples of the policy.
     """
 
     estimates: tuple[KLEstimate, ...]
@@ -59,6 +61,7 @@ class PolicyKL:
     level: float
     checks: Mapping[str, Interval]
     notes: tuple[str, ...]
+    effective_samples: float | None = None
 
     def __getitem__(self, name: str) -> KLEstimate:
         for estimate in self.estimates:
@@ -162,7 +165,14 @@ def estimate_policy_kl(
         level=level,
         checks=_checks(samples, values, interval),
         notes=samples.notes,
+        effective_samples=None if sampled_from == "policy" else _effective(samples.log_ratio),
     )
+
+
+def _effective(log_weight: FloatArray) -> float:
+    """Kish's effective number of weighted samples."""
+    weight = np.exp(log_weight - log_weight.max())
+    return float(weight.sum() ** 2 / (weight @ weight))
 
 
 def _checks(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from alignlib.tables import (
     open_table_file,
     plain_cells,
     require_column,
+    tables_in,
 )
 from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS, KLSamples
 
@@ -42,7 +43,7 @@ class KLColumns:
     token_kl: str = "token_kl"
 
 
-def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSamples:
+def read_kl_samples(path: str | Path | Sequence[str | Path], columns: KLColumns | None = None) -> KLSamples:
     """Read responses with log-probabilities under policy and base, by sequence, by token or both.
 
     Token columns are lists, in CSV texts such as ``[-0.5, -1.25]``. Where both are there, the tokens must add up to the
@@ -51,7 +52,8 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     Parameters
     ----------
     path
-        A table of any known format, one row per response.
+        A table of any known format, one row per response; or several, or a folder of them, which together are one
+        sample: a prompt that several name is one prompt.
     columns
         Names of the columns.
 
@@ -61,6 +63,25 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
         For a file without log-probabilities of both models, missing or impossible values, or sums that disagree.
     """
     names = columns or KLColumns()
+    parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]
+    require(bool(parts), "path names no table; give one at least.", "path")
+    read = [_read(part, names) for part in parts]
+    samples = _joined([one for one, _ in read], [str(part) for part in parts], [prompt for _, prompt in read])
+    prompts = [prompt for _, prompt in read if prompt is not None]
+    if not prompts:
+        alone = (
+            f"No column {names.prompt!r} names the prompts (prompt), so each response counts as one to a prompt of its "
+            "own; where several are to one prompt, the intervals are too narrow."
+        )
+        return replace(samples, notes=(*samples.notes, alone))
+    alike = all(prompt.type == prompts[0].type for prompt in prompts)
+    every = pa.concat_arrays(prompts if alike else [prompt.cast(pa.string()) for prompt in prompts])
+    codes = every.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    return replace(samples, prompt=np.asarray(codes, dtype=np.int64))
+
+
+def _read(path: str | Path, names: KLColumns) -> tuple[KLSamples, pa.Array | None]:
+    """Read one table; return its prompts as they are named apart."""
     file = open_table_file(path)
     have = set(file.names)
     for field in fields(KLColumns):  # a column that was asked for by name has to be there, and none may be there twice
@@ -86,10 +107,10 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
             for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
         )
         count = _counts(file, names.n_tokens, table) if names.n_tokens in have else None
-        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count, prompt=prompt)
+        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
     if not by_token:
         assert sequence is not None
-        return _with_notes(sequence, file, table)
+        return _with_notes(sequence, file, table), prompt
     ours, offsets = _lists(file, names.token_log_prob, table)
     theirs, same = _lists(file, names.base_token_log_prob, table)
     _same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
@@ -99,10 +120,37 @@ def read_kl_samples(path: str | Path, columns: KLColumns | None = None) -> KLSam
     if kl:
         exact, same = _lists(file, kl, table)
         _same_lengths(file, names.token_log_prob, kl, offsets, same)
-    samples = KLSamples.from_flat(ours, theirs, offsets, exact, prompt)
+    samples = KLSamples.from_flat(ours, theirs, offsets, exact)
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
-    return _with_notes(samples, file, table)
+    return _with_notes(samples, file, table), prompt
+
+
+def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[pa.Array | None]) -> KLSamples:
+    """Return the responses of several tables as one sample; what only some of them have cannot be used."""
+    if len(parts) == 1:
+        return parts[0]
+    for what, have in (
+        ("log-probabilities by token", [part.token_log_ratio is not None for part in parts]),
+        ("exact next-token divergences", [part.token_kl is not None for part in parts]),
+        ("numbers of tokens", [part.n_tokens is not None for part in parts]),
+        ("prompts", [prompt is not None for prompt in prompts]),
+    ):
+        if any(have) and not all(have):
+            raise InputError(
+                f"{paths[have.index(True)]} has {what}, {paths[have.index(False)]} has none; to join them, give all "
+                "the same columns.",
+                argument="path",
+            )
+    notes = [f"{len(parts)} tables are read as one sample; prompts of one name are one prompt."]
+    for i, one in enumerate(parts):
+        same = next((j for j in range(i) if np.array_equal(parts[j].log_ratio, one.log_ratio)), None)
+        if same is not None:
+            notes.append(
+                f"{paths[same]} and {paths[i]} have the same log-ratios row by row; leave one out if it is a copy."
+            )
+    notes += dict.fromkeys(note for part in parts for note in part.notes)
+    return KLSamples.joined(parts, tuple(notes))
 
 
 def _refuse(file: TableFile, names: KLColumns) -> None:
@@ -209,10 +257,10 @@ def _same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same
         )
 
 
-def _prompts(file: TableFile, name: str, table: pa.Table) -> IntArray:
+def _prompts(file: TableFile, name: str, table: pa.Table) -> pa.Array:
     values = identifiers(file, name, table.column(name))
     require(values.null_count == 0, f"column {name!r} of {file.path} lacks {values.null_count} prompts; fill them in.")
-    return np.asarray(values.dictionary_encode().indices.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return values
 
 
 def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSamples:

@@ -140,6 +140,31 @@ class KLSamples(SameFields):
         total = np.add.reduceat(ratio, offsets[:-1])
         return cls(total, _prompts(prompt, counts.size), counts, offsets, ratio, token_kl)
 
+    @classmethod
+    def joined(cls, parts: Sequence[KLSamples], notes: tuple[str, ...] = ()) -> KLSamples:
+        """Return the responses of several samples, which are known in the same detail, one after another.
+
+        Their prompts are left out: they are numbered apart.
+        """
+
+        def every(name: str) -> FloatArray | None:
+            values = [getattr(part, name) for part in parts]
+            return None if any(value is None for value in values) else np.concatenate(values)
+
+        offsets = None
+        if all(part.offsets is not None for part in parts):
+            sizes = [np.diff(part.offsets) for part in parts if part.offsets is not None]
+            offsets = np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
+        return cls(
+            np.concatenate([part.log_ratio for part in parts]),
+            None,
+            every("n_tokens"),
+            offsets,
+            every("token_log_ratio"),
+            every("token_kl"),
+            notes,
+        )
+
     def check_sums(self, log_ratio: FloatArray, names: str) -> None:
         """Make sure that log-ratios given by sequence are the sums of those given by token."""
         assert self.n_tokens is not None
