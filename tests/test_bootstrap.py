@@ -17,7 +17,7 @@ def test_many_prompts_are_pooled_without_losing_any() -> None:
     rng = np.random.default_rng(0)
     cells = Cells.of(np.full(2500, 4), rng)
     values = rng.standard_normal((2500, 3))
-    assert len(cells.size) == 1000
+    assert len(cells.size) == 500
     assert cells.size.sum() == 2500
     weights = cells.resample(100, rng)
     np.testing.assert_allclose(weights[0] @ cells.mean(values), values.mean(axis=0), atol=1e-12)
@@ -39,7 +39,7 @@ def test_interval_of_a_skewed_mean_covers() -> None:
         cells = Cells.of(np.full(50, 4), rng)
         weights = cells.resample(400, rng)
         means = weights @ values
-        low, high = studentised_interval(means, cells.standard_error(weights, values), 0.95)
+        low, high = studentised_interval(means, cells.standard_error(weights, values), 0.95, len(cells.size))
         held += bool(low[0] <= truth <= high[0])
         edges = np.quantile(means[1:], [0.025, 0.975])
         held_percentile += bool(edges[0] <= truth <= edges[1])
@@ -52,7 +52,7 @@ def test_values_of_either_sign_and_values_without_spread() -> None:
     values = np.column_stack([rng.standard_normal(30), np.zeros(30), np.full(30, 2.0)])
     cells = Cells.of(np.full(30, 4), rng)
     weights = cells.resample(300, rng)
-    low, high = studentised_interval(weights @ values, cells.standard_error(weights, values), 0.95)
+    low, high = studentised_interval(weights @ values, cells.standard_error(weights, values), 0.95, len(cells.size))
     assert low[0] < values[:, 0].mean() < high[0]
     assert low[1] == high[1] == 0.0
     assert low[2] == pytest.approx(2.0, abs=1e-6)
@@ -64,6 +64,9 @@ def test_pseudo_values_of_a_mean_are_its_groups() -> None:
     samples = rng.standard_normal(500)
     cells = Cells.of(np.array([500]), rng)
     assert cells.one_prompt
-    pseudo = cells.pseudo_values(lambda kept: np.array([samples[kept].mean()]), np.array([samples.mean()]))
+    pseudo = cells.pseudo_values(lambda kept: samples[kept].mean(axis=1)[:, None], np.array([samples.mean()]))
     groups = np.bincount(cells.index, samples) / np.bincount(cells.index)
     np.testing.assert_allclose(pseudo[:, 0], groups, atol=1e-12)
+    values = np.stack([samples, 1e9 * (cells.index == 3)])
+    kept = np.array([values[:, cells.index != group].sum(axis=1) for group in range(len(cells.size))])
+    np.testing.assert_allclose(cells.kept_sums(values), kept, rtol=1e-12, atol=1e-12)  # no digits lost to group 3

@@ -42,10 +42,10 @@ def test_arms_are_stretched_where_few_cells_count() -> None:
         mean, error = weights @ values[:, None], cells.standard_error(weights, values[:, None])
         factor = cells.stretch(mean[0], error[0])[0]
         assert least <= factor <= most
-        low, high = studentised_interval(mean, error, 0.95, up=factor)
-        plain = studentised_interval(mean, error, 0.95)
+        low, high = studentised_interval(mean, error, 0.95, len(cells.size), up=factor)
+        plain = studentised_interval(mean, error, 0.95, len(cells.size))
         assert (low, high >= plain[1]) == (plain[0], True)
-        mirrored = studentised_interval(-mean, error, 0.95, up=factor)
+        mirrored = studentised_interval(-mean, error, 0.95, len(cells.size), up=factor)
         assert (-mirrored[1][0], -mirrored[0][0]) == pytest.approx((low[0], high[0]))
 
 

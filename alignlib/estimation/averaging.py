@@ -49,7 +49,7 @@ def averaged_curve(
     first = _first_pass(table, column, unit)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
-    sums, of_cells = np.empty((6, 0)), np.empty((3, 1 if cells.one_prompt else len(cells.size), 0))
+    sums, of_cells = np.empty((7, 0)), np.empty((3, 1 if cells.one_prompt else len(cells.size), 0))
     size = _FIRST
     while True:
         start = sums.shape[1]
@@ -86,6 +86,7 @@ def averaged_curve(
         cell_plug_in=plug_in,
         cell_limit=limit,
         strain=0.0 * strained if known else strained,
+        within=np.sqrt(sums[6, :used]) / table.n_prompts,
         base_reward=float(first.base.mean()),
         saturated=bool(flat[used - 1]) and not known,
         common_ceiling=first.common_ceiling,
@@ -148,15 +149,15 @@ def _tabulate(
     parts: bool,
     largest: float | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return sums over prompts at each λ, shape (6, L), and means over cells, (3, cells, L); ``start`` λ came before.
+    """Return sums over prompts at each λ, shape (7, L), and means over cells, (3, cells, L); ``start`` λ came before.
 
-    The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, and the KL's
-    distance, from 0, to that of λ = ∞. The means are of plug-in and second order, and, at every third λ, of the way
-    that the bias may still have to go, or, with a ``largest`` reward, of the curve above; for a single prompt the first
-    cell holds them.
+    The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, the KL's
+    distance, from 0, to that of λ = ∞, and, by the delta method, the variance of Λ that a prompt's samples leave. The
+    means are of plug-in and second order, and, at every third λ, of the way that the bias may still have to go, or,
+    with a ``largest`` reward, of the curve above; for a single prompt the first cell holds them.
     """
     of_cells = np.zeros((3, 1 if cells.one_prompt else len(cells.size), lam.size))
-    sums = np.zeros((6, lam.size))
+    sums = np.zeros((7, lam.size))
     thirds = np.flatnonzero((start + np.arange(lam.size)) % _EVERY == 0)
     for where, rows in _sorted_blocks(table, column):
         n, unit = rows.shape[1], first.unit[where]
@@ -168,6 +169,10 @@ def _tabulate(
             found.ess.sum(axis=1), found.largest_weight.sum(axis=1), found.kl.sum(axis=1), total, total / known_kl(n)
         )  # fmt: skip
         sums[5] += (lam[:, None] * rows[:, 0] - found.plug_in).sum(axis=1)
+        spread = (
+            n / found.ess - 1.0 - 2.0 * (found.kl + found.plug_in) + lam[:, None] ** 2 * np.square(rows).mean(axis=1)
+        )
+        sums[6] += (np.square(unit) * np.maximum(spread, 0.0)).sum(axis=1) / n
         index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index[where]
         _add(of_cells[0], index, unit * found.plug_in)
         _add(of_cells[1], index, unit * found.second_order)

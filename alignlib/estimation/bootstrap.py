@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_rng, as_whole
+from alignlib._core.checks import FloatArray, IntArray, as_number, as_rng, as_whole
 from alignlib._core.same import SameFields
 
 __all__ = ["Cells", "check_resampling", "studentised_interval"]
 
-_MAX_CELLS = 1000
+_MAX_CELLS = 500
 _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of means of lognormal and gamma contributions
+_AT_ONCE = 1 << 18  # draws
+_FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
 _GROUPS = 50  # of samples, where there is one prompt only
 
 
 @dataclass(frozen=True, eq=False)
 class Cells(SameFields):
-    """The units that are resampled: prompts, or random pools of prompts where there are more than 1000.
+    """The units that are resampled: prompts, or random pools of prompts where there are more than 500.
 
     ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt
     its samples are resampled instead: ``index`` then names the random group of each sample.
@@ -46,14 +49,38 @@ class Cells(SameFields):
         """Weights of the cells in the sample itself, shape (1, cells): row 0 of `resample`."""
         return np.asarray(self.size / self.size.sum())[None]
 
-    def pseudo_values(self, without: Callable[[BoolArray], FloatArray], estimate: FloatArray) -> FloatArray:
+    def pseudo_values(
+        self, without: Callable[[IntArray], FloatArray], estimate: FloatArray, order: IntArray | None = None
+    ) -> FloatArray:
         """Return the pseudo-values ``-(C-1) θ(without group)``, shape (C, ...), shifted to have the mean ``estimate``.
 
-        ``without`` evaluates the statistic on the samples that a mask keeps.
+        ``without`` evaluates the statistic on samples that are kept, given by their positions: a row (of as many as
+        fit the memory) for each group left out, in the ``order`` given; it returns (rows, ...).
         """
-        groups = len(self.size)
-        values = np.array([-(groups - 1) * without(self.index != group) for group in range(groups)])
+        order = np.arange(len(self.index)) if order is None else order
+        groups, group = len(self.size), self.index[order]
+        kept = len(order) - np.bincount(group, minlength=groups)
+        parts: list[FloatArray] = [np.empty(0)] * groups
+        for size in np.unique(kept):
+            alike = np.flatnonzero(kept == size)
+            step = max(1, _AT_ONCE // int(size))
+            for some in (alike[first : first + step] for first in range(0, len(alike), step)):
+                rows = np.stack([order[group != one] for one in some])
+                for one, value in zip(some, without(rows), strict=True):
+                    parts[one] = value
+        return self.about(np.array(parts), estimate)
+
+    def about(self, without: FloatArray, estimate: FloatArray) -> FloatArray:
+        """Return the pseudo-values of a statistic from its values with each group left out, shape (C, ...)."""
+        values = -(len(self.size) - 1) * without
         return np.asarray(values + (estimate - values.mean(axis=0)))
+
+    def kept_sums(self, values: FloatArray) -> FloatArray:
+        """Return sums of ``values`` (k, samples) with each group left out, shape (C, k); nothing is subtracted."""
+        groups = len(self.size)
+        place = (self.index + groups * np.arange(len(values))[:, None]).reshape(-1)
+        of_groups = np.bincount(place, values.reshape(-1), groups * len(values)).reshape(len(values), groups)
+        return np.asarray((of_groups @ (1.0 - np.eye(groups))).T)
 
     def mean(self, values: FloatArray) -> FloatArray:
         """Return the mean over each cell of ``values`` (prompts,) or (prompts, k)."""
@@ -64,13 +91,19 @@ class Cells(SameFields):
     def resample(self, n_boot: int, rng: np.random.Generator) -> FloatArray:
         """Return weights of the cells, shape (n_boot + 1, cells), rows summing to one; row 0 is the sample itself."""
         n = len(self.size)
-        counts = np.vstack([np.ones(n), rng.multinomial(n, np.full(n, 1.0 / n), size=n_boot)]) * self.size
+        counts = np.ones((n_boot + 1, n))
+        step = max(1, _AT_ONCE // n)
+        for first in range(1, n_boot + 1, step):
+            rows = counts[first : first + step]
+            drawn = rng.integers(n, size=rows.shape) + n * np.arange(len(rows))[:, None]
+            rows[:] = np.bincount(drawn.reshape(-1), minlength=rows.size).reshape(rows.shape)
+        counts *= self.size
         return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
     def interval(self, weights: FloatArray, values: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
         """Return the interval of the mean of cell ``values`` (cells, k), stretched where few cells count."""
         mean, error = weights @ values, self.standard_error(weights, values)
-        return studentised_interval(mean, error, level, up=self.stretch(mean[0], error[0]))
+        return studentised_interval(mean, error, level, len(self.size), up=self.stretch(mean[0], error[0]))
 
     def stretch(self, value: FloatArray, error: FloatArray) -> FloatArray:
         """Return by how much the arm of an interval away from 0 is to be stretched, shape (k,), where few cells count.
@@ -95,13 +128,23 @@ class Cells(SameFields):
 
 
 def studentised_interval(
-    value: FloatArray, error: FloatArray, level: float, *, up: FloatArray | float = 1.0, down: FloatArray | float = 1.0
+    value: FloatArray,
+    error: FloatArray,
+    level: float,
+    cells: int,
+    *,
+    up: FloatArray | float = 1.0,
+    down: FloatArray | float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the bootstrap-t interval; row 0 of ``value`` and ``error`` is the estimate, the others replicates.
 
     The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values have one sign:
     with few prompts of skewed rewards neither alone covers as often as it claims. ``up`` and ``down`` stretch its arms
     away from and towards 0: see `Cells.stretch`.
+
+    Of fewer than eight ``cells`` replicates often hold one cell alone and show no spread: Student's quantile then takes
+    their place. Away from 0 an arm is at most three times as long as on the plain scale: few cells let logarithms
+    explode.
 
     Source: the bootstrap-t is Efron's; the hull is ours, chosen by simulated coverage.
     """
@@ -116,14 +159,28 @@ def studentised_interval(
     # Without spread there is nothing to resample: 0/0, or rounding over 0.
     t = np.where(np.isfinite(t), t, 0.0)
     tail = (1.0 - level) / 2.0
-    low_t, high_t = np.quantile(t, [tail, 1.0 - tail], axis=0)
-    both = np.quantile(np.abs(t), level, axis=0)
+    low_t, high_t = _quantiles(t, (tail, 1.0 - tail))
+    (both,) = _quantiles(np.abs(t), (level,))
     upper, lower = up * np.maximum(both, -low_t), down * np.maximum(both, high_t)
+    if cells < _FEW_CELLS:
+        upper = lower = np.asarray(scipy.special.stdtrit(max(cells - 1, 1), 1.0 - tail))
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.where(positive & (spread > 0.0), spread / estimate, 0.0)
         low = np.where(positive, estimate * np.exp(-lower * relative), estimate - lower * spread)
-        high = np.where(positive, estimate * np.exp(upper * relative), estimate + upper * spread)
+        factor = np.minimum(np.exp(upper * relative), 1.0 + _MOST_OF_PLAIN * upper * relative)
+        high = np.where(positive, estimate * factor, estimate + upper * spread)
     return np.where(falls, -high, low), np.where(falls, -low, high)
+
+
+def _quantiles(values: FloatArray, levels: Sequence[float]) -> list[FloatArray]:
+    """Return quantiles along the first axis, between ranks by interpolation: one sort does for several."""
+    rising = np.sort(values.T, axis=-1)
+    places = [level * (len(values) - 1.0) for level in levels]
+    below = [min(int(place), len(values) - 2) for place in places]
+    return [
+        (rising[..., k] + (place - k) * (rising[..., k + 1] - rising[..., k])).T
+        for place, k in zip(places, below, strict=True)
+    ]
 
 
 def check_resampling(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
@@ -41,12 +42,13 @@ class CurvePoints(SameFields):
 class AveragedCurve(SameFields):
     """Centred log-partition functions ``Λ(λ) - λ r̄``, averaged over prompts.
 
-    ``lam``, ``ess``, ``largest_weight`` and ``strain`` have shape (L,). ``cell_curve`` holds the mean of the estimate
-    over each cell of prompts, shape (cells, L), and ``cell_limit`` the largest gain, at λ = ∞. ``cell_bounds`` are the
-    curves whose intervals together are the interval: the estimate and how far its bias may have to go, or, where the
-    rewards have known bounds, the plug-in and a curve whose mean lies above. ``saturated`` says that from the last λ on
-    nothing changes, ``common_ceiling`` that every prompt reaches the largest reward of all; ``log_samples`` is the mean
-    of log n, the KL no sample estimate exceeds.
+    ``lam``, ``ess``, ``largest_weight``, ``strain`` and ``within`` have shape (L,). ``cell_curve`` holds the mean of
+    the estimate over each cell of prompts, shape (cells, L), and ``cell_limit`` the largest gain, at λ = ∞.
+    ``cell_bounds`` are the curves whose intervals together are the interval: the estimate and how far its bias may have
+    to go, or, where the rewards have known bounds, the plug-in and a curve whose mean lies above. ``within`` is the
+    standard error that the samples of these very prompts leave: no interval is narrower, for alike prompts still have
+    few samples. ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that every prompt
+    reaches the largest reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate exceeds.
     """
 
     lam: FloatArray
@@ -58,6 +60,7 @@ class AveragedCurve(SameFields):
     cell_plug_in: FloatArray
     cell_limit: FloatArray
     strain: FloatArray
+    within: FloatArray
     base_reward: float
     saturated: bool
     common_ceiling: bool
@@ -75,19 +78,15 @@ class AveragedCurve(SameFields):
         curve, largest, errors = self._resampled(weights, cells)
         # Where one sample carries the weight before the curve is flat, the largest reward seen is no limit.
         limit = largest if self.saturated else np.full(len(weights), np.inf)
-        parts = []
-        for column in np.atleast_2d(kl).T:
-            gain, lam = minimise_dual(self.lam, curve, limit, column.reshape(-1, 1))
-            with np.errstate(divide="ignore"):
-                place = np.log(lam / self.lam[0]) / np.log(self.lam[1] / self.lam[0])
-            # The error of the gain, that of Λ over λ, between two λ of the grid.
-            place = np.clip(np.nan_to_num(place, posinf=0.0), 0.0, len(self.lam) - 1.0)
-            below = np.minimum(place.astype(np.int64), len(self.lam) - 2)
-            low, high = (np.take_along_axis(errors, at, axis=1) / self.lam[at] for at in (below, below + 1))
-            error = low + (place - below) * (high - low)
-            parts.append((gain, np.where(np.isinf(lam), errors[:, -1:], error) * (column.reshape(-1, 1) > 0), lam))
-        gain, error, lam = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-        return gain, error, lam
+        gain, lam = minimise_dual(self.lam, curve, limit, kl)
+        with np.errstate(divide="ignore"):
+            place = np.log(lam / self.lam[0]) / np.log(self.lam[1] / self.lam[0])
+        # The error of the gain, that of Λ over λ, between two λ of the grid.
+        place = np.clip(np.nan_to_num(place, posinf=0.0), 0.0, len(self.lam) - 1.0)
+        below = np.minimum(place.astype(np.int64), len(self.lam) - 2)
+        low, high = (np.take_along_axis(errors, at, axis=1) / self.lam[at] for at in (below, below + 1))
+        error = low + (place - below) * (high - low)
+        return gain, np.where(np.isinf(lam), errors[:, -1:], error) * (np.atleast_2d(kl) > 0.0), lam
 
     def _resampled(self, weights: FloatArray, cells: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return curves, largest gains and standard errors, kept for the next budgets asked of the same replicates."""
@@ -111,7 +110,9 @@ class AveragedCurve(SameFields):
         for bound in self.cell_bounds:
             value, error, at = self.gains(weights, kl, bound)
             up = self.stretch(value[0], error[0], at[0], kl)
-            ends.append(studentised_interval(value, error, level, up=up))
+            own = self._of_samples(at[0], level) * (kl > 0.0)
+            found = studentised_interval(value, error, level, len(self.cells.size), up=up)
+            ends.append((np.minimum(found[0], value[0] - own), np.maximum(found[1], value[0] + own)))
         place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]
@@ -123,6 +124,13 @@ class AveragedCurve(SameFields):
             ess=self.ess[place],
             largest_weight=self.largest_weight[place],
         )
+
+    def _of_samples(self, lam: FloatArray, level: float) -> FloatArray:
+        """Return half the width that the samples of the prompts at hand leave at each λ, (k,)."""
+        if self.cells.one_prompt:
+            return np.zeros(lam.shape)
+        error = np.interp(np.minimum(lam, self.lam[-1]), self.lam, self.within / self.lam)
+        return np.asarray(scipy.special.ndtri(0.5 + level / 2.0) * error)
 
     def stretch(self, gain: FloatArray, error: FloatArray, lam: FloatArray, kl: FloatArray) -> FloatArray:
         """Return by how much upper arms are stretched: by the prompts that make up ``Λ = λ gain - Δ``."""

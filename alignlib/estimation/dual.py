@@ -10,9 +10,10 @@ __all__ = ["lam_grid", "minimise_dual"]
 
 _POINTS_PER_DECADE = 16
 _AT_MOST = 0.01  # of the gain lies between two points of the grid, also where a curve has kinks and is no polynomial
+_NODES = np.arange(-4, 5)
+_INTERPOLATE = np.linalg.inv(np.vander(_NODES.astype(np.float64), increasing=True))
+_NEWTON_STEPS = 6
 _SETTLED = 1e-9  # of a point of the grid: Newton's next step would be its square
-_NODES = np.arange(-4.0, 5.0)
-_INTERPOLATE = np.linalg.inv(np.vander(_NODES, increasing=True))
 
 
 def lam_grid(scale: float, low: float = 1e-2, high: float = 1e4) -> FloatArray:
@@ -26,7 +27,7 @@ def minimise_dual(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gain ``min_λ (Δ + Λ(λ))/λ`` at each budget Δ, and the λ that attains it.
 
-    ``lam`` is geometric, shape (L,); ``log_partition`` holds centred Λ, shape (..., L); ``limit``, shape
+    ``lam`` is geometric, shape (L,); ``log_partition`` holds centred, convex Λ, shape (..., L); ``limit``, shape
     (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
     (..., K).
     Between grid points the minimum is that of the polynomial in log λ through the nine nearest points. Below
@@ -39,47 +40,63 @@ def minimise_dual(
     >>> np.round(gain, 7).tolist(), np.round(best, 3).tolist()
     ([1.0, 2.0], [1.0, 2.0])
     """
-    log_partition = np.asarray(log_partition, dtype=np.float64)
-    curvature = log_partition[..., :2] / lam[:2] ** 2
-    slope = np.diff(curvature, axis=-1) / (lam[1] - lam[0])
-    start = curvature[..., :1] - slope * lam[0]
+    curves = np.asarray(log_partition, dtype=np.float64)
+    shape, last = curves.shape[:-1], len(lam) - 1
+    curves = curves.reshape(-1, len(lam))
+    curvature = curves[:, :2] / lam[:2] ** 2
+    slope = np.diff(curvature, axis=1) / (lam[1] - lam[0])
+    start = curvature[:, :1] - slope * lam[0]
     first_kl = lam[0] ** 2 * (start + 2.0 * slope * lam[0])
-    budget = np.maximum(kl, first_kl)
-    inverse = 1.0 / lam
-    objective = budget[..., :, None] * inverse
-    objective += (log_partition * inverse)[..., None, :]
-    at = np.clip(np.argmin(objective, axis=-1), 4, len(lam) - 5)
-    near = np.take_along_axis(objective, at[..., None] + _NODES.astype(np.int64), axis=-1)
-    # Coefficients of rising powers, those of the first derivative and of the second; one power is one array.
-    coefficients = np.ascontiguousarray(np.moveaxis(near @ _INTERPOLATE.T, -1, 0))
-    powers = np.arange(9.0).reshape(-1, *[1] * at.ndim)
-    first = coefficients[1:] * powers[1:]
-    second = first[1:] * powers[1:-1]
-    step = np.zeros(at.shape)
-    for _ in range(6):
-        bend = _polynomial(second, step)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a step is cut below
-            move = np.where(bend > 0, _polynomial(first, step) / bend, 0.0)
-        before, step = step, np.clip(step - move, -4.0, 4.0)
-        if bool((np.abs(step - before) <= _SETTLED).all()):
-            break
-    lowest = near.min(axis=-1)
-    gain = np.clip(_polynomial(coefficients, step), lowest - _AT_MOST * np.abs(lowest), lowest)
+    asked = np.broadcast_to(kl, (*shape, np.shape(kl)[-1])).reshape(len(curves), -1)
+    budget, inverse, cost = np.maximum(asked, first_kl), 1.0 / lam, curves / lam
+    # Of a convex curve the budgets rise from which the next λ is better.
+    turns = np.full(curves.shape, np.inf)
+    np.divide(np.diff(cost, axis=1), inverse[:-1] - inverse[1:], out=turns[:, :-1])
+    at = np.stack([np.argmax(turns >= part[:, None], axis=1) for part in budget.T], axis=1)
+    at = np.clip(at, 4, last - 4)
+    place = at + len(lam) * np.arange(len(curves))[:, None]
+    near = np.stack([cost.ravel()[place + k] + budget * inverse[at + k] for k in _NODES])
+    lowest, flat = near.min(axis=0), near.reshape(len(_NODES), -1)
+    coefficients = _INTERPOLATE @ flat
+    step = _lowest_of(coefficients).reshape(at.shape)
+    gain = _polynomial(coefficients, step.reshape(-1)).reshape(at.shape)
+    gain = np.clip(gain, lowest - _AT_MOST * np.abs(lowest), lowest)
     best = lam[at] * (lam[1] / lam[0]) ** step
-    at_limit = gain >= limit[..., None]
-    gain = np.where(at_limit, limit[..., None], gain)
+    most = np.broadcast_to(limit, shape).reshape(-1, 1)
+    at_limit = gain >= most
+    gain = np.where(at_limit, most, gain)
     best = np.where(at_limit, np.inf, best)
-    small = kl < first_kl
-    root = np.sqrt(np.divide(kl, start, out=np.zeros_like(gain), where=small & (start > 0.0)))
-    tilt = slope * root
-    gain = np.where(small, root * (2.0 * start + tilt), gain)
-    return gain, np.where(small, root * np.divide(start, start + tilt, out=np.ones_like(gain), where=start > 0.0), best)
+    small = asked < first_kl
+    if small.any():
+        root = np.sqrt(np.divide(asked, start, out=np.zeros_like(gain), where=small & (start > 0.0)))
+        tilt = slope * root
+        gain = np.where(small, root * (2.0 * start + tilt), gain)
+        below = root * np.divide(start, start + tilt, out=np.ones_like(gain), where=start > 0.0)
+        best = np.where(small, below, best)
+    return gain.reshape(*shape, -1), best.reshape(*shape, -1)
+
+
+def _lowest_of(coefficients: FloatArray) -> FloatArray:
+    """Return where polynomials, coefficients of rising powers along the first axis, are lowest within the nodes."""
+    powers = np.arange(1.0, len(coefficients))[:, None]
+    rises = coefficients[1:] * powers
+    bends = rises[1:] * powers[:-1]
+    step = np.zeros(coefficients.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        rise, bend = _polynomial(rises, step), _polynomial(bends, step)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # a step is cut below
+            moved = np.clip(step - np.where(bend > 0, rise / bend, 0.0), -4.0, 4.0)
+        settled = bool((np.abs(moved - step) <= _SETTLED).all())
+        step = moved
+        if settled:
+            break
+    return step
 
 
 def _polynomial(coefficients: FloatArray, x: FloatArray) -> FloatArray:
     """Evaluate polynomials, coefficients of rising powers along the first axis, by Horner's rule."""
-    value: FloatArray = coefficients[-1].copy()
-    for coefficient in coefficients[-2::-1]:
+    value = coefficients[-1].copy()
+    for part in coefficients[-2::-1]:
         value *= x
-        value += coefficient
-    return value
+        value += part
+    return np.asarray(value)

@@ -81,7 +81,7 @@ class FirstTerms(SameFields):
         means = self._weights @ self._cells
         gain, slopes = _gain(means[:, :2], x, self.terms)
         error = _error(self._weights, self._cells[:, :2], means[:, :2], slopes)
-        low, high = studentised_interval(gain, error, self.level)
+        low, high = studentised_interval(gain, error, self.level, len(self._cells))
         left_out = _left_out(self._weights, self._cells, means, x)
         trusted = budgets <= self.trusted_end * (1.0 + 1e-12)
         low, high = low - left_out, high + left_out
@@ -116,7 +116,9 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     if not means[0, 0] > 0.0:
         return None
     gain, slopes = _gain(means[:, :2], np.array([math.sqrt(2.0)]), 1)
-    low, high = studentised_interval(gain, _error(fit.weights, cells[:, :2], means[:, :2], slopes), fit.level)
+    low, high = studentised_interval(
+        gain, _error(fit.weights, cells[:, :2], means[:, :2], slopes), fit.level, len(cells)
+    )
     return FirstTerms(
         slope=scale * float(gain[0, 0]),
         slope_low=scale * float(low[0]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
@@ -18,6 +18,7 @@ from alignlib.tables import RewardTable
 __all__ = ["GoldCurves", "rule_curves", "tilted_curves"]
 
 _BLOCK = 1 << 17  # samples in work at a time
+_EVERY, _DENSE, _NEAR = 3, 12, 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,33 +35,43 @@ class GoldCurves(SameFields):
 def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells) -> GoldCurves:
     """Return the curves along λ; the bias left is judged from halves of the samples, as for the limit."""
     ess = np.zeros(lam.size)
-    of_cells = np.zeros((4, 1 if cells.one_prompt else cells.size.size, lam.size))
+    of_cells = np.zeros((3, 1 if cells.one_prompt else cells.size.size, lam.size))
     index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index
     rank = _rank(table, reward)
+    some = _enough(lam)
+    aheads = np.zeros((len(of_cells[0]), some.size))
     for where, both in _sorted_blocks(table, reward, gold):
         n = both.shape[2]
         found = jackknife_tilted_means(both[1], both, lam)
         base = both.mean(axis=2)[:, None]
-        step = found.second_order[0] - found.first_order[0]
+        step = (found.second_order[0] - found.first_order[0])[some]
         if n > 3:  # halves of the proxy, and of gold in the same order
             place = parts_of(np.broadcast_to(np.arange(n), both.shape[1:]), rank[where], table.n_prompts)
             halves = np.take_along_axis(both[:, None], place[None].astype(np.int64), axis=3)
             flat = halves.reshape(2, -1, halves.shape[3])
-            in_parts = jackknife_tilted_means(flat[1], flat[:1], lam).second_order[0]
-            step = found.second_order[0] - in_parts.reshape(lam.size, *halves.shape[1:3]).mean(axis=1)
+            in_parts = jackknife_tilted_means(flat[1], flat[:1], lam[some]).second_order[0]
+            step = found.second_order[0, some] - in_parts.reshape(some.size, *halves.shape[1:3]).mean(axis=1)
         ess += found.ess.sum(axis=1)
         gain = found.second_order - base
         kl = lam[:, None] * found.second_order[1] - found.log_partition
         ahead = step * (part_weight(n) if n > 3 else 2.0)
-        for total, values in zip(of_cells, (gain[0], ahead, gain[1], kl), strict=True):
+        for total, values in zip((*of_cells, aheads), (gain[0], gain[1], kl, ahead), strict=True):
             _add(total, index[where], values.T)
     ess /= table.n_prompts
+    ahead = np.stack([np.interp(lam, lam[some], one) for one in aheads])
     if cells.one_prompt:
-        own = of_cells[[0, 2, 3], 0]
-        parts = cells.pseudo_values(_plug_in_without(table, reward, gold, lam), own).swapaxes(0, 1)
-        return GoldCurves(parts[0], np.broadcast_to(of_cells[1], parts[0].shape), parts[1], parts[2], ess)
-    gold_gain, ahead, proxy, kl = of_cells / cells.size[:, None]
-    return GoldCurves(gold_gain, ahead, proxy, kl, ess)
+        parts = cells.about(_plug_in_without(table, reward, gold, lam, cells), of_cells[:, 0]).swapaxes(0, 1)
+        return GoldCurves(parts[0], np.broadcast_to(ahead, parts[0].shape), parts[1], parts[2], ess)
+    gold_gain, proxy, kl = of_cells / cells.size[:, None]
+    return GoldCurves(gold_gain, ahead / cells.size[:, None], proxy, kl, ess)
+
+
+def _enough(lam: FloatArray) -> IntArray:
+    """Return at which λ the bias ahead is evaluated: of a dense grid every third and the last, for it is smooth."""
+    every = np.arange(lam.size)
+    if lam.size < _DENSE or (lam[_EVERY:] > _NEAR * lam[:-_EVERY]).any():
+        return every
+    return np.unique(np.append(every[::_EVERY], every[-1]))
 
 
 def _rank(table: RewardTable, reward: str) -> IntArray:
@@ -84,19 +95,20 @@ def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
     total += np.bincount(place, values.reshape(-1), total.size).reshape(total.shape)
 
 
-def _plug_in_without(table: RewardTable, reward: str, gold: str, lam: FloatArray) -> Callable[[BoolArray], FloatArray]:
+def _plug_in_without(table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells) -> FloatArray:
+    """Return gold gain, proxy gain and KL at each λ with each group of a single prompt left out, (groups, 3, L)."""
     proxies, golds = table.column(reward), table.column(gold)
-    x = lam[:, None] * (proxies - proxies.max())
-
-    def without(kept: BoolArray) -> FloatArray:
-        weight = np.exp(x[:, kept])
-        total = weight.sum(axis=1)
-        gold_gain = weight @ golds[kept] / total - golds[kept].mean()
-        mean = weight @ proxies[kept] / total
-        kl = lam * (mean - proxies.max()) - np.log(total / kept.sum())
-        return np.stack([gold_gain, mean - proxies[kept].mean(), kl])
-
-    return without
+    top = proxies.max()
+    base = cells.kept_sums(np.stack([np.ones_like(golds), golds, proxies - top]))
+    found = np.empty((len(base), 3, lam.size))
+    for k, value in enumerate(lam):
+        weight = np.exp(value * (proxies - top))
+        total, of_gold, of_proxy = cells.kept_sums(np.stack([weight, weight * golds, weight * (proxies - top)])).T
+        mean = of_proxy / total
+        found[:, 0, k] = of_gold / total - base[:, 1] / base[:, 0]
+        found[:, 1, k] = mean - base[:, 2] / base[:, 0]
+        found[:, 2, k] = value * mean - np.log(total / base[:, 0])
+    return found
 
 
 def rule_curves(
@@ -111,8 +123,12 @@ def rule_curves(
             _add(total, index[where], values)
         tied += int((np.diff(proxies, axis=1) == 0.0).any(axis=1).sum())
     if cells.one_prompt:
-        proxies, golds = table.column(reward)[None], table.column(gold)[None]
-        parts = cells.pseudo_values(lambda kept: _rules(proxies[:, kept], golds[:, kept], rules)[:, 0], of_cells[:, 0])
+        proxy, counted = table.column(reward), table.column(gold)
+        parts = cells.pseudo_values(
+            lambda kept: _rules(proxy[kept], counted[kept], rules).swapaxes(0, 1),
+            of_cells[:, 0],
+            np.argsort(-proxy, kind="stable"),
+        )
         of_cells = parts.swapaxes(0, 1)
     else:
         of_cells /= cells.size[:, None]

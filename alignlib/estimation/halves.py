@@ -18,7 +18,7 @@ from alignlib._core.checks import FloatArray, IntArray
 __all__ = ["canonical_rank", "part_weight", "parts_of", "sort_keys"]
 
 _PATTERNS = 256  # of one number of samples
-_LEAST_SPLITS = 64  # over all prompts
+_LEAST_SPLITS = 256  # over all prompts
 _MOST_WORK = 1 << 21  # samples in all splits, beyond one split a prompt
 _DIGITS = 7
 _SMALL = 6  # fewer samples than this are left out one or two at a time instead

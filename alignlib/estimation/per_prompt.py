@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, studentised_interval
@@ -49,7 +49,9 @@ class PerPromptCurve:
         self._alike = averaged_curve(table, column, cells, tail, bias_correction=True, unit=self._unit)
         most = float(np.log(table.n_samples.min()))
         searched = np.geomspace(_LEAST_KL, most, _SEARCHED)
-        gain = np.maximum(self._each(searched).plug_in, 0.0)
+        gain = np.zeros((table.n_prompts, _SEARCHED))
+        for where, rows in self._blocks():
+            gain[where] = np.maximum(_plug_in(rows, searched)[0], 0.0)
         total = gain.sum(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):  # some prompts share the gain
             shared = least_prompts(table.n_prompts) * np.square(gain).sum(axis=0) / np.square(total)
@@ -81,7 +83,7 @@ class PerPromptCurve:
             for cells in self._alike.cell_bounds:
                 gain, error, lam = self._alike.gains(weights, unit[:, None] * kl, cells)
                 up = self._alike.stretch(gain[0], error[0], lam[0], unit[0] * kl)
-                high = np.maximum(high, studentised_interval(gain, error, level, up=up)[1])
+                high = np.maximum(high, studentised_interval(gain, error, level, len(self._cells.size), up=up)[1])
         averages = (whole @ part for part in (found.slope, found.ess, found.largest_weight))
         return CurvePoints(whole @ chosen, low, high, *averages)
 
@@ -156,20 +158,13 @@ def _jackknife(rewards: FloatArray, kl: FloatArray) -> tuple[FloatArray, ...]:
 
     ``rewards`` is sorted from the top down.
     """
-    rows = rewards
-    n = rows.shape[1]
-    rows = rows - rows.mean(axis=1, keepdims=True)
+    n = rewards.shape[1]
+    rows = rewards - rewards.mean(axis=1, keepdims=True)
     below = rows - rows[:, :1]
-    spread = np.sqrt(np.square(rows).mean(axis=1))
-    varies = spread > 0.0
-    unit = np.where(varies, spread, 1.0)[:, None]
-    grid = lam_grid(1.0)
-    curve = np.stack([np.log(np.exp(below * (value / unit)).mean(axis=1)) for value in grid], axis=1)
-    curve += grid * rows[:, :1] / unit
-    gain, lam = minimise_dual(grid, curve, rows[:, 0] / unit[:, 0], kl)
+    found, lam, unit, varies = _plug_in(rows, kl)
     excess = rows[:, : max(1, n // 4)].mean(axis=1) - rows[:, max(1, n // 4)]
 
-    corrected, slope, ess, largest = (np.empty_like(gain) for _ in range(4))
+    corrected, slope, ess, largest = (np.empty_like(found) for _ in range(4))
     flat = np.isinf(lam) | ~varies[:, None]
     top = rows[:, 0] + (n - 1) / n * (rows[:, 0] - rows[:, 1])
     for k, budget in enumerate(kl):
@@ -187,7 +182,27 @@ def _jackknife(rewards: FloatArray, kl: FloatArray) -> tuple[FloatArray, ...]:
     corrected[:, kl == 0.0] = 0.0
     tail = np.divide(excess[:, None], slope, out=np.zeros_like(slope), where=slope > 0.0)
     spent = np.where(flat, np.log(n / (rows == rows[:, :1]).sum(axis=1))[:, None], kl)
-    return gain * unit * varies[:, None], corrected * varies[:, None], slope, ess, largest, tail, spent
+    return found, corrected * varies[:, None], slope, ess, largest, tail, spent
+
+
+def _plug_in(rows: FloatArray, kl: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, BoolArray]:
+    """Return the gain of centred, descending ``rows``, λ times the unit, (prompts, k), that unit and where it is one.
+
+    The unit, (prompts, 1), is the standard deviation; where rewards do not vary nothing is gained.
+    """
+    spread = np.sqrt(np.square(rows).mean(axis=1))
+    varies = spread > 0.0
+    unit = np.where(varies, spread, 1.0)[:, None]
+    below = (rows - rows[:, :1]) / unit
+    grid = lam_grid(1.0)
+    curve, weight = np.empty((len(grid), len(rows))), np.empty_like(below)
+    for value, out in zip(grid, curve, strict=True):
+        np.multiply(below, value, out=weight)
+        np.exp(weight, out=weight)
+        np.log(weight.mean(axis=1), out=out)
+    top = rows[:, 0] / unit[:, 0]
+    gain, lam = minimise_dual(grid, curve.T + grid * top[:, None], top, kl)
+    return gain * unit * varies[:, None], lam, unit, varies
 
 
 def _with_and_without(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
@@ -93,6 +93,9 @@ def evaluate_rules(
         low, high = one_prompt_interval(weights, gain, cells, level)
         least, most = rank_rule_ends(table.column(counted), list(rules), level)
         low, high = np.fmin(low, least), np.fmax(high, most)
+    elif picking == counted and (gain == gain[:1]).all():  # prompts do not differ, but their samples are few
+        least, most = rank_rule_ends(table.column(counted)[: table.n_samples[0]], list(rules), level)
+        low, high = np.fmin(low, least), np.fmax(high, most)
     known = curve is not None and supported_end > 0.0
     limit = (
         _share(curve, weights, kl, gain, level, supported_end, _further_kl(table, picking, rules))
@@ -154,15 +157,13 @@ def _cell_values(
         values[:, where] = _prompt_values(rows, gold, rules)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
-    order = np.argsort(-table.column(picking), kind="stable")  # once, and not again for every group left out
-    rows, gold = (table.column(name)[None, order] for name in (picking, counted))
+    picked, gold = table.column(picking), table.column(counted)
 
-    def without(kept: BoolArray) -> FloatArray:
-        chosen = kept[order]
-        picked = rows[:, chosen]
-        return _prompt_values(picked, picked if counted == picking else gold[:, chosen], rules)[:, 0]
+    def without(kept: IntArray) -> FloatArray:
+        rows = picked[kept]
+        return _prompt_values(rows, rows if counted == picking else gold[kept], rules).swapaxes(0, 1)
 
-    pseudo = cells.pseudo_values(without, values[:, 0])
+    pseudo = cells.pseudo_values(without, values[:, 0], np.argsort(-picked, kind="stable"))
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
 
 
@@ -235,7 +236,7 @@ def _share(
         error = _share_error(curve, weights, kl, gain, share, limit, lam[0], cells)
         few = 1.0 if curve.cells.one_prompt else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
         down = few * curve.stretch(limit[0], own_error[0], lam[0], used[0])  # a higher limit makes the share lower
-        ends.append(studentised_interval(share, error, level, up=few, down=down))
+        ends.append(studentised_interval(share, error, level, len(curve.cells.size), up=few, down=down))
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
     wider = np.where(spent[0] < _NO_KL, 0.0, _LEAST_WIDTH * share[0])
     low = np.min([low for low, _ in ends], axis=0) - wider

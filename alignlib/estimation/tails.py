@@ -18,7 +18,10 @@ from alignlib.tables import RewardTable
 
 __all__ = ["TailShape", "tail_shape", "usual_spread"]
 
-_LIGHT, _EXPONENTIAL = 0.93, 0.99  # of the ratio and its standard error: between them the tail counts in part
+# On the way from the ratio of a Gaussian tail to 1, that of an exponential one: between them the tail counts in part.
+_LIGHT, _EXPONENTIAL = 0.25, 0.6
+_SIZES = np.log([3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0])
+_GAUSSIAN = (0.914, 0.940, 0.958, 0.966, 0.942, 0.925, 0.890, 0.866, 0.853, 0.847, 0.841)  # of so many, by simulation
 _LEAST_EXCEEDANCES = 2  # of a prompt: a single one is no ratio
 _GOLD_RATE, _FEW_SAMPLES = 0.25, 16
 _BLOCK = 1 << 18  # samples in work at a time
@@ -29,13 +32,14 @@ class TailShape:
     """What the largest rewards say about the tail.
 
     ``ratio`` is the mean Greenwood statistic over that of an exponential tail, ``ratio_high`` with its standard error
-    added. ``scale`` is the mean exceedance, weighted by its cube, ``even_scale`` the mean of the
-    exceedance in units of the usual spread of each prompt. ``discrete`` says that most prompts have ties
-    among their largest samples.
+    added, ``gaussian`` the ratio of a Gaussian tail from as many samples. ``scale`` is the mean exceedance, weighted by
+    its cube, ``even_scale`` the mean of the exceedance in units of the usual spread of each prompt. ``discrete`` says
+    that most prompts have ties among their largest samples.
     """
 
     ratio: float
     ratio_high: float
+    gaussian: float
     scale: float
     even_scale: float
     discrete: bool
@@ -44,7 +48,7 @@ class TailShape:
     def bearing(self) -> float:
         """The scale of the exponential tail that must be reckoned with: 0 for one that is clearly lighter.
 
-        >>> TailShape(0.7, 0.75, 2.0, 1.0, False).bearing, TailShape(1.0, 1.1, 2.0, 1.0, False).bearing
+        >>> TailShape(0.8, 0.85, 0.87, 2.0, 1.0, False).bearing, TailShape(1.0, 1.1, 0.87, 2.0, 1.0, False).bearing
         (0.0, 2.0)
         """
         return self.scale * self._part
@@ -66,7 +70,8 @@ class TailShape:
     def _part(self) -> float:
         if self.discrete:
             return 0.0
-        return min(max((self.ratio_high - _LIGHT) / (_EXPONENTIAL - _LIGHT), 0.0), 1.0)
+        way = (self.ratio_high - self.gaussian) / (1.0 - self.gaussian)
+        return min(max((way - _LIGHT) / (_EXPONENTIAL - _LIGHT), 0.0), 1.0)
 
 
 def tail_shape(table: RewardTable, column: str) -> TailShape:
@@ -81,7 +86,7 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
 
     Source: the null law of Greenwood's statistic is classical; this use of it is ours.
     """
-    means, evens, sizes, statistics = [], [], [], []
+    means, evens, sizes, statistics, gaussian = [], [], [], [], 0.0
     for _, rewards in table.blocks(column, _BLOCK):
         k = max(_LEAST_EXCEEDANCES, rewards.shape[1] // 4)
         if rewards.shape[1] <= k:
@@ -94,11 +99,12 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
         evens.append(means[-1] / usual_spread(whole[untied]))
         sizes.append(np.full(len(y), float(k)))
         statistics.append(_greenwood(y))
+        gaussian += len(y) * float(np.interp(math.log(rewards.shape[1]), _SIZES, _GAUSSIAN))
     mean, even, k_all, statistic = (
         np.concatenate([*parts, np.empty(0)]) for parts in (means, evens, sizes, statistics)
     )
     if len(mean) == 0 or 2 * len(mean) < table.n_prompts:
-        return TailShape(0.0, 0.0, 0.0, 0.0, discrete=True)
+        return TailShape(0.0, 0.0, 0.0, 0.0, 0.0, discrete=True)
     ratio, k_mean = float(np.mean(statistic * (k_all + 1.0) / 2.0)), float(k_all.mean())
     loudest = float(mean.max())
     share = mean / loudest  # fourth powers of rewards need not be floats
@@ -106,6 +112,7 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
     return TailShape(
         ratio=ratio,
         ratio_high=ratio + spread,
+        gaussian=gaussian / len(mean),
         # The loudest prompts decide. The mean of k exponentials has the moments scale³ (k+1)(k+2)/k² and
         # scale⁴ (k+1)(k+2)(k+3)/k³.
         scale=loudest

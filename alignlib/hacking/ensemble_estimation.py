@@ -117,7 +117,7 @@ def estimate_ensemble(
         for chosen in (_choices(total, size, n_choices, generator) for size in asked)
     ]
     means = cells.mean(np.stack([gain.mean(axis=0) for gain in gains], axis=1))
-    low, high = studentised_interval(weights @ means, cells.standard_error(weights, means), level)
+    low, high = studentised_interval(weights @ means, cells.standard_error(weights, means), level, len(cells.size))
     each = [gain.mean(axis=1) for gain in gains]
     one = float(np.mean(_single(table, scores, gold, rule)) if asked[0] != 1 else each[0].mean())
     return EnsembleEstimate(

@@ -100,7 +100,7 @@ def split_error(
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
     parts = cells.mean(np.stack([of_mean - own / n_members, own], axis=1))
-    low, high = studentised_interval(weights @ parts, cells.standard_error(weights, parts), level)
+    low, high = studentised_interval(weights @ parts, cells.standard_error(weights, parts), level, len(cells.size))
     shared_variance, own_variance = (weights[0] @ parts).tolist()
     return ErrorSplit(
         shared=shared_variance,

@@ -109,7 +109,7 @@ def compare_members(
 
     def interval(values: FloatArray, at: float) -> tuple[FloatArray, FloatArray, FloatArray]:
         means = weights @ values
-        low, high = studentised_interval(means, cells.standard_error(weights, values), at)
+        low, high = studentised_interval(means, cells.standard_error(weights, values), at, len(cells.size))
         return means[0], low, high
 
     gain, low, high = interval(gains, level)

@@ -90,7 +90,7 @@ def tie_breaking(
     weights = cells.resample(n_boot, generator)
     values = cells.mean(np.stack([averaged, first, first - averaged], axis=1))
     means = weights @ values
-    low, high = studentised_interval(means, cells.standard_error(weights, values), level)
+    low, high = studentised_interval(means, cells.standard_error(weights, values), level, len(cells.size))
     return TieBreaking(
         reward=reward,
         base=float(np.mean(np.add.reduceat(golds, starts) / table.n_samples)),

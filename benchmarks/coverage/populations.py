@@ -47,6 +47,11 @@ class Reward:
         """The variance."""
         return float(self.prob @ np.square(self.z - self.prob @ self.z))
 
+    @property
+    def most(self) -> float:
+        """The largest gain there can be."""
+        return float(self.z[self.prob > 0.0].max() - self.prob @ self.z)
+
     def best_of(self, n: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return KL and chances of every value, for best of each n: shapes (k,) and (k, values)."""
         above = np.cumsum(self.prob[::-1])[::-1]

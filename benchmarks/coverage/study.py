@@ -16,7 +16,7 @@ import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
-from alignlib.estimation import GoldEstimate, fit_frontier
+from alignlib.estimation import Fit, GoldEstimate, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from benchmarks.coverage import blind_laws  # noqa: F401 - registers the laws that somebody else chose
@@ -26,6 +26,7 @@ from benchmarks.coverage.truth import Truth, gold_of
 __all__ = ["SHAPES", "Shape", "draw_table", "try_tables"]
 
 BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
+OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
 _ACCURACY = 3e-5  # of the truths, which are sums over fine bins
@@ -87,10 +88,27 @@ def draw_table(population: Population, shape: Shape, rng: np.random.Generator) -
     return RewardTable.from_arrays(reward=cut[0], gold=cut[1]), kinds
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
+def _population(name: str) -> Population:
+    return POPULATIONS[name]()
+
+
+@lru_cache(maxsize=256)
+def _truth_of_law(name: str, law: int) -> Truth:
+    return Truth(Population.of(_population(name).laws[law]), DRAWS, TILTS)
+
+
+@lru_cache(maxsize=64)
+def _truth_of_all(name: str) -> Truth:
+    return Truth(_population(name), DRAWS, TILTS)
+
+
 def _truth(name: str, kind: int | None) -> Truth:
-    population = POPULATIONS[name]()
-    return Truth(population if kind is None else population.of_kind(kind), DRAWS, TILTS)
+    """Return what is true of a population, or of one kind of its prompts."""
+    if kind is None:
+        return _truth_of_all(name)
+    population = _population(name)
+    return _truth_of_law(name, int(population.which[kind])).scaled(float(population.scale[kind]))
 
 
 class _Tally:
@@ -124,7 +142,7 @@ class _Tally:
 
 def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 500) -> dict[str, Any]:
     """Try every statement on tables number ``first`` to ``first + count - 1`` of a population and shape."""
-    population = POPULATIONS[name]()
+    population = _population(name)
     tallies = {what: _Tally(at) for what, at in _POINTS.items()}
     ends: list[float] = []
     for number in range(first, first + count):
@@ -138,7 +156,7 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
 
 _POINTS = {
     "limit": BUDGETS,
-    "limit, own end": np.array([0.5, 1.0]),  # parts of the end
+    "limit, own end": OWN,
     "limit on every prompt": BUDGETS,
     "gain of best-of-N": DRAWS,
     "share of the limit": DRAWS,
@@ -157,17 +175,9 @@ def _try_table(table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_b
     except InputError:  # a reward that does not vary
         return 0.0
     if finite:
-        _try_limit(lambda kl: fit.at(kl, strict=False), fit.supported_end, truth.limit, tallies["limit"])
-        if fit.supported_end > 0.0:
-            own = np.array([0.5, 1.0]) * fit.supported_end
-            at = fit.at(own)
-            tallies["limit, own end"].add(at.gain_low, at.gain_high, truth.limit(own), np.ones(2, dtype=bool))
+        _try_limit(fit, truth.limit, tallies["limit"], tallies["limit, own end"])
         if table.n_prompts > 1 and table.n_samples.min() >= 6:
-            each = fit.per_prompt
-            _try_limit(
-                lambda kl: each.at(kl, strict=False), each.supported_end, truth.limit_on_every_prompt,
-                tallies["limit on every prompt"],
-            )  # fmt: skip
+            _try_limit(fit.per_prompt, truth.limit_on_every_prompt, tallies["limit on every prompt"])
     if draws.size == 0:
         return fit.supported_end
     every, k = np.ones(draws.size, dtype=bool), slice(0, draws.size)
@@ -185,11 +195,15 @@ def _try_table(table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_b
 
 
 def _try_limit(
-    at: Callable[[FloatArray], Any], end: float, truth: Callable[[FloatArray], FloatArray], tally: _Tally
+    fit: Fit, truth: Callable[[FloatArray], FloatArray], tally: _Tally, at_own: _Tally | None = None
 ) -> None:
+    end = fit.supported_end
     if end > 0.0:
-        found = at(BUDGETS)
-        tally.add(found.gain_low, found.gain_high, truth(BUDGETS), found.supported)
+        budgets = np.append(BUDGETS, OWN * end)
+        found, gain, k = fit.at(budgets, strict=False), truth(budgets), BUDGETS.size
+        tally.add(found.gain_low[:k], found.gain_high[:k], gain[:k], found.supported[:k])
+        if at_own is not None:
+            at_own.add(found.gain_low[k:], found.gain_high[k:], gain[k:], np.ones(OWN.size, dtype=bool))
 
 
 def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tally) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,7 +12,7 @@ from benchmarks.coverage.populations import Population, Reward
 
 __all__ = ["Truth", "gold_of"]
 
-_TILTS = 2.0 ** (np.arange(-40, 61) / 8.0)
+_TILTS = 2.0 ** (np.arange(-40, 97) / 8.0)
 
 
 def gold_of(z: FloatArray) -> FloatArray:
@@ -51,13 +52,24 @@ class Truth:
         self.turn_lam = float(grid[gold_grid.argmax()]) if gold_grid.argmax() < grid.size - 1 else np.inf
         self.share = np.minimum(self.gain / self.limit(self.spent), 1.0)
 
+    def scaled(self, scale: float) -> Truth:
+        """Return the same with every reward multiplied by ``scale``."""
+        found = copy.copy(self)
+        law = self.population
+        found.population = Population(law.chance, scale * law.scale, law.which, law.laws)
+        for name in ("unit", "gain", "gold_n", "gold_lam"):
+            setattr(found, name, scale * getattr(self, name))
+        for name in ("lam", "turn_lam", "_grid"):
+            setattr(found, name, getattr(self, name) / scale)
+        return found
+
     def limit(self, kl: FloatArray) -> FloatArray:
         """Return the largest gain within an average KL."""
-        return _dual(self._grid, self._curve, kl)
+        return _dual(self._grid, self._curve, kl, sum(w * s * law.most for w, s, law in _kinds(self.population)))
 
     def limit_on_every_prompt(self, kl: FloatArray) -> FloatArray:
         """Return the largest gain within the same KL on every prompt."""
-        each = [_dual(_TILTS, _log_partition(law, _TILTS), kl) for law in self.population.laws]
+        each = [_of_one(law, kl) for law in self.population.laws]
         return sum(w * s * each[i] for (w, s, _), i in zip(_kinds(self.population), self.population.which, strict=True))
 
 
@@ -83,13 +95,17 @@ def _tilted(law: Reward, values: FloatArray, lam: FloatArray) -> FloatArray:
     return np.asarray(weight @ values / weight.sum(axis=1))
 
 
-def _dual(lam: FloatArray, curve: FloatArray, kl: FloatArray) -> FloatArray:
-    """Return ``min_λ (Δ + Λ)/λ`` by a parabola in log λ through the three lowest points."""
+def _of_one(law: Reward, kl: FloatArray) -> FloatArray:
+    lam = _TILTS / np.sqrt(law.variance)
+    return _dual(lam, _log_partition(law, lam), kl, law.most)
+
+
+def _dual(lam: FloatArray, curve: FloatArray, kl: FloatArray, most: float) -> FloatArray:
+    """Return ``min_λ (Δ + Λ)/λ`` by a parabola in log λ through the three lowest points; it is ``most`` at λ = ∞."""
     cost = (np.atleast_1d(kl)[:, None] + curve) / lam
     at = np.clip(cost.argmin(axis=1), 1, lam.size - 2)
     left, mid, right = (np.take_along_axis(cost, (at + k)[:, None], axis=1)[:, 0] for k in (-1, 0, 1))
     bend = left - 2.0 * mid + right
     move = np.divide(0.5 * (left - right), bend, out=np.zeros_like(mid), where=bend > 0.0)
-    return np.asarray(
-        np.where(np.abs(move) <= 1.0, mid - 0.25 * (left - right) * move, np.minimum(np.minimum(left, mid), right))
-    )
+    lowest = np.where(np.abs(move) <= 1.0, mid - 0.25 * (left - right) * move, np.minimum(np.minimum(left, mid), right))
+    return np.asarray(np.minimum(lowest, most))

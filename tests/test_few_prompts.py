@@ -1,0 +1,58 @@
+"""Intervals of tables that hardly tell how prompts differ: few prompts, alike prompts, copies of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from alignlib.estimation import fit_frontier
+from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.rules import BestOfN
+
+KL = np.array([0.05, 0.2])
+
+
+def test_two_prompts_have_the_interval_of_student() -> None:
+    values = np.array([[1.0], [3.0]])
+    cells = Cells.of(np.array([4, 4]), np.random.default_rng(0))
+    low, high = cells.interval(cells.resample(200, np.random.default_rng(0)), values, 0.95)
+    assert high[0] == pytest.approx(
+        2.0 * (1.0 + 3.0 * 12.7062 * 0.5), rel=1e-4
+    )  # thrice the plain arm: the log explodes
+    assert low[0] == pytest.approx(2.0 * np.exp(-12.7062 * 0.5), rel=1e-4)
+
+
+def test_three_prompts_of_unlike_scale_have_an_end_a_reader_can_use() -> None:
+    rows = np.random.default_rng(0).standard_normal((3, 64)) * np.array([[1.0], [3.0], [10.0]])
+    found = fit_frontier(rows, n_boot=200).at(KL)
+    assert (found.gain_high < 20.0 * found.gain).all()
+    assert (found.gain_high > 2.0 * found.gain).all()
+
+
+@pytest.mark.parametrize("prompts", [2, 5, 20])
+def test_copies_of_one_prompt_are_not_known_without_error(prompts: int) -> None:
+    rows = np.tile(np.random.default_rng(1).standard_normal(40), (prompts, 1))
+    fit = fit_frontier(rows, n_boot=200)
+    found = fit.at(KL)
+    assert ((found.gain_high - found.gain_low) > 0.02 * found.gain).all()
+    rules = fit.share([BestOfN(2), BestOfN(4)])
+    assert ((rules.gain_high - rules.gain_low) > 0.05 * rules.gain).all()
+
+
+def test_no_interval_is_narrower_than_the_samples_of_its_prompts_leave() -> None:
+    rng = np.random.default_rng(2)
+    fits = [fit_frontier(rng.standard_normal((6, 48)), n_boot=100) for _ in range(60)]
+    gains = np.array([fit.at(KL).gain for fit in fits])
+    narrowest = np.array([fit.at(KL).gain_high - fit.at(KL).gain_low for fit in fits]).min(axis=0)
+    assert (narrowest > 2.8 * gains.std(axis=0)).all()  # 2 times 1.96, less what a standard deviation of 60 may be off
+
+
+def test_away_from_zero_an_arm_is_at_most_three_plain_ones() -> None:
+    rng = np.random.default_rng(3)
+    values = np.exp(3.0 * rng.standard_normal((9, 1)))
+    cells = Cells.of(np.full(9, 4), rng)
+    weights = cells.resample(400, rng)
+    mean, error = weights @ values, cells.standard_error(weights, values)
+    _, high = studentised_interval(mean, error, 0.95, 9)
+    t = np.abs(np.log(mean[1:] / mean[0]) * mean[1:] / np.maximum(error[1:], 1e-300))
+    assert high[0] <= mean[0, 0] + 3.0 * np.quantile(t, 0.999) * error[0, 0]
