@@ -112,7 +112,7 @@ class AveragedCurve(SameFields):
             up = self.stretch(value[0], error[0], at[0], kl)
             own = self._of_samples(at[0], level) * (kl > 0.0)
             found = studentised_interval(value, error, level, len(self.cells.size), up=up)
-            ends.append((np.minimum(found[0], value[0] - own), np.maximum(found[1], value[0] + own)))
+            ends.append((np.fmin(found[0], value[0] - own), np.fmax(found[1], value[0] + own)))
         place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]
