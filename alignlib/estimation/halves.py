@@ -18,7 +18,7 @@ from alignlib._core.checks import FloatArray, IntArray
 __all__ = ["canonical_rank", "part_weight", "parts_of", "sort_keys"]
 
 _PATTERNS = 256  # of one number of samples
-_LEAST_SPLITS = 256  # over all prompts
+_LEAST_SPLITS, _OF_A_PROMPT = 64, 3  # over all prompts; the chance in a split then adds a third to a prompt's own
 _MOST_WORK = 1 << 21  # samples in all splits, beyond one split a prompt
 _DIGITS = 7
 _SMALL = 6  # fewer samples than this are left out one or two at a time instead
@@ -60,7 +60,7 @@ def parts_of(descending: FloatArray, rank: IntArray, n_prompts: int) -> FloatArr
     n = descending.shape[1]
     if n < _SMALL:
         return np.stack([descending[:, list(kept)] for kept in itertools.combinations(range(n), 3)])
-    enough = -(-_LEAST_SPLITS // n_prompts)
+    enough = max(-(-_LEAST_SPLITS // n_prompts), _OF_A_PROMPT)
     splits = max(1, min(enough, _MOST_WORK // (n * n_prompts)))
     patterns = _patterns(n, min(_PATTERNS, n_prompts * splits))
     half, parts = n // 2, []

@@ -30,6 +30,7 @@ OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
 _ACCURACY = 3e-5  # of the truths, which are sums over fine bins
+_TURNS_EVERY = 2  # tables: the two whole curves of gold are a third of the work
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
 
 
@@ -149,7 +150,9 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
         rng = np.random.default_rng([zlib.crc32(f"{name} {shape.name}".encode()), number])
         table, kinds = draw_table(population, shape, rng)
         truth = _truth(name, int(kinds[0]) if shape.prompts == 1 else None)
-        ends.append(_try_table(table, truth, tallies, n_boot, finite=population.finite))
+        ends.append(
+            _try_table(table, truth, tallies, n_boot, finite=population.finite, turns=number % _TURNS_EVERY == 0)
+        )
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
     return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
 
@@ -167,7 +170,9 @@ _POINTS = {
 }
 
 
-def _try_table(table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_boot: int, *, finite: bool) -> float:
+def _try_table(
+    table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_boot: int, *, finite: bool, turns: bool
+) -> float:
     fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
     draws = DRAWS[fewest >= DRAWS]
     try:
@@ -187,9 +192,11 @@ def _try_table(table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_b
         tallies["share of the limit"].add(rules.share_low, rules.share_high, truth.share[k], rules.supported)
     _try_gold(lambda: fit.gold("gold", BestOfN.along(draws)), truth.gold_n[k], tallies["gold along N"])
     most = float(table.n_samples.min())
-    _try_turn(lambda: fit.gold("gold"), truth.turn_n if truth.turn_n < most else np.inf, tallies["turn along N"])
+    if turns:
+        _try_turn(lambda: fit.gold("gold"), truth.turn_n if truth.turn_n < most else np.inf, tallies["turn along N"])
     if finite:  # a tilt by a reward that has no limit does not exist
         _try_gold(lambda: fit.tilted_gold("gold", truth.lam), truth.gold_lam, tallies["gold along λ"])
+    if finite and turns:
         _try_turn(lambda: fit.tilted_gold("gold"), truth.turn_lam, tallies["turn along λ"])
     return fit.supported_end
 
