@@ -101,6 +101,18 @@ def test_nothing_is_left_unfilled_in_its_page(notebook: Notebook) -> None:
             assert not any(kind == "error" or name == "stderr" for kind, name in kinds)
 
 
+def test_labels_are_those_of_one_page_only() -> None:
+    """Sphinx refuses a book in which a figure, a theorem or a formula has the name of another."""
+    labels = []
+    for notebook in NOTEBOOKS:
+        for cell in notebook.node.cells:
+            labels += re.findall(r"^:label: *(\S+)", cell.source, re.MULTILINE)
+            name = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+            labels += [] if name is None else [notebook.with_defaults(name)]
+    assert len(labels) > 100
+    assert sorted({label for label in labels if labels.count(label) > 1}) == []
+
+
 def test_no_record_is_left_of_notebooks_that_are_gone() -> None:
     assert set(recorded()) <= {notebook.name for notebook in NOTEBOOKS}
 

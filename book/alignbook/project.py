@@ -46,6 +46,8 @@ class Notebook:
         node = read_script(self.script)
         if self.page:
             node.cells = [cell for cell in node.cells if _belongs(cell, self.page)]
+            if self.page != self.script.stem:
+                _name_figures_apart(node, self.page)
             _change_defaults(_parameters_cell(node, self.script.name), self.fixed)
         return node
 
@@ -200,6 +202,18 @@ def _belongs(cell: NotebookNode, page: str) -> bool:
         if not cell.metadata["tags"]:
             del cell.metadata["tags"]
     return not pages or page in pages
+
+
+def _name_figures_apart(node: NotebookNode, page: str) -> None:
+    """Give the figures of a further page of a script names of their own, with its number; in its text too."""
+    figures = [cell.metadata.get("mystnb", {}).get("figure", {}) for cell in node.cells]
+    for figure in figures:
+        name = figure.get("name", "{{")
+        if "{{" in name:  # a parameter that the page fixes tells its names apart
+            continue
+        figure["name"] = f"{name}-{page.split('_', 1)[0]}"
+        for cell in node.cells:
+            cell.source = cell.source.replace(f"`{name}`", f"`{figure['name']}`")
 
 
 def _change_defaults(cell: NotebookNode, fixed: Mapping[str, Value]) -> None:
