@@ -262,6 +262,7 @@ claims.record(
         "agreement with the rater and with the training labels improves at every step",
         "C25 (consequence)",
         np.stack([np.diff(proxy), np.diff(training)]) < 0,
+        must_hold=flattery >= 0.5,
     ),
     claims.at_least(
         "gold-turns",
@@ -313,6 +314,7 @@ claims.record(
         "the style feature lowers disagreement with the rater and raises the true error rate",
         "C25 (consequence)",
         np.array([grown_proxy[-1] < grown_proxy[-2], grown_gold[-1] > grown_gold[-2]]),
+        must_hold=flattery >= 0.5,
     ),
 )
 
