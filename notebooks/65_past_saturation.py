@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # The rater's habits and the rater's accidents, which are two different things. With a person who reports the style instead of the value {{flattery:.0%}} of the time, a learner's true
-# error rate falls to {{gold_best:.0%}} and rises again to {{gold_last:.0%}} as it is trained harder, while it agrees ever better with that person. It knows {{target_last:.2f}} of the {{carried:.2f}} {term}`nats <nat>`
+# error rate {{course}} as it is trained harder, {{agreement}}. It knows {{target_last:.2f}} of the {{carried:.2f}} {term}`nats <nat>`
 # about the values that its labels carry.
 # :::
 
@@ -232,8 +232,14 @@ claims.glue(
     rho_style=last["always the style"].split.channel,
     carried=carried,
     most=most,
-    gold_best=-least,
+    course=f"falls to {-least:.0%} and rises again to {gold[-1]:.0%}"
+    if gold[-1] + least > 0.005
+    else f"falls to {-least:.1%} and hardly rises again, to {gold[-1]:.1%},",
+    agreement="while it agrees ever better with that person"
+    if (np.diff(proxy) < 0).all()
+    else "and its agreement with that person is best before the end",
     gamma_best=gamma_best,
+    gold_best=-least,
     gold_last=gold[-1],
     proxy_drop=grown_proxy[-2] - grown_proxy[-1],
     gold_rise=grown_gold[-1] - grown_gold[-2],
