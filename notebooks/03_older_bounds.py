@@ -105,9 +105,8 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in success rate")
 # ## Other laws
 #
 # Divide each frontier by $\sigma\sqrt{2\Delta}$, where $\sigma$ is the standard deviation of the reward under the base model. A Gaussian reward gives the
-# constant 1. A uniform reward lies below 1. A rare success lies above 1 at first, because its law is skewed to the right, and
-# below 1 before the reward is exhausted. An exponential reward lies above 1 and keeps rising. So $\sigma\sqrt{2\Delta}$ with the standard deviation of the base
-# model is no upper bound for the last two.
+# constant 1. A uniform reward lies below 1. A 0/1 reward with success rate {{success:g}} {{binary_course}}.
+# An exponential reward lies above 1 and keeps rising. So $\sigma\sqrt{2\Delta}$ with the standard deviation of the base model is no upper bound for an exponential reward, nor for a rare success.
 
 # %%
 positive = kl[1:]
@@ -152,7 +151,20 @@ plotting.name_axes(ax, plotting.KL_LABEL, r"gain $/\ \sigma\sqrt{2\Delta}$")
 
 # %% tags=["hide-input"]
 shown = law.gain_at_kl(kl_shown)
+spread = np.sqrt(success * (1 - success))
+at_end = (1 - success) / (spread * np.sqrt(2 * law.max_kl))
+if at_end >= 1:
+    binary_course = (
+        f"lies above 1, because its law is skewed to the right, as long as anything is left to gain, at {law.max_kl:.2f} nats still at {at_end:.2f}; "
+        f"then it falls, and is below 1 from {(1 - success) ** 2 / (2 * spread**2):.2f} nats on"
+    )
+elif success < 0.5:
+    binary_course = f"lies above 1 at first, because its law is skewed to the right, and is down to {at_end:.2f} where the reward is exhausted, at {law.max_kl:.2f} nats"
+else:
+    binary_course = "lies below 1, because its law is not skewed to the right"
+before_end = positive[positive <= law.max_kl]
 claims.glue(
+    binary_course=claims.Markdown(binary_course),
     success_percent=100 * success,
     hoeffding_ratio=bounds.hoeffding(kl_shown, 0.0, 1.0) / shown,
     kl_max=law.max_kl,
@@ -187,6 +199,14 @@ claims.record(
         relaxed["mean and range"][1:] / exact[1:],
         1.0,
         rtol=1e-9,
+    ),
+    claims.at_least(
+        "rare-success",
+        r"a success rate of at most 0.28: as long as there is anything to gain the limit is at least $\sigma\sqrt{2\Delta}$",
+        "we derive",
+        law.gain_at_kl(before_end) / (spread * np.sqrt(2 * before_end)),
+        1.0,
+        must_hold=success <= 0.28,
     ),
     claims.at_most(
         "sub-gamma",

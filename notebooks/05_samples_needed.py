@@ -13,9 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# About $e^\Delta$ samples, and several times as many for a good estimate. From {{n_samples:d}} samples no method can see more than
-# $\log {{n_samples:d}}={{ceiling:.2f}}$ nats. With Gaussian rewards, reweighting {{n_samples:d}} samples shows on average {{seen_low:.0%}} of the true gain
-# at {{kl_low:g}} {{nats_low}} and {{seen_high:.0%}} at {{kl_high:g}} nats.
+# Reweighting needs at least about $e^\Delta$ samples. With Gaussian rewards a few times as many are enough: {{n_samples:d}} samples show on average {{seen_low:.0%}} of the true gain
+# at {{kl_low:g}} {{nats_low}} and {{seen_high:.0%}} at {{kl_high:g}} nats. With exponential rewards far more are needed: {{eightfold:,d}} samples, eight times $e^\Delta$, show {{exponential_seen:.0%}} at
+# {{kl_high:g}} nats. No reweighting of {{n_samples:d}} samples, whatever the reward, reaches beyond $\log {{n_samples:d}}={{ceiling:.2f}}$ nats; what goes further assumes a law.
 # :::
 
 # %% tags=["parameters"]
@@ -32,7 +32,7 @@ import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws import Gaussian
+from alignlib.laws import Exponential, Gaussian
 
 # %% [markdown]
 # ## The statements
@@ -82,8 +82,9 @@ from alignlib.laws import Gaussian
 # ```
 #
 # $I_n(1)$ should be 1. With far fewer than $e^D$ samples it is nearly always below any $1-\delta$: the responses that make up the optimum have not been
-# drawn. For a Gaussian reward $\log w$ is normal under $\pi_\lambda$ with mean $D$ and variance $2D$, so the number needed is $e^{D+O(\sqrt D)}$, and the effective sample
-# size is about $n\,e^{-2D}$: of {{n_samples:d}} samples, {{ess_low:.0f}} at {{kl_low:g}} {{nats_low}} and {{ess_mid:.0f}} at {{kl_mid:g}} {{nats_mid}}.
+# drawn. For a Gaussian reward $\log w$ is normal under $\pi_\lambda$ with mean $D$ and variance $2D$, so the number needed is $e^{D+O(\sqrt D)}$. The effective sample
+# size tends to $n\,e^{-2D}$ once $n$ is much larger than $e^{2D}$; of {{n_samples:d}} samples it is, on average over the tables below, {{ess_low:.0f}} at {{kl_low:g}} {{nats_low}} and {{ess_mid:.0f}} at {{kl_mid:g}} {{nats_mid}}.
+# For an exponential reward $\log w$ varies as much as its mean is large, and $e^D$ samples, or ten times as many, are not enough.
 #
 # ## The computation
 #
@@ -99,6 +100,12 @@ def shown(rewards: np.ndarray, lam: float) -> np.ndarray:
     """Weighted mean of each row: what a table says of the reward of the optimum."""
     weight = np.exp(lam * (rewards - rewards.max(axis=1, keepdims=True)))
     return (weight * rewards).sum(axis=1) / weight.sum(axis=1)
+
+
+def effective(rewards: np.ndarray, lam: float) -> np.ndarray:
+    """Effective sample size of each row."""
+    weight = np.exp(lam * (rewards - rewards.max(axis=1, keepdims=True)))
+    return weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1)
 
 
 seen = np.empty((len(kls), sizes.size))
@@ -125,7 +132,7 @@ plotting.name_axes(ax, "number of samples n", "share of the true gain")
 # this bias, and says for each table up to which budget its samples support an estimate.
 #
 # The same count governs the rules that work by sampling. Best-of-$N$ spends about $\log N$ nats, and soft best-of-$n$ ([](12_relatives.ipynb)) comes near $\pi_\lambda$
-# once $n$ is several times $e^{D(\lambda)}$. A trained model has no such ceiling: that is what training is for.
+# only with more than $e^{D(\lambda)}$ draws, several times as many for a Gaussian reward and far more for an exponential one. A trained model has no such ceiling: that is what training is for.
 #
 # ## Claims
 
@@ -133,7 +140,13 @@ plotting.name_axes(ax, "number of samples n", "share of the true gain")
 at = int(np.flatnonzero(sizes == n_samples)[0])
 small, large = int(np.argmin(kls)), int(np.argmax(kls))
 middle = int(np.argsort(kls)[1]) if len(kls) > 1 else small
-ess = n_samples * np.exp(-2.0 * np.array(kls))
+drawn = np.random.default_rng(seed).standard_normal((n_repeats, n_samples))
+ess = np.array([effective(drawn, lam).mean() for lam in lams])
+exponential = Exponential()
+eightfold = max(int(8 * np.exp(kls[large])), 2)
+tail_lam = float(exponential.lam_at_kl(kls[large]))
+tail_tables = [np.random.default_rng([seed, i]).exponential(size=(1, eightfold)) for i in range(n_repeats)]
+tail_seen = np.mean([shown(table, tail_lam)[0] for table in tail_tables]) - exponential.base_reward
 law = Gaussian()
 one_table = np.random.default_rng(seed).standard_normal(n_samples)
 hardest = np.geomspace(0.1, 1e4, 60)
@@ -152,6 +165,8 @@ claims.glue(
     seen_high=seen[large, at],
     ess_low=ess[small],
     ess_mid=ess[middle],
+    eightfold=eightfold,
+    exponential_seen=tail_seen / float(exponential.gain(tail_lam)),
 )
 claims.record(
     claims.at_most(
@@ -182,6 +197,14 @@ claims.record(
         "ChatterjeeDiaconis2018",
         np.concatenate([row[sizes <= np.exp(kl) / 8] for kl, row in zip(kls, seen, strict=True)] + [[0.0]]),
         0.9,
+        must_hold=False,
+    ),
+    claims.at_most(
+        "exponential",
+        r"eight times $e^{D}$ samples of an exponential reward show less of the gain than of a Gaussian one at the largest divergence",
+        "we derive",
+        tail_seen / float(exponential.gain(tail_lam)),
+        np.interp(np.log(eightfold), np.log(sizes), seen[large]),
         must_hold=False,
     ),
 )

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Those where one more {term}`nat` saves the most loss. With {{n_contexts:d}} kinds of question and {{budget:g}} nats per judgement to spend on average, an equal split leaves a mean loss of {{equal_loss:.3f}};
+# Those where a little more capacity lowers the loss most. With {{n_contexts:d}} kinds of question and {{budget:g}} nats per judgement to spend on average, an equal split leaves a mean loss of {{equal_loss:.3f}};
 # the best split leaves {{best_loss:.3f}}, {{saved:.0%}} less, and asks nothing at all about {{starved:d}} of the {{n_contexts:d}}.
 # :::
 
@@ -88,7 +88,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # :label: prop-reverse-water-filling
 #
 # Let context $s$ with weight $w_s$ have the least loss $L_s(c)$ when it is judged with $c$ nats; $L_s$ is convex. The split that minimises $\sum_sw_sL_s(c_s)$ within $\sum_sw_sc_s\le C$
-# has one slope $-L_s'(c_s)=\beta$ wherever $c_s>0$, and $c_s=0$ where even the first nat saves less. For Gaussian values with squared error $L_s=\min(\omega,\sigma_s^2)$ with one level $\omega$
+# has one slope $-L_s'(c_s)=\beta$ wherever $c_s>0$, and $c_s=0$ where the loss falls more slowly from the start, $-L_s'(0)\le\beta$. For Gaussian values with squared error $L_s=\min(\omega,\sigma_s^2)$ with one level $\omega$
 # (*reverse water-filling*). Weak duality certifies a split: for every $\beta>0$ no split has a loss below $\sum_sw_s\min_c\{L_s(c)+\beta c\}-\beta C$.
 # ```
 #
@@ -97,7 +97,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # are equal losses $\omega=\beta/2$.
 # ```
 #
-# Here the best split leaves {{best_loss:.4f}}, the equal one {{equal_loss:.4f}}, no judging at all {{blind_loss:.4f}}. At the margin one nat saves {{price:.3f}} in every context
+# Here the best split leaves {{best_loss:.4f}}, the equal one {{equal_loss:.4f}}, no judging at all {{blind_loss:.4f}}. At the margin the loss falls by {{price:.3f}} per {term}`nat` in every context
 # that gets any. By the last part of the proposition no split does better by more than {{gap:.0e}}.
 #
 # ## One judge
@@ -144,7 +144,7 @@ plotting.name_axes(ax, "context", "variance")
 # %% [markdown]
 # ## What it means
 #
-# To ask the same number of questions about everything spends attention where little is to be gained. Measure what one more nat saves, spend where it saves most, and leave alone
+# To ask the same number of questions about everything spends attention where little is to be gained. Measure at which rate a little more capacity saves loss, spend where that rate is highest, and leave alone
 # what is predictable already or cheap to get wrong.
 #
 # ## Claims
@@ -195,7 +195,7 @@ claims.record(
     ),
     claims.equal(
         "one-slope",
-        "one more nat saves the same in every context that gets any",
+        "loss falls at the same rate per nat in every context that gets any",
         "Lagrange",
         saved_per_nat[given],
         1 / split.slope,

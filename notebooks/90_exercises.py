@@ -62,11 +62,11 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 # $D_{\max}=-\log{{success:g}}={{most:.3f}}$, which no policy needs to spend.
 # ```
 #
-# **3.** You draw {{draws:d}} responses per prompt to estimate the limit. Up to which budget can any estimate from them reach?
+# **3.** You draw {{draws:d}} responses per prompt to estimate the limit. How far can they be reweighted, and how many of them still count at a quarter of that?
 #
 # ```{dropdown} Solution
-# $\log{{draws:d}}={{ceiling:.2f}}$ nats ({prf:ref}`prop-log-n`), and with trust only up to about a quarter of that: at $D$ nats a Gaussian reward leaves an effective
-# sample size of about $n e^{-2D}$, which at {{quarter:.2f}} nats is {{ess:.1f}} of {{draws:d}}.
+# To $\log{{draws:d}}={{ceiling:.2f}}$ nats, whatever the reward ({prf:ref}`prop-log-n`); an estimate that reaches further assumes a law. At a quarter of that, {{quarter:.2f}} nats, the weights of a Gaussian reward leave an
+# effective sample size of {{ess:.1f}} of {{draws:d}} on average. The formula $n e^{-2D}$, which holds for $n$ much larger than $e^{2D}$, would say {{ess_formula:.1f}}.
 # ```
 #
 # ## For whoever trains
@@ -126,6 +126,9 @@ odds = success / (1 - success)
 two = PromptAverage([Gaussian(sd=1.0), Gaussian(sd=3.0)])
 lam_two = float(two.lam_at_kl(budget))
 quarter = math.log(draws) / 4
+weight = np.exp(
+    math.sqrt(2 * quarter) * np.random.default_rng(0).standard_normal((max(2_000_000 // draws, 100), draws))
+)
 exponential = BestOfN(10**6).on(Exponential())
 flips = {m: MemorylessModel([0.5, 0.5], [0.0, 1.0], m).best_of_n(0.1) for m in (100, 1000)}
 lam_six = math.sqrt(2 * budget)
@@ -142,7 +145,8 @@ claims.glue(
     most=-math.log(success),
     ceiling=math.log(draws),
     quarter=quarter,
-    ess=draws * math.exp(-2 * quarter),
+    ess=(weight.sum(axis=1) ** 2 / (weight**2).sum(axis=1)).mean(),
+    ess_formula=draws * math.exp(-2 * quarter),
     odds=odds,
     new_odds=odds * math.e,
     trained=odds * math.e / (1 + odds * math.e),
