@@ -25,7 +25,8 @@ from alignlib.rules import BestOfN
 __all__ = ["Page", "Prediction", "claims_of", "figure", "glue", "numbers", "predict", "proxy_figure", "proxy_numbers"]
 
 _NS = (2, 4, 8, 32)
-_HEADLINE = ("ppo", "grpo", "rloo", "dpo")
+_METHODS = ("ppo", "grpo", "rloo", "dpo")
+_HEADLINE = ("ppo", "grpo")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Page:
         """Each method at its middle penalty after so many steps."""
         return {
             name: self.settings[name, find(name).middle, steps]
-            for name in _HEADLINE
+            for name in _METHODS
             if (name, find(name).middle, steps) in self.settings
         }
 
@@ -80,21 +81,23 @@ def figure(page: Page) -> Axes:
     _, ax = plotting.new(height=4.4)
     end = page.fit.supported_end
     most = max([one.kl.value for one in page.settings.values()], default=end)
-    kl = np.linspace(0.0, min(end, 1.15 * most), 60)[1:]
+    kl = np.linspace(0.0, np.sqrt(min(end, 1.15 * most)), 60)[1:] ** 2
     found = page.fit.at(kl)
     plotting.curve(ax, np.append(0.0, kl), np.append(0.0, found.gain), "limit", at=0.55)
     ax.fill_between(kl, found.gain_low, found.gain_high, color=plotting.LIMIT, alpha=0.15, linewidth=0)
     whole = page.fit.weights[0]
     spent, gained = whole @ page.best.kl, whole @ page.best.gain
-    inside = spent <= kl[-1]
-    ax.plot(spent[inside], gained[inside], "--", color=plotting.BEST_OF_N, linewidth=1.2, label="best-of-N")
+    spent[0] = gained[0] = 0.0
+    smooth = np.linspace(0.0, np.sqrt(min(kl[-1], spent[-1])), 60)  # both start as straight lines in √KL
+    style: dict[str, Any] = {"color": plotting.BEST_OF_N, "linewidth": 1.2, "label": "best-of-N"}
+    ax.plot(smooth**2, np.interp(smooth, np.sqrt(np.maximum(spent, 0.0)), gained), "--", **style)
     for length in page.lengths:
-        for name in _HEADLINE:
+        for name in _METHODS:
             there = [one for (who, _, steps), one in page.settings.items() if who == name and steps == length]
             if not there:
                 continue
             values = [one.gain for one in there]
-            style: dict[str, Any] = {"linestyle": "none", **find(name).style}
+            style = {"linestyle": "none", **find(name).style}
             if length == page.lengths[-1]:
                 style["label"] = find(name).label
             else:
@@ -202,7 +205,7 @@ def proxy_figure(page: Page) -> Axes:
     )
     base = page.results.base
     for column, color, label in (
-        ("proxy", plotting.BASE, "what the proxy says"),
+        ("proxy", plotting.BASE, "what the reward model says"),
         ("sentiment", plotting.LIMIT, "gold"),
     ):
         rows = page.results.select(reward="proxy")
@@ -245,6 +248,8 @@ def verdict(page: Page, steps: int) -> str:
     """Say for each method of the headline where it lies against best-of-N, with its interval."""
     parts = []
     for name, found in page.middle(steps).items():
+        if name not in _HEADLINE:
+            continue
         where = {1: "above", -1: "below", 0: "level with"}[found.over_share.side]
         parts.append(
             f"{find(name).label} has {found.share.value:.0%} of what its KL could buy and lies {where} best-of-$N$ "
@@ -257,8 +262,8 @@ def verdict(page: Page, steps: int) -> str:
 def _finding(page: Page, steps: int) -> str:
     """Whether P26's finding, PPO and GRPO below best-of-N, holds."""
     there = page.middle(steps)
-    below = [find(name).label for name in ("ppo", "grpo") if name in there and there[name].over_share.side < 0]
-    not_below = [find(name).label for name in ("ppo", "grpo") if name in there and there[name].over_share.side >= 0]
+    found = {find(name).label: there[name].over_share.side for name in _HEADLINE if name in there}
+    below, not_below = ([label for label, side in found.items() if (side < 0) == wanted] for wanted in (True, False))
     parts = []
     if below:
         parts.append(f"holds here for {' and '.join(below)}")
@@ -354,7 +359,7 @@ def claims_of(page: Page) -> list[Claim]:
     ]  # fmt: skip
     for steps in (page.lengths[0], page.lengths[-1]):
         there = page.middle(steps)
-        for name in ("ppo", "grpo"):
+        for name in _HEADLINE:
             if name in there:
                 statement = (
                     f"{find(name).label} is below best-of-N at equal KL after {steps} steps, on held-out prompts"

@@ -28,6 +28,9 @@ KEPT = click.option("--kept", default=32, show_default=True, help="Responses to 
 BASE = click.option("--base-samples", default=256, show_default=True, help="Responses of the base to a prompt.")
 
 
+KEPT_TABLE = click.option(
+    "--like", type=click.Path(path_type=Path), help="A committed table: take its base model and its rates."
+)
 TOY = click.option("--toy", is_flag=True, help="Tiny sizes, to see that it works.")
 
 
@@ -49,11 +52,16 @@ def main() -> None:
 @BASE
 @TOY
 @click.option("--only", type=click.Choice(["base"]), help="Stop after the base model and the prompts.")
-def prepare(output: Path, text: Path | None, device: str, base_samples: int, toy: bool, only: str | None) -> None:
+@KEPT_TABLE
+def prepare(
+    output: Path, text: Path | None, device: str, base_samples: int, toy: bool, only: str | None, like: Path | None
+) -> None:
     """Pretrain the base model, write held-out prompts, train the reward model, sample and score the base."""
     from alignlib.lm.words.measuring import sample_base
 
     place = _place(output, text, device, toy)
+    if like is not None:
+        place.take_base(like / "checkpoint")
     place.make_base(click.echo)
     if only == "base":
         return
@@ -70,17 +78,30 @@ def prepare(output: Path, text: Path | None, device: str, base_samples: int, toy
 @KEPT
 @STAGE
 @TOY
+@KEPT_TABLE
 def train(
-    output: Path, text: Path | None, device: str, processes: int, fleet: int, kept: int, stage: str, toy: bool
+    output: Path,
+    text: Path | None,
+    device: str,
+    processes: int,
+    fleet: int,
+    kept: int,
+    stage: str,
+    toy: bool,
+    like: Path | None,
 ) -> None:
     """Tune every method on validation prompts, then train and measure what is missing; kill it at any moment."""
     from alignlib.lm.words.pool import train_all
-    from alignlib.lm.words.training import chosen_rates
+    from alignlib.lm.words.results import WordsResults
+    from alignlib.lm.words.training import best_rates, chosen_rates
 
     place = _place(output, text, device, toy)
-    trials = tuning(place.steps[0])
-    train_all(trials, place, processes, fleet, kept)
-    rates = chosen_rates(place)
+    if like is None:
+        train_all(tuning(place.steps[0]), place, processes, fleet, kept)
+        rates = chosen_rates(place)
+    else:
+        trials = WordsResults.read(like).tuning
+        rates = best_rates(trials[["method", "rate", "reward", "kl"]].itertuples(index=False, name=None))
     if stage != "tuning":
         runs = [run.at(rates[run.method]) for run in grid(stage, place.steps)]
         train_all(runs, place, processes, fleet, kept)

@@ -82,18 +82,15 @@ def grid(stage: str = "wide", steps: tuple[int, int] = STEPS) -> list[Run]:
     ]
     if stage == "core":
         return core
-    seeds = range(4)
+    middle = [(method, find(method).middle) for method in METHODS]
+    outer = [(method, knob) for method, there in middle for knob in find(method).knobs if knob != there]
     wide = [
-        *(Run("sentiment", method, find(method).middle, long, seed) for method in METHODS for seed in seeds),
-        *(Run(PROXY, "rloo", beta, long, seed) for beta in _PROXY_BETAS for seed in range(3)),
-        *(
-            Run("sentiment", method, knob, short, seed)
-            for method in METHODS
-            for knob in find(method).knobs
-            for seed in seeds
-        ),
+        *(Run("sentiment", method, knob, long, seed) for method, knob in middle for seed in range(4)),
+        *(Run(PROXY, "rloo", _PROXY_BETAS[-1], long, seed) for seed in range(3)),
+        *(Run("sentiment", method, knob, short, seed) for method, knob in middle for seed in range(4)),
         *(Run(PROXY, "rloo", beta, short, seed) for beta in _PROXY_BETAS for seed in range(3)),
-        *(Run("civility", method, find(method).middle, short, seed) for method in METHODS[:3] for seed in range(3)),
+        *(Run("sentiment", method, knob, short, seed) for method, knob in outer for seed in range(3)),
+        *(Run("civility", method, knob, short, seed) for method, knob in middle[:3] for seed in range(3)),
     ]
     known = {run.key: run for run in core}
     return [known.get(run.key, replace(run, stage="wide")) for run in wide]

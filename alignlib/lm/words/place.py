@@ -104,6 +104,12 @@ class Place:
 
     # -- making --------------------------------------------------------------------------------------------------------
 
+    def take_base(self, folder: Path) -> None:
+        """Copy a base model that lies elsewhere, if none lies here."""
+        if not (self.base_folder / "model.safetensors").is_file():
+            model, tokenizer = load_model(folder)
+            save_model(model, self.base_folder, tokenizer)
+
     def make_base(self, say: Callable[[str], None]) -> None:
         """Pretrain the base if it does not lie here; write the held-out prompts."""
         self.folder.mkdir(parents=True, exist_ok=True)

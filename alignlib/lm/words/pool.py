@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 
 import click
+import torch
 
 from alignlib._core.errors import InputError
 from alignlib.lm.words.grid import Run, fleets
@@ -19,7 +20,8 @@ __all__ = ["train_all"]
 def train_all(runs: Sequence[Run], place: Place, processes: int, fleet: int, kept: int) -> None:
     """Train and measure the runs that have no results yet; a line for each as it finishes.
 
-    Policies are measured by processes of their own while others still train.
+    Policies are measured by processes of their own while others still train. A fleet that fails, as where memory runs
+    out, is tried again in two halves.
 
     Parameters
     ----------
@@ -46,23 +48,32 @@ def train_all(runs: Sequence[Run], place: Place, processes: int, fleet: int, kep
         ProcessPoolExecutor(processes, mp_context=context) as training,
         ProcessPoolExecutor(max(1, processes // 2), mp_context=context) as measuring,
     ):
-        waiting: dict[Future[None], str] = {training.submit(_train, part, place): part[0].key for part in parts}
+        waiting: dict[Future[None], list[Run]] = {training.submit(_train, part, place): part for part in parts}
         while waiting or to_measure:
             ready = [run for run in to_measure.values() if is_trained(place, run)]
-            waiting |= {measuring.submit(_measure, to_measure.pop(run.key), place, kept): run.key for run in ready}
+            waiting |= {measuring.submit(_measure, to_measure.pop(run.key), place, kept): [run] for run in ready}
             if not waiting:
                 break  # what is left to measure was never trained: its fleet failed
             for done in wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                name, error = waiting.pop(done), done.exception()
+                part, error = waiting.pop(done), done.exception()
+                left = [run for run in part if not result_file(place, run).is_file() and not is_trained(place, run)]
+                half = len(left) // 2
                 if error is not None:
-                    failed.append(f"{name}: {type(error).__name__}: {error}")
-                    click.echo(failed[-1], err=True)
+                    said = f"{part[0].key}: {type(error).__name__}: {error}"
+                    click.echo(said, err=True)
+                    if half:
+                        waiting |= {training.submit(_train, some, place): some for some in (left[:half], left[half:])}
+                    else:
+                        failed.append(said)
     if failed:
         raise InputError(f"{len(failed)} jobs failed, the first {failed[0]}; run it again.")
 
 
 def _train(runs: list[Run], place: Place) -> None:
-    train(runs, place, click.echo)
+    try:
+        train(runs, place, click.echo)
+    finally:
+        torch.cuda.empty_cache()  # for the other processes
 
 
 def _measure(run: Run, place: Place, kept: int) -> None:

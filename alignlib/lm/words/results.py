@@ -22,7 +22,7 @@ __all__ = ["COLUMNS", "REWARDS", "WordsResults"]
 REWARDS = ("sentiment", "repeated_sentiment", "civility", "proxy")
 COLUMNS = (
     "run", "stage", "reward", "method", "knob", "steps", "seed", "rate", "device", "kl", "kl_low", "kl_high",
-    *REWARDS, "n_tokens", "truncated", "train_seconds",
+    *REWARDS, "n_tokens", "truncated", "train_seconds", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 
 
@@ -30,8 +30,9 @@ COLUMNS = (
 class WordsResults:
     """What `make lm-words` leaves for the book, read without torch.
 
-    ``runs`` has a row for each run (``COLUMNS``: KL in nats per response with its interval, and the mean of every
-    reward), ``tuning`` one for each trial, ``settings`` says how everything was made.
+    ``runs`` has a row for each run (``COLUMNS``: KL in nats per response with its interval, the mean of every reward,
+    and the share of the limit on the run's own reward as ``alignlib overlay`` has it, unknown where noise hides it),
+    ``tuning`` one for each trial; ``settings`` says how everything was made.
     """
 
     folder: Path

@@ -19,13 +19,14 @@ from alignlib._core.files import whole_file, write_whole
 from alignlib.lm.methods import RESPONSES
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
 from alignlib.lm.words.grid import grid, tuning
-from alignlib.lm.words.measuring import base_table
+from alignlib.lm.words.measuring import base_table, command
 from alignlib.lm.words.place import Place
 from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults
 from alignlib.lm.words.training import result_file
 
 __all__ = ["assemble", "rao_blackwell"]
 
+_TRIAL = ("method", "rate", "knob", "steps", "seed", "reward", "kl")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
 
 
@@ -59,7 +60,7 @@ def assemble(place: Place, results: Path) -> WordsResults:
             | dict(data["run"])
         )
     results.mkdir(parents=True, exist_ok=True)
-    _csv(results / "runs.csv", pd.DataFrame(rows)[list(COLUMNS)])
+    _csv(results / "runs.csv", _placed(pd.DataFrame(rows), place)[list(COLUMNS)])
     policies: dict[str, npt.NDArray[Any]] = {"run": np.array([run.key for run in done], dtype=np.str_)}
     for name in ("kl", *REWARDS):
         key = name if name == "kl" else f"reward_{name}"
@@ -73,9 +74,26 @@ def assemble(place: Place, results: Path) -> WordsResults:
         if result_file(place, run).is_file()
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
     ]
-    _csv(results / "tuning.csv", pd.DataFrame(trials))
+    _csv(results / "tuning.csv", pd.DataFrame(trials, columns=list(_TRIAL)))
     write_whole(results / "settings.json", json.dumps(_settings(place, found, len(planned)), indent=1) + "\n")
     return WordsResults.read(results)
+
+
+def _placed(runs: pd.DataFrame, place: Place) -> pd.DataFrame:
+    """Add each run's share of the limit on the reward it was trained on, by ``alignlib overlay``."""
+    found = []
+    for reward, rows in runs.groupby("reward", sort=False):
+        table = place.folder / f"runs_{reward}.csv"
+        _csv(table, rows[["run", "kl", str(reward)]])
+        answer = command(
+            "overlay", table, base_table(place), "--reward", f"reward_{reward}", "--run-kl", "kl", "--run-reward",
+            str(reward), "--run", "run", "--kl-unit", "sequence", "--pool", "1", "--no-check", "--json",
+        )  # fmt: skip
+        by_run = {one["run"]: one for one in json.loads(answer)["points"]}
+        for name in ("share", "share_low", "share_high", "supported"):
+            rows = rows.assign(**{name: [by_run[run][name] for run in rows.run]})
+        found.append(rows)
+    return pd.concat(found).sort_index()
 
 
 def rao_blackwell(answer: dict[str, Any]) -> dict[str, Any]:

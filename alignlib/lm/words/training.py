@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +19,7 @@ from alignlib.lm.words.grid import Run, tuning
 from alignlib.lm.words.measuring import measure
 from alignlib.lm.words.place import Place
 
-__all__ = ["chosen_rates", "is_trained", "measure_run", "policy_folder", "result_file", "train"]
+__all__ = ["best_rates", "chosen_rates", "is_trained", "measure_run", "policy_folder", "result_file", "train"]
 
 _TRIAL_RESPONSES = 32
 _TRAINED = "trained.json"
@@ -70,6 +70,7 @@ def train(runs: Sequence[Run], place: Place, say: Callable[[str], None] = print)
                 write_whole(policy_folder(place, run) / _TRAINED, json.dumps(facts) + "\n")
                 say(f"{run.key}: trained, {spent:.0f} CPU-s")
             clock, left = time.process_time(), max(1, left - 1)
+            torch.cuda.empty_cache()  # fewer runs need less of it, and other processes have a use for the rest
 
 
 def _save(policy: dict[str, torch.Tensor], place: Place, folder: Path) -> None:
@@ -117,16 +118,33 @@ def _trial(run: Run, policy: dict[str, torch.Tensor], place: Place) -> dict[str,
 
 
 def chosen_rates(place: Place) -> dict[str, float]:
-    """Return each method's best rate: the trial with the largest ``reward - β·KL`` on validation prompts.
-
-    The penalty is that of RLOO's middle knob for all, because GRPO's own is in other units.
-    """
-    beta = find("rloo").middle
-    best: dict[str, tuple[float, float]] = {}
+    """Return each method's best rate of the trials that lie here, see `best_rates`."""
+    trials = []
     for run in tuning(place.steps[0]):
         path = result_file(place, run)
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
-            score = found["reward"] - beta * found["kl"]
-            best[run.method] = max(best.get(run.method, (-float("inf"), 0.0)), (score, run.rate))
+            trials.append((run.method, run.rate, float(found["reward"]), float(found["kl"])))
+    return best_rates(trials)
+
+
+def best_rates(trials: Iterable[tuple[str, float, float, float]]) -> dict[str, float]:
+    """Return each method's rate with the largest ``reward - β·KL`` on validation prompts.
+
+    The penalty is that of RLOO's middle knob for all, because GRPO's own is in other units.
+
+    Parameters
+    ----------
+    trials : iterable
+        Method, rate, reward and KL in nats of each.
+
+    Examples
+    --------
+    >>> best_rates([("ppo", 1e-3, 0.9, 0.5), ("ppo", 3e-3, 1.1, 0.9), ("dpo", 1e-4, 0.1, 0.0)])
+    {'ppo': 0.001, 'dpo': 0.0001}
+    """
+    beta = find("rloo").middle
+    best: dict[str, tuple[float, float]] = {}
+    for method, rate, reward, kl in trials:
+        best[method] = max(best.get(method, (-float("inf"), 0.0)), (reward - beta * kl, rate))
     return {method: rate for method, (_, rate) in best.items()}
