@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from alignlib import ask, lines
 from alignlib._core.errors import InputError
 from alignlib.answers.output.hacking import comparison_sentences, split_sentence
 from alignlib.hacking.ensemble_estimation import estimate_ensemble
@@ -281,3 +282,37 @@ def test_verdicts_are_seldom_wrong_where_nothing_differs() -> None:
         found = compare_members(table, MEMBERS, "gold", rule=BestOfN(4), n_boot=100, kinds=["mean"], rng=seed)
         wrong += found.verdict[0] != "unknown"
     assert wrong <= 6  # 5 % nominal; more than 6 of 40 has probability 0.3 %
+
+
+def compared(gold: np.ndarray, scores: list[np.ndarray], kinds: tuple[str, ...] = ("mean", "min")) -> list[str]:
+    table = RewardTable.from_arrays({"gold": gold} | {f"s{k}": score for k, score in enumerate(scores)})
+    members = [f"s{k}" for k in range(len(scores))]
+    found = compare_members(table, members, "gold", rule=BestOfN(4), kinds=kinds, n_boot=300)
+    for verdict, low, high in zip(found.verdict, found.difference_low, found.difference_high, strict=True):
+        assert (verdict == "ensemble") <= (low > 0.0)
+        assert (verdict == "member") == (high < 0.0)
+    return comparison_sentences(found)
+
+
+def test_what_the_numbers_do_not_support_is_not_recommended() -> None:
+    rng = np.random.default_rng(5)
+    gold = rng.standard_normal((60, 8))
+    noise = rng.standard_normal((3, 60, 8))
+    against = compared(gold, [-gold + 0.4 * noise[0], -gold + 0.6 * noise[1]])
+    assert against[-1] == "Neither a member nor any way to combine them gains gold: do not optimise by these scores."
+    assert not any("pick by" in sentence for sentence in against)
+    blind = compared(gold, list(np.random.default_rng(7).standard_normal((2, 60, 8))))
+    assert blind[-1] == "Of none of them, alone or combined, do the samples show that it gains any gold."
+    for seed in range(12):  # a difference that is called one excludes 0, near the border too
+        part = np.random.default_rng(seed).standard_normal((4, 40, 8))
+        compared(part[0], [part[0] + part[1], part[0] + part[2], part[0] + part[3]])
+
+
+def test_an_ensemble_on_one_prompt_withholds_nothing_else() -> None:
+    rng = np.random.default_rng(6)
+    gold = rng.standard_normal((1, 60))
+    table = {"gold": gold, "a": gold + rng.standard_normal((1, 60)), "b": gold + rng.standard_normal((1, 60))}
+    found = ask(table, "a", "gold", ["a", "b"], n_boot=100)
+    assert found.hacking is not None
+    assert found.hacking.ensemble is None
+    assert "compared over prompts; here is one" in "\n".join(lines(found))

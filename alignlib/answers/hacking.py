@@ -46,7 +46,8 @@ class HackingAnswer:
     ``along_lam`` is None where the tilt is not known, ``why_no_lam`` then says why. ``unclaimed`` is the gold left at
     the best N, or at the largest N below it at which the samples support the limit; None where there is none.
     ``ensemble`` compares the members with the ways to combine them, at the best N (at N = 2 where that is 1), members
-    brought to one scale; ``split`` tells shared from own error; both are None where no ensemble was named.
+    brought to one scale; ``split`` tells shared from own error; both are None where no ensemble was named, or
+    it cannot be compared: ``why_no_ensemble`` then says why.
     """
 
     proxy: str
@@ -57,6 +58,7 @@ class HackingAnswer:
     unclaimed: Unclaimed | None
     ensemble: MemberComparison | None
     split: ErrorSplit | None
+    why_no_ensemble: str = ""
 
 
 def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
@@ -118,9 +120,12 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
     stop = along_n.hedge.parameter
     unclaimed = _unclaimed(gold, proxy.reward, stop) if stop > 1.0 else None
     compared = split = None
-    if ensemble:
-        table = proxy.table
-        members = members_of(table, ensemble, gold.reward)
+    table = proxy.table
+    members = members_of(table, ensemble, gold.reward) if ensemble else []
+    alone = (
+        "" if not members or table.n_prompts > 1 else "Members of an ensemble are compared over prompts; here is one."
+    )
+    if members and not alone:
         even = on_one_scale(table, members)
         n_boot = len(proxy.weights) - 1
         options: dict[str, Any] = {"level": proxy.level, "n_boot": n_boot}
@@ -128,10 +133,11 @@ def hacking_answer(proxy: Fit, gold: Fit, ensemble: Sequence[str] = ()) -> Hacki
             even, members, gold.reward, level=proxy.level, n_boot=min(n_boot, 1000), rng=copy.deepcopy(proxy.start)
         )
         rule = BestOfN(max(stop, 2.0))
+        kinds = _KINDS if len(members) > 2 else [kind for kind in _KINDS if kind != "median"]  # of two, their mean
         compared = compare_members(
-            even, members, gold.reward, rule=rule, kinds=_KINDS, rng=copy.deepcopy(proxy.start), **options
+            even, members, gold.reward, rule=rule, kinds=kinds, rng=copy.deepcopy(proxy.start), **options
         )
-    return HackingAnswer(proxy.reward, gold.reward, along_n, along_lam, why, unclaimed, compared, split)
+    return HackingAnswer(proxy.reward, gold.reward, along_n, along_lam, why, unclaimed, compared, split, alone)
 
 
 def _unclaimed(gold: Fit, picked_by: str, stop: float) -> Unclaimed | None:

@@ -27,8 +27,9 @@ class MemberComparison(SameFields):
     Arrays have one entry for each member and then one for each of ``kinds``. ``best`` is the place of the member that
     gains most by estimate. ``difference`` and its interval, one entry for each kind, are gain of the combination minus
     that of the best member on the same prompts. Because that member was chosen among all, its interval holds for every
-    member at once (Bonferroni). ``verdict`` is ``"ensemble"`` where the combination gains more than every member,
-    ``"member"`` where the best member gains more than it, ``"unknown"`` where the samples do not tell.
+    member at once (Bonferroni). ``verdict`` is ``"ensemble"`` where the combination gains more than every member, by
+    that interval too, ``"member"`` where the best member gains more than it, ``"unknown"`` where the samples do not
+    tell.
     """
 
     members: tuple[str, ...]
@@ -133,7 +134,8 @@ def compare_members(
         difference_low=least,
         difference_high=most,
         verdict=tuple(
-            "ensemble" if up else "member" if top < 0.0 else "unknown" for up, top in zip(above, most, strict=True)
+            "ensemble" if up and low > 0.0 else "member" if top < 0.0 else "unknown"
+            for up, low, top in zip(above, least, most, strict=True)
         ),
         alike=bool((beside[2] >= 0.0).all()),
         level=level,

@@ -38,6 +38,7 @@ def record(found: HackingAnswer) -> dict[str, Any]:
         "why_no_lam": found.why_no_lam,
         "unclaimed": None if left is None else listed(left, ("n", "spent", "value", "low", "high", "share")),
         "ensemble": None if found.ensemble is None else _ensemble(found.ensemble),
+        "why_no_ensemble": found.why_no_ensemble,
         "split": None if found.split is None else listed(found.split, _SPLIT),
     }
 
@@ -91,6 +92,7 @@ def lines(found: HackingAnswer) -> list[str]:
             "choice among them counts equally, whatever their order in the table."
         )
     said.append(unclaimed_sentence(found.gold, along_n.hedge, along_n.level, found.unclaimed))
+    said += [found.why_no_ensemble] if found.why_no_ensemble else []
     return [*said, *ensemble_lines(found.ensemble, found.split)]
 
 
@@ -180,7 +182,7 @@ def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> 
         span = f"[{found.gold_low[i]:.4g}, {found.gold_high[i]:.4g}]"
         said.append(Row(f"{name:<{width}}  {found.spent[i]:>7.4g}  {found.gold_gain[i]:>9.4g}  {span}{mark}"))
     said += comparison_sentences(found)
-    return said if split is None else [*said, split_sentence(split, alike=found.alike)]
+    return said if split is None else [*said, split_sentence(split, alike=found.alike and found.gold_low.max() > 0.0)]
 
 
 def comparison_sentences(found: MemberComparison) -> list[str]:
@@ -210,7 +212,11 @@ def comparison_sentences(found: MemberComparison) -> list[str]:
             said.append(f"The {kind} of all gains more than every member; than {member} alone by {span}.")
         else:
             said.append(f"The samples do not tell the {kind} of all from {member} alone: a difference of {span}.")
-    if all(verdict == "member" for verdict in found.verdict):
+    if found.gold_high.max() <= 0.0:
+        said.append("Neither a member nor any way to combine them gains gold: do not optimise by these scores.")
+    elif found.gold_low.max() <= 0.0:
+        said.append("Of none of them, alone or combined, do the samples show that it gains any gold.")
+    elif all(verdict == "member" for verdict in found.verdict):
         said.append(f"No way to combine them helps: pick by {member}.")
     return said
 
@@ -219,8 +225,13 @@ def split_sentence(split: ErrorSplit, *, alike: bool = True) -> str:
     """Say which part of the members' error is common and, where members are alike, how many are worth having for it."""
     if split.shared <= 0.0:
         return "No error is seen to be shared by the members" + (": each one more still helps." if alike else ".")
+    if split.shared_low <= 0.0:
+        seen = "The samples do not tell an error that the members share from none"
+        return f"{seen}: as far as is seen, each one more still helps." if alike else f"{seen}."
     part = f"{100.0 * split.shared_part:.0f} % of their error in common"
     said = f"The members have {part}, which no number of members removes"
     if not alike:
         return said + "."
-    return f"{said}; {split.worth_having:g} such members come within 10 % of that floor (regret of small errors)."
+    many = split.worth_having
+    come = "1 such member comes" if many == 1 else f"{many:,.0f} such members come"
+    return f"{said}; {come} within 10 % of that floor (regret of small errors)."
