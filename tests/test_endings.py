@@ -272,6 +272,10 @@ def test_a_table_whose_name_is_not_unicode(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["frontier", os.fsdecode(path), "--reward", "rewrad"])
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
     assert r"\udcff\udcfe.csv" in result.stderr
+    report = ["report", os.fsdecode(path), "--reward", "reward", "-o", str(tmp_path / "r")]
+    result = CliRunner().invoke(main, report)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert r"\udcff\udcfe.csv is no name in Unicode, as a report needs; rename the file or its folder." in result.stderr
 
 
 def test_a_closed_folder_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

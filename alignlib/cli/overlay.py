@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +123,8 @@ def _save(found: Overlay | Floor, picture: Path, force: bool) -> None:
 
     from alignlib.answers import pictures
 
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names are as long as the reader made them, in letters that a font may lack
         mpl.rcdefaults()
         pictures.save(pictures.picture_of(found), picture, replace=force)
 

@@ -42,6 +42,12 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
     if str(question.table) == "-":
         raise BadInput("A report needs a file, which it names; save standard input first.")
+    try:
+        str(question.table.resolve()).encode()
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"{question.table} is no name in Unicode, as a report needs; rename the file or its folder."
+        ) from None
     check_folder(folder, force, question.table, ALWAYS)
     question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
     optional = ("kl", "n", "ensemble", "bounded")
