@@ -15,7 +15,7 @@
 # :class: answer
 # Alignment makes responses of high reward more likely, and keeps the model near the one it started from. In the example below, with four responses, best-of-2 raises the
 # mean reward by {{best_gain:.2f}} and moves {{best_kl:.3f}} nats away from the base model. No method that moves as far can raise it by more than
-# {{limit_gain:.3f}}. This largest possible gain is the *limit* that the book is about.
+# {{limit_gain:.3f+}}. This largest possible gain is the *limit* that the book is about.
 # :::
 
 # %% tags=["parameters"]

@@ -130,7 +130,7 @@ rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 # ## What it means
 #
 # {cite:t}`P26` find best-of-$N$ almost on the frontier in their experiments. For a uniform reward the exact calculation agrees. Where high rewards
-# are rare it does not: for an exponential reward at least {{missing:.0%}} of the gain are missing at every $N$ up to {{n_last:d}}, the worst random model reaches
+# are rare it does not: for an exponential reward at least {{missing:.0%-}} of the gain are missing at every $N$ up to {{n_last:d}}, the worst random model reaches
 # {{worst_share:.3f}}, and with the rare top reward best-of-16 reaches {{rare_share:.1%}}. The optimum raises the probability of the rare response directly; best-of-$N$
 # has to draw it first.
 #

@@ -15,7 +15,7 @@
 # :class: answer
 # Soft best-of-$n$ comes as close as one likes with enough draws: for a bounded reward its law approaches the optimum $\pi_\lambda$ at rate $1/n$. With
 # $n={{n_soft:d}}$ draws at $\lambda={{lam:g}}$ it reaches {{soft_share:.2%}} of the limit on this chapter's base model. Best-of-Poisson is nearer to the limit than
-# best-of-$N$ at the same KL for uniform, Gaussian and exponential rewards. For a uniform one it reaches at least {{uniform_least:.2%}} of the limit. But it sees
+# best-of-$N$ at the same KL for uniform, Gaussian and exponential rewards. For a uniform one it reaches at least {{uniform_least:.2%-}} of the limit. But it sees
 # only ranks, like best-of-$N$: its worst share is {{gaussian_least:.1%}} for a Gaussian reward and {{exponential_least:.1%}} for an exponential one.
 # :::
 
@@ -153,7 +153,7 @@ plotting.name_axes(ax, "n", r"KL to $\pi_\lambda$ (nats)")
 # %% [markdown]
 # ## What it means
 #
-# Neither rule needs training or the probabilities of the model. Best-of-Poisson comes within {{poisson_gap:.1e}} of the limit for a reward that is uniform
+# Neither rule needs training or the probabilities of the model. Best-of-Poisson comes within {{poisson_gap:.1e+}} of the limit for a reward that is uniform
 # under the base model. For Gaussian and exponential rewards it is still nearer to the limit than best-of-$N$ at the same KL, by {{poisson_lead:.1%}} of the limit's gain for the
 # exponential one at a small KL, and by little at a large one. This is no rule for all rewards: for the reward $\log F(r)$ best-of-$N$ is itself the optimum ({prf:ref}`thm-log-f`). Both fall short of the limit,
 # because no rule that sees only ranks knows how much better the best response is. Soft best-of-$n$ sees values, and approaches the optimum for a chosen

@@ -15,7 +15,7 @@
 # :class: answer
 # For each base law, $N>1$ and order of the responses there is exactly one, up to scale and shift. With two responses every reward is of this kind; with
 # more, a reward almost never is. On this chapter's base model, raising the coinciding reward to the power {{power:.2f}} moves best-of-{{n:d}} away from every tilt, by at least
-# {{distance:.4f}} nats, and it then misses {{missed:.4f}} of the reward's range.
+# {{distance:.4f-}} nats, and it then misses {{missed:.4f}} of the reward's range.
 # :::
 
 # %% tags=["parameters"]

@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Its probability falls exponentially with the length, at a rate that is a divergence between token laws. At $m={{m_long:d}}$ tokens the exact exponents
-# are, at the thresholds of {numref}`fig-rate-functions`, within {{off:.5f}} nats per token of this rate, in tails down to $e^{-{{deepest:.0f}}}$; what is left is about $\frac12\log m/m$. Best-of-$N$ has the same
+# are, at the thresholds of {numref}`fig-rate-functions`, within {{off:.5f+}} nats per token of this rate, in tails down to $e^{-{{deepest:.0f}}}$; what is left is about $\frac12\log m/m$. Best-of-$N$ has the same
 # mean per token as the optimum in the limit, but other tails: a shortfall is doubly exponentially rare, and an excess is rarer than under the optimum too.
 # :::
 

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On this chapter's base law best-of-{{n:d}} can be any distance up to {{most:.3f}} nats from the nearest optimum, if only the reward of the best response is
+# On this chapter's base law best-of-{{n:d}} can be any distance up to {{most:.3f-}} nats from the nearest optimum, if only the reward of the best response is
 # changed: widening the range of rewards {{top:.2f}} times puts it {{distance:g}} nats away. Coincidence does not carry over: with the coinciding
 # reward on each of two tokens and $N^2$ samples, best-of-$N^2$ is {{two:.3f}} nats from the nearest optimum, and on {{m_max:d}} tokens best-of-$N^m$ is {{longest:.3f}} nats away.
 # :::
@@ -43,7 +43,7 @@ from alignlib.sequences import MemorylessModel, largest_distance, nearest_tilt, 
 # ```{prf:proposition} The nearest optimum earns the same (we derive)
 # :label: prop-nearest-tilt
 #
-# $\min_\lambda\KL{\pi_N}{\pi_\lambda}$ is attained where $\pi_\lambda$ has the mean reward of best-of-$N$, and equals
+# If some tilt $\pi_\lambda$ has the mean reward of best-of-$N$, as always on finitely many responses, $\min_\lambda\KL{\pi_N}{\pi_\lambda}$ is attained there, and equals
 # $\KL{\pi_N}{p}-D(\lambda)$: the nats that best-of-$N$ spends beyond the policy that earns the same with the least divergence.
 # ```
 #

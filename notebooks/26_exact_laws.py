@@ -14,7 +14,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# By methods that only add positive numbers: two of them agree on every probability to a relative {{agree:.0e}} at $m={{length:d}}$. A Fourier transform,
+# By methods that only add positive numbers: two of them agree on every probability to a relative {{agree:.0e+}} at $m={{length:d}}$. A Fourier transform,
 # the usual way, is accurate near the mean and gets {{wrong:.0%}} of the probabilities wrong by half or more. At $m=10\,000$ with three letters the exact law
 # takes {{milliseconds:.0f}} ms, {{faster:.0f}} times less than direct convolution in extended precision.
 # :::
@@ -65,7 +65,7 @@ fft = np.fft.irfft(np.fft.rfft(np.exp(logs), points) ** length, points)[:size]
 fft_error = np.abs(fft / np.exp(np.maximum(by_squaring, -700.0)) - 1)
 own_error = np.abs(np.expm1(by_recursion - by_squaring))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. The error of the Fourier transform exceeds one wherever the mass is below about $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Relative error of each mass at $m={{length:d}}$. The error of the Fourier transform exceeds one wherever the mass is below about $10^{-16}$ of the largest. The two exact methods differ by at most {{agree:.0e+}}.", "name": "fig-exactness"}, "image": {"alt": "Relative error against the reward per token on a logarithmic axis: the Fourier curve dips to 1e-12 near the mean and exceeds one elsewhere; the exact methods stay near 1e-12 throughout."}}
 fig, ax = plotting.new()
 x = np.arange(size) / length
 ax.plot(x, np.clip(fft_error, 1e-17, 1e3), color=plotting.BEST_OF_N, linewidth=1.2, label="Fourier power (cut at 1000)")

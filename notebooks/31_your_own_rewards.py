@@ -19,7 +19,7 @@
 # %% [markdown] tags=["only-32_public_table"]
 # # A public table: sentences of reviews
 #
-# Of each product review one sentence is quoted, the more favourable the better. A program chooses. How much can any way of choosing gain, and how much of it do people see?
+# Somebody writes sentences about a product, and of $N$ of them a program keeps the one that it scores highest. How much can any way of choosing gain, and how much of it do people see?
 #
 # :::{admonition} Answer
 # :class: answer
@@ -48,6 +48,7 @@ seed: int = 2  # seed of the made-up table and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, new folder
 
 # %% tags=["hide-input"]
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,7 @@ from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.estimation import fit_frontier
-from alignlib.laws import Gaussian
+from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable, example_table
 
@@ -78,8 +79,8 @@ from alignlib.tables import RewardTable, example_table
 # %% [markdown] tags=["only-32_public_table"]
 # ## The table
 #
-# The sentences are real and so are the ratings, but no language model is involved. The *prompt* is a review of a product, a *response* is one of its sentences, and the *base model* draws one of them, each with
-# the same probability. The reward `vader` is the score of the program VADER, from −1 to 1: it counts words of praise and blame by a lexicon and a few rules. The *gold* reward `people` is the mean rating by sixteen
+# The sentences are real and so are the ratings, but no language model is involved. The *prompt* is a reviewer with a product, a *response* is a sentence, and the *base model* is this
+# reviewer at writing: the sentences of the review are taken as independent samples of what he or she would write, although they follow one another. The reward `vader` is the score of the program VADER, from −1 to 1: it counts words of praise and blame by a lexicon and a few rules. The *gold* reward `people` is the mean rating by sixteen
 # people, from −4 (extremely negative) to 4 (extremely positive); the ratings of four more stand in `rater_1` to `rater_4`, not always the same four people. The mean of sixteen is gold up to chance: its standard error
 # is {{error_of_gold:.2f}} on average.
 #
@@ -213,6 +214,23 @@ claims.record(
         twice["one person"].gain,
         twice["four people"].gain,
     ),
+)
+
+# %% [markdown] tags=["only-32_public_table"]
+# ## If only the sentences that were written may be quoted
+#
+# Then every review is a law with as many outcomes as it has sentences, each equally likely, and nothing has to be estimated: with the same mean KL, {{exact_at:g}} nats, the limit for `vader` is exactly
+# {{exact_limit:.4f}}. The estimate above is {{estimated_limit:.4f}}, for it also counts the sentences that the reviewer might have written and did not. The same holds of best-of-$N$: draws from the
+# written sentences may repeat one, draws from the reviewer do not.
+
+# %% tags=["hide-input", "only-32_public_table"]
+written = [people.column("vader")[start:stop] for start, stop in itertools.pairwise(people.offsets)]
+exact = PromptAverage([FiniteLaw(one) for one in written])
+exact_at = 0.5
+claims.glue(
+    exact_at=exact_at,
+    exact_limit=float(exact.gain_at_kl(exact_at)),
+    estimated_limit=float(fit_frontier(people, "vader", level=level, n_boot=n_boot, rng=seed).at(exact_at).gain[0]),
 )
 
 # %% [markdown]

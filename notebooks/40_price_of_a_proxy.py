@@ -92,7 +92,7 @@ plotting.name_axes(ax, r"inverse temperature $\lambda=1/\beta$", "gain over the 
 # $\operatorname{osc}(r)$ times that.
 # ```
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Size of the gap in gold between ideal and proxy policy at the same λ, computed directly (line) and as an integral of covariances (dots), and its two bounds. The sharper bound is at least {{slack:.1f}} times the gap.", "name": "fig-proxy-bounds"}, "image": {"alt": "Three rising curves on a logarithmic axis: the gap with dots on it, above it the bound by the divergence, and far above the bound by ranges."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Size of the gap in gold between ideal and proxy policy at the same λ, computed directly (line) and as an integral of covariances (dots), and its two bounds. The sharper bound is at least {{slack:.1f-}} times the gap.", "name": "fig-proxy-bounds"}, "image": {"alt": "Three rising curves on a logarithmic axis: the gap with dots on it, above it the bound by the divergence, and far above the bound by ranges."}}
 fig, ax = plotting.new(height=3.1)
 ax.plot(price.lam, np.abs(price.gap), color=plotting.LIMIT, label="gap")
 ax.plot(price.lam, np.abs(price.gap_integral), ".", color=plotting.LIMIT, label="integral of covariances")

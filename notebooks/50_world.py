@@ -13,9 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{n_prompts:d}} prompts with {{n_responses:,d}} responses each, every curve here is a finite sum. At {{kl_mid:g}} nat a summariser can gain at most {{limit_summarisation:.2f}}
-# of gold and a safe assistant {{limit_safety:.2f}}; best-of-{{n_mid:d}} gets {{share_summarisation:.1%}} and {{share_safety:.1%}} of what its own KL could buy. It is almost on the frontier
-# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%}} of the gain, the most of all budgets at {{lost_at:.2g}} nats.
+# On {{n_prompts:d}} prompts with {{n_responses:,d}} responses each, every curve here is a finite sum. At {{kl_mid:g}} nat a summariser can gain at most {{limit_summarisation:.2f+}}
+# of gold and a safe assistant {{limit_safety:.2f+}}; best-of-{{n_mid:d}} gets {{share_summarisation:.1%}} and {{share_safety:.1%}} of what its own KL could buy. It is almost on the frontier
+# ({{own_summarisation:.1%}}, {{own_safety:.1%}}) only of a budget that holds on *every* prompt, and such a budget costs up to {{lost_most:.1%+}} of the gain, the most of all budgets at {{lost_at:.2g}} nats.
 # :::
 
 # %% tags=["parameters"]
@@ -82,7 +82,7 @@ every = {name: law.average.gain_on_every_prompt(frontiers[name].spent) for name,
 best = {name: law.along(BestOfN.along(n_list)) for name, law in laws.items()}
 soft = {name: law.along(SoftBestOfN.along(np.geomspace(0.02, 30, 24), n=soft_n)) for name, law in laws.items()}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean gold gained over the base model against mean KL, exactly, for the budget on the average KL (solid) and on every prompt (dashed); best-of-N for N = {{n_shown}} (points) and soft best-of-{{soft_n}} for all λ (dotted). Top: summarisation, bottom: safety; {{n_prompts:d}} prompts each.", "name": "fig-world"}, "image": {"alt": "Two panels. In each a concave solid curve, a dashed one up to {{lost_most:.0%}} below it, and best-of-N points close to the dashed one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Mean gold gained over the base model against mean KL, exactly, for the budget on the average KL (solid) and on every prompt (dashed); best-of-N for N = {{n_shown}} (points) and soft best-of-{{soft_n}} for all λ (dotted). Top: summarisation, bottom: safety; {{n_prompts:d}} prompts each.", "name": "fig-world"}, "image": {"alt": "Two panels. In each a concave solid curve, a dashed one up to {{lost_most:.0%+}} below it, and best-of-N points close to the dashed one."}}
 fig, axes = plotting.new(rows=2, height=3.3)
 for ax, (name, limit) in zip(axes, frontiers.items(), strict=True):
     plotting.frontier(ax, limit, "average budget", at=2.2)

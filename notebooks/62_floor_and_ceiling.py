@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# With this feedback {term}`channel` no learner can err less than {{floor:.0%}} of the time on fresh values, however many labels of other cases it has seen; the best possible {term}`decoder` errs {{bayes:.0%}}. In the
+# With this feedback {term}`channel` no learner can err less than {{floor:.1%-}} of the time on fresh values, however many labels of other cases it has seen; the best possible {term}`decoder` errs {{bayes:.0%}}. In the
 # other direction {term}`capacity` alone guarantees nothing: the divergence that an upper bound needs exceeds capacity times labels, {{short_kl:.2f}} against {{short_capacity:.2f}} nats
 # after {{short_m:d}} labels of an example small enough to enumerate.
 # :::
@@ -69,7 +69,7 @@ def sharp_less_weak(c):
     return float(fano_floor(c, n_values) - max(float(fano_floor(c, n_values, sharp=False)), 0.0))
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Error rate of the best decoder against capacity, for {{n_random:d}} random channels of {{n_values:d}} values and for the channel of this chapter (star). No channel lies below the sharp floor. The weak floor is lower by up to {{weak_loss:.2f}} and says nothing from {{weak_vacuous:.2f}} nats on.", "name": "fig-fano-floor"}, "image": {"alt": "Error rate against capacity: two falling floors, the sharp one above the weak one, and a cloud of points above both."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Error rate of the best decoder against capacity, for {{n_random:d}} random channels of {{n_values:d}} values and for the channel of this chapter (star). No channel lies below the sharp floor. The weak floor is lower by up to {{weak_loss:.2f+}} and says nothing from {{weak_vacuous:.2f}} nats on.", "name": "fig-fano-floor"}, "image": {"alt": "Error rate against capacity: two falling floors, the sharp one above the weak one, and a cloud of points above both."}}
 fig, ax = plotting.new()
 ax.plot(capacities, risks, ".", color=plotting.BOUND, alpha=0.6, label="best decoder, random channels")
 ax.plot(mixture.capacity, mixture.bayes_risk, "*", color=plotting.BASE, markersize=12, label="this chapter's channel")

@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Not if every case asks about a fresh value: with {{m_max:,d}} labels no learner here, from counting to a neural network, errs less than {{least_risk:.0%}} of the time, and by the {term}`Fano floor` none can err less than
-# {{floor:.0%}}. If all labels are about *one* value they add up: {{shared_labels:d}} of them identify it in 90 % of cases.
+# Not if every case asks about a fresh value: with {{m_max:,d}} labels no learner here, from counting to a neural network, errs less than {{least_risk:.0%-}} of the time, and by the {term}`Fano floor` none can err less than
+# {{floor:.1%-}}. If all labels are about *one* value they add up: {{shared_labels:d}} of them identify it in 90 % of cases.
 # :::
 
 # %% tags=["parameters"]
@@ -66,7 +66,7 @@ for i, size in enumerate(m):
     seen, spent = (float(np.mean([getattr(g, k) for g in gibbs])) for k in ("empirical_risk", "kl"))
     ceiling[i] = expected_ceiling(min(seen, 1.0), spent, size)
 
-# %% mystnb={"figure": {"caption": "Error rate, averaged over {{n_runs:d}} data sets, against the number of labels when the value is fresh each time ({{n_values:d}} values, {{capacity:.2f}} nats per label, seed {{seed:d}}). More labels lead to the best decoder, at {{bayes:.0%}}, and never below the floor, at {{floor:.0%}}. The ceiling is for the Gibbs learner.", "name": "fig-more-labels"}, "image": {"alt": "Five falling curves that level off at or above the best decoder; the floor lies below all of them, the ceiling above the Gibbs learner."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Error rate, averaged over {{n_runs:d}} data sets, against the number of labels when the value is fresh each time ({{n_values:d}} values, {{capacity:.2f}} nats per label, seed {{seed:d}}). More labels lead to the best decoder, at {{bayes:.0%}}, and never below the floor, at {{floor:.1%-}}. The ceiling is for the Gibbs learner.", "name": "fig-more-labels"}, "image": {"alt": "Five falling curves that level off at or above the best decoder; the floor lies below all of them, the ceiling above the Gibbs learner."}} tags=["hide-input"]
 fig, ax = plotting.new(height=4.3)
 for (name, values), color, marker in zip(risk.items(), plotting.CYCLE, "osD^v", strict=False):
     ax.plot(m, values.mean(axis=1), marker + "-", color=color, markersize=4, linewidth=1.4, label=name)

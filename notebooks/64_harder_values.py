@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Each doubling of the number of values costs about {{per_doubling:.2f}} {term}`nats <nat>` more per {term}`label` if at most {{risk_target:.0%}} of the decisions may be wrong, and {{rater_doubling:.2f}} for a person
-# who marks on a scale. Enough {term}`capacity` is still not enough: with {{n_marks:d}} marks for {{example_values:d}} values at least {{example_label:.1%}} go wrong, where capacity alone would allow
+# who marks on a scale. Enough {term}`capacity` is still not enough: with {{n_marks:d}} marks for {{example_values:d}} values at least {{example_label:.1%-}} go wrong, where capacity alone would allow
 # {{example_fano:.1%}}.
 # :::
 

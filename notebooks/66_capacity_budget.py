@@ -98,7 +98,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # ```
 #
 # Here the best split leaves {{best_loss:.4f}}, the equal one {{equal_loss:.4f}}, no judging at all {{blind_loss:.4f}}. At the margin the loss falls by {{price:.3f}} per {term}`nat` in every context
-# that gets any. By the last part of the proposition no split does better by more than {{gap:.0e}}.
+# that gets any. By the last part of the proposition no split does better by more than {{gap:.0e+}}.
 #
 # ## One judge
 #

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 
-from alignbook.project import Project
+from alignbook.project import Notebook, Project
 from tests.built_book import HTML, ROOT, need_book, toc_pages
 
 # What readers stumbled over, and words that no textbook uses today.
@@ -66,3 +66,17 @@ def test_titles_cannot_be_confused() -> None:
                 assert not other.endswith(f" {one}")
                 words, others = ({w for w in text.split() if len(w) > 3} for text in (one, other))
                 assert not words or not others or words != others, (one, other)
+
+
+LEAST = re.compile(r"(?:at least|no less than|can err less than|errs less than)\s+(?:# )?\{\{(\w+):([^}]+)\}\}")
+MOST = re.compile(r"(?:at most|no more than|within|by more than|differ by at most)\s+(?:# )?\{\{(\w+):([^}]+)\}\}")
+
+
+@pytest.mark.parametrize("page", Project(ROOT).notebooks(), ids=lambda page: page.name)
+def test_a_bound_is_rounded_to_the_side_on_which_it_is_true(page: Notebook) -> None:
+    """ "At least 99.93 %" is false of 99.926 %: write ``{{share:.2%-}}``, and ``+`` behind "at most"."""
+    text = page.script.read_text(encoding="utf-8")
+    for pattern, sign in ((LEAST, "-"), (MOST, "+")):
+        for name, spec in pattern.findall(text):
+            if name not in page.parameters and not spec.endswith(("d", "g")):
+                assert spec.endswith(sign), f"{name}:{spec}"

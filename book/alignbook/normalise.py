@@ -12,6 +12,7 @@ from nbformat import NotebookNode
 
 from alignbook.claims import MIME, Markdown
 from alignbook.pairing import set_ids
+from alignbook.rounding import written
 from alignlib._core.text import for_alt, for_markdown, for_math, lines_for_terminal
 
 __all__ = ["collect", "fill", "normalise", "untidy"]
@@ -69,6 +70,8 @@ def fill(notebook: NotebookNode, values: Mapping[str, object]) -> None:
 
     A value that is text is shown as it is: it is escaped for where it stands (running text, mathematics, alternative
     text), unless the notebook made it as :class:`~alignbook.claims.Markdown`. What was filled in is not read again.
+
+    A format that ends in ``-`` rounds down, as behind "at least", one that ends in ``+`` up.
 
     Raises
     ------
@@ -186,14 +189,14 @@ def _filled_markdown(text: str, values: Mapping[str, object], where: str) -> str
 
 def _filled(text: str, values: Mapping[str, object], where: str, escape: Callable[[str], str] | None) -> str:
     def shown(match: re.Match[str], item: object) -> str:
-        written = format(item, match[2] or "")
+        said = written(item, match[2] or "")
         if (isinstance(item, Markdown) and escape is for_markdown) or not isinstance(item, str):
-            return written
+            return said
         if escape is None:
-            if re.fullmatch(r"[A-Za-z0-9_-]+", written):
-                return written  # a plain word reads the same anywhere
+            if re.fullmatch(r"[A-Za-z0-9_-]+", said):
+                return said  # a plain word reads the same anywhere
             raise ValueError(f"{where} quotes {match[0]}, a text, in code; quote it in the running text.")
-        return escape(written)
+        return escape(said)
 
     def replacement(match: re.Match[str]) -> str:
         name = match[1]
@@ -204,7 +207,7 @@ def _filled(text: str, values: Mapping[str, object], where: str, escape: Callabl
             )
         value = values[name]
         try:
-            format(next(iter(value), "") if isinstance(value, list) else value, match[2] or "")
+            written(next(iter(value), "") if isinstance(value, list) else value, match[2] or "")
         except (TypeError, ValueError) as error:
             raise ValueError(f"{where} quotes {match[0]}, but {name} is {value!r}: {error}.") from error
         return ", ".join(shown(match, item) for item in (value if isinstance(value, list) else [value]))
