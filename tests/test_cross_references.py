@@ -5,6 +5,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from alignbook import page as page_module
 from alignbook.page import name_other_pages
 from alignbook.project import Notebook, Project
 from tests.small_project import ROOT
@@ -81,8 +82,12 @@ def headings() -> set[str]:
     return found | {title.partition(" (")[0] for title in theorems}
 
 
+titles = cache(page_module._titles)  # of all pages, read once for the checks of all of them
+
+
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
-def test_references_out_of_a_notebook_become_headings(page: Notebook) -> None:
+def test_references_out_of_a_notebook_become_headings(page: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "_titles", titles)
     node = page.node
     before = [page.with_defaults(cell.source) for cell in node.cells]
     defined = "\n".join(re.sub(r"`[^`\n]+`", "", text) for text in before) + page.with_defaults(

@@ -147,14 +147,11 @@ def test_every_place_of_a_page(tmp_path: Path, canary: Path, chromium: Browser) 
     assert seen.page.get_attribute("main img", "alt") == f"Names: {together}."
     assert seen.page.locator("mjx-container").count() >= len(names)
     assert seen.close() == []
+    the_watch_sees_what_it_watches_for(page, chromium)
 
 
-def test_the_watch_sees_what_it_watches_for(tmp_path: Path, chromium: Browser) -> None:
+def the_watch_sees_what_it_watches_for(page: Path, chromium: Browser) -> None:
     """The control: the same page with attempts let through, with and without its policy."""
-    project = make_project(tmp_path / "project", {"01_places": script(0)})
-    (notebook,) = project.notebooks()
-    page = tmp_path / "page.html"
-    write_page(execute(Job(notebook)).notebook, page, project.root)
     attempts = f"<script>alert(1)</script><img src='{OUTSIDE}/x' onerror='alert(2)'><iframe src='{OUTSIDE}/y'></iframe>"
     text = page.read_text(encoding="utf-8").replace("</main>", f"{attempts}</main>")
     page.write_text(text, encoding="utf-8")

@@ -232,11 +232,12 @@ def visit(tab: Tab, url: str, size: tuple[int, int]) -> Iterator[Visit]:
 
 def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
     """Return the recorded claims and generated numbers of a notebook that its page does not show."""
+    seen = squeeze(shown)
 
     def absent(text: str) -> bool:
         # Mathematics of a generated sentence is typeset, a table has cells: what stands around must be there.
         parts = re.split(r"\$[^$]*\$|\|[-|]*", text)
-        return not all(squeeze(part) in squeeze(shown) for part in parts)
+        return not all(squeeze(part) in seen for part in parts)
 
     recorded = json.loads((ROOT / "build" / "claims.json").read_text(encoding="utf-8"))[name]
     missing = []
