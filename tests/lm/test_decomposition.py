@@ -109,11 +109,12 @@ def test_a_policy_above_the_limit_is_refused() -> None:
 
 
 def test_intervals_cover_what_other_prompts_and_seeds_would_give() -> None:
-    """Tables of 30 prompts and 4 seeds out of a world of 3,000: 95% intervals cover the world's difference."""
-    world = small_law(11, 1000)
+    """Tables of 30 prompts and 4 seeds, drawn from a world of prompts: 95% intervals cover the world's difference."""
+    size = 400
+    world = small_law(11, size)
     everything = Curves(world)
     rng = np.random.default_rng(2)
-    lost = 0.4 * rng.random(1000)  # a prompt's own, beside the seed's
+    lost = 0.4 * rng.random(size)  # a prompt's own, beside the seed's
     kl = np.array([family.kl(0.8) for family in world.laws])
     reward = np.array([family.mean_reward(0.8) for family in world.laws]) - lost
 
@@ -121,11 +122,11 @@ def test_intervals_cover_what_other_prompts_and_seeds_would_give() -> None:
         shift = 0.1 * rng.standard_normal((seeds, 1))
         return PerPrompt(np.tile(kl[rows], (seeds, 1)), reward[rows] + np.minimum(shift, 0.15))
 
-    everyone = np.arange(1000)
+    everyone = np.arange(size)
     truth = compare(everything, run(everyone, 400), resamples=20).over_share.mean
     covered, tables = 0, 60
     for _ in range(tables):
-        rows = rng.choice(1000, size=30, replace=False)
+        rows = rng.choice(size, size=30, replace=False)
         part = Curves.__new__(Curves)
         part.law = world
         for name in ("limit_kl", "limit_gain", "best_kl", "best_gain"):
