@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, fields
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
-import scipy
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
@@ -130,7 +130,7 @@ class AveragedCurve(SameFields):
         if self.cells.one_prompt:
             return np.zeros(lam.shape)
         error = np.interp(np.minimum(lam, self.lam[-1]), self.lam, self.within / self.lam)
-        return np.asarray(scipy.special.ndtri(0.5 + level / 2.0) * error)
+        return np.asarray(NormalDist().inv_cdf(0.5 + level / 2.0) * error)
 
     def stretch(self, gain: FloatArray, error: FloatArray, lam: FloatArray, kl: FloatArray) -> FloatArray:
         """Return by how much upper arms are stretched: by the prompts that make up ``Λ = λ gain - Δ``."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.rules import BestOfN, prepare
@@ -55,8 +56,8 @@ class Comparison:
     n_seeds: int
 
 
-@dataclass(frozen=True)
-class BestCurve:
+@dataclass(frozen=True, eq=False)
+class BestCurve(SameFields):
     """Best-of-N's KL and gain on each prompt, arrays (prompts, N), for N = 1 … half the samples of a prompt."""
 
     n: FloatArray

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.same import SameFields
 from alignlib.estimation import Fit, fit_frontier
 from alignlib.lm.words.comparison import BestCurve, Comparison, compare
 from alignlib.tables import RewardTable
@@ -26,8 +27,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class WordsResults:
+@dataclass(frozen=True, eq=False)
+class WordsResults(SameFields):
     """What `make lm-words` leaves for the book, read without torch.
 
     ``runs`` has a row for each run (``COLUMNS``: KL in nats per response with its interval, the mean of every reward,
