@@ -673,3 +673,15 @@ def test_what_the_base_sampled_is_no_headline_without_its_caveat(tmp_path) -> No
     found = json.loads(run(tmp_path / "s.csv", "--sampled-from", "base", "--json").stdout)
     assert found["effective_samples"] == pytest.approx(2000 / np.e, rel=0.15)
     assert json.loads(run(tmp_path / "s.csv", "--json").stdout)["effective_samples"] is None
+
+
+def test_a_prompt_that_carries_much_of_the_kl_is_pointed_out() -> None:
+    rng = np.random.default_rng(0)
+    for far, said in ((0.2, False), (6.0, True)):
+        mean = np.where(np.arange(40) == 7, far, 0.2)
+        ratio = np.repeat(mean, 8) + np.sqrt(0.1) * rng.standard_normal(320)
+        samples = KLSamples.from_sequences(-30.0 + ratio, np.full(320, -30.0), prompt=np.repeat(np.arange(40), 8))
+        found = estimate_policy_kl(samples, n_boot=100)
+        assert any("one prompt of 40 carries" in message for message in messages(found)) == said
+        share = mean.max() / mean.sum()
+        assert found["k1"].largest_prompt_share == pytest.approx(share, abs=0.05)

@@ -63,7 +63,11 @@ def test_read_other_formats(tmp_path: Path, suffix: str) -> None:
     [
         ("target,label\n0,a\n1,a\n", {}, "every label in .* is 'a': a rater who always says the same"),
         ("target,label\n0,a\n0,b\n", {}, "context 'all' of .* has labels for one target only, '0'"),
-        ("target,label,task\n0,a,p\n1,b,p\n0,a,q\n", {"context": "task"}, "context 'q' of .* one target only"),
+        (
+            "target,label,task\n0,a,p\n0,b,p\n0,a,q\n",
+            {"context": "task"},
+            "'p' .* one target only, '0', and so has each of 2",
+        ),
         (
             "target,label\n0,a\n1,\n",
             {},
@@ -270,3 +274,15 @@ def test_verifiers_as_raters() -> None:
     )
     found = estimate_capacity(table, by_rater=True)
     assert 0 < found.mean_low < found.mean_high < math.log(2)
+
+
+def test_a_context_of_one_target_is_left_out_and_counted() -> None:
+    few = {
+        "target": ["a", "b", "a", "b", "c"],
+        "label": ["x", "y", "x", "x", "z"],
+        "context": ["p", "p", "p", "p", "q"],
+    }
+    table = RaterTable.from_arrays(**few, rater=["1", "2", "1", "2", "3"])
+    assert table.notes[-1].startswith("1 context with labels for one target only left out, such as 'q' (1 label)")
+    assert (table.contexts, table.targets, table.labels, table.raters) == (("p",), ("a", "b"), ("x", "y"), ("1", "2"))
+    assert table.counts().tolist() == [[[2.0, 0.0], [1.0, 1.0]]]

@@ -270,7 +270,10 @@ class RaterTable(SameFields):
             (*notes, *file.notes, *binned, *alike),
         )
         table._check(file.path)
-        return table
+        left = table._without_lone_contexts()
+        if left is not table:
+            left._check(file.path)
+        return left
 
     def _check(self, where: str) -> None:
         if self.n_labels == 0:
@@ -290,14 +293,55 @@ class RaterTable(SameFields):
         )
         counts = self.counts().sum(axis=2)
         single = np.flatnonzero((counts > 0).sum(axis=1) < 2)
-        if single.size:
+        if single.size == len(counts):
             at = int(single[0])
+            several = f", and so has each of {len(counts)} contexts" if len(counts) > 1 else ""
             raise InputError(
                 f"context {self.contexts[at]!r} of {where} has labels for one target only, "
-                f"{self.targets[int(np.argmax(counts[at]))]!r} ({single.size} such contexts): what tells targets apart "
-                "cannot be seen there; add labels for other targets, or leave the context out.",
+                f"{self.targets[int(np.argmax(counts[at]))]!r}{several}: what tells targets apart cannot be seen; "
+                "add labels for other targets.",
                 column="context",
             )
+
+    def _without_lone_contexts(self) -> RaterTable:
+        """Leave out the contexts that have labels for one target only, with a note."""
+        seen = np.zeros((len(self.contexts), len(self.targets)), dtype=np.bool_)
+        seen[self.context, self.target] = True
+        lone = seen.sum(axis=1) < 2
+        if not lone.any() or lone.all():
+            return self
+        kept = ~lone[self.context]
+        first = self.contexts[int(np.argmax(lone))]
+        said = (
+            f"{counted(int(lone.sum()), 'context')} with labels for one target only left out, such as {first!r} "
+            f"({counted(int((~kept).sum()), 'label')}): what tells targets apart cannot be seen there."
+        )
+        context, target, label, rater = (
+            _kept(names, codes[kept])
+            for names, codes in (
+                (self.contexts, self.context),
+                (self.targets, self.target),
+                (self.labels, self.label),
+                (self.raters, self.rater),
+            )
+        )
+        return RaterTable(
+            context[0],
+            target[0],
+            label[0],
+            rater[0],
+            context[1],
+            target[1],
+            label[1],
+            rater[1],
+            (*self.notes, said),
+        )
+
+
+def _kept(names: tuple[str, ...], codes: IntArray) -> tuple[tuple[str, ...], IntArray]:
+    """Number anew what is left."""
+    held, places = np.unique(codes, return_inverse=True)
+    return tuple(names[code] for code in held.tolist()), places.astype(np.int64)
 
 
 def _categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:

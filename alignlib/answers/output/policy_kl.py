@@ -14,9 +14,10 @@ __all__ = ["COLUMNS", "lines", "messages", "points", "record"]
 
 _HEAVY = 0.1  # one response that carries this much of a mean makes its interval doubtful
 _FEW = 10  # prompts
+_ONE_PROMPT = 0.15  # of the sum: where one prompt of many has more, others like it are easily missed
 COLUMNS = (
     "name", "estimates", "remark", "unbiased", "kl", "low", "high", "standard_error", "kl_per_token",
-    "kl_per_token_low", "kl_per_token_high", "largest_share",
+    "kl_per_token_low", "kl_per_token_high", "largest_share", "largest_prompt_share",
 )  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def _point(one: KLEstimate) -> dict[str, Any]:
         "kl_per_token_low": plain(token[1]),
         "kl_per_token_high": plain(token[2]),
         "largest_share": plain(one.largest_share),
+        "largest_prompt_share": plain(one.largest_prompt_share),
     }
 
 
@@ -115,6 +117,19 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
                 f"{one.about.label}: one response of {found.n_samples} carries {100 * one.largest_share:.0f} % of "
                 "it, so its interval is not to be trusted."
             )
+    best = found.best
+    if (
+        found.n_prompts is not None
+        and found.n_prompts >= _FEW
+        and not found.fixed_prompts
+        and math.isfinite(best.value)
+        and best.largest_prompt_share > max(_ONE_PROMPT, 3.0 / found.n_prompts)
+    ):
+        said.append(
+            f"{best.about.label}: one prompt of {found.n_prompts} carries {100 * best.largest_prompt_share:.0f} % of "
+            "it; prompts as far out may be missing, so the KL may lie above its interval more often than "
+            f"{100 * (1 - found.level) / 2:.2g} % of the time. Sample more prompts."
+        )
     if found.n_prompts is not None and 1 < found.n_prompts < _FEW and not found.fixed_prompts:
         said.append(
             f"With {found.n_prompts} prompts the intervals are rough; sample more prompts, or ask about these only "

@@ -28,7 +28,8 @@ class KLEstimate:
     """One estimate in nats per sequence with its interval, and in nats per token where lengths are known.
 
     ``per_token`` is (value, low, high). ``largest_share`` is the part of the sum of magnitudes that one response
-    carries. Infinite where a log-ratio is too large for a float.
+    carries, ``largest_prompt_share`` the same of one prompt (of one response, where prompts are not resampled).
+    Infinite where a log-ratio is too large for a float.
     """
 
     name: str
@@ -39,6 +40,7 @@ class KLEstimate:
     standard_error: float
     per_token: Interval | None
     largest_share: float
+    largest_prompt_share: float
 
 
 @dataclass(frozen=True)
@@ -142,13 +144,15 @@ def estimate_policy_kl(
     def estimate(name: str, of: FloatArray) -> KLEstimate:
         about = ESTIMATORS[name]
         if not np.isfinite(of).all():
-            return KLEstimate(name, about, float("inf"), 0.0, float("inf"), float("inf"), None, 1.0)
+            return KLEstimate(name, about, float("inf"), 0.0, float("inf"), float("inf"), None, 1.0, 1.0)
         mean = cells.mean(units.mean(of))
         value, low, high, error = interval_of_mean(mean, level, n_boot, start)
         per_token = None if length is None else interval_of_ratio(mean, length, level, n_boot, start)
         total = float(np.abs(of).sum())
         share = float(np.abs(of).max()) / total if total > 0.0 else 0.0
-        return KLEstimate(name, about, value, low, high, error, per_token, share)
+        whole = float(np.abs(mean).sum())
+        of_prompt = float(np.abs(mean).max()) / whole if whole > 0.0 else 0.0
+        return KLEstimate(name, about, value, low, high, error, per_token, share, of_prompt)
 
     def interval(of: FloatArray) -> Interval:
         mean = cells.mean(units.mean(of))[:, None]
