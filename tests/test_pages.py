@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page
 
 from alignbook import claims
 from alignbook.project import Project
+from alignbook.rounding import written
 from tests.built_book import HTML, ROOT, toc_pages
 
 PAGES = toc_pages()
@@ -252,8 +253,8 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
     values |= recorded["numbers"]
     text = "\n".join(f"{cell.source}\n{cell.metadata}" for cell in notebook.node.cells)
     for key, form in re.findall(r"\{\{\s*(\w+)\s*(?::([^{}]+))?\}\}", text):
-        if absent(format(values[key], form.strip())):
-            missing.append(f"{key} = {format(values[key], form.strip())}")
+        if absent(written(values[key], form.strip())):
+            missing.append(f"{key} = {written(values[key], form.strip())}")
     return missing
 
 
