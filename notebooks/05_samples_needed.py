@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Reweighting needs at least about $e^\Delta$ samples. At {{kl_high:g}} {{nats_high}}, eight times as many, {{eightfold:,d}}, show on average {{gaussian_seen:.0%}} of the true gain with Gaussian rewards and
-# {{exponential_seen:.0%}} with exponential ones. The answer depends on the reward's tail. {{n_samples:d}} samples of a Gaussian reward show {{seen_low:.0%}} at {{kl_low:g}} {{nats_low}} and {{seen_high:.0%}} at {{kl_high:g}}.
+# {{exponential_seen:.0%}} with exponential ones. How many are enough depends on the reward's upper tail. {{n_samples:d}} samples of a Gaussian reward show {{seen_low:.0%}} at {{kl_low:g}} {{nats_low}} and {{seen_high:.0%}} at {{kl_high:g}}.
 # No reweighting of {{n_samples:d}} samples, whatever the reward, reaches beyond $\log {{n_samples:d}}={{ceiling:.2f}}$ nats; what goes further assumes a law.
 # :::
 
