@@ -175,8 +175,7 @@ rows = {
 pd.DataFrame(rows)
 
 # %% [markdown]
-# On runs left out, {{winner}} errs least. The last two rows are for the same forms fitted to the two curves predicted above; there {{winner_n}} errs least along best-of-N and {{winner_tilt}} along the
-# tilt. "Between runs" is the share of the residual variance that lies between runs rather than within them. Where it is large, KL alone does not say what a checkpoint is worth, and one
+# On runs left out, {{winner}} errs least. The last two rows are for the same forms fitted to the two curves predicted above; there {{winners}}. "Between runs" is the share of the residual variance that lies between runs rather than within them. Where it is large, KL alone does not say what a checkpoint is worth, and one
 # curve for all runs is a summary only.
 #
 # ## Does a run turn down, or does it only look so?
@@ -197,6 +196,8 @@ pd.DataFrame(rows)
 # %% tags=["hide-input"]
 written = {"rl": r"$d(\alpha-\beta\log d)$", "best_of_n": r"$d(\alpha-\beta d)$", "sqrt": r"$\alpha d$"}
 shape = {"yes": "turns down", "no": "goes on rising", "undecided": "does not tell where it goes"}
+winner_n = written[min(FORMS, key=lambda form: along[form]["best-of-N"])]
+winner_tilt = written[min(FORMS, key=lambda form: along[form]["tilt"])]
 claims.glue(
     lam_sentence=stop_sentence(by_lam),
     n_sentence=stop_sentence(by_n),
@@ -210,8 +211,11 @@ claims.glue(
     n_inside=turns.inside,
     by_chance=turns.by_chance,
     winner=claims.Markdown(written[min(FORMS, key=lambda form: fits[form].left_out_sd)]),
-    winner_n=claims.Markdown(written[min(FORMS, key=lambda form: along[form]["best-of-N"])]),
-    winner_tilt=claims.Markdown(written[min(FORMS, key=lambda form: along[form]["tilt"])]),
+    winners=claims.Markdown(
+        f"{winner_n} errs least along both"
+        if winner_n == winner_tilt
+        else f"{winner_n} errs least along best-of-N, {winner_tilt} along the tilt"
+    ),
     turns_sentence=(
         f"Of the {turns.testable} runs that are long enough to test, {turns.shown} are shown to turn down"
         + (f", half of them before {np.median(shown_at):.3g} nats." if shown_at else ".")
