@@ -82,7 +82,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # ```
 #
 # This is the {term}`tilt` of the book's first chapter, with reward $-\ell$, {term}`inverse temperature` $\lambda$, and the judge's own marginal $q$ as the base law. A limit on attention and a
-# limit on {term}`KL` lead to one formula, and as there $\beta=1/\lambda$ is what one nat is worth.
+# limit on {term}`KL` lead to one formula, and as there $\beta=1/\lambda$ is the price of a nat at the margin.
 #
 # ```{prf:proposition} Splitting a budget (conditional rate–distortion, Gray1973; Gaussian case Shannon1959 and Kolmogorov)
 # :label: prop-reverse-water-filling
