@@ -49,9 +49,8 @@ def trials() -> Iterator[Trial]:
     for k, text in enumerate(strings("canary")):
         yield Trial("hostile text in a page", f"{k} {text!r}", partial(_in_a_page, text))
         yield Trial("hostile text on a terminal", f"{k} {text!r}", partial(_on_a_terminal, text))
-    for kind in data.DONE:
-        for word in data.WORDS[:2]:
-            yield Trial("words of options", f"{kind} {word}", partial(data.says_as_written, kind=kind, word=word))
+    for kind, word in data.PAIRS:
+        yield Trial("words of options", f"{kind} {word}", partial(data.says_as_written, kind=kind, word=word))
     for words in endings.NAMES:
         run = partial(_patched, endings.test_names_of_files_that_cannot_be, arguments=words)
         yield Trial("names of files", " ".join(words)[:50], run)

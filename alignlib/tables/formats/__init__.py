@@ -75,7 +75,7 @@ def known_formats() -> Mapping[str, TableFormat]:
     Examples
     --------
     >>> list(known_formats())
-    ['.csv', '.tsv', '.feather', '.arrow', '.jsonl', '.ndjson', '.json', '.npy', '.parquet']
+    ['.csv', '.tsv', '.txt', '.feather', '.arrow', '.jsonl', '.ndjson', '.json', '.npy', '.parquet']
     """
     _import_all()
     return MappingProxyType(_BY_EXTENSION)
