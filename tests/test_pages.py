@@ -63,6 +63,7 @@ OUT_OF_REACH = """() => {
     && node.checkVisibility({visibilityProperty: true});
   for (const box of document.querySelectorAll("*")) {
     if (box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight) continue;
+    if (!box.checkVisibility({visibilityProperty: true})) continue;  // a side bar that is folded away
     const style = getComputedStyle(box);
     if (!/auto|scroll/.test(style.overflowX + style.overflowY)) continue;
     if (!reached(box) && ![...box.querySelectorAll("*")].some(reached)) return true;
