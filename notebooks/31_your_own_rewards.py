@@ -112,7 +112,7 @@ truth = None
 if table is None and (reward, counted) == ("reward", "gold"):
     truth = lambda kl: np.exp(0.4**2) * np.sqrt(2.0 * np.asarray(kl))  # noqa: E731
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, as far as the samples support it (bar: {{supported_kl:.2f}} nats); and best-of-N picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band that stops at {{supported_kl:.2f}} nats, and best-of-N points with error bars."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, {{reach}}; and best-of-N picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band, {{reach}}, and best-of-N points with error bars."}}
 fig, ax = plotting.new()
 if curve is not None:
     plotting.frontier(ax, curve, "", note=False)
@@ -251,7 +251,9 @@ claims.glue(
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
-    supported_kl=0.0 if curve is None else curve.supported_end,
+    reach="which known bounds of the reward give at any KL"
+    if curve is not None and np.isinf(curve.supported_end)
+    else f"as far as the samples support it (bar: {0.0 if curve is None else curve.supported_end:.2f} nats)",
     n_known=int(known.sum()),
     n_all=best.n.size,
 )

@@ -136,7 +136,9 @@ called_supported = np.mean([one.supported for found in blind.values() for one in
 # ## Raters who differ
 #
 # Labels of one rater belong together. Here are {{n_raters:d}} raters, half of them careful (2 % wrong) and half careless (40 % wrong). An interval that treats all labels as
-# independent is too short. The {term}`jackknife` over whole raters {cite:p}`Miller1974` leaves out each rater in turn and gives the longer interval that the data deserve.
+# independent is too short. The {term}`jackknife` over whole raters {cite:p}`Miller1974` leaves out each rater in turn and shows how far they differ. What it cannot show is a
+# kind of rater that none of the table's is of: of {{n_raters:d}} raters, up to {{unseen:.0%}} of all may be of one. So raters are also drawn anew, with one more among them who answers
+# without looking (for the lower end) or never errs (for the upper end), as Clopper and Pearson (1934) do for a coin. With few raters the interval is wide; it says so.
 
 # %% tags=["hide-input"]
 rater = np.repeat(np.arange(n_raters), 80)
@@ -144,6 +146,7 @@ wrong = np.where(np.arange(n_raters) % 2 == 0, 0.02, 0.4)[rater]
 target = rng.integers(0, 2, rater.size)
 pooled = RaterTable.from_arrays(target, target ^ (rng.random(rater.size) < wrong), rater=rater)
 by_label, by_rater = estimate_capacity(pooled), estimate_capacity(pooled, by_rater=True)
+unseen = 1.0 - 0.025 ** (1.0 / n_raters)  # a share that none of so many raters has with a chance of 2.5 %
 single = [estimate_from_counts(pooled.counts(i)[0]).value for i in range(n_raters)]
 
 # %% [markdown]
@@ -166,7 +169,7 @@ if ratings is not None:
 # $ alignlib capacity ratings.csv --context task --target truth --label score --rater who
 # ```
 #
-# prints the capacity of each context with its interval, and the least error rate that it implies.
+# prints the capacity of each context with its interval, and the least error rate that it implies. Scores that are measured are no labels: `--bins 5` puts them into five bins.
 #
 # ## What it means
 #
@@ -206,6 +209,7 @@ claims.glue(
     rater_low=by_rater.mean_low,
     rater_high=by_rater.mean_high,
     single=float(np.mean(single)),
+    unseen=unseen,
 )
 claims.record(
     claims.equal(
