@@ -20,7 +20,9 @@ import pytest
 from click.testing import CliRunner
 
 from alignbook.manifest import MANIFEST, REPORT_FILES, FolderError, check_folder, filling
-from alignbook.project import find_project
+from alignbook.parameters import resolve
+from alignbook.project import find_project, own_project
+from alignbook.runner import Job, execute
 from alignlib.answers import findings
 from alignlib.cli.main import main
 
@@ -128,16 +130,23 @@ def test_no_code_stands_before_its_pictures(made):
 
 def test_a_written_report_never_says_failed(tmp_path):
     """Two of these columns once broke a claim that compared curves at different budgets."""
-    for column, seed in (("score_a", 1), ("gold", 3)):
-        file = tmp_path / f"{column}.csv"
+
+    def example(seed):
+        file = tmp_path / f"{seed}.csv"
         file.write_text(CliRunner().invoke(main, ["example", "--seed", str(seed)]).stdout)
-        result = run(file, "--reward", column, "-o", tmp_path / column)
-        assert result.exit_code == 0, result.stderr
-        assert "31_your_own_rewards done" in result.stderr
-        assert "fail" not in result.stderr
-        page = (tmp_path / column / "report.html").read_text()
-        assert "3 of 3 hold" in page
-        assert not list((tmp_path / column).glob("gold.*"))  # no gold, no picture of it
+        return file
+
+    result = run(example(1), "--reward", "score_a", "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    assert "31_your_own_rewards done" in result.stderr
+    assert "fail" not in result.stderr
+    assert "3 of 3 hold" in (tmp_path / "report" / "report.html").read_text()
+    assert not list((tmp_path / "report").glob("gold.*"))  # no gold, no picture of it
+    notebook = own_project().find("your_own_rewards")  # the other without its page, which only repeats what was found
+    given = resolve(notebook.parameters, {"table": str(example(3)), "reward": "gold", "gold": None})
+    found = execute(Job(notebook, given))
+    assert found.failures == ()
+    assert [claim.holds for claim in found.claims] == [True] * 3
 
 
 def test_a_full_folder_is_left_alone(made, table):
