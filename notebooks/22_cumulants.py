@@ -56,7 +56,7 @@ from alignlib.sequences import MemorylessModel, cumulants, renyi_cross_entropy
 # ```{prf:proposition} Scaled cumulants of best-of-N (we derive)
 # :label: prop-cgf-best-of-n
 #
-# For $N=e^{m\delta}$, as $m\to\infty$,
+# For $N=e^{m\delta}$ with $\delta>0$ below the divergence of the best tokens, and the $\lambda$ that spends $\delta$ nats on one token, as $m\to\infty$,
 #
 # $$\frac1m\log\E_{\pi_N}e^{sS}\to\begin{cases}s\,R(\delta)&s\le\lambda,\\\Lambda(s)+\delta&s\ge\lambda.\end{cases}$$
 # ```

@@ -168,7 +168,7 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # %% [markdown]
 # ## Where the asymptotic statement misleads
 #
-# In practice $N$ is fixed: with {{practical_n:d}} samples best-of-$N$ spends at most {{practical_nats:.2f+}} nats on the *whole* sequence, so the budget per
+# In practice $N$ is fixed: with {{practical_n:d}} samples best-of-$N$ spends at most $\log N-1+\frac1N={{practical_nats:.2f+}}$ nats on the *whole* sequence, so the budget per
 # token, $\delta$, shrinks as sequences grow. Compare it with the limit at the KL that it truly spends, as in [](11_distance_to_limit.ipynb), on the binary
 # model:
 
@@ -275,7 +275,7 @@ claims.glue(
     slope_low=min(slopes[name] for name in regular),
     slope_high=max(slopes[name] for name in regular),
     slope_rare=slopes["nearly degenerate"],
-    practical_nats=math.log(practical_n),
+    practical_nats=math.log(practical_n) - 1 + 1 / practical_n,
     practical_share=share_at_own_kl(practical[-1]),
     gaussian_share=gaussian_share,
 )

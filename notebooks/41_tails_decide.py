@@ -88,16 +88,16 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 #
 # ## Best-of-N: what a high proxy says of gold
 #
-# ```{prf:theorem} Gold given the proxy (Tweedie's formula; its consequences: we derive)
+# ```{prf:theorem} Gold given the proxy (Tweedie's formula; Efron1965; the rest: we derive)
 # :label: thm-gold-given-proxy
 #
 # For $r\sim N(0,\sigma^2)$, $e$ independent of it and $\hat f$ the density of $r+e$: $\E[r\mid\hat r=v]=-\sigma^2(\log\hat f)'(v)$. It grows without end for a normal error, tends to $\sigma^2/b$ where the density of $e$
-# falls like $e^{-x/b}$, and to 0 where it falls like a power of $x$. If the density of $e$ is log-concave, it never falls, and so gold along $N$ never turns down.
+# falls like $e^{-x/b}$, and to 0 where it falls like a power of $x$. Whatever the law of $r$, normal or not: if the density of $e$ is log-concave, $\E[r\mid\hat r=v]$ never falls as $v$ grows, and so gold along $N$ never turns down.
 # ```
 #
 # ```{prf:proof}
-# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. (With the roles of signal and noise exchanged this is Tweedie's formula, see {cite:t}`Efron2011`.) A sum of variables with
-# log-concave densities has a log-concave density {cite:p}`Prekopa1980`, whose log-derivative falls. Where $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$, or to 1 for a power, $r$ given a high proxy has
+# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. (With the roles of signal and noise exchanged this is Tweedie's formula, see {cite:t}`Efron2011`.) If $f_e$ is log-concave,
+# $f_e(v-r)$ is totally positive of order 2 {cite:p}`Karlin1968`: given a higher proxy, $r$ is larger in likelihood ratio, so its mean is no smaller. ({cite:t}`Efron1965` has this for sums of log-concave variables.) (For normal $r$ the density of the sum is itself log-concave {cite:p}`Prekopa1980`, and its log-derivative falls.) Where $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$, or to 1 for a power, $r$ given a high proxy has
 # the law of density $\varphi_\sigma(r)e^{r/b}$, of mean $\sigma^2/b$, or its own.
 # ```
 #

@@ -124,7 +124,7 @@ plotting.legend(axes[0, 0], loc="lower right", ncols=2)
 # ```{prf:theorem} Small errors (new here, as far as we know)
 # :label: thm-ensemble-small
 #
-# If every member has the error $s+u_k$ with a fixed $s$ and independent $u_k$ of equal law and mean 0 on every response, the expected regret of the mean ensemble is
+# If every member has the error $s+u_k$ with a fixed $s$ and independent $u_k$ of equal law, mean 0 and finite variance on every response, the expected regret of the mean ensemble is
 # $\frac\lambda2\bigl(\operatorname{Var}_{\pi^*}(s)+\tfrac1K\E\operatorname{Var}_{\pi^*}(u)\bigr)$ to leading order in the errors: it falls as $1/K$ down to the floor of the shared error.
 # ```
 #

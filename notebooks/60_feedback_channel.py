@@ -85,7 +85,7 @@ plotting.name_axes(ax, "context, and how often it occurs", "capacity (nats per l
 # ```{prf:proposition} What they bound (Cao 2025; data processing)
 # :label: prop-min-bound
 #
-# $I(U;Y\mid S)\le\bar C_{\mathrm{tot}|S}$ for every law of a value that is independent of the context, and
+# $I(U;Y\mid S)\le\bar C_{\mathrm{tot}|S}$ for every law of the value, whether it depends on the context or not, and
 # $C_{\mathrm{tot}|s}\le\min(C_{\mathrm{cog}|s},C_{\mathrm{art}|s})$.
 # ```
 #

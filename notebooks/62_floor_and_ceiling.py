@@ -122,7 +122,7 @@ plotting.name_axes(ax, "capacity (nats per label)", "error rate")
 # $$\begin{aligned}\E\,\KL{Q}{P}&=\underbrace{I(\theta;U^m\mid S^m)}_{\le\,m\,\bar C_{\mathrm{tot}|S}}+I(\theta;S^m)\\
 # &\quad+\underbrace{I(\theta;Y^m\mid U^m,S^m)}_{\rho}+\KL{\E Q}{P},\end{aligned}$$
 #
-# and for a loss in $[0,1]$ of parameters, context and label the expected risk is at most $\mathrm{kl}^{-1}(\E\hat R,\kappa)$ with $\kappa=\frac1m(\E\,\KL{Q}{P}+\log2\sqrt m)$, where $\hat R$ is the risk on the data and $\mathrm{kl}^{-1}(a,\kappa)$ the largest $b$ with $\mathrm{kl}(a\|b)\le\kappa$.
+# and for a loss in $[0,1]$ of parameters, context and label the expected risk is at most $\mathrm{kl}^{-1}(\E\hat R,\kappa)$ with $\kappa=\frac1m(\E\,\KL{Q}{P}+\log(2\sqrt m))$, where $\hat R$ is the risk on the data and $\mathrm{kl}^{-1}(a,\kappa)$ the largest $b$ with $\mathrm{kl}(a\|b)\le\kappa$.
 # ```
 #
 # ```{prf:proof}

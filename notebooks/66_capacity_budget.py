@@ -84,7 +84,7 @@ plotting.name_axes(ax, "capacity spent (nats per judgement)", "loss")
 # This is the {term}`tilt` of the book's first chapter, with reward $-\ell$, {term}`inverse temperature` $\lambda$, and the judge's own marginal $q$ as the base law. A limit on attention and a
 # limit on {term}`KL` lead to one formula, and as there $\beta=1/\lambda$ is the price of a nat at the margin.
 #
-# ```{prf:proposition} Splitting a budget (conditional rate–distortion, Gray1973; Gaussian case Shannon1959 and Kolmogorov)
+# ```{prf:proposition} Splitting a budget (conditional rate–distortion, Gray1973; Gaussian case Shannon1959 and Kolmogorov1956)
 # :label: prop-reverse-water-filling
 #
 # Let context $s$ with weight $w_s$ have the least loss $L_s(c)$ when it is judged with $c$ nats; $L_s$ is convex. The split that minimises $\sum_sw_sL_s(c_s)$ within $\sum_sw_sc_s\le C$
@@ -212,7 +212,7 @@ claims.record(
     claims.at_most(
         "water-below-even",
         "reverse water-filling loses less than an even split: ratio of the losses, every budget drawn",
-        "Shannon, Kolmogorov",
+        "Shannon1959, Kolmogorov1956",
         [one.loss / loss for one, loss in zip(filled[1:], even[1:], strict=True)],
         1.0,
     ),

@@ -60,6 +60,19 @@ def test_prop_min_bound() -> None:
     assert worst_case(excess, 29, starts=2, steps=15).excess <= SLACK
 
 
+def test_prop_min_bound_also_where_the_value_depends_on_the_context() -> None:
+    def excess(z: FloatArray) -> float:
+        cascade = two_contexts(z)
+        weight = np.asarray(cascade.context_prob)
+        told = 0.0
+        for w, rows, p in zip(weight, cascade.total, (law(z[26:29]), law(z[29:32])), strict=True):
+            out = p @ rows
+            told += float(w * (p @ scipy.special.rel_entr(rows, out).sum(axis=1)))
+        return told - cascade.capacities().mean_total
+
+    assert worst_case(excess, 32, starts=2, steps=20).excess <= SLACK
+
+
 def test_equal_capacities_need_no_perfect_stage() -> None:
     """C_cog = C_art = C_tot where the best inputs get through; a third, idle input keeps both stages imperfect."""
     judge = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.5, 0.5, 0.0]])

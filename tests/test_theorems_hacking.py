@@ -172,6 +172,26 @@ def gold_given_proxy(log_density: FloatArray, at: FloatArray, v: FloatArray) -> 
     return np.asarray((weight * (v[:, None] - at[None, :])).sum(axis=1) / weight.sum(axis=1))
 
 
+def test_thm_gold_given_proxy_for_any_gold() -> None:
+    """A log-concave error on a grid, gold of any law: the mean of gold given the proxy does not fall."""
+    at = np.arange(-40, 41)
+
+    def falls(z: FloatArray) -> float:
+        gold, mass = np.round(8 * np.tanh(z[:5])).astype(int), law(z[5:10])
+        slopes = np.sort(3.0 * z[10:15])[::-1]  # log-concave: the slope falls
+        log_error = np.cumsum(np.repeat(slopes, 17)[: at.size]) * 0.2
+        error = np.exp(log_error - log_error.max())
+        v = np.arange(-30, 31)
+        joint = np.array(
+            [m * np.interp(v - r, at, error, left=0.0, right=0.0) for r, m in zip(gold, mass, strict=True)]
+        )
+        total = joint.sum(axis=0)
+        mean = (joint * gold[:, None]).sum(axis=0)[total > 0] / total[total > 0]
+        return -float(np.diff(mean).min(initial=0.0))
+
+    assert worst_case(falls, 15, starts=4, steps=60).excess <= 1e-9
+
+
 def test_thm_gold_given_proxy() -> None:
     at, v = np.linspace(-6.0, 6.0, 121), np.linspace(-5.0, 5.0, 41)
 
