@@ -102,6 +102,8 @@ def evaluate_rules(
         if curve is not None and known
         else _NOTHING
     )
+    base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
+    low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
     whole = weights[0]
     formula = [rule.spent_formula() for rule in rules]
     return RuleEstimate(
