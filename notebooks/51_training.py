@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
-# P26's finding that PPO and GRPO stay clearly below best-of-$N$ {{verdict}}. GRPO is the published form; shares are of the limit on an average budget, whose share best-of-$N$ gets is named above.
+# P26 find best-of-$N$ nearly on the frontier and PPO and GRPO clearly below it. That they lie below best-of-$N$ {{verdict}}. GRPO is the published form.
 # :::
 
 # %% tags=["parameters"]
@@ -34,13 +34,14 @@ train = Standings(results, task, "train", resamples)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{n_test:d}} test prompts: share of the achievable gain, less that of best-of-N at the same KL, in percentage points, after training of different lengths; each method at its middle penalty, {{n_seeds:d}} seeds, 95% intervals over prompts and seeds. Above the line: better than best-of-N.", "name": "fig-{{task}}-difference"}, "image": {"alt": "Difference to best-of-N against steps of training, one line for each method. After {{short_steps:d}} steps: {{early}} points."}}
 chapter.difference_figure(test)
 # %% [markdown]
-# Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base as a share of the limit at the same KL. *Best-of-N*: the
-# same for best-of-$N$ at that KL. *Above / below*: at how many penalties the method differs from best-of-$N$ beyond the interval. Last: the difference on {{n_train:d}} prompts that training may have seen.
+# Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base in percent of the limit at the same KL (in nats), beside
+# that of best-of-$N$ at this KL. The method less best-of-$N$ on the same prompts: *points* of share, on test prompts and on {{n_train:d}} prompts that training may have seen; *reward*; nats of *wasted KL* ({prf:ref}`thm-wasted-safety`), where less is better.
+# *Above / below*: at how many of three penalties the difference on test prompts exceeds its interval.
 
 # %% tags=["hide-input"]
 chapter.numbers(test, train, chapter.full_length(test))
 # %% [markdown]
-# After {{short_steps:d}} steps the finding {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
+# On the {{n_train:d}} training prompts the finding {{train_verdict}}. On test prompts after only {{short_steps:d}} steps it {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
 #
 # ## How it was measured
 #
@@ -53,14 +54,21 @@ chapter.numbers(test, train, chapter.full_length(test))
 # likelihood on the base's best of $N$); rejection sampling in two rounds. Each draws {{batch:d}} responses a step. They are trained side by side by loops of our own, because a hundred small models at once cost little more than
 # one; their losses and gradients agree with those of trl and TorchRL on the same batch, which the tests check.
 #
-# **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by mean reward less
-# mean KL, with a seed that is not used again. Taken: {{tuned}}. The table of all trials lies beside that of the runs.
+# **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by
+# reward − {{price:g}} · KL (means over prompts), with a seed that is not used again. The middle penalty β = {{price:g}} asks for just that; the settings found serve the other penalties too. Taken: {{tuned}}. The table of all trials lies beside that of the runs.
 #
 # **Intervals** are bootstraps over prompts and seeds; limit and best-of-$N$ are computed anew on each draw of prompts, so that differences are paired. None is corrected for being one of many.
 #
 # ## What it costs
 #
-# P26 count against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once): {{costs}}.
+# P26 count against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once), training breaks even as follows. {{costs}}.
+#
+# What the same number of draws gives without training: gain on test prompts, with the KL in nats in brackets. Best-of-$N$ draws $N$ at once. Keeping the first response that is among a prompt's best $1/N$ draws $N$ on average;
+# it must know where they begin. Rejection sampling of $\pi_\lambda$ draws until one is accepted; it must know the largest reward. Trained policies draw once: {{once}}.
+
+# %% tags=["hide-input"]
+chapter.equal_draws_table(test)
+# %% [markdown]
 #
 # **Controls** are told more than any method is, but learn from 240 prompts with one seed, so they are no ceiling for methods that see fresh prompts: {{controls}}.
 

@@ -9,18 +9,18 @@
 # %% [markdown]
 # # Why trained policies fall short
 #
-# What a trained policy wastes of its KL on prompts it has not seen: how much is due to its objective, to the split of KL over prompts, to optimisation, and to learning few prompts by heart?
+# What a trained policy wastes of its KL on prompts it has not seen: how much is due to its objective, to the split of KL over prompts, to optimisation, and to generalisation from few prompts?
 #
 # :::{admonition} Answer
 # :class: answer
-# After {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Training on {{few:d}} prompts instead of fresh ones wastes {{heart}} nats more on prompts it has not seen.
+# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Trained on {{few:d}} prompts instead ({{n_pools:d}} draws of them), the methods waste {{heart}} nats more there.
 # :::
 
 # %% tags=["parameters"]
 resamples: int = 400  # bootstrap samples of each interval, in [40, 10000]
 
 # %% tags=["hide-input"]
-from _pages import shortfall
+from _pages import shortfall, size
 from alignbook import claims
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
@@ -32,23 +32,32 @@ trains = {task: Standings(results, task, "train", resamples) for task in TASKS}
 points = {task: shortfall.fixed_points(results, task) for task in TASKS}
 table = shortfall.parts(tests, points)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_fixed}} test prompts as a sum: what the exact fixed point of the objective wastes at the same KL (for best-of-N: what it wastes within prompts), what the split of KL over prompts adds, what is left (optimisation), and what training on {{few:d}} prompts instead of fresh ones adds. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared. Parts left of zero count against the others.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for RLOO, PPO, GRPO and best-of-N in two panels. Learning few prompts by heart adds {{heart}} nats."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_test:d}} test prompts of each task as a sum of four parts. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared; the controls are told the exact gradient, or samples of the optimum. Parts left of zero count against the others. 95% intervals over prompts and seeds.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for PPO, RLOO, GRPO, best-of-N and a control in two panels. Learning from few prompts adds {{heart}} nats."}}
 shortfall.parts_figure(table)
 # %% [markdown]
-# ## Few prompts, learnt by heart
-#
-# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals. A policy trained on {{few:d}} prompts looks best on the prompts it was trained on; on others it is below best-of-$N$, which learns from no prompt.
+# All parts are nats of KL and sum to what is wasted; the last column has what best-of-$N$ wastes at the same KL. *Objective*: what the exact fixed point of the method's objective wastes at that KL (for best-of-$N$ in the picture: what it wastes
+# within prompts). *Allocation*: what the split of KL over prompts adds. *Generalisation* (*few prompts*): what {{few:d}} prompts instead of fresh ones add. *Optimisation* is a residual, what is left after the others: sampling noise, too few steps, rates, the network. It is not measured by itself. What bounds
+# the share of the network in it: the least that the same network was seen to waste beyond objective and allocation, in nats: {{rest}}. The controls are told more (the exact gradient for 200 steps, or samples of the optimum), but learn from 240 prompts; where one wastes more than a method, it bounds nothing.
 
 # %% tags=["hide-input"]
-shortfall.few_prompts(tests, trains)
+shortfall.parts_table(table)
 # %% [markdown]
-# How many prompts it takes, and whether more steps help ({numref}`fig-size`). Differences to best-of-$N$ by the number of prompts: {{pools}}. {{deeper}} {{missing}}
+# ## Generalisation: few prompts, learnt by heart
+#
+# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool (for fresh prompts: {{few:d}} that training may have met).
 
 # %% tags=["hide-input"]
-sizes = shortfall.size(tests)
+size.few_prompts(tests, trains)
+# %% [markdown]
+# ## Size: prompts, steps, layers
+#
+# RLOO less best-of-$N$ at the same KL on test prompts, in points. By the number of prompts: {{pools}}. By depth, each with a base and a limit of its own: {{layers}}. {{missing}}
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps), and by steps of training (fresh prompts). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Two panels. What is missing of the limit falls with the number of prompts and with the steps of training."}}
-shortfall.size_figure(sizes)
+# %% tags=["hide-input"]
+sizes = size.size(tests)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit falls steeply with the number of prompts up to 240 and with the steps of training; it is one to two percent at every depth."}}
+size.size_figure(sizes)
 # %% [markdown]
 # ## Allocation: who gets the budget
 #
@@ -86,7 +95,7 @@ shortfall.size_figure(sizes)
 # That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. For responses of one token, a policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$; for longer
 # ones $c$ depends on the tokens so far, and it is no function of the reward. Its effective $\lambda$ differs from prompt to prompt with the deviation of the reward.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_fixed}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_test:d}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
 shortfall.fixed_point_figure(tests, points)
 # %% [markdown]
 # The lines are computed, not trained: no tuning, no sampling, no network. They are no lower bound, for an early stop or shared weights can end nearer the optimum.
@@ -95,7 +104,7 @@ shortfall.fixed_point_figure(tests, points)
 
 # %% tags=["hide-input"]
 shortfall.glue(results, table, tests, sizes)
-claims.record(*shortfall.claims_of(results, table, tests, points))
+claims.record(*shortfall.claims_of(results, table, tests, trains, points))
 
 # %% [markdown]
 # **Try:** `-p resamples 4000` for smoother intervals.

@@ -53,7 +53,7 @@ def prepare(output: Path, results: Path, device: str, tasks: tuple[str, ...]) ->
             lab.base(layers)
         for n_pairs in sorted({proxy.n_pairs for proxy in PROXIES.values()}):
             lab.members(n_pairs)
-        write_laws(lab, results)
+        write_laws(lab, results, runs=runs)
         click.echo(
             f"{task}: base {lab.base_hash[:16]}, {', '.join(f'{len(lab.task.of_split(s))} {s}' for s in SPLITS)}"
         )

@@ -33,8 +33,8 @@ class World(Protocol):
     def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
         """Draw n prompts to learn from, (n, prompt length)."""
 
-    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n distinct prompts to learn from."""
+    def pool(self, n: int, number: int = 0) -> IntArray:
+        """Return n distinct prompts to learn from; each number is another pool."""
 
     def features(self, prompts: IntArray) -> FloatArray | IntArray:
         """What rewards know of each prompt beside its tokens, (n, k)."""
@@ -145,8 +145,8 @@ class _Prompts:
     def __init__(self, task: World, plan: Plan, group: int) -> None:
         self._task, self._per_step = task, RESPONSES // group
         self._rng = np.random.default_rng([plan.seed, 1])
-        # The pool is the same for all seeds, so that what differs between two pools is their size.
-        self._pool = None if plan.n_prompts is None else task.pool(plan.n_prompts, np.random.default_rng(7))
+        # Each seed has a pool of its own, for one draw of 24 prompts says nothing of 24 prompts.
+        self._pool = None if plan.n_prompts is None else task.pool(plan.n_prompts, plan.seed)
         self._order = np.empty(0, dtype=np.int64)
 
     def block(self, steps: int) -> np.ndarray:

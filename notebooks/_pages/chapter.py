@@ -13,13 +13,17 @@ from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib.lm.experiment.comparison import Comparison, Interval
-from alignlib.lm.experiment.costs import break_even
+from alignlib.lm.experiment.costs import break_even, equal_draws
 from alignlib.lm.experiment.grid import TRIALS, compared
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
+from alignlib.lm.experiment.tuning_table import PRICE
 from alignlib.lm.methods import METHODS, RESPONSES, find
 
-__all__ = ["claims_of", "difference_figure", "full_length", "glue", "interval", "numbers", "sides", "standing"]
+__all__ = [
+    "claims_of", "difference_figure", "equal_draws_table", "full_length", "glue", "interval", "numbers", "sides",
+    "standing",
+]  # fmt: skip
 
 _HEADLINE = ("ppo", "grpo")
 _ALSO = ("rloo",)
@@ -56,19 +60,33 @@ def numbers(test: Standings, train: Standings, steps: int) -> pd.DataFrame:
         found, seen = (one.compare(name, find(name).middle, steps) for one in (test, train))
         if found is None or seen is None:
             continue
-        above, below, total = sides(test, name, steps)
+        above, below, _ = sides(test, name, steps)
         rows.append(
             {
                 "method": find(name).label,
-                "KL (nats)": f"{found.kl.mean:.2f}",
-                "share (%)": f"{100 * found.share.mean:.1f}",
-                "best-of-N (%)": f"{100 * found.best_share.mean:.1f}",
-                "difference (points)": interval(found.over_share),
-                "above / below": f"{above} / {below} of {total}",
-                "on training prompts": f"{100 * seen.over_share.mean:+.1f}",
+                "KL": f"{found.kl.mean:.2f}",
+                "share / best-of-N": f"{100 * found.share.mean:.1f} / {100 * found.best_share.mean:.1f}",
+                "points": interval(found.over_share),
+                "points, training prompts": interval(seen.over_share),
+                "reward": f"{found.over_gain.mean:+.3f}",
+                "wasted KL": f"{found.over_wasted.mean:+.3f}",
+                "above / below": f"{above} / {below}",
             }
         )
     return pd.DataFrame(rows).set_index("method")
+
+
+def equal_draws_table(test: Standings) -> pd.DataFrame:
+    """Gain and KL of three ways to use the same mean number of draws a query without training."""
+    draws = [2.0, 4.0, 8.0, 16.0]
+    found = equal_draws(test.curves.law, draws)
+    rows = {
+        f"{n:.0f}": {name: f"{curve.gain[k]:.2f} ({curve.kl[k]:.2f})" for name, curve in found.items()}
+        for k, n in enumerate(draws)
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.index.name = "draws a query"
+    return table
 
 
 def difference_figure(test: Standings) -> Axes:
@@ -94,11 +112,12 @@ def difference_figure(test: Standings) -> Axes:
     return ax
 
 
-def _said(name: str, found: Comparison) -> str:
+def _said(name: str, found: Comparison, seen: Comparison | None) -> str:
+    there = "" if seen is None else f"; on training prompts {interval(seen.over_share)}"
     return (
         f"{find(name).label} gets {found.share.mean:.1%} of what its KL could buy and best-of-$N$ "
-        f"{found.best_share.mean:.1%} at the same KL (difference {100 * found.over_share.mean:+.1f} points, 95 % "
-        f"interval {100 * found.over_share.low:.1f} to {100 * found.over_share.high:.1f})"
+        f"{found.best_share.mean:.1%} at the same KL (difference in points, 95 % interval: "
+        f"{interval(found.over_share)}{there})"
     )
 
 
@@ -109,9 +128,9 @@ def standing(results: Results, stage: str) -> str:
 
 
 def _verdict(test: Standings, steps: int) -> str:
-    """Say of PPO and GRPO where they lie, and whether P26's finding, below best-of-N, holds for each."""
+    """Say whether P26's finding, below best-of-N, holds for PPO and for GRPO, and where they lie."""
     told = []
-    held: dict[str, list[str]] = {"holds here for": [], "holds in part for": [], "does not hold for": []}
+    held: dict[str, list[str]] = {"holds here for": [], "holds in part for": [], "does not hold here for": []}
     for name in _HEADLINE:
         above, below, total = sides(test, name, steps)
         there = [
@@ -121,10 +140,10 @@ def _verdict(test: Standings, steps: int) -> str:
         ]
         told.append(f"{find(name).label} lies {' and '.join(there) or 'level with it at every penalty'}")
         whole, part = below == total, below and not above
-        kind = "holds here for" if whole else "holds in part for" if part else "does not hold for"
+        kind = "holds here for" if whole else "holds in part for" if part else "does not hold here for"
         held[kind].append(find(name).label)
     parts = [f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels]
-    return f"{' and '.join(parts)}. Against best-of-$N$ at equal KL, {', '.join(told)}"
+    return f"{' and '.join(parts)}: against best-of-$N$ at equal KL, {', '.join(told)}"
 
 
 def _costs(test: Standings, steps: int) -> str:
@@ -144,6 +163,12 @@ def _costs(test: Standings, steps: int) -> str:
             )
             parts.append(f"{find(name).label}: {text}")
     return "; ".join(parts) or "not trained yet"
+
+
+def _once(test: Standings, steps: int) -> str:
+    """Gain and KL of the headline's methods, which draw one response a query."""
+    found = [(name, test.compare(name, find(name).middle, steps)) for name in (*_HEADLINE, *_ALSO)]
+    return ", ".join(f"{find(n).label} {one.gain.mean:.2f} ({one.kl.mean:.2f})" for n, one in found if one is not None)
 
 
 def _controls(results: Results, task: str, test: Standings) -> str:
@@ -181,9 +206,14 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
     shares = np.interp(at, test.curves.log_n, best.best_gain / np.maximum(best.limit(best.best_kl), 1e-12))
     claims.glue(
         headline=claims.Markdown(
-            "; ".join(_said(name, one) for name, one in said.items() if one is not None and name in _HEADLINE)
+            "; ".join(
+                _said(name, one, train.compare(name, find(name).middle, long))
+                for name, one in said.items()
+                if one is not None and name in _HEADLINE
+            )
         ),
         verdict=claims.Markdown(_verdict(test, long)),
+        train_verdict=claims.Markdown(_verdict(train, long)),
         early_verdict=claims.Markdown(_verdict(test, short)),
         early="; ".join(
             f"{find(name).label} {interval(one.over_share)}" for name, one in early.items() if one is not None
@@ -203,12 +233,14 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
             ", ".join(f"{share:.1%} ($N={n:.0f}$)" for n, share in zip(np.exp(at), shares, strict=True))
         ),
         trials=TRIALS,
+        price=PRICE,
         tuning_steps=int(results.tuning.trials.steps.max()),
         tuning_responses=int(
             results.tuning.trials.groupby("method").steps.sum().max() // results.tuning.trials.task.nunique()
         )
         * RESPONSES,
         tuned=_tuned(results, task),
+        once=_once(test, long),
         costs=claims.Markdown(_costs(test, long)),
         controls=_controls(results, task, test),
         standing=standing(results, "main"),
@@ -242,13 +274,17 @@ def claims_of(results: Results, task: str, test: Standings, train: Standings) ->
         )
     )  # fmt: skip
     for when, steps in (("long", full_length(test)), ("short", test.lengths()[0])):
-        for name in _HEADLINE:
-            there = [test.compare(name, knob, steps) for knob in find(name).knobs]
-            ends = [one.over_share.high for one in there if one is not None]
-            if ends:
-                who = find(name).label
-                statement = f"{who} is below best-of-N at equal KL at every penalty, on test prompts ({when} training)"
-                found.append(claims.at_most(f"{name}-below-{when}", statement, "P26", ends, 0.0, must_hold=False))
+        for standings in (test, train):
+            for name in _HEADLINE:
+                there = [standings.compare(name, knob, steps) for knob in find(name).knobs]
+                ends = [one.over_share.high for one in there if one is not None]
+                if ends:
+                    key = f"{name}-below-{when}" + ("" if standings is test else "-train")
+                    statement = (
+                        f"{find(name).label} is below best-of-N at equal KL at every penalty, on {standings.split} "
+                        f"prompts, after {steps:,d} steps (upper ends of the intervals)"
+                    )
+                    found.append(claims.at_most(key, statement, "P26", ends, 0.0, must_hold=False))
     settings = results.tuning.trials
     counts = settings[settings.task == task].groupby("method").size()
     statement = f"every method was tried with {TRIALS} random settings on validation prompts"

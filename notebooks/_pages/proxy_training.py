@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,30 +14,40 @@ from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
-from alignlib.laws import FiniteLaw
 from alignlib.lm.experiment.grid import PROXIES
-from alignlib.lm.experiment.results import Results, law_path
+from alignlib.lm.experiment.results import Results, law_path, members_path
 from alignlib.lm.level_law import LawCurve, LevelLaw
+from alignlib.lm.tasks import TASKS
 from alignlib.rules import BestOfN
 
-__all__ = ["ProxyCurve", "claims_of", "figure", "glue", "gold_curves", "numbers", "predicted_peak"]
+__all__ = ["ProxyCurve", "claims_of", "ensembles", "figure", "glue", "gold_curves", "numbers", "predicted_peaks"]
 
-_DRAWN = ("300x1", "300x8", "1000x1", "20000x1")
+_DRAWN = ("300x1", "300x8", "5000x1", "20000x1")
 _COLORS = (plotting.FOURTH, plotting.THIRD, plotting.CYCLE[4], plotting.BEST_OF_N)
-_LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 120)])
+_LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 60)])
+_FEW_PAIRS = 1000
+_NAMED = ("300x1", "300x8", "20000x1")  # in the answer
 
 
 @dataclass(frozen=True, eq=False)
 class ProxyCurve(SameFields):
-    """One proxy on test prompts: gold along its optimum and along best-of-N, and the policies trained on it.
+    """One proxy on a task's test prompts: gold along its optimum and best-of-N by it, and policies trained on it.
 
-    ``policies`` has a row for each penalty, averaged over seeds: KL, proxy reward, gold gain.
+    ``policies`` has a row for each penalty and seed: ``knob, seed, kl, reward, gold_gain``.
     """
 
+    task: str
+    name: str
     law: LevelLaw
     optimum: LawCurve
     best_of_n: LawCurve
     policies: pd.DataFrame
+
+    @property
+    def label(self) -> str:
+        """Pairs and networks in words."""
+        proxy = PROXIES[self.name]
+        return f"{proxy.n_pairs:,d} pairs" + (f", mean of {proxy.members}" if proxy.members > 1 else "")
 
     @property
     def peak(self) -> tuple[float, float]:
@@ -45,30 +55,50 @@ class ProxyCurve(SameFields):
         at = int(np.argmax(self.optimum.gold_gain))
         return float(self.optimum.kl[at]), float(self.optimum.gold_gain[at])
 
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """Policies averaged over seeds, by KL."""
+        return self.policies.groupby("knob")[["kl", "reward", "gold_gain"]].mean().reset_index().sort_values("kl")
 
-def gold_curves(results: Results, task: str, n_largest: int) -> dict[str, ProxyCurve]:
-    """Return the curves of every proxy whose law is kept; policies as far as the table holds them.
+    @cached_property
+    def onsets(self) -> FloatArray:
+        """KL of the policy with the most gold, among the penalties tried, of each seed."""
+        found = [rows.kl.iloc[int(rows.gold_gain.argmax())] for _, rows in self.policies.groupby("seed")]
+        return np.array(found, dtype=np.float64)
+
+    @property
+    def trained_peak(self) -> tuple[float, float]:
+        """The largest gold gain of trained policies, averaged over seeds, and their KL."""
+        best = self.trained.iloc[int(self.trained.gold_gain.argmax())]
+        return float(best.kl), float(best.gold_gain)
+
+
+def gold_curves(results: Results, n_largest: int) -> list[ProxyCurve]:
+    """Return the curves of every proxy whose law is kept, on both tasks; policies as far as the table holds them.
 
     Raises
     ------
     InputError
         If there is no proxy's law.
     """
-    names = [name for name in PROXIES if law_path(results.folder, task, name, "test").is_file()]
-    require(bool(names), f"folder must hold laws of proxies for {task!r}; it holds none. Run make lm.")
     ns = 2.0 ** np.arange(0, np.log2(n_largest) + 0.5)
-    found = {}
-    for name in names:
-        law = results.law(task, name)
-        rows = results.select(task, "test", stage="proxy", reward_name=name)
-        policies = rows.groupby("knob")[["kl", "reward", "gold"]].mean().reset_index().sort_values("kl")
-        policies["gold_gain"] = policies.gold - law.base_gold
-        found[name] = ProxyCurve(law, law.optimum(_LAMS), law.along(BestOfN.along(ns)), policies)
+    found = []
+    for task in TASKS:
+        names = [name for name in PROXIES if law_path(results.folder, task, name, "test").is_file()]
+        require(bool(names), f"folder must hold laws of proxies for {task!r}; it holds none. Run make lm.")
+        for name in names:
+            law = results.law(task, name)
+            rows = results.select(task, "test", stage="proxy", reward_name=name)
+            policies = rows[["knob", "seed", "kl", "reward"]].assign(gold_gain=rows.gold - law.base_gold)
+            best = law.along(BestOfN.along(ns)) if name in _DRAWN else law.along(BestOfN.along([1.0]))
+            found.append(ProxyCurve(task, name, law, law.optimum(_LAMS), best, policies))
     return found
 
 
-def predicted_peak(law: LevelLaw, n: int, rng: np.random.Generator) -> float:
-    """Return the KL at which gold is largest along the tilt of n base samples a prompt: a prediction without training.
+def predicted_peaks(law: LevelLaw, n: int, draws: int, rng: np.random.Generator) -> FloatArray:
+    """Return the KL at which gold is largest along the tilt of n base samples a prompt, for several draws of them.
+
+    What can be known before any training, from samples with proxy and gold scores.
 
     Parameters
     ----------
@@ -76,147 +106,226 @@ def predicted_peak(law: LevelLaw, n: int, rng: np.random.Generator) -> float:
         Where samples are drawn: proxy levels with the mean gold of each.
     n : int
         Samples of each prompt.
+    draws : int
+        How often the samples are drawn anew.
     rng : Generator
         Source of randomness.
     """
-    kl, gold = np.zeros(len(_LAMS)), np.zeros(len(_LAMS))
-    for at in law.rows:
-        drawn = rng.choice(at, size=n, p=law.mass[at] / law.mass[at].sum())
-        sample = FiniteLaw(law.reward[drawn], np.full(n, 1.0 / n))
-        kl += np.asarray(sample.kl(_LAMS))
-        tilt = np.exp(np.outer(_LAMS, law.reward[drawn] - law.reward[drawn].max()))
-        gold += (tilt @ law.gold[drawn]) / tilt.sum(axis=1)
-    return float(kl[np.argmax(gold)] / len(law.rows))
+    found = []
+    for _ in range(draws):
+        rows = np.stack([at[np.searchsorted(_cumulated(law.mass[at]), rng.random(n), "right")] for at in law.rows])
+        reward, gold = law.reward[rows], law.gold[rows]
+        reward = reward - reward.max(axis=1, keepdims=True)
+        kl, gained = np.zeros(len(_LAMS)), np.zeros(len(_LAMS))
+        for k, lam in enumerate(_LAMS):
+            tilt = np.exp(lam * reward)
+            total = tilt.sum(axis=1)
+            kl[k] = (lam * (tilt * reward).sum(axis=1) / total - np.log(total / n)).mean()
+            gained[k] = ((tilt * gold).sum(axis=1) / total).mean()
+        found.append(float(kl[np.argmax(gained)]))
+    return np.array(found)
 
 
-def figure(results: Results, task: str, curves: Mapping[str, ProxyCurve]) -> Axes:
-    """Draw gold gain over KL: some proxies' optima, best-of-N by them, and the policies trained on them."""
-    ax: Axes
-    _, ax = plotting.new(height=4.4)
-    shown = [name for name in _DRAWN if name in curves]
-    most = max(float(curves[name].policies.kl.max()) if len(curves[name].policies) else 3.0 for name in shown) * 1.1
-    kl = most * np.linspace(0.0, 1.0, 81) ** 2
-    ax.plot(kl, results.law(task).average.gain_at_kl(kl), color=plotting.LIMIT, linestyle=":", label="limit on gold")
-    for name, color in zip(shown, _COLORS, strict=False):
-        curve, proxy = curves[name], PROXIES[name]
-        label = f"{proxy.n_pairs:,d} pairs" + (f", mean of {proxy.members}" if proxy.members > 1 else "")
-        inside = curve.optimum.kl <= most
-        ax.plot(curve.optimum.kl[inside], curve.optimum.gold_gain[inside], color=color, label=label)
-        inside = curve.best_of_n.kl <= most
-        ax.plot(curve.best_of_n.kl[inside], curve.best_of_n.gold_gain[inside], color=color, linestyle="--", linewidth=1)
-        plotting.points(ax, curve.policies.kl, curve.policies.gold_gain, color=color, marker="o")
-    plotting.name_axes(ax, plotting.KL_LABEL, "gold gain over the base")
-    ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, handlelength=1.6)
-    return ax
+def _cumulated(mass: FloatArray) -> FloatArray:
+    total = np.cumsum(mass)
+    return np.asarray(total[:-1] / total[-1])
 
 
-def numbers(results: Results, task: str, curves: Mapping[str, ProxyCurve], n: int, seed: int) -> pd.DataFrame:
-    """One row a proxy: where gold peaks along its optimum, predicted and exact, and where training on it led."""
+def figure(results: Results, curves: list[ProxyCurve]) -> Axes:
+    """Draw gold gain over KL on each task: some proxies' optima, best-of-N by them, and policies trained on them."""
+    _, axes = plotting.new(rows=len(TASKS), height=3.9)
+    for ax, task in zip(axes, TASKS, strict=True):
+        shown = [curve for curve in curves if curve.task == task and curve.name in _DRAWN]
+        most = 1.05 * max(float(c.trained.kl.max()) if len(c.trained) else 3.0 for c in shown)
+        kl = most * np.linspace(0.0, 1.0, 81) ** 2
+        ax.plot(
+            kl, results.law(task).average.gain_at_kl(kl), color=plotting.LIMIT, linestyle=":", label="limit on gold"
+        )
+        for curve in shown:
+            color = _COLORS[_DRAWN.index(curve.name)]
+            inside = curve.optimum.kl <= most
+            ax.plot(curve.optimum.kl[inside], curve.optimum.gold_gain[inside], color=color, label=curve.label)
+            near = curve.best_of_n.kl <= most
+            ax.plot(curve.best_of_n.kl[near], curve.best_of_n.gold_gain[near], color=color, linestyle="--", linewidth=1)
+            plotting.points(ax, curve.trained.kl, curve.trained.gold_gain, color=color, marker="o")
+        ax.axhline(0.0, color=plotting.BASE, linewidth=0.8)
+        low = min(float(c.trained.gold_gain.min()) if len(c.trained) else 0.0 for c in shown)
+        ax.set_ylim(bottom=1.15 * min(low, -0.1))
+        plotting.name_axes(ax, plotting.KL_LABEL if task == list(TASKS)[-1] else "", "gold gain over the base", task)
+    first: Axes = axes[0]
+    first.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2, handlelength=1.6)
+    return first
+
+
+def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed: int) -> pd.DataFrame:
+    """One row a proxy: where gold peaks (predicted, exactly along its optimum, in training) and how high."""
     rows = []
-    limit = results.law(task).average
-    for name, curve in curves.items():
-        proxy = PROXIES[name]
-        peak, gold = curve.peak
+    for curve in curves:
+        limit, (peak, gold) = results.law(curve.task).average, curve.peak
+        low, middle, high = np.quantile(_predicted(curve, n, draws, seed), [0.1, 0.5, 0.9])
         line = {
-            "pairs": f"{proxy.n_pairs:,d}",
-            "members": proxy.members,
-            f"peak from {n} samples (nats)": f"{predicted_peak(curve.law, n, np.random.default_rng(seed)):.2f}",
-            "exact peak (nats)": f"{peak:.2f}",
-            "gold there (% of its limit)": f"{100 * gold / float(limit.gain_at_kl(peak)):.0f}",
+            "task": curve.task,
+            "pairs × networks": f"{PROXIES[curve.name].n_pairs:,d} × {PROXIES[curve.name].members}",
+            f"predicted from {n} samples": f"{middle:.2f} ({low:.2f} to {high:.2f})",
+            "along its optimum": f"{peak:.2f}",
         }
+        share = [100 * gold / float(limit.gain_at_kl(peak))]
         if len(curve.policies):
-            best, last = curve.policies.iloc[int(curve.policies.gold_gain.argmax())], curve.policies.iloc[-1]
-            line |= {
-                "best trained: KL": f"{best.kl:.2f}", "gold": f"{best.gold_gain:.2f}",
-                "most trained: KL": f"{last.kl:.2f}", "gold ": f"{last.gold_gain:.2f}",
-            }  # fmt: skip
+            kl, most = curve.trained_peak
+            last = curve.trained.iloc[-1]
+            line["in training (each seed)"] = ", ".join(f"{one:.2f}" for one in curve.onsets)
+            share.append(100 * most / float(limit.gain_at_kl(kl)))
+            line["gold at the end"] = f"{last.gold_gain:+.2f} at {last.kl:.1f}"
+            line["largest gold"] = f"{gold:.2f} / {most:.2f}"
+        else:
+            line["largest gold"] = f"{gold:.2f}"
+        line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
         rows.append(line)
-    return pd.DataFrame(rows).set_index(["pairs", "members"]).fillna("–")
+    return pd.DataFrame(rows).fillna("–").set_index(["task", "pairs × networks"])
+
+
+def _predicted(curve: ProxyCurve, n: int, draws: int, seed: int) -> FloatArray:
+    return predicted_peaks(curve.law, n, draws, np.random.default_rng(seed))
+
+
+def ensembles(results: Results) -> pd.DataFrame:
+    """The largest gold along the optimum of the mean of K networks, beside that of the K one by one, exactly.
+
+    On the first test prompts, the same for all.
+    """
+    rows = []
+    for task in TASKS:
+        path = members_path(results.folder, task)
+        if not path.is_file():
+            continue
+        table = pd.read_csv(path)
+        for pairs in sorted(set(table.n_pairs)):
+            of_pairs = table[table.n_pairs == pairs]
+            peaks = {kind: along.gold_gain.max() for kind, along in of_pairs.groupby(["networks", "first"])}
+            for networks in sorted(set(of_pairs.networks) - {1}):
+                alone = np.array([peaks[1, first] for first in range(networks)])
+                line = {"task": task, "pairs each": pairs, "networks": networks, "their mean": peaks[networks, 0]}
+                rows.append(line | {"average network": alone.mean(), "worst": alone.min(), "best": alone.max()})
+    columns = ["task", "pairs each", "networks", "their mean", "average network", "worst", "best"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _at(optimum: LawCurve, kl: FloatArray) -> FloatArray:
     return np.interp(np.sqrt(kl), np.sqrt(optimum.kl), optimum.gold_gain)
 
 
-def _over(curves: Mapping[str, ProxyCurve]) -> FloatArray:
-    """Gold of every trained policy less that of its proxy's optimum at the same KL."""
-    parts = [
-        curve.policies.gold_gain.to_numpy() - _at(curve.optimum, curve.policies.kl.to_numpy())
-        for curve in curves.values()
-    ]
+def _over(curves: list[ProxyCurve]) -> FloatArray:
+    """Gold of every setting trained, averaged over seeds, less that of its proxy's optimum at the same KL."""
+    parts = [c.trained.gold_gain.to_numpy() - _at(c.optimum, c.trained.kl.to_numpy()) for c in curves]
     return np.concatenate(parts)
 
 
-def glue(results: Results, task: str, curves: Mapping[str, ProxyCurve], n: int, seed: int) -> None:
-    """Name every number that the text quotes."""
-    limit = results.law(task).average
-    peaks = {name: curve.peak for name, curve in curves.items()}
-    told = []
-    for name in ("300x1", "300x8", "20000x1"):
-        if name in curves:
-            peak, gold = peaks[name]
-            proxy = PROXIES[name]
-            label = f"{proxy.n_pairs:,d} pairs" + (f" (mean of {proxy.members} networks)" if proxy.members > 1 else "")
-            share = gold / float(limit.gain_at_kl(peak))
-            text = f"with {label} gold peaks at {peak:.1f} nats, at {share:.0%} of its limit"
-            policies = curves[name].policies
-            if len(policies):
-                last = policies.iloc[-1]
-                text += f"; trained to {last.kl:.1f} nats a policy keeps {last.gold_gain / gold:.0%} of that"
-            told.append(text)
-    predicted = np.array([predicted_peak(curve.law, n, np.random.default_rng(seed)) for curve in curves.values()])
-    exact = np.array([peak for peak, _ in peaks.values()])
-    over = _over(curves)
-    claims.glue(
-        answer=". ".join(one if number == 0 else one[0].upper() + one[1:] for number, one in enumerate(told)),
-        trained=_trained(curves, over),
-        peaks=", ".join(f"{name.replace('x', ' × ')} {peak:.1f}" for name, (peak, _) in peaks.items()),
-        predicted_least=float((predicted / exact).min()),
-        predicted_most=float((predicted / exact).max()),
-        n_test=len(next(iter(curves.values())).law.rows),
-    )
+def _told_of(results: Results, curve: ProxyCurve) -> str:
+    kl, gold = curve.trained_peak if len(curve.policies) else curve.peak
+    share = gold / float(results.law(curve.task).average.gain_at_kl(kl))
+    there = f"{gold:+.2f} at {kl:.1f} nats, {share:.0%} of what that KL could buy"
+    if not len(curve.policies):
+        return f"on {curve.label} gold peaks with {there}"
+    last = curve.trained.iloc[-1]
+    if last.kl == kl:
+        return f"on {curve.label} gold rises to the largest KL tried ({there})"
+    return f"on {curve.label} gold peaks with {there}, and is {last.gold_gain:+.2f} at {last.kl:.1f} nats"
 
 
-def _trained(curves: Mapping[str, ProxyCurve], over: FloatArray) -> str:
-    """What training on the proxies led to, in a sentence; or that it is still to come."""
-    if not over.size:
-        return "Policies trained on these proxies are planned; no run of them is in the table yet."
-    n = sum(len(curve.policies) > 0 for curve in curves.values())
+def _ensembles(together: pd.DataFrame) -> str:
+    """In how many cases the mean of networks beats the average one and the best one."""
+    if together.empty:
+        return "The networks have not been taken apart yet."
+    mean = together["their mean"]
+    average, best = (int((mean >= together[name]).sum()) for name in ("average network", "best"))
     return (
-        f"Policies were trained on {n} of the {len(curves)} proxies; their gold lies {over.min():+.2f} to "
-        f"{over.max():+.2f} from that of the proxy's optimum at the same KL."
+        f"The mean is better than the average network in {average} of {len(together)} cases, and better than the best "
+        f"one in {best}; which is best is not known without gold."
     )
 
 
-def claims_of(results: Results, task: str, curves: Mapping[str, ProxyCurve]) -> list[Claim]:
-    """Return what the curves show of each proxy."""
+def _trained(known: list[ProxyCurve]) -> str:
+    """How the gold of trained policies compares with that of the optimum, in a sentence."""
+    if not known:
+        return "Policies trained on these proxies are planned; no run of them is in the table yet."
+    over = _over(known)
+    return (
+        f"Averaged over seeds, the gold of trained policies lies {over.min():+.2f} to {over.max():+.2f} from that of "
+        f"the proxy's optimum at the same KL, above it at {np.mean(over > 0):.0%} of the settings."
+    )
+
+
+def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: int, draws: int, seed: int) -> None:
+    """Name every number that the text quotes."""
+    named = [curve for curve in curves if curve.name in _NAMED]
+    told = [f"{task}: {'; '.join(_told_of(results, c) for c in named if c.task == task)}" for task in TASKS]
+    known = [curve for curve in curves if len(curve.policies)]
+    ratio = np.concatenate([_predicted(c, n, draws, seed) / c.peak[0] for c in curves])
+    middles = np.array([np.median(_predicted(c, n, draws, seed)) / c.onsets.mean() for c in known])
+    spread = np.quantile(ratio, [0.1, 0.5, 0.9])
+    claims.glue(
+        answer=". ".join(one[0].upper() + one[1:] for one in told),
+        trained=_trained(known),
+        peaks=", ".join(f"{c.task} {c.name.replace('x', ' × ')} {c.peak[0]:.1f}" for c in curves if c.name in _DRAWN),
+        ratio_low=spread[0],
+        ratio_middle=spread[1],
+        ratio_high=spread[2],
+        against_training=f"{middles.min():.2f} to {middles.max():.2f} times"
+        if middles.size
+        else "an unknown multiple of",
+        n_close=int((np.abs(np.log(middles)) <= np.log(2.0)).sum()) if middles.size else 0,
+        n_known=len(known),
+        ensembles=_ensembles(together),
+        n_test=len(curves[0].law.rows),
+        n_penalties=int(max((c.policies.knob.nunique() for c in known), default=0)),
+        n_seeds=int(max((c.policies.seed.nunique() for c in known), default=0)),
+    )
+
+
+def claims_of(results: Results, curves: list[ProxyCurve], together: pd.DataFrame) -> list[Claim]:
+    """Return what the curves show of each proxy, and training on them."""
     found = []
-    spent = np.concatenate([curve.policies.kl.to_numpy() for curve in curves.values()])
-    if spent.size:
-        gains = [curve.policies.reward.to_numpy() - curve.law.average.base_reward for curve in curves.values()]
-        limits = [np.asarray(curve.law.average.gain_at_kl(curve.policies.kl.to_numpy())) for curve in curves.values()]
-        statement = "no policy exceeds its proxy's limit at its KL"
-        most = np.concatenate(limits)
+    known = [curve for curve in curves if len(curve.policies)]
+    if known:
+        gains = [c.policies.reward.to_numpy() - c.law.average.base_reward for c in known]
+        limits = [np.asarray(c.law.average.gain_at_kl(c.policies.kl.to_numpy())) for c in known]
         found.append(
-            claims.at_most("below-the-proxy-limit", statement, "Y24, P26", np.concatenate(gains), most, atol=1e-3)
-        )
+            claims.at_most(
+                "below-the-proxy-limit", "no policy exceeds its proxy's limit at its KL", "Y24, P26",
+                np.concatenate(gains), np.concatenate(limits), atol=1e-3,
+            )
+        )  # fmt: skip
         statement = "trained policies have at least the gold of the proxy's optimum at equal KL"
-        found.append(claims.at_least("kinder", statement, "observed here", _over(curves), 0.0, must_hold=False))
-    most_gold, end = (
-        np.array([pick(curve.optimum.gold_gain) for curve in curves.values()])
-        for pick in (np.max, lambda part: part[-1])
-    )
+        found.append(claims.at_least("kinder", statement, "observed here", _over(known), 0.0, must_hold=False))
+        weak = [c for c in known if PROXIES[c.name].n_pairs <= _FEW_PAIRS]
+        peaks, ends = ([pick(c.trained.gold_gain) for c in weak] for pick in (max, lambda part: part.iloc[-1]))
+        statement = (
+            f"on proxies of at most {_FEW_PAIRS:,d} pairs the most trained policy has a tenth less gold than the best"
+        )
+        found.append(
+            claims.at_least(
+                "trained-turns-down", statement, "G22 (the tenth is ours)", np.array(peaks) - ends,
+                0.1 * np.abs(peaks), must_hold=False,
+            )
+        )  # fmt: skip
+    most_gold, end = (np.array([pick(c.optimum.gold_gain) for c in curves]) for pick in (np.max, lambda part: part[-1]))
     statement = f"gold falls by a tenth or more from its peak to λ = {_LAMS[-1]:g} along every proxy's optimum"
     found.append(
         claims.at_least(
             "turns-down", statement, "G22 (the tenth is ours)", most_gold - end, 0.1 * most_gold, must_hold=False
         )
     )
-    if {"300x1", "300x8"} <= set(curves):
-        found.append(
-            claims.at_least(
-                "ensemble", "the mean of eight weak networks has a larger gold peak than the first of them",
-                "observed here", curves["300x8"].peak[1], curves["300x1"].peak[1], must_hold=False,
+    if len(together):
+        for key, column in (("ensemble-average", "average network"), ("ensemble-best", "best")):
+            of = (
+                "the average peak of its networks alone"
+                if key.endswith("average")
+                else "the best of its networks alone"
             )
-        )  # fmt: skip
+            found.append(
+                claims.at_least(
+                    key, f"gold peaks higher along every ensemble's mean than along {of}", "observed here",
+                    together["their mean"], together[column], must_hold=False,
+                )
+            )  # fmt: skip
     return found

@@ -18,7 +18,7 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("split", ["train", "test", "pool5"])
 def test_levels_are_those_of_the_gold_rule(name: str, split: str) -> None:
     task = TASKS[name].task()
     prompts = task.of_split(split)

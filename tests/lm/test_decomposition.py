@@ -10,7 +10,7 @@ from scipy import optimize
 
 from alignlib.laws import kl_to_optimum
 from alignlib.lm.experiment.comparison import compare
-from alignlib.lm.experiment.costs import break_even
+from alignlib.lm.experiment.costs import break_even, equal_draws
 from alignlib.lm.experiment.curves import Curves
 from alignlib.lm.experiment.decomposition import best_of_n_waste, decompose, split_waste
 from alignlib.lm.experiment.results import PerPrompt
@@ -137,6 +137,21 @@ def test_intervals_cover_what_other_prompts_and_seeds_would_give() -> None:
     assert covered >= 0.85 * tables  # nominal 95; 60 tables have a standard error of 3
 
 
+def test_runs_on_prompts_of_their_own_are_compared_one_by_one() -> None:
+    laws = [small_law(seed, 6) for seed in (20, 21, 22)]
+    curves = [Curves(law) for law in laws]
+    rng = np.random.default_rng(0)
+    each = [policies(law, 1.0, 1, 0.2, rng) for law in laws]
+    found = PerPrompt(np.concatenate([one.kl for one in each]), np.concatenate([one.reward for one in each]))
+    whole = compare(curves, found, resamples=60)
+    alone = [compare(curve, one, resamples=20) for curve, one in zip(curves, each, strict=True)]
+    for name in ("share", "over_share", "wasted", "over_gain"):
+        assert getattr(whole, name).mean == pytest.approx(np.mean([getattr(one, name).mean for one in alone]))
+    assert whole.share.low < whole.share.mean < whole.share.high
+    with pytest.raises(ValueError, match="curves must be one for each of 3 runs; got 2"):
+        compare(curves[:2], found)
+
+
 def test_parts_add_up_to_the_waste() -> None:
     law = small_law(4, 6)
     curves = Curves(law)
@@ -162,3 +177,17 @@ def test_draws_for_the_same_reward_pay_for_training() -> None:
     cost = break_even(curves, found, 1000)
     assert float(law.along([BestOfN(cost.draws)]).gain[0]) == pytest.approx(found.gain.mean, rel=2e-3)
     assert cost.queries * (cost.draws - 1.0) == pytest.approx(1000)
+
+
+def test_equal_draws() -> None:
+    # One prompt, a thousand equal levels: best-of-N has win rate N/(N+1), the first of the best 1/N has 1 - 1/(2N).
+    n = 1000
+    law = LevelLaw(np.zeros(n, dtype=int), (np.arange(n) + 0.5) / n, np.full(n, 1.0 / n), np.zeros(n))
+    found = equal_draws(law, [1.0, 4.0])
+    assert found["best-of-N"].gain == pytest.approx([0.0, 0.3], abs=1e-3)
+    assert found["first of the best 1/N"].gain == pytest.approx([0.0, 0.375], abs=1e-3)
+    assert found["first of the best 1/N"].kl == pytest.approx([0.0, np.log(4.0)], abs=1e-9)
+    name = "rejection sampling of the optimum"
+    lam = float(law.average.lam_at_kl(float(found[name].kl[1])))
+    draws = np.exp(lam * law.reward.max()) / (law.mass @ np.exp(lam * law.reward))
+    assert draws == pytest.approx(4.0, rel=1e-2)

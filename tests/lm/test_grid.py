@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch  # noqa: F401  # where it is not installed, this module is left out
+import torch  # where it is not installed, this module is left out
 from click.testing import CliRunner
 
 from alignlib.lm.__main__ import main
@@ -21,10 +22,10 @@ from alignlib.lm.base_model import save_model
 from alignlib.lm.experiment import check
 from alignlib.lm.experiment.grid import LENGTHS, SEEDS, TRIALS, Run, compared, grid, trials, tuning_runs
 from alignlib.lm.experiment.laboratory import decode_weights
-from alignlib.lm.experiment.results import Results
+from alignlib.lm.experiment.results import Results, members_path
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, execute, fleets, laboratory, run_all
-from alignlib.lm.experiment.table import assemble, write_laws
+from alignlib.lm.experiment.table import assemble, write_laws, write_members
 from alignlib.lm.experiment.tuning import write_tuning
 from alignlib.lm.experiment.tuning_table import Tuning
 from alignlib.lm.methods import METHODS, Settings, find
@@ -134,6 +135,21 @@ def test_the_table_holds_every_run_on_both_splits(done: Place) -> None:
     gain = rows.reward.to_numpy() - law.base_reward
     identity = rows.kl.to_numpy() - law.kl(1.0) - (gain - law.gain(1.0))
     assert rows.to_optimum.to_numpy() == pytest.approx(identity, abs=1e-5)
+
+
+def test_networks_are_compared_with_means_of_the_first_of_them(
+    done: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = laboratory("safety", done)
+    score = torch.from_numpy(np.random.default_rng(0).normal(size=(8, len(lab.task.test), lab.task.space.size)))
+    monkeypatch.setattr(lab, "score", lambda n_pairs, member, prompts: score[member, : len(prompts)])
+    write_members(lab, tmp_path)
+    found = pd.read_csv(members_path(tmp_path, "safety")).set_index(["networks", "first"])
+    assert list(dict.fromkeys(found.index)) == [*((1, k) for k in range(8)), (2, 0), (4, 0), (8, 0)]
+    for (networks, first), rows in found.groupby(level=[0, 1]):
+        law = lab.score_law(score[first : first + networks].mean(0))
+        assert rows.gold_gain.iloc[-1] == pytest.approx(law.optimum(rows.lam.iloc[-1]).gold_gain[0], rel=1e-5)
+        assert rows.kl.iloc[0] == 0.0
 
 
 def test_a_run_is_the_same_alone_and_in_a_fleet_and_evaluated_as_its_weights_say(done: Place) -> None:

@@ -140,12 +140,17 @@ def test_demonstrations_are_of_the_space_noisy_and_reproducible(task: Task) -> N
 def test_what_is_kept_for_validation_and_test_is_never_drawn(task: Task) -> None:
     kept = {tuple(prompt) for split in ("validation", "test") for prompt in task.of_split(split).tolist()}
     rng = np.random.default_rng(0)
-    fresh, pretraining, pool = task.fresh(20_000, rng), task.reference(20_000, rng)[0], task.pool(20_000, rng)
+    fresh, pretraining, pool = task.fresh(20_000, rng), task.reference(20_000, rng)[0], task.pool(20_000)
     for drawn in (fresh, pretraining, pool, task.prompts):
         assert not kept & {tuple(prompt) for prompt in drawn.tolist()}
     assert len(np.unique(pool, axis=0)) == 20_000
     assert (pool[:24] == task.prompts).all()
-    assert (task.pool(10, rng) == task.prompts[:10]).all()
+    assert (task.pool(10) == task.prompts[:10]).all()
+    # Every number is a pool of its own; its first prompts are the same for every size.
+    others = [task.pool(240, number) for number in range(3)]
+    assert all((task.of_split(f"pool{number}") == pool[:24]).all() for number, pool in enumerate(others))
+    assert len(np.unique(np.concatenate([pool[:24] for pool in others]), axis=0)) > 60
+    assert not any(task.is_reserved(pool).any() for pool in others)
     # Hardly a kind of prompt is missing from what is learnt from, for there are few prompts of one thing.
     lone = (task.grammar.draw_prompts(4000, rng)[:, -2:] == task.vocab_size - 1).all(axis=1).mean()
     assert 0.04 < lone < 0.11
@@ -184,7 +189,7 @@ def test_more_prompts_than_there_are() -> None:
     with pytest.raises(ValueError, match="distinct prompts found; got 5002"):
         Safety.task(ResponseSpace(5, 2), n_prompts=5000, n_validation=1, n_test=1)
     with pytest.raises(ValueError, match="distinct prompts found; got 40000"):
-        Safety.task().pool(40_000, np.random.default_rng(0))
+        Safety.task().pool(40_000)
     with pytest.raises(ValueError, match="split must be one of train, validation, test; got 'held_out'"):
         Safety.task().of_split("held_out")
     with pytest.raises(ValueError, match="n_facts must lie in"):

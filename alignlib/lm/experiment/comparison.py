@@ -7,7 +7,9 @@ same ``Δ`` (for real N), so a difference to it is one of gain, of share or of w
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +57,7 @@ class Comparison:
 
 
 def compare(
-    curves: Curves, found: PerPrompt, *, resamples: int = 400, rng: np.random.Generator | int = 0
+    curves: Curves | Sequence[Curves], found: PerPrompt, *, resamples: int = 400, rng: np.random.Generator | int = 0
 ) -> Comparison:
     """Compare a setting's runs with limit and best-of-N, with intervals by bootstrap over prompts and seeds.
 
@@ -64,8 +66,8 @@ def compare(
 
     Parameters
     ----------
-    curves : Curves
-        Limit and best-of-N on the prompts.
+    curves : Curves, or one for each run
+        Limit and best-of-N on the prompts; each run may have as many prompts of its own.
     found : PerPrompt
         KL and reward of each run (a seed each) on each prompt.
     resamples : int
@@ -79,14 +81,27 @@ def compare(
         If the shapes do not fit, or a policy lies above the limit by more than rounding.
     """
     n_seeds, n = found.kl.shape
-    require(
-        n == len(curves.limit_kl),
-        f"found must be on the {len(curves.limit_kl)} prompts of the curves; it is on {n}.",
-    )
+    shared = isinstance(curves, Curves)
+    each = [curves] * n_seeds if isinstance(curves, Curves) else list(curves)
+    require(len(each) == n_seeds, f"curves must be one for each of {n_seeds} runs; got {len(each)}.")
+    for one in each:
+        require(
+            n == len(one.limit_kl), f"found must be on the {len(one.limit_kl)} prompts of the curves; it is on {n}."
+        )
     require(resamples >= 20, f"resamples must be at least 20; got {resamples}.")
-    gain = found.reward - curves.base_reward
-    centre = _measures(curves.weighed(), found.kl.mean(axis=1), gain.mean(axis=1))
-    most = float(curves.limit_gain[:, -1].mean())
+    gain = found.reward - np.stack([one.base_reward for one in each])
+    rows: list[tuple[Curves, Any]] = [(each[0], slice(None))] if shared else [(c, [k]) for k, c in enumerate(each)]
+
+    def measured(draw: Callable[[], FloatArray]) -> dict[str, FloatArray]:
+        """Every run's measures, with prompts weighed as drawn, once for all runs on the same prompts."""
+        parts = []
+        for one, at in rows:
+            weights = draw()
+            parts.append(_measures(one.weighed(weights), found.kl[at] @ weights, gain[at] @ weights))
+        return {name: np.concatenate([part[name] for part in parts]) for name in MEASURES}
+
+    centre = measured(lambda: np.full(n, 1.0 / n))
+    most = float(np.mean([one.limit_gain[:, -1].mean() for one in each]))
     require(
         bool((centre["share"] <= 1.0 + 1e-4).all() or (centre["gain"] <= 1e-4 * most).all()),
         f"gain must not exceed the limit at its KL; the largest share is {float(centre['share'].max()):.6g}.",
@@ -94,9 +109,8 @@ def compare(
     generator = as_rng(rng)
     drawn = np.empty((resamples, len(MEASURES)))
     for row in range(resamples):
-        weights = np.bincount(generator.integers(n, size=n), minlength=n) / n
+        measures = measured(lambda: np.bincount(generator.integers(n, size=n), minlength=n) / n)
         seeds = generator.integers(n_seeds, size=n_seeds)
-        measures = _measures(curves.weighed(weights), found.kl @ weights, gain @ weights)
         drawn[row] = [measures[name][seeds].mean() for name in MEASURES]
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     intervals = {

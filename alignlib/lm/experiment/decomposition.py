@@ -1,4 +1,4 @@
-"""Where wasted KL comes from, as parts that add up: objective, prompts learnt by heart, allocation, optimisation.
+"""Where wasted KL comes from, as parts that add up: objective, allocation over prompts, optimisation, generalisation.
 
 A policy's wasted KL is its distance to the nearest optimum, ``min_λ mean_x KL(φ_x‖π_{x,λ})``: one λ for all prompts. If
 every prompt may have a λ of its own the distance is smaller; what remains is wasted *within* prompts, and the
@@ -33,7 +33,7 @@ class WasteSplit(SameFields):
         return self.within + self.allocation
 
 
-def split_waste(curves: Curves, found: PerPrompt, n_prompts: int | None = None) -> WasteSplit:
+def split_waste(curves: Curves, found: PerPrompt) -> WasteSplit:
     """Split ``Δ - G⁻¹(g)`` into ``mean_x [Δ_x - G_x⁻¹(g_x)]`` and ``mean_x G_x⁻¹(g_x) - G⁻¹(g)``.
 
     ``G_x`` is the frontier of prompt x, ``G`` that of a budget on the average; a gain below zero needs no KL.
@@ -44,35 +44,27 @@ def split_waste(curves: Curves, found: PerPrompt, n_prompts: int | None = None) 
         The limit on the prompts.
     found : PerPrompt
         KL and reward of k policies on each prompt.
-    n_prompts : int, optional
-        Only the first so many prompts.
 
     Source: we derive, from Y24's closeness identity on each prompt.
     """
-    n = found.kl.shape[1] if n_prompts is None else n_prompts
-    gain = (found.reward - curves.base_reward)[:, :n]
-    kl = found.kl[:, :n]
+    gain = found.reward - curves.base_reward
     least = np.stack(
         [
-            np.interp(np.maximum(gain[:, x], 0.0), curves.limit_gain[x], np.sqrt(curves.limit_kl[x])) ** 2
-            for x in range(n)
+            np.interp(np.maximum(own, 0.0), limit, np.sqrt(kl)) ** 2
+            for own, limit, kl in zip(gain.T, curves.limit_gain, curves.limit_kl, strict=True)
         ],
         axis=1,
     )
-    weights = np.zeros(len(curves.limit_kl))
-    weights[:n] = 1.0 / n
-    together = curves.weighed(weights).least_kl(gain.mean(axis=1))
-    return WasteSplit((kl - least).mean(axis=1), least.mean(axis=1) - together)
+    together = curves.weighed().least_kl(gain.mean(axis=1))
+    return WasteSplit((found.kl - least).mean(axis=1), least.mean(axis=1) - together)
 
 
-def best_of_n_waste(curves: Curves, kl: float, n_prompts: int | None = None) -> WasteSplit:
+def best_of_n_waste(curves: Curves, kl: float) -> WasteSplit:
     """Split what best-of-N wastes at a mean KL, for real N; see `split_waste`."""
-    n = len(curves.limit_kl) if n_prompts is None else n_prompts
-    mean = curves.best_kl[:n].mean(axis=0)
+    mean = curves.best_kl.mean(axis=0)
     at = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_kl]
     gain = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_gain]
-    policy = PerPrompt(np.array([at]), np.array([gain]) + curves.base_reward)
-    return split_waste(curves, policy, n)
+    return split_waste(curves, PerPrompt(np.array([at]), np.array([gain]) + curves.base_reward))
 
 
 def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: float) -> WasteSplit:
@@ -81,7 +73,7 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
     Parameters
     ----------
     curves : Curves
-        The limit on the prompts, of which the table has the first ones.
+        The limit on the prompts of the table.
     points : DataFrame
         Columns ``penalty, beta, prompt, kl, reward``.
     penalty : str
@@ -92,13 +84,12 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
     rows = points[points.penalty == penalty]
     require(len(rows) > 0, f"penalty must be one of {', '.join(sorted(set(points.penalty)))}; got {penalty!r}.")
     wide = {name: rows.pivot(index="beta", columns="prompt", values=name).to_numpy() for name in ("kl", "reward")}
-    n = wide["kl"].shape[1]
+    require(
+        wide["kl"].shape[1] == len(curves.limit_kl),
+        f"points must be on the {len(curves.limit_kl)} prompts of the curves; they are on {wide['kl'].shape[1]}.",
+    )
     order = np.argsort(wide["kl"].mean(axis=1))
-    padded = {
-        name: np.concatenate([part[order], np.zeros((len(part), len(curves.limit_kl) - n))], axis=1)
-        for name, part in wide.items()
-    }
-    split = split_waste(curves, PerPrompt(padded["kl"], padded["reward"]), n)
+    split = split_waste(curves, PerPrompt(wide["kl"][order], wide["reward"][order]))
     place = np.sqrt(np.concatenate([[0.0], wide["kl"].mean(axis=1)[order]]))
     within, allocation = (
         np.interp(np.sqrt(kl), place, np.concatenate([[0.0], part])) for part in (split.within, split.allocation)
@@ -110,20 +101,21 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
 class Parts:
     """The wasted KL of a method on test prompts, in nats, as a sum.
 
-    ``objective``: what the exact fixed point of its objective wastes at the same KL; ``allocation`` and
-    ``optimisation``: what the trained policy wastes more than that, by the split of KL over prompts and within prompts;
-    ``by_heart``: what learning from few prompts instead of fresh ones adds.
+    ``objective``: what the exact fixed point of its objective wastes at the same KL; ``allocation``: what the trained
+    policy wastes more than that by the split of KL over prompts; ``generalisation``: what learning from few prompts
+    instead of fresh ones adds. ``optimisation`` is the rest, a residual: what sampling, steps, rates and the network
+    leave within prompts.
     """
 
     objective: float
     allocation: float
     optimisation: float
-    by_heart: float
+    generalisation: float
 
     @property
     def total(self) -> float:
         """The wasted KL."""
-        return self.objective + self.allocation + self.optimisation + self.by_heart
+        return self.objective + self.allocation + self.optimisation + self.generalisation
 
 
 def decompose(objective: WasteSplit, fresh: WasteSplit, few: WasteSplit | None = None) -> Parts:
@@ -143,12 +135,12 @@ def decompose(objective: WasteSplit, fresh: WasteSplit, few: WasteSplit | None =
     >>> one = WasteSplit(np.array([0.01]), np.array([0.02]))
     >>> trained = WasteSplit(np.array([0.04]), np.array([0.03]))
     >>> parts = decompose(one, trained, WasteSplit(np.array([0.2]), np.array([0.1])))
-    >>> round(parts.by_heart, 3), round(parts.total, 3)
+    >>> round(parts.generalisation, 3), round(parts.total, 3)
     (0.23, 0.3)
     """
     return Parts(
         objective=float(objective.total.mean()),
         allocation=float(fresh.allocation.mean() - objective.allocation.mean()),
         optimisation=float(fresh.within.mean() - objective.within.mean()),
-        by_heart=0.0 if few is None else float(few.total.mean() - fresh.total.mean()),
+        generalisation=0.0 if few is None else float(few.total.mean() - fresh.total.mean()),
     )

@@ -11,12 +11,13 @@ import numpy as np
 from scipy.special import logsumexp
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
 
 PENALTIES = ("sequence", "token reverse KL", "token k3")
-BETAS = (2.0, 1.0, 0.5, 0.25)
+BETAS = (2.0, 1.0, 0.8, 0.5, 0.25)
 """Penalties at which the table has fixed points."""
 _NEWTON_STEPS, _MOST_ROUNDS, _CLOSE = 60, 60, 1e-5
 _LEAST_DEVIATION = 1e-4
@@ -106,7 +107,7 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     With m and s the mean and standard deviation of the reward under the policy itself, a response of t tokens counts
     ``A/t`` with ``A = (r - m)/s``, and so does k3. With ``Q`` and ``M`` the means of ``A/t`` and of ``1/t`` over what
     follows a token, the update vanishes at ``π(a|s) = β M p / (c + β M - Q)``. Groups are taken as infinite. The policy
-    determines m and s and they determine it: iterated from the base's.
+    determines m and s and they determine it: iterated from the base's until neither moves.
 
     Parameters
     ----------
@@ -122,17 +123,17 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     require(beta > 0, f"beta must be positive; got {beta}.")
     log_next = _log_next(_checked(log_base, space), space)
     tokens = np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
-    policy = log_base
-    moments = _moments(policy, reward)
+    moments, before, pace = _moments(log_base, reward), np.inf, 1.0
     for _ in range(_MOST_ROUNDS):
         advantage = (reward - moments[0]) / (moments[1] + _LEAST_DEVIATION)
         policy = _induction(log_next, advantage / tokens, np.broadcast_to(1.0 / tokens, reward.shape), space, beta)
         new = _moments(policy, reward)
         moved = float(np.abs(new - moments).max())
-        moments = 0.5 * (moments + new)
         if moved < _CLOSE:
-            break
-    return policy
+            return policy
+        pace = 0.5 * pace if moved > before else pace  # shorter steps where they begin to swing
+        moments, before = moments + pace * (new - moments), moved
+    raise InputError(f"beta must allow a fixed point; at {beta:g} none was found in {_MOST_ROUNDS} rounds.")
 
 
 def _induction(

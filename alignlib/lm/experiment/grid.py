@@ -19,11 +19,12 @@ from alignlib.lm.methods import METHODS, Method, Settings, find
 from alignlib.lm.tasks import TASKS
 
 __all__ = [
-    "CHECKED", "FEW", "LENGTHS", "LONG", "PROXIES", "SEEDS", "TRIALS", "TUNING_SEED", "Proxy", "Run", "Tuned",
-    "compared", "grid", "key_of", "trials", "tuning_runs",
+    "CHECKED", "FEW", "FEW_SEEDS", "LENGTHS", "LONG", "POOLED", "PROXIES", "SEEDS", "TRIALS", "TUNING_SEED", "Proxy",
+    "Run", "Tuned", "compared", "grid", "key_of", "pool_name", "trials", "tuning_runs",
 ]  # fmt: skip
 
 SEEDS = (0, 1, 2, 3)
+FEW_SEEDS = tuple(range(8))
 LENGTHS = (1200, 600, 300, 100)
 LONG = 600
 TRIALS = 16
@@ -39,11 +40,13 @@ _TRIED: Mapping[str, tuple[object, ...]] = {
 # Of each one method: a policy of it is committed beside the table, and a short run of it is trained anew by the check.
 CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
 FEW = 24
+POOLED = ("few", "pool")
+"""Stages whose runs learn from a pool of prompts, one for each seed, and not from fresh ones."""
 _STUDIED = ("rloo", "ppo", "grpo")
 _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
 _PROXY_STEPS = 300
-_PROXY_BETAS = (1.0, 0.5, 0.25, 0.125)
+_PROXY_BETAS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
 _PROXY_SEEDS = (0, 1)
 
 Tuned = Callable[[str, str], Settings]
@@ -93,6 +96,15 @@ class Run:
         return self.knob if find(self.method).knob == "beta" else None
 
     @property
+    def own_pool(self) -> str | None:
+        """Name of the prompts that it learns from over and over; None if every step has fresh ones."""
+        return pool_name(self.seed) if self.stage in POOLED else None
+
+    def prompts_of(self, split: str) -> str:
+        """Return which prompts a split means for this run: seen ones are its own."""
+        return self.own_pool or split if split == "train" else split
+
+    @property
     def description(self) -> dict[str, object]:
         """Everything that decides the outcome, as plain data, and the stage that asks for it."""
         return asdict(self)
@@ -117,6 +129,11 @@ class Run:
     def work(self) -> float:
         """About how long it trains, in steps of RLOO on two layers."""
         return self.settings.steps * find(self.method).cost * (self.layers / 2) * (1 + self.settings.epochs) / 2
+
+
+def pool_name(seed: int) -> str:
+    """Return the split of prompts that a seed's pool begins with: pool 0 begins with the training prompts."""
+    return f"pool{seed}" if seed else "train"
 
 
 def key_of(description: Mapping[str, object]) -> str:
@@ -181,24 +198,24 @@ def _all(tuned: Tuned) -> Iterator[Run]:
                 for knob in find(name).knobs if steps <= LONG else (find(name).middle,):
                     for seed in SEEDS:
                         yield run("main", task, name, knob, seed, steps)
-    for name in _STUDIED:
+    for layers in sorted(_DEPTHS, reverse=True):
         for task in TASKS:
             for seed in SEEDS:
+                yield run("depth", task, "rloo", find("rloo").middle, seed, LONG, layers=layers)
+    for name in sorted(_STUDIED, key=by_cost.index):
+        for task in TASKS:
+            for seed in FEW_SEEDS:
                 yield run("few", task, name, find(name).middle, seed, LONG, n_prompts=FEW)
-    for seed in SEEDS:
-        for n_prompts in _POOLS:
-            for task in TASKS:
+    for task in TASKS:
+        for seed in SEEDS:
+            for n_prompts in _POOLS:
                 yield run("pool", task, "rloo", find("rloo").middle, seed, LONG, n_prompts=n_prompts)
     yield from _controls()
-    for seed in _PROXY_SEEDS:
-        for name in PROXIES:
-            for task in TASKS:
+    for name in sorted(PROXIES, key=lambda name: -PROXIES[name].members):
+        for task in TASKS:
+            for seed in _PROXY_SEEDS:
                 for knob in _PROXY_BETAS:
                     yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
-    for task in TASKS:
-        for layers in _DEPTHS:
-            for seed in SEEDS[:2]:
-                yield run("depth", task, "rloo", find("rloo").middle, seed, LONG, layers=layers)
 
 
 def _controls() -> Iterator[Run]:

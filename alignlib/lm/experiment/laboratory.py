@@ -16,14 +16,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.files import write_whole
 from alignlib._core.same import SameFields
 from alignlib.lm.base_model import PretrainingSettings, load_base, pretrain, save_model
 from alignlib.lm.exact import log_law, log_score
 from alignlib.lm.experiment.grid import PROXIES
-from alignlib.lm.experiment.results import law_path
-from alignlib.lm.level_law import collapse
+from alignlib.lm.level_law import LevelLaw, collapse
 from alignlib.lm.payment import GoldPayment, Payment, ProxyPayment
 from alignlib.lm.proxies import LATTICE, MEMBERS, train_members
 from alignlib.lm.space import ResponseSpace
@@ -126,14 +125,26 @@ class Laboratory:
                 known = torch.as_tensor(self.task.grammar.prompt_features(prompts).astype(np.float64))
                 found = torch.stack([self.task.grammar.pay(one, responses) for one in known.to(self.device)])
             else:
-                members = self.members(PROXIES[name].n_pairs)
-                found = torch.zeros(len(prompts), self.task.space.size, dtype=torch.float64, device=self.device)
-                for row in range(PROXIES[name].members):
-                    found += log_score(members.state(row), members.n_heads, prompts, self.task, self.device)
-                found = (found / PROXIES[name].members / LATTICE).round() * LATTICE
-                found -= (self.log_base(split).exp() * found).sum(1, keepdim=True)
+                found = self._mean_score(PROXIES[name].n_pairs, range(PROXIES[name].members), split)
             self._rewards[name, split] = found
         return self._rewards[name, split]
+
+    def _mean_score(self, n_pairs: int, members: Sequence[int], split: str) -> Tensor:
+        """The mean of some reward models on every response, (P, size), on the lattice, less its base mean."""
+        prompts = self.task.of_split(split)
+        found = torch.zeros(len(prompts), self.task.space.size, dtype=torch.float64, device=self.device)
+        for row in members:
+            found += self.score(n_pairs, row, prompts)
+        return self._on_lattice(found / len(members), self.log_base(split))
+
+    def score(self, n_pairs: int, member: int, prompts: IntArray) -> Tensor:
+        """Return a reward model's score of every response to each prompt, (P, size)."""
+        models = self.members(n_pairs)
+        return log_score(models.state(member), models.n_heads, prompts, self.task, self.device)
+
+    def _on_lattice(self, score: Tensor, log_base: Tensor) -> Tensor:
+        rounded = (score / LATTICE).round() * LATTICE
+        return rounded - (log_base.exp() * rounded).sum(1, keepdim=True)
 
     def members(self, n_pairs: int) -> Stack:
         """Return the reward models trained on so many pairs each, from the cache if they lie there."""
@@ -185,15 +196,19 @@ class Laboratory:
         found = [part.cpu().numpy() for part in (kl, reward, gold)]
         return Evaluation(found[0], found[1], found[2], length, to_optimum)
 
-    def write_laws(self, reward_names: Sequence[str], splits: Sequence[str], folder: str | Path) -> None:
-        """Write the base's mass by reward level for each split: frontier and best-of-N follow from these tables."""
-        for name in reward_names:
-            for split in splits:
-                gold = None if name == "gold" else self.reward("gold", split).cpu().numpy()
-                log_base, reward = self.log_base(split).cpu().numpy(), self.reward(name, split).cpu().numpy()
-                if name != "gold":  # the constant on each prompt splits levels by rounding
-                    reward = np.round(reward, 9)
-                collapse(log_base, reward, gold).write(law_path(folder, self.task.name, name, split))
+    def law(self, reward_name: str, split: str, layers: int = 2) -> LevelLaw:
+        """Return the base's mass by reward level: frontier and best-of-N follow from it."""
+        log_base, reward = self.log_base(split, layers).cpu().numpy(), self.reward(reward_name, split).cpu().numpy()
+        return collapse(log_base, reward) if reward_name == "gold" else self._in_gold(log_base, reward, split)
+
+    def score_law(self, score: Tensor, split: str = "test") -> LevelLaw:
+        """Return the same for scores of every response to the first prompts of a split, with each level's mean gold."""
+        log_base = self.log_base(split)[: len(score)]
+        return self._in_gold(log_base.cpu().numpy(), self._on_lattice(score, log_base).cpu().numpy(), split)
+
+    def _in_gold(self, log_base: FloatArray, reward: FloatArray, split: str) -> LevelLaw:
+        gold = self.reward("gold", split)[: len(reward)].cpu().numpy()
+        return collapse(log_base, np.round(reward, 9), gold)  # the constant on each prompt splits levels by rounding
 
     def fingerprint(self, reward_name: str, layers: int = 2) -> str:
         """Hash of what a run is trained from: the base's weights and the reward."""

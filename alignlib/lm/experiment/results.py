@@ -19,7 +19,7 @@ from alignlib._core.same import SameFields
 from alignlib.lm.experiment.tuning_table import Tuning
 from alignlib.lm.level_law import LevelLaw
 
-__all__ = ["COLUMNS", "FRESH", "PerPrompt", "Results", "fixed_points_path", "law_path", "write"]
+__all__ = ["COLUMNS", "FRESH", "PerPrompt", "Results", "fixed_points_path", "law_path", "members_path", "write"]
 
 FRESH = 0
 """``n_prompts`` in the table where every step had fresh prompts."""
@@ -111,9 +111,9 @@ class Results(SameFields):
         """Every method's trials."""
         return Tuning.read(self.folder)
 
-    def law(self, task: str, reward_name: str = "gold", split: str = "test") -> LevelLaw:
+    def law(self, task: str, reward_name: str = "gold", split: str = "test", layers: int = 2) -> LevelLaw:
         """Return the base's mass on every reward level: the frontier and best-of-N are computed from it."""
-        return LevelLaw.read(law_path(self.folder, task, reward_name, split))
+        return LevelLaw.read(law_path(self.folder, task, reward_name, split, layers))
 
     @property
     def complete(self) -> float:
@@ -126,9 +126,15 @@ class Results(SameFields):
         return float(self.runs[self.runs.stage == stage].run.nunique() / planned) if planned else 1.0
 
 
-def law_path(folder: str | Path, task: str, reward_name: str, split: str) -> Path:
-    """Return where the base's law by reward level is kept."""
-    return Path(folder) / f"law_{task}_{reward_name}_{split}.csv"
+def law_path(folder: str | Path, task: str, reward_name: str, split: str, layers: int = 2) -> Path:
+    """Return where the law by reward level of the base of so many layers is kept."""
+    deep = "" if layers == 2 else f"_{layers}_layers"
+    return Path(folder) / f"law_{task}_{reward_name}_{split}{deep}.csv"
+
+
+def members_path(folder: str | Path, task: str) -> Path:
+    """Return where gold along the optimum of each reward model alone is kept."""
+    return Path(folder) / f"members_{task}.csv"
 
 
 def fixed_points_path(folder: str | Path, task: str) -> Path:

@@ -109,7 +109,7 @@ def _execute(runs: Sequence[Run], place: Place, splits: tuple[str, ...]) -> Iter
         prompts, length, to_optimum = {}, {}, {}
         for split in _SPLITS.get(run.stage, splits):
             try:
-                law = lab.evaluate(done.policy, run.reward_name, split, run.layers, run.beta)
+                law = lab.evaluate(done.policy, run.reward_name, run.prompts_of(split), run.layers, run.beta)
             except InputError:
                 continue  # its weights are no numbers: a run that diverged has no law, and the tables say so
             measures = {"kl": law.kl, "reward": law.reward} | ({} if run.reward_name == "gold" else {"gold": law.gold})

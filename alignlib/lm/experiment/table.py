@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from alignlib._core.checks import require
 from alignlib._core.files import write_whole
@@ -23,12 +24,15 @@ from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.experiment.runner import Place, laboratory
 from alignlib.lm.methods import RESPONSES
 from alignlib.lm.policy_law import policy_law
+from alignlib.lm.proxies import MEMBERS
 
-__all__ = ["assemble", "write_fixed_points", "write_laws"]
+__all__ = ["assemble", "write_fixed_points", "write_laws", "write_members"]
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "numpy")
 _SPLITS = ("test", "train")
-_FIXED_POINT_PROMPTS, _PROMPTS_AT_ONCE = 48, 24
+_PROMPTS_AT_ONCE = 2  # few enough for the cache
+_MEMBER_PAIRS, _MEMBER_PROMPTS = 300, 24  # the weakest networks; enough prompts to compare them with their mean
+_MEMBER_LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 60)])
 
 
 def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
@@ -108,21 +112,61 @@ def _per_prompt(done: Sequence[tuple[Run, RunData]]) -> dict[str, npt.NDArray[An
     return found
 
 
-def write_laws(lab: Laboratory, folder: Path, proxies: Sequence[str] = tuple(PROXIES)) -> None:
-    """Write the base's laws by reward level, for gold and for proxies, and the exact fixed points."""
-    lab.write_laws(["gold", *proxies], ("test",), folder)
-    lab.write_laws(["gold"], ("train",), folder)
+def write_laws(
+    lab: Laboratory, folder: Path, proxies: Sequence[str] = tuple(PROXIES), runs: Sequence[Run] = ()
+) -> None:
+    """Write the base's laws by reward level, for gold and for proxies, reward models alone, and the fixed points.
+
+    Parameters
+    ----------
+    lab : Laboratory
+        The task.
+    folder : path
+        Where they go.
+    proxies : sequence of str
+        Which proxies.
+    runs : sequence of Run
+        The grid: laws are written on the prompts that its runs see, and for bases as deep as they have.
+    """
+    task = lab.task.name
+    for name in ("gold", *proxies):
+        lab.law(name, "test").write(tables.law_path(folder, task, name, "test"))
+    pools = [run.own_pool for run in runs if run.task == task and run.own_pool]
+    for split in dict.fromkeys(["train", *pools]):
+        lab.law("gold", split).write(tables.law_path(folder, task, "gold", split))
+    for layers in sorted({run.layers for run in runs if run.task == task} - {2}):
+        for split in _SPLITS:
+            lab.law("gold", split, layers).write(tables.law_path(folder, task, "gold", split, layers))
+    if proxies:
+        write_members(lab, folder)
     write_fixed_points(lab, folder)
+
+
+def write_members(lab: Laboratory, folder: Path) -> None:
+    """Write KL, reward and gold along the optimum of each network of an ensemble and of means of the first of them.
+
+    Exactly, on the first test prompts, the same for all.
+    """
+    prompts = lab.task.of_split("test")[:_MEMBER_PROMPTS]
+    scores = torch.stack([lab.score(_MEMBER_PAIRS, member, prompts) for member in range(MEMBERS)])
+    alone = [(member, 1) for member in range(MEMBERS)]
+    means = [(0, p.members) for p in PROXIES.values() if p.n_pairs == _MEMBER_PAIRS and p.members > 1]
+    rows = []
+    for first, count in (*alone, *means):
+        curve = lab.score_law(scores[first : first + count].mean(0)).optimum(_MEMBER_LAMS)
+        found = zip(_MEMBER_LAMS, curve.kl, curve.gain, curve.gold_gain, strict=True)
+        rows += [(_MEMBER_PAIRS, first, count, *one) for one in found]
+    table = pd.DataFrame(rows, columns=["n_pairs", "first", "networks", "lam", "kl", "gain", "gold_gain"])
+    path = tables.members_path(folder, lab.task.name)
+    write_whole(path, table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
 
 
 def write_fixed_points(lab: Laboratory, folder: Path) -> None:
     """Write where each way of charging the KL would end if the policy could be anything, exactly, on test prompts."""
-    log_base, reward = (
-        part[:_FIXED_POINT_PROMPTS].cpu().numpy() for part in (lab.log_base("test"), lab.reward("gold", "test"))
-    )
+    log_base, reward = (part.cpu().numpy() for part in (lab.log_base("test"), lab.reward("gold", "test")))
     space = lab.task.space
     rows = []
-    for start in range(0, len(log_base), _PROMPTS_AT_ONCE):  # for memory
+    for start in range(0, len(log_base), _PROMPTS_AT_ONCE):
         base, gold = (part[start : start + _PROMPTS_AT_ONCE] for part in (log_base, reward))
         for beta in BETAS:
             ends = {penalty: fixed_point(base, gold, space, beta, penalty) for penalty in PENALTIES}

@@ -33,7 +33,7 @@ class _Enumerated:
         assert isinstance(task, Task)
         n = fleet.plans[0].n_prompts or _POOL
         self.task = task
-        self.prompts = task.pool(n, np.random.default_rng(7))
+        self.prompts = task.pool(n)
         self.log_base = log_law(fleet.base.state(0), fleet.base.n_heads, self.prompts, task, str(fleet.device))
         self.gold = torch.as_tensor(task.gold(self.prompts), device=fleet.device)
         self.tokens = torch.as_tensor(np.asarray(task.space.tokens, dtype=np.int64), device=fleet.device)

@@ -181,7 +181,9 @@ class Task(SameFields):
         return ("<end>", *self.grammar.response_words, *self.grammar.prompt_words)
 
     def of_split(self, split: str) -> IntArray:
-        """The prompts of one of ``SPLITS``."""
+        """The prompts of one of ``SPLITS``; of ``"pool3"`` the first of pool 3, as many as ``prompts``."""
+        if split.startswith("pool") and split[4:].isdecimal():
+            return self.pool(len(self.prompts), int(split[4:]))
         require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
         return {"train": self.prompts, "validation": self.validation, "test": self.test}[split]
 
@@ -213,21 +215,34 @@ class Task(SameFields):
             found = np.concatenate([found, drawn[~self.is_reserved(drawn)]])
         return found[:n]
 
-    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n distinct prompts to learn from, the first of them ``prompts``.
+    def pool(self, n: int, number: int = 0) -> IntArray:
+        """Return n distinct prompts to learn from; the first ones are the same for every n, in pool 0 ``prompts``.
+
+        Parameters
+        ----------
+        n : int
+            Prompts.
+        number : int
+            Which pool: others are drawn anew.
 
         Raises
         ------
         InputError
             If there are not that many.
         """
-        if n <= len(self.prompts):
-            return self.prompts[:n]
-        drawn = np.concatenate([self.prompts, self.fresh(12 * n, rng)])
-        _, first = np.unique(self._numbers(drawn), return_index=True)
-        distinct = drawn[np.sort(first)]
+        rng = np.random.default_rng([7, number])
+        few = len(self.prompts)
+        first = self.prompts if number == 0 else self._distinct(self.fresh(12 * few, rng))[:few]
+        if n <= few:
+            return first[:n]
+        distinct = self._distinct(np.concatenate([first, self.fresh(12 * n, rng)]))
         require(len(distinct) >= n, f"n must not exceed the {len(distinct)} distinct prompts found; got {n}.")
         return distinct[:n]
+
+    def _distinct(self, prompts: IntArray) -> IntArray:
+        """Each prompt once, where it first stands."""
+        _, first = np.unique(self._numbers(prompts), return_index=True)
+        return prompts[np.sort(first)]
 
     def gold(self, prompts: IntArray | None = None) -> FloatArray:
         """Gold reward of every response, shape (P, space.size); to the training prompts if none are given."""

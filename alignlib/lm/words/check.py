@@ -71,7 +71,7 @@ class OwnBeginnings:
         """Draw n of them."""
         return self.prompts[rng.integers(len(self.prompts), size=n)]
 
-    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
+    def pool(self, n: int, number: int = 0) -> IntArray:
         """Return the first n."""
         return self.prompts[:n]
 

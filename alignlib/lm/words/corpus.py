@@ -162,8 +162,9 @@ class WordsWorld:
         """Draw n prompts to learn from, (n, 1 + ``PROMPT_LENGTH``)."""
         return self.pool_of_training[rng.integers(len(self.pool_of_training), size=n)]
 
-    def pool(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n distinct prompts to learn from."""
+    def pool(self, n: int, number: int = 0) -> IntArray:
+        """Return n distinct prompts to learn from; each number is another pool."""
+        rng = np.random.default_rng([7, number])
         require(n <= len(self.pool_of_training), f"n must not exceed {len(self.pool_of_training)} prompts; got {n}.")
         return self.pool_of_training[rng.permutation(len(self.pool_of_training))[:n]]
 

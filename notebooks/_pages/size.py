@@ -1,0 +1,115 @@
+"""What the chapter on why trained policies fall short shows of size: prompts to learn from, steps, layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
+
+from _pages.chapter import interval
+from alignlib import plotting
+from alignlib.lm.experiment.grid import FEW, LONG
+from alignlib.lm.experiment.results import FRESH, Results
+from alignlib.lm.experiment.standings import Standings
+from alignlib.lm.methods import find
+from alignlib.lm.tasks import TASKS
+
+__all__ = ["few_prompts", "missing", "size", "size_figure", "told"]
+
+_SHOWN = ("ppo", "rloo", "grpo")
+
+
+def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
+    """Share less best-of-N's at equal KL, trained on few prompts and on fresh ones, judged on seen and unseen ones."""
+    rows = []
+    for task in tests:
+        for name in _SHOWN:
+            line = {"task": task, "method": find(name).label}
+            for label, n in ((f"{FEW} prompts", FEW), ("fresh prompts", FRESH)):
+                for kind, one in (("seen", trains[task]), ("unseen", tests[task])):
+                    found = one.compare(name, find(name).middle, LONG, n_prompts=n)
+                    line[f"{label}: {kind}"] = "–" if found is None else interval(found.over_share)
+            rows.append(line)
+    return pd.DataFrame(rows).set_index(["task", "method"])
+
+
+def size(tests: Mapping[str, Standings]) -> pd.DataFrame:
+    """Return RLOO at its middle penalty for pools of prompts, depths and lengths: what its share lacks of the limit."""
+    rows = []
+    knob = find("rloo").middle
+    for task, test in tests.items():
+        table = test.results.select(task, "test", method="rloo", knob=knob, reward_name="gold")
+        pools = sorted({int(n) for n in table[(table.steps == LONG) & (table.layers == 2)].n_prompts})
+        depths = {n: test if n == test.layers else test.deeper(n) for n in sorted({int(n) for n in table.layers})}
+        studies = {
+            "prompts": [(n, test.compare("rloo", knob, LONG, n_prompts=n)) for n in pools],
+            "steps": [(n, test.compare("rloo", knob, n)) for n in test.lengths()],
+            "layers": [(n, one.compare("rloo", knob, LONG)) for n, one in depths.items()],
+        }
+        for study, there in studies.items():
+            rows += [(task, study, n, found.share, found.over_share, found.n_seeds) for n, found in there if found]
+    return pd.DataFrame(rows, columns=["task", "study", "value", "share", "over", "seeds"])
+
+
+_STUDIES = {"prompts": "prompts to learn from", "steps": "steps of training", "layers": "layers of the model"}
+
+
+def size_figure(table: pd.DataFrame) -> Axes:
+    """Draw what RLOO's share lacks of the limit on test prompts against prompts to learn from, steps and layers."""
+    _, axes = plotting.new(rows=len(_STUDIES), height=2.5)
+    for ax, (study, label) in zip(axes, _STUDIES.items(), strict=True):
+        ticks: dict[float, str] = {}
+        for task, (color, marker) in zip(TASKS, ((plotting.LIMIT, "o"), (plotting.BEST_OF_N, "s")), strict=True):
+            rows = table[(table.study == study) & (table.task == task)].sort_values("value")
+            fresh = (rows.value == FRESH) & (study == "prompts")
+            # Fresh prompts at every step: at the right end, as many as were drawn.
+            place = rows.value.where(~fresh, 115_200).to_numpy(dtype=float)
+            order = np.argsort(place)
+            share = rows["share"].to_numpy()[order]
+            low, mean, high = ([100 * (1 - getattr(one, end)) for one in share] for end in ("high", "mean", "low"))
+            shift = 1.02 if task == next(iter(TASKS)) else 0.98  # intervals side by side
+            plotting.points(
+                ax,
+                shift * place[order],
+                mean,
+                low=low,
+                high=high,
+                color=color,
+                marker=marker,
+                linestyle="-",
+                label=task,
+            )
+            for value, is_fresh, x in zip(rows.value, fresh, place, strict=True):
+                ticks[float(x)] = "fresh" if is_fresh else f"{value:,d}"
+        ax.set_xscale("log")
+        ax.set_xticks(sorted(ticks), [ticks[x] for x in sorted(ticks)])
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.minorticks_off()
+        ax.set_ylim(bottom=0.0)
+        plotting.name_axes(ax, label, "gap to the limit (%)")
+    first: Axes = axes[0]
+    return plotting.legend(first, loc="upper right")
+
+
+def missing(results: Results) -> str:
+    """What of the studies on this page is not in the table yet."""
+    names = {"few": f"training on {FEW} prompts", "pool": "other numbers of prompts", "depth": "deeper models"}
+    shares = {label: results.complete_stage(stage) for stage, label in names.items()}
+    lacking = [f"{label} ({share:.0%} done)" for label, share in shares.items() if share < 1.0]
+    return f"Not all planned runs are in the table yet: {', '.join(lacking)}." if lacking else ""
+
+
+def told(sizes: pd.DataFrame, study: str, name: Callable[[int], str]) -> str:
+    """RLOO's share less best-of-N's at equal KL for each value of a study, task by task."""
+    parts = []
+    for task in TASKS:
+        rows = sizes[(sizes.task == task) & (sizes.study == study)]
+        rows = rows.assign(last=rows.value == FRESH).sort_values(["last", "value"])  # fresh ones last
+        there = ", ".join(
+            f"{name(int(value))} {interval(over)}" for value, over in zip(rows.value, list(rows.over), strict=True)
+        )
+        parts.append(f"{task}: {there}")
+    return "; ".join(parts)
