@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help book test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-check
+.PHONY: help book test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,9 +96,21 @@ lm: lm-setup ## tune and train every method on the small language models (7 hour
 	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
 	@$(LM) table
 
+# STAGE=wide for longer runs, more penalties and more seeds; ANEW=1 to pretrain and to tune again, too.
+STAGE ?= core
+TEXT ?=
+ANEW ?=
+
+lm-words: WORDS := $(if $(TEXT),--text $(TEXT),) --device $(DEVICE) $(if $(ANEW),,--like notebooks/words_results)
+lm-words: lm-setup ## train on English that nobody can enumerate (70 minutes on two cores; needs Debian's bible-kjv, or TEXT=file; resumes)
+	@$(LM).words prepare $(WORDS)
+	@$(LM).words train $(WORDS) --stage $(STAGE) --processes $(WORKERS) --fleet $(if $(filter cuda,$(DEVICE)),$(FLEET),1)
+	@$(LM).words table $(if $(TEXT),--text $(TEXT),) --results build/words/table --committed notebooks/words_results
+
 lm-check: lm-setup ## test what needs torch; evaluate the committed policies anew, train two runs anew, compare with the table
 	@OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m pytest -n $(WORKERS) tests/lm
 	@$(LM) check
+	@$(LM).words check
 
 # No index, host or annotation lines: the lock says what and which bytes, not where from.
 lock: setup ## compile requirements.in into requirements.lock

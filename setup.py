@@ -33,6 +33,9 @@ SHIPPED = (
     "notebooks/lm_results/*.json",
     "notebooks/lm_results/*.npz",
     "notebooks/public_tables/*",
+    "notebooks/words_results/*.csv",
+    "notebooks/words_results/*.json",
+    "notebooks/words_results/*.npz",
 )
 
 

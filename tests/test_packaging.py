@@ -88,6 +88,9 @@ def test_the_wheel_holds_the_packages_and_the_notebooks(source: Path, unpacked: 
     assert names(shipped, "notebooks/lm_results/*") == names(
         ROOT, "notebooks/lm_results/*.csv", "notebooks/lm_results/*.json", "notebooks/lm_results/*.npz"
     )
+    assert names(shipped, "notebooks/words_results/*") == names(
+        ROOT, "notebooks/words_results/*.csv", "notebooks/words_results/*.json", "notebooks/words_results/*.npz"
+    )
     assert names(shipped, "notebooks/_pages/*") == names(ROOT, "notebooks/_pages/*.py")
     assert {"_config.yml", "book/references.bib", "book/notation.md"} <= names(shipped, "*", "book/*")
 

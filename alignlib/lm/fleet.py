@@ -49,6 +49,8 @@ class Plan:
     settings: Settings
     n_prompts: int | None = None
     """None: fresh prompts at every step, as many as there are."""
+    responses: int = RESPONSES
+    """Responses that a step draws, a multiple of the group; equal for all runs of a fleet."""
 
 
 @dataclass(eq=False)
@@ -143,7 +145,7 @@ class _Prompts:
     """Where a run's prompts come from: fresh ones, or passes over a pool in random order."""
 
     def __init__(self, task: World, plan: Plan, group: int) -> None:
-        self._task, self._per_step = task, RESPONSES // group
+        self._task, self._per_step = task, plan.responses // group
         self._rng = np.random.default_rng([plan.seed, 1])
         # Each seed has a pool of its own, for one draw of 24 prompts says nothing of 24 prompts.
         self._pool = None if plan.n_prompts is None else task.pool(plan.n_prompts, plan.seed)
@@ -220,6 +222,8 @@ class Fleet:
         self, method: Method, base: Stack, task: World, plans: Sequence[Plan], payment: Payment, device: str = "cpu"
     ) -> None:
         require(len(plans) >= 1, "plans must hold at least one run; it holds none.")
+        drawn = {plan.responses for plan in plans}
+        require(len(drawn) == 1, f"plans must draw equally many responses a step; got {sorted(drawn)}.")
         self.method, self.task, self.device = method, task, torch.device(device)
         self.base = base.to(device)
         self.policy = self.base.copies(len(plans), trainable=True)
@@ -319,7 +323,7 @@ class Fleet:
         return self._dice[shape].roll()
 
     def draw(self, sampler: Stack) -> Batch:
-        """Draw ``RESPONSES`` responses for every run and pay for them; nothing of it carries gradients.
+        """Draw a step's responses for every run and pay for them; nothing of it carries gradients.
 
         Parameters
         ----------

@@ -16,11 +16,12 @@ from alignlib.lm.fleet import Fleet, Plan
 from alignlib.lm.methods import Settings, find
 from alignlib.lm.stack import Stack
 from alignlib.lm.words import rewards
+from alignlib.lm.words.agreement import agreement
 from alignlib.lm.words.base import Pretraining, load_model, loss_per_token, make_tokenizer, new_model, pretrain
 from alignlib.lm.words.check import OwnBeginnings, check, publish
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH, Corpus, read_verses
-from alignlib.lm.words.grid import grid
-from alignlib.lm.words.measuring import command
+from alignlib.lm.words.grid import METHODS, RATES, grid, tuning
+from alignlib.lm.words.measuring import base_table, command, sample_base
 from alignlib.lm.words.payment import TextPayment
 from alignlib.lm.words.place import Place
 from alignlib.lm.words.table import assemble
@@ -51,7 +52,9 @@ def _text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(name="place", scope="module")
 def _place(text: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
     pretraining = Pretraining(n_words=300, n_layer=1, n_embd=16, n_head=2, epochs=2.0)
-    place = Place(tmp_path_factory.mktemp("words"), text, "cpu", pretraining, {"test": 3, "validation": 2}, 64, (1, 2))
+    place = Place(
+        tmp_path_factory.mktemp("words"), text, "cpu", pretraining, {"test": 3, "validation": 2}, 64, (1, 2, 3)
+    )
     place.make_base(lambda _: None)
     return place
 
@@ -138,19 +141,19 @@ def test_lexicon_rewards() -> None:
 def test_the_grid_has_its_core_and_every_method_its_trials() -> None:
     keys = [run.key for run in grid("wide")]
     assert len(keys) == len(set(keys))
-    assert {run.key for run in grid("core")} <= set(keys)
-    assert {run.stage for run in grid("wide")} == {"core", "wide"}
+    assert keys[: len(grid("core"))] == [run.key for run in grid("core")]
+    assert {run.stage for run in grid("wide")} == {"quick", "core", "wide"}
+    trials = tuning()
+    assert len({(run.method, run.rate) for run in trials}) == len(trials) == len(METHODS) * len(RATES)
+    assert not {run.seed for run in trials} & {run.seed for run in grid("wide")}
 
 
 def test_from_text_to_table_and_check(place: Place, tmp_path: Path) -> None:
     pytest.importorskip("vaderSentiment")
     pytest.importorskip("profanity_check")
-    run = grid("core", (1, 2))[0].at(1e-3)
+    run = grid("quick", place.steps)[0].at(1e-3)
     place.make_proxy(lambda _: None)
-    from alignlib.lm.words.grid import tuning
-    from alignlib.lm.words.measuring import base_table, sample_base
-
-    train(tuning(1)[:2], place, lambda _: None)
+    train(tuning(2)[:2], place, lambda _: None)
     assert set(chosen_rates(place)) == {"rloo"}
     train([run], place, lambda _: None)
     measure_run(run, place, kept=4, say=lambda _: None)
@@ -160,7 +163,9 @@ def test_from_text_to_table_and_check(place: Place, tmp_path: Path) -> None:
     kept = json.loads(result_file(place, run).read_text())
     assert row["kl"] == pytest.approx(np.mean(kept["by_prompt"]["kl"]), rel=1e-4)
     assert row["kl_low"] <= row["kl"] <= row["kl_high"]
-    assert found.base.n_prompts == 3
+    assert (found.base.n_prompts, found.validation.n_prompts) == (3, 2)
+    assert found.per_prompt(found.runs, "sentiment").shape == (1, 3)
+    assert not any(one.apart > 1e-6 for one in agreement(found, found))
     assert "prompt" not in json.dumps(found.settings["examples"])
     said = command("frontier", base_table(place), "--reward", "reward_civility")
     assert "supported" in said or "support" in said

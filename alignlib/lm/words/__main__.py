@@ -21,7 +21,11 @@ TEXT = click.option("--text", type=click.Path(path_type=Path), help="File of ver
 DEVICE = click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 PROCESSES = click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
 STAGE = click.option(
-    "--stage", type=click.Choice(["tuning", "core", "wide"]), default="core", show_default=True, help="Which runs."
+    "--stage",
+    type=click.Choice(["tuning", "quick", "core", "wide"]),
+    default="core",
+    show_default=True,
+    help="Which runs.",
 )
 FLEET = click.option("--fleet", default=1, show_default=True, help="Most runs that train side by side.")
 KEPT = click.option("--kept", default=32, show_default=True, help="Responses to a prompt that measure a policy.")
@@ -92,12 +96,13 @@ def train(
 ) -> None:
     """Tune every method on validation prompts, then train and measure what is missing; kill it at any moment."""
     from alignlib.lm.words.pool import train_all
+    from alignlib.lm.words.rates import best_rates
     from alignlib.lm.words.results import WordsResults
-    from alignlib.lm.words.training import best_rates, chosen_rates
+    from alignlib.lm.words.training import chosen_rates
 
     place = _place(output, text, device, toy)
     if like is None:
-        train_all(tuning(place.steps[0]), place, processes, fleet, kept)
+        train_all(tuning(place.steps[1]), place, processes, fleet, kept)
         rates = chosen_rates(place)
     else:
         trials = WordsResults.read(like).tuning
@@ -133,7 +138,7 @@ def table(output: Path, text: Path | None, results: Path, toy: bool, committed: 
 @main.command()
 @OUTPUT
 @RESULTS
-@click.option("--run", default="sentiment-rloo-1-200-0", show_default=True, help="The policy to leave there.")
+@click.option("--run", default="sentiment-rloo-1-40-0", show_default=True, help="The policy to leave there.")
 def publish(output: Path, results: Path, run: str) -> None:
     """Leave the base model and one policy beside the table, small, for `check`."""
     from safetensors.torch import load_file

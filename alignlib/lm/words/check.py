@@ -25,6 +25,7 @@ from alignlib.lm.stack import Stack
 from alignlib.lm.torch_runtime import one_thread, quiet
 from alignlib.lm.words.base import load_model, save_model
 from alignlib.lm.words.corpus import LENGTH, PROMPT_LENGTH
+from alignlib.lm.words.grid import FEW
 from alignlib.lm.words.payment import TextPayment
 from alignlib.lm.words.rewards import sentiment
 
@@ -104,7 +105,7 @@ class _Kept:
         """KL and reward of the kept policy, the base's reward, and what a few steps of training give."""
         with quiet(), one_thread(0):
             world = OwnBeginnings(self.base)
-            plan = Plan(1.0, 0, Settings(_STEPS, _RATE, "constant"))
+            plan = Plan(1.0, 0, Settings(_STEPS, _RATE, "constant"), responses=FEW)
             (done,) = Fleet(find("rloo"), self.base, world, [plan], self.payment).train()
             model = load_model(self.folder)[0]
             model.load_state_dict(done.policy)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from alignlib.lm.methods import find
+from alignlib.lm.methods import RESPONSES, find
 
-__all__ = ["METHODS", "PROXY", "RATES", "STEPS", "Run", "fleets", "grid", "tuning"]
+__all__ = ["FEW", "METHODS", "PROXY", "RATES", "STEPS", "Run", "fleets", "grid", "tuning"]
 
 PROXY = "proxy"
 """The reward model trained on noisy preferences; the other rewards are functions of `alignlib.lm.words.rewards`."""
 METHODS = ("rloo", "ppo", "grpo", "dpo")
 RATES = (1.5e-4, 3e-4, 6e-4, 1.2e-3, 2.4e-3)
 """What tuning tries, for every method alike; everything else is as the method comes."""
-STEPS = (200, 600)
-"""Steps of the runs that two cores train in an hour, and of long ones."""
+STEPS = (40, 200, 600)
+"""Steps of quick runs, of the trials and the core, and of long runs."""
+FEW = 64
+"""Responses a step of quick runs; the others draw as many as every method of the book does."""
 _TUNING_SEED = 100
 _PROXY_BETAS = (1.0, 0.5, 0.25)
 
@@ -37,7 +39,9 @@ class Run:
     rate : float
         Adam's rate; 0 where tuning has still to say.
     stage : str
-        ``"tuning"``, ``"core"`` (what two cores train in an hour) or ``"wide"`` (longer, and more of everything).
+        ``"tuning"``, ``"quick"`` (minutes), ``"core"`` (an hour on two cores) or ``"wide"`` (more of everything).
+    responses : int
+        Drawn in a step.
     """
 
     reward: str
@@ -47,6 +51,7 @@ class Run:
     seed: int
     rate: float = 0.0
     stage: str = "core"
+    responses: int = RESPONSES
 
     @property
     def key(self) -> str:
@@ -55,11 +60,11 @@ class Run:
         return f"{self.reward}-{self.method}-{self.knob:g}-{self.steps}-{self.seed}{rate}"
 
     def at(self, rate: float) -> Run:
-        """The same run at a rate."""
-        return replace(self, rate=rate)
+        """The same run at the rate that trials found; shorter ones than the trials take twice that."""
+        return replace(self, rate=rate if self.responses == RESPONSES else 2.0 * rate)
 
 
-def tuning(steps: int = STEPS[0]) -> list[Run]:
+def tuning(steps: int = STEPS[1]) -> list[Run]:
     """Return the trials: every method at its middle penalty, every rate once."""
     return [
         Run("sentiment", method, find(method).middle, steps, _TUNING_SEED, rate, "tuning")
@@ -68,21 +73,28 @@ def tuning(steps: int = STEPS[0]) -> list[Run]:
     ]
 
 
-def grid(stage: str = "wide", steps: tuple[int, int] = STEPS) -> list[Run]:
-    """Return the runs of a stage, dearest first; ``"wide"`` holds ``"core"`` too.
+def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
+    """Return the runs of a stage, the most wanted first; each stage begins with the one before.
 
-    >>> core = grid("core")
-    >>> len(core), {run.steps for run in core}
-    (15, {200})
+    >>> [len(grid(stage)) for stage in ("quick", "core", "wide")]
+    [12, 27, 89]
+    >>> {(run.steps, run.responses) for run in grid("quick")}
+    {(40, 64)}
     """
-    short, long = steps
+    few, short, long = steps
+    middle = [(method, find(method).middle) for method in METHODS]
+    quick = [
+        Run("sentiment", method, knob, few, seed, stage="quick", responses=FEW)
+        for some in (middle[:3], middle[3:])
+        for seed in range(3)
+        for method, knob in some
+    ]
     core = [
-        *(Run("sentiment", method, find(method).middle, short, seed) for method in METHODS for seed in range(3)),
+        *(Run("sentiment", method, knob, short, seed) for seed in range(3) for method, knob in middle),
         *(Run(PROXY, "rloo", _PROXY_BETAS[1], short, seed) for seed in range(3)),
     ]
-    if stage == "core":
-        return core
-    middle = [(method, find(method).middle) for method in METHODS]
+    if stage != "wide":
+        return quick if stage == "quick" else quick + core
     outer = [(method, knob) for method, there in middle for knob in find(method).knobs if knob != there]
     wide = [
         *(Run("sentiment", method, knob, long, seed) for method, knob in middle for seed in range(4)),
@@ -92,8 +104,8 @@ def grid(stage: str = "wide", steps: tuple[int, int] = STEPS) -> list[Run]:
         *(Run("sentiment", method, knob, short, seed) for method, knob in outer for seed in range(3)),
         *(Run("civility", method, knob, short, seed) for method, knob in middle[:3] for seed in range(3)),
     ]
-    known = {run.key: run for run in core}
-    return [known.get(run.key, replace(run, stage="wide")) for run in wide]
+    known = {run.key for run in core}
+    return quick + core + [replace(run, stage="wide") for run in wide if run.key not in known]
 
 
 def fleets(runs: Sequence[Run], size: int) -> list[list[Run]]:
@@ -101,7 +113,7 @@ def fleets(runs: Sequence[Run], size: int) -> list[list[Run]]:
     found: dict[tuple[object, ...], list[list[Run]]] = {}
     order: list[list[Run]] = []
     for run in runs:
-        parts = found.setdefault((run.stage == "tuning", run.reward, run.method), [])
+        parts = found.setdefault((run.stage == "tuning", run.reward, run.method, run.responses), [])
         if not parts or len(parts[-1]) >= size:
             parts.append([])
             order.append(parts[-1])

@@ -48,19 +48,35 @@ def command(*arguments: str | Path) -> str:
     return out.getvalue()
 
 
-def sample_and_score(model: Path, place: Place, table: Path, *, n: int, seed: int, base: Path | None) -> None:
-    """Draw responses to the held-out test prompts and write every reward beside them."""
+def sample_and_score(
+    model: Path, place: Place, table: Path, *, n: int, seed: int, base: Path | None, part: str = "test"
+) -> None:
+    """Draw responses to held-out prompts and write every reward beside them; for tuning, the one that tunes.
+
+    Parameters
+    ----------
+    model, base : path
+        Who responds, and to whom its KL is taken, if to anyone.
+    place : Place
+        Where prompts and reward model lie.
+    table : path
+        The file to write.
+    n, seed : int
+        Responses to each prompt, and the source of the draws.
+    part : str
+        ``"test"`` or ``"validation"``.
+    """
     machine = ("--device", place.device, "--dtype", "float32")
     against = () if base is None else ("--base", base)
     command(
-        "sample", "--model", model, "--prompts", place.prompts_file("test"), "-o", table, *against, "--n", str(n),
+        "sample", "--model", model, "--prompts", place.prompts_file(part), "-o", table, *against, "--n", str(n),
         "--max-new-tokens", str(LENGTH), "--seed", str(seed), "--batch-size", str(_BATCH[place.device]), *machine,
     )  # fmt: skip
     names = pq.read_schema(table).names
-    for reward in REWARDS:
+    for reward in REWARDS if part == "test" else REWARDS[:1]:
         if f"reward_{reward}" not in names:
             command("score", table, "--scorer", f"alignlib.lm.words.rewards:{reward}")
-    if "reward_proxy" not in names:
+    if "reward_proxy" not in names and part == "test":
         size = ("--batch-size", str(_BATCH[place.device]))
         command("score", table, "--reward-model", place.proxy_folder, "--name", "proxy", *size, *machine)
 
@@ -106,11 +122,14 @@ def measure(model: Path, place: Place, *, n: int, seed: int) -> dict[str, object
     }
 
 
-def base_table(place: Place) -> Path:
-    """Where the base's scored samples lie."""
-    return place.folder / "base_samples.parquet"
+def base_table(place: Place, part: str = "test") -> Path:
+    """Where the base's scored samples on the held-out prompts of a part lie."""
+    return place.folder / ("base_samples.parquet" if part == "test" else f"base_{part}.parquet")
 
 
 def sample_base(place: Place, n: int, seed: int = 7) -> None:
-    """Sample the base on the held-out prompts and score its responses; nothing is done twice."""
+    """Sample the base on the held-out prompts and score its responses, half as many for tuning; nothing twice."""
     sample_and_score(place.base_folder, place, base_table(place), n=n, seed=seed, base=None)
+    sample_and_score(
+        place.base_folder, place, base_table(place, "validation"), n=n // 2, seed=seed + 1, base=None, part="validation"
+    )

@@ -48,8 +48,8 @@ class Place:
         Held-out prompts by part.
     pairs : int
         Labelled pairs that the reward model learns from.
-    steps : pair of int
-        Steps of short and long runs.
+    steps : three int
+        See `alignlib.lm.words.grid.STEPS`.
     """
 
     folder: Path
@@ -58,13 +58,13 @@ class Place:
     pretraining: Pretraining = field(default_factory=Pretraining)
     n_prompts: dict[str, int] = field(default_factory=lambda: {"test": 96, "validation": 48})
     pairs: int = _PAIRS
-    steps: tuple[int, int] = STEPS
+    steps: tuple[int, int, int] = STEPS
 
     @classmethod
     def toy(cls, folder: Path, text: Path | None = None, device: str = "cpu") -> Place:
         """Return a place whose everything is tiny, to see that it works."""
         pretraining = Pretraining(n_words=600, n_layer=2, n_embd=32, epochs=0.1)
-        return cls(folder, text, device, pretraining, {"test": 6, "validation": 4}, 64, (2, 3))
+        return cls(folder, text, device, pretraining, {"test": 6, "validation": 4}, 64, (1, 2, 3))
 
     @property
     def base_folder(self) -> Path:

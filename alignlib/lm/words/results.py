@@ -22,8 +22,8 @@ __all__ = ["COLUMNS", "REWARDS", "WordsResults"]
 
 REWARDS = ("sentiment", "repeated_sentiment", "civility", "proxy")
 COLUMNS = (
-    "run", "stage", "reward", "method", "knob", "steps", "seed", "rate", "device", "kl", "kl_low", "kl_high",
-    *REWARDS, "n_tokens", "truncated", "train_seconds", "share", "share_low", "share_high", "supported",
+    "run", "stage", "reward", "method", "knob", "steps", "responses", "seed", "rate", "device", "train_seconds",
+    "kl", "kl_low", "kl_high", *REWARDS, "n_tokens", "truncated", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 
 
@@ -64,6 +64,12 @@ class WordsResults(SameFields):
         """Rewards of the base's samples, equally many for each held-out prompt."""
         with np.load(self.folder / "base.npz") as stored:
             return RewardTable.from_arrays({name: stored[name].astype(np.float64) for name in REWARDS})
+
+    @cached_property
+    def validation(self) -> RewardTable:
+        """Sentiment of the base's samples on the prompts of tuning."""
+        with np.load(self.folder / "base.npz") as stored:
+            return RewardTable.from_arrays({"sentiment": stored["validation"].astype(np.float64)})
 
     def fit(self, reward: str, n_boot: int = 400, seed: int = 0) -> Fit:
         """Estimate the limit of a reward from the base's samples."""

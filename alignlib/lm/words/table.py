@@ -66,11 +66,11 @@ def assemble(place: Place, results: Path) -> WordsResults:
         key = name if name == "kl" else f"reward_{name}"
         policies[name] = np.array([data["by_prompt"][key] for data in found], dtype=np.float32)
     _npz(results / "policies.npz", policies)
-    _npz(results / "base.npz", _base(place))
+    _npz(results / "base.npz", _base(place) | {"validation": _of_validation(place)})
     trials = [
         {"method": run.method, "rate": run.rate, "knob": run.knob, "steps": run.steps, "seed": run.seed}
         | {name: data[name] for name in ("reward", "kl")}
-        for run in tuning(place.steps[0])
+        for run in tuning(place.steps[1])
         if result_file(place, run).is_file()
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
     ]
@@ -107,6 +107,13 @@ def _base(place: Place) -> dict[str, npt.NDArray[Any]]:
     order = np.argsort(table["prompt_id"].to_numpy(), kind="stable")
     n = len(np.unique(table["prompt_id"].to_numpy()))
     return {name: _rows(table[f"reward_{name}"].to_numpy()[order], n) for name in REWARDS}
+
+
+def _of_validation(place: Place) -> npt.NDArray[np.float32]:
+    """Sentiment of the base's samples on the prompts of tuning, (prompts, samples)."""
+    table = pq.read_table(base_table(place, "validation"), columns=["prompt_id", "reward_sentiment"])
+    prompt = table["prompt_id"].to_numpy()
+    return _rows(table["reward_sentiment"].to_numpy()[np.argsort(prompt, kind="stable")], len(np.unique(prompt)))
 
 
 def _rows(values: FloatArray, n_prompts: int) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,8 +18,9 @@ from alignlib.lm.words.base import load_model, save_model
 from alignlib.lm.words.grid import Run, tuning
 from alignlib.lm.words.measuring import measure
 from alignlib.lm.words.place import Place
+from alignlib.lm.words.rates import best_rates
 
-__all__ = ["best_rates", "chosen_rates", "is_trained", "measure_run", "policy_folder", "result_file", "train"]
+__all__ = ["chosen_rates", "is_trained", "measure_run", "policy_folder", "result_file", "train"]
 
 _TRIAL_RESPONSES = 32
 _TRAINED = "trained.json"
@@ -54,7 +55,7 @@ def train(runs: Sequence[Run], place: Place, say: Callable[[str], None] = print)
     """
     (place.folder / "runs").mkdir(exist_ok=True)
     with quiet(), one_thread(0):
-        plans = [Plan(run.knob, run.seed, Settings(run.steps, run.rate)) for run in runs]
+        plans = [Plan(run.knob, run.seed, Settings(run.steps, run.rate), responses=run.responses) for run in runs]
         clock, spent, left = time.process_time(), 0.0, len(runs)
         fleet = Fleet(find(runs[0].method), place.base, place.world, plans, place.payment(runs[0].reward), place.device)
         for done in fleet.train():
@@ -120,31 +121,9 @@ def _trial(run: Run, policy: dict[str, torch.Tensor], place: Place) -> dict[str,
 def chosen_rates(place: Place) -> dict[str, float]:
     """Return each method's best rate of the trials that lie here, see `best_rates`."""
     trials = []
-    for run in tuning(place.steps[0]):
+    for run in tuning(place.steps[1]):
         path = result_file(place, run)
         if path.is_file():
             found = json.loads(path.read_text(encoding="utf-8"))
             trials.append((run.method, run.rate, float(found["reward"]), float(found["kl"])))
     return best_rates(trials)
-
-
-def best_rates(trials: Iterable[tuple[str, float, float, float]]) -> dict[str, float]:
-    """Return each method's rate with the largest ``reward - β·KL`` on validation prompts.
-
-    The penalty is that of RLOO's middle knob for all, because GRPO's own is in other units.
-
-    Parameters
-    ----------
-    trials : iterable
-        Method, rate, reward and KL in nats of each.
-
-    Examples
-    --------
-    >>> best_rates([("ppo", 1e-3, 0.9, 0.5), ("ppo", 3e-3, 1.1, 0.9), ("dpo", 1e-4, 0.1, 0.0)])
-    {'ppo': 0.001, 'dpo': 0.0001}
-    """
-    beta = find("rloo").middle
-    best: dict[str, tuple[float, float]] = {}
-    for method, rate, reward, kl in trials:
-        best[method] = max(best.get(method, (-float("inf"), 0.0)), (reward - beta * kl, rate))
-    return {method: rate for method, (_, rate) in best.items()}

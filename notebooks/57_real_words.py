@@ -1,0 +1,110 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The limit on a model that cannot be enumerated
+#
+# Every response of the language models of the last chapters can be listed. Does what they showed hold for a model that writes English, whose responses nobody can list?
+#
+# :::{admonition} Answer
+# :class: answer
+# {{standing}}Best-of-4 has {{four}} on {{n_prompts:d}} beginnings of verses that nobody trained on. In trials of {{trial_steps:d}} steps on {{n_trial_prompts:d}} others, one seed each, {{trials}}: there P26's finding that PPO and GRPO stay clearly below best-of-$N$ {{trial_finding}}.
+# The enumerable worlds foresaw the share of best-of-$N$, but not by how much training falls short.
+# :::
+
+# %% tags=["parameters"]
+n_boot: int = 400  # bootstrap replicates of each interval, in [100, 10000]
+
+# %% tags=["hide-input"]
+from _pages import real_words
+from alignbook import claims
+from alignlib.lm.experiment.results import Results
+from alignlib.lm.words.results import WordsResults
+
+page = real_words.Page(WordsResults.read("words_results"), "sentiment", n_boot)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Hollow: the trials of tuning, {{trial_steps:d}} steps at five rates, on {{n_trial_prompts:d}} other prompts. Filled: quick runs of {{quick_steps:d}} steps, means over seeds with intervals over prompts and seeds.", "name": "fig-real-words"}, "image": {"alt": "Gain against KL: the limit, best-of-N a little below it, and points of trained policies well below both. {{trials}}."}}
+real_words.figure(page)
+# %% [markdown]
+# Each method's trial at the rate that was taken. *Share*: gain over the base as a share of the limit at the same KL. *Best-of-N*: the same for best-of-$N$ at that KL; *difference* of the two, in points. Sampling alone moves a gain by about {{trial_error:.2f}}; one seed says nothing of others.
+
+# %% tags=["hide-input"]
+real_words.trial_numbers(page)
+
+# %% [markdown]
+# Quick runs, {{quick_steps:d}} steps of {{quick_responses:d}} responses at twice the rate, on the {{n_prompts:d}} prompts of the verdict, {{quick_seeds}}. They are too short to judge a method by; they show how much KL the first steps spend for little reward:
+
+# %% tags=["hide-input"]
+real_words.numbers(page, page.lengths[0])
+
+# %% [markdown]
+# ## How far the enumerable worlds predicted it
+#
+# The same methods, by the same code, at the same penalties, in the trials here and in the two worlds of {doc}`51_safety_training` and {doc}`52_summarisation_training` after as many steps or fewer: difference to best-of-$N$ at equal KL, in points of the limit, on prompts nobody trained on (with intervals where there
+# are several seeds).
+
+# %% tags=["hide-input"]
+compared, predicted, gaps = real_words.prediction(page, Results.read("lm_results"), n_boot)
+compared
+
+# %% [markdown]
+# {{predicted}} Sizes are not the same: this model is larger, and its responses are up to {{response_tokens:d}} tokens of {{vocabulary:,d}}. A reading that is not tested here: best-of-$N$ needs no more draws for a larger model, while a step of Adam moves every one of its weights, so that the same number of steps spends more KL in directions that buy nothing. Whether longer
+# training catches up, as PPO and RLOO do there, was not tried yet: `make lm-words STAGE=wide` does.
+#
+# ## How it was measured
+#
+# **The text** is the King James Bible as Debian packages it (`bible-kjv`): {{verses:,d}} verses, in the public domain but for the Crown's patent on printing it in the United Kingdom. Whole chapters were set apart, one in ten for the verdict, one in twenty for tuning; nothing of the text is part of
+# this project. **The base model** is a small GPT-2 with a byte-pair vocabulary of {{vocabulary:,d}}, pretrained on the other chapters. **Prompts** are the first {{prompt_tokens:d}} tokens of verses; a held-out one begins no verse to learn from. Training draws from {{training_prompts:,d}} others.
+#
+# **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times four, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
+# log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}}
+#
+# **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried with the same five rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL; quick runs take twice the rate found. Trials ran on a
+# GPU, quick runs on a processor.
+#
+# **Measuring** goes through the commands that a reader has, for the base and for each policy but those of the trials:
+#
+# ```console
+# $ alignlib sample --model BASE --prompts held_out.jsonl --n 256 \
+#     --max-new-tokens 40 -o base.parquet
+# $ alignlib sample --model POLICY --base BASE --prompts held_out.jsonl \
+#     --n 16 --max-new-tokens 40 -o policy.parquet
+# $ alignlib score base.parquet \
+#     --scorer alignlib.lm.words.rewards:sentiment
+# $ alignlib frontier base.parquet --reward reward_sentiment
+# $ alignlib kl policy.parquet
+# $ alignlib overlay runs.csv base.parquet --reward reward_sentiment \
+#     --run-kl kl --run-reward sentiment --run run --kl-unit sequence
+# ```
+#
+# The KL is the mean over responses of the summed exact divergences of the next-token laws ({doc}`56_measuring_kl`); in the trials it is the mean log-ratio. The base's samples support the limit up to {{end:.2f}} nats; best-of-$N$ has {{best_shares}} of it. Intervals draw prompts and seeds anew, limit and best-of-$N$ with them; how few samples a prompt
+# has is part of how prompts differ.
+#
+# ## When the reward is a learned model
+#
+# A reward model, the base's body with a scalar head, learned from {{labelled_pairs:,d}} pairs of base responses, labelled by raters who follow sentiment with noise. On the base's responses it correlates with gold at {{proxy_r:.2f}}. What picking by it would do to gold can be told before anything is trained:
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-N by the reward model, up to 128 draws: what the model says is gained, and gold with its 95% interval, against KL; both from the base's samples alone.", "name": "fig-real-words-proxy"}, "image": {"alt": "Gain against KL: the reward model's own account rises steadily, gold rises less and less. {{proxy_said}}"}}
+real_words.proxy_figure(page)
+
+# %% tags=["hide-input"]
+real_words.proxy_numbers(page)
+
+# %% [markdown]
+# {{proxy_said}} No policy has been trained on it yet; `make lm-words` does.
+#
+# What base samples cannot show: VADER as it comes counts a word each time it is said. On the base's samples that score and the one used here correlate at {{repeats:.4f}}, so the table cannot tell them apart, yet a policy trained hard on the former could repeat one warm word for ever. A failure that the base never commits is in no table of its samples.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+real_words.glue(page, predicted)
+claims.record(*real_words.claims_of(page, gaps))
+
+# %% [markdown]
+# **Try:** `-p n_boot 2000` for smoother intervals. `make lm-words` trains all of it anew; `words_results/runs.csv` has every run, `words_results/tuning.csv` every trial.
