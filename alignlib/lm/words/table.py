@@ -26,7 +26,7 @@ from alignlib.lm.words.training import result_file
 
 __all__ = ["assemble", "rao_blackwell"]
 
-_TRIAL = ("method", "rate", "knob", "steps", "seed", "reward", "kl")
+_TRIAL = ("method", "rate", "knob", "steps", "seed", "device", "reward", "kl")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
 
 
@@ -69,7 +69,7 @@ def assemble(place: Place, results: Path) -> WordsResults:
     _npz(results / "base.npz", _base(place) | {"validation": _of_validation(place)})
     trials = [
         {"method": run.method, "rate": run.rate, "knob": run.knob, "steps": run.steps, "seed": run.seed}
-        | {name: data[name] for name in ("reward", "kl")}
+        | {name: data[name] for name in ("device", "reward", "kl")}
         for run in tuning(place.steps[1])
         if result_file(place, run).is_file()
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
