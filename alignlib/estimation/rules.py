@@ -95,7 +95,8 @@ def evaluate_rules(
         low, high = np.fmin(low, least), np.fmax(high, most)
     elif picking == counted and (gain == gain[:1]).all():  # prompts do not differ, but their samples are few
         least, most = rank_rule_ends(table.column(counted)[: table.n_samples[0]], list(rules), level)
-        low, high = np.fmin(low, least), np.fmax(high, most)
+        moves = np.array([not rule.is_base for rule in rules])
+        low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
     known = curve is not None and supported_end > 0.0
     limit = (
         _share(curve, weights, kl, gain, level, supported_end, _further_kl(table, picking, rules))

@@ -19,18 +19,18 @@ from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, GoldEstimate, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
-from benchmarks.coverage import blind_laws  # noqa: F401 - registers the laws that somebody else chose
+from benchmarks.coverage import blind_laws, later_blind_laws  # noqa: F401 - they register laws that others chose
 from benchmarks.coverage.populations import POPULATIONS, Population
 from benchmarks.coverage.truth import Truth, gold_of
 
-__all__ = ["SHAPES", "Shape", "draw_table", "try_tables"]
+__all__ = ["SHAPES", "TURNS_EVERY", "Shape", "draw_table", "try_tables"]
 
 BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
 _ACCURACY = 3e-5  # of the truths, which are sums over fine bins
-_TURNS_EVERY = 2  # tables: the two whole curves of gold are a third of the work
+TURNS_EVERY = 2  # tables: the two whole curves of gold are a third of the work
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
 
 
@@ -151,7 +151,7 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
         table, kinds = draw_table(population, shape, rng)
         truth = _truth(name, int(kinds[0]) if shape.prompts == 1 else None)
         ends.append(
-            _try_table(table, truth, tallies, n_boot, finite=population.finite, turns=number % _TURNS_EVERY == 0)
+            _try_table(table, truth, tallies, n_boot, finite=population.finite, turns=number % TURNS_EVERY == 0)
         )
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
     return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
@@ -223,8 +223,9 @@ def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tall
 
 def _try_turn(found: Callable[[], GoldEstimate], truth: float, tally: _Tally) -> None:
     try:
-        hedge = found().hedge
+        gold = found()
     except InputError:
         return
-    low, high, at = (np.array([min(value, 1e12)]) for value in (hedge.low, hedge.high, truth))
+    hedge, first = gold.hedge, float(gold.parameter[0])  # what falls from the start turns at the first place looked at
+    low, high, at = (np.array([min(value, 1e12)]) for value in (hedge.low, hedge.high, max(truth, first)))
     tally.add(low, high, at, np.array([hedge.turns_down == "yes"]))

@@ -7,16 +7,16 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coverage.populations import POPULATIONS
-from benchmarks.coverage.study import SHAPES
+from benchmarks.coverage.study import TURNS_EVERY
+from benchmarks.coverage.unseen import unseen
 
 __all__ = ["COLUMNS", "UNSEEN", "Row", "read", "text", "weak", "write"]
 
+_LEAST_CLAIMED = 0.1
 UNSEEN = 0.05  # of the tables may lack the loudest prompts
 COLUMNS = (
     "law", "shape", "statement", "at", "tables", "tried", "claimed", "held", "held_claimed", "too_high", "too_low",
@@ -26,7 +26,10 @@ COLUMNS = (
 
 @dataclass
 class Row:
-    """Counts over all tables of a cell at one point of a statement; ``width`` is the median over pieces."""
+    """Counts over all tables of a cell at one point of a statement.
+
+    ``widths`` are medians over pieces, ``end`` is the median end of the tables' support.
+    """
 
     law: str
     shape: str
@@ -40,14 +43,12 @@ class Row:
     too_high: int = 0
     too_low: int = 0
     widths: list[float] = field(default_factory=list)
+    end: float = 0.0
 
     @property
     def unseen(self) -> float:
-        """The chance that such a table holds none of the loudest prompts; 0 for laws not registered here."""
-        sizes = {shape.name: shape.prompts for shape in SHAPES}
-        if self.law not in POPULATIONS or sizes[self.shape] == 1:
-            return 0.0
-        return _unseen(self.law, sizes[self.shape])
+        """The chance that such a table lacks what a third of the answer rests on; 0 for laws not registered here."""
+        return unseen(self.law, self.shape, self.statement, self.at, self.end)
 
     @property
     def overall(self) -> float:
@@ -65,18 +66,13 @@ class Row:
         return float(np.median(self.widths)) if self.widths else float("nan")
 
 
-@lru_cache(maxsize=1024)
-def _unseen(law: str, prompts: int) -> float:
-    return POPULATIONS[law]().unseen(prompts)
-
-
 def write(rows: Iterable[Row], path: Path) -> None:
-    """Write a table of the rows."""
+    """Write a table of the rows that enough tables claim."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(COLUMNS)
-        claimed = (row for row in rows if row.claimed)
+        claimed = (row for row in rows if row.claimed > _LEAST_CLAIMED * row.tables)
         for row in sorted(claimed, key=lambda one: (one.law, one.shape, one.statement, one.at)):
             out.writerow([f"{v:.4g}" if isinstance(v, float) else v for v in (getattr(row, name) for name in COLUMNS)])
 
@@ -85,6 +81,7 @@ def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
     rows: dict[tuple[str, str, str, float], Row] = {}
     tables: dict[tuple[str, str], int] = defaultdict(int)
+    ends: dict[tuple[str, str], list[float]] = defaultdict(list)
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.endswith("}"):
             continue
@@ -92,6 +89,7 @@ def read(path: Path) -> list[Row]:
         if "error" in piece:
             continue
         tables[piece["law"], piece["shape"]] += piece["tables"]
+        ends[piece["law"], piece["shape"]] += piece["ends"]
         for what, found in piece["statements"].items():
             if "no limit" in piece["law"] and "λ" in what:
                 continue
@@ -103,7 +101,9 @@ def read(path: Path) -> list[Row]:
                     setattr(row, name, getattr(row, name) + found[name][i])
                 row.widths += [found["width"][i]] if found["width"][i] is not None else []
     for row in rows.values():
-        row.tables = tables[row.law, row.shape]
+        turns = row.statement.startswith("turn")
+        row.tables = tables[row.law, row.shape] // (TURNS_EVERY if turns else 1)
+        row.end = float(np.median(ends[row.law, row.shape]))
     return list(rows.values())
 
 

@@ -13,6 +13,7 @@ from benchmarks.coverage.populations import Population, Reward
 __all__ = ["Truth", "gold_of"]
 
 _TILTS = 2.0 ** (np.arange(-40, 97) / 8.0)
+_EVERY_TILT = 2.0 ** (np.arange(-112, 97) / 8.0)
 
 
 def gold_of(z: FloatArray) -> FloatArray:
@@ -49,7 +50,7 @@ class Truth:
             gold_grid += w * s * (_tilted(law, gold, grid * s) - base_gold)
         # One step further than the last place at which it is seen to rise, gold does not turn on the grid.
         self.turn_n = float(fine[gold_fine.argmax()])
-        self.turn_lam = float(grid[gold_grid.argmax()]) if gold_grid.argmax() < grid.size - 1 else np.inf
+        self.turn_lam = _peak(grid, gold_grid)
         self.share = np.minimum(self.gain / self.limit(self.spent), 1.0)
 
     def scaled(self, scale: float) -> Truth:
@@ -62,6 +63,14 @@ class Truth:
         for name in ("lam", "turn_lam", "_grid"):
             setattr(found, name, getattr(self, name) / scale)
         return found
+
+    def kinds(self) -> Iterator[tuple[float, float, Reward]]:
+        """Return chance, scale and law of each kind of prompt."""
+        return _kinds(self.population)
+
+    def lam_at(self, kl: float) -> float:
+        """Return about the λ of the limit at a budget."""
+        return float(self._grid[int(np.argmin((kl + self._curve) / self._grid))])
 
     def limit(self, kl: FloatArray) -> FloatArray:
         """Return the largest gain within an average KL."""
@@ -96,8 +105,18 @@ def _tilted(law: Reward, values: FloatArray, lam: FloatArray) -> FloatArray:
 
 
 def _of_one(law: Reward, kl: FloatArray) -> FloatArray:
-    lam = _TILTS / np.sqrt(law.variance)
+    lam = _EVERY_TILT / np.sqrt(law.variance)  # a rare reward of 1 is sought with little λ for its spread
     return _dual(lam, _log_partition(law, lam), kl, law.most)
+
+
+def _peak(lam: FloatArray, gold: FloatArray) -> float:
+    """Return where gold is largest, by a parabola in log λ; infinity where it never falls."""
+    k = int(gold.argmax())
+    if k in (0, lam.size - 1):
+        return float(lam[0]) if k == 0 else np.inf
+    left, mid, right = gold[k - 1 : k + 2]
+    bend = left - 2.0 * mid + right
+    return float(lam[k] * (lam[1] / lam[0]) ** (0.5 * (left - right) / bend if bend < 0.0 else 0.0))
 
 
 def _dual(lam: FloatArray, curve: FloatArray, kl: FloatArray, most: float) -> FloatArray:
