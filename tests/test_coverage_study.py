@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -57,12 +58,15 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
     file.write_text("".join(json.dumps(piece) + "\n" for piece in pieces) + '{"cut off', encoding="utf-8")
     rows = summary.read(file)
     limit = [row for row in rows if row.statement == "limit"]
-    assert {row.tables for row in rows} == {4}
+    assert {row.tables for row in rows if not row.statement.startswith("turn")} == {4}
     assert limit[0].claimed == 4
     assert all(0 <= row.held_claimed <= row.claimed <= row.tried for row in rows)
     assert {row.statement for row in rows} >= {"share of the limit", "gold along λ", "turn along N", "limit, own end"}
     summary.write(rows, tmp_path / "matrix.csv")
-    assert (tmp_path / "matrix.csv").read_text().count("\n") == sum(row.claimed > 0 for row in rows) + 1
+    with (tmp_path / "matrix.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    claimed = [int(part) for line in lines for part in line["claimed"].split()]
+    assert sorted(claimed) == sorted(row.claimed for row in rows if row.claimed > 0.3 * row.tables)
     assert f"0 of {len(rows)} points set aside" in summary.text(rows)
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]
