@@ -324,11 +324,12 @@ def fit_frontier(
     The O(1/n) and O(1/n²) biases are removed within each prompt by a second-order jackknife. The interval resamples
     prompts (or, where there is one prompt, groups of its samples).
 
-    A budget is supported as long as the bias that the jackknife may leave is at most a quarter of the standard
-    error or 1 % of the value (the interval is widened by what exceeds the former), the effective sample size
-    averages at least 5 (and adds up to 100 over the prompts), and λ is at most a third of the rate of the upper
-    tail unless that tail is lighter than exponential; a curve that has gone flat counts as known only if every
-    prompt was seen at the largest reward of all.
+    A budget is supported while prompts, weighted by what they spend, spend no more than a quarter of ``log n``, while
+    at least three prompts share the KL (fewer of less than ten), and while λ is at most half the rate of the upper tail,
+    unless that tail is clearly nearer to a Gaussian than to an exponential one. The interval reaches as far as the bias
+    that is left may go, which halves of the samples show; it is Student's where there are fewer than eight prompts, and
+    never narrower than what the samples of these very prompts leave. A curve that has gone flat counts as known only if
+    every prompt was seen at the largest reward of all.
 
     Parameters
     ----------

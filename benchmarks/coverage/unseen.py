@@ -31,7 +31,8 @@ def unseen(law: str, shape: str, statement: str, at: float, end: float) -> float
     if law not in POPULATIONS:
         return 0.0
     end = float(f"{end:.2g}") if "own end" in statement else 0.0
-    prompts, samples = next((one.prompts, one.samples) for one in SHAPES if one.name == shape)
+    size = next(one for one in SHAPES if one.name == shape)
+    prompts, samples = size.prompts, float(size.counts(np.arange(size.prompts)).mean())
     if prompts > 1:
         loud = _loud_prompts(law, prompts)
         return max(loud, float((1.0 - _rare(law, None, statement, at, end)) ** (prompts * samples)))
