@@ -325,7 +325,7 @@ def fit_frontier(
     prompts (or, where there is one prompt, groups of its samples).
 
     A budget is supported while prompts, weighted by what they spend, spend no more than a quarter of ``log n``, while
-    at least three prompts share the KL (fewer of less than ten), and while λ is at most half the rate of the upper tail,
+    at least three prompts share the KL (fewer of less than ten), and while λ is at most half the rate of the tail,
     unless that tail is clearly nearer to a Gaussian than to an exponential one. The interval reaches as far as the bias
     that is left may go, which halves of the samples show; it is Student's where there are fewer than eight prompts, and
     never narrower than what the samples of these very prompts leave. A curve that has gone flat counts as known only if
