@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Gold gain over the base after training. {{answer}}. The KL at which gold begins to fall can be told in advance only roughly: from {{n_samples:d}} base responses a prompt the prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of
-# the samples); its median is within a factor of two of the KL at which training peaked for {{n_close:d}} of {{n_known:d}} proxies ({{against_training}} it in all).
+# the samples); its median is within a factor of two of the KL at which training peaked for {{n_close:d}} of {{n_known:d}} proxies ({{against_training}} it over all proxies).
 # :::
 
 # %% tags=["parameters"]
@@ -36,8 +36,8 @@ together = proxy_training.ensembles(results)
 proxy_training.figure(results, curves)
 # %% [markdown]
 # The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. One row a proxy. First the KL in nats
-# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties (the largest KL tried where gold still rose). Then the gold of the policy trained furthest and its KL, and the largest
-# gold along the optimum / in training, also in percent of the limit on gold at that KL.
+# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties (the largest KL tried where gold still rose). Then the gold gain of the policy trained furthest and its KL, and the
+# largest gold along the optimum / in training in percent of the limit on gold at that KL.
 
 # %% tags=["hide-input"]
 proxy_training.numbers(results, curves, n_samples, n_draws, seed)

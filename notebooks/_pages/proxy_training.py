@@ -47,7 +47,7 @@ class ProxyCurve(SameFields):
     def label(self) -> str:
         """Pairs and networks in words."""
         proxy = PROXIES[self.name]
-        return f"{proxy.n_pairs:,d} pairs" + (f", mean of {proxy.members}" if proxy.members > 1 else "")
+        return f"{proxy.n_pairs:,d} pairs" + (f" (mean of {proxy.members})" if proxy.members > 1 else "")
 
     @property
     def peak(self) -> tuple[float, float]:
@@ -176,9 +176,6 @@ def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed
             line["in training (each seed)"] = ", ".join(f"{one:.2f}" for one in curve.onsets)
             share.append(100 * most / float(limit.gain_at_kl(kl)))
             line["gold at the end"] = f"{last.gold_gain:+.2f} at {last.kl:.1f}"
-            line["largest gold"] = f"{gold:.2f} / {most:.2f}"
-        else:
-            line["largest gold"] = f"{gold:.2f}"
         line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
         rows.append(line)
     return pd.DataFrame(rows).fillna("–").set_index(["task", "pairs × networks"])
