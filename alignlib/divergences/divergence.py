@@ -18,7 +18,8 @@ __all__ = ["Divergence", "as_divergence"]
 class Divergence(ABC):
     r"""``D_f(φ‖p) = E_p f(φ/p)`` for a convex ``f`` with ``f(1) = 0``: a subclass gives ``f`` and two of its relatives.
 
-    A frontier needs ``f`` strictly convex and differentiable: total variation has none here.
+    A frontier needs ``f`` strictly convex and differentiable; only total variation has one of its own. What is reported
+    may be a rising function of ``E_p f`` (`of_mean`), as it is for Rényi's.
 
     A subclass names itself (``name``, ``label``) and defines `f`, `slope` and `ratio_at`; the conjugate and the
     divergence between two laws follow. An instance carries no state but its parameters.
@@ -74,6 +75,14 @@ class Divergence(ABC):
         ratio = self.ratio_at(price)
         return np.asarray(price * ratio - self.f(ratio))
 
+    def margin(self, ratio: FloatArray) -> FloatArray:
+        """``slope_at_infinity - f'(t)``, where that is finite; overridden where digits are known that this loses."""
+        return np.asarray(self.slope_at_infinity - self.slope(ratio))
+
+    def ratio_within(self, margin: FloatArray) -> FloatArray:
+        """The ratio at the price ``slope_at_infinity - margin``: the inverse of `margin`."""
+        return self.ratio_at(self.slope_at_infinity - margin)
+
     def between(self, policy: npt.ArrayLike, prob: npt.ArrayLike) -> float:
         """``D_f(policy‖prob)`` of two laws on the same outcomes.
 
@@ -101,10 +110,12 @@ class Divergence(ABC):
         with np.errstate(divide="ignore"):
             log_ratio = np.log(phi[held]) - np.log(p[held])
         escaped = float(phi[~held].sum())
-        return self.of_log_ratio(log_ratio, p[held]) + (escaped * self.slope_at_infinity if escaped else 0.0)
+        if not escaped:
+            return self.of_log_ratio(log_ratio, p[held])
+        return float(self.of_mean(np.asarray(p[held] @ self.f_of_log(log_ratio) + escaped * self.slope_at_infinity)))
 
     def of_log_ratio(self, log_ratio: npt.ArrayLike, prob: npt.ArrayLike) -> float:
-        """``Σ p f(e^t)`` for ``t = log φ/p`` outcome by outcome: accurate however close the policy is to the base.
+        """``D(φ‖p) = Σ p f(e^t)`` for ``t = log φ/p`` outcome by outcome: accurate however close the two are.
 
         Parameters
         ----------
@@ -116,11 +127,23 @@ class Divergence(ABC):
         t = as_float_array("log_ratio", log_ratio, allow_inf=True)
         p = as_float_array("prob", prob)
         require(t.shape == p.shape, f"log_ratio must have the shape of prob, {p.shape}; got {t.shape}.", "log_ratio")
-        return float(p @ self.f_of_log(t))
+        return float(self.of_mean(np.asarray(p @ self.f_of_log(t))))
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
         """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known."""
         return self.f(np.exp(log_ratio))
+
+    def of_mean(self, mean: FloatArray) -> FloatArray:
+        """The divergence for a value of ``E_p f(φ/p)``: itself, unless another scale is usual."""
+        return mean
+
+    def mean_of(self, value: FloatArray) -> FloatArray:
+        """``E_p f(φ/p)`` for a value of the divergence: the inverse of `of_mean`."""
+        return value
+
+    def mean_slope(self, value: FloatArray) -> FloatArray:
+        """Derivative of `mean_of`."""
+        return np.ones_like(value)
 
 
 def as_divergence(value: object) -> Divergence:

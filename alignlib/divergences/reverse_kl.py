@@ -30,6 +30,14 @@ class _ReverseKL(Divergence):
         with np.errstate(divide="ignore"):
             return np.asarray(np.where(price < 1.0, 1.0 / np.maximum(1.0 - price, 0.0), np.inf))
 
+    def margin(self, ratio: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(1.0 / ratio)
+
+    def ratio_within(self, margin: FloatArray) -> FloatArray:
+        with np.errstate(divide="ignore", over="ignore"):
+            return np.asarray(1.0 / margin)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore"):
             return np.asarray(np.where(price < 1.0, -np.log1p(-np.minimum(price, 1.0)), np.inf))

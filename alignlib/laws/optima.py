@@ -1,32 +1,40 @@
 """The best policies of a finite law for a budget in any f-divergence, each with its dual as a certificate.
 
 For ``max E_φ r`` within ``D_f(φ‖p) <= Δ`` the optimum is ``φ = p (f')⁻¹(s)`` with prices ``s = λ(r - ν)``: ν makes it
-sum to one and λ spends the budget. Any λ and ν bound the optimum from above by ``ν + Δ/λ + E_p f*(s)/λ``.
+sum to one and λ spends the budget. Any λ and ν bound the optimum from above by ``ν + Δ/λ + E_p f*(s)/λ``. Of many
+outcomes, both are found on a histogram of the reward first, and take three or four steps more.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
-from alignlib.divergences import Divergence
+from alignlib.divergences import TOTAL_VARIATION, Divergence
+from alignlib.laws.moved_mass import moved_mass
 from alignlib.laws.roots import rising_root, roots_in_order
 
 __all__ = ["optima"]
 
-_CERTIFICATE = 1e-9
+_CERTIFICATE = 1e-12
 _FURTHEST = 1e280
+_MANY = 1 << 14  # outcomes from which on a histogram pays
+_BINS = 1 << 12
+_STEPS = 8
+_NUDGE = 1e-5
+_MET = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
 class _Policy(SameFields):
-    """The optimum at one λ: the price of the top reward, ``φ/p`` of every outcome, and what it spends."""
+    """The optimum at one λ: the top reward's price and its place, ``φ/p`` of every outcome, and its ``E_p f``."""
 
+    place: float
     top_price: float
     ratio: FloatArray
     spent: float
@@ -51,9 +59,9 @@ def optima(
     Raises
     ------
     InputError
-        If the divergence is not strictly convex.
+        If the divergence is neither strictly convex nor total variation.
     ArithmeticError
-        If primal and dual differ by more than 1e-9 of the range of the reward.
+        If primal and dual differ by more than 1e-12 of the range of the reward.
 
     Examples
     --------
@@ -64,43 +72,41 @@ def optima(
 
     Source: convex duality for f-divergences (Ben-Tal and Teboulle 2007), with a linear objective.
     """
+    if divergence == TOTAL_VARIATION:
+        return moved_mass(reward, prob, budgets)
     _require_strictly_convex(divergence)
     gap = reward.max() - reward
-    top = gap == 0
     scale = float(gap.max())
     if scale == 0.0:
         return np.zeros_like(budgets), np.where(budgets > 0, math.inf, 0.0)
-    best = np.where(top, 1.0 / float(prob[top].sum()), 0.0)
+    solver = _Solver.of(gap, prob, divergence)
     with np.errstate(divide="ignore"):
-        most = divergence.of_log_ratio(np.log(best), prob)
-    found: dict[float, _Policy] = {}
-
-    def at(lam: float) -> _Policy:
-        if lam not in found:
-            found[lam] = _policy(gap, prob, lam, divergence, float(best.max()))
-        return found[lam]
-
-    def one(budget: float, guess: float) -> float:
-        if at(_FURTHEST / scale).spent <= budget:  # the last digit of the gain is reached before
-            return math.inf
-        return rising_root(lambda lam: at(lam).spent, budget, guess or 1.0 / scale)
-
-    lam = roots_in_order(budgets, most, one)
+        most = divergence.of_log_ratio(np.log(np.where(gap == 0.0, solver.largest, 0.0)), prob)
+    means = divergence.mean_of(budgets)
+    lam = np.asarray(
+        roots_in_order(budgets, most, lambda budget, guess: solver.lam_at(_mean(divergence, budget), guess))
+    )
     gain = np.empty_like(budgets)
-    for i, (budget, value) in enumerate(zip(budgets.tolist(), lam.tolist(), strict=True)):
+    for i, (budget, mean, value) in enumerate(zip(budgets.tolist(), means.tolist(), lam.tolist(), strict=True)):
         if value in (0.0, math.inf):
             gain[i] = 0.0 if value == 0.0 else prob @ gap
             continue
-        policy = at(value)
+        policy = solver.at(value)
         gain[i] = primal = float(prob @ ((1.0 - policy.ratio) * gap))
         conjugate = divergence.conjugate(policy.top_price - value * gap)
-        dual = float(prob @ gap) + (budget - policy.top_price + float(prob @ conjugate)) / value
+        dual = float(prob @ gap) + (mean - policy.top_price + float(prob @ conjugate)) / value
         if not abs(dual - primal) <= _CERTIFICATE * scale:
             raise ArithmeticError(
                 f"the optimum for {budget:g} of {divergence.name} is not certified: its gain is {primal!r} by the "
                 f"policy and {dual!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
             )
+    inside = (lam > 0.0) & np.isfinite(lam)
+    lam[inside] /= divergence.mean_slope(budgets[inside])
     return gain, lam
+
+
+def _mean(divergence: Divergence, budget: float) -> float:
+    return float(divergence.mean_of(np.asarray(budget)))
 
 
 def _require_strictly_convex(divergence: Divergence) -> None:
@@ -113,21 +119,114 @@ def _require_strictly_convex(divergence: Divergence) -> None:
     )
 
 
-def _policy(gap: FloatArray, prob: FloatArray, lam: float, divergence: Divergence, most: float) -> _Policy:
-    """Solve for the top reward's price: at ``f'(1)`` no ratio exceeds one, at ``f'(1/P_top)`` the top has all mass."""
-    fall = lam * gap
-    low, high = divergence.slope(np.array([1.0, most])).tolist()
+@dataclass(frozen=True, eq=False)
+class _Solver(SameFields):
+    """Policies of one law by λ, each solved once; ``rough`` is a law of few outcomes much like it."""
 
-    def excess(price: float) -> float:
-        return float(prob @ divergence.ratio_at(price - fall)) - 1.0
+    gap: FloatArray  # of each outcome to the top reward
+    prob: FloatArray
+    divergence: Divergence
+    largest: float  # the ratio of the top reward where it has all mass
+    rough: _Solver | None = None
+    _found: dict[float, _Policy] = field(default_factory=dict)
 
-    price = low
-    if low < high and excess(low) < 0.0:
-        # The ratio at the highest price may lose the last digit of one; no more is needed.
-        price = (
-            high if excess(high) <= 0.0 else float(scipy.optimize.toms748(excess, low, high, xtol=1e-300, rtol=1e-15))
+    @classmethod
+    def of(cls, gap: FloatArray, prob: FloatArray, divergence: Divergence) -> _Solver:
+        rough = None
+        if gap.size > _MANY:
+            place = np.minimum((gap * (_BINS / gap.max())).astype(np.int64), _BINS - 1)
+            mass = np.bincount(place, prob, _BINS)
+            held = mass > 0.0
+            middle = np.bincount(place, prob * gap, _BINS)[held] / mass[held]
+            rough = cls.of(middle - middle.min(), mass[held] / mass.sum(), divergence)
+        return cls(gap, prob, divergence, 1.0 / float(prob[gap == 0.0].sum()), rough)
+
+    def at(self, lam: float) -> _Policy:
+        """The optimum at λ."""
+        if lam not in self._found:
+            if self.rough is not None and len(self._found) > 4:
+                self._found.clear()  # many outcomes: few are kept
+            fall = lam * self.gap
+            place = self._place_of_top(lam, fall)
+            ratio = self._ratio(place, fall)
+            ratio = ratio / float(self.prob @ ratio)
+            with np.errstate(divide="ignore"):
+                spent = float(self.prob @ self.divergence.f_of_log(np.log(ratio)))
+            self._found[lam] = _Policy(place, self._price(place), ratio, spent)
+        return self._found[lam]
+
+    def lam_at(self, mean: float, guess: float) -> float:
+        """The λ whose policy has ``E_p f = mean``."""
+        scale = float(self.gap.max())
+        if self.rough is not None and (lam := self._by_chords(mean, guess, self.rough)) is not None:
+            return lam
+        if self.at(_FURTHEST / scale).spent <= mean:  # the last digit of the gain is reached before
+            return math.inf
+        return rising_root(lambda lam: self.at(lam).spent, mean, guess or 1.0 / scale)
+
+    def _by_chords(self, mean: float, guess: float, rough: _Solver) -> float | None:
+        """Steps with the slope of ``log spent`` in ``log λ`` that the histogram has; None where they do not settle."""
+        try:
+            lam = rough.lam_at(mean, guess)
+            if math.isinf(lam):
+                return None
+            rise = math.log(rough.at(lam * (1.0 + _NUDGE)).spent / rough.at(lam).spent) / math.log1p(_NUDGE)
+        except ArithmeticError:
+            return None
+        for _ in range(_STEPS):
+            miss = math.log(self.at(lam).spent / mean)
+            if abs(miss) <= _MET:
+                return lam
+            if not (rise > 0.0 and abs(miss) < 0.1):
+                return None
+            lam *= math.exp(-miss / rise)
+        return None
+
+    # The top reward's price is looked for by its place: minus the logarithm of the margin that it leaves to the most
+    # that a price can be, or where that is infinite, the price itself.
+    @property
+    def _ends(self) -> bool:
+        return math.isfinite(self.divergence.slope_at_infinity)
+
+    def _price(self, place: float) -> float:
+        return self.divergence.slope_at_infinity - math.exp(-place) if self._ends else place
+
+    def _ratio(self, place: float, fall: FloatArray) -> FloatArray:
+        return (
+            self.divergence.ratio_within(math.exp(-place) + fall)
+            if self._ends
+            else self.divergence.ratio_at(place - fall)
         )
-    ratio = divergence.ratio_at(price - fall)
-    ratio = ratio / float(prob @ ratio)
-    with np.errstate(divide="ignore"):
-        return _Policy(price, ratio, divergence.of_log_ratio(np.log(ratio), prob))
+
+    def _excess(self, place: float, fall: FloatArray) -> float:
+        return float(self.prob @ self._ratio(place, fall)) - 1.0
+
+    def _place_of_top(self, lam: float, fall: FloatArray) -> float:
+        """At the price ``f'(1)`` no ratio exceeds one, at ``f'(1/P_top)`` the top has all mass."""
+        ends = np.array([1.0, self.largest])
+        low, high = (-np.log(self.divergence.margin(ends)) if self._ends else self.divergence.slope(ends)).tolist()
+        if self.rough is not None and (place := self._by_chords_to_one(lam, fall, self.rough, low, high)) is not None:
+            return place
+        if not low < high or self._excess(low, fall) >= 0.0:
+            return float(low)
+        # The ratio at the highest price may lose the last digit of one; no more is needed.
+        if self._excess(high, fall) <= 0.0:
+            return float(high)
+        found = scipy.optimize.toms748(lambda place: self._excess(place, fall), low, high, xtol=1e-300, rtol=1e-15)
+        return float(found)
+
+    def _by_chords_to_one(self, lam: float, fall: FloatArray, rough: _Solver, low: float, high: float) -> float | None:
+        place = rough.at(lam).place
+        step = _NUDGE * (place - low)
+        if not step > 0.0:
+            return None
+        there = lam * rough.gap
+        rise = (rough._excess(place + step, there) - rough._excess(place, there)) / step
+        for _ in range(_STEPS):
+            miss = self._excess(place, fall)
+            if abs(miss) <= _MET:
+                return place
+            place -= miss / rise if rise > 0.0 else math.nan
+            if not low < place < high:
+                return None
+        return None

@@ -118,7 +118,7 @@ class RankRule(Rule):
     def spent_formula(self, divergence: Divergence = KL) -> float:
         """``∫ f(g(u)) du`` with ``g = G'``: what it spends without ties, ``inf`` where that diverges.
 
-        With ties it spends no more.
+        With ties it spends no more. A divergence that is a function of that integral is that function of it.
         """
         divergence = as_divergence(divergence)
 
@@ -137,7 +137,7 @@ class RankRule(Rule):
         near_top = _diverges(high, far / self.draws, nearest / self.draws)
         if near_top or _diverges(low, math.exp(_FAR / 2), math.exp(_FAR)):
             return math.inf
-        return max(self._integral(low, high), 0.0)
+        return float(divergence.of_mean(np.asarray(max(self._integral(low, high), 0.0))))
 
     def win_rate_formula(self) -> float:
         """``1 - ∫ G(u) du``: the win rate over one base draw without ties."""

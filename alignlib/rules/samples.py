@@ -63,7 +63,7 @@ class SampleLevels(SameFields):
             value = divergence.f(np.divide(mass, share, out=np.ones_like(mass), where=held))
             return np.where(held, share * value, 0.0)
 
-        return self._jackknife(transform, kl if divergence == KL else term)
+        return divergence.of_mean(self._jackknife(transform, kl if divergence == KL else term))
 
     def win_rate(self, transform: Transform) -> FloatArray:
         """Return the jackknifed probability to beat one base draw, ties counted half, shape (prompts,)."""
