@@ -20,7 +20,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alignlib._core.checks import require
+from alignlib._core.checks import as_numbers, require
 from alignlib._core.errors import InputError
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
 from alignlib.divergences import KL
@@ -127,7 +127,7 @@ def curve(
     **line: Any,
 ) -> Axes:
     """Draw a line and write its name next to it, at the abscissa ``at`` (the end by default)."""
-    xs, ys = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    xs, ys = as_numbers("x", x), as_numbers("y", y)
     ax.plot(xs, ys, color=color, **line)
     if label:
         _write(ax, xs, ys, label, color, at, offset, ha)
@@ -259,9 +259,9 @@ def points(
     **line: Any,
 ) -> Axes:
     """Draw methods as points, with intervals if given, each named next to its marker."""
-    xs, ys = np.atleast_1d(np.asarray(x, dtype=np.float64)), np.atleast_1d(np.asarray(y, dtype=np.float64))
+    xs, ys = np.atleast_1d(as_numbers("x", x)), np.atleast_1d(as_numbers("y", y))
     if low is not None and high is not None:
-        bars = np.stack([ys - np.asarray(low), np.asarray(high) - ys])
+        bars = np.stack([ys - as_numbers("low", low), as_numbers("high", high) - ys])
         ax.errorbar(xs, ys, yerr=np.maximum(bars, 0.0), fmt="none", ecolor=color, elinewidth=1.3, capsize=2.5)
     style = {"linestyle": "none", **line}
     ax.plot(xs, ys, color=color, marker=marker, label=label, **style)
@@ -283,7 +283,7 @@ def apart(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, names: Sequence[str], le
     ['a', '', '', 'd']
     >>> plt.close(fig)
     """
-    places = np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+    places = np.stack([as_numbers("x", x), as_numbers("y", y)], axis=1)
     drawn = np.array(ax.dataLim.get_points(), dtype=np.float64)
     span = np.ptp(np.concatenate([places, drawn[np.isfinite(drawn).all(axis=1)]]), axis=0)
     scaled = places / np.where(span > 0.0, span, 1.0) / [least, least / 2.0]

@@ -61,7 +61,7 @@ def test_a_frame_says_what_is_wrong_with_it() -> None:
     assert RewardTable.from_frame(bad, "id", "r", drop_missing=True, min_samples=1).dropped == 1
     with pytest.raises(InputError, match="the data frame has no column 'reward'"):
         RewardTable.from_frame(bad, "id")
-    with pytest.raises(InputError, match="frame has a column that mixes kinds of values"):
+    with pytest.raises(InputError, match="column 'mixed' of the data frame cannot be read"):
         RewardTable.from_frame(bad, "id", "mixed")
     with pytest.raises(InputError, match=r"frame must be a data frame .*; got dict"):
         RewardTable.from_frame({"id": [0]}, "id", "r")  # type: ignore[arg-type]

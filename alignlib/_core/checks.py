@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.array_likes import as_array
 from alignlib._core.errors import InputError
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
@@ -22,15 +23,7 @@ _SUM_TOLERANCE = 1e-6
 
 def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
     """Return ``value`` as a float array, or say which argument holds what is not a number."""
-    try:
-        if value is None:
-            raise TypeError
-        held = value if isinstance(value, np.ndarray) else np.asarray(value)
-        if held.dtype.kind not in "biufO" or (held.dtype == object and any(isinstance(v, str) for v in held.flat)):
-            raise TypeError  # text that spells numbers is a mistake that numpy would pass over
-        array = np.asarray(held, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
+    array = as_numbers(name, value)
     bad = np.isnan(array) if allow_inf else ~np.isfinite(array)
     if bad.any():
         first = int(np.argmax(bad.reshape(-1)))
@@ -40,6 +33,19 @@ def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) 
             argument=name,
         )
     return array
+
+
+def as_numbers(name: str, value: npt.ArrayLike) -> FloatArray:
+    """Return ``value`` as a float array that may hold NaN and infinities, or say which argument holds no numbers."""
+    held = as_array(name, value)
+    try:
+        if value is None or held.dtype.kind not in "biufO":
+            raise TypeError
+        if held.dtype == object and any(isinstance(v, (str, bytes)) for v in held.flat):
+            raise TypeError  # text that spells numbers is a mistake that numpy would pass over
+        return np.asarray(held, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
 
 
 def as_shape(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -85,9 +91,10 @@ def as_number(
     >>> as_number("level", 0.9, 0.0, 1.0, open_low=True, open_high=True)
     0.9
     """
-    if np.ndim(value) != 0 and isinstance(value, (list, tuple, np.ndarray)):
+    array = as_numbers(name, value)
+    if array.ndim:
         raise InputError(f"{name} must be one number, not several; got {value!r:.80}.", argument=name)
-    number = math.nan if value is not None and value != value else float(as_float_array(name, value, allow_inf=True))
+    number = float(array)
     if not math.isfinite(number):
         raise InputError(f"{name} must be finite; got {number:g}.", argument=name)
     above = number > low if open_low else number >= low

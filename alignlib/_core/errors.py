@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["InputError", "bounded"]
 
+_BREAK = re.compile(r"\s*\n\s*")
 _LONGEST = 1200  # characters of a sentence
 _LONGEST_NAME = 160  # of what it quotes: a column, a cell, an option
 # What is quoted, as Python does it (an apostrophe inside a word opens nothing), or has no space in it, as a path.
@@ -14,11 +15,12 @@ _QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)|\
 
 
 def bounded(sentence: str) -> str:
-    """Return a sentence of bounded length: what it quotes loses its middle where it is long, and so does the whole.
+    """Return a sentence on one line and of bounded length: what is long loses its middle.
 
     >>> len(bounded(f"no column {'x' * 10_000!r}; check the name.")) < 200
     True
     """
+    sentence = _BREAK.sub(" ", sentence)  # an array is shown over several lines
     if len(sentence) <= _LONGEST_NAME:
         return sentence
     start = _without_middle(sentence, 100 * _LONGEST)

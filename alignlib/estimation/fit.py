@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, as_flag, as_number, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
@@ -100,7 +101,7 @@ class Fit:
         True
         """
         curve, end = self._known(), self.supported_end
-        budgets = as_vector("kl", np.atleast_1d(np.asarray(kl)))
+        budgets = as_vector("kl", np.atleast_1d(as_array("kl", kl)))
         require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
         supported = budgets <= end * (1.0 + 1e-12)
         if strict and self.bias_correction and not supported.any():

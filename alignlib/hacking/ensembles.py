@@ -125,7 +125,7 @@ def small_error_regret(lam: float, shared_variance: float, own_variance: float, 
     """
     require_range("shared_variance", shared_variance, 0.0)
     require_range("own_variance", own_variance, 0.0)
-    members = require_range("n_members", np.atleast_1d(np.asarray(n_members, dtype=float)), 1.0)
+    members = np.atleast_1d(require_range("n_members", n_members, 1.0))
     return np.asarray(float(require_range("lam", lam, 0.0)) / 2.0 * (shared_variance + own_variance / members))
 
 

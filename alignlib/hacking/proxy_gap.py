@@ -83,7 +83,7 @@ class ProxyPair:
         # The family checks the law and leaves out what has no mass.
         self.ideal = FiniteLaw(golds, prob)
         self.proxied = FiniteLaw(proxies, prob)
-        kept = np.ones(golds.size, dtype=bool) if prob is None else np.asarray(prob, dtype=np.float64) > 0
+        kept = np.ones(golds.size, dtype=bool) if prob is None else as_vector("prob", prob) > 0
         self.gold, self.proxy, self.prob = golds[kept], proxies[kept], self.ideal.prob
         self.error = self.proxy - self.gold
 

@@ -60,7 +60,7 @@ class ScalingFit:
 
     def predict(self, kl: npt.ArrayLike) -> FloatArray:
         """Gold at each KL >= 0 in nats."""
-        values = require_range("kl", np.atleast_1d(np.asarray(kl, dtype=float)), 0.0)
+        values = np.atleast_1d(require_range("kl", kl, 0.0))
         beta = 0.0 if math.isnan(self.beta) else self.beta
         coefficients = np.array([self.alpha, beta])[: _size(self.form)]
         return np.asarray(self.intercept + _design(np.sqrt(values), self.form) @ coefficients)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, IntArray, as_law, as_vector, frozen, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import KL
@@ -32,7 +33,7 @@ def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[Floa
     rewards = frozen(as_vector("reward", reward))
     if prob is None:
         return rewards, frozen(np.full(rewards.size, 1.0 / rewards.size))
-    shape = np.shape(prob)
+    shape = as_array("prob", prob).shape
     require(shape == rewards.shape, f"prob must have the shape of reward, {rewards.shape}; got {shape}.")
     return rewards, frozen(as_law("prob", prob))
 

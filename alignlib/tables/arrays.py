@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from alignlib._core.array_likes import as_array, as_names
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
 from alignlib._core.errors import InputError
 
@@ -41,11 +42,11 @@ def reward_arrays(
             raise InputError(
                 f"{first} and {name} must score the same samples; they have {shown}.", argument=name, column=name
             )
-    names = np.arange(sizes.size).astype(object) if prompts is None else np.asarray(prompts).astype(object)
-    different = len(set(names.reshape(-1).tolist()))
+    names = np.arange(sizes.size).astype(object) if prompts is None else as_names("prompts", prompts)
+    different = len(set(names.tolist()))
     require(
         names.shape == sizes.shape and different == sizes.size,
-        f"prompts must hold a name of its own for each of {sizes.size} prompts; got shape {names.shape}, "
+        f"prompts must hold a name of its own for each of {sizes.size} prompts; got {names.size}, "
         f"{different} different.",
         "prompts",
     )
@@ -61,7 +62,8 @@ def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
             "not told apart. Use RewardTable.from_frame, which takes the names of the columns.",
             argument=name,
         )
-    array = np.asarray(rewards) if hasattr(rewards, "__array__") else None
+    arrayed = hasattr(rewards, "__array__") or isinstance(rewards, memoryview)
+    array = as_array(name, rewards) if arrayed else None
     if array is not None and array.ndim == 2:
         values = as_float_array(name, array)
         if np.may_share_memory(values, array):  # a table owns its rewards: what is done to the array later is not seen

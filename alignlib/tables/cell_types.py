@@ -38,6 +38,12 @@ def plain_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Chunk
     kind, t = column.type, pa.types
     try:
         if isinstance(kind, pa.BaseExtensionType):
+            if kind.extension_name == "pandas.period":  # stored as a count of days, or months, since 1970
+                raise InputError(
+                    f"column {name!r} of {file.path} holds periods, which are no numbers; write them as text, or name "
+                    "another column.",
+                    column=name,
+                )
             return plain_cells(file, name, pa.chunked_array([c.storage for c in column.chunks], kind.storage_type))
         if t.is_dictionary(kind):
             check_dictionary(file.path, name, column)

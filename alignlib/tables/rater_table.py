@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from alignlib._core.array_likes import as_names
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
@@ -22,7 +23,7 @@ from alignlib.tables.columns import require_column
 from alignlib.tables.crowd import with_truth
 from alignlib.tables.limits import check_fits
 from alignlib.tables.reading import open_frame, open_table_file
-from alignlib.tables.table_file import TableFile, load
+from alignlib.tables.table_file import TableFile, load, short
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -116,17 +117,24 @@ class RaterTable(SameFields):
         """
         given = {"target": target, "label": label, "context": context, "rater": rater}
         columns: dict[str, pa.Array] = {}
-        size = np.size(np.asarray(target))
+        size = as_names("target", target, with_gaps=True).size
         for name, values in given.items():
-            if values is not None:
-                array = np.asarray(values)
-                require(
-                    array.shape == (size,) and array.dtype.kind in "iufbOUS",
-                    f"{name} must hold one number or text per label given, {size}; got shape {array.shape} of "
-                    f"{array.dtype}.",
-                    name,
-                )
-                columns[name] = pa.array(array.reshape(-1).tolist())
+            if values is None and name not in ("target", "label"):
+                continue
+            names = as_names(name, values, with_gaps=True)
+            require(
+                names.size == size,
+                f"{name} must hold one number or text per label given, {size}; got {names.size}.",
+                name,
+            )
+            try:
+                columns[name] = pa.array(names.tolist())
+            except (pa.ArrowException, OverflowError, UnicodeError) as error:
+                raise InputError(
+                    f"{name} holds values that make no column ({short(error)}); write numbers up to 64 bits, or text "
+                    "throughout.",
+                    argument=name,
+                ) from error
         file = TableFile("the arrays", tuple(columns), pa.table(columns).select, first_row=0)
         return cls._from_file(file, {name: name if name in columns else None for name in given}, False, bins=bins)
 

@@ -150,13 +150,27 @@ def open_frame(frame: IntoFrame) -> TableFile:
             chosen = chosen.collect()
         try:
             return chosen.to_arrow().select(names)
-        except pa.ArrowException as error:
-            raise InputError(
-                f"frame has a column that mixes kinds of values ({short(error)}); write numbers or text throughout.",
-                argument="frame",
-            ) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the frame's library raises
+            raise _no_column(chosen, names, error) from error
 
     return TableFile("the data frame", (*columns, *nested), read, first_row=0, nested=nested)
+
+
+def _no_column(chosen: nw.DataFrame[Any], names: list[str], error: Exception) -> InputError:
+    """Say which column of a frame Arrow does not take, and why."""
+    for name in names:
+        try:
+            chosen.select([name]).to_arrow()
+        except Exception as its:
+            return InputError(
+                f"column {name!r} of the data frame cannot be read ({short(its)}); write numbers up to 64 bits, or "
+                "text throughout.",
+                argument="frame",
+                column=name,
+            )
+    return InputError(f"frame has columns that cannot be read ({short(error)}).", argument="frame")
 
 
 def _schema(data: nw.DataFrame[Any] | nw.LazyFrame[Any]) -> pa.Schema:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.array_likes import as_array
+from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -68,9 +69,16 @@ class RewardTable(SameFields):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        offsets, n_prompts = self.offsets, len(self.prompts)
         require(
-            np.shape(offsets) == (n_prompts + 1,)
+            isinstance(self.prompts, Sized) and isinstance(self.columns, Mapping),
+            "prompts must hold names, and columns a mapping of names to rewards. Use RewardTable.from_arrays or "
+            "from_frame, which make them.",
+            "prompts" if isinstance(self.columns, Mapping) else "columns",
+        )
+        offsets, n_prompts = as_array("offsets", self.offsets), len(self.prompts)
+        require(
+            offsets.shape == (n_prompts + 1,)
+            and offsets.dtype.kind in "iu"
             and n_prompts > 0
             and offsets[0] == 0
             and bool((np.diff(offsets) > 0).all()),
@@ -79,15 +87,17 @@ class RewardTable(SameFields):
             "offsets",
         )
         require(bool(self.columns), "columns must hold at least one reward; got none.", "columns")
-        for name, values in self.columns.items():
+        columns = {name: as_float_array(f"columns[{name!r}]", values) for name, values in self.columns.items()}
+        for name, values in columns.items():
             require(
-                np.shape(values) == (offsets[-1],),
+                values.shape == (offsets[-1],),
                 f"columns[{name!r}] must hold a reward for each of {offsets[-1]} samples, as offsets count them; got "
-                f"shape {np.shape(values)}.",
+                f"shape {values.shape}.",
                 "columns",
             )
             check_range(name, values)
-        object.__setattr__(self, "columns", {name: _read_only(values) for name, values in self.columns.items()})
+        object.__setattr__(self, "offsets", offsets)
+        object.__setattr__(self, "columns", {name: _read_only(values) for name, values in columns.items()})
 
     def __repr__(self) -> str:
         """Return the names of the rewards and the sizes."""

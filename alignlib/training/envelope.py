@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_number, as_vector, require
+from alignlib._core.checks import FloatArray, as_float_array, as_number, as_vector, require
 from alignlib._core.same import SameFields
 from alignlib.training.logs import TrainingLog
 
@@ -23,12 +23,12 @@ class Envelope(SameFields):
 
     def reward_at(self, kl: npt.ArrayLike) -> FloatArray:
         """Return the envelope, NaN left of its first vertex and flat right of its last."""
-        values = np.atleast_1d(np.asarray(kl, dtype=np.float64))
+        values = np.atleast_1d(as_float_array("kl", kl))
         return np.where(values < self.kl[0], np.nan, np.interp(values, self.kl, self.reward))
 
     def kl_needed(self, reward: npt.ArrayLike) -> FloatArray:
         """Return the least KL at which the envelope has a reward; NaN above its top, its first KL below its start."""
-        values = np.atleast_1d(np.asarray(reward, dtype=np.float64))
+        values = np.atleast_1d(as_float_array("reward", reward))
         return np.where(values > self.reward[-1], np.nan, np.interp(values, self.reward, self.kl))
 
 

@@ -107,6 +107,8 @@ def overlay(
 
     Source: Y24, P26 (the limit); shares, waste and their intervals are ours.
     """
+    require(isinstance(log, TrainingLog), f"log must be what read_training_log returns; got {log!r:.80}.", "log")
+    require(isinstance(fit, Fit), f"fit must be what fit_frontier returns; got {fit!r:.80}.", "fit")
     require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
     curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, as_vector, require
+from alignlib._core.array_likes import as_names
+from alignlib._core.checks import FloatArray, IntArray, as_numbers, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -49,6 +50,9 @@ class KLSamples(SameFields):
     token_log_ratio: FloatArray | None = None
     token_kl: FloatArray | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_ratio", as_vector("log_ratio", self.log_ratio))
 
     def __repr__(self) -> str:
         """Return the sizes and the ends of the log-ratio."""
@@ -105,8 +109,6 @@ class KLSamples(SameFields):
         >>> samples.log_ratio.tolist(), samples.n_tokens.tolist()
         ([0.5, 0.0], [2.0, 1.0])
         """
-        size = len(policy)
-        require(size > 0, "policy must hold at least one response; got none.")
         flat, offsets = _flatten("policy", policy)
         other, same = _flatten("base", base)
         _check_offsets("base", offsets, same)
@@ -178,7 +180,7 @@ class KLSamples(SameFields):
 
 
 def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
-    array = np.asarray(value, dtype=np.float64)
+    array = as_numbers(f"{name} log-probabilities", value)
     impossible = np.flatnonzero(np.isneginf(array))
     if impossible.size:
         raise InputError(f"{name} log-probability is -inf at position {impossible[0]}: {IMPOSSIBLE[name]}.")
@@ -196,7 +198,15 @@ def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
 
 
 def _flatten(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntArray]:
-    arrays = [np.atleast_1d(np.asarray(row, dtype=np.float64)) for row in rows]
+    require(
+        isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)),
+        f"{name} must hold an array of log-probabilities for each response; got {rows!r:.80}.",
+        name,
+    )
+    arrays = [np.atleast_1d(as_numbers(f"{name}[{place}]", row)) for place, row in enumerate(rows)]
+    require(len(arrays) > 0, f"{name} must hold at least one response; got none.", name)
+    deep = next((place for place, row in enumerate(arrays) if row.ndim != 1), None)
+    require(deep is None, f"{name}[{deep}] must be one-dimensional, the tokens of one response.", name)
     offsets = np.concatenate([[0], np.cumsum([row.size for row in arrays])]).astype(np.int64)
     return np.concatenate(arrays), offsets
 
@@ -216,6 +226,7 @@ def _check_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
 def _prompts(prompt: npt.ArrayLike | None, size: int) -> IntArray | None:
     if prompt is None:
         return None
-    names = np.asarray(prompt)
-    require(names.shape == (size,), f"prompt must have {size} entries; got shape {names.shape}.")
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    names = as_names("prompt", prompt)
+    require(names.size == size, f"prompt must have {size} entries; got {names.size}.", "prompt")
+    codes: dict[object, int] = {}
+    return np.array([codes.setdefault(name, len(codes)) for name in names.tolist()], dtype=np.int64)
