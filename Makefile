@@ -90,7 +90,7 @@ lm-setup: setup ## add what training language models needs (torch and others; mi
 # One thread each, and nothing fetched: everything that these programs read was made here.
 LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 
-lm: lm-setup ## tune and train every method on the small language models (7 hours; DEVICE=cuda: minutes; resumes), write the table
+lm: lm-setup ## tune and train every method on the small language models (8 hours; DEVICE=cuda: minutes; resumes), write the table
 	@$(LM) prepare --device $(DEVICE)
 	@$(LM) tune --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
 	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
