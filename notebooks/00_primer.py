@@ -205,4 +205,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p reward 0,1,2,10`: one response is far better than the others. Best-of-2, which sees only their order, then has a smaller share of the limit.
+# **Try:** `alignlib run primer -p reward 0,1,2,10 -o out.ipynb --html`: one response is far better than the others. Best-of-2, which sees only their order, then has a smaller share of the limit.

@@ -254,5 +254,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p offset 0`. Both textbook programs recover many digits, but not all: what is left is the rounding of the two means themselves, which are
+# **Try:** `alignlib run jeffreys_covariance -p offset 0 -o out.ipynb --html`. Both textbook programs recover many digits, but not all: what is left is the rounding of the two means themselves, which are
 # nearly equal for small $\lambda$.

@@ -233,5 +233,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p success 0.9`. When the base model is nearly always right, Hoeffding's bound is the loosest: it counts the whole range, of which only the
+# **Try:** `alignlib run older_bounds -p success 0.9 -o out.ipynb --html`. When the base model is nearly always right, Hoeffding's bound is the loosest: it counts the whole range, of which only the
 # part above the mean can be gained.

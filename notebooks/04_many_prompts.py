@@ -193,5 +193,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p sds 1,1,1`: prompts that are alike lose nothing. And `-p sds 0.01,3`: with one prompt far more variable than the other, the stricter budget
+# **Try:** `alignlib run many_prompts -p sds 1,1,1 -o out.ipynb --html`: prompts that are alike lose nothing. And `alignlib run many_prompts -p sds 0.01,3 -o out.ipynb --html`: with one prompt far more variable than the other, the stricter budget
 # keeps about 71 %, the share $1/\sqrt2$ of two prompts of which one has no variance.

@@ -214,4 +214,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n_samples 1024`: sixteen times as many samples move the ceiling by $\log16\approx2.8$ nats only.
+# **Try:** `alignlib run samples_needed -p n_samples 1024 -o out.ipynb --html`: sixteen times as many samples move the ceiling by $\log16\approx2.8$ nats only.

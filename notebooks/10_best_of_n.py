@@ -206,4 +206,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n_levels 2 -p n_shown 8`: a verifier that says right or wrong. From which $N$ on has best-of-$N$ spent 99 % of $D_{\max}$?
+# **Try:** `alignlib run best_of_n -p n_levels 2 -p n_shown 8 -o out.ipynb --html`: a verifier that says right or wrong. From which $N$ on has best-of-$N$ spent 99 % of $D_{\max}$?

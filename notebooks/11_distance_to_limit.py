@@ -215,4 +215,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n_max 1000000`. Does the Gaussian share tend to one? At what rate?
+# **Try:** `alignlib run distance_to_limit -p n_max 1000000 -o out.ipynb --html`. Does the Gaussian share tend to one? At what rate?

@@ -248,4 +248,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p lam 20`. Soft best-of-$n$ now needs many more draws, at least about $e^{D(\lambda)}$: [](05_samples_needed.ipynb) says why.
+# **Try:** `alignlib run relatives -p lam 20 -o out.ipynb --html`. Soft best-of-$n$ now needs many more draws, at least about $e^{D(\lambda)}$: [](05_samples_needed.ipynb) says why.

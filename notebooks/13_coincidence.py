@@ -194,4 +194,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n 64`. For large $N$ the coinciding reward is nearly $N\log F_i$: the differences of the other terms stay bounded while $N$ grows.
+# **Try:** `alignlib run coincidence -p n 64 -o out.ipynb --html`. For large $N$ the coinciding reward is nearly $N\log F_i$: the differences of the other terms stay bounded while $N$ grows.

@@ -236,5 +236,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p token_reward 0,1,10`: a small budget makes the last letter more likely and hardly touches the others. And `-p delta 1.5` comes near the largest
+# **Try:** `alignlib run memoryless_optimum -p token_reward 0,1,10 -o out.ipynb --html`: a small budget makes the last letter more likely and hardly touches the others. And `alignlib run memoryless_optimum -p delta 1.5 -o out.ipynb --html` comes near the largest
 # useful budget, $\log5\approx1.61$.

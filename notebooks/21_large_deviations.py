@@ -235,4 +235,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p delta 0.05`. With a smaller budget $\delta-I(x)$ is smaller, so that a shortfall below $R$ becomes rare only for longer sequences.
+# **Try:** `alignlib run large_deviations -p delta 0.05 -o out.ipynb --html`. With a smaller budget $\delta-I(x)$ is smaller, so that a shortfall below $R$ becomes rare only for longer sequences.

@@ -199,4 +199,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p lam 3`: the flat part of best-of-$N$'s curve ends at $s=\lambda$. And `-p order 20` compares twenty cumulants in the claims.
+# **Try:** `alignlib run cumulants -p lam 3 -o out.ipynb --html`: the flat part of best-of-$N$'s curve ends at $s=\lambda$. And `alignlib run cumulants -p order 20 -o out.ipynb --html` compares twenty cumulants in the claims.

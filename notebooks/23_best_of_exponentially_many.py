@@ -359,5 +359,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p share 0.6`: with a larger $\lambda$ the gap is smaller. And `-p practical_n 1000000`: a thousand times as many samples raise the share of the limit by
+# **Try:** `alignlib run best_of_exponentially_many -p share 0.6 -o out.ipynb --html`: with a larger $\lambda$ the gap is smaller. And `alignlib run best_of_exponentially_many -p practical_n 1000000 -o out.ipynb --html`: a thousand times as many samples raise the share of the limit by
 # about two percentage points.

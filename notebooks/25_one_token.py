@@ -189,5 +189,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p n 16`: now $N>1/p_k$, and on long sequences the distance vanishes. With two responses every distance above
+# **Try:** `alignlib run one_token -p n 16 -o out.ipynb --html`: now $N>1/p_k$, and on long sequences the distance vanishes. With two responses every distance above
 # zero is refused, because best-of-$N$ is always a tilt there.

@@ -161,4 +161,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p token_prob 0.25,0.25,0.25,0.25`: with four letters only squaring is left. And `-p length 20000`.
+# **Try:** `alignlib run exact_laws -p token_prob 0.25,0.25,0.25,0.25 -o out.ipynb --html`: with four letters only squaring is left. And `alignlib run exact_laws -p length 20000 -o out.ipynb --html`.

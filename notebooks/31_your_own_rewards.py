@@ -310,7 +310,7 @@ if both and beside is not None and shared.any():
 claims.record(*checked)
 
 # %% [markdown] tags=["only-32_public_table"]
-# **Try:** `-p reward rater_1`: one person chooses instead of the program. Or `-p reward people -p gold none`: how near is best-of-$N$ to the limit if the people choose themselves?
+# **Try:** `alignlib run public_table -p reward rater_1 -o out.ipynb --html`: one person chooses instead of the program. Or `alignlib run public_table -p reward people -p gold none -o out.ipynb --html`: how near is best-of-$N$ to the limit if the people choose themselves?
 
 # %% [markdown] tags=["only-31_your_own_rewards"]
 # **Try:** `alignlib report TABLE --prompt prompt_id --reward score -o report` on a table of yours.

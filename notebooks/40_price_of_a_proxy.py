@@ -367,4 +367,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p exploit_gold 1.5`. The exploit is now better than most responses, though not the best: does gold still turn down?
+# **Try:** `alignlib run price_of_a_proxy -p exploit_gold 1.5 -o out.ipynb --html`. The exploit is now better than most responses, though not the best: does gold still turn down?

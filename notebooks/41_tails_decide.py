@@ -305,4 +305,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p df 10`. The tail is still a power law: where has the turning point gone, and would you ever see it?
+# **Try:** `alignlib run tails_decide -p df 10 -o out.ipynb --html`. The tail is still a power law: where has the turning point gone, and would you ever see it?

@@ -330,4 +330,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p error_size 2`: the law for small errors no longer holds. Or judge scorers of yours: `-p table TABLE -p scorers 'score_*' -p gold_column correct`.
+# **Try:** `alignlib run ensembles -p error_size 2 -o out.ipynb --html`: the law for small errors no longer holds. Or judge scorers of yours: `alignlib run ensembles -p table TABLE -p scorers 'score_*' -p gold_column correct -o out.ipynb --html`.

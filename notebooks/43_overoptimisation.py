@@ -287,5 +287,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run overoptimisation -p table TABLE -p proxy score -p gold correct -o out.ipynb --html` on a table of yours, and `-p n_samples 16` here: how far does the
+# **Try:** `alignlib run overoptimisation -p table TABLE -p proxy score -p gold correct -o out.ipynb --html` on a table of yours, and `alignlib run overoptimisation -p n_samples 16 -o out.ipynb --html` here: how far does the
 # support shrink?

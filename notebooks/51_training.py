@@ -98,4 +98,4 @@ chapter.glue(results, task, test, train)
 claims.record(*chapter.claims_of(results, task, test, train))
 
 # %% [markdown]
-# **Try:** `-p resamples 4000` for smoother intervals. `make lm` trains all of it anew; `lm_results/runs.csv` has every run.
+# **Try:** `alignlib run {{task}}_training -p resamples 4000 -o out.ipynb --html` for smoother intervals. `make lm` trains all of it anew; `lm_results/runs.csv` has every run.

@@ -107,4 +107,4 @@ shortfall.glue(results, table, tests, sizes)
 claims.record(*shortfall.claims_of(results, table, tests, trains, points))
 
 # %% [markdown]
-# **Try:** `-p resamples 4000` for smoother intervals.
+# **Try:** `alignlib run why_below -p resamples 4000 -o out.ipynb --html` for smoother intervals.

@@ -62,4 +62,4 @@ proxy_training.glue(results, curves, together, n_samples, n_draws, seed)
 claims.record(*proxy_training.claims_of(results, curves, together))
 
 # %% [markdown]
-# **Try:** `-p n_samples 8`, with which the prediction comes too early: rare responses are missing from so few samples.
+# **Try:** `alignlib run training_on_proxies -p n_samples 8 -o out.ipynb --html`, with which the prediction comes too early: rare responses are missing from so few samples.

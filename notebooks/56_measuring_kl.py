@@ -386,4 +386,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p sizes 0.05,3` for policies that hardly move and that move far; `-p temperature 1` for a sampler without mismatch; `-p n 2048`: how many responses does $k_3$ by sequence need before its interval can be trusted?
+# **Try:** `alignlib run measuring_kl -p sizes 0.05,3 -o out.ipynb --html` for policies that hardly move and that move far; `alignlib run measuring_kl -p temperature 1 -o out.ipynb --html` for a sampler without mismatch; `alignlib run measuring_kl -p n 2048 -o out.ipynb --html`: how many responses does $k_3$ by sequence need before its interval can be trusted?

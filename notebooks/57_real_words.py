@@ -107,4 +107,4 @@ real_words.glue(page, predicted)
 claims.record(*real_words.claims_of(page, gaps))
 
 # %% [markdown]
-# **Try:** `-p n_boot 2000` for smoother intervals. `make lm-words` trains all of it anew; `words_results/runs.csv` has every run, `words_results/tuning.csv` every trial.
+# **Try:** `alignlib run real_words -p n_boot 2000 -o out.ipynb --html` for smoother intervals. `make lm-words` trains all of it anew; `words_results/runs.csv` has every run, `words_results/tuning.csv` every trial.

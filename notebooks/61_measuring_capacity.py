@@ -268,5 +268,5 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run measuring_capacity -p table ratings.csv -p target_column truth -o out.ipynb --html`, or `-p n_runs 5000` for a
+# **Try:** `alignlib run measuring_capacity -p table ratings.csv -p target_column truth -o out.ipynb --html`, or `alignlib run measuring_capacity -p n_runs 5000 -o out.ipynb --html` for a
 # sharper picture of the coverage.

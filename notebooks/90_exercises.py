@@ -219,4 +219,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `-p success 0.05 -p draws 64` changes the numbers of the exercises, and with them the solutions.
+# **Try:** `alignlib run exercises -p success 0.05 -p draws 64 -o out.ipynb --html` changes the numbers of the exercises, and with them the solutions.

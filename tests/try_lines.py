@@ -47,16 +47,15 @@ FILES = {
 
 @dataclass(frozen=True)
 class Try:
-    """What one page says to type: words of a command line, or parameters of the page itself."""
+    """What one page says to type, as one line of a terminal."""
 
     page: str
     text: str
 
     @property
     def words(self) -> list[str]:
-        """The command with the page's own name where it has none."""
-        words = shlex.split(self.text)
-        return ["alignlib", "run", self.page, *words] if words[0].startswith("-p") else words
+        """The words of the line."""
+        return shlex.split(self.text)
 
     @property
     def is_run(self) -> bool:
@@ -92,8 +91,9 @@ def tries() -> Iterator[Try]:
         texts = [cell.source for cell in notebook.node.cells if cell.cell_type == "markdown"]
         lines = [text for text in texts if text.startswith("**Try:**")]
         assert len(lines) == 1, f"{notebook.name} has {len(lines)} lines to try"
-        for quoted in re.findall(r"`([^`]+)`", lines[0]):
-            if re.match(r"alignlib |-p |make ", quoted):
+        for quoted in re.findall(r"`([^`]+)`", notebook.with_defaults(lines[0])):
+            assert not quoted.startswith("-"), f"{notebook.name} gives {quoted} without the command"
+            if re.match(r"alignlib |make ", quoted):
                 yield Try(notebook.name, quoted)
 
 
@@ -157,23 +157,36 @@ def _more_than_before(name: str, factor: float = 1.0) -> Callable[[Ran, Ran], bo
 
 # What a line says one will see, where it says so; of the page as it stands ("before") and as it is tried ("now").
 PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
-    ("00_primer", "-p reward 0,1,2,10"): lambda now, before: now.quoted["share"] < before.quoted["share"],
-    ("02_jeffreys_covariance", "-p offset 0"): lambda now, before: (
-        1e-14 < now.quoted["naive_worst"] < 1e-3 * before.quoted["naive_worst"]
+    ("00_primer", "alignlib run primer -p reward 0,1,2,10 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["share"] < before.quoted["share"]
     ),
-    ("03_older_bounds", "-p success 0.9"): _more_than_before("hoeffding_ratio"),
-    ("04_many_prompts", "-p sds 1,1,1"): lambda now, before: abs(now.quoted["gaussian_kept"] - 1.0) < 1e-9,
-    ("04_many_prompts", "-p sds 0.01,3"): lambda now, before: abs(now.quoted["gaussian_kept"] - 0.71) < 0.005,
-    ("20_memoryless_optimum", "-p delta 1.5"): lambda now, before: 0.9 < 1.5 / float(now.names["token"].max_kl) < 1.0,
-    ("25_one_token", "-p n 16"): lambda now, before: (
+    (
+        "02_jeffreys_covariance",
+        "alignlib run jeffreys_covariance -p offset 0 -o out.ipynb --html",
+    ): lambda now, before: 1e-14 < now.quoted["naive_worst"] < 1e-3 * before.quoted["naive_worst"],
+    ("03_older_bounds", "alignlib run older_bounds -p success 0.9 -o out.ipynb --html"): _more_than_before(
+        "hoeffding_ratio"
+    ),
+    ("04_many_prompts", "alignlib run many_prompts -p sds 1,1,1 -o out.ipynb --html"): lambda now, before: (
+        abs(now.quoted["gaussian_kept"] - 1.0) < 1e-9
+    ),
+    ("04_many_prompts", "alignlib run many_prompts -p sds 0.01,3 -o out.ipynb --html"): lambda now, before: (
+        abs(now.quoted["gaussian_kept"] - 0.71) < 0.005
+    ),
+    ("20_memoryless_optimum", "alignlib run memoryless_optimum -p delta 1.5 -o out.ipynb --html"): lambda now, before: (
+        0.9 < 1.5 / float(now.names["token"].max_kl) < 1.0
+    ),
+    ("25_one_token", "alignlib run one_token -p n 16 -o out.ipynb --html"): lambda now, before: (
         now.names["n"] * now.names["base"][-1] > 1 and now.quoted["longest"] < 0.1 * before.quoted["longest"]
     ),
-    ("23_best_of_exponentially_many", "-p share 0.6"): lambda now, before: (
-        now.quoted["gap_long"] < before.quoted["gap_long"]
-    ),
-    ("23_best_of_exponentially_many", "-p practical_n 1000000"): lambda now, before: (
-        0.01 < now.quoted["practical_share"] - before.quoted["practical_share"] < 0.03
-    ),
+    (
+        "23_best_of_exponentially_many",
+        "alignlib run best_of_exponentially_many -p share 0.6 -o out.ipynb --html",
+    ): lambda now, before: now.quoted["gap_long"] < before.quoted["gap_long"],
+    (
+        "23_best_of_exponentially_many",
+        "alignlib run best_of_exponentially_many -p practical_n 1000000 -o out.ipynb --html",
+    ): lambda now, before: 0.01 < now.quoted["practical_share"] - before.quoted["practical_share"] < 0.03,
     ("60_feedback_channel", "alignlib run feedback_channel -p concentration 2.0 -o out.ipynb --html"): (
         lambda now, before: (
             now.quoted["total"] / min(now.quoted["cognitive"], now.quoted["articulation"])
