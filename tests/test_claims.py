@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from alignbook import claims
 from alignbook.claim import Claim, from_json, to_html
-from alignbook.scorecard import to_lines, to_markdown
+from alignbook.scorecard import read_claims, to_lines, to_markdown
+from alignlib import InputError
 
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 arrays = st.lists(numbers, min_size=1, max_size=8)
@@ -133,3 +135,20 @@ def test_the_scorecard_counts_and_escapes() -> None:
     assert lines[-1] == "1 of 2 claims hold; 1 does not, as its page says."
     assert lines[1].startswith("  ok   $P(a|b)$")
     assert lines[3].startswith("  no   it exceeds two")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "null",
+        '{"10_best_of_n": 1}',
+        '{"10_best_of_n": {"title": 1, "claims": []}}',
+        '{"a": {"claims": [{}]}}',
+    ],
+)
+def test_a_record_that_we_did_not_write_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / "claims.json").write_text(content)
+    with pytest.raises(InputError, match="is not as `make book` writes it; run `make book` again"):
+        read_claims(tmp_path / "claims.json")

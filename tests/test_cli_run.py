@@ -35,6 +35,7 @@ SCRIPTS = {
 def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     project = make_project(tmp_path / "clone", SCRIPTS)
     monkeypatch.chdir(project.root)
+    monkeypatch.setattr("alignbook.project.own_project", lambda: project)
     return project
 
 
@@ -111,6 +112,16 @@ def test_notebooks_of_another_project_are_not_ours(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     assert alignlib("run", "--list").output.startswith("00_primer  ")
     assert "Unknown notebook 'theirs'" in alignlib("run", "theirs", "-o", "out.ipynb").output
+
+
+def test_a_folder_that_calls_itself_a_clone_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(tmp_path, {"10_best_of_n": plain()})
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path / "data")
+    found = CliRunner().invoke(main, ["run", "best_of_n", "--list"])
+    assert found.exit_code == 0
+    assert "n_max" in found.output  # ours
+    assert f"Those of {tmp_path}, the folder around you, are not run" in found.output
 
 
 def test_parameters_as_options_of_their_own_name(project: Project) -> None:

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 
 from alignbook.manifest import MANIFEST, REPORT_FILES, FolderError, check_folder, filling
 from alignbook.parameters import resolve
-from alignbook.project import find_project, own_project
+from alignbook.project import own_project
 from alignbook.runner import Job, execute
 from alignlib.answers import findings
 from alignlib.cli.main import main
@@ -29,7 +29,7 @@ from alignlib.cli.main import main
 pytestmark = [
     pytest.mark.xdist_group("report"),  # what is made once is made in one process
     pytest.mark.skipif(
-        not any(find_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
+        not any(own_project().folder.glob("*_your_own_rewards.py")), reason="the notebook on own rewards is absent"
     ),
 ]
 WRITTEN = [

@@ -45,6 +45,49 @@ def strings(texts):
 def holes(texts):
     return [math.nan if not text else 1.0 for text in texts]
 
+def masked(texts):
+    import numpy as np
+    return np.ma.array([999.0] * len(texts), mask=True)
+
+def complexes(texts):
+    return [1 + 2j] * len(texts)
+
+def spelled(texts):
+    return ["1.5"] * len(texts)
+
+def instants(texts):
+    import numpy as np
+    return np.array(["2020-01-01"] * len(texts), dtype="datetime64[s]")
+
+def counts(texts):
+    return [1, 2, 2**53 + 1, 3, 4]
+
+def large(texts):
+    return [1e200] * len(texts)
+
+def huge(texts):
+    return [10**400] * len(texts)
+
+def leaves(texts):
+    raise SystemExit(0)
+
+async def later(texts):
+    return [1.0] * len(texts)
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError
+
+def mute(texts):
+    raise Mute
+
+class Odd:
+    def __float__(self):
+        raise RuntimeError("no number")
+
+def odd(texts):
+    return [Odd()] * len(texts)
+
 constant = 3
 """
 
@@ -104,6 +147,17 @@ def test_options_that_hold_for_functions_too(place: Path) -> None:
         ("square", r"must return one number for each text; .* of the shape \(5, 5\)"),
         ("strings", r"must return numbers, one for each text; it returned a value of the type list"),
         ("holes", r"gave nan for row 2; rewards must be finite"),
+        ("masked", r"is masked at position 0"),
+        ("complexes", r"must hold numbers; got \[\(1\+2j\)"),
+        ("spelled", r"must hold numbers; got \['1.5'"),
+        ("instants", r"must hold numbers"),
+        ("counts", r"gave an integer beyond 2\^53 for row 3"),
+        ("large", r"holds 1e\+200 for row 1; rewards must not exceed 1e\+102"),
+        ("huge", r"must hold numbers"),
+        ("leaves", r"failed on rows 1 to 5: SystemExit: 0; correct the function"),
+        ("later", r"it returned a value of the type coroutine"),
+        ("mute", r"failed on rows 1 to 5: Mute; correct"),
+        ("odd", r"must hold numbers"),
         ("constant", r"--scorer must name a function; .* is of the type int"),
         ("word", r"Unknown function of .*'word'; did you mean 'words'"),
     ],
@@ -115,6 +169,16 @@ def test_what_a_function_does_wrong_is_one_sentence(place: Path, function: str, 
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert re.search(said, result.stderr.splitlines()[-1]), result.output
     assert (place / "t.parquet").read_bytes() == before
+
+
+def test_a_file_may_define_what_is_looked_up_by_module(place: Path) -> None:
+    (place / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\nimport pickle\n"
+        "@dataclass\nclass Weight:\n    value: float = 2.0\n"
+        "def weighed(texts):\n    return [pickle.loads(pickle.dumps(Weight())).value] * len(texts)\n"
+    )
+    assert run(place, "weighed").exit_code == 0
+    assert rewards(place, "weighed") == [2.0] * 5
 
 
 @pytest.mark.parametrize(

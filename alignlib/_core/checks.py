@@ -44,7 +44,9 @@ def as_numbers(name: str, value: npt.ArrayLike) -> FloatArray:
         if held.dtype == object and any(isinstance(v, (str, bytes)) for v in held.flat):
             raise TypeError  # text that spells numbers is a mistake that numpy would pass over
         return np.asarray(held, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # an object's own __float__ may raise anything
         raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
 
 

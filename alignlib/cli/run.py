@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
+from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
 from alignlib.cli._options import FILE
@@ -51,9 +52,9 @@ def complete_words(ctx: click.Context, _parameter: click.Parameter, incomplete: 
         return []
     try:
         require_extra("alignlib run")
-        from alignbook.project import find_project
+        from alignbook.project import own_project
 
-        notebooks = find_project().notebooks()
+        notebooks = own_project().notebooks()
     except InputError:  # no names to offer
         return []
     return [CompletionItem(one.name, help=one.title) for one in notebooks if _matches(one.name, incomplete)]
@@ -71,9 +72,9 @@ def _named(ctx: click.Context) -> Notebook | None:
         return None
     try:
         require_extra("alignlib run")
-        from alignbook.project import find_project
+        from alignbook.project import own_project
 
-        return find_project().find(names[0])
+        return own_project().find(names[0])
     except InputError:
         return None
 
@@ -121,9 +122,17 @@ def command(
     name, more = name_and_parameters(words)
     require_extra("alignlib run")
     from alignbook.parameters import resolve_texts
-    from alignbook.project import find_project
+    from alignbook.project import another_clone, own_project
 
-    project = find_project()
+    project = own_project()
+    if (other := another_clone()) is not None:
+        click.echo(
+            for_terminal(
+                f"The notebooks are those of {project.folder}. Those of {other}, the folder around you, are not run: "
+                f"to run them, type `PYTHONPATH={other}:{other / 'book'} python -m alignlib run …`."
+            ),
+            err=True,
+        )
     if helping and name is not None:
         _say_parameters(project.find(name))
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,7 +14,8 @@ from types import ModuleType
 
 import numpy as np
 
-from alignlib._core.checks import IntArray
+from alignlib._core.array_likes import as_array
+from alignlib._core.checks import IntArray, as_numbers
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 from alignlib.models.prompts import Prompt
@@ -21,6 +23,8 @@ from alignlib.models.resumable import Plan
 from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import filled
 from alignlib.tables import short
+from alignlib.tables.reward_range import check_range
+from alignlib.tables.table_file import EXACT_INTEGERS
 
 __all__ = ["FunctionScorer", "ScoringFunction", "load_function"]
 
@@ -46,7 +50,10 @@ def load_function(name: str) -> ScoringFunction:
             f"scorer must name a function as module:function, or as file.py:function; got {name!r}.", argument="scorer"
         )
     module = _module(place)
-    found = getattr(module, attribute, None)
+    try:
+        found = getattr(module, attribute, None)
+    except Exception as error:  # a module may answer for its names itself
+        raise InputError(f"scorer={name} cannot be had from its module: {_what(error)}.", argument="scorer") from error
     if found is None:
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(unknown_name(f"function of {place} (scorer)", attribute, known))
@@ -65,7 +72,13 @@ def _module(place: str) -> ModuleType:
         assert spec is not None
         assert spec.loader is not None
         module = module_from_spec(spec)
-        spec.loader.exec_module(module)
+        # Dataclasses, pickle and processes look a module up by its name.
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[spec.name]
+            raise
     except InputError:
         raise
     except ModuleNotFoundError as error:
@@ -75,8 +88,10 @@ def _module(place: str) -> ModuleType:
                 "./scorer.py:function."
             ) from error
         raise InputError(f"scorer={place} cannot be imported: it needs {error.name}, not installed here.") from error
-    except (Exception, SystemExit) as error:
-        raise InputError(f"scorer={place} cannot be imported: {type(error).__name__}: {short(error)}.") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # what the reader's code raises: SystemExit is no reason to stop in silence
+        raise InputError(f"scorer={place} cannot be imported: {_what(error)}.") from error
     return module
 
 
@@ -150,16 +165,18 @@ class FunctionScorer(Scoring):
             found = self.function(texts)
         except InputError:
             raise
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too: it would end the job without a word
             which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
-            raise InputError(
-                f"scorer={self.name} failed on {which}: {type(error).__name__}: {short(error)}; mend the function."
-            ) from error
+            raise InputError(f"scorer={self.name} failed on {which}: {_what(error)}; correct the function.") from error
+        if inspect.iscoroutine(found):
+            found.close()
         try:
-            values = np.asarray(found, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+            values = as_numbers("what it returned", found)
+        except InputError as error:
             raise InputError(
-                f"scorer={self.name} must return numbers, one for each text; it returned {_kind(found)}."
+                f"scorer={self.name} must return numbers, one for each text; it returned {_kind(found)}: {error}"
             ) from error
         if values.shape != (len(texts),):
             raise InputError(
@@ -170,6 +187,14 @@ class FunctionScorer(Scoring):
         if bad.size:
             raise InputError(
                 f"scorer={self.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; rewards must be finite."
+            )
+        check_range(f"scorer={self.name}", values, lambda at: f"for row {rows[at] + 1}")
+        whole = np.abs(values) >= EXACT_INTEGERS
+        if whole.any() and as_array("found", found).dtype.kind in "iuO":
+            at = int(np.argmax(whole))
+            raise InputError(
+                f"scorer={self.name} gave an integer beyond 2^53 for row {rows[at] + 1}, which a float would round; "
+                "return a float, or a smaller number."
             )
         return [float(value) for value in (-values if self.settings.negate else values)]
 
@@ -187,6 +212,14 @@ def _refuse_settings_of_models(settings: ScoreSettings) -> None:
             raise InputError(
                 f"{name}={getattr(settings, name)!r} is for a reward model, not for a scorer; leave it out."
             )
+
+
+def _what(error: BaseException) -> str:
+    """Return an exception of the reader's code as text, whatever its own ``str`` does."""
+    try:
+        return f"{type(error).__name__}: {short(error)}"
+    except Exception:
+        return type(error).__name__
 
 
 def _kind(found: object) -> str:

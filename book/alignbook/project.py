@@ -17,7 +17,7 @@ from alignbook.pairing import read_script
 from alignbook.parameters import Parameter, ParameterError, Value, parse_cell
 from alignlib._core.names import unknown_name
 
-__all__ = ["Notebook", "Project", "find_clone", "find_project", "own_project"]
+__all__ = ["Notebook", "Project", "another_clone", "find_clone", "own_project"]
 
 _DISTRIBUTION = "alignment-limits"
 _ONLY = "only-"
@@ -167,12 +167,16 @@ def own_project() -> Project:
     return Project(here.parents[1] if _is_clone(here.parents[1]) else here / "shipped")
 
 
-def find_project(start: Path | None = None) -> Project:
-    """The clone of this project around ``start`` (the working directory), else the library's own notebooks."""
+def another_clone() -> Path | None:
+    """The clone around the working directory where it is not the one that this library is imported from; else None.
+
+    Its notebooks are not run: a folder that was downloaded may call itself a clone.
+    """
     try:
-        return find_clone(start)
+        found = find_clone().root.resolve()
     except ParameterError:
-        return own_project()
+        return None
+    return None if found == own_project().root.resolve() else found
 
 
 def _is_clone(root: Path) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from alignbook.claim import Claim, from_json
 from alignbook.runner import Run
+from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 
 __all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
@@ -24,8 +25,15 @@ def write_claims(path: Path, runs: Iterable[Run]) -> None:
 
 def read_claims(path: Path) -> dict[str, tuple[str, list[Claim]]]:
     """Read back ``{notebook: (title, claims)}``."""
-    data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return {name: (entry["title"], [from_json(c) for c in entry["claims"]]) for name, entry in data.items()}
+    try:
+        data: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: (entry["title"], [from_json(c) for c in entry["claims"]]) for name, entry in data.items()}
+        for title, claims in found.values():
+            if not isinstance(title, str) or not all(isinstance(claim.statement, str) for claim in claims):
+                raise TypeError(title)
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is not as `make book` writes it; run `make book` again.", argument="path") from error
+    return found
 
 
 def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = ()) -> str:
