@@ -55,7 +55,7 @@ sync: setup ## bring every notebook's .py and .ipynb into agreement
 bench: setup ## time the library against its peers
 	@$(PY) -m benchmarks
 
-coverage: setup ## try every interval on tables whose truth is known (about 14 CPU hours for 300 tables a cell; WORKERS=16; resumes)
+coverage: setup ## try every interval on tables whose truth is known (about 6 CPU hours for 300 tables a cell; WORKERS=16; resumes)
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS)
 
 clean: ## delete everything that was built, and the environment

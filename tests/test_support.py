@@ -110,3 +110,12 @@ def test_one_support_for_the_limit_the_share_and_gold() -> None:
     assert along.supported.all()
     assert along.spent[-1] == pytest.approx(fit.supported_end, rel=0.02)
     assert fit.at(fit.supported_end).lam[0] == pytest.approx(along.parameter[-1], rel=0.02)
+
+
+def test_a_single_prompt_asks_for_more_moments() -> None:
+    row = np.random.default_rng(5).exponential(size=2000)
+    alone, many = (
+        fit_frontier(rows, n_boot=100).supported_end
+        for rows in (row[None], np.random.default_rng(5).exponential(size=(31, 64)))
+    )
+    assert 0.0 < alone < many

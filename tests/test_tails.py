@@ -62,3 +62,18 @@ def test_no_tail_is_refused_and_none_is_followed_far(name: str) -> None:
     fit = fit_frontier(rows, n_boot=100)
     assert fit.problem is None
     assert fit.supported_end < 0.45  # a Gaussian reward: 1.1
+
+
+def test_tails_are_reckoned_with_by_how_far_they_are_from_gaussian() -> None:
+    rng = np.random.default_rng(4)
+    gaussian, logistic, exponential = (
+        tail_shape(RewardTable.from_arrays(rows), "reward")
+        for rows in (rng.standard_normal((400, 64)), rng.logistic(size=(400, 64)), rng.exponential(size=(400, 64)))
+    )
+    assert gaussian.bearing < 0.3 * gaussian.scale
+    assert (
+        logistic.bearing > 0.6 * logistic.scale
+    )  # its tail is exponential, though its ratio is nearer to a Gaussian's
+    assert exponential.bearing == exponential.scale
+    few = tail_shape(RewardTable.from_arrays(rng.standard_normal((4000, 8))), "reward")
+    assert few.ratio == pytest.approx(few.gaussian, abs=0.01)  # what few samples of a Gaussian tail show
