@@ -11,6 +11,7 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -162,7 +163,7 @@ class FunctionScorer(Scoring):
         """Score one batch, and refuse what are not as many finite numbers."""
         texts = [self.texts[row] for row in rows]
         try:
-            found = self.function(texts)
+            found: Any = self.function(texts)  # whatever it is; checked below
         except InputError:
             raise
         except KeyboardInterrupt:
