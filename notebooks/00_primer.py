@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Alignment makes responses of high reward more likely, and keeps the model near the one it started from. In the example below, with four responses, best-of-2 raises the
+# Alignment makes responses of high reward more likely, and keeps the model near the one it started from. In the example below, with {{count}} responses, best-of-2 raises the
 # mean reward by {{best_gain:.2f}} and moves {{best_kl:.3f}} nats away from the base model. No method that moves as far can raise it by more than
 # {{limit_gain:.3f+}}. This largest possible gain is the *limit* that the book is about.
 # :::
@@ -24,9 +24,9 @@ prob: list[float] = [
     0.3,
     0.2,
     0.1,
-]  # base probabilities of four responses, in increasing order of reward; they sum to one, in (0, 1)
-reward: list[float] = [0.0, 1.0, 2.0, 3.0]  # their rewards, increasing, any
-factor: float = 2.0  # by how much the weight of a response grows with each unit of reward, e^lambda, > 1
+]  # base probabilities of the responses, in increasing order of reward, summing to one, 2 to 10 values, in (0, 1)
+reward: list[float] = [0.0, 1.0, 2.0, 3.0]  # their rewards, increasing, as many as prob, in [-100, 100]
+factor: float = 2.0  # by how much the weight of a response grows with each unit of reward, e^lambda, in (1, 100]
 
 # %% tags=["hide-input"]
 import math
@@ -69,17 +69,16 @@ from alignlib.rules import BestOfN
 # Best-of-N
 # : No training: draw $N$ responses from the base model, and keep the one with the highest reward.
 #
-# ## Four responses, by hand
+# ## A few responses, by hand
 #
-# One prompt has four responses. The table has their rewards and probabilities $p$, and what the next steps make of them. The base model's mean reward is
+# One prompt has {{count}} responses, {{letters}}. The table has their rewards and probabilities $p$, and what the next steps make of them. The base model's mean reward is
 # {{base_reward:.2f}}.
 #
 # {{table}}
 
 # %%
 p, r = np.array(prob) / sum(prob), np.array(reward)
-if (np.diff(r) <= 0).any():
-    raise ValueError(f"reward must increase from each response to the next; got {reward}.")
+names = "abcdefghij"[: p.size]
 lam = math.log(factor)
 base_reward = float(p @ r)
 
@@ -95,10 +94,10 @@ tilt_gain = float(tilt @ r) - base_reward
 
 # %% [markdown]
 # **Its divergence.** $\KL{\pi_\lambda}{p}$ is the mean under $\pi_\lambda$ of $\log\frac{\pi_\lambda}p=\lambda r-\log{{total:.2f}}$:
-# $\;{{lam:.4f}}\times{{tilt_reward:.4f}}-{{log_total:.4f}}={{forward:.4f}}$ nats. The reverse divergence $\KL{p}{\pi_\lambda}$ is minus the mean of the same under $p$:
+# $\;{{lam:.4f}}\times{{tilt_reward:.4f}}-{{log_total:.4f}}={{forward:.4f}}$ nats. The reverse divergence $\KL{p}{\pi_\lambda}$ is the mean under $p$ of $\log\frac p{\pi_\lambda}$, the same logarithm with the opposite sign:
 # $\;{{log_total:.4f}}-{{lam:.4f}}\times{{base_reward:.2f}}={{backward:.4f}}$ nats.
 #
-# **Jeffreys.** The gain is $\beta=1/\lambda$ times the sum of the two ({prf:ref}`thm-jeffreys`):
+# **Both together.** The sum of the two is called the {term}`Jeffreys divergence`. The gain is $\beta=1/\lambda$ times this sum ({prf:ref}`thm-jeffreys`):
 # $\;({{forward:.4f}}+{{backward:.4f}})/{{lam:.4f}}={{jeffreys_gain:.4f}}$, the gain found above.
 
 # %%
@@ -107,9 +106,9 @@ forward = lam * float(tilt @ r) - log_total
 backward = log_total - lam * base_reward
 
 # %% [markdown]
-# **Best-of-2.** The best of two draws is at most $b$ if both are at most $b$. With the cumulative probabilities $F$ = {{cumulative}}, the best of two is at most $a,b,c,d$ with
-# probability $F^2$ = {{squares}}, and the differences are its law. Its mean reward is {{best_reward:.2f}}, a gain of {{best_gain:.2f}}, and its divergence
-# from the base model is {{best_kl:.4f}} nats. (The formula $\log2-\frac12={{formula:.4f}}$ holds only where two draws never have the same reward. Of four responses the same one is often drawn twice.)
+# **Best-of-2.** The reward of the better of two draws is at most that of $b$ if and only if both rewards are. One draw is at most {{letters}} with the cumulative probabilities $F$ = {{cumulative}};
+# the better of two with $F^2$ = {{squares}}. The differences of neighbouring numbers in this last list are the probabilities that best-of-2 returns {{letters}} (last column of the table). Its mean reward is {{best_reward:.2f}}, a gain of {{best_gain:.2f}}, and its divergence
+# from the base model is {{best_kl:.4f}} nats. (The formula $\log2-\frac12={{formula:.4f}}$ holds only where two draws never have the same reward. Of {{count}} responses the same one is often drawn twice.)
 
 # %%
 cumulative = np.cumsum(p)
@@ -119,23 +118,29 @@ best_kl = float(best @ np.log(best / p))
 
 # %% [markdown]
 # **The limit.** Is there a policy that moves as far as best-of-2 and earns more? The best is again a tilt ({prf:ref}`thm-optimum`), with the $\lambda$ that
-# spends {{best_kl:.4f}} nats. It is found by trying: $\lambda={{limit_lam:.4f}}$. Its gain is {{limit_gain:.4f}}, so best-of-2 has {{share:.1%}} of the limit.
+# spends {{best_kl:.4f}} nats. It is found by trying: $\lambda={{limit_lam:.4f}}$. Its gain is {{limit_gain:.4f}}, {{verdict}}.
 
 # %%
 family = FiniteLaw(r, p)
 limit_lam = float(family.lam_at_kl(best_kl))
 limit_gain = float(family.gain(limit_lam))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The four responses with their rewards: probabilities under the base model, under best-of-2, and under the tilt that spends the same {{best_kl:.3f}} nats. Best-of-2 gains {{best_gain:.3f}}, the tilt {{limit_gain:.3f}}.", "name": "fig-four"}, "image": {"alt": "Bars for four responses: the base model's fall with the reward, those of best-of-2 and of the tilt are shifted to the higher rewards."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The responses with their rewards: probabilities under the base model, under best-of-2, and under the tilt that spends the same {{best_kl:.3f}} nats. Best-of-2 gains {{best_gain:.3f}}, the tilt {{limit_gain:.3f}}.", "name": "fig-four"}, "image": {"alt": "Bars for {{count}} responses: those of best-of-2 and of the tilt are shifted to the higher rewards against those of the base model."}}
 fig, ax = plotting.new(height=3.0)
 at = np.arange(p.size)
 ax.bar(at - 0.27, p, width=0.25, color=plotting.BOUND, label="base model")
 ax.bar(at, best, width=0.25, color=plotting.BEST_OF_N, label="best-of-2")
 ax.bar(at + 0.27, np.exp(family.log_policy(limit_lam)), width=0.25, color=plotting.LIMIT, label="the tilt")
-ax.set_xticks(at, [f"{name}: reward {value:g}" for name, value in zip("abcdefghij", reward, strict=False)])
+ax.set_xticks(
+    at,
+    [
+        f"{name}: reward {value:g}" if p.size < 5 else f"{name}: {value:g}"
+        for name, value in zip(names, reward, strict=True)
+    ],
+)
 plotting.legend(ax, loc="upper right")
 plotting.name_axes(ax, "", "probability")
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for the four responses: the largest gain within each KL budget. The tilt by $\\lambda=\\log {{factor:g}}$ is on it, best-of-2 just below.", "name": "fig-four-frontier"}, "image": {"alt": "A concave frontier with the tilt on it and the point of best-of-2 slightly below it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for the {{count}} responses: the largest gain within each KL budget. The tilt by $\\lambda=\\log {{factor:g}}$ is on it; best-of-2 {{place}}.", "name": "fig-four-frontier"}, "image": {"alt": "A concave frontier with the tilt on it; the point of best-of-2 {{place}}."}}
 fig, ax = plotting.new()
 edge = family.frontier()
 plotting.curve(ax, edge.spent, edge.gain, "the limit", at=0.5 * family.max_kl, offset=(-6, 6), ha="right")
@@ -155,8 +160,9 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 # %% tags=["hide-input"]
 listed = {name: ", ".join(f"{v:.4g}" for v in values) for name, values in (("F", cumulative), ("F²", cumulative**2))}
 rows = ["| response | reward | $p$ | weight | tilt $\\pi_\\lambda$ | best-of-2 |", "|---|---|---|---|---|---|"]
-for name, *numbers in zip("abcdefghij", reward, p, weight, tilt, best, strict=False):
+for name, *numbers in zip(names, reward, p, weight, tilt, best, strict=True):
     rows.append(f"| {name} | " + " | ".join(f"{v:.4g}" for v in numbers) + " |")
+share = best_gain / limit_gain
 claims.glue(
     base_reward=base_reward,
     lam=lam,
@@ -176,7 +182,13 @@ claims.glue(
     formula=BestOfN(2).spent_formula(),
     limit_lam=limit_lam,
     limit_gain=limit_gain,
-    share=best_gain / limit_gain,
+    share=share,
+    count=("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")[p.size - 2],
+    letters=claims.Markdown(", ".join(f"${name}$" for name in names)),
+    verdict="the same: of two responses every policy that favours the better one is a tilt"
+    if p.size == 2
+    else f"so best-of-2 has {share:.1%} of the limit",
+    place="is on it, too" if p.size == 2 else "is just below it" if share > 0.95 else "is below it",
 )
 claims.record(
     claims.equal(
@@ -200,7 +212,12 @@ claims.record(
         rtol=1e-12,
     ),
     claims.at_most(
-        "below-the-limit", "best-of-2 gains less than the limit at its KL", "Y24, P26", best_gain, limit_gain
+        "below-the-limit",
+        "best-of-2 gains no more than the limit at its KL",
+        "Y24, P26",
+        best_gain,
+        limit_gain,
+        atol=1e-12 * limit_gain,
     ),
 )
 

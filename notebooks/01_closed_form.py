@@ -56,8 +56,8 @@ from alignlib.laws import FiniteLaw, dual_gain, kl_to_optimum
 #
 # What happens from $D_{\max}$ on depends on $\lambda^*$. A reward with a largest value has $\lambda^*=\infty$ and
 # $D_{\max}=-\log p(\argmax r)$; beyond it, the base model restricted to its best responses is the optimum, and nothing is left to gain. For an
-# exponential law $\lambda^*$ is finite and $D_{\max}=\infty$: the frontier rises for ever, with slopes above $1/\lambda^*$. If both are finite, the
-# frontier continues as a straight line of slope $1/\lambda^*$ that no policy attains. And if $\Lambda(\lambda)=\infty$ for every $\lambda>0$ (a heavy tail, such as
+# exponential law $\lambda^*$ is finite and $D_{\max}=\infty$: the frontier rises for ever, with slopes above $1/\lambda^*$. If both are finite, tilts end at
+# $D_{\max}$. Beyond it the frontier is a straight line of slope $1/\lambda^*$: policies come as near to it as one likes, and none is on it. And if $\Lambda(\lambda)=\infty$ for every $\lambda>0$ (a heavy tail, such as
 # Student's $t$), any budget allows any reward.
 #
 # The optimum is the variational principle of Gibbs and of {cite:t}`DonskerVaradhan1975`; {cite:t}`Csiszar1975` gives the identity below, of which it is a

@@ -47,8 +47,8 @@ from alignlib.rules import BestOfN
 # Its density relative to $p$ is $N F(r)^{N-1}=e^{(N-1)\log F(r)+\log N}$: a tilt.
 # ```
 #
-# Best-of-$N$ is therefore on the frontier of $\log F(r)$. It is close to the frontier of $r$ if $\log F(r)$ is nearly a linear function of $r$ where
-# best-of-$N$ has its mass. For a uniform reward it is: $F=r$, and $\log r\approx r-1$ near the top. For rewards with a longer upper tail it is not.
+# Best-of-$N$ is therefore on the frontier of $\log F(r)$. It is close to the frontier of $r$ if $\log F(r)$ is nearly a linear function of $r$ over
+# the rewards that best-of-$N$ usually returns. For a uniform reward it is: $F=r$, and $\log r\approx r-1$ near the top. For rewards with a longer upper tail it is not.
 
 # %%
 n = np.unique(np.round(np.geomspace(2, n_max, 40)).astype(int))
@@ -134,7 +134,7 @@ rare_share = of_rare.gain / rare.gain(rare.lam_at_kl(of_rare.kl))
 # {{worst_share:.3f}}, and with the rare top reward best-of-16 reaches {{rare_share:.1%}}. The optimum raises the probability of the rare response directly; best-of-$N$
 # has to draw it first.
 #
-# Whether best-of-$N$ counts as optimal depends on what is asked. {cite:t}`H25` show that it is not, for an imperfect reward model and a bound on coverage, and give a pessimistic rule that
+# Whether best-of-$N$ counts as optimal depends on what is asked. {cite:t}`H25` show that it is not, for an imperfect reward model and a bounded {term}`coverage <coverage of a policy>` of the optimum, and give a {term}`pessimistic rule` that
 # is; {cite:t}`R26` find it optimal for the win rate; {cite:t}`BoT26` choose between optimism and pessimism by the tail of the reward. Here the reward is exact and the
 # measure is its mean at equal KL.
 #

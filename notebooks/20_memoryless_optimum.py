@@ -20,8 +20,8 @@
 # :::
 
 # %% tags=["parameters"]
-token_prob: list[float] = [0.5, 0.3, 0.2]  # law of a token; masses that sum to one, in [0, 1]
-token_reward: list[float] = [0.0, 1.0, 2.0]  # reward of each token, any
+token_prob: list[float] = [0.5, 0.3, 0.2]  # law of a token; masses, summing to one, in [0, 1]
+token_reward: list[float] = [0.0, 1.0, 2.0]  # reward of each token, as many as token_prob, any
 delta: float = 0.3  # budget in nats per token, in (0, 20]
 length: int = 30  # tokens per sequence m of the comparison with best-of-N, in [2, 3000]
 seed: int = 0  # seed of the random policies, >= 0

@@ -19,8 +19,8 @@
 # :::
 
 # %% tags=["parameters"]
-token_prob: list[float] = [0.5, 0.3, 0.2]  # law of a token; masses that sum to one, in [0, 1]
-token_reward: list[float] = [0.0, 1.0, 2.0]  # whole rewards of the tokens, any
+token_prob: list[float] = [0.5, 0.3, 0.2]  # law of a token; masses, summing to one, in [0, 1]
+token_reward: list[float] = [0.0, 1.0, 2.0]  # whole rewards of the tokens, as many as token_prob, any
 delta: float = 0.3  # budget in nats per token of the optimum and of best-of-N, in (0, 20]
 lengths: list[int] = [100, 200, 400, 1000, 2000, 4000, 10000]  # token counts m, multiples of 20, in [20, 20000]
 fitted_at: list[float] = [1.0, 1.2, 1.5, 1.8]  # rewards per token whose tail is fitted, above the base mean, any

@@ -21,8 +21,13 @@
 # The {term}`cumulants` of a random reward are the derivatives at 0 of $\log\E e^{sS}$: mean, variance, and measures of skewness and of heavier tails.
 
 # %% tags=["parameters"]
-token_prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base law p of a token; masses that sum to one, in (0, 1)
-target: list[float] = [0.1, 0.2, 0.3, 0.4]  # law q that p is tilted towards: the reward is log q, in (0, 1)
+token_prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base law p of a token; masses, summing to one, in (0, 1)
+target: list[float] = [
+    0.1,
+    0.2,
+    0.3,
+    0.4,
+]  # law q that p is tilted towards, with reward log q; summing to one, as many as token_prob, in (0, 1)
 lam: float = 0.8  # tilt, pi is proportional to p q^lam, in (0, 20]
 order: int = 8  # highest cumulant, in [2, 30]
 lengths: list[int] = [5, 20, 80, 240]  # token counts m, in [2, 400]

@@ -19,7 +19,12 @@
 # :::
 
 # %% tags=["parameters"]
-prob: list[float] = [0.4, 0.3, 0.2, 0.1]  # base masses in increasing order of reward; they sum to one, in (0, 1)
+prob: list[float] = [
+    0.4,
+    0.3,
+    0.2,
+    0.1,
+]  # base masses in increasing order of reward, summing to one, 2 to 1000 values, in (0, 1)
 n: int = 4  # number of draws N on one token, in [2, 1000]
 distance: float = 0.02  # how many nats best-of-N shall be from the nearest tilt, in [0, 1]
 m_max: int = 24  # tokens of the longest sequence, in [2, 60]

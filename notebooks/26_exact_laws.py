@@ -20,7 +20,7 @@
 # :::
 
 # %% tags=["parameters"]
-token_prob: list[float] = [0.5, 0.3125, 0.1875]  # law of a token on rewards 0, 1, 2, …, in (0, 1)
+token_prob: list[float] = [0.5, 0.3125, 0.1875]  # law of a token on rewards 0, 1, 2, …, summing to one, in (0, 1)
 length: int = 2000  # tokens m of the comparison, in [10, 20000]
 recorded: str = "../benchmarks/recorded/sum_law.json"  # times that bench_sum_law recorded, existing file
 

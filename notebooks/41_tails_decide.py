@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Never if the density of the error is {term}`log-concave`. It can if the error has a heavy {term}`tail`, or is usually small and rarely large. With normal gold, a normal or uniform error of any size never lowers it; an error with an exponential tail holds it at
-# {{laplace_end:.2f}} standard deviations; a Student $t$ error with {{df:g}} degrees of freedom lets it fall {{t_turn}}, in the end back to the base model's.
+# It never does if the density of the error is {term}`log-concave`. It can if the error has a heavy {term}`tail`, or is usually small and rarely large. With normal gold, best-of-$N$ never loses gold to a normal or uniform error of any size. An error with an exponential tail ends the rise of gold at
+# {{laplace_end:.2f}} standard deviations; a Student $t$ error with {{df:g}} degrees of freedom makes gold fall {{t_turn}}, in the end back to the mean gold of the base model.
 # :::
 
 # %% tags=["parameters"]
@@ -96,13 +96,13 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # ```
 #
 # ```{prf:proof}
-# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. (With the roles of signal and noise exchanged this is Tweedie's formula, see {cite:t}`Efron2011`.) If $f_e$ is log-concave,
-# $f_e(v-r)$ is totally positive of order 2 {cite:p}`Karlin1968`: given a higher proxy, $r$ is larger in likelihood ratio, so its mean is no smaller. ({cite:t}`Efron1965` has this for sums of log-concave variables.) (For normal $r$ the density of the sum is itself log-concave {cite:p}`Prekopa1980`, and its log-derivative falls.) Where $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$, or to 1 for a power, $r$ given a high proxy has
-# the law of density $\varphi_\sigma(r)e^{r/b}$, of mean $\sigma^2/b$, or its own.
+# Integrate $r\varphi_\sigma(r)=-\sigma^2\varphi_\sigma'(r)$ by parts against $P(e\le v-r)$; differentiate in $v$. (With the roles of signal and noise exchanged this is {term}`Tweedie's formula`, see {cite:t}`Efron2011`.) If $f_e$ is log-concave,
+# $f_e(v-r)$ is totally positive of order 2 {cite:p}`Karlin1968`: given a higher proxy, $r$ is larger in likelihood ratio, so its mean is no smaller. ({cite:t}`Efron1965` has this for sums of log-concave variables.) (For normal $r$ the density of the sum is itself log-concave {cite:p}`Prekopa1980`, and its log-derivative falls.) Now let the proxy grow. Where the density of $e$ falls like $e^{-x/b}$, $f_e(v-r)/f_e(v)$ tends to $e^{r/b}$:
+# the density of $r$ given the proxy tends to one proportional to $\varphi_\sigma(r)e^{r/b}$, whose mean is $\sigma^2/b$. Where it falls like a power, the ratio tends to 1: the law of $r$ given a high proxy is then that of $r$ alone, with mean 0.
 # ```
 #
 # Best-of-$N$ moves up the proxy and reads gold off this curve ({numref}`fig-tails-given`, {prf:ref}`thm-one-turn`). Nothing is simulated: the law of the proxy is integrated in cells, the outermost of mass
-# $10^{-12}$. The density counts, not the tail alone: an error of $2^k$ with probability $2^{-k}$ has a power-law tail in lumps, and best-of-$N$ keeps some gold for ever, the best of the few samples in the last lump.
+# $10^{-12}$. The density counts, not the tail alone: an error of $2^k$ with probability $2^{-k}$ has a tail $P(e\ge x)$ that falls like $1/x$, but all its mass lies on separate values. Best-of-$N$ then keeps some gold for ever: a few of its samples share the largest error, and it takes the one with the most gold among them.
 
 # %% mystnb={"figure": {"caption": "Expected gold given the proxy, for the same errors. Where the curve turns down, so does best-of-N.", "name": "fig-tails-given"}, "image": {"alt": "Expected gold against proxy value: lines that rise for normal and uniform errors, a plateau for Laplace, humps that return to zero for Student t and Pareto."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.4)
@@ -135,7 +135,7 @@ plotting.name_axes(ax, "N", "gold gained (standard deviations)")
 # ## A bounded error that is rarely large
 #
 # A bounded independent error cannot hold gold down in the end, for a very high proxy needs high gold. But on the way its density need not be log-concave. Let it be {{lump:g}} with probability {{lump_mass:g}}, else 0: as $N$ grows, the
-# rare overrated responses come before the truly good ones. Lumps are not needed: an error that is normal with a standard deviation of 0.3 for 97 % of the responses and of 2.5 for the rest has a smooth density
+# rare overrated responses come before the truly good ones. Two separate values are not needed: an error that is normal with a standard deviation of 0.3 for 97 % of the responses and of 2.5 for the rest has a smooth density
 # of one hump and light tails, and gold falls from {{mixture_peak:.2f}} to {{mixture_dip:.2f}} before it rises again.
 
 # %% mystnb={"figure": {"caption": "Gold gained by best-of-N when the error is {{lump:g}} with probability {{lump_mass:g}} and 0 otherwise: up to {{lump_peak:.2f}}, down to {{lump_dip:.2f}}, and up again.", "name": "fig-tails-lump"}, "image": {"alt": "Gold against N on a logarithmic axis: it rises to {{lump_peak:.2f}}, falls to {{lump_dip:.2f}} and rises again."}} tags=["hide-input"]

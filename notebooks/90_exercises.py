@@ -58,8 +58,8 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 #
 # ```{dropdown} Solution
 # All {{draws:d}} answers fail with probability $(1-{{success:g}})^{ {{draws:d}} }$, so the success rate is $q={{accepted:.4f}}$. The divergence of two coins,
-# $q\log\frac q{ {{success:g}} }+(1-q)\log\frac{1-q}{1-{{success:g}}}$, is {{spent:.3f}} nats. The formula says {{formula:.3f}}, more than
-# $D_{\max}=-\log{{success:g}}={{most:.3f}}$, which no policy needs to spend.
+# $q\log\frac q{ {{success:g}} }+(1-q)\log\frac{1-q}{1-{{success:g}}}$, is {{spent:.3f}} nats. The formula says {{formula:.3f}}, which is
+# {{formula_is}}. No policy needs more than $D_{\max}=-\log{{success:g}}={{most:.3f}}$.
 # ```
 #
 # **3.** You draw {{draws:d}} responses per prompt to estimate the limit. How far can they be reweighted, and how many of them still count at a quarter of that?
@@ -120,7 +120,8 @@ plotting.name_axes(ax, plotting.KL_LABEL, "gain in reward")
 
 # %% tags=["hide-input"]
 coin = Bernoulli(success)
-accepted = 1 - (1 - success) ** draws
+refused = (1 - success) ** draws
+accepted = 1 - refused
 best = BestOfN(draws).on(coin)
 odds = success / (1 - success)
 two = PromptAverage([Gaussian(sd=1.0), Gaussian(sd=3.0)])
@@ -132,7 +133,8 @@ weight = np.exp(
 exponential = BestOfN(10**6).on(Exponential())
 flips = {m: MemorylessModel([0.5, 0.5], [0.0, 1.0], m).best_of_n(0.1) for m in (100, 1000)}
 lam_six = math.sqrt(2 * budget)
-spent = accepted * math.log(accepted / success) + (1 - accepted) * math.log((1 - accepted) / (1 - success))
+spent = accepted * math.log(accepted / success) + (draws - 1) * refused * math.log1p(-success)  # (1-q)/(1-p) is a power
+formula = BestOfN(draws).spent_formula()
 claims.glue(
     above=" and ".join(name for name, (x, y) in reported.items() if y > float(law.gain_at_kl(x)) + 1e-12),
     gain_a=0.7 * limit,
@@ -141,7 +143,10 @@ claims.glue(
     wasted_a=budget - (0.7 * limit) ** 2 / 2,
     accepted=accepted,
     spent=spent,
-    formula=BestOfN(draws).spent_formula(),
+    formula=formula,
+    formula_is="more than any policy can use"
+    if formula > -math.log(success)
+    else "too much: it holds without ties, and here many draws have the same reward",
     most=-math.log(success),
     ceiling=math.log(draws),
     quarter=quarter,

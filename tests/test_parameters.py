@@ -212,3 +212,32 @@ def test_an_integer_of_5000_digits_is_refused_in_a_sentence() -> None:
         parse_cell("n: list[int] = [3]  # numbers, >= 1")["n"].parse("[" + "9" * 5000 + "]")
     with pytest.raises(ParameterError, match="n must be a smaller number"):
         parse_cell("n: list[int] = [3]  # numbers, >= 1")["n"].parse("1," + "9" * 5000)
+
+
+LISTS = """\
+prob: list[float] = [0.5, 0.5]  # base law, summing to one, 2 to 3 values, in (0, 1)
+reward: list[float] = [0.0, 1.0]  # rewards, increasing, as many as prob, any
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"prob": "0.5,0.4"}, "prob must sum to one; [0.5, 0.4] sums to 0.9."),
+        ({"prob": "0.25,0.25,0.25,0.25", "reward": "0,1,2,3"}, "prob must have 2 to 3 values; got 4."),
+        ({"reward": "1,1"}, "reward must increase from each value to the next; got [1.0, 1.0]."),
+        ({"reward": "1,2,3"}, "reward must have as many values as prob; got 3 for reward and 2 for prob. Give both."),
+    ],
+)
+def test_lists_that_do_not_fit_are_refused_as_a_whole(given: dict[str, str], said: str) -> None:
+    declared = parse_cell(LISTS)
+    with pytest.raises(ParameterError) as refused:
+        resolve_texts(declared, given.items(), Path())
+    assert str(refused.value) == said
+    fits = {"prob": "0.2,0.3,0.5", "reward": "0,1,5"}
+    assert resolve_texts(declared, fits.items(), Path())["reward"] == [0.0, 1.0, 5.0]
+
+
+def test_a_list_cannot_be_as_many_as_what_is_not_there() -> None:
+    with pytest.raises(ParameterError, match="as many values as prob, which is no parameter"):
+        parse_cell("reward: list[float] = [0.0, 1.0]  # rewards, as many as prob, any")

@@ -9,13 +9,17 @@ Each line of that cell declares one parameter and says what it means and, after 
 
 The types are ``int``, ``float``, ``str``, ``bool``, ``list[int]``, ``list[float]``, ``list[str]`` and ``str | None``;
 the ranges are those of :mod:`alignbook.ranges`. A range applies to each element of a list. Numbers need one;
-``any`` says that none is meant.
+``any`` says that none is meant. What the meaning of a list says about the list as a whole is checked as well, between
+commas or semicolons: ``increasing``, ``summing to one``, ``2 to 10 values``, ``as many as other`` (a parameter)::
+
+    reward: list[float] = [0.0, 1.0]  # rewards, increasing, as many as prob, any
 """
 
 from __future__ import annotations
 
 import ast
 import io
+import itertools
 import json
 import math
 import re
@@ -35,6 +39,7 @@ Scalar: TypeAlias = int | float | str | bool | None
 Value: TypeAlias = Scalar | list[int] | list[float] | list[str]
 
 _MOST_DIGITS = 300  # of an integer on the command line
+_FROM_ONE = 1e-6  # how far probabilities may be from summing to one, by the rounding of what was typed
 _WORDS = {
     "int": "an integer",
     "float": "a number",
@@ -160,6 +165,7 @@ def parse_cell(source: str, where: str = "the parameters cell") -> dict[str, Par
         if parameter.name in found:
             raise ParameterError(f"{where} declares {parameter.name} twice.")
         found[parameter.name] = parameter
+    _check_lists(found, {})
     return found
 
 
@@ -171,7 +177,9 @@ def resolve(declared: Mapping[str, Parameter], given: Mapping[str, object]) -> d
     Traceback (most recent call last):
     alignbook.parameters.ParameterError: n_max must be >= 1; got 0.
     """
-    return {name: _known(declared, name).check(value) for name, value in given.items()}
+    values = {name: _known(declared, name).check(value) for name, value in given.items()}
+    _check_lists(declared, values)
+    return values
 
 
 def resolve_texts(
@@ -187,7 +195,34 @@ def resolve_texts(
             parameter.type == "str | None" and text.lower() == "none"
         )
         values[name] = parameter.parse(str(folder / text) if is_path else text)
+    _check_lists(declared, values)
     return values
+
+
+def _check_lists(declared: Mapping[str, Parameter], given: Mapping[str, Value]) -> None:
+    """Refuse lists of numbers that are not what their meaning says of them as a whole, or do not fit each other."""
+    values = {name: parameter.default for name, parameter in declared.items()} | dict(given)
+    for name, parameter in declared.items():
+        items = values[name]
+        if not isinstance(items, list):
+            continue
+        for said in map(str.strip, re.split("[,;]", parameter.meaning)):
+            if said == "increasing" and any(b <= a for a, b in itertools.pairwise(items)):  # type: ignore[operator]
+                raise ParameterError(f"{name} must increase from each value to the next; got {items}.")
+            if said == "summing to one" and abs(math.fsum(items) - 1.0) > _FROM_ONE:  # type: ignore[arg-type]
+                raise ParameterError(f"{name} must sum to one; {items} sums to {math.fsum(items):.9g}.")  # type: ignore[arg-type]
+            if (several := re.fullmatch(r"(\d+) to (\d+) values", said)) and not (
+                int(several[1]) <= len(items) <= int(several[2])
+            ):
+                raise ParameterError(f"{name} must have {said}; got {len(items)}.")
+            other = said.removeprefix("as many as ")
+            if other not in values and other != said:
+                raise ParameterError(f"{name} shall have as many values as {other}, which is no parameter.")
+            if other != said and len(items) != len(values[other]):  # type: ignore[arg-type]
+                raise ParameterError(
+                    f"{name} must have as many values as {other}; got {len(items)} for {name} and "
+                    f"{len(values[other])} for {other}. Give both."  # type: ignore[arg-type]
+                )
 
 
 def _known(declared: Mapping[str, Parameter], name: str) -> Parameter:
