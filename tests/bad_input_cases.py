@@ -86,6 +86,14 @@ def lines(change: Callable[[dict[str, object]], object] = lambda record: record)
     return "".join(json.dumps(change(record)) + "\n" for record in records)
 
 
+def nested_header(folder: Path) -> Path:
+    """Write a NumPy array whose header announces pairs as its values."""
+    header = b"{'descr': '(2,)<f8', 'fortran_order': False, 'shape': (2, 2), }".ljust(117) + b"\n"
+    path = folder / "t.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64))
+    return path
+
+
 def first_line(value: str, of: str = "note") -> str:
     """Return JSON lines whose first object has this JSON under one more key, or instead of the reward."""
     first, _, rest = lines().partition("\n")
@@ -311,6 +319,13 @@ def _file() -> list[Case]:
         ),
         Case(
             "the file", "text that is called Feather", text(rows(), "t.feather"), FRONTIER, "not a whole Feather file"
+        ),
+        Case(
+            "the file",
+            "a NumPy header of arrays within an array",
+            nested_header,
+            FRONTIER,
+            "is not an array of numbers",
         ),
         Case("the file", "text that is called NumPy", text(rows(), "t.npy"), FRONTIER, "not an array of NumPy"),
         Case("the file", "Parquet that is called CSV", text(b"PAR1\x15\xff\xfe", "t.csv"), FRONTIER, "is not UTF-8"),
@@ -758,6 +773,10 @@ def _types() -> list[Case]:
         "lists": ([[float(i)] for i in range(64)], "pass --wide if it lists the samples"),
         "objects": ([{"a": i} for i in range(64)], "name a key within it, such as 'reward.a'"),
         "dates": (days, "holds date32[day] values, not numbers"),
+        "durations in a dictionary": (
+            pa.array([datetime.timedelta(i % 8) for i in range(64)]).dictionary_encode(),
+            "holds duration[us] values",
+        ),
         "bytes": ([bytes([255, i]) for i in range(64)], "holds binary values that cannot be read"),
         "text": ([str(i) for i in range(64)], "holds text, the first '0'"),
         "decimals near 1e30": ([Decimal(10) ** 30 + i for i in range(64)], "beyond 2^53"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 import alignlib
+from alignlib import InputError
+from alignlib.divergences import CHI_SQUARED, REVERSE_KL
 from alignlib.training.example_run import example_run
 
 ROWS = np.random.default_rng(0).standard_normal((40, 16))
@@ -21,9 +25,9 @@ LOG, BASE = example_run(60, 32, np.random.default_rng(0))
         (TABLE, "<RewardTable of 'proxy', 'gold': 40 prompts, 640 samples>"),
         (FIT, f"supported up to {FIT.supported_end:.3g} nats"),
         (CONSTANT, "no limit (InputError)"),
-        (FIT.frontier, f"<EstimatedFrontier of 40 points: kl 0 to {FIT.supported_end:.3g}"),
+        (FIT.frontier, f"<EstimatedFrontier of 40 points: spent 0 to {FIT.supported_end:.3g} (kl)"),
         (FIT.at(0.1), f"gain {FIT.at(0.1).gain[0]:.3g}, 95 % interval"),
-        (alignlib.Gaussian().frontier([0.5, 2.0]), "<Frontier of 2 points: kl 0.5 to 2, gain 1 to 2>"),
+        (alignlib.Gaussian().frontier([0.5, 2.0]), "<Frontier of 2 points: spent 0.5 to 2 (kl), gain 1 to 2>"),
         (FIT.share(alignlib.BestOfN(4)), "<RuleEstimate of best-of-4: spent 0.636 nats"),
         (FIT.gold("gold"), "<GoldEstimate along n, 16 points: n 1 to 16"),
         (alignlib.ask(TABLE, "proxy", "gold", n_boot=100), "<Findings on 'proxy' counted in 'gold': 40 prompts"),
@@ -70,3 +74,42 @@ def test_ask_takes_arrays_as_fit_frontier_does() -> None:
 def test_a_likely_mistake_is_a_sentence(call, sentence: str) -> None:
     with pytest.raises(alignlib.InputError, match=sentence):
         call()
+
+
+def test_a_budget_is_found_under_the_name_that_the_repr_shows() -> None:
+    curve = alignlib.Gaussian().frontier([0.5, 2.0])
+    with pytest.raises(AttributeError, match="no attribute 'kl'; a budget is `spent`"):
+        _ = curve.kl
+    assert pickle.loads(pickle.dumps(curve)) == curve
+
+
+def test_a_divergence_is_known_by_its_name() -> None:
+    law = alignlib.FiniteLaw([0.0, 1.0, 3.0])
+    for divergence in (CHI_SQUARED, REVERSE_KL):
+        assert law.frontier([0.1], divergence.name) == law.frontier([0.1], divergence)
+    assert law.max_spent("chi2") == law.max_spent(CHI_SQUARED)
+    with pytest.raises(InputError, match=r"got 'reverse-kl'\. Known by name: .*'reverse_kl', 'total_variation'"):
+        law.frontier([0.1], "reverse-kl")
+
+
+def test_a_result_given_for_a_number_is_told_its_number() -> None:
+    with pytest.raises(InputError, match=r"such as \.value"):
+        alignlib.fano_floor(alignlib.capacity(np.eye(2)), 2)  # type: ignore[arg-type]
+
+
+def test_ratings_that_name_raters_are_judged_by_raters() -> None:
+    raters = np.arange(120) % 6
+    table = alignlib.RaterTable.from_arrays(np.arange(120) % 2, (np.arange(120) * 7 // 3 + raters) % 2, rater=raters)
+    assert repr(table) == "<RaterTable: 120 labels given, 2 different; 2 targets, 1 context, 6 raters>"
+    found = alignlib.ask_capacity(table)
+    assert found == alignlib.ask_capacity(table, by_rater=True)
+    assert found.n_raters == 6
+    apart = alignlib.ask_capacity(table, by_rater=False)
+    assert any("Labels count as independent, though 6 raters gave them" in note for note in apart.notes)
+
+
+def test_a_share_that_is_not_supported_is_not_shown_as_known() -> None:
+    share = FIT.share(alignlib.BestOfN.along([2, 16]))
+    assert share.supported is not None
+    assert share.supported.tolist() == [True, False]
+    assert repr(share).endswith(f"share {share.share[0]:.3g} (not supported at 1 of 2)>")

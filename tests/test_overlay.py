@@ -108,6 +108,19 @@ def test_a_run_above_the_limit_is_marked(made) -> None:
     result = overlay(replace(log, kl=log.kl / 8.0), fit_frontier(table, n_boot=200))
     assert result.above.any()
     assert any("lie above the limit's interval" in note for note in result.notes)
+    shown = np.isfinite(result.wasted)
+    assert shown.any()
+    assert (result.wasted_low <= result.wasted)[shown].all()
+    assert (result.wasted <= result.wasted_high)[shown].all()
+    assert (result.wasted_low <= result.wasted_high).all()
+
+
+def test_a_point_far_above_the_limit_is_called_that(made) -> None:
+    log, table = made
+    far = replace(log, reward=log.reward + np.where(log.step >= 100, 9.0, 0.0))
+    result = overlay(far, fit_frontier(table, n_boot=200), pool=1)
+    assert result.above[-1]
+    assert "more than any method can gain there" in headlines(result)[-1]
 
 
 def test_beyond_the_support_only_bounds_are_given(made) -> None:
@@ -128,6 +141,7 @@ def test_negative_kls_have_no_place(made) -> None:
     assert np.isnan(result.share[0])
     assert not result.supported[0]
     assert result.log.kl[0] == -0.01
+    assert np.isnan([result.wasted[0], result.wasted_low[0], result.wasted_high[0]]).all()
 
 
 # -- other prompts, other rewards

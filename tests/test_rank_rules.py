@@ -54,6 +54,32 @@ class Given(RankRule):
         return np.asarray(self.function(f))
 
 
+@dataclass(frozen=True)
+class SecondOfN(RankRule):
+    """The second best of ``n``; it says so in `cdf` only."""
+
+    n: int
+
+    name, parameter, symbol, start = "second of N", "n", "N", 1.0
+
+    @property
+    def draws(self) -> float:
+        return float(self.n)
+
+    def cdf(self, f: FloatArray) -> FloatArray:
+        return np.asarray(self.n * f ** (self.n - 1) - (self.n - 1) * f**self.n)
+
+
+def test_the_inherited_choice_is_refused_where_the_cdf_says_otherwise() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(InputError, match="choose must be defined for second of N: its cdf at N=4 is not that of the b"):
+        SecondOfN(4).choose(np.array([1.0, 2.0, 3.0, 4.0]), rng)
+    with pytest.raises(InputError, match="choose must be defined for given"):
+        Given(lambda f: f * f).choose(np.array([1.0, 2.0, 3.0]), rng)
+    for rule in (BestOfN(1), BestOfN(4), BestOfN(10**6), BestOfPoisson(0.01), BestOfPoisson(3.0), BestOfPoisson(1e5)):
+        assert rule.choose(np.array([1.0, 4.0, 3.0]), rng) == 1
+
+
 @pytest.mark.parametrize("n", [1.9, 2.0, 4.0, 30.0])
 def test_a_divergence_that_diverges_is_infinite(n: float) -> None:
     """``∫ 1/(N u^{N-1}) du`` is finite for N < 2 only."""

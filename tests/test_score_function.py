@@ -68,6 +68,10 @@ def large(texts):
 def huge(texts):
     return [10**400] * len(texts)
 
+def empties(texts):
+    texts.clear()
+    return []
+
 def leaves(texts):
     raise SystemExit(0)
 
@@ -154,6 +158,7 @@ def test_options_that_hold_for_functions_too(place: Path) -> None:
         ("counts", r"gave an integer beyond 2\^53 for row 3"),
         ("large", r"holds 1e\+200 for row 1; rewards must not exceed 1e\+102"),
         ("huge", r"must hold numbers"),
+        ("empties", r"for 5 texts it returned"),
         ("leaves", r"failed on rows 1 to 5: SystemExit: 0; correct the function"),
         ("later", r"it returned a value of the type coroutine"),
         ("mute", r"failed on rows 1 to 5: Mute; correct"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -47,7 +48,10 @@ def as_numbers(name: str, value: npt.ArrayLike) -> FloatArray:
     except MemoryError:
         raise
     except Exception as error:  # an object's own __float__ may raise anything
-        raise InputError(f"{name} must hold numbers; got {value!r:.80}.", argument=name) from error
+        given: Any = value
+        parts = [] if isinstance(given, type) or not is_dataclass(given) else list(fields(given))
+        hint = f" Pass a number of it, such as .{parts[0].name}." if parts else ""
+        raise InputError(f"{name} must hold numbers; got {value!r:.80}.{hint}", argument=name) from error
 
 
 def as_shape(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -63,7 +63,7 @@ class CapacityAnswer:
         return self.contexts if self.average is None else (*self.contexts, self.average)
 
 
-def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool = False) -> CapacityAnswer:
+def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | None = None) -> CapacityAnswer:
     """Estimate the capacity of each context of ``table``, and the floor of error that follows.
 
     Parameters
@@ -72,8 +72,9 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool = Fal
         Who said what about which target.
     level : float
         Coverage of the intervals, in (0, 1).
-    by_rater : bool
-        Whether whole raters are left out in turn for the intervals; see `estimate_capacity`.
+    by_rater : bool, optional
+        Whether whole raters are left out in turn for the intervals; see `estimate_capacity`. By default where the table
+        names several.
 
     Raises
     ------
@@ -87,6 +88,8 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool = Fal
     >>> answer.average is None, answer.contexts[0].floor_low < answer.contexts[0].floor_high
     (True, True)
     """
+    if by_rater is None:
+        by_rater = len(table.raters) > 1
     found = estimate_capacity(table, level=level, by_rater=by_rater)
     n_labels = len(table.labels)
 

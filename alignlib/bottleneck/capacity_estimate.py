@@ -126,6 +126,11 @@ def estimate_capacity(
             notes.append(
                 f"{counted(alone, 'target')} with labels of one rater only: how raters differ on them is not seen."
             )
+    elif len(table.raters) > 1:
+        notes.append(
+            f"Labels count as independent, though {len(table.raters)} raters gave them; by_rater=True allows for "
+            "raters who differ."
+        )
     ceilings = np.array([one.ceiling for one in each])
     top = np.append(ceilings, weight @ ceilings)
     low, high = _intervals(each, weight, inflation, level, top)

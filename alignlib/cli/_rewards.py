@@ -41,7 +41,11 @@ def table_options(command: F) -> F:
                 "need a value in each, 'nanmean:…' and 'nansum:…' take those there are.",
             ),
             option("--gold", help="Column of the reward that counts, where --reward is only its proxy."),
-            option("--ensemble", help="Proxies to combine, such as 'score_a,score_b' or 'score_*'; needs --gold."),
+            option(
+                "--ensemble",
+                help="Proxies to combine, such as 'score_a,score_b' or 'score_*'; needs --gold. "
+                r"Write '\,' for a comma in a name.",
+            ),
             option("--sample", help="Column that tells the samples of a prompt apart  [default: sample_id, if any]"),
             option("--wide", is_flag=True, help="One row per prompt; --reward is a pattern of columns, such as 's_*'."),
             option("--drop-missing", is_flag=True, help="Go on without the samples that lack a finite value."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -147,15 +148,31 @@ class Divergence(ABC):
 
 
 def as_divergence(value: object) -> Divergence:
-    """Return ``value``, or say that it is no divergence.
+    """Return ``value``, or the divergence of that name where it has no parameter.
 
     Raises
     ------
     InputError
-        If it is anything else, such as a divergence's name or class.
+        If it is anything else, with the names that are known.
+
+    Examples
+    --------
+    >>> from alignlib.divergences import REVERSE_KL
+    >>> as_divergence("reverse_kl") == REVERSE_KL
+    True
     """
-    if not isinstance(value, Divergence):
-        raise InputError(
-            f"divergence must be one of alignlib.divergences, such as KL; got {value!r:.80}.", argument="divergence"
-        )
-    return value
+    if isinstance(value, Divergence):
+        return value
+    kinds = {kind.name: kind for kind in Divergence.__subclasses__() if _is_whole(kind)}
+    if isinstance(value, str) and value in kinds:
+        return kinds[value]()
+    raise InputError(
+        f"divergence must be one of alignlib.divergences or its name; got {value!r:.80}. Known by name: "
+        f"{', '.join(map(repr, kinds))}; with a parameter, such as Renyi(0.5), as an object.",
+        argument="divergence",
+    )
+
+
+def _is_whole(kind: type[Divergence]) -> bool:
+    """Whether a class has all that a divergence needs, and no parameter."""
+    return not inspect.isabstract(kind) and "name" in vars(kind) and not inspect.signature(kind).parameters

@@ -59,7 +59,10 @@ class RuleEstimate(SameFields):
 
     def __repr__(self) -> str:
         """Return the rules and the ends of what they spend, gain and have of the limit."""
-        share = "" if self.share is None else f", share {span(self.share)}"
+        share = ""
+        if self.share is not None and self.supported is not None:
+            known, n = span(self.share[self.supported]), int((~self.supported).sum())
+            share = f", share {known}" + (f" (not supported at {n} of {len(self.rules)})" if n else "")
         names = ", ".join(rule.title for rule in self.rules[:8]) + (", …" if len(self.rules) > 8 else "")
         return f"<RuleEstimate of {names}: spent {span(self.spent)} nats, gain {span(self.gain)}{share}>"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,8 +47,15 @@ class Frontier(SameFields):
 
     def __repr__(self) -> str:
         """Return the size and the ends; the arrays are a field away."""
-        size, budgets = counted(self.spent.size, "point"), f"{self.divergence.name} {span(self.spent)}"
+        size, budgets = counted(self.spent.size, "point"), f"spent {span(self.spent)} ({self.divergence.name})"
         return f"<{type(self).__name__} of {size}: {budgets}, gain {span(self.gain)}{self._shown()}>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say under which name a budget is found."""
+            hint = "" if name.startswith("_") else "; a budget is `spent`, what it buys `gain` and `reward`"
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}", name=name, obj=self)
 
     def _shown(self) -> str:
         """Return what a kind of frontier adds to the end of its repr."""

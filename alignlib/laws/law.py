@@ -293,7 +293,7 @@ class Law(ABC):
         lam = self._lam_at_gain(gains)
         return np.where(np.isinf(lam), self.max_kl, self._kl(np.where(np.isinf(lam), 0.0, lam)))
 
-    def frontier(self, budgets: npt.ArrayLike | None = None, divergence: Divergence = KL) -> Frontier:
+    def frontier(self, budgets: npt.ArrayLike | None = None, divergence: Divergence | str = KL) -> Frontier:
         """Return ``R(Δ) = max {E_φ r : D(φ‖p) <= Δ}`` for each budget; for KL attained by ``π_λ`` with ``D(λ) = Δ``.
 
         Parameters
@@ -327,9 +327,10 @@ class Law(ABC):
             gain, lam = self._optima(spent, divergence)
         return Frontier(spent=spent, gain=gain, lam=lam, base_reward=self.base_reward, divergence=divergence)
 
-    def max_spent(self, divergence: Divergence = KL) -> float:
+    def max_spent(self, divergence: Divergence | str = KL) -> float:
         """Return the largest useful budget in the units of ``divergence``; ``max_kl`` for KL."""
-        return self.max_kl if as_divergence(divergence) == KL else self._max_spent(divergence)
+        divergence = as_divergence(divergence)
+        return self.max_kl if divergence == KL else self._max_spent(divergence)
 
     def _max_spent(self, divergence: Divergence) -> float:
         return self.max_kl

@@ -163,7 +163,7 @@ class FunctionScorer(Scoring):
         """Score one batch, and refuse what are not as many finite numbers."""
         texts = [self.texts[row] for row in rows]
         try:
-            found: Any = self.function(texts)  # whatever it is; checked below
+            found: Any = self.function(list(texts))  # whatever it is: checked below; its own list to change
         except InputError:
             raise
         except KeyboardInterrupt:
@@ -171,8 +171,9 @@ class FunctionScorer(Scoring):
         except BaseException as error:  # SystemExit too: it would end the job without a word
             which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
             raise InputError(f"scorer={self.name} failed on {which}: {_what(error)}; correct the function.") from error
-        if inspect.iscoroutine(found):
-            found.close()
+        coroutine: object = found
+        if inspect.iscoroutine(coroutine):  # of a function that is async
+            coroutine.close()
         try:
             values = as_numbers("what it returned", found)
         except InputError as error:

@@ -24,6 +24,7 @@ __all__ = ["RankRule"]
 
 _CERTIFICATE = 1e-9
 _CANCELS = 0.01  # a level across which G changes by a smaller share is integrated instead of subtracted
+_CHOICES = 4000  # of a random number of draws, to compare with a distribution function
 _MOST_DRAWS = 1e6  # of rules whose density is compared with its distribution function
 _UNCONVERGED = 1e-7  # of an integral: past it no digits are claimed
 _DECAYS = 0.01  # of an integrand over [0, 1], by the logarithm of the distance to an end: slower is divergent
@@ -34,9 +35,10 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 class RankRule(Rule):
     """A rule that sees ranks only, given by `cdf`: the kept response's rank has distribution function ``G(F)``.
 
-    A subclass defines `cdf`, `draws`, and `number_of_draws` where that is random; what is kept is the best, ties broken
-    at random, unless `choose` says otherwise. The defaults below are accurate for smooth ``G`` where it does not
-    underflow; where more is known, override. `cdf` and `log_density` are compared on a grid before their first use.
+    A subclass defines `cdf`, `draws`, and `number_of_draws` where that is random; `choose` too, unless it keeps the
+    best of its draws, as is checked before the first choice. The defaults below are accurate for smooth ``G`` where it
+    does not underflow; where more is known, override. `cdf` and `log_density` are compared on a grid before their first
+    use.
     """
 
     @abstractmethod
@@ -49,8 +51,14 @@ class RankRule(Rule):
         """
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
-        """The best, ties broken at random."""
+        """The best, ties broken at random; refused where `cdf` says that something else is kept."""
         rewards = as_vector("rewards", rewards)
+        require(
+            self._keeps_best,
+            f"choose must be defined for {self.name}: its cdf at {self.label} is not that of the best of its draws, "
+            "which the inherited choose keeps. Return the place of the reward that is kept.",
+            "choose",
+        )
         return int(rng.choice(np.flatnonzero(rewards == np.max(rewards))))
 
     def log_density(self, f: FloatArray) -> FloatArray:
@@ -67,6 +75,18 @@ class RankRule(Rule):
     def _holds_for_complex(self) -> bool:
         """Whether a complex step into `cdf` gives its derivative."""
         return is_density(lambda f: by_complex_step(self.cdf, f), self.cdf, self.draws)
+
+    @cached_property
+    def _keeps_best(self) -> bool:
+        """Whether `cdf` is the mean of ``F^M`` over the number M of draws, seen where that is neither 0 nor 1."""
+        f = np.exp(-np.array([0.1, 0.5, 1.0, 2.0, 4.0]) / self.draws)
+        kept = self.cdf(f)
+        if type(self).number_of_draws is Rule.number_of_draws:
+            return bool(np.allclose(kept, f**self.draws, rtol=1e-6, atol=1e-9))
+        rng = np.random.default_rng(0)
+        powers = f ** np.array([[self.number_of_draws(rng)] for _ in range(_CHOICES)])
+        error = powers.std(axis=0) / math.sqrt(_CHOICES)
+        return bool((np.abs(powers.mean(axis=0) - kept) <= 5.0 * error + 1e-6).all())
 
     @cached_property
     def _checked(self) -> bool:

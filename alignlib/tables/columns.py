@@ -63,8 +63,11 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
     if not any(file.names):
         raise InputError(f"{file.path} has no column with a name; write their names into the first row.", column=name)
     folded = {other.strip().lower(): other for other in file.names}
-    near = difflib.get_close_matches(name[:200].strip().lower(), list(folded)[:1000], n=1, cutoff=0.5)
-    hint = f"did you mean {folded[near[0]]!r}? It has" if near else "it has"
+    asked = name[:200].strip().lower()
+    begun = [other for other in folded if len(asked) > 1 and other.startswith(asked)]
+    near = begun[:1] or difflib.get_close_matches(asked, list(folded)[:1000], n=1, cutoff=0.5)
+    comma = r" (write its comma as \,)" if near and "," in near[0] and "," not in name else ""
+    hint = f"did you mean {folded[near[0]]!r}{comma}? It has" if near else "it has"
     raise InputError(
         f"{file.path} has no column {name!r} ({argument}); {hint} {listed(file.names)}. "
         "Name one of these, or add the column.",

@@ -65,6 +65,13 @@ class RaterTable(SameFields):
     rater: IntArray
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        """Return the sizes."""
+        sizes = ((len(self.targets), "target"), (len(self.contexts), "context"), (len(self.raters), "rater"))
+        more = ", ".join(counted(size, what) for size, what in sizes)
+        different = f"{len(self.labels)} different"
+        return f"<RaterTable: {counted(self.n_labels, 'label')} given, {different}; {more}>"
+
     @property
     def n_labels(self) -> int:
         """Number of labels given."""
@@ -307,7 +314,11 @@ class RaterTable(SameFields):
             raise InputError(
                 f"context {self.contexts[at]!r} of {where} has labels for one target only, "
                 f"{self.targets[int(np.argmax(counts[at]))]!r}{several}: what tells targets apart cannot be seen; "
-                "add labels for other targets.",
+                + (
+                    "leave out context, or give one with labels for several targets in each."
+                    if len(counts) > 1
+                    else "add labels for other targets."
+                ),
                 column="context",
             )
 

@@ -340,7 +340,8 @@ class RewardTable(SameFields):
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
             raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
-                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove them{hint}.",
+                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove "
+                f"the rows of these prompts from the table{hint}.",
                 column=prompt or "",
             )
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)

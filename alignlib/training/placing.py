@@ -143,6 +143,10 @@ def overlay(
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), spent, needed_high)
     needed_low = np.where(np.isnan(needed_low), end, needed_low)
+    # Above the limit it shows no such thing, and an interval holds its estimate.
+    needed_low = np.fmin(needed_low, needed)
+    needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
+    spent_kl = np.where(pooled.kl < 0.0, np.nan, pooled.kl)  # a negative one has no place on the frontier
     notes += _below(pooled, high) if check and base == "table" else []
     above = placed & (low > at.gain_high)
     if above.any():
@@ -169,9 +173,9 @@ def overlay(
         share_low=least,
         share_high=most,
         needed=needed,
-        wasted=pooled.kl - needed,
-        wasted_low=pooled.kl - needed_high,
-        wasted_high=pooled.kl - needed_low,
+        wasted=spent_kl - needed,
+        wasted_low=spent_kl - needed_high,
+        wasted_high=spent_kl - needed_low,
         supported=supported,
         above=above,
         frontier=curve,

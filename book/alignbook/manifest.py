@@ -88,7 +88,7 @@ def check_folder(folder: Path, force: bool, table: Path | None = None, names: Co
         return
     if not force:
         raise FolderError(
-            f"{folder} is not empty; choose another folder, or pass --force to replace an earlier report."
+            f"{folder} is not empty; choose another folder, or pass force=True to replace an earlier report."
         )
     recorded = _recorded(folder)
     _refuse_foreign(folder, recorded, names)
@@ -96,7 +96,7 @@ def check_folder(folder: Path, force: bool, table: Path | None = None, names: Co
         path = folder / name
         if os.path.lexists(path) and (path.is_symlink() or not path.is_file() or _digest(path) not in digests):
             raise FolderError(
-                f"{path} was changed after the report was written, and --force would lose that; move it away or choose "
+                f"{path} was changed after the report was written, and force=True would lose that; move it away or choose "
                 "another folder."
             )
 

@@ -106,10 +106,10 @@ def _headline(found: Overlay, run: str) -> str:
         bound = f", at least {percent(found.share_low[i])} of the limit" if found.share_low[i] > 0.0 else ""
         return f"{has}, {more}{bound}; draw more samples per prompt."
     low, high = found.share_low[i], min(found.share_high[i], 1.0)
-    if not found.share_high[i] - low < 1.0:
-        return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
     if found.above[i]:
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): see above for why."
+    if not found.share_high[i] - low < 1.0:
+        return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
     if found.share[i] >= 1.0:
         return (
             f"{has}, which cannot be told from the most that any method can gain there (at least {percent(low)} of it)."
@@ -143,7 +143,7 @@ def _overlay_lines(found: Overlay) -> list[str]:
             bound = f"at least {min(100 * found.share_low[i], 100.0):.1f}" if found.share_low[i] > 0.0 else ""
             share = f"{'unknown':>8}  {bound}"
         needs = f"{'unknown':>8}"
-        if np.isfinite(found.needed[i]):
+        if np.isfinite(found.wasted[i]):
             bounds = f"[{found.wasted_low[i]:.3f}, {found.wasted_high[i]:.3f}]"
             needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
         mark = "  above the limit" if found.above[i] else ""

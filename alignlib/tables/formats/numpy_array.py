@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 
 import numpy as np
 import pyarrow as pa
@@ -49,9 +50,13 @@ def _array(path: str, data: pa.Buffer) -> np.ndarray[tuple[int, ...], np.dtype[n
     try:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, kind = header(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on headers that Python 2 wrote, which are read
+            shape, fortran, kind = header(file)
     except Exception as error:  # it parses the header as Python, and so may fail in any way
         raise InputError(f"{path} is not an array of NumPy ({short(error)}); write it with numpy.save.") from error
+    if kind.subdtype is not None or any(isinstance(n, bool) for n in shape):
+        raise InputError(f"{path} is not an array of numbers or records; write it with numpy.save.")
     if kind.hasobject:
         raise InputError(f"{path} holds Python objects, which are not read; save an array of numbers.")
     count = math.prod(shape)

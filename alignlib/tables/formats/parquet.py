@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
@@ -22,7 +24,8 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
 
     damaged = f"{path} is not a whole Parquet file"
     try:
-        schema = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True).schema_arrow
+        opened = pa_parquet.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        schema = _with_durations(opened.schema_arrow, opened.metadata.metadata or {})
         nested = nested_keys(schema)
         values = announced_values(data)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -45,6 +48,19 @@ def open_parquet(path: str, data: pa.Buffer) -> TableFile:
             raise InputError(f"{damaged} ({short(error)}); copy or write it again.") from error
 
     return TableFile(path, (*schema.names, *nested), read, nested=nested)
+
+
+def _with_durations(schema: pa.Schema, stored: dict[bytes, bytes]) -> pa.Schema:
+    """Return the schema with dictionaries of durations as durations: Parquet has no such type, and forgets these."""
+    try:
+        written = pa.ipc.read_schema(pa.BufferReader(base64.b64decode(stored.get(b"ARROW:schema", b""))))
+    except (pa.ArrowException, ValueError, OSError):
+        return schema
+    for i, field in enumerate(schema):
+        kind = written.field(i).type if i < len(written) and written.field(i).name == field.name else field.type
+        if pa.types.is_dictionary(kind) and pa.types.is_duration(kind.value_type):
+            schema = schema.set(i, field.with_type(kind.value_type))
+    return schema
 
 
 register(TableFormat("Parquet", (".parquet",), open_parquet))
