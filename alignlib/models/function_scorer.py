@@ -171,9 +171,8 @@ class FunctionScorer(Scoring):
         except BaseException as error:  # SystemExit too: it would end the job without a word
             which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
             raise InputError(f"scorer={self.name} failed on {which}: {_what(error)}; correct the function.") from error
-        coroutine: object = found
-        if inspect.iscoroutine(coroutine):  # of a function that is async
-            coroutine.close()
+        if inspect.iscoroutine(found):  # of a function that is async
+            found.close()
         try:
             values = as_numbers("what it returned", found)
         except InputError as error:
