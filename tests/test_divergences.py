@@ -327,13 +327,13 @@ def test_best_of_n_has_its_closed_forms_without_ties(n: float) -> None:
 
 @pytest.mark.parametrize("n", [2.0, 3.0, 16.0])
 def test_best_of_n_has_the_best_win_rate_for_its_renyi_divergence(n: float) -> None:
-    """Of order ``N/(N-1)``, without ties; on k outcomes it misses the optimum by the order of ``(N/k)²``."""
+    """Of order ``N/(N-1)``, without ties; 2,000 outcomes are near enough to that."""
     k = 2000
     law = FiniteLaw((np.arange(k) + 0.5) / k)
     best, divergence = BestOfN(n).on(law), Renyi(n / (n - 1.0))
     limit = law.frontier([best.spent(divergence)], divergence)
     assert best.gain <= limit.gain[0] + 1e-12
-    assert best.gain == pytest.approx(float(limit.gain[0]), abs=0.1 * (n - 2.0) * n / k**2 + 1e-10)
+    assert best.gain == pytest.approx(float(limit.gain[0]), rel=1e-10)
     if n > 2.0:  # another order tells them apart
         other = law.frontier([best.spent(KL)], KL)
         assert other.gain[0] - best.gain > 1e-5

@@ -193,6 +193,12 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
             < before.quoted["total"] / min(before.quoted["cognitive"], before.quoted["articulation"])
         )
     ),
+    ("70_win_rates", "alignlib run win_rates -p n_shown 8 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["missed"] < 0.001
+    ),
+    ("71_which_divergence", "alignlib run which_divergence -p n_shown 16 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["share_kl"] > 0.999 and now.quoted["share_reverse"] > before.quoted["share_reverse"] + 0.1
+    ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
             0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0

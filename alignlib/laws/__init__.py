@@ -15,6 +15,7 @@ from alignlib.laws.law import Law
 from alignlib.laws.levels import Levels
 from alignlib.laws.prompt_average import PromptAverage
 from alignlib.laws.uniform import Uniform
+from alignlib.laws.win_rates import win_rates
 
 __all__ = [
     "Bernoulli",
@@ -31,4 +32,5 @@ __all__ = [
     "Uniform",
     "dual_gain",
     "kl_to_optimum",
+    "win_rates",
 ]

@@ -1,0 +1,257 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which divergence?
+#
+# The limit of this book charges a {term}`policy` its {term}`KL` to the {term}`base model`. Other divergences are in use. What is the best policy in each, and how good is
+# best-of-N then?
+#
+# :::{admonition} Answer
+# :class: answer
+# It depends on the divergence. Best-of-{{n_shown:g}} wins {{win_shown:.1%}} of comparisons with the base model. Of the largest rise in {term}`win rate` over one half that its own
+# divergence allows, that is {{share_kl:.1%}} if the divergence is KL, {{share_chi2:.1%}} for χ², {{share_reverse:.1%}} for the KL of the base model to the policy,
+# and all of it for the Rényi divergence of order $\frac N{N-1}$.
+# :::
+
+# %% tags=["parameters"]
+n_shown: float = 4.0  # N that the answer quotes, in [1.5, 64]
+n_max: float = 64.0  # largest N drawn, in [4, 128]
+kl_shown: float = 0.5  # KL at which optima in other divergences are compared, in nats, in [0.05, 1]
+n_outcomes: int = 1000  # responses of equal probability that stand for a law without ties, in [200, 5000]
+
+# %% tags=["hide-input"]
+import math
+
+import numpy as np
+
+from alignbook import claims
+from alignlib import plotting
+from alignlib.divergences import CHI_SQUARED, HELLINGER, JENSEN_SHANNON, KL, REVERSE_KL, TOTAL_VARIATION, Renyi
+from alignlib.laws import FiniteLaw, win_rates
+from alignlib.rules import BestOfN
+
+# %% [markdown]
+# ## The statements
+#
+# An $f$-divergence is $D_f(\varphi\Vert p)=\E_p f(\varphi/p)$ with $f$ convex, $f(1)=f'(1)=0$. KL has $f(t)=t\log t-t+1$; the KL of the base model to the policy, $\KL p\varphi$,
+# has $t-1-\log t$; the {term}`chi-squared divergence` $(t-1)^2$; the squared Hellinger distance $\frac12(\sqrt t-1)^2$; {term}`total variation`
+# $\frac12|t-1|$; the Jensen–Shannon divergence is the mean KL of $\varphi$ and $p$ to their mixture. Write
+# $f^*(s)=\sup_{t\ge0}\,(st-f(t))$.
+#
+# ```{prf:theorem} The limit in any f-divergence (classical)
+# :label: thm-divergence-dual
+#
+# For every policy $\varphi$, every $\lambda>0$ and every $\nu$,
+#
+# $$\E_\varphi r\le\nu+\frac1\lambda\Bigl(D_f(\varphi\Vert p)+\E_p f^*\bigl(\lambda(r-\nu)\bigr)\Bigr).$$
+#
+# If $f$ is strictly convex and differentiable, there is equality for $\varphi=p\cdot(f')^{-1}(\lambda(r-\nu))$, with 0 where $\lambda(r-\nu)$ lies below all
+# slopes of $f$, provided that $\nu$ makes this sum to one.
+# ```
+#
+# ```{prf:proof}
+# With $t=\varphi/p$, $\lambda(r-\nu)\,t\le f(t)+f^*(\lambda(r-\nu))$ by the definition of $f^*$; take the mean under $p$. There is equality where $f'(t)=\lambda(r-\nu)$.
+# ```
+#
+# So the best policy for KL is an exponential of the reward, for $\KL p\varphi$ it is $\varphi\propto p/(\nu-r)$, for the Hellinger distance $p/(\nu-r)^2$, and for χ² a straight line in the
+# reward, cut off at 0. Total variation moves mass from the worst responses to the best.
+#
+# If $f(t)/t$ stays bounded, as for all of these but KL and χ², a small mass moved to one very good response costs little. A reward without an upper end then has no finite
+# limit, however small the budget: its upper tail is free.
+#
+# ```{prf:theorem} The gain per root of χ²
+# :label: thm-chi-squared-gain
+#
+# With $\sigma$ the standard deviation of the reward under the base model, $\E_\varphi r-\E_p r\le\sigma\sqrt{\chi^2(\varphi\Vert p)}$, with equality for
+# $\varphi=p\,\bigl(1+\frac{\sqrt{\chi^2}}\sigma(r-\E_p r)\bigr)$ as long as that is not negative.
+# ```
+#
+# ```{prf:proof}
+# $\E_\varphi r-\E_p r=\E_p(\frac\varphi p-1)(r-\E_p r)$, and Cauchy–Schwarz.
+# ```
+#
+# {cite:t}`H25` use χ² for policies that are pessimistic about a proxy; their optimum is this one. The Rényi divergence of order $\alpha\ne1$ is
+# $D_\alpha(\varphi\Vert p)=\frac1{\alpha-1}\log\E_p(\varphi/p)^\alpha$. It is a rising function of an $f$-divergence, so the same policies are optimal.
+#
+# ```{prf:theorem} The divergence in which best-of-N is optimal
+# :label: thm-renyi-best-of-n
+#
+# Let $N>1$ and $\alpha=\frac N{N-1}$. The win rate $w$ of every policy over the base model, ties counting one half, satisfies
+#
+# $$w\le(N+1)^{-1/N}\,e^{D_\alpha(\varphi\Vert p)/N}.$$
+#
+# Without {term}`ties <tie>` there is equality for best-of-N, whose $D_\alpha$ is $N\log N-(N-1)\log(N+1)$ nats. In particular best-of-2 is optimal in χ², and the order tends to 1, which is
+# KL, as $N$ grows.
+# ```
+#
+# ```{prf:proof}
+# Break ties by a uniform number. The rank $u$ of a response is then uniform under the base model, has a density $g$ under the policy, and
+# $w=\int u\,g(u)\,du$. Since $\frac1\alpha+\frac1N=1$, Hölder's inequality gives $w\le(\int u^N)^{1/N}(\int g^\alpha)^{1/\alpha}$, and $\int g^\alpha\le e^{(\alpha-1)D_\alpha(\varphi\Vert p)}$, with equality
+# if $g$ is constant on each level, as it is when ties are broken like this; $\frac{\alpha-1}\alpha=\frac1N$. Hölder has equality where $g^\alpha\propto u^N$, that is $g\propto u^{N-1}$: best-of-N.
+# ```
+#
+# The inequality is Hölder's; its use here is new as far as we know. {cite:t}`Gui24` show that best-of-N is nearly optimal in KL, {cite:t}`M24` give its
+# $f$-divergences in closed form, {cite:t}`R26` prove that it is
+# statistically optimal for the win rate under a learnt reward, which is another question.
+
+# %% [markdown]
+# ## Best-of-N in each
+#
+# Give a policy as much divergence as best-of-N spends. What share of the rise in win rate that is then possible does best-of-N have?
+
+# %%
+law = win_rates(FiniteLaw(np.arange(n_outcomes)))
+drawn = np.unique(np.concatenate([np.geomspace(1.25, n_max, 14), [2.0, n_shown]]))
+kinds = {
+    "KL": KL,
+    "χ²": CHI_SQUARED,
+    "Jensen–Shannon": JENSEN_SHANNON,
+    "Hellinger": HELLINGER,
+    "KL of base to policy": REVERSE_KL,
+    "total variation": TOTAL_VARIATION,
+}
+
+
+def share(n: float, divergence) -> float:
+    best = BestOfN(n).on(law)
+    return best.gain / float(law.frontier([best.spent(divergence)], divergence).gain[0])
+
+
+shares = {name: np.array([share(n, kind) for n in drawn]) for name, kind in kinds.items()}
+own_order = np.array([share(n, Renyi(n / (n - 1.0))) for n in drawn])
+
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Best-of-N against the best policy of the same divergence: share of the possible rise in win rate, without ties ({{n_outcomes:d}} responses of equal probability). In the Rényi divergence of order N/(N-1) it is all of it, at every N.", "name": "fig-share-by-divergence"}, "image": {"alt": "Seven curves against N from 1 to {{n_max:g}}: Rényi of order N over N minus 1 constant at one, KL just below it, chi-squared touching one at N = 2 and falling after, the others lower at first."}}
+fig, ax = plotting.new(height=4.4)
+ax.set_xscale("log", base=2)
+styles = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)))
+for (name, values), color, style in zip(shares.items(), plotting.CYCLE, styles, strict=False):
+    ax.plot(drawn, values, color=color, linestyle=style, label=name)
+ax.plot(drawn, own_order, color="black", linewidth=1.0, label="Rényi, order N/(N−1)")
+plotting.name_axes(ax, "N", "share of the possible rise in win rate")
+plotting.legend(ax, loc="lower right", fontsize=9)
+
+# %% [markdown]
+# ## What another divergence costs in KL
+#
+# Turn the question round. Train to the optimum of another divergence, and measure the result in KL. The penalty that GRPO was published with, an estimate named k3 in the
+# loss, has on the policy's own samples the gradient of $\KL p\varphi$ on average (such gradients are the subject of {cite:t}`T25`). So that divergence is what it limits, and
+# the optimum is $\varphi\propto p/(\nu-r)$. At {{kl_shown:g}} nats that optimum has {{grpo_share:.1%}} of the rise in win rate that the best policy in KL has.
+
+# %%
+gap = law.max_reward - law.reward
+shapes = {
+    "KL of base to policy": lambda c: 1.0 / (c + gap),
+    "Hellinger": lambda c: 1.0 / (c + gap) ** 2,
+    "χ²": lambda c: np.maximum(c - gap, 0.0),
+}
+
+
+def optimum(shape, c: float) -> tuple[float, float]:
+    mass = law.prob * shape(c)
+    mass /= mass.sum()
+    kl = KL.between(mass, law.prob)
+    rise = float((mass - law.prob) @ law.reward)
+    return kl, rise / float(law.gain_at_kl(kl))
+
+
+costs = {}
+for name, shape in shapes.items():
+    found = np.array([optimum(shape, c) for c in np.geomspace(2e-3, 50.0, 160)])
+    found = found[np.argsort(found[:, 0])]
+    costs[name] = found[(found[:, 0] > 1e-3) & (found[:, 0] < 2.5)].T
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Policies that are optimal in another divergence, at their KL: share of the rise in win rate that the best policy in KL has there.", "name": "fig-cost-in-kl"}, "image": {"alt": "Three curves against KL up to 2.5 nats that start at one: the optimum of the KL of base to policy falls lowest."}}
+fig, ax = plotting.new()
+for (name, (kl, value)), color, style in zip(costs.items(), plotting.CYCLE, styles, strict=False):
+    ax.plot(kl, value, color=color, linestyle=style, label=name)
+plotting.name_axes(ax, plotting.KL_LABEL, "share of the limit")
+plotting.legend(ax, loc="lower right", bbox_to_anchor=(1.0, 0.08))
+
+# %% [markdown]
+# ## What it means
+#
+# A statement such as "best-of-N is nearly optimal", or "is not", holds for a divergence and a goal. In KL best-of-N is close to the best policy, and closer the larger $N$ is;
+# in χ² it is the best policy at $N=2$; of what the KL of the base model to the policy allows it misses up to {{reverse_missed:.0%}} at the values of $N$ drawn. The goal here is the win rate,
+# which is the same for every reward without ties; for the mean of a reward the shares differ from law to law.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+best = BestOfN(n_shown)
+sd = math.sqrt(law.variance(0.0))
+small = np.geomspace(1e-6, 0.9, 7) * (sd / (law.base_reward - law.min_reward)) ** 2
+grpo = costs["KL of base to policy"]
+own = Renyi(n_shown / (n_shown - 1.0))
+claims.glue(
+    win_shown=n_shown / (n_shown + 1.0),
+    share_kl=share(n_shown, KL),
+    share_chi2=share(n_shown, CHI_SQUARED),
+    share_reverse=share(n_shown, REVERSE_KL),
+    reverse_missed=1.0 - shares["KL of base to policy"].min(),
+    grpo_share=float(np.interp(kl_shown, grpo[0], grpo[1])),
+)
+claims.record(
+    claims.equal(
+        "chi-squared-rate",
+        r"gain over $\sigma\sqrt{\chi^2}$ while no response is dropped",
+        "we derive",
+        law.frontier(small, CHI_SQUARED).gain / (sd * np.sqrt(small)),
+        1.0,
+        rtol=1e-9,
+    ),
+    claims.equal(
+        "best-of-2-in-chi-squared",
+        "best-of-2 over the best win rate in its χ²",
+        "we derive",
+        share(2.0, CHI_SQUARED),
+        1.0,
+        rtol=1e-9,
+    ),
+    claims.equal(
+        "renyi-of-its-own-order",
+        "best-of-N over the best win rate in its Rényi divergence of order N/(N-1), but for the grid",
+        "we derive; new as far as we know",
+        own_order,
+        1.0,
+        rtol=1e-6,
+    ),
+    claims.equal(
+        "bound-attained",
+        "the bound on the win rate at best-of-N's own divergence",
+        "we derive",
+        (n_shown + 1.0) ** (-1.0 / n_shown) * math.exp(best.spent_formula(own) / n_shown),
+        n_shown / (n_shown + 1.0),
+        rtol=1e-9,
+    ),
+    claims.equal(
+        "chi-squared-of-best-of-n",
+        "χ² of best-of-N without ties is (N-1)²/(2N-1)",
+        "M24",
+        best.spent_formula(CHI_SQUARED),
+        (n_shown - 1.0) ** 2 / (2.0 * n_shown - 1.0),
+        rtol=1e-9,
+    ),
+    claims.at_most(
+        "no-more-than-all",
+        "best-of-N's share in every divergence",
+        "we derive",
+        np.array([*shares.values()]),
+        1.0 + 1e-9,
+    ),
+    claims.at_most(
+        "other-optima-in-kl",
+        "optima in other divergences over the best policy of the same KL",
+        "Y24",
+        np.concatenate([value for _, value in costs.values()]),
+        1.0 + 1e-9,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `alignlib run which_divergence -p n_shown 16 -o out.ipynb --html`. In KL hardly anything is missing then, in the KL of the base model to the policy much less than at $N=4$.
