@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,25 @@ def test_what_a_function_does_wrong_is_one_sentence(place: Path, function: str, 
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert re.search(said, result.stderr.splitlines()[-1]), result.output
     assert (place / "t.parquet").read_bytes() == before
+
+
+def test_two_jobs_on_one_table_lose_no_column(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second job comes while the first, which has read the table, writes it; it has to wait."""
+    table, write = place / "t.parquet", sys.modules[score.__module__].write_parquet  # type: ignore[attr-defined]
+    second = threading.Thread(
+        target=lambda: score(table, scorer=lambda texts: [2.0] * len(texts), settings=ScoreSettings(name="second"))
+    )
+
+    def late(*given: object) -> None:
+        if second.ident is None:
+            second.start()
+            second.join(0.5)  # without a lock it ends within that time, and its column is lost
+        write(*given)
+
+    monkeypatch.setattr(sys.modules[score.__module__], "write_parquet", late)
+    score(table, scorer=lambda texts: [1.0] * len(texts), settings=ScoreSettings(name="first"))
+    second.join()
+    assert {"reward_first", "reward_second"} <= set(pq.read_schema(table).names)
 
 
 def test_a_file_may_define_what_is_looked_up_by_module(place: Path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
 import stat
+from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 try:
     import fcntl
 except ImportError:  # Windows has no such lock: there nothing is taken for left
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["hold", "host_key", "is_left"]
+__all__ = ["alone_in", "hold", "host_key", "is_left"]
 
 # A file is taken for left only where nobody holds it *and* the process that made it is gone: whoever has just made a
 # file does not hold it yet.
@@ -32,6 +35,22 @@ def hold(handle: int) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX)  # others hold it for as long as they look at it
         except OSError:
             return
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in here, and keep others waiting: what is read is what is then replaced.
+
+    The folder itself is held, for a file that is replaced takes its lock with it.
+    """
+    handle = None if fcntl is None else os.open(folder, os.O_RDONLY)
+    try:
+        if handle is not None:
+            hold(handle)
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)
 
 
 def is_left(path: str | os.PathLike[str], pid: int) -> bool:

@@ -5,9 +5,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["span"]
+__all__ = ["level_shown", "span"]
 
 _NOISE = 1e-12  # of the largest: what rounding leaves of a 0
+
+
+def level_shown(level: float) -> str:
+    """Write a coverage below 1 in per cent, with as many digits as it takes not to say 100.
+
+    >>> level_shown(0.95), level_shown(0.9999999999999999)
+    ('95 %', '99.99999999999999 %')
+    """
+    texts = (f"{100.0 * level:.{digits}g}" for digits in range(6, 18))
+    return f"{next((text for text in texts if float(text) < 100.0), '100')} %"
 
 
 def span(values: npt.ArrayLike) -> str:

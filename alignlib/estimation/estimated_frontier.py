@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.errors import InputError
+from alignlib._core.shown import level_shown
 from alignlib.estimation.tails import TailShape
 from alignlib.laws import Frontier
 
@@ -48,7 +49,7 @@ class EstimatedFrontier(Frontier):
     def _shown(self) -> str:
         interval = ""
         if self.spent.size == 1:
-            interval = f", {100.0 * self.level:g} % interval {self.gain_low[0]:.3g} to {self.gain_high[0]:.3g}"
+            interval = f", {level_shown(self.level)} interval {self.gain_low[0]:.3g} to {self.gain_high[0]:.3g}"
         return f"{interval}, {self.budget} budget, supported up to {self.supported_end:.3g}"
 
     def take(self, which: npt.ArrayLike | slice) -> EstimatedFrontier:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 from alignlib._core.files import check_new
+from alignlib._core.locks import alone_in
 from alignlib.models.batching import say_on_stderr
 from alignlib.models.function_scorer import FunctionScorer, ScoringFunction, name_of
 from alignlib.models.loading import choose_device, choose_dtype, load_reward_model, require_torch
@@ -99,9 +100,10 @@ def score(
         return _finished(job, target, column, written, folder, say)
     with Parts.begin(folder, job.identity(), len(responses), job.plan) as parts:
         rewards = job.run(parts)
-        if content_hash(*_read(table, settings, None)) != job.content:
-            raise InputError(f"{table} changed while it was scored; score it again.")
-        _write(table, target, column, rewards, json.dumps(job.metadata()), folder)
+        with alone_in(target.resolve().parent):  # another job may be adding a column of its own
+            if content_hash(*_read(table, settings, None)) != job.content:
+                raise InputError(f"{table} changed while it was scored; score it again.")
+            _write(table, target, column, rewards, json.dumps(job.metadata()), folder)
         parts.remove()
     return _summarise(target, column, rewards, say)
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from alignlib._core.names import counted
+from alignlib._core.shown import level_shown
 from alignlib._core.text import for_terminal
 from alignlib.answers.capacity import CapacityAnswer, ContextCapacity
 from alignlib.answers.output.render import Row, listed
@@ -67,7 +68,7 @@ def lines(found: CapacityAnswer) -> list[str]:
     if thin:
         said.append(
             f"* {', '.join(thin)}: fewer than 100 labels for a target, a capacity near zero, or much bias; the "
-            f"interval may hold the truth less often than {100 * found.level:g} % of the time. Collect more labels."
+            f"interval may hold the truth less often than {level_shown(found.level)} of the time. Collect more labels."
         )
     return said
 
@@ -75,7 +76,7 @@ def lines(found: CapacityAnswer) -> list[str]:
 def _table(found: CapacityAnswer) -> list[str]:
     names = [for_terminal(row.context) for row in found.rows]
     width = max(len("context"), *map(len, names))
-    percent = f"{100 * found.level:g} %"
+    percent = level_shown(found.level)
     head = f"{'context':<{width}}  {'labels':>7}  {'capacity':>8}  {percent:>17}  {'uncorrected':>11}  "
     said = [f"{head}{'floor':>15}  {'best decoder':>15}"]
     for name, row in zip(names, found.rows, strict=True):

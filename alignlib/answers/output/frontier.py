@@ -9,6 +9,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
+from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import hacking
@@ -245,7 +246,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     if table.n_prompts == 1 and (4.0 * best.n > table.n_samples[0]).any():
         said.append(
             "N above a quarter of the samples of a single prompt rests on a few of the largest: the value is unbiased, "
-            f"but the interval may hold the truth less often than {100.0 * best.level:g} % of the time."
+            f"but the interval may hold the truth less often than {level_shown(best.level)} of the time."
         )
     return said
 

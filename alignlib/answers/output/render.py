@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from alignlib._core.plain import plain
+from alignlib._core.shown import level_shown
 from alignlib._core.text import for_csv, for_json, for_terminal
 from alignlib._core.version import __version__
 
@@ -73,7 +74,7 @@ def interval_name(level: float) -> str:
     >>> interval_name(0.95)
     '95 % interval'
     """
-    return f"{100.0 * level:g} % interval"
+    return f"{level_shown(level)} interval"
 
 
 def bounds(low: float, high: float) -> str:
