@@ -96,8 +96,8 @@ def check_folder(folder: Path, force: bool, table: Path | None = None, names: Co
         path = folder / name
         if os.path.lexists(path) and (path.is_symlink() or not path.is_file() or _digest(path) not in digests):
             raise FolderError(
-                f"{path} was changed after the report was written, and force=True would lose that; move it away or choose "
-                "another folder."
+                f"{path} was changed after the report was written, and force=True would lose that; move it away or "
+                "choose another folder."
             )
 
 
