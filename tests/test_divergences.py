@@ -23,7 +23,7 @@ from alignlib.divergences import (
     Divergence,
     Renyi,
 )
-from alignlib.laws import FiniteLaw, Gaussian
+from alignlib.laws import FiniteLaw, Gaussian, Uniform
 from alignlib.laws.optima import optima
 from alignlib.rules import BestOfN
 
@@ -156,8 +156,23 @@ def test_ends_of_the_curve() -> None:
     assert curve.reward[-1] < 3.0
     flat = FiniteLaw([2.0, 2.0]).frontier([0.0, 1.0], REVERSE_KL)
     assert flat.gain.tolist() == [0.0, 0.0]
-    with pytest.raises(ValueError, match="divergence must be KL for Gaussian; got 'reverse_kl'"):
-        Gaussian().frontier([0.1], REVERSE_KL)
+    with pytest.raises(ValueError, match="divergence must be KL for Uniform; got 'reverse_kl'"):
+        Uniform().frontier([0.1], REVERSE_KL)
+    with pytest.raises(ValueError, match="divergence must be KL for Gaussian; got 'chi2'"):
+        Gaussian().frontier([0.1], CHI_SQUARED)
+
+
+@pytest.mark.parametrize("divergence", [REVERSE_KL, HELLINGER, JENSEN_SHANNON, TOTAL_VARIATION, Renyi(0.5)])
+def test_no_finite_optimum_says_which_tail(divergence: Divergence) -> None:
+    """Nor is there one: with more and more of a Gaussian's upper tail, the same budget gains without end."""
+    with pytest.raises(ValueError, match=r"has no finite optimum for Gaussian: .* into the upper tail"):
+        Gaussian().frontier([0.1], divergence)
+    gain = [
+        float(FiniteLaw([0.0, 1.0, top], [0.5, 0.5 - 1e-6, 1e-6]).frontier([0.1], divergence).gain[0])
+        for top in (1e2, 1e4, 1e6)
+    ]
+    assert gain[1] > 50.0 * gain[0]
+    assert gain[2] > 50.0 * gain[1]
 
 
 def test_a_divergence_whose_parts_disagree_is_found_out() -> None:
