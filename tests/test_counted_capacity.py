@@ -306,3 +306,19 @@ def test_the_command_says_what_the_labels_and_the_decoder_allow(tmp_path: Path) 
     assert row["high"] <= math.log(3)
     assert row["label_floor"] == 0.75
     assert row["decoder_error"] <= row["decoder_error_held_out"]
+
+
+@pytest.mark.parametrize("by_rater", [False, True])
+def test_an_interval_does_not_depend_on_names(by_rater: bool) -> None:
+    rng = np.random.default_rng(0)
+    target, rater, context = rng.integers(0, 4, 400), rng.integers(0, 9, 400), rng.integers(0, 3, 400)
+    label = np.where(rng.random(400) < 0.3, rng.integers(0, 4, 400), target)
+
+    def ends(targets: str, labels: str, raters: str, contexts: str) -> tuple[float, float]:
+        columns = [np.array(list(names))[codes] for names, codes in ((targets, target), (labels, label))]
+        more = {"rater": np.array(list(raters))[rater], "context": np.array(list(contexts))[context]}
+        found = estimate_capacity(RaterTable.from_arrays(*columns, **more), by_rater=by_rater)
+        return found.mean_low, found.mean_high
+
+    one = ends("abcd", "abcd", "abcdefghi", "abc")
+    assert ends("dbca", "zxyw", "ihgbcdefa", "cab") == pytest.approx(one, rel=1e-9)

@@ -205,9 +205,13 @@ def _intervals(
 ) -> tuple[FloatArray, FloatArray]:
     """Intervals of each context and of their average, independent of each other."""
 
+    # Draws go by what contexts hold, not by the order of their names.
+    order = np.lexsort(([one.plug_in for one in each], [one.counts.sum() for one in each]))
+    place = np.argsort(order).tolist()
+
     def drawn(i: int, times: float) -> CapacityDraws:
         one = each[i]
-        return CapacityDraws.of(one.counts, one.prob, one.plug_in, one.bias, inflation=times, number=i)
+        return CapacityDraws.of(one.counts, one.prob, one.plug_in, one.bias, inflation=times, number=place[i])
 
     own = [drawn(i, float(times)) for i, times in enumerate(inflation[:-1])]
     together = own if len(own) == 1 else [drawn(i, float(inflation[-1])) for i in range(len(each))]

@@ -59,6 +59,7 @@ class CapacityDraws(SameFields):
         number : int
             The table's number: those that are averaged have draws of their own.
         """
+        counts, prob = _by_content(counts, prob)  # what targets and labels are called does not move an interval
         rng = np.random.default_rng([_SEED, number])
         if counts.shape[1] == 1:
             return cls(np.zeros(_DRAWS), _of_an_unseen_label(rng, float(counts.sum(axis=1).min()) / inflation))
@@ -83,6 +84,17 @@ class CapacityDraws(SameFields):
     def interval(self, level: float) -> tuple[float, float]:
         """Return the two quantiles that leave half of ``1 - level`` outside each."""
         return float(np.quantile(self.low, 0.5 - level / 2)), float(np.quantile(self.high, 0.5 + level / 2))
+
+
+def _by_content(counts: FloatArray, prob: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the table with its rows and columns in an order that depends on their counts only."""
+    rows = np.lexsort((*np.sort(counts, axis=1).T, prob.round(9), counts.sum(axis=1)))
+    columns = np.lexsort((*np.sort(counts, axis=0), counts.sum(axis=0)))
+    counts = counts[rows][:, columns]
+    # Rows, then columns, that are alike but for their order.
+    again = np.lexsort((*counts.T, *np.sort(counts, axis=1).T, prob[rows].round(9), counts.sum(axis=1)))
+    rows, counts = rows[again], counts[again]
+    return counts[:, np.lexsort((*counts, *np.sort(counts, axis=0), counts.sum(axis=0)))], prob[rows]
 
 
 def _of_an_unseen_label(rng: np.random.Generator, size: float) -> FloatArray:
