@@ -91,7 +91,7 @@ def test_examples_on_the_example_table_run(tmp_path: Path, monkeypatch: pytest.M
         if target:
             Path(target).write_text(result.stdout)
         else:
-            assert "score_a" in result.stdout
+            assert result.stdout
 
 
 def test_level_and_budget_wherever_they_make_sense() -> None:
@@ -110,6 +110,21 @@ def test_the_example_is_a_table_with_several_rewards() -> None:
     assert len(alignlib("example", "--prompts", 3, "--samples", 2).stdout.splitlines()) == 7
     gold, proxy = (np.array([float(row[name]) for row in rows]) for name in ("gold", "score_a"))
     assert 0.5 < np.corrcoef(gold, proxy)[0, 1] < 1.0
+
+
+def test_the_examples_of_other_kinds_have_the_answers_they_were_made_with(tmp_path: Path) -> None:
+    for kind in ("rewards", "labels", "kl", "log"):
+        (tmp_path / f"{kind}.csv").write_text(alignlib("example", "--kind", kind).stdout)
+    (k1, *_) = json.loads(alignlib("kl", tmp_path / "kl.csv", "--json").stdout)["estimates"]
+    assert k1["low"] < 0.5 < k1["high"]
+    asked = ("--reward", "score_a", "--kl-unit", "sequence", "--json")
+    run = json.loads(alignlib("overlay", tmp_path / "log.csv", tmp_path / "rewards.csv", *asked).stdout)
+    shares = [point["share"] for point in run["points"] if point["share"] is not None and point["kl"] > 0.1]
+    assert len(shares) > 2
+    np.testing.assert_allclose(shares, 0.85, atol=0.08)
+    columns = ("--context", "task", "--target", "truth", "--label", "score", "--rater", "who", "--json")
+    easy, hard = json.loads(alignlib("capacity", tmp_path / "labels.csv", *columns).stdout)["rows"][1::-1]
+    assert 0.0 < hard["capacity"] < easy["capacity"] < np.log(3)
 
 
 # ------------------------------------------------------------------ levels
