@@ -268,7 +268,7 @@ claims.record(
         "agreement with the rater and with the training labels improves at every step",
         "C25 (consequence)",
         np.stack([np.diff(proxy), np.diff(training)]) < 0,
-        must_hold=flattery >= 0.5,
+        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
     ),
     claims.at_least(
         "gold-turns",
@@ -276,6 +276,7 @@ claims.record(
         "C25 (consequence)",
         gold[-1] - gold[best],
         0.01,
+        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
     ),
     claims.at_least(
         "other-terms-grow",
@@ -314,13 +315,14 @@ claims.record(
         "we derive (control)",
         honest_gold[-1] - honest_gold.min(),
         0.2 * (gold[-1] - gold[best]),
+        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
     ),
     claims.true(
         "size",
         "the style feature lowers disagreement with the rater and raises the true error rate",
         "C25 (consequence)",
         np.array([grown_proxy[-1] < grown_proxy[-2], grown_gold[-1] > grown_gold[-2]]),
-        must_hold=flattery >= 0.5,
+        must_hold=flattery >= 0.5,  # a person who flatters less hardly turns the learner
     ),
 )
 

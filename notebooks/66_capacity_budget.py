@@ -18,7 +18,7 @@
 # :::
 
 # %% tags=["parameters"]
-budget: float = 0.4  # mean capacity to be spent, in nats per judgement, in [0.01, 2]
+budget: float = 0.4  # mean capacity to be spent, in nats per judgement, in [0.01, 1]
 n_contexts: int = 5  # contexts, in [2, 20]
 n_values: int = 6  # values to be judged in each context, in [2, 30]
 seed: int = 1  # seed of the contexts, >= 0
