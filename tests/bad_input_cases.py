@@ -86,6 +86,13 @@ def lines(change: Callable[[dict[str, object]], object] = lambda record: record)
     return "".join(json.dumps(change(record)) + "\n" for record in records)
 
 
+def system_file(folder: Path) -> Path:
+    """Link to a file that says it is empty and is not."""
+    path = folder / "t.csv"
+    path.symlink_to("/proc/self/status")
+    return path
+
+
 def nested_header(folder: Path) -> Path:
     """Write a NumPy array whose header announces pairs as its values."""
     header = b"{'descr': '(2,)<f8', 'fortran_order': False, 'shape': (2, 2), }".ljust(117) + b"\n"
@@ -327,6 +334,7 @@ def _file() -> list[Case]:
             FRONTIER,
             "is not an array of numbers",
         ),
+        Case("the file", "a link to a file of the system", system_file, FRONTIER, "t.csv"),
         Case("the file", "text that is called NumPy", text(rows(), "t.npy"), FRONTIER, "not an array of NumPy"),
         Case("the file", "Parquet that is called CSV", text(b"PAR1\x15\xff\xfe", "t.csv"), FRONTIER, "is not UTF-8"),
         Case("the file", "one wrong bit in Parquet with checksums", flipped, FRONTIER, "not a whole Parquet file"),

@@ -66,6 +66,10 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: RewardTable(["a"], RAGGED, {"r": np.ones(1)}), "offsets must hold"),  # type: ignore[arg-type]
     (lambda: RaterTable.from_arrays([10**30, 1, 1], [1, 2, 1]), "target holds values that make no column"),
     (lambda: alignlib.overlay([[1, 2]], 1), "log must be what read_training_log returns"),  # type: ignore[arg-type]
+    (lambda: alignlib.estimate_capacity(np.eye(2)), "table must be a RaterTable"),  # type: ignore[arg-type]
+    (lambda: alignlib.ask_capacity(np.eye(2)), "table must be a RaterTable"),  # type: ignore[arg-type]
+    (lambda: alignlib.read_training_log(5), "path must be the path of a log; got 5"),  # type: ignore[arg-type]
+    (lambda: alignlib.hacking_threshold([[0.0, 1.0]]), "pair must be a ProxyPair"),  # type: ignore[arg-type]
     # names
     (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=[np.nan, 1]), "prompts is missing at position 0"),
     (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=[{}, {}]), "got {} at position 0"),

@@ -88,9 +88,9 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | Non
     >>> answer.average is None, answer.contexts[0].floor_low < answer.contexts[0].floor_high
     (True, True)
     """
-    if by_rater is None:
+    if by_rater is None and isinstance(table, RaterTable):
         by_rater = len(table.raters) > 1
-    found = estimate_capacity(table, level=level, by_rater=by_rater)
+    found = estimate_capacity(table, level=level, by_rater=bool(by_rater))
     n_labels = len(table.labels)
 
     def row(

@@ -104,6 +104,11 @@ def estimate_capacity(
 
     Source: C25 asks for the capacity to be measured; the estimator is derived here.
     """
+    require(
+        isinstance(table, RaterTable),
+        f"table must be a RaterTable, of which RaterTable.from_arrays makes one; got {table!r:.80}.",
+        "table",
+    )
     require(0 < level < 1, f"level must lie in (0, 1); got {level!r}.")
     shares = np.bincount(table.context, minlength=len(table.contexts)) / table.n_labels
     weight = shares if context_prob is None else context_law(context_prob, len(table.contexts))

@@ -95,6 +95,11 @@ def hacking_threshold(
     Source: the threshold is K25's; the certificate is derived here.
     """
     require(
+        isinstance(pair, ProxyPair),
+        f"pair must be a ProxyPair, such as ProxyPair(gold, proxy, prob); got {pair!r:.80}.",
+        "pair",
+    )
+    require(
         pair.levels.mass.size > 1,
         f"proxy must take at least two values to optimise; all outcomes with mass have {pair.proxy[0]:g}.",
     )

@@ -175,11 +175,11 @@ def _messages(prompt: Prompt) -> list[Message]:
 
 
 def _render(loaded: Loaded, messages: list[Message], row: int, *, opens: bool) -> str:
-    from jinja2 import TemplateError
-
     try:
         text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens)
-    except (TemplateError, ValueError, TypeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a template is a program of the model's: 1/0 in it too
         raise InputError(
             f"The chat template of {loaded.name} cannot take prompt {row + 1} ({short(error)}); change its messages."
         ) from error

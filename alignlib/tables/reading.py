@@ -235,6 +235,9 @@ def _content(path: Path) -> pa.Buffer:
                 return _unzipped(str(path), unzipped, path.stat().st_size)
         if not start:
             return pa.py_buffer(b"")
+        if path.stat().st_size == 0:  # of the system's own making, such as /proc/self/environ: it cannot be mapped
+            with path.open("rb") as file:
+                return _unzipped(str(path), file, None)
         with path.open("rb") as file:  # Arrow itself opens no file whose name is not UTF-8
             return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
