@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,6 +27,7 @@ __all__ = [
     "require_torch",
 ]
 
+_LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -158,9 +161,27 @@ def _load(
             f"{role}={name} has no weights for {missing[0]}{f' and {len(missing) - 1} more' if missing[1:] else ''}, "
             f"which {type(model).__name__} needs; they would be random: give a model of that kind."
         )
+    left_out = _layers_left_out(model.state_dict(), info["unexpected_keys"])
+    if left_out:
+        raise InputError(
+            f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
+            "another one: correct the number of layers in config.json."
+        )
     if len(tokenizer) == 0:
         raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
     return model.to(device).eval(), tokenizer
+
+
+def _layers_left_out(held: Iterable[str], unused: Iterable[str]) -> list[str]:
+    """Name the layers that a model has weights of and does not use, though it has others of their kind.
+
+    >>> _layers_left_out(["h.0.weight", "head.bias"], ["h.1.weight", "h.0.attention.bias", "pooler.weight"])
+    ['h.1']
+    """
+    layers = {found[0] for key in held if (found := _LAYER.match(key))}
+    kinds = {layer.rpartition(".")[0] for layer in layers}
+    others = {found[0] for key in unused if (found := _LAYER.match(key))} - layers
+    return sorted(layer for layer in others if layer.rpartition(".")[0] in kinds)
 
 
 def _check_name(name: str, role: str) -> None:
