@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 # What each recipe is called there, and where its file goes.
 PLACES = {
     "A law": "alignlib/laws/gamma.py",
-    "A divergence": "alignlib/divergences/chi_squared.py",
+    "A divergence": "alignlib/divergences/toy_chi_squared.py",
     "A method": "alignlib/lm/methods/better_of_two.py",
     "A table format": "alignlib/tables/formats/toy.py",
     "A rule": "alignlib/rules/three_at_times.py",
