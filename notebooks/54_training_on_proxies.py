@@ -13,8 +13,9 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Gold gain over the base after training. {{answer}}. The KL at which gold begins to fall can be told in advance only roughly: from {{n_samples:d}} base responses a prompt the prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of
-# the samples); its median is within a factor of two of the KL at which training peaked for {{n_close:d}} of {{n_known:d}} proxies ({{against_training}} it over all proxies).
+# Gold gain over the base after training, for one network of each number of pairs. {{answer}}. Another network would give other numbers: {{alone}}. The KL at which gold begins to fall can be told in advance only roughly: from {{n_samples:d}} base responses a prompt the
+# prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of the samples). In training gold turned before the largest KL tried for {{n_turned:d}} of {{n_known:d}} proxies; the median prediction
+# is within a factor of two of the KL of that peak for {{n_close:d}} of these {{n_turned:d}} ({{close_by_task}}; {{against_training}}).
 # :::
 
 # %% tags=["parameters"]
@@ -36,7 +37,7 @@ together = proxy_training.ensembles(results)
 proxy_training.figure(results, curves)
 # %% [markdown]
 # The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. One row a proxy. First the KL in nats
-# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties (the largest KL tried where gold still rose). Then the gold gain of the policy trained furthest and its KL, and the
+# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties, averaged over seeds and one by one (*none up to*: gold is largest at the largest KL tried, so no peak was seen). {{apart}} A prediction from {{n_samples:d}} samples cannot exceed {{log_samples:.2f}} nats. Then the gold gain of the policy trained furthest and its KL, and the
 # largest gold along the optimum / in training in percent of the limit on gold at that KL.
 
 # %% tags=["hide-input"]
@@ -49,7 +50,7 @@ proxy_training.numbers(results, curves, n_samples, n_draws, seed)
 #
 # ## Several networks instead of one
 #
-# The largest gold along the optimum of the mean of several networks, each trained on pairs of its own, beside that of the networks one by one (on 24 of the test prompts). {{ensembles}}
+# The largest gold along the optimum of the mean of several networks, each trained on pairs of its own, beside that of the networks one by one (on 24 of the test prompts; no intervals). {{ensembles}}
 # A mean of $K$ networks has seen $K$ times as many pairs.
 
 # %% tags=["hide-input"]

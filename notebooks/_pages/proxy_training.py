@@ -67,6 +67,11 @@ class ProxyCurve(SameFields):
         return np.array(found, dtype=np.float64)
 
     @property
+    def turned(self) -> bool:
+        """Whether gold, averaged over seeds, fell again before the largest KL tried: else no peak was seen."""
+        return bool(len(self.policies)) and self.trained_peak[0] < float(self.trained.kl.iloc[-1])
+
+    @property
     def trained_peak(self) -> tuple[float, float]:
         """The largest gold gain of trained policies, averaged over seeds, and their KL."""
         best = self.trained.iloc[int(self.trained.gold_gain.argmax())]
@@ -173,7 +178,8 @@ def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed
         if len(curve.policies):
             kl, most = curve.trained_peak
             last = curve.trained.iloc[-1]
-            line["in training (each seed)"] = ", ".join(f"{one:.2f}" for one in curve.onsets)
+            line["in training"] = f"{kl:.2f}" if curve.turned else f"none up to {kl:.2f}"
+            line["each seed"] = ", ".join(f"{one:.2f}" for one in curve.onsets)
             share.append(100 * most / float(limit.gain_at_kl(kl)))
             line["gold at the end"] = f"{last.gold_gain:+.2f} at {last.kl:.1f}"
         line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
@@ -225,8 +231,25 @@ def _told_of(results: Results, curve: ProxyCurve) -> str:
         return f"on {curve.label} gold peaks with {there}"
     last = curve.trained.iloc[-1]
     if last.kl == kl:
-        return f"on {curve.label} gold rises to the largest KL tried ({there})"
+        return f"on {curve.label} gold is largest at the largest KL tried ({there}), so no peak was seen"
     return f"on {curve.label} gold peaks with {there}, and is {last.gold_gain:+.2f} at {last.kl:.1f} nats"
+
+
+def _alone(results: Results) -> str:
+    """How high gold peaks along the optima of single networks of few pairs, task by task: how far one can be off."""
+    parts = []
+    for task in TASKS:
+        path = members_path(results.folder, task)
+        if not path.is_file():
+            continue
+        table = pd.read_csv(path)
+        few = table[(table.networks == 1) & (table.n_pairs == table.n_pairs.min())]
+        peaks = few.groupby("first").gold_gain.max()
+        parts.append(
+            f"{peaks.min():+.2f} to {peaks.max():+.2f} on {task} for {len(peaks)} networks, each of "
+            f"{few.n_pairs.iloc[0]:,d} pairs of its own ({peaks[0]:+.2f} for the one used here)"
+        )
+    return f"along its optimum gold peaks at {'; at '.join(parts)}" if parts else "no other has been tried"
 
 
 def _ensembles(together: pd.DataFrame) -> str:
@@ -236,9 +259,15 @@ def _ensembles(together: pd.DataFrame) -> str:
     mean = together["their mean"]
     average, best = (int((mean >= together[name]).sum()) for name in ("average network", "best"))
     return (
-        f"The mean is better than the average network in {average} of {len(together)} cases, and better than the best "
-        f"one in {best}; which is best is not known without gold."
+        f"The mean is better than the average network in {average} of {len(together)} rows, and better than the best "
+        f"one in {best}; which is best is not known without gold. The rows of a task are not independent: the networks "
+        f"of each mean are among those of the larger ones, so there {_draws(together)}."
     )
+
+
+def _draws(together: pd.DataFrame) -> str:
+    n = int(together.groupby(["task", "pairs each"]).ngroups)
+    return f"is {n} draw of networks" if n == 1 else f"are {n} draws of networks, not {len(together)}"
 
 
 def _trained(known: list[ProxyCurve]) -> str:
@@ -258,7 +287,9 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
     told = [f"{task}: {'; '.join(_told_of(results, c) for c in named if c.task == task)}" for task in TASKS]
     known = [curve for curve in curves if len(curve.policies)]
     ratio = np.concatenate([_predicted(c, n, draws, seed) / c.peak[0] for c in curves])
-    middles = np.array([np.median(_predicted(c, n, draws, seed)) / c.onsets.mean() for c in known])
+    turned = [curve for curve in known if curve.turned]
+    middles = np.array([np.median(_predicted(c, n, draws, seed)) / c.trained_peak[0] for c in turned])
+    close = np.abs(np.log(middles)) <= np.log(2.0)
     spread = np.quantile(ratio, [0.1, 0.5, 0.9])
     claims.glue(
         answer=". ".join(one[0].upper() + one[1:] for one in told),
@@ -267,16 +298,37 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
         ratio_low=spread[0],
         ratio_middle=spread[1],
         ratio_high=spread[2],
-        against_training=f"{middles.min():.2f} to {middles.max():.2f} times"
-        if middles.size
-        else "an unknown multiple of",
-        n_close=int((np.abs(np.log(middles)) <= np.log(2.0)).sum()) if middles.size else 0,
+        against_training=claims.Markdown(
+            f"the prediction is {middles.min():.2f} to {middles.max():.2f} times it"
+            if middles.size
+            else "none is known"
+        ),
+        n_close=int(close.sum()),
+        n_turned=len(turned),
         n_known=len(known),
+        close_by_task=", ".join(
+            f"{sum(near for near, c in zip(close, turned, strict=True) if c.task == task)} of "
+            f"{sum(c.task == task for c in turned)} on {task}"
+            for task in TASKS
+        ),
+        apart=_apart(turned),
+        log_samples=float(np.log(n)),
+        alone=_alone(results),
         ensembles=_ensembles(together),
         n_test=len(curves[0].law.rows),
         n_penalties=int(max((c.policies.knob.nunique() for c in known), default=0)),
         n_seeds=int(max((c.policies.seed.nunique() for c in known), default=0)),
     )
+
+
+def _apart(turned: list[ProxyCurve]) -> str:
+    """Where the seeds of a proxy disagree on the peak by more than a factor of two."""
+    found = [
+        f"{c.label} on {c.task} ({', '.join(f'{one:.2f}' for one in c.onsets)} nats)"
+        for c in turned
+        if c.onsets.max() > 2.0 * c.onsets.min()
+    ]
+    return f"Seeds disagree on the peak by more than a factor of two for {'; '.join(found)}." if found else ""
 
 
 def claims_of(results: Results, curves: list[ProxyCurve], together: pd.DataFrame) -> list[Claim]:
@@ -305,6 +357,16 @@ def claims_of(results: Results, curves: list[ProxyCurve], together: pd.DataFrame
                 0.1 * np.abs(peaks), must_hold=False,
             )
         )  # fmt: skip
+    turned = [c for c in known if c.turned]
+    if turned:
+        statement = (
+            "the KL of the optimum's peak is within a factor of two of that of the policies' peak, for every proxy "
+            "whose gold turned in training"
+        )
+        ratios = [np.log(c.peak[0] / c.trained_peak[0]) for c in turned]
+        found.append(
+            claims.at_most("peak-foreseen", statement, "observed here", np.abs(ratios), np.log(2.0), must_hold=False)
+        )
     most_gold, end = (np.array([pick(c.optimum.gold_gain) for c in curves]) for pick in (np.max, lambda part: part[-1]))
     statement = f"gold falls by a tenth or more from its peak to λ = {_LAMS[-1]:g} along every proxy's optimum"
     found.append(
@@ -321,7 +383,7 @@ def claims_of(results: Results, curves: list[ProxyCurve], together: pd.DataFrame
             )
             found.append(
                 claims.at_least(
-                    key, f"gold peaks higher along every ensemble's mean than along {of}", "observed here",
+                    key, f"gold peaks higher along every (nested) ensemble's mean than along {of}", "observed here",
                     together["their mean"], together[column], must_hold=False,
                 )
             )  # fmt: skip
