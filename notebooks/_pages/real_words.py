@@ -366,11 +366,11 @@ def proxy_numbers(page: Page) -> pd.DataFrame:
 def _finding(found: dict[str, Trial]) -> str:
     """Which trials lie clearly below the limit, and which below best-of-N; by label."""
     said = []
-    for what, holds in (
-        (f"under {_NEAR:.0%} of the limit", lambda one: one.gain < _NEAR * one.limit),
-        ("below best-of-$N$ at equal KL", lambda one: one.over < 0.0),
+    for what, there in (
+        (f"under {_NEAR:.0%} of the limit", {label: one.gain < _NEAR * one.limit for label, one in found.items()}),
+        ("below best-of-$N$ at equal KL", {label: one.over < 0.0 for label, one in found.items()}),
     ):
-        yes = [label for label, one in found.items() if holds(one)]
+        yes = [label for label, holds in there.items() if holds]
         said.append(f"{_and(yes) if yes else 'neither'} {'lies' if len(yes) < 2 else 'lie'} {what}")
     return ", ".join(said)
 
