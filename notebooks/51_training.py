@@ -14,7 +14,8 @@
 # :::{admonition} Answer
 # :class: answer
 # {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
-# P26 find best-of-$N$ nearly on the frontier and PPO and GRPO clearly below it. That they lie below best-of-$N$ {{verdict}}. GRPO is the published form.
+# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Another question is whether the two lie below best-of-$N$:
+# that {{verdict}}. GRPO is the published form.
 # :::
 
 # %% tags=["parameters"]
@@ -35,27 +36,28 @@ train = Standings(results, task, "train", resamples)
 chapter.difference_figure(test)
 # %% [markdown]
 # Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base in percent of the limit at the same KL (in nats), beside
-# that of best-of-$N$ at this KL. The method less best-of-$N$ on the same prompts: *points* of share, on test prompts and on {{n_train:d}} prompts that training may have seen; *reward*; nats of *wasted KL* ({prf:ref}`thm-wasted-safety`), where less is better.
+# that of best-of-$N$ at this KL. The method less best-of-$N$ on the same prompts: *points* of share, on test prompts and on {{n_train:d}} other prompts that training may draw; *reward*; nats of *wasted KL* ({prf:ref}`thm-wasted-safety`), where less is better.
 # *Above / below*: at how many of three penalties the difference on test prompts exceeds its interval.
 
 # %% tags=["hide-input"]
 chapter.numbers(test, train, chapter.full_length(test))
 # %% [markdown]
-# On the {{n_train:d}} training prompts the finding {{train_verdict}}. On test prompts after only {{short_steps:d}} steps it {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
+# On the {{n_train:d}} prompts open to training, that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
 #
 # ## How it was measured
 #
 # Nothing here is estimated but for the choice of prompts and seeds: base model, limit, best-of-$N$ and every trained policy are summed over all {{n_responses:,d}} responses to each prompt ({doc}`50_world`). Best-of-$N$ itself, on the test
 # prompts, has {{best_shares}} of the limit at its own KL.
 #
-# **Prompts.** Every step draws fresh ones. The test prompts were in neither training, nor tuning, nor the pretraining of the base. What happens with 24 prompts seen over and over: {doc}`53_why_below`.
+# **Prompts.** Every step draws anew, with replacement, from all {{n_distinct:,d}} there are but those set apart. The test prompts were in neither training, nor tuning, nor the pretraining of the base; but other words can pay alike:
+# for {{twins}} of the {{n_test:d}} test prompts a run of RLOO met a prompt with the same reward of every response ({doc}`53_why_below` takes these apart). What happens with 24 prompts seen over and over: {doc}`53_why_below`.
 #
 # **Methods.** GRPO as published (advantages divided by the group's deviation, k3 in the loss), as trl has it now, and Dr. GRPO; RLOO; PPO with a critic; DPO on fresh pairs labelled with noise; best-of-$N$ distilled (maximum
 # likelihood on the base's best of $N$); rejection sampling in two rounds. Each draws {{batch:d}} responses a step. They are trained side by side by loops of our own, because a hundred small models at once cost little more than
 # one; their losses and gradients agree with those of trl and TorchRL on the same batch, which the tests check.
 #
 # **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by
-# reward − {{price:g}} · KL (means over prompts), with a seed that is not used again. The middle penalty β = {{price:g}} asks for just that; the settings found serve the other penalties too. Taken: {{tuned}}. The table of all trials lies beside that of the runs.
+# reward − {{price:g}} · KL (means over prompts), with a seed that is not used again. The middle penalty β = {{price:g}} asks for just that (where the mean of a group of $G$ is the baseline, as in GRPO and Dr. GRPO, the penalty is in effect $\beta G/(G-1)$); the settings found serve the other penalties too. Taken: {{tuned}}. The table of all trials lies beside that of the runs.
 #
 # **Intervals** are bootstraps over prompts and seeds; limit and best-of-$N$ are computed anew on each draw of prompts, so that differences are paired. None is corrected for being one of many.
 #

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Trained on {{few:d}} prompts instead ({{n_pools:d}} draws of them), the methods waste {{heart}} nats more there.
+# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Trained on {{few:d}} prompts instead ({{n_pools:d}} draws of them, the settings as tuned on fresh prompts), the methods waste {{heart}} nats more there than on fresh prompts at the same KL.
 # :::
 
 # %% tags=["parameters"]
@@ -32,31 +32,38 @@ trains = {task: Standings(results, task, "train", resamples) for task in TASKS}
 points = {task: shortfall.fixed_points(results, task) for task in TASKS}
 table = shortfall.parts(tests, points)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_test:d}} test prompts of each task as a sum of four parts. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared; the controls are told the exact gradient, or samples of the optimum. Parts left of zero count against the others. 95% intervals over prompts and seeds.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for PPO, RLOO, GRPO, best-of-N and a control in two panels. Learning from few prompts adds {{heart}} nats."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_test:d}} test prompts of each task as a sum of four parts. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared; the controls are told the exact gradient, or samples of the optimum. Parts left of zero count against the others. 95% intervals over prompts and seeds.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for PPO, RLOO, GRPO, best-of-N and a control in two panels. Learning from few prompts adds {{heart}} nats at equal KL."}}
 shortfall.parts_figure(table)
 # %% [markdown]
 # All parts are nats of KL and sum to what is wasted; the last column has what best-of-$N$ wastes at the same KL. *Objective*: what the exact fixed point of the method's objective wastes at that KL (for best-of-$N$ in the picture: what it wastes
-# within prompts). *Allocation*: what the split of KL over prompts adds. *Generalisation* (*few prompts*): what {{few:d}} prompts instead of fresh ones add. *Optimisation* is a residual, what is left after the others: sampling noise, too few steps, rates, the network. It is not measured by itself. What bounds
-# the share of the network in it: the least that the same network was seen to waste beyond objective and allocation, in nats: {{rest}}. The controls are told more (the exact gradient for 200 steps, or samples of the optimum), but learn from 240 prompts; where one wastes more than a method, it bounds nothing.
+# within prompts). *Allocation*: what the split of KL over prompts adds. *Few prompts*: what {{few:d}} prompts instead of fresh ones add at the KL that the few led to, beside which the other parts of that row stand (on fresh prompts interpolated between three penalties). It holds more than generalisation: rate, epochs and length were tuned on fresh prompts in shorter runs, and nobody stopped early. *Optimisation* is a residual, what is left after the others: sampling noise, too few steps, rates, the network. It is not measured by itself. What bounds
+# the share of the network in it: the least that the same network was seen to waste beyond objective and allocation at the middle penalty, after any length of training, in nats: {{rest}}. The controls are told more (the exact gradient for 200 steps, or samples of the optimum), but learn from 240 prompts; where one wastes more than a method, it bounds nothing.
 
 # %% tags=["hide-input"]
 shortfall.parts_table(table)
 # %% [markdown]
 # ## Generalisation: few prompts, learnt by heart
 #
-# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool (for fresh prompts: {{few:d}} that training may have met).
+# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. *Open to training* are {{few:d}} prompts that fresh draws may hit, or miss ({doc}`51_safety_training` and {doc}`52_summarisation_training` count them).
 
 # %% tags=["hide-input"]
 size.few_prompts(tests, trains)
 # %% [markdown]
 # ## Size: prompts, steps, layers
 #
-# RLOO less best-of-$N$ at the same KL on test prompts, in points. By the number of prompts: {{pools}}. By depth, each with a base and a limit of its own: {{layers}}. {{missing}}
+# RLOO less best-of-$N$ at the same KL on test prompts, in points. By the number of prompts: {{pools}}. By depth, each with a base and a limit of its own: {{layers}}. {{missing}} Every setting is the one tuned on fresh prompts with two layers, so that few prompts and deep models bear some mistuning as well.
+#
+# What a test prompt pays can be known without its words: other words can have the same reward for every response. *Met*: how many of the {{n_test:d}} test prompts have a reward that training met under other words; RLOO less best-of-$N$ in points on these and on the others, means over seeds.
+
+# %% tags=["hide-input"]
+size.twins(tests)
+# %% [markdown]
+# Where all are met, the test prompts are new in their words and not in what they pay. What training teaches of new rewards is the last column.
 
 # %% tags=["hide-input"]
 sizes = size.size(tests)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit falls steeply with the number of prompts up to 240 and with the steps of training; it is one to two percent at every depth."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers; *fresh*, off the scale, draws {{drawn}} prompts in all, fewer than the largest pool has, which no run sees whole), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit falls steeply with the number of prompts up to 240 and with the steps of training; it is one to two percent at every depth."}}
 size.size_figure(sizes)
 # %% [markdown]
 # ## Allocation: who gets the budget
@@ -82,7 +89,7 @@ size.size_figure(sizes)
 # Let a policy choose every next-token law $\pi(\cdot|s)$ freely but for giving each token some probability, let the reward enter less a baseline that does not depend on the response. Let $Q(s,a)$ be the mean of what follows token $a$ after prefix $s$, net of charges for later tokens if they are in the reward, and $V(s)$ the value passed up. The expected update vanishes
 #
 # 1. with $-\beta\log\pi(y)/p(y)$ in the reward, as one sum or token by token (RLOO, PPO), exactly at $\pi_\lambda$, $\lambda=1/\beta$: $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\beta\log\sum_a p\,e^{Q/\beta}$;
-# 2. with the token's own reverse KL in the loss (k3 times the importance ratio; Dr. GRPO as trained here): at $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\sum_a\pi Q$;
+# 2. with the token's own reverse KL in the loss (k3 times the importance ratio; Dr. GRPO as trained here, groups infinite): at $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\sum_a\pi Q$;
 # 3. with k3 of the sampled token in the loss: at $\pi(a|s)=\beta p(a|s)/(\beta+V-Q(s,a))$ with $V=\sum_a\pi Q$;
 # 4. with k3, rewards standardised by the policy's own mean and deviation on the prompt, and the mean over a response's tokens (GRPO as published, groups infinite): at $\pi(a|s)=\beta M p/(c+\beta M-Q)$, where $Q$ and $M$ are the means of $A/t$ and $1/t$ over what follows, $A$ the standardised reward, $t$ the number of tokens, and $c(s)$ makes it sum to one.
 # ```
@@ -98,7 +105,7 @@ size.size_figure(sizes)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_test:d}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
 shortfall.fixed_point_figure(tests, points)
 # %% [markdown]
-# The lines are computed, not trained: no tuning, no sampling, no network. They are no lower bound, for an early stop or shared weights can end nearer the optimum.
+# The lines are computed, not trained: no tuning, no sampling, no network. They are for infinite groups. The mean of a group of $G$ holds the response itself, which leaves $1-1/G$ of the reward's part: in (2) and (3) read $\beta G/(G-1)$ for $\beta$ (groups here: {{groups}}). That moves a policy along such a line, not off it. They are no lower bound, for an early stop or shared weights can end nearer the optimum.
 #
 # ## Claims
 

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
+from _pages.prompts_met import has_twin, met, of_task
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
@@ -27,6 +28,8 @@ __all__ = [
 
 _HEADLINE = ("ppo", "grpo")
 _ALSO = ("rloo",)
+_NS = (2, 4, 8, 16, 64)
+_NEAR = 0.95  # of the limit: "nearly on the frontier"; clearly below it lies what stays under this
 
 
 def interval(found: Interval, scale: float = 100.0, digits: int = 1) -> str:
@@ -67,7 +70,7 @@ def numbers(test: Standings, train: Standings, steps: int) -> pd.DataFrame:
                 "KL": f"{found.kl.mean:.2f}",
                 "share / best-of-N": f"{100 * found.share.mean:.1f} / {100 * found.best_share.mean:.1f}",
                 "points": interval(found.over_share),
-                "points, training prompts": interval(seen.over_share),
+                "points, open to training": interval(seen.over_share),
                 "reward": f"{found.over_gain.mean:+.3f}",
                 "wasted KL": f"{found.over_wasted.mean:+.3f}",
                 "above / below": f"{above} / {below}",
@@ -113,7 +116,7 @@ def difference_figure(test: Standings) -> Axes:
 
 
 def _said(name: str, found: Comparison, seen: Comparison | None) -> str:
-    there = "" if seen is None else f"; on training prompts {interval(seen.over_share)}"
+    there = "" if seen is None else f"; on prompts open to training {interval(seen.over_share)}"
     return (
         f"{find(name).label} gets {found.share.mean:.1%} of what its KL could buy and best-of-$N$ "
         f"{found.best_share.mean:.1%} at the same KL (difference in points, 95 % interval: "
@@ -128,7 +131,7 @@ def standing(results: Results, stage: str) -> str:
 
 
 def _verdict(test: Standings, steps: int) -> str:
-    """Say whether P26's finding, below best-of-N, holds for PPO and for GRPO, and where they lie."""
+    """Say whether PPO and GRPO lie below best-of-N at equal KL, and where."""
     told = []
     held: dict[str, list[str]] = {"holds here for": [], "holds in part for": [], "does not hold here for": []}
     for name in _HEADLINE:
@@ -144,6 +147,47 @@ def _verdict(test: Standings, steps: int) -> str:
         held[kind].append(find(name).label)
     parts = [f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels]
     return f"{' and '.join(parts)}: against best-of-$N$ at equal KL, {', '.join(told)}"
+
+
+def _under_the_limit(test: Standings, steps: int) -> str:
+    """Where best-of-N is nearly on the limit, and where the methods of the headline are clearly below it."""
+    shares = _best_shares(test)
+    near = [f"{n}" for n, share in shares.items() if share >= _NEAR]
+    where = f"at $N={', '.join(near)}$ of" if near else "at none of"
+    told = [f"best-of-$N$ has at least that {where} $N={', '.join(str(n) for n in shares)}$"]
+    for name in _HEADLINE:
+        there = [one for knob in find(name).knobs if (one := test.compare(name, knob, steps)) is not None]
+        below = sum(one.share.high < _NEAR for one in there)
+        told.append(f"{find(name).label} lies below it, with the whole interval, at {below} of {len(there)} penalties")
+    return ", ".join(told)
+
+
+def _best_shares(test: Standings) -> dict[int, float]:
+    """Best-of-N's share of the limit at its own KL, by N."""
+    best, at = test.curves.weighed(), np.log(_NS)
+    shares = np.interp(at, test.curves.log_n, best.best_gain / np.maximum(best.limit(best.best_kl), 1e-12))
+    return dict(zip(_NS, shares.tolist(), strict=True))
+
+
+def _met(results: Results, task: str, test: Standings, steps: int) -> str:
+    """How many of the prompts open to training the runs on fresh prompts drew, by method."""
+    parts = []
+    for name in (*_HEADLINE, *_ALSO):
+        rows = test.rows(name, find(name).middle, steps)
+        found = met(results, task, name, steps, [int(seed) for seed in rows.seed])
+        if found:
+            low, high = min(found), max(found)
+            parts.append(f"{find(name).label} {low if low == high else f'{low} to {high}'}")
+    return ", ".join(parts)
+
+
+def _twins(results: Results, task: str, test: Standings, steps: int) -> str:
+    """How many test prompts have a reward that training met under other words, by run of RLOO."""
+    rows = test.rows("rloo", find("rloo").middle, steps)
+    found = [int(has_twin(results, task, "rloo", steps, int(seed)).sum()) for seed in rows.seed]
+    return (
+        f"{min(found)}" if len(set(found)) == 1 else f"{min(found)} to {max(found)}" if found else "an unknown number"
+    )
 
 
 def _costs(test: Standings, steps: int) -> str:
@@ -201,9 +245,6 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
     early, late = (
         {name: test.compare(name, find(name).middle, n) for name in (*_HEADLINE, *_ALSO)} for n in (short, longest)
     )
-    best = test.curves.weighed()
-    at = np.log([2.0, 4.0, 8.0, 16.0, 64.0])
-    shares = np.interp(at, test.curves.log_n, best.best_gain / np.maximum(best.limit(best.best_kl), 1e-12))
     claims.glue(
         headline=claims.Markdown(
             "; ".join(
@@ -213,6 +254,11 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
             )
         ),
         verdict=claims.Markdown(_verdict(test, long)),
+        under_the_limit=claims.Markdown(_under_the_limit(test, long)),
+        near=_NEAR,
+        met=_met(results, task, test, long),
+        twins=_twins(results, task, test, long),
+        n_distinct=of_task(task).grammar.n_distinct,
         train_verdict=claims.Markdown(_verdict(train, long)),
         early_verdict=claims.Markdown(_verdict(test, short)),
         early="; ".join(
@@ -229,9 +275,7 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         n_seeds=max(one.n_seeds for one in said.values() if one is not None),
         n_responses=int(results.settings["n_responses"]),
         batch=RESPONSES,
-        best_shares=claims.Markdown(
-            ", ".join(f"{share:.1%} ($N={n:.0f}$)" for n, share in zip(np.exp(at), shares, strict=True))
-        ),
+        best_shares=claims.Markdown(", ".join(f"{share:.1%} ($N={n}$)" for n, share in _best_shares(test).items())),
         trials=TRIALS,
         price=PRICE,
         tuning_steps=int(results.tuning.trials.steps.max()),
@@ -278,13 +322,25 @@ def claims_of(results: Results, task: str, test: Standings, train: Standings) ->
             for name in _HEADLINE:
                 there = [standings.compare(name, knob, steps) for knob in find(name).knobs]
                 ends = [one.over_share.high for one in there if one is not None]
+                tops = [one.share.high for one in there if one is not None]
+                on = "test prompts" if standings is test else "prompts open to training"
+                if tops:
+                    key = f"{name}-under-limit-{when}" + ("" if standings is test else "-train")
+                    statement = (
+                        f"{find(name).label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, at every "
+                        f"penalty, on {on}, after {steps:,d} steps (upper ends of the intervals)"
+                    )
+                    found.append(claims.at_most(key, statement, "P26", tops, _NEAR, must_hold=False))
                 if ends:
                     key = f"{name}-below-{when}" + ("" if standings is test else "-train")
                     statement = (
-                        f"{find(name).label} is below best-of-N at equal KL at every penalty, on {standings.split} "
-                        f"prompts, after {steps:,d} steps (upper ends of the intervals)"
+                        f"{find(name).label} is below best-of-N at equal KL at every penalty, on {on}, after "
+                        f"{steps:,d} steps (upper ends of the intervals)"
                     )
-                    found.append(claims.at_most(key, statement, "P26", ends, 0.0, must_hold=False))
+                    found.append(claims.at_most(key, statement, "after P26", ends, 0.0, must_hold=False))
+    statement = f"best-of-N is nearly on the limit, at {_NEAR:.0%} of it or more, at N = {', '.join(map(str, _NS))}"
+    shares = list(_best_shares(test).values())
+    found.append(claims.at_least("best-near-limit", statement, "P26", shares, _NEAR, must_hold=False))
     settings = results.tuning.trials
     counts = settings[settings.task == task].groupby("method").size()
     statement = f"every method was tried with {TRIALS} random settings on validation prompts"

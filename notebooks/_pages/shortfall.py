@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from _pages.prompts_met import group_of
 from _pages.size import missing, told
 from alignbook import claims
 from alignbook.claims import Claim
@@ -26,7 +27,7 @@ from alignlib.lm.experiment.decomposition import (
 from alignlib.lm.experiment.grid import FEW, LONG
 from alignlib.lm.experiment.results import FRESH, Results, fixed_points_path
 from alignlib.lm.experiment.standings import Standings
-from alignlib.lm.methods import find
+from alignlib.lm.methods import RESPONSES, find
 from alignlib.lm.tasks import TASKS
 
 __all__ = [
@@ -47,7 +48,7 @@ _PARTS = {
     "objective": (plotting.LIMIT, "objective"),
     "allocation": (plotting.THIRD, "allocation to prompts"),
     "optimisation": (plotting.BOUND, "optimisation (the rest)"),
-    "generalisation": (plotting.BEST_OF_N, "generalisation from few prompts"),
+    "generalisation": (plotting.BEST_OF_N, f"{FEW} prompts instead of fresh ones"),
 }
 _NOTHING = WasteSplit(np.zeros(1), np.zeros(1))
 
@@ -94,12 +95,32 @@ def _of_method(test: Standings, task: str, name: str, points: pd.DataFrame) -> l
         best = best_of_n_waste(test.curves, kl)
         own = Parts(float(best.within[0]), float(best.allocation[0]), 0.0, 0.0)
         rows.append(_line(task, name, "best", f"{_BEST} at {label}'s KL", own, None) | {"kl": kl})
-    if not few_rows.empty:
-        few = decompose(objective, fresh, split_waste(test.curves, test.per_prompt(few_rows)))
+    if not few_rows.empty:  # beside what fresh prompts and the objective waste at the KL that few prompts led to
+        learnt = test.per_prompt(few_rows)
+        there = float(learnt.kl.mean())
+        objective = fixed_point_waste(test.curves, points, "GRPO", there) if name == "grpo" else _NOTHING
+        few = decompose(objective, _fresh_at(test, name, there), split_waste(test.curves, learnt))
         rows.append(
             _line(task, name, "few", f"{label}, {FEW} prompts", few, test.compare(name, knob, LONG, n_prompts=FEW))
         )
     return rows
+
+
+def _fresh_at(test: Standings, name: str, kl: float) -> WasteSplit:
+    """What a method wastes on fresh prompts at a mean KL, interpolated over √KL between its penalties."""
+    spent, within, allocation = [0.0], [0.0], [0.0]
+    for knob in find(name).knobs:
+        rows = test.rows(name, knob, LONG)
+        if not rows.empty:
+            found = test.per_prompt(rows)
+            split = split_waste(test.curves, found)
+            spent.append(float(found.kl.mean()))
+            within.append(float(split.within.mean()))
+            allocation.append(float(split.allocation.mean()))
+    order = np.argsort(spent)
+    place = np.sqrt(np.array(spent)[order])
+    at = [np.interp(np.sqrt(kl), place, np.array(part)[order]) for part in (within, allocation)]
+    return WasteSplit(np.array([at[0]]), np.array([at[1]]))
 
 
 def _control(test: Standings, name: str) -> tuple[float, int, int] | None:
@@ -220,28 +241,42 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
     pools = sizes[(sizes.study == "prompts") & (sizes.value == FEW)].seeds
     claims.glue(
         answer=claims.Markdown(". ".join(said) or "nothing is trained yet"),
-        heart=f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of",
+        heart=claims.Markdown(f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of"),
         few=FEW,
         n_pools=int(pools.max()) if len(pools) else 0,
         long=LONG,
         n_test=len(next(iter(tests.values())).curves.limit_kl),
-        rest=_rest(table),
+        rest=_rest(table, tests),
+        groups=_groups(results),
+        drawn=" and ".join(dict.fromkeys(f"{LONG * RESPONSES // group_of(results, t, 'rloo'):,d}" for t in TASKS)),
         pools=claims.Markdown(told(sizes, "prompts", lambda n: "fresh" if n == FRESH else f"{n:,d}")),
         layers=claims.Markdown(told(sizes, "layers", lambda n: f"{n} layers")),
         missing=missing(results),
     )
 
 
-def _rest(table: pd.DataFrame) -> str:
-    """What PPO, RLOO and the controls waste by neither objective nor allocation."""
+def _groups(results: Results) -> str:
+    """Responses in the groups of the methods that take off their group's mean, on each task."""
+    return "; ".join(
+        f"{find(name).label} {' and '.join(f'{group_of(results, task, name)} on {task}' for task in TASKS)}"
+        for name in ("grpo", "dr_grpo")
+    )
+
+
+def _rest(table: pd.DataFrame, tests: Mapping[str, Standings]) -> str:
+    """The least that PPO, RLOO and the controls waste by neither objective nor allocation, at the middle penalty."""
     parts = []
-    for task, rows in table.groupby("task", sort=False):
-        left = [
-            f"{row['policy']} {row['optimisation']:.3f}"
-            for row in rows[
-                (rows.kind == "control") | ((rows.kind == "fresh") & rows.method.isin(["ppo", "rloo"]))
-            ].to_dict("records")
-        ]
+    for task, test in tests.items():
+        left = []
+        for name in ("ppo", "rloo"):
+            lengths = [n for n in test.lengths() if not test.rows(name, find(name).middle, n).empty]
+            found = {n: test.per_prompt(test.rows(name, find(name).middle, n)) for n in lengths}
+            wasted = {n: float(split_waste(test.curves, one).within.mean()) for n, one in found.items()}
+            if wasted:
+                n = min(wasted, key=lambda steps: wasted[steps])
+                left.append(f"{find(name).label} {wasted[n]:.3f} ({n:,d} steps, {found[n].kl.mean():.2f} nats)")
+        control = table[(table.kind == "control") & (table.task == task)].to_dict("records")
+        left += [f"{row['policy']} {row['optimisation']:.3f} ({row['kl']:.2f} nats)" for row in control]
         parts.append(f"{task}: {', '.join(left)}")
     return "; ".join(parts)
 
@@ -280,13 +315,10 @@ def claims_of(
     )  # fmt: skip
     few, fresh = table[table.kind == "few"], table[table.kind == "fresh"]
     if len(few):
-        ends = [
-            (fresh[(fresh.task == t) & (fresh.method == n)].wasted.iloc[0].high, w.low)
-            for t, n, w in zip(few.task, few.method, few.wasted, strict=True)
-        ]
+        ends = list(zip(few.total - few.generalisation, [one.low for one in few.wasted], strict=True))
         statement = (
-            f"learning from {FEW} prompts wastes more KL on test prompts than learning from fresh ones "
-            "(lower against upper end of the interval)"
+            f"learning from {FEW} prompts, with settings tuned on fresh ones, wastes more KL on test prompts than "
+            "learning from fresh ones does at the same KL (lower end of the interval against the mean)"
         )
         found.append(
             claims.at_least(

@@ -10,16 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from _pages.chapter import interval
+from _pages.prompts_met import has_twin
 from alignlib import plotting
+from alignlib._core.checks import BoolArray
+from alignlib.lm.experiment.curves import Curves
 from alignlib.lm.experiment.grid import FEW, LONG
-from alignlib.lm.experiment.results import FRESH, Results
+from alignlib.lm.experiment.results import FRESH, PerPrompt, Results
 from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import find
 from alignlib.lm.tasks import TASKS
 
-__all__ = ["few_prompts", "missing", "size", "size_figure", "told"]
+__all__ = ["few_prompts", "missing", "size", "size_figure", "told", "twins"]
 
 _SHOWN = ("ppo", "rloo", "grpo")
+_OFF = 5.0  # times the largest pool: where fresh prompts stand
 
 
 def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
@@ -31,6 +35,7 @@ def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings])
             for label, n in ((f"{FEW} prompts", FEW), ("fresh prompts", FRESH)):
                 for kind, one in (("seen", trains[task]), ("unseen", tests[task])):
                     found = one.compare(name, find(name).middle, LONG, n_prompts=n)
+                    kind = "open to training" if kind == "seen" and n == FRESH else kind
                     line[f"{label}: {kind}"] = "–" if found is None else interval(found.over_share)
             rows.append(line)
     return pd.DataFrame(rows).set_index(["task", "method"])
@@ -54,6 +59,38 @@ def size(tests: Mapping[str, Standings]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["task", "study", "value", "share", "over", "seeds"])
 
 
+def twins(tests: Mapping[str, Standings]) -> pd.DataFrame:
+    """RLOO less best-of-N, on test prompts whose reward training met under other words, and on the others.
+
+    A row for each number of prompts to learn from; numbers of prompts and points of share are means over seeds.
+    """
+    rows, knob = [], find("rloo").middle
+    for task, test in tests.items():
+        table = test.results.select(task, "test", method="rloo", knob=knob, reward_name="gold", steps=LONG)
+        for n in sorted({int(n) for n in table[table.layers == test.layers].n_prompts}, key=lambda n: (n == FRESH, n)):
+            runs = test.rows("rloo", knob, LONG, n_prompts=n)
+            found = test.per_prompt(runs)
+            met = [has_twin(test.results, task, "rloo", LONG, int(seed), n) for seed in runs.seed]
+            line = {
+                "task": task,
+                "prompts": "fresh" if n == FRESH else f"{n:,d}",
+                "met": np.mean([m.sum() for m in met]),
+            }
+            for label, masks in (("points, met", met), ("points, not met", [~m for m in met])):
+                there = [_over(test.curves, found, k, mask) for k, mask in enumerate(masks) if mask.any()]
+                line[label] = f"{100 * np.mean(there):+.1f}" if there else "–"
+            rows.append(line | {"met": f"{line['met']:.0f}"})
+    return pd.DataFrame(rows).set_index(["task", "prompts"])
+
+
+def _over(curves: Curves, found: PerPrompt, run: int, which: BoolArray) -> float:
+    """A run's share of the limit less best-of-N's at the same KL, on some of the prompts."""
+    weights = which / which.sum()
+    kl, gain = found.kl[run] @ weights, (found.reward[run] - curves.base_reward) @ weights
+    at, both = np.array([kl]), curves.weighed(weights)
+    return float((gain - both.best_of_n(at)[0]) / both.limit(at)[0])
+
+
 _STUDIES = {"prompts": "prompts to learn from", "steps": "steps of training", "layers": "layers of the model"}
 
 
@@ -65,8 +102,8 @@ def size_figure(table: pd.DataFrame) -> Axes:
         for task, (color, marker) in zip(TASKS, ((plotting.LIMIT, "o"), (plotting.BEST_OF_N, "s")), strict=True):
             rows = table[(table.study == study) & (table.task == task)].sort_values("value")
             fresh = (rows.value == FRESH) & (study == "prompts")
-            # Fresh prompts at every step: at the right end, as many as were drawn.
-            place = rows.value.where(~fresh, 115_200).to_numpy(dtype=float)
+            # Fresh prompts at every step: at the right end, off the scale.
+            place = rows.value.where(~fresh, _OFF * rows.value.max()).to_numpy(dtype=float)
             order = np.argsort(place)
             share = rows["share"].to_numpy()[order]
             low, mean, high = ([100 * (1 - getattr(one, end)) for one in share] for end in ("high", "mean", "low"))
