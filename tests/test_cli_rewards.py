@@ -49,12 +49,32 @@ def sampled(tmp_path, n_prompts=60, n=32):
 
 def test_the_answer_says_what_its_budget_bounds_and_leads_with_what_was_asked(tmp_path):
     table = sampled(tmp_path)
-    average = run(table, "--reward", "gold", "--kl", "0.1").stdout.splitlines()[-1]
+    average = run(table, "--reward", "gold").stdout.splitlines()[-1]
     assert re.match(r"At a KL of \S+ nats on average over prompts any method can gain at most", average)
     asked = run(table, "--reward", "gold", "--kl", "0.1", "--budget", "per-prompt").stdout.splitlines()[-1]
     first, second = asked.split(". At a KL of ")
     assert first.startswith("At a KL of 0.1 nats on every prompt any method can gain at most")
     assert second == average.removeprefix("At a KL of ")
+
+
+@pytest.mark.parametrize(("kl", "at"), [("0.05", "0.05"), ("0.2,0.05", "0.2"), ("0.05,90,0.1", "0.1")])
+def test_the_last_sentence_answers_at_the_largest_supported_kl_asked_for(tmp_path, kl: str, at: str) -> None:
+    table = sampled(tmp_path)
+    said = run(table, "--reward", "gold", "--kl", kl).stdout.splitlines()
+    (row,) = (line.split() for line in said if line.split()[:1] == [at])
+    best = next(line.split() for line in said if line.split()[:1] == ["2"])
+    asked = said[-1]
+    assert asked.startswith(
+        f"At a KL of {at} nats on average over prompts any method can gain at most {float(row[1]):.3g} "
+    )
+    assert re.search(r"; best-of-\d+ already gets \S+ % of the limit at its own \S+ nats \(", asked)
+    only = run(table, "--reward", "gold", "--kl", kl, "--n", "2").stdout.splitlines()[-1]
+    assert f"the limit at its own {float(best[1]):.3g} nats" in only
+
+
+def test_the_last_sentence_where_no_kl_asked_for_is_supported(tmp_path) -> None:
+    said = run(sampled(tmp_path), "--reward", "gold", "--kl", "90").stdout.splitlines()[-1]
+    assert re.match(r"The samples support the limit of 'gold' up to \S+ nats only; best-of-\d+ already gets", said)
 
 
 def test_one_prompt_is_one_prompt_and_has_one_kind_of_budget(tmp_path):
@@ -78,7 +98,7 @@ def test_lines_end_with_the_answer(tmp_path):
     ]
     assert "any method can gain at most" in lines[-1]
     assert "of 'gold'" in lines[-1]
-    assert "best-of-4 already gets 91.9 % of it" in lines[-1]
+    assert "best-of-4 already gets 91.9 % of the limit at its own 0.636 nats" in lines[-1]
     assert result.stderr == ""
 
 

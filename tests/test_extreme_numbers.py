@@ -208,10 +208,10 @@ def test_frontiers_are_compared_field_by_field() -> None:
     assert law.frontier([0.1]) != 3
 
 
-def test_a_divergence_by_name_is_refused_in_one_sentence() -> None:
+def test_a_divergence_by_an_unknown_name_is_refused_in_one_sentence() -> None:
     for rule in (BestOfN(2), BestOfPoisson(1.0)):
         with pytest.raises(InputError, match="divergence must be one of"):
-            rule.spent_formula("kl")  # type: ignore[arg-type]
+            rule.spent_formula("kullback")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

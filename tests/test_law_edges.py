@@ -8,7 +8,9 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from alignlib._core.errors import InputError
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Laplace, Law, PromptAverage, Uniform
+from alignlib.rules import BestOfN, BestOfPoisson
 from tests.oracle import relative, tilted
 
 
@@ -108,6 +110,39 @@ def test_a_frontier_scales_with_its_reward(scale: float) -> None:
     np.testing.assert_allclose(wide.mean_reward(-2.0 / scale) / scale, plain.mean_reward(-2.0), rtol=1e-12)
     if 1e-150 < scale < 1e150:
         assert wide.variance(0.7 / scale) / scale**2 == pytest.approx(plain.variance(0.7), rel=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-299, 2e304])
+def test_rules_and_roots_hold_to_the_ends_of_the_range(scale: float) -> None:
+    plain, wide = FiniteLaw([-1.0, 1.0, 5.0], [0.5, 0.3, 0.2]), FiniteLaw([-scale, scale, 5 * scale], [0.5, 0.3, 0.2])
+    for rule in (BestOfN(1), BestOfN(2), BestOfN(3.5), BestOfPoisson(2.0)):
+        assert rule.on(wide).gain / scale == pytest.approx(rule.on(plain).gain, rel=1e-12)
+    for gain in (-0.3, 0.3, 1.0):
+        assert wide.lam_at_gain(gain * scale) * scale == pytest.approx(plain.lam_at_gain(gain), rel=1e-12)
+    assert wide.kl_at_gain(0.3 * scale) == pytest.approx(plain.kl_at_gain(0.3), rel=1e-12)
+
+
+@pytest.mark.parametrize("reward", [[-1e308, 1e308], [0.0, 2e305], [0.0, 5e-324], [1e-310, 2e-310]])
+def test_rewards_beyond_the_range_are_refused_with_it(reward: list[float]) -> None:
+    with pytest.raises(InputError, match=r"reward must lie in \[-1e\+305, 1e\+305\] and be constant or span at least"):
+        FiniteLaw(reward)
+    assert BestOfN(2).on(FiniteLaw([5e-324, 5e-324])).gain == 0.0
+
+
+@pytest.mark.parametrize("gain", [5e-324, 1e-300, 0.3, 1e154])
+def test_gains_far_below_a_large_reward(gain: float) -> None:
+    wide = FiniteLaw([0.0, 1.0, 1e300], [0.5, 0.25, 0.25])
+    assert 0.0 <= wide.lam_at_gain(gain) <= 2.0 * gain / 1e300 / 1e299
+    assert wide.kl_at_gain(gain) == 0.0  # below the smallest double
+    assert FiniteLaw([1e16, 1e16 + 2.0, 1e16 + 4.0]).kl_at_gain(gain if gain < 0.1 else 0.0) < 1e-300
+
+
+@pytest.mark.parametrize("gain", [1e-310, 1e-300, 1e-3, 0.3])
+def test_gains_where_the_best_reward_has_the_smallest_mass(gain: float) -> None:
+    rare = FiniteLaw([0.0, 1.0], [1.0, 5e-324])
+    lam = math.log(gain) - math.log(5e-324) - math.log1p(-gain)
+    assert rare.lam_at_gain(gain) == pytest.approx(lam, rel=1e-12)
+    assert rare.kl_at_gain(gain) == pytest.approx(gain * lam + math.log1p(-gain), rel=1e-9)
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e-80, 1e80, 1e200])

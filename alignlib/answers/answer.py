@@ -43,6 +43,7 @@ class Answer:
     there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
     ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
     to the limit at the last budget shown. ``assumed`` says what the limit there rests on, for an average budget.
+    ``kl_asked`` says whether budgets were asked for.
     """
 
     picked_by: str
@@ -58,6 +59,7 @@ class Answer:
     constant_most: float | None = None
     assumed: Sensitivity | None = None
     wanted_by_rules: tuple[Wanted, ...] = ()
+    kl_asked: bool = False
 
 
 def answer(
@@ -158,6 +160,7 @@ def answer(
         constant_most=most,
         assumed=fit.sensitivity(float(budgets[shown[-1]])) if budget == "average" and shown.size else None,
         wanted_by_rules=_wanted_by_rules(fit, best),
+        kl_asked=kl is not None,
     )
 
 

@@ -9,19 +9,21 @@ reward (λ large).
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_float_array
+from alignlib._core.checks import FloatArray, as_float_array, require
 from alignlib._core.special import exact_dot
 from alignlib.divergences import Divergence
 from alignlib.laws.finite_roots import accurate_root, newton_root
 from alignlib.laws.law import Law
 from alignlib.laws.levels import Levels, checked_law
 from alignlib.laws.optima import optima
+from alignlib.laws.roots import rising_root
 from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
     SCALE_ABOVE,
@@ -37,6 +39,11 @@ from alignlib.laws.tilt_moments import (
 __all__ = ["FiniteLaw"]
 
 _NEARLY_SATURATED = 0.75  # of the largest KL: from there on the distance to it is the more accurate number
+_LINEAR = 1e-17  # λ times the widest centred reward: below it the gain's second term is lost in rounding
+# Beyond these λ, of the size of 1/span, leaves the doubles or loses its digits.
+_LARGEST = 1e305
+_LEAST_SPAN = 1e-300
+_TINY = sys.float_info.min
 _AT_ONCE = 1 << 16  # outcomes times λ
 _OF_EACH = ("log_partition", "gain", "kl")
 
@@ -49,7 +56,8 @@ class FiniteLaw(Law):
     Parameters
     ----------
     reward : array (k,)
-        Reward of each outcome, any finite numbers, ties allowed.
+        Reward of each outcome, up to 1e305 in size, ties allowed; the largest and the smallest are equal or differ by
+        1e-300 or more.
     prob : array (k,), optional
         Base mass of each outcome, summing to one; equal masses if omitted. Outcomes of zero mass belong to
         no tilted law: they change nothing and get ``log_policy = -inf``.
@@ -57,7 +65,8 @@ class FiniteLaw(Law):
     Raises
     ------
     InputError
-        If the shapes differ, a value is not finite, a mass is negative, or the masses do not sum to one.
+        If the shapes differ, a reward is not finite or out of that range, a mass is negative, or the masses do not sum
+        to one.
 
     Examples
     --------
@@ -72,6 +81,7 @@ class FiniteLaw(Law):
 
     def __init__(self, reward: npt.ArrayLike, prob: npt.ArrayLike | None = None) -> None:
         rewards, mass = checked_law(reward, prob)
+        _check_range(rewards)
         self._keep = mass > 0
         self._all = bool(self._keep.all())
         self.reward = rewards if self._all else rewards[self._keep]
@@ -261,6 +271,18 @@ class FiniteLaw(Law):
         lam, final = newton_root(self._e, self._powers, max(self._e_max, -self._e_min), budget, start)
         return (lam if final else accurate_root(self._moments, budget, self.max_kl, lam)) / self._unit
 
+    def _lam_of_gain(self, sign: float, gain: float, guess: float) -> float:
+        lam = gain / self._sd / self._sd if self._base_variance > _TINY else math.inf
+        if lam * self._unit * max(self._e_max, -self._e_min) < _LINEAR:
+            return lam  # the gain is λ Var to rounding
+        most = self._top(sign > 0).gain
+
+        def value(scaled: float) -> float:
+            return min(abs(self._moments(sign * scaled).gain), most)
+
+        start = guess * self._unit or min(lam * self._unit, CENTRED_UP_TO / max(self._e_max, -self._e_min))
+        return rising_root(value, gain / self._unit, start) / self._unit
+
     # ------------------------------------------------------------------ policies
     def log_policy(self, lam: npt.ArrayLike) -> FloatArray:
         """``log π_λ(y)``, shape ``(*lam.shape, k)``; at ``λ = ∞`` the base law conditioned on the top reward."""
@@ -308,3 +330,13 @@ class FiniteLaw(Law):
         if upper:
             return np.asarray(levels.reward[::-1][np.searchsorted(levels.above[::-1], u, side="right") - 1])
         return np.asarray(levels.reward[np.searchsorted(levels.below, u, side="right") - 1])
+
+
+def _check_range(rewards: FloatArray) -> None:
+    low, high = float(rewards.min()), float(rewards.max())
+    require(
+        max(-low, high) <= _LARGEST and (low == high or high - low >= _LEAST_SPAN),
+        f"reward must lie in [-{_LARGEST:g}, {_LARGEST:g}] and be constant or span at least {_LEAST_SPAN:g}; it goes "
+        f"from {low:g} to {high:g}. Choose another unit.",
+        "reward",
+    )

@@ -138,16 +138,17 @@ def lines(found: Findings) -> list[str]:
 
 
 def headline(answer: Answer) -> str:
-    """Return the answer in one sentence, at the last rule whose KL the samples support.
+    """Return the answer in one sentence, at the largest supported KL that was asked for.
 
+    Where none was asked for, it is at the KL of the last rule whose KL the samples support.
     Where the budget asked for holds on every prompt, a sentence on that limit comes first: rules are compared at equal
     KL on average over prompts.
 
     >>> from alignlib.answers.findings import ask
     >>> from alignlib.tables.example_table import example_table
     >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
-    >>> headline(found.reward)[:65]
-    'At a KL of 0.193 nats on average over prompts any method can gain'
+    >>> headline(found.reward)[:63]
+    'At a KL of 0.1 nats on average over prompts any method can gain'
     """
     best, at_rules = answer.rules, answer.limit_at_rules
     if answer.limit is None or at_rules is None:
@@ -158,14 +159,18 @@ def headline(answer: Answer) -> str:
     last = _last_sentence(answer, answer.limit)
     if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
         i = int(where[-1])
-        asked = "" if answer.limit.budget == "average" else f"{last}. "
-        limit = f"{asked}{_limit_sentence(answer, at_rules, i)}"
         by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+        if answer.kl_asked and answer.limit.budget == "average":
+            limit, what = last, f"the limit at its own {best.spent[i]:.3g} nats"
+        else:
+            asked = "" if answer.limit.budget == "average" else f"{last}. "
+            limit, what = f"{asked}{_limit_sentence(answer, at_rules, i)}", "it"
         if best.share[i] >= 1.0:
-            return f"{limit}; {best.rules[i].title}{by} cannot be told from it (at least {percent(best.share_low[i])})."
+            told = f"cannot be told from {what} (at least {percent(best.share_low[i])})"
+            return f"{limit}; {best.rules[i].title}{by} {told}."
         gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
         return (
-            f"{limit}; {best.rules[i].title} {gets} {percent(best.share[i])} of it "
+            f"{limit}; {best.rules[i].title} {gets} {percent(best.share[i])} of {what} "
             f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
         )
     if at_rules.supported[best.optimises].any():
@@ -182,7 +187,7 @@ def headline(answer: Answer) -> str:
 def _last_sentence(answer: Answer, limit: EstimatedFrontier) -> str:
     """Say the limit at the largest budget shown, or that there is none."""
     if len(limit.spent):
-        return _limit_sentence(answer, limit, len(limit.spent) - 1)
+        return _limit_sentence(answer, limit, int(np.argmax(limit.spent)))
     return f"The samples support the limit of {answer.measured_in!r} up to {limit.supported_end:.3g} nats only"
 
 
