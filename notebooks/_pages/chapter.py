@@ -295,7 +295,8 @@ def claims_of(results: Results, task: str, test: Standings, train: Standings) ->
     """Return what the tables show, and P26's finding after the longest and the shortest training."""
     found = [
         claims.at_most(
-            f"below-the-limit-{one.split}", f"no policy exceeds the limit at its KL ({one.split} prompts)", "Y24, P26",
+            f"below-the-limit-{one.split}", f"no policy exceeds the limit at its KL ({one.split} prompts; a check)",
+            "Y24, P26",
             [
                 compared_to.share.mean
                 for name in one.methods() for knob in find(name).knobs for n in one.lengths()

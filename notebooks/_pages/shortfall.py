@@ -293,7 +293,7 @@ def claims_of(
     whole = table[table.kind != "best"]
     found.append(
         claims.equal(
-            "parts-add-up", "the parts sum to the wasted KL found from KL and reward alone", "we derive",
+            "parts-add-up", "the parts sum to the wasted KL found from KL and reward alone (a check)", "we derive",
             whole.total, [one.mean for one in whole.wasted], atol=1e-3,
         )
     )  # fmt: skip
