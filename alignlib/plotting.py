@@ -47,6 +47,8 @@ __all__ = [
 ]
 
 KL_LABEL = KL.label
+"""The label of an axis of KL budgets, with its unit."""
+
 _LEAST_WIDTH = 0.4  # of the figure, that axes keep beside a legend and long names
 
 _STYLE: Any = {

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import inspect
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -192,3 +195,19 @@ def test_all_formulas_of_the_library_can_be_set() -> None:
                     tex = to_tex(text)
                     assert tex.isascii(), (path.name, text, tex)
                     assert tex.replace(r"\{", "").count("{") == tex.replace(r"\}", "").count("}"), (text, tex)
+
+
+@pytest.mark.parametrize(("value", "shown"), [("#0072B2", "``'#0072B2'``"), (("a", "b"), "``('a', 'b')``")])
+def test_plain_data_does_not_show_the_docstring_of_its_type(value: object, shown: str) -> None:
+    spec = importlib.util.spec_from_file_location("library_pages", ROOT / "book" / "_ext" / "library_pages.py")
+    assert spec is not None
+    assert spec.loader is not None
+    extension = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(extension)
+    app = SimpleNamespace(config=SimpleNamespace(library_names={}))
+    lines = [*str(inspect.getdoc(type(value))).split("\n"), ""]
+    extension.set_docstring(app, "data", "alignlib.plotting.X", value, None, lines)
+    assert lines == [shown, ""]
+    said = ["What it is.", ""]
+    extension.set_docstring(app, "data", "alignlib.plotting.X", value, None, said)
+    assert said == ["What it is.", ""]

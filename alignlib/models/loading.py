@@ -173,15 +173,17 @@ def _load(
 
 
 def _layers_left_out(held: Iterable[str], unused: Iterable[str]) -> list[str]:
-    """Name the layers that a model has weights of and does not use, though it has others of their kind.
+    """Name the layers that a model has weights of and does not use, though it has others of their kind or none at all.
 
     >>> _layers_left_out(["h.0.weight", "head.bias"], ["h.1.weight", "h.0.attention.bias", "pooler.weight"])
     ['h.1']
+    >>> _layers_left_out(["wte.weight"], ["h.0.weight", "h.1.weight"])
+    ['h.0', 'h.1']
     """
     layers = {found[0] for key in held if (found := _LAYER.match(key))}
     kinds = {layer.rpartition(".")[0] for layer in layers}
     others = {found[0] for key in unused if (found := _LAYER.match(key))} - layers
-    return sorted(layer for layer in others if layer.rpartition(".")[0] in kinds)
+    return sorted(layer for layer in others if not kinds or layer.rpartition(".")[0] in kinds)
 
 
 def _check_name(name: str, role: str) -> None:

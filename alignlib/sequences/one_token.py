@@ -117,6 +117,8 @@ def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatA
     >>> law = MemorylessModel([0.5, 0.3, 0.2], reward, 1).sum_law()
     >>> round(nearest_tilt(law, math.log(4)).distance, 12)
     0.01
+    >>> np.array_equal(reward_at_distance([0.5, 0.3, 0.2], 4, 1e-300), reward_at_distance([0.5, 0.3, 0.2], 4, 0.0))
+    True
     """
     masses = as_vector("prob", prob)
     require(masses.size >= 3, f"prob must have three responses or more; with {masses.size} best-of-N is always a tilt.")
@@ -134,7 +136,7 @@ def reward_at_distance(prob: npt.ArrayLike, n: float, distance: float) -> FloatA
         law = MemorylessModel(masses, reward(share), 1).sum_law()
         return nearest_tilt(law, math.log(n)).distance - distance
 
-    if distance == 0:
+    if distance == 0 or excess(0.0) >= 0.0:  # so small that the coinciding reward has it, to rounding
         return reward(0.0)
     # From 1 - 2^-30 on the lower rewards would stop being distinct in places; that close the distance is at its limit.
     last = 1 - 2.0**-30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from alignbook.formulas import with_links
 
 def set_docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """Change the lines in place, before numpydoc reads them."""
+    # A number or text has no docstring of its own and would show that of its type.
+    if what == "data" and type(obj).__module__ == "builtins" and "\n".join(lines).strip() == getdoc(type(obj)):
+        lines[:] = [f"``{obj!r}``", ""]
     lines[:] = with_links("\n".join(lines), app.config.library_names).split("\n")
 
 

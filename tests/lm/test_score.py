@@ -177,10 +177,13 @@ def test_a_table_that_changed_meanwhile_is_refused(
     assert "reward_x" not in pq.read_table(table).column_names
 
 
-def test_a_config_that_leaves_layers_out_is_another_model(zoo: dict[str, str], table: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("layers", [1, 0, -1])
+def test_a_config_that_leaves_layers_out_is_another_model(
+    zoo: dict[str, str], table: Path, tmp_path: Path, layers: int
+) -> None:
     shutil.copytree(zoo["reward"], tmp_path / "short")
     config = json.loads((tmp_path / "short" / "config.json").read_text())
-    (tmp_path / "short" / "config.json").write_text(json.dumps(config | {"n_layer": config["n_layer"] - 1}))
+    (tmp_path / "short" / "config.json").write_text(json.dumps(config | {"n_layer": layers}))
     with pytest.raises(InputError, match=r"holds weights of transformer\.h\.\d, a layer that its config leaves out"):
         scored(table, str(tmp_path / "short"))
 
