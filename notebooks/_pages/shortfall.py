@@ -239,6 +239,7 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
     said = [_told_of(fresh[fresh.method == name]) for name in ("ppo", "grpo") if (fresh.method == name).any()]
     heart = few.generalisation
     pools = sizes[(sizes.study == "prompts") & (sizes.value == FEW)].seeds
+    gaps = [100 * (1 - one.mean) for one in sizes[sizes.study == "layers"]["share"]]
     claims.glue(
         answer=claims.Markdown(". ".join(said) or "nothing is trained yet"),
         heart=claims.Markdown(f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of"),
@@ -251,6 +252,7 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
         drawn=" and ".join(dict.fromkeys(f"{LONG * RESPONSES // group_of(results, t, 'rloo'):,d}" for t in TASKS)),
         pools=claims.Markdown(told(sizes, "prompts", lambda n: "fresh" if n == FRESH else f"{n:,d}")),
         layers=claims.Markdown(told(sizes, "layers", lambda n: f"{n} layers")),
+        depth_gap=f"{min(gaps):.1f} to {max(gaps):.1f}" if gaps else "unknown",
         missing=missing(results),
     )
 

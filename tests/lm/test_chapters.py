@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from _pages import chapter, proxy_training, shortfall, size
+from _pages import chapter, prompts_met, proxy_training, shortfall, size
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.grid import FEW, LONG, TRIALS, trials
 from alignlib.lm.experiment.standings import Standings
@@ -122,6 +122,8 @@ def test_a_task_is_compared_with_best_of_n(table: results.Results, both: dict[st
     assert holds["tuned-alike"]
     assert holds["grpo-below-long"]
     assert not holds["ppo-below-long"]
+    assert holds["grpo-under-limit-long"]
+    assert not holds["ppo-under-limit-long"]
     chapter.glue(table, "safety", test, train)
     assert chapter._verdict(test, 1200).startswith("holds here for GRPO and does not hold here for PPO: against")
 
@@ -176,6 +178,43 @@ def test_runs_of_a_pool_are_judged_on_its_own_prompts(both: dict[str, dict[str, 
     assert found is not None
     # The toy's policies are optima with less reward on their own prompts: on other ones the shares would differ.
     assert found.share.mean == pytest.approx(1.0 - LOST["rloo"] - 0.005, abs=1e-3)
+
+
+def test_few_prompts_stand_beside_fresh_ones_at_their_own_kl(both: dict[str, dict[str, Standings]]) -> None:
+    test = both["test"]["safety"]
+    found = test.per_prompt(test.rows("rloo", find("rloo").middle, LONG))
+    own, there = shortfall.split_waste(test.curves, found), float(found.kl.mean())
+    at = shortfall._fresh_at(test, "rloo", there)
+    assert at.total[0] == pytest.approx(own.total.mean(), rel=1e-9)
+    assert shortfall._fresh_at(test, "rloo", 0.5 * there).total[0] < at.total[0]
+
+
+def test_the_draws_of_a_run_are_repeated(table: results.Results) -> None:
+    task = prompts_met.of_task("safety")
+    drawn = prompts_met._drawn("safety", 16, 40, 3)
+    assert drawn.shape == (40 * 192 // 16, task.prompt_length)
+    assert np.array_equal(drawn[: 32 * 12], task.fresh(32 * 12, np.random.default_rng([3, 1])))
+    group = prompts_met.group_of(table, "safety", "rloo")
+    there = {tuple(row) for row in prompts_met._drawn("safety", group, 40, 3).tolist()}
+    (n,) = prompts_met.met(table, "safety", "rloo", 40, [3])
+    assert n == sum(tuple(row) in there for row in task.prompts.tolist())
+
+
+def test_a_twin_pays_the_same_for_every_response() -> None:
+    task = prompts_met.of_task("safety")
+    learnt, asked = task.pool(72, 1), task.test[:48]
+    twin = prompts_met.same_reward(task, asked, learnt)
+    gold, known = (task.gold(some)[:, ::7] for some in (asked, learnt))
+    assert 0 < twin.sum() < len(twin)
+    assert twin.tolist() == [bool((known == row).all(axis=1).any()) for row in gold]
+
+
+def test_a_peak_at_the_largest_kl_is_none(table: results.Results) -> None:
+    curve = proxy_training.gold_curves(table, 16)[0]
+    rising = curve.policies.assign(gold_gain=curve.policies.kl)
+    assert not replace(curve, policies=rising).turned
+    assert replace(curve, policies=rising.assign(gold_gain=-rising.kl)).turned
+    assert not replace(curve, policies=rising.iloc[:0]).turned
 
 
 def test_draws_are_compared_without_training(both: dict[str, dict[str, Standings]]) -> None:
