@@ -262,13 +262,11 @@ def pooled(which):
 def row_of(name, whose):
     which = used & whose
     cells = [
-        f"{which.sum():d}",
-        f"{pooled(which):.1%}",
+        f"{which.sum():d} | {pooled(which):.1%}",
         f"{pooled(which & blind):.1%}" if (which & blind).any() else "",
         f"{overall[which].mean():.1%}",
         f"{(given[which] >= 1.0).mean():.0%}",
-        f"{(which & weak).sum():d}",
-        f"{(whose & weak_apart).sum():d} of {(whose & apart).sum():d}",
+        f"{(which & weak).sum():d} | {(whose & weak_apart).sum():d} of {(whose & apart).sum():d}",
     ]
     return f"| {name} | " + " | ".join(cells) + " |"
 
