@@ -15,6 +15,7 @@ from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
+REWARDS = {"vaderSentiment", "profanity_check"}  # of the extra too, imported by the functions that call them
 
 # `make test` draws the same examples everywhere, whatever ran before and however slow the machine is; `make fuzz` draws
 # new ones, more of them, and keeps what failed in .hypothesis for the next time.
@@ -54,7 +55,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         return True if (error.name or "").partition(".")[0] in EXTRA else None
-    return None
+    return True if any(find_spec(reward) is None for reward in REWARDS & _imported(collection_path)) else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -63,6 +64,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+
+
+def _imported(path: Path) -> set[str]:
+    """Return the packages that a module imports from, at its top or within its functions."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {name.partition(".")[0] for name in names}
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 __all__ = ["InputError", "bounded"]
 
-_BREAK = re.compile(r"\s*\n\s*")
+_CONTINUED = re.compile(r"\n\s+")
 _LONGEST = 1200  # characters of a sentence
 _LONGEST_NAME = 160  # of what it quotes: a column, a cell, an option
 # What is quoted, as Python does it (an apostrophe inside a word opens nothing), or has no space in it, as a path.
@@ -20,7 +20,8 @@ def bounded(sentence: str) -> str:
     >>> len(bounded(f"no column {'x' * 10_000!r}; check the name.")) < 200
     True
     """
-    sentence = _BREAK.sub(" ", sentence)  # an array is shown over several lines
+    sentence = _CONTINUED.sub(" ", sentence)  # an array is shown over several lines; a name holds a break as such
+    sentence = sentence.replace("\n", "\\n")
     if len(sentence) <= _LONGEST_NAME:
         return sentence
     start = _without_middle(sentence, 100 * _LONGEST)
