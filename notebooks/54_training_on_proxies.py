@@ -13,9 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Gold gain over the base after training, for one network of each number of pairs. {{answer}}. Another network would give other numbers: {{alone}}. The KL at which gold begins to fall can be told in advance only roughly: from {{n_samples:d}} base responses a prompt the
-# prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of the samples). In training gold turned before the largest KL tried for {{n_turned:d}} of {{n_known:d}} proxies; the median prediction
-# is within a factor of two of the KL of that peak for {{n_close:d}} of these {{n_turned:d}} ({{close_by_task}}; {{against_training}}).
+# Trained on a reward model of few pairs, a policy's gold reward rises, then falls. {{answer}}. One network stands for each number of pairs. From {{n_samples:d}} base responses a prompt the median prediction of the peak is within a factor of two for {{n_close:d}} of
+# the {{n_turned:d}} proxies (of {{n_known:d}}) whose gold turned in training.
 # :::
 
 # %% tags=["parameters"]
@@ -43,6 +42,11 @@ proxy_training.figure(results, curves)
 # %% tags=["hide-input"]
 proxy_training.numbers(results, curves, n_samples, n_draws, seed)
 # %% [markdown]
+# **The policies in full.** {{in_full}}. Another network would give other numbers: {{alone}}.
+#
+# **Told in advance.** The prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of the samples). In training gold turned before the largest KL tried for {{n_turned:d}} of {{n_known:d}} proxies; the median prediction
+# is within a factor of two of the KL of that peak for {{n_close:d}} of these {{n_turned:d}} ({{close_by_task}}; {{against_training}}).
+#
 # ## What it means
 #
 # Along a proxy's optimum gold changes with $\lambda$ at the rate $\mathrm{Cov}_{\hat\pi_\lambda}(r,\hat r)$, averaged over prompts: it rises while the two agree on what the optimum produces and falls where they do not ({doc}`40_price_of_a_proxy`).

@@ -235,6 +235,14 @@ def _told_of(results: Results, curve: ProxyCurve) -> str:
     return f"on {curve.label} gold peaks with {there}, and is {last.gold_gain:+.2f} at {last.kl:.1f} nats"
 
 
+def _in_short(results: Results, curve: ProxyCurve) -> str:
+    kl, gold = curve.trained_peak if len(curve.policies) else curve.peak
+    share = f"{gold / float(results.law(curve.task).average.gain_at_kl(kl)):.0%}"
+    if len(curve.policies) and curve.trained.iloc[-1].kl == kl:
+        return f"with {curve.label} it still rises at {kl:.1f} nats, with {share}"
+    return f"with {curve.label} it peaks at {kl:.1f} nats, with {share} of the gain that this KL allows"
+
+
 def _alone(results: Results) -> str:
     """How high gold peaks along the optima of single networks of few pairs, task by task: how far one can be off."""
     parts = []
@@ -285,6 +293,8 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
     """Name every number that the text quotes."""
     named = [curve for curve in curves if curve.name in _NAMED]
     told = [f"{task}: {'; '.join(_told_of(results, c) for c in named if c.task == task)}" for task in TASKS]
+    single = [curve for curve in named if PROXIES[curve.name].members == 1]
+    short = [f"on {task}, {'; '.join(_in_short(results, c) for c in single if c.task == task)}" for task in TASKS]
     known = [curve for curve in curves if len(curve.policies)]
     ratio = np.concatenate([_predicted(c, n, draws, seed) / c.peak[0] for c in curves])
     turned = [curve for curve in known if curve.turned]
@@ -292,7 +302,8 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
     close = np.abs(np.log(middles)) <= np.log(2.0)
     spread = np.quantile(ratio, [0.1, 0.5, 0.9])
     claims.glue(
-        answer=". ".join(one[0].upper() + one[1:] for one in told),
+        answer=". ".join(one[0].upper() + one[1:] for one in short),
+        in_full=". ".join(one[0].upper() + one[1:] for one in told),
         trained=_trained(known),
         peaks=", ".join(f"{c.task} {c.name.replace('x', ' × ')} {c.peak[0]:.1f}" for c in curves if c.name in _DRAWN),
         ratio_low=spread[0],
