@@ -14,8 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
-# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Another question is whether the two lie below best-of-$N$:
-# that {{verdict}}. GRPO is the published form.
+# That PPO and GRPO lie below best-of-$N$ {{verdict}}.
 # :::
 
 # %% tags=["parameters"]
@@ -35,6 +34,8 @@ train = Standings(results, task, "train", resamples)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "{{Task}}, {{n_test:d}} test prompts: share of the achievable gain, less that of best-of-N at the same KL, in percentage points, after training of different lengths; each method at its middle penalty, {{n_seeds:d}} seeds, 95% intervals over prompts and seeds. Above the line: better than best-of-N.", "name": "fig-{{task}}-difference"}, "image": {"alt": "Difference to best-of-N against steps of training, one line for each method. After {{short_steps:d}} steps: {{early}} points."}}
 chapter.difference_figure(test)
 # %% [markdown]
+# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Whether the two lie below best-of-$N$ is another question. GRPO is the published form.
+#
 # Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base in percent of the limit at the same KL (in nats), beside
 # that of best-of-$N$ at this KL. The method less best-of-$N$ on the same prompts: *points* of share, on test prompts and on {{n_train:d}} other prompts that training may draw; *reward*; nats of *wasted KL* ({prf:ref}`thm-wasted-safety`), where less is better.
 # *Above / below*: at how many of three penalties the difference on test prompts exceeds its interval.

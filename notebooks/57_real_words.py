@@ -13,9 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}Best-of-4 has {{four}} on {{n_prompts:d}} beginnings of verses that nobody trained on; {{best_foreseen}}.
-# In trials of tuning, {{trial_steps:d}} steps and one seed each, nothing but the rate tuned, chosen and judged on the same {{n_trial_prompts:d}} other beginnings: {{trials}}; {{trial_finding}}. P26, whom we know by abstract and descriptions,
-# find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it; trials so short and so little tuned are no verdict on that.
+# {{standing}}Best-of-4 has {{four}} on {{n_prompts:d}} beginnings of verses that nobody trained on. In trials of {{trial_steps:d}} steps, one seed each: {{trials}}. Trials so short and so little tuned are no verdict on P26's finding.
 # :::
 
 # %% tags=["parameters"]
@@ -32,6 +30,8 @@ page = real_words.Page(WordsResults.read("words_results"), "sentiment", n_boot)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Hollow: {{n_shown:d}} of the {{n_trials:d}} trials of tuning, {{trial_steps:d}} steps at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support. Filled: quick runs of {{quick_steps:d}} steps ({{quick_seeds}}), with intervals over prompts and, where there are several, seeds.", "name": "fig-real-words"}, "image": {"alt": "Gain against KL: the limit, best-of-N a little below it, and points of trained policies well below both. {{trials}}."}}
 real_words.figure(page)
 # %% [markdown]
+# Of best-of-$N$: {{best_foreseen}}. The trials tuned nothing but the rate, and are chosen and judged on the same {{n_trial_prompts:d}} other beginnings; in them {{trial_finding}}. P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it.
+#
 # Each method's trial at the rate that was taken, chosen and judged on the same prompts. {{edges}} *Share*: gain over the base as a share of the limit at the same KL. *Best-of-N*: the same for best-of-$N$ at that KL; *difference* of the two, in points. Sampling alone moves a gain by about {{trial_error:.2f}}; one seed says nothing of others.
 
 # %% tags=["hide-input"]

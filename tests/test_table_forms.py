@@ -10,6 +10,7 @@ import re
 import sys
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -530,9 +531,7 @@ def test_a_damaged_footer_is_a_sentence(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_pyarrow_is_not_asked_for_the_columns_of_a_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def ends_the_process(*_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr(pq.ParquetFile, "metadata", property(ends_the_process))
+    # Of a damaged file these may end the process; what is said of the whole file may be asked for.
+    monkeypatch.setattr(pq.ParquetFile, "metadata", property(lambda _: SimpleNamespace(metadata=None)))
     path = written(tmp_path, "t.parquet", parquet(COLUMNS).to_pybytes())
     assert RewardTable.read(path).n_prompts == PROMPTS
