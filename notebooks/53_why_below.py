@@ -63,7 +63,7 @@ size.twins(tests)
 # %% tags=["hide-input"]
 sizes = size.size(tests)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers; *fresh*, off the scale, draws {{drawn}} prompts in all, fewer than the largest pool has, which no run sees whole), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit falls steeply with the number of prompts up to 240 and with the steps of training; by depth it is {{depth_gap}} percent."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers; *fresh*, off the scale, draws {{drawn}} prompts in all, fewer than the largest pool has, which no run sees whole), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit against the number of prompts, the steps of training and the layers; by depth it is {{depth_gap}} percent."}}
 size.size_figure(sizes)
 # %% [markdown]
 # ## Allocation: who gets the budget

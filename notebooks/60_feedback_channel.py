@@ -19,7 +19,7 @@
 # :::
 
 # %% tags=["parameters"]
-n_contexts: int = 4  # contexts that feedback comes from, in [1, 20]
+n_contexts: int = 4  # contexts that feedback comes from, in [2, 20]
 n_targets: int = 8  # values to be judged, in [2, 100]
 n_judgements: int = 5  # distinctions that the judge can make, in [2, 100]
 n_labels: int = 5  # labels that the rater may give, in [2, 100]

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Those where a little more capacity lowers the loss most. With {{n_contexts:d}} kinds of question and {{budget:g}} nats per judgement to spend on average, an equal split leaves a mean loss of {{equal_loss:.3f}};
+# Those where a little more capacity lowers the loss most. With {{n_contexts:d}} kinds of question and {{budget_nats}} per judgement to spend on average, an equal split leaves a mean loss of {{equal_loss:.3f}};
 # the best split leaves {{best_loss:.3f}}, {{saved:.0%}} less, and asks nothing at all about {{starved:d}} of the {{n_contexts:d}}.
 # :::
 
@@ -51,7 +51,7 @@ split = allocate(tasks, budget, weight)
 equal = np.array([optimal_judge(task.prob, task.loss, budget).loss for task in tasks])
 blind = np.array([task.blind_loss for task in tasks])
 
-# %% mystnb={"figure": {"caption": "Least loss against capacity for each of {{n_contexts:d}} contexts (seed {{seed:d}}). Dots: the best split of {{budget:g}} nats; bars: the equal split. At the dots all curves are equally steep, or flatter at their start.", "name": "fig-split-curves"}, "image": {"alt": "Falling convex curves of loss against nats; the dots lie far right on steep curves and at zero on flat ones."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Least loss against capacity for each of {{n_contexts:d}} contexts (seed {{seed:d}}). Dots: the best split of {{budget_nats}}; bars: the equal split. At the dots all curves are equally steep, or flatter at their start.", "name": "fig-split-curves"}, "image": {"alt": "Falling convex curves of loss against nats; the dots lie far right on steep curves and at zero on flat ones."}} tags=["hide-input"]
 fig, ax = plotting.new(height=4.0)
 top = max(1.15 * split.rate.max(), 1.2 * budget)
 for i, (task, color) in enumerate(zip(tasks, np.resize(plotting.CYCLE, n_contexts), strict=True)):
@@ -122,7 +122,7 @@ budgets = np.linspace(0.0, 1.5, 31)
 filled = [reverse_water_filling(variance, b) for b in budgets]
 even = np.array([np.mean(variance * np.exp(-2 * b)) for b in budgets])
 
-# %% mystnb={"figure": {"caption": "Reverse water-filling of {{budget:g}} nats per judgement over {{n_contexts:d}} Gaussian contexts: variance above the level {{level:.3f}} is removed by judging, contexts below it are left alone.", "name": "fig-water-level"}, "image": {"alt": "Bars of variance in falling order; the part above a horizontal level is hatched as removed, the bars below the level are untouched."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Reverse water-filling of {{budget_nats}} per judgement over {{n_contexts:d}} Gaussian contexts: variance above the level {{level:.3f}} is removed by judging, contexts below it are left alone.", "name": "fig-water-level"}, "image": {"alt": "Bars of variance in falling order; the part above a horizontal level is hatched as removed, the bars below the level are untouched."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.4)
 place = np.arange(1, n_contexts + 1)
 ax.bar(place, water.distortion, 0.65, color=plotting.LIMIT, label="loss left")
@@ -166,6 +166,7 @@ saved_per_nat = np.array(
     ]
 )
 claims.glue(
+    budget_nats=f"{budget:g} nat" + ("" if budget == 1 else "s"),
     equal_loss=weight @ equal,
     best_loss=split.loss,
     blind_loss=weight @ blind,

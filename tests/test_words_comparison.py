@@ -32,12 +32,12 @@ def test_best_of_n_itself_is_level_with_best_of_n(fit: Fit, rows: FloatArray) ->
     column = list(best.n).index(4.0)
     kl, reward = np.tile(best.kl[:, column], (3, 1)), np.tile(best.gain[:, column], (3, 1)) + rows.mean(axis=1)
     found = compare(fit, best, kl, reward)
-    assert found.over_gain.value == pytest.approx(0.0, abs=1e-12)
+    assert found.over_gain.mean == pytest.approx(0.0, abs=1e-12)
     assert found.over_gain.high - found.over_gain.low < 1e-9
     rules = fit.share(BestOfN.along([4]))
     assert rules.share is not None
-    assert found.share.value == pytest.approx(float(rules.share[0]), rel=1e-6)
-    assert found.kl.value == pytest.approx(float(rules.spent[0]), rel=1e-9)
+    assert found.share.mean == pytest.approx(float(rules.share[0]), rel=1e-6)
+    assert found.kl.mean == pytest.approx(float(rules.spent[0]), rel=1e-9)
     assert found.supported
     assert found.n_seeds == 3
 

@@ -16,11 +16,12 @@ from alignlib import plotting
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
 from alignlib.estimation import Fit, GoldEstimate, fit_frontier
+from alignlib.lm.experiment.comparison import Interval
 from alignlib.lm.experiment.grid import TRIALS
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import Settings, find
-from alignlib.lm.words.comparison import BestCurve, Comparison, Interval
+from alignlib.lm.words.comparison import BestCurve, Comparison
 from alignlib.lm.words.rates import best_rates
 from alignlib.lm.words.results import WordsResults
 from alignlib.rules import BestOfN
@@ -91,7 +92,7 @@ class Page:
 
 def interval(found: Interval, scale: float = 1.0, form: str = ".2f") -> str:
     """Write a value with its interval: ``1.20 (0.90 to 1.50)``."""
-    return f"{scale * found.value:{form}} ({scale * found.low:{form}} to {scale * found.high:{form}})"
+    return f"{scale * found.mean:{form}} ({scale * found.low:{form}} to {scale * found.high:{form}})"
 
 
 def figure(page: Page) -> Axes:
@@ -113,8 +114,8 @@ def figure(page: Page) -> Axes:
     for name in _METHODS:
         style = {"linestyle": "none", **find(name).style}
         there = [one for (who, *_), one in page.settings.items() if who == name]
-        low, mid, high = ([getattr(one.gain, end) for one in there] for end in ("low", "value", "high"))
-        plotting.points(ax, [one.kl.value for one in there], mid, low=low, high=high, label=find(name).label, **style)
+        low, mid, high = ([getattr(one.gain, end) for one in there] for end in ("low", "mean", "high"))
+        plotting.points(ax, [one.kl.mean for one in there], mid, low=low, high=high, label=find(name).label, **style)
         mine = [one for one in tried if one.method == name]
         style["markerfacecolor"] = "white"
         plotting.points(ax, [one.kl for one in mine], [one.gain for one in mine], **style)
@@ -131,9 +132,9 @@ def numbers(page: Page, steps: int) -> pd.DataFrame:
         rows.append(
             {
                 "method": find(name).label,
-                "KL (nats)": f"{found.kl.value:.2f}",
-                "share (%)": f"{bound}{100 * found.share.value:.0f}",
-                "best-of-N (%)": f"{bound}{100 * found.best_share.value:.0f}",
+                "KL (nats)": f"{found.kl.mean:.2f}",
+                "share (%)": f"{bound}{100 * found.share.mean:.0f}",
+                "best-of-N (%)": f"{bound}{100 * found.best_share.mean:.0f}",
                 "difference (points)": interval(found.over_share, 100.0, "+.0f"),
                 "seeds": f"{found.n_seeds}",
             }

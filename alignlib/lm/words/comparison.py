@@ -15,25 +15,12 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.estimation.curve import AveragedCurve
+from alignlib.lm.experiment.comparison import Interval
 from alignlib.rules import BestOfN, prepare
 
-__all__ = ["MEASURES", "BestCurve", "Comparison", "Interval", "compare"]
+__all__ = ["MEASURES", "BestCurve", "Comparison", "compare"]
 
 MEASURES = ("kl", "gain", "share", "best_gain", "best_share", "over_gain", "over_share")
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A value and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def side(self) -> int:
-        """1 if the interval lies above zero, -1 if below, else 0."""
-        return 1 if self.low > 0 else -1 if self.high < 0 else 0
 
 
 @dataclass(frozen=True)
