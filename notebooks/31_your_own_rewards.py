@@ -42,6 +42,7 @@ bounded: list[float] = []  # least and largest reward there can be, where known;
 budget: str = "average"  # whether a KL budget holds on average over prompts or on each, one of average | per_prompt
 kl: list[float] = []  # KL budgets to print, in nats; none for some that the samples support, >= 0
 n: list[float] = []  # numbers of draws; none for powers of two that the table allows, >= 1
+rule: list[str] = []  # other rules, such as threshold-stopping:4 or soft-best-of-n:8:2; none for best-of-N only, any
 level: float = 0.95  # coverage of the intervals, in (0, 1)
 n_boot: int = 2000  # bootstrap replicates, in [100, 100000]
 seed: int = 2  # seed of the made-up table and of the intervals, >= 0
@@ -66,7 +67,7 @@ from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
-from alignlib.rules import BestOfN
+from alignlib.rules import BestOfN, named_rules
 from alignlib.tables import RewardTable, example_table
 
 # %% [markdown] tags=["only-31_your_own_rewards"]
@@ -100,7 +101,7 @@ if found is None:
         data = RewardTable.read(
             table, prompt=None if pool else prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing
         )
-    rules = BestOfN.along(n) if n else None
+    rules = named_rules(n, rule)
     options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
     found = ask(data, reward, gold, ensemble, **options, bounded=bounded or None, curves=True)
 data, shown, curve, each = found.table, found.counted, found.curve, found.curve_on_every_prompt
@@ -112,7 +113,7 @@ truth = None
 if table is None and (reward, counted) == ("reward", "gold"):
     truth = lambda kl: np.exp(0.4**2) * np.sqrt(2.0 * np.asarray(kl))  # noqa: E731
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, {{reach}}; and best-of-N picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band, {{reach}}, and best-of-N points with error bars."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The limit for {{counted}} estimated from {{n_prompts:d}} prompts with {{each}} samples each, with its {{level:.0%}} interval, {{reach}}; and {{rules}} picked by {{reward}}, with intervals (hollow where the limit is not known at its KL).", "name": "fig-your-limit"}, "image": {"alt": "Gain in {{counted}} against KL: a rising concave curve with a band, {{reach}}, and points of {{rules}} with error bars."}}
 fig, ax = plotting.new()
 if curve is not None:
     plotting.frontier(ax, curve, "", note=False)
@@ -121,12 +122,12 @@ if each is not None:
 if truth is not None:
     grid = np.linspace(0.0, 1.0, 60) ** 2 * float(best.spent.max())
     ax.plot(grid, truth(grid), ":", color=plotting.BASE, label="the true limit of this made-up table")
-names = plotting.apart(ax, best.spent, best.gain, [f"N={v:g}" for v in best.n])
+names = plotting.apart(ax, best.spent, best.gain, [one.label for one in best.rules])
 plotting.points(ax, best.spent, best.gain, names, low=best.gain_low, high=best.gain_high, markerfacecolor="white")
 plotting.points(ax, best.spent[known], best.gain[known])
 if curve is not None:
     ax.plot([], [], color=plotting.LIMIT, label="the limit")
-ax.plot([], [], "o", color=plotting.BEST_OF_N, label="best-of-N")
+ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
 plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 ax.set_xlim(left=-0.02 * ax.get_xlim()[1])
 plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(counted)} over the base model")
@@ -141,7 +142,7 @@ plotting.save(fig, folder, "limit")
 # The share compares best-of-$N$ with the limit at *its own* KL, with ties among the rewards taken into account (where there are ties, the formula
 # $\log N-\frac{N-1}N$ overstates the KL). Hollow points lie beyond what the samples support: there the share is only a rough guide.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that best-of-N picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals (prompts resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against N on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that {{rules}} picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals (prompts resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against the mean number of draws on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
 fig, ax = plotting.new(height=3.1)
 if best.share is not None:
     low, high = np.minimum(best.share_low, best.share), np.maximum(best.share_high, best.share)
@@ -150,7 +151,9 @@ if best.share is not None:
 ax.axhline(1.0, color=plotting.BASE, linewidth=1, linestyle=":")
 ax.set_xscale("log", base=2)
 ax.set_xticks(best.n, [f"{v:g}" for v in best.n])
-plotting.name_axes(ax, "N", "share of the limit at equal KL")
+plotting.name_axes(
+    ax, "N" if best.rules.name == "best-of-N" else "mean number of draws", "share of the limit at equal KL"
+)
 plotting.save(fig, folder, "share")
 
 # %% [markdown]
@@ -256,22 +259,26 @@ claims.glue(
     else f"as far as the samples support it (bar: {0.0 if curve is None else curve.supported_end:.2f} nats)",
     n_known=int(known.sum()),
     n_all=best.n.size,
+    rules=best.rules.name,
 )
 inside = known & (best.n > 1)
+is_best = np.array([isinstance(one, BestOfN) for one in best.rules])
 ours = table is None  # on a table of yours, this is what its samples show: nothing on the page relies on it
 if curve is None:  # too few samples for a limit: best-of-N is still known
-    more = np.diff(np.append(0.0, best.gain[np.argsort(best.n)])) >= 0
+    ordered = np.argsort(np.where(is_best, best.n, np.inf))[: is_best.sum()]
+    more = np.diff(np.append(0.0, best.gain[ordered])) >= 0
     checked = [claims.true("more", "best-of-N gains no less from more draws", "classical", more, must_hold=False)]
 else:
     rises = np.diff(curve.gain) >= 0
     checked = [claims.true("rising", "the estimated limit rises with the budget", "Y24, P26", rises, must_hold=ours)]
-if truth is not None and inside.any():  # for some seeds it does not, for that is what a 95 % interval means
-    true = truth(best.spent[inside])
-    part = np.exp(0.4**2 / 2) * np.array([BestOfN(v).on(Gaussian()).gain for v in best.n[inside]])
+ranked = inside & is_best
+if truth is not None and ranked.any():  # for some seeds it does not, for that is what a 95 % interval means
+    true = truth(best.spent[ranked])
+    part = np.exp(0.4**2 / 2) * np.array([BestOfN(v).on(Gaussian()).gain for v in best.n[ranked]])
     part /= np.sqrt(1.0 + 0.7**2) * true
     holds = {
-        "limit": (shown.limit_at_rules.gain_low[inside], true, shown.limit_at_rules.gain_high[inside]),
-        "share": (best.share_low[inside], part, best.share_high[inside]),
+        "limit": (shown.limit_at_rules.gain_low[ranked], true, shown.limit_at_rules.gain_high[ranked]),
+        "share": (best.share_low[ranked], part, best.share_high[ranked]),
     }
     checked += [
         claims.true(
@@ -287,7 +294,7 @@ if inside.any():
     checked.append(
         claims.at_most(
             "below-limit",
-            "best-of-N lies below the limit's upper end wherever the samples support it",
+            f"{best.rules.name} below the limit's upper end wherever the samples support it",
             "Y24, P26",
             best.gain[inside],
             shown.limit_at_rules.gain_high[inside],

@@ -54,6 +54,12 @@ def table_options(command: F) -> F:
             ),
             budget_option,
             option("--n", type=NUMBERS, help="Numbers N of best-of-N, such as 2,4,8  [default: powers of two]"),
+            option(
+                "--rule",
+                multiple=True,
+                help="A rule beside them, such as 'threshold-stopping:4', 'rejection-sampling:4', 'best-of-poisson:3', "
+                "'soft-best-of-n:8:2' and 'chi-squared-pessimism:8:2' (n, λ), 'learnt-threshold:8:2'; may be repeated.",
+            ),
             level_option,
             option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."),
             seed_option,
@@ -79,6 +85,7 @@ class Question:
     kl: list[float] | None
     budget: str
     n: list[float] | None
+    rule: tuple[str, ...]
     level: float
     bounded: list[float] | None
     seed: int
@@ -108,6 +115,10 @@ class Question:
             require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
         if self.n is not None:
             require_range("n", self.n, 1.0)
+        if self.rule:
+            from alignlib.rules import named_rules
+
+            named_rules(None, self.rule)
         if self.bounded is not None:
             from alignlib.estimation import check_bounds
 
@@ -142,10 +153,10 @@ class Question:
         """Read the table and answer, in the gold reward too if there is one; return what was asked by its own names."""
         self.check()
         from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
-        from alignlib.rules import BestOfN
+        from alignlib.rules import named_rules
         from alignlib.tables import RewardTable, open_table_file
 
-        rules = None if self.n is None else BestOfN.along(self.n)
+        rules = named_rules(self.n, self.rule)
         file = open_table_file(self.table)
         asked = self.resolved(file)
         table = RewardTable.read(

@@ -54,6 +54,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     asked |= {"reward": question.reward, "gold": question.gold}
     values = {name: value for name, value in asked.items() if name not in optional or value is not None}
     values["budget"] = question.budget.replace("-", "_")
+    values["rule"] = list(question.rule)
     if question.ensemble is not None:
         values["ensemble"] = question.members
     write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)

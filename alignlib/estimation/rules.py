@@ -15,7 +15,7 @@ from alignlib._core.shown import span
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
-from alignlib.rules import Rule, Rules, prepare
+from alignlib.rules import BestOfN, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
@@ -144,7 +144,15 @@ def as_rules(rules: Any) -> list[Rule]:
 
 def check_needs(rules: Any, fewest: int) -> None:
     """Refuse rules that draw more responses than there are samples of every prompt."""
-    most = max(rule.needs for rule in as_rules(rules))
+    chosen = as_rules(rules)
+    for rule in chosen:
+        require(
+            rule.needs <= fewest or isinstance(rule, BestOfN),
+            f"{rule.title} takes {rule.needs} samples of every prompt or more; the fewest are {fewest}. Draw more "
+            "samples, or let it draw less.",
+            "rules",
+        )
+    most = max(rule.needs for rule in chosen)
     require(
         most <= fewest,
         f"n must not exceed {fewest}, what the fewest samples of a prompt allow; got {most}. "

@@ -12,7 +12,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 
-__all__ = ["jackknifed_weights", "subset_means", "subset_weights"]
+__all__ = ["halved_weights", "jackknifed_weights", "subset_means", "subset_weights"]
 
 _NEGLIGIBLE = 1e-18
 # Above this many samples, and up to this n, weights are taken at a few nodes of each block of samples.
@@ -57,6 +57,32 @@ def jackknifed_weights(m: int, transform: Callable[[FloatArray], FloatArray]) ->
     # The k-th best stays k-th best when a worse one is deleted, and moves up when a better one is.
     left = ((m - k) * fewer + (k - 1) * np.concatenate([[0.0], fewer[:-1]])) / m
     return np.asarray(m * full - (m - 1) * left)
+
+
+def halved_weights(m: int, transform: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    """Weights of twice the plug-in of `jackknifed_weights` less its mean over all halves of the samples.
+
+    A bias of O(1/m) goes, also where ``G`` has a kink, for which the deletion of one sample tells nothing. From 20,000
+    samples on, where that bias is lost in the noise, the plug-in weights.
+
+    >>> halved_weights(4, lambda f: np.maximum(2.0 * f - 1.0, 0.0)).round(6).tolist()
+    [0.5, 0.333333, 0.166667, 0.0]
+    """
+    whole, half = _plug_in(m, transform), m // 2
+    if half == 0 or m >= _MANY:
+        return whole
+    weights = _plug_in(half, transform)
+    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, m + 1)))])
+
+    def log_choose(a: IntArray, b: IntArray) -> FloatArray:
+        return np.asarray(log_factorial[a] - log_factorial[b] - log_factorial[a - b])
+
+    less = np.zeros(m)
+    for j in np.flatnonzero(weights):  # the j-th best of the half is the k-th best of all
+        k = np.arange(j, m - half + j + 1)
+        ways = log_choose(k, np.full_like(k, j)) + log_choose(m - 1 - k, np.full_like(k, half - 1 - j))
+        less[k] += weights[j] * np.exp(ways - log_choose(np.array([m]), np.array([half])))
+    return np.asarray((m * whole - half * less) / (m - half))
 
 
 def _plug_in(m: int, transform: Callable[[FloatArray], FloatArray]) -> FloatArray:

@@ -221,6 +221,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     interval = interval_name(best.level)
     base = beside(best.base_reward, float(best.gain[-1]))
     heading, entries = best.rules.column
+    one, wide = heading != "rule", max(8, *map(len, entries))
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
@@ -237,14 +238,14 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said += [
         "",
         (
-            f"{capital(best.rules.name)}{by}, and its share of what any method can gain at the same KL (average over "
+            f"{capital(best.rules.name)}{by}, and {'its' if one else 'their'} share of what any method can gain at the same KL (average over "
             "prompts)"
         ),
-        f"{heading:>8} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
+        f"{heading:>{wide}} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
     ]
     for i, entry in enumerate(entries):
         said.append(
-            f"{entry:>8} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
+            f"{entry:>{wide}} {best.spent[i]:>8.4g} {best.gain[i]:>10.4g}  "
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     said += [_wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]

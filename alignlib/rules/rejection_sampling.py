@@ -1,0 +1,131 @@
+"""Rejection sampling of the KL-regularised optimum: accept a draw with probability ``e^{-λ (max r - r)}``.
+
+The policy is ``π_λ`` exactly, and a response takes ``1 / E_p e^{-λ (max r - r)}`` draws on average: the rule is
+named by that number, which sets λ. It needs to know the largest reward.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from alignlib._core.checks import FloatArray, as_number, require
+from alignlib.laws import Levels
+from alignlib.rules.one_by_one import OneByOne
+
+__all__ = ["RejectionSampling"]
+
+_LAST = 700.0  # λ times the gap to the next level, in nats: the levels below have gone by then
+
+
+@dataclass(frozen=True)
+class RejectionSampling(OneByOne):
+    """Sample ``π_λ`` by rejection, with the λ that takes ``n >= 1`` draws on average.
+
+    Of all policies that as many draws by rejection can give, ``π ≤ N p``, this one is on the frontier of its own KL,
+    while `ThresholdStopping` has the highest reward. Once the best level alone is more likely than ``1/N``, λ is ∞.
+
+    Parameters
+    ----------
+    n : float
+        Mean number of draws.
+    highest : float, optional
+        The largest reward there can be, where it is known to lie above the largest of the law or the samples, such as 1
+        for a score; by default that is taken for it.
+
+    Raises
+    ------
+    InputError
+        If ``n`` is below 1, or, on a law, a reward lies above ``highest``.
+
+    Examples
+    --------
+    >>> from alignlib.laws import FiniteLaw
+    >>> law = FiniteLaw([0.0, 1.0, 2.0])
+    >>> found = RejectionSampling(2.0).on(law)
+    >>> float(round((found.policy * 3).max(), 6)), bool(np.isclose(found.gain, law.gain_at_kl(found.kl)))
+    (2.0, True)
+
+    Source: rejection sampling is von Neumann's; the policy is Y24's and P26's optimum.
+    """
+
+    highest: float | None = None
+
+    name = "rejection sampling"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.highest is not None:
+            as_number("highest", self.highest)
+
+    def log_ratio(self, levels: Levels) -> FloatArray:
+        """``-λ gap - log E_p e^{-λ gap}`` with the gap to the highest reward."""
+        gap = self._gap(levels)
+        lam = self._lam(gap, levels.mass)
+        if math.isinf(lam):
+            with np.errstate(divide="ignore"):
+                return np.where(gap == gap[-1], -np.log(levels.mass), -np.inf)
+        return np.asarray(-lam * (gap - gap[-1]) - _log_mean(lam, gap - gap[-1], levels.mass))
+
+    def lam_on(self, levels: Levels) -> float:
+        """Return the λ whose ``π_λ`` takes N draws on a law, ``inf`` where every λ takes fewer.
+
+        >>> round(RejectionSampling(2.0).lam_on(Levels.of([0.0, 1.0, 2.0], None)), 6)
+        1.005053
+        """
+        return self._lam(self._gap(levels), levels.mass)
+
+    def draws_on(self, levels: Levels) -> float:
+        """Return the mean number of draws on a law, which the gap to ``highest`` adds to."""
+        gap = self._gap(levels)
+        lam = self._lam(gap, levels.mass)
+        return 1.0 / float(levels.mass[-1]) if math.isinf(lam) else math.exp(-_log_mean(lam, gap, levels.mass))
+
+    def acceptance(self, levels: Levels) -> FloatArray:
+        """``e^{-λ gap}``."""
+        gap = self._gap(levels)
+        lam = self._lam(gap, levels.mass)
+        return np.where(gap == gap[-1], 1.0, 0.0) if math.isinf(lam) else np.exp(-lam * gap)
+
+    def _gap(self, levels: Levels) -> FloatArray:
+        top = float(levels.reward[-1])
+        if self.highest is None:
+            return np.asarray(top - levels.reward)
+        require(
+            top <= self.highest,
+            f"highest must be no less than every reward; got {self.highest:g}, and a reward of {top:g}. Raise it, or "
+            "leave it out.",
+            "highest",
+        )
+        return np.asarray(self.highest - levels.reward)
+
+    def _lam(self, gap: FloatArray, mass: FloatArray) -> float:
+        """Solve ``-log E_p e^{-λ gap} = log N``, which rises in λ."""
+        wanted = math.log(self.n)
+        if wanted == 0.0 or gap[0] == 0.0:
+            return 0.0
+        if gap[-1] == 0.0 and wanted >= -math.log(mass[-1]):
+            return math.inf
+
+        def over(lam: float) -> float:
+            return -_log_mean(lam, gap, mass) - wanted
+
+        low, high = 0.0, wanted / float(gap[0])  # no λ below takes so many: the gap is no larger than gap[0]
+        next_gap = float(gap[-2] if gap.size > 1 and gap[-1] == 0.0 else gap[-1])
+        while over(high) < 0.0:
+            low, high = high, 2.0 * high
+            if high * next_gap > _LAST:  # within rounding of the best level alone
+                return math.inf
+        return float(scipy.optimize.brentq(over, low, high, xtol=1e-300, rtol=1e-15))
+
+
+def _log_mean(lam: float, gap: FloatArray, mass: FloatArray) -> float:
+    """``log E_p e^{-λ gap}``, accurate where hardly anything is lost and far out."""
+    lost = float(mass @ -np.expm1(-lam * gap))
+    if lost < 0.5:
+        return math.log1p(-lost)
+    least = lam * float(gap[-1])
+    return math.log(float(mass @ np.exp(least - lam * gap))) - least

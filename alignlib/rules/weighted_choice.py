@@ -1,0 +1,124 @@
+"""The law of one of n draws, kept with a probability in proportion to a weight of its reward.
+
+``π(y) = n p(y) w(y) ∫ e^{-t w(y)} φ(t)^{n-1} dt`` with ``φ(t) = E_p e^{-t w}``: the normaliser ``1/Σw`` of a random
+sample becomes an integral over independent factors. In ``s = log t`` the integrand decays doubly exponentially and the
+trapezoidal rule converges geometrically. Where all draws weigh nothing, one of them is kept at random. Derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib.laws import Levels
+
+__all__ = ["one_by_weight", "weighted_choice"]
+
+_T = TypeVar("_T", bound=np.generic)
+
+# Halving the step changes nothing: the integrand's Fourier transform has fallen to e^{-π²/step} there.
+_STEP = 0.2
+_LEFT = 42.0
+_RIGHT = 5.0
+_CERTIFICATE = 1e-11
+_AT_ONCE = 1 << 18
+_APART = 60.0  # nats: e^-60 of a mass is nothing next to it
+_WIDEST = 1e4
+_OVERFLOWS = 700.0  # e^t beyond is no double
+
+
+def weighted_choice(levels: Levels, exponent: FloatArray, lam: float, n: float, name: str) -> FloatArray:
+    """Return ``log(policy/base)`` of each level.
+
+    Parameters
+    ----------
+    levels : Levels
+        The base law.
+    exponent, lam : array (levels,), float
+        The weight of each level is ``e^{lam·exponent}``, rising; none where the exponent is ``-inf``.
+    n : float
+        Number of draws.
+    name : str
+        What to call the rule where its law cannot be computed.
+
+    Raises
+    ------
+    InputError
+        Where the logarithms of the weights of levels that lie close together span 1e4 or more.
+    ArithmeticError
+        Where the quadrature does not sum to one within 1e-11.
+
+    Examples
+    --------
+    >>> levels = Levels.of([0.0, 1.0], None)
+    >>> np.exp(weighted_choice(levels, np.array([-np.inf, 0.0]), 1.0, 2.0, "a rule")).round(9).tolist()
+    [0.5, 1.5]
+    """
+    ratio = np.empty_like(levels.mass)
+    none = int(np.count_nonzero(np.isneginf(exponent)))
+    # No draw of these is kept unless all n are: then one of them at random.
+    if none:
+        nothing = levels.below[none] if none < ratio.size else 1.0
+        with np.errstate(under="ignore"):
+            ratio[:none] = (n - 1.0) * math.log(nothing) if nothing < 1.0 else 0.0
+    # Levels far below a cluster never win against one of it, levels far above never lose: clusters part.
+    with np.errstate(over="ignore"):
+        steps = lam * np.diff(exponent[none:])
+    for part in np.split(np.arange(none, ratio.size), np.flatnonzero(steps > _APART + math.log(n)) + 1):
+        if part.size:
+            ratio[part] = _cluster(levels, lam * (exponent[part] - exponent[part[-1]]), part, n, name)
+    total = float(levels.policy_of(ratio).sum())
+    if abs(total - 1) > _CERTIFICATE:
+        raise ArithmeticError(f"{name} lost accuracy: its law sums to {total!r} at n={n:g}.")
+    return ratio
+
+
+def one_by_weight(weight: FloatArray, rng: np.random.Generator) -> int:
+    """Return a place drawn with probability in proportion to ``weight``, any of them where all weigh nothing."""
+    total = float(weight.sum())
+    return int(rng.choice(weight.size, p=weight / total if total > 0.0 else None))
+
+
+def _cluster(levels: Levels, fall: FloatArray, part: IntArray, n: float, name: str) -> FloatArray:
+    """The same for levels ``part``, none of which is far from the next; ``fall`` is from their top."""
+    require(
+        fall[0] > -_WIDEST,
+        f"lam times the range of rewards that lie close together must stay below {_WIDEST:g} for {name}; "
+        f"got {-fall[0]:g}. Use best-of-N, its limit for large lam.",
+    )
+    mass, under = levels.mass[part], float(levels.below[part[0]])
+    over = float(levels.above[part[-1]])
+    s = np.arange(-_LEFT - math.log(n), -fall[0] + _RIGHT, _STEP)
+    log_phi = np.concatenate([_log_laplace(mass, under, over, rows[:, None] + fall) for rows in _parts(s, fall)])
+    # log of n w t e^{-t w} φ(t)^{n-1}, summed over s with weight _STEP
+    ratio = np.empty_like(fall)
+    for at in _parts(np.arange(fall.size, dtype=np.int64), s):
+        with np.errstate(over="ignore"):
+            lifted = fall[at] + s[:, None]
+            out = math.log(n * _STEP) + lifted - np.exp(lifted) + (n - 1) * log_phi[:, None]
+        peak = out.max(axis=0)
+        ratio[at] = peak + np.log(np.exp(out - peak).sum(axis=0))
+    return np.asarray(ratio)
+
+
+def _parts(rows: npt.NDArray[_T], columns: FloatArray) -> list[npt.NDArray[_T]]:
+    """Split rows so that a part times all columns stays within the cache."""
+    parts: list[npt.NDArray[_T]] = np.array_split(rows, math.ceil(rows.size * columns.size / _AT_ONCE))
+    return parts
+
+
+def _log_laplace(mass: FloatArray, under: float, over: float, log_x: FloatArray) -> FloatArray:
+    """``log (under + Σ mass e^{-x})`` of each row, accurate where next to nothing is lost and far out.
+
+    ``under`` is mass that loses nothing and ``over`` mass that loses all: mass, under and over sum to one.
+    """
+    x = np.exp(np.minimum(log_x, _OVERFLOWS))
+    lost = -np.expm1(-x) @ mass + over
+    low = np.zeros(len(x)) if under > 0.0 else x.min(axis=1)
+    with np.errstate(divide="ignore", under="ignore"):
+        far = -low + np.log(under + np.exp(low[:, None] - x) @ mass)
+    return np.asarray(np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), far))
