@@ -238,8 +238,8 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said += [
         "",
         (
-            f"{capital(best.rules.name)}{by}, and {'its' if one else 'their'} share of what any method can gain at the same KL (average over "
-            "prompts)"
+            f"{capital(best.rules.name)}{by}, and {'its' if one else 'their'} share of what any method can gain at the "
+            "same KL (average over prompts)"
         ),
         f"{heading:>{wide}} {'KL':>8} {'gain':>10}  {interval:<22} {'share':>9}  {interval}",
     ]
