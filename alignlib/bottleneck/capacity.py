@@ -22,7 +22,8 @@ _MAX_PLAIN_STEPS = 100_000
 class CapacityResult(SameFields):
     """A capacity in nats and what attains it: the capacity lies in ``[value, value + gap]``.
 
-    ``value`` is the mutual information of ``input_prob``, shape (inputs,); ``n_iter`` counts steps of the solver.
+    ``value`` is the mutual information of ``input_prob``, shape (inputs,), rounded down; ``n_iter`` counts steps of the
+    solver.
     """
 
     value: float
@@ -117,8 +118,11 @@ def capacity(
     )
     input_prob = np.zeros(len(rows))
     input_prob[usable] = found.p
-    gap = found.gap + objective.rounding(found)
-    result = CapacityResult(float(max(found.value, 0.0)), input_prob, gap, found.n_iter)
+    rounding = objective.rounding(found)  # on either side, so that both ends are certain
+    result = CapacityResult(
+        float(max(found.value - rounding, 0.0)), input_prob, found.gap + 2.0 * rounding, found.n_iter
+    )
+    gap = result.gap
     if not gap <= tol:
         raise CapacityError(
             f"the gap of {tol:g} nats was not reached: the capacity lies in [{result.value!r}, {result.upper!r}] "

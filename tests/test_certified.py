@@ -1,0 +1,72 @@
+"""Containment, not closeness: balls proved to hold the exact values hold ours, widened by a stated number of ulps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from flint import arb
+
+from _pages import balls, certified
+from alignlib.laws import FiniteLaw
+from tests import oracle
+
+
+@pytest.mark.parametrize("group", certified.GROUPS)
+def test_every_number_lies_in_its_ball_widened_by_the_units_stated(group: str) -> None:
+    with balls.precision():
+        numbers = list(certified.GROUPS[group]())
+    assert len(numbers) > 5
+    outside = [number for number in numbers if not number.units <= number.allowed]
+    assert not outside, outside[:5]
+
+
+def test_a_wrong_number_is_found() -> None:
+    with balls.precision():
+        exact = balls.tilt([0.0, 1.0, 3.0], [0.2, 0.5, 0.3], 0.7)["kl"]
+        ours = float(FiniteLaw([0.0, 1.0, 3.0], [0.2, 0.5, 0.3]).kl(0.7))
+        assert balls.units_apart(ours, exact) < certified.UNITS
+        assert balls.units_apart(ours * (1 + 1e-13), exact) > 100
+        # What a formula without care gives at a small λ: two large numbers less each other.
+        reward, prob, lam = np.array([0.0, 1.0, 3.0]), np.array([0.2, 0.5, 0.3]), 1e-6
+        weight = prob * np.exp(lam * reward)
+        plain = float(lam * (weight @ reward) / weight.sum() - math.log(weight.sum()))
+        assert balls.units_apart(plain, balls.tilt(reward, prob, lam)["kl"]) > 1e8
+        # On the wrong side of a bound by one unit.
+        up = float(np.nextafter(1.0 - math.exp(-0.5), 0.0)) * (1 - 1e-15)
+        assert balls.inverse_units(0.0, arb(0.5), up) == math.inf
+        assert balls.units_apart(math.inf, arb(1)) == math.inf
+        assert balls.units_apart(1.0, arb.nan()) == math.inf
+
+
+def test_the_balls_agree_with_the_other_slow_truth() -> None:
+    """Two independent evaluations of the definitions, by interval and by 700 digits."""
+    reward, prob = [1e6, 1e6 + 1.0, 1e6 + 2.5], [0.3, 1e-200, 0.7]
+    want = oracle.tilted(reward, prob, 0.3)
+    _, kl, mean = oracle.transformed(reward, prob, lambda f: f**1000)
+    with balls.precision():
+        for name, ball in balls.tilt(reward, prob, 0.3).items():
+            assert float(ball.mid()) == float(want[name])
+            assert ball.rad() < abs(ball) * arb(2) ** -200
+        best = balls.best_of_n(np.array(reward), np.array(prob), 1000.0)
+        assert (float(best["kl"].mid()), float(best["mean_reward"].mid())) == (float(kl), float(mean))
+
+
+def test_the_ball_of_a_frontier_is_narrow_and_refuses_a_budget_that_is_not_near() -> None:
+    reward, prob = np.array([0.0, 1.0, 2.0]), np.array([0.5, 0.3, 0.2])
+    law = FiniteLaw(reward, prob)
+    with balls.precision(400):
+        ball = balls.frontier(reward, prob, 0.3, float(law.lam_at_kl(0.3)))
+        assert ball.rad() < ball * arb(2) ** -80
+        with pytest.raises(ValueError, match="encloses a budget"):
+            balls.frontier(reward, prob, 0.3, 50.0)
+
+
+def test_a_capacity_without_a_closed_form_is_known_as_such() -> None:
+    """The best input law leaves a useless input out: then the formula does not hold."""
+    with balls.precision(200):
+        assert balls.capacity_of_square(np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.4, 0.4, 0.2]])) is None
+        found = balls.capacity_of_square(np.array([[0.9, 0.1], [0.1, 0.9]]))
+        assert found is not None
+        assert balls.units_apart(math.log(2) + 0.1 * math.log(0.1) + 0.9 * math.log(0.9), found) < 8
