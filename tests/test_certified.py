@@ -16,10 +16,18 @@ from tests import oracle
 @pytest.mark.parametrize("group", certified.GROUPS)
 def test_every_number_lies_in_its_ball_widened_by_the_units_stated(group: str) -> None:
     with balls.precision():
-        numbers = list(certified.GROUPS[group]())
+        numbers = list(certified.GROUPS[group](certified.some_laws()))
     assert len(numbers) > 5
     outside = [number for number in numbers if not number.units <= number.allowed]
     assert not outside, outside[:5]
+
+
+def test_the_fewest_certain_digits_of_each_quantity_are_told() -> None:
+    found = [certified.Number("a", "here", 1.0, units, 16.0) for units in (0.4, 900.0, 3.0)]
+    found.append(certified.Number("b", "there", 0.0, 0.0, 16.0))
+    assert certified.worst_of(found) == {"a": (3, found[1]), "b": (1, found[3])}
+    assert certified.digits(found[1]) == pytest.approx(-math.log10(900 * 2.0**-52))
+    assert certified.digits(found[3]) == 16.0
 
 
 def test_a_wrong_number_is_found() -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from flint import arb
 
 from _pages import balls
+from _pages.balls import BITS
 from alignlib._core.checks import FloatArray
 from alignlib.bottleneck import binary_kl, capacity, catoni, kl_inverse_first, kl_inverse_upper, mcallester, seeger
 from alignlib.laws import FiniteLaw, Gaussian, win_rates
 from alignlib.rules import BestOfN
 
-__all__ = ["GROUPS", "Number", "Summary", "summary"]
+__all__ = ["BITS", "GROUPS", "SAFE", "UNITS", "Laws", "Number", "digits", "numbers", "some_laws", "worst_of"]
 
 LAMS = (1e-8, 1e-4, 0.03, 1.0, 17.0, 650.0, 1e4, 1e8)
 UNITS = 16.0
@@ -47,8 +49,11 @@ class Number:
         return self.units * float(np.spacing(size)) / size if size > 1e-290 else 0.0
 
 
-def laws(seed: int = 0, n_random: int = 8) -> dict[str, tuple[FloatArray, FloatArray]]:
-    """Laws on which a plain formula loses its digits, and random ones."""
+Laws: TypeAlias = dict[str, tuple[FloatArray, FloatArray]]
+
+
+def some_laws(seed: int = 0, n_random: int = 8) -> Laws:
+    """Return rewards and masses of laws on which a plain formula loses its digits, and of random ones."""
     rng = np.random.default_rng(seed)
     tiny = np.array([1e-300, 1e-200, 1e-20, 1e-3, 0.0, 1.0])
     tiny[-1] = 1 - tiny[:-1].sum()
@@ -73,7 +78,7 @@ def _with_exponents(largest: float) -> float:
     return UNITS + 2.0 * min(largest, _EXPONENT)
 
 
-def tilts() -> Iterator[Number]:
+def tilts(laws: Laws) -> Iterator[Number]:
     """Λ, D, R and their relatives at each λ."""
     names = {
         "log_partition": "log-partition Λ(λ)",
@@ -83,7 +88,7 @@ def tilts() -> Iterator[Number]:
         "reverse_kl": "KL of base to optimum",
         "variance": "variance at λ",
     }
-    for where, (reward, prob) in laws().items():
+    for where, (reward, prob) in laws.items():
         law = FiniteLaw(reward, prob)
         held = reward[prob > 0]
         for lam in LAMS:
@@ -97,9 +102,9 @@ def tilts() -> Iterator[Number]:
                 yield Number(names[name], f"{where}, λ = {lam:g}", value, units, lost * allowed)
 
 
-def frontiers() -> Iterator[Number]:
+def frontiers(laws: Laws) -> Iterator[Number]:
     """The limit at a budget, through the solver."""
-    for where, (reward, prob) in laws().items():
+    for where, (reward, prob) in laws.items():
         law = FiniteLaw(reward, prob)
         for kl in (1e-12, 1e-3, 0.1, 1.0):
             if kl >= 0.999 * law.max_kl:
@@ -110,10 +115,10 @@ def frontiers() -> Iterator[Number]:
             yield Number("limit R(Δ) - R(0)", f"{where}, Δ = {kl:g}", gain, balls.units_apart(gain, ball), allowed)
 
 
-def rules() -> Iterator[Number]:
+def rules(laws: Laws) -> Iterator[Number]:
     """Best-of-N on finite laws up to N = 1e12, and without ties."""
     names = {"kl": "KL of best-of-N", "mean_reward": "reward of best-of-N", "gain": "gain of best-of-N"}
-    for where, (reward, prob) in laws().items():
+    for where, (reward, prob) in laws.items():
         law = FiniteLaw(reward, prob)
         least = float(prob[reward == reward[prob > 0].min()].sum())
         for n in NS:
@@ -144,35 +149,35 @@ def rules() -> Iterator[Number]:
             yield Number("win-rate curve", f"{name}, λ = {lam:g}", value, balls.units_apart(value, ball), UNITS)
 
 
-def divergences() -> Iterator[Number]:
+def divergences(_: Laws) -> Iterator[Number]:
     """The binary divergence and its inverses, which are rounded to the safe side."""
     rng = np.random.default_rng(1)
     pairs = [(0.0, 0.5), (0.3, 0.3 + 1e-9), (1e-300, 1e-12), (0.999, 1.0 - 1e-15), (0.5, 1e-300), (1.0, 0.25)]
     pairs += [(float(a), float(b)) for a, b in rng.random((20, 2))]
     for q, p in pairs:
         value = float(binary_kl(q, p))
-        yield Number("kl(q‖p)", f"q = {q!r}, p = {p!r}", value, balls.units_apart(value, balls.binary_kl(q, p)), UNITS)
+        units = balls.units_apart(value, balls.binary_kl(q, p))
+        yield Number("kl(q‖p)", f"q = {q:.3g}, p = {p:.3g}", value, units, UNITS)
     for q in (0.0, 1e-12, 0.1, 0.5, 0.9, *(float(x) for x in rng.random(4))):
         for c in (1e-9, 0.01, 0.3, 3.0):
             up = float(kl_inverse_upper(q, c))
-            yield Number(
-                "inverse of kl(q‖·), rounded up", f"{q!r}, {c!r}", up, balls.inverse_units(q, arb(c), up), SAFE
-            )
+            units = balls.inverse_units(q, arb(c), up)
+            yield Number("inverse of kl(q‖·), rounded up", f"q = {q:.3g}, {c:g} nats", up, units, SAFE)
             if q > 0:
                 down = float(kl_inverse_first(q, c))
                 yield Number(
                     "inverse of kl(·‖p), rounded down",
-                    f"{q!r}, {c!r}",
+                    f"p = {q:.3g}, {c:g} nats",
                     down,
                     balls.inverse_units(q, arb(c), down, up=False),
                     SAFE,
                 )
 
 
-def ceilings() -> Iterator[Number]:
+def ceilings(_: Laws) -> Iterator[Number]:
     """PAC-Bayes ceilings, which are rounded up."""
     rng = np.random.default_rng(2)
-    for _ in range(20):
+    for _trial in range(20):
         risk, kl = float(rng.random() ** 3), float(rng.exponential(10.0))
         m, delta, rate = (
             int(10 ** rng.uniform(0, 7)),
@@ -196,7 +201,7 @@ def _ceiling(quantity: str, where: str, value: float, exact: arb) -> Number:
     return Number(quantity, where, value, units, SAFE)
 
 
-def capacities() -> Iterator[Number]:
+def capacities(_: Laws) -> Iterator[Number]:
     """Capacities: the bracket against the exact value where it has a closed form, else against its own certificate."""
     rng = np.random.default_rng(3)
     channels = {
@@ -214,7 +219,7 @@ def capacities() -> Iterator[Number]:
         found = capacity(channel)
         inside = bool(arb(found.value) <= exact) and bool(exact <= arb(found.upper))
         width = float(found.gap / np.spacing(found.value))
-        yield Number("capacity of a square channel", where, found.value, width if inside else math.inf, math.inf)
+        yield Number("capacity, against its closed form", where, found.value, width if inside else math.inf, math.inf)
     for shape in ((3, 5), (6, 4), (2, 7)):
         channel = rng.dirichlet(np.full(shape[1], 0.5), shape[0])
         found = capacity(channel)
@@ -222,10 +227,10 @@ def capacities() -> Iterator[Number]:
         width = float(found.gap / np.spacing(found.value))
         certain = bool(top <= arb(found.upper))
         where = f"random, {shape[0]} × {shape[1]}"
-        yield Number("capacity's upper end", where, found.value, width if certain else math.inf, math.inf)
+        yield Number("capacity, against its certificate", where, found.value, width if certain else math.inf, math.inf)
 
 
-GROUPS: dict[str, Callable[[], Iterator[Number]]] = {
+GROUPS: dict[str, Callable[[Laws], Iterator[Number]]] = {
     "the optimum at λ": tilts,
     "the limit at a budget": frontiers,
     "rules": rules,
@@ -235,28 +240,20 @@ GROUPS: dict[str, Callable[[], Iterator[Number]]] = {
 }
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What is proved of a quantity over all the numbers tried."""
-
-    quantity: str
-    count: int
-    worst: Number
-
-    @property
-    def digits(self) -> int:
-        """Significant digits of which the worst number is certain."""
-        return math.floor(-math.log10(self.worst.relative)) if self.worst.relative > 0 else 16
-
-
-def summary() -> list[Summary]:
-    """Try every group and return the worst of each quantity, in the order tried."""
-    by_quantity: dict[str, list[Number]] = {}
+def numbers(laws: Laws) -> dict[str, list[Number]]:
+    """Return every number of each group."""
     with balls.precision():
-        for group in GROUPS.values():
-            for number in group():
-                by_quantity.setdefault(number.quantity, []).append(number)
-    return [
-        Summary(quantity, len(numbers), max(numbers, key=lambda number: (number.units == math.inf, number.relative)))
-        for quantity, numbers in by_quantity.items()
-    ]
+        return {name: list(group(laws)) for name, group in GROUPS.items()}
+
+
+def digits(number: Number) -> float:
+    """Significant digits of which a number is certain, at most 16."""
+    return min(-math.log10(number.relative), 16.0) if number.relative > 0 else 16.0
+
+
+def worst_of(found: list[Number]) -> dict[str, tuple[int, Number]]:
+    """Return of each quantity how many numbers there are, and the one with the fewest certain digits."""
+    by_quantity: dict[str, list[Number]] = {}
+    for number in found:
+        by_quantity.setdefault(number.quantity, []).append(number)
+    return {name: (len(all_of_it), min(all_of_it, key=digits)) for name, all_of_it in by_quantity.items()}
