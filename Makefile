@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+# One more than cores: tests wait for commands and browsers. A thread each: more of them only wait for each other.
+TESTERS ?= 3
 MINUTES ?= 10
 DEVICE ?= cpu
 FLEET ?= 12
@@ -24,14 +26,14 @@ book: setup ## build the book and print the page to open
 	@$(PY) -m alignbook
 
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TESTERS) --dist loadgroup
 
 # FUZZ=tests for every property there is.
 FUZZ ?= tests/test_fuzz.py
 
 fuzz: setup ## draw new files for all readers and new texts for the page builder until MINUTES (10) are over or one fails
 	@end=$$(($$(date +%s) + 60 * $(MINUTES))); while [ $$(date +%s) -lt $$end ]; do \
-	  HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis $(FUZZ) || exit 1; \
+	  OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -q -n $(WORKERS) -m hypothesis $(FUZZ) || exit 1; \
 	done
 
 # In an environment of its own: what looks at the lock is no part of it.

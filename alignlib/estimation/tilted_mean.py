@@ -147,25 +147,26 @@ class _Sums:
         """
         q, term, total = self._odds, self._spare, power
         product = float(np.fmax.reduce(q[0] * q[1], initial=0.0)) if len(q) > 1 else 0.0
-        bound = float(np.fmax.reduce(self._sum_of_odds, initial=0.0)) ** 2 / (1.0 - product)
+        most = float(np.fmax.reduce(self._sum_of_odds, initial=0.0))
+        bound = most**2 / (1.0 - product)
         terms = 1
         while terms < _MOST_TERMS and bound * product**terms > _TOLERANCE:
             terms += 1
-        total[:] = 0.0
-        raised[:] = q
-        for k in range(1, terms + 1):
-            np.subtract(self._sum_of_odds if k == 1 else column_sums(raised), raised, out=term)
-            np.multiply(term, raised, out=term)
-            self.pairs -= column_sums(term) / (2 * k)
-            np.add(total, term, out=total)
-            if k < terms:
-                np.multiply(raised, q, out=raised)
-        np.multiply(total, q, out=term)
-        np.add(total, term, out=total)
-        self._sum_in_pairs = column_sums(total) - 2.0 * self._sum_of_odds
-        np.multiply(q, -2.0, out=term)
-        np.add(total, term, out=total)
-        np.add(self._beside, total, out=self._beside)
+        np.multiply(np.subtract(self._sum_of_odds, q, out=total), q, out=total)
+        self.pairs -= 0.5 * column_sums(total)
+        highest = np.fmax.reduce(q, axis=1)
+        for k in range(2, terms + 1):
+            # what is below counts for less than the terms left out, together
+            rows = 1 + int(np.count_nonzero(len(q) * most * highest[1:] ** k * highest[:1] ** (k - 1) > _TOLERANCE / terms))
+            used, now = raised[:rows], term[:rows]
+            np.multiply(q[:rows] if k == 2 else used, q[:rows], out=used)
+            np.multiply(np.subtract(column_sums(used), used, out=now), used, out=now)
+            self.pairs -= column_sums(now) / (2 * k)
+            total[:rows] += now
+        self._sum_in_pairs = column_sums(total) + np.einsum("ij,ij->j", total, q) - 2.0 * self._sum_of_odds
+        self._beside += total
+        np.multiply(np.subtract(total, 2.0, out=total), q, out=total)
+        self._beside += total
 
     def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""
