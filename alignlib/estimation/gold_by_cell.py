@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def rule_curves(
     for where, (golds, proxies) in _sorted_blocks(table, reward, gold):
         for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
             _add(total, index[where], values)
-        tied += int((np.diff(proxies, axis=1) == 0.0).any(axis=1).sum())
+        tied += int((proxies[:, 1:] == proxies[:, :-1]).any(axis=1).sum())
     if cells.one_prompt:
         proxy, counted = table.column(reward), table.column(gold)
         parts = cells.pseudo_values(
@@ -138,7 +138,8 @@ def rule_curves(
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:
     """Return gold gain, proxy gain and KL of every rule on every prompt, shape (3, prompts, rules)."""
-    counted, reported = prepare(proxies, golds), prepare(proxies)
+    counted = prepare(proxies, golds)
+    reported = replace(counted, values=counted.picking)
     base_gold, base_proxy = golds.mean(axis=1), proxies.mean(axis=1)
     found = [(rule.evaluate(counted), rule.evaluate(reported).mean) for rule in rules]
     # the base model itself, without rounding

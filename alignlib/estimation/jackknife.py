@@ -24,6 +24,7 @@ __all__ = [
     "doubling_grid",
     "in_logarithms",
     "jackknife_log_partition",
+    "of_numbers",
 ]
 
 _BLOCK = 1 << 17  # samples in work at a time
@@ -105,16 +106,15 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
     below = np.ascontiguousarray((rows - rows[:, :1]).T)
     work = np.empty((4, *below.shape))
     weights: list[FloatArray] = []
-    log_n, one, two = math.log(n), *(float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
-    constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
+    log_n, (of_one, of_two) = math.log(n), of_numbers(n)
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
             weight = _next_weights(weights, below, lams, j)
             log_total, singles, pairs, ess, largest = _sums(weight, work)
             plug_in = log_total - log_n
             out[0, j] = plug_in
-            out[1, j] = plug_in - (n - 1) * one - (n - 1) / n * singles
-            out[2, j] = plug_in + constant - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
+            out[1, j] = plug_in + of_one - (n - 1) / n * singles
+            out[2, j] = plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
             out[3, j] = ess
             out[4, j] = largest
             np.multiply(weight, below[: len(weight)], out=work[0, : len(weight)])
@@ -125,6 +125,13 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
     alike = below[-1] == 0.0  # no rounding there, which a logarithm of it would blow up
     out[:3, :, alike] = 0.0
     out[5][:, alike] = 0.0
+
+
+@lru_cache(maxsize=64)
+def of_numbers(n: int) -> tuple[float, float]:
+    """Return what deleting one sample of n, and what deleting up to two, adds for their smaller number alone."""
+    one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
+    return -(n - 1) * one, 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
 
 
 def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j: int) -> FloatArray:
@@ -241,15 +248,14 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
         pairs += np.log1p(-weight * np.exp(-kept)).sum(axis=0)
     odds = p / (1.0 - p)
     pairs += _log_pair_products(odds, 0.25, np.empty_like(odds), np.empty_like(odds))
-    one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
+    of_one, of_two = of_numbers(n)
     plug_in = total - np.log(n) - top
     below_top = (descending[:, 2:] - first[:, None]).T
-    constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
     return np.array(
         [
             plug_in,
-            plug_in - (n - 1) * one - (n - 1) / n * singles,
-            plug_in + constant - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
+            plug_in + of_one - (n - 1) / n * singles,
+            plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs,
             1.0 / (p_first**2 + p_second**2 + np.square(p).sum(axis=0)),
             p_first,
             np.maximum(p_second * (runner_up - top) + lam * (p * below_top).sum(axis=0) - plug_in, 0.0),

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
-from alignlib._core.special import log1p_excess
-from alignlib.estimation.jackknife import column_sums, in_logarithms
+from alignlib.estimation.jackknife import column_sums, in_logarithms, of_numbers
 
 __all__ = ["TiltedMeans", "jackknife_tilted_means"]
 
@@ -95,10 +94,8 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
 def _estimates(weight: FloatArray, off: FloatArray, n: int, work: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the three orders of each mean, (3, C, prompts), and Λ and the effective sample size, (2, prompts)."""
     sums = _Sums(weight, work)
-    one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
-    constant = 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
     of_singles, of_pairs = (2 * n - 3) / n, (n - 2) ** 2 / (n * (n - 1))
-    log_partition = sums.log_total - math.log(n) + constant - of_singles * sums.singles + of_pairs * sums.pairs
+    log_partition = sums.log_total - math.log(n) + of_numbers(n)[1] - of_singles * sums.singles + of_pairs * sums.pairs
     whole = np.array([log_partition, sums.ess])
     means = np.empty((3, len(off), weight.shape[1]))
     for c, values in enumerate(off):
@@ -154,19 +151,21 @@ class _Sums:
             terms += 1
         np.multiply(np.subtract(self._sum_of_odds, q, out=total), q, out=total)
         self.pairs -= 0.5 * column_sums(total)
-        highest = np.fmax.reduce(q, axis=1)
+        highest, least = np.fmax.reduce(q, axis=1), _TOLERANCE / (terms * len(q) * most)
         for k in range(2, terms + 1):
-            # what is below counts for less than the terms left out, together
-            rows = 1 + int(np.count_nonzero(len(q) * most * highest[1:] ** k * highest[:1] ** (k - 1) > _TOLERANCE / terms))
+            # rows from the top down, without those that count for less than the terms left out
+            rows = 1 + int(np.count_nonzero(highest[1:] ** k * highest[0] ** (k - 1) > least))
             used, now = raised[:rows], term[:rows]
             np.multiply(q[:rows] if k == 2 else used, q[:rows], out=used)
             np.multiply(np.subtract(column_sums(used), used, out=now), used, out=now)
             self.pairs -= column_sums(now) / (2 * k)
-            total[:rows] += now
-        self._sum_in_pairs = column_sums(total) + np.einsum("ij,ij->j", total, q) - 2.0 * self._sum_of_odds
-        self._beside += total
-        np.multiply(np.subtract(total, 2.0, out=total), q, out=total)
-        self._beside += total
+            np.add(total[:rows], now, out=total[:rows])
+        np.multiply(total, q, out=term)
+        np.add(total, term, out=total)
+        self._sum_in_pairs = column_sums(total) - 2.0 * self._sum_of_odds
+        np.multiply(q, -2.0, out=term)
+        np.add(total, term, out=total)
+        np.add(self._beside, total, out=self._beside)
 
     def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""

@@ -120,11 +120,11 @@ class PromptValues(SameFields):
 
 def prepare(picking: FloatArray, values: FloatArray | None = None) -> Prepared:
     """Sort each prompt's samples by ``picking`` (prompts, n); ``values`` go along, averaged over its ties."""
-    if (np.diff(picking, axis=1) > 0.0).any():
-        order = np.argsort(-picking, axis=1, kind="stable")
+    if (picking[:, 1:] > picking[:, :-1]).any():
+        order = np.argsort(picking, axis=1)[:, ::-1]
         picking = np.take_along_axis(picking, order, axis=1)
         values = None if values is None else np.take_along_axis(values, order, axis=1)
-    tied = (np.diff(picking, axis=1) == 0.0).any(axis=1)
+    tied = (picking[:, 1:] == picking[:, :-1]).any(axis=1)
     levels = SampleLevels.of(picking[tied])
     if values is None:
         return Prepared(picking, picking, tied, levels)
