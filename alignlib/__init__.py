@@ -53,13 +53,9 @@ What is not here is found in the rooms: ``alignlib.laws``, ``rules``, ``divergen
 each, with formulas and examples (``api/index.html`` in the book that ``make book`` builds).
 """
 
-from __future__ import annotations
-
-from importlib import import_module as _import_module
-
 from alignlib._core.version import __version__ as __version__
 
-TYPE_CHECKING = False  # as checkers of types know it; `typing` is slow to import, and Ctrl-C is not caught before us
+TYPE_CHECKING = False  # as checkers of types know it; nothing is imported here, since Ctrl-C is not caught before us
 
 # By noun in the docstring and in `_HOMES`.
 __all__ = [
@@ -153,10 +149,12 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> object:
+        from importlib import import_module  # here, not above: not before Ctrl-C is caught
+
         if name in _MODULES:
-            value = _import_module(f"{__name__}.{name}")
+            value = import_module(f"{__name__}.{name}")
         elif name in _HOMES:
-            value = getattr(_import_module(_HOMES[name]), name)
+            value = getattr(import_module(_HOMES[name]), name)
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value

@@ -1,7 +1,5 @@
 """``python -m alignlib`` is ``alignlib``."""
 
-from __future__ import annotations
-
 import _signal  # type: ignore[import-not-found]  # `signal` is slow to import, and Ctrl-C is not caught before
 import os
 

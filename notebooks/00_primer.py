@@ -24,7 +24,7 @@ prob: list[float] = [
     0.3,
     0.2,
     0.1,
-]  # base probabilities of the responses, in increasing order of reward, summing to one, 2 to 10 values, in (0, 1)
+]  # base probabilities of the responses, in increasing order of reward, summing to one, 2 to 10 values, in [1e-9, 1)
 reward: list[float] = [0.0, 1.0, 2.0, 3.0]  # their rewards, increasing, as many as prob, in [-100, 100]
 factor: float = 2.0  # by how much the weight of a response grows with each unit of reward, e^lambda, in (1, 100]
 

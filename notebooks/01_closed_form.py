@@ -29,6 +29,19 @@ kl_shown: float = 1.0  # KL budget of the second picture, in nats, > 0
 n_policies: int = 400  # random policies compared with the limit, in [10, 100000]
 seed: int = 2  # seed of the random base law and policies, >= 0
 
+# %% tags=["conditions", "hide-input"]
+import numpy as np
+
+from alignbook.conditions import need
+from alignlib.laws import FiniteLaw
+
+rng = np.random.default_rng(seed)
+family = FiniteLaw(rng.normal(size=n_outcomes), rng.dirichlet(np.full(n_outcomes, concentration)))
+need(
+    kl_shown < family.max_kl,
+    f"kl_shown must be below {family.max_kl:.4g}, the nats at which no reward of this base model is left to buy; got {kl_shown:g}.",
+)
+
 # %% tags=["hide-input"]
 import numpy as np
 
@@ -93,10 +106,6 @@ rng = np.random.default_rng(seed)
 reward = rng.normal(size=n_outcomes)
 prob = rng.dirichlet(np.full(n_outcomes, concentration))
 family = FiniteLaw(reward, prob)
-if kl_shown >= family.max_kl:
-    raise ValueError(
-        f"kl_shown must be below {family.max_kl:.4g}, the nats at which no reward of this base model is left to buy; got {kl_shown:g}."
-    )
 budgets = family.max_kl * np.linspace(0.02, 0.98, 49)
 primal = family.frontier(budgets)
 dual = dual_gain(family, budgets)

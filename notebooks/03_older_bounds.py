@@ -20,8 +20,8 @@
 
 # %% tags=["parameters"]
 success: float = 0.1  # base probability of a correct answer, in [0.001, 0.999]
-kl_shown: float = 2.0  # KL budget that the answer quotes, in nats, > 0
-kl_top: float = 5.0  # largest KL budget drawn, in nats, > 0
+kl_shown: float = 2.0  # KL budget that the answer quotes, in nats, in (0, 100]
+kl_top: float = 5.0  # largest KL budget drawn, in nats, in [0.001, 100]
 
 # %% tags=["hide-input"]
 import math

@@ -26,6 +26,16 @@ delta: float = 0.3  # budget in nats per token, in (0, 20]
 length: int = 30  # tokens per sequence m of the comparison with best-of-N, in [2, 3000]
 seed: int = 0  # seed of the random policies, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
+from alignlib.sequences import MemorylessModel
+
+token = MemorylessModel(token_prob, token_reward, 1).token
+need(
+    delta < token.max_kl,
+    f"delta must be below {token.max_kl:.4g}, the largest useful budget of this token in nats; got {delta:g}.",
+)
+
 # %% tags=["hide-input"]
 import itertools
 

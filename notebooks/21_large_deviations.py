@@ -25,6 +25,24 @@ delta: float = 0.3  # budget in nats per token of the optimum and of best-of-N, 
 lengths: list[int] = [100, 200, 400, 1000, 2000, 4000, 10000]  # token counts m, multiples of 20, in [20, 20000]
 fitted_at: list[float] = [1.0, 1.2, 1.5, 1.8]  # rewards per token whose tail is fitted, above the base mean, any
 
+# %% tags=["conditions", "hide-input"]
+import math
+
+from alignbook.conditions import need
+from alignlib.sequences import MemorylessModel
+
+token = MemorylessModel(token_prob, token_reward, 1).token
+need(
+    delta < token.max_kl,
+    f"delta must be below {token.max_kl:.4g}, the largest useful budget of this token in nats; got {delta:g}.",
+)
+need(
+    all(token.base_reward < x < token.max_reward for x in fitted_at),
+    f"fitted_at must lie between {token.base_reward:g}, the base mean, and {token.max_reward:g}; got {fitted_at}.",
+)
+need(all(math.fmod(r, 1.0) == 0.0 for r in token_reward), f"token_reward must be whole numbers; got {token_reward}.")
+need(all(m % 20 == 0 for m in lengths), f"lengths must be multiples of 20; got {lengths}.")
+
 # %% tags=["hide-input"]
 import numpy as np
 

@@ -24,6 +24,18 @@ share: float = 0.3  # budget per token as a share of the largest useful one, in 
 lengths: list[int] = [1, 3, 10, 30, 100, 300, 1000, 3000, 10000]  # token counts m, in [1, 100000]
 practical_n: int = 1024  # samples that one can draw, in [2, 1000000000]
 
+# %% tags=["conditions", "hide-input"]
+import math
+
+from alignbook.conditions import need
+from alignlib.sequences import MemorylessModel
+
+least = math.log(practical_n) / MemorylessModel([0.7, 0.3], [0.0, 1.0], 1).token.max_kl
+need(
+    max(lengths) > least,
+    f"lengths must reach beyond {least:.3g} for practical_n={practical_n}; got {max(lengths)} at most.",
+)
+
 # %% tags=["hide-input"]
 import math
 
@@ -180,12 +192,6 @@ for m in sorted(lengths):
     model = MemorylessModel(prob, reward, m)
     if delta < model.token.max_kl:
         practical.append(model.best_of_n(delta))
-
-
-if not practical:
-    raise ValueError(
-        f"lengths must reach beyond {math.log(practical_n) / model.token.max_kl:.3g} for practical_n; got {max(lengths)}."
-    )
 
 
 def share_at_own_kl(row) -> float:

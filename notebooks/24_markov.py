@@ -27,6 +27,24 @@ lengths: list[int] = [30, 60, 100, 200, 300, 600, 1200]  # letters per sequence 
 shown: int = 60  # letters of text to sample, in [20, 2000]
 seed: int = 0  # seed of the sampled text, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
+from alignlib.sequences import MarkovModel
+from alignlib.sequences.text_chain import (
+    letter_chain,
+    letter_states,
+    python_reference_text,
+    read_text,
+    transition_reward,
+)
+
+transition, law, kept = letter_chain(letter_states(python_reference_text() if text is None else read_text(text)))
+chain = MarkovModel(transition, transition_reward(kind, kept), law, 1).token
+need(
+    delta < chain.max_kl,
+    f"delta must be below {chain.max_kl:.4g}, the largest useful budget of this text in nats per letter; got {delta:g}.",
+)
+
 # %% tags=["hide-input"]
 import platform
 

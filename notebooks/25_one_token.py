@@ -29,6 +29,11 @@ n: int = 4  # number of draws N on one token, in [2, 1000]
 distance: float = 0.02  # how many nats best-of-N shall be from the nearest tilt, in [0, 1]
 m_max: int = 24  # tokens of the longest sequence, in [2, 60]
 
+# %% tags=["conditions", "hide-input"]
+from alignlib.sequences import reward_at_distance
+
+reward_at_distance([mass / sum(prob) for mass in prob], n, distance)  # refuses a distance out of reach
+
 # %% tags=["hide-input"]
 import math
 

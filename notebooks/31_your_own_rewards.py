@@ -48,6 +48,20 @@ n_boot: int = 2000  # bootstrap replicates, in [100, 100000]
 seed: int = 2  # seed of the made-up table and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, new folder
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.given import given
+from alignlib.answers.findings import ask
+from alignlib.rules import named_rules
+from alignlib.tables import RewardTable, example_table
+
+if given() is None:
+    asked = [reward] if gold is None else [reward, gold, *ensemble]
+    where = {"prompt": None if pool else prompt, "sample": sample, "wide": wide, "drop_missing": drop_missing}
+    made_up = example_table(n_prompts=8, n_samples=64, noise=0.7, rng=0)
+    data = made_up if table is None else RewardTable.read(table, reward=asked, **where)
+    options = {"rules": named_rules(n, rule), "kl": kl or None, "budget": budget, "bounded": bounded or None}
+    ask(data, reward, gold, ensemble, **options, n_boot=100)
+
 # %% tags=["hide-input"]
 import itertools
 from dataclasses import replace

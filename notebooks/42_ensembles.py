@@ -34,6 +34,17 @@ members: int = 32  # largest ensemble of the exact part, in [2, 128]
 n_draws: int = 300  # random ensembles for each size, in [50, 5000]
 seed: int = 0  # seed of the random laws, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import called
+from alignlib.answers.hacking import members_of
+from alignlib.tables import RewardTable
+
+if table is not None:
+    columns = [*scorers, gold_column]
+    with called(reward="scorers, gold_column", ensemble="scorers", gold="gold_column"):
+        given = RewardTable.read(table, prompt=prompt, reward=columns, drop_missing=drop_missing, min_samples=3)
+        members_of(given, scorers, gold_column)
+
 # %% tags=["hide-input"]
 import numpy as np
 

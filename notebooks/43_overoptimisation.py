@@ -34,6 +34,23 @@ level: float = 0.95  # coverage of the intervals, in (0, 1)
 n_boot: int = 1000  # bootstrap replicates, in [100, 20000]
 seed: int = 2  # seed of what is made up and of the intervals, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import called, need
+from alignlib.hacking.scaling_fit import FORMS, fit_scaling
+from alignlib.tables import RewardTable
+from alignlib.training.logs.training_log import read_training_log
+
+if table is not None:
+    with called(reward="proxy, gold"):
+        RewardTable.read(table, prompt=prompt, reward=[proxy, gold], drop_missing=drop_missing, min_samples=3)
+if checkpoints is not None:
+    with called(kl="kl_column", reward="score_column", run="run_column"):
+        log = read_training_log(checkpoints, kl=kl_column, kl_unit="sequence", reward=score_column, run=run_column)
+    need(log.kl.min() > 0.0, f"kl_column must be above 0 nats at every checkpoint; got {log.kl.min():g} ({kl_column}).")
+    with called(kl="kl_column", gold="score_column", run="run_column"):
+        for form in FORMS:
+            fit_scaling(log.kl, log.reward, log.run.tolist(), form=form, level=level)
+
 # %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
@@ -130,7 +147,8 @@ if checkpoints is None:
     frame = pd.DataFrame(sampled_checkpoints(pair or exploit_pair(0.02), 12, 10, 0.05, np.random.default_rng(seed + 1)))
     frame.columns = [run_column, kl_column, score_column]
 else:
-    frame = pd.read_csv(checkpoints)
+    log = read_training_log(checkpoints, kl=kl_column, kl_unit="sequence", reward=score_column, run=run_column)
+    frame = pd.DataFrame({run_column: log.run, kl_column: log.kl, score_column: log.reward})
 runs = frame[run_column].tolist()
 fits = {form: fit_scaling(frame[kl_column], frame[score_column], runs, form=form, level=level) for form in FORMS}
 turns = turning_runs(frame[kl_column], frame[score_column], runs, level=level)

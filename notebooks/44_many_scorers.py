@@ -30,6 +30,17 @@ level: float = 0.95  # coverage of the intervals, in (0, 1)
 n_boot: int = 500  # bootstrap replicates, in [100, 20000]
 seed: int = 3  # seed of what is made up, chosen or resampled, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import called
+from alignlib.answers.hacking import members_of
+from alignlib.tables import RewardTable
+
+if table is not None:
+    columns = [*members, gold]
+    with called(reward="members, gold", ensemble="members", gold="gold"):
+        given = RewardTable.read(table, prompt=prompt, reward=columns, drop_missing=drop_missing, min_samples=3)
+        members_of(given, members, gold)
+
 # %% tags=["hide-input"]
 import numpy as np
 

@@ -34,6 +34,29 @@ n_boot: int = 1000  # bootstrap replicates, in [100, 100000]
 seed: int = 0  # seed of what is made up and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, new folder
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import called, need
+from alignlib._core.names import number_or_name
+from alignlib.estimation import fit_frontier
+from alignlib.tables import RewardTable
+from alignlib.training import overlay
+from alignlib.training.logs.training_log import read_training_log
+
+if run is not None:
+    options = {
+        "kl": run_kl,
+        "reward": run_reward,
+        "length": number_or_name(run_length),
+        "run": run_column,
+        "only": only,
+    }
+    with called(kl="run_kl", reward="run_reward", length="run_length", run="run_column"):
+        log = read_training_log(run, kl_unit=kl_unit, evaluation=evaluation, **options)
+    if table is not None:
+        samples = RewardTable.read(table, prompt=prompt, reward=reward, min_samples=3)
+        overlay(log, fit_frontier(samples, reward, n_boot=100, rng=0), base=number_or_name(base))
+need(run is not None or table is None, f"table must go with a run; got table={table!r} and no run.")
+
 # %% tags=["hide-input"]
 import textwrap
 from pathlib import Path

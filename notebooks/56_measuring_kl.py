@@ -32,6 +32,13 @@ temperature: float = 0.7  # of the mismatched sampler, in (0, 10]
 top_p: float = 0.9  # of the truncated sampler, in (0, 1]
 seed: int = 1  # seed of the model and of the samples, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignlib.training import estimate_policy_kl
+from alignlib.training.policy_kl.sample_table import read_kl_samples
+
+if table is not None:
+    estimate_policy_kl(read_kl_samples(table), sampled_from=sampled_from)
+
 # %% tags=["hide-input"]
 import textwrap
 

@@ -26,6 +26,13 @@ target_column: str = "target"  # its column with what should have been recognise
 label_column: str = "label"  # its column with what the rater said
 seed: int = 0  # seed of the simulation, >= 0
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import called
+from alignlib.tables import RaterTable
+
+with called(target="target_column", label="label_column"):
+    ratings = None if table is None else RaterTable.read(table, target_column, label_column)
+
 # %% tags=["hide-input"]
 import numpy as np
 
@@ -33,10 +40,6 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.bottleneck import capacity, estimate_capacity, estimate_from_counts, rating_channel, symmetric_channel
 from alignlib.tables import RaterTable
-
-ratings = (
-    None if table is None else RaterTable.read(table, target_column, label_column)
-)  # what is wrong with it is said first
 
 # %% tags=["hide-input"]
 raters = {

@@ -443,3 +443,13 @@ def test_rewards_of_different_samples_say_how_many_match(tmp_path):
     for drop in (False, True):
         with pytest.raises(InputError, match="No sample has a value of every reward asked for; score the same"):
             RewardTable.read(path, reward=["proxy", "gold"], drop_missing=drop)
+
+
+@pytest.mark.parametrize(
+    "header", ["{'shape': 1 + (2, 3)}", "{'shape': lambda: 1}", "1 @ 2", "{'descr': f'{1}'}", "x.y"]
+)
+def test_a_header_of_numpy_that_is_no_literal_is_said_without_an_address(tmp_path, header):
+    content = b"\x93NUMPY\x01\x00" + np.uint16(117 + 1).tobytes() + header.encode().ljust(117) + b"\n" + bytes(64)
+    with pytest.raises(InputError, match="is not an array of NumPy") as refused:
+        RewardTable.read(text(tmp_path, content, "t.npy"), prompt=None, reward="reward")
+    assert " at 0x" not in str(refused.value)

@@ -28,6 +28,11 @@ SCRIPTS = {
     "01_roots": GOOD,
     "02_reads": READS,
     "03_sums": plain("if n == 7:\n    raise ValueError('n must not be 7. Take another.')", title="Sums"),
+    "04_pairs": plain("print(n, top)", title="Pairs").replace(
+        "n: int = 1  # a number, >= 0\n",
+        'n: int = 1  # a number, >= 0\ntop: int = 5  # the largest, >= 0\n\n# %% tags=["conditions"]\n'
+        "from alignbook.conditions import need\n\nneed(n < top, f'n must be below top, {top}; got {n}.')\n",
+    ),
 }
 
 
@@ -80,6 +85,8 @@ def test_names(project: Project, name: str) -> None:
         (["roots", "-p", "n", "3.0", "-o", "out.ipynb"], "n must be an integer; got '3.0'."),
         (["roots", "-p", "n", "1", "-o", "out.ipynb"], "n must be >= 2; got 1."),
         (["reads", "-p", "table", "no.csv", "-o", "out.ipynb"], "table must be the path of an existing file"),
+        (["pairs", "--n", "7", "-o", "out.ipynb"], "Error: n must be below top, 5; got 7.\n"),
+        (["pairs", "--top", "1", "-o", "out.ipynb"], "Error: n must be below top, 1; got 1.\n"),
         (["roots"], "Say where to: alignlib run roots -o out.ipynb"),
         ([], "Say which notebook and where to"),
         (["roots", "-o", "out.html"], "The output must end in .ipynb"),
@@ -258,14 +265,14 @@ def test_claims(project: Project) -> None:
 
     good = built(0.5, must_hold=True)
     assert good.exit_code == 0
-    assert good.output.endswith("3 of 3 claims hold.\n")
+    assert good.output.endswith("4 of 4 claims hold.\n")
     open_one = built(2.0, must_hold=False)
     assert open_one.exit_code == 0
-    assert open_one.output.endswith("0 of 3 claims hold; 3 do not, as their pages say.\n")
+    assert open_one.output.endswith("0 of 4 claims hold; 4 do not, as their pages say.\n")
     bad = built(2.0, must_hold=True)  # "holds": true in the file counts for nothing
     assert bad.exit_code == 1
     assert "FAIL small [P26]: 2 ≤ 1" in bad.output
-    assert bad.output.endswith("0 of 3 claims hold; 3 that must hold do not.\n")
+    assert bad.output.endswith("0 of 4 claims hold; 4 that must hold do not.\n")
     document = json.loads(alignlib("claims", "--json").output)
     Draft202012Validator(schema("claims")).validate(document)
     assert document["notebooks"]["01_roots"]["title"] == "T"
@@ -275,7 +282,7 @@ def test_claims(project: Project) -> None:
 
 
 def test_sync(project: Project) -> None:
-    assert alignlib("sync", "--check").output == "3 pairs agree.\n"
+    assert alignlib("sync", "--check").output == "4 pairs agree.\n"
     (project.folder / "01_roots.ipynb").unlink()
     check = alignlib("sync", "--check")
     assert (check.exit_code, check.output) == (1, "01_roots.py has no paired 01_roots.ipynb; run `make sync`.\n")
@@ -293,6 +300,18 @@ def test_sync_refuses_two_edits_and_pairs_the_rest(project: Project) -> None:
     assert result.exit_code == 2
     assert "Paired 02_reads, from 02_reads.py\n" in result.output
     assert "Both 01_roots.py and 01_roots.ipynb were edited since they last agreed" in result.output
+
+
+def test_sync_says_no_more_of_a_broken_notebook_than_its_sentence(project: Project) -> None:
+    for pair in (cells(None), cells(3), cells({"cell_type": "code", "source": "1", "metadata": {}}), "{", ""):
+        (project.folder / "01_roots.ipynb").write_text(pair)
+        command = [sys.executable, "-m", "alignlib", "sync"]
+        done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+        assert re.fullmatch(r"Error: [^\n]*01_roots.ipynb[^\n]*\n", done.stderr), (pair, done.stderr)
+
+
+def cells(*held: object) -> str:
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": held})
 
 
 @pytest.mark.parametrize("command", ["sync", "claims"])

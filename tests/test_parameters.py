@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignbook.parameters import Parameter, ParameterError, parse_cell, resolve, resolve_texts
+from alignbook.project import own_project
 from alignbook.ranges import split_range
 
 CELL = """\
@@ -241,3 +242,48 @@ def test_lists_that_do_not_fit_are_refused_as_a_whole(given: dict[str, str], sai
 def test_a_list_cannot_be_as_many_as_what_is_not_there() -> None:
     with pytest.raises(ParameterError, match="as many values as prob, which is no parameter"):
         parse_cell("reward: list[float] = [0.0, 1.0]  # rewards, as many as prob, any")
+
+
+ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" for row in range(48))
+
+
+@pytest.mark.parametrize(
+    ("notebook", "given", "said"),
+    [
+        ("01", {"kl_shown": "50"}, "kl_shown must be below .*; got 50."),
+        ("20", {"delta": "1.7"}, "delta must be below 1.609, .*; got 1.7."),
+        ("20", {"token_prob": "1,0,0"}, "token_reward must take two values or more where token_prob is positive"),
+        ("21", {"fitted_at": "1,2"}, r"fitted_at must lie between 0.7, the base mean, and 2; got \[1.0, 2.0\]."),
+        ("21", {"lengths": "40,50"}, r"lengths must be multiples of 20; got \[40, 50\]."),
+        ("21", {"token_reward": "0,0.5,2"}, "token_reward must be whole numbers"),
+        ("23", {"lengths": "1,2"}, "lengths must reach beyond 5.76 for practical_n=1024; got 2 at most."),
+        ("25", {"distance": "1"}, "distance must lie in .*; got 1."),
+        ("31", {"table": "t.csv", "reward": "rewad"}, "no column 'rewad' .*did you mean 'reward'"),
+        ("31", {"table": "t.csv", "n": "1000"}, "n must not exceed 8, .*; got 1000."),
+        ("31", {"table": "t.csv", "bounded": "3"}, "bounded must be the least and the largest reward"),
+        ("42", {"table": "t.csv"}, r"matches 'score_\*' \(scorers, gold_column"),
+        ("42", {"table": "t.csv", "scorers": "reward", "gold_column": "gold"}, "scorers must name at least two"),
+        ("43", {"table": "t.csv"}, r"no column 'proxy' \(proxy, gold\)"),
+        ("43", {"checkpoints": "t.csv"}, r"no column 'kl' \(kl_column\)"),
+        ("44", {"table": "t.csv"}, r"matches 'model_\*' \(members, gold"),
+        ("55", {"table": "t.csv"}, "table must go with a run"),
+        ("55", {"run": "t.csv"}, r"no column 'kl' \(run_kl\)"),
+        ("56", {"table": "t.csv"}, "no column 'log_prob'"),
+        ("61", {"table": "t.csv"}, r"no column 'target' \(target_column\)"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused_before_anything_runs(
+    tmp_path: Path, notebook: str, given: dict[str, str], said: str
+) -> None:
+    (tmp_path / "t.csv").write_text(ROWS)
+    found = own_project().find(notebook)
+    found.check({})
+    with pytest.raises(ParameterError, match=said):
+        found.check(resolve_texts(found.parameters, given.items(), tmp_path))
+
+
+def test_a_table_of_the_reader_is_looked_at_before_anything_runs() -> None:
+    for notebook in own_project().notebooks():
+        reads = any(p.range.file and p.default is None for p in notebook.parameters.values())
+        tags = [tag for cell in notebook.node.cells for tag in cell.metadata.get("tags", [])]
+        assert not reads or "conditions" in tags, notebook.name

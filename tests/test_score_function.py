@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.models.function_scorer import load_function
 from alignlib.models.score import ScoreSettings, score
+from tests.small_project import ROOT
 
 PROMPTS = ["Ask A", "Ask A", "Ask {response}", "Ask B", "Ask B"]
 RESPONSES = ["one two", "", "three", "a b c d", "é\nnew line"]
@@ -93,7 +95,44 @@ class Odd:
 def odd(texts):
     return [Odd()] * len(texts)
 
+def mixed(texts):
+    return [2**53 + 1, 0.5, 1, 2, 3]
+
+def nothing(texts):
+    return [1.0, None, 2.0, 3.0, 4.0]
+
+class Leaves:
+    def __array__(self, *arguments, **settings):
+        raise SystemExit(0)
+
+def leaving(texts):
+    return Leaves()
+
+def short_of(texts):
+    raise MemoryError
+
 constant = 3
+"""
+
+# What these do to the process is put back, and the rewards are theirs all the same.
+DISTURBS = """
+import os, sys
+os.mkdir("of_the_function")
+os.chdir("of_the_function")
+def lengths(texts):
+    return [float(len(text)) for text in texts]
+def moves(texts):
+    assert os.path.basename(os.getcwd()) == "of_the_function"
+    return lengths(texts)
+def closes(texts):
+    sys.stdout.close(), sys.stderr.close()
+    return lengths(texts)
+def closes_below(texts):
+    os.close(1), os.close(2)
+    return lengths(texts)
+def replaces(texts):
+    sys.stdout = sys.stderr = None
+    return lengths(texts)
 """
 
 
@@ -147,6 +186,10 @@ def test_options_that_hold_for_functions_too(place: Path) -> None:
 @pytest.mark.parametrize(
     ("function", "said"),
     [
+        ("mixed", "gave an integer beyond 2.53 for row 1"),
+        ("nothing", "gave None for row 2; rewards must be finite"),
+        ("leaving", r"failed on rows 1 to 5: SystemExit: 0; correct the function"),
+        ("short_of", r"failed on rows 1 to 5: MemoryError; correct the function"),
         ("fails", r"--scorer \S*mine.py:fails failed on rows 1 to 5: KeyError: .*a word"),
         ("short", r"must return one number for each text; for 5 texts it returned .* of the shape \(1,\)"),
         ("square", r"must return one number for each text; .* of the shape \(5, 5\)"),
@@ -175,6 +218,20 @@ def test_what_a_function_does_wrong_is_one_sentence(place: Path, function: str, 
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert re.search(said, result.stderr.splitlines()[-1]), result.output
     assert (place / "t.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("function", ["moves", "closes", "closes_below", "replaces"])
+def test_what_a_function_does_to_the_process_is_put_back(place: Path, function: str) -> None:
+    """Each in two batches, with a relative table, in a process of its own."""
+    (place / "mine.py").write_text(DISTURBS)
+    scorer = ["--scorer", f"mine.py:{function}", "--name", "q", "--batch-size", "3"]
+    command = [sys.executable, "-m", "alignlib", "score", "t.parquet", *scorer]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Wrote t.parquet: 5 rewards in reward_q")
+    assert rewards(place, "q") == [float(len(text)) for text in RESPONSES]
+    assert sorted(path.name for path in place.iterdir() if "parquet" in path.name) == ["t.parquet"]
 
 
 def test_two_jobs_on_one_table_lose_no_column(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,6 +147,7 @@ def command(
         raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
+    notebook.check(values)
     # Here, not above: Jupyter takes a second that `--list` need not wait for.
     from alignbook.rerun import check_outputs, rerun
 

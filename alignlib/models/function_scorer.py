@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
+from numbers import Integral
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +17,14 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.array_likes import as_array
-from alignlib._core.checks import IntArray, as_numbers
+from alignlib._core.checks import FloatArray, IntArray, as_numbers
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
+from alignlib.models.guest import Guest, what_it_raised
 from alignlib.models.prompts import Prompt
 from alignlib.models.resumable import Plan
 from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import filled
-from alignlib.tables import short
 from alignlib.tables.reward_range import check_range
 from alignlib.tables.table_file import EXACT_INTEGERS
 
@@ -35,7 +36,7 @@ ScoringFunction = Callable[[list[str]], Sequence[float]]
 _BATCH = 1024
 
 
-def load_function(name: str) -> ScoringFunction:
+def load_function(name: str, guest: Guest | None = None) -> ScoringFunction:
     """Return the function of a name such as ``package.module:function`` or ``path/to/file.py:function``.
 
     That module or file is imported, and so runs; nothing else is.
@@ -50,11 +51,17 @@ def load_function(name: str) -> ScoringFunction:
         raise InputError(
             f"scorer must name a function as module:function, or as file.py:function; got {name!r}.", argument="scorer"
         )
-    module = _module(place)
+    guest = guest or Guest()
+    module = _module(place, guest)
     try:
-        found = getattr(module, attribute, None)
-    except Exception as error:  # a module may answer for its names itself
-        raise InputError(f"scorer={name} cannot be had from its module: {_what(error)}.", argument="scorer") from error
+        with guest.visit():
+            found = getattr(module, attribute, None)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may answer for its names itself
+        raise InputError(
+            f"scorer={name} cannot be had from its module: {what_it_raised(error)}.", argument="scorer"
+        ) from error
     if found is None:
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(unknown_name(f"function of {place} (scorer)", attribute, known))
@@ -63,10 +70,11 @@ def load_function(name: str) -> ScoringFunction:
     return found  # type: ignore[no-any-return]  # what it returns is checked when it is called
 
 
-def _module(place: str) -> ModuleType:
+def _module(place: str, guest: Guest) -> ModuleType:
     try:
         if not place.endswith(".py"):
-            return import_module(place)
+            with guest.visit():
+                return import_module(place)
         if not Path(place).is_file():
             raise InputError(f"scorer={place} is no file; give the path of a Python file that is there.")
         spec = spec_from_file_location(f"alignlib_scorer_{Path(place).stem}", place)
@@ -76,7 +84,8 @@ def _module(place: str) -> ModuleType:
         # Dataclasses, pickle and processes look a module up by its name.
         sys.modules[spec.name] = module
         try:
-            spec.loader.exec_module(module)
+            with guest.visit():
+                spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[spec.name]
             raise
@@ -92,7 +101,7 @@ def _module(place: str) -> ModuleType:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # what the reader's code raises: SystemExit is no reason to stop in silence
-        raise InputError(f"scorer={place} cannot be imported: {_what(error)}.") from error
+        raise InputError(f"scorer={place} cannot be imported: {what_it_raised(error)}.") from error
     return module
 
 
@@ -103,6 +112,7 @@ class FunctionScorer(Scoring):
     name: str
     function: ScoringFunction
     texts: list[str]
+    guest: Guest
 
     @classmethod
     def prepare(
@@ -121,7 +131,8 @@ class FunctionScorer(Scoring):
             If there is no such function, or a setting is one of reward models only.
         """
         _refuse_settings_of_models(settings)
-        function = load_function(scorer) if isinstance(scorer, str) else scorer
+        guest = Guest()
+        function = load_function(scorer, guest) if isinstance(scorer, str) else scorer
         name = scorer if isinstance(scorer, str) else name_of(scorer)
         texts = list(responses)
         if settings.template is None:
@@ -134,7 +145,7 @@ class FunctionScorer(Scoring):
                 )
             texts = filled(settings.template, [str(prompt) for prompt in prompts], responses)
         order: IntArray = np.arange(len(texts))
-        return cls(content_hash(prompts, responses), order, say, settings, name, function, texts)
+        return cls(content_hash(prompts, responses), order, say, settings, name, function, texts, guest)
 
     def identity(self) -> dict[str, object]:
         """Everything that decides the rewards, as far as it can be seen: what the function itself calls cannot."""
@@ -163,21 +174,15 @@ class FunctionScorer(Scoring):
         """Score one batch, and refuse what are not as many finite numbers."""
         texts = [self.texts[row] for row in rows]
         try:
-            found: Any = self.function(list(texts))  # whatever it is: checked below; its own list to change
-        except InputError:
-            raise
-        except KeyboardInterrupt:
+            with self.guest.visit():
+                # Read inside too: it may be an object whose own code is run for it.
+                found, values = self._numbers(self.function(list(texts)))  # the list is its own to change
+        except (InputError, KeyboardInterrupt):
             raise
         except BaseException as error:  # SystemExit too: it would end the job without a word
             which = f"rows {rows[0] + 1} to {rows[-1] + 1}"
-            raise InputError(f"scorer={self.name} failed on {which}: {_what(error)}; correct the function.") from error
-        if inspect.iscoroutine(found):  # of a function that is async
-            found.close()
-        try:
-            values = as_numbers("what it returned", found)
-        except InputError as error:
             raise InputError(
-                f"scorer={self.name} must return numbers, one for each text; it returned {_kind(found)}: {error}"
+                f"scorer={self.name} failed on {which}: {what_it_raised(error)}; correct the function."
             ) from error
         if values.shape != (len(texts),):
             raise InputError(
@@ -187,17 +192,28 @@ class FunctionScorer(Scoring):
         bad = np.flatnonzero(~np.isfinite(values))
         if bad.size:
             raise InputError(
-                f"scorer={self.name} gave {values[bad[0]]} for row {rows[int(bad[0])] + 1}; rewards must be finite."
+                f"scorer={self.name} gave {found[int(bad[0])]} for row {rows[int(bad[0])] + 1}; rewards must be finite."
             )
         check_range(f"scorer={self.name}", values, lambda at: f"for row {rows[at] + 1}")
-        whole = np.abs(values) >= EXACT_INTEGERS
-        if whole.any() and as_array("found", found).dtype.kind in "iuO":
-            at = int(np.argmax(whole))
-            raise InputError(
-                f"scorer={self.name} gave an integer beyond 2^53 for row {rows[at] + 1}, which a float would round; "
-                "return a float, or a smaller number."
-            )
+        for at in np.flatnonzero(np.abs(values) >= EXACT_INTEGERS).tolist():  # each by itself: a list may mix types
+            if isinstance(found[at], Integral):
+                raise InputError(
+                    f"scorer={self.name} gave an integer beyond 2^53 for row {rows[at] + 1}, which a float would "
+                    "round; return a float, or a smaller number."
+                )
         return [float(value) for value in (-values if self.settings.negate else values)]
+
+    def _numbers(self, found: Any) -> tuple[Any, FloatArray]:
+        """Return what the function returned as a list or an array, and as floats."""
+        if inspect.iscoroutine(found):  # of a function that is async
+            found.close()
+        try:
+            values = as_numbers("what it returned", found)
+        except InputError as error:
+            raise InputError(
+                f"scorer={self.name} must return numbers, one for each text; it returned {_kind(found)}: {error}"
+            ) from error
+        return (found if isinstance(found, list | tuple) else as_array("what it returned", found)), values
 
 
 def name_of(function: ScoringFunction) -> str:
@@ -213,14 +229,6 @@ def _refuse_settings_of_models(settings: ScoreSettings) -> None:
             raise InputError(
                 f"{name}={getattr(settings, name)!r} is for a reward model, not for a scorer; leave it out."
             )
-
-
-def _what(error: BaseException) -> str:
-    """Return an exception of the reader's code as text, whatever its own ``str`` does."""
-    try:
-        return f"{type(error).__name__}: {short(error)}"
-    except Exception:
-        return type(error).__name__
 
 
 def _kind(found: object) -> str:

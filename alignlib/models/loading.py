@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
+_NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -150,6 +151,8 @@ def _load(
     with suppress(ImportError):
         import_module("alignlib.lm.base_model")  # registers the class of the book's own models
     _check_name(name, role)
+    if not remote_code:
+        _refuse_named_code(name, role)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=remote_code)
         model, info = kind.from_pretrained(name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True)
@@ -198,6 +201,40 @@ def _check_name(name: str, role: str) -> None:
         raise InputError(f"{role}={name} is a file; name the folder that save_pretrained wrote.")
     elif name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise InputError(f"{role}={name}: there is no such folder; check the path.")
+
+
+def _refuse_named_code(name: str, role: str) -> None:
+    """Refuse a config that names attention or experts on the hub, ``owner/kernel``: that is code, fetched and run."""
+    from transformers import PretrainedConfig
+
+    try:
+        config, _ = PretrainedConfig.get_config_dict(name)
+    except Exception:  # said where it is loaded
+        return
+    found = _named_code(config)
+    if found is not None:
+        key, value = found
+        raise InputError(
+            f"The config of {role}={name} names code on the hub ({key}: {value!r:.80}), which is not run; take that "
+            "line out of config.json, or pass remote_code=True."
+        )
+
+
+def _named_code(config: object) -> tuple[str, str] | None:
+    """Return the key and value that names code to fetch, at any depth.
+
+    >>> _named_code({"text_config": {"_attn_implementation": {"": "owner/kernel"}}})
+    ('_attn_implementation', 'owner/kernel')
+    >>> _named_code({"attn_implementation": "sdpa", "architectures": ["A"]})
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if str(key).endswith(_NAMES_CODE):
+                for said in value.values() if isinstance(value, dict) else [value]:
+                    if isinstance(said, str) and "/" in said:
+                        return str(key), said
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return next((found for value in inner if (found := _named_code(value)) is not None), None)
 
 
 def _cannot_load(name: str, role: str, kind: type[AutoClass], error: Exception) -> InputError:

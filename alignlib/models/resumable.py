@@ -72,7 +72,6 @@ class Parts:
             or is none of ours.
         """
         wanted = json.loads(json.dumps(dict(settings)))  # as it will be read again
-        _make_folder(folder)
         lock = _take_lock(folder)
         try:
             journal = Journal.read(folder)
@@ -194,7 +193,6 @@ def discard(folder: Path, settings: Mapping[str, object]) -> None:
     """Delete what a finished job with these settings left, where it was killed before it could."""
     if not folder.is_dir() or folder.is_symlink():
         return
-    _make_folder(folder)
     lock = _take_lock(folder)
     try:
         journal = Journal.read(folder)
@@ -310,20 +308,28 @@ def _make_folder(folder: Path) -> None:
 
 
 def _take_lock(folder: Path) -> int | None:
-    """Hold the folder for this process; the system lets go of it however the process ends."""
+    """Make the folder where it is not there and hold it; the system lets go of it however the process ends."""
+    _make_folder(folder)
     try:
         import fcntl
     except ImportError:  # Windows has no such lock; two jobs on one folder would do the same work twice
         return None
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    except FileNotFoundError:  # another job has just ended, and its folder with it
+        return _take_lock(folder)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(descriptor)
         raise InputError(f"Another process is at work on {folder}; wait for it, or choose another output.") from error
-    for path in folder.glob(".*"):  # what a killed process was writing
-        path.unlink()
-    return descriptor
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), (folder / _LOCK).stat()):
+            for path in folder.glob(".*"):  # what a killed process was writing
+                path.unlink()
+            return descriptor
+    os.close(descriptor)  # of a folder that is gone by now
+    return _take_lock(folder)
 
 
 def _compare(folder: Path, begun: Mapping[str, object], wanted: Mapping[str, object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,15 @@ def sample(
         say(f"{output} is complete already, with these settings; nothing to do.")
         return _summarise(output, len(job.prompts))
     with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:
+        if not force and os.path.lexists(output):  # by a job that ended while this one was being prepared
+            if not parts.n_done:
+                parts.remove()
+            raise InputError(f"{output} has been made meanwhile; choose another output, or pass force=True.")
         job.run(parts)
+        if not force and os.path.lexists(output):
+            raise InputError(
+                f"{output} has been made meanwhile; move it away and run this again: what was sampled is in {folder}."
+            )
         own = {_KEY.decode(): json.dumps({"settings": job.identity, "plan": parts.plan})}
         described = {name: str(value) for name, value in {**job.metadata(parts), **own}.items()}
         schema = next(job.blocks(parts)).schema.with_metadata(described)

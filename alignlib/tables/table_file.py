@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -163,5 +164,5 @@ def not_utf8(path: str) -> InputError:
 
 def short(error: BaseException) -> str:
     """Return the message of a library's error on one line of bounded length."""
-    line = " ".join(str(error).split()) or type(error).__name__
+    line = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>", "…", " ".join(str(error).split())) or type(error).__name__
     return line[:160].rstrip(". ")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections import Counter
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -103,7 +104,9 @@ def sync(script: Path) -> str | None:
 
 def _read_pair(pair: Path) -> NotebookNode:
     try:
-        notebook: NotebookNode = nbformat.reads(pair.read_text(encoding="utf-8"), as_version=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a cell without an id, which is read all the same
+            notebook: NotebookNode = nbformat.reads(pair.read_text(encoding="utf-8"), as_version=4)
     except Exception as error:  # nbformat has no one type for what it cannot read
         raise PairingError(f"{pair.name} is no notebook that can be read; delete it, then sync.") from error
     if any(cell.get("attachments") for cell in notebook.cells):

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from nbformat import NotebookNode
 
+from alignbook.conditions import check_conditions
 from alignbook.pairing import read_script
 from alignbook.parameters import Parameter, ParameterError, Value, parse_cell
 from alignlib._core.names import unknown_name
@@ -65,6 +66,19 @@ class Notebook:
         """The declarations of the one cell tagged ``parameters``."""
         cell = _parameters_cell(self.node, self.script.name)
         return parse_cell(cell.source, where=f"the parameters cell of {self.script.name}")
+
+    def check(self, values: Mapping[str, Value]) -> None:
+        """Refuse values that do not fit together, before anything runs (`alignbook.conditions`).
+
+        Raises
+        ------
+        ParameterError
+            In a sentence.
+        """
+        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+        for cell in self.node.cells:
+            if "conditions" in cell.metadata.get("tags", []):
+                check_conditions(cell.source, {**defaults, **values})
 
     def with_defaults(self, text: str) -> str:
         """Put the parameters that this page fixes into a text that is wanted before anything runs."""

@@ -26,6 +26,7 @@ from alignlib.models.next_token import SamplingLaw, kl_of_laws
 from alignlib.models.prompts import as_prompts
 from alignlib.models.resumable import Parts
 from alignlib.models.sample import SampleSettings, SampleSummary, sample
+from alignlib.models.sample_job import SampleJob
 from tests.lm.killing import killed_midway
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 
@@ -418,6 +419,44 @@ def test_a_finished_file_is_left_alone(zoo: dict[str, str], tmp_path: Path) -> N
         drawn(zoo["gpt2"], output, n=2)
     assert output.read_bytes() == before
     assert drawn(zoo["gpt2"], output, n=2, force=True)[2].n_responses == 10
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_file_that_another_job_makes_meanwhile_is_not_replaced(
+    zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    output = tmp_path / "t.parquet"
+    place = "run" if late else "plan"  # once all is sampled, or between the first look and the lock
+    before = getattr(SampleJob, place)
+
+    def other(*arguments: Any) -> Any:
+        found = before(*arguments)
+        output.write_bytes(b"of another")
+        return found
+
+    monkeypatch.setattr(SampleJob, place, other)
+    with pytest.raises(InputError, match="has been made meanwhile"):
+        drawn(zoo["gpt2"], output)
+    assert output.read_bytes() == b"of another"
+    assert (tmp_path / "t.parquet.parts").is_dir() == late
+    monkeypatch.undo()
+    output.unlink()
+    assert drawn(zoo["gpt2"], output)[2].n_responses == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+@pytest.mark.parametrize("value", ["someone/kernel", "someone/kernel@v1:f", {"": "someone/kernel"}])
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_experts_implementation"])
+def test_code_that_a_config_names_on_the_hub_is_not_run(
+    zoo: dict[str, str], tmp_path: Path, key: str, value: object
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(zoo["gpt2"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {key: value}))
+    with pytest.raises(InputError, match=r"names code on the hub .*someone/kernel"):
+        drawn(str(folder), tmp_path / "t.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_out_of_memory_halves_the_batch(zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

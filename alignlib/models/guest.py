@@ -1,0 +1,92 @@
+"""A reader's own code, run as a guest: what it does to the process around it is put back when it is done.
+
+It may change the working folder, close or replace the standard streams, or ask the interpreter to end; a job of hours
+must not lose its files or its last words for that. What it set for itself (its folder) it finds again at the next call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from alignlib.tables import short
+
+__all__ = ["Guest", "what_it_raised"]
+
+
+class _Lent:
+    """A standard stream that whoever it is lent to cannot close."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        """Write what is still to be written."""
+        self._stream.flush()
+
+    def detach(self) -> Any:
+        """Keep the stream below."""
+        return self._stream.buffer
+
+
+@dataclass
+class Guest:
+    """Where a reader's code was last, between its calls."""
+
+    folder: str | None = None
+
+    @contextlib.contextmanager
+    def visit(self) -> Iterator[None]:
+        """Run a reader's code in this block; what it raises is raised."""
+        ours, streams = _here(), (sys.stdout, sys.stderr)
+        kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
+        if self.folder is not None:
+            with contextlib.suppress(OSError):  # it is gone; what the function then says of it is its own affair
+                os.chdir(self.folder)
+        sys.stdout, sys.stderr = (stream and _Lent(stream) for stream in streams)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = streams
+            for number, copy in kept:
+                if not _is_open(number):
+                    os.dup2(copy, number)
+                os.close(copy)
+            self.folder = _here()
+            if ours is not None and ours != self.folder:
+                os.chdir(ours)
+
+
+def what_it_raised(error: BaseException) -> str:
+    """Return an exception of the reader's code as text, whatever its own ``str`` does.
+
+    >>> what_it_raised(MemoryError()), what_it_raised(KeyError("a"))
+    ('MemoryError', "KeyError: 'a'")
+    """
+    kind = type(error).__name__
+    try:
+        return f"{kind}: {short(error)}" if str(error) else kind
+    except Exception:
+        return kind
+
+
+def _here() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
