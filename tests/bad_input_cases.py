@@ -1114,6 +1114,40 @@ def _options() -> list[Case]:
     ]
 
 
+ANSWERS = "prompt_id,answer,correct,score\n" + "".join(
+    f"{i // 4},{a},{int(a == 'A')},{i / 10}\n" for i, a in enumerate("AABCABBBCCCC")
+)
+
+
+def _answers() -> list[Case]:
+    def asked(name: str, said: str, content: str, *typed: str, read: bool = False) -> Case:
+        return Case("checked answers", name, text(content), ("passk", FILE, *typed), said, read)
+
+    return [
+        asked("k above the responses to a prompt", "--k must not exceed the responses", ANSWERS, "--k", "1,5"),
+        asked("k of no responses", "--k must hold whole numbers from 1 on", ANSWERS, "--k", "0"),
+        asked("no column of verdicts", "no column 'right' (--correct)", ANSWERS, "--correct", "right"),
+        asked("verdicts that are scores", "must be 1 or 0 for each response", ANSWERS, "--correct", "score"),
+        asked("verdicts of text", "'yes'", ANSWERS.replace("A,1", "A,yes")),
+        asked(
+            "verdicts that are true or false", "", ANSWERS.replace(",1,", ",true,").replace(",0,", ",False,"), read=True
+        ),
+        asked("answers missing", "have no 'answer'", ANSWERS.replace("0,B", "0,"), "--answer", "answer"),
+        asked(
+            "an answer both right and wrong",
+            "are right in some responses and wrong in others",
+            ANSWERS.replace("A,1", "A,0", 1),
+            "--answer",
+            "answer",
+        ),
+        asked("an abstention that nobody gave", "answers 'none'", ANSWERS, "--answer", "answer", "--abstains", "none"),
+        asked("abstentions without answers", "pass --answer", ANSWERS, "--blank-abstains"),
+        asked("one column asked for twice", "is asked for twice", ANSWERS, "--answer", "correct"),
+        asked("a verifier's score missing", "lack a finite value", ANSWERS.replace("0.3", ""), "--score", "score"),
+        asked("a prompt with one response", "", ANSWERS + "9,A,1,0.5\n", "--k", "1,4", read=True),
+    ]
+
+
 CASES: list[Case] = [
     *_file(),
     *_size(),
@@ -1126,4 +1160,5 @@ CASES: list[Case] = [
     *_kl(),
     *_logs(),
     *_options(),
+    *_answers(),
 ]

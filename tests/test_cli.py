@@ -22,7 +22,20 @@ from alignlib.cli._command import Command, options_of
 from alignlib.cli.main import main
 from tests.small_project import GOOD, ROOT, make_project
 
-NAMES = ["example", "frontier", "report", "capacity", "kl", "overlay", "sample", "score", "run", "claims", "sync"]
+NAMES = [
+    "example",
+    "frontier",
+    "report",
+    "passk",
+    "capacity",
+    "kl",
+    "overlay",
+    "sample",
+    "score",
+    "run",
+    "claims",
+    "sync",
+]
 DATA = ROOT / "tests" / "data"
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 
@@ -96,7 +109,7 @@ def test_examples_on_the_example_table_run(tmp_path: Path, monkeypatch: pytest.M
 
 def test_level_and_budget_wherever_they_make_sense() -> None:
     levels = [name for name in NAMES if "level" in options_of(command(name))]
-    assert levels == ["frontier", "report", "capacity", "kl", "overlay"]
+    assert levels == ["frontier", "report", "passk", "capacity", "kl", "overlay"]
     assert [name for name in NAMES if "budget" in options_of(command(name))] == ["frontier", "report"]
 
 
@@ -140,6 +153,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = log_prob - rng.normal(0.5, 0.5, 300)
     samples = {"prompt_id": np.repeat(np.arange(30), 10), "log_prob": log_prob, "base_log_prob": base}
     pd.DataFrame(samples).to_csv(folder / "samples.csv", index=False)
+    (folder / "checked.csv").write_text(alignlib("example", "--kind", "answers", "--samples", 4).stdout)
     (folder / "broken.parquet").write_bytes(b"PAR1 not really")
     (folder / "gaps.csv").write_text("prompt_id,reward,target,label\n0,1,a,b\n0,,a,\n0,2,b,b\n0,3,b,a\n")
     return folder
@@ -149,6 +163,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("arguments", "low", "high"),
     [
         (["frontier", "rewards.csv", "--reward", "gold", "--kl", "0.1", "--n", "2"], "gain_low", "gain_high"),
+        (["passk", "checked.csv"], "pass_at_k_low", "pass_at_k_high"),
         (["capacity", "ratings.csv"], "low", "high"),
         (["kl", "samples.csv"], "low", "high"),
         (
@@ -195,6 +210,11 @@ BAD = [
     ["report", "rewards.csv", "--reward", "gold"],
     ["report", "nowhere.csv", "--reward", "gold", "-o", "report"],
     ["report", "rewards.csv", "--reward", "gold", "-o", "no/folder/here"],
+    ["passk", "nowhere.csv"],
+    ["passk", "rewards.csv"],
+    ["passk", "checked.csv", "--k", "5"],
+    ["passk", "checked.csv", "--answer", "answer", "--abstains", "none"],
+    ["passk", "gaps.csv", "--correct", "reward"],
     ["capacity", "nowhere.csv"],
     ["capacity", "broken.parquet"],
     ["capacity", "rewards.csv"],

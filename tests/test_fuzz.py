@@ -40,6 +40,7 @@ from tests.small_project import ROOT
 COMMANDS = {
     "frontier": ["frontier", "FILE", "--reward", "reward"],
     "capacity": ["capacity", "FILE"],
+    "passk": ["passk", "FILE", "--answer", "answer"],
     "kl": ["kl", "FILE"],
     "overlay": ["overlay", "FILE", "--kl-unit", "token", "--run-length", "3"],
 }
@@ -54,6 +55,8 @@ def table(command: str) -> dict[str, list[object]]:
         return {"prompt_id": [i // 4 for i in k], "reward": [(i * 7 % 5) / 4 for i in k], "other": [f"a{i}" for i in k]}
     if command == "capacity":
         return {"target": ["ab"[i % 2] for i in k], "label": ["ab"[i % 3 // 2] for i in k]}
+    if command == "passk":
+        return {"prompt_id": [i // 4 for i in k], "correct": [i % 2 for i in k], "answer": ["ab"[i % 2] for i in k]}
     if command == "kl":
         base = [-3.0 - i / 7 for i in k]
         return {

@@ -52,6 +52,7 @@ except SystemExit as end:
 TABLES = {
     "frontier": ("prompt_id,reward", lambda i: f"{i % 50},{i * 7919 % 1009 / 100}"),
     "capacity": ("target,label", lambda i: f"{i % 2},{i * 7919 % 1009 % (3 + i % 2)}"),
+    "passk": ("prompt_id,correct", lambda i: f"{i % 50},{i * 7919 % 1009 % 2}"),
     "kl": ("prompt_id,log_prob,base_log_prob", lambda i: f"{i % 50},-{i % 7},-{i % 7 + i * 7919 % 1009 / 2000}"),
 }
 

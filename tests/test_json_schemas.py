@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is mad
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay"]
+QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay", "passk"]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("tables")
     rows = CliRunner().invoke(main, ["example", "--prompts", "40", "--samples", "16"]).stdout
     (place / "rewards.csv").write_text(rows)
+    answers = CliRunner().invoke(main, ["example", "--kind", "answers", "--prompts", "9", "--samples", "8"]).stdout
+    (place / "answers.csv").write_text(answers)
     rng = np.random.default_rng(0)
     shown = rng.integers(0, 3, 900)
     said = np.where(rng.random(900) < 0.7, shown, rng.integers(0, 3, 900))
@@ -50,6 +52,8 @@ COMMANDS = [
     FRONTIER,
     [*FRONTIER, "--gold", "gold"],
     [*FRONTIER, "--gold", "gold", "--ensemble", "score_*", "--budget", "per-prompt", "--level", "0.8"],
+    ["passk", "answers.csv", "--k", "1,4"],
+    ["passk", "answers.csv", "--answer", "answer", "--score", "verifier"],
     ["capacity", "ratings.csv"],
     ["capacity", "ratings.csv", "--context", "task", "--rater", "rater", "--level", "0.9"],
     ["kl", "samples.csv"],
@@ -79,9 +83,12 @@ def test_output_is_valid_by_its_schema(folder: Path, arguments: list[str]) -> No
 def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) -> None:
     rows = list(csv.DictReader(io.StringIO(printed(folder, arguments, "--csv"))))
     document = json.loads(printed(folder, arguments, "--json"))
-    name, key = {"capacity": ("rows", "capacity"), "kl": ("estimates", "kl"), "overlay": ("points", "reward")}.get(
-        arguments[0], ("", "")
-    )
+    name, key = {
+        "capacity": ("rows", "capacity"),
+        "passk": ("rows", "pass_at_k"),
+        "kl": ("estimates", "kl"),
+        "overlay": ("points", "reward"),
+    }.get(arguments[0], ("", ""))
     if arguments[0] == "frontier":
         limit = document["gold" if document["gold"] else "reward"]["limit"]
         here = [row for row in rows if row["what"] == "limit"][-len(limit) :]

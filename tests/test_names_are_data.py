@@ -48,6 +48,11 @@ DONE: dict[str, Callable[[str], tuple[Columns, Sequence[str]]]] = {
         {"target": TARGET, "label": [f"{x} y", f"{x}  y", "zzz"] * 20},
         ("capacity", "FILE"),
     ),
+    "an answer": lambda x: (
+        {"prompt_id": P, "answer": [x] * 64, "correct": [i % 2 for i in range(64)]},
+        ("passk", "FILE", "--answer", "answer"),
+    ),
+    "a verdict": lambda x: ({"prompt_id": P, x: R}, ("passk", "FILE", "--correct", x)),
     "log-probabilities": lambda x: ({**KL, x: [0.5] * 12}, ("kl", "FILE", "--log-prob", x)),
     "a run": lambda x: ({**RUN, "run": [x] * 4 + ["b"] * 4}, (*OVERLAY, "--run", "run")),
     "the reward of a run": lambda x: ({**RUN, x: RUN["reward"]}, (*OVERLAY, "--run-reward", x)),

@@ -6,10 +6,20 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import CHI_SQUARED, HELLINGER, JENSEN_SHANNON, REVERSE_KL, TOTAL_VARIATION
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage, Uniform, win_rates
+from alignlib.pass_at_k import (
+    all_of_k,
+    all_of_k_estimate,
+    kl_of_success,
+    majority_of_law,
+    pass_at_k,
+    pass_at_k_estimate,
+    pass_frontier,
+)
 from alignlib.rules import BestOfN
 from tests.searching import law, positive, worst_case
 
@@ -107,3 +117,54 @@ def test_thm_renyi_best_of_n() -> None:
     for n in (1.5, 2.0, 16.0):
         renyi = n * math.log(n) - (n - 1.0) * math.log(n + 1.0)
         assert (n + 1.0) ** (-1.0 / n) * math.exp(renyi / n) == pytest.approx(n / (n + 1.0), rel=1e-13)
+
+
+def test_thm_pass_at_k_unbiased() -> None:
+    """Over the law of the number of right responses, for every k; of fewer than k no function has that mean."""
+
+    def bias(z: FloatArray) -> float:
+        s = positive(float(z[0]), 1e-6, 1.0 - 1e-6)
+        off = 0.0
+        for n, k in ((1, 1), (6, 4), (12, 3), (12, 12)):
+            c = np.arange(n + 1)
+            mass = scipy.stats.binom.pmf(c, n, s)
+            off = max(off, abs(float(mass @ pass_at_k_estimate(n, c, k)) - pass_at_k(s, k)))
+            off = max(off, abs(float(mass @ all_of_k_estimate(n, c, k)) - all_of_k(s, k)))
+        return off
+
+    assert worst_case(bias, 1, starts=3, steps=40).excess < 1e-12
+    # Functions of 3 responses reach polynomials of degree 3: the best of them misses s⁴ somewhere.
+    s = np.linspace(0.0, 1.0, 21)
+    basis = scipy.stats.binom.pmf(np.arange(4), 3, s[:, None])
+    fitted = basis @ np.linalg.lstsq(basis, s**4, rcond=None)[0]
+    assert np.abs(fitted - s**4).max() > 1e-3
+
+
+def test_thm_pass_frontier() -> None:
+    """No rates of success have more pass@k at their KL, nor does any λ's bound lie below what is reached."""
+    prompts = 3
+
+    def beats_the_limit(z: FloatArray) -> float:
+        q, s = (1.0 / (1.0 + np.exp(-3.0 * part.clip(-4, 4))) for part in (z[:prompts], z[prompts : 2 * prompts]))
+        k = round(positive(float(z[-1]), 1.0, 9.0))
+        spent = float(np.mean(kl_of_success(s, q)))
+        return float(np.mean(pass_at_k(s, k))) - float(pass_frontier(q, k, spent).reward[0])
+
+    assert -1e-2 < worst_case(beats_the_limit, 2 * prompts + 1, starts=3, steps=60).excess <= 1e-12
+    q, k, grid = np.array([0.05, 0.3, 0.8]), 4, np.linspace(1e-9, 1.0 - 1e-9, 20_001)
+    found = pass_frontier(q, k, 0.3)
+    for lam in (0.1, 0.5, float(found.lam[0]), 3.0):
+        cost = kl_of_success(grid, np.broadcast_to(q[:, None], (3, grid.size)))
+        bound = 0.3 / lam + float(np.mean(np.max(pass_at_k(grid, k) - cost / lam, axis=1)))
+        assert bound >= found.reward[0] - 1e-7
+    odds = np.log(found.success[0] / (1.0 - found.success[0])) - np.log(q / (1.0 - q))
+    np.testing.assert_allclose(odds, found.lam[0] * k * (1.0 - found.success[0]) ** (k - 1), rtol=1e-8)
+
+
+def test_thm_majority_limit() -> None:
+    """The exact vote of a law goes to 1 or 0, and nearer with more votes."""
+    right = np.array([True, False, False])
+    for prob, end in (([0.4, 0.3, 0.3], 1.0), ([0.4, 0.5, 0.1], 0.0)):
+        far = [abs(majority_of_law(prob, right, k).value - end) for k in (25, 100, 400)]
+        assert far[0] > far[1] > far[2]
+        assert far[2] < 0.02

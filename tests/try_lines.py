@@ -199,6 +199,9 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
     ("71_which_divergence", "alignlib run which_divergence -p n_shown 16 -o out.ipynb --html"): lambda now, before: (
         now.quoted["share_kl"] > 0.999 and now.quoted["share_reverse"] > before.quoted["share_reverse"] + 0.1
     ),
+    ("72_pass_at_k", "alignlib run pass_at_k -p k_shown 32 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["many_at_k"] - now.quoted["one_at_k"] > before.quoted["many_at_k"] - before.quoted["one_at_k"]
+    ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
             0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0

@@ -16,10 +16,11 @@ from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation import GoldEstimate
+from alignlib.pass_at_k import PassEstimate
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["draw_envelope", "draw_overlay", "gold_caption", "gold_picture", "picture_of", "save"]
+__all__ = ["draw_envelope", "draw_overlay", "draw_pass_at_k", "gold_caption", "gold_picture", "picture_of", "save"]
 
 _LOOKS = {False: (plotting.BEST_OF_N, "o"), True: (plotting.LIMIT, "s")}  # a rule, the tilt
 
@@ -112,10 +113,32 @@ def draw_envelope(found: Floor, ax: Axes) -> Axes:
     return plotting.name_axes(ax, plotting.KL_LABEL, for_picture(log.reward_name))
 
 
-def picture_of(found: Overlay | Floor) -> Figure:
-    """Return the picture of a run, with its limit or without one."""
+def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
+    """Draw pass@k, pass^k and what else was asked for against k, each with its interval."""
+    shown = {
+        "pass@k": (found.some, plotting.LIMIT, "o", "-"),
+        "pass^k": (found.every, plotting.BOUND, "v", ":"),
+        "majority vote": (found.majority, plotting.THIRD, "s", "--"),
+        "verifier's pick": (found.picked, plotting.BEST_OF_N, "D", "-."),
+    }
+    for name, (one, color, marker, style) in shown.items():
+        if one is not None:
+            ax.fill_between(found.k, one.low, one.high, color=color, alpha=0.15, linewidth=0)
+            ax.plot(found.k, one.value, color=color, marker=marker, linestyle=style, label=name)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(found.k, [f"{k}" for k in found.k])
+    ax.minorticks_off()
+    ax.set_ylim(-0.02, 1.02)
+    plotting.name_axes(ax, "responses k", "share of prompts")
+    return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+
+
+def picture_of(found: Overlay | Floor | PassEstimate) -> Figure:
+    """Return the picture of a run, with its limit or without one, or of pass@k."""
     fig, ax = plotting.new()
-    if isinstance(found, Overlay):
+    if isinstance(found, PassEstimate):
+        draw_pass_at_k(found, ax)
+    elif isinstance(found, Overlay):
         draw_overlay(found, ax)
     else:
         draw_envelope(found, ax)

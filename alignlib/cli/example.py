@@ -25,6 +25,8 @@ _SHARE = 0.85  # of the limit, that the run has
         "alignlib example > rewards.csv",
         "alignlib frontier rewards.csv --reward score_a --gold gold",
         "alignlib frontier rewards.csv --reward score_a --gold gold --ensemble 'score_*'",
+        "alignlib example --kind answers > answers.csv",
+        "alignlib passk answers.csv --answer answer --score verifier",
         "alignlib example --kind labels > ratings.csv",
         "alignlib capacity ratings.csv --context task --target truth --label score --rater who",
         "alignlib example --kind kl > samples.csv",
@@ -36,8 +38,8 @@ _SHARE = 0.85  # of the limit, that the run has
 @option(
     "--kind",
     default="rewards",
-    type=click.Choice(["rewards", "labels", "kl", "log"]),
-    help="For frontier and report; for capacity; for kl; for overlay.",
+    type=click.Choice(["rewards", "answers", "labels", "kl", "log"]),
+    help="For frontier and report; for passk; for capacity; for kl; for overlay.",
 )
 @option("--prompts", "n_prompts", default=60, type=click.IntRange(min=1), help="Number of prompts.")
 @option("--samples", "n_samples", default=32, type=click.IntRange(min=1), help="Samples of each prompt.")
@@ -46,7 +48,8 @@ def command(kind: str, n_prompts: int, n_samples: int, seed: int) -> None:
     """Write a made-up table as CSV, to try the other commands on.
 
     Rewards: prompt_id, sample_id, gold (the reward that counts) and score_a, score_b, score_c (proxies of it, each with
-    errors of its own and some in common). Labels: task, truth, score and who gave it. Samples of a policy at 0.5 nats:
+    errors of its own and some in common). Answers: answer, correct, and a verifier's score between 0 and 1. Labels:
+    task, truth, score and who gave it. Samples of a policy at 0.5 nats:
     prompt_id, log_prob, base_log_prob, n_tokens. The log of a run that has 85 % of the limit of score_a: step, kl,
     reward.
     """
@@ -54,7 +57,7 @@ def command(kind: str, n_prompts: int, n_samples: int, seed: int) -> None:
 
     from alignlib.answers.output.render import to_csv
 
-    make_rows = {"rewards": _rewards, "labels": _labels, "kl": _samples, "log": _log}[kind]
+    make_rows = {"rewards": _rewards, "answers": _answers, "labels": _labels, "kl": _samples, "log": _log}[kind]
     points = make_rows(n_prompts, n_samples, np.random.default_rng(seed))
     click.echo(to_csv(points, list(points[0])), nl=False)
 
@@ -69,6 +72,32 @@ def _rewards(n_prompts: int, n_samples: int, rng: np.random.Generator) -> list[d
         | {name: values[row] for name, values in scores.items()}
         for row in range(n_prompts * n_samples)
     ]
+
+
+def _answers(n_prompts: int, n_samples: int, rng: np.random.Generator) -> list[dict[str, object]]:
+    """Answers A to E to prompts of unlike difficulty; on some a wrong answer is the most frequent one."""
+    import numpy as np
+
+    rows: list[dict[str, object]] = []
+    for prompt in range(n_prompts):
+        success, right = rng.beta(0.7, 0.9), int(rng.integers(5))
+        wrong = rng.dirichlet([0.5] * 4)
+        prob = [float(p) * (1.0 - success) for p in wrong]
+        prob.insert(right, success)
+        total = sum(prob)
+        given = rng.choice(5, n_samples, p=[p / total for p in prob])
+        score = 1.0 / (1.0 + np.exp(-(1.2 * (given == right) - 0.6 + rng.standard_normal(n_samples))))
+        rows += [
+            {
+                "prompt_id": f"p{prompt:03d}",
+                "sample_id": i,
+                "answer": "ABCDE"[a],
+                "correct": int(a == right),
+                "verifier": v,
+            }
+            for i, (a, v) in enumerate(zip(given.tolist(), score.round(2).tolist(), strict=True))
+        ]
+    return rows
 
 
 def _labels(n_prompts: int, n_samples: int, rng: np.random.Generator) -> list[dict[str, object]]:

@@ -18,9 +18,9 @@ __all__ = ["main"]
 
 # In the order of the help: a reader's own tables, own models, the book.
 _COMMANDS = (
-    "example", "frontier", "report", "capacity", "kl", "overlay", "sample", "score", "run", "claims", "sync",
+    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "sample", "score", "run", "claims", "sync",
 )  # fmt: skip
-_READ_TABLES_ONLY = ("example", "frontier", "capacity", "kl", "overlay")
+_READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay")
 
 
 class _NoPandas:

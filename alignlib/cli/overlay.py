@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from alignlib._core.checks import as_number
-from alignlib._core.files import check_new
 from alignlib._core.names import number_or_name
-from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
 from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from alignlib.training.envelope import Floor
     from alignlib.training.logs.training_log import TrainingLog
     from alignlib.training.placing import Overlay
@@ -70,8 +67,7 @@ __all__ = ["command"]
 @level_option
 @option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
 @seed_option
-@option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")
-@option("--force", is_flag=True, help="Replace a picture that is there under that name.")
+@picture_options
 @form_options
 def command(run: Path, table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
     """Put a training RUN on the frontier estimated from TABLE, samples of its base model.
@@ -83,7 +79,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     from alignlib.cli._say import say
     from alignlib.training.logs.training_log import read_training_log
 
-    _check_picture(picture, force, [run] if table is None else [run, table])
+    check_picture(picture, force, [run] if table is None else [run, table])
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
@@ -108,25 +104,16 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         )
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
-        _save(found, picture, force)
+        save_picture(lambda: _drawn(found), picture, force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
-        click.echo(for_terminal(f"Wrote {picture}"), err=True)  # standard output is the answer alone
+        wrote(picture)
 
 
-def _save(found: Overlay | Floor, picture: Path, force: bool) -> None:
-    """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say."""
-    if "matplotlib" not in sys.modules:
-        os.environ["MPLBACKEND"] = "agg"
-        logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # it would complain of that file
-    import matplotlib as mpl
-
+def _drawn(found: Overlay | Floor) -> Figure:
     from alignlib.answers import pictures
 
-    with mpl.rc_context(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # names are as long as the reader made them, in letters that a font may lack
-        mpl.rcdefaults()
-        pictures.save(pictures.picture_of(found), picture, replace=force)
+    return pictures.picture_of(found)
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
@@ -175,14 +162,3 @@ def _check_base(typed: str, table: Path | None) -> None:
         raise BadInput(f"--run-base must be 'table', 'first' or a number; got {typed!r}.")
     elif table is None and base != "table":
         raise BadInput(f"--run-base {base!r} needs TABLE; without it give the base's mean reward, or nothing.")
-
-
-def _check_picture(picture: Path | None, force: bool, read: list[Path]) -> None:
-    """Refuse, before anything runs, a picture that cannot be written."""
-    if picture is None:
-        return
-    if picture.suffix.lower() not in (".png", ".svg"):
-        raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
-    if not picture.resolve().parent.is_dir():
-        raise BadInput(f"The folder of {picture} does not exist; make it first.")
-    check_new(picture, force, read)

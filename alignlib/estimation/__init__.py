@@ -3,12 +3,13 @@
 `fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
 have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
 `samples_wanted` what a wished KL would take, `most_of_constant_prompts` what prompts that do not vary may add. Other
-rooms resample prompts with the same `Cells` and `studentised_interval`.
+rooms resample prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
 """
 
 from __future__ import annotations
 
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
@@ -33,6 +34,7 @@ __all__ = [
     "TailShape",
     "UnsupportedBudgetError",
     "Wanted",
+    "bounded_mean_interval",
     "check_bounds",
     "check_needs",
     "check_pair",

@@ -1,6 +1,7 @@
 """Tables of a reader's own: rewards and ratings from files of any format, arrays or data frames.
 
-`RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, and `example_table` and
+`RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, `AnswerTable` which responses are
+right and what they answer (`PromptAnswers`, prompt by prompt), and `example_table` and
 `example_scores` make rewards up. Rooms that read other kinds of tables open them with `open_table_file`, which gives a
 `TableFile` of named columns (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`,
 `split_names`), `load` some and read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside
@@ -10,6 +11,7 @@ beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie
 
 from __future__ import annotations
 
+from alignlib.tables.answer_table import AnswerTable, PromptAnswers
 from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
@@ -23,6 +25,8 @@ from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
 
 __all__ = [
+    "AnswerTable",
+    "PromptAnswers",
     "RaterTable",
     "RewardTable",
     "TableFile",

@@ -1,0 +1,63 @@
+"""A picture beside the answer of a command: refused before anything runs, drawn without a say of the environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from alignlib._core.files import check_new
+from alignlib._core.text import for_terminal
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import option
+from alignlib.cli._options import FILE
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["check_picture", "picture_options", "save_picture", "wrote"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def picture_options(command: F) -> F:
+    """Add the options for a picture."""
+    command = option("--force", is_flag=True, help="Replace a picture that is there under that name.")(command)
+    return option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")(command)
+
+
+def check_picture(picture: Path | None, force: bool, read: Sequence[Path]) -> None:
+    """Refuse, before anything runs, a picture that cannot be written."""
+    if picture is None:
+        return
+    if picture.suffix.lower() not in (".png", ".svg"):
+        raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
+    if not picture.resolve().parent.is_dir():
+        raise BadInput(f"The folder of {picture} does not exist; make it first.")
+    check_new(picture, force, list(read))
+
+
+def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None:
+    """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say."""
+    if "matplotlib" not in sys.modules:
+        os.environ["MPLBACKEND"] = "agg"
+        logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # it would complain of that file
+    import matplotlib as mpl
+
+    from alignlib.answers import pictures
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # names are as long as the reader made them, in letters that a font may lack
+        mpl.rcdefaults()
+        pictures.save(draw(), picture, replace=force)
+
+
+def wrote(picture: Path) -> None:
+    """Say on standard error that the picture is there: standard output is the answer alone."""
+    click.echo(for_terminal(f"Wrote {picture}"), err=True)
