@@ -75,11 +75,12 @@ from alignbook.given import given
 from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.findings import ask
+from alignlib.answers.output import draws_per_prompt as shares
 from alignlib.answers.output import frontier
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
-from alignlib.estimation import fit_frontier
+from alignlib.estimation import draws_per_prompt, fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN, named_rules
 from alignlib.tables import RewardTable, example_table
@@ -179,6 +180,22 @@ if folder is not None:
     Path(folder, "numbers.json").write_text(to_json("frontier", record), encoding="utf-8")
     Path(folder, "numbers.csv").write_text(to_csv(frontier.points(found), frontier.COLUMNS), encoding="utf-8")
 print("\n".join(wrapped(frontier.lines(replace(found, hacking=None)))))
+
+# %% [markdown]
+# ## Which N, per prompt
+#
+# Where prompts differ in how much there is to gain, some deserve more draws than others. The numbers are chosen prompt by prompt, the next draw always going where it adds most, and judged on
+# samples that did not choose them ([](75_what_a_response_costs.ipynb)).
+
+# %% tags=["hide-input"]
+picks, shared = shown.picked_by, None
+if data.n_prompts > 1 and data.n_samples.min() >= 4:
+    shared = draws_per_prompt(data, picks, counted, level=level, rng=seed)
+    if folder is not None:
+        rows = to_csv(shares.points(shared), shares.COLUMNS)
+        Path(folder, "draws_per_prompt.csv").write_text(rows, encoding="utf-8")
+few = ["It takes two prompts or more, of four samples or more each."]
+print("\n".join(few if shared is None else wrapped(shares.lines(shared, picks, counted))))
 
 # %% [markdown]
 # ## Where the proxy starts to cost gold

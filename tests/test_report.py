@@ -33,6 +33,7 @@ pytestmark = [
     ),
 ]
 WRITTEN = [
+    "draws_per_prompt.csv",
     "gold.png",
     "gold.svg",
     "limit.png",

@@ -2,8 +2,9 @@
 
 `fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
 have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
-`samples_wanted` what a wished KL would take, `most_of_constant_prompts` what prompts that do not vary may add. Other
-rooms resample prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
+`samples_wanted` what a wished KL would take, `draws_per_prompt` how many draws pay on each prompt (`shown_numbers` in
+a line), `most_of_constant_prompts` what prompts that do not vary may add. Other rooms resample prompts with the same
+`Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.constant_part import most_of_constant_prompts
+from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
 from alignlib.estimation.fit import Fit, check_bounds, fit_frontier
@@ -23,6 +25,7 @@ from alignlib.estimation.wanted import Wanted, samples_wanted
 
 __all__ = [
     "Cells",
+    "DrawsPerPrompt",
     "EstimatedFrontier",
     "FirstTerms",
     "FirstTermsAt",
@@ -39,10 +42,12 @@ __all__ = [
     "check_needs",
     "check_pair",
     "check_resampling",
+    "draws_per_prompt",
     "first_terms",
     "fit_frontier",
     "most_of_constant_prompts",
     "samples_wanted",
+    "shown_numbers",
     "studentised_interval",
     "tail_shape",
 ]

@@ -27,7 +27,7 @@ __all__ = ["ALWAYS", "LEFT_FILES", "MANIFEST", "REPORT_FILES", "FolderError", "c
 MANIFEST = "manifest.json"
 SCHEMA = 1
 REPORT_FILES = frozenset(
-    {"report.html", "numbers.csv", "numbers.json"}
+    {"report.html", "numbers.csv", "numbers.json", "draws_per_prompt.csv"}
     | {f"{picture}.{kind}" for picture in ("limit", "share", "gold") for kind in ("png", "svg")}
 )
 # Of these, what every report has.

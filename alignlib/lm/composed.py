@@ -1,0 +1,228 @@
+"""Responses composed block by block, in a world small enough to enumerate: the exact laws of two samplers.
+
+*Blockwise best-of-N* draws N continuations of one block, keeps the one with the highest value and goes on from it. A
+*particle filter* (sequential Monte Carlo) carries K prefixes, each resampled in proportion to the rise of its value,
+and returns one of the K responses in proportion to its weight. Values are exact here: the mean reward of the base
+model's responses from a prefix on, and the mean of ``e^{λr}``. Tokens are counted, for blocks end where responses do.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray, as_law, as_number, as_vector, as_whole, frozen, require
+from alignlib._core.same import SameFields
+from alignlib.laws import FiniteLaw, Levels
+from alignlib.lm.space import ResponseSpace
+from alignlib.rules import BestOfN, weighted_choice
+
+__all__ = ["Composed", "PrefixWorld", "blockwise_best_of_n", "particle_filter"]
+
+_MOST_STATES = 20_000
+_LEAST = 1e-300  # of a weight
+
+
+@dataclass(frozen=True, eq=False)
+class Composed(SameFields):
+    """The law of a sampler over all responses, what it spends and gains, and the mean number of tokens it draws."""
+
+    policy: FloatArray
+    kl: float
+    gain: float
+    tokens: float
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixWorld(SameFields):
+    """A base law over the responses of a space, and their rewards, arrays of shape (size,).
+
+    >>> world = PrefixWorld.of(ResponseSpace(2, 2), np.full(7, 1 / 7), np.arange(7.0))
+    >>> world.law.base_reward, world.nodes(1).tolist()
+    (3.0, [0, 1, 2, 1, 1, 2, 2])
+    """
+
+    space: ResponseSpace
+    prob: FloatArray
+    reward: FloatArray
+
+    @classmethod
+    def of(cls, space: ResponseSpace, prob: npt.ArrayLike, reward: npt.ArrayLike) -> PrefixWorld:
+        """Check that there is a mass and a reward for every response."""
+        rewards, masses = frozen(as_vector("reward", reward)), frozen(as_law("prob", prob))
+        for name, held in (("reward", rewards), ("prob", masses)):
+            require(
+                held.size == space.size,
+                f"{name} must hold one value for each of the {space.size} responses; got {held.size}.",
+                name,
+            )
+        return cls(space, masses, rewards)
+
+    @cached_property
+    def law(self) -> FiniteLaw:
+        """The law of whole responses."""
+        return FiniteLaw(self.reward, self.prob)
+
+    def nodes(self, depth: int) -> IntArray:
+        """Return, for each response, what has been drawn of it after ``depth`` tokens, by number of the same prefix."""
+        width = np.asarray(self.space.tokens)[:, :depth]
+        return self.space.index_of(width) if depth else np.zeros(self.space.size, np.int64)
+
+    def tokens_upto(self, depth: int) -> FloatArray:
+        """Return how many tokens of each response are drawn after ``depth``, its end counted where one is drawn."""
+        lengths = self.space.lengths.astype(np.float64)
+        return np.minimum(np.minimum(lengths + 1.0, self.space.length), depth)
+
+    def mean(self, nodes: IntArray, values: FloatArray) -> FloatArray:
+        """Return the base's mean of ``values`` from each response's node on, shape (size,)."""
+        mass = np.bincount(nodes, self.prob)
+        with np.errstate(invalid="ignore"):
+            return np.asarray((np.bincount(nodes, self.prob * values) / mass)[nodes])
+
+    def found(self, policy: FloatArray, tokens: float) -> Composed:
+        """Return a law with what it spends and gains."""
+        held = policy > 0.0
+        kl = float(policy[held] @ np.log(policy[held] / self.prob[held]))
+        return Composed(policy, max(kl, 0.0), float((policy - self.prob) @ self.reward), tokens)
+
+    def steps(self, block: int) -> list[int]:
+        """Return the depths at which blocks end."""
+        size = as_whole("block", block, 1, self.space.length)
+        return [*range(size, self.space.length, size), self.space.length]
+
+
+def blockwise_best_of_n(world: PrefixWorld, n: int, block: int) -> Composed:
+    """Return the law of best-of-N block by block, ranked by the base's mean reward from each block's end on.
+
+    Parameters
+    ----------
+    world : PrefixWorld
+        The base law and the reward.
+    n : int
+        Draws of each block.
+    block : int
+        Tokens of a block; as many as the longest response has make it best-of-N.
+
+    Examples
+    --------
+    >>> world = PrefixWorld.of(ResponseSpace(2, 2), np.full(7, 1 / 7), np.arange(7.0))
+    >>> whole, halves = (blockwise_best_of_n(world, 2, block) for block in (2, 1))
+    >>> bool(np.isclose(whole.kl, BestOfN(2).on(world.law).kl)), halves.gain > whole.gain, halves.kl > whole.kl
+    (True, True, True)
+    """
+    rule = BestOfN(as_whole("n", n, 1))
+    policy, before, tokens, start = world.prob.copy(), np.zeros(world.space.size, np.int64), 0.0, 0
+    for depth in world.steps(block):
+        after = world.nodes(depth)
+        value = world.mean(after, world.reward)
+        cost = world.tokens_upto(depth) - world.tokens_upto(start)
+        ratio = np.ones(world.space.size)
+        for parent in np.unique(before):
+            here = (before == parent) & (world.prob > 0.0)
+            if not here.any():
+                continue
+            base = world.prob[here] / world.prob[here].sum()
+            tokens += rule.n * float(policy[here].sum()) * float(base @ cost[here])
+            child, at = np.unique(after[here], return_index=True)
+            if child.size > 1:
+                law = FiniteLaw(value[here][at], np.bincount(np.searchsorted(child, after[here]), base))
+                ratio[here] = np.exp(rule.on(law).log_policy - np.log(law.prob))[np.searchsorted(child, after[here])]
+        policy, before, start = policy * ratio, after, depth
+    return world.found(policy, tokens)
+
+
+def particle_filter(world: PrefixWorld, lam: float, particles: int, block: int) -> Composed:
+    """Return the law of the response that a particle filter for ``π_λ`` returns.
+
+    After each block a particle weighs ``ψ(new prefix)/ψ(old)`` with ``ψ = E e^{λr}`` of the base's responses from the
+    prefix on; K new ones are drawn from the weighed ones, and go on. One of the K responses is returned by weight. The
+    law of the sets of prefixes is enumerated, the last block by an integral.
+
+    Parameters
+    ----------
+    world : PrefixWorld
+        The base law and the reward.
+    lam : float
+        λ of the target.
+    particles : int
+        K; 1 gives the base.
+    block : int
+        Tokens between two resamplings; as many as the longest response has make it soft best-of-n.
+
+    Raises
+    ------
+    InputError
+        Where there are more than 20,000 sets of prefixes to enumerate.
+
+    Examples
+    --------
+    >>> world = PrefixWorld.of(ResponseSpace(2, 2), np.full(7, 1 / 7), np.arange(7.0))
+    >>> target = np.exp(world.law.log_policy(1.0))
+    >>> apart = [abs(particle_filter(world, 1.0, k, 1).policy - target).sum() / 2 for k in (1, 2, 4)]
+    >>> bool(apart[0] > apart[1] > apart[2])
+    True
+    """
+    lam, k = as_number("lam", lam, 0.0), as_whole("particles", particles, 1)
+    lifted = np.exp(lam * (world.reward - world.reward.max()))
+    depths = world.steps(block)
+    # Given the K prefixes before resampling, those after it go on as independent draws of one mixture.
+    states: dict[tuple[int, ...], float] = {(0,): 1.0}
+    before, psi, start, tokens = np.zeros(world.space.size, np.int64), np.ones(world.space.size), 0, 0.0
+    share = np.ones(world.space.size)  # of a prefix when resampled, by its number
+    for depth in depths[:-1]:
+        after = world.nodes(depth)
+        cost, next_psi = world.tokens_upto(depth) - world.tokens_upto(start), world.mean(after, lifted)
+        following: dict[tuple[int, ...], float] = {}
+        for state, chance in states.items():
+            mixture = _mixture(world, before, state, share)
+            tokens += chance * k * float(mixture @ cost)
+            mass = np.bincount(after, mixture)
+            nodes = np.flatnonzero(mass)
+            sets = math.comb(nodes.size + k - 1, k)
+            require(
+                len(states) * sets <= _MOST_STATES,
+                f"particles must be fewer, or block larger: {len(states) * sets:,} sets of prefixes are too many to "
+                f"enumerate; got {k} particles and blocks of {block}.",
+                "particles",
+            )
+            for drawn in itertools.combinations_with_replacement(nodes.tolist(), k):
+                many = np.unique(drawn, return_counts=True)[1]
+                ways = math.factorial(k) / math.prod(math.factorial(int(c)) for c in many)
+                following[drawn] = following.get(drawn, 0.0) + chance * ways * float(np.prod(mass[list(drawn)]))
+        share = np.zeros(world.space.size)
+        share[after] = np.divide(next_psi, psi, out=np.zeros_like(psi), where=psi > 0.0)
+        states, before, psi, start = following, after, next_psi, depth
+    weight = np.divide(lifted, psi, out=np.zeros_like(psi), where=psi > 0.0)
+    cost = world.tokens_upto(depths[-1]) - world.tokens_upto(start)
+    policy = np.zeros(world.space.size)
+    for state, chance in states.items():
+        mixture = _mixture(world, before, state, share)
+        tokens += chance * k * float(mixture @ cost)
+        policy += chance * _kept(mixture, weight, k)
+    return world.found(policy / policy.sum(), tokens)
+
+
+def _mixture(world: PrefixWorld, before: IntArray, state: tuple[int, ...], share: FloatArray) -> FloatArray:
+    """Return the base's law of responses on from the prefixes of a state, each in proportion to its share."""
+    number, many = np.unique(state, return_counts=True)
+    part = np.zeros(world.space.size)
+    part[number] = many * share[number]
+    mass = np.bincount(before, world.prob, world.space.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.where(part > 0.0, part / part.sum() / mass, 0.0)
+    return np.asarray(world.prob * each[before])
+
+
+def _kept(mixture: FloatArray, weight: FloatArray, k: int) -> FloatArray:
+    """Return the law of one of k draws of ``mixture``, kept in proportion to its weight."""
+    held = mixture > 0.0
+    with np.errstate(divide="ignore"):
+        levels = Levels.of(np.log(np.maximum(weight[held], _LEAST)), mixture[held] / mixture[held].sum())
+    out = np.zeros_like(mixture)
+    out[held] = np.exp(levels.log_policy_of(weighted_choice(levels, levels.reward, 1.0, float(k), "a particle filter")))
+    return out
