@@ -15,7 +15,7 @@ KL = np.array([0.05, 0.2])
 def test_two_prompts_have_the_interval_of_student() -> None:
     values = np.array([[1.0], [3.0]])
     cells = Cells.of(np.array([4, 4]), np.random.default_rng(0))
-    low, high = cells.interval(cells.resample(200, np.random.default_rng(0)), values, 0.95)
+    low, high = cells.interval(cells.resample(200, np.random.default_rng(0)), values, level=0.95)
     assert high[0] == pytest.approx(
         2.0 * (1.0 + 3.0 * 12.7062 * 0.5), rel=1e-4
     )  # thrice the plain arm: the log explodes

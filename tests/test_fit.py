@@ -100,7 +100,7 @@ def test_gold_along_rules_is_that_of_their_share(table) -> None:
     best = np.take_along_axis(rows["gold"], rows["reward"].argmax(axis=1)[:, None], axis=1)[:, 0]
     gain = best - rows["gold"].mean(axis=1)
     value = gold.weights @ gain[:, None]
-    low, high = gold.cells.interval(gold.weights, gain[:, None], 0.95)
+    low, high = gold.cells.interval(gold.weights, gain[:, None], level=0.95)
     all_of_them = gold.share(BestOfN(32), "reward")
     assert all_of_them.gain[0] == pytest.approx(value[0, 0], rel=1e-12)
     assert (all_of_them.gain_low[0], all_of_them.gain_high[0]) == pytest.approx((low[0], high[0]), rel=1e-12)

@@ -11,7 +11,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, narrowed, studentised_interval
 from alignlib.estimation.convex import made_convex
 from alignlib.estimation.dual import minimise_dual
 from alignlib.estimation.support import first_strained
@@ -106,13 +106,14 @@ class AveragedCurve(SameFields):
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
         """Return what is known at budgets of shape (k,): the hull of the intervals of the bounds."""
         gain, _, lam = self.gains(weights[:1], kl)
+        found = [self.gains(weights, kl, bound) for bound in self.cell_bounds]
+        arms = narrowed([value[0] for value, _, _ in found], [error[0] for _, error, _ in found], level)
         ends = []
-        for bound in self.cell_bounds:
-            value, error, at = self.gains(weights, kl, bound)
-            up = self.stretch(value[0], error[0], at[0], kl)
+        for value, error, at in found:
+            up = arms * self.stretch(value[0], error[0], at[0], kl)
             own = self._of_samples(at[0], level) * (kl > 0.0)
-            found = studentised_interval(value, error, level, len(self.cells.size), up=up)
-            ends.append((np.fmin(found[0], value[0] - own), np.fmax(found[1], value[0] + own)))
+            low, high = studentised_interval(value, error, level, len(self.cells.size), up=up, down=arms)
+            ends.append((np.fmin(low, value[0] - own), np.fmax(high, value[0] + own)))
         place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
             slope = 1.0 / lam[0]

@@ -173,7 +173,7 @@ def _result(
     whole = weights[0]
     spent = whole @ curves.kl
     bounds = (curves.gold, curves.gold + curves.gold_ahead) if curves.gold_ahead.any() else (curves.gold,)
-    ends = [cells.interval(weights, part, level) for part in bounds]
+    low, high = cells.interval(weights, *bounds, level=level)
     return GoldEstimate(
         path=path[0],
         name=path[1],
@@ -182,8 +182,8 @@ def _result(
         spent=spent,
         proxy_gain=whole @ curves.proxy,
         gold_gain=whole @ curves.gold,
-        gold_low=np.min([low for low, _ in ends], axis=0),
-        gold_high=np.max([high for _, high in ends], axis=0),
+        gold_low=low,
+        gold_high=high,
         ess=curves.ess,
         supported=supported,
         base_gold=float(table.prompt_means(gold).mean()),

@@ -77,7 +77,7 @@ def hedge(
     known = int(np.argmin(supported)) if not supported.all() else supported.size
     places, golds = parameter[:known], [gold[:, :known] for gold in cell_gold]
     value = weights @ golds[0]
-    ends = [cells.interval(weights, gold, level) for gold in golds]
+    ends = [cells.interval(weights, gold, level=level) for gold in golds]
     best = int(value[0].argmax())
     turns = [_turn(gold, places, weights, cells, level) for gold in golds] if known > 1 else [_UNKNOWN]
     verdicts = {verdict for _, _, verdict in turns}
@@ -101,7 +101,7 @@ def _turn(
 ) -> tuple[float, float, str]:
     """Return the interval of the turning point, and whether gold turns."""
     steps, last_place = np.diff(gold, axis=1), len(places) - 1
-    slope_low, slope_high = cells.interval(weights, steps, level)
+    slope_low, slope_high = cells.interval(weights, steps, level=level)
     unsure = np.flatnonzero(slope_low <= 0.0)
     rising = np.flatnonzero(slope_high >= 0.0)
     falls = _falls(gold, weights, cells, level)

@@ -74,10 +74,10 @@ class PerPromptCurve:
         each = self._each(kl)
         found = PromptGains(*(self._cells.mean(getattr(each, part.name)) for part in fields(PromptGains)))
         whole, chosen = weights[0], found.second_order if self._correct else found.plug_in
-        low, high = self._cells.interval(weights, chosen, level)
+        low, high = self._cells.interval(weights, chosen, level=level)
         if self._correct:
             bound = chosen + found.ahead
-            further = self._cells.interval(weights, bound, level)
+            further = self._cells.interval(weights, bound, level=level)
             low, high = np.minimum(low, further[0]), np.maximum(high, further[1])
             unit = weights @ self._cells.mean(self._unit)
             for cells in self._alike.cell_bounds:

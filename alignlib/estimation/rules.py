@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, narrowed, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
 from alignlib.rules import BestOfN, Rule, Rules, prepare
@@ -21,10 +20,11 @@ from alignlib.tables import RewardTable
 __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
 
 _BLOCK = 1 << 18  # samples in work at a time
-# No share is known to better than half a percent, for the bias that the limit may keep; and of few prompts the ratio of
-# two means is skewed. Both by simulation.
-_LEAST_WIDTH = 0.005
+# Of few prompts the ratio of two means is skewed; the limit's bias is in it once, while the limit itself allows for
+# twice the step from halves to all. Both by simulation.
 _FEW_PROMPTS = 4.0
+_OF_BIAS = 0.5
+_LEAST_WIDTH = 0.001
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
 _NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
@@ -91,7 +91,7 @@ def evaluate_rules(
     """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known."""
     check_needs(rules, int(table.n_samples.min()))
     kl, gain, win = _cell_values(table, picking, counted, rules, cells)
-    low, high = cells.interval(weights, gain, level)
+    low, high = cells.interval(weights, gain, level=level)
     if cells.one_prompt and picking == counted:
         low, high = one_prompt_interval(weights, gain, cells, level)
         least, most = rank_rule_ends(table.column(counted), list(rules), level)
@@ -243,14 +243,21 @@ def _share(
             share = np.where(limit > 0.0, gained[: len(rows)] / limit, 1.0)
         return share, limit, lam, own_error
 
-    ends = []
-    budgets = [spent, spent + further, np.maximum(spent - further, 0.0)] if further.any() else [spent]
-    for cells, used in itertools.product(curve.cell_bounds, budgets):
+    few = 1.0 if curve.cells.one_prompt else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
+    # The lowest limit goes with the least that the rule may have spent, the highest with the most.
+    budgets = (np.maximum(spent - further, 0.0), spent + further) if further.any() else (spent, spent)
+    bounds = _bounds(curve)
+    found = []
+    for cells, used in zip(bounds, budgets[-len(bounds) :], strict=True):
         share, limit, lam, own_error = beside(cells, weights, used)
         error = _share_error(curve, weights, kl, gain, share, limit, lam[0], cells)
-        few = 1.0 if curve.cells.one_prompt else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
-        down = few * curve.stretch(limit[0], own_error[0], lam[0], used[0])  # a higher limit makes the share lower
-        ends.append(studentised_interval(share, error, level, len(curve.cells.size), up=few, down=down))
+        # A higher limit makes the share lower.
+        found.append((share, error, few * curve.stretch(limit[0], own_error[0], lam[0], used[0])))
+    arms = narrowed([share[0] for share, _, _ in found], [error[0] for _, error, _ in found], level)
+    ends = [
+        studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
+        for share, error, down in found
+    ]
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
     wider = np.where(spent[0] < _NO_KL, 0.0, _LEAST_WIDTH * share[0])
     low = np.min([low for low, _ in ends], axis=0) - wider
@@ -263,6 +270,14 @@ def _share(
         np.where(supported, np.minimum(high, 1.0), 1.0),
         supported,
     )
+
+
+def _bounds(curve: AveragedCurve) -> tuple[FloatArray, ...]:
+    """Return the curves between which the limit lies: for a share, the estimate and its bias once."""
+    first, *further = curve.cell_bounds
+    if not further or first is not curve.cell_curve:  # known bounds of the reward
+        return curve.cell_bounds
+    return first, first + _OF_BIAS * (further[0] - first)
 
 
 def _share_error(
