@@ -71,7 +71,7 @@ UNSEEN = 0.05  # of the tables lack the prompts that matter most
 #
 # The library deletes one and two samples at a time, in closed form, which removes the biases of order $1/n$ and $1/n^2$, averages over prompts and
 # takes the dual. The interval resamples prompts, and reaches up as far as the bias that is left may go, which the step from halves of the samples to all of them shows. A budget counts
-# as *supported* while prompts spend on average no more than a quarter of $\log n$ (weighted by what they spend), at least three prompts share the KL (fewer of less than ten), and $\lambda$ is small enough for the tail, which is compared with a
+# as *supported* while prompts spend on average no more than a quarter of $\log n$ (weighted by what they spend), at least three prompts share the KL (fewer of less than five), and $\lambda$ is small enough for the tail, which is compared with a
 # Gaussian and an exponential one by the statistic of {cite:t}`Greenwood1946`.
 
 # %%

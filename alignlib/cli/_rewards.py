@@ -50,6 +50,12 @@ def table_options(command: F) -> F:
             option("--wide", is_flag=True, help="One row per prompt; --reward is a pattern of columns, such as 's_*'."),
             option("--drop-missing", is_flag=True, help="Go on without the samples that lack a finite value."),
             option(
+                "--min-samples",
+                type=click.IntRange(min=1),
+                argument="drop_below",
+                help="Go on without the prompts that have fewer samples; the answer says how many those are.",
+            ),
+            option(
                 "--kl", type=NUMBERS, help="KL budgets in nats, such as 0.5,1,2  [default: some that are supported]"
             ),
             budget_option,
@@ -82,6 +88,7 @@ class Question:
     sample: str | None
     wide: bool
     drop_missing: bool
+    min_samples: int | None
     kl: list[float] | None
     budget: str
     n: list[float] | None
@@ -166,7 +173,7 @@ class Question:
             sample=asked.sample,
             wide=asked.wide,
             drop_missing=asked.drop_missing,
-            min_samples=2,
+            drop_below=asked.min_samples or 0,
         )
         found = ask(
             table,

@@ -176,7 +176,8 @@ def studentised_interval(
     (both,) = _quantiles(np.abs(t), (level,))
     upper, lower = up * np.maximum(both, -low_t), down * np.maximum(both, high_t)
     if cells < _FEW_CELLS:
-        upper = lower = np.asarray(scipy.special.stdtrit(max(cells - 1, 1), 1.0 - tail))
+        lower = np.asarray(scipy.special.stdtrit(max(cells - 1, 1), 1.0 - tail))
+        upper = lower * (up if cells > 2 else 1.0)  # of two cells the quantile is long enough
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.where(positive & (spread > 0.0), spread / estimate, 0.0)
         low = np.where(positive, estimate * np.exp(-lower * relative), estimate - lower * spread)

@@ -326,7 +326,7 @@ def fit_frontier(
     prompts (or, where there is one prompt, groups of its samples).
 
     A budget is supported while prompts, weighted by what they spend, spend no more than a quarter of ``log n``, while
-    at least three prompts share the KL (fewer of less than ten), and while λ is at most half the rate of the tail,
+    at least three prompts share the KL (fewer of less than five), and while λ is at most half the rate of the tail,
     unless that tail is clearly nearer to a Gaussian than to an exponential one. The interval reaches as far as the bias
     that is left may go, which halves of the samples show; it is Student's where there are fewer than eight prompts, and
     never narrower than what the samples of these very prompts leave. A curve that has gone flat counts as known only if
@@ -490,7 +490,7 @@ def _problem(table: RewardTable, column: str, least: int) -> InputError | None:
         first = short[0]
         return InputError(
             f"The frontier needs at least {least} samples of every prompt; {short.size} of {table.n_prompts} prompts "
-            f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or drop "
-            "them."
+            f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or "
+            f"pass drop_below={least} where the table is read, to go on without them."
         )
     return None

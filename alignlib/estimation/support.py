@@ -16,7 +16,7 @@ __all__ = ["first_strained", "known_kl", "least_prompts", "strain"]
 
 _MOST_OF_LOG_N = 0.25  # of log n: the KL of a prompt, averaged with the prompts' shares of the KL as weights
 _LEAST_PROMPTS = 3.0  # that share the KL
-_MOST_EVEN = 0.3  # of few prompts, that share it
+_MOST_EVEN = 0.6  # of few prompts, that share it
 _MOMENTS, _ALONE = 2.0, 2.5  # of the weights e^{λr}, where the tail may be exponential; of a single prompt
 
 
@@ -32,7 +32,7 @@ def strain(
 
     With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_known``
     ``Σ D_x²/known_kl(n_x)``. The largest of the last over the first (prompts spend what n samples show), of
-    ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than ten), and of ``2 λ t`` with
+    ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than five), and of ``2 λ t`` with
     ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
     weights have two moments. Of a single prompt they have two and a half, for no others even it out. What is not a
     number is never supported.
@@ -45,7 +45,7 @@ def strain(
     return np.asarray(np.where(np.isnan(largest), np.inf, largest))
 
 
-def known_kl(n: int) -> float:
+def known_kl(n: float) -> float:
     """Return how much KL n samples of a prompt show: a quarter of log n, less for very few.
 
     >>> round(known_kl(64), 2), round(known_kl(4), 2)
@@ -55,10 +55,10 @@ def known_kl(n: int) -> float:
 
 
 def least_prompts(n_prompts: int) -> float:
-    """Return how many prompts must share the KL, of so many: three, fewer of less than ten; one need share none.
+    """Return how many prompts must share the KL, of so many: three, fewer of less than five; one need share none.
 
     >>> least_prompts(1), round(least_prompts(4), 1), least_prompts(100)
-    (0.0, 1.2, 3.0)
+    (0.0, 2.4, 3.0)
     """
     return 0.0 if n_prompts == 1 else min(_LEAST_PROMPTS, _MOST_EVEN * n_prompts)
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from alignlib._core.checks import as_number
 from alignlib.estimation.fit import Fit
+from alignlib.estimation.support import known_kl
 
 __all__ = ["Wanted", "samples_wanted"]
 
-_OF_LOG_N = 4.0  # a prompt is known up to a quarter of log n
+_MOST_LOG = 300.0  # of a number of samples
 _FEWEST_PROMPTS = 8
 _FEWEST_SAMPLES = 4.0  # three support hardly any budget
 
@@ -31,10 +32,11 @@ class Wanted:
 
 
 def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -> Wanted:
-    """Say how many samples a KL budget, or the share of a rule that spends it, would take: ``n^(kl/end)``.
+    """Say how many samples a KL budget, or the share of a rule that spends it, would take.
 
-    The support grows like log n, so that each further nat multiplies the samples. Where none is supported, prompts of
-    alike rewards are assumed: a quarter of ``log n``.
+    The support grows with the KL that n samples of a prompt show, a quarter of ``log n`` and less for very few, so that
+    each further nat multiplies the samples: ``n^(kl/end)`` where n is large. Where none is supported, prompts of alike
+    rewards are assumed.
 
     Parameters
     ----------
@@ -56,12 +58,22 @@ def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -
     4100.0
     """
     kl = as_number("kl", kl, 0.0, open_low=True)
-    log_n = float(np.log(fit.table.n_samples).mean())
+    sizes, counts = np.unique(fit.table.n_samples, return_counts=True)
+    shown = float(counts @ [known_kl(max(int(n), 3)) for n in sizes]) / fit.table.n_prompts
     end = fit.supported_end
-    wanted = kl * log_n / end if 0.0 < end < math.inf else kl * _OF_LOG_N
-    number = math.exp(wanted) if wanted < 600.0 else math.inf
-    number = max(number, _FEWEST_SAMPLES, draws)
+    number = max(_samples_that_show(kl * shown / end if 0.0 < end < math.inf else kl), _FEWEST_SAMPLES, draws)
     return Wanted(kl, _two_digits(number), max(_FEWEST_PROMPTS, fit.table.n_prompts), rule)
+
+
+def _samples_that_show(kl: float) -> float:
+    """Return the least number of samples of a prompt that show ``kl`` nats."""
+    low, high = math.log(_FEWEST_SAMPLES - 1.0), _MOST_LOG
+    if known_kl(math.exp(high)) < kl:
+        return math.inf
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if known_kl(math.exp(middle)) < kl else (low, middle)
+    return math.exp(high)
 
 
 def _two_digits(value: float) -> float:

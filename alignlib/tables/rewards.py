@@ -158,6 +158,49 @@ class RewardTable(SameFields):
         """
         return np.asarray(np.add.reduceat(self.column(column), self.offsets[:-1]) / self.n_samples)
 
+    def with_at_least(self, n: int) -> RewardTable:
+        """Return the table without the prompts that have fewer than n samples; a note says how many those are.
+
+        Parameters
+        ----------
+        n : int
+            Fewest samples of a prompt that is kept.
+
+        Raises
+        ------
+        InputError
+            Where no prompt has so many.
+
+        Examples
+        --------
+        >>> table = RewardTable.from_arrays([[0.0, 1.0, 1.0], [2.0, 0.5]]).with_at_least(3)
+        >>> table.n_samples.tolist(), len(table.notes)
+        ([3], 1)
+        """
+        sizes = self.n_samples
+        kept = sizes >= n
+        require(
+            bool(kept.any()),
+            f"drop_below must leave a prompt: none of {self.n_prompts} has {n} samples, the most is {sizes.max()}.",
+            "drop_below",
+        )
+        if kept.all():
+            return self
+        first = int(np.flatnonzero(~kept)[0])
+        rows = np.repeat(kept, sizes)
+        few = int((~kept).sum())
+        note = (
+            f"{few} of {counted(self.n_prompts, 'prompt')} left out, which {'have' if few > 1 else 'has'} fewer than "
+            f"{n} samples, the first {self.prompts[first]!r} with {sizes[first]}: what is said holds for the others."
+        )
+        return RewardTable(
+            self.prompts[kept],
+            np.concatenate([[0], np.cumsum(sizes[kept])]).astype(np.int64),
+            {name: values[rows] for name, values in self.columns.items()},
+            self.dropped,
+            (*self.notes, note),
+        )
+
     def constant_prompts(self, column: str) -> npt.NDArray[np.bool_]:
         """Tell for each prompt whether all its samples have one reward, shape (n_prompts,)."""
         values = self.column(column)
@@ -232,6 +275,7 @@ class RewardTable(SameFields):
         wide: bool = False,
         drop_missing: bool = False,
         min_samples: int = 2,
+        drop_below: int = 0,
     ) -> RewardTable:
         """Take rewards from a data frame of pandas, polars, pyarrow or another library that narwhals knows.
 
@@ -239,7 +283,7 @@ class RewardTable(SameFields):
         ----------
         frame : data frame
             One row per sample (or per prompt, if ``wide``), in any order; a lazy frame is collected.
-        prompt, reward, sample, wide, drop_missing, min_samples
+        prompt, reward, sample, wide, drop_missing, min_samples, drop_below
             As for `read`.
 
         Raises
@@ -254,7 +298,7 @@ class RewardTable(SameFields):
         >>> RewardTable.from_frame(frame, prompt="question", reward="score").column("score").tolist()
         [1.0, 3.0, 0.0, 2.0]
         """
-        table = cls._from_file(open_frame(frame), prompt, reward, sample, wide, drop_missing, min_samples)
+        table = cls._from_file(open_frame(frame), prompt, reward, sample, wide, drop_missing, min_samples, drop_below)
         own = {name: values if _owned(values) else values.copy() for name, values in table.columns.items()}
         return replace(table, columns=own)
 
@@ -269,6 +313,7 @@ class RewardTable(SameFields):
         wide: bool = False,
         drop_missing: bool = False,
         min_samples: int = 2,
+        drop_below: int = 0,
     ) -> RewardTable:
         r"""Read rewards from a file of any known format: CSV, JSON, Parquet, Feather or NumPy, plain or gzipped.
 
@@ -302,6 +347,8 @@ class RewardTable(SameFields):
             infinite alike. ``dropped`` counts them and ``notes`` says which.
         min_samples : int
             Fewest samples a prompt may have.
+        drop_below : int
+            Go on without the prompts that have fewer samples than this; ``notes`` says how many.
 
         Raises
         ------
@@ -309,7 +356,7 @@ class RewardTable(SameFields):
             With one sentence that says what is wrong, where, and what to do.
         """
         file = path if isinstance(path, TableFile) else open_table_file(path)
-        return cls._from_file(file, prompt, reward, sample, wide, drop_missing, min_samples)
+        return cls._from_file(file, prompt, reward, sample, wide, drop_missing, min_samples, drop_below)
 
     @classmethod
     def _from_file(
@@ -321,6 +368,7 @@ class RewardTable(SameFields):
         wide: bool,
         drop_missing: bool,
         min_samples: int,
+        drop_below: int,
     ) -> RewardTable:
         entries = list(dict.fromkeys([reward] if isinstance(reward, str) else reward))
         require(len(entries) > 0, f"reward must name at least one column; got {reward!r}.", "reward")
@@ -335,18 +383,22 @@ class RewardTable(SameFields):
         repeats = ""
         if not wide and samples.sample is None:
             sizes, columns, repeats = without_repeats(sizes, columns, file.path)
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        notes = dict.fromkeys((*file.notes, *kept.notes, *filter(None, [repeats])))
+        table = cls(prompts, offsets, columns, samples.size - kept.size, tuple(notes))
+        if drop_below > 0:
+            table = table.with_at_least(drop_below)
+        sizes, prompts = table.n_samples, table.prompts
         few = np.flatnonzero(sizes < min_samples)
         if few.size:
             hint = "" if wide or few.size < sizes.size else ", or pass wide=True if they lie side by side"
             raise InputError(
                 f"{few.size} of {sizes.size} prompts of {file.path} have fewer than {min_samples} samples, the first "
-                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or remove "
-                f"the rows of these prompts from the table{hint}.",
+                f"{prompts[few[0]]!r} with {sizes[few[0]]}; sample more responses to them, or pass "
+                f"drop_below={min_samples} to go on without these prompts{hint}.",
                 column=prompt or "",
             )
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        notes = dict.fromkeys((*file.notes, *kept.notes, *filter(None, [repeats])))
-        return cls(prompts, offsets, columns, samples.size - kept.size, tuple(notes))
+        return table
 
 
 def _read_only(values: FloatArray) -> FloatArray:

@@ -200,7 +200,9 @@ def comparison_sentences(found: MemberComparison) -> list[str]:
     >>> comparison_sentences(found)[0][:56]
     "'s0' alone gains more than the mean of all: a difference"
     """
-    member, sure = repr(found.members[found.best]), interval_name(found.level)
+    member = repr(found.members[found.best])
+    # The best was chosen among all: its interval is wider than that of one difference alone.
+    sure = f"{interval_name(found.level)} for all {len(found.members)} members at once"
     said = []
     for j, kind in enumerate(found.kinds):
         least, most = found.difference_low[j], found.difference_high[j]

@@ -2,7 +2,9 @@
 
 The t-interval errs where few large values make the mean. Weights drawn as the gaps of ordered uniform numbers (the
 Bayesian bootstrap), with one value more as large as the largest seen (as small as the smallest, for the lower end),
-give Clopper and Pearson's interval for a coin and nearly the t-interval for normal values. The hull of both is given.
+give Clopper and Pearson's interval for a coin and nearly the t-interval for normal values. Where values are hardly ever
+negative, as the KL of a prompt, a bootstrap-t on the logarithm of the mean is added, with its upper arm stretched where
+few values make the mean: of twenty skewed prompts the others fall short. The hull of all is given.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_rng
+from alignlib.estimation import Cells
 
 __all__ = ["interval_of_mean", "interval_of_ratio"]
 
 _MANY = 5000  # from so many values on the two agree to what can be seen
 _AT_ONCE = 2_000_000
+_SKEWED = 500  # of more values the bootstrap-t says the same
+_NEGATIVE = 0.05  # of the sum of magnitudes, at most, for the logarithm to be the scale
 
 
 def interval_of_mean(
@@ -60,6 +65,10 @@ def interval_of_mean(
             above[start : start + step] = inside + gaps[:, n] * values.max()
         low = min(low, float(np.quantile(below, 0.5 - level / 2.0)))
         high = max(high, float(np.quantile(above, 0.5 + level / 2.0)))
+        if n <= _SKEWED and -float(values.clip(max=0.0).sum()) <= _NEGATIVE * float(np.abs(values).sum()):
+            cells = Cells.of(np.ones(n, dtype=np.int64), rng)
+            least, most = cells.interval(cells.resample(n_draws, rng), values[:, None], level=level)
+            low, high = min(low, float(least[0])), max(high, float(most[0]))
     return mean, low, high, error
 
 
