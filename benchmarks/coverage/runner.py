@@ -13,11 +13,29 @@ from typing import Any
 
 from benchmarks.coverage.populations import POPULATIONS
 from benchmarks.coverage.study import SHAPES, Shape, try_tables
+from benchmarks.coverage.version import code_version
 
-__all__ = ["run"]
+__all__ = ["DEEP_LAWS", "DEEP_SHAPES", "run"]
 
 _PIECE = 25  # tables
-_FIRST = 2  # pieces of every cell before any has more
+# The deep level: laws of others and the library's own in turn, whole laws one after another, cheap shapes first.
+DEEP_LAWS = (
+    "blind: Weibull 1.5, scales over 20x",
+    "normal, scales over 100x",
+    "blind2: Likert 1 to 7, skew by prompt",
+    "0/1, rates from .003 to .3",
+    "blind: normal, exponential and uniform prompts",
+    "skewed to the left",
+    "blind2: gamma, shape .4 (70 % of prompts) and 1.5",
+    "two modes",
+    "blind: half exactly zero, the rest graded",
+    "gamma, scales over 100x",
+    "blind2: reward-model logits, six topics with shared means, scales over 3x",
+    "a jackpot in 1000 responses",
+    "blind2: Student t, 12 degrees, clipped to [-5, 5], means and scales by prompt",
+    "blind: 0/1, rates beta(.3, 1)",
+)
+DEEP_SHAPES = ("30 × 64", "100 × 16", "40 × 10–40", "200 × 64", "10 × 1000", "1 × 2000", "2000 × 8", "20000 × 4")
 
 
 def run(
@@ -27,8 +45,14 @@ def run(
     laws: Sequence[str] | None = None,
     shapes: Sequence[str] | None = None,
     laws_from: str | None = None,
+    *,
+    deep: bool = False,
 ) -> None:
-    """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default)."""
+    """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default).
+
+    With ``deep`` the laws and shapes are those of the deep level, in its order. What an earlier version of the code
+    counted stays in the file and does not stand for the present one.
+    """
     _register(laws_from)
     done = _done(out)
     wanted = None if shapes is None else {part.replace("x", " × ") for part in shapes}
@@ -41,7 +65,9 @@ def run(
         and (wanted is None or shape.name in wanted)
         and (name, shape.name, first) not in done
     ]
-    pieces.sort(key=lambda one: _turn(one[1], one[3] // _PIECE))
+    if deep:
+        pieces = [one for one in pieces if one[1] in DEEP_LAWS and one[2].name in DEEP_SHAPES]
+        pieces.sort(key=lambda one: (DEEP_LAWS.index(one[1]), DEEP_SHAPES.index(one[2].name), one[3]))
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file, multiprocessing.get_context("spawn").Pool(workers) as pool:
         for number, found in enumerate(pool.imap_unordered(_piece, pieces), 1):
@@ -49,11 +75,6 @@ def run(
             file.flush()
             print(f"\r{number} of {len(pieces)} pieces", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-
-
-def _turn(name: str, number: int) -> int:
-    """Return when a piece has its turn: two of every cell, two more of the blind laws, then of all again."""
-    return number if number < _FIRST or name.startswith("blind") else number + _FIRST
 
 
 def _register(laws_from: str | None) -> None:
@@ -65,7 +86,7 @@ def _done(path: Path) -> set[tuple[str, str, int]]:
     if not path.exists():
         return set()
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-    return {(one["law"], one["shape"], one["first"]) for one in lines if "error" not in one}
+    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == code_version()}
 
 
 def _piece(asked: tuple[str | None, str, Shape, int, int]) -> dict[str, Any]:
@@ -74,7 +95,7 @@ def _piece(asked: tuple[str | None, str, Shape, int, int]) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return try_tables(*arguments)
+            return {**try_tables(*arguments), "code": code_version()}
         except Exception as error:  # kept beside the other pieces, and tried again by the next run
             name, shape, first, _ = arguments
             return {"law": name, "shape": shape.name, "first": first, "error": f"{type(error).__name__}: {error}"}

@@ -20,17 +20,22 @@ from alignlib.estimation import Fit, GoldEstimate, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from benchmarks.coverage import blind_laws, later_blind_laws  # noqa: F401 - they register laws that others chose
+from benchmarks.coverage.others import OTHERS, other_intervals, other_limits
 from benchmarks.coverage.populations import POPULATIONS, Population
-from benchmarks.coverage.truth import Truth, gold_of
+from benchmarks.coverage.truth import Truth, early_gold_of, gold_of
 
-__all__ = ["SHAPES", "TURNS_EVERY", "Shape", "draw_table", "try_tables"]
+__all__ = ["SHAPES", "TRIED_EVERY", "Shape", "draw_table", "try_tables"]
 
 BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
 _ACCURACY = 3e-5  # of the truths, which are sums over fine bins
-TURNS_EVERY = 2  # tables: the two whole curves of gold are a third of the work
+# Some statements are tried on some tables only: every prompt's own limit and two whole curves of gold are more than
+# half of the work.
+TRIED_EVERY = {"limit on every prompt": 3, "turn along N": 3, "turn along λ": 3}
+_OTHERS_EVERY = 3
+_TURNS_FROM = 10.0  # samples of a prompt: fewer show no turn
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
 
 
@@ -73,7 +78,7 @@ SHAPES = (
 
 
 def draw_table(population: Population, shape: Shape, rng: np.random.Generator) -> tuple[RewardTable, IntArray]:
-    """Return a table with columns reward and gold, and the kinds of its prompts."""
+    """Return a table with columns reward, gold and early (a gold that turns early), and the kinds of its prompts."""
     kinds = rng.choice(population.chance.size, size=shape.prompts, p=population.chance)
     scale = population.scale[kinds]
     counts = shape.counts(scale)
@@ -81,12 +86,13 @@ def draw_table(population: Population, shape: Shape, rng: np.random.Generator) -
     for i, law in enumerate(population.laws):
         mine = np.flatnonzero(population.which[kinds] == i)
         z[mine] = law.sample(rng, (mine.size, z.shape[1]))
-    gold = scale[:, None] * (gold_of(z) + _NOISE * rng.standard_normal(z.shape))
-    rewards = scale[:, None] * z
+    noise = _NOISE * rng.standard_normal(z.shape)
+    columns = {"reward": z, "gold": gold_of(z) + noise, "early": early_gold_of(z) + noise}
+    columns = {name: scale[:, None] * values for name, values in columns.items()}
     if not shape.tied:
-        return RewardTable.from_arrays(reward=rewards, gold=gold), kinds
-    cut = [[row[:k] for row, k in zip(rows, counts, strict=True)] for rows in (rewards, gold)]
-    return RewardTable.from_arrays(reward=cut[0], gold=cut[1]), kinds
+        return RewardTable.from_arrays(columns), kinds
+    cut = {n: [row[:k] for row, k in zip(rows, counts, strict=True)] for n, rows in columns.items()}
+    return RewardTable.from_arrays(cut), kinds
 
 
 @lru_cache(maxsize=64)
@@ -112,11 +118,20 @@ def _truth(name: str, kind: int | None) -> Truth:
     return _truth_of_law(name, int(population.which[kind])).scaled(float(population.scale[kind]))
 
 
+@lru_cache(maxsize=128)
+def _limits_of(name: str, kind: int | None) -> tuple[FloatArray, FloatArray | None]:
+    """Return the limits at all budgets, on average and on every prompt."""
+    truth = _truth(name, kind)
+    return truth.limit(BUDGETS), None if kind is not None else truth.limit_on_every_prompt(BUDGETS)
+
+
 class _Tally:
     """Counts of one statement at each of its points: tried, claimed, held, held where claimed; and widths."""
 
     def __init__(self, points: FloatArray) -> None:
         self.points = points
+        # Of other rules on the same claimed tables, ours first: held, and widths.
+        self.others = {name: [(0, list[float]()) for _ in points] for name in ("ours", *OTHERS)}
         self.counts = np.zeros((4, points.size), dtype=np.int64)
         self.widths: list[list[float]] = [[] for _ in points]
         self.misses = np.zeros((2, points.size), dtype=np.int64)  # the interval too high, too low
@@ -131,6 +146,26 @@ class _Tally:
         for i in k[claimed]:
             self.widths[i].append(float((high[i] - low[i]) / max(abs(truth[i]), 1e-12)))
 
+    def compare(self, found: dict[str, tuple[FloatArray, FloatArray]], truth: FloatArray, claimed: BoolArray) -> None:
+        """Count whether other intervals hold, and how wide they are, where the tool's own are claimed."""
+        for name, (low, high) in found.items():
+            for i in np.flatnonzero(claimed):
+                held, widths = self.others[name][i]
+                holds = bool(low[i] <= truth[i] * (1.0 + _ACCURACY) and truth[i] * (1.0 - _ACCURACY) <= high[i])
+                self.others[name][i] = (held + holds, [*widths, float((high[i] - low[i]) / max(abs(truth[i]), 1e-12))])
+
+    def _compared(self) -> dict[str, Any]:
+        """Return of every rule the tables tried, held, and the median width, at each point."""
+        return {
+            name: {
+                "tried": [len(widths) for _, widths in at],
+                "held": [held for held, _ in at],
+                "width": [float(np.median(widths)) if widths else None for _, widths in at],
+            }
+            for name, at in self.others.items()
+            if any(widths for _, widths in at)
+        }
+
     def record(self) -> dict[str, Any]:
         """Return the counts, and the median width in units of the truth."""
         tried, claimed, held, both = self.counts.tolist()
@@ -138,6 +173,7 @@ class _Tally:
             "at": self.points.tolist(), "tried": tried, "claimed": claimed, "held": held, "held_claimed": both,
             "too_high": self.misses[0].tolist(), "too_low": self.misses[1].tolist(),
             "width": [float(np.median(w)) if w else None for w in self.widths],
+            "rules": self._compared(),
         }  # fmt: skip
 
 
@@ -149,9 +185,11 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
     for number in range(first, first + count):
         rng = np.random.default_rng([zlib.crc32(f"{name} {shape.name}".encode()), number])
         table, kinds = draw_table(population, shape, rng)
-        truth = _truth(name, int(kinds[0]) if shape.prompts == 1 else None)
+        kind = int(kinds[0]) if shape.prompts == 1 else None
+        limits = _limits_of(name, kind) if population.finite else None
+        tried = {what for what, every in TRIED_EVERY.items() if number % every == 0}
         ends.append(
-            _try_table(table, truth, tallies, n_boot, finite=population.finite, turns=number % TURNS_EVERY == 0)
+            _try_table(table, _truth(name, kind), limits, tallies, n_boot, tried, others=number % _OTHERS_EVERY == 0)
         )
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
     return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
@@ -171,54 +209,85 @@ _POINTS = {
 
 
 def _try_table(
-    table: RewardTable, truth: Truth, tallies: dict[str, _Tally], n_boot: int, *, finite: bool, turns: bool
+    table: RewardTable,
+    truth: Truth,
+    limits: tuple[FloatArray, FloatArray | None] | None,
+    tallies: dict[str, _Tally],
+    n_boot: int,
+    tried: set[str],
+    *,
+    others: bool,
 ) -> float:
+    """Try the statements on one table, those of ``TRIED_EVERY`` that are ``tried``; ``limits`` where there are any."""
     fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
     draws = DRAWS[fewest >= DRAWS]
     try:
         fit = fit_frontier(table, "reward", n_boot=n_boot)
     except InputError:  # a reward that does not vary
         return 0.0
-    if finite:
-        _try_limit(fit, truth.limit, tallies["limit"], tallies["limit, own end"])
-        if table.n_prompts > 1 and table.n_samples.min() >= 6:
-            _try_limit(fit.per_prompt, truth.limit_on_every_prompt, tallies["limit on every prompt"])
+    if limits is not None:
+        _try_limit(fit, limits[0], tallies["limit"], others=others)
+        _try_own_end(fit, truth, tallies["limit, own end"])
+        several = table.n_prompts > 1 and table.n_samples.min() >= 6 and "limit on every prompt" in tried
+        if several and limits[1] is not None:
+            _try_limit(fit.per_prompt, limits[1], tallies["limit on every prompt"], others=False)
     if draws.size == 0:
         return fit.supported_end
     every, k = np.ones(draws.size, dtype=bool), slice(0, draws.size)
     rules = fit.share(BestOfN.along(draws))
     tallies["gain of best-of-N"].add(rules.gain_low, rules.gain_high, truth.gain[k], every)
-    if finite and rules.share_low is not None and rules.share_high is not None and rules.supported is not None:
+    shares = limits is not None and rules.share_low is not None
+    if shares:
+        assert rules.share_low is not None
+        assert rules.share_high is not None
+        assert rules.supported is not None
         tallies["share of the limit"].add(rules.share_low, rules.share_high, truth.share[k], rules.supported)
-    _try_gold(lambda: fit.gold("gold", BestOfN.along(draws)), truth.gold_n[k], tallies["gold along N"])
+    gold = _try_gold(lambda: fit.gold("gold", BestOfN.along(draws)), truth.gold_n[k], tallies["gold along N"])
+    if others and not fit.cells.one_prompt:
+        found = other_intervals(fit, draws)
+        ours = (rules.gain_low, rules.gain_high)
+        tallies["gain of best-of-N"].compare({"ours": ours, **found.gain}, truth.gain[k], every)
+        if shares and found.share and rules.supported is not None:
+            ours = (np.asarray(rules.share_low), np.asarray(rules.share_high))
+            tallies["share of the limit"].compare({"ours": ours, **found.share}, truth.share[k], rules.supported)
+        if gold is not None:
+            ours = (gold.gold_low, gold.gold_high)
+            tallies["gold along N"].compare({"ours": ours, **found.gold}, truth.gold_n[k], gold.supported)
     most = float(table.n_samples.min())
-    if turns:
-        _try_turn(lambda: fit.gold("gold"), truth.turn_n if truth.turn_n < most else np.inf, tallies["turn along N"])
-    if finite:  # a tilt by a reward that has no limit does not exist
+    tried = tried if most >= _TURNS_FROM else set()
+    if "turn along N" in tried:
+        turn = truth.turn_n if truth.turn_n < most else np.inf
+        _try_turn(lambda: fit.gold("early"), turn, tallies["turn along N"])
+    if limits is not None:  # a tilt by a reward that has no limit does not exist
         _try_gold(lambda: fit.tilted_gold("gold", truth.lam), truth.gold_lam, tallies["gold along λ"])
-    if finite and turns:
-        _try_turn(lambda: fit.tilted_gold("gold"), truth.turn_lam, tallies["turn along λ"])
+        if "turn along λ" in tried:
+            _try_turn(lambda: fit.tilted_gold("early"), truth.turn_lam, tallies["turn along λ"])
     return fit.supported_end
 
 
-def _try_limit(
-    fit: Fit, truth: Callable[[FloatArray], FloatArray], tally: _Tally, at_own: _Tally | None = None
-) -> None:
-    end = fit.supported_end
-    if end > 0.0:
-        budgets = np.append(BUDGETS, OWN * end)
-        found, gain, k = fit.at(budgets, strict=False), truth(budgets), BUDGETS.size
-        tally.add(found.gain_low[:k], found.gain_high[:k], gain[:k], found.supported[:k])
-        if at_own is not None:
-            at_own.add(found.gain_low[k:], found.gain_high[k:], gain[k:], np.ones(OWN.size, dtype=bool))
+def _try_limit(fit: Fit, gain: FloatArray, tally: _Tally, *, others: bool) -> None:
+    if fit.supported_end > 0.0:
+        found = fit.at(BUDGETS, strict=False)
+        tally.add(found.gain_low, found.gain_high, gain, found.supported)
+        if others and found.supported.any() and not fit.cells.one_prompt:
+            ours = (found.gain_low, found.gain_high)
+            tally.compare({"ours": ours, **other_limits(fit, BUDGETS)}, gain, found.supported)
 
 
-def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tally) -> None:
+def _try_own_end(fit: Fit, truth: Truth, tally: _Tally) -> None:
+    if fit.supported_end > 0.0:
+        budgets = OWN * fit.supported_end
+        found = fit.at(budgets, strict=False)
+        tally.add(found.gain_low, found.gain_high, truth.limit(budgets), np.ones(OWN.size, dtype=bool))
+
+
+def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tally) -> GoldEstimate | None:
     try:
         gold = found()
     except InputError:
-        return
+        return None
     tally.add(gold.gold_low, gold.gold_high, truth, gold.supported)
+    return gold
 
 
 def _try_turn(found: Callable[[], GoldEstimate], truth: float, tally: _Tally) -> None:

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coverage.study import TURNS_EVERY
+from benchmarks.coverage.study import TRIED_EVERY
 from benchmarks.coverage.unseen import unseen
 
 __all__ = ["COLUMNS", "POINTWISE", "UNSEEN", "Row", "read", "text", "weak", "write"]
 
 _LEAST_CLAIMED = 0.3  # of the tables: what fewer claim is not in the table of the book
 UNSEEN = 0.05  # of the tables may lack the loudest prompts
-POINTWISE = ("at", "tried", "claimed", "held", "held_claimed", "too_high", "too_low", "width", "unseen")
-COLUMNS = ("law", "shape", "statement", "tables", *POINTWISE)
+POINTWISE = ("at", "tried", "claimed", "held", "held_claimed", "too_high", "too_low", "width", "ratio", "unseen")
+COLUMNS = ("law", "shape", "statement", "tables", "code", *POINTWISE)
+_COVERS = 0.93  # of the tables, for a rule whose width counts
 
 
 @dataclass
@@ -42,6 +43,8 @@ class Row:
     too_low: int = 0
     widths: list[float] = field(default_factory=list)
     end: float = 0.0
+    code: str = ""
+    rules: dict[str, list[tuple[int, int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def unseen(self) -> float:
@@ -63,13 +66,24 @@ class Row:
         """Median width in units of the truth."""
         return float(np.median(self.widths)) if self.widths else float("nan")
 
+    @property
+    def ratio(self) -> float:
+        """Our median width over that of the narrowest other rule that covers on the same tables; NaN without one."""
+        widths = {}
+        for name, pieces in self.rules.items():
+            tried, held = sum(one[0] for one in pieces), sum(one[1] for one in pieces)
+            if name == "ours" or held >= _COVERS * tried:
+                widths[name] = float(np.median([one[2] for one in pieces]))
+        ours = widths.pop("ours", float("nan"))
+        return ours / max(min(widths.values()), 1e-12) if widths else float("nan")
+
 
 def write(rows: Iterable[Row], path: Path) -> None:
     """Write a table of the points that enough tables claim: a line a law, shape and statement, its points by spaces."""
-    groups: dict[tuple[str, str, str, int], list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=lambda one: (one.law, one.shape, one.statement, one.at)):
+    groups: dict[tuple[str, str, str, int, str], list[Row]] = defaultdict(list)
+    for row in sorted(rows, key=lambda one: (one.code, one.law, one.shape, one.statement, one.at)):
         if row.claimed > _LEAST_CLAIMED * row.tables:
-            groups[row.law, row.shape, row.statement, row.tables].append(row)
+            groups[row.law, row.shape, row.statement, row.tables, row.code].append(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
@@ -84,32 +98,42 @@ def _shown(value: float) -> str:
 
 def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
-    rows: dict[tuple[str, str, str, float], Row] = {}
-    tables: dict[tuple[str, str], int] = defaultdict(int)
-    ends: dict[tuple[str, str], list[float]] = defaultdict(list)
+    rows: dict[tuple[str, str, str, str, float], Row] = {}
+    ends: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.endswith("}"):
             continue
         piece = json.loads(line)
         if "error" in piece:
             continue
-        tables[piece["law"], piece["shape"]] += piece["tables"]
-        ends[piece["law"], piece["shape"]] += piece["ends"]
+        code = piece.get("code", "")
+        ends[code, piece["law"], piece["shape"]] += piece["ends"]
         for what, found in piece["statements"].items():
             if "no limit" in piece["law"] and "λ" in what:
                 continue
             for i, at in enumerate(found["at"]):
                 row = rows.setdefault(
-                    (piece["law"], piece["shape"], what, at), Row(piece["law"], piece["shape"], what, at)
+                    (code, piece["law"], piece["shape"], what, at),
+                    Row(piece["law"], piece["shape"], what, at, code=code),
                 )
                 for name in ("tried", "claimed", "held", "held_claimed", "too_high", "too_low"):
                     setattr(row, name, getattr(row, name) + found[name][i])
                 row.widths += [found["width"][i]] if found["width"][i] is not None else []
+                for name, one in found.get("rules", {}).items():
+                    if one["width"][i] is not None:
+                        row.rules[name].append((one["tried"][i], one["held"][i], one["width"][i]))
     for row in rows.values():
-        turns = row.statement.startswith("turn")
-        row.tables = tables[row.law, row.shape] // (TURNS_EVERY if turns else 1)
-        row.end = float(np.median(ends[row.law, row.shape]))
+        own = ends[row.code, row.law, row.shape]
+        row.tables = len(range(0, len(own), _every(row)))
+        row.end = float(np.median(own))
     return list(rows.values())
+
+
+def _every(row: Row) -> int:
+    """Return of how many tables one tries a statement."""
+    if row.code:
+        return TRIED_EVERY.get(row.statement, 1)
+    return 2 if row.statement.startswith("turn") else 1  # as the first version did
 
 
 def weak(rows: Iterable[Row]) -> list[Row]:
@@ -146,6 +170,16 @@ def text(rows: list[Row]) -> str:
                 f"5 % {np.quantile(given, 0.05):.3f}, least {given.min():.3f}; over 99 %: "
                 f"{(given > 0.99).mean():.2f}; overall: least {overall.min():.3f}"
             )
+    lines.append("")
+    for what in dict.fromkeys(row.statement for row in rows):
+        ratios = np.array([row.ratio for row in rows if row.statement == what and row.claimed >= row.tables / 3.0])
+        if np.isfinite(ratios).any():
+            known = ratios[np.isfinite(ratios)]
+            lines.append(
+                f"{what:<24} width over the narrowest other rule that covers: median {np.median(known):.2f}, "
+                f"over 1.2 at {(known > 1.2).sum()} of {known.size} points"
+            )
+    lines.append("")
     apart = sum(row.unseen > UNSEEN for row in rows)
     lines += [f"{apart} of {len(rows)} points set aside: too often such a table lacks the prompts that matter.", ""]
     for row in weak(rows)[:60]:

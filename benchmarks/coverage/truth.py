@@ -10,7 +10,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from benchmarks.coverage.populations import Population, Reward
 
-__all__ = ["Truth", "gold_of"]
+__all__ = ["Truth", "early_gold_of", "gold_of"]
 
 _TILTS = 2.0 ** (np.arange(-40, 97) / 8.0)
 _EVERY_TILT = 2.0 ** (np.arange(-112, 97) / 8.0)
@@ -19,6 +19,11 @@ _EVERY_TILT = 2.0 ** (np.arange(-112, 97) / 8.0)
 def gold_of(z: FloatArray) -> FloatArray:
     """Return what gold is on average at a proxy of z, in units of the prompt's scale: it rises, then falls."""
     return np.asarray(z - 0.12 * np.square(z))
+
+
+def early_gold_of(z: FloatArray) -> FloatArray:
+    """Return the same for a gold that turns so early that few samples show it."""
+    return np.asarray(z - 0.5 * np.square(z))
 
 
 class Truth:
@@ -40,14 +45,14 @@ class Truth:
         gold_grid, self._kl_grid = np.zeros(grid.size), np.zeros(grid.size)
         for k, (w, s, law) in enumerate(_kinds(population)):
             kl, chance = best[population.which[k]]
-            gold = gold_of(law.z)
-            base, base_gold = law.prob @ law.z, law.prob @ gold
+            gold, early = gold_of(law.z), early_gold_of(law.z)
+            base, base_gold, base_early = (law.prob @ values for values in (law.z, gold, early))
             self.spent += w * kl
             self.gain += w * s * (chance @ law.z - base)
             self.gold_n += w * s * (chance @ gold - base_gold)
-            gold_fine += w * s * (more[population.which[k]] @ gold - base_gold)
+            gold_fine += w * s * (more[population.which[k]] @ early - base_early)
             self.gold_lam += w * s * (_tilted(law, gold, self.lam * s) - base_gold)
-            gold_grid += w * s * (_tilted(law, gold, grid * s) - base_gold)
+            gold_grid += w * s * (_tilted(law, early, grid * s) - base_early)
         # One step further than the last place at which it is seen to rise, gold does not turn on the grid.
         self.turn_n = float(fine[gold_fine.argmax()])
         self.turn_lam = _peak(grid, gold_grid)
@@ -110,10 +115,10 @@ def _of_one(law: Reward, kl: FloatArray) -> FloatArray:
 
 
 def _peak(lam: FloatArray, gold: FloatArray) -> float:
-    """Return where gold is largest, by a parabola in log λ; infinity where it never falls."""
+    """Return where gold is largest, by a parabola in log λ; 0 where it never rises, infinity where it never falls."""
     k = int(gold.argmax())
     if k in (0, lam.size - 1):
-        return float(lam[0]) if k == 0 else np.inf
+        return 0.0 if k == 0 else np.inf
     left, mid, right = gold[k - 1 : k + 2]
     bend = left - 2.0 * mid + right
     return float(lam[k] * (lam[1] / lam[0]) ** (0.5 * (left - right) / bend if bend < 0.0 else 0.0))
