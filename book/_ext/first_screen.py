@@ -21,6 +21,8 @@ def raise_picture(app: Sphinx, doctree: nodes.document) -> None:
         return
     chosen = [node for node in doctree.findall(nodes.container) if TAG in node["classes"]]
     figure = next((figure for place in (*chosen, doctree) for figure in place.findall(nodes.figure)), None)
+    if figure is not None and "explorer-instead" in figure.parent.get("classes", ()):
+        figure = figure.parent.parent  # it stands in for the explorer, which has its place
     if figure is None or figure.parent is answer.parent:
         return
     figure.parent.remove(figure)

@@ -1,0 +1,328 @@
+// The explorer: choose a law or drop a table, move the budget, and see what any method can buy. Nothing leaves the page.
+(function () {
+  "use strict";
+  const Explorer = window.Explorer, { laws, divergences } = Explorer;
+  const POINTS = 64, LARGEST_N = 64, MARKED = [2, 4, 8, 16, 32, 64];
+  const START = { law: "gaussian", budget: 0.5, n: 4, divergence: "kl", bounds: true };
+
+  const text = (value, digits = 3) => {
+    if (!Number.isFinite(value)) return value > 0 ? "∞" : "none";
+    const short = value.toPrecision(digits);
+    return Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6 ? String(+short).replace("-", "−") : short.replace("-", "−");
+  };
+
+  function node(parent, name, attributes = {}, content = null) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) if (value !== null) made.setAttribute(key, value);
+    if (content !== null) made.textContent = content;
+    parent.append(made);
+    return made;
+  }
+
+  // What is drawn and said, from the state and the source: numbers only, no page. Tests call it too.
+  function compute(state, source) {
+    const measured = source.table ? state.divergence : "kl", inKl = measured === "kl";
+    const divergence = divergences[measured];
+    const end = source.table ? Explorer.exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
+    const best = inKl ? (n) => source.bestOf(n) : null;
+    const most = Math.min(LARGEST_N, source.mostN || LARGEST_N);
+    const chosenBest = best && state.n <= most ? best(state.n) : null;
+    // The right end moves in steps, so that the curve is kept while a slider moves.
+    const asked = Math.max(1.3 * state.budget, inKl ? 2.2 : 0.5, chosenBest ? 1.15 * chosenBest.kl : 0);
+    const top = Math.min(2.2 * 1.5 ** Math.ceil(Math.log(asked / 2.2) / Math.log(1.5) - 1e-9), Number.isFinite(end.kl) ? 1.05 * end.kl : Infinity);
+    const point = Explorer.frontierAt(source, state.budget, measured);
+    const curve = Explorer.curveUpTo(source, top, measured, POINTS);
+    const marks = best ? [...new Set([...MARKED.filter((n) => n <= most), ...(chosenBest ? [state.n] : [])])].sort((a, b) => a - b)
+      .map((n) => ({ n, ...best(n) })) : [];
+    const atBest = chosenBest ? Explorer.frontierAt(source, chosenBest.kl, "kl") : null;
+    return { measured, top, end, point, curve, marks, best: chosenBest, atBest, mostN: most, supported: inKl ? source.supported ?? Infinity : Infinity };
+  }
+
+  // A law by its name and parameter, or a table of samples, as one source of numbers.
+  const lawSource = (name, value) => laws[name].make(value);
+
+  function tableSource(table) {
+    const scale = Explorer.tailScale(table), at = (lam) => Explorer.tilted(table, lam);
+    const lam = Explorer.supportedLam(table, scale);
+    return {
+      table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, mostN: table.fewest, supportedLam: lam,
+      supported: lam === Infinity ? Infinity : lam > 0 ? at(lam).kl : 0,
+      bestOf: (n) => Explorer.bestOfTable(table, n), bounds: [],
+    };
+  }
+
+  function sentence(state, source, found) {
+    const { point, best, atBest, measured } = found, unit = divergences[measured].unit;
+    const within = `${text(state.budget)}${unit ? ` ${unit}` : ""} of ${divergences[measured].title}`;
+    const lines = [
+      point.lam === Infinity
+        ? `Within ${within} all reward is gained: ${text(point.gain)} over the base model, from ${text(point.kl)} on.`
+        : `Within ${within} no method gains more than ${text(point.gain)} (λ = ${text(point.lam)}, β = ${text(1 / point.lam)}).`,
+    ];
+    if (state.budget > found.supported)
+      lines.push(found.supported > 0 ? `These samples support budgets up to about ${text(found.supported, 2)} nats; beyond, the table's own law is shown.`
+        : "These samples support no budget; the table's own law is shown.");
+    if (best && atBest.gain > 0)
+      lines.push(`Best-of-${state.n} spends ${text(best.kl)} nats and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that KL.`);
+    else if (!best && measured === "kl" && state.n > found.mostN)
+      lines.push(`Best-of-${state.n} needs ${state.n} samples of every prompt; the fewest here are ${found.mostN}.`);
+    if (source.table && source.table.gold && point.lam !== Infinity && point.gold !== undefined)
+      lines.push(`The gold reward changes by ${text(point.gold)} there.`);
+    return lines.join(" ");
+  }
+
+  // State and address: #law=gaussian&value=1&budget=0.5…; what is not understood is left at its start.
+  function fromAddress() {
+    const state = { ...START }, given = new URLSearchParams(location.hash.slice(1));
+    if (Object.hasOwn(laws, given.get("law"))) state.law = given.get("law");
+    state.value = laws[state.law].parameter.value;
+    const number = (key, low, high) => {
+      const value = Number(given.get(key));
+      if (given.get(key) && value >= low && value <= high) state[key] = value;
+    };
+    number("value", laws[state.law].parameter.least, laws[state.law].parameter.most);
+    number("budget", 0, 1000);
+    number("n", 1, LARGEST_N);
+    state.n = Math.round(state.n);
+    if (Object.hasOwn(divergences, given.get("divergence"))) state.divergence = given.get("divergence");
+    if (given.has("bounds")) state.bounds = given.get("bounds") !== "0";
+    return state;
+  }
+
+  function toAddress(state) {
+    const hash = new URLSearchParams({ law: state.law, value: state.value, budget: +state.budget.toPrecision(6), n: state.n, divergence: state.divergence, bounds: state.bounds ? 1 : 0 });
+    history.replaceState(null, "", `#${hash}`);
+  }
+
+  let made = 0;
+  function start(holder) {
+    const small = holder.classList.contains("explorer-small"), id = `explorer-${made++}`;
+    const state = small ? { ...START, value: laws[START.law].parameter.value } : fromAddress();
+    let cells = null, source = lawSource(state.law, state.value);
+
+    const app = node(holder, "div", { class: "explorer-app" });
+    const form = node(app, "form", { "aria-label": "What is shown" });
+    form.addEventListener("submit", (event) => event.preventDefault());
+    let controls = node(form, "div", { class: "controls" }), fields = 0;
+    const field = (label, build) => {
+      const box = node(controls, "div", { class: "field" });
+      const name = `${id}-${fields++}`;
+      node(box, "label", { for: name }, label);
+      return build(box, name);
+    };
+    const choice = (label, options) => field(label, (box, name) => {
+      const select = node(box, "select", { id: name });
+      for (const [value, title] of options) node(select, "option", { value }, title);
+      return select;
+    });
+    const slider = (label, least, most, step) => field(label, (box, name) => {
+      const row = node(box, "div", { class: "slide" });
+      const range = node(row, "input", { type: "range", id: name, min: least, max: most, step });
+      const value = node(row, "input", { type: "number", min: 0, step: "any", "aria-label": `${label}, exactly` });
+      return { range, value };
+    });
+
+    const law = choice("Rewards", [...Object.entries(laws).map(([key, one]) => [key, one.title]), ...(small ? [] : [["table", "Your table (CSV)"]])]);
+    const value = field("Parameter", (box, name) => node(box, "input", { type: "number", id: name, step: "any" }));
+    let drop = null, columns = null, message = null;
+    if (!small) {
+      drop = node(form, "div", { class: "drop", hidden: "" });
+      node(drop, "label", { for: `${id}-file` }, "A CSV file, one row for each sampled response (drop it here or choose it; it stays in this browser):");
+      node(drop, "input", { type: "file", id: `${id}-file`, accept: ".csv,.tsv,.txt,text/csv" });
+      message = node(drop, "p", { class: "message", role: "alert" });
+      columns = node(drop, "div", { class: "columns", hidden: "" });
+    }
+    const picture = node(form, "div", { class: "picture" });
+    const output = node(form, "output", { class: "said", "aria-live": "polite" });
+    controls = node(form, "div", { class: "controls" });
+
+    const budget = slider("Budget Δ", 0, 1, 0.001);
+    const beta = small ? null : field("Penalty β = 1/λ", (box, name) => node(box, "input", { type: "number", id: name, min: 0, step: "any" }));
+    const many = slider("N of best-of-N", 1, LARGEST_N, 1);
+    many.range.min = "1";
+    const divergence = small ? null : choice("Budget measured in", Object.entries(divergences).map(([key, one]) => [key, one.title]));
+    const bounds = small ? null : field("Older bounds", (box, name) => node(box, "input", { type: "checkbox", id: name }));
+
+    const details = small ? null : node(app, "details", {});
+    let numbers = null;
+    if (details) {
+      node(details, "summary", {}, "The numbers");
+      numbers = node(details, "div", { class: "numbers" });
+    }
+
+    function table(found) {
+      numbers.textContent = "";
+      const grid = node(numbers, "table", {});
+      const row = (parent, cellsOf, kind) => { const tr = node(parent, "tr"); for (const one of cellsOf) node(tr, kind, kind === "th" ? { scope: "col" } : {}, one); };
+      row(node(grid, "thead"), ["", divergences[found.measured].title, "gain", ...(source.table && source.table.gold ? ["gold"] : [])], "th");
+      const body = node(grid, "tbody"), gold = (v) => (source.table && source.table.gold ? [text(v, 6)] : []);
+      row(body, ["limit at the budget", text(found.point.kl, 6), text(found.point.gain, 6), ...gold(found.point.gold ?? NaN)], "td");
+      for (const mark of found.marks) row(body, [`best-of-${mark.n}`, text(mark.kl, 6), text(mark.gain, 6), ...gold(mark.gold ?? NaN)], "td");
+    }
+
+    function draw() {
+      const found = compute(state, source), kl = found.measured === "kl";
+      const lines = [{ points: found.curve, kind: "limit", title: "limit" }];
+      if (state.bounds && kl)
+        for (const bound of source.bounds) {
+          const points = [];
+          for (let k = 0; k <= POINTS; k++) { const at = found.top * (k / POINTS) ** 2; points.push([at, bound.at(at)]); }
+          lines.push({ points, kind: "bound", title: bound.title });
+        }
+      const marks = found.marks.map((mark) => ({ x: mark.kl, y: mark.gain, kind: "best", chosen: mark.n === state.n, label: mark.n === state.n ? `best of ${mark.n}` : String(mark.n) }));
+      const unit = divergences[found.measured].unit, xLabel = `${divergences[found.measured].title} to the base model${unit ? `, ${unit}` : ""}`;
+      const panels = [{ lines, marks: marks.filter((m) => m.x <= found.top), chosen: { x: Math.min(found.point.kl, found.top), y: found.point.gain }, xLabel, yLabel: "gain in reward",
+        title: "", xMost: found.top, supported: found.supported }];
+      if (source.table && source.table.gold)
+        panels.push({ lines: [{ points: found.curve.map(([a, , c]) => [a, c]), kind: "gold", title: "gold" }], marks: [], chosen: null, xLabel, yLabel: "gain in gold reward along the limit of the proxy", title: "", xMost: found.top, supported: found.supported });
+      const said = sentence(state, source, found);
+      Explorer.draw(picture, panels, said);
+      output.textContent = said;
+      if (numbers) table(found);
+      return found;
+    }
+
+    // A budget of the slider: a square, for the limit rises like a square root.
+    const sliderTop = () => Math.sqrt(Math.min(source.table ? Explorer.exhausted(source.table, divergences[source.table ? state.divergence : "kl"]).kl : source.maxKl, 6));
+    function show(skip = null) {
+      const isTable = state.law === "table", waits = isTable && !cells;
+      if (small && !laws[state.law]) state.law = START.law;
+      law.value = state.law;
+      value.parentElement.hidden = isTable;
+      if (!isTable) {
+        const { label, least, most } = laws[state.law].parameter;
+        value.previousElementSibling.textContent = label;
+        Object.assign(value, { min: least, max: most });
+        if (skip !== value) value.value = state.value;
+      }
+      if (drop) drop.hidden = !isTable;
+      if (divergence) {
+        divergence.value = source.table ? state.divergence : "kl";
+        divergence.disabled = !source.table;
+        divergence.title = source.table ? "" : "Other divergences: for 0/1 rewards and tables";
+        bounds.checked = state.bounds;
+        bounds.parentElement.hidden = !source.bounds.length;
+      }
+      if (waits) { picture.textContent = ""; output.textContent = "Choose a file to see its limit."; if (numbers) numbers.textContent = ""; return; }
+      if (skip !== budget.range) budget.range.value = Math.min(Math.sqrt(state.budget) / sliderTop(), 1);
+      if (skip !== budget.value) budget.value.value = +state.budget.toPrecision(4);
+      if (skip !== many.range) many.range.value = state.n;
+      if (skip !== many.value) many.value.value = state.n;
+      const found = draw();
+      budget.range.setAttribute("aria-valuetext", `${text(state.budget)} ${divergences[found.measured].unit}`);
+      many.range.setAttribute("aria-valuetext", `best of ${state.n}`);
+      if (beta && skip !== beta) beta.value = found.point.lam === Infinity || found.point.lam === 0 ? "" : +(1 / found.point.lam).toPrecision(4);
+      if (!small && !isTable) toAddress(state);
+    }
+
+    law.addEventListener("change", () => {
+      state.law = law.value;
+      if (state.law === "table") { if (cells) source = cells.source; }
+      else {
+        state.value = laws[state.law].parameter.value;
+        source = lawSource(state.law, state.value);
+      }
+      show();
+    });
+    value.addEventListener("input", () => {
+      const { least, most } = laws[state.law].parameter, given = Number(value.value);
+      const good = value.value !== "" && given >= least && given <= most;
+      value.setAttribute("aria-invalid", String(!good));
+      if (!good) return;
+      state.value = given;
+      source = lawSource(state.law, given);
+      show(value);
+    });
+    const setBudget = (given, from) => { if (given >= 0 && given <= 1000) { state.budget = given; show(from); } };
+    budget.range.addEventListener("input", () => setBudget((Number(budget.range.value) * sliderTop()) ** 2, budget.range));
+    budget.value.addEventListener("input", () => { if (budget.value.value !== "") setBudget(Number(budget.value.value), budget.value); });
+    const setN = (given, from) => { if (given >= 1 && given <= LARGEST_N) { state.n = Math.round(given); show(from); } };
+    many.range.addEventListener("input", () => setN(Number(many.range.value), many.range));
+    many.value.addEventListener("input", () => setN(Number(many.value.value), many.value));
+    if (beta) beta.addEventListener("input", () => {
+      const given = Number(beta.value), lam = 1 / given;
+      if (!(given > 0) || !(lam > 0) || lam >= (source.mostLam || Infinity)) return beta.setAttribute("aria-invalid", "true");
+      beta.removeAttribute("aria-invalid");
+      const name = source.table ? state.divergence : "kl";
+      setBudget(name === "kl" ? source.at(lam).kl : Explorer.optimum(source.table, lam, divergences[name]).kl, beta);
+    });
+    if (divergence) divergence.addEventListener("change", () => { state.divergence = divergence.value; show(); });
+    if (bounds) bounds.addEventListener("change", () => { state.bounds = bounds.checked; show(); });
+
+    async function take(file) {
+      message.textContent = "";
+      columns.hidden = true;
+      cells = null;
+      try {
+        if (file.size > 4e8) throw new Explorer.Refused("The file is larger than 400 MB; use the command instead.");
+        const read = Explorer.read(new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer()));
+        ask(read);
+      } catch (error) {
+        message.textContent = error instanceof Explorer.Refused ? error.message : error instanceof TypeError ? "The file is not UTF-8 text." : `The file could not be read: ${error.message}`;
+        show();
+      }
+    }
+    // Which column is what: guessed, and the reader's to change.
+    function ask(read) {
+      const guess = Explorer.guess(read), chosen = {};
+      columns.textContent = "";
+      columns.hidden = false;
+      const select = (label, key, names, none) => {
+        const box = node(columns, "div", { class: "field" });
+        node(box, "label", { for: `${id}-${key}` }, label);
+        const list = node(box, "select", { id: `${id}-${key}` });
+        if (none) node(list, "option", { value: "" }, none);
+        for (const one of names) node(list, "option", { value: one }, one);
+        list.value = guess[key];
+        chosen[key] = list;
+        list.addEventListener("change", go);
+      };
+      select("Reward", "reward", guess.numeric, null);
+      select("Prompt", "prompt", read.header, "one prompt");
+      select("Gold reward", "gold", guess.numeric, "none");
+      const note = node(columns, "p", { class: "note" });
+      function go() {
+        message.textContent = "";
+        try {
+          if (!chosen.reward.value) throw new Explorer.Refused("No column holds numbers.");
+          const table = Explorer.table(read, chosen.reward.value, chosen.prompt.value, chosen.gold.value);
+          if (!(table.sd > 0)) throw new Explorer.Refused("The reward does not vary within any prompt: there is nothing to gain.");
+          source = tableSource(table);
+          cells = { source };
+          note.textContent = `${table.rows} responses to ${table.count} ${table.count === 1 ? "prompt" : "prompts"}. The curve is the law of the table itself, without the correction for few samples and without intervals; \X.`;
+          state.n = Math.min(state.n, table.fewest);
+        } catch (error) {
+          if (!(error instanceof Explorer.Refused)) throw error;
+          cells = null;
+          message.textContent = error.message;
+        }
+        show();
+      }
+      go();
+    }
+    if (drop) {
+      drop.querySelector("input").addEventListener("change", (event) => { if (event.target.files.length) take(event.target.files[0]); });
+      for (const kind of ["dragover", "drop"]) app.addEventListener(kind, (event) => {
+        event.preventDefault();
+        if (kind === "drop" && event.dataTransfer.files.length) { state.law = "table"; take(event.dataTransfer.files[0]); }
+      });
+      window.addEventListener("hashchange", () => {
+        if (state.law === "table" || !location.hash.startsWith("#law=")) return;
+        Object.assign(state, fromAddress());
+        source = lawSource(state.law, state.value);
+        show();
+      });
+    }
+    let width = 0;
+    new ResizeObserver(() => {
+      if (picture.clientWidth === width) return;
+      width = picture.clientWidth;
+      if (picture.firstChild) draw();
+    }).observe(picture);
+    holder.classList.add("ready");
+    show();
+  }
+
+  Object.assign(Explorer, { compute, lawSource, tableSource, fromAddress });
+  window.addEventListener("DOMContentLoaded", () => { for (const holder of document.querySelectorAll(".explorer")) start(holder); });
+})();

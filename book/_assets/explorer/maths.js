@@ -1,0 +1,339 @@
+// The mathematics of the explorer: reward laws and tables tilted, their frontier, best-of-N, and older bounds.
+// A law is an object with at(λ) → {kl, gain}; the tests compare every number here with the library's.
+(function () {
+  "use strict";
+  const Explorer = (window.Explorer = window.Explorer || {});
+
+  // e^x - 1 - x, by its series where the difference would lose digits.
+  function expExcess(x) {
+    if (x > 0.5 || x < -0.5) return Math.expm1(x) - x;
+    let term = (x * x) / 2, sum = term;
+    for (let k = 3; k < 22 && Math.abs(term) > 1e-18 * sum; k++) sum += term *= x / k;
+    return sum;
+  }
+
+  // x - log(1 + x).
+  function log1pExcess(x) {
+    if (x > 0.1 || x < -0.1) return x - Math.log1p(x);
+    let power = x * x, sum = power / 2;
+    for (let k = 3; k < 24 && Math.abs(power) > 1e-18 * sum; k++) sum += (power *= -x) / k;
+    return sum;
+  }
+
+  // Of two success rates, in nats.
+  function binaryKl(q, p) {
+    const part = (a, b) => (a === 0 ? 0 : a * Math.log(a / b));
+    return Math.max(part(q, p) + part(1 - q, 1 - p), 0);
+  }
+
+  // The x >= 0 with f(x) = target for a rising f with f(0) = 0; `first` is a guess. f² behaves like a square root of it,
+  // so the secant runs on √f; a bracket holds it.
+  function solve(f, target, first, most = Infinity) {
+    if (target <= 0) return 0;
+    const goal = Math.sqrt(target), g = (x) => Math.sqrt(f(x)) - goal;
+    let low = 0, atLow = -goal, high = Math.min(first, most), atHigh = g(high);
+    while (atHigh < 0) {
+      if (high >= most || high > 1e300) return high;
+      low = high; atLow = atHigh;
+      high = Math.min(high * 2, most);
+      atHigh = g(high);
+    }
+    let side = 0;
+    for (let step = 0; step < 200 && high - low > 1e-15 * high; step++) {
+      const cut = (atHigh * low - atLow * high) / (atHigh - atLow);
+      const x = cut > low && cut < high && step % 4 !== 3 ? cut : 0.5 * (low + high);
+      const y = g(x);
+      if (Math.abs(y) <= 1e-15 * goal) return x;
+      if (y < 0) { low = x; atLow = y; if (side === -1) atHigh /= 2; side = -1; }
+      else { high = x; atHigh = y; if (side === 1) atLow /= 2; side = 1; }
+    }
+    return 0.5 * (low + high);
+  }
+
+  // Normal distribution function: its series around 0, a continued fraction in the tail.
+  function normalCdf(x) {
+    const z = Math.abs(x), density = Math.exp((-z * z) / 2) / Math.sqrt(2 * Math.PI);
+    let tail;
+    if (z < 3) {
+      let term = z, sum = z;
+      for (let k = 1; term > 1e-17 * sum; k++) sum += term *= (z * z) / (2 * k + 1);
+      tail = 0.5 - density * sum;
+    } else {
+      let fraction = z;
+      for (let k = 80; k > 0; k--) fraction = z + k / fraction;
+      tail = density / fraction;
+    }
+    return x < 0 ? tail : 1 - tail;
+  }
+
+  // Mean of the largest of n standard normal draws: the trapezoidal rule, whose error falls exponentially here.
+  function largestNormal(n) {
+    const h = 1 / 32;
+    let sum = 0;
+    for (let k = -40 * 8; k <= 40 * 8; k++) {
+      const x = k * h;
+      sum += (x * n * Math.exp((-x * x) / 2) * normalCdf(x) ** (n - 1)) / Math.sqrt(2 * Math.PI);
+    }
+    return sum * h;
+  }
+
+  const withoutTies = (n) => Math.log(n) - (n - 1) / n;
+  const subGaussian = (kl, sd) => sd * Math.sqrt(2 * kl);
+
+  // Bennett's bound for a reward at most `high` above its mean.
+  function bennett(kl, sd, high) {
+    const v = sd * sd, b = high;
+    const h = (x) => (1 + x) * Math.log1p(x) - x;
+    const x = solve((y) => (y < 1e-3 ? (y * y) / 2 - y ** 3 / 6 + y ** 4 / 12 : h(y)), (kl * b * b) / v, 1);
+    return (v / b) * x;
+  }
+
+  const laws = {
+    gaussian: {
+      title: "Gaussian", parameter: { name: "sd", label: "Standard deviation σ", value: 1, least: 1e-3, most: 1000 },
+      make(sd) {
+        return {
+          maxKl: Infinity, firstLam: 1 / sd, base: 0, unit: sd,
+          at: (lam) => ({ kl: (lam * sd) ** 2 / 2, gain: lam * sd * sd }),
+          bestOf: (n) => ({ kl: withoutTies(n), gain: sd * largestNormal(n) }),
+          bounds: [],
+        };
+      },
+    },
+    exponential: {
+      title: "Exponential", parameter: { name: "mean", label: "Mean reward", value: 1, least: 1e-3, most: 1000 },
+      make(mean) {
+        return {
+          maxKl: Infinity, firstLam: 0.5 / mean, mostLam: (1 - 1e-12) / mean, base: mean, unit: mean,
+          at(lam) {
+            const rise = (lam * mean) / (1 - lam * mean);  // of the mean, in units of it
+            return { kl: log1pExcess(rise), gain: mean * rise };
+          },
+          bestOf(n) {
+            let sum = 0;
+            for (let k = n; k > 1; k--) sum += 1 / k;
+            return { kl: withoutTies(n), gain: mean * sum };
+          },
+          bounds: [{ title: "sub-gamma bound", at: (kl) => subGaussian(kl, mean) + mean * kl }],
+        };
+      },
+    },
+    uniform: {
+      title: "Uniform", parameter: { name: "width", label: "Width of the range", value: 1, least: 1e-3, most: 1000 },
+      make(width) {
+        return {
+          maxKl: Infinity, firstLam: 5 / width, base: width / 2, unit: width,
+          at(lam) {
+            const x = lam * width, y = x / 2, q = y * y;
+            if (y < 0.3) {  // of log(sinh y / y)
+              const log = q * (1 / 6 - q * (1 / 180 - q * (1 / 2835 - q * (1 / 37800 - q * (1 / 467775 - (q * 691) / 3831077250)))));
+              const slope = y * (1 / 3 - q * (1 / 45 - q * (2 / 945 - q * (1 / 4725 - q * (2 / 93555 - (q * 1382) / 638512875)))));
+              return { kl: Math.max(y * slope - log, 0), gain: (width * slope) / 2 };
+            }
+            const mean = 0.5 / Math.tanh(y) - 1 / x;
+            return { kl: x * mean - (y - Math.log(x) + Math.log1p(-Math.exp(-x))), gain: width * mean };
+          },
+          bestOf: (n) => ({ kl: withoutTies(n), gain: (width * (n - 1)) / (2 * (n + 1)) }),
+          bounds: [
+            { title: "Hoeffding's bound", at: (kl) => subGaussian(kl, width / 2) },
+            { title: "Bennett's bound", at: (kl) => bennett(kl, width / Math.sqrt(12), width / 2) },
+          ],
+        };
+      },
+    },
+    bernoulli: {
+      title: "0/1", parameter: { name: "success", label: "Success rate", value: 0.1, least: 1e-6, most: 0.999999 },
+      make(p) {
+        return {
+          maxKl: -Math.log(p), maxGain: 1 - p, firstLam: 1, base: p, unit: 1,
+          table: { count: 1, start: [0, 2], reward: [1, 0], mass: [p, 1 - p], mean: [p], gold: null },
+          at(lam) {
+            const q = 1 / (1 + ((1 - p) / p) * Math.exp(-lam));
+            const gain = p * (1 - p) * Math.expm1(lam) / (1 + p * Math.expm1(lam));
+            return { kl: lam > 40 ? binaryKl(q, p) : lam * gain - Math.log1p(p * expExcess(lam) + p * lam) + lam * p, gain: Math.min(gain || 1 - p, 1 - p) };
+          },
+          bestOf(n) {
+            const q = -Math.expm1(n * Math.log1p(-p));
+            return { kl: binaryKl(q, p), gain: q - p };
+          },
+          bounds: [
+            { title: "Hoeffding's bound", at: (kl) => subGaussian(kl, 0.5) },
+            { title: "Bennett's bound", at: (kl) => bennett(kl, Math.sqrt(p * (1 - p)), 1 - p) },
+          ],
+        };
+      },
+    },
+  };
+
+  // What a table's own law does under the tilt e^{λr}, prompt by prompt, averaged: KL, gain, gold, and what its support asks.
+  function tilted(table, lam, known = null) {
+    let kl = 0, gain = 0, gold = 0, squared = 0, ofKnown = 0;
+    for (let x = 0; x < table.count; x++) {
+      const from = table.start[x], to = table.start[x + 1], mean = table.mean[x];
+      const top = lam * (table.reward[from] - mean), bottom = lam * (table.reward[to - 1] - mean);
+      const shift = top > 600 ? top : 0, size = table.mass ? 1 : to - from;
+      let excess = 0, rise = 0, total = 0, held = 0;
+      for (let i = from; i < to; i++) {
+        const e = table.reward[i] - mean, t = lam * e, p = table.mass ? table.mass[i] : 1;
+        const weight = p * Math.exp(t - shift);
+        total += weight;
+        rise += weight * e;
+        if (shift === 0) excess += p * (t > 0.05 || t < -0.05 ? weight / p - 1 - t : expExcess(t));  // digits enough
+        if (table.gold) held += weight * (table.gold[i] - table.goldMean[x]);
+      }
+      const up = top === bottom ? 0 : rise / total;
+      const spent = top === bottom ? 0 : Math.max(lam * up - (shift === 0 ? Math.log1p(excess / size) : shift + Math.log(total / size)), 0);
+      kl += spent;
+      gain += up;
+      gold += held / total;
+      squared += spent * spent;
+      if (known) ofKnown += (spent * spent) / known[x];
+    }
+    const p = table.count;
+    return { kl: kl / p, gain: gain / p, gold: gold / p, sum: kl, squared, ofKnown };
+  }
+
+  // The other divergences: the optimum's ratio to the base is a function of λ(r - ν). With s = λ(r_top - r) >= 0 and one
+  // unknown a prompt that makes the mean ratio 1; Newton's steps come from the side where the convex function is too large.
+  const divergences = {
+    kl: { title: "KL", unit: "nats" },
+    chi2: {
+      title: "χ²", unit: "",
+      start: (share) => 1 / share, ratio: (u, s) => Math.max(u - s / 2, 0), slope: (u, s) => (u > s / 2 ? 1 : 0),
+      f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
+    },
+    reverse_kl: {
+      title: "reverse KL", unit: "nats",
+      start: (share) => share, ratio: (u, s) => 1 / (u + s), slope: (u, s) => -1 / (u + s) ** 2,
+      f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
+    },
+    hellinger: {
+      title: "squared Hellinger", unit: "",
+      start: (share) => Math.sqrt(share) / 2, ratio: (u, s) => 0.25 / (u + s) ** 2, slope: (u, s) => -0.5 / (u + s) ** 3,
+      f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2, maxOf: (share) => 1 - Math.sqrt(share),
+    },
+  };
+
+  function optimum(table, lam, divergence) {
+    let spent = 0, gain = 0, gold = 0;
+    for (let x = 0; x < table.count; x++) {
+      const from = table.start[x], to = table.start[x + 1], top = table.reward[from], mean = table.mean[x];
+      const mass = (i) => (table.mass ? table.mass[i] : 1 / (to - from));
+      let share = 0;
+      for (let i = from; i < to && table.reward[i] === top; i++) share += mass(i);
+      let u = divergence.start(share);
+      for (let step = 0; step < 200; step++) {
+        let sum = -1, slope = 0;
+        for (let i = from; i < to; i++) {
+          const s = lam * (top - table.reward[i]);
+          sum += mass(i) * divergence.ratio(u, s);
+          slope += mass(i) * divergence.slope(u, s);
+        }
+        const next = u - sum / slope;
+        if (!(Math.abs(next - u) > 1e-16 * Math.abs(u))) break;
+        if (step > 60 && Math.abs(next - u) < 1e-13 * Math.abs(u)) break;
+        u = next;
+      }
+      for (let i = from; i < to; i++) {
+        const ratio = divergence.ratio(u, lam * (top - table.reward[i]));
+        spent += mass(i) * divergence.f(ratio);
+        gain += mass(i) * ratio * (table.reward[i] - mean);
+        if (table.gold) gold += mass(i) * ratio * (table.gold[i] - table.goldMean[x]);
+      }
+    }
+    return { kl: spent / table.count, gain: gain / table.count, gold: gold / table.count };
+  }
+
+  // The largest of any policy: all mass on each prompt's best responses.
+  function exhausted(table, divergence) {
+    let spent = 0, gain = 0;
+    for (let x = 0; x < table.count; x++) {
+      const from = table.start[x], to = table.start[x + 1];
+      let share = 0;
+      for (let i = from; i < to && table.reward[i] === table.reward[from]; i++) share += table.mass ? table.mass[i] : 1 / (to - from);
+      spent += share > 1 - 1e-15 ? 0 : divergence.maxOf ? divergence.maxOf(share) : -Math.log(share);
+      gain += table.reward[from] - table.mean[x];
+    }
+    return { kl: spent / table.count, gain: gain / table.count };
+  }
+
+  // The frontier of a source up to a budget, as [budget, gain, gold]; denser near 0, where it rises like a square root.
+  function curveUpTo(source, top, name = "kl", points = 64) {
+    const kept = (source.curves = source.curves || new Map()), key = `${name} ${top}`;
+    if (kept.has(key)) return kept.get(key);
+    const divergence = divergences[name], end = source.table ? exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
+    const at = name === "kl" ? source.at : (lam) => optimum(source.table, lam, divergence);
+    const last = frontierAt(source, Math.min(top, end.kl * (1 - 1e-6)), name), curve = [[0, 0, 0]];
+    for (let k = 1; k <= points && last.lam > 0; k++) {
+      const here = at(last.lam * (k / points) ** 1.3);
+      curve.push([here.kl, here.gain, here.gold || 0]);
+    }
+    if (top >= end.kl) {
+      const gold = curve[curve.length - 1][2];
+      curve.push([end.kl, end.gain, gold], [top, end.gain, gold]);
+    }
+    kept.set(key, curve);
+    return curve;
+  }
+
+  // A point of the frontier of a law or table: the budget, what it buys, and λ = 1/β.
+  function frontierAt(source, budget, name = "kl") {
+    const divergence = divergences[name];
+    const at = name === "kl" ? source.at : (lam) => optimum(source.table, lam, divergence);
+    const end = source.table ? exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
+    if (budget >= end.kl) return { lam: Infinity, kl: end.kl, gain: end.gain };
+    const lam = solve((x) => at(x).kl, budget, source.firstLam, source.mostLam);
+    return { lam, ...at(lam) };
+  }
+
+  // The unbiased mean of the best of n samples of a prompt, over all subsets of that size (samples sorted from the top).
+  function bestOfSamples(values, from, to, n) {
+    const m = to - from;
+    let weight = n / m, sum = 0;
+    for (let k = 1; k <= m - n + 1; k++) {
+      sum += weight * values[from + k - 1];
+      weight *= (m - n + 1 - k) / (m - k);
+      if (m === k) break;
+    }
+    return sum;
+  }
+
+  // KL of best-of-n on the levels of one prompt: without ties the formula, with ties the jackknife over samples.
+  function spentByBest(levels, m, n) {
+    const total = (below, upto, size) => {
+      const mass = (upto / size) ** n - (below / size) ** n;
+      return mass > 0 && upto > below ? mass * Math.log((mass * size) / (upto - below)) : 0;
+    };
+    let whole = 0, left = 0;
+    for (const [below, upto] of levels) {
+      whole += total(below, upto, m);
+      if (m === 1) continue;
+      left += total(below, upto, m - 1) * ((m - upto) / m);
+      left += total(Math.max(below - 1, 0), upto - 1, m - 1) * (below / m);
+      left += total(below, upto - 1, m - 1) * ((upto - below) / m);
+    }
+    return m === 1 ? whole : m * whole - (m - 1) * left;
+  }
+
+  function bestOfTable(table, n) {
+    const kept = (table.best = table.best || new Map());
+    if (!kept.has(n)) kept.set(n, bestOfPrompts(table, n));
+    return kept.get(n);
+  }
+
+  function bestOfPrompts(table, n) {
+    let kl = 0, gain = 0, gold = 0;
+    for (let x = 0; x < table.count; x++) {
+      const from = table.start[x], to = table.start[x + 1];
+      gain += bestOfSamples(table.reward, from, to, n) - table.mean[x];
+      if (table.gold) gold += bestOfSamples(table.goldOfTies, from, to, n) - table.goldMean[x];
+      kl += table.levels[x] ? spentByBest(table.levels[x], to - from, n) : withoutTies(n);
+    }
+    return { kl: kl / table.count, gain: gain / table.count, gold: gold / table.count };
+  }
+
+  Object.assign(Explorer, {
+    laws, divergences, solve, tilted, optimum, exhausted, frontierAt, curveUpTo, bestOfTable, withoutTies, normalCdf, largestNormal,
+    subGaussian, bennett, expExcess, log1pExcess, binaryKl,
+  });
+})();

@@ -1,0 +1,161 @@
+// A reader's CSV in the browser: read strictly, grouped by prompt, with the range its samples support. It is sent nowhere.
+(function () {
+  "use strict";
+  const Explorer = (window.Explorer = window.Explorer || {});
+  const MOST_BYTES = 400e6;
+
+  class Refused extends Error {}
+
+  const shown = (text) => JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+
+  // Rows of fields. A quotation mark opens a field only at its start, and after a closing one the field must end.
+  function rows(text, separator) {
+    const out = [];
+    let row = [], at = text.charCodeAt(0) === 0xfeff ? 1 : 0, line = 1;
+    const end = (next) => { if (row.length > 1 || row[0] !== "") { row.line = line; out.push(row); } row = []; line++; at = next; };
+    while (at < text.length || row.length) {
+      if (text[at] === '"') {
+        let value = "", from = at + 1;
+        for (;;) {
+          const close = text.indexOf('"', from);
+          if (close < 0) throw new Refused(`Line ${line} opens a quotation mark that never closes.`);
+          value += text.slice(from, close);
+          if (text[close + 1] !== '"') { at = close + 1; break; }
+          value += '"';
+          from = close + 2;
+        }
+        row.push(value);
+        if (at < text.length && text[at] !== separator && text[at] !== "\n" && text[at] !== "\r")
+          throw new Refused(`Line ${line}: text follows a closing quotation mark.`);
+      } else {
+        let stop = at;
+        while (stop < text.length && text[stop] !== separator && text[stop] !== "\n" && text[stop] !== "\r") stop++;
+        row.push(text.slice(at, stop));
+        at = stop;
+      }
+      if (at >= text.length) end(at);
+      else if (text[at] === separator) { at++; if (at >= text.length) { row.push(""); end(at); } }
+      else end(at + (text[at] === "\r" && text[at + 1] === "\n" ? 2 : 1));
+    }
+    return out;
+  }
+
+  // The separator that gives the first line the most fields.
+  function separatorOf(text) {
+    const first = text.slice(0, 65536).split(/\r?\n/, 1)[0];
+    return [",", ";", "\t", "|"].map((s) => [first.split(s).length, s]).sort((a, b) => b[0] - a[0])[0][1];
+  }
+
+  function read(text) {
+    if (text.length > MOST_BYTES) throw new Refused("The file is larger than 400 MB; use the command instead.");
+    if (text.includes("\0")) throw new Refused("This is not a CSV file: it holds null characters.");
+    const all = rows(text, separatorOf(text));
+    if (all.length < 2) throw new Refused("The file has no rows below its header.");
+    const header = all[0], body = all.slice(1);
+    const twice = header.find((name, i) => header.indexOf(name) !== i);
+    if (twice !== undefined) throw new Refused(`Two columns are called ${shown(twice)}.`);
+    for (const row of body)
+      if (row.length !== header.length)
+        throw new Refused(`Line ${row.line} has ${row.length} fields, the header ${header.length}.`);
+    return { header, body };
+  }
+
+  const isNumber = (text) => /^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$/.test(text);
+
+  // Columns that hold numbers, by most of their first rows; identifiers of prompts are a matter of their name.
+  function guess({ header, body }) {
+    const some = body.slice(0, 50);
+    const numeric = header.filter((_, j) => 2 * some.filter((row) => isNumber(row[j])).length > some.length);
+    const like = (words) => header.find((name) => words.test(name));
+    const prompt = like(/^(prompt|question|problem|query|task|group)(_?(id|index))?$/i) || "";
+    const rewards = numeric.filter((name) => name !== prompt && !/(^|_)(id|index|step|seed|length|tokens)$/i.test(name));
+    const gold = rewards.find((name) => /^(gold|judge|true|human)/i.test(name)) || "";
+    const reward = rewards.find((name) => /reward|score/i.test(name) && name !== gold) || rewards.find((name) => name !== gold) || "";
+    return { numeric, reward, prompt, gold };
+  }
+
+  function numbers({ header, body }, name) {
+    const j = header.indexOf(name), out = new Float64Array(body.length);
+    for (let i = 0; i < body.length; i++) {
+      const text = body[i][j];
+      if (!isNumber(text)) {
+        const what = text.trim() === "" ? "is empty" : `holds ${shown(text)}, which is not a number`;
+        throw new Refused(`Line ${body[i].line}: column ${shown(name)} ${what}.`);
+      }
+      out[i] = Number(text);
+      if (!Number.isFinite(out[i]) || Math.abs(out[i]) > 1e100)
+        throw new Refused(`Line ${body[i].line}: ${shown(text)} in ${shown(name)} is too large; divide the column by a constant.`);
+    }
+    return out;
+  }
+
+  // Samples sorted by prompt and, within a prompt, from the largest reward down.
+  function table(cells, rewardName, promptName, goldName) {
+    const reward = numbers(cells, rewardName), gold = goldName ? numbers(cells, goldName) : null;
+    const of = new Int32Array(reward.length);
+    let count = 1;
+    if (promptName) {
+      const seen = new Map(), j = cells.header.indexOf(promptName);
+      for (let i = 0; i < of.length; i++) {
+        const key = cells.body[i][j];
+        if (key.trim() === "") throw new Refused(`Line ${cells.body[i].line}: column ${shown(promptName)} is empty.`);
+        if (!seen.has(key)) seen.set(key, seen.size);
+        of[i] = seen.get(key);
+      }
+      count = seen.size;
+    }
+    const sizes = new Int32Array(count);
+    for (const x of of) sizes[x]++;
+    if (Math.min(...unique(sizes)) < 2)
+      throw new Refused("A prompt has a single sample; the explorer needs two or more of each. (Is the prompt's column right?)");
+    const next = new Int32Array(count), groups = Array.from(sizes, (size) => new Int32Array(size));
+    for (let i = 0; i < of.length; i++) groups[of[i]][next[of[i]]++] = i;
+    const order = new Int32Array(of.length);
+    let at = 0;
+    for (const group of groups) {
+      group.sort((a, b) => reward[b] - reward[a]);
+      order.set(group, at);
+      at += group.length;
+    }
+    return arrange(Float64Array.from(order, (i) => reward[i]), gold && Float64Array.from(order, (i) => gold[i]), sizes);
+  }
+
+  const unique = (sizes) => [...new Set(sizes)];
+
+  function arrange(sorted, goldSorted, sizes) {
+    const reward = Float64Array.from(sorted), gold = goldSorted && Float64Array.from(goldSorted);
+    const count = sizes.length, start = new Int32Array(count + 1);
+    for (let x = 0; x < count; x++) start[x + 1] = start[x] + sizes[x];
+    const average = (values, x) => {
+      // Around the first value, so that constant rewards have exactly their mean.
+      let sum = 0;
+      for (let i = start[x]; i < start[x + 1]; i++) sum += values[i] - values[start[x]];
+      return values[start[x]] + sum / sizes[x];
+    };
+    const mean = Float64Array.from(sizes, (_, x) => average(reward, x));
+    const goldMean = gold && Float64Array.from(sizes, (_, x) => average(gold, x));
+    const goldOfTies = gold && Float64Array.from(gold);
+    const levels = new Array(count).fill(null);
+    for (let x = 0; x < count; x++) {
+      const found = [];
+      for (let i = start[x], j; i < start[x + 1]; i = j) {
+        let sum = 0;
+        for (j = i; j < start[x + 1] && reward[j] === reward[i]; j++) sum += gold ? gold[j] : 0;
+        if (gold && j > i + 1) for (let k = i; k < j; k++) goldOfTies[k] = sum / (j - i);
+        found.push([start[x + 1] - j, start[x + 1] - i]);
+      }
+      if (found.length < sizes[x]) levels[x] = found;
+    }
+    let square = 0, base = 0;
+    for (let x = 0; x < count; x++) {
+      let own = 0;
+      for (let i = start[x]; i < start[x + 1]; i++) own += (reward[i] - mean[x]) ** 2;
+      square += own / sizes[x] / count;
+      base += mean[x] / count;
+    }
+    return { count, start, reward, gold, mean, goldMean, goldOfTies, levels, base, sd: Math.sqrt(square), rows: reward.length,
+      fewest: sizes.reduce((a, b) => Math.min(a, b)), most: sizes.reduce((a, b) => Math.max(a, b)) };
+  }
+
+  Object.assign(Explorer, { Refused, read, guess, table, arrange });
+})();
