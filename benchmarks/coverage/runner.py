@@ -18,7 +18,7 @@ from benchmarks.coverage.version import code_version
 __all__ = ["DEEP_LAWS", "DEEP_SHAPES", "run"]
 
 _PIECE = 25  # tables
-# The deep level: laws of others and the library's own in turn, whole laws one after another, cheap shapes first.
+# The deep level: laws of others and the library's own in turn; all laws at the cheapest shapes first.
 DEEP_LAWS = (
     "blind: Weibull 1.5, scales over 20x",
     "normal, scales over 100x",
@@ -35,7 +35,7 @@ DEEP_LAWS = (
     "blind2: Student t, 12 degrees, clipped to [-5, 5], means and scales by prompt",
     "blind: 0/1, rates beta(.3, 1)",
 )
-DEEP_SHAPES = ("30 × 64", "100 × 16", "40 × 10–40", "200 × 64", "10 × 1000", "1 × 2000", "2000 × 8", "20000 × 4")
+DEEP_SHAPES = ("30 × 64", "100 × 16", "40 × 10–40", "10 × 1000", "200 × 64", "1 × 2000", "2000 × 8", "20000 × 4")
 
 
 def run(
@@ -67,7 +67,7 @@ def run(
     ]
     if deep:
         pieces = [one for one in pieces if one[1] in DEEP_LAWS and one[2].name in DEEP_SHAPES]
-        pieces.sort(key=lambda one: (DEEP_LAWS.index(one[1]), DEEP_SHAPES.index(one[2].name), one[3]))
+        pieces.sort(key=lambda one: (DEEP_SHAPES.index(one[2].name) // 2, DEEP_LAWS.index(one[1]), one[3]))
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file, multiprocessing.get_context("spawn").Pool(workers) as pool:
         for number, found in enumerate(pool.imap_unordered(_piece, pieces), 1):
