@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from click.testing import CliRunner
 from alignbook.manifest import MANIFEST, REPORT_FILES, FolderError, check_folder, filling
 from alignbook.parameters import resolve
 from alignbook.project import own_project
+from alignbook.report import _failed
 from alignbook.runner import Job, execute
 from alignlib.answers import findings
 from alignlib.cli.main import main
@@ -384,6 +386,21 @@ def test_what_breaks_off_leaves_an_empty_folder_empty(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         fill(folder, {"limit.png": "new", "share.png": "new"})
     assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_a_full_disk_is_said_of_the_folder_that_was_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="No space left") as refused, filling(Path("report"), force=False) as made:
+        raise OSError(errno.ENOSPC, "No space left on device", str(made / "limit.png"))
+    assert refused.value.filename == str(Path("report", "limit.png"))
+    assert list(tmp_path.iterdir()) == []
+    said = f"cell 8: OSError: [Errno {errno.ENOSPC}] No space left on device: '{made}/limit.png'"
+    failed = _failed(said, made, Path("report"))
+    assert isinstance(failed, OSError)
+    assert failed.filename == "report"
+    assert str(_failed(f"cell 3: ValueError: {made}/x", made, Path("report"))) == (
+        "The report failed: cell 3: ValueError: report/x"
+    )
 
 
 def test_a_folder_that_is_a_link_to_itself(table, tmp_path):

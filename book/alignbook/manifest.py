@@ -115,8 +115,8 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
     ones are there; files of others stay. A second report into the
     same folder is refused while the first is being made; what a killed one left is cleared away.
     """
-    folder = folder.resolve()
-    with _alone(folder) as place:
+    typed, folder = folder, folder.resolve()
+    with _alone(folder) as place, _naming(place / _MADE, typed):
         made = place / _MADE
         made.mkdir()
         yield made
@@ -131,6 +131,19 @@ def filling(folder: Path, force: bool) -> Iterator[Path]:
             _replace(made, folder, place / _EARLIER, digests)
         else:
             made.rename(folder)
+
+
+@contextlib.contextmanager
+def _naming(made: Path, typed: Path) -> Iterator[None]:
+    """Name files of the folder as it was typed where the system refuses one of the working folder."""
+    try:
+        yield
+    except OSError as error:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        if Path(name).is_relative_to(made.parent):
+            inside = Path(name).relative_to(made) if Path(name).is_relative_to(made) else Path()
+            raise OSError(error.errno, error.strerror, str(typed / inside)) from None
+        raise
 
 
 def _replace(made: Path, folder: Path, aside: Path, digests: Mapping[str, str]) -> None:

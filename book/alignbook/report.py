@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,9 +62,17 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False,
         chosen = resolve(notebook.parameters, {**values, "folder": str(made)})
         (run,) = show(execute_all([Job(notebook, chosen, given=found)]), [notebook.name])
         if run.failures:
-            raise ReportError(f"The report failed: {run.failures[0]}")
+            raise _failed(str(run.failures[0]), made, folder)
         # Without where they lie, so that the same rewards leave the same report anywhere.
         names = {str(made): folder.resolve().name, str(table): table.name}
         write_page(without_places(run.notebook, names), made / PAGE, project.root)
         numbers = made / "numbers.json"
         write_whole(numbers, for_json(renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))
+
+
+def _failed(said: str, made: Path, folder: Path) -> ReportError | OSError:
+    """Return why the notebook failed, with the folder as it was typed; a full disk is a full disk."""
+    full = re.search(r"OSError: \[Errno (\d+)\]", said)
+    if full and int(full[1]) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OSError(int(full[1]), os.strerror(int(full[1])), str(folder))
+    return ReportError(f"The report failed: {said.replace(str(made), str(folder))}")
