@@ -284,6 +284,14 @@ def test_what_cannot_be_imported_is_one_sentence(place: Path, name: str, said: s
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("option", ["--name", "--template"])
+def test_bytes_that_are_no_text_are_refused_before_the_work(place: Path, option: str) -> None:
+    found = run(place, "words", option, "a\udcff{prompt}{response}")
+    assert found.exit_code == 2
+    assert f"Error: {option} must be text in Unicode" in found.output
+    assert sorted(path.name for path in place.iterdir()) == ["mine.py", "t.parquet"]
+
+
 def test_one_scorer_and_no_setting_of_models(place: Path) -> None:
     both = run(place, "words", "--reward-model", "m")
     neither = CliRunner().invoke(main, ["score", str(place / "t.parquet")])

@@ -85,6 +85,8 @@ def score(
     settings = settings or ScoreSettings()
     table = Path(table)
     column = f"reward_{settings.name or _plain_name(reward_model, scorer)}"
+    _require_unicode("name", column, settings.name is None)
+    _require_unicode("template", settings.template or "")
     place = table if output is None else Path(output)
     folder = place.with_name(f"{place.name}.{column}.parts")
     written = None if force or not folder.exists() else _said_of(place, column)  # killed before it could tidy up
@@ -106,6 +108,15 @@ def score(
             _write(table, target, column, rewards, json.dumps(job.metadata()), folder)
         parts.remove()
     return _summarise(target, column, rewards, say)
+
+
+def _require_unicode(argument: str, text: str, is_missing: bool = False) -> None:
+    """Refuse bytes that are no text, as a shell may pass them: no file of Parquet holds them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        what = "give one, since the model's is none" if is_missing else f"got {text!r:.100}"
+        raise InputError(f"{argument} must be text in Unicode; {what}.", argument=argument) from None
 
 
 def _job_of_model(
