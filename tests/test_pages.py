@@ -41,7 +41,9 @@ KINDS_OF_TEXT = """() => {
     const node = walk.currentNode.parentElement;
     if (!walk.currentNode.data.trim()) continue;
     if (!node.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-    const style = getComputedStyle(node), kind = [style.color, style.fontSize, style.fontWeight, style.textShadow];
+    const style = getComputedStyle(node), size = parseFloat(style.fontSize);
+    const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);  // which may be fainter
+    const kind = [style.color, large, style.textShadow];
     for (let around = node; around; around = around.parentElement) {
       const behind = getComputedStyle(around);
       if (behind.backgroundColor !== "rgba(0, 0, 0, 0)" || behind.backgroundImage !== "none" || behind.opacity !== "1")
@@ -56,6 +58,27 @@ KINDS_OF_TEXT = """() => {
 OF_KINDS = """async options => await axe.run(
   {include: options.kinds.map(kind => window.kindsOfText.get(kind))}, options)"""
 WHOLE = "async options => await axe.run(options)"
+
+# axe walks over every element. What it has nothing to say of is away meanwhile: formulas as drawn, which are hidden
+# from screen readers and hold no text (what is read out stays), and the colours of code, after contrast is measured.
+PUT_AWAY = """colours => {
+  window.away ??= [];
+  for (const drawn of document.querySelectorAll("mjx-container > mjx-math[aria-hidden='true']")) {
+    if (drawn.textContent.trim() || drawn.querySelector("a, [tabindex], [role]")) continue;
+    window.away.push([drawn.parentElement, [...drawn.parentElement.childNodes]]);
+    drawn.remove();
+  }
+  for (const code of colours ? document.querySelectorAll("pre") : []) {
+    const plain = e => e.tagName === "SPAN" && [...e.attributes].every(a => a.name === "class");
+    if (![...code.querySelectorAll("*")].every(plain)) continue;
+    window.away.push([code, [...code.childNodes]]);
+    code.replaceChildren(code.textContent);
+  }
+}"""
+BRING_BACK = """() => {
+  for (const [around, inside] of window.away.reverse()) around.replaceChildren(...inside);
+  window.away = [];
+}"""
 
 # Boxes that scroll, with nothing inside that the keyboard reaches: axe decides whether that is a fault.
 OUT_OF_REACH = """() => {
@@ -299,13 +322,16 @@ def on_a_screen(seen: Visit, name: str) -> None:
         alts = seen.page.evaluate("[...document.querySelectorAll('article img')].map(e => e.alt)")
         text = " ".join([seen.page.inner_text("article"), *alts])
         seen.add("number", key_numbers(name.removeprefix("notebooks/"), text, ids))
-    seen.add_axe(WCAG)
+    seen.page.evaluate(PUT_AWAY, False)
     for theme in ("light", "dark"):
         seen.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         if name in IN_FULL:
             seen.add_axe(CONTRAST)
         else:
             seen.add_contrast()
+    seen.page.evaluate(PUT_AWAY, True)
+    seen.add_axe(WCAG)
+    seen.page.evaluate(BRING_BACK)
 
 
 def on_paper(seen: Visit) -> None:
