@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from alignlib.estimation.bootstrap import Cells, studentised_interval
+from alignlib.estimation.bootstrap import Cells, narrowed, studentised_interval
 
 
 def test_row_zero_is_the_sample_and_rows_sum_to_one() -> None:
@@ -11,6 +11,17 @@ def test_row_zero_is_the_sample_and_rows_sum_to_one() -> None:
     weights = cells.resample(50, np.random.default_rng(1))
     np.testing.assert_allclose(weights[0], 1 / 7)
     np.testing.assert_allclose(weights.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.3, 1.0, 2.0, 6.0])
+def test_what_lies_between_two_estimates_is_held_as_often_as_asked_for(gap: float) -> None:
+    """Normal estimates of either end, one error: of both ends, and of all between, 95 % or more, and not 97.5 %."""
+    arm = 1.959964 * narrowed([np.zeros(1), np.array([gap])], [np.ones(1)] * 2, 0.95)[0]
+    error = np.random.default_rng(0).standard_normal(200_000)
+    held = [np.mean((error - arm <= at) & (at <= gap + error + arm)) for at in (0.0, gap / 2.0, gap)]
+    assert held[0] == pytest.approx(0.95, abs=0.002)
+    assert held[2] == pytest.approx(0.95, abs=0.002)
+    assert held[1] >= 0.948
 
 
 def test_many_prompts_are_pooled_without_losing_any() -> None:

@@ -317,6 +317,24 @@ def test_missing_values_need_a_word(tmp_path):
     assert "Dropped: 1 of 1921 samples" in result.stdout
 
 
+def test_prompts_with_few_samples_are_left_out_where_that_is_asked_for(tmp_path):
+    path = sampled(tmp_path)
+    whole = run(path, "--reward", "gold", "--json").stdout
+    path.write_text(path.read_text() + "few,0,1.0,1.0,1.0\nfew,1,2.0,1.0,1.0\n")
+    assert "pass --min-samples 3" in run(path, "--reward", "gold").stdout
+    result = run(path, "--reward", "gold", "--min-samples", "3")
+    assert result.exit_code == 0, result.stderr
+    assert "1 of 61 prompts left out, which has fewer than 3 samples, the first 'few' with 2" in result.stdout
+    found, before = (
+        json.loads(text) for text in (run(path, "--reward", "gold", "--min-samples", "3", "--json").stdout, whole)
+    )
+    assert len(found["table"].pop("notes")) == len(before["table"].pop("notes")) + 1
+    assert found == before
+    none = run(path, "--reward", "gold", "--min-samples", "1000")
+    assert (none.exit_code, none.stdout) == (2, "")
+    assert "--min-samples must leave a prompt: none of 61 has 1000 samples, the most is 32." in none.stderr
+
+
 def test_too_few_samples(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("prompt_id,reward\n1,0\n2,0\n2,1\n2,1\n")

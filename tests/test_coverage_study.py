@@ -5,15 +5,27 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from alignlib.laws import FiniteLaw, Gaussian
 from alignlib.rules import BestOfN
 from benchmarks.coverage import summary
-from benchmarks.coverage.populations import POPULATIONS, Population, atoms, lognormal_scales, normal, register
-from benchmarks.coverage.study import DRAWS, TILTS, Shape, draw_table, try_tables
+from benchmarks.coverage.others import OTHERS
+from benchmarks.coverage.populations import (
+    POPULATIONS,
+    Population,
+    atoms,
+    continuous,
+    lognormal_scales,
+    normal,
+    register,
+)
+from benchmarks.coverage.runner import DEEP_LAWS, DEEP_SHAPES
+from benchmarks.coverage.study import DRAWS, SHAPES, TILTS, TRIED_EVERY, Shape, draw_table, try_tables
 from benchmarks.coverage.truth import Truth
 
 
@@ -22,6 +34,10 @@ def toy():
     register("toy")(lambda: Population.of(normal(), scales=np.array([0.5, 2.0])))
     yield "toy"
     del POPULATIONS["toy"]
+
+
+def file_of(pieces: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(piece) + "\n" for piece in pieces)
 
 
 def test_truths_are_those_of_the_laws() -> None:
@@ -46,6 +62,19 @@ def test_louder_prompts_have_fewer_samples_where_they_are_tied() -> None:
     assert np.corrcoef(kinds, table.n_samples)[0, 1] < -0.8
 
 
+def test_the_deep_level_is_of_laws_that_are_there() -> None:
+    assert set(DEEP_LAWS) <= set(POPULATIONS)
+    assert sum(name.startswith("blind") for name in DEEP_LAWS) >= len(DEEP_LAWS) / 2 >= 7
+    assert set(DEEP_SHAPES) < {shape.name for shape in SHAPES}
+
+
+def test_where_gold_turns_is_that_of_the_law() -> None:
+    """Gold ``z - z²/2`` under a tilt: turns at λ = 1 for a normal reward, falls from the start for an exponential."""
+    assert Truth(Population.of(normal()), DRAWS, TILTS).turn_lam == pytest.approx(1.0, abs=5e-3)  # by a parabola
+    falling = Truth(Population.of(continuous(scipy.stats.expon(), 0.0, 90.0)), DRAWS, TILTS)
+    assert (falling.turn_lam, falling.turn_n) == (0.0, 1.0)
+
+
 def test_prompts_that_a_table_may_lack() -> None:
     loud = Population.of(normal(), scales=np.array([1.0, 30.0]), chance=[0.99, 0.01])
     assert loud.unseen(30) == pytest.approx(0.99**30)
@@ -55,10 +84,13 @@ def test_prompts_that_a_table_may_lack() -> None:
 def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> None:
     pieces = [try_tables(toy, Shape(30, 64), first, 2, n_boot=100) for first in (0, 2)]
     file = tmp_path / "pieces.jsonl"
-    file.write_text("".join(json.dumps(piece) + "\n" for piece in pieces) + '{"cut off', encoding="utf-8")
+    file.write_text(file_of(pieces) + '{"cut off', encoding="utf-8")
     rows = summary.read(file)
     limit = [row for row in rows if row.statement == "limit"]
-    assert {row.tables for row in rows if not row.statement.startswith("turn")} == {4}
+    assert {row.tables for row in rows if row.statement not in TRIED_EVERY} == {4}
+    compared = next(row for row in rows if row.statement == "gain of best-of-N")
+    assert set(compared.rules) == {"ours", *OTHERS}
+    assert sum(tried for tried, _, _ in compared.rules["delta"]) == 2  # of tables 0 and 3
     assert limit[0].claimed == 4
     assert all(0 <= row.held_claimed <= row.claimed <= row.tried for row in rows)
     assert {row.statement for row in rows} >= {"share of the limit", "gold along λ", "turn along N", "limit, own end"}
@@ -68,5 +100,11 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
     claimed = [int(part) for line in lines for part in line["claimed"].split()]
     assert sorted(claimed) == sorted(row.claimed for row in rows if row.claimed > 0.3 * row.tables)
     assert f"0 of {len(rows)} points set aside" in summary.text(rows)
+    newer = "".join(json.dumps({**piece, "code": "abc"}) + "\n" for piece in pieces[:1])
+    (tmp_path / "both").write_text(file_of(pieces) + newer, encoding="utf-8")
+    assert {(row.code, row.tables) for row in summary.read(tmp_path / "both") if row.statement == "limit"} == {
+        ("", 4),
+        ("abc", 2),
+    }
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]

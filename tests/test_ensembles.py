@@ -252,7 +252,9 @@ def test_equal_members_gain_by_their_mean() -> None:
     assert found.verdict[0] == "ensemble"
     assert found.alike
     assert found.difference_low[0] > 0.0
-    assert "The mean of all gains more than every member" in comparison_sentences(found)[0]
+    said = comparison_sentences(found)[0]
+    assert "The mean of all gains more than every member" in said
+    assert f"for all {len(found.members)} members at once" in said
 
 
 def test_the_comparison_is_the_rule_applied_to_each_score() -> None:

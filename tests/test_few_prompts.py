@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alignlib.estimation import fit_frontier
+from alignlib.estimation import UnsupportedBudgetError, fit_frontier
 from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.rules import BestOfN
 
@@ -23,10 +23,17 @@ def test_two_prompts_have_the_interval_of_student() -> None:
 
 
 def test_three_prompts_of_unlike_scale_have_an_end_a_reader_can_use() -> None:
-    rows = np.random.default_rng(0).standard_normal((3, 64)) * np.array([[1.0], [3.0], [10.0]])
-    found = fit_frontier(rows, n_boot=200).at(KL)
+    z = np.random.default_rng(0).standard_normal((3, 64))
+    found = fit_frontier(z * np.array([[1.0], [1.5], [2.5]]), n_boot=200).at(KL)
     assert (found.gain_high < 20.0 * found.gain).all()
     assert (found.gain_high > 2.0 * found.gain).all()
+    # One of three prompts tells nothing of others as loud: the limit is refused, best-of-N has a wide interval.
+    one = fit_frontier(z * np.array([[1.0], [3.0], [10.0]]), n_boot=200)
+    assert one.supported_end == 0.0
+    with pytest.raises(UnsupportedBudgetError, match="from more prompts"):
+        one.at(KL)
+    rules = one.share([BestOfN(4)])
+    assert 0.0 < 3.0 * rules.gain_low[0] < rules.gain[0] < rules.gain_high[0] / 2.0
 
 
 @pytest.mark.parametrize("prompts", [2, 5, 20])

@@ -226,6 +226,16 @@ def test_a_wished_kl_says_how_many_samples_it_takes(tmp_path: Path) -> None:
     assert samples_wanted(fit_frontier(rows[:3], n_boot=100), 1.0).prompts == 8
 
 
+@pytest.mark.parametrize("few", [3, 4, 5])
+def test_few_samples_of_a_prompt_do_not_ask_for_too_many(few: int) -> None:
+    """What 64 samples of a prompt support is said to take 64, to a factor of three; ``few^(kl/end)`` says thousands."""
+    rng = np.random.default_rng(8)
+    fit = fit_frontier(rng.standard_normal((400, few)), n_boot=100)
+    end = fit_frontier(rng.standard_normal((400, 64)), n_boot=100).supported_end
+    assert 64.0 / 3.0 < samples_wanted(fit, end).samples < 3.0 * 64.0
+    assert math.isinf(samples_wanted(fit, 400.0).samples)
+
+
 def test_a_report_on_two_samples_of_a_prompt_is_written(tmp_path: Path) -> None:
     path = written(tmp_path / "two.csv", np.random.default_rng(7).standard_normal((40, 2)))
     said = run("report", path, "--reward", "r", "-o", str(tmp_path / "report"))

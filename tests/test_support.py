@@ -24,7 +24,7 @@ def test_each_condition() -> None:
     assert strained([quarter] * 8, n=16) == pytest.approx(known_kl(64) / known_kl(16))
     assert strained([0.1] * 3 + [0.0] * 9) == pytest.approx(1.0)  # three prompts share the KL
     assert strained([0.1] * 2 + [0.0] * 10) > 1.0
-    assert strained([0.1] * 2 + [0.0] * 2) < 1.0  # of four prompts two suffice
+    assert strained([0.1] * 3 + [0.0]) < 1.0 < strained([0.1] * 2 + [0.0] * 2)  # of four prompts three are needed
     assert strained([0.1]) < 1.0
     assert strained([0.3] * 8, tail_scale=0.5) == pytest.approx(1.0)  # two moments
     assert strained([0.0] * 8) == 0.0
