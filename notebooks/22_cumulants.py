@@ -28,7 +28,7 @@ target: list[float] = [
     0.3,
     0.4,
 ]  # law q that p is tilted towards, with reward log q; summing to one, as many as token_prob, in (0, 1)
-lam: float = 0.8  # tilt, pi is proportional to p q^lam, in (0, 20]
+lam: float = 0.8  # tilt, pi is proportional to p q^lam, in [0.001, 20]
 order: int = 8  # highest cumulant, in [2, 30]
 lengths: list[int] = [5, 20, 80, 240]  # token counts m, increasing, 2 to 20 values, in [2, 400]
 

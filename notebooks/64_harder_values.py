@@ -26,6 +26,17 @@ n_labels: int = 4000  # labels that the counting learner sees, in [10, 10000000]
 n_marks: int = 5  # marks of the rating scale that is judged, in [2, 64]
 seed: int = 0  # seed of the data, >= 0
 
+# %% tags=["conditions", "hide-input"]
+import math
+
+from alignbook.conditions import need
+
+most = math.log(min(n_values))
+need(
+    capacity_fixed < most,
+    f"capacity_fixed must be below {most:.4g}, the nats that tell {min(n_values)} values apart; got {capacity_fixed:g}.",
+)
+
 # %% tags=["hide-input"]
 import numpy as np
 from scipy.optimize import brentq

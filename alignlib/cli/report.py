@@ -52,7 +52,12 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
     optional = ("kl", "n", "ensemble", "bounded")
     asked |= {"reward": question.reward, "gold": question.gold}
-    values = {name: value for name, value in asked.items() if name not in optional or value is not None}
+    read_here = ("min_samples",)  # the table is read above; the notebook is given what was found
+    values = {
+        name: value
+        for name, value in asked.items()
+        if name not in read_here and (name not in optional or value is not None)
+    }
     values["budget"] = question.budget.replace("-", "_")
     values["rule"] = list(question.rule)
     if question.ensemble is not None:
