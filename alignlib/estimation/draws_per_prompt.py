@@ -117,7 +117,7 @@ def draws_per_prompt(
     cells = Cells.of(table.n_samples, generator)
     weights = cells.resample(n_boot, generator)
     gain = cells.mean(reward[:, -1] - uniform)[:, None]
-    low, high = cells.interval(weights, gain, level)
+    low, high = cells.interval(weights, gain, level=level)
     saved = _saved(weights @ cells.mean(reward), weights @ cells.mean(draws), weights @ cells.mean(uniform), mean)
     ends = np.quantile(saved[1:], [0.5 - level / 2, 0.5 + level / 2])
     return DrawsPerPrompt(

@@ -302,8 +302,8 @@ class Fit:
         fewest, prompts = int(self.table.n_samples.min()), self.table.n_prompts
         return UnsupportedBudgetError(
             f"The samples of {self.reward!r} support no KL budget: {counted(fewest, 'sample')} of a prompt and "
-            f"{counted(prompts, 'prompt')} are too few for its tail, or one prompt has nearly all of the KL. Draw more samples "
-            "per prompt, or from more prompts.",
+            f"{counted(prompts, 'prompt')} are too few for its tail, or one prompt has nearly all of the KL. "
+            "Draw more samples per prompt, or from more prompts.",
             0.0,
         )
 
