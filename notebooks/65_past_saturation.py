@@ -49,7 +49,7 @@ gamma_best, least = largest(
     lambda v: -float(world.learner(np.array([v]), style_penalty)[0].gold_risk), gammas[max(best - 1, 0) : best + 2]
 )
 
-# %% mystnb={"figure": {"caption": "Error rate against the values, against the rater's next label, and on the training labels, exactly, as the learner is trained harder; {{m:d}} labels, style reported {{flattery:.0%}} of the time. Only the error rate against the values turns up again, from a strength of {{gamma_best:.1f}} on.", "name": "fig-gold-proxy"}, "image": {"alt": "Three curves against training strength: the error rates on training labels and against the rater's next label fall throughout, the one against the values falls to {{gold_best:.2f}} and rises again to {{gold_last:.2f}}."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Error rate against the values, against the rater's next label, and on the training labels, exactly, as the learner is trained harder; {{m:d}} labels, style reported {{flattery:.0%}} of the time. The error rate against the values is least at a strength of {{gamma_best:.1f}}; that against the rater's next label {{next_label}}.", "name": "fig-gold-proxy"}, "image": {"alt": "Three curves against training strength: the error rate against the values falls to {{gold_best:.3f}} and ends at {{gold_last:.3f}}; the error rates on the training labels and against the rater's next label stand beside it."}} tags=["hide-input"]
 fig, ax = plotting.new()
 plotting.curve(
     ax, gammas, gold, "against the values", color=plotting.LIMIT, at=0.66 * gamma_max, offset=(0, -14), ha="center"
@@ -119,6 +119,7 @@ raters = {
     "always the style": FlatteryWorld(m, 1.0, error).learner(gammas, style_penalty),
 }
 parts = ("target", "context", "channel", "prior")
+part_names = dict(zip(parts, ("values", "contexts", "memorised noise", "the common move"), strict=True))
 split = {
     rater: {name: np.array([max(getattr(p.split, name), 0.0) for p in found]) for name in parts}
     for rater, found in raters.items()
@@ -130,7 +131,7 @@ styles = world.positive[[0, -1]]  # all items 0, all items 1
 per_style = [capacity(np.stack([1 - styles[:, c], styles[:, c]], axis=1)).value for c in (0, 1)]
 most = m * float(np.mean(per_style))
 
-# %% mystnb={"figure": {"caption": "What the parameters of the strongest learner know, in nats, for three raters, and how often it is wrong. Memorised noise ρ is {{rho_flatterer:.2f}}, {{rho_careless:.2f}} and {{rho_style:.2f}} nats: it need not rank raters by the harm they do. The style is in the move that all data sets have in common.", "name": "fig-three-raters"}, "image": {"alt": "Three stacked bars: for the flatterer and for the rater who always reports the style the common move is the largest part, for the careless rater memorised noise is."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "What the parameters of the strongest learner know, in nats, for three raters, and how often it is wrong. Memorised noise ρ is {{rho_flatterer:.2f}}, {{rho_careless:.2f}} and {{rho_style:.2f}} nats: it need not rank raters by the harm they do. The style is in the move that all data sets have in common.", "name": "fig-three-raters"}, "image": {"alt": "Three stacked bars: {{largest_parts}}."}} tags=["hide-input"]
 fig, ax = plotting.new(height=3.9)
 left = np.zeros(3)
 rows = np.arange(3)[::-1]
@@ -203,7 +204,7 @@ for k in sizes:
     grown.append([(verdict != new_truth).mean(), (verdict != new_label).mean()])
 grown_gold, grown_proxy = np.array(grown).T
 
-# %% mystnb={"figure": {"caption": "Error rate of learners of growing size on fresh items (seed {{seed:d}}): features of the item lower both error rates. The style, the last feature, lowers disagreement with the rater by {{proxy_drop:.2f}} and raises the true error rate by {{gold_rise:.2f}}.", "name": "fig-growing-learner"}, "image": {"alt": "Two curves against number of features: both fall slowly, then at the last feature disagreement with the rater drops and the true error rate jumps."}} tags=["hide-input"]
+# %% mystnb={"figure": {"caption": "Error rate of learners of growing size on fresh items (seed {{seed:d}}): features of the item lower both error rates. The style, the last feature, changes disagreement with the rater by {{proxy_change:+.2f}} and the true error rate by {{gold_rise:+.2f}}.", "name": "fig-growing-learner"}, "image": {"alt": "Two curves against number of features: both fall slowly; at the last feature disagreement with the rater changes by {{proxy_change:+.2f}} and the true error rate by {{gold_rise:+.2f}}."}} tags=["hide-input"]
 fig, ax = plotting.new()
 place = np.arange(sizes.size)
 ax.plot(place, grown_gold, "o-", color=plotting.LIMIT, label="against the values")
@@ -241,7 +242,12 @@ claims.glue(
     gamma_best=gamma_best,
     gold_best=-least,
     gold_last=gold[-1],
-    proxy_drop=grown_proxy[-2] - grown_proxy[-1],
+    next_label="still falls" if (np.diff(proxy) < 0).all() else f"is least at {gammas[proxy.argmin()]:.1f}",
+    largest_parts="; ".join(
+        f"{rater}: the largest part is {part_names[max(parts, key=lambda part: split[rater][part][-1])]}"
+        for rater in raters
+    ),
+    proxy_change=grown_proxy[-1] - grown_proxy[-2],
     gold_rise=grown_gold[-1] - grown_gold[-2],
     honest_last=honest_gold[-1],
     honest_best=honest_gold.min(),
