@@ -2,24 +2,33 @@
 
 `policy_kl` measures the KL of a policy, `logs` reads what a trainer logged, `overlay` puts a log on the frontier
 estimated from samples of the base, `achieved_envelope` says what is known without them, `example_run` makes a run up.
+`beta_to_set` turns the penalty of the optimum into what a trainer must be given, `KLController` says where an adaptive
+penalty settles.
 """
 
 from __future__ import annotations
 
 from alignlib.training.envelope import Envelope, Floor, achieved_envelope
+from alignlib.training.kl_controller import KLController, Settled
 from alignlib.training.logs import TrainingLog, read_training_log
+from alignlib.training.penalty import beta_to_set, effective_beta, group_gap
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
 
 __all__ = [
     "Envelope",
     "Floor",
+    "KLController",
     "KLSamples",
     "Overlay",
     "PolicyKL",
+    "Settled",
     "TrainingLog",
     "achieved_envelope",
+    "beta_to_set",
+    "effective_beta",
     "estimate_policy_kl",
+    "group_gap",
     "overlay",
     "read_training_log",
 ]

@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
+from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
@@ -19,7 +20,7 @@ __all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
 PENALTIES = ("sequence", "token reverse KL", "token k3")
 BETAS = (2.0, 1.0, 0.8, 0.5, 0.25)
 """Penalties at which the table has fixed points."""
-_NEWTON_STEPS, _MOST_ROUNDS, _CLOSE = 60, 60, 1e-5
+_MOST_ROUNDS, _CLOSE = 60, 1e-5
 _LEAST_DEVIATION = 1e-4
 
 
@@ -63,14 +64,14 @@ def fixed_point(
     """
     require(penalty in PENALTIES, f"penalty must be one of {', '.join(PENALTIES)}; got {penalty!r}.")
     require(beta > 0, f"beta must be positive; got {beta}.")
-    log_next = _log_next(_checked(log_base, space), space)
+    log_next = log_next_laws(_checked(log_base, space), space)
     value = reward[:, space.index_range(space.length)]
     chosen: list[FloatArray] = []
     for depth in reversed(range(space.length)):
         stop = reward[:, space.index_range(depth)]
         q = np.concatenate([stop[..., None], value.reshape(*stop.shape, space.n_content)], axis=-1)
         if penalty == "token k3":
-            law = _reciprocal_law(log_next[depth], q, beta)
+            law = reciprocal_law(log_next[depth], q, beta)
         else:
             tilted = log_next[depth] + q / beta
             law = tilted - logsumexp(tilted, axis=-1, keepdims=True)
@@ -79,26 +80,7 @@ def fixed_point(
             value = beta * logsumexp(log_next[depth] + q / beta, axis=-1)
         else:
             value = (np.exp(law) * q).sum(axis=-1)
-    return _log_sequences(chosen)
-
-
-def _reciprocal_law(log_next: FloatArray, q: FloatArray, weight: FloatArray | float) -> FloatArray:
-    """Return ``log π`` with ``π = w p / (c + w - Q)``, ``c`` such that it sums to one.
-
-    By Newton's method from a sure bound below: the sum is convex and falls in ``c``, so that steps never overshoot.
-    """
-    scaled = np.exp(log_next) * weight
-    gap = weight - q
-    # At c = max(Q - w + w p) one term is already one.
-    c = np.max(scaled - gap, axis=-1, keepdims=True)
-    for _ in range(_NEWTON_STEPS):
-        term = scaled / (c + gap)
-        over = term.sum(axis=-1, keepdims=True) - 1.0
-        if float(over.max()) <= 1e-12:
-            break
-        c = c + np.maximum(over, 0.0) / (term / (c + gap)).sum(axis=-1, keepdims=True)
-    law = np.log(scaled) - np.log(c + gap)
-    return np.asarray(law - logsumexp(law, axis=-1, keepdims=True))
+    return log_sequences(chosen)
 
 
 def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta: float) -> FloatArray:
@@ -121,7 +103,7 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     Source: we derive.
     """
     require(beta > 0, f"beta must be positive; got {beta}.")
-    log_next = _log_next(_checked(log_base, space), space)
+    log_next = log_next_laws(_checked(log_base, space), space)
     tokens = np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
     moments, before, pace = _moments(log_base, reward), np.inf, 1.0
     for _ in range(_MOST_ROUNDS):
@@ -148,11 +130,11 @@ def _induction(
             np.concatenate([part[:, at][..., None], below.reshape(*part[:, at].shape, space.n_content)], axis=-1)
             for part, below in ((worth, value), (share, weight))
         )
-        law = _reciprocal_law(log_next[depth], q, beta * m)
+        law = reciprocal_law(log_next[depth], q, beta * m)
         chosen.insert(0, law)
         prob = np.exp(law)
         value, weight = (prob * q).sum(axis=-1), (prob * m).sum(axis=-1)
-    return _log_sequences(chosen)
+    return log_sequences(chosen)
 
 
 def _moments(log_policy: FloatArray, reward: FloatArray) -> FloatArray:
@@ -161,27 +143,6 @@ def _moments(log_policy: FloatArray, reward: FloatArray) -> FloatArray:
     mean = (prob * reward).sum(axis=1, keepdims=True)
     spread = np.sqrt((prob * (reward - mean) ** 2).sum(axis=1, keepdims=True))
     return np.stack([mean, spread])
-
-
-def _log_next(log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
-    """Return the log-law of the next token after each prefix, (P, prefixes, outputs) for each depth."""
-    below = log_prob[:, space.index_range(space.length)]
-    out: list[FloatArray] = []
-    for depth in reversed(range(space.length)):
-        stop = log_prob[:, space.index_range(depth)]
-        joint = np.concatenate([stop[..., None], below.reshape(*stop.shape, space.n_content)], axis=-1)
-        below = logsumexp(joint, axis=-1)
-        out.insert(0, joint - below[..., None])
-    return out
-
-
-def _log_sequences(log_next: list[FloatArray]) -> FloatArray:
-    prefix = np.zeros((len(log_next[0]), 1))
-    parts = []
-    for law in log_next:
-        parts.append(prefix + law[..., 0])
-        prefix = (prefix[..., None] + law[..., 1:]).reshape(len(law), -1)
-    return np.concatenate([*parts, prefix], axis=1)
 
 
 def _checked(log_prob: FloatArray, space: ResponseSpace) -> FloatArray:

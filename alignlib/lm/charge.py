@@ -1,0 +1,166 @@
+"""Where a trainer charges the KL, and the expected update of a policy that can choose every next-token law freely.
+
+With ``ℓ_t`` the log-ratio of token t to the base, a token is moved by ``c_t ∇log π(y_t|·)``. A charge in the reward is
+held fixed while the policy moves, so every token of a response bears ``k(y)``; a charge in the loss is differentiated,
+so that token t bears the slope ``k'(ℓ_t)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib.lm.next_laws import log_next_laws
+from alignlib.lm.space import ResponseSpace
+
+__all__ = ["ESTIMATORS", "PLACES", "Charge", "expected_update", "n_tokens", "token_log_ratios"]
+
+ESTIMATORS = ("k1", "k2", "k3", "k3_ratio")
+PLACES = ("reward", "loss")
+
+
+@dataclass(frozen=True)
+class Charge:
+    """A way to charge the KL.
+
+    Parameters
+    ----------
+    estimator : str
+        ``k1 = ℓ``, ``k2 = ℓ²/2``, ``k3 = e^{-ℓ} - 1 + ℓ``, or ``k3_ratio``: k3 times the policy's ratio to the policy
+        that drew the responses, which is differentiated too (in the loss only).
+    place : str
+        ``"reward"`` or ``"loss"``.
+    per_token : bool
+        Whether the estimator is that of each token, summed, or that of the whole response's log-ratio.
+    mean : bool
+        Whether the loss of a response is the mean over its tokens instead of the sum.
+
+    Raises
+    ------
+    InputError
+        If a name is not known, or ``k3_ratio`` is asked for in the reward.
+
+    Examples
+    --------
+    >>> Charge("k3", "loss").label
+    'k3 in the loss, per token'
+    """
+
+    estimator: str
+    place: str
+    per_token: bool = True
+    mean: bool = False
+
+    def __post_init__(self) -> None:
+        require(
+            self.estimator in ESTIMATORS, f"estimator must be one of {', '.join(ESTIMATORS)}; got {self.estimator!r}."
+        )
+        require(self.place in PLACES, f"place must be one of {', '.join(PLACES)}; got {self.place!r}.")
+        require(
+            self.place == "loss" or self.estimator != "k3_ratio",
+            "estimator k3_ratio is a loss: its ratio is 1 and has an effect only where it is differentiated; use k3.",
+        )
+
+    @property
+    def label(self) -> str:
+        """Such as ``"k1 in the reward, per sequence"``."""
+        name = "k3 × ratio" if self.estimator == "k3_ratio" else self.estimator
+        return f"{name} in the {self.place}, per {'token' if self.per_token else 'sequence'}" + (
+            ", mean over tokens" if self.mean else ""
+        )
+
+    def value(self, log_ratio: FloatArray) -> FloatArray:
+        """The estimator at a log-ratio, in nats."""
+        if self.estimator == "k1":
+            return log_ratio
+        return 0.5 * log_ratio**2 if self.estimator == "k2" else np.expm1(-log_ratio) + log_ratio
+
+    def slope(self, log_ratio: FloatArray) -> FloatArray:
+        """Its derivative: what multiplies ``∇log π`` where it is differentiated.
+
+        Of k3 times the ratio it is k3 and the slope of k3 together, which is ℓ: that of k2.
+        """
+        if self.estimator == "k1":
+            return np.ones_like(log_ratio)
+        return -np.expm1(-log_ratio) if self.estimator == "k3" else log_ratio
+
+
+def n_tokens(space: ResponseSpace) -> FloatArray:
+    """Tokens that are chosen in each response, the end among them, shape (n,)."""
+    return np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
+
+
+def token_log_ratios(
+    log_policy: FloatArray, log_base: FloatArray, space: ResponseSpace
+) -> tuple[FloatArray, BoolArray]:
+    """Return the log-ratio of each token of each response, (P, n, L), 0 where there is none, and which are, (n, L).
+
+    Parameters
+    ----------
+    log_policy, log_base : array (P, n)
+        Log-probabilities of every response, in nats.
+    space : ResponseSpace
+        The responses.
+    """
+    ratios = [a - b for a, b in zip(log_next_laws(log_policy, space), log_next_laws(log_base, space), strict=True)]
+    tokens = np.asarray(space.tokens, dtype=np.int64)
+    chosen: BoolArray = np.arange(space.length) < n_tokens(space)[:, None]
+    out = np.zeros((len(log_policy), space.size, space.length))
+    prefix = np.zeros(space.size, dtype=np.int64)
+    for depth, level in enumerate(ratios):
+        here = chosen[:, depth]
+        out[:, here, depth] = level[:, prefix[here], tokens[here, depth]]
+        prefix = prefix * space.n_content + np.maximum(tokens[:, depth] - 1, 0)
+    return out, chosen
+
+
+def expected_update(
+    log_policy: FloatArray, log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta: float, charge: Charge
+) -> list[FloatArray]:
+    """Return the mean step on the logits of every prefix, from the policy's own responses: (P, prefixes, tokens) each.
+
+    ``Σ_y π(y) w(y) Σ_t (R(y) - m - β c_t(y)) ∇log π(y_t|·)`` with m the mean of what is paid and w = 1, or one over the
+    number of tokens.
+
+    Parameters
+    ----------
+    log_policy, log_base, reward : array (P, n)
+        Of every response.
+    space : ResponseSpace
+        The responses.
+    beta : float
+        KL penalty.
+    charge : Charge
+        Where and how.
+
+    Source: T25 for the slopes; we derive the rest.
+    """
+    token, chosen = token_log_ratios(log_policy, log_base, space)
+    whole = (log_policy - log_base)[..., None]
+    prob = np.exp(log_policy)
+    if charge.place == "reward":
+        paid = reward - beta * (charge.value(token) * chosen).sum(axis=2)
+        if not charge.per_token:
+            paid = reward - beta * charge.value(whole)[..., 0]
+        borne = np.broadcast_to((paid - (prob * paid).sum(axis=1, keepdims=True))[..., None], token.shape)
+    else:
+        slope = charge.slope(token) if charge.per_token else np.broadcast_to(charge.slope(whole), token.shape)
+        borne = (reward - (prob * reward).sum(axis=1, keepdims=True))[..., None] - beta * slope
+    weight = prob / n_tokens(space) if charge.mean else prob
+    return _folded(weight[..., None] * borne * chosen, np.exp(log_policy), space)
+
+
+def _folded(step: FloatArray, prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
+    """Sum what tokens bear over the responses that share prefix and token, and take off the law's share."""
+    laws = [np.exp(law) for law in log_next_laws(np.log(prob), space)]
+    out: list[FloatArray] = []
+    for depth, law in enumerate(laws):
+        below = step[:, space.index_range(space.length), depth]
+        for place in reversed(range(depth, space.length)):
+            stop = step[:, space.index_range(place), depth]
+            joint = np.concatenate([stop[..., None], below.reshape(*stop.shape, space.n_content)], axis=-1)
+            below = joint.sum(axis=-1)
+        out.append(joint - law * below[..., None])
+    return out

@@ -1,0 +1,54 @@
+"""Laws of responses as laws of the next token after every prefix, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import logsumexp
+
+from alignlib._core.checks import FloatArray
+from alignlib.lm.space import ResponseSpace
+
+__all__ = ["log_next_laws", "log_sequences", "reciprocal_law"]
+
+_NEWTON_STEPS = 60
+
+
+def log_next_laws(log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
+    """Return the log-law of the next token after each prefix, (P, prefixes, outputs) for each depth."""
+    below = log_prob[:, space.index_range(space.length)]
+    out: list[FloatArray] = []
+    for depth in reversed(range(space.length)):
+        stop = log_prob[:, space.index_range(depth)]
+        joint = np.concatenate([stop[..., None], below.reshape(*stop.shape, space.n_content)], axis=-1)
+        below = logsumexp(joint, axis=-1)
+        out.insert(0, joint - below[..., None])
+    return out
+
+
+def log_sequences(log_next: list[FloatArray]) -> FloatArray:
+    """Return the log-probability of every response, (P, n), from the log-laws of the next token."""
+    prefix = np.zeros((len(log_next[0]), 1))
+    parts = []
+    for law in log_next:
+        parts.append(prefix + law[..., 0])
+        prefix = (prefix[..., None] + law[..., 1:]).reshape(len(law), -1)
+    return np.concatenate([*parts, prefix], axis=1)
+
+
+def reciprocal_law(log_next: FloatArray, q: FloatArray, weight: FloatArray | float) -> FloatArray:
+    """Return ``log π`` with ``π = w p / (c + w - Q)``, ``c`` such that it sums to one.
+
+    By Newton's method from a sure bound below: the sum is convex and falls in ``c``, so that steps never overshoot.
+    """
+    scaled = np.exp(log_next) * weight
+    gap = weight - q
+    # At c = max(Q - w + w p) one term is already one.
+    c = np.max(scaled - gap, axis=-1, keepdims=True)
+    for _ in range(_NEWTON_STEPS):
+        term = scaled / (c + gap)
+        over = term.sum(axis=-1, keepdims=True) - 1.0
+        if float(over.max()) <= 1e-12:
+            break
+        c = c + np.maximum(over, 0.0) / (term / (c + gap)).sum(axis=-1, keepdims=True)
+    law = np.log(scaled) - np.log(c + gap)
+    return np.asarray(law - logsumexp(law, axis=-1, keepdims=True))

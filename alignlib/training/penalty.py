@@ -1,0 +1,113 @@
+"""The KL penalty that a trainer's setting amounts to: what to set, so that the optimum at β is aimed at."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import scipy
+
+from alignlib._core.checks import as_number, require
+
+__all__ = ["beta_to_set", "effective_beta", "group_gap"]
+
+_CHARGED = ("before", "after")
+
+
+def effective_beta(beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0) -> float:
+    r"""Return the β of ``E R - β KL(π‖p)`` that a trainer's β amounts to.
+
+    ``β`` itself if the KL is charged before rewards are centred and scaled in their group, since the scale then is that
+    of both. ``β s G/(G-1)`` if it is charged after: rewards are divided by s, and a group's mean that holds the
+    response itself takes 1/G of its reward away.
+
+    Parameters
+    ----------
+    beta : float
+        The trainer's coefficient, >= 0.
+    charged : str
+        ``"before"``: in the reward that the group compares. ``"after"``: in the loss, or in the reward of tokens once
+        the group's mean has been taken off.
+    group : int, optional
+        Responses G whose mean is the baseline, the response itself among them; leave out for a leave-one-out baseline,
+        a critic or none.
+    deviation : float
+        What rewards are divided by before the KL is charged, > 0: the standard deviation of the policy's rewards on a
+        prompt, or of the batch's. It is the limit of large groups; `group_gap` has that of right and wrong answers.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> effective_beta(0.1, "after", group=8, deviation=0.5), effective_beta(0.1, "before", group=8, deviation=0.5)
+    (0.05714285714285714, 0.1)
+
+    Source: we derive.
+    """
+    as_number("beta", beta, 0.0)
+    return beta * _scale(charged, group, deviation)
+
+
+def beta_to_set(beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0) -> float:
+    """Return the coefficient to set for the optimum at β: the inverse of `effective_beta`.
+
+    Parameters
+    ----------
+    beta : float
+        The β wished for, >= 0; ``1 / law.lam_at_kl(kl)`` for a wished KL.
+    charged, group, deviation
+        As in `effective_beta`.
+
+    Examples
+    --------
+    >>> round(beta_to_set(0.1, "after", group=8), 6)
+    0.0875
+    """
+    as_number("beta", beta, 0.0)
+    return beta / _scale(charged, group, deviation)
+
+
+def _scale(charged: str, group: int | None, deviation: float) -> float:
+    require(charged in _CHARGED, f"charged must be one of {', '.join(_CHARGED)}; got {charged!r}.")
+    require(
+        group is None or (isinstance(group, (int, np.integer)) and group >= 2),
+        f"group must be a whole number of at least 2, or None; got {group!r}.",
+    )
+    as_number("deviation", deviation, 0.0, open_low=True)
+    if charged == "before":
+        return 1.0
+    return deviation * (1.0 if group is None else group / (group - 1.0))
+
+
+def group_gap(success: float, group: int) -> float:
+    r"""Return how much more a right answer's standardised reward is, on average, than a wrong one's.
+
+    With K of G answers right, a right one gets ``√((G-1)/G · (G-K)/K)``, a wrong one ``-√((G-1)/G · K/(G-K))``, and 0
+    where all are alike. Training with a KL charged after stands at the optimum of 0/1 rewards at ``β/gap``. The gap
+    tends to ``1/√(s(1-s))`` as G grows.
+
+    Parameters
+    ----------
+    success : float
+        Probability s that the policy is right, in (0, 1).
+    group : int
+        Responses G to a prompt, >= 2; divided by their sample standard deviation.
+
+    Examples
+    --------
+    >>> round(group_gap(0.5, 2), 6), round(group_gap(0.5, 1000), 3)
+    (0.707107, 1.998)
+
+    Source: we derive.
+    """
+    as_number("success", success, 0.0, 1.0, open_low=True, open_high=True)
+    require(isinstance(group, (int, np.integer)) and group >= 2, f"group must be a whole number >= 2; got {group!r}.")
+    others = np.arange(group)  # right ones among the other G - 1
+    chance = scipy.stats.binom.pmf(others, group - 1, success)
+    with np.errstate(divide="ignore"):
+        right = np.sqrt((group - 1.0 - others) / (others + 1.0))
+        wrong = np.where(others > 0, np.sqrt(others / (group - others)), 0.0)
+    return float(math.sqrt((group - 1.0) / group) * (chance @ (right + wrong)))

@@ -1,0 +1,170 @@
+"""What a trainer's β amounts to, by enumerated groups; where adaptive penalties settle, by running them."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from alignlib.laws import FiniteLaw, Gaussian
+from alignlib.training import KLController, beta_to_set, effective_beta, group_gap
+
+BASE = np.array([0.4, 0.3, 0.2, 0.1])
+REWARD = np.array([0.0, 1.0, 0.5, 2.0])
+
+
+def group_update(policy: np.ndarray, group: int, score: object, own: object) -> np.ndarray:
+    """Mean of ``Σ (score + own) ∇log π`` over a group's responses, on the logits, every group enumerated."""
+    out = np.zeros(policy.size)
+    for drawn in itertools.product(range(policy.size), repeat=group):
+        chosen = list(drawn)
+        weight = np.prod(policy[chosen]) / group
+        for i, advantage in zip(chosen, score(chosen), strict=True):  # type: ignore[operator]
+            out += weight * (advantage + own(i)) * (np.eye(policy.size)[i] - policy)  # type: ignore[operator]
+    return out
+
+
+@pytest.mark.parametrize("group", [2, 3, 5])
+def test_a_groups_own_mean_takes_its_share_of_the_reward_only(group: int) -> None:
+    beta = 0.7
+    effective = effective_beta(beta, "after", group=group)
+    policy = np.exp(log_softmax(np.log(BASE) + REWARD / effective))
+    ratio = np.log(policy / BASE)
+
+    def centred(chosen: list[int]) -> np.ndarray:
+        return np.asarray(REWARD[chosen] - REWARD[chosen].mean())
+
+    # k2 in the loss, of whole sequences: its slope is the log-ratio.
+    assert np.abs(group_update(policy, group, centred, lambda i: -beta * ratio[i])).max() < 1e-14
+    # At the optimum at β itself it pushes on; a baseline of the others leaves that one alone.
+    plain = np.exp(log_softmax(np.log(BASE) + REWARD / beta))
+    plain_ratio = np.log(plain / BASE)
+    assert np.abs(group_update(plain, group, centred, lambda i: -beta * plain_ratio[i])).max() > 1e-3
+
+    def others(chosen: list[int]) -> np.ndarray:
+        r = REWARD[chosen]
+        return np.asarray(r - (r.sum() - r) / (group - 1))
+
+    assert np.abs(group_update(plain, group, others, lambda i: -beta * plain_ratio[i])).max() < 1e-14
+
+
+@pytest.mark.parametrize("group", [2, 4])
+@pytest.mark.parametrize("scaled", [True, False])
+def test_charged_before_the_group_compares_the_optimum_is_left_alone_and_nothing_else(group: int, scaled: bool) -> None:
+    beta = 0.7
+    assert effective_beta(beta, "before", group=group, deviation=3.0) == beta
+
+    def update(policy: np.ndarray) -> np.ndarray:
+        paid = REWARD - beta * np.log(policy / BASE)
+
+        def advantages(chosen: list[int]) -> np.ndarray:
+            some = paid[chosen] - paid[chosen].mean()
+            return np.asarray(some / (np.std(paid[chosen], ddof=1) + 1e-4) if scaled else some)
+
+        return group_update(policy, group, advantages, lambda i: 0.0)
+
+    optimum = np.exp(log_softmax(np.log(BASE) + REWARD / beta))
+    assert np.abs(update(optimum)).max() < 1e-11
+    rng = np.random.default_rng(0)
+    for policy in rng.dirichlet(np.ones(4), size=20):
+        step = update(policy)
+        assert np.abs(step).max() > 1e-4
+        # What is paid more is raised: the step points to the optimum in every pair of responses.
+        paid = REWARD - beta * np.log(policy / BASE)
+        raised = step / policy
+        assert (np.diff(raised[np.argsort(paid)]) > -1e-12).all()
+
+
+@pytest.mark.parametrize("group", [2, 3, 6])
+@pytest.mark.parametrize("success", [0.05, 0.5, 0.9])
+def test_the_gap_of_right_and_wrong_answers_is_that_of_every_group(group: int, success: float) -> None:
+    policy, right = np.array([1.0 - success, success]), np.array([0.0, 1.0])
+
+    def advantages(chosen: list[int]) -> np.ndarray:
+        r = right[chosen]
+        return np.zeros(group) if np.ptp(r) == 0 else np.asarray((r - r.mean()) / np.std(r, ddof=1))
+
+    update = group_update(policy, group, advantages, lambda i: 0.0)
+    assert update[1] == pytest.approx(success * (1 - success) * group_gap(success, group), rel=1e-12)
+    # So the optimum at β/gap is at rest, for a KL charged after.
+    beta = 0.6
+    assert group_gap(success, 100_000) == pytest.approx(1.0 / np.sqrt(success * (1 - success)), rel=1e-3)
+    lam = group_gap(success, group) / beta
+    base = np.exp(log_softmax(np.log(policy) - lam * right))
+    ratio = np.log(policy / base)
+    assert np.abs(group_update(policy, group, advantages, lambda i: -beta * ratio[i])).max() < 1e-14
+
+
+def test_what_to_set_is_the_inverse() -> None:
+    for given in ({"group": 4}, {"deviation": 0.2}, {"group": 16, "deviation": 3.0}, {}):
+        assert effective_beta(beta_to_set(0.3, "after", **given), "after", **given) == pytest.approx(0.3, rel=1e-15)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("law", [Gaussian(0.0, 2.0), FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2])])
+@pytest.mark.parametrize("pace", [1.0, 0.3, 0.02])
+def test_a_controller_settles_where_and_how_it_is_said_to(law: FiniteLaw, pace: float) -> None:
+    target = 0.4
+    elasticity = KLController(target, 0.1).settles(law).elasticity
+    for gain in (0.1 * pace, 0.5, 0.9, 1.15):
+        control = KLController(target, gain / elasticity)
+        found = control.settles(law, pace)
+        log_lam = float(np.log(found.lam)) - 1e-3
+        beta = float(np.exp(-log_lam))
+        path = []
+        for _ in range(int(25 / min(gain, pace))):
+            path.append(log_lam - np.log(found.lam))
+            kl = float(law.kl(np.exp(log_lam)))
+            log_lam += pace * (-np.log(beta) - log_lam)
+            beta = control.next_beta(beta, kl)
+            if abs(path[-1]) > 0.05:
+                break
+        tail = np.abs(path[-max(len(path) // 4, 20) :]).max()
+        assert (tail < 2e-4) == found.stable, (gain, tail)
+        assert (max(path) > 1e-7) == found.overshoots
+
+
+def test_a_reward_of_any_first_coefficient_ends_at_the_target() -> None:
+    law, control = FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2]), KLController(0.3, 0.5)
+    for beta in (1e-3, 50.0):
+        for _ in range(2000):
+            beta = control.next_beta(beta, float(law.kl(1.0 / beta)))
+        assert law.kl(1.0 / beta) == pytest.approx(0.3, rel=1e-9)
+
+
+def test_noise_moves_the_kl_at_rest_to_where_clipped_errors_balance() -> None:
+    rng = np.random.default_rng(0)
+    skewed = rng.pareto(3.0, size=(4000, 4)).mean(axis=1) * 2.0
+    control = KLController(1.0, 0.02)
+    settled = control.settled_kl(skewed)
+    assert settled > 1.05
+    # A Gaussian law's KL is λ²/2: run the controller on noisy measurements of it.
+    beta, seen = 0.7, []
+    for noise in rng.permutation(skewed):
+        kl = 0.5 / beta**2
+        seen.append(kl)
+        beta = control.next_beta(beta, kl * noise)
+    assert np.exp(np.mean(np.log(seen[1000:]))) == pytest.approx(settled, rel=0.03)
+    assert control.settled_kl(np.ones(3)) == pytest.approx(1.0, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: effective_beta(-1.0, "after"), r"beta must lie in \[0, ∞\); got -1"),
+        (lambda: effective_beta(1.0, "loss"), "charged must be one of before, after; got 'loss'"),
+        (lambda: effective_beta(1.0, "after", group=1), "group must be a whole number of at least 2"),
+        (lambda: beta_to_set(1.0, "after", deviation=0.0), r"deviation must lie in \(0, ∞\)"),
+        (lambda: group_gap(1.0, 4), r"success must lie in \(0, 1\)"),
+        (lambda: group_gap(0.5, 1), "group must be a whole number >= 2"),
+        (lambda: KLController(0.0, 0.1), r"target must lie in \(0, ∞\)"),
+        (lambda: KLController(1.0, 0.1).settles(FiniteLaw([0.0, 1.0])), "would fall for ever"),
+        (lambda: KLController(1.0, 0.1).settles(Gaussian(), 2.0), r"pace must lie in \(0, 1\]"),
+        (lambda: KLController(1.0, 0.1).settled_kl([-1.0, 0.5]), "positive mean"),
+        (lambda: KLController(1.0, 0.1).settled_kl([-1.0, -1.0, 9.0]), "allow a balance"),
+    ],
+)
+def test_bad_input_is_named(call: object, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()  # type: ignore[operator]
