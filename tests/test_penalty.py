@@ -103,11 +103,11 @@ def test_what_to_set_is_the_inverse() -> None:
 
 
 @pytest.mark.parametrize("law", [Gaussian(0.0, 2.0), FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2])])
-@pytest.mark.parametrize("pace", [1.0, 0.3, 0.02])
+@pytest.mark.parametrize("pace", [1.0, 0.3, 0.1])
 def test_a_controller_settles_where_and_how_it_is_said_to(law: FiniteLaw, pace: float) -> None:
     target = 0.4
     elasticity = KLController(target, 0.1).settles(law).elasticity
-    for gain in (0.1 * pace, 0.5, 0.9, 1.15):
+    for gain in (0.1 * pace, 0.5, 1.3):
         control = KLController(target, gain / elasticity)
         found = control.settles(law, pace)
         log_lam = float(np.log(found.lam)) - 1e-3

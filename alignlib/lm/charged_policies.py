@@ -152,7 +152,7 @@ def _exponential_law(log_next: FloatArray, q: FloatArray, weight: FloatArray) ->
 
 
 def driven(
-    log_base: FloatArray, reward: FloatArray, beta: float, charge: Charge, *, step: float = 0.02, n_steps: int = 20_000
+    log_base: FloatArray, reward: FloatArray, beta: float, charge: Charge, *, step: float = 0.1, n_steps: int = 40_000
 ) -> FloatArray:
     """Return where small natural-gradient steps from the base end, for an estimator of whole sequences in the reward.
 
@@ -192,7 +192,7 @@ def driven(
         moved = np.maximum(pace * push, -1.0)
         log_policy = np.where(held & (ratio > _GONE), log_policy + moved, -np.inf)
         log_policy = log_policy - logsumexp(log_policy, axis=1, keepdims=True)
-        if float(np.abs(np.where(np.isfinite(log_policy), prob * push, 0.0)).max()) < 1e-10:
+        if float(np.abs(np.where(np.isfinite(log_policy), prob * push, 0.0)).max()) < 1e-6:
             return log_policy
     raise InputError(f"n_steps must be enough to come to rest; after {n_steps} steps it still moves.")
 

@@ -106,7 +106,10 @@ def group_gap(success: float, group: int) -> float:
     as_number("success", success, 0.0, 1.0, open_low=True, open_high=True)
     require(isinstance(group, (int, np.integer)) and group >= 2, f"group must be a whole number >= 2; got {group!r}.")
     others = np.arange(group)  # right ones among the other G - 1
-    chance = scipy.stats.binom.pmf(others, group - 1, success)
+    log_gamma, log_xy = scipy.special.gammaln, scipy.special.xlogy
+    log_chance = log_gamma(group) - log_gamma(others + 1.0) - log_gamma(group - others)
+    log_chance += log_xy(others, success) + (group - 1.0 - others) * math.log1p(-success)
+    chance = np.exp(log_chance)
     with np.errstate(divide="ignore"):
         right = np.sqrt((group - 1.0 - others) / (others + 1.0))
         wrong = np.where(others > 0, np.sqrt(others / (group - others)), 0.0)
