@@ -32,7 +32,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class KLController:
-    r"""``β ← β (1 + K clip(KL/target - 1, ±c))``, with ``K = n/horizon`` for n responses a step.
+    r"""The next β is ``β (1 + K clip(KL/target - 1, ±c))``, with ``K = n/horizon`` for n responses a step.
 
     At rest the measured KL is the target, whatever K and the first β: the coefficient is the sum of all errors, not
     proportional to the last one. So a policy that is trained to its optimum at every β ends on the frontier at the

@@ -1,0 +1,358 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where the KL is charged
+#
+# Trainers charge the {term}`KL` to the {term}`base model` in the reward or in the loss, with one of several estimators, per token or per response. All call the coefficient $\beta$. Which of them aim at the
+# optimum at $\beta$, and where do the others end?
+#
+# :::{admonition} Answer
+# :class: answer
+# Charge $k_1$ in the reward: its optimum is $\pi_\lambda$ at $\lambda=1/\beta$, however rewards are standardised. In the loss, token by token, $k_2$ wastes {{waste_k2:.1%}} of
+# the KL at {{kl_shown:g}} {{kl_unit}} in a small exact world, and the $k_3$ that GRPO was published with {{waste_k3:.1%}}. Never charge $k_2$ or $k_3$ in the reward, nor $k_1$ in the loss.
+# :::
+
+# %% tags=["parameters"]
+beta: float = 0.5  # penalty that the table of settings aims at, in [0.01, 10]
+group: int = 8  # responses G to a prompt, in [2, 256]
+deviation: float = 0.5  # standard deviation of the policy's rewards on a prompt, in [0.01, 100]
+kl_shown: float = 1.0  # KL that the answer quotes, in nats, in [0.2, 2]
+target: float = 0.5  # target of an adaptive controller, in nats, in [0.05, 2]
+n_batch: int = 64  # responses in a batch, in [4, 4096]
+seed: int = 0  # seed of the batches that the controller measures, >= 0
+
+# %% tags=["hide-input"]
+import numpy as np
+import pandas as pd
+from scipy.special import log_softmax
+
+from alignbook import claims
+from alignlib import plotting
+from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
+from alignlib.lm.charge import Charge, expected_update, n_tokens
+from alignlib.lm.charged_policies import at_rest, driven, wasted_kl
+from alignlib.lm.next_laws import log_sequences
+from alignlib.lm.space import ResponseSpace
+from alignlib.training import KLController, beta_to_set, effective_beta, group_gap
+
+space = ResponseSpace(n_content=3, length=4)
+prompts = np.arange(6)
+levels = []
+for depth in range(space.length):
+    prompt, prefix, token = np.meshgrid(
+        prompts, np.arange(space.n_content**depth), np.arange(space.n_outputs), indexing="ij"
+    )
+    logits = 1.2 * np.sin(1.0 + 2.3 * prompt + 1.7 * prefix + 2.9 * token + 0.6 * depth) - 0.3 * (token == 0)
+    levels.append(log_softmax(logits, axis=2))
+log_base = log_sequences(levels)
+tokens = np.asarray(space.tokens, dtype=float)
+places, numbers = np.arange(space.length), np.arange(space.size)
+worth = [np.where(tokens > 0, np.cos(1.1 * tokens + 1.9 * k + 0.8 * places), 0.0).sum(axis=1) for k in prompts]
+reward = np.array([row + np.sin(2.1 * numbers + k) for k, row in zip(prompts, worth, strict=True)])
+reward *= np.linspace(0.6, 1.4, len(prompts))[:, None]
+limit = PromptAverage([FiniteLaw(r, np.exp(p)) for r, p in zip(reward, log_base, strict=True)])
+
+
+def kl_of(log_policy: np.ndarray) -> float:
+    prob = np.exp(log_policy)
+    ratio = np.where(prob > 0, log_policy, log_base) - log_base
+    return float((prob * ratio).sum(axis=1).mean())
+
+
+def curve(charge: Charge, betas: np.ndarray) -> np.ndarray:
+    """KL and wasted KL at rest, one column a penalty, by rising KL."""
+    if charge.place == "reward" and charge.estimator != "k1":
+        ends = [driven(log_base, reward, b, charge) for b in betas]
+    else:
+        ends = [at_rest(log_base, reward, space, b, charge) for b in betas]
+    found = np.array([[kl_of(end), wasted_kl(end, log_base, reward)] for end in ends])
+    return found[np.argsort(found[:, 0])].T
+
+
+def waste_at(name: str, kl: float) -> float:
+    return float(np.interp(kl, *curves[name]))
+
+
+grid = np.geomspace(0.25, 12.0, 18)
+charges = {
+    "k2 in the loss, per token": Charge("k2", "loss"),
+    "the same, mean over tokens": Charge("k2", "loss", mean=True),
+    "k3 in the loss, per token": Charge("k3", "loss"),
+    "k3 in the loss, per sequence": Charge("k3", "loss", per_token=False),
+}
+curves = {name: curve(charge, grid) for name, charge in charges.items()}
+optimum = curve(Charge("k1", "reward"), grid)
+few = np.array([0.3, 0.8, 2.5, 8.0])
+curves |= {f"{k} in the reward, per sequence": curve(Charge(k, "reward", per_token=False), few) for k in ("k2", "k3")}
+
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 in the reward drop responses, whatever the penalty; followed by small steps from the base.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token lowest, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
+fig, ax = plotting.new(height=4.2)
+styles = ("-", ":", "--", "-.")
+for (name, found), color, style in zip(curves.items(), plotting.CYCLE, (*styles, "x", "+"), strict=False):
+    if style in styles:
+        ax.plot(*found, color=color, linestyle=style, label=name)
+    else:
+        ax.plot(*found, style, color=color, markersize=8, label=name)
+ax.axhline(0.0, color=plotting.LIMIT, linewidth=1.5)
+ax.set_xlim(0.0, 2.6)
+ax.set_ylim(-0.02, 1.0)
+plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")
+plotting.legend(ax, loc="upper left", fontsize=9)
+
+# %% [markdown]
+# ## In the reward
+#
+# Write $\ell=\log\frac{\pi(y)}{p(y)}=\sum_t\ell_t$ for the log-ratio of a response, and $k_1=\ell$, $k_2=\frac12\ell^2$, $k_3=e^{-\ell}-1+\ell$ ({prf:ref}`def-kl-estimators`), of the
+# whole response or summed over its tokens. A charge in the reward is a number that is taken off: it is not differentiated. A policy that can choose the law of every next token freely is *at rest* if its
+# expected update is 0.
+#
+# ```{prf:theorem} k1 in the reward
+# :label: thm-kl-in-reward
+#
+# Pay $\rho=r-\beta\ell$. Among the policies that can give every response, $\pi_\lambda$ with $\lambda=1/\beta$ is the only one at rest: with a baseline that is the mean of what is paid, with rewards centred and divided by
+# their standard deviation in groups of any size $G\ge2$, with a loss that is a sum or a mean over tokens.
+# ```
+#
+# ```{prf:proof}
+# A token of response $y$ is moved by $w(y)A(y)\nabla\log\pi(y_t\mid\cdot)$, with $w=1$ or $1/T$ and $A$ the mean advantage of $y$ over the rest of its group. The update of a prefix is 0 only if $\E[wA\mid\cdot]$ is the same after every next token; from the
+# empty prefix to the last token, $wA=c$ for all responses. As $\E A=0$, $c\,\E T=0$ or $c=0$, so $A=0$. In a group $A$ is a strictly rising function of $\rho(y)$, whatever the others are paid, so $\rho$ is constant: $\ell=r/\beta+\text{const}$.
+# ```
+#
+# ```{prf:proposition} k2 and k3 in the reward
+# :label: prop-k2-in-reward
+#
+# Pay $r-\beta k(\ell)$ with $k=k_2$ or $k_3$, and move $\log\pi$ along what is paid less its mean (the natural gradient). A policy at rest that gives every response, two of them or more with smaller probability than the base does, is
+# unstable.
+# ```
+#
+# ```{prf:proof}
+# Near rest, deviations $d$ of $\log\pi$ with $\E_\pi d=0$ have $\frac{\mathrm d}{\mathrm dt}\E_\pi d^2=-2\beta\,\E_\pi k'(\ell)d^2$. Where $\ell<0$, $k'(\ell)<0$. Two such responses span a plane of deviations, which meets
+# $\E_\pi d=0$ in a line along which the right side is positive; the linearised flow, being symmetric for this inner product, then has a growing mode.
+# ```
+#
+# What the base likes more than the policy is punished for being rare, and so becomes rarer, until it is gone. In the world above, $k_2$ in the reward ends with {{kept_k2:.0%}} of the responses at $\beta=8$ and {{kept_k2_low:.0%}} at $\beta=0.3$.
+#
+# ## In the loss
+#
+# There the estimator is differentiated while the responses stay as they were drawn: a token is moved by the slope $k'$ ({prf:ref}`prop-kl-gradients`, {cite:t}`T25`). The slope of $k_1$ is 1, which has no effect on average.
+# $k_3$ times the ratio of the policy to the one that drew the responses has the slope $k_3+k_3'=\ell$, sample by sample that of $k_2$.
+#
+# ```{prf:theorem} k2 and k3 in the loss
+# :label: thm-kl-in-loss
+#
+# With rewards whose baseline does not depend on the response, the only policies at rest that give every response are, with $c$ such that they sum to one:
+# (i) $k_2$ of whole sequences: $\pi_\lambda$, $\lambda=1/\beta$. (ii) $k_3$ of whole sequences: $\pi=\frac{\beta p}{c+\beta-r}$, the optimum if the KL of base to policy is charged.
+# (iii) $k_2$ token by token: $\pi(a\mid s)\propto p(a\mid s)\,e^{Q(s,a)/\beta}$. (iv) $k_3$ token by token: $\pi(a\mid s)=\frac{\beta\,p(a\mid s)}{c(s)+\beta-Q(s,a)}$. $Q(s,a)$ is the mean reward that follows, without its KL.
+# ```
+#
+# ```{prf:proof}
+# At rest $\E[r-\beta k'(\ell)\mid\cdot]$, or $Q-\beta k'(\ell_t)$ token by token, is the same after every next token. Solve $r-\beta k'(\ell)=\text{const}$ with $k_2'=\ell$ and $k_3'=1-e^{-\ell}$.
+# ```
+#
+# So a penalty of tokens does not see that a token leads to prefixes where more KL will be spent, and misses the optimum even if its gradient is that of the right KL. With a mean over each response's tokens, (iii) and (iv) change again, because short
+# responses count more; {numref}`fig-waste-by-charge` shows it for $k_2$. {doc}`53_why_below` finds the same of trained networks.
+
+# %% [markdown]
+# ## Before or after the group
+#
+# ```{prf:proposition} The penalty of a group
+# :label: prop-group-penalty
+#
+# Let rewards be less the mean of their group of $G$, the response itself among them. If the KL is charged before (it is part of what the group compares), the optimum at $\beta$ is at rest. If it is charged after, in the loss or in the reward,
+# what is at rest is as at $\beta\frac G{G-1}$ without a group; a mean of the others only, or a critic, leaves it at $\beta$.
+# ```
+#
+# ```{prf:proof}
+# The response's own share of the mean takes $\frac1G$ of its reward away and leaves that of the others, which are independent of it and have no effect on average: the reward's gradient is multiplied by $1-\frac1G$, the charge's is not.
+# ```
+#
+# If rewards are also divided by a standard deviation $s$, the penalty is multiplied by $s$ in large groups, prompt by prompt. In small ones it depends on the law of the rewards. For right and wrong answers it is exact: in groups of {{group:d}} a right answer gets {{gap_half:.2f}} more
+# than a wrong one if half are right, {{gap_rare:.2f}} more if one in twenty is ($s$ alone says {{wide_half:.2f}} and {{wide_rare:.2f}}), and the penalty is divided by that. So hard prompts and easy ones are punished less than those in between.
+#
+# ## Which trainer does what
+#
+# | trainer | option | what is charged |
+# |---|---|---|
+# | trl, `RLOOConfig` | `beta` (0.05) | $k_1$ of the response, in the reward, before the group |
+# | trl, `GRPOConfig` | `beta` (0: none) with `use_bias_correction_kl` (on) | $k_3$ × ratio, in the loss, per token |
+# | | the same, off | $k_3$, in the loss, per token |
+# | | `scale_rewards` (`"group"`) | rewards divided by the group's deviation: after |
+# | verl | `algorithm.use_kl_in_reward` (off), `kl_penalty=kl` | $k_1$, in the reward, before the group |
+# | | `kl_penalty=mse` or `low_var_kl` | $k_2$ or $k_3$, in the reward |
+# | | `actor.use_kl_loss` (off), `kl_loss_type=low_var_kl` | $k_3$, in the loss, per token |
+# | | `kl_loss_type=mse`, or with a plus: `k1+`, `k3+` | gradient of $k_2$, in the loss, per token |
+# | OpenRLHF | `--init_kl_coef` (0.01), `--kl_estimator` (`k1`) | in the reward, after the group |
+# | | the same with `--use_kl_loss` | in the loss, per token |
+#
+# In brackets: the default. Read in trl 1.16.0 (reference of the two classes), verl (`docs/algo/ppo.md` at commit 25782eb, `docs/algo/grpo.md` at 62b8e08, `verl/trainer/ppo/ray_trainer.py` at 0040110) and OpenRLHF (`openrlhf/cli/train_ppo_ray.py` at commit f5b3f08,
+# `openrlhf/trainer/ppo_utils/experience_maker.py` at 89308a0; later versions spell the options `--algo.kl.init_coef`, `--algo.kl.estimator`, `--algo.kl.use_loss`). Other versions may differ: look whether the KL is taken off
+# before the group's mean, and whether it is differentiated.
+#
+# ## To get the optimum at β, set
+#
+# For $\beta={{beta:g}}$, groups of {{group:d}}, and a policy whose rewards have standard deviation {{deviation:g}} on a prompt:
+
+# %% tags=["hide-input"]
+before = beta_to_set(beta, "before", group=group)
+centred = beta_to_set(beta, "after", group=group)
+scaled = beta_to_set(beta, "after", group=group, deviation=deviation)
+alone = beta_to_set(beta, "after")
+recipes = [
+    ("trl RLOO", "beta", before, "the optimum"),
+    ("verl, KL in the reward, kl_penalty=kl", "algorithm.kl_ctrl.kl_coef", before, "the optimum"),
+    ("OpenRLHF, k1 in the reward, rloo or gae", "--init_kl_coef", alone, "the optimum"),
+    ("OpenRLHF, k1 in the reward, reinforce_baseline or dr_grpo", "--init_kl_coef", centred, "the optimum"),
+    ("OpenRLHF, k1 in the reward, group_norm", "--init_kl_coef", scaled, "near it, see above"),
+    ("trl GRPO, scale_rewards='none'", "beta", centred, "k2 per token"),
+    ("trl GRPO, scale_rewards='group'", "beta", scaled, "k2 per token, near it"),
+    ("verl GRPO, kl_loss_type=k3+, no deviation", "actor.kl_loss_coef", centred, "k2 per token"),
+    ("verl GRPO, kl_loss_type=low_var_kl", "actor.kl_loss_coef", scaled, "k3 per token, near it"),
+]
+settings = pd.DataFrame(
+    [(trainer, option, f"{value:.4g}", end) for trainer, option, value, end in recipes],
+    columns=["trainer", "option", "set to", "rests at"],
+).set_index("trainer")
+settings
+
+# %% [markdown]
+# In Python: `beta_to_set(beta, "after", group=G, deviation=s)`, and `effective_beta` for the way back. Dividing each prompt by its own deviation gives each prompt a penalty of its own; no coefficient makes up for that.
+#
+# ## Adaptive penalties
+#
+# {cite:t}`Ziegler2019` multiply $\beta$ by $1+K\,\mathrm{clip}(\frac{\widehat{\mathrm{KL}}}{\text{target}}-1,\pm0.2)$ after each batch, with $K$ the batch's size over a *horizon*. verl (`kl_ctrl.type=adaptive`, `target_kl`, `horizon`) and OpenRLHF (`--kl_target`, `--kl_horizon`) have this controller.
+#
+# ```{prf:theorem} Where the controller settles
+# :label: thm-kl-controller
+#
+# At rest $\widehat{\mathrm{KL}}$ is the target, whatever $K$ and the first $\beta$. Let the policy go the share $\gamma\in(0,1]$ of the way, in $\log\lambda$, to the optimum at $\beta$ in each batch, and let $e=\frac{\mathrm d\log D}{\mathrm d\log\lambda}=\frac{\lambda^2\Var r}{D}$ there. Small deviations
+# die out if $Ke<1$ and grow if $Ke>1$; a policy at the optimum of a nearby $\beta$ passes the target on its way if and only if $4Ke>\gamma$.
+# ```
+#
+# ```{prf:proof}
+# With $x$ and $u$ the deviations of $\log\lambda$ of the policy and of $-\log\beta$: $x'=x+\gamma(u-x)$, $u'=u-Kex$. The characteristic polynomial $z^2-(2-\gamma)z+1-\gamma+\gamma Ke$ has both roots inside the unit circle if and only if the last coefficient is below 1, and real roots if and only if
+# $\gamma^2\ge4\gamma Ke$. From $x=u$ real roots between 0 and 1 give no change of sign.
+# ```
+#
+# For Gaussian rewards $e=2$. A batch of 256 and a horizon of 10,000 make $Ke={{gaussian_gain:.3f}}$: stable, but a policy that follows by less than {{least_pace:.0%}} of its way a batch overshoots.
+#
+# **What it reaches.** The controller is a sum of errors: it leaves no offset, and its end is on the frontier at the target if three things hold. (i) The charge aims at the optimum, as above. (ii) What is measured is the KL of a response. verl and OpenRLHF measure the
+# mean over tokens in each response, averaged over responses. Here a target of {{per_token:.3f}} nats in that unit is reached at {{per_response:.2f}} nats a response; times the mean length, one would expect {{expected:.2f}}. (iii) The measurement is not skewed: clipped errors balance
+# below the mean of a skewed estimator, so that the KL settles above the target. From batches of {{n_batch:d}} at {{target:g}} nats it settles at {{settled_k1:.3f}} nats if $k_1$ is measured, and at {{settled_k3:.3f}} nats if $k_3$ of whole responses is.
+
+# %% tags=["hide-input"]
+lam = float(limit.lam_at_kl(target))
+held = log_softmax(log_base + lam * reward, axis=1)
+length = n_tokens(space)
+each = held - log_base
+in_tokens = float((np.exp(held) * each / length).sum(axis=1).mean())
+mean_length = float((np.exp(held) * length).sum(axis=1).mean())
+rng = np.random.default_rng(seed)
+drawn = np.stack(
+    [rng.choice(space.size, size=(4000, n_batch), p=np.exp(row) / np.exp(row).sum()) for row in held], axis=0
+)
+which = rng.integers(len(prompts), size=(4000, n_batch))
+picked = np.take_along_axis(drawn, which[None], axis=0)[0]
+ratio = each[which, picked]
+measured = {"k1": ratio, "k3": np.expm1(-ratio) + ratio}
+control = KLController(target, 256 / 10_000)
+settled = {name: control.settled_kl(values.mean(axis=1) / kl_of(held)) for name, values in measured.items()}
+
+# %% [markdown]
+# ## What it means
+#
+# Two trainers with one $\beta$ can aim at different policies, and one trainer at the same policy with different $\beta$. Before runs are compared at "equal $\beta$", convert it; better, compare them at equal measured KL ({doc}`56_measuring_kl`). The world here is small
+# and its policies are free: a network that cannot choose every law freely rests elsewhere, and clipping, several epochs on a batch and a critic's errors come on top.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+largest = {}
+for name, charge in {
+    **charges,
+    "k1 in the reward": Charge("k1", "reward", mean=True),
+    "k2 in the loss, per sequence": Charge("k2", "loss", per_token=False),
+}.items():
+    rest = at_rest(log_base, reward, space, beta, charge)
+    largest[name] = max(float(np.abs(u).max()) for u in expected_update(rest, log_base, reward, space, beta, charge))
+ends = {b: driven(log_base, reward, b, Charge("k2", "reward", per_token=False)) for b in (0.3, 8.0)}
+kept = {b: float(np.isfinite(end).mean()) for b, end in ends.items()}
+rarer = [int(n) for end in ends.values() for n in (np.isfinite(end) & (end < log_base - 1e-6)).sum(axis=1)]
+answer = {"k2": "k2 in the loss, per token", "k3": "k3 in the loss, per token"}
+claims.glue(
+    n_responses=space.size,
+    n_prompts=len(prompts),
+    kl_unit="nat" if kl_shown == 1.0 else "nats",
+    waste_k2=waste_at(answer["k2"], kl_shown) / kl_shown,
+    waste_k3=waste_at(answer["k3"], kl_shown) / kl_shown,
+    kept_k2=kept[8.0],
+    kept_k2_low=kept[0.3],
+    gap_half=group_gap(0.5, group),
+    gap_rare=group_gap(0.05, group),
+    wide_half=1.0 / np.sqrt(0.25),
+    wide_rare=1.0 / np.sqrt(0.05 * 0.95),
+    gaussian_gain=256 / 10_000 * KLController(target, 0.1).settles(Gaussian()).elasticity,
+    least_pace=4 * 256 / 10_000 * KLController(target, 0.1).settles(Gaussian()).elasticity,
+    per_token=in_tokens,
+    per_response=kl_of(held),
+    expected=in_tokens * mean_length,
+    settled_k1=settled["k1"],
+    settled_k3=settled["k3"],
+)
+claims.record(
+    claims.at_most(
+        "at-rest",
+        "largest expected update of a policy said to be at rest, over six charges",
+        "we derive",
+        np.array([*largest.values()]),
+        1e-11,
+    ),
+    claims.at_most(
+        "k1-on-the-frontier",
+        "KL that k1 in the reward wastes, at every penalty, in nats",
+        "Y24",
+        np.abs(optimum[1]),
+        1e-10,
+    ),
+    claims.at_least(
+        "the-others-off-it",
+        "KL that every other charge wastes at the KL shown, in nats",
+        "we derive",
+        np.array([waste_at(name, kl_shown) for name in curves]),
+        1e-3,
+    ),
+    claims.at_most(
+        "rare-ones-vanish",
+        "responses left that are rarer than in the base, of each prompt, k2 in the reward",
+        "we derive",
+        np.array(rarer),
+        1,
+    ),
+    claims.equal(
+        "there-and-back",
+        "effective penalty of what the table sets",
+        "we derive",
+        [
+            effective_beta(scaled, "after", group=group, deviation=deviation),
+            effective_beta(centred, "after", group=group),
+            effective_beta(before, "before", group=group, deviation=deviation),
+        ],
+        beta,
+        rtol=1e-12,
+    ),
+    claims.at_least(
+        "skewed-measurements",
+        "KL at which a controller settles over its target, k3 of whole responses measured",
+        "we derive",
+        settled["k3"] / target,
+        1.0,
+    ),
+)
+
+# %% [markdown]
+# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At small KLs token-wise charges waste little; in pairs, a KL in the loss must be set to half.
