@@ -1,0 +1,329 @@
+"""What a proxy's correlation with gold promises: the tight range of the gold gain of a policy that the proxy picks.
+
+With ``ρ = corr_p(gold, proxy)`` within prompts, standard deviations σ and σ̂ and proxy gain ĝ,
+``|gain/σ - ρ ĝ/σ̂| ≤ √(1-ρ²) √(χ²(φ‖p) - ĝ²/σ̂²)``: gold is ρ times the proxy plus a rest that no linear function of the
+proxy sees, and ``φ/p - 1`` is ``ĝ/σ̂`` times the proxy plus a rest of that squared length.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector, require, require_range
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+from alignlib.divergences import CHI_SQUARED
+from alignlib.estimation import Cells, Fit
+from alignlib.rules import BestOfN, Rule, prepare
+
+__all__ = ["GoldPromise", "check_correlation", "gold_range", "promise_gold"]
+
+_BLOCK = 1 << 18  # samples in work at a time
+_TILTS = 6
+_MOST_CORRECTED = 0.15  # of χ²: a larger correction tells that too few samples carry it
+
+
+@dataclass(frozen=True, eq=False)
+class GoldPromise(SameFields):
+    """What optimising a proxy does to gold, as far as a correlation tells; arrays of shape (policies,).
+
+    Gains are in standard deviations of gold within prompts. Given the ``correlation`` and the table as they are, the
+    gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold; ``promised`` and ``most``
+    allow for the ends of the correlation too, and for the error of the table. ``spent`` is the KL in nats,
+    ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
+    """
+
+    policy: tuple[str, ...]
+    n: FloatArray
+    lam: FloatArray
+    spent: FloatArray
+    chi_squared: FloatArray
+    proxy_gain: FloatArray
+    gold_low: FloatArray
+    gold_high: FloatArray
+    promised: FloatArray
+    most: FloatArray
+    correlation: float
+    correlation_low: float
+    correlation_high: float
+    proxy: str
+    level: float
+
+    def __repr__(self) -> str:
+        """Return the correlation and the largest promise."""
+        best = self.best
+        what = f"{self.policy[best]} promises {self.promised[best]:.3g} SD" if self.policy else "no policy"
+        return f"<GoldPromise at a correlation of {self.correlation:g}: {what}>"
+
+    @property
+    def best(self) -> int:
+        """Which policy promises the most gold."""
+        return int(np.argmax(self.promised))
+
+
+def check_correlation(correlation: float | Sequence[float]) -> tuple[float, float, float]:
+    """Return a correlation with its least and largest value; a single number is all three.
+
+    Raises
+    ------
+    InputError
+        For numbers outside [-1, 1], other than one or three of them, or a value outside its ends.
+
+    Examples
+    --------
+    >>> check_correlation(0.7), check_correlation([0.7, 0.6, 0.8])
+    ((0.7, 0.7, 0.7), (0.7, 0.6, 0.8))
+    """
+    given = as_vector("gold_correlation", np.atleast_1d(np.asarray(correlation, dtype=np.float64)))
+    require(
+        given.size in (1, 3),
+        f"gold_correlation must be one number, or three: the correlation, its least and its largest value; got "
+        f"{given.size}.",
+        "gold_correlation",
+    )
+    require_range("gold_correlation", given, -1.0, 1.0)
+    value, low, high = given.tolist() * (3 // given.size)
+    require(
+        low <= value <= high,
+        f"gold_correlation must lie between its least and largest value; got {value:g}, {low:g} and {high:g}.",
+        "gold_correlation",
+    )
+    return value, low, high
+
+
+def gold_range(
+    correlation: float | Sequence[float], proxy_gain: npt.ArrayLike, chi_squared: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    """Return the least and the largest gold gain that a correlation allows, both in standard deviations of gold.
+
+    ``ρ ĝ ∓ √(1-ρ²) √(χ² - ĝ²)``, ĝ in standard deviations of the proxy. No smaller range holds for all golds of that
+    correlation. Under a χ²-optimal policy the range is one point: its gold gain is known.
+
+    Parameters
+    ----------
+    correlation : float, or (value, low, high)
+        Correlation of gold and proxy under the base model, within prompts; with its ends the range holds for all
+        between them.
+    proxy_gain : float or array (k,)
+        The policy's gain in the proxy, in standard deviations of the proxy.
+    chi_squared : float or array (k,)
+        χ² of the policy to the base model, at least the square of the gain.
+
+    Raises
+    ------
+    InputError
+        For a correlation outside [-1, 1], or a gain that no policy of that χ² has.
+
+    Examples
+    --------
+    >>> low, high = gold_range(0.8, 1.0, 1.5625)
+    >>> low.round(4).tolist(), high.round(4).tolist()
+    ([0.35], [1.25])
+
+    Source: derived here, sharper than L24.
+    """
+    _, least, largest = check_correlation(correlation)
+    gain, spread = np.broadcast_arrays(
+        as_vector("proxy_gain", np.atleast_1d(np.asarray(proxy_gain))),
+        as_vector("chi_squared", np.atleast_1d(np.asarray(chi_squared))),
+    )
+    rest = spread - np.square(gain)
+    short = rest < -1e-9 * np.maximum(spread, 1e-300)
+    if short.any():
+        at = int(np.argmax(short))
+        raise InputError(
+            f"proxy_gain must not exceed √chi_squared, {math.sqrt(max(float(spread[at]), 0.0)):.6g}; got {gain[at]:.6g}. "
+            "Give the gain in standard deviations of the proxy.",
+            argument="proxy_gain",
+        )
+    return _ends(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
+
+
+def _ends(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:
+    """Ends of ``ρ a ∓ √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ."""
+    size, turn = np.hypot(gain, rest), np.arctan2(rest, gain)
+    angles = np.arcsin(np.array([least, largest]))
+    lows, highs = (size[:, None] * np.sin(angles + sign * turn[:, None]) for sign in (-1.0, 1.0))
+    deepest, top = turn - math.pi / 2.0, math.pi / 2.0 - turn
+    low = np.where((angles[0] < deepest) & (deepest < angles[1]), -size, lows.min(axis=1))
+    high = np.where((angles[0] < top) & (top < angles[1]), size, highs.max(axis=1))
+    return low, high
+
+
+def promise_gold(
+    fit: Fit,
+    correlation: float | Sequence[float],
+    *,
+    rules: Sequence[Rule] | None = None,
+    kl: npt.ArrayLike | None = None,
+    level: float | None = None,
+) -> GoldPromise:
+    """Say what best-of-N and tilting by a fitted proxy promise of a gold of which only its correlation is known.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of the proxy.
+    correlation : float, or (value, low, high)
+        Correlation of gold and proxy within prompts: covariance and variances averaged over prompts.
+    rules : list of Rule, optional
+        By default best-of-N for the powers of two up to the fewest samples of a prompt.
+    kl : array, optional
+        Budgets of the tilt, in nats; those that the samples do not support are left out. By default six up to the
+        largest supported.
+    level : float, optional
+        How sure ``promised`` and ``most`` are of the table's error; that of the fit by default.
+
+    Raises
+    ------
+    InputError
+        For a correlation outside [-1, 1], or a proxy that does not vary, which has no correlation.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((200, 32)))
+    >>> found = promise_gold(fit, 0.8, rules=[BestOfN(4)], kl=[0.5])
+    >>> found.policy, bool((found.promised < found.gold_low).all())
+    (('best-of-4', 'tilt at 0.5 nats'), True)
+
+    Source: `gold_range`; the intervals by Student's quantile over prompts, for gain and χ² each at half the error.
+    """
+    value, least, largest = check_correlation(correlation)
+    sure = fit.level if level is None else as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    table, proxy = fit.table, fit.reward
+    table.check_varies(proxy)
+    fewest = int(table.n_samples.min())
+    chosen = [BestOfN(2.0**k) for k in range(1, fewest.bit_length())] if rules is None else list(rules)
+    chosen = [rule for rule in chosen if rule.needs <= fewest]
+    budgets, lam = _tilts(fit, kl)
+    parts = _of_cells(fit, chosen, lam)
+    ahead = np.abs(fit.cells.whole[0] @ parts.correction)  # how far a bias that was corrected may still go
+    known = np.ones(len(chosen) + lam.size, dtype=bool)
+    known[len(chosen) :] = ahead[len(chosen) :] <= _MOST_CORRECTED * (fit.cells.whole[0] @ parts.chi_squared)[len(chosen) :]
+    parts, ahead, kept = parts.take(known), ahead[known], known[len(chosen) :]
+    budgets, lam = budgets[kept], lam[kept]
+    gain, rest, gain_error, rest_error = _standardised(parts, fit.cells)
+    mean_chi = fit.cells.whole[0] @ parts.chi_squared
+    tail = (1.0 - sure) / 4.0  # of each side, gain and χ² get half
+    quantile = float(scipy.special.stdtrit(max(len(fit.cells.size) - 1, 1), 1.0 - tail))
+    wide = np.sqrt(np.maximum(rest, 0.0) + ahead + quantile * rest_error * fit.cells.stretch(mean_chi, rest_error))
+    corners = [
+        _ends(gain + sign * quantile * gain_error, wide, least, largest) for sign in (-1.0, 1.0)
+    ]
+    at_value = _ends(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
+    names = [rule.title for rule in chosen] + [f"tilt at {budget:.3g} nats" for budget in budgets.tolist()]
+    return GoldPromise(
+        policy=tuple(names),
+        n=np.array([rule.draws for rule in chosen] + [math.nan] * lam.size),
+        lam=np.array([math.nan] * len(chosen) + lam.tolist()),
+        spent=np.concatenate([fit.cells.whole[0] @ parts.kl, budgets]),
+        chi_squared=mean_chi,
+        proxy_gain=gain,
+        gold_low=at_value[0],
+        gold_high=at_value[1],
+        promised=np.minimum(corners[0][0], corners[1][0]),
+        most=np.maximum(corners[0][1], corners[1][1]),
+        correlation=value,
+        correlation_low=least,
+        correlation_high=largest,
+        proxy=proxy,
+        level=sure,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts(SameFields):
+    """Means over cells: variance (cells,); gain, χ² and the correction of its bias (cells, policies); KL of rules."""
+
+    variance: FloatArray
+    gain: FloatArray
+    chi_squared: FloatArray
+    correction: FloatArray
+    kl: FloatArray
+
+    def take(self, policies: BoolArray) -> _Parts:
+        """Return the parts of some policies, all rules among them."""
+        some = (part[:, policies] for part in (self.gain, self.chi_squared, self.correction))
+        return _Parts(self.variance, *some, self.kl)
+
+
+def _tilts(fit: Fit, kl: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
+    """Return the supported budgets and their λ."""
+    nothing = np.empty(0), np.empty(0)
+    end = fit.supported_end
+    if fit.problem is not None or not 0.0 < end:
+        return nothing
+    most = min(end, float(np.log(fit.table.n_samples).mean()))
+    budgets = most * np.linspace(0.0, 1.0, _TILTS + 1)[1:] ** 2 if kl is None else as_vector("kl", np.atleast_1d(kl))
+    budgets = budgets[(budgets > 0.0) & (budgets <= end * (1.0 + 1e-12))]
+    if not budgets.size:
+        return nothing
+    lam = fit.at(budgets).lam
+    return budgets[np.isfinite(lam)], lam[np.isfinite(lam)]
+
+
+def _of_cells(fit: Fit, rules: Sequence[Rule], lam: FloatArray) -> _Parts:
+    table, cells = fit.table, fit.cells
+    k, m = len(rules), len(rules) + lam.size
+
+    def of_prompts(rows: FloatArray) -> FloatArray:
+        """Variance, gains, χ², its corrections and KL, shape (prompts, 1 + 3 m + k)."""
+        rows = np.sort(rows, axis=1)[:, ::-1]
+        base = rows.mean(axis=1)
+        samples = prepare(rows)
+        found = [(rule.evaluate(samples, CHI_SQUARED), rule.evaluate(samples)) for rule in rules]
+        tilted = [_tilted(rows - base[:, None], value) for value in lam.tolist()]
+        columns = [rows.var(axis=1, ddof=1)]
+        columns += [one.mean - base for one, _ in found] + [gain for gain, _, _ in tilted]
+        columns += [one.spent for one, _ in found] + [chi for _, chi, _ in tilted]
+        columns += [np.zeros(len(rows)) for _ in found] + [off for _, _, off in tilted]
+        return np.stack([*columns, *(one.spent for _, one in found)], axis=1)
+
+    if cells.one_prompt:
+        column = table.column(fit.reward)
+        values = cells.pseudo_values(
+            lambda kept: of_prompts(column[kept]), of_prompts(column[None])[0], np.argsort(-column, kind="stable")
+        )
+    else:
+        rows = np.empty((table.n_prompts, 1 + 3 * m + k))
+        for where, rewards in table.blocks(fit.reward, _BLOCK):
+            rows[where] = of_prompts(rewards)
+        values = cells.mean(rows)
+    gain, chi, off = (values[:, 1 + i * m : 1 + (i + 1) * m] for i in range(3))
+    return _Parts(values[:, 0], gain, chi, off, values[:, 1 + 3 * m :])
+
+
+def _tilted(centred: FloatArray, lam: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gain and χ² of the tilt on each prompt, jackknifed, and by how much χ² was corrected for its bias of O(1/n)."""
+    n = centred.shape[1]
+    weight = np.exp(lam * (centred - centred.max(axis=1, keepdims=True)))
+    sums = [part.sum(axis=1, keepdims=True) for part in (weight, weight * weight, weight * centred)]
+    one, two, gain = sums
+    less = one - weight
+    safe = np.where(less > 0.0, less, 1.0)
+    left_gain = np.where(less > 0.0, (gain - weight * centred) / safe, 0.0).mean(axis=1)
+    left_chi = ((n - 1) * np.where(less > 0.0, (two - weight * weight) / safe**2, 1.0) - 1.0).mean(axis=1)
+    whole_gain, whole_chi = (gain / one)[:, 0], (n * two / one**2)[:, 0] - 1.0
+    # The base's mean of the samples left is not 0: it moves by what is left out, which averages to nothing.
+    chi = n * whole_chi - (n - 1) * left_chi
+    return n * whole_gain - (n - 1) * left_gain, chi, chi - whole_chi
+
+
+def _standardised(parts: _Parts, cells: Cells) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return ``ĝ/σ̂`` and ``χ² - ĝ²/σ̂²`` with their standard errors, by the delta method over cells."""
+    whole = cells.whole[0]
+    variance, gain, chi = whole @ parts.variance, whole @ parts.gain, whole @ parts.chi_squared
+    sd = math.sqrt(float(variance))
+    off_v, off_g, off_x = parts.variance[:, None] - variance, parts.gain - gain, parts.chi_squared - chi
+    of_gain = off_g / sd - gain / (2.0 * sd**3) * off_v
+    of_rest = off_x - 2.0 * gain / variance * off_g + np.square(gain / variance) * off_v
+    few = max(len(cells.size) - 1, 1)
+    errors = [np.sqrt(whole @ np.square(one) / few) for one in (of_gain, of_rest)]
+    return gain / sd, chi - np.square(gain) / variance, errors[0], errors[1]

@@ -1,0 +1,157 @@
+"""How a proxy correlates with gold within prompts, from the few rows of which gold is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy
+
+from alignlib._core.checks import BoolArray, FloatArray, as_number, require
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib.estimation import Cells, check_pair
+from alignlib.tables import RewardTable
+
+__all__ = ["GoldSubset", "measure_gold"]
+
+_FEWEST = 3  # cells that tell a spread
+
+
+@dataclass(frozen=True)
+class GoldSubset:
+    """The correlation of proxy and gold within prompts, with its interval; made by `measure_gold`.
+
+    ``gold_sd`` is gold's standard deviation within prompts, in its own units, ``slope`` the gold that one unit of proxy
+    brings on average (covariance over variance). ``rows`` and ``prompts`` count what was used.
+    """
+
+    correlation: float
+    low: float
+    high: float
+    gold_sd: float
+    slope: float
+    rows: int
+    prompts: int
+    level: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float, float]:
+        """The correlation with its ends, as `promise_gold` takes it."""
+        return self.correlation, self.low, self.high
+
+
+def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0.95) -> GoldSubset:
+    """Measure the correlation of proxy and gold within prompts, with an interval over prompts.
+
+    Covariance and variances are unbiased on each prompt and averaged over prompts; the interval is that of the
+    jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``. Prompts with one row tell
+    nothing of it.
+
+    Parameters
+    ----------
+    table : RewardTable
+        Rows with both rewards; a few hundred are enough.
+    reward, gold : str
+        Their columns.
+    level : float
+        Coverage, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        For a proxy or gold that does not vary within prompts, that are one, or fewer than 3 prompts of two rows or
+        more (or 6 rows of a single prompt).
+
+    Examples
+    --------
+    >>> from alignlib.tables import example_table
+    >>> table = example_table(60, 5, 0.7, np.random.default_rng(1))
+    >>> found = measure_gold(table, "reward", "gold")
+    >>> bool(found.low < 0.82 < found.high)
+    True
+
+    Source: derived here; the jackknife is Miller1974's.
+    """
+    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    kept = table.n_samples >= 2
+    notes = table.notes
+    if not kept.all():
+        lone = int((~kept).sum())
+        notes = (*notes, f"{counted(lone, 'prompt')} with one row of gold {'tells' if lone == 1 else 'tell'} nothing of it.")
+        table = _only(table, kept)
+    check_pair(table, reward, gold)
+    cells = Cells.of(table.n_samples, np.random.default_rng(0))
+    require(
+        len(cells.size) >= (2 * _FEWEST if cells.one_prompt else _FEWEST),
+        f"gold is known on {counted(int(table.offsets[-1]), 'row')} of {counted(table.n_prompts, 'prompt')} with two rows or "
+        f"more; it takes {_FEWEST} such prompts, or {2 * _FEWEST} rows of a single prompt. Have more rows judged.",
+        "gold",
+    )
+    proxies, golds = table.column(reward), table.column(gold)
+    if cells.one_prompt:
+        left = np.array([_moments(proxies[cells.index != g], golds[cells.index != g]) for g in range(len(cells.size))])
+        whole = _moments(proxies, golds)
+    else:
+        each = np.array(
+            [
+                _moments(proxies[a:b], golds[a:b])
+                for a, b in zip(table.offsets[:-1].tolist(), table.offsets[1:].tolist(), strict=True)
+            ]
+        )
+        of_cells, share = cells.mean(each), cells.whole[0]
+        whole = share @ of_cells
+        left = (whole - share[:, None] * of_cells) / (1.0 - share[:, None])
+    value = _correlation(whole)
+    low, high = _interval(value, np.array([_correlation(row) for row in left]), level)
+    return GoldSubset(
+        correlation=value,
+        low=low,
+        high=high,
+        gold_sd=math.sqrt(max(float(whole[2]), 0.0)),
+        slope=float(whole[1] / whole[0]),
+        rows=int(table.offsets[-1]),
+        prompts=table.n_prompts,
+        level=level,
+        notes=notes,
+    )
+
+
+def _only(table: RewardTable, kept: BoolArray) -> RewardTable:
+    if not kept.any():
+        raise InputError(
+            "gold is known on one row of each prompt only, which tells nothing of how it varies within prompts; have two "
+            "or more responses of some prompts judged.",
+            argument="gold",
+        )
+    rows = np.repeat(kept, table.n_samples)
+    offsets = np.concatenate([[0], np.cumsum(table.n_samples[kept])]).astype(np.int64)
+    columns = {name: values[rows] for name, values in table.columns.items()}
+    return replace(table, prompts=table.prompts[kept], offsets=offsets, columns=columns)
+
+
+def _moments(proxies: FloatArray, golds: FloatArray) -> FloatArray:
+    """Variance of the proxy, covariance, variance of gold, each without bias."""
+    n, p, g = proxies.size, proxies - proxies.mean(), golds - golds.mean()
+    return np.array([p @ p, p @ g, g @ g]) / (n - 1.0)
+
+
+def _correlation(moments: FloatArray) -> float:
+    both = float(moments[0] * moments[2])
+    return float(np.clip(moments[1] / math.sqrt(both), -1.0, 1.0)) if both > 0.0 else math.nan
+
+
+def _interval(value: float, left: FloatArray, level: float) -> tuple[float, float]:
+    """Return the jackknife's interval of the correlation, of some width also where it is seen to be 1 or -1."""
+    m = left.size
+    tail = (1.0 - level) / 2.0
+    unseen = 2.0 * -math.expm1(math.log(tail) / m)  # rows unlike these, a share of them that chance may have hidden
+    if abs(value) > 1.0 - 1e-12:
+        return (max(value - unseen, -1.0), value) if value > 0.0 else (value, min(value + unseen, 1.0))
+    known = np.arctanh(np.clip(left[np.isfinite(left)], -1.0 + 1e-12, 1.0 - 1e-12))
+    error = math.sqrt((m - 1.0) / m * float(np.square(known - known.mean()).sum()))
+    reach = float(scipy.special.stdtrit(m - 1, 1.0 - tail)) * error
+    middle = math.atanh(value)
+    return math.tanh(middle - reach), math.tanh(middle + reach)

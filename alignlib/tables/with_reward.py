@@ -1,0 +1,88 @@
+"""Gold on a few rows and rewards on all of them, in files of their own, joined by prompt and sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib.tables.as_identifiers import identifiers
+from alignlib.tables.columns import require_column
+from alignlib.tables.layouts import long_samples
+from alignlib.tables.table_file import TableFile, load
+
+__all__ = ["with_reward"]
+
+_SAMPLE = "sample_id"
+
+
+def with_reward(few: TableFile, all_rows: TableFile, reward: str, *, prompt: str, sample: str | None) -> TableFile:
+    """Return the rows of ``few`` that ``all_rows`` has too, with the reward that they have there.
+
+    Parameters
+    ----------
+    few, all_rows : TableFile
+        One row per response each, with ``prompt`` and ``sample`` in both.
+    reward : str
+        One entry of a reward of ``all_rows``, as `RewardTable.read` takes it; the column of that name is added.
+    prompt, sample : str
+        Columns that name the prompt and tell its responses apart; ``sample_id`` where ``sample`` is None.
+
+    Raises
+    ------
+    InputError
+        Where the two have no row in common, or lack these columns.
+    """
+    sample = _SAMPLE if sample is None else sample
+    for file in (few, all_rows):
+        if sample not in file.names:
+            raise InputError(
+                f"{file.path} has no column {sample!r} (sample), by which the rows of {few.path} are found in "
+                f"{all_rows.path}; name a column that tells the responses of a prompt apart, or give the reward "
+                f"{reward!r} in {few.path} too.",
+                argument="sample",
+                column=sample,
+            )
+        require_column(file, prompt, "prompt")
+    found = long_samples(all_rows, prompt, [reward], sample)
+    values = found.rewards[reward]
+    there = _keys(found.identifiers, identifiers(all_rows, sample, all_rows.load([sample])[sample]))
+    own = load(few, [prompt, sample], "the rows of which gold is known")
+    here = _keys(identifiers(few, prompt, own[prompt]), identifiers(few, sample, own[sample]))
+    place = pc.index_in(pa.array(here), value_set=pa.array(there))
+    known = place.is_valid()
+    without = int(place.null_count)
+    if without == len(place):
+        raise InputError(
+            f"no ({prompt!r}, {sample!r}) of {few.path} is in {all_rows.path}: the first is {_shown(here[0])} there and "
+            f"{_shown(there[0])} in {all_rows.path}; write them in the same way, or give the reward {reward!r} in "
+            f"{few.path} too.",
+            argument="sample",
+        )
+    if without:
+        few.note(f"{counted(without, 'row')} of {few.path} of {len(place)} are not in {all_rows.path} and are left out.")
+    added = pa.chunked_array([pa.array(values[np.asarray(place.drop_null())])])
+
+    def read(columns: list[str]) -> pa.Table:
+        held = few.load([name for name in columns if name != reward])
+        kept = held.filter(known) if held.num_columns else held
+        return pa.table({name: added if name == reward else kept[name] for name in columns})
+
+    return replace(few, names=(*few.names, reward), read=read, nested={})
+
+
+def _keys(prompts: pa.Array, samples: pa.Array) -> Sequence[str | None]:
+    return [
+        None if p is None or s is None else f"{type(p).__name__}:{p}\0{s}"
+        for p, s in zip(prompts.to_pylist(), samples.to_pylist(), strict=True)
+    ]
+
+
+def _shown(key: str | None) -> str:
+    prompt, _, sample = ("" if key is None else key.partition(":")[2]).partition("\0")
+    return f"({prompt!r}, {sample!r})"
