@@ -153,7 +153,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = log_prob - rng.normal(0.5, 0.5, 300)
     samples = {"prompt_id": np.repeat(np.arange(30), 10), "log_prob": log_prob, "base_log_prob": base}
     pd.DataFrame(samples).to_csv(folder / "samples.csv", index=False)
-    (folder / "checked.csv").write_text(alignlib("example", "--kind", "answers", "--samples", 4).stdout)
+    (folder / "quiz.csv").write_text(alignlib("example", "--kind", "answers", "--samples", 4).stdout)
     (folder / "broken.parquet").write_bytes(b"PAR1 not really")
     (folder / "gaps.csv").write_text("prompt_id,reward,target,label\n0,1,a,b\n0,,a,\n0,2,b,b\n0,3,b,a\n")
     return folder
@@ -163,7 +163,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("arguments", "low", "high"),
     [
         (["frontier", "rewards.csv", "--reward", "gold", "--kl", "0.1", "--n", "2"], "gain_low", "gain_high"),
-        (["passk", "checked.csv"], "pass_at_k_low", "pass_at_k_high"),
+        (["passk", "quiz.csv"], "pass_at_k_low", "pass_at_k_high"),
         (["capacity", "ratings.csv"], "low", "high"),
         (["kl", "samples.csv"], "low", "high"),
         (
@@ -212,8 +212,8 @@ BAD = [
     ["report", "rewards.csv", "--reward", "gold", "-o", "no/folder/here"],
     ["passk", "nowhere.csv"],
     ["passk", "rewards.csv"],
-    ["passk", "checked.csv", "--k", "5"],
-    ["passk", "checked.csv", "--answer", "answer", "--abstains", "none"],
+    ["passk", "quiz.csv", "--k", "5"],
+    ["passk", "quiz.csv", "--answer", "answer", "--abstains", "none"],
     ["passk", "gaps.csv", "--correct", "reward"],
     ["capacity", "nowhere.csv"],
     ["capacity", "broken.parquet"],

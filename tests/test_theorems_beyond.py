@@ -10,6 +10,7 @@ import scipy.stats
 
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import CHI_SQUARED, HELLINGER, JENSEN_SHANNON, REVERSE_KL, TOTAL_VARIATION
+from alignlib.hacking import gold_range
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage, Uniform, win_rates
 from alignlib.pass_at_k import (
     all_of_k,
@@ -168,3 +169,21 @@ def test_thm_majority_limit() -> None:
         far = [abs(majority_of_law(prob, right, k).value - end) for k in (25, 100, 400)]
         assert far[0] > far[1] > far[2]
         assert far[2] < 0.02
+
+
+def test_thm_gold_from_correlation() -> None:
+    """No gold, proxy, base model and policy leave the range that the correlation allows."""
+
+    def leaves_the_range(z: FloatArray) -> float:
+        gold, proxy = z[:SIZE], z[SIZE : 2 * SIZE]
+        p, phi = law(z[2 * SIZE : 3 * SIZE].clip(-3, 3)), law(z[3 * SIZE :].clip(-3, 3))
+        gold, proxy = (
+            (one - p @ one) / math.sqrt(max(float(p @ (one - p @ one) ** 2), 1e-12)) for one in (gold, proxy)
+        )
+        spent = float(p @ (phi / p - 1.0) ** 2)
+        rho = float(np.clip(p @ (gold * proxy), -1.0, 1.0))
+        low, high = gold_range(rho, (phi - p) @ proxy, spent)
+        gain = float((phi - p) @ gold)
+        return max(float(low[0]) - gain, gain - float(high[0])) / (1.0 + spent)
+
+    assert -1e-2 < worst_case(leaves_the_range, 4 * SIZE, starts=3, steps=60).excess <= 1e-9

@@ -202,6 +202,12 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
     ("72_pass_at_k", "alignlib run pass_at_k -p k_shown 32 -o out.ipynb --html"): lambda now, before: (
         now.quoted["many_at_k"] - now.quoted["one_at_k"] > before.quoted["many_at_k"] - before.quoted["one_at_k"]
     ),
+    ("74_gold_from_a_correlation", "alignlib run gold_from_a_correlation -p correlation 0.9 -o out.ipynb --html"): (
+        lambda now, before: (
+            now.quoted["most_promised"] > before.quoted["most_promised"]
+            and now.quoted["n_best"] > before.quoted["n_best"]
+        )
+    ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
             0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0

@@ -18,7 +18,9 @@ from alignlib.tables import RewardTable
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
 
+    from alignlib.answers.gold_promise import PromiseAnswer
     from alignlib.answers.hacking import HackingAnswer
+    from alignlib.hacking import GoldSubset
 
 __all__ = ["Findings", "ask"]
 
@@ -39,6 +41,7 @@ class Findings:
     curve: EstimatedFrontier | None = None
     curve_on_every_prompt: EstimatedFrontier | None = None
     curve_beside: EstimatedFrontier | None = None
+    promise: PromiseAnswer | None = None
 
     def __repr__(self) -> str:
         """Return what was asked of which table, and where to find it as text."""
@@ -70,6 +73,7 @@ def ask(
     rng: int = 0,
     bounded: Sequence[float] | None = None,
     curves: bool = False,
+    gold_correlation: float | Sequence[float] | GoldSubset | None = None,
 ) -> Findings:
     """Answer in the reward that picks and, where ``gold`` is named, in the one that counts.
 
@@ -90,6 +94,9 @@ def ask(
         Known bounds of the reward that counts, as in `fit_frontier`.
     curves : bool
         Also return the curves that the pictures of the report draw.
+    gold_correlation : float, (value, low, high) or GoldSubset, optional
+        What is known of a gold reward that the table does not hold: its correlation with ``reward`` within prompts, or
+        few rows of it, measured; see `promise_gold`.
 
     Raises
     ------
@@ -115,6 +122,12 @@ def ask(
     # Whatever is wrong is said before the work, not after it.
     check_resampling(level, n_boot, rng)
     check_bounds(bounded, budget, table, reward if gold is None else gold)
+    require(
+        gold is None or gold_correlation is None,
+        "gold_correlation is for a gold reward that the table does not hold, and gold names one that it does; leave "
+        "out one of the two.",
+        "gold_correlation",
+    )
     if kl is not None:
         least = float(as_vector("kl", kl).min())
         require(least >= 0.0, f"kl must not be negative; got {least:g} nats.", "kl")
@@ -133,6 +146,11 @@ def ask(
         None if gold is None else answer(counted, reward, **asked),
         None if gold is None else _hacking().hacking_answer(picking, counted, ensemble),
     )
+    if gold_correlation is not None:
+        from alignlib.answers.gold_promise import promise_answer
+
+        promised = promise_answer(picking, gold_correlation, rules=rules, kl=kl, level=level)
+        found = replace(found, promise=promised)
     if not curves or counted.supported_end == 0.0:
         return found
     each = limit_on_every_prompt(counted)

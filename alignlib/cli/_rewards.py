@@ -15,6 +15,7 @@ from alignlib.cli._options import FILE, NUMBERS, budget_option, level_option, se
 
 if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
+    from alignlib.hacking import GoldSubset
     from alignlib.tables import TableFile
 
 __all__ = ["Question", "table_options"]
@@ -97,6 +98,8 @@ class Question:
     bounded: list[float] | None
     seed: int
     named: tuple[str, ...] | None = None
+    gold_correlation: list[float] | None = None
+    gold_table: Path | None = None
 
     @property
     def members(self) -> list[str]:
@@ -115,6 +118,7 @@ class Question:
             raise BadInput(
                 f"--ensemble {self.ensemble!r} needs --gold, the reward that counts, and a table without --wide."
             )
+        self._check_promise()
         from alignlib._core.checks import as_vector, require, require_range
 
         if self.kl is not None:
@@ -130,6 +134,53 @@ class Question:
             from alignlib.estimation import check_bounds
 
             check_bounds(self.bounded, self.budget.replace("-", "_"))
+
+    def _check_promise(self) -> None:
+        """Refuse what cannot be said of a gold that the table does not hold."""
+        if self.gold_correlation is not None and (self.gold is not None or self.gold_table is not None):
+            other = "--gold-table" if self.gold_table is not None else "--gold"
+            raise BadInput(
+                f"--gold-correlation says what is known of a gold that is in no table, and {other} names one; leave "
+                "out one of the two."
+            )
+        if self.gold_table is not None and (self.wide or self.ensemble is not None):
+            raise BadInput("--gold-table needs a table without --wide and --ensemble.")
+        if self.gold_table is not None and str(self.gold_table) == "-" == str(self.table):
+            raise BadInput("Standard input cannot be both TABLE and --gold-table; save one of them first.")
+        if self.gold_correlation is not None:
+            from alignlib.hacking import check_correlation
+
+            check_correlation(self.gold_correlation)
+
+    def _gold_on_few_rows(self, file: TableFile, reward: str, gold: str) -> GoldSubset:
+        """Measure the correlation on the rows of ``--gold-table``, joined to the table unless they have the reward."""
+        from alignlib.answers.gold_promise import half_error
+        from alignlib.hacking import measure_gold
+        from alignlib.tables import RewardTable, open_table_file, require_column, with_reward
+
+        assert self.gold_table is not None
+        few = open_table_file(self.gold_table)
+        gold = require_column(few, gold, "gold")
+        sample = self.sample if self.sample in few.names else None
+        if reward in few.names:
+            few.note(
+                f"{few.path} has {reward!r} itself: its rows are taken as they are, whether or not TABLE has them."
+            )
+        elif self.pool:
+            raise BadInput(f"--gold-table {few.path} needs a column {reward!r}: with --pool rows cannot be matched.")
+        else:
+            few = with_reward(few, file, reward, prompt=self.prompt, sample=self.sample)
+            sample = self.sample
+            few.note(f"Rows of {few.path} are matched to those of {file.path} by prompt and sample.")
+        rows = RewardTable.read(
+            few,
+            None if self.pool else self.prompt,
+            [reward, gold],
+            sample=sample,
+            drop_missing=self.drop_missing,
+            min_samples=1,
+        )
+        return measure_gold(rows, reward, gold, level=half_error(self.level))
 
     def resolved(self, file: TableFile) -> Question:
         """Return the same question with the columns by their own names, as ``file`` has them."""
@@ -165,7 +216,7 @@ class Question:
 
         rules = named_rules(self.n, self.rule)
         file = open_table_file(self.table)
-        asked = self.resolved(file)
+        asked = (self if self.gold_table is None else replace(self, gold=None)).resolved(file)
         table = RewardTable.read(
             file,
             None if asked.pool else asked.prompt,
@@ -187,5 +238,8 @@ class Question:
             rng=asked.seed,
             bounded=asked.bounded,
             curves=curves,
+            gold_correlation=asked.gold_correlation
+            if self.gold_table is None
+            else self._gold_on_few_rows(file, asked.reward, self.gold or "gold"),
         )
         return asked, found

@@ -2,7 +2,9 @@
 
 Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule, `hacking_threshold`,
 error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`, `compare_members`,
-`split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy). From checkpoints:
+`split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy). Where
+gold is known on few rows, or only its correlation: `gold_range`, `promise_gold` (a `GoldPromise`) and `measure_gold` (a
+`GoldSubset`). From checkpoints:
 `fit_scaling`, `turning_runs`.
 """
 
@@ -12,6 +14,8 @@ from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ense
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
+from alignlib.hacking.gold_from_correlation import GoldPromise, check_correlation, gold_range, promise_gold
+from alignlib.hacking.gold_subset import GoldSubset, measure_gold
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.member_comparison import MemberComparison, compare_members
 from alignlib.hacking.noisy_proxy import noisy_proxy
@@ -27,6 +31,8 @@ __all__ = [
     "EnsemblePrice",
     "ErrorSplit",
     "GaussianPair",
+    "GoldPromise",
+    "GoldSubset",
     "HackingThreshold",
     "MemberComparison",
     "OverOptimisation",
@@ -36,6 +42,7 @@ __all__ = [
     "ScalingFit",
     "TieBreaking",
     "TurningPoint",
+    "check_correlation",
     "check_members",
     "combine",
     "compare_members",
@@ -43,11 +50,14 @@ __all__ = [
     "estimate_ensemble",
     "finite_law",
     "fit_scaling",
+    "gold_range",
     "hacking_threshold",
     "independent_pair",
+    "measure_gold",
     "members_worth_having",
     "noisy_proxy",
     "on_one_scale",
+    "promise_gold",
     "rule_curve",
     "saturating_pair",
     "small_error_regret",

@@ -102,7 +102,7 @@ def gold_range(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the least and the largest gold gain that a correlation allows, both in standard deviations of gold.
 
-    ``ρ ĝ ∓ √(1-ρ²) √(χ² - ĝ²)``, ĝ in standard deviations of the proxy. No smaller range holds for all golds of that
+    ``ρ ĝ ± √(1-ρ²) √(χ² - ĝ²)``, ĝ in standard deviations of the proxy. No smaller range holds for all golds of that
     correlation. Under a χ²-optimal policy the range is one point: its gold gain is known.
 
     Parameters
@@ -138,15 +138,15 @@ def gold_range(
     if short.any():
         at = int(np.argmax(short))
         raise InputError(
-            f"proxy_gain must not exceed √chi_squared, {math.sqrt(max(float(spread[at]), 0.0)):.6g}; got {gain[at]:.6g}. "
-            "Give the gain in standard deviations of the proxy.",
+            f"proxy_gain must not exceed √chi_squared, {math.sqrt(max(float(spread[at]), 0.0)):.6g}; got "
+            f"{gain[at]:.6g}. Give the gain in standard deviations of the proxy.",
             argument="proxy_gain",
         )
     return _ends(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
 
 
 def _ends(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:
-    """Ends of ``ρ a ∓ √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ."""
+    """Ends of ``ρ a ± √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ."""
     size, turn = np.hypot(gain, rest), np.arctan2(rest, gain)
     angles = np.arcsin(np.array([least, largest]))
     lows, highs = (size[:, None] * np.sin(angles + sign * turn[:, None]) for sign in (-1.0, 1.0))
@@ -206,7 +206,9 @@ def promise_gold(
     parts = _of_cells(fit, chosen, lam)
     ahead = np.abs(fit.cells.whole[0] @ parts.correction)  # how far a bias that was corrected may still go
     known = np.ones(len(chosen) + lam.size, dtype=bool)
-    known[len(chosen) :] = ahead[len(chosen) :] <= _MOST_CORRECTED * (fit.cells.whole[0] @ parts.chi_squared)[len(chosen) :]
+    known[len(chosen) :] = (
+        ahead[len(chosen) :] <= _MOST_CORRECTED * (fit.cells.whole[0] @ parts.chi_squared)[len(chosen) :]
+    )
     parts, ahead, kept = parts.take(known), ahead[known], known[len(chosen) :]
     budgets, lam = budgets[kept], lam[kept]
     gain, rest, gain_error, rest_error = _standardised(parts, fit.cells)
@@ -214,9 +216,7 @@ def promise_gold(
     tail = (1.0 - sure) / 4.0  # of each side, gain and χ² get half
     quantile = float(scipy.special.stdtrit(max(len(fit.cells.size) - 1, 1), 1.0 - tail))
     wide = np.sqrt(np.maximum(rest, 0.0) + ahead + quantile * rest_error * fit.cells.stretch(mean_chi, rest_error))
-    corners = [
-        _ends(gain + sign * quantile * gain_error, wide, least, largest) for sign in (-1.0, 1.0)
-    ]
+    corners = [_ends(gain + sign * quantile * gain_error, wide, least, largest) for sign in (-1.0, 1.0)]
     at_value = _ends(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
     names = [rule.title for rule in chosen] + [f"tilt at {budget:.3g} nats" for budget in budgets.tolist()]
     return GoldPromise(
@@ -250,15 +250,15 @@ class _Parts(SameFields):
 
     def take(self, policies: BoolArray) -> _Parts:
         """Return the parts of some policies, all rules among them."""
-        some = (part[:, policies] for part in (self.gain, self.chi_squared, self.correction))
-        return _Parts(self.variance, *some, self.kl)
+        gain, chi, off = (part[:, policies] for part in (self.gain, self.chi_squared, self.correction))
+        return _Parts(self.variance, gain, chi, off, self.kl)
 
 
 def _tilts(fit: Fit, kl: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
     """Return the supported budgets and their λ."""
     nothing = np.empty(0), np.empty(0)
     end = fit.supported_end
-    if fit.problem is not None or not 0.0 < end:
+    if fit.problem is not None or not end > 0.0:
         return nothing
     most = min(end, float(np.log(fit.table.n_samples).mean()))
     budgets = most * np.linspace(0.0, 1.0, _TILTS + 1)[1:] ** 2 if kl is None else as_vector("kl", np.atleast_1d(kl))

@@ -47,8 +47,8 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     """Measure the correlation of proxy and gold within prompts, with an interval over prompts.
 
     Covariance and variances are unbiased on each prompt and averaged over prompts; the interval is that of the
-    jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``. Prompts with one row tell
-    nothing of it.
+    jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``. Prompts with one row
+    tell nothing of it.
 
     Parameters
     ----------
@@ -80,14 +80,17 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     notes = table.notes
     if not kept.all():
         lone = int((~kept).sum())
-        notes = (*notes, f"{counted(lone, 'prompt')} with one row of gold {'tells' if lone == 1 else 'tell'} nothing of it.")
+        notes = (
+            *notes,
+            f"{counted(lone, 'prompt')} with one row of gold {'tells' if lone == 1 else 'tell'} nothing of it.",
+        )
         table = _only(table, kept)
     check_pair(table, reward, gold)
     cells = Cells.of(table.n_samples, np.random.default_rng(0))
     require(
         len(cells.size) >= (2 * _FEWEST if cells.one_prompt else _FEWEST),
-        f"gold is known on {counted(int(table.offsets[-1]), 'row')} of {counted(table.n_prompts, 'prompt')} with two rows or "
-        f"more; it takes {_FEWEST} such prompts, or {2 * _FEWEST} rows of a single prompt. Have more rows judged.",
+        f"gold is known on {counted(int(table.offsets[-1]), 'row')} of {counted(table.n_prompts, 'prompt')} with two "
+        f"rows or more; it takes {_FEWEST} such prompts, or {2 * _FEWEST} rows of a single prompt. Judge more.",
         "gold",
     )
     proxies, golds = table.column(reward), table.column(gold)
@@ -122,8 +125,8 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
 def _only(table: RewardTable, kept: BoolArray) -> RewardTable:
     if not kept.any():
         raise InputError(
-            "gold is known on one row of each prompt only, which tells nothing of how it varies within prompts; have two "
-            "or more responses of some prompts judged.",
+            "gold is known on one row of each prompt only, which tells nothing of how it varies within prompts; have "
+            "two or more responses of some prompts judged.",
             argument="gold",
         )
     rows = np.repeat(kept, table.n_samples)

@@ -1,12 +1,13 @@
 """Tables of a reader's own: rewards and ratings from files of any format, arrays or data frames.
 
 `RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, `AnswerTable` which responses are
-right and what they answer (`PromptAnswers`, prompt by prompt), and `example_table` and
-`example_scores` make rewards up. Rooms that read other kinds of tables open them with `open_table_file`, which gives a
-`TableFile` of named columns (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`,
-`split_names`), `load` some and read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside
-how they were stored. What is wrong with a file is said in one sentence (`check_file`, `not_utf8`, `short`), and JSON
-beside tables is parsed within bounds (`check_depth`, `parse_json`). Formats lie in `formats`, one file each.
+right and what they answer (`PromptAnswers`, prompt by prompt), and `example_table` and `example_scores` make rewards
+up. Rooms that read other kinds of tables open them with `open_table_file`, which gives a `TableFile` of named columns
+(`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
+read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside how they were stored, and
+`with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said in one sentence
+(`check_file`, `not_utf8`, `short`), and JSON beside tables is parsed within bounds (`check_depth`, `parse_json`).
+Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, open_table_file, tables_in
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
+from alignlib.tables.with_reward import with_reward
 
 __all__ = [
     "AnswerTable",
@@ -50,4 +52,5 @@ __all__ = [
     "short",
     "split_names",
     "tables_in",
+    "with_reward",
 ]

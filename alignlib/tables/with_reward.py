@@ -59,13 +59,15 @@ def with_reward(few: TableFile, all_rows: TableFile, reward: str, *, prompt: str
     without = int(place.null_count)
     if without == len(place):
         raise InputError(
-            f"no ({prompt!r}, {sample!r}) of {few.path} is in {all_rows.path}: the first is {_shown(here[0])} there and "
-            f"{_shown(there[0])} in {all_rows.path}; write them in the same way, or give the reward {reward!r} in "
+            f"no ({prompt!r}, {sample!r}) of {few.path} is in {all_rows.path}: the first is {_shown(here[0])} there "
+            f"and {_shown(there[0])} in {all_rows.path}; write them in the same way, or give the reward {reward!r} in "
             f"{few.path} too.",
             argument="sample",
         )
     if without:
-        few.note(f"{counted(without, 'row')} of {few.path} of {len(place)} are not in {all_rows.path} and are left out.")
+        few.note(
+            f"{counted(without, 'row')} of {few.path} of {len(place)} are not in {all_rows.path} and are left out."
+        )
     added = pa.chunked_array([pa.array(values[np.asarray(place.drop_null())])])
 
     def read(columns: list[str]) -> pa.Table:

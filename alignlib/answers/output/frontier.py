@@ -12,7 +12,7 @@ from alignlib._core.plain import plain
 from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
-from alignlib.answers.output import hacking
+from alignlib.answers.output import gold_promise, hacking
 from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
 from alignlib.tables import RewardTable
@@ -52,6 +52,7 @@ def record(found: Findings) -> dict[str, Any]:
         "reward": _record(found.reward),
         "gold": None if found.gold is None else _record(found.gold),
         "hacking": None if found.hacking is None else hacking.record(found.hacking),
+        "gold_from_correlation": None if found.promise is None else gold_promise.record(found.promise),
     }
 
 
@@ -67,6 +68,7 @@ def points(found: Findings) -> list[dict[str, Any]]:
         rows += [{"what": "limit", **names, **row} for row in _limit(answer.limit)]
         rows += [{"what": "rule", **names, **row} for row in _rules(answer)]
     rows += [] if found.hacking is None else hacking.points(found.hacking)
+    rows += [] if found.promise is None else gold_promise.points(found.promise)
     for what, curve in (("curve", found.curve), ("curve_on_every_prompt", found.curve_on_every_prompt)):
         rows += [{"what": what, "measured_in": found.counted.measured_in, **row} for row in _limit(curve)]
     return rows
@@ -134,6 +136,8 @@ def lines(found: Findings) -> list[str]:
         said += ["", *_block(found.table, answer)]
     if found.hacking is not None:
         said += ["", *hacking.lines(found.hacking)]
+    if found.promise is not None:
+        said += ["", *gold_promise.lines(found.promise)]
     return [*said, "", *(headline(answer) for answer in found.answers)]
 
 

@@ -1,0 +1,213 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Gold from a correlation
+#
+# Often all that is known of the {term}`gold` reward is how well a {term}`proxy` correlates with it, from a few hundred judged responses. What can then be promised of a {term}`policy` that the
+# proxy picks?
+#
+# :::{admonition} Answer
+# :class: answer
+# A range, and no smaller one. With a correlation of {{correlation:g}}, best-of-{{n_shown:d}} by a normal proxy gains between {{low_shown:.2f}} and {{high_shown:.2f}} standard deviations of
+# gold. The largest gain that can be promised is {{most_promised:.2f}}, at $N={{n_best:d}}$; from $N={{n_lost:d}}$ on gold may fall.
+# :::
+
+# %% tags=["parameters"]
+correlation: float = 0.7  # correlation of proxy and gold under the base model, in [0.1, 0.99]
+n_shown: int = 4  # N that the answer quotes, in [2, 64]
+n_max: int = 256  # largest N drawn, in [64, 4096]
+n_prompts: int = 60  # prompts of the sampled table, in [10, 500]
+n_samples: int = 32  # responses to each of them, in [8, 128]
+n_judged: int = 5  # responses to each prompt of which gold is known, in [2, 8]
+seed: int = 0  # of the sampled table, >= 0
+
+# %% tags=["hide-input"]
+import math
+
+import numpy as np
+
+from alignbook import claims
+from alignlib import plotting
+from alignlib.divergences import CHI_SQUARED
+from alignlib.estimation import fit_frontier
+from alignlib.hacking import gold_range, measure_gold, promise_gold
+from alignlib.laws import Gaussian
+from alignlib.rules import BestOfN
+from alignlib.tables import RewardTable
+
+# %% [markdown]
+# ## The statement
+#
+# Let $\rho$ be the correlation of gold $r$ and proxy $\hat r$ under the {term}`base model` $p$, and $\sigma$, $\hat\sigma$ their standard deviations. For a policy $\varphi$ write $G$ and $\hat G$ for its gains in
+# gold and proxy over $p$, and $\chi^2=\E_p(\varphi/p-1)^2$, the {term}`chi-squared divergence`.
+#
+# ```{prf:theorem} Gold from a correlation
+# :label: thm-gold-from-correlation
+#
+# For every policy,
+#
+# $$\Bigl|\frac G\sigma-\rho\,\frac{\hat G}{\hat\sigma}\Bigr|\le\sqrt{1-\rho^2}\,\sqrt{\chi^2(\varphi\Vert p)-\frac{\hat G^2}{\hat\sigma^2}}.$$
+#
+# For every base model, proxy, policy and $\rho$, some gold reward reaches either end; where $\varphi/p$ is a function of the proxy, so is that gold reward. Under the optimum in χ² for the proxy, where no
+# response is dropped, the right side is 0.
+# ```
+#
+# ```{prf:proof}
+# Standardise both rewards under $p$, and let $h=\varphi/p-1$, which has mean 0. In the space of such functions with $\langle a,b\rangle=\E_pab$, split gold and $h$ into their parts along $\hat r$ and orthogonal to it:
+# $r=\rho\hat r+\sqrt{1-\rho^2}\,u$ and $h=\hat G\hat r+v$, with $\E_pv^2=\chi^2-\hat G^2$. Then $G=\langle r,h\rangle=\rho\hat G+\sqrt{1-\rho^2}\,\langle u,v\rangle$, and Cauchy–Schwarz. There is equality
+# for $u=\pm v/\lVert v\rVert$. The optimum in χ² has $h$ proportional to $\hat r$ ({prf:ref}`thm-chi-squared-gain`), so $v=0$.
+# ```
+#
+# With several prompts, take $p$ as the joint law of prompt and response and centre both rewards within each prompt: $\rho$ is then the mean covariance within prompts over the root of the two mean
+# variances, and $\chi^2$ the mean over prompts. {cite:t}`L24` study how a correlation bounds hacking; this bound is sharper, since it uses the χ² of the policy itself. It is Cauchy–Schwarz,
+# and its use here is new as far as we know.
+#
+# ## Best-of-N by a normal proxy
+#
+# Best-of-$N$ without ties has $\chi^2=\frac{(N-1)^2}{2N-1}$, which grows like $\frac N2$, while its gain in a normal proxy grows like $\sqrt{2\log N}$. So the range opens: with a large $N$ nothing is promised.
+
+# %%
+law = Gaussian()
+drawn = np.unique(np.round(np.geomspace(1, n_max, 60)))
+best = [BestOfN(n).on(law) for n in drawn]
+gain = np.array([one.gain for one in best])
+chi = np.array([BestOfN(n).spent_formula(CHI_SQUARED) for n in drawn])
+low, high = gold_range(correlation, gain, chi)
+
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Gold gain of best-of-N by a normal proxy, in standard deviations of gold, if the correlation of the two is {{correlation:g}}: every value in the band is that of some gold. The line is gold that is jointly normal with the proxy.", "name": "fig-gold-range"}, "image": {"alt": "A band against N that opens around a slowly rising line: its lower end rises at first, then falls below zero."}}
+fig, ax = plotting.new()
+ax.set_xscale("log", base=2)
+ax.fill_between(drawn, low, high, color=plotting.LIMIT, alpha=0.2, linewidth=0, label="all that the correlation allows")
+ax.plot(drawn, low, color=plotting.LIMIT, label="promised")
+ax.plot(drawn, correlation * gain, color=plotting.BEST_OF_N, linestyle="--", label="jointly normal")
+ax.axhline(0.0, color=plotting.BASE, linewidth=1)
+ax.set_ylim(-2.0, 4.0)
+plotting.name_axes(ax, "N", "gold gain, standard deviations")
+plotting.legend(ax, loc="upper left")
+
+# %% [markdown]
+# ## From a table and a few judged rows
+#
+# `alignlib frontier TABLE --reward proxy --gold-correlation 0.7,0.6,0.8` prints this range for best-of-$N$ and for tilts by a proxy on the reader's own responses, for every correlation between the last two numbers and with
+# the error of the table. `--gold-table FILE` measures the correlation on the rows of which gold is known, with an interval over prompts. The two errors each get half of what the confidence leaves, so that
+# both hold together.
+#
+# Here gold is known on {{n_judged:d}} responses to each of {{n_prompts:d}} prompts; on the other {{n_hidden:d}} responses to each it is hidden from the estimate, and shown in {numref}`fig-gold-promise`
+# as dots. Gold falls again where the proxy is far above what is usual.
+
+# %% tags=["hide-input"]
+rng = np.random.default_rng(seed)
+proxy = rng.standard_normal((n_prompts, n_samples))
+gold = np.where(proxy < 1.0, proxy, 2.0 - proxy) + 0.5 * rng.standard_normal(proxy.shape)
+judged = RewardTable.from_arrays(reward=proxy[:, :n_judged], gold=gold[:, :n_judged])
+subset = measure_gold(judged, "reward", "gold", level=0.975)
+rules = BestOfN.along([2.0, 4.0, 8.0])
+fit = fit_frontier(proxy)
+promise = promise_gold(fit, subset.range, rules=rules, kl=[1e-9], level=0.975)
+hidden = fit_frontier(RewardTable.from_arrays(reward=proxy, gold=gold), "reward").gold("gold", rules)
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain of best-of-N from {{n_judged:d}} judged responses a prompt: what is promised with 95 % confidence (bars), and what gold on all responses says (dots).", "name": "fig-gold-promise"}, "image": {"alt": "Three bars for N of 2, 4 and 8 that widen with N; the dots lie inside."}}
+fig, ax = plotting.new()
+size = np.arange(3)
+ends = np.array([promise.promised[:3], promise.most[:3]])
+ax.vlines(size, ends[0], ends[1], color=plotting.LIMIT, linewidth=6, alpha=0.4, label="promised, 95 % confidence")
+ax.plot(size, hidden.gold_gain / subset.gold_sd, "o", color=plotting.BEST_OF_N, label="with all gold")
+ax.set_xticks(size, [f"N = {rule.n:g}" for rule in rules])
+ax.axhline(0.0, color=plotting.BASE, linewidth=1)
+plotting.name_axes(ax, "", "gold gain, standard deviations")
+plotting.legend(ax)
+
+# %% [markdown]
+# ## What it means
+#
+# A correlation is a statement on usual responses. Optimisation asks about unusual ones, and there gold may do anything that the correlation leaves room for: with $\rho={{correlation:g}}$, a share
+# $1-\rho^2={{unexplained:.2f}}$ of gold's variance. The bound says how much room that is for each policy, and the smaller χ² is for the same proxy gain, the less. That is the case for pessimism in χ² ({cite:t}`H25`):
+# its optimum gains exactly $\rho\sigma\sqrt{\chi^2}$ of gold, whatever gold is, as long as no response is dropped.
+#
+# A promise of nothing is no prediction of a loss. To be told more, judge responses that the policy picks, not more of the usual ones.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+draws = np.random.default_rng(1)
+outside = []
+for _ in range(500):
+    k = int(draws.integers(2, 8))
+    p, phi = draws.dirichlet(np.ones(k)), draws.dirichlet(np.full(k, 0.5))
+    both = draws.normal(size=(2, k))
+    both -= (both @ p)[:, None]
+    both /= np.sqrt(both**2 @ p)[:, None]
+    rho = float(np.clip(p @ (both[0] * both[1]), -1, 1))
+    chi_here, gains = float(p @ (phi / p - 1) ** 2), both @ (phi - p)
+    ends_here = gold_range(rho, gains[1], chi_here)
+    outside.append(max(ends_here[0][0] - gains[0], gains[0] - ends_here[1][0]) / (1.0 + chi_here))
+shown = BestOfN(n_shown).on(law).gain
+shown_low, shown_high = gold_range(correlation, shown, BestOfN(n_shown).spent_formula(CHI_SQUARED))
+ratio = np.exp(np.linspace(-1.0, 1.0, 5))
+p = np.full(5, 0.2)
+phi = p * ratio / (p @ ratio)
+x = np.array([-2.0, 0.5, 1.0, -0.5, 1.0]) / math.sqrt(1.3)
+h = phi / p - 1.0
+v = h - (p @ (h * x)) * x
+reached = correlation * x - math.sqrt(1 - correlation**2) * v / math.sqrt(p @ v**2)
+
+
+def promised(n: float) -> float:
+    spent = BestOfN(n).spent_formula(CHI_SQUARED)
+    return float(gold_range(correlation, BestOfN(n).on(law).gain, spent)[0][0])
+
+
+whole_low = np.array([promised(n) for n in range(1, 201)])
+holds, fails = 1 + int(whole_low.argmax()), 2**20  # the lower end rises, then falls
+while fails - holds > 1:
+    middle = (holds + fails) // 2
+    holds, fails = (middle, fails) if promised(middle) >= 0.0 else (holds, middle)
+claims.glue(
+    low_shown=float(shown_low[0]),
+    high_shown=float(shown_high[0]),
+    most_promised=float(whole_low.max()),
+    n_best=1 + int(whole_low.argmax()),
+    n_lost=fails,
+    unexplained=1.0 - correlation**2,
+    n_hidden=n_samples - n_judged,
+)
+claims.record(
+    claims.at_most(
+        "gold-range-holds",
+        "how far gold gains of random laws, rewards and policies lie outside the range, relative to 1 + χ²",
+        "we derive",
+        np.array(outside),
+        1e-9,
+    ),
+    claims.equal(
+        "gold-range-reached",
+        "gold gain of the gold that the proof constructs against the lower end",
+        "we derive",
+        float((phi - p) @ reached),
+        gold_range(correlation, float((phi - p) @ x), float(p @ h**2))[0][0],
+        rtol=1e-9,
+    ),
+    claims.equal(
+        "chi-squared-optimum-known",
+        "width of the range under policies 1 + c(proxy - mean), which are optimal in χ²",
+        "we derive; H25 for the policy",
+        np.subtract(*gold_range(correlation, np.array([0.1, 0.4]), np.array([0.1, 0.4]) ** 2)),
+        0.0,
+        atol=1e-9,
+    ),
+    claims.true(
+        "normal-gold-inside",
+        "jointly normal gold gains ρ times the proxy's gain, inside the range",
+        "we derive",
+        (low <= correlation * gain + 1e-12) & (correlation * gain <= high + 1e-12),
+    ),
+)
+
+# %% [markdown]
+# **Try:** `alignlib run gold_from_a_correlation -p correlation 0.9 -o out.ipynb --html`. More is promised, at a larger $N$.
