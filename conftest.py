@@ -8,6 +8,7 @@ import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +41,35 @@ if PROFILE == "fixed":
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of single tests that need the extra."""
     config.addinivalue_line("markers", "lm: needs the extra lm; left out where it is not installed")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a file with the mark `xdist_group` or a fixture of its own in one process: it is made once.
+
+    xdist 3.8 writes groups into a field that pytest 9.2 no longer reads, and so forgets them; the files tell them too.
+    """
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class ByFile(LoadGroupScheduling):  # type: ignore[misc]
+        """Groups by the file of a test, where that has the mark."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if _is_group(path) else nodeid
+
+    return ByFile(config, log)
+
+
+@cache
+def _is_group(path: str) -> bool:
+    file = ROOT / path
+    if file.suffix != ".py":
+        return False
+    text = file.read_text(encoding="utf-8")
+    return "pytest.mark.xdist_group(" in text or 'fixture(scope="module"' in text
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -28,6 +28,8 @@ from alignlib.cli.main import main
 from tests.hostile import OUTSIDE, strings
 from tests.small_project import make_project
 
+pytestmark = pytest.mark.xdist_group("hostile_pages")  # one browser for all
+
 # Every string in every place a notebook can quote it; ⟦k⟧ ends it, so that a browser finds it again.
 NOTEBOOK = """\
 # %% [markdown]

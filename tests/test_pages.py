@@ -22,6 +22,7 @@ from alignbook.project import Project
 from alignbook.rounding import written
 from tests.built_book import HTML, ROOT, toc_pages
 
+pytestmark = pytest.mark.xdist_group("pages")  # one tab for all, and no kind of text measured twice
 PAGES = toc_pages()
 # One page of prose, one without code, chapters with and without a table of training runs, a page on the library.
 OF_EACH_KIND = ("index", "notation", "notebooks/01_closed_form", "notebooks/51_safety_training", "api/laws", "json")
