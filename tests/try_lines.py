@@ -208,6 +208,12 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
             and now.quoted["n_best"] > before.quoted["n_best"]
         )
     ),
+    ("73_optimal_or_not", "alignlib run optimal_or_not -p freedom 5 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["last_heavy"] / now.quoted["best_heavy"] > before.quoted["last_heavy"] / before.quoted["best_heavy"]
+    ),
+    ("75_what_a_response_costs", "alignlib run what_a_response_costs -p spread 1.5 -o out.ipynb --html"): (
+        lambda now, before: now.quoted["saved"] > before.quoted["saved"] + 0.05
+    ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
             0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0

@@ -44,7 +44,7 @@ class LearntThreshold(RankRule):
     >>> rule.draws, round(rule.win_rate_formula(), 6)
     (16.0, 0.888889)
 
-    Source: thresholds learnt while drawing are studied in Kalayci25; this rule and its law are derived here.
+    Source: thresholds learnt while drawing are studied in Kalayci2025; this rule and its law are derived here.
     """
 
     n: int
