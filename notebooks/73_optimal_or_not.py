@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Both, of two questions. For the reward it picks by, best-of-{{n_shown:d}} has {{share_shown:.1%}} of what any policy of its {term}`KL` gains. For a {term}`gold reward` behind a
+# Both, of two questions. In {term}`win rate` by the reward it picks by, best-of-{{n_shown:d}} has {{share_shown:.1%}} of what any policy of its {term}`KL` gains. In a {term}`gold reward <gold>` behind a
 # {term}`proxy` with a heavy-tailed error it falls from its best {{best_heavy:.2f}}, at $N={{best_at:d}}$, to {{last_heavy:.2f}} at {{n_top:,d}} draws, where a rule that limits χ² still has {{held_heavy:.2f}}.
 # :::
 
@@ -164,8 +164,8 @@ pd.DataFrame(
 ).style.hide(axis="index")
 
 # %% [markdown]
-# The gains are in standard deviations of gold. Best-of-N, tuned, has at least {{tuned_least:.0%-}} of the best of these under each of the three errors, the heavy-tailed one too, where it must stop at $N={{best_at:d}}$. What pessimism
-# buys here is not more gold but that draws cannot hurt: it needs no $N$ to stop at, only an ε.
+# The gains are in standard deviations of gold; λ is the best of {{n_lams:d}} values. Of what best-of-N gains at its best $N$, the best of the other rules has {{others}} under the three errors. Under the heavy-tailed one best-of-N must stop
+# at $N={{best_at:d}}$. What pessimism buys here is not more gold but that draws hardly hurt: it needs no $N$ to stop at, only an ε.
 #
 # ## What one can be sure of
 #
@@ -198,10 +198,11 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 #
 # ## When each verdict holds
 #
-# - *Best-of-N is nearly optimal* ({cite:t}`P26`): the reward that picks is the one that counts, and KL is what is paid. Also for gold, when the error is independent of gold and its tails are no heavier.
+# - *Best-of-N is nearly optimal* ({cite:t}`P26`): the reward that picks is the one that counts, and KL is what is paid. Its gold goes on rising with $N$ under the uniform and the normal error here.
 # - *Best-of-N is not optimal* ({cite:t}`H25`): only the size of the error is known, or its tail is heavy, and $N$ is not held back. {cite:t}`R26` find best-of-N optimal again when the goal is the win rate, and
 #   {cite:t}`BoT26` let the tail of the rewards decide between the two.
-# - Both at once, as here: best-of-{{n_shown:d}} has {{share_shown:.1%}} of the proxy's limit and is far from harmful; best-of-{{n_top:,d}} is nearer still to the proxy's limit, and has lost most of the gold.
+# - Both at once, under the heavy-tailed error: best-of-{{n_shown:d}} has {{proxy_few:.0%}} of the proxy's limit at its KL, and best-of-{{n_top:,d}} {{proxy_many:.0%}}; of the gold that best-of-N has at its best, the first has
+#   {{gold_few:.0%}} and the second {{gold_many:.0%}}.
 #
 # In practice: if some responses have a gold score, look whether gold turns, and stop there (`alignlib frontier TABLE --reward proxy --gold gold`); `--rule chi-squared-pessimism:16:2` puts pessimism beside it. Without gold,
 # keep $N$ small, or fix λ from what is known of the error: more draws are then safe.
@@ -216,6 +217,10 @@ for kind, pair in pairs.items():
     regret[kind] = comparator - gold[kind, "χ²-pessimism"][-1]
 heavy = gold["heavy-tailed", "best-of-N"]
 shown = BestOfN(n_shown).on(Uniform())
+picked = FiniteLaw(pairs["heavy-tailed"].proxy, pairs["heavy-tailed"].prob)
+of_limit = [
+    one.gain / float(picked.gain_at_kl(one.kl)) for one in (BestOfN(n_shown).on(picked), BestOfN(n_top).on(picked))
+]
 peaks = {
     part: largest(
         lambda v, part=part: (v - 1) / (v + 1) / 2 - part / math.sqrt(12) * (v - 1) / math.sqrt(2 * v - 1), n_line
@@ -229,7 +234,12 @@ claims.glue(
     last_heavy=float(heavy[-1]),
     held_heavy=float(gold["heavy-tailed", "χ²-pessimism"][-1]),
     n_top=n_top,
-    tuned_least=min(best[kind][1] / max(row[kind][1] for row in tuned.values()) for kind in pairs),
+    others=", ".join(f"{max(row[kind][1] for row in list(tuned.values())[1:]) / best[kind][1]:.0%}" for kind in pairs),
+    n_lams=lams.size,
+    proxy_few=of_limit[0],
+    proxy_many=of_limit[1],
+    gold_few=float(rule_curve(pairs["heavy-tailed"], [BestOfN(n_shown)]).gold_gain[0]) / best["heavy-tailed"][1],
+    gold_many=float(heavy[-1]) / best["heavy-tailed"][1],
     parts=", ".join(f"{part:g}" for part in parts),
     least_share=min(sure[part].max() / most[part] for part in parts),
 )

@@ -13,9 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Yes, for those who know the law of the reward: at {{draws:g}} draws a response, best-of-N wins {{win_best:.1%}} of comparisons with the {term}`base model`, stopping at a known
-# threshold {{win_threshold:.1%}}. A threshold learnt from the same prompt wins only {{win_learnt:.1%}}. Where prompts differ as here, choosing $N$ prompt by prompt saves {{saved:.0%}} of the
-# draws at equal reward.
+# At {{draws:g}} draws best-of-N wins {{win_best:.1%}} of comparisons with the {term}`base model`, stopping at a known threshold {{win_threshold:.1%}}, at one learnt on the spot {{win_learnt:.1%}}.
+# Where prompts differ as here, an $N$ for each saves {{saved:.0%}} of the draws at equal reward.
 # :::
 
 # %% tags=["parameters"]
@@ -115,7 +114,7 @@ wins = {
 }
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "How often a response beats one of the base model, against the mean number of draws that it takes, without ties. A learnt threshold serves one or ten responses to the same prompt.", "name": "fig-win-by-draws"}, "image": {"alt": "Six rising curves of win rate against draws on a logarithmic axis: known threshold on top, then best-of-N, best-of-Poisson and a learnt threshold for ten responses, a learnt threshold for one, rejection sampling."}}
-fig, ax = plotting.new(height=3.8)
+fig, ax = plotting.new(height=3.5)
 styles = ("-", "-", "--", "-.", ":", (0, (5, 1, 1, 1)))
 for (name, (at, value)), color, style in zip(wins.items(), plotting.CYCLE, styles, strict=False):
     ax.plot(at, value, color=color, linestyle=style, label=name)
@@ -250,7 +249,7 @@ plotting.legend(ax, loc="upper right")
 # ## What it means
 #
 # No price orders the rules for all. For reward per draw stop at a threshold, if there are many responses to the same prompt to learn it from; for one response in one round draw $N$ and keep the best; for the least KL
-# sample $\pi_\lambda$. Where prompts differ, more is saved by choosing $N$ for each than by another rule.
+# sample $\pi_\lambda$. Where prompts differ, choose $N$ for each.
 #
 # ## Claims
 
