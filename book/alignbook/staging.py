@@ -19,6 +19,7 @@ from alignbook.library import Library
 from alignbook.project import Project
 from alignbook.runner import Run
 from alignbook.scorecard import read_claims, to_markdown
+from alignbook.verdicts import headlines, verdicts_page
 from alignbook.works import name_works, short_names
 
 __all__ = ["chapters", "fingerprint", "stage"]
@@ -51,6 +52,10 @@ def stage(project: Project, runs: list[Run]) -> None:
         wanted[f"notebooks/{run.name}.ipynb"] = _as_page(run.notebook, used, names).encode()
     wanted |= {name: text.encode() for name, text in library.texts().items()} if library else {}
     wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
+    if (sentences := prose / "verdicts.yml").is_file():
+        claims = read_claims(project.claims_file)
+        wanted["verdicts.md"] = verdicts_page(sentences, claims).encode()
+        wanted["headlines.txt"] = headlines(sentences, claims).encode()
     wanted["versions.md"] = versions_page().encode()
     if page := bad_input_page(project):
         wanted["bad_input.md"] = page.encode()

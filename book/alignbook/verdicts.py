@@ -1,0 +1,149 @@
+"""The page of verdicts: each sentence of the papers' abstracts, in our words, beside what the runs say of it.
+
+``book/verdicts.yml`` names for each sentence the claims that decide; the verdict follows from whether they hold:
+
+- all that must hold does: *verified*, or *toy* where it is shown in small worlds only;
+- something that limits it holds too (or something that would carry it further does not): *holds under a condition*;
+- none of what must hold does: *contested*; some of it: *inconclusive*.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from alignbook.claim import Claim
+from alignlib._core.errors import InputError
+
+__all__ = ["VERDICTS", "headlines", "read_verdicts", "verdict", "verdicts_page"]
+
+VERDICTS = {
+    "verified": "the statement holds wherever it was tried, and a derivation is in the chapter",
+    "holds under a condition": "it holds, and the condition is named",
+    "toy": "it holds in our small worlds, which is all that they can show",
+    "contested": "our runs say otherwise",
+    "inconclusive": "our runs differ among themselves",
+}
+
+_Book = Mapping[str, tuple[str, list[Claim]]]
+
+
+def read_verdicts(path: Path) -> list[dict[str, Any]]:
+    """Read the sentences, and see that none of an abstract's is missing or out of order."""
+    papers: list[dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for paper in papers:
+        seen = [row["sentence"] for row in paper["rows"]]
+        if sorted(set(seen)) != list(range(1, paper["sentences"] + 1)) or seen != sorted(seen):
+            raise InputError(
+                f"{path.name}: {paper['paper']} needs rows for sentences 1 to {paper['sentences']}, in order."
+            )
+    return papers
+
+
+def verdict(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
+    """Compute the verdict of a row from which claims hold.
+
+    >>> verdict({"for": ["a", "b"]}, {"a": True, "b": True}), verdict({"for": ["a", "b"]}, {"a": False, "b": True})
+    ('verified', 'inconclusive')
+    >>> verdict({"for": ["a"], "unless_not": ["b"]}, {"a": True, "b": False})
+    'holds under a condition'
+    """
+    stands = [held[name] for name in row["for"]]
+    if not any(stands):
+        return "contested"
+    if not all(stands):
+        return "inconclusive"
+    further = [held[name] for name in row.get("unless_not", ())]
+    if any(held[name] for name in row.get("unless", ())) or not all(further):
+        return "holds under a condition"
+    return "toy" if row.get("world") else "verified"
+
+
+def verdicts_page(path: Path, book: _Book) -> str:
+    """Return the page as Markdown."""
+    papers, claims = _papers_and_claims(path, book)
+    titles = {name: title for name, (title, _) in book.items()}
+    held = {name: claim.holds for name, claim in claims.items()}
+    counts = Counter(verdict(row, held) for paper in papers for row in paper["rows"] if "for" in row)
+    tested = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+    lines = [
+        "# Verdicts, sentence by sentence",
+        "",
+        "What became of the abstracts of the three papers?",
+        "",
+        ":::{admonition} Answer",
+        ":class: answer",
+        f"Of {counts.total()} statements in the three abstracts: {tested}.",
+        ":::",
+        "",
+        (
+            "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
+            "test. A verdict is computed from claims of the chapter beside it, and the number is that of the claim "
+            "that decides most: the value found and what it is held against. {doc}`scorecard` lists every claim, those "
+            "of our own and the checks of our code among them."
+        ),
+        "",
+        *(f"- **{kind}**: {meaning}." for kind, meaning in VERDICTS.items()),
+        "",
+    ]
+    for paper in papers:
+        head = ["| Sentence | Verdict | Number | Chapter |", "|---|---|---|---|"]
+        lines += [f"## {paper['title']}", "", f"{{cite:t}}`{paper['paper']}`", "", *head]
+        lines += [_row(row, held, claims, titles) for row in paper["rows"]]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def headlines(path: Path, book: _Book) -> str:
+    """Return the table of headline statements for the front page."""
+    papers, claims = _papers_and_claims(path, book)
+    held = {name: claim.holds for name, claim in claims.items()}
+    lines = ["| Statement | Source | Verdict |", "|---|---|---|"]
+    for paper in papers:
+        for row in paper["rows"]:
+            if row.get("headline"):
+                lines.append(_line(row["says"], f"{{cite:t}}`{paper['paper']}`", _said(row, held)))
+    return "\n".join([*lines, ""])
+
+
+def _said(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
+    kind = verdict(row, held)
+    return f"**{kind}**" + (f": {row['condition']}" if kind == "holds under a condition" else "")
+
+
+def _row(
+    row: Mapping[str, Any], held: Mapping[str, bool], claims: Mapping[str, Claim], titles: Mapping[str, str]
+) -> str:
+    says = f"{row['sentence']}{row.get('part', '')}. {row['says']}"
+    if "for" not in row:
+        return _line(says, f"{row['nothing']}: nothing to test", "", "")
+    chapter, claim = row["number"].partition(":")[0], claims[row["number"]]
+    number = f"{claim.statement}: {claim.comparison}" + ("" if claim.holds else f" ({claim.verdict})")
+    where = f"{{doc}}`{titles[chapter]} <notebooks/{chapter}>`, `alignlib run {chapter[:2]} -o out.ipynb`"
+    return _line(says, _said(row, held), number, where)
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _papers_and_claims(path: Path, book: _Book) -> tuple[list[dict[str, Any]], dict[str, Claim]]:
+    """Read the sentences and see that their claims were recorded and conditions stand where they may."""
+    papers = read_verdicts(path)
+    claims = {f"{name}:{claim.key}": claim for name, (_, found) in book.items() for claim in found}
+    for paper in papers:
+        for row in paper["rows"]:
+            limits = [*row.get("unless", ()), *row.get("unless_not", ())]
+            for name in [*row.get("for", ()), *limits, *([row["number"]] if "for" in row else [])]:
+                if name not in claims:
+                    raise InputError(f"{path.name} names the claim {name!r}, which no notebook records.")
+            if bool(limits) != bool(row.get("condition")):
+                raise InputError(
+                    f"{path.name}: sentence {row['sentence']} of {paper['paper']} needs a condition exactly where "
+                    "claims limit it."
+                )
+    return papers, claims

@@ -1,0 +1,103 @@
+"""Verdicts: every sentence of an abstract has a row, and each verdict follows from claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alignbook.claim import Claim
+from alignbook.verdicts import VERDICTS, headlines, read_verdicts, verdict, verdicts_page
+from alignlib import InputError
+from tests.built_book import ROOT
+
+FILE = ROOT / "book" / "verdicts.yml"
+ABSTRACTS = {"Y24": 12, "P26": 10, "C25": 9}  # sentences, as counted in the papers
+
+
+def test_every_sentence_of_an_abstract_has_a_row() -> None:
+    """In order, none left out; what is not tested says why."""
+    papers = read_verdicts(FILE)
+    assert {paper["paper"]: paper["sentences"] for paper in papers} == ABSTRACTS
+    for paper in papers:
+        for row in paper["rows"]:
+            assert ("for" in row) != ("nothing" in row)
+            assert row.get("nothing") in (None, "definition", "assumption", "motivation", "opinion")
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        ({"a": 1, "b": 1, "c": 0, "d": 1}, "verified"),
+        ({"a": 1, "b": 1, "c": 1, "d": 1}, "holds under a condition"),
+        ({"a": 1, "b": 1, "c": 0, "d": 0}, "holds under a condition"),
+        ({"a": 0, "b": 1, "c": 0, "d": 1}, "inconclusive"),
+        ({"a": 0, "b": 0, "c": 1, "d": 1}, "contested"),
+    ],
+)
+def test_a_verdict_follows_from_claims(held: dict[str, int], said: str) -> None:
+    """What must hold, what limits, what would carry further."""
+    row = {"for": ["a", "b"], "unless": ["c"], "unless_not": ["d"]}
+    found = verdict(row, {name: bool(value) for name, value in held.items()})
+    assert found == said
+    assert found in VERDICTS
+
+
+def test_a_small_world_shows_no_more_than_itself() -> None:
+    """What holds there is called a toy."""
+    assert verdict({"for": ["a"], "world": True}, {"a": True}) == "toy"
+
+
+def small(tmp_path: Path, rows: list[dict[str, object]]) -> Path:
+    """Write the sentences of one paper."""
+    path = tmp_path / "verdicts.yml"
+    path.write_text(yaml.safe_dump([{"paper": "Y24", "title": "Asymptotics", "sentences": 2, "rows": rows}]))
+    return path
+
+
+def test_the_page_counts_and_shows_the_deciding_number(tmp_path: Path) -> None:
+    """With the condition only where it applies, and the chapter that computes it."""
+    rows = [
+        {"sentence": 1, "says": "One.", "nothing": "definition"},
+        {
+            "sentence": 2,
+            "says": "Two is at most $|x|$.",
+            "for": ["01_a:two"],
+            "unless_not": ["01_a:far"],
+            "condition": "near.",
+            "number": "01_a:far",
+            "headline": True,
+        },
+    ]
+    two = Claim("two", "two is little", "we derive", "at most", 2.0, 3.0, 0.0)
+    far = Claim("far", "far is little", "we derive", "at most", 9.0, 3.0, 0.0, must_hold=False)
+    book = {"01_a": ("The first", [two, far])}
+    page = verdicts_page(small(tmp_path, rows), book)
+    assert "Of 1 statements in the three abstracts: 1 holds under a condition." in page
+    assert (
+        r"| 2. Two is at most $\|x\|$. | **holds under a condition**: near. | far is little: 9 ≤ 3 (does not hold) |"
+        in page
+    )
+    assert "{doc}`The first <notebooks/01_a>`, `alignlib run 01 -o out.ipynb` |" in page
+    assert "| 1. One. | definition: nothing to test |" in page
+    assert headlines(small(tmp_path, rows), book).splitlines()[2].endswith("| **holds under a condition**: near. |")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"sentence": 2, "says": "b", "nothing": "opinion"}], "needs rows for sentences 1 to 2"),
+        (
+            [
+                {"sentence": 1, "says": "a", "nothing": "opinion"},
+                {"sentence": 2, "says": "b", "for": ["01_a:one"], "number": "01_a:one"},
+            ],
+            "names the claim '01_a:one'",
+        ),
+    ],
+)
+def test_what_is_missing_stops_the_build(tmp_path: Path, rows: list[dict[str, object]], said: str) -> None:
+    """A sentence without a row, a claim that no notebook records."""
+    with pytest.raises(InputError, match=said):
+        verdicts_page(small(tmp_path, rows), {})
