@@ -31,9 +31,10 @@ def rising_root(
         middle = 0.5 * (low + high)
         found = middle
         if math.isfinite(at_low) and math.isfinite(at_high) and high - low < 0.7 * width:
-            found = min(max((low * at_high - high * at_low) / (at_high - at_low), low), high)
-        width = high - low
-        if width <= absolute + relative * abs(middle) or not low < found < high:
+            found = (low * at_high - high * at_low) / (at_high - at_low)
+        width, close = high - low, absolute + relative * abs(middle)
+        found = min(max(found, low + 0.4 * close), high - 0.4 * close)  # a step past the root brings the other end near
+        if width <= close or not low < found < high:
             break
         at = value(found)
         if at == 0.0:

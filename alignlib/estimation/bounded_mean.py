@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,20 @@ def _lower_end(values: FloatArray, tail: float) -> float:
     weight, goal = counts.astype(np.float64), math.log(tail)
     if _log_below(points, weight, top * (1.0 - 1e-12)) <= goal:
         return top
-    return rising_root(lambda m: _log_below(points, weight, m) - goal, 0.0, top, absolute=1e-10, relative=1e-9)
+
+    def over(m: float) -> float:
+        return _log_below(points, weight, m) - goal
+
+    # Not far from where the normal law has its quantile.
+    middle = float(weight @ points / weight.sum())
+    sd = math.sqrt(float(weight @ np.square(points - middle)) / (weight.sum() * (weight.sum() + 1.0)))
+    guess, reach = middle + NormalDist().inv_cdf(tail) * sd, 0.5 * sd
+    low, high = (min(max(guess + sign * reach, 0.0), top) for sign in (-1.0, 1.0))
+    while low > 0.0 and over(low) > 0.0:
+        low, high, reach = max(low - 2.0 * reach, 0.0), low, 2.0 * reach
+    while high < top and over(high) < 0.0:
+        low, high, reach = high, min(high + 2.0 * reach, top), 2.0 * reach
+    return rising_root(over, low, high, absolute=1e-10, relative=1e-9)
 
 
 def _log_below(points: FloatArray, counts: FloatArray, m: float) -> float:
