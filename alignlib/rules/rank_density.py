@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def is_density(log_density: _Function, cdf: _Function, draws: float) -> bool:
     half = np.diff(u)[:, None] / 2
     try:
         with np.errstate(all="ignore"):
-            nodes, weights = np.polynomial.legendre.leggauss(8)  # here: NumPy imports its polynomials when asked
+            nodes, weights = _nodes_and_weights()
             inside = np.exp(log_density(u[:-1, None] + half * (1.0 + nodes)))
             found = half[:, 0] * (inside @ weights)
             off = ~(np.abs(found - np.diff(cdf(u))) <= _AGREES)
@@ -84,6 +85,12 @@ def by_differences(cdf: _Function, f: FloatArray, draws: float) -> FloatArray:
     slope = np.where(down | up, one_sided, central) * sign / (12.0 * step)
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(slope, 0.0))
+
+
+@lru_cache(maxsize=1)
+def _nodes_and_weights() -> tuple[FloatArray, FloatArray]:
+    nodes, weights = np.polynomial.legendre.leggauss(8)  # here: NumPy imports its polynomials when asked
+    return np.asarray(nodes), np.asarray(weights)
 
 
 def _grid(draws: float) -> FloatArray:

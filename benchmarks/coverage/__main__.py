@@ -32,7 +32,9 @@ def main() -> int:
     if asked.what == "run":
         runner.run(asked.out, asked.workers, asked.tables, asked.law, asked.shape, asked.laws_from, deep=asked.deep)
     if asked.what == "table":
-        summary.write(summary.read(asked.out), asked.to)
+        # A cell that is not yet counted to the end would be judged by a part of its tables.
+        rows = [row for row in summary.read(asked.out) if not row.code or row.in_cell >= asked.tables]
+        summary.write(rows, asked.to)
     print(summary.text(summary.read(asked.out)))
     return 0
 

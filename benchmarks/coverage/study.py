@@ -95,6 +95,12 @@ def draw_table(population: Population, shape: Shape, rng: np.random.Generator) -
     return RewardTable.from_arrays(cut), kinds
 
 
+@lru_cache(maxsize=8)
+def _rules(k: int) -> list[BestOfN]:
+    """Return best of the first k draws; the same objects, which have been checked."""
+    return list(BestOfN.along(DRAWS[:k]))
+
+
 @lru_cache(maxsize=64)
 def _population(name: str) -> Population:
     return POPULATIONS[name]()
@@ -234,7 +240,7 @@ def _try_table(
     if draws.size == 0:
         return fit.supported_end
     every, k = np.ones(draws.size, dtype=bool), slice(0, draws.size)
-    rules = fit.share(BestOfN.along(draws))
+    rules = fit.share(_rules(draws.size))
     tallies["gain of best-of-N"].add(rules.gain_low, rules.gain_high, truth.gain[k], every)
     shares = limits is not None and rules.share_low is not None
     if shares:
@@ -242,7 +248,7 @@ def _try_table(
         assert rules.share_high is not None
         assert rules.supported is not None
         tallies["share of the limit"].add(rules.share_low, rules.share_high, truth.share[k], rules.supported)
-    gold = _try_gold(lambda: fit.gold("gold", BestOfN.along(draws)), truth.gold_n[k], tallies["gold along N"])
+    gold = _try_gold(lambda: fit.gold("gold", _rules(draws.size)), truth.gold_n[k], tallies["gold along N"])
     if others and not fit.cells.one_prompt:
         found = other_intervals(fit, draws)
         ours = (rules.gain_low, rules.gain_high)

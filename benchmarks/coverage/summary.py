@@ -44,6 +44,7 @@ class Row:
     widths: list[float] = field(default_factory=list)
     end: float = 0.0
     code: str = ""
+    in_cell: int = 0
     rules: dict[str, list[tuple[int, int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -80,7 +81,7 @@ class Row:
 
 def write(rows: Iterable[Row], path: Path) -> None:
     """Write a table of the points that enough tables claim: a line a law, shape and statement, its points by spaces."""
-    groups: dict[tuple[str, str, str, int, str], list[Row]] = defaultdict(list)
+    groups: dict[tuple[str, str, str, int, str], list[Row]] = defaultdict(list)  # laws and shapes, not points
     for row in sorted(rows, key=lambda one: (one.code, one.law, one.shape, one.statement, one.at)):
         if row.claimed > _LEAST_CLAIMED * row.tables:
             groups[row.law, row.shape, row.statement, row.tables, row.code].append(row)
@@ -124,6 +125,7 @@ def read(path: Path) -> list[Row]:
                         row.rules[name].append((one["tried"][i], one["held"][i], one["width"][i]))
     for row in rows.values():
         own = ends[row.code, row.law, row.shape]
+        row.in_cell = len(own)
         row.tables = len(range(0, len(own), _every(row)))
         row.end = float(np.median(own))
     return list(rows.values())
@@ -154,7 +156,14 @@ def weak(rows: Iterable[Row]) -> list[Row]:
 
 
 def text(rows: list[Row]) -> str:
-    """Return a summary: every statement pooled, and the weak rows."""
+    """Return a summary of every version of the code, the latest last."""
+    versions = dict.fromkeys(row.code for row in rows)
+    parts = [(code or "an earlier version", [row for row in rows if row.code == code]) for code in versions]
+    return "\n\n".join(f"Counted with {code}:\n{_of_one_version(mine)}" for code, mine in parts)
+
+
+def _of_one_version(rows: list[Row]) -> str:
+    """Return every statement pooled, widths beside those of other rules, and the weak rows."""
     lines = []
     for what in dict.fromkeys(row.statement for row in rows):
         mine = [
