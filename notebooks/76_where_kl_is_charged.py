@@ -85,15 +85,16 @@ charges = {
     "the same, mean over tokens": Charge("k2", "loss", mean=True),
     "k3 in the loss, per token": Charge("k3", "loss"),
     "k3 in the loss, per sequence": Charge("k3", "loss", per_token=False),
+    "k1 in the reward, averaged over tokens": Charge("k1", "reward", averaged=True),
 }
 curves = {name: curve(charge, grid) for name, charge in charges.items()}
 optimum = curve(Charge("k1", "reward"), grid)
 few = np.array([0.3, 0.8, 2.5, 8.0])
 curves |= {f"{k} in the reward, per sequence": curve(Charge(k, "reward", per_token=False), few) for k in ("k2", "k3")}
 
-# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 in the reward drop responses, whatever the penalty; followed by small steps from the base.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token lowest, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 in the reward drop responses, whatever the penalty; followed by small steps from the base.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token low, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
 fig, ax = plotting.new(height=4.2)
-styles = ("-", ":", "--", "-.")
+styles = ("-", ":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 for (name, found), color, style in zip(curves.items(), plotting.CYCLE, (*styles, "x", "+"), strict=False):
     if style in styles:
         ax.plot(*found, color=color, linestyle=style, label=name)
@@ -155,6 +156,9 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # At rest $\E[r-\beta k'(\ell)\mid\cdot]$, or $Q-\beta k'(\ell_t)$ token by token, is the same after every next token. Solve $r-\beta k'(\ell)=\text{const}$ with $k_2'=\ell$ and $k_3'=1-e^{-\ell}$.
 # ```
 #
+# A charge divided by the number of tokens, in the reward, rests at $\pi\propto p\,e^{T(r-c)/\beta}$: long responses get a larger $\lambda$. A mean over tokens in the loss of whole sequences, with $k_2$, rests at
+# $\pi\propto p\,e^{r/\beta+\kappa T}$ with $\kappa=\mathrm{KL}/\E T$, which favours length.
+#
 # So a penalty of tokens does not see that a token leads to prefixes where more KL will be spent, and misses the optimum even if its gradient is that of the right KL. With a mean over each response's tokens, (iii) and (iv) change again, because short
 # responses count more; {numref}`fig-waste-by-charge` shows it for $k_2$. {doc}`53_why_below` finds the same of trained networks.
 
@@ -177,21 +181,24 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 #
 # ## Which trainer does what
 #
-# | trainer | option | what is charged |
-# |---|---|---|
-# | trl, `RLOOConfig` | `beta` (0.05) | $k_1$ of the response, in the reward, before the group |
-# | trl, `GRPOConfig` | `beta` (0: none) with `use_bias_correction_kl` (on) | $k_3$ × ratio, in the loss, per token |
-# | | the same, off | $k_3$, in the loss, per token |
-# | | `scale_rewards` (`"group"`) | rewards divided by the group's deviation: after |
-# | verl | `algorithm.use_kl_in_reward` (off), `kl_penalty=kl` | $k_1$, in the reward, before the group |
-# | | `kl_penalty=mse` or `low_var_kl` | $k_2$ or $k_3$, in the reward |
-# | | `actor.use_kl_loss` (off), `kl_loss_type=low_var_kl` | $k_3$, in the loss, per token |
-# | | `kl_loss_type=mse`, or with a plus: `k1+`, `k3+` | gradient of $k_2$, in the loss, per token |
-# | OpenRLHF | `--init_kl_coef` (0.01), `--kl_estimator` (`k1`) | in the reward, after the group |
-# | | the same with `--use_kl_loss` | in the loss, per token |
+# *trl*
 #
-# In brackets: the default. Read in trl 1.16.0 (reference of the two classes), verl (`docs/algo/ppo.md` at commit 25782eb, `docs/algo/grpo.md` at 62b8e08, `verl/trainer/ppo/ray_trainer.py` at 0040110) and OpenRLHF (`openrlhf/cli/train_ppo_ray.py` at commit f5b3f08,
-# `openrlhf/trainer/ppo_utils/experience_maker.py` at 89308a0; later versions spell the options `--algo.kl.init_coef`, `--algo.kl.estimator`, `--algo.kl.use_loss`). Other versions may differ: look whether the KL is taken off
+# - `RLOOConfig`, `beta` (0.05): $k_1$ of the response, in the reward, before the group.
+# - `GRPOConfig`, `beta` (0: no charge): in the loss, per token, after the group; with `use_bias_correction_kl` (on) $k_3$ times the ratio, without it $k_3$. `scale_rewards`
+#   (`"group"`) divides rewards by the group's deviation.
+#
+# *verl*
+#
+# - `use_kl_in_reward` (off): in the reward, before the group; `kl_penalty` (`kl`) is $k_1$, `mse` is $k_2$, `low_var_kl` is $k_3$.
+# - `use_kl_loss` (off): in the loss, per token, after the group; `kl_loss_type` `low_var_kl` is $k_3$, `mse` is $k_2$, `k1+` and `k3+` have the gradient of $k_2$.
+#
+# *OpenRLHF*
+#
+# - `--init_kl_coef` (0.01) with `--kl_estimator` (`k1`): in the reward, after the group.
+# - with `--use_kl_loss` (off): in the loss, per token, after the group.
+#
+# In brackets: the default. Read in trl 1.16.0 (reference of the two classes), verl (`docs/algo/ppo.md` at commit 25782eb, `docs/algo/grpo.md` at 62b8e08, `ppo/ray_trainer.py` at 0040110) and OpenRLHF (`cli/train_ppo_ray.py` at commit f5b3f08,
+# `ppo_utils/experience_maker.py` at 89308a0; later versions spell the options `--algo.kl.init_coef`, `--algo.kl.estimator`, `--algo.kl.use_loss`). Other versions may differ: look whether the KL is taken off
 # before the group's mean, and whether it is differentiated.
 #
 # ## To get the optimum at β, set
@@ -277,6 +284,7 @@ for name, charge in {
     **charges,
     "k1 in the reward": Charge("k1", "reward", mean=True),
     "k2 in the loss, per sequence": Charge("k2", "loss", per_token=False),
+    "the same, mean over tokens": Charge("k2", "loss", per_token=False, mean=True),
 }.items():
     rest = at_rest(log_base, reward, space, beta, charge)
     largest[name] = max(float(np.abs(u).max()) for u in expected_update(rest, log_base, reward, space, beta, charge))
@@ -290,6 +298,7 @@ claims.glue(
     kl_unit="nat" if kl_shown == 1.0 else "nats",
     waste_k2=waste_at(answer["k2"], kl_shown) / kl_shown,
     waste_k3=waste_at(answer["k3"], kl_shown) / kl_shown,
+    after_group=centred / beta,
     kept_k2=kept[8.0],
     kept_k2_low=kept[0.3],
     gap_half=group_gap(0.5, group),
@@ -307,7 +316,7 @@ claims.glue(
 claims.record(
     claims.at_most(
         "at-rest",
-        "largest expected update of a policy said to be at rest, over six charges",
+        "largest expected update of a policy said to be at rest, every charge",
         "we derive",
         np.array([*largest.values()]),
         1e-11,
@@ -355,4 +364,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At small KLs token-wise charges waste little; in pairs, a KL in the loss must be set to half.
+# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At small KLs token-wise charges waste little; in pairs, the penalty of a KL that is charged after must be set to half.

@@ -19,6 +19,7 @@ CHARGES = [
     for k, place, per_token, mean in itertools.product(ESTIMATORS, ("reward", "loss"), (True, False), (True, False))
     if (k, place) != ("k3_ratio", "reward")
 ]
+CHARGES += [Charge("k1", "reward", mean=mean, averaged=True) for mean in (True, False)]
 RESTING = [c for c in CHARGES if (c.estimator == "k1") == (c.place == "reward")]
 
 
@@ -65,6 +66,7 @@ def surrogate(
     if c.place == "reward":
         fixed = old - base
         charge = k(fixed, np.ones_like(fixed)).sum(2) if c.per_token else k(fixed.sum(2), np.ones(1))
+        charge = charge / n_tokens(SPACE) if c.averaged else charge
         advantage = reward - beta * charge
         advantage = advantage - (drawn * advantage).sum(1, keepdims=True)
         return np.asarray((drawn * share * advantage * now.sum(2)).sum())
@@ -132,7 +134,7 @@ def test_the_charges_that_rest_at_the_optimum_are_these() -> None:
     _, log_base, reward = case(4)
     optimum = log_softmax(log_base + reward / 0.5, axis=1)
     there = {c.label for c in CHARGES if largest(expected_update(optimum, log_base, reward, SPACE, 0.5, c)) < 1e-12}
-    want = {c.label for c in CHARGES if c.place == "reward" and c.estimator == "k1"}
+    want = {c.label for c in CHARGES if c.place == "reward" and c.estimator == "k1" and not c.averaged}
     want |= {
         c.label for c in CHARGES if c.place == "loss" and not (c.per_token or c.mean) and "k1" != c.estimator != "k3"
     }
@@ -189,6 +191,7 @@ def test_without_a_penalty_the_best_responses_are_left() -> None:
         (lambda: Charge("k4", "loss"), "estimator must be one of k1, k2, k3, k3_ratio; got 'k4'"),
         (lambda: Charge("k1", "advantage"), "place must be one of reward, loss; got 'advantage'"),
         (lambda: Charge("k3_ratio", "reward"), "is a loss"),
+        (lambda: Charge("k2", "loss", averaged=True), "averaged is for a charge in the reward"),
         (lambda: at_rest(*case(0)[1:], SPACE, 1.0, Charge("k1", "loss")), "holds no policy back"),
         (lambda: at_rest(*case(0)[1:], SPACE, 1.0, Charge("k3", "reward")), "no stable policy with full support"),
         (lambda: at_rest(*case(0)[1:], SPACE, 0.0, Charge("k2", "loss")), "beta must be positive"),

@@ -214,6 +214,15 @@ PROMISES: dict[tuple[str, str], Callable[[Ran, Ran], bool]] = {
     ("75_what_a_response_costs", "alignlib run what_a_response_costs -p spread 1.5 -o out.ipynb --html"): (
         lambda now, before: now.quoted["saved"] > before.quoted["saved"] + 0.05
     ),
+    (
+        "76_where_kl_is_charged",
+        "alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html",
+    ): lambda now, before: (
+        now.quoted["waste_k3"] < 0.5 * before.quoted["waste_k3"] and now.quoted["after_group"] == 0.5
+    ),
+    ("77_how_sure", "alignlib run how_sure -p n_random 60 -p seed 1 -o out.ipynb --html"): lambda now, before: (
+        now.quoted["n_numbers"] > 2 * before.quoted["n_numbers"] and now.quoted["fewest"] == before.quoted["fewest"]
+    ),
     ("62_floor_and_ceiling", "alignlib run floor_and_ceiling -p concentration 5 -o out.ipynb --html"): (
         lambda now, before: (
             0.75 < now.quoted["floor"] / now.quoted["blind"] < now.quoted["ceiling_kl"] / now.quoted["blind"] < 1.0

@@ -36,6 +36,8 @@ class Charge:
         Whether the estimator is that of each token, summed, or that of the whole response's log-ratio.
     mean : bool
         Whether the loss of a response is the mean over its tokens instead of the sum.
+    averaged : bool
+        In the reward only: whether the estimator is divided by the number of tokens.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class Charge:
     place: str
     per_token: bool = True
     mean: bool = False
+    averaged: bool = False
 
     def __post_init__(self) -> None:
         require(
@@ -63,12 +66,17 @@ class Charge:
             "estimator k3_ratio is a loss: its ratio is 1 and has an effect only where it is differentiated; use k3.",
         )
 
+        require(
+            self.place == "reward" or not self.averaged,
+            "averaged is for a charge in the reward; in the loss say mean, which divides the reward's part alike.",
+        )
+
     @property
     def label(self) -> str:
         """Such as ``"k1 in the reward, per sequence"``."""
         name = "k3 × ratio" if self.estimator == "k3_ratio" else self.estimator
         return f"{name} in the {self.place}, per {'token' if self.per_token else 'sequence'}" + (
-            ", mean over tokens" if self.mean else ""
+            (", averaged over tokens" if self.averaged else "") + (", mean over tokens" if self.mean else "")
         )
 
     def value(self, log_ratio: FloatArray) -> FloatArray:
@@ -141,9 +149,8 @@ def expected_update(
     whole = (log_policy - log_base)[..., None]
     prob = np.exp(log_policy)
     if charge.place == "reward":
-        paid = reward - beta * (charge.value(token) * chosen).sum(axis=2)
-        if not charge.per_token:
-            paid = reward - beta * charge.value(whole)[..., 0]
+        value = (charge.value(token) * chosen).sum(axis=2) if charge.per_token else charge.value(whole)[..., 0]
+        paid = reward - beta * (value / n_tokens(space) if charge.averaged else value)
         borne = np.broadcast_to((paid - (prob * paid).sum(axis=1, keepdims=True))[..., None], token.shape)
     else:
         slope = charge.slope(token) if charge.per_token else np.broadcast_to(charge.slope(whole), token.shape)

@@ -33,6 +33,7 @@ def at_rest(log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta
     r"""Return the log-policy with full support at which the expected update of a charge vanishes, (P, n).
 
     - k1 in the reward, and k2 or k3 times the ratio in the loss of whole sequences: ``π_λ`` at ``λ = 1/β``.
+    - k1 in the reward, averaged over tokens: ``π ∝ p e^{T(R - c)/β}``, a larger λ for longer responses.
     - k2, or k3 times the ratio, in the loss, token by token: ``π(a|s) ∝ p(a|s) e^{Q/β}``, Q the mean of what follows.
     - k3 in the loss: ``π = β p/(c + β - R)`` for whole sequences, ``β p(a|s)/(c(s) + β - Q(s, a))`` token by token.
     - a mean over the tokens of each response weighs rewards and charges of tokens by 1/T: ``(Q - c)/M`` for ``Q``, with
@@ -67,6 +68,8 @@ def at_rest(log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta
     """
     require(beta > 0, f"beta must be positive; got {beta}.")
     _refuse(charge)
+    if charge.averaged:
+        return _exponential_law(log_base, reward, np.broadcast_to(beta / n_tokens(space), reward.shape))
     if charge.estimator == "k1" or (not charge.per_token and charge.estimator != "k3"):
         tilted = log_base + reward / beta
         if charge.mean and charge.place == "loss":
