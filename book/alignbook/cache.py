@@ -20,6 +20,7 @@ import alignlib._core
 from alignbook.claim import from_json
 from alignbook.project import Project
 from alignbook.runner import Job, Run
+from alignlib._core.files import write_whole
 from alignlib._core.working import PREFIX, working_folder
 
 __all__ = ["code_digest", "load", "our_folders", "prune", "recipe", "store"]
@@ -95,8 +96,8 @@ def store(folder: Path, recipe: str, project: Project, run: Run) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     with working_folder(folder) as made:
         data: dict[str, Any] = {"name": run.name, "seconds": run.seconds, "read": read} | run.record
-        (made / "run.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        (made / "notebook.ipynb").write_text(run.notebook, encoding="utf-8", newline="\n")
+        write_whole(made / "run.json", json.dumps(data, indent=1))
+        write_whole(made / "notebook.ipynb", run.notebook)
         entry = folder / f"{recipe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         shutil.rmtree(entry, ignore_errors=True)
         os.replace(made, entry)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from alignlib._core.files import write_whole
+
 __all__ = ["given", "giving"]
 
 # A variable, not a parameter: nobody can be talked into opening a file of another's with it. Pickled, for what is given
@@ -40,7 +42,7 @@ def giving(value: object, folder: Path) -> Iterator[None]:
         yield
         return
     file = folder / "given"
-    file.write_bytes(pickle.dumps(value))
+    write_whole(file, pickle.dumps(value))
     os.environ[_VARIABLE] = str(file)
     try:
         yield

@@ -108,8 +108,8 @@ def write_page(notebook: str, page: Path, root: Path, *, replace: bool = True) -
         source, target = Path(folder, "in"), Path(folder, "out")
         source.mkdir()
         nbformat.write(node, source / "index.ipynb")
-        (source / "conf.py").write_text(f"globals().update({settings!r})\n", encoding="utf-8")
-        (source / "docutils.conf").write_text(_DOCUTILS, encoding="utf-8")
+        write_whole(source / "conf.py", f"globals().update({settings!r})\n")
+        write_whole(source / "docutils.conf", _DOCUTILS)
         command = [sys.executable, "-P", "-m", "sphinx", "-b", "json", "-q", str(source), str(target)]
         done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         if done.returncode != 0:

@@ -21,6 +21,7 @@ from alignbook.runner import Run
 from alignbook.scorecard import read_claims, to_markdown
 from alignbook.verdicts import headlines, verdicts_page
 from alignbook.works import name_works, short_names
+from alignlib._core.files import write_whole
 
 __all__ = ["chapters", "fingerprint", "stage"]
 
@@ -63,7 +64,7 @@ def stage(project: Project, runs: list[Run]) -> None:
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != content:
-            path.write_bytes(content)
+            write_whole(path, content)
     for path in [p for p in target.rglob("*") if p.is_file() and p.relative_to(target).as_posix() not in wanted]:
         path.unlink()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -90,7 +89,9 @@ def compare(
         )
     require(resamples >= 20, f"resamples must be at least 20; got {resamples}.")
     gain = found.reward - np.stack([one.base_reward for one in each])
-    rows: list[tuple[Curves, Any]] = [(each[0], slice(None))] if shared else [(c, [k]) for k, c in enumerate(each)]
+    rows: list[tuple[Curves, slice | list[int]]] = (
+        [(each[0], slice(None))] if shared else [(c, [k]) for k, c in enumerate(each)]
+    )
 
     def measured(draw: Callable[[], FloatArray]) -> dict[str, FloatArray]:
         """Every run's measures, with prompts weighed as drawn, once for all runs on the same prompts."""

@@ -22,6 +22,8 @@ from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.methods import find
 
 if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
+
     from alignlib.lm.experiment.laboratory import Laboratory
 
 __all__ = ["Place", "execute", "fleets", "laboratory", "run_all"]
@@ -214,7 +216,7 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[_Answer]:
         return
     # Fresh interpreters: a forked one would inherit torch's threads.
     context = multiprocessing.get_context("spawn")
-    answers: Any = context.SimpleQueue()
+    answers: SimpleQueue[_Answer | None] = context.SimpleQueue()
     with context.Pool(processes, _begin, (os.getpid(), answers)) as pool:
         waiting = pool.imap_unordered(_send, jobs)
         over = 0
@@ -227,10 +229,10 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[_Answer]:
         list(waiting)
 
 
-_answers: Any = None
+_answers: SimpleQueue[_Answer | None] | None = None
 
 
-def _begin(parent: int, answers: Any) -> None:
+def _begin(parent: int, answers: SimpleQueue[_Answer | None]) -> None:
     """End with the parent: a worker that outlives it would train beside the resumed grid."""
     global _answers
     _answers = answers
@@ -245,6 +247,7 @@ def _begin(parent: int, answers: Any) -> None:
 
 
 def _send(job: _Job) -> None:
+    assert _answers is not None
     try:
         for answer in _fleet(job):
             _answers.put(answer)

@@ -10,12 +10,13 @@ They need the packages ``vaderSentiment`` (MIT licence) and ``alt-profanity-chec
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
 
 __all__ = ["UNIT", "civility", "once", "repeated_sentiment", "sentiment"]
@@ -63,19 +64,28 @@ def once(text: str) -> str:
     return " ".join(seen.values())
 
 
+class _Sentiment(Protocol):
+    """What scores a text by its words."""
+
+    def polarity_scores(self, text: str) -> dict[str, float]:
+        """Shares of words of each kind, and ``compound``."""
+
+
 @cache
-def _vader() -> Any:
+def _vader() -> _Sentiment:
     try:
         from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
     except ImportError as error:
         raise InputError("This reward needs the package vaderSentiment; pip install vaderSentiment.") from error
-    return SentimentIntensityAnalyzer()
+    made: _Sentiment = SentimentIntensityAnalyzer()
+    return made
 
 
 @cache
-def _profanity() -> Any:
+def _profanity() -> Callable[[list[str]], FloatArray]:
     try:
         from profanity_check import predict_prob
     except ImportError as error:
         raise InputError("This reward needs the package alt-profanity-check; pip install it by that name.") from error
-    return predict_prob
+    found: Callable[[list[str]], FloatArray] = predict_prob
+    return found
