@@ -65,21 +65,21 @@ def kl_of(log_policy: np.ndarray) -> float:
     return float((prob * ratio).sum(axis=1).mean())
 
 
-def curve(charge: Charge, betas: np.ndarray) -> np.ndarray:
-    """KL and wasted KL at rest, one column a penalty, by rising KL."""
-    if charge.place == "reward" and charge.estimator != "k1":
-        ends = [driven(log_base, reward, b, charge) for b in betas]
-    else:
-        ends = [at_rest(log_base, reward, space, b, charge) for b in betas]
+def measured(ends) -> np.ndarray:
+    """KL and wasted KL of policies, by rising KL."""
     found = np.array([[kl_of(end), wasted_kl(end, log_base, reward)] for end in ends])
     return found[np.argsort(found[:, 0])].T
+
+
+def curve(charge: Charge) -> np.ndarray:
+    return measured([at_rest(log_base, reward, space, b, charge) for b in grid])
 
 
 def waste_at(name: str, kl: float) -> float:
     return float(np.interp(kl, *curves[name]))
 
 
-grid = np.geomspace(0.25, 12.0, 18)
+grid = np.geomspace(0.25, 12.0, 14)
 charges = {
     "k2 in the loss, per token": Charge("k2", "loss"),
     "the same, mean over tokens": Charge("k2", "loss", mean=True),
@@ -87,10 +87,13 @@ charges = {
     "k3 in the loss, per sequence": Charge("k3", "loss", per_token=False),
     "k1 in the reward, averaged over tokens": Charge("k1", "reward", averaged=True),
 }
-curves = {name: curve(charge, grid) for name, charge in charges.items()}
-optimum = curve(Charge("k1", "reward"), grid)
-few = np.array([0.3, 0.8, 2.5, 8.0])
-curves |= {f"{k} in the reward, per sequence": curve(Charge(k, "reward", per_token=False), few) for k in ("k2", "k3")}
+curves = {name: curve(charge) for name, charge in charges.items()}
+optimum = curve(Charge("k1", "reward"))
+few = (0.3, 0.8, 2.5, 8.0)
+driven_off = {
+    k: {b: driven(log_base, reward, b, Charge(k, "reward", per_token=False)) for b in few} for k in ("k2", "k3")
+}
+curves |= {f"{k} in the reward, per sequence": measured(ends.values()) for k, ends in driven_off.items()}
 
 # %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 in the reward drop responses, whatever the penalty; followed by small steps from the base.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token low, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
 fig, ax = plotting.new(height=4.2)
@@ -266,9 +269,9 @@ drawn = np.stack(
 which = rng.integers(len(prompts), size=(4000, n_batch))
 picked = np.take_along_axis(drawn, which[None], axis=0)[0]
 ratio = each[which, picked]
-measured = {"k1": ratio, "k3": np.expm1(-ratio) + ratio}
+estimates = {"k1": ratio, "k3": np.expm1(-ratio) + ratio}
 control = KLController(target, 256 / 10_000)
-settled = {name: control.settled_kl(values.mean(axis=1) / kl_of(held)) for name, values in measured.items()}
+settled = {name: control.settled_kl(values.mean(axis=1) / kl_of(held)) for name, values in estimates.items()}
 
 # %% [markdown]
 # ## What it means
@@ -288,7 +291,7 @@ for name, charge in {
 }.items():
     rest = at_rest(log_base, reward, space, beta, charge)
     largest[name] = max(float(np.abs(u).max()) for u in expected_update(rest, log_base, reward, space, beta, charge))
-ends = {b: driven(log_base, reward, b, Charge("k2", "reward", per_token=False)) for b in (0.3, 8.0)}
+ends = driven_off["k2"]
 kept = {b: float(np.isfinite(end).mean()) for b, end in ends.items()}
 rarer = [int(n) for end in ends.values() for n in (np.isfinite(end) & (end < log_base - 1e-6)).sum(axis=1)]
 answer = {"k2": "k2 in the loss, per token", "k3": "k3 in the loss, per token"}

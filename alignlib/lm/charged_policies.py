@@ -183,20 +183,20 @@ def driven(
         charge.place == "reward" and not charge.per_token,
         f"charge must be in the reward and per sequence; got {charge.label}.",
     )
-    log_policy = np.array(log_base, dtype=np.float64)
+    base = np.exp(log_base)
     pace = step / max(beta, float(np.ptp(reward, axis=1).max()), 1e-300)
+    held, ratio, prob = np.ones(base.shape, dtype=bool), np.zeros_like(base), base
     for _ in range(n_steps):
-        held = np.isfinite(log_policy)
-        ratio = np.where(held, log_policy - log_base, 0.0)
-        prob = np.exp(log_policy)
         paid = np.where(held, reward - beta * charge.value(ratio), 0.0)
         push = paid - (prob * paid).sum(axis=1, keepdims=True)
+        if float((prob * np.abs(push)).max()) < 1e-6:
+            return np.where(held, log_base + ratio, -np.inf)
         # A response may fall without end: by no more than one nat in a step, which changes nothing of where it ends.
-        moved = np.maximum(pace * push, -1.0)
-        log_policy = np.where(held & (ratio > _GONE), log_policy + moved, -np.inf)
-        log_policy = log_policy - logsumexp(log_policy, axis=1, keepdims=True)
-        if float(np.abs(np.where(np.isfinite(log_policy), prob * push, 0.0)).max()) < 1e-6:
-            return log_policy
+        held &= ratio > _GONE
+        ratio = np.where(held, ratio + np.maximum(pace * push, -1.0), 0.0)
+        prob = np.where(held, base * np.exp(ratio), 0.0)
+        total = prob.sum(axis=1, keepdims=True)
+        prob, ratio = prob / total, np.where(held, ratio - np.log(total), 0.0)
     raise InputError(f"n_steps must be enough to come to rest; after {n_steps} steps it still moves.")
 
 
