@@ -139,8 +139,8 @@ for ax, kind in zip(axes, ("normal", "heavy-tailed"), strict=True):
 plotting.legend(axes[0], loc="upper left", fontsize=8)
 
 # %% [markdown]
-# The best policy of coverage $C^*={{coverage:g}}$ for gold gains {{comparator:.2f}}. The {term}`regret` against it, what it gains more than a rule at {{n_top:,d}} draws, with χ²-pessimism never above the {{bound:.2f}} of
-# {prf:ref}`thm-regret-by-coverage`:
+# The best policy of coverage $C^*={{coverage:g}}$ for gold gains {{comparator:.2f}}. The {term}`regret` of a rule is how much less it gains, here at {{n_top:,d}} draws. {prf:ref}`thm-regret-by-coverage` bounds
+# that of χ²-pessimism by {{bound:.2f}}:
 
 # %% tags=["hide-input"]
 target = {}
