@@ -26,10 +26,10 @@ def read_citation() -> dict[str, Any]:
     return data
 
 
-def validator() -> jsonschema.protocols.Validator:
-    """Return a validator for the citation file format."""
+def validator(name: str = "citation-file-format") -> jsonschema.protocols.Validator:
+    """Return a validator for the citation file format, or another that the package ships."""
     folder = files("check_jsonschema") / "builtin_schemas" / "vendor"
-    schema = json.loads((folder / "citation-file-format.json").read_text(encoding="utf-8"))
+    schema = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return jsonschema.validators.validator_for(schema)(schema)
 
 
@@ -46,8 +46,9 @@ def test_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" in project["dynamic"]
     page = (ROOT / "book" / "cite.md").read_text(encoding="utf-8")
-    quoted = re.findall(r"version = \{(.+?)\}", page)
-    assert {read_citation()["version"], *quoted} == {alignlib.__version__}
+    quoted = re.findall(r"version (?:= \{)?([0-9.]+[0-9])", page)
+    archive = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    assert {read_citation()["version"], archive["version"], *quoted} == {alignlib.__version__}
     assert f"## {alignlib.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
@@ -84,3 +85,29 @@ def test_authors_of_references_are_those_of_the_bibliography() -> None:
     for reference in read_citation()["references"]:
         number = reference["identifiers"][0]["value"].removeprefix("arXiv:")
         assert [author["family-names"] for author in reference["authors"]] == authors[number]
+
+
+def test_archive_and_codecheck_say_what_the_citation_says() -> None:
+    citation = read_citation()
+    archive = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    assert archive["title"] == citation["title"]
+    assert archive["description"] == citation["abstract"]
+    assert archive["keywords"] == citation["keywords"]
+    assert archive["license"].lower() == citation["license"].lower()
+    assert [one["identifier"] for one in archive["related_identifiers"]] == [
+        identifier["value"] for reference in citation["references"] for identifier in reference["identifiers"]
+    ]
+    check = yaml.safe_load((ROOT / "codecheck.yml").read_text(encoding="utf-8"))
+    assert citation["title"].startswith(check["paper"]["title"])
+    assert check["paper"]["authors"] == archive["creators"] == citation["authors"]
+    assert (ROOT / check["paper"]["reference"]).is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_workflows_follow_their_schema_and_our_pythons(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    workflow = yaml.load(text.replace("\non:", "\n'on':"), Loader=yaml.SafeLoader)
+    assert [error.message for error in validator("github-workflows").iter_errors(workflow)] == []
+    assert list(validator("github-workflows").iter_errors({**workflow, "jobs": {"a": {"steps": 1}}}))
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["requires-python"]
+    assert workflow["jobs"]["reader"]["strategy"]["matrix"]["python"][0] == oldest.removeprefix(">=")
