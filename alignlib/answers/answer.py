@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib._core.errors import InputError
+from alignlib.divergences import KL, Divergence
 from alignlib.estimation import (
     EstimatedFrontier,
     FirstTerms,
@@ -20,7 +22,9 @@ from alignlib.estimation import (
     first_terms,
     most_of_constant_prompts,
     samples_wanted,
+    tied_pairs,
 )
+from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 
@@ -29,6 +33,7 @@ __all__ = ["Answer", "answer", "limit_on_every_prompt"]
 # Budgets shown where none are asked for: those of the 1-2-5 series that the samples support, the last few of them.
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0, 1) for step in (1, 2, 5)]
 _SHOWN = 6
+_MOST_SERIES = 5.0  # where the samples set no end
 _FEW = 8  # samples of a prompt, up to which the limit's first terms may reach further than the limit
 
 
@@ -44,6 +49,9 @@ class Answer:
     ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
     to the limit at the last budget shown. ``assumed`` says what the limit there rests on, for an average budget.
     ``kl_asked`` says whether budgets were asked for.
+    Budgets and what rules spend are in ``divergence``. Where ``win_rate`` is set, what counts is the win rate over the
+    base model by ``measured_in``, ``tied_pairs`` is the share of pairs of samples of a prompt that tie, and
+    ``without_ties`` the largest gain at the budgets of ``limit`` were there none, which is known exactly.
     """
 
     picked_by: str
@@ -60,6 +68,15 @@ class Answer:
     assumed: Sensitivity | None = None
     wanted_by_rules: tuple[Wanted, ...] = ()
     kl_asked: bool = False
+    divergence: Divergence = KL
+    win_rate: bool = False
+    tied_pairs: float | None = None
+    without_ties: FloatArray | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether a reward is counted, for a KL budget."""
+        return self.divergence == KL and not self.win_rate
 
 
 def answer(
@@ -79,7 +96,7 @@ def answer(
     picked_by : str, optional
         The reward that picks the best of N, where it is another.
     kl : list of float, optional
-        KL budgets in nats; by default some that the samples support.
+        Budgets in the fit's divergence, nats of KL by default; if left out, some that the samples support.
     rules : list of Rule, optional
         What draws responses and keeps one; by default best-of-N for the powers of two, from 2 to the fewest samples of
         a prompt.
@@ -103,12 +120,19 @@ def answer(
     picked_by = counted if picked_by is None else picked_by
     table.check_varies(picked_by)
     constant = table.check_varies(counted, "reward" if picked_by == counted else "gold reward")
-    budgets = np.array(_SERIES) if kl is None else as_vector("kl", kl)
-    require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
+    plain = fit.divergence == KL and not fit.win_rate
+    beyond_kl: dict[str, Any] = {"divergence": fit.divergence, "win_rate": fit.win_rate}
+    if fit.win_rate:
+        beyond_kl["tied_pairs"] = tied_pairs(table, counted)
+    name = "kl" if fit.divergence == KL else "at"
+    budgets = np.array(_SERIES) if kl is None else as_vector(name, kl)
+    if kl is None and not plain:
+        budgets = budgets[budgets <= min(_MOST_SERIES, 0.5 * Uniform().max_spent(fit.divergence))]
+    require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g}.", name)
     best = fit.share(BestOfN.along(_default_draws(table)) if rules is None else rules, picked_by)
     spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
     few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
-    terms = first_terms(fit) if few and fit.bounded is None else None
+    terms = first_terms(fit) if plain and few and fit.bounded is None else None
     if terms is not None and 0.0 < terms.trusted_end <= fit.supported_end:
         terms = None
     try:
@@ -119,7 +143,7 @@ def answer(
         if not isinstance(error, UnsupportedBudgetError) and error is not fit.problem:
             raise
         left_out = () if kl is None else tuple(budgets.tolist())
-        wanted = samples_wanted(fit, max(left_out)) if left_out and max(left_out) > 0.0 else None
+        wanted = samples_wanted(fit, max(left_out)) if plain and left_out and max(left_out) > 0.0 else None
         return Answer(
             picked_by,
             counted,
@@ -132,6 +156,8 @@ def answer(
             str(error),
             terms,
             wanted_by_rules=_wanted_by_rules(fit, best),
+            kl_asked=kl is not None,
+            **beyond_kl,
         )
     # A rule is a policy itself: the limit at its KL is no lower than what it gains.
     limit_at_rules = replace(
@@ -144,7 +170,7 @@ def answer(
     shown = inside if kl is not None else inside[-_SHOWN:]
     beyond = () if kl is None else tuple(budgets[~limit.supported].tolist())
     most = None
-    if constant and shown.size:
+    if plain and constant and shown.size:
         highest = None if fit.bounded is None else fit.bounded[1]
         most = float(most_of_constant_prompts(table, counted, float(budgets[shown[-1]]), highest=highest))
     return Answer(
@@ -155,18 +181,27 @@ def answer(
         limit_at_rules=limit_at_rules,
         rules=best,
         unsupported=beyond,
-        wanted=samples_wanted(fit, max(beyond)) if beyond else None,
+        wanted=samples_wanted(fit, max(beyond)) if plain and beyond else None,
         first_terms=terms,
         constant_most=most,
         assumed=fit.sensitivity(float(budgets[shown[-1]])) if budget == "average" and shown.size else None,
         wanted_by_rules=_wanted_by_rules(fit, best),
         kl_asked=kl is not None,
+        without_ties=_without_ties(budgets[shown], fit.divergence) if fit.win_rate else None,
+        **beyond_kl,
     )
+
+
+def _without_ties(budgets: FloatArray, divergence: Divergence) -> FloatArray:
+    """Return the largest rise in win rate over one half at each budget, were there no ties."""
+    if divergence == KL:
+        return np.asarray(largest_win_rate(budgets)) - 0.5
+    return Uniform().frontier(budgets, divergence).gain
 
 
 def _wanted_by_rules(fit: Fit, best: RuleEstimate) -> tuple[Wanted, ...]:
     """Say what the first and the last rule whose share the samples do not support would take."""
-    if fit.bounded is not None:
+    if fit.bounded is not None or fit.divergence != KL or fit.win_rate:
         return ()
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     without = np.flatnonzero(~known & best.optimises & (best.spent > 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -11,9 +12,18 @@ import numpy.typing as npt
 
 from alignlib._core.checks import as_vector, require
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
-from alignlib.estimation import EstimatedFrontier, check_bounds, check_needs, check_resampling, fit_frontier
+from alignlib.divergences import KL, Divergence, as_divergence
+from alignlib.estimation import (
+    EstimatedFrontier,
+    Fit,
+    check_beyond,
+    check_bounds,
+    check_needs,
+    check_resampling,
+    fit_frontier,
+)
 from alignlib.rules import Rule
-from alignlib.tables import RewardTable
+from alignlib.tables import RewardTable, against_opponent
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -72,6 +82,9 @@ def ask(
     n_boot: int = 2000,
     rng: int = 0,
     bounded: Sequence[float] | None = None,
+    divergence: Divergence | str = KL,
+    win_rate: bool = False,
+    opponent: RewardTable | None = None,
     curves: bool = False,
     gold_correlation: float | Sequence[float] | GoldSubset | None = None,
 ) -> Findings:
@@ -92,6 +105,13 @@ def ask(
         Of both fits, as in `fit_frontier`.
     bounded : (low, high), optional
         Known bounds of the reward that counts, as in `fit_frontier`.
+    divergence : Divergence or str
+        What budgets (``kl``) are measured in, as in `fit_frontier`; without ``gold`` only.
+    win_rate : bool
+        Count the win rate over the base model by ``reward``, or with an ``opponent`` that over its responses.
+    opponent : RewardTable, optional
+        Responses of a fixed opponent to the same prompts, with the same reward: what counts is how often a response
+        beats them, ties as one half.
     curves : bool
         Also return the curves that the pictures of the report draw.
     gold_correlation : float, (value, low, high) or GoldSubset, optional
@@ -121,7 +141,17 @@ def ask(
         table = RewardTable.from_arrays(cast(Any, table))
     # Whatever is wrong is said before the work, not after it.
     check_resampling(level, n_boot, rng)
-    check_bounds(bounded, budget, table, reward if gold is None else gold)
+    divergence = as_divergence(divergence)
+    if divergence != KL or win_rate or opponent is not None:
+        require(
+            gold is None and not ensemble,
+            "gold must be left out for win rates and for divergences other than KL, which are known for one reward.",
+            "gold",
+        )
+        if opponent is None:
+            check_beyond(bounded, budget, divergence, win_rate)
+    if opponent is None:
+        check_bounds(bounded, budget, table, reward if gold is None else gold)
     require(
         gold is None or gold_correlation is None,
         "gold_correlation is for a gold reward that the table does not hold, and gold names one that it does; leave "
@@ -129,16 +159,21 @@ def ask(
         "gold_correlation",
     )
     if kl is not None:
-        least = float(as_vector("kl", kl).min())
-        require(least >= 0.0, f"kl must not be negative; got {least:g} nats.", "kl")
+        name = "kl" if divergence == KL else "at"
+        least = float(as_vector(name, kl).min())
+        require(least >= 0.0, f"{name} must not be negative; got {least:g}.", name)
     table.check_varies(reward)
+    if opponent is not None:
+        require(bounded is None, "bounded must be left out for win rates, which lie between 0 and 1.", "bounded")
+        return _against(table, reward, opponent, divergence, asked, options, curves)
     if gold is not None:
         table.check_varies(gold, "gold reward")
     if rules is not None:
         check_needs(rules, int(table.n_samples.min()))
     if ensemble and gold is not None:
         _hacking().members_of(table, ensemble, gold)
-    picking = fit_frontier(table, reward, **options, bounded=bounded if gold is None else None)
+    beyond_kl: dict[str, Any] = {"divergence": divergence, "win_rate": win_rate}
+    picking = fit_frontier(table, reward, **options, **beyond_kl, bounded=bounded if gold is None else None)
     counted = picking if gold is None else fit_frontier(picking.table, gold, **options, bounded=bounded)
     found = Findings(
         picking.table,
@@ -151,8 +186,41 @@ def ask(
 
         promised = promise_answer(picking, gold_correlation, rules=rules, kl=kl, level=level)
         found = replace(found, promise=promised)
-    if not curves or counted.supported_end == 0.0:
-        return found
+    return _with_curves(found, counted) if curves and counted.supported_end > 0.0 else found
+
+
+def _against(
+    table: RewardTable,
+    reward: str,
+    opponent: RewardTable,
+    divergence: Divergence,
+    asked: dict[str, Any],
+    options: dict[str, Any],
+    curves: bool,
+) -> Findings:
+    """Answer in win rates against the responses of an opponent."""
+    name = f"win rate against the opponent by {reward}"
+    counted = against_opponent(table, reward, opponent, name)
+    sizes = opponent.n_samples
+    each = f"{sizes.min()}" if sizes.min() == sizes.max() else f"{sizes.min()} to {sizes.max()}"
+    bounds = (0.0, 1.0) if math.isfinite(divergence.slope_at_infinity) else None
+    fit = fit_frontier(counted, name, **options, divergence=divergence, bounded=bounds)
+    low, high = fit.base_interval
+    note = (
+        f"The base model wins {fit.base_reward:.1%} of comparisons with the opponent ({fit.level:.0%} interval "
+        f"{low:.1%} to {high:.1%}), over {each} {'response' if each == '1' else 'responses'} to each prompt, ties "
+        "counted as one half. The limit is against these very responses, and against others of the opponent less."
+    ).replace("%", " %")
+    fit = replace(fit, table=replace(fit.table, notes=(*fit.table.notes, note)))
+    # A win rate is at most one: nothing is assumed of its tail.
+    found = Findings(fit.table, replace(answer(fit, reward, **asked), assumed=None), None, None)
+    return _with_curves(found, fit) if curves and fit.supported_end > 0.0 else found
+
+
+def _with_curves(found: Findings, counted: Fit) -> Findings:
+    """Add the curves that pictures draw."""
+    if not found.counted.plain:
+        return replace(found, curve=counted.frontier)
     each = limit_on_every_prompt(counted)
     beside = None if each is None else counted.at(each.spent)
     return replace(found, curve=counted.frontier, curve_on_every_prompt=each, curve_beside=beside)

@@ -14,13 +14,24 @@ from alignlib import plotting
 from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
+from alignlib.answers.findings import Findings
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation import GoldEstimate
+from alignlib.laws import Uniform
 from alignlib.pass_at_k import PassEstimate
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
-__all__ = ["draw_envelope", "draw_overlay", "draw_pass_at_k", "gold_caption", "gold_picture", "picture_of", "save"]
+__all__ = [
+    "draw_envelope",
+    "draw_overlay",
+    "draw_pass_at_k",
+    "gold_caption",
+    "gold_picture",
+    "limit_picture",
+    "picture_of",
+    "save",
+]
 
 _LOOKS = {False: (plotting.BEST_OF_N, "o"), True: (plotting.LIMIT, "s")}  # a rule, the tilt
 
@@ -111,6 +122,39 @@ def draw_envelope(found: Floor, ax: Axes) -> Axes:
     ax.plot([], [], color=plotting.THIRD, label="a floor of the limit")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return plotting.name_axes(ax, plotting.KL_LABEL, for_picture(log.reward_name))
+
+
+def limit_picture(found: Findings) -> Figure:
+    """Return the picture of an answer: the limit with its interval as far as it is supported, and the rules.
+
+    For win rates the curve without ties, which is known exactly, stands beside them.
+    """
+    answer, curve = found.counted, found.curve
+    fig, ax = plotting.new()
+    best = answer.rules
+    shift = 0.5 if answer.win_rate else 0.0
+    shown = best.optimises & np.isfinite(best.spent)
+    if curve is not None:
+        reach = float(curve.spent[-1])
+        shown &= best.spent <= 1.15 * reach
+        ax.fill_between(
+            curve.spent, curve.gain_low + shift, curve.gain_high + shift, color=plotting.LIMIT, alpha=0.18, linewidth=0
+        )
+        plotting.curve(ax, curve.spent, curve.gain + shift, None, color=plotting.LIMIT)
+        ax.plot([], [], color=plotting.LIMIT, label="the limit")
+        if answer.win_rate and answer.tied_pairs:
+            free = Uniform().frontier(np.linspace(0.0, 1.0, 20) ** 2 * reach, answer.divergence)
+            ax.plot(free.spent, free.gain + shift, color=plotting.BOUND, linestyle="--", label="without ties")
+    names = [rule.label for rule, drawn in zip(best.rules, shown, strict=True) if drawn]
+    plotting.points(
+        ax, best.spent[shown], best.gain[shown] + shift, names, low=best.gain_low[shown] + shift,
+        high=best.gain_high[shown] + shift, offset=(6, -5),
+    )  # fmt: skip
+    ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
+    plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
+    what = "win rate over the base model" if answer.win_rate else f"gain in {for_picture(answer.measured_in)}"
+    plotting.name_axes(ax, answer.divergence.label, what)
+    return fig
 
 
 def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:

@@ -100,6 +100,10 @@ class Question:
     named: tuple[str, ...] | None = None
     gold_correlation: list[float] | None = None
     gold_table: Path | None = None
+    divergence: str = "kl"
+    at: list[float] | None = None
+    win_rate: bool = False
+    opponent: Path | None = None
 
     @property
     def members(self) -> list[str]:
@@ -124,6 +128,7 @@ class Question:
         if self.kl is not None:
             least = float(as_vector("kl", self.kl).min())
             require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
+        self._check_beyond()
         if self.n is not None:
             require_range("n", self.n, 1.0)
         if self.rule:
@@ -182,6 +187,28 @@ class Question:
         )
         return measure_gold(rows, reward, gold, level=half_error(self.level))
 
+    @property
+    def plain(self) -> bool:
+        """Whether a reward is counted, for a KL budget."""
+        from alignlib.divergences import KL, as_divergence
+
+        return as_divergence(self.divergence) == KL and not self.win_rate and self.opponent is None
+
+    def _check_beyond(self) -> None:
+        """Refuse what does not go with win rates and other divergences."""
+        from alignlib.divergences import KL, as_divergence
+
+        divergence = as_divergence(self.divergence)
+        if self.kl is not None and self.at is not None:
+            raise BadInput("--kl and --at both give budgets; take --at, in the units of --divergence.")
+        if self.kl is not None and divergence != KL:
+            raise BadInput(f"--kl is for KL; give budgets of {self.divergence} as --at.")
+        promised = self.gold_correlation is not None or self.gold_table is not None
+        if not self.plain and (self.gold is not None or promised):
+            raise BadInput("--gold goes with --kl budgets of the reward; leave it out, or what asks for another goal.")
+        if self.opponent is not None and self.wide:
+            raise BadInput("--opponent needs a table without --wide, with a row for each response.")
+
     def resolved(self, file: TableFile) -> Question:
         """Return the same question with the columns by their own names, as ``file`` has them."""
         if self.wide:
@@ -226,17 +253,29 @@ class Question:
             drop_missing=asked.drop_missing,
             drop_below=asked.min_samples or 0,
         )
+        opponent = None
+        if asked.opponent is not None:
+            opponent = RewardTable.read(
+                asked.opponent,
+                None if asked.pool else asked.prompt,
+                asked.reward,
+                drop_missing=asked.drop_missing,
+                min_samples=1,
+            )
         found = ask(
             table,
             asked.reward,
             asked.gold,
             asked.members,
-            kl=asked.kl,
+            kl=asked.kl if asked.at is None else asked.at,
             rules=rules,
             budget=asked.budget.replace("-", "_"),
             level=asked.level,
             rng=asked.seed,
             bounded=asked.bounded,
+            divergence=asked.divergence,
+            win_rate=asked.win_rate and opponent is None,
+            opponent=opponent,
             curves=curves,
             gold_correlation=asked.gold_correlation
             if self.gold_table is None

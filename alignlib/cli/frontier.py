@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE, NUMBERS, form_options
+from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._rewards import Question, table_options
 
 __all__ = ["command"]
@@ -20,6 +22,8 @@ __all__ = ["command"]
         "alignlib frontier rewards.csv --reward score_a",
         "alignlib frontier rewards.csv --reward score_a --gold gold --kl 0.1,0.2 --json",
         "alignlib frontier rewards.csv --reward score_a --gold-correlation 0.7,0.6,0.8",
+        "alignlib frontier rewards.csv --reward score_a --win-rate",
+        "alignlib frontier rewards.csv --reward score_a --divergence chi2 --at 0.1,0.5",
     ],
 )
 @table_options
@@ -35,16 +39,36 @@ __all__ = ["command"]
     help="The same from a file with gold (--gold, or a column gold) on a few rows, matched by prompt and sample, or "
     "with the column --reward too.",
 )
+@option("--win-rate", is_flag=True, help="Count wins over the base model by --reward, ties as one half.")
+@option(
+    "--opponent",
+    type=FILE,
+    help="Table of an opponent's responses to the same prompts, with the same columns: count wins over them.",
+)
+@option(
+    "--divergence",
+    default="kl",
+    help="What budgets are measured in: kl, reverse-kl, chi2, hellinger, js, tv or renyi:ALPHA, such as renyi:2.",
+)
+@option("--at", type=NUMBERS, help="Budgets in units of --divergence, such as 0.1,0.5; --kl is its form for KL.")
+@picture_options
 @form_options
-def command(form: str | None, **asked: Any) -> None:
+def command(form: str | None, picture: Path | None, force: bool, **asked: Any) -> None:
     """Print how much reward any method can still gain, at which KL, and how close best-of-N comes.
 
     TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON, Parquet,
     Feather or NumPy, also gzipped; - is standard input.
     """
     question = Question(**asked)
-    question, found = question.find(curves=form == "csv")
+    check_picture(picture, force, [path for path in (question.table, question.opponent) if path is not None])
+    question, found = question.find(curves=form == "csv" or picture is not None)
     from alignlib.answers.output import frontier
     from alignlib.cli._say import say
 
+    if picture is not None:
+        from alignlib.answers.pictures import limit_picture
+
+        save_picture(lambda: limit_picture(found), picture, force)
     say(form, "frontier", frontier, found, path=str(question.table), seed=question.seed)
+    if picture is not None:
+        wrote(picture)

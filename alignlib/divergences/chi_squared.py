@@ -29,6 +29,9 @@ class _ChiSquared(Divergence):
     def ratio_at(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.maximum(1.0 + 0.5 * price, 0.0))
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.where(ratio > 0.0, 0.5, 0.0)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         held = np.maximum(price, -2.0)
         return np.asarray(held + 0.25 * held * held)

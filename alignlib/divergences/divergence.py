@@ -16,6 +16,10 @@ from alignlib._core.errors import InputError
 __all__ = ["Divergence", "as_divergence"]
 
 
+_STEP = 1e-6
+_SHORT = {"js": "jensen_shannon", "tv": "total_variation", "chi_squared": "chi2"}
+
+
 class Divergence(ABC):
     r"""``D_f(φ‖p) = E_p f(φ/p)`` for a convex ``f`` with ``f(1) = 0``: a subclass gives ``f`` and two of its relatives.
 
@@ -84,6 +88,12 @@ class Divergence(ABC):
         """The ratio at the price ``slope_at_infinity - margin``: the inverse of `margin`."""
         return self.ratio_at(self.slope_at_infinity - margin)
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        """How fast the ratio ``t`` rises with its price, ``1/f''(t)``; 0 where an outcome is dropped."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rise = (self.slope(ratio * (1.0 + _STEP)) - self.slope(ratio * (1.0 - _STEP))) / (2.0 * _STEP * ratio)
+            return np.where(ratio > 0.0, 1.0 / rise, 0.0)
+
     def between(self, policy: npt.ArrayLike, prob: npt.ArrayLike) -> float:
         """``D_f(policy‖prob)`` of two laws on the same outcomes.
 
@@ -148,29 +158,57 @@ class Divergence(ABC):
 
 
 def as_divergence(value: object) -> Divergence:
-    """Return ``value``, or the divergence of that name where it has no parameter.
+    """Return ``value``, or the divergence of that name; ``"renyi:2"`` is Rényi's of order 2.
+
+    Parameters
+    ----------
+    value : Divergence or str
+        A name may be short (``"js"``, ``"tv"``), and have hyphens.
 
     Raises
     ------
     InputError
-        If it is anything else, with the names that are known.
+        If it is anything else, with the names that are known, or if the order is out of its range.
 
     Examples
     --------
     >>> from alignlib.divergences import REVERSE_KL
-    >>> as_divergence("reverse_kl") == REVERSE_KL
+    >>> as_divergence("reverse-kl") == REVERSE_KL
     True
+    >>> as_divergence("renyi:1.5").name
+    'renyi_1.5'
     """
     if isinstance(value, Divergence):
         return value
     kinds = {kind.name: kind for kind in Divergence.__subclasses__() if _is_whole(kind)}
-    if isinstance(value, str) and value in kinds:
-        return kinds[value]()
+    if isinstance(value, str):
+        name, _, order = value.strip().lower().replace("-", "_").partition(":")
+        name = _SHORT.get(name, name)
+        if name in kinds and not order:
+            return kinds[name]()
+        if name == "renyi":
+            return _renyi(value.partition(":")[2], value)
     raise InputError(
         f"divergence must be one of alignlib.divergences or its name; got {value!r:.80}. Known by name: "
-        f"{', '.join(map(repr, kinds))}; with a parameter, such as Renyi(0.5), as an object.",
+        f"{', '.join(map(repr, kinds))}, short 'js' and 'tv'; with a parameter, 'renyi:2'.",
         argument="divergence",
     )
+
+
+def _renyi(order: str, given: str) -> Divergence:
+    from alignlib.divergences.renyi import Renyi  # which builds on this module
+
+    try:
+        alpha = float(order)
+    except ValueError:
+        alpha = math.nan
+    require(
+        0.0 < alpha < math.inf and alpha != 1.0,
+        f"divergence must name the order of Rényi's, above 0 and not 1, such as 'renyi:2' (of order 1 it is 'kl'); got "
+        f"{given!r:.80}.",
+        "divergence",
+    )
+    return Renyi(alpha)
 
 
 def _is_whole(kind: type[Divergence]) -> bool:

@@ -35,6 +35,9 @@ class _Hellinger(Divergence):
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray((2.0 * margin) ** -2.0)
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(4.0 * ratio * np.sqrt(ratio))
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(price < 0.5, price / (1.0 - 2.0 * price), np.inf))

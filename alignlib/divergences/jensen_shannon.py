@@ -44,6 +44,9 @@ class _JensenShannon(Divergence):
         with np.errstate(over="ignore"):
             return np.asarray(1.0 / np.expm1(2.0 * margin))
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(2.0 * ratio * (1.0 + ratio))
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore", invalid="ignore"):
             inside = -0.5 * np.log1p(-np.expm1(2.0 * np.minimum(price, self.slope_at_infinity)))

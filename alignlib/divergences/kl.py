@@ -38,6 +38,9 @@ class _KL(Divergence):
     def ratio_at(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.exp(price))
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(ratio)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.expm1(price))
 

@@ -89,6 +89,11 @@ class Renyi(Divergence):
         with np.errstate(over="ignore", under="ignore"):
             return np.asarray(np.exp(np.log(-self._delta * margin) / self._delta))
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        """``t^{2-α}``."""
+        with np.errstate(divide="ignore"):
+            return np.where(ratio > 0.0, np.asarray(ratio) ** (1.0 - self._delta), 0.0)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         """``[(1 + (α - 1) s)^{α/(α-1)} - 1]/α``."""
         with np.errstate(divide="ignore", over="ignore"):

@@ -38,6 +38,9 @@ class _ReverseKL(Divergence):
         with np.errstate(divide="ignore", over="ignore"):
             return np.asarray(1.0 / margin)
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.asarray(ratio * ratio)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         with np.errstate(divide="ignore"):
             return np.asarray(np.where(price < 1.0, -np.log1p(-np.minimum(price, 1.0)), np.inf))

@@ -30,6 +30,9 @@ class _TotalVariation(Divergence):
     def ratio_at(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.where(price < -0.5, 0.0, np.where(price <= 0.5, 1.0, np.inf)))
 
+    def response(self, ratio: FloatArray) -> FloatArray:
+        return np.zeros_like(ratio)
+
     def conjugate(self, price: FloatArray) -> FloatArray:
         return np.asarray(np.where(price <= 0.5, np.maximum(price, -0.5), np.inf))
 

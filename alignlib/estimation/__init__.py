@@ -15,13 +15,14 @@ from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
-from alignlib.estimation.fit import Fit, check_bounds, fit_frontier
+from alignlib.estimation.fit import Fit, check_beyond, check_bounds, fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate, check_needs
 from alignlib.estimation.sensitivity import Sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.estimation.wanted import Wanted, samples_wanted
+from alignlib.estimation.win_rate_curve import tied_pairs
 
 __all__ = [
     "Cells",
@@ -38,6 +39,7 @@ __all__ = [
     "UnsupportedBudgetError",
     "Wanted",
     "bounded_mean_interval",
+    "check_beyond",
     "check_bounds",
     "check_needs",
     "check_pair",
@@ -50,4 +52,5 @@ __all__ = [
     "shown_numbers",
     "studentised_interval",
     "tail_shape",
+    "tied_pairs",
 ]

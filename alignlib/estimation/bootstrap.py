@@ -11,7 +11,7 @@ import scipy
 from alignlib._core.checks import FloatArray, IntArray, as_number, as_rng, as_whole
 from alignlib._core.same import SameFields
 
-__all__ = ["Cells", "check_resampling", "narrowed", "studentised_interval"]
+__all__ = ["Cells", "check_resampling", "narrowed", "student_interval", "studentised_interval"]
 
 _MAX_CELLS = 500
 _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of means of lognormal and gamma contributions
@@ -213,6 +213,16 @@ def narrowed(values: Sequence[FloatArray], errors: Sequence[FloatArray], level: 
 
 def _density(x: FloatArray) -> FloatArray:
     return np.asarray(np.exp(-0.5 * np.square(x)) / np.sqrt(2.0 * np.pi))
+
+
+def student_interval(value: FloatArray, error: FloatArray, level: float, cells: int) -> tuple[FloatArray, FloatArray]:
+    """Return ``value`` ± Student's quantile times ``error``, for a spread that so many cells show.
+
+    >>> [round(float(end), 3) for end in student_interval(np.array(1.0), np.array(0.1), 0.95, 11)]
+    [0.777, 1.223]
+    """
+    half = float(scipy.special.stdtrit(max(cells - 1, 1), 0.5 + level / 2.0)) * error
+    return value - half, value + half
 
 
 def _quantiles(values: FloatArray, levels: Sequence[float]) -> list[FloatArray]:

@@ -11,20 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, as_flag, as_number, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
 from alignlib.estimation.averaging import averaged_curve
-from alignlib.estimation.bootstrap import Cells, check_resampling
+from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
+from alignlib.estimation.divergence_curve import divergence_curve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
+from alignlib.estimation.moved_mass_curve import moved_mass_curve
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.rules import RuleEstimate, as_rules, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
+from alignlib.estimation.win_rate_curve import WinRateCurve, win_rate_curve
+from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
 from alignlib.tables.reward_range import LARGEST_REWARD
@@ -41,10 +47,11 @@ _DEFAULT_POINTS = 40
 class Fit:
     """One reward of a table, estimated once; made by `fit_frontier`.
 
-    ``supported_end`` is the largest supported budget in nats, 0 where the samples support none. ``problem`` says why
-    there is no limit (None where there is one): `at` raises it, while `share` and `gold` still tell what is known
-    without a limit. Nothing is estimated twice: every method reads the same ``curve``, with the same bootstrap
-    ``weights`` of the ``cells`` of prompts.
+    Budgets are in ``divergence``. With ``win_rate`` what counts is not the reward but the win rate over the base model
+    by it. ``supported_end`` is the largest supported budget (in nats for KL), 0 where the samples support none.
+    ``problem`` says why there is no limit (None where there is one): `at` raises it, while `share` and `gold` still
+    tell what is known without a limit. Nothing is estimated twice: every method reads the same ``curve``, with the
+    same bootstrap ``weights`` of the ``cells`` of prompts.
     """
 
     table: RewardTable
@@ -60,6 +67,8 @@ class Fit:
     supported_end: float
     problem: InputError | None
     start: np.random.Generator = field(repr=False)
+    divergence: Divergence = KL
+    win_rate: bool = False
 
     def __repr__(self) -> str:
         """Return the sizes and how far the limit is known."""
@@ -70,8 +79,26 @@ class Fit:
 
     @property
     def base_reward(self) -> float:
-        """The mean reward of the base model."""
+        """The mean reward of the base model; its win rate over itself, one half, where win rates count."""
+        if self.win_rate:
+            return 0.5
         return float(self.table.prompt_means(self.reward).mean())
+
+    @property
+    def base_interval(self) -> tuple[float, float]:
+        """The interval of ``base_reward``, over prompts, or over the samples of a single one."""
+        if self.win_rate:
+            return 0.5, 0.5
+        if self.table.n_prompts == 1:
+            values = self.table.column(self.reward)
+            error = float(values.std(ddof=1)) / math.sqrt(values.size)
+            half = float(scipy.special.stdtrit(values.size - 1, 0.5 + self.level / 2.0)) * error
+            return self.base_reward - half, self.base_reward + half
+        means = self.cells.mean(self.table.prompt_means(self.reward))[:, None]
+        low, high = studentised_interval(
+            self.weights @ means, self.cells.standard_error(self.weights, means), self.level, len(self.cells.size)
+        )
+        return float(low[0]), float(high[0])
 
     def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
         """Return the largest gain within each budget, with its interval.
@@ -82,7 +109,7 @@ class Fit:
         Parameters
         ----------
         kl : float or array (k,)
-            Budgets Δ >= 0 in nats.
+            Budgets Δ >= 0 in the units of the fit's ``divergence`` (nats for KL).
         strict : bool
             Raise where no budget is supported; False returns what is still guaranteed.
 
@@ -101,28 +128,35 @@ class Fit:
         True
         """
         curve, end = self._known(), self.supported_end
-        budgets = as_vector("kl", np.atleast_1d(as_array("kl", kl)))
-        require(bool((budgets >= 0.0).all()), f"kl must not be negative; got {budgets.min():g} nats.")
+        name, unit = ("kl", "nats") if self.divergence == KL else ("at", f"of {self.divergence.name}")
+        budgets = as_vector(name, np.atleast_1d(as_array(name, kl)))
+        require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
         supported = budgets <= end * (1.0 + 1e-12)
         if strict and self.bias_correction and not supported.any():
             raise UnsupportedBudgetError(
-                f"kl must not exceed the largest supported budget, {end:.3g} nats for these samples of "
+                f"{name} must not exceed the largest supported budget, {end:.3g} {unit} for these samples of "
                 f"{self.reward!r}; got {budgets.min():.3g}. Ask for less, or draw more samples per prompt.",
                 end,
             )
         held = np.minimum(budgets, end) if self.bias_correction else budgets
         # Budgets beyond the end share a point of the curve.
         distinct, place = np.unique(np.append(held, end if math.isfinite(end) else 1.0), return_inverse=True)
-        points = curve.at(distinct, self.weights, self.level).take(place)
+        points = curve.at(self.divergence.mean_of(distinct), self.weights, self.level).take(place)
         with np.errstate(divide="ignore"):
-            lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0)
+            lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0) / self.divergence.mean_slope(held)
+        beyond = np.where(budgets > held, self.divergence.mean_of(budgets) - self.divergence.mean_of(held), 0.0)
+        gain, low, high = points.gain[:-1], points.low[:-1], points.high[:-1] + beyond * points.slope[-1]
+        if isinstance(curve, WinRateCurve):  # ties only lower the curve
+            free = self.divergence == KL
+            most = largest_win_rate(budgets) - 0.5 if free else curve.most(self.divergence.mean_of(budgets))
+            gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
         return EstimatedFrontier(
             spent=budgets,
-            gain=points.gain[:-1],
+            gain=gain,
             lam=lam,
             base_reward=self.base_reward,
-            gain_low=points.low[:-1],
-            gain_high=points.high[:-1] + np.where(budgets > held, budgets - held, 0.0) * points.slope[-1],
+            gain_low=low,
+            gain_high=high,
             supported=supported,
             level=self.level,
             supported_end=end,
@@ -131,6 +165,7 @@ class Fit:
             budget=self.budget,
             n_prompts=self.table.n_prompts,
             tail=self.tail,
+            divergence=self.divergence,
         )
 
     @cached_property
@@ -139,7 +174,7 @@ class Fit:
         self._known()
         if self.supported_end == 0.0 and not self.bias_correction:
             raise self._unsupported()
-        shown = min(self.supported_end, float(np.log(self.table.n_samples).mean()))
+        shown = min(self.supported_end, float(np.log(self.table.n_samples).mean()), _furthest(self))
         return self.at(np.linspace(0.0, 1.0, _DEFAULT_POINTS) ** 2 * shown)
 
     @cached_property
@@ -175,6 +210,8 @@ class Fit:
         True
         """
         if self.problem is not None or not 0.0 < self.supported_end < math.inf:
+            return None
+        if self.divergence != KL or self.win_rate:
             return None
         budget = self.supported_end if kl is None else min(as_number("kl", kl, 0.0), self.supported_end)
         lam = float(self.at(budget).lam[0]) if budget > 0.0 else 0.0
@@ -223,6 +260,8 @@ class Fit:
             self.curve if isinstance(self.curve, AveragedCurve) else None,
             self.supported_end,
             self.level,
+            divergence=self.divergence,
+            win_rate=self.win_rate,
         )
 
     def gold(self, column: str, rules: Sequence[Rule] | None = None) -> GoldEstimate:
@@ -252,6 +291,7 @@ class Fit:
 
         Source: a U-statistic; B24 for the KL.
         """
+        self._require_plain("gold")
         chosen = None if rules is None else as_rules(rules)
         return gold_of_rules(self.table, self.reward, column, chosen, self.cells, self.weights, self.level)
 
@@ -284,11 +324,19 @@ class Fit:
 
         Source: P26 (covariance form); bias correction, interval and support are derived here.
         """
+        self._require_plain("tilted_gold")
         most = 0.0
         if isinstance(self.curve, AveragedCurve):
             rate = self.tail.gold_rate(int(self.table.n_samples.min()))
             most = min(self.curve.supported_lam, float(self.curve.lam[-1]), rate)
         return tilted_gold(self.table, self.reward, column, lam, self.cells, self.weights, most, self.level)
+
+    def _require_plain(self, what: str) -> None:
+        require(
+            self.divergence == KL and not self.win_rate,
+            f"{what} is known for the reward itself and KL; fit without divergence and win_rate.",
+            "divergence",
+        )
 
     def _known(self) -> AveragedCurve | PerPromptCurve:
         if self.problem is not None:
@@ -300,8 +348,9 @@ class Fit:
 
     def _unsupported(self) -> UnsupportedBudgetError:
         fewest, prompts = int(self.table.n_samples.min()), self.table.n_prompts
+        what = "KL budget" if self.divergence == KL else f"budget of {self.divergence.name}"
         return UnsupportedBudgetError(
-            f"The samples of {self.reward!r} support no KL budget: {counted(fewest, 'sample')} of a prompt and "
+            f"The samples of {self.reward!r} support no {what}: {counted(fewest, 'sample')} of a prompt and "
             f"{counted(prompts, 'prompt')} are too few for its tail, or one prompt has nearly all of the KL. "
             "Draw more samples per prompt, or from more prompts.",
             0.0,
@@ -315,6 +364,8 @@ def fit_frontier(
     budget: str = "average",
     bias_correction: bool = True,
     bounded: Sequence[float] | None = None,
+    divergence: Divergence | str = KL,
+    win_rate: bool = False,
     level: float = 0.95,
     n_boot: int = 2000,
     rng: np.random.Generator | int = 0,
@@ -346,6 +397,13 @@ def fit_frontier(
     bounded : (low, high), optional
         What the reward can never fall below or exceed, known beforehand. The interval then holds at every budget, with
         no end of support, and is wider: it asks nothing of the tail.
+    divergence : Divergence or str
+        What a budget is measured in; budgets then hold for prompt and response together, which for all divergences but
+        Rényi's is the average over prompts. One that charges a bounded price for mass moved into the upper tail
+        (``alignlib.divergences``: all but KL, χ² and Rényi's of order above 1) needs ``bounded``.
+    win_rate : bool
+        Count the win rate over the base model by this reward, ties as one half, in place of the reward: any order of
+        responses will do.
     level : float
         Nominal coverage of the intervals.
     n_boot : int
@@ -380,6 +438,11 @@ def fit_frontier(
         isinstance(budget, str) and budget in ("average", "per_prompt"),
         f"budget must be 'average' or 'per_prompt'; got {budget!r}.",
     )
+    divergence, win_rate = as_divergence(divergence), as_flag("win_rate", win_rate)
+    if win_rate or divergence != KL:
+        return _fit_beyond(
+            data, column, budget, bias_correction, bounded, divergence, win_rate, level, n_boot, generator
+        )
     per_prompt = budget == "per_prompt" and data.n_prompts > 1
     bounded = check_bounds(bounded, budget, data, column)
     tail = tail_shape(data, column)
@@ -412,6 +475,98 @@ def fit_frontier(
         supported_end=end,
         problem=problem,
         start=start,
+    )
+
+
+def _fit_beyond(
+    table: RewardTable,
+    column: str,
+    budget: str,
+    bias_correction: bool,
+    bounded: Sequence[float] | None,
+    divergence: Divergence,
+    win_rate: bool,
+    level: float,
+    n_boot: int,
+    rng: np.random.Generator,
+) -> Fit:
+    """Fit win rates, or a budget in another divergence than KL."""
+    start = copy.deepcopy(rng)
+    check_beyond(bounded, budget, divergence, win_rate)
+    require(bias_correction, "bias_correction must be left on for win rates and for divergences other than KL.")
+    bounded = check_bounds(bounded, budget, table, column)
+    tail = tail_shape(table, column)
+    cells = Cells.of(table.n_samples, rng)
+    problem = _problem(table, column, 2 if win_rate or divergence == TOTAL_VARIATION else 3)
+    curve: AveragedCurve | None = None
+    end = 0.0
+    if problem is None:
+        if win_rate:
+            curve = win_rate_curve(table, column, cells, divergence)
+        elif divergence == TOTAL_VARIATION:
+            assert bounded is not None
+            curve = moved_mass_curve(table, column, cells, bounded[1])
+        else:
+            free_tail = math.isfinite(divergence.slope_at_infinity)
+            top = bounded[1] if free_tail and bounded is not None else None
+            curve = divergence_curve(table, column, cells, tail, divergence, top)
+        end = curve.supported_end
+        end = float(divergence.of_mean(np.asarray(end))) if math.isfinite(end) else end
+    weights = cells.resample(n_boot, rng)
+    return Fit(
+        table=table,
+        reward=column,
+        budget=budget,
+        level=level,
+        bias_correction=True,
+        bounded=bounded,
+        tail=tail,
+        cells=cells,
+        weights=weights,
+        curve=curve,
+        supported_end=end,
+        problem=problem,
+        start=start,
+        divergence=divergence,
+        win_rate=win_rate,
+    )
+
+
+def _furthest(fit: Fit) -> float:
+    """Return where the frontier of a fit ends at the latest: all that can be spent, of a divergence that ends."""
+    return math.inf if fit.divergence == KL else Uniform().max_spent(fit.divergence)
+
+
+def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bool) -> None:
+    """Refuse what has no finite optimum or is not known for win rates and divergences other than KL.
+
+    >>> from alignlib.divergences import CHI_SQUARED
+    >>> check_beyond(None, "average", CHI_SQUARED, False)
+    """
+    require(
+        budget == "average",
+        "budget must be 'average' for win rates and for divergences other than KL; no estimate is known for the same "
+        "budget on every prompt.",
+        "budget",
+    )
+    require(
+        not win_rate or divergence != TOTAL_VARIATION,
+        "divergence must not be total_variation where win rates count: no estimate is known, for its optimum moves "
+        "whole levels. Take another divergence, or count the reward itself.",
+        "divergence",
+    )
+    require(
+        bounded is None or not win_rate,
+        "bounded must be left out for win rates: they lie between 0 and 1 by themselves.",
+        "bounded",
+    )
+    require(
+        win_rate or bounded is not None or math.isinf(divergence.slope_at_infinity),
+        f"divergence must have a finite optimum; {divergence.name!r} has none where the reward has no upper end: it "
+        "charges a bounded price for mass moved into the upper tail, whose end no sample shows. Give bounded, the "
+        "least and the largest reward there can be, count wins with win_rate=True, or take kl, chi2 or renyi of order "
+        "above 1.",
+        "divergence",
     )
 
 

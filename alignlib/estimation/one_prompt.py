@@ -8,10 +8,9 @@ Clopper and Pearson's interval for 0/1 rewards under every rule of ranks, and ar
 from __future__ import annotations
 
 import numpy as np
-import scipy
 
 from alignlib._core.checks import FloatArray
-from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.rules import RankRule, Rule
 
 __all__ = ["one_prompt_interval", "rank_rule_ends"]
@@ -27,8 +26,7 @@ def one_prompt_interval(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the t-interval of the mean of pseudo-values, one a group of samples, shape (groups, k)."""
     mean, error = weights[0] @ pseudo, cells.standard_error(weights[:1], pseudo)[0]
-    half = float(scipy.special.stdtrit(max(len(pseudo) - 1, 1), 0.5 + level / 2.0)) * error
-    return mean - half, mean + half
+    return student_interval(mean, error, level, len(pseudo))
 
 
 def rank_rule_ends(rewards: FloatArray, rules: list[Rule], level: float) -> tuple[FloatArray, FloatArray]:

@@ -11,10 +11,13 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.estimation.bootstrap import Cells, narrowed, studentised_interval
+from alignlib.divergences import KL, Divergence
+from alignlib.estimation.bootstrap import Cells, narrowed, student_interval, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
+from alignlib.estimation.moved_mass_curve import MovedMassCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
-from alignlib.rules import BestOfN, Rule, Rules, prepare
+from alignlib.estimation.win_rate_curve import WinRateCurve
+from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
@@ -87,12 +90,24 @@ def evaluate_rules(
     curve: AveragedCurve | None,
     supported_end: float,
     level: float,
+    *,
+    divergence: Divergence = KL,
+    win_rate: bool = False,
 ) -> RuleEstimate:
-    """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known."""
+    """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known.
+
+    With ``win_rate`` what counts is how often the rule beats a base draw by the picking column, above one half.
+    """
     check_needs(rules, int(table.n_samples.min()))
-    kl, gain, win = _cell_values(table, picking, counted, rules, cells)
+    kl, gain, win = _cell_values(table, picking, counted, rules, cells, divergence)
+    if win_rate:
+        require(picking == counted, "picked_by must be the fit's own reward where win rates count.", "picked_by")
+        gain = win - 0.5
     low, high = cells.interval(weights, gain, level=level)
-    if cells.one_prompt and picking == counted:
+    if win_rate:
+        uneven = int((np.abs(gain - np.median(gain, axis=0)) > _NO_KL).sum(axis=0).max())
+        low, high = student_interval(weights[0] @ gain, cells.standard_error(weights[:1], gain)[0], level, uneven)
+    elif cells.one_prompt and picking == counted:
         low, high = one_prompt_interval(weights, gain, cells, level)
         least, most = rank_rule_ends(table.column(counted), list(rules), level)
         low, high = np.fmin(low, least), np.fmax(high, most)
@@ -102,24 +117,32 @@ def evaluate_rules(
         low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
     known = curve is not None and supported_end > 0.0
     limit = (
-        _share(curve, weights, kl, gain, level, supported_end, _further_kl(table, picking, rules))
+        _share(
+            curve,
+            weights,
+            kl,
+            gain,
+            level,
+            float(divergence.mean_of(np.asarray(supported_end))),
+            _further_kl(table, picking, rules, divergence),
+        )
         if curve is not None and known
         else _NOTHING
     )
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
     whole = weights[0]
-    formula = [rule.spent_formula() for rule in rules]
+    formula = [rule.spent_formula(divergence) for rule in rules]
     return RuleEstimate(
         rules=Rules(rules),
         n=np.array([rule.draws for rule in rules]),
-        spent=whole @ kl,
+        spent=divergence.of_mean(whole @ kl),
         spent_formula=None if None in formula else np.array(formula, dtype=np.float64),
         gain=whole @ gain,
         gain_low=low,
         gain_high=high,
         win_rate=whole @ win,
-        base_reward=float(table.prompt_means(counted).mean()),
+        base_reward=0.5 if win_rate else float(table.prompt_means(counted).mean()),
         level=level,
         limit_gain=limit[0],
         share=limit[1],
@@ -161,27 +184,27 @@ def check_needs(rules: Any, fewest: int) -> None:
 
 
 def _cell_values(
-    table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells
+    table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells, divergence: Divergence = KL
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return KL, gain and win rate of every rule on every cell, each of shape (cells, rules)."""
+    """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules)."""
     values = np.empty((3, table.n_prompts, len(rules)))
     for (where, rows), (_, gold) in zip(table.blocks(picking, _BLOCK), table.blocks(counted, _BLOCK), strict=True):
         if counted == picking:
             rows = gold = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
-        values[:, where] = _prompt_values(rows, gold, rules)
+        values[:, where] = _prompt_values(rows, gold, rules, divergence)
     if not cells.one_prompt:
         return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
     picked, gold = table.column(picking), table.column(counted)
 
     def without(kept: IntArray) -> FloatArray:
         rows = picked[kept]
-        return _prompt_values(rows, rows if counted == picking else gold[kept], rules).swapaxes(0, 1)
+        return _prompt_values(rows, rows if counted == picking else gold[kept], rules, divergence).swapaxes(0, 1)
 
     pseudo = cells.pseudo_values(without, values[:, 0], np.argsort(-picked, kind="stable"))
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
 
 
-def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule]) -> FloatArray:
+def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule], divergence: Divergence = KL) -> FloatArray:
     """Return how far each rule's KL may be off, where few samples of a prompt tie: by leaving one out.
 
     A bias of ``c/n²`` changes by ``-2c/n³`` from n - 1 samples to n; twice the rest of its way is taken, to either
@@ -199,18 +222,24 @@ def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule]) -> Floa
         whole = prepare(rows)
         parts = [prepare(np.delete(rows, i, axis=1)) for i in range(n)]
         for k in fits:
-            less = np.mean([rules[k].evaluate(part).spent for part in parts], axis=0)
-            further[k] += (n - 1.0) * float((rules[k].evaluate(whole).spent - less).sum())
+            less = np.mean([_spent(rules[k], part, divergence) for part in parts], axis=0)
+            further[k] += (n - 1.0) * float((_spent(rules[k], whole, divergence) - less).sum())
     return np.abs(further) / prompts
 
 
-def _prompt_values(rows: FloatArray, gold: FloatArray, rules: Sequence[Rule]) -> FloatArray:
+def _spent(rule: Rule, samples: Prepared, divergence: Divergence) -> FloatArray:
+    return divergence.mean_of(rule.evaluate(samples, divergence).spent)
+
+
+def _prompt_values(
+    rows: FloatArray, gold: FloatArray, rules: Sequence[Rule], divergence: Divergence = KL
+) -> FloatArray:
     samples = prepare(rows, None if gold is rows else gold)
     base = gold.mean(axis=1)
     none = np.zeros(len(rows))
     found = [
-        (none, none, none + 0.5) if rule.is_base else (v.spent, v.mean - base, v.win_rate)
-        for rule, v in ((rule, rule.evaluate(samples)) for rule in rules)
+        (none, none, none + 0.5) if rule.is_base else (divergence.mean_of(v.spent), v.mean - base, v.win_rate)
+        for rule, v in ((rule, rule.evaluate(samples, divergence)) for rule in rules)
     ]
     return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])
 
@@ -255,7 +284,9 @@ def _share(
         found.append((share, error, few * curve.stretch(limit[0], own_error[0], lam[0], used[0])))
     arms = narrowed([share[0] for share, _, _ in found], [error[0] for _, error, _ in found], level)
     ends = [
-        studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
+        student_interval(share[0], error[0], level, curve.uneven)
+        if isinstance(curve, (WinRateCurve, MovedMassCurve))
+        else studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
         for share, error, down in found
     ]
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])

@@ -15,7 +15,7 @@ from alignlib.laws.law import Law
 from alignlib.laws.levels import Levels
 from alignlib.laws.prompt_average import PromptAverage
 from alignlib.laws.uniform import Uniform
-from alignlib.laws.win_rates import win_rates
+from alignlib.laws.win_rates import largest_win_rate, win_rates
 
 __all__ = [
     "Bernoulli",
@@ -32,5 +32,6 @@ __all__ = [
     "Uniform",
     "dual_gain",
     "kl_to_optimum",
+    "largest_win_rate",
     "win_rates",
 ]

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require_range
+from alignlib._core.errors import InputError
+from alignlib.divergences import TOTAL_VARIATION, Divergence
 from alignlib.laws.law import Law
+from alignlib.laws.optima import optima
+from alignlib.laws.quadrature import rank_nodes
 
 __all__ = ["ContinuousLaw"]
+
+
+_REFINED = 2  # times that the place where outcomes are dropped becomes the end of a panel
 
 
 class ContinuousLaw(Law):
@@ -27,3 +36,66 @@ class ContinuousLaw(Law):
 
     def _deviation(self, u: FloatArray, upper: bool) -> FloatArray:
         return np.asarray(self._quantile(u, upper) - self.base_reward)
+
+    def nodes(self, breaks: tuple[float, ...] = ()) -> tuple[FloatArray, FloatArray]:
+        """Return rewards less the mean and their weights, in rising order: the law for sums instead of integrals."""
+        below, above, weight = rank_nodes(breaks)
+        return np.concatenate([self._deviation(below, False), self._deviation(above, True)]), weight
+
+    def _max_spent(self, divergence: Divergence) -> float:
+        """All mass at the top reward, which has none under the base."""
+        return float(divergence.of_mean(divergence.f(np.zeros(1)) + divergence.slope_at_infinity)[0])
+
+    def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        """By quadrature over the ranks; where the best policy drops outcomes, again with a node's end at the last."""
+        if math.isinf(self.max_gain) and math.isfinite(divergence.slope_at_infinity):
+            raise InputError(
+                f"divergence {divergence.name!r} has no finite optimum for {type(self).__name__}: it charges a bounded "
+                "price for mass moved into the upper tail, where the reward has no end. Use KL, χ² or a Rényi "
+                "divergence of order above 1.",
+                argument="divergence",
+            )
+        if not (math.isfinite(self._sd) and self._sd > 0.0):
+            raise InputError(
+                f"divergence must be KL for {type(self).__name__}, whose rewards have no finite variance; got "
+                f"{divergence.name!r}.",
+                argument="divergence",
+            )
+        gain, lam = np.zeros_like(budgets), np.zeros_like(budgets)
+        for k in np.flatnonzero(budgets > 0.0):
+            budget = float(budgets[k])
+            breaks: tuple[float, ...] = (budget,) if divergence == TOTAL_VARIATION else ()
+            gain[k], lam[k] = self._optimum(budget, divergence, breaks)
+            if divergence != TOTAL_VARIATION and math.isfinite(divergence.slope_at_zero) and lam[k] < math.inf:
+                for _ in range(_REFINED):
+                    breaks = self._dropped(float(lam[k]), budget, divergence, breaks)
+                    if not breaks:
+                        break
+                    gain[k], lam[k] = self._optimum(budget, divergence, breaks)
+        return gain, lam
+
+    def _optimum(self, budget: float, divergence: Divergence, breaks: tuple[float, ...]) -> tuple[float, float]:
+        gain, lam = optima(*self.nodes(breaks), np.array([budget]), divergence)
+        return float(gain[0]), float(lam[0])
+
+    def _dropped(
+        self, lam: float, budget: float, divergence: Divergence, breaks: tuple[float, ...]
+    ) -> tuple[float, ...]:
+        """Return the mass of the lowest rewards to which the optimum at λ gives nothing; none where it drops none."""
+        reward, weight = self.nodes(breaks)
+        pace = lam * float(divergence.mean_slope(np.array([budget]))[0])
+
+        def excess(nu: float) -> float:
+            return float(weight @ divergence.ratio_at(pace * (reward - nu))) - 1.0
+
+        low, high = float(reward[0]), float(reward[-1])
+        nu = scipy.optimize.brentq(excess, min(low, 0.0) - 1.0 / pace, high, xtol=1e-14 * (high - low))
+        last = nu + divergence.slope_at_zero / pace
+        if not low < last < high:
+            return ()
+        half = float(self._deviation(np.array(0.5), False))
+        upper = last > half
+        tail = scipy.optimize.brentq(
+            lambda log_u: float(self._deviation(np.array(math.exp(log_u)), upper)) - last, -160.0, math.log(0.5)
+        )
+        return (1.0 - math.exp(tail) if upper else math.exp(tail),)

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require, require_range
+from alignlib._core.errors import InputError
+from alignlib.divergences import Divergence
 from alignlib.laws.continuous import ContinuousLaw
 
 if TYPE_CHECKING:  # importing scipy.stats takes longer than everything else here
@@ -129,6 +131,12 @@ class HeavyTailed(ContinuousLaw):
 
     def _gain_of_budgets(self, budgets: FloatArray, lam: FloatArray) -> FloatArray:
         return self._gain(budgets)
+
+    def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        raise InputError(
+            f"divergence must be KL for {type(self).__name__}; got {divergence.name!r}. A FiniteLaw takes any.",
+            argument="divergence",
+        )
 
     def _quantile(self, u: FloatArray, upper: bool) -> FloatArray:
         return np.asarray(self.dist.isf(u) if upper else self.dist.ppf(u))

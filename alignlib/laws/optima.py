@@ -212,6 +212,10 @@ class _Solver(SameFields):
         # The ratio at the highest price may lose the last digit of one; no more is needed.
         if self._excess(high, fall) <= 0.0:
             return float(high)
+        step = 1.0
+        while low + step < high and self._excess(low + step, fall) < 0.0:  # the highest price may lie far off
+            low, step = low + step, 4.0 * step
+        high = min(high, low + step)
         found = scipy.optimize.toms748(lambda place: self._excess(place, fall), low, high, xtol=1e-300, rtol=1e-15)
         return float(found)
 

@@ -133,6 +133,12 @@ class BestOfN(RankRule):
         """``∫ Q(u) N u^{N-1} du`` minus the mean."""
         return gain_of_largest(law, float(self.n))
 
+    def wins_with_ties(self, samples: Prepared) -> FloatArray:
+        """Whole N below the samples without bias, others by the jackknife."""
+        if self.n == round(self.n) and self.n < samples.values.shape[1]:
+            return samples.levels.win_rate_of_best(round(self.n))
+        return super().wins_with_ties(samples)
+
     def mean_kept(self, samples: Prepared) -> FloatArray:
         """Whole N up to the samples by the unbiased mean over subsets, others by the jackknifed V-statistic."""
         if self.n == round(self.n) and self.n <= samples.values.shape[1]:

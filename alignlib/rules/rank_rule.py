@@ -212,8 +212,12 @@ class RankRule(Rule):
         wins = np.full(len(samples.values), self.win_rate_formula())
         if samples.tied.any():
             spent[samples.tied] = samples.levels.spent(self.cdf, divergence)
-            wins[samples.tied] = samples.levels.win_rate(self.cdf)
+            wins[samples.tied] = self.wins_with_ties(samples)
         return PromptValues(spent, self.mean_kept(samples), wins)
+
+    def wins_with_ties(self, samples: Prepared) -> FloatArray:
+        """Win rate over a base draw on each prompt with ties, shape (tied prompts,): the jackknifed sum over levels."""
+        return samples.levels.win_rate(self.cdf)
 
     def mean_kept(self, samples: Prepared) -> FloatArray:
         """Mean value of what it keeps on each prompt, shape (prompts,): the jackknifed V-statistic."""

@@ -84,6 +84,26 @@ class SampleLevels(SameFields):
         values = term(mass, (upto - below) / m, (upto + below) / (2 * m)) * times
         return np.asarray(np.bincount(self.row, values, self.n_prompts), dtype=np.float64)
 
+    def win_rate_of_best(self, n: int) -> FloatArray:
+        """Return the unbiased win rate of best-of-n over one base draw, of n + 1 samples or more, shape (prompts,).
+
+        Each sample in turn is the base draw, and n of the others are drawn: with ``b`` below and ``u`` at or below it,
+        it is beaten with the chance ``1 - [C(u-1, n) + C(b, n)] / 2C(m-1, n)``, a tie being half a win.
+
+        >>> SampleLevels.of(np.array([[1.0, 1.0, 0.0]])).win_rate_of_best(2).round(12).tolist()
+        [0.666666666667]
+        """
+        m = self.n_samples - 1
+
+        def chosen(among: FloatArray) -> FloatArray:
+            share = np.ones_like(among)
+            for k in range(n):
+                share *= np.maximum(among - k, 0.0) / (m - k)
+            return share
+
+        lost = (self.upto - self.below) * (chosen(self.upto - 1.0) + chosen(self.below)) / (2.0 * self.n_samples)
+        return np.asarray(1.0 - np.bincount(self.row, lost, self.n_prompts))
+
     def _jackknife(self, transform: Transform, term: _Term) -> FloatArray:
         n = self.n_samples
         total = partial(self._total, transform, term)

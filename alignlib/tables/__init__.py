@@ -20,6 +20,7 @@ from alignlib.tables.columns import combines, expand, is_pattern, require_column
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.list_cells import list_cells
+from alignlib.tables.opponent import against_opponent
 from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, open_table_file, tables_in
 from alignlib.tables.rewards import RewardTable
@@ -32,6 +33,7 @@ __all__ = [
     "RaterTable",
     "RewardTable",
     "TableFile",
+    "against_opponent",
     "check_depth",
     "check_file",
     "combines",

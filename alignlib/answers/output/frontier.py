@@ -12,7 +12,7 @@ from alignlib._core.plain import plain
 from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
-from alignlib.answers.output import gold_promise, hacking
+from alignlib.answers.output import beyond_kl, gold_promise, hacking
 from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
 from alignlib.tables import RewardTable
@@ -25,11 +25,11 @@ _RULE = (
     "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
-    "what", "picked_by", "measured_in", "rule", "n", "spent", "spent_formula", "gain", "gain_low", "gain_high",
-    "reward", "lam", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+    "what", "picked_by", "measured_in", "measure", "divergence", "rule", "n",
+    "spent", "spent_formula", "gain", "gain_low", "gain_high",
+    "reward", "lam", "without_ties", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 _WANTED = ("kl", "samples", "prompts")
-_DIVERGENCE = "kl"
 _POINT = ("spent", "gain", "gain_low", "gain_high")
 _SERIES = [step * 10.0**power for power in (-3, -2, -1, 0) for step in (1, 2, 5)]
 _MOST_SHOWN = 4
@@ -64,8 +64,13 @@ def points(found: Findings) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for answer in found.answers:
-        names = {"picked_by": answer.picked_by, "measured_in": answer.measured_in}
-        rows += [{"what": "limit", **names, **row} for row in _limit(answer.limit)]
+        names = {
+            "picked_by": answer.picked_by,
+            "measured_in": answer.measured_in,
+            "measure": "win_rate" if answer.win_rate else "reward",
+            "divergence": answer.divergence.name,
+        }
+        rows += [{"what": "limit", **names, **row} for row in _limit(answer.limit, answer.without_ties)]
         rows += [{"what": "rule", **names, **row} for row in _rules(answer)]
     rows += [] if found.hacking is None else hacking.points(found.hacking)
     rows += [] if found.promise is None else gold_promise.points(found.promise)
@@ -83,7 +88,9 @@ def _record(answer: Answer) -> dict[str, Any]:
         "constant_prompts": answer.constant_prompts,
         "constant_most": plain(answer.constant_most),
         "level": best.level,
-        "divergence": _DIVERGENCE,
+        "divergence": answer.divergence.name,
+        "measure": "win_rate" if answer.win_rate else "reward",
+        "tied_pairs": plain(answer.tied_pairs),
         "budget": None if limit is None else limit.budget,
         "share_budget": "average",
         "unsupported": list(answer.unsupported),
@@ -94,7 +101,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "assumed": plain(answer.assumed),
         "largest_supported": 0.0 if limit is None else plain(limit.supported_end),
         "headline": headline(answer),
-        "limit": _limit(limit),
+        "limit": _limit(limit, answer.without_ties),
         "rules": _rules(answer),
     }
 
@@ -113,10 +120,11 @@ def _shown_terms(terms: FirstTerms) -> FloatArray:
     return np.array([kl for kl in _SERIES if kl <= terms.trusted_end][-_MOST_SHOWN:])
 
 
-def _limit(limit: EstimatedFrontier | None) -> list[dict[str, Any]]:
+def _limit(limit: EstimatedFrontier | None, free: FloatArray | None = None) -> list[dict[str, Any]]:
     if limit is None:
         return []
-    return by_point({name: getattr(limit, name) for name in _LIMIT}, len(limit.spent))
+    without_ties = None if free is None else limit.base_reward + free
+    return by_point({name: getattr(limit, name) for name in _LIMIT} | {"without_ties": without_ties}, len(limit.spent))
 
 
 def _rules(answer: Answer) -> list[dict[str, Any]]:
@@ -154,6 +162,8 @@ def headline(answer: Answer) -> str:
     >>> headline(found.reward)[:63]
     'At a KL of 0.1 nats on average over prompts any method can gain'
     """
+    if not answer.plain:
+        return beyond_kl.headline(answer)
     best, at_rules = answer.rules, answer.limit_at_rules
     if answer.limit is None or at_rules is None:
         base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
@@ -221,6 +231,8 @@ def _gain_of_best(answer: Answer, i: int) -> str:
 
 
 def _block(table: RewardTable, answer: Answer) -> list[str]:
+    if not answer.plain:
+        return beyond_kl.block(table, answer)
     best = answer.rules
     interval = interval_name(best.level)
     base = beside(best.base_reward, float(best.gain[-1]))

@@ -1,0 +1,224 @@
+"""From a table of rewards to its averaged curve in any divergence but KL: what each prompt is worth, one λ for all.
+
+In place of the log-partition function stands ``ψ(λ) = max_φ {λ (E_φ r - r̄) - E_p f(φ/p)}`` (`prices`), whose average
+over prompts has the frontier as its dual. The plug-in is a minimum over the price of the top reward, so its mean lies
+too low, by ``Var(φ/p) / (2 n E 1/f'')`` to first order; a delete-one jackknife removes that. Each deletion takes one
+Newton step from the whole, which is exact for χ² as long as no sample is dropped: there the jackknife is the unbiased
+variance.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
+from alignlib.divergences import Divergence
+from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.curve import AveragedCurve
+from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
+from alignlib.estimation.jackknife import doubling_grid
+from alignlib.estimation.prices import worth
+from alignlib.estimation.support import known_kl, strain
+from alignlib.estimation.tails import TailShape
+from alignlib.tables import RewardTable
+
+__all__ = ["divergence_curve"]
+
+_BLOCK = 1 << 17  # samples in work at a time
+_LOW, _HIGH = 1e-2, 1e4  # the grid of λ, in units of 1 over a typical spread of reward
+_CHUNK = 10  # so many λ at once
+_BEYOND = 6  # so many λ past the end of the support, for replicates of the bootstrap
+_LEAST_ESS = 2.0  # past it the curve is not followed
+_FLAT = 1e-9  # of the largest gain
+
+
+@dataclass(frozen=True, eq=False)
+class _Prompts(SameFields):
+    """What prompts show at one λ, arrays of shape (prompts,)."""
+
+    plug_in: FloatArray
+    corrected: FloatArray
+    kl: FloatArray
+    ess: FloatArray
+    largest: FloatArray
+    variance: FloatArray  # that the samples of a prompt leave
+    rate: FloatArray  # how fast the largest weight grows with the reward
+    place: FloatArray
+
+
+def divergence_curve(
+    table: RewardTable,
+    column: str,
+    cells: Cells,
+    tail: TailShape,
+    divergence: Divergence,
+    top: float | None = None,
+) -> AveragedCurve:
+    """Tabulate the averaged curve from λ ≈ 0 to past its support.
+
+    A budget is supported while the policy that attains it spends no more *KL* than the samples show, as for the limit
+    in KL; ``tail`` counts as far as its weights are exponential. How far the bias may still go is judged from halves of
+    each prompt's samples: twice the step from halves to all. A ``top`` is the largest reward there can be: mass may be
+    moved there although no sample shows it.
+    """
+    n_prompts = table.n_prompts
+    base, limit, scale, rank = _first_pass(table, column, top)
+    grid = doubling_grid(_LOW, _HIGH) / scale
+    one = cells.one_prompt
+    sums, of_cells = np.empty((7, 0)), np.empty((3, 1 if one else len(cells.size), 0))
+    groups = np.empty((len(cells.size), 0))
+    places: dict[int, FloatArray] = {}
+    while sums.shape[1] < grid.size:
+        start = sums.shape[1]
+        lam = grid[start : start + _CHUNK]
+        more = np.zeros((7, lam.size))
+        more_cells = np.zeros((3, of_cells.shape[1], lam.size))
+        for block, (where, rewards) in enumerate(table.blocks(column, _BLOCK)):
+            rows = np.sort(rewards, axis=1)[:, ::-1]
+            gap = (rows[:, :1] if top is None else top) - rows
+            parts = parts_of(rows, rank[where], n_prompts) if rows.shape[1] > 3 else None
+            index = np.zeros(1, dtype=np.int64) if one else cells.index[where]
+            n = rows.shape[1]
+            for j, value in enumerate(lam.tolist()):
+                found = _prompts(gap, value, divergence, places.get(block), top is not None)
+                places[block] = found.place
+                more[:, j] += _totals(found, n)
+                step = found.corrected - found.plug_in
+                if parts is not None:
+                    halves = parts.reshape(-1, parts.shape[2])
+                    top_of = np.tile(rows[:, 0] * 0.0 + (0.0 if top is None else top), parts.shape[0])
+                    part_gap = (halves[:, :1] if top is None else top_of[:, None]) - halves
+                    guess = np.tile(found.place, parts.shape[0])
+                    inside = _prompts(part_gap, value, divergence, guess, top is not None).corrected
+                    step = found.corrected - inside.reshape(parts.shape[0], -1).mean(axis=0)
+                further = found.corrected + step * (part_weight(n) if parts is not None else 1.0)
+                for k, values in enumerate((found.plug_in, found.corrected, further)):
+                    np.add.at(more_cells[k, :, j], np.broadcast_to(index, values.shape), values)
+        sums = np.concatenate([sums, more], axis=1)
+        of_cells = np.concatenate([of_cells, more_cells], axis=2)
+        if one:
+            groups = np.concatenate([groups, _groups(table.column(column), lam, cells, divergence, top)], axis=1)
+        strained = _strain(grid, sums, tail, n_prompts)
+        gone = (sums[0] < _LEAST_ESS * n_prompts) & (top is None)
+        over = bool((strained[:-_BEYOND] > 1.0).any())
+        if gone.any() or over:
+            break
+    used = int(np.argmax(gone)) + 1 if gone.any() else sums.shape[1]
+    counts = 1.0 if one else cells.size[:, None]
+    plug_in, corrected, further = of_cells[..., :used] / counts
+    largest = np.full(len(cells.size), limit[0]) if one else cells.mean(limit)
+    if one:
+        about = cells.about(groups[:, :used], np.zeros(used))
+        plug_in, corrected, further = (about + part[:1] for part in (plug_in, corrected, further))
+    return AveragedCurve(
+        lam=grid[:used],
+        ess=sums[0, :used] / n_prompts,
+        largest_weight=sums[1, :used] / n_prompts,
+        cells=cells,
+        cell_curve=corrected,
+        cell_bounds=(corrected, further),
+        cell_plug_in=plug_in,
+        cell_limit=largest,
+        strain=strained[:used],
+        within=np.sqrt(sums[5, :used]) / n_prompts,
+        base_reward=float(base.mean()),
+        saturated=False,
+        common_ceiling=False,
+        log_samples=float(np.log(table.n_samples).mean()),
+    )
+
+
+def _first_pass(table: RewardTable, column: str, top: float | None) -> tuple[FloatArray, FloatArray, float, IntArray]:
+    """Return mean and largest gain of each prompt, the spread of reward within a prompt, and the prompts' order."""
+    base, limit, keys = np.empty(table.n_prompts), np.empty(table.n_prompts), np.empty((4, table.n_prompts))
+    span, squares = float(np.ptp(table.column(column))), 0.0
+    for where, rewards in table.blocks(column, _BLOCK):
+        rows = np.sort(rewards, axis=1)[:, ::-1]
+        base[where] = rows.mean(axis=1)
+        rows = rows - base[where][:, None]
+        squares += float(np.square(rows / span).mean(axis=1).sum())
+        limit[where] = rows[:, 0] if top is None else top - base[where]
+        keys[:, where] = sort_keys(rows)
+    scale = span * math.sqrt(squares / table.n_prompts)
+    return base, limit, scale, canonical_rank(keys, scale)
+
+
+def _prompts(
+    gap: FloatArray, lam: float, divergence: Divergence, start: FloatArray | None, known_top: bool
+) -> _Prompts:
+    """Return what rows of distances to the top, equally likely, show at one λ."""
+    n = gap.shape[1]
+    found = worth(gap, np.asarray(1.0 / n), lam, divergence, start, known_top=known_top)
+    ratio = found.ratio
+    with np.errstate(all="ignore"):
+        total = (n * ratio.mean(axis=1)[:, None] - ratio) / (n - 1.0)  # of the others at the same price
+        rise = (n * found.response.mean(axis=1)[:, None] - found.response) / (n - 1.0)
+        room = (divergence.slope_at_infinity - found.price)[:, None]
+        less = _fall_to_one(total, rise, _bend(divergence), room)
+        corrected = found.psi - (n - 1.0) * np.where(np.isfinite(less), less, 0.0).mean(axis=1)
+        weight = ratio / ratio.sum(axis=1, keepdims=True)
+        kl = np.where(weight > 0.0, weight * np.log(weight * n), 0.0).sum(axis=1)
+        largest = weight[:, 0]
+        rate = lam * found.response[:, 0] / ratio[:, 0]
+    variance = found.term.var(axis=1) / n
+    return _Prompts(
+        found.psi, np.maximum(corrected, found.psi), kl, 1.0 / np.square(weight).sum(axis=1), largest, variance,
+        rate, found.place,
+    )  # fmt: skip
+
+
+def _bend(divergence: Divergence) -> float:
+    """The power δ by which ``(E_p φ/p)^δ`` is nearly a straight line in the price: 0 for KL, 1 for χ²."""
+    one, two = divergence.response(np.array([1.0, 2.0])).tolist()
+    return 1.0 - math.log2(two / one)
+
+
+def _fall_to_one(total: FloatArray, rise: FloatArray, bend: float, room: FloatArray) -> FloatArray:
+    """Return by how much the minimum over the price falls where the ratios sum to ``total`` at the present one.
+
+    The integral of the sum less one, from the present price to that where the sum is one (or ``room`` ends), for a sum
+    that grows like the power ``1/bend`` of a straight line.
+    """
+    pace = rise / total
+    move = np.minimum(_power(-np.log(total), bend) / pace, room)
+    grown = pace * move if bend == 0.0 else np.log1p(bend * pace * move) / bend
+    return np.asarray(total / pace * _power(grown, 1.0 + bend) - move)
+
+
+def _power(log: FloatArray, power: float) -> FloatArray:
+    """``(e^{power log} - 1)/power``."""
+    return np.asarray(log if power == 0.0 else np.expm1(power * log) / power)
+
+
+def _totals(found: _Prompts, n: int) -> FloatArray:
+    squared = np.square(found.kl)
+    return np.array([
+        found.ess.sum(), found.largest.sum(), found.kl.sum(), squared.sum(), squared.sum() / known_kl(n),
+        found.variance.sum(), (found.rate * found.kl).sum(),
+    ])  # fmt: skip
+
+
+def _strain(grid: FloatArray, sums: FloatArray, tail: TailShape, n_prompts: int) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.where(sums[2] > 0.0, sums[6] / sums[2], 0.0)
+    return strain(rate, sums[2], sums[3], sums[4], tail.bearing, n_prompts)
+
+
+def _groups(
+    rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Divergence, top: float | None
+) -> FloatArray:
+    """Return ``ψ`` of one prompt with each group of its samples left out, shape (groups, L)."""
+    highest = float(rewards.max()) if top is None else top
+    out = np.empty((len(cells.size), lam.size))
+    for g in range(len(cells.size)):
+        kept = rewards[cells.index != g][None]
+        gap = (kept.max() if top is None else highest) - kept
+        start = None
+        for j, value in enumerate(lam.tolist()):
+            found = worth(gap, np.asarray(1.0 / kept.size), value, divergence, start, known_top=top is not None)
+            out[g, j], start = found.psi[0], found.place
+    return out

@@ -1,0 +1,301 @@
+"""From a table of rewards to the averaged curve of win rates over the base model, ties counting one half.
+
+A prompt without ties has the curve of the uniform law, whatever its rewards: nothing is estimated. With ties the curve
+is that of the prompt's levels, ``w_i = F_{i-1} + P_i/2``, whose masses the samples estimate; leaving out one sample at
+a time, in closed form, removes the bias of O(1/n).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
+from alignlib.divergences import KL, Divergence
+from alignlib.estimation.bootstrap import Cells, student_interval
+from alignlib.estimation.curve import AveragedCurve, CurvePoints
+from alignlib.estimation.dual import minimise_dual
+from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
+from alignlib.estimation.jackknife import doubling_grid
+from alignlib.estimation.prices import worth
+from alignlib.estimation.support import known_kl, strain
+from alignlib.laws import Uniform
+from alignlib.tables import RewardTable
+
+__all__ = ["WinRateCurve", "tied_pairs", "win_rate_curve"]
+
+_BLOCK = 1 << 16  # samples in work at a time
+_LOW, _HIGH = 1e-2, 1e3  # the grid of λ, in units of 1 over the standard deviation of a uniform win rate
+_BEYOND = 6  # so many λ past the end of the support
+_DELETED = 16  # samples of a prompt that are left out, at even ranks, where it has more levels
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WinRateCurve(AveragedCurve):
+    """An `AveragedCurve` of win rates; ``free`` is that without ties at each λ, shape (L,), which none exceeds."""
+
+    free: FloatArray
+
+    def most(self, spent: FloatArray) -> FloatArray:
+        """Return the largest gain without ties at each budget, a mean of f, shape (k,)."""
+        return minimise_dual(self.lam, self.free, np.array(0.5), spent)[0]
+
+    def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
+        """Return what is known at budgets of shape (k,): Student's intervals of the bounds, on the scale itself.
+
+        A prompt without ties adds no spread, and the replicates of few others show too little of theirs.
+        """
+        whole = weights[:1]
+        gain, _, lam = self.gains(whole, kl)
+        ends = []
+        for bound in self.cell_bounds:
+            value, error, _ = self.gains(whole, kl, bound)
+            ends.append(student_interval(value[0], error[0], level, self.uneven))
+        place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
+        with np.errstate(divide="ignore"):
+            slope = 1.0 / lam[0]
+        return CurvePoints(
+            gain=gain[0],
+            low=np.min([low for low, _ in ends], axis=0),
+            high=np.max([high for _, high in ends], axis=0),
+            slope=slope,
+            ess=self.ess[place],
+            largest_weight=self.largest_weight[place],
+        )
+
+    @property
+    def uneven(self) -> int:
+        """How many cells of prompts have ties."""
+        return int((np.abs(self.cell_limit - 0.5) > 0.0).sum())
+
+    @property
+    def supported_end(self) -> float:
+        """No end where no prompt has ties."""
+        return super().supported_end if self.strain.any() else math.inf
+
+
+@dataclass(frozen=True, eq=False)
+class _Levels(SameFields):
+    """Levels of prompts with one number of samples, padded; and of the same prompts with samples left out.
+
+    ``win`` and ``mass`` have shape (laws, prompts, levels): the prompts' own, then each deletion, which is like
+    ``times`` of all deletions, shape (deletions, prompts).
+    """
+
+    win: FloatArray
+    mass: FloatArray
+    times: FloatArray
+    n: int
+
+    @classmethod
+    def of(cls, rows: FloatArray, *, deletions: bool = True) -> _Levels:
+        """Find the levels of rewards sorted from the top, shape (prompts, n)."""
+        prompts, n = rows.shape
+        new = np.ones(rows.shape, dtype=np.bool_)
+        new[:, 1:] = np.diff(rows, axis=1) != 0.0
+        place = np.cumsum(new, axis=1) - 1
+        count = np.zeros((prompts, int(place.max()) + 1))
+        np.add.at(count, (np.arange(prompts)[:, None], place), 1.0)
+        less = _deletions(count) if deletions and n > 1 else []
+        found = [_of_counts(count), *(_of_counts(_without(count, level)) for level, _ in less)]
+        times = np.array([times for _, times in less]).reshape(len(less), prompts)
+        return cls(np.stack([win for win, _ in found]), np.stack([mass for _, mass in found]), times, n)
+
+    def corrected(self, psi: FloatArray) -> FloatArray:
+        """Return the jackknifed value of each prompt from those of all laws, (laws, prompts)."""
+        if not len(self.times):
+            return np.asarray(psi[0])
+        return np.asarray(self.n * psi[0] - (self.n - 1) * (self.times * psi[1:]).sum(axis=0))
+
+
+def _of_counts(count: FloatArray) -> tuple[FloatArray, FloatArray]:
+    mass = count / count.sum(axis=1, keepdims=True)
+    above = np.cumsum(mass, axis=1) - mass
+    return 1.0 - above - 0.5 * mass, mass
+
+
+def _deletions(count: FloatArray) -> list[tuple[IntArray, FloatArray]]:
+    """Yield for each deletion the level of every prompt that loses a sample, and how much of all deletions it is."""
+    prompts, levels = count.shape
+    total = count.sum(axis=1)
+    if levels <= _DELETED:
+        return [(np.full(prompts, k), count[:, k] / total) for k in range(levels)]
+    upto = np.cumsum(count, axis=1)
+    ranks = (np.arange(_DELETED) + 0.5) / _DELETED
+    return [((upto > rank * total[:, None]).argmax(axis=1), np.full(prompts, 1.0 / _DELETED)) for rank in ranks]
+
+
+def _without(count: FloatArray, level: IntArray) -> FloatArray:
+    fewer = count.copy()
+    rows = np.arange(len(count))
+    fewer[rows, level] = np.maximum(fewer[rows, level] - 1.0, 0.0)
+    return fewer
+
+
+def _psi(
+    win: FloatArray, mass: FloatArray, lam: float, divergence: Divergence, start: FloatArray | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    """Return what levels are worth at λ, the KL of the policy that has it, and the place of its price: (prompts,)."""
+    gap = np.where(mass > 0.0, 1.0 - win, np.inf)
+    nearest = gap.min(axis=1, keepdims=True)
+    gap = np.where(mass > 0.0, gap - nearest, 1.0)
+    if divergence == KL:
+        weight = mass * np.exp(-lam * gap)
+        total = weight.sum(axis=1)
+        policy = weight / total[:, None]
+        psi = np.log(total) + lam * (0.5 - nearest[:, 0])
+        return psi, lam * (policy * (win - 0.5)).sum(axis=1) - psi, None
+    found = worth(gap, mass, lam, divergence, start)
+    policy = mass * found.ratio
+    policy = policy / policy.sum(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        kl = np.where(policy > 0.0, policy * np.log(policy / mass), 0.0).sum(axis=1)
+    return found.psi, kl, found.place
+
+
+@dataclass(eq=False)
+class _Block:
+    """Prompts with ties of one number of samples, and halves of their samples: every law of theirs in one array."""
+
+    where: IntArray
+    levels: _Levels
+    halves: list[_Levels]
+    start: FloatArray | None = None
+
+    def at(self, lam: float, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+        """Return plug-in, corrected and further value (3, prompts), and KL (prompts,)."""
+        parts = [self.levels, *self.halves]
+        psi, kl, self.start = _psi(*self._stacked, lam, divergence, self.start)
+        ends = np.cumsum([part.win.shape[0] for part in parts])[:-1]
+        values = np.split(psi.reshape(-1, len(self.where)), ends)
+        corrected = self.levels.corrected(values[0])
+        step = corrected - values[0][0]
+        if self.halves:
+            inside = [half.corrected(value) for half, value in zip(self.halves, values[1:], strict=True)]
+            step = corrected - np.mean(inside, axis=0)
+        weight = part_weight(self.levels.n) if self.halves else 1.0
+        return np.stack([values[0][0], corrected, corrected + weight * step]), kl[: len(self.where)]
+
+    @cached_property
+    def _stacked(self) -> tuple[FloatArray, FloatArray]:
+        parts = [self.levels, *self.halves]
+        levels = max(part.win.shape[2] for part in parts)
+        wide = [(0, 0), (0, 0)]
+        win, mass = (
+            np.concatenate([np.pad(one, [*wide, (0, levels - one.shape[2])]) for one in ones])
+            for ones in ([part.win for part in parts], [part.mass for part in parts])
+        )
+        return win.reshape(-1, levels), mass.reshape(-1, levels)
+
+
+def without_ties(lam: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
+    """Return ``ψ`` of the uniform law on [0, 1] at each λ, and the KL of the policies that have it."""
+    law = Uniform()
+    if divergence == KL:
+        return np.asarray(law.reverse_kl(lam)), np.asarray(law.kl(lam))
+    reward, weight = law.nodes()
+    found = [_psi((reward + 0.5)[None], weight[None], value, divergence) for value in lam.tolist()]
+    return np.array([float(one[0][0]) for one in found]), np.array([float(one[1][0]) for one in found])
+
+
+def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Divergence = KL) -> WinRateCurve:
+    """Tabulate the averaged curve of the win rate over the base model, up to where nothing changes.
+
+    Prompts whose samples have no ties count as without any. The rest are supported as the limit of a reward is: while
+    they spend no more KL than the samples show. How far their bias may still go is judged from halves of the samples.
+    """
+    lam = doubling_grid(_LOW, _HIGH) * math.sqrt(12.0)
+    n_prompts, one = table.n_prompts, cells.one_prompt
+    limit, blocks = np.full(n_prompts, 0.5), _tied_blocks(table, column)
+    for block in blocks:
+        limit[block.where] = 0.5 - 0.5 * block.levels.mass[0, :, 0]
+    free, free_kl = without_ties(lam, divergence)
+    values = np.empty((3, n_prompts, lam.size))
+    values[:] = free
+    sums = np.zeros((3, lam.size))
+    used = lam.size
+    for j, value in enumerate(lam.tolist()):
+        tied = 0
+        for block in blocks:
+            values[:, block.where, j], kl = block.at(value, divergence)
+            squared = np.square(kl).sum()
+            sums[:, j] += kl.sum(), squared, squared / known_kl(block.levels.n)
+            tied += len(block.where)
+        sums[0, j] += (n_prompts - tied) * free_kl[j]
+        strained = strain(lam[: j + 1], sums[0, : j + 1], sums[1, : j + 1], sums[2, : j + 1], 0.0, n_prompts)
+        if (strained[:-_BEYOND] > 1.0).any():
+            used = j + 1
+            break
+    whole = used == lam.size
+    lam, free, values, sums = lam[:used], free[:used], values[..., :used], sums[:, :used]
+    plug_in, corrected, further = (np.tile(part, (len(cells.size), 1)) if one else cells.mean(part) for part in values)
+    largest = np.full(len(cells.size), limit[0]) if one else cells.mean(limit)
+    plug_in, corrected, further = (np.minimum(part, free) for part in (plug_in, corrected, further))
+    if one and blocks:
+        about = cells.about(_groups(table.column(column), lam, cells, divergence), np.zeros(lam.size))
+        plug_in, corrected, further = (about + part for part in (plug_in, corrected, further))
+    return WinRateCurve(
+        free=free,
+        lam=lam,
+        ess=np.full(lam.size, float(table.n_samples.mean())),
+        largest_weight=np.full(lam.size, np.nan),
+        cells=cells,
+        cell_curve=corrected,
+        cell_bounds=(corrected, further) if blocks else (corrected,),
+        cell_plug_in=plug_in,
+        cell_limit=largest,
+        strain=strained[:used],
+        within=np.zeros(lam.size),
+        base_reward=0.5,
+        saturated=whole,
+        common_ceiling=True,
+        log_samples=float(np.log(table.n_samples).mean()),
+    )
+
+
+def _tied_blocks(table: RewardTable, column: str) -> list[_Block]:
+    """Return the prompts with ties; the halves of their samples do not depend on the order of the table."""
+    keys = np.empty((4, table.n_prompts))
+    for where, rewards in table.blocks(column):
+        keys[:, where] = sort_keys(np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1])
+    rank = canonical_rank(keys, float(np.ptp(table.column(column))) or 1.0)
+    blocks = []
+    for where, rewards in table.blocks(column, _BLOCK):
+        rows = np.sort(rewards, axis=1)[:, ::-1]
+        tied = (np.diff(rows, axis=1) == 0.0).any(axis=1)
+        if tied.any():
+            here = rows[tied]
+            enough = rows.shape[1] > 5
+            halves = list(parts_of(here, rank[where[tied]], table.n_prompts)[:2]) if enough else []
+            blocks.append(_Block(where[tied], _Levels.of(here), [_Levels.of(half) for half in halves]))
+    return blocks
+
+
+def _groups(rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Divergence) -> FloatArray:
+    """Return ``ψ`` of one prompt with each group of its samples left out, shape (groups, L)."""
+    kept = [np.sort(rewards[cells.index != g])[::-1][None] for g in range(len(cells.size))]
+    levels = [_Levels.of(row, deletions=False) for row in kept]
+    return np.array(
+        [[float(_psi(one.win[0], one.mass[0], value, divergence)[0][0]) for value in lam.tolist()] for one in levels]
+    )
+
+
+def tied_pairs(table: RewardTable, column: str) -> float:
+    """Return the share of pairs of samples of one prompt that tie, averaged over prompts: without bias.
+
+    >>> tied_pairs(RewardTable.from_arrays([[0.0, 0.0, 1.0], [1.0, 2.0, 3.0]]), "reward")
+    0.16666666666666666
+    """
+    total = 0.0
+    for _, rewards in table.blocks(column, _BLOCK):
+        rows, n = np.sort(rewards, axis=1), rewards.shape[1]
+        new = np.ones(rows.shape, dtype=np.bool_)
+        new[:, 1:] = np.diff(rows, axis=1) != 0.0
+        start = np.flatnonzero(new.ravel())
+        size = np.diff(np.append(start, rows.size)).astype(np.float64)
+        total += float((size * (size - 1.0)).sum()) / (n * (n - 1.0))
+    return total / table.n_prompts

@@ -1,0 +1,162 @@
+"""Limits in other divergences than KL, from samples: against exact laws, closed forms and refusals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
+from alignlib.divergences import (
+    CHI_SQUARED,
+    HELLINGER,
+    JENSEN_SHANNON,
+    KL,
+    REVERSE_KL,
+    TOTAL_VARIATION,
+    Divergence,
+    Renyi,
+    as_divergence,
+)
+from alignlib.estimation import fit_frontier
+from alignlib.estimation.divergence_curve import divergence_curve
+from alignlib.estimation.prices import worth
+from alignlib.laws import Exponential, FiniteLaw, Gaussian, Laplace, Uniform
+from alignlib.rules import BestOfN
+from tests.test_divergences import ALL, SMOOTH
+
+
+@pytest.mark.parametrize("divergence", SMOOTH)
+def test_prices_give_the_dual_of_the_frontier(divergence: Divergence) -> None:
+    """``ψ(λ) >= λ gain - D`` for every budget, with equality at the budget that λ is the price of."""
+    law = FiniteLaw([0.0, 0.3, 1.0, 2.5], [0.4, 0.3, 0.2, 0.1])
+    curve = law.frontier([0.02, 0.1, 0.2], divergence)
+    lam = curve.lam * divergence.mean_slope(curve.spent)
+    gap = (law.max_reward - law.reward)[None]
+    psi = np.array([float(worth(gap, law.prob, value, divergence).psi[0]) for value in lam])
+    bound = lam[:, None] * curve.gain - divergence.mean_of(curve.spent)
+    assert (psi[:, None] >= bound - 1e-11).all()
+    np.testing.assert_allclose(psi, np.diag(bound), rtol=1e-9)
+
+
+@pytest.mark.parametrize("divergence", SMOOTH)
+def test_how_fast_a_ratio_answers_its_price(divergence: Divergence) -> None:
+    ratio = np.array([0.1, 1.0, 3.0])
+    np.testing.assert_allclose(divergence.response(ratio), Divergence.response(divergence, ratio), rtol=1e-8)
+
+
+@pytest.mark.parametrize("divergence", ALL)
+def test_samples_give_the_limit_of_their_law(divergence: Divergence) -> None:
+    """Of grades with a known top, 200 prompts of 32: the truth is in every 99 % interval, and these are narrow."""
+    prob = [0.15, 0.35, 0.3, 0.2]
+    rows = np.random.default_rng(3).choice(4, p=prob, size=(200, 32)).astype(float)
+    bounded = (0.0, 3.0) if math.isfinite(divergence.slope_at_infinity) else None
+    fit = fit_frontier(rows, divergence=divergence, bounded=bounded, level=0.99, n_boot=100)
+    budgets = np.array([0.01, 0.05, 0.1])
+    got, law = fit.at(budgets), FiniteLaw(np.arange(4.0), prob)
+    want = law.frontier(budgets, divergence).gain
+    assert got.supported.all()
+    assert ((got.gain_low <= want + 1e-12) & (want <= got.gain_high + 1e-12)).all()
+    np.testing.assert_allclose(got.gain, want, rtol=0.03)
+    assert (got.gain_high - got.gain_low < 0.15 * want).all()
+    assert got.divergence == divergence
+    best = fit.share([BestOfN(2)])
+    exact = BestOfN(2).on(law)
+    assert best.spent[0] == pytest.approx(exact.spent(divergence), rel=0.05)
+    assert best.share is not None
+    limit = law.frontier([exact.spent(divergence)], divergence).gain[0]
+    assert best.share[0] == pytest.approx(exact.gain / limit, abs=0.03)
+
+
+def test_chi_squared_is_the_unbiased_variance_while_no_sample_is_dropped() -> None:
+    """The gain is ``s √χ²``, s² the mean over prompts of the variances with n - 1: exactly, table by table."""
+    rows = np.random.default_rng(0).random((20, 7))
+    fit = fit_frontier(rows, divergence=CHI_SQUARED, n_boot=100)
+    s = math.sqrt(float(rows.var(axis=1, ddof=1).mean()))
+    np.testing.assert_allclose(fit.at([0.001, 0.01]).gain, s * np.sqrt([0.001, 0.01]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("divergence", [REVERSE_KL, HELLINGER, JENSEN_SHANNON, TOTAL_VARIATION, Renyi(0.5)])
+def test_without_an_upper_end_there_is_no_optimum(divergence: Divergence) -> None:
+    rows = np.random.default_rng(0).random((10, 8))
+    with pytest.raises(InputError, match="no upper end: it charges a bounded price for mass moved into the upper tail"):
+        fit_frontier(rows, divergence=divergence)
+    assert fit_frontier(rows, divergence=divergence, bounded=(0.0, 1.0), n_boot=100).problem is None
+
+
+def test_what_other_budgets_do_not_know_is_refused() -> None:
+    rows = np.random.default_rng(0).random((10, 8))
+    with pytest.raises(InputError, match="budget must be 'average' for win rates and for divergences other than KL"):
+        fit_frontier(rows, divergence=CHI_SQUARED, budget="per_prompt")
+    fit = fit_frontier(rows, divergence=CHI_SQUARED, n_boot=100)
+    with pytest.raises(InputError, match="gold is known for the reward itself and KL"):
+        fit.gold("reward")
+    with pytest.raises(InputError, match="at must not be negative; got -1"):
+        fit.at(-1.0)
+    with pytest.raises(InputError, match=r"at must not exceed the largest supported budget, .* of chi2"):
+        fit.at(50.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "divergence"),
+    [("js", JENSEN_SHANNON), ("TV", TOTAL_VARIATION), ("reverse-kl", REVERSE_KL), ("renyi:2", Renyi(2.0)), ("kl", KL)],
+)
+def test_divergences_have_short_names(name: str, divergence: Divergence) -> None:
+    assert as_divergence(name) == divergence
+
+
+@pytest.mark.parametrize("name", ["renyi", "renyi:0", "renyi:-1", "renyi:1", "renyi:nan", "renyi:inf", "renyi:two"])
+def test_an_order_out_of_its_range_is_a_sentence(name: str) -> None:
+    with pytest.raises(InputError, match=r"must name the order of Rényi's, above 0 and not 1"):
+        as_divergence(name)
+
+
+def test_the_plug_in_lies_below_and_the_estimate_between() -> None:
+    """The plug-in is a minimum over prices, so its mean is too low; the jackknife raises it."""
+    from alignlib.estimation.bootstrap import Cells
+    from alignlib.estimation.tails import tail_shape
+    from alignlib.tables import RewardTable
+
+    table = RewardTable.from_arrays(np.random.default_rng(0).random((30, 10)))
+    cells = Cells.of(table.n_samples, np.random.default_rng(0))
+    for divergence in (CHI_SQUARED, Renyi(1.5)):
+        curve = divergence_curve(table, "reward", cells, tail_shape(table, "reward"), divergence)
+        assert (curve.cell_curve >= curve.cell_plug_in).all()
+
+
+# ------------------------------------------------------------------ laws without atoms
+def test_gaussian_gains_root_chi_squared_less_what_is_dropped() -> None:
+    got = Gaussian(1.0, 2.0).frontier([1e-4, 0.01, 1.0], CHI_SQUARED)
+    assert got.gain[:2] == pytest.approx([2.0 * 0.01, 2.0 * 0.1], rel=1e-7)
+    assert got.gain[2] < 2.0
+
+
+def test_exponential_in_chi_squared_has_its_closed_form() -> None:
+    """Rewards above q only, ``φ/p = (r - q) e^q``: ``χ² = 2e^q - 1`` and the gain ``q + 1``, from χ² = 1 on."""
+    for budget in (1.5, 4.0, 30.0):
+        q = math.log((budget + 1.0) / 2.0)
+        assert Exponential().frontier([budget], CHI_SQUARED).gain[0] == pytest.approx(q + 1.0, rel=1e-9)
+    assert Exponential(2.0).frontier([0.5], CHI_SQUARED).gain[0] == pytest.approx(0.5 * math.sqrt(0.5), rel=1e-9)
+
+
+def test_uniform_has_closed_forms() -> None:
+    law = Uniform()
+    moved = np.array([0.1, 0.6])
+    np.testing.assert_allclose(law.frontier(moved, TOTAL_VARIATION).gain, moved - moved**2 / 2, rtol=1e-12)
+    for n in (2.0, 3.0, 8.0):  # best-of-N is the optimum of order N/(N-1)
+        divergence = Renyi(n / (n - 1.0))
+        spent = BestOfN(n).spent_formula(divergence)
+        assert law.frontier([spent], divergence).gain[0] == pytest.approx(n / (n + 1.0) - 0.5, rel=1e-9)
+    assert law.max_spent(HELLINGER) == pytest.approx(1.0)
+    assert law.max_spent(REVERSE_KL) == math.inf
+
+
+@pytest.mark.parametrize("divergence", [REVERSE_KL, HELLINGER, JENSEN_SHANNON, Renyi(0.5), Renyi(1.5), Renyi(3.0)])
+def test_a_law_without_atoms_is_the_limit_of_many_outcomes(divergence: Divergence) -> None:
+    fine: FloatArray = (np.arange(4000) + 0.5) / 4000
+    budgets = [0.2]
+    for law in (Uniform(-1.0, 3.0), *([Gaussian(), Laplace()] if math.isinf(divergence.slope_at_infinity) else [])):
+        want = FiniteLaw(law.quantile(fine)).frontier(budgets, divergence).gain
+        np.testing.assert_allclose(law.frontier(budgets, divergence).gain, want, rtol=3e-3)

@@ -1,0 +1,154 @@
+"""Win rates from samples: the universal curve, ties, rules without bias, and a fixed opponent."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alignlib._core.errors import InputError
+from alignlib.answers.findings import ask
+from alignlib.answers.output.any_answer import lines
+from alignlib.divergences import CHI_SQUARED, HELLINGER
+from alignlib.estimation import fit_frontier, tied_pairs
+from alignlib.laws import FiniteLaw, Uniform, largest_win_rate, win_rates
+from alignlib.rules import BestOfN, prepare
+from alignlib.rules.samples import SampleLevels
+from alignlib.tables import RewardTable, against_opponent
+
+
+def test_the_tabulated_curve_is_the_uniform_law() -> None:
+    kl = np.concatenate([[0.0], np.geomspace(1e-14, 29.99, 300), [30.0, 31.0, 300.0]])
+    want = 0.5 + np.asarray(Uniform().gain_at_kl(kl))
+    np.testing.assert_allclose(largest_win_rate(kl), want, atol=1e-12, rtol=0)
+    assert isinstance(largest_win_rate(0.5), float)
+    assert largest_win_rate(math.inf) == 1.0
+    with pytest.raises(InputError, match="kl must"):
+        largest_win_rate(-0.1)
+
+
+def test_without_ties_nothing_is_estimated() -> None:
+    """Whatever the reward: the curve is exact and its interval has no width."""
+    rng = np.random.default_rng(0)
+    for rows in (rng.standard_normal((20, 8)), rng.standard_cauchy((20, 8))):
+        fit = fit_frontier(rows, win_rate=True, n_boot=100)
+        at = fit.at([0.1, 0.5, 2.0])
+        np.testing.assert_allclose(at.reward, largest_win_rate([0.1, 0.5, 2.0]), atol=1e-8)
+        assert at.gain_high == pytest.approx(at.gain_low)
+        assert fit.supported_end == math.inf
+        best = fit.share([BestOfN(4)])
+        assert (best.gain[0], best.gain_low[0], best.gain_high[0]) == pytest.approx((0.3, 0.3, 0.3))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(0, 3), min_size=4, max_size=7), st.integers(1, 3))
+def test_best_of_n_wins_as_over_all_subsets(rewards: list[int], n: int) -> None:
+    """The unbiased win rate is the mean over every choice of one base draw and n others."""
+    m = len(rewards)
+    total = []
+    for base in range(m):
+        others = [rewards[k] for k in range(m) if k != base]
+        for kept in itertools.combinations(others, n):
+            total.append((max(kept) > rewards[base]) + 0.5 * (max(kept) == rewards[base]))
+    rows = np.sort(np.array([rewards], dtype=float))[:, ::-1]
+    assert SampleLevels.of(rows).win_rate_of_best(n)[0] == pytest.approx(np.mean(total), abs=1e-12)
+
+
+def test_best_of_n_wins_without_bias() -> None:
+    """Over every table of 4 samples of a law with ties, weighted by its chance: exactly the law's win rate."""
+    law = FiniteLaw([0.0, 1.0, 2.0], [0.5, 0.3, 0.2])
+    for n in (2, 3):
+        mean = 0.0
+        for picked in itertools.product(range(3), repeat=4):
+            rows = np.sort(law.reward[list(picked)])[::-1][None]
+            chance = float(np.prod(law.prob[list(picked)]))
+            mean += chance * float(BestOfN(n).evaluate(prepare(rows)).win_rate[0])
+        assert mean == pytest.approx(BestOfN(n).on(law).win_rate, rel=1e-12)
+
+
+@pytest.mark.parametrize("divergence", ["kl", CHI_SQUARED, HELLINGER])
+def test_grades_have_the_limit_of_their_levels(divergence: object) -> None:
+    prob = [0.1, 0.25, 0.3, 0.25, 0.1]
+    rows = np.random.default_rng(5).choice(5, p=prob, size=(120, 24)).astype(float)
+    fit = fit_frontier(rows, win_rate=True, divergence=divergence, n_boot=100)  # type: ignore[arg-type]
+    law = win_rates(FiniteLaw(np.arange(5.0), prob))
+    budgets = [0.02, 0.1]
+    got, want = fit.at(budgets), law.frontier(budgets, divergence).gain  # type: ignore[arg-type]
+    assert ((got.gain_low <= want) & (want <= got.gain_high)).all()
+    np.testing.assert_allclose(got.gain, want, rtol=0.01)
+    assert (got.gain <= Uniform().frontier(budgets, divergence).gain).all()  # type: ignore[arg-type]
+
+
+def test_intervals_of_win_rates_hold_on_laws_that_differ_from_prompt_to_prompt() -> None:
+    """24 tables of prompts with grades of their own; the study is `benchmarks.budget_coverage`."""
+    rng = np.random.default_rng(2)
+    kinds = rng.dirichlet([2.0, 1.0, 1.0], size=8)
+    lam = np.geomspace(0.05, 60.0, 2000)
+    psi = np.zeros(lam.size)
+    for prob in kinds:
+        law = win_rates(FiniteLaw(np.arange(3.0), prob))
+        psi += np.asarray(law.reverse_kl(lam)) / len(kinds)
+    truth = [float(np.min((kl + psi) / lam)) for kl in (0.05, 0.3)]
+    held = np.zeros(2)
+    for _ in range(24):
+        rows = np.stack([rng.choice(3, p=kinds[k], size=16) for k in rng.integers(8, size=60)]).astype(float)
+        at = fit_frontier(rows, win_rate=True, n_boot=100, rng=rng).at([0.05, 0.3], strict=False)
+        held += (at.gain_low <= truth) & (truth <= at.gain_high)
+    assert (held >= 20).all()  # of 24 at 95 %: fewer have a chance of 1 in 150
+
+
+def test_tied_pairs_are_counted_without_bias() -> None:
+    table = RewardTable.from_arrays([[1.0, 1.0, 1.0, 2.0], [0.0, 0.0, 3.0, 3.0]])
+    assert tied_pairs(table, "reward") == pytest.approx((3 / 6 + 2 / 6) / 2)
+
+
+def test_against_an_opponent_every_pair_counts() -> None:
+    base = RewardTable.from_arrays({"score": [[0.0, 1.0, 2.0], [5.0, 5.0]]}, prompts=["a", "b"])
+    other = RewardTable.from_arrays({"score": [[5.0], [1.0, 1.5], [9.0]]}, prompts=["b", "a", "z"])
+    won = against_opponent(base, "score", other)
+    assert won.column("win rate").tolist() == [0.0, 0.25, 1.0, 0.5, 0.5]
+    assert "1 prompt of the opponent is not in the table." in won.notes
+    with pytest.raises(InputError, match=r"none to 1 of 2, the first is 'b'"):
+        against_opponent(base, "score", RewardTable.from_arrays({"score": [[1.0]]}, prompts=["a"]))
+
+
+def test_best_of_n_beats_an_opponent_as_often_as_every_choice_says() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = rng.integers(0, 4, (2, 6)).astype(float), rng.integers(0, 4, (2, 3)).astype(float)
+    found = ask(
+        RewardTable.from_arrays(ours),
+        "reward",
+        rules=[BestOfN(3)],
+        opponent=RewardTable.from_arrays(theirs),
+        n_boot=100,
+    ).reward
+    want = np.mean(
+        [
+            np.mean(
+                [(max(kept) > z) + 0.5 * (max(kept) == z) for kept in itertools.combinations(row, 3) for z in other]
+            )
+            for row, other in zip(ours, theirs, strict=True)
+        ]
+    )
+    assert found.rules.reward[0] == pytest.approx(want, rel=1e-12)
+
+
+def test_the_answer_says_what_is_counted() -> None:
+    rows = np.random.default_rng(0).choice(4, size=(30, 12)).astype(float)
+    table = RewardTable.from_arrays(rows)
+    text = "\n".join(lines(ask(table, "reward", win_rate=True, kl=[0.1], n_boot=100)))
+    assert "The largest win rate over the base model of any method, by 'reward'" in text
+    assert "no method wins more than" in text
+    assert "% tie; a tie counts as half a win" in text
+    opponent = RewardTable.from_arrays(rows[:, :3])
+    text = "\n".join(lines(ask(table, "reward", opponent=opponent, kl=[0.1], n_boot=100)))
+    assert "The base model wins" in text
+    assert "over 3 responses to each prompt" in text
+    with pytest.raises(InputError, match="divergence must not be total_variation where win rates count"):
+        ask(table, "reward", win_rate=True, divergence="tv")
+    with pytest.raises(InputError, match="gold must be left out for win rates"):
+        ask(table, "reward", "reward", win_rate=True)
