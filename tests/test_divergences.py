@@ -23,7 +23,7 @@ from alignlib.divergences import (
     Divergence,
     Renyi,
 )
-from alignlib.laws import FiniteLaw, Gaussian, Uniform
+from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.laws.optima import optima
 from alignlib.rules import BestOfN
 
@@ -156,10 +156,9 @@ def test_ends_of_the_curve() -> None:
     assert curve.reward[-1] < 3.0
     flat = FiniteLaw([2.0, 2.0]).frontier([0.0, 1.0], REVERSE_KL)
     assert flat.gain.tolist() == [0.0, 0.0]
-    with pytest.raises(ValueError, match="divergence must be KL for Uniform; got 'reverse_kl'"):
-        Uniform().frontier([0.1], REVERSE_KL)
-    with pytest.raises(ValueError, match="divergence must be KL for Gaussian; got 'chi2'"):
-        Gaussian().frontier([0.1], CHI_SQUARED)
+    pair = PromptAverage([Gaussian(), Gaussian(sd=2.0)])
+    with pytest.raises(ValueError, match="divergence must be KL for PromptAverage; got 'chi2'"):
+        pair.frontier([0.1], CHI_SQUARED)
 
 
 @pytest.mark.parametrize("divergence", [REVERSE_KL, HELLINGER, JENSEN_SHANNON, TOTAL_VARIATION, Renyi(0.5)])

@@ -71,7 +71,7 @@ class Answer:
     divergence: Divergence = KL
     win_rate: bool = False
     tied_pairs: float | None = None
-    without_ties: FloatArray | None = None
+    without_ties: tuple[float, ...] | None = None
 
     @property
     def plain(self) -> bool:
@@ -192,11 +192,11 @@ def answer(
     )
 
 
-def _without_ties(budgets: FloatArray, divergence: Divergence) -> FloatArray:
+def _without_ties(budgets: FloatArray, divergence: Divergence) -> tuple[float, ...]:
     """Return the largest rise in win rate over one half at each budget, were there no ties."""
     if divergence == KL:
-        return np.asarray(largest_win_rate(budgets)) - 0.5
-    return Uniform().frontier(budgets, divergence).gain
+        return tuple(np.asarray(largest_win_rate(budgets) - 0.5).tolist())
+    return tuple(Uniform().frontier(budgets, divergence).gain.tolist())
 
 
 def _wanted_by_rules(fit: Fit, best: RuleEstimate) -> tuple[Wanted, ...]:

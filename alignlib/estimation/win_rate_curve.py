@@ -35,7 +35,7 @@ _DELETED = 16  # samples of a prompt that are left out, at even ranks, where it 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class WinRateCurve(AveragedCurve):
+class WinRateCurve(AveragedCurve, SameFields):
     """An `AveragedCurve` of win rates; ``free`` is that without ties at each λ, shape (L,), which none exceeds."""
 
     free: FloatArray
@@ -158,7 +158,7 @@ def _psi(
 
 
 @dataclass(eq=False)
-class _Block:
+class _Block(SameFields):
     """Prompts with ties of one number of samples, and halves of their samples: every law of theirs in one array."""
 
     where: IntArray

@@ -120,10 +120,10 @@ def _shown_terms(terms: FirstTerms) -> FloatArray:
     return np.array([kl for kl in _SERIES if kl <= terms.trusted_end][-_MOST_SHOWN:])
 
 
-def _limit(limit: EstimatedFrontier | None, free: FloatArray | None = None) -> list[dict[str, Any]]:
+def _limit(limit: EstimatedFrontier | None, free: tuple[float, ...] | None = None) -> list[dict[str, Any]]:
     if limit is None:
         return []
-    without_ties = None if free is None else limit.base_reward + free
+    without_ties = None if free is None else [limit.base_reward + rise for rise in free]
     return by_point({name: getattr(limit, name) for name in _LIMIT} | {"without_ties": without_ties}, len(limit.spent))
 
 
