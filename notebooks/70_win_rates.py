@@ -23,13 +23,18 @@ kl_shown: float = 0.5  # KL that the answer quotes, in nats, in [0.01, 5]
 n_shown: float = 4.0  # N that the answer quotes, in [1.1, 1000]
 kl_top: float = 4.0  # largest KL drawn, in nats, in [1, 8]
 success: float = 0.3  # base probability of a correct answer, in the example with ties, in [0.05, 0.95]
+n_prompts: int = 80  # prompts of each drawn table of grades, in [20, 500]
+n_samples: int = 16  # graded responses to each of them, in [6, 64]
+n_tables: int = 30  # tables on which the intervals are tried, in [10, 200]
+seed: int = 0  # of the tables, >= 0
 
 # %% tags=["hide-input"]
 import numpy as np
 
 from alignbook import claims
 from alignlib import plotting
-from alignlib.laws import FiniteLaw, Gaussian, win_rates
+from alignlib.estimation import fit_frontier
+from alignlib.laws import FiniteLaw, Gaussian, largest_win_rate, win_rates
 from alignlib.rules import BestOfN
 
 # %% [markdown]
@@ -57,7 +62,7 @@ from alignlib.rules import BestOfN
 # win rate of the policy changes, and the refined responses have no ties.
 # ```
 #
-# The transform $r\mapsto w$ is the calibration of {cite:t}`I24`. {cite:t}`Gui24` show that best-of-N is nearly optimal for the win rate at its KL, {cite:t}`B24` that its win rate is at most
+# The transform $r\mapsto w$ is the calibration of {cite:t}`I24`, who then train on a function of $w$ that they choose for the rule used at inference time; the limit here is that of $w$ itself. {cite:t}`Gui24` show that best-of-N is nearly optimal for the win rate at its KL, {cite:t}`B24` that its win rate is at most
 # $\frac N{N+1}$, with equality without ties. The theorem makes policies trained on different reward models comparable: each has a win rate and a KL, and all lie
 # below the same curve. What it compares is success by each model's own reward; it does not say which reward is worth having.
 
@@ -105,6 +110,62 @@ ax.plot(many, missed)
 plotting.name_axes(ax, "N", "win rate missed")
 
 # %% [markdown]
+# ## From samples
+#
+# Without ties nothing has to be estimated: the curve is the same for every table, and best-of-N wins $\frac N{N+1}$ of the time. With ties the chances of the grades are
+# estimated from each prompt's samples. The best-of-N of $n>N$ samples has an estimate without bias: each sample in turn is the base draw, and the mean is over all choices of $N$ others.
+# The limit is that of the estimated grades, with its bias of order $\frac1n$ removed by leaving out one sample at a time; its interval is over prompts and never above the curve without ties.
+#
+# {numref}`fig-win-rate-sampled` shows one table of {{n_prompts:d}} prompts with {{n_samples:d}} graded responses each; prompts differ in how often each grade is given. On
+# {{n_tables:d}} such tables the intervals of {{level:.0%}} hold the exact limit in {{held_limit:.0%}} of {{tried_limit:d}} cases that the samples support, and the exact win rate
+# of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. On a table of your own:
+#
+# ```console
+# $ alignlib frontier scores.csv --reward grade --win-rate --kl 0.1,0.5 -o wins.png
+# $ alignlib frontier scores.csv --reward grade --opponent other.csv
+# ```
+#
+# The second command counts wins over the responses of a fixed opponent, another model or a person, to the same prompts. How often a response beats those is a reward like any other,
+# and best-of-N's mean of it has no bias. Its limit has one: with few responses of the opponent to each prompt, it is the limit against these very responses.
+
+# %%
+rng = np.random.default_rng(seed)
+kinds = rng.dirichlet([1.0, 2.0, 4.0, 2.0, 1.0], size=12)  # how often each grade is given
+tries = np.array([0.1, 0.3])
+
+
+def draw_grades() -> np.ndarray:
+    return np.stack([rng.choice(5, p=kinds[k], size=n_samples) for k in rng.integers(12, size=n_prompts)]).astype(float)
+
+
+def exact_limit(kl: np.ndarray) -> np.ndarray:
+    tilts = np.geomspace(0.02, 200.0, 3000)
+    free = np.mean([win_rates(FiniteLaw(np.arange(5.0), p)).reverse_kl(tilts) for p in kinds], axis=0)
+    return 0.5 + np.array([np.min((one + free) / tilts) for one in kl])
+
+
+whole_n = max(2, round(min(n_shown, n_samples - 1)))
+exact_best = np.mean([BestOfN(whole_n).on(FiniteLaw(np.arange(5.0), p)).win_rate for p in kinds])
+truth, held, best_held = exact_limit(tries), [], []
+for _ in range(n_tables):
+    fit = fit_frontier(draw_grades(), win_rate=True, n_boot=100, rng=rng)
+    at = fit.at(tries, strict=False)
+    low, high = 0.5 + at.gain_low, 0.5 + at.gain_high
+    held += ((low <= truth) & (truth <= high))[at.supported].tolist()
+    one = fit.share(BestOfN(whole_n))
+    best_held.append(bool(one.gain_low[0] <= exact_best - 0.5 <= one.gain_high[0]))
+shown = fit.frontier
+
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "The largest win rate at each KL, estimated from one table of grades, with its interval as far as the samples support it: below the curve without ties.", "name": "fig-win-rate-sampled"}, "image": {"alt": "A solid curve with a narrow band on top of the dashed exact curve, both a little below a dotted curve without ties."}}
+fig, ax = plotting.new()
+ax.plot(shown.spent, largest_win_rate(shown.spent), color=plotting.BASE, linestyle=":", label="without ties")
+ax.plot(shown.spent, exact_limit(shown.spent), color=plotting.THIRD, linestyle="--", label="exact, with ties")
+ax.plot(shown.spent, shown.reward, color=plotting.LIMIT, linewidth=1.2, label="from samples")
+ax.fill_between(shown.spent, 0.5 + shown.gain_low, 0.5 + shown.gain_high, color=plotting.LIMIT, alpha=0.25, linewidth=0)
+plotting.name_axes(ax, plotting.KL_LABEL, "win rate")
+plotting.legend(ax, loc="lower right")
+
+# %% [markdown]
 # ## What it means
 #
 # A win rate says less than a mean reward: it does not count by how much a response is better. For that it needs no units, takes grades and any order of responses, and has a limit
@@ -130,6 +191,11 @@ claims.glue(
     win_half=float(universal.frontier([kl_shown]).reward[0]),
     win_shown=n_shown / (n_shown + 1.0),
     missed=reached(n_shown) - n_shown / (n_shown + 1.0),
+    level=fit.level,
+    held_limit=float(np.mean(held)),
+    tried_limit=len(held),
+    held_best=float(np.mean(best_held)),
+    whole_n=whole_n,
 )
 claims.record(
     claims.equal(
@@ -174,6 +240,30 @@ claims.record(
         "we derive",
         np.concatenate([limit.reward / curve.reward for limit in tied.values()]),
         1.0 + 1e-12,
+    ),
+    claims.equal(
+        "tabulated-curve",
+        "the tabulated curve against the limit of the uniform law",
+        "we derive",
+        largest_win_rate(np.linspace(0.0, 8.0, 50)),
+        universal.frontier(np.linspace(0.0, 8.0, 50)).reward,
+        atol=1e-12,
+    ),
+    claims.at_least(
+        "intervals-of-the-limit",
+        "share of tables whose interval holds the exact limit with ties",
+        "we measure",
+        float(np.mean(held)),
+        0.85,
+        must_hold=False,
+    ),
+    claims.at_least(
+        "intervals-of-best-of-n",
+        "share of tables whose interval holds best-of-N's exact win rate",
+        "we measure",
+        float(np.mean(best_held)),
+        0.8,
+        must_hold=False,
     ),
     claims.at_most(
         "any-policy",
