@@ -24,9 +24,9 @@ n_shown: float = 4.0  # N that the answer quotes, in [1.5, 64]
 n_max: float = 64.0  # largest N drawn, in [4, 128]
 kl_shown: float = 0.5  # KL at which optima in other divergences are compared, in nats, in [0.05, 1]
 n_outcomes: int = 1000  # responses of equal probability that stand for a law without ties, in [200, 5000]
-n_prompts: int = 60  # prompts of each drawn table, in [20, 500]
+n_prompts: int = 40  # prompts of each drawn table, in [20, 500]
 n_samples: int = 24  # responses to each of them, in [6, 64]
-n_tables: int = 20  # tables on which the intervals are tried, in [10, 200]
+n_tables: int = 40  # tables on which the intervals are tried, in [10, 200]
 seed: int = 0  # of the tables, >= 0
 
 # %% tags=["hide-input"]
