@@ -133,7 +133,18 @@ def test_json_schema_is_the_same_with_and_without_gold(tmp_path):
 
     assert alone["gold"] is None
     assert shape(alone["reward"]) == shape(both["reward"]) == shape(both["gold"])
-    names = ["$schema", "schema", "alignlib", "path", "seed", "table", "reward", "gold", "hacking"]
+    names = [
+        "$schema",
+        "schema",
+        "alignlib",
+        "path",
+        "seed",
+        "table",
+        "reward",
+        "gold",
+        "hacking",
+        "gold_from_correlation",
+    ]
     assert list(alone) == list(both) == names
 
 

@@ -93,9 +93,9 @@ def test_what_other_budgets_do_not_know_is_refused() -> None:
     fit = fit_frontier(rows, divergence=CHI_SQUARED, n_boot=100)
     with pytest.raises(InputError, match="gold is known for the reward itself and KL"):
         fit.gold("reward")
-    with pytest.raises(InputError, match="at must not be negative; got -1"):
+    with pytest.raises(InputError, match="budgets must not be negative; got -1"):
         fit.at(-1.0)
-    with pytest.raises(InputError, match=r"at must not exceed the largest supported budget, .* of chi2"):
+    with pytest.raises(InputError, match=r"budgets must not exceed the largest supported budget, .* of chi2"):
         fit.at(50.0)
 
 

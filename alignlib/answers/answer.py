@@ -124,7 +124,7 @@ def answer(
     beyond_kl: dict[str, Any] = {"divergence": fit.divergence, "win_rate": fit.win_rate}
     if fit.win_rate:
         beyond_kl["tied_pairs"] = tied_pairs(table, counted)
-    name = "kl" if fit.divergence == KL else "at"
+    name = "kl" if fit.divergence == KL else "budgets"
     budgets = np.array(_SERIES) if kl is None else as_vector(name, kl)
     if kl is None and not plain:
         budgets = budgets[budgets <= min(_MOST_SERIES, 0.5 * Uniform().max_spent(fit.divergence))]

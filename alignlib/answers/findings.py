@@ -159,7 +159,7 @@ def ask(
         "gold_correlation",
     )
     if kl is not None:
-        name = "kl" if divergence == KL else "at"
+        name = "kl" if divergence == KL else "budgets"
         least = float(as_vector(name, kl).min())
         require(least >= 0.0, f"{name} must not be negative; got {least:g}.", name)
     table.check_varies(reward)

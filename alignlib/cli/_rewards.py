@@ -101,7 +101,7 @@ class Question:
     gold_correlation: list[float] | None = None
     gold_table: Path | None = None
     divergence: str = "kl"
-    at: list[float] | None = None
+    budgets: list[float] | None = None
     win_rate: bool = False
     opponent: Path | None = None
 
@@ -199,10 +199,10 @@ class Question:
         from alignlib.divergences import KL, as_divergence
 
         divergence = as_divergence(self.divergence)
-        if self.kl is not None and self.at is not None:
-            raise BadInput("--kl and --at both give budgets; take --at, in the units of --divergence.")
+        if self.kl is not None and self.budgets is not None:
+            raise BadInput("--kl and --at are both there; take --at, in the units of --divergence.")
         if self.kl is not None and divergence != KL:
-            raise BadInput(f"--kl is for KL; give budgets of {self.divergence} as --at.")
+            raise BadInput(f"--kl is for KL; say what is asked of {self.divergence} as --at.")
         promised = self.gold_correlation is not None or self.gold_table is not None
         if not self.plain and (self.gold is not None or promised):
             raise BadInput("--gold goes with --kl budgets of the reward; leave it out, or what asks for another goal.")
@@ -267,7 +267,7 @@ class Question:
             asked.reward,
             asked.gold,
             asked.members,
-            kl=asked.kl if asked.at is None else asked.at,
+            kl=asked.kl if asked.budgets is None else asked.budgets,
             rules=rules,
             budget=asked.budget.replace("-", "_"),
             level=asked.level,

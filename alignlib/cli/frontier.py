@@ -50,7 +50,9 @@ __all__ = ["command"]
     default="kl",
     help="What budgets are measured in: kl, reverse-kl, chi2, hellinger, js, tv or renyi:ALPHA, such as renyi:2.",
 )
-@option("--at", type=NUMBERS, help="Budgets in units of --divergence, such as 0.1,0.5; --kl is its form for KL.")
+@option(
+    "--at", "budgets", type=NUMBERS, help="Budgets in units of --divergence, such as 0.1,0.5; --kl is its form for KL."
+)
 @picture_options
 @form_options
 def command(form: str | None, picture: Path | None, force: bool, **asked: Any) -> None:

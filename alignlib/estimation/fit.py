@@ -128,7 +128,7 @@ class Fit:
         True
         """
         curve, end = self._known(), self.supported_end
-        name, unit = ("kl", "nats") if self.divergence == KL else ("at", f"of {self.divergence.name}")
+        name, unit = ("kl", "nats") if self.divergence == KL else ("budgets", f"of {self.divergence.name}")
         budgets = as_vector(name, np.atleast_1d(as_array(name, kl)))
         require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
         supported = budgets <= end * (1.0 + 1e-12)
