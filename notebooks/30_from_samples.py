@@ -26,21 +26,19 @@ kl: list[float] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 1.5]  # KL budgets whose
 seed: int = 0  # seed of all samples, >= 0
 
 # %% tags=["hide-input"]
-import csv
+from pathlib import Path
 
 import numpy as np
 import scipy.stats
 
+from _pages.coverage_matrix import UNSEEN, Matrix
 from alignbook import claims
 from alignlib import plotting
-from alignlib._core.names import counted
 from alignlib.estimation import fit_frontier
 from alignlib.estimation.coverage import simulate_coverage
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Laplace, Uniform
 from alignlib.rules import BestOfN, best_of_n_mean
 from alignlib.tables import RewardTable
-
-UNSEEN = 0.05  # of the tables lack the prompts that matter most
 
 # %% [markdown]
 # ## The estimate
@@ -193,7 +191,8 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # chose after the estimator was fixed): {{held_all:.1%}} where tables seldom lack what the answer rests on, {{held_apart:.1%}} where they often do, {{held_rare:.1%}} where few tables support the budget.
 # At {{n_weak_all:d}} of {{n_enough:,d}} points they hold in clearly less than 90 % of the tables, at {{n_zero:d}} of these in none; all are named below.**
 #
-# **Counted deeper, with {{deep_tables:d}} tables a cell, {{deep_every:.1%}} of {{deep_n_every:,d}} intervals hold ({{deep_all:.1%}} where tables seldom lack what matters), on the {{deep_laws:d}} laws and {{deep_shapes:d}} shapes done so far.**
+# **Counted deeper, with {{deep_tables:d}} tables a cell, {{deep_every:.1%}} of {{deep_n_every:,d}} intervals hold ({{deep_others:.1%}} on laws that others chose; {{deep_all:.1%}} where tables seldom lack what matters), in the {{deep_places:d}} cells of {{deep_laws:d}} laws that are done. Of {{deep_cells:d}} points where tables seldom lack what
+# matters, {{deep_under:d}} mislead clearly more than 7 % of all tables; so do {{deep_under_apart:d}} of {{deep_n_apart:d}} others.**
 #
 # The survey was counted with the version before the last change of the estimator. Since then shares have become half as wide, limits and gold along $\lambda$ a little narrower, and fewer than ten prompts of unlike scale support no limit.
 # The deep level counts the present version.
@@ -210,30 +209,18 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # `alignlib frontier` says which prompts carry its answer among those that the table has.
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, without those set apart; lines: 90 and 95 %. Small dots: the survey, {{n_cells:,d}} points of few tables; large: the deep level, {{deep_cells:d}} points of {{deep_tables:d}} tables (of a third of them, for some statements). Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Rows of dots, one for each kind of statement, most of them between 0.9 and 1."}}
-with open("coverage_results/matrix.csv", encoding="utf-8") as file:
-    lines = list(csv.DictReader(file))
-pointwise = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
-matrix = [
-    {
-        **{name: line[name] for name in ("law", "shape", "statement", "tables", "code")},
-        **dict(zip(pointwise, values, strict=True)),
-    }
-    for line in lines
-    for values in zip(*(line[name].split() for name in pointwise), strict=True)
-]
-numbers = {name: np.array([float(row[name]) for row in matrix]) for name in ("tables", *pointwise)}
-statement = np.array([row["statement"] for row in matrix])
-deep = np.array([bool(row["code"]) for row in matrix])  # else of the survey
-enough = numbers["claimed"] >= np.maximum(numbers["tables"] / 3.0, 15)
-seen = numbers["unseen"] <= UNSEEN
-used, apart, deep_used = enough & seen & ~deep, enough & ~seen & ~deep, enough & seen & deep
-given = numbers["held_claimed"] / np.maximum(numbers["claimed"], 1)
-overall = 1.0 - (numbers["tried"] - numbers["held"]) / numbers["tables"]
-names = [name for name in dict.fromkeys(statement) if (used | deep_used)[statement == name].any()]
+matrix = Matrix.read(Path("coverage_results/matrix.csv"))
+survey, deep = matrix.level(deep=False), matrix.level(deep=True)
+numbers, given = matrix.numbers, matrix.given
+kept = survey.used | deep.used
+names = list(dict.fromkeys(matrix.statement[kept]))
 fig, ax = plotting.new(height=3.4)
 for k, name in enumerate(names):
-    for which, down, size, colour in ((used, 0.14, 2, plotting.BASE), (deep_used, -0.22, 4, plotting.LIMIT)):
-        mine = np.sort(given[which & (statement == name)])
+    for which, down, size, colour in (
+        (survey.used, 0.14, 2, plotting.BASE),
+        (deep.used, -0.22, 4, plotting.LIMIT),
+    ):
+        mine = np.sort(given[which & (matrix.statement == name)])
         ax.plot(mine, -k - down - np.linspace(-0.2, 0.2, mine.size), ".", markersize=size, color=colour)
 for level in (0.9, 0.95):
     ax.axvline(level, color=plotting.LIMIT, linewidth=1)
@@ -256,8 +243,8 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{by_statement}}
 #
-# *All tables* counts a table that makes no claim as not misled. *Every table* is the part of the points at which the intervals of all tables hold: from so few tables {{chance_95:.0%}} where each holds
-# with 95 %, and {{chance_99:.0%}} with 99 %.
+# *All tables* counts a table that makes no claim as not misled. *Over 99 %* is the part of the points at which so many intervals hold: of the few tables of the survey that are all of them, which happens at
+# {{chance_95:.0%}} of the points where each holds with 95 %, and at {{chance_99:.0%}} with 99 %.
 #
 # {{by_shape}}
 #
@@ -272,108 +259,14 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # {{weak_points}}
 
 # %% tags=["hide-input"]
-law_of, shape_of = (np.array([row[name] for row in matrix]) for name in ("law", "shape"))
-blind = np.char.startswith(law_of, "blind")
-
-
-def pooled(which):
-    return numbers["held_claimed"][which].sum() / max(numbers["claimed"][which].sum(), 1.0)
-
-
-bound = 0.9 - 2.0 * np.sqrt(0.09 / np.maximum(numbers["claimed"], 1))
-weak, weak_apart, deep_weak = used & (given < bound), apart & (given < bound), deep_used & (given < bound)
-deep_apart = enough & ~seen & deep
-deep_weak_apart = deep_apart & (given < bound)
-
-
-def row_of(name, whose):
-    which = used & whose
-    cells = [
-        f"{which.sum():d} | {pooled(which):.1%}",
-        f"{pooled(which & blind):.1%}" if (which & blind).any() else "",
-        f"{overall[which].mean():.1%}",
-        f"{(given[which] >= 1.0).mean():.0%}",
-        f"{(which & weak).sum():d} | {(whose & weak_apart).sum():d} of {(whose & apart).sum():d}",
-    ]
-    return f"| {name} | " + " | ".join(cells) + " |"
-
-
-def deep_row_of(name, whose):
-    which = deep_used & whose
-    ratios = numbers["ratio"][which & np.isfinite(numbers["ratio"])]
-    cells = [
-        f"{which.sum():d} | {pooled(which):.1%}",
-        f"{pooled(which & blind):.1%}" if (which & blind).any() else "",
-        f"{overall[which].min():.1%}",
-        f"{(given[which] > 0.99).mean():.0%}",
-        f"{np.median(ratios):.2f}" if ratios.size else "",
-        f"{(which & deep_weak).sum():d} | {(whose & deep_weak_apart).sum():d} of {(whose & deep_apart).sum():d}",
-    ]
-    return f"| {name} | " + " | ".join(cells) + " |"
-
-
-head = (
-    " | points | hold | hold, others' laws | all tables | every table | under 90 % | set apart: under 90 % |\n"
-    "|---|---|---|---|---|---|---|---|\n"
-)
-deep_head = (
-    " | points | hold | hold, others' laws | all tables, least | over 99 % | width | under 90 % | set apart: under 90 % |\n"
-    "|---|---|---|---|---|---|---|---|---|\n"
-)
-by_statement = (
-    "| statement" + head + "\n".join(row_of(name, statement == name) for name in names if used[statement == name].any())
-)
-shapes = list(dict.fromkeys(shape_of))
-by_shape = "| prompts × samples" + head + "\n".join(row_of(name, shape_of == name) for name in shapes)
-deep_by_statement, deep_by_shape = (
-    first + deep_head + "\n".join(deep_row_of(name, of == name) for name in some if deep_used[of == name].any())
-    for first, of, some in (("| statement", statement, names), ("| prompts × samples", shape_of, shapes))
-)
-wide = [(pooled(used & (shape_of == name)), f"tables of {name}") for name in shapes]
-wide += [(pooled(used & (statement == name)), f"the statement “{name}”") for name in names if name[:4] != "turn"]
-wide = sorted(((held, name) for held, name in wide if held > 0.98), reverse=True)
+wide = survey.wide()
 wide_sentence = (
     "Over 98 % of the intervals held for " + " and for ".join(f"{name} ({held:.1%})" for held, name in wide) + "."
     if wide
     else "For no shape and no statement did more than 98 % of the intervals hold."
 )
-
-
-def named(which):
-    groups = {}
-    for i in np.flatnonzero(which):
-        groups.setdefault((law_of[i], shape_of[i], statement[i]), []).append(i)
-    found = []
-    for (name, size, what), some in sorted(groups.items(), key=lambda one: given[one[1]].min()):
-        worst = some[int(given[some].argmin())]
-        at = ", ".join(f"{float(matrix[i]['at']):g}" for i in some)
-        place = {"limit, own end": "part of the end", "share of the limit": "N =", "gain of best-of-N": "N ="}.get(
-            what, "at"
-        )
-        found += [
-            f"- {name}, {size}, {what}, {place} {at}: {given[worst]:.0%} of {numbers['claimed'][worst]:.0f} tables"
-        ]
-    return found or ["- None lies below 90 % by more than the error of the simulation."]
-
-
-def set_apart(which):
-    places, found = {}, []
-    for i in np.flatnonzero(which):
-        places.setdefault((law_of[i], shape_of[i]), []).append(i)
-    for (name, size), some in sorted(places.items(), key=lambda one: given[one[1]].mean()):
-        none = [i for i in some if given[i] == 0.0]
-        never = (
-            f"; {len(none)} of them, of {'; '.join(dict.fromkeys(statement[none]))}, hold in no table" if none else ""
-        )
-        found.append(
-            f"- Set apart: {name}, {size}: {pooled(some):.0%} of {numbers['claimed'][some].sum():,.0f} intervals at "
-            f"{counted(len(some), 'point')}, of {'; '.join(dict.fromkeys(statement[some]))}{never}"
-        )
-    return found
-
-
-weak_points = [*named(weak), *set_apart(weak_apart)]
-deep_weak_points = [*named(deep_weak), *set_apart(deep_weak_apart)]
+blind, newer = matrix.blind, np.char.startswith(matrix.law, "blind2")
+under = matrix.overall < 0.93 - 2.0 * np.sqrt(0.0651 / numbers["tables"])
 
 # %% [markdown]
 # ## What is assumed of the tail
@@ -417,43 +310,49 @@ claims.glue(
     mean_coverage=share.mean(),
     n_values=values.size,
     unseen=UNSEEN,
-    n_cells=int(used.sum()),
-    n_laws=len(set(law_of[~deep])),
-    n_shapes=len(set(shape_of[~deep])),
-    deep_laws=len(set(law_of[deep])),
-    deep_shapes=len(set(shape_of[deep])),
-    deep_tables=int(numbers["tables"][deep].max()),
-    deep_every=pooled(deep),
-    deep_n_every=int(numbers["claimed"][deep].sum()),
-    deep_all=pooled(deep_used),
-    deep_cells=int(deep_used.sum()),
-    deep_by_statement=claims.Markdown(deep_by_statement),
-    deep_by_shape=claims.Markdown(deep_by_shape),
-    deep_weak_points=claims.Markdown("\n".join(deep_weak_points)),
-    n_apart=int(apart.sum()),
-    held_apart=pooled(apart),
-    n_enough=int((enough & ~deep).sum()),
-    n_rare=int(numbers["claimed"][~enough & ~deep].sum()),
-    held_rare=pooled(~enough & ~deep),
-    held_every=pooled(~deep),
-    n_every=int(numbers["claimed"][~deep].sum()),
-    held_newer=pooled(np.char.startswith(law_of, "blind2") & ~deep),
-    n_weak_all=int((weak | weak_apart).sum()),
-    n_zero=int(((weak | weak_apart) & (given == 0.0)).sum()),
+    n_cells=int(survey.used.sum()),
+    n_laws=len(set(matrix.law[survey.every])),
+    n_shapes=len(set(matrix.shape[survey.every])),
+    deep_laws=len(set(matrix.law[deep.every])),
+    deep_places=len(set(zip(matrix.law[deep.every], matrix.shape[deep.every], strict=True))),
+    deep_tables=int(numbers["tables"][deep.every].max()),
+    deep_every=matrix.pooled(deep.every),
+    deep_n_every=int(numbers["claimed"][deep.every].sum()),
+    deep_all=matrix.pooled(deep.used),
+    deep_others=matrix.pooled(deep.every & blind),
+    deep_cells=int(deep.used.sum()),
+    deep_under=int((deep.used & under).sum()),
+    deep_under_apart=int((deep.apart & under).sum()),
+    deep_n_apart=int(deep.apart.sum()),
+    deep_by_statement=claims.Markdown(deep.table("statement")),
+    deep_by_shape=claims.Markdown(deep.table("shape")),
+    deep_weak_points=claims.Markdown(deep.weak_points()),
+    n_apart=int(survey.apart.sum()),
+    held_apart=matrix.pooled(survey.apart),
+    n_enough=int(survey.enough.sum()),
+    n_rare=int(numbers["claimed"][survey.every & ~survey.enough].sum()),
+    held_rare=matrix.pooled(survey.every & ~survey.enough),
+    held_every=matrix.pooled(survey.every),
+    n_every=int(numbers["claimed"][survey.every].sum()),
+    held_newer=matrix.pooled(newer & survey.every),
+    n_weak_all=int((survey.weak | survey.weak_apart).sum()),
+    n_zero=int(((survey.weak | survey.weak_apart) & (given == 0.0)).sum()),
     n_by_chance=float(
-        scipy.stats.binom.cdf(np.ceil(bound * numbers["claimed"]) - 1.0, numbers["claimed"], 0.95)[used].sum()
+        scipy.stats.binom.cdf(np.ceil(matrix.bound * numbers["claimed"]) - 1.0, numbers["claimed"], 0.95)[
+            survey.used
+        ].sum()
     ),
-    n_blind=len(set(law_of[blind & ~deep])),
-    n_older=len({name for name in law_of[blind & ~deep] if not name.startswith("blind2")}),
-    n_newer=len({name for name in law_of[blind & ~deep] if name.startswith("blind2")}),
-    tables_low=int(numbers["tables"][~np.char.startswith(statement, "turn") & ~deep].min()),
-    tables_high=int(numbers["tables"][~deep].max()),
-    held_all=pooled(used),
-    chance_95=(0.95 ** numbers["claimed"][used]).mean(),
-    chance_99=(0.99 ** numbers["claimed"][used]).mean(),
-    weak_points=claims.Markdown("\n".join(weak_points)),
-    by_statement=claims.Markdown(by_statement),
-    by_shape=claims.Markdown(by_shape),
+    n_blind=len(set(matrix.law[blind & survey.every])),
+    n_older=len(set(matrix.law[blind & ~newer & survey.every])),
+    n_newer=len(set(matrix.law[newer & survey.every])),
+    tables_low=int(numbers["tables"][~np.char.startswith(matrix.statement, "turn") & survey.every].min()),
+    tables_high=int(numbers["tables"][survey.every].max()),
+    held_all=matrix.pooled(survey.used),
+    chance_95=(0.95 ** numbers["claimed"][survey.used]).mean(),
+    chance_99=(0.99 ** numbers["claimed"][survey.used]).mean(),
+    weak_points=claims.Markdown(survey.weak_points()),
+    by_statement=claims.Markdown(survey.table("statement")),
+    by_shape=claims.Markdown(survey.table("shape")),
     wide_sentence=claims.Markdown(wide_sentence),
     false_share=(reached / against_plug_in)[-1],
     true_share=(reached / against_truth)[-1],
@@ -514,14 +413,14 @@ claims.record(
         "matrix",
         "where tables seldom lack what the answer rests on, the matrix's 95 % intervals hold in at least 93 % of the tables that claim them",
         "we derive",
-        numbers["held_claimed"][used].sum() / numbers["claimed"][used].sum(),
+        matrix.pooled(survey.used),
         0.93,
     ),
     claims.at_least(
         "matrix-every",
         "over all laws, shapes and budgets of the matrix, what tables lack or not, 95 % intervals hold in at least 95 % of the tables that claim them",
         "we derive",
-        pooled(~deep),
+        matrix.pooled(survey.every),
         0.95,
         must_hold=False,
     ),
@@ -529,22 +428,22 @@ claims.record(
         "matrix-deep",
         "of the deep level, counted with the present version, where tables seldom lack what the answer rests on 95 % intervals hold in at least 93 % of the tables that claim them",
         "we derive",
-        pooled(deep_used),
+        matrix.pooled(deep.used),
         0.93,
     ),
     claims.at_least(
         "matrix-deep-unconditional",
         "there, at every point of the deep level, at least 93 % of all tables are not misled, within the error of the simulation",
         "we derive",
-        overall[deep_used],
-        0.93 - 2.0 * np.sqrt(0.0651 / numbers["tables"][deep_used]),
+        matrix.overall[deep.used],
+        0.93 - 2.0 * np.sqrt(0.0651 / numbers["tables"][deep.used]),
         must_hold=False,
     ),
     claims.at_least(
         "matrix-weak",
         "there, at least 95 in 100 points hold in 90 % of the tables that claim them, within the error of the simulation",
         "we derive",
-        1.0 - weak.sum() / used.sum(),
+        1.0 - survey.weak.sum() / survey.used.sum(),
         0.95,
     ),
     claims.at_least(

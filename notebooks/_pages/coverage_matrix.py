@@ -1,0 +1,180 @@
+"""The matrix of coverage of chapter 30: points of a law, shape, statement and budget in two levels, and tables."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import BoolArray, FloatArray
+from alignlib._core.names import counted
+
+__all__ = ["UNSEEN", "Level", "Matrix"]
+
+Names = npt.NDArray[np.str_]
+
+UNSEEN = 0.05  # of the tables lack the prompts that matter most
+_POINTWISE = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
+_HEAD = (
+    " | points | hold | hold, others' laws | all tables | over 99 % | width | under 90 % | set apart: under 90 % |\n"
+    "|---|---|---|---|---|---|---|---|---|\n"
+)
+_PLACE = {"limit, own end": "part of the end", "share of the limit": "N =", "gain of best-of-N": "N ="}
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Points in arrays of one length; ``deep`` are those of the deep level, the others of the survey."""
+
+    law: Names
+    shape: Names
+    statement: Names
+    deep: BoolArray
+    numbers: dict[str, FloatArray]
+
+    @classmethod
+    def read(cls, path: Path) -> Matrix:
+        """Read the table that ``python -m benchmarks.coverage table`` writes."""
+        with path.open(encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        sizes = [len(line["at"].split()) for line in lines]
+        names = {name: np.repeat([line[name] for line in lines], sizes) for name in ("law", "shape", "statement")}
+        numbers = {
+            name: np.array([float(part) for line in lines for part in line[name].split()]) for name in _POINTWISE
+        }
+        numbers["tables"] = np.repeat([float(line["tables"]) for line in lines], sizes)
+        deep = np.repeat([bool(line["code"]) for line in lines], sizes)
+        return cls(names["law"], names["shape"], names["statement"], deep, numbers)
+
+    @property
+    def given(self) -> FloatArray:
+        """The share of claimed intervals that hold."""
+        return np.asarray(self.numbers["held_claimed"] / np.maximum(self.numbers["claimed"], 1))
+
+    @property
+    def overall(self) -> FloatArray:
+        """The share of all tables that are not misled."""
+        return np.asarray(1.0 - (self.numbers["tried"] - self.numbers["held"]) / self.numbers["tables"])
+
+    @property
+    def bound(self) -> FloatArray:
+        """Two standard errors of the simulation below 90 %."""
+        return np.asarray(0.9 - 2.0 * np.sqrt(0.09 / np.maximum(self.numbers["claimed"], 1)))
+
+    def level(self, *, deep: bool) -> Level:
+        """Return the deep level, or the survey."""
+        mine = self.deep == deep
+        enough = mine & (self.numbers["claimed"] >= np.maximum(self.numbers["tables"] / 3.0, 15))
+        seen = self.numbers["unseen"] <= UNSEEN
+        return Level(self, mine, enough, enough & seen, enough & ~seen)
+
+    def pooled(self, which: BoolArray) -> float:
+        """Return the share of claimed intervals that hold at these points together."""
+        return float(self.numbers["held_claimed"][which].sum() / max(self.numbers["claimed"][which].sum(), 1.0))
+
+    @property
+    def blind(self) -> BoolArray:
+        """Whether the law was chosen by somebody else."""
+        return np.char.startswith(self.law, "blind")
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """One level: all its points, those that enough tables claim, and of these the ones kept and the ones set apart."""
+
+    matrix: Matrix
+    every: BoolArray
+    enough: BoolArray
+    used: BoolArray
+    apart: BoolArray
+
+    @property
+    def weak(self) -> BoolArray:
+        """Points, kept, that hold in clearly less than 90 % of the tables that claim them."""
+        return self.used & (self.matrix.given < self.matrix.bound)
+
+    @property
+    def weak_apart(self) -> BoolArray:
+        """The same of those set apart."""
+        return self.apart & (self.matrix.given < self.matrix.bound)
+
+    def table(self, by: str) -> str:
+        """Return a table in Markdown, a row a statement or a shape."""
+        of = self.matrix.statement if by == "statement" else self.matrix.shape
+        first = "| statement" if by == "statement" else "| prompts × samples"
+        return first + _HEAD + "\n".join(self._row(name, of == name) for name in dict.fromkeys(of[self.used]))
+
+    def _row(self, name: str, whose: BoolArray) -> str:
+        matrix, which = self.matrix, self.used & whose
+        ratios = matrix.numbers["ratio"][which]
+        ratios = ratios[np.isfinite(ratios)]
+        blind = which & matrix.blind
+        cells = [
+            name,
+            f"{which.sum():d}",
+            f"{matrix.pooled(which):.1%}",
+            f"{matrix.pooled(blind):.1%}" if blind.any() else "",
+            f"{matrix.overall[which].mean():.1%}",
+            f"{(matrix.given[which] > 0.99).mean():.0%}",
+            f"{np.median(ratios):.2f}" if ratios.size else "",
+            f"{(which & self.weak).sum():d}",
+            f"{(whose & self.weak_apart).sum():d} of {(whose & self.apart).sum():d}",
+        ]
+        return "| " + " | ".join(cells) + " |"
+
+    def wide(self) -> list[tuple[float, str]]:
+        """Return shapes and statements for which over 98 % of the intervals hold."""
+        matrix = self.matrix
+        parts = [(matrix.shape == name, f"tables of {name}") for name in dict.fromkeys(matrix.shape[self.used])]
+        parts += [
+            (matrix.statement == name, f"the statement “{name}”")
+            for name in dict.fromkeys(matrix.statement[self.used])
+            if not name.startswith("turn")
+        ]
+        held = [(matrix.pooled(self.used & which), name) for which, name in parts]
+        return sorted((one for one in held if one[0] > 0.98), reverse=True)
+
+    def weak_points(self) -> str:
+        """Return a list in Markdown: the weak points, worst first, then those set apart."""
+        found = [*self._named(), *self._set_apart()]
+        return "\n".join(found or ["- None lies below 90 % by more than the error of the simulation."])
+
+    def _named(self) -> list[str]:
+        matrix, given = self.matrix, self.matrix.given
+        groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        for i in np.flatnonzero(self.weak):
+            groups[str(matrix.law[i]), str(matrix.shape[i]), str(matrix.statement[i])].append(int(i))
+        found = []
+        for (law, shape, what), some in sorted(groups.items(), key=lambda one: given[one[1]].min()):
+            worst = some[int(given[some].argmin())]
+            at = ", ".join(f"{matrix.numbers['at'][i]:g}" for i in some)
+            tables = matrix.numbers["claimed"][worst]
+            found.append(
+                f"- {law}, {shape}, {what}, {_PLACE.get(what, 'at')} {at}: {given[worst]:.0%} of {tables:.0f} tables"
+            )
+        return found
+
+    def _set_apart(self) -> list[str]:
+        matrix, given = self.matrix, self.matrix.given
+        places: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for i in np.flatnonzero(self.weak_apart):
+            places[str(matrix.law[i]), str(matrix.shape[i])].append(int(i))
+        found = []
+        for (law, shape), some in sorted(places.items(), key=lambda one: given[one[1]].mean()):
+            claimed = matrix.numbers["claimed"][some]
+            held = matrix.numbers["held_claimed"][some].sum() / claimed.sum()
+            none = [i for i in some if given[i] == 0.0]
+            never = f"; {len(none)} of them, of {_list(matrix, none)}, hold in no table" if none else ""
+            found.append(
+                f"- Set apart: {law}, {shape}: {held:.0%} of {claimed.sum():,.0f} intervals at "
+                f"{counted(len(some), 'point')}, of {_list(matrix, some)}{never}"
+            )
+        return found
+
+
+def _list(matrix: Matrix, some: list[int]) -> str:
+    return "; ".join(dict.fromkeys(matrix.statement[some]))
