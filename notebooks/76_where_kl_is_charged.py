@@ -95,15 +95,16 @@ driven_off = {
 }
 curves |= {f"{k} in the reward, per sequence": measured(ends.values()) for k, ends in driven_off.items()}
 
-# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 in the reward drop responses, whatever the penalty; followed by small steps from the base.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token low, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "KL that the policies at rest spend beyond what their reward needs, by place and estimator, in a world of {{n_responses:d}} responses to each of {{n_prompts:d}} prompts, exactly. The optimum, on the axis, is where k1 in the reward rests, and k2 of whole sequences in the loss. Points: k2 and k3 of whole sequences in the reward, followed by small steps from the base; they drop responses at every penalty drawn.", "name": "fig-waste-by-charge"}, "image": {"alt": "Wasted KL against KL: k2 per token low, k3 per token above it, k3 per sequence steeply rising; crosses of k2 and k3 in the reward lie high even at small KL."}}
 fig, ax = plotting.new(height=4.2)
 styles = ("-", ":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
-for (name, found), color, style in zip(curves.items(), plotting.CYCLE, (*styles, "x", "+"), strict=False):
-    if style in styles:
-        ax.plot(*found, color=color, linestyle=style, label=name)
-    else:
-        ax.plot(*found, style, color=color, markersize=8, label=name)
-ax.axhline(0.0, color=plotting.LIMIT, linewidth=1.5)
+for name, color, style in zip(charges, plotting.CYCLE, styles, strict=False):
+    ax.plot(*curves[name], color=color, linestyle=style, label=name)
+for k, marker in (("k2", "x"), ("k3", "+")):
+    ax.plot(
+        *curves[f"{k} in the reward, per sequence"], marker, color="black", markersize=8, label=f"{k} in the reward"
+    )
+ax.axhline(0.0, color="black", linewidth=1.5)
 ax.set_xlim(0.0, 2.6)
 ax.set_ylim(-0.02, 1.0)
 plotting.name_axes(ax, plotting.KL_LABEL, "wasted KL (nats)")
@@ -344,6 +345,12 @@ claims.record(
         "we derive",
         np.array(rarer),
         1,
+    ),
+    claims.true(
+        "responses-dropped",
+        "k2 and k3 in the reward drop responses of every prompt, at every penalty drawn",
+        "we derive",
+        np.array([np.isinf(end).any(axis=1) for k in driven_off.values() for end in k.values()]),
     ),
     claims.equal(
         "there-and-back",
