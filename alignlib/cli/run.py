@@ -11,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
+from alignlib._core.files import check_new, write_whole
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
@@ -87,6 +88,7 @@ def _named(ctx: click.Context) -> Notebook | None:
         "alignlib run --list",
         "alignlib run best_of_n --help",
         "alignlib run best_of_n --n-max 32 -o out.ipynb --html",
+        "alignlib run from_samples --sweep n_samples=16,64 --sweep seed=0:5 -o sweep.csv",
     ],
     context_settings={"ignore_unknown_options": True, "show_default": True},
     add_help_option=False,
@@ -99,7 +101,16 @@ def _named(ctx: click.Context) -> Notebook | None:
     shell_complete=complete_words,
 )
 @option("-p", "pairs", nargs=2, multiple=True, metavar="PARAMETER VALUE", help="The same as --PARAMETER VALUE.")
-@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb.")
+@option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="PARAMETER=V1,V2,...",
+    help="Run at every value, or combination where given several times, and write all claims and numbers to OUT.csv. "
+    "Whole numbers also as 0:10; lists divided by semicolons.",
+)
+@option("--workers", type=click.IntRange(1, 256), help="Runs of a sweep side by side.  [default: as many as cores]")
+@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; of a sweep the table, OUT.csv.")
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
 @option("--force", is_flag=True, help="Replace files that are there under these names.")
 @option("--list", "listing", is_flag=True, help="Show every notebook with its parameters.")
@@ -109,6 +120,8 @@ def command(
     ctx: click.Context,
     words: tuple[str, ...],
     pairs: tuple[tuple[str, str], ...],
+    sweeps: tuple[str, ...],
+    workers: int | None,
     output: Path | None,
     html: bool,
     force: bool,
@@ -145,6 +158,13 @@ def command(
     notebook = project.find(name)
     if output is None:
         raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
+    if sweeps:
+        if html:
+            raise BadInput("A sweep writes a table, not a page; leave --html out.")
+        _sweep(notebook, sweeps, [*pairs, *more], output, project, workers=workers, force=force)
+        return
+    if workers is not None:
+        raise BadInput("--workers goes with --sweep; leave it out.")
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
     notebook.check(values)
@@ -209,10 +229,40 @@ def _say_parameters(notebook: Notebook) -> None:
     click.echo(formatter.getvalue(), nl=False)
 
 
-def check_output(output: Path, project: Project) -> None:
+def _sweep(
+    notebook: Notebook,
+    sweeps: tuple[str, ...],
+    fixed: list[tuple[str, str]],
+    output: Path,
+    project: Project,
+    *,
+    workers: int | None,
+    force: bool,
+) -> None:
+    """Run the notebook over a grid, say how each run ended, and write the table."""
+    from alignbook.sweep import columns, grid, sweep
+    from alignlib.answers.output.render import to_csv
+
+    points = grid(notebook, sweeps, fixed, Path.cwd())
+    check_output(output, project, ".csv")
+    check_new(output, force)
+    rows: dict[int, dict[str, Any]] = {}
+    for place, row in sweep(notebook, points, workers):
+        rows[place] = row
+        said = ", ".join(f"{name} = {row[name]}" for name in points[place])
+        how = "done" if row["failed"] is None else f"failed, {row['failed']}"
+        click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
+    found = [rows[place] for place in sorted(rows)]
+    write_whole(output, to_csv(found, columns(found)), replace=force)
+    click.echo(for_terminal(f"Wrote {output}"))
+    if any(row["failed"] is not None for row in found):
+        raise SystemExit(1)
+
+
+def check_output(output: Path, project: Project, suffix: str = ".ipynb") -> None:
     """Refuse, before anything runs, an output that cannot be written or would touch the sources."""
-    if output.suffix != ".ipynb":
-        raise BadInput(f"The output must end in .ipynb; got {output}.")
+    if output.suffix != suffix:
+        raise BadInput(f"The output must end in {suffix}; got {output}.")
     folder = output.resolve().parent
     if project.folder.resolve() in (folder, *folder.parents):
         raise BadInput(f"{output} lies among the sources in {project.folder}; write it elsewhere.")

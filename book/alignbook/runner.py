@@ -76,7 +76,8 @@ class Failure:
 class Run:
     """An executed notebook: the text of the ``.ipynb``, its claims and numbers, or why it failed.
 
-    ``read`` are the files of the watched folders that it depends on, ``started`` when it may first have read one.
+    ``read`` are the files of the watched folders that it depends on, ``started`` when it may first have read one;
+    ``place`` is that of its job among those executed together.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Run:
     failures: tuple[Failure, ...] = ()
     read: tuple[str, ...] = ()
     started: float = field(default=0.0, compare=False)
+    place: int = field(default=0, compare=False)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -149,12 +151,13 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     started = time.time()
     with processes(workers, _prepare) as pool:
-        futures = {pool.submit(execute, job): job for job in jobs}
+        futures = {pool.submit(execute, job): place for place, job in enumerate(jobs)}
         for future in as_completed(futures):
+            place = futures[future]
             try:
-                yield replace(future.result(), started=started)
+                yield replace(future.result(), started=started, place=place)
             except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
-                yield failed(futures[future].notebook, f"its process ended: {error}")
+                yield replace(failed(jobs[place].notebook, f"its process ended: {error}"), place=place)
 
 
 def failed(notebook: Notebook, message: str) -> Run:

@@ -1,0 +1,110 @@
+"""A notebook over a grid of parameters: every claim and number of every run, as the rows of one table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from alignbook.parameters import Parameter, ParameterError, Value, resolve_texts
+from alignbook.project import Notebook
+from alignbook.runner import Job, Run, execute_all
+
+__all__ = ["columns", "grid", "sweep"]
+
+_MOST = 10_000  # runs of one sweep
+
+
+def grid(
+    notebook: Notebook, sweeps: Sequence[str], fixed: Sequence[tuple[str, str]], folder: Path
+) -> list[dict[str, Value]]:
+    """Return every combination of ``NAME=V1,V2,…`` with the fixed values, each checked before anything runs.
+
+    Whole numbers may be given as a range, ``seed=0:10`` (0 to 9); values that are lists are divided by semicolons,
+    ``kl=0.1,0.2;0.5``. The last name varies fastest.
+
+    Raises
+    ------
+    ParameterError
+        For a name that the notebook does not have, a value out of its range, or more than 10,000 combinations.
+    """
+    names: list[str] = []
+    texts: list[list[str]] = []
+    for word in sweeps:
+        name, sign, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not text.strip():
+            raise ParameterError(f"sweep must be NAME=V1,V2,…; got {word!r}.", argument="sweep")
+        if name in names or any(name == other for other, _ in fixed):
+            raise ParameterError(f"{name} is given twice; give it once.")
+        names.append(name)
+        texts.append(_values(notebook.parameters.get(name), text))
+    size = math.prod(map(len, texts))
+    if size > _MOST:
+        raise ParameterError(f"sweep must have at most {_MOST:,} combinations; got {size:,}.", argument="sweep")
+    points = []
+    for combination in itertools.product(*texts):
+        values = resolve_texts(notebook.parameters, [*fixed, *zip(names, combination, strict=True)], folder)
+        filled = [name for name in values if notebook.parameters[name].range.folder and values[name]]
+        if filled:
+            raise ParameterError(f"{filled[0]} names a folder to be filled, which a sweep does not do; leave it out.")
+        notebook.check(values)
+        points.append(values)
+    return points
+
+
+def _values(parameter: Parameter | None, text: str) -> list[str]:
+    if parameter is not None and parameter.is_list:
+        return [item.strip() for item in text.split(";")]
+    start, sign, end = text.partition(":")
+    if sign and parameter is not None and parameter.element == "int":
+        try:
+            low, high = int(start), int(end)
+        except ValueError:
+            raise ParameterError(f"{parameter.name} must be a range of whole numbers, 0:10; got {text!r}.") from None
+        if not 0 < high - low <= _MOST:
+            raise ParameterError(f"{parameter.name} must rise by 1 to {_MOST:,} from first to last; got {text!r}.")
+        return [str(value) for value in range(low, high)]
+    return [item.strip() for item in text.split(",")]
+
+
+def sweep(
+    notebook: Notebook, points: Sequence[Mapping[str, Value]], workers: int | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Run the notebook at each point, again where that fails; yield the place of each and its row, as they end.
+
+    A row has the point's values, ``seconds``, ``failed`` (a sentence, or None), for every claim its value and whether
+    it holds, and every number that the notebook glues.
+    """
+    left = dict(enumerate(points))
+    for last in (False, True):
+        places = list(left)
+        for run in execute_all([Job(notebook, dict(left[place])) for place in places], workers):
+            place = places[run.place]
+            broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
+            if broken is None or last:
+                yield place, _row(points[place], run, broken)
+                del left[place]
+        if not left:
+            return
+
+
+def _row(values: Mapping[str, Value], run: Run, broken: str | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in values.items()
+    }
+    row |= {"seconds": round(run.seconds, 3), "failed": broken}
+    for claim in run.claims:
+        row |= {f"claim {claim.key}": claim.value, f"holds {claim.key}": claim.holds}
+    return row | {f"number {name}": value for name, value in run.numbers.items()}
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return every name that some row has, in the order in which they first appear.
+
+    >>> columns([{"n": 1, "failed": "x"}, {"n": 2, "failed": None, "claim a": 1.0}])
+    ['n', 'failed', 'claim a']
+    """
+    return list(dict.fromkeys(name for row in rows for name in row))
