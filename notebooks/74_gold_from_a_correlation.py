@@ -65,8 +65,8 @@ from alignlib.tables import RewardTable
 # ```
 #
 # With several prompts, take $p$ as the joint law of prompt and response and centre both rewards within each prompt: $\rho$ is then the mean covariance within prompts over the root of the two mean
-# variances, and $\chi^2$ the mean over prompts. {cite:t}`L24` study how a correlation bounds hacking; this bound is sharper, since it uses the χ² of the policy itself. It is Cauchy–Schwarz,
-# and its use here is new as far as we know.
+# variances, and $\chi^2$ the mean over prompts. {cite:t}`L24` bound the gold gain from below by a correlation and the whole $\chi^2$ of the policy; the theorem leaves out
+# the part of $\chi^2$ that the proxy's own gain takes, has an upper end, and is attained, so that no bound in these quantities is sharper. It is Cauchy–Schwarz.
 #
 # ## Best-of-N by a normal proxy
 #

@@ -203,9 +203,12 @@ class Question:
             raise BadInput("--kl and --at are both there; take --at, in the units of --divergence.")
         if self.kl is not None and divergence != KL:
             raise BadInput(f"--kl is for KL; say what is asked of {self.divergence} as --at.")
-        promised = self.gold_correlation is not None or self.gold_table is not None
-        if not self.plain and (self.gold is not None or promised):
-            raise BadInput("--gold goes with --kl budgets of the reward; leave it out, or what asks for another goal.")
+        asked = {"--gold-correlation": self.gold_correlation, "--gold-table": self.gold_table, "--gold": self.gold}
+        typed = next((name for name, value in asked.items() if value is not None), None)
+        if not self.plain and typed is not None:
+            raise BadInput(
+                f"{typed} goes with --kl budgets of the reward; leave it out, or what asks for another goal."
+            )
         if self.opponent is not None and self.wide:
             raise BadInput("--opponent needs a table without --wide, with a row for each response.")
 

@@ -62,7 +62,9 @@ def command(form: str | None, picture: Path | None, force: bool, **asked: Any) -
     Feather or NumPy, also gzipped; - is standard input.
     """
     question = Question(**asked)
-    check_picture(picture, force, [path for path in (question.table, question.opponent) if path is not None])
+    check_picture(
+        picture, force, [path for path in (question.table, question.opponent, question.gold_table) if path is not None]
+    )
     question, found = question.find(curves=form == "csv" or picture is not None)
     from alignlib.answers.output import frontier
     from alignlib.cli._say import say

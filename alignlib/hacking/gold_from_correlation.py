@@ -126,7 +126,7 @@ def gold_range(
     >>> low.round(4).tolist(), high.round(4).tolist()
     ([0.35], [1.25])
 
-    Source: derived here, sharper than L24.
+    Source: Cauchy–Schwarz; L24 for a lower bound from the same quantities, which is not attained.
     """
     _, least, largest = check_correlation(correlation)
     gain, spread = np.broadcast_arrays(
