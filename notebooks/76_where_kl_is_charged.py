@@ -374,4 +374,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At small KLs token-wise charges waste little; in pairs, the penalty of a KL that is charged after must be set to half.
+# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At a smaller KL the token-wise $k_3$ wastes a smaller share; in pairs, the penalty of a KL that is charged after must be set to half.
