@@ -145,7 +145,7 @@ plotting.legend(ax)
 # %% [markdown]
 # ## From samples
 #
-# `alignlib passk` estimates pass@k, pass^k, maj@k (with a column of answers) and best-of-k by a verifier's score (with a column of scores) from a table of checked responses. Each is the mean over all subsets of
+# `alignlib passk` (on a made-up table of `alignlib example --kind answers`, or on yours) estimates pass@k, pass^k, maj@k (with a column of answers) and best-of-k by a verifier's score (with a column of scores) from a table of checked responses. Each is the mean over all subsets of
 # $k$ responses to a prompt, and has no bias; ties of votes are broken at random, equal scores share. The interval is for prompts like these. It is that of {cite:t}`LearnedMiller2019` for means of values in
 # $[0,1]$, which they conjecture to hold for every law; on zeros and ones it is Clopper and Pearson's. It has a width also where every prompt has the same value.
 #
@@ -256,5 +256,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run pass_at_k -p k_shown 32 -o out.ipynb --html`. The two policies part further. Or, on a made-up table: `alignlib example --kind answers > answers.csv`, then
-# `alignlib passk answers.csv --answer answer --score verifier --k 1,4,16`.
+# **Try:** `alignlib run pass_at_k -p k_shown 32 -o out.ipynb --html`. The two policies part further.
