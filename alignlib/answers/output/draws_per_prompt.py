@@ -32,7 +32,8 @@ def lines(found: DrawsPerPrompt, picked_by: str, measured_in: str) -> list[str]:
     by = "" if picked_by == measured_in else f" picked by {picked_by!r}"
     worth = (
         f"Chosen numbers of draws, against best-of-{found.n}{by} on every prompt: the mean of {measured_in!r} is "
-        f"{found.gain:.3g} higher at as many draws ({interval} {found.gain_low:.3g} to {found.gain_high:.3g})"
+        f"{abs(found.gain):.3g} {'higher' if found.gain >= 0.0 else 'lower'} at as many draws ({interval} of the rise "
+        f"{found.gain_low:.3g} to {found.gain_high:.3g})"
     )
     if found.saved > 0.0:
         saved = (
