@@ -30,8 +30,8 @@ def test_a_law_has_a_frontier_and_its_certificates() -> None:
     np.testing.assert_allclose(Gamma().gain_at_kl(budgets), Exponential().gain_at_kl(budgets), rtol=1e-8)
     assert kl_to_optimum(law, 0.5, law.kl(0.5), law.gain(0.5)) == pytest.approx(0.0, abs=1e-12)
     assert PromptAverage([law, Exponential()]).gain_at_kl(0.3) > 0.0
-    with pytest.raises(ValueError, match="divergence must be KL for Gamma; got 'chi_squared'"):
-        law.frontier(divergence=ChiSquared())
+    # Any divergence, by its quantiles: a standard deviation per root of χ² as long as nothing is dropped.
+    assert law.frontier([0.01], ChiSquared()).gain[0] == pytest.approx(0.1 * math.sqrt(law.variance(0.0)), rel=1e-9)
 
 
 def test_rules_and_draws_take_the_law() -> None:
