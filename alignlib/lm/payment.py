@@ -55,9 +55,10 @@ def index_of(tokens: Tensor, starts: Tensor, n_content: int) -> Tensor:
 def scores_of_pairs(models: Stack, prompts: Tensor, responses: Tensor) -> Tensor:
     """Return each model's scores of its responses (M, N, G, T) to its prompts (M, N, length): (M, N, G)."""
     last, _ = models.prompts(prompts)
-    states = models.after(prompts, responses)
+    words = (responses != 0).long().cumprod(-1)
+    states = models.after(prompts, responses, words.float())
     states = torch.cat([last[:, :, None, None].expand(*states.shape[:3], 1, -1), states], dim=3)
-    length = (responses != 0).long().cumprod(-1).sum(-1)
+    length = words.sum(-1)
     end = states.gather(3, length[..., None, None].expand(*states.shape[:3], 1, states.shape[-1]))
     return models.logits(end)[..., 0, 0]
 

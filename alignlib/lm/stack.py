@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 
 from alignlib._core.checks import require
+from alignlib.lm.packing import Packing
 
 if TYPE_CHECKING:
     from transformers.models.gpt2.modeling_gpt2 import GPT2PreTrainedModel
@@ -25,6 +27,7 @@ KeysValues: TypeAlias = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, (R, P, heads, tokens, channels)."""
 
 _EPS = 1e-5
+_LOOK = 4  # tokens after which sampling looks for responses that have ended
 _NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
 
 
@@ -32,6 +35,10 @@ def response_mask(tokens: Tensor) -> Tensor:
     """Return where a token was chosen: every token up to and with the first 0; float, of the shape of ``tokens``."""
     before = torch.ones_like(tokens[..., :1])
     return torch.cat([before, (tokens[..., :-1] != 0).long().cumprod(dim=-1)], dim=-1).float()
+
+
+def _same(every: Tensor) -> Tensor:
+    return every
 
 
 class Stack:
@@ -129,7 +136,7 @@ class Stack:
         last = hidden.view(r, p, n, -1)[:, :, -1]
         return self._norm(last, "transformer.ln_f"), kept
 
-    def hidden(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+    def hidden(self, prompts: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the states from which each response token is chosen, (R, P, G, length, width).
 
         Parameters
@@ -138,38 +145,37 @@ class Stack:
             One row of prompts for each model.
         tokens : int tensor (R, P, G, length)
             G responses to each, padded with 0. The prompt is read once for all of them.
+        mask : tensor (R, P, G, length), optional
+            1 up to where states are wanted, see `response_mask`; those of other places then are of no meaning.
         """
         last, kept = self.prompts(prompts)
         r, p, g, n = tokens.shape
         first = last[:, :, None, None].expand(r, p, g, 1, -1)
         if n == 1:
             return first
-        return torch.cat([first, self._responses(kept, tokens[..., :-1])], dim=3)
+        return torch.cat([first, self._responses(kept, tokens[..., :-1], None if mask is None else mask[..., 1:])], 3)
 
-    def after(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+    def after(self, prompts: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the states after each response token, (R, P, G, length, width): where a reward model reads."""
         _, kept = self.prompts(prompts)
-        return self._responses(kept, tokens)
+        return self._responses(kept, tokens, mask)
 
-    def _responses(self, kept: KeysValues, tokens: Tensor) -> Tensor:
+    def _responses(self, kept: KeysValues, tokens: Tensor, mask: Tensor | None) -> Tensor:
         r, p, g, n = tokens.shape
         n_prompt = kept[0][0].shape[3]
-        position = self.w["transformer.wpe.weight"][:, n_prompt : n_prompt + n]
-        hidden = (self._embed(tokens) + position[:, None, None]).view(r, p * g * n, -1)
-        later = torch.full((n, n), -torch.inf, device=hidden.device).triu(1)
+        packing = None if mask is None else Packing.worth_it(mask.reshape(r, p * g * n))
+        pack, spread = (_same, _same) if packing is None else (packing.pack, packing.spread)
+        position = torch.arange(n, device=tokens.device).expand(r, p * g, n).reshape(r, p * g * n)
+        hidden = self._embed(pack(tokens.reshape(r, p * g * n))) + self._position(pack(position) + n_prompt)
+        # What a token sees: the whole prompt, which a group shares, and its own response up to itself.
+        seen = torch.ones((n, n_prompt + n), dtype=torch.bool, device=hidden.device).tril(n_prompt)
         for layer, (prompt_key, prompt_value) in enumerate(kept):
-            query, key, value = (self._heads(part, r, p * g, n) for part in self._qkv(layer, hidden))
-            # To the prompt, which a group shares: the group's queries side by side. Then to one's own tokens.
-            grouped = query.view(r, p, g, *query.shape[2:]).transpose(2, 3).flatten(3, 4)
-            to_prompt = (grouped @ prompt_key.transpose(-1, -2)).unflatten(3, (g, n)).transpose(2, 3).flatten(1, 2)
-            own = query @ key.transpose(-1, -2) + later
-            weight = torch.cat([to_prompt, own], dim=-1).softmax(-1)
-            from_prompt = weight[..., :n_prompt].view(r, p, g, *weight.shape[2:4], n_prompt)
-            from_prompt = from_prompt.transpose(2, 3).flatten(3, 4) @ prompt_value
-            from_prompt = from_prompt.unflatten(3, (g, n)).transpose(2, 3).flatten(1, 2)
-            seen = (from_prompt + weight[..., n_prompt:] @ value).transpose(2, 3).reshape(r, p * g * n, -1)
-            hidden = self._finish(layer, hidden, seen)
-        return self._norm(hidden, "transformer.ln_f").view(r, p, g, n, -1)
+            query, key, value = (self._heads(spread(part), r, p * g, n).flatten(0, 1) for part in self._qkv(layer, hidden))
+            shared = (part.repeat_interleave(g, dim=1).flatten(0, 1) for part in (prompt_key, prompt_value))
+            key, value = (torch.cat(both, dim=2) for both in zip(shared, (key, value), strict=True))
+            found = scaled_dot_product_attention(query, key, value, seen, scale=1.0)
+            hidden = self._finish(layer, hidden, pack(found.transpose(1, 2).reshape(r, p * g * n, -1)))
+        return spread(self._norm(hidden, "transformer.ln_f")).view(r, p, g, n, -1)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Apply the last layer to states (R, …, width)."""
@@ -181,8 +187,12 @@ class Stack:
 
     def token_log_prob(self, prompts: Tensor, tokens: Tensor) -> Tensor:
         """Return the log-probability of each response token, 0 past the end, (R, P, G, length), in nats."""
-        logits = self.logits(self.hidden(prompts, tokens))
-        return logits.log_softmax(-1).gather(-1, tokens[..., None])[..., 0] * response_mask(tokens)
+        mask = response_mask(tokens)
+        hidden, chosen = (part.flatten(1, 3) for part in (self.hidden(prompts, tokens, mask), tokens[..., None]))
+        packing = Packing.worth_it(mask.flatten(1))
+        pack, spread = (_same, _same) if packing is None else (packing.pack, packing.spread)
+        log_prob = self.logits(pack(hidden)).log_softmax(-1).gather(-1, pack(chosen))
+        return spread(log_prob).view(tokens.shape) * mask
 
     def sample(self, prompts: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """Draw responses by inversion; returns tokens and their log-probabilities, both (R, P, G, length).
@@ -200,25 +210,44 @@ class Stack:
         r, p, g, length = uniform.shape
         hidden = last[:, :, None].expand(r, p, g, -1)
         own = self._room(r, p, g, length - 1)
-        tokens, chosen = [], []
+        tokens = uniform.new_zeros((length, r * p * g), dtype=torch.long)
+        chosen = uniform.new_zeros((length, r * p * g))
+        uniform = uniform.reshape(r * p * g, length)
+        row = torch.arange(r * p * g, device=prompts.device).view(r, p, g)
         going = torch.ones((r, p, g), dtype=torch.bool, device=prompts.device)
         for place in range(length):
             log_next = self.logits(hidden).log_softmax(-1)
             total = log_next.detach().exp().cumsum(-1)
-            drawn = (total <= uniform[..., place, None] * total[..., -1:]).sum(-1).clamp_(max=total.shape[-1] - 1)
+            drawn = (total <= uniform[row, place, None] * total[..., -1:]).sum(-1).clamp_(max=total.shape[-1] - 1)
             drawn = drawn * going
-            chosen.append(log_next.gather(-1, drawn[..., None])[..., 0] * going)
-            tokens.append(drawn)
+            chosen[place].index_copy_(0, row.flatten(), (log_next.gather(-1, drawn[..., None])[..., 0] * going).flatten())
+            tokens[place].index_copy_(0, row.flatten(), drawn.flatten())
             going = going & (drawn != 0)
             if place + 1 < length:
+                if place % _LOOK == _LOOK - 1 and (packing := Packing.worth_it(going.flatten(1).float())) is not None:
+                    kept, own = self._without_ended(kept, own, packing, place)
+                    drawn, row, going = (packing.pack(one.flatten(1))[..., None] for one in (drawn, row, going))
                 hidden = self._next(kept, own, drawn, place)
-        return torch.stack(tokens, dim=-1), torch.stack(chosen, dim=-1)
+        return tokens.T.reshape(r, p, g, length), chosen.T.reshape(r, p, g, length)
 
     def _room(self, r: int, p: int, g: int, length: int) -> KeysValues:
         """Make room for keys and values of so many tokens of each response, by layer."""
         width = self.w["transformer.wte.weight"].shape[2]
         shape = (r, p, self.n_heads, g, length, width // self.n_heads)
         return [(self.flat.new_empty(shape), self.flat.new_empty(shape)) for _ in range(self.n_layers)]
+
+    def _without_ended(
+        self, kept: KeysValues, own: KeysValues, packing: Packing, place: int
+    ) -> tuple[KeysValues, KeysValues]:
+        """Go on with some responses: each a row of its own, with its prompt's keys and values beside its own."""
+        g, length = own[0][0].shape[3:5]
+        room = self._room(*packing.place.shape, 1, length)
+        for there, here in zip(own, room, strict=True):
+            for old, new in zip(there, here, strict=True):
+                rows = old[..., : place, :].transpose(2, 3).flatten(1, 2)
+                new[..., : place, :] = packing.pack(rows)[:, :, :, None]
+        first = torch.arange(len(packing.place), device=packing.place.device)[:, None]
+        return [(key[first, packing.place // g], value[first, packing.place // g]) for key, value in kept], room
 
     def _next(self, kept: KeysValues, own: KeysValues, token: Tensor, place: int) -> Tensor:
         """Read one more token of each response, (R, P, G); ``own`` has the earlier ones' keys and values."""
@@ -243,6 +272,13 @@ class Stack:
         r, n_words, width = table.shape
         offset = torch.arange(r, device=tokens.device).view(r, *[1] * (tokens.ndim - 1)) * n_words
         return torch.nn.functional.embedding(tokens + offset, table.reshape(r * n_words, width))
+
+    def _position(self, place: Tensor) -> Tensor:
+        """What places (R, …) add to a token, (R, …, width)."""
+        table = self.w["transformer.wpe.weight"]
+        r, n, width = table.shape
+        offset = torch.arange(r, device=place.device).view(r, *[1] * (place.ndim - 1)) * n
+        return torch.nn.functional.embedding(place + offset, table.reshape(r * n, width))
 
     def _qkv(self, layer: int, hidden: Tensor) -> tuple[Tensor, ...]:
         name = f"transformer.h.{layer}"

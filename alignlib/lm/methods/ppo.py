@@ -63,7 +63,7 @@ class PPO(Method):
 def _values(fleet: Fleet, batch: Batch) -> Tensor:
     """The critic's value before each token, (R, P, G, T)."""
     critic = fleet.extra["critic"]
-    return critic.logits(critic.hidden(batch.prompts, batch.tokens))[..., 0]
+    return critic.logits(critic.hidden(batch.prompts, batch.tokens, batch.mask))[..., 0]
 
 
 def advantages(batch: Batch, charge: Tensor, value: Tensor, gae_lambda: Tensor) -> tuple[Tensor, Tensor]:
