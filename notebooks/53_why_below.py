@@ -102,15 +102,15 @@ size.size_figure(sizes)
 # That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. For responses of one token, a policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$; for longer
 # ones $c$ depends on the tokens so far, and it is no function of the reward. Its effective $\lambda$ differs from prompt to prompt with the deviation of the reward.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_test:d}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them after the longest training (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL in nats beyond the least that buys the same gain, on {{n_test:d}} test prompts: exact fixed points of GRPO's objectives (lines), policies trained by them for {{long:d}} steps at three penalties (markers), and best-of-N. RLOO's and PPO's fixed points waste nothing.", "name": "fig-fixed-points"}, "image": {"alt": "Two panels of wasted KL against KL: curves of exact fixed points and of best-of-N, markers of trained policies."}}
 shortfall.fixed_point_figure(tests, points)
 # %% [markdown]
-# The lines are computed, not trained: no tuning, no sampling, no network. They are for infinite groups. The mean of a group of $G$ holds the response itself, which leaves $1-1/G$ of the reward's part: in (2) and (3) read $\beta G/(G-1)$ for $\beta$ (groups here: {{groups}}). That moves a policy along such a line, not off it. They are no lower bound, for an early stop or shared weights can end nearer the optimum.
+# The lines are computed, not trained: no tuning, no sampling, no network. They are for infinite groups. The mean of a group of $G$ holds the response itself, which leaves $1-1/G$ of the reward's part: in (2) to (4) read $\beta G/(G-1)$ for $\beta$. {{effective}} (between the penalties computed: interpolated). That moves a policy along such a line, not off it; in (4) the deviation of a finite group, which moves too, is not counted. They are no lower bound, for an early stop or shared weights can end nearer the optimum.
 #
 # ## Claims
 
 # %% tags=["hide-input"]
-shortfall.glue(results, table, tests, sizes)
+shortfall.glue(results, table, tests, sizes, points)
 claims.record(*shortfall.claims_of(results, table, tests, trains, points))
 
 # %% [markdown]

@@ -32,7 +32,7 @@ results = Results.read("lm_results")
 curves = proxy_training.gold_curves(results, n_largest)
 together = proxy_training.ensembles(results)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL on {{n_test:d}} test prompts of each task. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it by RLOO at {{n_penalties:d}} penalties, means of {{n_seeds:d}} seeds; dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Two panels of gold gain against KL for proxies trained on 300 to 20,000 pairs: curves rise, then fall, except with many pairs. Peaks of the optima in nats: {{peaks}}."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL on {{n_test:d}} test prompts of each task. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it by RLOO at {{n_penalties:d}} penalties, {{seeds}}; dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Two panels of gold gain against KL for proxies trained on 300 to 20,000 pairs: curves rise, then fall, except with many pairs. Peaks of the optima in nats: {{peaks}}."}}
 proxy_training.figure(results, curves)
 # %% [markdown]
 # The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. One row a proxy. First the KL in nats

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alignlib.lm.experiment.grid import PROXIES, Run, grid, tuning_runs
+from alignlib.lm.experiment.processor_time import ProcessorTime, times_path
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, run_all
 from alignlib.lm.experiment.tuning import write_tuning
@@ -97,20 +98,42 @@ def table(output: Path, results: Path) -> None:
     click.echo(f"{len(found.runs)} runs, {found.complete:.0%} of the grid.")
 
 
+@main.command("time")
+@OUTPUT
+@RESULTS
+def time_all(output: Path, results: Path) -> None:
+    """Time a step of every method and all else here, for `status`."""
+    from alignlib.lm.experiment.processor_time import write_times
+
+    write_times(results, output, Tuning.read(results).taken, click.echo)
+
+
 @main.command()
 @OUTPUT
 @RESULTS
 @STAGES
 def status(output: Path, results: Path, stage: tuple[str, ...]) -> None:
-    """Say how far the grid is."""
+    """Say how far the grid is, and what it takes on a processor."""
     ready = RunStore(output).read()
     tuned = tuning_path(results).is_file()  # before that, the grid is not known
     runs = (*tuning_runs(), *(_chosen(results, stage) if tuned else ()))
+    times = ProcessorTime.read(results) if tuned and times_path(results).is_file() else None
+    total = 0.0
     for name in dict.fromkeys(r.stage for r in runs):
         group = [r for r in runs if r.stage == name]
         done = [ready[r.key] for r in group if r.key in ready]
-        spent = sum(data["seconds"] for data in done)
-        click.echo(f"{name:9s} {len(done):4d} of {len(group):4d} runs, {spent:7.0f} CPU-seconds")
+        on = {device: sum(one["device"] == device for one in done) for device in ("cpu", "cuda")}
+        line = f"{name:9s} {len(done):4d} of {len(group):4d} runs ({on['cpu']} on a processor, {on['cuda']} on a GPU)"
+        if times is not None:
+            seconds = times.of_all(group, Tuning.read(results).taken, ready)
+            total += seconds
+            line += f", {seconds:7,.0f} CPU-seconds on a processor"
+        click.echo(line)
+    if times is not None:
+        once = sum(times.once(task, runs) for task in TASKS)
+        click.echo(f"once: deeper bases, reward models, laws, fixed points: {once:,.0f} CPU-seconds")
+        hours = (total + once) / 3600
+        click.echo(f"in all {total + once:,.0f} CPU-seconds, {hours / 2:.1f} hours on two cores")
 
 
 @main.command()

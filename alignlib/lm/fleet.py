@@ -129,11 +129,13 @@ class Optimiser:
             clock = self._clock.clamp(min=1.0)
             pace = (rate * moving / (1.0 - _BETAS[0] ** clock))[:, None]
             spread = (1.0 - _BETAS[1] ** clock).sqrt()[:, None]
+            # In place: the weights of a fleet fill the cache, and every pass over them counts.
             for stack, (first, second) in zip(self._stacks, self._moments, strict=True):
-                gradient = _grad(stack) * scale
-                first += (1.0 - _BETAS[0]) * moving[:, None] * (gradient - first)
-                second += (1.0 - _BETAS[1]) * moving[:, None] * (gradient.square() - second)
-                stack.flat -= pace * first / (second.sqrt() / spread + _EPS)
+                gradient = _grad(stack).mul_(scale)
+                first.lerp_(gradient, (1.0 - _BETAS[0]) * moving[:, None])
+                second.lerp_(gradient.square_(), (1.0 - _BETAS[1]) * moving[:, None])
+                size = second.sqrt().div_(spread).add_(_EPS)
+                stack.flat -= torch.div(first, size, out=size).mul_(pace)
 
 
 def _grad(stack: Stack) -> Tensor:

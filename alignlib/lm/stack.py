@@ -170,7 +170,9 @@ class Stack:
         # What a token sees: the whole prompt, which a group shares, and its own response up to itself.
         seen = torch.ones((n, n_prompt + n), dtype=torch.bool, device=hidden.device).tril(n_prompt)
         for layer, (prompt_key, prompt_value) in enumerate(kept):
-            query, key, value = (self._heads(spread(part), r, p * g, n).flatten(0, 1) for part in self._qkv(layer, hidden))
+            query, key, value = (
+                self._heads(spread(part), r, p * g, n).flatten(0, 1) for part in self._qkv(layer, hidden)
+            )
             shared = (part.repeat_interleave(g, dim=1).flatten(0, 1) for part in (prompt_key, prompt_value))
             key, value = (torch.cat(both, dim=2) for both in zip(shared, (key, value), strict=True))
             found = scaled_dot_product_attention(query, key, value, seen, scale=1.0)
@@ -220,7 +222,9 @@ class Stack:
             total = log_next.detach().exp().cumsum(-1)
             drawn = (total <= uniform[row, place, None] * total[..., -1:]).sum(-1).clamp_(max=total.shape[-1] - 1)
             drawn = drawn * going
-            chosen[place].index_copy_(0, row.flatten(), (log_next.gather(-1, drawn[..., None])[..., 0] * going).flatten())
+            chosen[place].index_copy_(
+                0, row.flatten(), (log_next.gather(-1, drawn[..., None])[..., 0] * going).flatten()
+            )
             tokens[place].index_copy_(0, row.flatten(), drawn.flatten())
             going = going & (drawn != 0)
             if place + 1 < length:
@@ -244,8 +248,8 @@ class Stack:
         room = self._room(*packing.place.shape, 1, length)
         for there, here in zip(own, room, strict=True):
             for old, new in zip(there, here, strict=True):
-                rows = old[..., : place, :].transpose(2, 3).flatten(1, 2)
-                new[..., : place, :] = packing.pack(rows)[:, :, :, None]
+                rows = old[..., :place, :].transpose(2, 3).flatten(1, 2)
+                new[..., :place, :] = packing.pack(rows)[:, :, :, None]
         first = torch.arange(len(packing.place), device=packing.place.device)[:, None]
         return [(key[first, packing.place // g], value[first, packing.place // g]) for key, value in kept], room
 

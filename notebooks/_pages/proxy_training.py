@@ -328,7 +328,22 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
         ensembles=_ensembles(together),
         n_test=len(curves[0].law.rows),
         n_penalties=int(max((c.policies.knob.nunique() for c in known), default=0)),
-        n_seeds=int(max((c.policies.seed.nunique() for c in known), default=0)),
+        seeds=_seeds(known),
+    )
+
+
+def _seeds(known: list[ProxyCurve]) -> str:
+    """How many seeds each mean is over."""
+    found: dict[int, set[int]] = {}
+    for curve in known:
+        found.setdefault(curve.policies.seed.nunique(), set()).add(PROXIES[curve.name].members)
+    if len(found) < 2:
+        n = next(iter(found), 0)
+        return f"means of {n} seeds" if n > 1 else "one seed"
+    return ", ".join(
+        f"{'means of ' if n > 1 else ''}{n} seed{'s' if n > 1 else ''} with {', '.join(map(str, sorted(members)))} "
+        f"network{'' if members == {1} else 's'}"
+        for n, members in sorted(found.items(), reverse=True)
     )
 
 

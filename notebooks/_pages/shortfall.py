@@ -24,6 +24,7 @@ from alignlib.lm.experiment.decomposition import (
     fixed_point_waste,
     split_waste,
 )
+from alignlib.lm.experiment.fixed_points import effective_beta
 from alignlib.lm.experiment.grid import FEW, LONG
 from alignlib.lm.experiment.results import FRESH, Results, fixed_points_path
 from alignlib.lm.experiment.standings import Standings
@@ -202,10 +203,10 @@ def fixed_point_figure(tests: Mapping[str, Standings], points: Mapping[str, pd.D
 
 
 def _waste_of(test: Standings, method: str) -> tuple[Any, Any]:
-    """KL and wasted KL of a method's policies at each knob after the longest training, averaged over seeds."""
+    """KL and wasted KL of a method's policies at each knob after ``LONG`` steps, averaged over seeds."""
     spent, wasted = [], []
     for knob in find(method).knobs:
-        rows = test.rows(method, knob, test.lengths()[-1])
+        rows = test.rows(method, knob, LONG)
         if not rows.empty:
             found = test.per_prompt(rows)
             spent.append(float(found.kl.mean()))
@@ -233,7 +234,13 @@ def _told_of(rows: pd.DataFrame) -> str:
     return f"{found[0]['policy']} wastes {' and '.join(wasted)}, {cause}"
 
 
-def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], sizes: pd.DataFrame) -> None:
+def glue(
+    results: Results,
+    table: pd.DataFrame,
+    tests: Mapping[str, Standings],
+    sizes: pd.DataFrame,
+    points: Mapping[str, pd.DataFrame],
+) -> None:
     """Name every number that the text quotes."""
     fresh, few = table[table.kind == "fresh"], table[table.kind == "few"]
     said = [_told_of(fresh[fresh.method == name]) for name in ("ppo", "grpo") if (fresh.method == name).any()]
@@ -248,7 +255,7 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
         long=LONG,
         n_test=len(next(iter(tests.values())).curves.limit_kl),
         rest=_rest(table, tests),
-        groups=_groups(results),
+        effective=_effective(results, points),
         drawn=" and ".join(dict.fromkeys(f"{LONG * RESPONSES // group_of(results, t, 'rloo'):,d}" for t in TASKS)),
         pools=claims.Markdown(told(sizes, "prompts", lambda n: "fresh" if n == FRESH else f"{n:,d}")),
         layers=claims.Markdown(told(sizes, "layers", lambda n: f"{n} layers")),
@@ -257,12 +264,22 @@ def glue(results: Results, table: pd.DataFrame, tests: Mapping[str, Standings], 
     )
 
 
-def _groups(results: Results) -> str:
-    """Responses in the groups of the methods that take off their group's mean, on each task."""
-    return "; ".join(
-        f"{find(name).label} {' and '.join(f'{group_of(results, task, name)} on {task}' for task in TASKS)}"
-        for name in ("grpo", "dr_grpo")
-    )
+def _effective(results: Results, points: Mapping[str, pd.DataFrame]) -> str:
+    """What the middle penalty is in effect in groups as large as tuned, and where the fixed point then stands."""
+    parts = []
+    for name, penalty in (("grpo", "GRPO"), ("dr_grpo", "token reverse KL")):
+        beta = find(name).middle
+        for task in TASKS:
+            group, table = group_of(results, task, name), points[task]
+            spent = table[table.penalty == penalty].groupby("beta").kl.mean()
+            inner = effective_beta(beta, group)
+            # Between the penalties of the table, on logarithmic axes; there both are nearly straight.
+            there, here = np.exp(np.interp(np.log([beta, inner]), np.log(spent.index), np.log(spent)))
+            parts.append(
+                f"{find(name).label} on {task}, groups of {group}: {inner:.3f} for {beta:g}, at which the fixed point "
+                f"spends {here:.3f} nats, not {there:.3f}"
+            )
+    return "; ".join(parts)
 
 
 def _rest(table: pd.DataFrame, tests: Mapping[str, Standings]) -> str:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, logsumexp
 
-from alignlib.lm.experiment.fixed_points import PENALTIES, fixed_point, scaled_fixed_point
+from alignlib.lm.experiment.fixed_points import PENALTIES, effective_beta, fixed_point, scaled_fixed_point
 from alignlib.lm.space import ResponseSpace
 from tests.updates import expected_update, largest, next_laws
 
@@ -35,6 +37,33 @@ def test_the_sequence_log_ratio_has_the_optimum_as_its_fixed_point(seed: int, be
     optimum = log_softmax(log_base + reward / beta, axis=1)
     assert np.allclose(fixed_point(log_base, reward, SPACE, beta, "sequence"), optimum, rtol=0, atol=1e-11)
     assert largest(expected_update(optimum, log_base, reward, beta, "sequence", SPACE)) < 1e-13
+
+
+@pytest.mark.parametrize("penalty", PENALTIES)
+@pytest.mark.parametrize("group", [2, 3])
+def test_a_group_s_mean_moves_the_fixed_point_to_another_penalty(penalty: str, group: int) -> None:
+    """The expected update summed over every group of responses, with the group's mean as their baseline."""
+    space = ResponseSpace(n_content=3, length=1)
+    rng = np.random.default_rng(group)
+    log_base, reward = log_softmax(rng.normal(size=(1, 4)), axis=1), rng.normal(size=(1, 4))
+    beta = 0.6
+
+    def update(log_policy: np.ndarray) -> np.ndarray:
+        law, ratio = np.exp(log_policy[0]), (log_policy - log_base)[0]
+        total = np.zeros(4)
+        for drawn in product(range(4), repeat=group):
+            chance = float(np.prod(law[list(drawn)]))
+            score = reward[0] - beta * ratio if penalty == "sequence" else reward[0]
+            mean = score[list(drawn)].mean()
+            for one in drawn:
+                slope = (np.arange(4) == one) - law  # of log π(one) in the logits
+                charge = {"sequence": 0.0, "token reverse KL": ratio[one], "token k3": 1.0 - np.exp(-ratio[one])}
+                total += chance / group * (score[one] - mean - beta * charge[penalty]) * slope
+        return total
+
+    assert np.abs(update(fixed_point(log_base, reward, space, beta, penalty, group))).max() < 1e-12
+    if penalty != "sequence":
+        assert np.abs(update(fixed_point(log_base, reward, space, beta, penalty))).max() > 1e-3
 
 
 @pytest.mark.parametrize("penalty", PENALTIES[1:])
@@ -122,6 +151,8 @@ def test_bad_input_is_refused() -> None:
         fixed_point(log_base, reward, SPACE, 1.0, "k4")
     with pytest.raises(ValueError, match="beta must be positive"):
         fixed_point(log_base, reward, SPACE, 0.0, "sequence")
+    with pytest.raises(ValueError, match="group must be at least 2; got 1"):
+        effective_beta(1.0, 1)
     with pytest.raises(ValueError, match="must have shape"):
         fixed_point(log_base[:, :3], reward, SPACE, 1.0, "sequence")
 

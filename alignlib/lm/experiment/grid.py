@@ -42,12 +42,13 @@ CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
 FEW = 24
 POOLED = ("few", "pool")
 """Stages whose runs learn from a pool of prompts, one for each seed, and not from fresh ones."""
-_STUDIED = ("rloo", "ppo", "grpo")
+_STUDIED = ("rloo", "ppo", "grpo")  # of the verdicts and the studies of prompts; the others stand beside them
 _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
 _PROXY_STEPS = 300
 _PROXY_BETAS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
-_PROXY_SEEDS = (0, 1)
+_PROXY_SEEDS = {1: (0, 1)}  # by networks; of means of several, which score the slower, one seed
+_DEPTH_SEEDS = (0, 1)
 
 Tuned = Callable[[str, str], Settings]
 """The settings of a method on a task, found by tuning; `steps` is not meant."""
@@ -190,17 +191,17 @@ def _all(tuned: Tuned) -> Iterator[Run]:
         settings = replace(tuned(task, method), steps=steps)
         return Run(stage, task, method, knob, settings, seed, **more)  # type: ignore[arg-type]
 
-    # The dearest first, for they take longest. The longest training at the middle penalty only, for want of time.
+    # The dearest first, for they take longest.
     by_cost = sorted(compared(), key=lambda name: -find(name).cost)
     for name in by_cost:
         for task in TASKS:
             for steps in LENGTHS:
-                for knob in find(name).knobs if steps <= LONG else (find(name).middle,):
+                for knob in _knobs(name, steps):
                     for seed in SEEDS:
                         yield run("main", task, name, knob, seed, steps)
     for layers in sorted(_DEPTHS, reverse=True):
         for task in TASKS:
-            for seed in SEEDS:
+            for seed in _DEPTH_SEEDS:
                 yield run("depth", task, "rloo", find("rloo").middle, seed, LONG, layers=layers)
     for name in sorted(_STUDIED, key=by_cost.index):
         for task in TASKS:
@@ -213,9 +214,20 @@ def _all(tuned: Tuned) -> Iterator[Run]:
     yield from _controls()
     for name in sorted(PROXIES, key=lambda name: -PROXIES[name].members):
         for task in TASKS:
-            for seed in _PROXY_SEEDS:
+            for seed in _PROXY_SEEDS.get(PROXIES[name].members, (0,)):
                 for knob in _PROXY_BETAS:
                     yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
+
+
+def _knobs(name: str, steps: int) -> tuple[float, ...]:
+    """Penalties at which a method is trained for so many steps, for want of time not all.
+
+    Every method at all of its own for `LONG` steps, and at the middle one for fewer; the methods studied also after the
+    fewest steps at all, for the verdict there, and for more steps at the middle one.
+    """
+    if steps == LONG or (name in _STUDIED and steps == LENGTHS[-1]):
+        return find(name).knobs
+    return (find(name).middle,) if steps < LONG or name in _STUDIED else ()
 
 
 def _controls() -> Iterator[Run]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -124,18 +124,26 @@ class Laboratory:
                 responses = torch.as_tensor(self.task.grammar.response_features(self.task.space), device=self.device)
                 known = torch.as_tensor(self.task.grammar.prompt_features(prompts).astype(np.float64))
                 found = torch.stack([self.task.grammar.pay(one, responses) for one in known.to(self.device)])
+                self._rewards[name, split] = found
             else:
-                found = self._mean_score(PROXIES[name].n_pairs, range(PROXIES[name].members), split)
-            self._rewards[name, split] = found
+                self._rewards |= self._mean_scores(PROXIES[name].n_pairs, split)
         return self._rewards[name, split]
 
-    def _mean_score(self, n_pairs: int, members: Sequence[int], split: str) -> Tensor:
-        """The mean of some reward models on every response, (P, size), on the lattice, less its base mean."""
+    def _mean_scores(self, n_pairs: int, split: str) -> dict[tuple[str, str], Tensor]:
+        """The means of the first reward models of so many pairs on every response, (P, size), of all such proxies.
+
+        On the lattice, less their base means. The mean of eight takes those of fewer in passing: every network reads
+        all responses once.
+        """
         prompts = self.task.of_split(split)
-        found = torch.zeros(len(prompts), self.task.space.size, dtype=torch.float64, device=self.device)
-        for row in members:
-            found += self.score(n_pairs, row, prompts)
-        return self._on_lattice(found / len(members), self.log_base(split))
+        total = torch.zeros(len(prompts), self.task.space.size, dtype=torch.float64, device=self.device)
+        alike = {proxy.members: proxy.name for proxy in PROXIES.values() if proxy.n_pairs == n_pairs}
+        found = {}
+        for row in range(max(alike)):
+            total += self.score(n_pairs, row, prompts)
+            if row + 1 in alike:
+                found[alike[row + 1], split] = self._on_lattice(total / (row + 1), self.log_base(split))
+        return found
 
     def score(self, n_pairs: int, member: int, prompts: IntArray) -> Tensor:
         """Return a reward model's score of every response to each prompt, (P, size)."""

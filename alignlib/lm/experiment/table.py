@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from alignlib._core.checks import require
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import write_whole
 from alignlib.lm.experiment import results as tables
 from alignlib.lm.experiment.fixed_points import BETAS, PENALTIES, fixed_point, scaled_fixed_point
@@ -25,8 +25,9 @@ from alignlib.lm.experiment.runner import Place, laboratory
 from alignlib.lm.methods import RESPONSES
 from alignlib.lm.policy_law import policy_law
 from alignlib.lm.proxies import MEMBERS
+from alignlib.lm.space import ResponseSpace
 
-__all__ = ["assemble", "write_fixed_points", "write_laws", "write_members"]
+__all__ = ["assemble", "fixed_point_rows", "write_fixed_points", "write_laws", "write_members"]
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "numpy")
 _SPLITS = ("test", "train")
@@ -164,20 +165,38 @@ def write_members(lab: Laboratory, folder: Path) -> None:
 def write_fixed_points(lab: Laboratory, folder: Path) -> None:
     """Write where each way of charging the KL would end if the policy could be anything, exactly, on test prompts."""
     log_base, reward = (part.cpu().numpy() for part in (lab.log_base("test"), lab.reward("gold", "test")))
-    space = lab.task.space
     rows = []
     for start in range(0, len(log_base), _PROMPTS_AT_ONCE):
-        base, gold = (part[start : start + _PROMPTS_AT_ONCE] for part in (log_base, reward))
-        for beta in BETAS:
-            ends = {penalty: fixed_point(base, gold, space, beta, penalty) for penalty in PENALTIES}
-            ends["GRPO"] = scaled_fixed_point(base, gold, space, beta)
-            for penalty, end in ends.items():
-                law = policy_law(end, base, gold, gold)
-                found = zip(law.kl, law.reward, strict=True)
-                rows += [(penalty, beta, start + x, kl, mean) for x, (kl, mean) in enumerate(found)]
+        found = fixed_point_rows(
+            *(part[start : start + _PROMPTS_AT_ONCE] for part in (log_base, reward)), lab.task.space
+        )
+        rows += [(penalty, beta, start + x, kl, mean) for penalty, beta, x, kl, mean in found]
     table = pd.DataFrame(rows, columns=["penalty", "beta", "prompt", "kl", "reward"])
     path = tables.fixed_points_path(folder, lab.task.name)
     write_whole(path, table.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
+
+
+def fixed_point_rows(
+    log_base: FloatArray, gold: FloatArray, space: ResponseSpace
+) -> list[tuple[str, float, int, float, float]]:
+    """Penalty, β, prompt, KL and reward of every fixed point on some prompts.
+
+    Parameters
+    ----------
+    log_base, gold : array (P, size)
+        Of every response.
+    space : ResponseSpace
+        The responses.
+    """
+    rows = []
+    for beta in BETAS:
+        ends = {penalty: fixed_point(log_base, gold, space, beta, penalty) for penalty in PENALTIES}
+        ends["GRPO"] = scaled_fixed_point(log_base, gold, space, beta)
+        for penalty, end in ends.items():
+            law = policy_law(end, log_base, gold, gold)
+            found = zip(law.kl, law.reward, strict=True)
+            rows += [(penalty, beta, x, float(kl), float(mean)) for x, (kl, mean) in enumerate(found)]
+    return rows
 
 
 def _publish(done: Sequence[tuple[Run, RunData]], folder: Path) -> None:
