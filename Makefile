@@ -93,10 +93,14 @@ lm-setup: setup ## add what training language models needs (torch and others; mi
 # One thread each, and nothing fetched: everything that these programs read was made here.
 LM := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(PY) -m alignlib.lm
 
-lm: lm-setup ## tune and train every method on the small language models (8 hours; DEVICE=cuda: minutes; resumes), write the table
-	@$(LM) prepare --device $(DEVICE)
+# The study of sizes (deeper models, pools of prompts) where a GPU is, or with SIZE=1.
+SIZE ?= $(filter cuda,$(DEVICE))
+
+lm: WITHOUT := $(if $(SIZE),,--without-size)
+lm: lm-setup ## tune and train every method on the small language models (4 hours; SIZE=1: sizes too, half an hour more; DEVICE=cuda: minutes; resumes), write the table
+	@$(LM) prepare --device $(DEVICE) $(WITHOUT)
 	@$(LM) tune --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
-	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE)
+	@$(LM) run --processes $(WORKERS) --fleet $(FLEET) --device $(DEVICE) $(WITHOUT)
 	@$(LM) table
 
 # STAGE=wide for longer runs, more penalties and more seeds; ANEW=1 to pretrain and to tune again, too.
@@ -105,7 +109,7 @@ TEXT ?=
 ANEW ?=
 
 lm-words: WORDS := $(if $(TEXT),--text $(TEXT),) --device $(DEVICE) $(if $(ANEW),,--like notebooks/words_results)
-lm-words: lm-setup ## train on English that nobody can enumerate (70 minutes on two cores; needs Debian's bible-kjv, or TEXT=file; resumes)
+lm-words: lm-setup ## train on English that nobody can enumerate (under an hour on two cores; needs Debian's bible-kjv, or TEXT=file; resumes)
 	@$(LM).words prepare $(WORDS)
 	@$(LM).words train $(WORDS) --stage $(STAGE) --processes $(WORKERS) --fleet $(if $(filter cuda,$(DEVICE)),$(FLEET),1)
 	@$(LM).words table $(if $(TEXT),--text $(TEXT),) --results build/words/table --committed notebooks/words_results

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}Best-of-4 has {{four}} on {{n_prompts:d}} beginnings of verses that nobody trained on. In trials of {{trial_steps:d}} steps, one seed each: {{trials}}. Trials so short and so little tuned are no verdict on P26's finding.
+# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, after {{steps:d}} steps, {{seeds}}: {{headline}}. That PPO and GRPO lie below best-of-$N$ {{verdict}}.
 # :::
 
 # %% tags=["parameters"]
@@ -27,23 +27,17 @@ from alignlib.lm.words.results import WordsResults
 
 page = real_words.Page(WordsResults.read("words_results"), "sentiment", n_boot)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Hollow: {{n_shown:d}} of the {{n_trials:d}} trials of tuning, {{trial_steps:d}} steps at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support. Filled: quick runs of {{quick_steps:d}} steps ({{quick_seeds}}), with intervals over prompts and, where there are several, seeds.", "name": "fig-real-words"}, "image": {"alt": "Gain against KL: the limit, best-of-N a little below it, and points of trained policies well below both. {{trials}}."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Filled: each method after {{steps:d}} steps at its middle penalty, {{seeds}}, with 95% intervals over prompts and seeds. Hollow: {{n_shown:d}} of the {{n_trials:d}} trials of tuning at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support.", "name": "fig-real-words"}, "image": {"alt": "Gain against KL: the limit, best-of-N a little below it, and points of trained policies. {{spoken}}."}}
 real_words.figure(page)
 # %% [markdown]
-# Of best-of-$N$: {{best_foreseen}}. The trials tuned nothing but the rate, and are chosen and judged on the same {{n_trial_prompts:d}} other beginnings; in them {{trial_finding}}. P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it.
+# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Every method at its middle penalty, on the held-out prompts. *Share*: gain over the base in percent of the limit at the same KL; *best-of-N*: the same for best-of-$N$ at that KL; *difference* of the two, in points, paired on the same prompts.
+
+# %% tags=["hide-input"]
+real_words.numbers(page, page.core)
+
+# %% [markdown]
+# Nothing but the rate was tuned, and training is short: this is what a method reaches with {{steps:d}} steps of {{responses_a_step:d}} responses, {{seconds}} seconds of one processor core, not what it can reach.
 #
-# Each method's trial at the rate that was taken, chosen and judged on the same prompts. {{edges}} *Share*: gain over the base as a share of the limit at the same KL. *Best-of-N*: the same for best-of-$N$ at that KL; *difference* of the two, in points. Sampling alone moves a gain by about {{trial_error:.2f}}; one seed says nothing of others.
-
-# %% tags=["hide-input"]
-real_words.trial_numbers(page)
-
-# %% [markdown]
-# Quick runs, {{quick_steps:d}} steps of {{quick_responses:d}} responses at twice the rate, on the {{n_prompts:d}} prompts of the verdict, {{quick_seeds}}. They are too short, at a rate that was not tuned for them, to judge a method by, and no claim below rests on them:
-
-# %% tags=["hide-input"]
-real_words.numbers(page, page.lengths[0])
-
-# %% [markdown]
 # ## How far the enumerable worlds predicted it
 #
 # First best-of-$N$, which needs no training: its share of the limit here, and in the two worlds of {doc}`51_safety_training` and {doc}`52_summarisation_training` at the same KL.
@@ -54,16 +48,15 @@ foreseen = real_words.best_foreseen(page, world)
 real_words.best_numbers(foreseen)
 
 # %% [markdown]
-# Then the methods, by the same code at the same penalties, in the trials here and in the two worlds after as many steps or fewer: difference to best-of-$N$ at equal KL (of each method's own), in points of the limit, on prompts nobody trained on (with intervals where there
-# are several seeds). {{settings_said}}
+# Then the methods, by the same code at the same penalties, here and in the two worlds after as many steps or fewer: difference to best-of-$N$ at equal KL (of each method's own), in points of the limit, on prompts nobody trained on. {{settings_said}}
 
 # %% tags=["hide-input"]
 compared, predicted, gaps = real_words.prediction(page, world, n_boot)
 compared
 
 # %% [markdown]
-# {{predicted}} Sizes are not the same either: this model is larger, and its responses are up to {{response_tokens:d}} tokens of {{vocabulary:,d}}. Which of these differences makes trained policies fall short here was not tested; nor whether longer
-# training, or tuning of more than the rate, catches up: `make lm-words STAGE=wide` trains longer.
+# {{predicted}} Sizes are not the same either: this model is larger, and its responses are up to {{response_tokens:d}} tokens of {{vocabulary:,d}}. Which of these differences makes trained policies stand here where they do was not tested; nor whether longer
+# training, or tuning of more than the rate, changes it: `make lm-words STAGE=wide` trains longer.
 #
 # ## How it was measured
 #
@@ -73,16 +66,22 @@ compared
 # **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times four, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
 # log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}}
 #
-# **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL; quick runs take twice the rate found. Trials ran on a
-# GPU, quick runs on a processor.
+# **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried for as many steps with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL. {{edges}}
+# Each method's trial at the rate that was taken, where sampling alone moves a gain by about {{trial_error:.2f}}:
+
+# %% tags=["hide-input"]
+real_words.trial_numbers(page)
+
+# %% [markdown]
+# Trials are chosen and judged on the same prompts, with one seed. Their difference to best-of-$N$ less that of the runs above, in points: {{flattered}}. {{machines}}
 #
-# **Measuring** goes through the commands that a reader has, for the base and for each policy but those of the trials:
+# **Measuring** goes through the commands that a reader has, for the base and for each policy but those of the trials; a policy is measured by {{kept:d}} responses to each prompt:
 #
 # ```console
 # $ alignlib sample --model BASE --prompts held_out.jsonl --n 256 \
 #     --max-new-tokens 40 -o base.parquet
 # $ alignlib sample --model POLICY --base BASE --prompts held_out.jsonl \
-#     --n 16 --max-new-tokens 40 -o policy.parquet
+#     --n 32 --max-new-tokens 40 -o policy.parquet
 # $ alignlib score base.parquet \
 #     --scorer alignlib.lm.words.rewards:sentiment
 # $ alignlib frontier base.parquet --reward reward_sentiment
@@ -105,7 +104,7 @@ real_words.proxy_figure(page)
 real_words.proxy_numbers(page)
 
 # %% [markdown]
-# {{proxy_said}} {{on_proxy}} `make lm-words` trains them.
+# {{proxy_said}} {{on_proxy}}
 #
 # What base samples cannot show: VADER as it comes counts a word each time it is said. On the base's samples that score and the one used here correlate at {{repeats:.4f}}, so the table cannot tell them apart, yet a policy trained hard on the former could repeat one warm word for ever. A failure that the base never commits is in no table of its samples.
 #

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from alignlib.lm.experiment.grid import PROXIES, Run, grid, tuning_runs
+from alignlib.lm.experiment.grid import PROXIES, SIZE_STUDY, Run, grid, tuning_runs
 from alignlib.lm.experiment.processor_time import ProcessorTime, times_path
 from alignlib.lm.experiment.run_store import RunStore
 from alignlib.lm.experiment.runner import Place, run_all
@@ -21,6 +21,9 @@ RESULTS = click.option(
     "--results", type=click.Path(path_type=Path), default=Path("notebooks/lm_results"), help="Bases and tables."
 )
 STAGES = click.option("--stage", multiple=True, help="Only these stages; all by default.")
+WITHOUT_SIZE = click.option(
+    "--without-size", is_flag=True, help="Leave out the study of sizes (deeper models, pools of prompts)."
+)
 PROCESSES = click.option("--processes", default=2, show_default=True, help="Worker processes of one thread each.")
 FLEET = click.option("--fleet", default=12, show_default=True, help="Most runs that train side by side.")
 DEVICE = click.option(
@@ -28,8 +31,9 @@ DEVICE = click.option(
 )
 
 
-def _chosen(results: Path, stage: tuple[str, ...]) -> tuple[Run, ...]:
-    return tuple(run for run in grid(Tuning.read(results).taken) if not stage or run.stage in stage)
+def _chosen(results: Path, stage: tuple[str, ...], without_size: bool = False) -> tuple[Run, ...]:
+    wanted = (run for run in grid(Tuning.read(results).taken) if not stage or run.stage in stage)
+    return tuple(run for run in wanted if not (without_size and run.stage in SIZE_STUDY))
 
 
 @click.group()
@@ -41,13 +45,14 @@ def main() -> None:
 @OUTPUT
 @RESULTS
 @DEVICE
+@WITHOUT_SIZE
 @click.option("--task", "tasks", multiple=True, type=click.Choice(list(TASKS)), help="Only this one; both by default.")
-def prepare(output: Path, results: Path, device: str, tasks: tuple[str, ...]) -> None:
+def prepare(output: Path, results: Path, device: str, without_size: bool, tasks: tuple[str, ...]) -> None:
     """Pretrain bases and train reward models that are missing; write the laws by reward level and the fixed points."""
     from alignlib.lm.experiment.runner import laboratory
     from alignlib.lm.experiment.table import write_laws
 
-    runs = grid(lambda task, method: Settings(1))
+    runs = [run for run in grid(lambda task, method: Settings(1)) if not (without_size and run.stage in SIZE_STUDY)]
     for task in tasks or TASKS:
         lab = laboratory(task, Place(results, output, device))
         for layers in sorted({one.layers for one in runs}):
@@ -80,9 +85,18 @@ def tune(output: Path, results: Path, processes: int, fleet: int, device: str) -
 @PROCESSES
 @FLEET
 @DEVICE
-def run(output: Path, results: Path, stage: tuple[str, ...], processes: int, fleet: int, device: str) -> None:
+@WITHOUT_SIZE
+def run(
+    output: Path,
+    results: Path,
+    stage: tuple[str, ...],
+    processes: int,
+    fleet: int,
+    device: str,
+    without_size: bool,
+) -> None:
     """Train what is not trained yet. Kill it at any moment; the next call goes on."""
-    runs = _chosen(results, stage)
+    runs = _chosen(results, stage, without_size)
     done = run_all(runs, Place(results, output, device), processes=processes, fleet=fleet)
     click.echo(f"{done} runs trained; {output!s} holds all {len(runs)}.")
 
@@ -118,22 +132,24 @@ def status(output: Path, results: Path, stage: tuple[str, ...]) -> None:
     tuned = tuning_path(results).is_file()  # before that, the grid is not known
     runs = (*tuning_runs(), *(_chosen(results, stage) if tuned else ()))
     times = ProcessorTime.read(results) if tuned and times_path(results).is_file() else None
-    total = 0.0
+    spent: dict[str, float] = {}
     for name in dict.fromkeys(r.stage for r in runs):
         group = [r for r in runs if r.stage == name]
         done = [ready[r.key] for r in group if r.key in ready]
         on = {device: sum(one["device"] == device for one in done) for device in ("cpu", "cuda")}
         line = f"{name:9s} {len(done):4d} of {len(group):4d} runs ({on['cpu']} on a processor, {on['cuda']} on a GPU)"
         if times is not None:
-            seconds = times.of_all(group, Tuning.read(results).taken, ready)
-            total += seconds
-            line += f", {seconds:7,.0f} CPU-seconds on a processor"
+            spent[name] = times.of_all(group, Tuning.read(results).taken, ready)
+            line += f", {spent[name]:7,.0f} CPU-seconds on a processor"
         click.echo(line)
     if times is not None:
-        once = sum(times.once(task, runs) for task in TASKS)
+        small = tuple(run for run in runs if run.stage not in SIZE_STUDY)
+        once, less = (sum(times.once(task, some) for task in TASKS) for some in (runs, small))
         click.echo(f"once: deeper bases, reward models, laws, fixed points: {once:,.0f} CPU-seconds")
-        hours = (total + once) / 3600
-        click.echo(f"in all {total + once:,.0f} CPU-seconds, {hours / 2:.1f} hours on two cores")
+        rest = sum(seconds for name, seconds in spent.items() if name not in SIZE_STUDY) + less
+        click.echo(f"without the study of sizes {rest:,.0f} CPU-seconds, {rest / 7200:.1f} hours on two cores")
+        total = sum(spent.values()) + once
+        click.echo(f"in all {total:,.0f} CPU-seconds, {total / 7200:.1f} hours on two cores")
 
 
 @main.command()

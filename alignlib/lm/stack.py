@@ -245,7 +245,7 @@ class Stack:
     ) -> tuple[KeysValues, KeysValues]:
         """Go on with some responses: each a row of its own, with its prompt's keys and values beside its own."""
         g, length = own[0][0].shape[3:5]
-        room = self._room(*packing.place.shape, 1, length)
+        room = self._room(packing.place.shape[0], packing.place.shape[1], 1, length)
         for there, here in zip(own, room, strict=True):
             for old, new in zip(there, here, strict=True):
                 rows = old[..., :place, :].transpose(2, 3).flatten(1, 2)

@@ -333,18 +333,13 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
 
 
 def _seeds(known: list[ProxyCurve]) -> str:
-    """How many seeds each mean is over."""
-    found: dict[int, set[int]] = {}
-    for curve in known:
-        found.setdefault(curve.policies.seed.nunique(), set()).add(PROXIES[curve.name].members)
-    if len(found) < 2:
-        n = next(iter(found), 0)
-        return f"means of {n} seeds" if n > 1 else "one seed"
-    return ", ".join(
-        f"{'means of ' if n > 1 else ''}{n} seed{'s' if n > 1 else ''} with {', '.join(map(str, sorted(members)))} "
-        f"network{'' if members == {1} else 's'}"
-        for n, members in sorted(found.items(), reverse=True)
-    )
+    """How many seeds stand behind each marker."""
+    several = {c.name: c.policies.seed.nunique() for c in known if c.policies.seed.nunique() > 1}
+    if not several:
+        return "one seed each"
+    names = " and ".join(f"{PROXIES[name].n_pairs:,d} × {PROXIES[name].members}" for name in several)
+    rest = ", one seed for the others" if len(several) < len({c.name for c in known}) else ""
+    return f"means of {max(several.values())} seeds for {names}{rest}"
 
 
 def _apart(turned: list[ProxyCurve]) -> str:

@@ -85,6 +85,11 @@ class Page:
         }
 
     @property
+    def core(self) -> int:
+        """Steps of the runs that the verdict rests on: as many as the trials have."""
+        return int(self.results.tuning.steps.iloc[0])
+
+    @property
     def lengths(self) -> list[int]:
         """Numbers of steps that runs have."""
         return sorted({steps for _, _, steps in self.settings})
@@ -133,6 +138,7 @@ def numbers(page: Page, steps: int) -> pd.DataFrame:
             {
                 "method": find(name).label,
                 "KL (nats)": f"{found.kl.mean:.2f}",
+                "gain": f"{found.gain.mean:.2f}",
                 "share (%)": f"{bound}{100 * found.share.mean:.0f}",
                 "best-of-N (%)": f"{bound}{100 * found.best_share.mean:.0f}",
                 "difference (points)": interval(found.over_share, 100.0, "+.0f"),
@@ -200,33 +206,34 @@ def trial_numbers(page: Page) -> pd.DataFrame:
 
 
 def prediction(page: Page, world: Results, resamples: int) -> tuple[pd.DataFrame, str, dict[str, float]]:
-    """Difference to best-of-N at equal KL in the trials, and in the enumerable worlds after as many steps or fewer.
+    """Difference to best-of-N at equal KL here, and in the enumerable worlds after as many steps or fewer.
 
-    Also a sentence, and by how much each method's difference here is above the lowest of theirs.
+    Also a sentence, and by how much the upper end of each method's interval here is above the lowest mean of theirs.
     """
-    here = taken(page)
-    steps = int(page.results.tuning.steps.iloc[0])
+    here, steps = page.middle(page.core), page.core
     worlds = {task: Standings(world, task, "test", resamples) for task in ("summarisation", "safety")}
     lengths = {task: max(n for n in one.lengths() if n <= steps) for task, one in worlds.items()}
     rows, told, gaps = [], [], {}
     for name, one in here.items():
-        row = {"method": find(name).label, f"real words, {steps} steps": f"{100 * one.over:+.0f}"}
+        row = {"method": find(name).label, f"real words, {steps} steps": _points(one.over_share)}
         sides, overs = [], []
         for task, standings in worlds.items():
             found = standings.compare(name, find(name).middle, lengths[task])
             row[f"{task}, {lengths[task]} steps"] = "not trained" if found is None else _points(found.over_share)
             sides += [] if found is None else [found.over_share.side]
-            overs += [] if found is None else [found.over_share.low]
+            overs += [] if found is None else [found.over_share.mean]
         rows.append(row)
-        gaps[name] = one.over - min(overs, default=float("nan"))
-        if sides and all(side == np.sign(one.over) for side in sides):
+        gaps[name] = one.over_share.high - min(overs, default=float("nan"))
+        if sides and all(side == one.over_share.side for side in sides):
             told.append(find(name).label)
     missed = [find(name).label for name in here if find(name).label not in told]
     but = f", but not for {_and(missed)}" if told and missed else ""
-    same = f"holds in both enumerable worlds for {_and(told)}" if told else "holds in both enumerable worlds for none"
+    same = (
+        f"is that of both enumerable worlds for {_and(told)}" if told else "is that of both enumerable worlds for none"
+    )
     return (
         pd.DataFrame(rows).set_index("method"),
-        f"The sign of the difference in the trial {same}{but}.",
+        f"Whether a method lies above best-of-$N$, below it, or level {same}{but}.",
         gaps,
     )
 
@@ -364,26 +371,77 @@ def proxy_numbers(page: Page) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("N")
 
 
-def _finding(found: dict[str, Trial]) -> str:
-    """Which trials lie clearly below the limit, and which below best-of-N; by label."""
-    said = []
-    for what, there in (
-        (f"under {_NEAR:.0%} of the limit", {label: one.gain < _NEAR * one.limit for label, one in found.items()}),
-        ("below best-of-$N$ at equal KL", {label: one.over < 0.0 for label, one in found.items()}),
-    ):
-        yes = [label for label, holds in there.items() if holds]
-        said.append(f"{_and(yes) if yes else 'neither'} {'lies' if len(yes) < 2 else 'lie'} {what}")
-    return ", ".join(said)
-
-
-def _trials_said(page: Page) -> str:
-    """What the trials at the rates taken reach, in a clause for each method of the headline."""
-    return ", ".join(
-        f"{find(one.method).label} has {one.gain / one.limit:.0%} of the limit at {one.kl:.2f} nats where best-of-$N$ "
-        f"has {one.best / one.limit:.0%}"
-        for one in taken(page).values()
-        if one.method in _HEADLINE
+def _headline(page: Page) -> str:
+    """What PPO and GRPO reach, beside best-of-N at their KL, in a clause for each."""
+    return "; ".join(
+        f"{find(name).label} has {'at most ' * (not one.supported)}{one.share.mean:.0%} of the limit at "
+        f"{one.kl.mean:.2f} nats, where best-of-$N$ has {one.best_share.mean:.0%} (difference "
+        f"{interval(one.over_share, 100.0, '+.0f')} points)"
+        for name, one in page.middle(page.core).items()
+        if name in _HEADLINE
     )
+
+
+def _verdict(page: Page) -> str:
+    """Say of P26's finding, that best-of-N is nearly on the limit and PPO and GRPO below, what holds here."""
+    there = {find(name).label: one for name, one in page.middle(page.core).items() if name in _HEADLINE}
+    below = [label for label, one in there.items() if one.over_share.high < 0.0]
+    above = [label for label, one in there.items() if one.over_share.low > 0.0]
+    level = [label for label in there if label not in (*below, *above)]
+    kinds = (("holds", below), ("does not hold", above), ("cannot be told", level))
+    return ", and ".join(f"{kind} here for {_and(labels)}" for kind, labels in kinds if labels)
+
+
+def _under_the_limit(page: Page) -> str:
+    """Where best-of-N is nearly on the limit, and which methods are clearly under it."""
+    rules = page.fit.share(BestOfN.along(_NS))
+    assert rules.share is not None
+    near = [str(n) for n, share in zip(_NS, rules.share, strict=True) if share >= _NEAR]
+    where = f"at $N={', '.join(near)}$ of" if near else "at none of"
+    there = page.middle(page.core)
+    under = [find(name).label for name, one in there.items() if one.share.high < _NEAR]
+    told = f"{_and(under)} {'lies' if len(under) == 1 else 'lie'}" if under else "no method lies"
+    return (
+        f"best-of-$N$ has at least that {where} $N={', '.join(map(str, _NS))}$, and {told} under it with the whole "
+        "interval"
+    )
+
+
+def _seeds(page: Page) -> str:
+    """How many seeds each method has, in words."""
+    found: dict[int, list[str]] = {}
+    for name, one in page.middle(page.core).items():
+        found.setdefault(one.n_seeds, []).append(find(name).label)
+    if len(found) == 1:
+        return f"{counted(next(iter(found)), 'seed')} of each method"
+    return " and ".join(f"{counted(n, 'seed')} of {_and(labels)}" for n, labels in sorted(found.items(), reverse=True))
+
+
+def _trial_beside(page: Page) -> str:
+    """By how much trials at the rates taken flatter: their difference to best-of-N less that of the runs, in points."""
+    runs, tried = page.middle(page.core), taken(page)
+    return ", ".join(
+        f"{find(name).label} {100 * (tried[name].over - one.over_share.mean):+.0f}"
+        for name, one in runs.items()
+        if name in tried
+    )
+
+
+def _machines(page: Page) -> str:
+    """Where trials and runs were trained, in a sentence."""
+    names = {"cpu": "a processor", "cuda": "a GPU"}
+    there = [
+        _and([names.get(one, one) for one in sorted(set(table.device))])
+        for table in (page.results.tuning, page.results.runs)
+    ]
+    return f"Trials ran on {there[0]}, the runs on {there[1]}."
+
+
+def _seconds(page: Page) -> str:
+    """Processor time that training takes, by method: the least of its runs, in seconds."""
+    rows = page.results.select(reward=page.reward, steps=page.core, device="cpu")
+    means = rows.groupby("method").train_seconds.min()
+    return ", ".join(f"{find(name).label} {means[name]:.0f}" for name in _METHODS if name in means)
 
 
 def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Results) -> None:
@@ -400,19 +458,19 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
     civil = page.results.fit("civility", page.n_boot)
     civil_rules = civil.share(BestOfN.along(_NS))
     assert civil_rules.share is not None
-    tried, quick = taken(page), page.lengths[0]
-    there = page.middle(quick)
-    first = page.results.select(reward=page.reward, steps=quick)
     claims.glue(
-        trials=claims.Markdown(_trials_said(page)),
-        trial_finding=claims.Markdown(_finding({find(name).label: tried[name] for name in _HEADLINE if name in tried})),
+        headline=claims.Markdown(_headline(page)),
+        verdict=claims.Markdown(_verdict(page)),
+        under_the_limit=claims.Markdown(_under_the_limit(page)),
+        near=_NEAR,
+        seeds=_seeds(page),
+        steps=page.core,
+        flattered=_trial_beside(page),
+        seconds=_seconds(page),
+        machines=_machines(page),
+        kept=int(made["policy_samples"]),
         on_proxy=_on_proxy(page),
-        quick_steps=quick,
-        quick_responses=int(first.responses.iloc[0]),
-        quick_seeds=" and ".join(
-            f"{counted(one.n_seeds, 'seed')} of {find(name).label}" for name, one in there.items()
-        ),
-        trial_steps=int(page.results.tuning.steps.iloc[0]),
+        trial_steps=page.core,
         n_trial_prompts=page.results.validation.n_prompts,
         standing=_standing(page),
         trial_error=_trial_error(page),
@@ -425,7 +483,8 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
         spread=float(rows.std()),
         repeats=float(np.corrcoef(base.column("sentiment"), base.column("repeated_sentiment"))[0, 1]),
         proxy_r=float(corr),
-        predicted=predicted,
+        predicted=claims.Markdown(predicted),
+        spoken=_headline(page).replace("$", ""),
         best_foreseen=claims.Markdown(_best_said(foreseen)),
         settings_said=_settings_said(page, world),
         edges=_edges(page),
@@ -467,26 +526,33 @@ def _trial_error(page: Page) -> float:
 
 
 def _on_proxy(page: Page) -> str:
-    n = len(page.results.select(reward="proxy"))
-    return f"{counted(n, 'run')} trained on it lie beside." if n else "No policy has been trained on it yet."
+    """What policies trained on the reward model gained by its account and in gold, in a sentence."""
+    rows = page.results.select(reward="proxy")
+    if not len(rows):
+        return "No policy has been trained on it yet."
+    base, told = page.results.base, []
+    for (method, knob, steps), some in rows.groupby(["method", "knob", "steps"], sort=False):
+        said, gold = (some[name].mean() - base.prompt_means(name).mean() for name in ("proxy", "sentiment"))
+        told.append(
+            f"{find(str(method)).label} ({counted(len(some), 'seed')}, β = {knob:g}, {steps} steps) gains {said:.2f} "
+            f"by its account and {gold:.2f} in gold at {some.kl.mean():.2f} nats ({gold / said:.2f} for each unit said)"
+        )
+    return f"Policies trained on it lie beside (markers): {'; '.join(told)}."
 
 
 def _standing(page: Page) -> str:
     """A sentence to begin with where planned runs are missing."""
-    share = len(page.results.runs) / page.results.settings["planned"]
-    return "" if share >= 1.0 else f"Preliminary, from the trials and {share:.0%} of the planned runs. "
+    n, planned = len(page.results.runs[page.results.runs.stage == "core"]), page.results.settings["planned"]
+    return "" if n >= planned else f"Preliminary, from {n} of {planned} planned runs. "
 
 
 def claims_of(page: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) -> list[Claim]:
-    """Return what the tables show, and P26's finding; ``gaps`` as `prediction` has them.
-
-    Runs that are shorter than the trials are no verdict on a finding about trained policies.
-    """
+    """Return what the tables show, and P26's finding; ``gaps`` as `prediction` has them."""
     known = [one for one in page.settings.values() if one.supported]
     error = _trial_error(page)
     found = [
         claims.at_most(
-            "below-the-limit", "no policy, quick run or trial, gains more than the limit at its KL beyond its error",
+            "below-the-limit", "no policy, run or trial, gains more than the limit at its KL beyond its error",
             "Y24, P26",
             [one.share.low for one in known]
             + [(one.gain - error) / one.limit for one in trials(page) if one.supported], 1.0,
@@ -502,40 +568,24 @@ def claims_of(page: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) 
     )
     found.append(claims.at_most("best-foreseen", statement, "observed here", np.abs(far), 0.03, must_hold=False))
     statement = (
-        "with one update on a batch and only the rate tuned, PPO and GRPO fall short of best-of-N by ten points more "
-        "in a trial here than tuned in either enumerable world"
+        "with one update on a batch and only the rate tuned, PPO and GRPO lie ten points further below best-of-N after "
+        f"{page.core} steps here (upper ends of the intervals) than tuned in either enumerable world after fewer"
     )
     lower = [gaps[name] for name in _HEADLINE if name in gaps]
     found.append(claims.at_most("not-foreseen", statement, "observed here", lower, -0.1, must_hold=False))
-    tried = taken(page)
-    for name in _HEADLINE:
-        label = find(name).label
-        steps = int(page.results.tuning.steps.iloc[0])
-        if name in tried:
-            one, when = tried[name], f"after {steps} steps (a trial, one seed, only the rate tuned)"
-            statement = (
-                f"{label} is clearly below the limit at its KL, under {_NEAR:.0%} of it beyond the error of its "
-                f"samples, {when}"
-            )
-            below = [(one.gain + error) / one.limit]
-            found.append(
-                claims.at_most(f"{name}-trial-below-limit", statement, "observed here", below, _NEAR, must_hold=False)
-            )
-            statement = f"{label} is below best-of-N at equal KL beyond the error of its samples, {when}"
-            found.append(
-                claims.at_most(
-                    f"{name}-trial-below",
-                    statement,
-                    "observed here",
-                    [one.over + error / one.limit],
-                    0.0,
-                    must_hold=False,
-                )
-            )
-        for length in page.lengths:
-            there = page.middle(length)
-            if name in there and length >= steps:
-                statement = f"{label} is below best-of-N at equal KL after {length} steps, on held-out prompts"
-                high = [there[name].over_share.high]
-                found.append(claims.at_most(f"{name}-below-{length}", statement, "P26", high, 0.0, must_hold=False))
+    rules = page.fit.share(BestOfN.along(_NS))
+    assert rules.share is not None
+    statement = f"best-of-N is nearly on the limit, at {_NEAR:.0%} of it or more, at N = {', '.join(map(str, _NS))}"
+    found.append(claims.at_least("best-near-limit", statement, "P26", rules.share, _NEAR, must_hold=False))
+    for steps in (n for n in page.lengths if n >= page.core):
+        for name, one in page.middle(steps).items():
+            if name not in _HEADLINE:
+                continue
+            label, when = find(name).label, f"on held-out prompts, after {steps} steps (upper end of the interval)"
+            statement = f"{label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, {when}"
+            key = f"{name}-under-limit-{steps}"
+            found.append(claims.at_most(key, statement, "P26", [one.share.high], _NEAR, must_hold=False))
+            statement = f"{label} is below best-of-N at equal KL, {when}"
+            high = [one.over_share.high]
+            found.append(claims.at_most(f"{name}-below-{steps}", statement, "after P26", high, 0.0, must_hold=False))
     return found

@@ -165,7 +165,7 @@ def test_the_waste_is_taken_apart(table: results.Results, both: dict[str, dict[s
     holds = {one.key: one.holds for one in shortfall.claims_of(table, whole, tests, both["train"], points)}
     for key in ("parts-add-up", "sequence", "token-penalties", "few-unseen"):
         assert holds[key], key
-    shortfall.glue(table, whole, tests, size.size(tests))
+    shortfall.glue(table, whole, tests, size.size(tests), points)
     assert len(shortfall.parts_table(whole)) == (whole.kind != "best").sum()
     shown = size.few_prompts(tests, both["train"])
     assert shown.loc[("safety", "RLOO"), f"{FEW} prompts: seen"].startswith("+")

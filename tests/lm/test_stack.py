@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from alignlib.lm.exact import log_law, log_score, tree_of
+from alignlib.lm.packing import Packing
 from alignlib.lm.payment import GoldPayment, index_of, scores_of_pairs
 from alignlib.lm.prefix_tree import exact_log_prob
 from alignlib.lm.proxies import RewardSettings, train_members
 from alignlib.lm.raters import Raters
 from alignlib.lm.stack import Stack, response_mask
+from alignlib.lm.words.base import Pretraining, new_model
 from tests.lm.tiny import SPACE, tiny_base, tiny_task
 
 TASK = tiny_task()
@@ -74,6 +76,51 @@ def test_draws_follow_the_law_and_carry_their_log_probability(models: list[objec
         for x in range(2):
             seen = np.bincount(index[row, x], minlength=SPACE.size) / 4000
             assert np.abs(seen - prob[x]).sum() < 0.16  # expected total deviation: about sqrt(2·85/(π·4000)) = .12
+
+
+def test_responses_that_end_early_are_drawn_and_weighed_as_if_all_went_on() -> None:
+    sizes = Pretraining(n_words=15, n_layer=2, n_embd=16, n_head=2)
+    torch.manual_seed(0)
+    stack = Stack.of([new_model(sizes, 15), new_model(sizes, 15)])
+    prompts = torch.randint(1, 15, (2, 3, 4))
+    uniform = torch.rand(2, 3, 5, 40)
+    with torch.no_grad():
+        tokens, log_prob = stack.sample(prompts, uniform)
+        mask = response_mask(tokens)
+        assert 0.1 < float(mask.mean()) < 0.6  # most end, at all lengths
+        every = stack.logits(stack.hidden(prompts, tokens)).log_softmax(-1)  # of all places, ended or not
+        total = every.exp().cumsum(-1)
+        drawn = (total <= uniform[..., None]).sum(-1).clamp(max=14)
+        assert torch.equal(drawn * mask.long(), tokens)
+        chosen = every.gather(-1, tokens[..., None])[..., 0] * mask
+        assert (chosen - log_prob).abs().max() < 1e-5
+        assert (chosen - stack.token_log_prob(prompts, tokens)).abs().max() < 1e-5
+
+
+def test_gradients_pass_a_packing_as_they_pass_without() -> None:
+    sizes = Pretraining(n_words=15, n_layer=2, n_embd=16, n_head=2)
+    torch.manual_seed(1)
+    stack = Stack.of([new_model(sizes, 15), new_model(sizes, 15)], trainable=True)
+    prompts = torch.randint(1, 15, (2, 3, 4))
+    with torch.no_grad():
+        tokens, _ = stack.sample(prompts, torch.rand(2, 3, 5, 40))
+    weight = torch.randn(2, 3, 5)
+    (stack.token_log_prob(prompts, tokens).sum(-1) * weight).sum().backward()
+    packed = stack.grad.clone()
+    stack.grad.zero_()
+    every = stack.logits(stack.hidden(prompts, tokens)).log_softmax(-1).gather(-1, tokens[..., None])[..., 0]
+    ((every * response_mask(tokens)).sum(-1) * weight).sum().backward()
+    assert (stack.grad - packed).abs().max() < 1e-4 * packed.abs().max()
+
+
+def test_a_packing_puts_everything_back() -> None:
+    wanted = torch.tensor([[1, 0, 1, 0, 0, 1], [0, 1, 0, 0, 0, 0]]).float()
+    packing = Packing(wanted)
+    every = torch.arange(24.0).view(2, 6, 2)
+    back = packing.spread(packing.pack(every))
+    assert torch.equal(back * wanted[..., None], every * wanted[..., None])
+    assert packing.place.shape == (2, 3)
+    assert Packing.worth_it(torch.ones(1, 6)) is None
 
 
 def test_the_mask_counts_the_end_once() -> None:

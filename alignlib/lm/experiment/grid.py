@@ -19,8 +19,8 @@ from alignlib.lm.methods import METHODS, Method, Settings, find
 from alignlib.lm.tasks import TASKS
 
 __all__ = [
-    "CHECKED", "FEW", "FEW_SEEDS", "LENGTHS", "LONG", "POOLED", "PROXIES", "SEEDS", "TRIALS", "TUNING_SEED", "Proxy",
-    "Run", "Tuned", "compared", "grid", "key_of", "pool_name", "trials", "tuning_runs",
+    "CHECKED", "FEW", "FEW_SEEDS", "LENGTHS", "LONG", "POOLED", "PROXIES", "SEEDS", "SIZE_STUDY", "TRIALS",
+    "TUNING_SEED", "Proxy", "Run", "Tuned", "compared", "grid", "key_of", "pool_name", "trials", "tuning_runs",
 ]  # fmt: skip
 
 SEEDS = (0, 1, 2, 3)
@@ -42,12 +42,14 @@ CHECKED = dict(zip(TASKS, ("rloo", "grpo"), strict=True))
 FEW = 24
 POOLED = ("few", "pool")
 """Stages whose runs learn from a pool of prompts, one for each seed, and not from fresh ones."""
+SIZE_STUDY = ("depth", "pool")
+"""Stages of the study of sizes, which a GPU serves where one is at hand."""
 _STUDIED = ("rloo", "ppo", "grpo")  # of the verdicts and the studies of prompts; the others stand beside them
 _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
 _PROXY_STEPS = 300
 _PROXY_BETAS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
-_PROXY_SEEDS = {1: (0, 1)}  # by networks; of means of several, which score the slower, one seed
+_WEAK = 1000  # pairs of proxies on which gold turns early
 _DEPTH_SEEDS = (0, 1)
 
 Tuned = Callable[[str, str], Settings]
@@ -214,7 +216,8 @@ def _all(tuned: Tuned) -> Iterator[Run]:
     yield from _controls()
     for name in sorted(PROXIES, key=lambda name: -PROXIES[name].members):
         for task in TASKS:
-            for seed in _PROXY_SEEDS.get(PROXIES[name].members, (0,)):
+            twice = PROXIES[name].members == 1 and PROXIES[name].n_pairs <= _WEAK
+            for seed in (0, 1) if twice else (0,):
                 for knob in _PROXY_BETAS:
                     yield run("proxy", task, "rloo", knob, seed, _PROXY_STEPS, reward_name=name)
 
@@ -222,12 +225,12 @@ def _all(tuned: Tuned) -> Iterator[Run]:
 def _knobs(name: str, steps: int) -> tuple[float, ...]:
     """Penalties at which a method is trained for so many steps, for want of time not all.
 
-    Every method at all of its own for `LONG` steps, and at the middle one for fewer; the methods studied also after the
-    fewest steps at all, for the verdict there, and for more steps at the middle one.
+    Every method at all of its own for `LONG` steps, and at the middle one for the fewest; the methods studied at all
+    for the fewest too, where there is a verdict as well, and at the middle one for every length.
     """
     if steps == LONG or (name in _STUDIED and steps == LENGTHS[-1]):
         return find(name).knobs
-    return (find(name).middle,) if steps < LONG or name in _STUDIED else ()
+    return (find(name).middle,) if name in _STUDIED or steps == LENGTHS[-1] else ()
 
 
 def _controls() -> Iterator[Run]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,6 +20,11 @@ from alignlib._core.same import SameFields
 from alignlib.lm.experiment.grid import PROXIES, Run, Tuned, grid
 from alignlib.lm.experiment.run_store import RunData
 from alignlib.lm.methods import METHODS, find
+
+if TYPE_CHECKING:
+    from alignlib.lm.experiment.laboratory import Laboratory
+    from alignlib.lm.payment import Payment
+    from alignlib.lm.stack import Stack
 
 __all__ = ["ProcessorTime", "times_path", "write_times"]
 
@@ -57,9 +64,9 @@ class ProcessorTime(SameFields):
 
     def of_run(self, run: Run, tuned: Tuned) -> float:
         """CPU-seconds of a run: its steps, what a proxy's networks read, and the exact law of its policy."""
-        known = run.stage == "control" or run.settings.epochs
-        epochs = known if run.stage == "control" else tuned(run.task, run.method).epochs
-        pace = 1.0 if run.stage == "control" else (1.0 + run.settings.epochs) / (1.0 + epochs)
+        # Controls are timed as they are trained; others with the epochs that tuning found, and trials have their own.
+        control = run.stage == "control"
+        pace = 1.0 if control else (1.0 + run.settings.epochs) / (1.0 + tuned(run.task, run.method).epochs)
         step = self._of(run.task, "step", run.method) * pace * run.layers / 2
         if run.reward_name != "gold":
             step += self._of(run.task, "score") * PROXIES[run.reward_name].members
@@ -115,25 +122,23 @@ def write_times(results: Path, output: Path, tuned: Tuned, say: Callable[[str], 
     return ProcessorTime.read(results)
 
 
-def _times(lab: object, task: str, tuned: Tuned) -> list[tuple[str, str, float]]:
+def _times(lab: Laboratory, task: str, tuned: Tuned) -> list[tuple[str, str, float]]:
     from alignlib.lm.base_model import PretrainingSettings, pretrain
-    from alignlib.lm.experiment.laboratory import Laboratory
     from alignlib.lm.experiment.table import fixed_point_rows
     from alignlib.lm.fleet import Fleet, Plan
     from alignlib.lm.payment import ProxyPayment
     from alignlib.lm.proxies import LATTICE, RewardSettings, train_members
 
-    assert isinstance(lab, Laboratory)
     found: list[tuple[str, str, float]] = []
     base, gold = lab.base(), lab.payment("gold")
     controls = {run.method: run for run in grid(tuned) if run.stage == "control" and run.task == task}
 
-    def step(name: str, payment: object = None) -> float:
+    def step(name: str, payment: Payment) -> float:
         if name in controls:
             plans = [Plan(1.0, 0, controls[name].settings, _PROMPTS)]
         else:
             plans = [Plan(find(name).middle, seed, tuned(task, name)) for seed in range(_FLEET)]
-        fleet = Fleet(find(name), base, lab.task, plans, gold if payment is None else payment)  # type: ignore[arg-type]
+        fleet = Fleet(find(name), base, lab.task, plans, payment)
 
         def one() -> None:
             fleet.method.step(fleet)
@@ -142,20 +147,19 @@ def _times(lab: object, task: str, tuned: Tuned) -> list[tuple[str, str, float]]
         one()
         return _least(one) / len(plans)
 
-    found += [("step", name, step(name)) for name in METHODS]
-    few, many = (
-        _least(
-            lambda n=n: train_members(base, lab.task, gold, _PAIRS, settings=RewardSettings(passes=0.0, least_steps=n)),
-            1,
-        )
-        for n in _BATCHES
-    )
+    steps = {name: step(name, gold) for name in METHODS}
+    found += [("step", name, seconds) for name, seconds in steps.items()]
+
+    def learn(steps: int, n_pairs: int = _PAIRS) -> Stack:
+        return train_members(base, lab.task, gold, n_pairs, settings=RewardSettings(passes=0.0, least_steps=steps))
+
+    few, many = (_least(partial(learn, n), 1) for n in _BATCHES)
     batch = max(0.0, many - few) / (_BATCHES[1] - _BATCHES[0])
     pairs = {proxy.n_pairs for proxy in PROXIES.values()}
     labelling = max(0.0, few - _BATCHES[0] * batch) / _PAIRS
     found.append(("reward models", "", sum(batch * RewardSettings().steps(n) + labelling * n for n in pairs)))
-    members = train_members(base, lab.task, gold, 64, settings=RewardSettings(passes=0.0, least_steps=1))
-    dearer = step("rloo", ProxyPayment(members, LATTICE)) - {n: s for w, n, s in found if w == "step"}["rloo"]
+    members = learn(1, 64)
+    dearer = step("rloo", ProxyPayment(members, LATTICE)) - steps["rloo"]
     found.append(("score", "", max(0.0, dearer) / len(members)))
 
     sizes = {name: len(lab.task.of_split(name)) for name in ("train", "validation", "test")}

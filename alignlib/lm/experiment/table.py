@@ -167,9 +167,8 @@ def write_fixed_points(lab: Laboratory, folder: Path) -> None:
     log_base, reward = (part.cpu().numpy() for part in (lab.log_base("test"), lab.reward("gold", "test")))
     rows = []
     for start in range(0, len(log_base), _PROMPTS_AT_ONCE):
-        found = fixed_point_rows(
-            *(part[start : start + _PROMPTS_AT_ONCE] for part in (log_base, reward)), lab.task.space
-        )
+        base, gold = (part[start : start + _PROMPTS_AT_ONCE] for part in (log_base, reward))
+        found = fixed_point_rows(base, gold, lab.task.space)
         rows += [(penalty, beta, start + x, kl, mean) for penalty, beta, x, kl, mean in found]
     table = pd.DataFrame(rows, columns=["penalty", "beta", "prompt", "kl", "reward"])
     path = tables.fixed_points_path(folder, lab.task.name)

@@ -138,7 +138,7 @@ def table(output: Path, text: Path | None, results: Path, toy: bool, committed: 
 @main.command()
 @OUTPUT
 @RESULTS
-@click.option("--run", default="sentiment-rloo-1-40-0", show_default=True, help="The policy to leave there.")
+@click.option("--run", default="sentiment-rloo-1-200-0", show_default=True, help="The policy to leave there.")
 def publish(output: Path, results: Path, run: str) -> None:
     """Leave the base model and one policy beside the table, small, for `check`."""
     from safetensors.torch import load_file

@@ -75,7 +75,9 @@ def assemble(place: Place, results: Path) -> WordsResults:
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
     ]
     _csv(results / "tuning.csv", pd.DataFrame(trials, columns=list(_TRIAL)))
-    write_whole(results / "settings.json", json.dumps(_settings(place, found, len(planned)), indent=1) + "\n")
+    write_whole(
+        results / "settings.json", json.dumps(_settings(place, found, len(grid("core", place.steps))), indent=1) + "\n"
+    )
     return WordsResults.read(results)
 
 
@@ -133,6 +135,7 @@ def _settings(place: Place, found: list[dict[str, Any]], planned: int) -> dict[s
         "training_prompts": len(place.world.pool_of_training),
         "verses": {part: len(verses) for part, verses in place.corpus.parts.items()},
         "responses_a_step": RESPONSES,
+        "policy_samples": min(data["n"] for data in found),
         "labelled_pairs": place.pairs,
         "devices": sorted({data["device"] for data in found}),
         "train_seconds": round(sum(data["train_seconds"] for data in found)),
