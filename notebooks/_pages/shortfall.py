@@ -24,12 +24,12 @@ from alignlib.lm.experiment.decomposition import (
     fixed_point_waste,
     split_waste,
 )
-from alignlib.lm.experiment.fixed_points import effective_beta
 from alignlib.lm.experiment.grid import FEW, LONG
 from alignlib.lm.experiment.results import FRESH, Results, fixed_points_path
 from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import RESPONSES, find
 from alignlib.lm.tasks import TASKS
+from alignlib.training import effective_beta
 
 __all__ = [
     "claims_of",
@@ -272,7 +272,7 @@ def _effective(results: Results, points: Mapping[str, pd.DataFrame]) -> str:
         for task in TASKS:
             group, table = group_of(results, task, name), points[task]
             spent = table[table.penalty == penalty].groupby("beta").kl.mean()
-            inner = effective_beta(beta, group)
+            inner = effective_beta(beta, "after", group=group)
             # Between the penalties of the table, on logarithmic axes; there both are nearly straight.
             there, here = np.exp(np.interp(np.log([beta, inner]), np.log(spent.index), np.log(spent)))
             parts.append(

@@ -15,7 +15,7 @@ from alignlib._core.errors import InputError
 from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["BETAS", "PENALTIES", "effective_beta", "fixed_point", "scaled_fixed_point"]
+__all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
 
 PENALTIES = ("sequence", "token reverse KL", "token k3")
 BETAS = (2.0, 1.0, 0.8, 0.5, 0.25)
@@ -24,43 +24,8 @@ _MOST_ROUNDS, _CLOSE = 60, 1e-5
 _LEAST_DEVIATION = 1e-4
 
 
-def effective_beta(beta: float, group: int | None = None) -> float:
-    r"""Return the penalty that β is in effect where the mean of a group of G responses is the baseline, ``βG/(G-1)``.
-
-    That mean holds the response itself, so a response is pushed by ``(1 - 1/G)(r - mean)`` on average, while the
-    penalty in the loss keeps its weight.
-
-    Parameters
-    ----------
-    beta : float
-        KL penalty, > 0.
-    group : int, optional
-        G, at least 2; None for an infinite group, or a baseline without the response itself.
-
-    Raises
-    ------
-    InputError
-        If β or the group is out of its range.
-
-    Examples
-    --------
-    >>> round(effective_beta(0.8, 16), 4)
-    0.8533
-
-    Source: we derive.
-    """
-    require(beta > 0, f"beta must be positive; got {beta}.")
-    require(group is None or group >= 2, f"group must be at least 2; got {group}.")
-    return beta if group is None else beta * group / (group - 1)
-
-
 def fixed_point(
-    log_base: FloatArray,
-    reward: FloatArray,
-    space: ResponseSpace,
-    beta: float,
-    penalty: str,
-    group: int | None = None,
+    log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta: float, penalty: str
 ) -> FloatArray:
     r"""Return the log-policy at which the expected update of a tabular policy vanishes, by backward induction.
 
@@ -79,17 +44,15 @@ def fixed_point(
     space : ResponseSpace
         The responses.
     beta : float
-        KL penalty, > 0.
+        KL penalty, > 0. Where the mean of a group of G is the baseline, ``βG/(G-1)`` for the last two, see
+        `alignlib.training.effective_beta`.
     penalty : str
         One of ``PENALTIES``.
-    group : int, optional
-        Responses to a prompt whose mean is the baseline of each of them, see `effective_beta`; only where the penalty
-        is in the loss, for a charge in the reward shrinks with it.
 
     Raises
     ------
     InputError
-        If the penalty is not known, β not positive, a group below 2, or a shape is wrong.
+        If the penalty is not known, β not positive, or a shape is wrong.
 
     Examples
     --------
@@ -101,7 +64,7 @@ def fixed_point(
     Source: we derive.
     """
     require(penalty in PENALTIES, f"penalty must be one of {', '.join(PENALTIES)}; got {penalty!r}.")
-    beta = effective_beta(beta, None if penalty == "sequence" else group)
+    require(beta > 0, f"beta must be positive; got {beta}.")
     log_next = log_next_laws(_checked(log_base, space), space)
     value = reward[:, space.index_range(space.length)]
     chosen: list[FloatArray] = []
