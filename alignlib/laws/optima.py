@@ -28,6 +28,10 @@ _BINS = 1 << 12
 _STEPS = 8
 _NUDGE = 1e-5
 _MET = 1e-14
+_SETTLED, _ROUNDED = 1e-15, 1e-13  # of sum and budget; the latter where no step makes them smaller
+_LEAST, _MOST = 1e-10, 1e3  # means of f that Newton is tried for
+_NEWTON_STEPS = 30
+_NEAR = 600.0  # of log λ
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,9 +164,56 @@ class _Solver(SameFields):
         scale = float(self.gap.max())
         if self.rough is not None and (lam := self._by_chords(mean, guess, self.rough)) is not None:
             return lam
+        if self.rough is None and (lam := self._by_newton(mean)) is not None:
+            return lam
         if self.at(_FURTHEST / scale).spent <= mean:  # the last digit of the gain is reached before
             return math.inf
         return rising_root(lambda lam: self.at(lam).spent, mean, guess or 1.0 / scale)
+
+    def _by_newton(self, mean: float) -> float | None:
+        """Newton for the top's price and ``log λ`` together, from the quadratic start; None where it does not settle.
+
+        A pass over the outcomes for each step, where a root within a root takes a hundred. What it finds is kept.
+        """
+        if not _LEAST < mean < _MOST:
+            return None
+        end = self.divergence.slope_at_infinity
+        base = float(self.prob @ self.gap)
+        spread = math.sqrt(float(self.prob @ np.square(self.gap - base)))
+        with np.errstate(all="ignore"):
+            log_lam = math.log(math.sqrt(2.0 * mean / float(self.divergence.response(np.ones(1))[0])) / spread)
+            price = min(math.exp(log_lam) * base, 0.5 * end)
+            place, last = -math.log(end - price) if self._ends else price, math.inf
+            for _ in range(_NEWTON_STEPS):
+                lam = math.exp(log_lam)
+                fall = lam * self.gap
+                ratio = self._ratio(place, fall)
+                total = float(self.prob @ ratio)
+                spent = float(self.prob @ self.divergence.f_of_log(np.log(ratio)))
+                miss = max(abs(total - 1.0), abs(spent / mean - 1.0))
+                if miss <= _SETTLED or (miss <= _ROUNDED and miss > 0.25 * last):
+                    break
+                last = miss
+                rise, slope = self.prob * self.divergence.response(ratio), self.divergence.slope(ratio)
+                rise = np.where(ratio > 0.0, rise, 0.0)
+                slope = np.where(ratio > 0.0, slope, 0.0)
+                pace = math.exp(-place) if self._ends else 1.0  # of the price in its place
+                a, b = pace * float(rise.sum()), -float(rise @ fall)
+                c, d = pace * float(rise @ slope), -float((rise * slope) @ fall)
+                whole = a * d - b * c
+                if not (math.isfinite(whole) and whole != 0.0):
+                    return None
+                move = -(d * (total - 1.0) - b * (spent - mean)) / whole
+                turn = -(a * (spent - mean) - c * (total - 1.0)) / whole
+                longest = max(abs(turn), abs(move) if self._ends else 0.0)
+                part = min(1.0, 1.0 / max(longest, 1e-300))
+                place, log_lam = place + part * move, log_lam + part * turn
+                if not (math.isfinite(place) and max(abs(log_lam), abs(place)) < _NEAR):
+                    return None
+            else:
+                return None
+        self._found[lam] = _Policy(place, self._price(place), ratio / total, spent)
+        return lam
 
     def _by_chords(self, mean: float, guess: float, rough: _Solver) -> float | None:
         """Steps with the slope of ``log spent`` in ``log λ`` that the histogram has; None where they do not settle."""
