@@ -2,7 +2,9 @@
 
 `RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, `AnswerTable` which responses are
 right and what they answer (`PromptAnswers`, prompt by prompt), and `example_table` and `example_scores` make rewards
-up; `against_opponent` counts wins over the responses of a fixed opponent. Rooms that read other kinds of tables open them with `open_table_file`, which gives a `TableFile` of named columns
+up; `against_opponent` counts wins over the responses of a fixed opponent.
+
+Rooms that read other kinds of tables open them with `open_table_file`, which gives a `TableFile` of named columns
 (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
 read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside how they were stored, and
 `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said in one sentence
