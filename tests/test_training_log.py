@@ -70,7 +70,8 @@ def test_ppo_logs_per_sequence_and_its_score_is_the_reward(tmp_path: Path) -> No
     assert (log.kl_unit, log.reward_name, log.length) == ("sequence", "objective/scores", None)
     np.testing.assert_allclose(log.kl, 0.1 * np.arange(1, 6))
     np.testing.assert_allclose(log.reward, 0.2 * np.arange(1, 6))
-    assert not log.notes
+    assert [note.split(":")[0] for note in log.notes] == ["Recognised"]
+    assert "'objective/kl', in nats per sequence by k1, because trl's PPO sums" in log.notes[0]
 
 
 def test_online_dpo_has_a_kl_although_it_compares(tmp_path: Path) -> None:
@@ -140,7 +141,12 @@ def test_noise_is_measured_beside_a_straight_course(tmp_path: Path) -> None:
         ([{"step": 1, "kl": 0.1, "reward": 1.0}], {}, "no mean length to convert it with"),
         ([{"step": 1, "kl": 0.1, "reward": "x"}], {"length": 3.0}, ", not a number"),
         ([{"step": 1, "kl": 0.1, "reward": True}], {"length": 3.0}, ", not a number"),
-        ([{"step": 3, "kl": float("nan"), "reward": 1.0}], {"length": 3.0}, "the first at step 3"),
+        (
+            [{"step": 1, "kl": 0.1, "reward": 1.0}, {"step": 3, "kl": float("nan"), "reward": 1.0}],
+            {"length": 3.0},
+            "the first at step 3",
+        ),
+        ([{"step": 3, "kl": None, "reward": 1.0, "reward_std": 1.0}], {"length": 3.0}, "is empty in all 1 row"),
         ([{"step": 1, "kl": 0.1}], {"length": 3.0}, "logs no 'reward' (reward)"),
         ([{"step": 1, "mykl": 0.1, "reward": 1.0}], {"kl": "mykl"}, "per sequence or per token"),
         ([{"step": 1, "mykl": 0.1, "r": 1.0}], {"kl": "mykl", "kl_unit": "sequence"}, "name the key of the reward"),
@@ -178,7 +184,7 @@ def test_other_bad_files(tmp_path: Path) -> None:
         read_training_log(table, kl_unit="token")
     with pytest.raises(InputError, match="1 of 2 checkpoints"):
         read_training_log(table, kl_unit="sequence")
-    assert read_training_log(table, kl_unit="sequence", drop_missing=True).notes[0].startswith("Dropped: 1 of 2")
+    assert read_training_log(table, kl_unit="sequence", drop_missing=True).notes[1].startswith("Dropped: 1 of 2")
     with pytest.raises(ValueError, match="no column 'score'"):
         read_training_log(table, kl_unit="sequence", reward="score")
     table.write_text("kl,reward,run\n0.1,1,a\n")

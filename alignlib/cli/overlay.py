@@ -30,6 +30,7 @@ __all__ = ["command"]
     short_help="A training run on the frontier of its base model.",
     examples=[
         "alignlib overlay trainer_state.json base.csv --reward score -o overlay.png",
+        "alignlib overlay verl.log base.csv --reward score",
         "alignlib overlay run.csv base.csv --reward score --run-kl kl --run-reward score --kl-unit sequence",
     ],
 )
@@ -38,18 +39,22 @@ __all__ = ["command"]
 @option("--reward", help="Column of TABLE with the run's reward.")
 @option("--prompt", default="prompt_id", help="Column of TABLE that names the prompt.")
 @option("--wide", is_flag=True, help="One row of TABLE per prompt; --reward is a pattern of columns, such as 's_*'.")
-@option("--run-kl", argument="kl", help="Key or column of RUN with the KL  [default: trl's own, or 'kl']")
-@option("--run-reward", help="Key or column of RUN with the mean reward  [default: trl's own, or 'reward']")
-@option("--run-step", argument="step", help="Key or column of RUN with the step  [default: 'step', if any]")
+@option("--run-kl", argument="kl", help="Key or column of RUN with the KL  [default: the trainer's, or 'kl']")
+@option("--run-reward", help="Key or column of RUN with the mean reward  [default: the trainer's, or 'reward']")
+@option(
+    "--run-step",
+    argument="step",
+    help="Key or column of RUN with the step  [default: the trainer's, or 'step', if any]",
+)
 @option(
     "--run-length",
     argument="length",
-    help="Mean tokens per response, or the key or column with it  [default: trl's own]",
+    help="Mean tokens per response, or the key or column with it  [default: the trainer's]",
 )
-@option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what; trl's own keys need none.")
+@option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what; known of a trainer's own keys.")
 @option("--run", "run_column", help="Column of RUN that names the run, where there are several.")
 @option("--only", help="Runs to keep, such as 'dpo_*'; needs --run.")
-@option("--evaluation", is_flag=True, help="Take trl's evaluations instead of its training steps.")
+@option("--evaluation", is_flag=True, help="Take the evaluations instead of the training steps.")
 @option(
     "--run-base",
     argument="base",
@@ -72,8 +77,9 @@ __all__ = ["command"]
 def command(run: Path, table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
     """Put a training RUN on the frontier estimated from TABLE, samples of its base model.
 
-    RUN is trl's trainer_state.json (or the folder it is in), or a table of KL and reward with a row for each
-    checkpoint. Without TABLE the limit is not known; the checkpoints then only show a floor of it.
+    RUN is a trainer's log as JSON, JSON lines, console lines or a table, or what wandb or MLflow exported of it,
+    recognised by its keys (trl, verl, OpenRLHF, NeMo-RL and others), or any table of KL and reward. Without TABLE the
+    limit is not known; the checkpoints then only show a floor of it.
     """
     from alignlib.answers.output import overlay
     from alignlib.cli._say import say

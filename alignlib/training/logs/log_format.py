@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +36,8 @@ class LogRows(SameFields):
     """Checkpoints as a log holds them, before units are converted.
 
     KL in nats per ``kl_unit``, reward and mean length of each checkpoint, NaN where missing, (k,) each; ``length`` is
-    None where the KL is per sequence.
+    None where the KL is per sequence. ``estimator`` is "k1", "k2" or "k3" where known; ``mean_over`` what a KL per
+    token is the mean over, "tokens" or "responses", where known; ``shortest`` and ``longest`` the ends of the lengths.
     """
 
     kl_name: str
@@ -48,12 +49,27 @@ class LogRows(SameFields):
     length: FloatArray | None
     run: npt.NDArray[np.object_]
     notes: tuple[str, ...] = ()
+    estimator: str = ""
+    mean_over: str = ""
+    shortest: FloatArray | None = None
+    longest: FloatArray | None = None
 
     def keep(self, mask: BoolArray) -> LogRows:
         """Return the checkpoints where ``mask`` holds."""
-        length = None if self.length is None else self.length[mask]
-        arrays = (self.step[mask], self.kl[mask], self.reward[mask], length, self.run[mask])
-        return LogRows(self.kl_name, self.kl_unit, self.reward_name, *arrays, self.notes)
+
+        def kept(values: FloatArray | None) -> FloatArray | None:
+            return None if values is None else values[mask]
+
+        return replace(
+            self,
+            step=self.step[mask],
+            kl=self.kl[mask],
+            reward=self.reward[mask],
+            length=kept(self.length),
+            run=self.run[mask],
+            shortest=kept(self.shortest),
+            longest=kept(self.longest),
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +110,7 @@ def known_formats() -> tuple[LogFormat, ...]:
     Examples
     --------
     >>> [one.name for one in known_formats()]
-    ['trl', 'table']
+    ['console', 'json lines', 'mlflow', 'wandb panels', 'trl', 'table']
     """
     _import_all()
     return tuple(sorted(_FORMATS.values(), key=lambda one: (one.place, one.name)))

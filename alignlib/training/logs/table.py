@@ -1,17 +1,29 @@
-"""Checkpoints from a table with one row each: columns of KL and reward, and of step, length and run if there are."""
+"""Checkpoints from a table with one row each: columns of a trainer's own names, or of KL and reward as you name them.
+
+wandb's whole history, trackio's Parquet and data frames of any log are such tables.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
-from alignlib.tables import identifiers, load, numbers, open_table_file, require_column
-from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, no_length, register
+from alignlib.tables import TableFile, identifiers, load, numbers, open_table_file, require_column
+from alignlib.training.logs.choose import choose, empty, plain_names
+from alignlib.training.logs.columns import Columns
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.trainers import KLKey, Trainer, recognise
 
 __all__ = ["find_table", "read_table"]
+
+_ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), step=("step",))
+_RUNS = ("run_name", "run_id", "Run")  # as trackers name them
+_ROWS = "a row for each checkpoint"
 
 
 def find_table(path: Path) -> Path | None:
@@ -20,47 +32,44 @@ def find_table(path: Path) -> Path | None:
 
 
 def read_table(path: Path, query: LogQuery) -> LogRows:
-    """Read checkpoints from a table of any known format; it must be told the unit of its KL."""
+    """Read checkpoints from a table of any known format; it must be told the unit of a KL that is no trainer's."""
     file = open_table_file(path)
-    kl, reward, step, length, run = query.kl or "kl", query.reward or "reward", query.step, query.length, query.run
-    for name, argument in ((kl, "kl"), (reward, "reward"), (step, "step"), (run, "run")):
+    trainer = recognise(plain_names(file.names, query.evaluation))
+    own = {"kl": "kl", "reward": "reward"} if trainer is None else {}
+
+    @cache
+    def column(name: str) -> FloatArray:
+        return numbers(file, name, load(file, [name], _ROWS).column(name))
+
+    for argument in ("kl", "reward", "step", "run"):
+        name = getattr(query, argument) or own.get(argument)
         if name is not None:
             require_column(file, name, argument)
-    if query.kl_unit is None:
+            if argument == "kl" and column(name).size and np.isnan(column(name)).all():
+                raise InputError(empty(path, name, column(name).size))
+    run = query.run or next((name for name in _RUNS if trainer and name in file.names), None)
+    if isinstance(query.length, str):
+        require_column(file, query.length, "length")
+    size = load(file, [file.names[0]], _ROWS).num_rows
+    kind = f"a table ({path.suffix.lower().lstrip('.')})"
+    runs = None if run is None else _runs(file, path, run)
+    columns = Columns(path, kind, tuple(file.names), size, column, runs, tuple(file.notes))
+    return choose(columns, query, trainer or _ANYBODY)
+
+
+def _runs(file: TableFile, path: Path, run: str) -> npt.NDArray[np.object_]:
+    found = identifiers(file, run, load(file, [run], _ROWS).column(run))
+    if found.null_count:
+        rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
         raise InputError(
-            f"{path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or kl_unit='token')."
+            f"column {run!r} of {path} names no run in {file.where(rows[:5], len(rows))}"
+            f"{file.word_for_missing(run)}; fill it in, or remove these checkpoints.",
+            column=run,
+            rows=rows,
         )
-    by_column = isinstance(length, str)
-    if query.kl_unit == "token" and length is None:
-        raise InputError(no_length(path, kl))
-    step = step or (require_column(file, "step", "step") if "step" in file.names else None)
-    wanted = [kl, reward, *([step] if step else []), *([run] if run else []), *([str(length)] if by_column else [])]
-    if by_column:
-        require_column(file, str(length), "length")
-    table = load(file, wanted, "a row for each checkpoint")
-
-    def column(name: str) -> FloatArray:
-        return numbers(file, name, table.column(name))
-
-    size = table.num_rows
-    lengths = None
-    if query.kl_unit == "token" and length is not None:
-        lengths = column(length) if isinstance(length, str) else np.full(size, float(length))
-    names = np.full(size, path.stem, dtype=object)
-    if run is not None:
-        found = identifiers(file, run, table.column(run))
-        if found.null_count:
-            rows = np.flatnonzero(found.is_null().to_numpy(zero_copy_only=False)).tolist()
-            raise InputError(
-                f"column {run!r} of {path} names no run in {file.where(rows[:5], len(rows))}"
-                f"{file.word_for_missing(run)}; fill it in, or remove these checkpoints.",
-                column=run,
-                rows=rows,
-            )
-        names[:] = [str(name) for name in found.to_pylist()]
-    steps = column(step) if step else np.arange(size, dtype=np.float64)
-    values = column(kl), column(reward)
-    return LogRows(kl, query.kl_unit, reward, steps, *values, lengths, names, tuple(file.notes))
+    names = np.empty(len(found), dtype=object)
+    names[:] = [str(name) for name in found.to_pylist()]
+    return names
 
 
 register(LogFormat("table", find_table, read_table, place=100))

@@ -1,7 +1,8 @@
-"""The log of a training run as KL and reward per checkpoint: trl's ``trainer_state.json``, or a table of both.
+"""The log of a training run as KL and reward per checkpoint: a trainer's own, a tracker's export, or a table of both.
 
 Units decide everything here. trl's GRPO and RLOO log ``kl`` in nats per token, its PPO and online DPO
-``objective/kl`` in nats per sequence; a table must say. Only KL per sequence can be compared with the frontier.
+``objective/kl`` in nats per sequence; a table of names that are no trainer's must say. Only KL per sequence can be
+compared with the frontier.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
+from alignlib.training.logs.units import per_sequence, without_rounding
 
 __all__ = ["TrainingLog", "read_training_log"]
 
@@ -101,22 +103,27 @@ def read_training_log(
     evaluation: bool = False,
     drop_missing: bool = False,
 ) -> TrainingLog:
-    """Read checkpoints from trl's ``trainer_state.json``, the folder it is in, or a table with one row each.
+    """Read the checkpoints of a run from a trainer's or tracker's log, recognised by what is in it, or from a table.
+
+    Known are the keys of trl, verl, OpenRLHF, NeMo-RL, Open Instruct, SkyRL, EasyR1 and Tinker's cookbook, in trl's
+    ``trainer_state.json`` (or the folder it is in), JSON lines, console lines, CSV and Parquet, also as wandb, MLflow
+    and trackio export them. What was recognised, in which unit the KL is and why, stands first among the notes. Rows
+    of one step are joined; where steps run back after a resume, the later rows count.
 
     Parameters
     ----------
     path
-        ``.json`` is trl's; CSV, TSV, JSON lines and Parquet are tables.
+        A file, or trl's folder, or a folder of wandb's CSVs, one for each metric.
     kl, reward, step
-        Key or column, where not trl's own: of a table ``kl``, ``reward`` and, if there is one, ``step``.
+        Key or column, where not the trainer's own: of other tables ``kl``, ``reward`` and, if there is one, ``step``.
     length
-        Mean number of tokens per response, or the key or column that holds it; trl's own by default.
+        Mean number of tokens per response, or the key or column that holds it; the trainer's own by default.
     kl_unit : "sequence" or "token"
-        Unit of the KL, nats per one of these; known of trl's own keys, required of a table.
+        Unit of the KL, nats per one of these; known of a trainer's keys, required of other names.
     run, only
         Column that names the run, and a pattern such as ``dpo_*`` of the runs to keep.
     evaluation
-        Take trl's evaluations (keys that begin with ``eval_``) instead of training steps.
+        Take the evaluations (keys that begin with ``eval_`` or ``eval/``) instead of training steps.
     drop_missing
         Go on without checkpoints that lack a finite value.
 
@@ -153,7 +160,7 @@ def _find(path: Path) -> tuple[Path, LogFormat]:
         if found is not None:
             return found, one
     raise InputError(
-        f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name trl's log, or a table.",
+        f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
         argument="path",
     )
 
@@ -196,19 +203,10 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     numbers = {"the step": rows.step, repr(rows.kl_name): rows.kl, repr(rows.reward_name): rows.reward, **lengths}
     for name, values in numbers.items():
         _check_size(path, name, values)
-    per_sequence = rows.kl if rows.length is None else rows.kl * rows.length
-    negative = int((rows.kl < 0.0).sum())
-    if negative:
-        notes.append(
-            f"{negative} of {rows.kl.size} logged KLs are negative: estimates from one batch by k1 are, where the KL "
-            "is small; they are left as they are and have no place on the frontier."
-        )
-    if rows.length is not None:
-        notes.append(
-            f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length. That is the batch's mean KL "
-            "per sequence where both are means over the same tokens of the same responses; where batches or responses "
-            "were averaged first it misses the covariance of length and KL per token."
-        )
+    logged, negative = without_rounding(rows)
+    rows = replace(rows, kl=logged)
+    sequence, converted = per_sequence(rows)
+    notes += negative + converted
     return TrainingLog(
         path=str(path),
         kl_name=rows.kl_name,
@@ -216,7 +214,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
         reward_name=rows.reward_name,
         step=rows.step,
         logged_kl=rows.kl,
-        kl=per_sequence,
+        kl=sequence,
         reward=rows.reward,
         length=rows.length,
         run=rows.run,

@@ -1,0 +1,210 @@
+"""Which columns of a log are KL, reward, length and step, in which unit, and why: by the trainer that wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib.training.logs.columns import Columns
+from alignlib.training.logs.log_format import LogQuery, LogRows, no_length
+from alignlib.training.logs.steps import in_order
+from alignlib.training.logs.trainers import KLKey, Trainer, recognise
+
+__all__ = ["choose", "empty", "plain_names"]
+
+_PREFIXES = ("", "train/", "Train/", "train_")
+_EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
+_STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
+_PREFERENCE = {"logps/chosen", "rewards/chosen"}
+_ADVICE = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
+
+
+def plain_names(names: Sequence[str], evaluation: bool = False) -> dict[str, str]:
+    """Return the columns by their names without a prefix such as ``train/``; the shortest prefix wins.
+
+    Examples
+    --------
+    >>> plain_names(["train/kl", "train/kl__MIN", "_step"])
+    {'train/kl': 'train/kl', '_step': '_step', 'kl': 'train/kl'}
+    """
+    found: dict[str, str] = {}
+    for prefix in _EVALUATION if evaluation else _PREFIXES:
+        for name in names:
+            if name.startswith(prefix) and not name.endswith(("__MIN", "__MAX")):
+                found.setdefault(name.removeprefix(prefix), name)
+    return found
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What was chosen: columns as the log names them, the unit, and what the trainer says of the KL."""
+
+    kl: str
+    unit: str
+    key: KLKey | None
+    reward: str
+    length: float | str | None
+    step: str | None
+
+
+def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) -> LogRows:
+    """Return the checkpoints in ``columns``, by the vocabulary of ``trainer``, or of the one that the names show."""
+    plain = plain_names(columns.names, query.evaluation)
+    writer = trainer or recognise(plain)
+    chosen = _Choice(columns, query, writer, plain).made()
+    kl, reward = columns.numbers(chosen.kl), columns.numbers(chosen.reward)
+    if kl.size and np.isnan(kl).all():
+        raise InputError(empty(columns.path, chosen.kl, kl.size))
+    size = columns.size
+    run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
+    step = columns.numbers(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
+    lengths: dict[str, FloatArray] = {}
+    if chosen.unit == "token":
+        held = chosen.length
+        lengths["length"] = columns.numbers(held) if isinstance(held, str) else np.full(size, float(held or 0.0))
+        if isinstance(held, str) and writer is not None and query.length is None:
+            for part, keys in (("shortest", writer.shortest), ("longest", writer.longest)):
+                name = next((plain[key] for key in keys if key in plain), None)
+                if name is not None:
+                    lengths[part] = columns.numbers(name)
+    values = {"kl": kl, "reward": reward, **lengths}
+    known = writer is not None and bool(writer.marks)
+    step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known)
+    return LogRows(
+        chosen.kl,
+        chosen.unit,
+        chosen.reward,
+        step,
+        values["kl"],
+        values["reward"],
+        values.get("length"),
+        run,
+        (_recognised(columns, writer, chosen), *columns.notes, *notes, *_of_reward(writer, plain, chosen)),
+        estimator=chosen.key.estimator if chosen.key else "",
+        mean_over=chosen.key.mean_over if chosen.key else "",
+        shortest=values.get("shortest"),
+        longest=values.get("longest"),
+    )
+
+
+class _Choice:
+    """The choice of columns, and what is said where one is missing."""
+
+    def __init__(self, columns: Columns, query: LogQuery, trainer: Trainer | None, plain: dict[str, str]) -> None:
+        self.columns, self.query, self.trainer, self.plain = columns, query, trainer, plain
+
+    def made(self) -> _Chosen:
+        kl, key = self._kl()
+        reward = self._reward()
+        for option, name in (("kl", kl), ("reward", reward)):
+            if name not in self.columns.names:
+                raise InputError(f"{self._path} logs no {name!r} ({option}); it has {self._listed()}.")
+        unit = self.query.kl_unit or (key.unit if key else None)
+        if not unit:
+            raise InputError(
+                f"{self._path}: say whether {kl!r} is in nats per sequence or per token (kl_unit='sequence' or "
+                "kl_unit='token')."
+            )
+        return _Chosen(kl, unit, key, reward, self._length(kl) if unit == "token" else None, self._step())
+
+    @property
+    def _path(self) -> str:
+        return str(self.columns.path)
+
+    def _listed(self) -> str:
+        return ", ".join(repr(name) for name in sorted(self.columns.names)[:40])
+
+    def _kl(self) -> tuple[str, KLKey | None]:
+        keys = self.trainer.kl if self.trainer else ()
+        if self.query.kl is not None:
+            return self.query.kl, next((one for one in keys if self.plain.get(one.name) == self.query.kl), None)
+        held = [one for one in keys if one.name in self.plain]
+        if _PREFERENCE & set(self.plain):
+            held = [one for one in held if one.unit == "sequence"]  # what online DPO logs; KTO's 'kl' is none
+        if not held:
+            raise InputError(self._no_kl())
+        filled = [one for one in held if np.isfinite(self.columns.numbers(self.plain[one.name])).any()]
+        key = (filled or held)[0]
+        return self.plain[key.name], key
+
+    def _no_kl(self) -> str:
+        where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
+        if _PREFERENCE & set(self.plain):
+            return (
+                f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
+                f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {_ADVICE}."
+            )
+        keys = [repr(one.name) for one in self.trainer.kl] if self.trainer else ["'kl'"]
+        if self.trainer and any(name in self.plain for name in self.trainer.reward):
+            return (
+                f"{where} rewards but no KL: {self.trainer.no_kl}; train with a reference model, however small its "
+                f"weight, or {_ADVICE}."
+            )
+        names = " or ".join(sorted(keys)) or "to the base"
+        return f"{where} no KL ({names}); {_ADVICE}, or name the key (kl)."
+
+    def _reward(self) -> str:
+        if self.query.reward is not None:
+            return self.query.reward
+        keys = self.trainer.reward if self.trainer else ("reward",)
+        found = [self.plain[key] for key in keys if key in self.plain]
+        if not found:
+            raise InputError(
+                f"{self._path} logs no {keys[-1]!r} (reward): name the key of the reward; it has {self._listed()}."
+            )
+        filled = [name for name in found if np.isfinite(self.columns.numbers(name)).any()]
+        return (filled or found)[0]
+
+    def _length(self, kl: str) -> float | str:
+        asked = self.query.length
+        if asked is not None:
+            if isinstance(asked, str) and asked not in self.columns.names:
+                raise InputError(f"{self._path} logs no {asked!r} (length); it has {self._listed()}.")
+            return asked
+        keys = self.trainer.length if self.trainer else ()
+        found = next((self.plain[key] for key in keys if key in self.plain), None)
+        if found is None:
+            raise InputError(no_length(self.columns.path, kl))
+        return found
+
+    def _step(self) -> str | None:
+        if self.query.step is not None:
+            if self.query.step not in self.columns.names:
+                raise InputError(f"{self._path} logs no {self.query.step!r} (step); it has {self._listed()}.")
+            return self.query.step
+        own = [self.plain[key] for key in (self.trainer.step if self.trainer else ()) if key in self.plain]
+        found = [*(name for name in _STEPS[:1] if name in self.columns.names), *own]
+        found += [name for name in _STEPS if name in self.columns.names]
+        return next((name for name in found if np.isfinite(self.columns.numbers(name)).any()), None)
+
+
+def empty(path: Path, kl: str, rows: int) -> str:
+    """Say that a KL is in the log but was never measured."""
+    return (
+        f"{path}: the KL, {kl!r}, is empty in all {counted(rows, 'row')}, as where beta is 0 and there is no reference "
+        f"model to compare with: how far the run is from its base was not measured; {_ADVICE}."
+    )
+
+
+def _recognised(columns: Columns, trainer: Trainer | None, chosen: _Chosen) -> str:
+    """Say what was recognised, in which unit its KL is and why."""
+    whose = f"keys of {trainer.name}" if trainer and trainer.name else "keys of no known trainer"
+    kind = f" by {chosen.key.estimator}" if chosen.key and chosen.key.estimator else ""
+    told = f"because {chosen.key.why}" if chosen.key and chosen.key.unit == chosen.unit else "as you said"
+    length = f", the mean length is {chosen.length!r}" if isinstance(chosen.length, str) else ""
+    step = f"the step is {chosen.step!r}" if chosen.step else "there is no step, so rows are counted"
+    return (
+        f"Recognised: {columns.kind}, {whose}. The KL is {chosen.kl!r}, in nats per {chosen.unit}{kind}, {told}; the "
+        f"reward is {chosen.reward!r}{length}, {step}."
+    )
+
+
+def _of_reward(trainer: Trainer | None, plain: dict[str, str], chosen: _Chosen) -> list[str]:
+    said = trainer.reward_notes if trainer else {}
+    return [note for key, note in said.items() if plain.get(key) == chosen.reward]

@@ -1,0 +1,90 @@
+"""A log as named columns, wherever it came from: rows of objects, lines of a console, a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+
+__all__ = ["Columns", "columns_of_rows", "flat", "text_of"]
+
+_MOST_BYTES = 256 * 2**20
+_WORDS = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}
+
+
+@dataclass(frozen=True, eq=False)
+class Columns(SameFields):
+    """Columns of a log: their names, what reads one as numbers (NaN where missing), the run of each row if known."""
+
+    path: Path
+    kind: str
+    names: tuple[str, ...]
+    size: int
+    numbers: Callable[[str], FloatArray]
+    run: npt.NDArray[np.object_] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def columns_of_rows(
+    path: Path, kind: str, rows: Sequence[Mapping[str, object]], run: Sequence[str] | None = None
+) -> Columns:
+    """Return ``rows``, in which keys may be missing, as columns."""
+
+    def numbers(name: str) -> FloatArray:
+        found = np.full(len(rows), math.nan)
+        for place, row in enumerate(rows):
+            value = row.get(name)
+            if value is None:
+                continue
+            if isinstance(value, str) and value.strip().lower() in _WORDS:
+                value = _WORDS[value.strip().lower()]
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                at = f"at step {row['step']!r:.40}" if "step" in row else f"in entry {place + 1}"
+                raise InputError(
+                    f"{path}: {name!r} holds {value!r:.40} {at}, not a number; correct it, or name another key."
+                )
+            try:
+                found[place] = value
+            except OverflowError:
+                found[place] = math.inf if value > 0 else -math.inf
+        return found
+
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    runs = None if run is None else np.array([*run, None], dtype=object)[:-1]
+    return Columns(path, kind, names, len(rows), numbers, runs)
+
+
+def flat(value: Mapping[str, object]) -> dict[str, object]:
+    """Return nested objects as one, keys joined by ``/``; what lies in ``data`` keeps its own keys.
+
+    Examples
+    --------
+    >>> flat({"step": 1, "data": {"actor/kl_loss": 0.1}, "reward": {"overall": 2}})
+    {'step': 1, 'actor/kl_loss': 0.1, 'reward/overall': 2}
+    """
+    found: dict[str, object] = {}
+    for key, held in value.items():
+        if isinstance(held, Mapping):
+            inner = flat(held)
+            found.update(inner if key == "data" else {f"{key}/{name}": one for name, one in inner.items()})
+        else:
+            found[key] = held
+    return found
+
+
+def text_of(path: Path) -> str | None:
+    """Return the text of an ordinary file that is not too large for a log, or None."""
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return None
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError, ValueError):
+        return None

@@ -1,0 +1,69 @@
+"""What a trainer printed: verl's ``step:1 - key:value - …`` and lines that hold an object (trl, OpenRLHF, ms-swift)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from alignlib.training.logs.choose import choose
+from alignlib.training.logs.columns import columns_of_rows, text_of
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.trainers import recognise
+
+__all__ = ["find_console", "read_console"]
+
+_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)"
+_WRAPPED = rf"(?:np\.float(?:32|64)\(|tensor\()?['\"]?(?P<value>{_NUMBER})['\"]?\)?"
+_OF_OBJECT = re.compile(rf"['\"](?P<key>[^'\"\n]{{1,120}})['\"]\s*:\s*{_WRAPPED}(?=\s*[,}}])", re.IGNORECASE)
+_OF_VERL = re.compile(rf"(?:^|\s-\s|\s)(?P<key>[\w@.+/-]{{1,160}}):(?P<value>{_NUMBER})(?=\s|$)", re.IGNORECASE)
+_OF_BARS = re.compile(rf"(?P<key>[A-Z][\w. -]{{1,40}}?):?\s+(?P<value>{_NUMBER})\b", re.IGNORECASE)
+_SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
+_LONGEST_LINE = 100_000
+
+
+def find_console(path: Path) -> Path | None:
+    """Take a text, not a table by its name, in which lines with a trainer's keys stand."""
+    return path if path.suffix.lower() not in _TABLES and _rows(path) else None
+
+
+def read_console(path: Path, query: LogQuery) -> LogRows:
+    """Read the checkpoints that logged a KL or a reward."""
+    return choose(columns_of_rows(path, "console lines", _rows(path)), query)
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    text = text_of(path)
+    if text is None or "\0" in text:
+        return []
+    rows = [row for line in re.split(r"[\r\n]+", text) if len(line) <= _LONGEST_LINE for row in _of_line(line)]
+    names = {name for row in rows for name in row}
+    return rows if recognise(names) else []
+
+
+def _of_line(line: str) -> Iterator[dict[str, object]]:
+    """Give the numbers of one line by their keys, if it is one that a trainer wrote."""
+    line = _SEQUENCES.sub("", line)
+    if " - " in line and "step:" in line:
+        start = line.index("step:")
+        yield {match["key"]: float(match["value"]) for match in _OF_VERL.finditer(line[start:])}
+    elif "{" in line and ":" in line:
+        first = line.index("{")
+        found: dict[str, object] = {m["key"]: float(m["value"]) for m in _OF_OBJECT.finditer(line[first:])}
+        before = _STEP.search(line[:first])
+        ratio = re.search(r"['\"]global_step/max_steps['\"]\s*:\s*['\"](\d{1,15})/", line)
+        if before or ratio:
+            found.setdefault("step", float((before or ratio)[1]))  # type: ignore[index]
+        if len(found) > 1:
+            yield found
+    elif " | " in line and "Step" in line:
+        pieces = line[line.index("Step") :].split(" | ")
+        matches = [_OF_BARS.match(piece.strip()) for piece in pieces]
+        bars: dict[str, object] = {m["key"].strip(): float(m["value"]) for m in matches if m}
+        if len(bars) > 1:
+            yield bars
+
+
+register(LogFormat("console", find_console, read_console, place=-10))

@@ -1,0 +1,80 @@
+"""Logs as JSON lines or as one JSON text of rows or columns, where a trainer's keys stand in them.
+
+Objects may be nested (verl's ``{"step": 1, "data": {…}}``), and columns may be objects by step (NeMo-RL) or by row
+(pandas).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alignlib._core.errors import InputError
+from alignlib.tables import check_depth, parse_json
+from alignlib.training.logs.choose import choose, plain_names
+from alignlib.training.logs.columns import columns_of_rows, flat, text_of
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.trainers import recognise
+
+__all__ = ["find_json", "read_json"]
+
+_LINES = {".jsonl", ".ndjson"}
+
+
+def find_json(path: Path) -> Path | None:
+    """Take JSON lines, or a ``.json`` of rows or columns, in which a trainer's keys are recognised."""
+    rows = _rows(path)
+    if not rows:
+        return None
+    names = {name for row in rows for name in row}
+    return path if any(recognise(plain_names(sorted(names), late)) for late in (False, True)) else None
+
+
+def read_json(path: Path, query: LogQuery) -> LogRows:
+    """Read the checkpoints that logged a KL or a reward."""
+    kind = "JSON lines" if path.suffix.lower() in _LINES else "JSON"
+    return choose(columns_of_rows(path, kind, _rows(path)), query)
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    suffix = path.suffix.lower()
+    if suffix not in _LINES and suffix != ".json":
+        return []
+    text = text_of(path)
+    if text is None:
+        return []
+    try:
+        check_depth(str(path), text.encode())
+        if suffix in _LINES:
+            held = [parse_json(line) for line in text.splitlines() if line.strip()]
+        else:
+            held = _of_one(parse_json(text))
+    except (InputError, ValueError):
+        return []  # whoever reads tables says what is wrong with it
+    return [flat(row) for row in held if isinstance(row, Mapping)] if all(isinstance(r, Mapping) for r in held) else []
+
+
+def _of_one(value: object) -> list[object]:
+    """Return the rows of a JSON text: a list of them, or columns as lists or as objects by step or row."""
+    if isinstance(value, list):
+        return value
+    if not isinstance(value, dict) or "log_history" in value or not value:
+        return []
+    if all(isinstance(column, list) for column in value.values()):
+        most = max(len(column) for column in value.values())
+        return [{name: column[i] for name, column in value.items() if i < len(column)} for i in range(most)]
+    if all(isinstance(column, dict) and all(map(_is_whole, column)) for column in value.values()):
+        rows: dict[int, dict[str, object]] = {}
+        for name, column in value.items():
+            for at, one in column.items():
+                rows.setdefault(int(at), {})[name] = one
+        by_step = not {"step", "_step", "global_step"} & set(value)
+        return [{"step": at, **rows[at]} if by_step else rows[at] for at in sorted(rows)]
+    return []
+
+
+def _is_whole(key: str) -> bool:
+    return key.isascii() and key.isdigit() and len(key) < 16
+
+
+register(LogFormat("json lines", find_json, read_json, place=-10))

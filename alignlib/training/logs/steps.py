@@ -1,0 +1,137 @@
+"""Rows of a log in the order of training: rows of one step joined, steps that run back after a resume resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.names import counted as count
+
+__all__ = ["in_order"]
+
+_MOST_RESUMES = 0.1  # of the rows: steps that fall more often are not in order at all
+
+
+def in_order(
+    step: FloatArray,
+    run: npt.NDArray[np.object_],
+    values: Mapping[str, FloatArray],
+    *,
+    counted: bool = True,
+    sparse: bool = True,
+) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
+    """Return step, run and values with a row for each step of each run, and what was done.
+
+    Rows without KL and reward are left out: they logged something else. Neighbouring rows of one step that do not
+    contradict each other are joined. Where the steps of a run fall, training was resumed from an earlier checkpoint:
+    what was logged from there on before is replaced.
+
+    Parameters
+    ----------
+    step, run : array, (m,)
+        Step and run of each row.
+    values : mapping of arrays, (m,)
+        KL, reward and whatever else belongs to a row; NaN where missing.
+    counted : bool
+        False where ``step`` only counts the rows.
+    sparse : bool
+        Whether rows that hold neither KL nor reward logged something else, and are left out.
+
+    Examples
+    --------
+    >>> runs = np.array(["a"] * 5, dtype=object)
+    >>> kl, reward = np.array([1.0, np.nan, 2.0, 3.0, 9.0]), np.array([np.nan, 5.0, 6.0, 7.0, 8.0])
+    >>> found = in_order(np.array([1.0, 1.0, 2.0, 3.0, 2.0]), runs, {"kl": kl, "reward": reward})
+    >>> found[0].tolist(), found[2]["kl"].tolist(), found[2]["reward"].tolist()
+    ([1.0, 2.0], [1.0, 9.0], [5.0, 8.0])
+    """
+    told = np.logical_or.reduce([~np.isnan(one) for one in values.values()]) | (not sparse)
+    nowhere = int((told & ~np.isfinite(step)).sum())
+    rows = np.flatnonzero(told & np.isfinite(step))
+    if not counted:
+        return step[rows], run[rows], {name: one[rows] for name, one in values.items()}, []
+    joined = 0
+    kept: list[npt.NDArray[np.intp]] = []
+    notes = [f"Left out: {count(nowhere, 'row')} without a step."] if nowhere else []
+    replaced, resumes = 0, []
+    held = {name: one.copy() for name, one in values.items()}
+    step = step.copy()
+    for name in dict.fromkeys(run[rows].tolist()):
+        mine = rows[run[rows] == name]
+        mine, turned = _forward(step, mine)
+        notes += turned
+        mine, more = _join(step, mine, held)
+        joined += more
+        if sparse:
+            mine = mine[~np.isnan(held["kl"][mine]) | ~np.isnan(held["reward"][mine])]
+        notes += _count_on(step, mine, held["kl"])
+        falls = np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1
+        if falls.size > max(1.0, _MOST_RESUMES * mine.size) and np.unique(step[mine]).size == mine.size:
+            kept.append(mine[np.argsort(step[mine], kind="stable")])
+            notes.append("The rows are in no order; they were sorted by step.")
+            continue
+        alive = _latest(step[mine])
+        replaced += int((~alive).sum())
+        resumes += [float(step[mine][place]) for place in falls]
+        kept.append(mine[alive])
+    order = np.concatenate(kept) if kept else rows
+    if joined:
+        notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
+    if replaced:
+        shown = ", ".join(f"{one:g}" for one in resumes[:5]) + (" and later" if len(resumes) > 5 else "")
+        notes.append(
+            f"The steps run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
+            f"taken, and {count(replaced, 'earlier one')} of these steps and beyond left out."
+        )
+    return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
+
+
+def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Turn a log around that begins with its latest row."""
+    change = np.diff(step[mine])
+    if mine.size > 2 and (change < 0.0).all():
+        return mine[::-1], ["The log begins with its last step; it was turned around."]
+    return mine, []
+
+
+def _count_on(step: FloatArray, mine: npt.NDArray[np.intp], kl: FloatArray) -> list[str]:
+    """Let the steps, in place, go on where a counter began anew but the run did not: its KL went on."""
+    said = []
+    for place in (np.flatnonzero(np.diff(step[mine]) <= 0.0) + 1).tolist():
+        new, last, first = mine[place], mine[place - 1], mine[0]
+        goes_on = abs(kl[new] - kl[last]) < abs(kl[new] - kl[first])
+        if step[new] <= step[first] < step[last] and goes_on:
+            said.append(
+                f"The steps begin anew at {step[new]:g} where the KL goes on: the run continued with a new counter, "
+                f"and {step[last]:g} is added to the steps from there."
+            )
+            step[mine[place:]] += step[last]
+    return said
+
+
+def _join(
+    step: FloatArray, mine: npt.NDArray[np.intp], held: dict[str, FloatArray]
+) -> tuple[npt.NDArray[np.intp], int]:
+    """Join neighbouring rows of one step where no value stands twice, in ``held``; return the rows that are left."""
+    left: list[int] = []
+    for row in mine.tolist():
+        last = left[-1] if left else None
+        if last is not None and step[last] == step[row]:
+            both = [one for one in held.values() if not np.isnan(one[last]) and not np.isnan(one[row])]
+            if all(one[last] == one[row] for one in both):
+                for one in held.values():
+                    one[last] = one[row] if np.isnan(one[last]) else one[last]
+                continue
+        left.append(row)
+    return np.array(left, dtype=np.intp), mine.size - len(left)
+
+
+def _latest(step: FloatArray) -> npt.NDArray[np.bool_]:
+    """Tell which rows no later row reaches back to."""
+    least = np.minimum.accumulate(step[::-1])[::-1]  # of this row and all later ones
+    alive = np.ones(step.size, dtype=bool)
+    alive[:-1] = step[:-1] < least[1:]
+    return alive

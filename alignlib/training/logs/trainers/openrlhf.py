@@ -1,0 +1,23 @@
+"""OpenRLHF, by its console lines, TensorBoard and wandb."""
+
+from __future__ import annotations
+
+from alignlib.training.logs.trainers import KLKey, Trainer, register
+
+__all__ = ["OPENRLHF"]
+
+OPENRLHF = register(
+    Trainer(
+        name="OpenRLHF",
+        marks=("response_length", "total_length", "actor_lr", "policy_loss"),
+        kl=(KLKey("kl", "token", "OpenRLHF averages over the tokens of each response", "", "responses"),),
+        reward=("reward",),
+        length=("response_length",),
+        step=("global_step", "step"),
+        other_kl={
+            "ppo_kl": "the distance to the policy that sampled",
+            "vllm_kl": "the distance between the sampling engine and the trainer",
+        },
+        no_kl="OpenRLHF has no reference model where init_kl_coef is 0",
+    )
+)

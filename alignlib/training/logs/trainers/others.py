@@ -1,0 +1,67 @@
+"""Trainers of which a few keys say all: Open Instruct, SkyRL, Tinker's cookbook, prime-rl."""
+
+from __future__ import annotations
+
+from alignlib.training.logs.trainers import KLKey, Trainer, register
+
+__all__: list[str] = []
+
+_ENGINE = "the distance between the sampling engine and the trainer"
+
+register(
+    Trainer(
+        name="Open Instruct",
+        marks=("objective/kl_avg", "objective/kl0_avg", "objective/verifiable_reward", "val/sequence_lengths"),
+        kl=(
+            KLKey("objective/kl_avg", "token", "Open Instruct averages over tokens", "k1", "tokens"),
+            KLKey("objective/kl0_avg", "token", "Open Instruct averages over tokens", "k1", "tokens"),
+            KLKey("objective/kl", "sequence", "Open Instruct sums log-ratios over a response", "k1"),
+        ),
+        reward=("scores", "objective/scores", "objective/verifiable_reward"),
+        length=("val/sequence_lengths",),
+        shortest=("val/sequence_lengths_min",),
+        longest=("val/sequence_lengths_max",),
+        step=("training_step", "step"),
+        other_kl={"policy/approxkl_avg": "the distance to the policy before the update"},
+    )
+)
+register(
+    Trainer(
+        name="SkyRL",
+        marks=("reward/avg_raw_reward", "policy/policy_kl", "generate/avg_num_tokens"),
+        kl=(KLKey("policy/policy_kl", "token", "SkyRL's loss averages over tokens", "", "tokens"),),
+        reward=("reward/avg_raw_reward", "loss/avg_raw_rewards"),
+        length=("generate/avg_num_tokens",),
+        shortest=("generate/min_num_tokens",),
+        longest=("generate/max_num_tokens",),
+        step=("trainer/global_step", "step"),
+        no_kl="SkyRL compares with a reference only where use_kl_loss or use_kl_in_reward is set",
+    )
+)
+register(
+    Trainer(
+        name="Tinker cookbook",
+        marks=("kl_policy_base", "env/all/reward/total", "optim/kl_sample_train_v1"),
+        kl=(KLKey("kl_policy_base", "token", "the cookbook divides by the number of sampled tokens", "k1", "tokens"),),
+        reward=("env/all/reward/total",),
+        length=("env/all/ac_tokens_per_turn",),
+        step=("progress/batch", "step"),
+        other_kl={
+            "optim/kl_sample_train_v1": "the distance between the sampling engine and the trainer",
+            "optim/kl_sample_train_v2": "the distance between the sampling engine and the trainer",
+        },
+        no_kl="the cookbook measures it only where kl_penalty_coef is above 0",
+    )
+)
+register(
+    Trainer(
+        name="prime-rl",
+        marks=("mismatch_kl/mean", "Seq. Length", "Max. Off-Policy Level", "reward/mean"),
+        kl=(),
+        reward=("reward/mean", "Reward"),
+        length=("seq_len/mean", "Seq. Length"),
+        step=("step", "Step"),
+        other_kl={"mismatch_kl/mean": _ENGINE, "mismatch_kl": _ENGINE},
+        no_kl="prime-rl trains without a reference model, and 'mismatch_kl' is " + _ENGINE,
+    )
+)

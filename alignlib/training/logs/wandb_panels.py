@@ -1,0 +1,78 @@
+"""wandb's CSV of a panel: for each run a column ``name - train/kl``, with ``__MIN`` and ``__MAX`` beside it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from alignlib.training.logs.choose import choose, plain_names
+from alignlib.training.logs.columns import Columns, columns_of_rows, text_of
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.trainers import recognise
+
+__all__ = ["find_panels", "read_panels"]
+
+
+def find_panels(path: Path) -> Path | None:
+    """Take a CSV with such columns, or a folder of them, one for each metric."""
+    if path.is_dir():
+        return path if len(_files(path)) > 1 and all(_runs(_head(one)) for one in _files(path)) else None
+    return path if path.suffix.lower() == ".csv" and _runs(_head(path)) else None
+
+
+def read_panels(path: Path, query: LogQuery) -> LogRows:
+    """Read the checkpoints of every run in the panels."""
+    columns = _columns(path)
+    trainer = recognise(plain_names(columns.names))
+    return choose(columns, query, trainer)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(path.glob("*.csv")) if path.is_dir() else [path]
+
+
+def _head(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            return next(csv.reader([lines.readline(1_000_000)]), [])
+    except (OSError, csv.Error):
+        return []
+
+
+def _runs(head: list[str]) -> dict[str, tuple[str, str]]:
+    """Return run and metric by the column that holds it, if the columns are a panel's."""
+    if not any(name.endswith("__MIN") for name in head):
+        return {}
+    found = {}
+    for name in head:
+        run, bar, metric = name.rpartition(" - ")
+        if bar and not metric.endswith(("__MIN", "__MAX")) and metric != "_step":
+            found[name] = (run, metric)
+    return found
+
+
+def _columns(path: Path) -> Columns:
+    rows: dict[tuple[str, str], dict[str, object]] = {}
+    for file in _files(path):
+        lines = csv.reader((text_of(file) or "").splitlines())
+        head = next(lines, [])
+        runs = _runs(head)
+        step = head[0]
+        for line in lines:
+            cells = dict(zip(head, line, strict=False))
+            for name, (run, metric) in runs.items():
+                if cells.get(name):
+                    at = cells.get(step, "")
+                    rows.setdefault((run, at), {step: _number(at)})[metric] = _number(cells[name])
+    ordered = sorted(rows, key=lambda one: one[0])  # stable: steps stay in their order
+    return columns_of_rows(path, "wandb's CSV of a panel", [rows[one] for one in ordered], [one[0] for one in ordered])
+
+
+def _number(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+register(LogFormat("wandb panels", find_panels, read_panels, place=-10))

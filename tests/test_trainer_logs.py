@@ -1,0 +1,259 @@
+"""Logs of trainers and trackers, of our own making in the documented shape: recognised, joined, in the right unit."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib._core.errors import InputError
+from alignlib.training.logs import read_training_log
+from alignlib.training.logs.steps import in_order
+from alignlib.training.logs.trainers import known_trainers, recognise
+
+STEPS = [10, 20, 30]
+KL, REWARD, LENGTH = [0.01, 0.02, 0.03], [0.2, 0.3, 0.35], [100.0, 110.0, 120.0]
+PER_TOKEN = [k * n for k, n in zip(KL, LENGTH, strict=True)]
+
+
+def rows(kl: str, reward: str, length: str, step: str = "step") -> list[dict[str, float]]:
+    return [
+        dict(zip((step, kl, reward, length), one, strict=True)) for one in zip(STEPS, KL, REWARD, LENGTH, strict=True)
+    ]
+
+
+TRL = rows("kl", "reward", "completions/mean_length")
+VERL = rows("actor/kl_loss", "critic/score/mean", "response_length/mean")
+
+
+def as_csv(table: list[dict], head: list[str] | None = None) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, head or list(table[0]))
+    writer.writeheader()
+    writer.writerows(table)
+    return out.getvalue()
+
+
+def lines(table: list[dict]) -> str:
+    return "\n".join(map(json.dumps, table)) + "\n"
+
+
+def panels(name: str, key: str) -> str:
+    column = f"{name} - train/{key}"
+    return as_csv(
+        [{"train/global_step": r["step"], column: r[key], column + "__MIN": 0, column + "__MAX": 9} for r in TRL]
+    )
+
+
+def mlflow() -> str:
+    return as_csv(
+        [
+            {"run_id": "f00", "key": key, "value": row[key], "step": row["step"], "timestamp": 1}
+            for key in ("kl", "reward", "completions/mean_length")
+            for row in TRL
+        ]
+    )
+
+
+LOGS = {
+    "verl, JSON lines": ("run.jsonl", lines([{"step": r["step"], "data": r} for r in VERL]), "verl"),
+    "verl, console": (
+        "run.log",
+        "".join(
+            f"\x1b[36m(TaskRunner pid=7)\x1b[0m step:{r['step']} - "
+            + " - ".join(f"{key}:{value:.3f}" for key, value in r.items() if key != "step")
+            + " - actor/ppo_kl:-0.000\nEpoch 1: 5%|x| 1/9\n"
+            for r in VERL
+        ),
+        "verl",
+    ),
+    "EasyR1, nested JSON lines": (
+        "experiment_log.jsonl",
+        lines(
+            [
+                {
+                    "step": r["step"],
+                    "actor": {"kl_loss": r["actor/kl_loss"]},
+                    "reward": {"overall": r["critic/score/mean"]},
+                    "response_length": {"mean": r["response_length/mean"]},
+                }
+                for r in VERL
+            ]
+        ),
+        "EasyR1",
+    ),
+    "trl, console": (
+        "out.txt",
+        "".join(f"{ {'loss': 0.0, **{k: v for k, v in r.items() if k != 'step'}, 'epoch': 0.1} }\n" for r in TRL),
+        "trl",
+    ),
+    "ms-swift, logging.jsonl": (
+        "logging.jsonl",
+        lines([{**r, "step": None, "global_step/max_steps": f"{r['step']}/30", "memory(GiB)": 9.1} for r in TRL]),
+        "trl",
+    ),
+    "OpenRLHF, console": (
+        "train.log",
+        "".join(
+            f"INFO ✨ Global step {r['step']}: {{'policy_loss': 0.1, 'kl': {r['kl']}, 'reward': {r['reward']}, "
+            f"'response_length': {r['completions/mean_length']}}}\n"
+            for r in TRL
+        ),
+        "OpenRLHF",
+    ),
+    "wandb, whole history": (
+        "wandb.csv",
+        as_csv(
+            [
+                {"_step": 7 * r["step"], **{f"train/{k}": v for k, v in r.items()}, "train/global_step": r["step"]}
+                for r in TRL
+            ]
+        ),
+        "trl",
+    ),
+    "wandb, history as JSON, sparse": (
+        "history.json",
+        json.dumps([{"_step": r["step"], f"train/{key}": r[key]} for r in TRL for key in r if key != "step"]),
+        "trl",
+    ),
+    "MLflow": ("metrics.csv", mlflow(), "trl"),
+    "NeMo-RL, by step": (
+        "nemo.json",
+        json.dumps(
+            {
+                "train/" + new: {str(r["step"]): r[old] for r in TRL}
+                for new, old in (
+                    ("kl_penalty", "kl"),
+                    ("reward", "reward"),
+                    ("mean_gen_tokens_per_sample", "completions/mean_length"),
+                )
+            }
+        ),
+        "NeMo-RL",
+    ),
+    "Tinker cookbook": (
+        "metrics.jsonl",
+        lines(rows("kl_policy_base", "env/all/reward/total", "env/all/ac_tokens_per_turn")),
+        "Tinker cookbook",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_log_is_recognised_by_what_is_in_it(tmp_path: Path, kind: str) -> None:
+    name, text, trainer = LOGS[kind]
+    (tmp_path / name).write_text(text)
+    log = read_training_log(tmp_path / name)
+    np.testing.assert_allclose(log.kl, PER_TOKEN, rtol=1e-12)
+    np.testing.assert_allclose(log.reward, REWARD)
+    if kind not in ("trl, console", "ms-swift, logging.jsonl"):  # these print no step
+        assert log.step.tolist() == STEPS
+    assert f"keys of {trainer}. The KL is" in log.notes[0]
+    assert "in nats per token" in log.notes[0]
+    assert "because" in log.notes[0]
+
+
+def test_wandb_panels_hold_runs_side_by_side(tmp_path: Path) -> None:
+    for key in ("kl", "reward", "completions/mean_length"):
+        (tmp_path / f"{key.replace('/', '_')}.csv").write_text(panels("tuned - 2", key))
+    log = read_training_log(tmp_path)
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert log.runs == ["tuned - 2"]
+    with pytest.raises(InputError, match="logs no KL"):
+        read_training_log(tmp_path / "reward.csv")
+
+
+def test_what_is_no_kl_to_the_base_is_not_taken_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines([{"step": 1, "data": {"actor/ppo_kl": 0.1, "critic/score/mean": 1.0}}]))
+    with pytest.raises(InputError, match="'actor/ppo_kl' is the distance to the policy before the update"):
+        read_training_log(path)
+    path = tmp_path / "orchestrator.log"
+    path.write_text("16:43:41 SUCCESS Step 13 | Time: 7.47s | Reward: 0.7307 | Seq. Length: 104.9 tokens/sample\n")
+    with pytest.raises(InputError, match="prime-rl trains without a reference model"):
+        read_training_log(path)
+
+
+def test_a_mean_over_responses_is_bounded_by_the_lengths(tmp_path: Path) -> None:
+    """Two responses: 50 tokens at 1 nat each and 1,000 at 0.05: 50 nats each, where mean times mean says 276."""
+    row = {"step": 1, "critic/kl": 0.525, "critic/score/mean": 1.0, "response_length/mean": 525.0}
+    (tmp_path / "a.jsonl").write_text(lines([row]))
+    assert "this log does not bound" in read_training_log(tmp_path / "a.jsonl").notes[-1]
+    (tmp_path / "a.jsonl").write_text(lines([row | {"response_length/min": 50.0, "response_length/max": 1000.0}]))
+    assert "lies between 26.2 and 525 nats" in read_training_log(tmp_path / "a.jsonl").notes[-1]
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 999)), min_size=1, max_size=9))
+def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int]]) -> None:
+    kl, length = np.array(responses).T
+    truth = float((kl * length).mean())
+    assert kl.mean() * length.min() <= truth * (1 + 1e-12) + 1e-12
+    assert truth <= kl.mean() * length.max() * (1 + 1e-12) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("kl", "trainer", "said"),
+    [
+        ([0.1, -1e-9, 0.2], "trl", "which is rounding: taken as 0"),
+        ([0.1, -0.01, 0.2], "trl", "by chance, where the KL is small"),
+        ([-0.31, -0.29, -0.3], "trl", "that is impossible, for their mean over the run is below 0"),
+        ([0.1, -0.01, 0.2], "NeMo-RL", "impossible by k3, which is never negative"),
+        ([0.0, 0.0, 0.0], "trl", "Every logged KL is exactly 0. Either the policy is still its base"),
+    ],
+)
+def test_negative_and_vanishing_kls_are_told_apart(tmp_path: Path, kl: list[float], trainer: str, said: str) -> None:
+    key, length = (
+        ("kl", "completions/mean_length") if trainer == "trl" else ("kl_penalty", "mean_gen_tokens_per_sample")
+    )
+    table = [{"step": at, key: one, "reward": 1.0, length: 50.0} for at, one in enumerate(kl)]
+    (tmp_path / "run.jsonl").write_text(lines(table))
+    log = read_training_log(tmp_path / "run.jsonl")
+    assert sum(said in note for note in log.notes) == 1
+    assert log.kl[1] == 50.0 * (0.0 if kl[1] == -1e-9 else kl[1])
+
+
+def test_a_resume_replaces_what_was_logged_beyond_it(tmp_path: Path) -> None:
+    again = [{**r, "kl": r["kl"] + 0.001} for r in TRL[1:]]
+    (tmp_path / "run.jsonl").write_text(lines([*TRL, *again]))
+    log = read_training_log(tmp_path / "run.jsonl")
+    assert log.step.tolist() == STEPS
+    np.testing.assert_allclose(log.logged_kl, [0.01, 0.021, 0.031])
+    assert any("run back 1 time (to 20)" in note and "2 earlier ones" in note for note in log.notes)
+
+
+def test_a_counter_that_begins_anew_is_no_new_run(tmp_path: Path) -> None:
+    more = [{**r, "kl": r["kl"] + 0.03} for r in TRL]
+    (tmp_path / "run.jsonl").write_text(lines([*TRL, *more]))
+    log = read_training_log(tmp_path / "run.jsonl")
+    assert log.step.tolist() == [10, 20, 30, 40, 50, 60]
+    assert any("30 is added to the steps" in note for note in log.notes)
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=12))
+def test_steps_rise_and_the_later_row_wins(steps: list[int]) -> None:
+    step, place = np.array(steps, dtype=float), np.arange(float(len(steps)))
+    run = np.full(len(steps), "a", dtype=object)
+    found, _, values, _ = in_order(step, run, {"kl": 0.0 * place, "reward": place})
+    assert (np.diff(found) > 0.0).all()
+    last = {at: i for i, at in enumerate(steps)}
+    kept = values["reward"].astype(int).tolist()
+    assert all(last.get(int(at), i) == i for at, i in zip(found, kept, strict=True) if at == steps[i])
+
+
+def test_an_empty_kl_means_no_reference_model(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_text("update,reward_mean,kl,kl_available\n0,0.2,,False\n1,0.22,,False\n")
+    for options in ({}, {"reward": "reward_mean", "kl_unit": "sequence"}):
+        with pytest.raises(InputError, match="is empty in all 2 rows, as where beta is 0"):
+            read_training_log(path, **options)
+
+
+def test_no_two_trainers_claim_a_log_by_the_same_marks() -> None:
+    for trainer in known_trainers():
+        assert recognise(trainer.known()) is trainer
