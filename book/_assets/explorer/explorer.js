@@ -25,17 +25,16 @@
     const divergence = divergences[measured];
     const end = source.table ? Explorer.exhausted(source.table, divergence) : { kl: source.maxKl, gain: source.maxGain };
     const best = inKl ? (n) => source.bestOf(n) : null;
-    const most = Math.min(LARGEST_N, source.mostN || LARGEST_N);
-    const chosenBest = best && state.n <= most ? best(state.n) : null;
+    const chosenBest = best ? best(state.n) : null;
     // The right end moves in steps, so that the curve is kept while a slider moves.
     const asked = Math.max(1.3 * state.budget, inKl ? 2.2 : 0.5, chosenBest ? 1.15 * chosenBest.kl : 0);
     const top = Math.min(2.2 * 1.5 ** Math.ceil(Math.log(asked / 2.2) / Math.log(1.5) - 1e-9), Number.isFinite(end.kl) ? 1.05 * end.kl : Infinity);
     const point = Explorer.frontierAt(source, state.budget, measured);
     const curve = Explorer.curveUpTo(source, top, measured, POINTS);
-    const marks = best ? [...new Set([...MARKED.filter((n) => n <= most), ...(chosenBest ? [state.n] : [])])].sort((a, b) => a - b)
+    const marks = best ? [...new Set([...MARKED, ...(chosenBest ? [state.n] : [])])].sort((a, b) => a - b)
       .map((n) => ({ n, ...best(n) })) : [];
     const atBest = chosenBest ? Explorer.frontierAt(source, chosenBest.kl, "kl") : null;
-    return { measured, top, end, point, curve, marks, best: chosenBest, atBest, mostN: most, supported: inKl ? source.supported ?? Infinity : Infinity };
+    return { measured, top, end, point, curve, marks, best: chosenBest, atBest, supported: inKl ? source.supported ?? Infinity : Infinity };
   }
 
   // A law by its name and parameter, or a table of samples, as one source of numbers.
@@ -45,7 +44,7 @@
     const scale = Explorer.tailScale(table), at = (lam) => Explorer.tilted(table, lam);
     const lam = Explorer.supportedLam(table, scale);
     return {
-      table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, mostN: table.fewest, supportedLam: lam,
+      table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, supportedLam: lam,
       supported: lam === Infinity ? Infinity : lam > 0 ? at(lam).kl : 0,
       bestOf: (n) => Explorer.bestOfTable(table, n), bounds: [],
     };
@@ -64,8 +63,6 @@
         : "These samples support no budget; the table's own law is shown.");
     if (best && atBest.gain > 0)
       lines.push(`Best-of-${state.n} spends ${text(best.kl)} nats and gains ${text(best.gain)}, ${text((100 * best.gain) / atBest.gain)} % of the limit at that KL.`);
-    else if (!best && measured === "kl" && state.n > found.mostN)
-      lines.push(`Best-of-${state.n} needs ${state.n} samples of every prompt; the fewest here are ${found.mostN}.`);
     if (source.table && source.table.gold && point.lam !== Infinity && point.gold !== undefined)
       lines.push(`The gold reward changes by ${text(point.gold)} there.`);
     return lines.join(" ");
@@ -286,11 +283,11 @@
         try {
           if (!chosen.reward.value) throw new Explorer.Refused("No column holds numbers.");
           const table = Explorer.table(read, chosen.reward.value, chosen.prompt.value, chosen.gold.value);
+          if (table.tiny) throw new Explorer.Refused("The rewards differ by less than 1e-100; multiply the column by a constant.");
           if (!(table.sd > 0)) throw new Explorer.Refused("The reward does not vary within any prompt: there is nothing to gain.");
           source = tableSource(table);
           cells = { source };
-          note.textContent = `${table.rows} responses to ${table.count} ${table.count === 1 ? "prompt" : "prompts"}. The curve is the law of the table itself, without the correction for few samples and without intervals; \X.`;
-          state.n = Math.min(state.n, table.fewest);
+          note.textContent = `${table.rows} responses to ${table.count} ${table.count === 1 ? "prompt" : "prompts"}. The curve is the law of the table itself, without the correction for few samples and without intervals: the command “alignlib frontier” gives both.`;
         } catch (error) {
           if (!(error instanceof Explorer.Refused)) throw error;
           cells = null;

@@ -286,48 +286,27 @@
     return { lam, ...at(lam) };
   }
 
-  // The unbiased mean of the best of n samples of a prompt, over all subsets of that size (samples sorted from the top).
-  function bestOfSamples(values, from, to, n) {
-    const m = to - from;
-    let weight = n / m, sum = 0;
-    for (let k = 1; k <= m - n + 1; k++) {
-      sum += weight * values[from + k - 1];
-      weight *= (m - n + 1 - k) / (m - k);
-      if (m === k) break;
-    }
-    return sum;
-  }
-
-  // KL of best-of-n on the levels of one prompt: without ties the formula, with ties the jackknife over samples.
-  function spentByBest(levels, m, n) {
-    const total = (below, upto, size) => {
-      const mass = (upto / size) ** n - (below / size) ** n;
-      return mass > 0 && upto > below ? mass * Math.log((mass * size) / (upto - below)) : 0;
-    };
-    let whole = 0, left = 0;
-    for (const [below, upto] of levels) {
-      whole += total(below, upto, m);
-      if (m === 1) continue;
-      left += total(below, upto, m - 1) * ((m - upto) / m);
-      left += total(Math.max(below - 1, 0), upto - 1, m - 1) * (below / m);
-      left += total(below, upto - 1, m - 1) * ((upto - below) / m);
-    }
-    return m === 1 ? whole : m * whole - (m - 1) * left;
-  }
-
   function bestOfTable(table, n) {
     const kept = (table.best = table.best || new Map());
     if (!kept.has(n)) kept.set(n, bestOfPrompts(table, n));
     return kept.get(n);
   }
 
+  // Best-of-n of the table's own law: of the samples at or below a level, F of a prompt's, the best of n lies there with F^n.
   function bestOfPrompts(table, n) {
     let kl = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
-      const from = table.start[x], to = table.start[x + 1];
-      gain += bestOfSamples(table.reward, from, to, n) - table.mean[x];
-      if (table.gold) gold += bestOfSamples(table.goldOfTies, from, to, n) - table.goldMean[x];
-      kl += table.levels[x] ? spentByBest(table.levels[x], to - from, n) : withoutTies(n);
+      const from = table.start[x], to = table.start[x + 1], m = to - from;
+      let upto = 1;
+      for (let i = from, j; i < to; i = j) {
+        for (j = i + 1; j < to && table.reward[j] === table.reward[i]; j++);
+        const below = ((to - j) / m) ** n, mass = upto - below;
+        upto = below;
+        if (!(mass > 0)) continue;
+        kl += mass * Math.log((mass * m) / (j - i));
+        gain += mass * (table.reward[i] - table.mean[x]);
+        if (table.gold) gold += mass * (table.goldOfTies[i] - table.goldMean[x]);
+      }
     }
     return { kl: kl / table.count, gain: gain / table.count, gold: gold / table.count };
   }

@@ -60,7 +60,10 @@
     return { header, body };
   }
 
-  const isNumber = (text) => /^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$/.test(text);
+  const NUMBER = /^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$/;
+  const isNumber = (text) => text.length <= 400 && NUMBER.test(text.trim());
+  const MISSING = new Set(["", "na", "n/a", "nan", "null", "none", "#n/a"]);  // names that commands read as missing
+  const LEAST = 1e-100, MOST = 1e100;  // beyond, squares are no floats
 
   // Columns that hold numbers, by most of their first rows; identifiers of prompts are a matter of their name.
   function guess({ header, body }) {
@@ -79,11 +82,11 @@
     for (let i = 0; i < body.length; i++) {
       const text = body[i][j];
       if (!isNumber(text)) {
-        const what = text.trim() === "" ? "is empty" : `holds ${shown(text)}, which is not a number`;
+        const what = MISSING.has(text.trim().toLowerCase()) ? (text.trim() ? `is missing (${shown(text)})` : "is empty") : `holds ${shown(text)}, which is not a number`;
         throw new Refused(`Line ${body[i].line}: column ${shown(name)} ${what}.`);
       }
       out[i] = Number(text);
-      if (!Number.isFinite(out[i]) || Math.abs(out[i]) > 1e100)
+      if (!Number.isFinite(out[i]) || Math.abs(out[i]) > MOST)
         throw new Refused(`Line ${body[i].line}: ${shown(text)} in ${shown(name)} is too large; divide the column by a constant.`);
     }
     return out;
@@ -98,7 +101,8 @@
       const seen = new Map(), j = cells.header.indexOf(promptName);
       for (let i = 0; i < of.length; i++) {
         const key = cells.body[i][j];
-        if (key.trim() === "") throw new Refused(`Line ${cells.body[i].line}: column ${shown(promptName)} is empty.`);
+        if (MISSING.has(key.trim().toLowerCase()))
+          throw new Refused(`Line ${cells.body[i].line}: column ${shown(promptName)} ${key.trim() ? `is missing (${shown(key)})` : "is empty"}.`);
         if (!seen.has(key)) seen.set(key, seen.size);
         of[i] = seen.get(key);
       }
@@ -135,17 +139,13 @@
     const mean = Float64Array.from(sizes, (_, x) => average(reward, x));
     const goldMean = gold && Float64Array.from(sizes, (_, x) => average(gold, x));
     const goldOfTies = gold && Float64Array.from(gold);
-    const levels = new Array(count).fill(null);
-    for (let x = 0; x < count; x++) {
-      const found = [];
-      for (let i = start[x], j; i < start[x + 1]; i = j) {
-        let sum = 0;
-        for (j = i; j < start[x + 1] && reward[j] === reward[i]; j++) sum += gold ? gold[j] : 0;
-        if (gold && j > i + 1) for (let k = i; k < j; k++) goldOfTies[k] = sum / (j - i);
-        found.push([start[x + 1] - j, start[x + 1] - i]);
-      }
-      if (found.length < sizes[x]) levels[x] = found;
-    }
+    if (gold)
+      for (let x = 0; x < count; x++)
+        for (let i = start[x], j; i < start[x + 1]; i = j) {
+          let sum = 0;  // over equal rewards, of which the best is any
+          for (j = i; j < start[x + 1] && reward[j] === reward[i]; j++) sum += gold[j];
+          for (let k = i; k < j; k++) goldOfTies[k] = sum / (j - i);
+        }
     let square = 0, base = 0;
     for (let x = 0; x < count; x++) {
       let own = 0;
@@ -153,8 +153,9 @@
       square += own / sizes[x] / count;
       base += mean[x] / count;
     }
-    return { count, start, reward, gold, mean, goldMean, goldOfTies, levels, base, sd: Math.sqrt(square), rows: reward.length,
-      fewest: sizes.reduce((a, b) => Math.min(a, b)), most: sizes.reduce((a, b) => Math.max(a, b)) };
+    const low = reward.reduce((a, b) => Math.min(a, b), Infinity), high = reward.reduce((a, b) => Math.max(a, b), -Infinity);
+    const tiny = high > low && high - low < LEAST;
+    return { tiny, count, start, reward, gold, mean, goldMean, goldOfTies, base, sd: Math.sqrt(square), rows: reward.length };
   }
 
   Object.assign(Explorer, { Refused, read, guess, table, arrange });
