@@ -375,7 +375,7 @@ def _headline(page: Page) -> str:
     """What PPO and GRPO reach, beside best-of-N at their KL, in a clause for each."""
     return "; ".join(
         f"{find(name).label} has {'at most ' * (not one.supported)}{one.share.mean:.0%} of the limit at "
-        f"{one.kl.mean:.2f} nats, where best-of-$N$ has {one.best_share.mean:.0%} (difference "
+        f"{one.kl.mean:.2f} nats and best-of-$N$ {one.best_share.mean:.0%} (difference "
         f"{interval(one.over_share, 100.0, '+.0f')} points)"
         for name, one in page.middle(page.core).items()
         if name in _HEADLINE
@@ -389,7 +389,9 @@ def _verdict(page: Page) -> str:
     above = [label for label, one in there.items() if one.over_share.low > 0.0]
     level = [label for label in there if label not in (*below, *above)]
     kinds = (("holds", below), ("does not hold", above), ("cannot be told", level))
-    return ", and ".join(f"{kind} here for {_and(labels)}" for kind, labels in kinds if labels)
+    return ", and ".join(
+        f"{kind} here" + f" for {_and(labels)}" * (len(labels) < len(there)) for kind, labels in kinds if labels
+    )
 
 
 def _under_the_limit(page: Page) -> str:
@@ -469,7 +471,7 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
         seconds=_seconds(page),
         machines=_machines(page),
         kept=int(made["policy_samples"]),
-        on_proxy=_on_proxy(page),
+        on_proxy=claims.Markdown(_on_proxy(page)),
         trial_steps=page.core,
         n_trial_prompts=page.results.validation.n_prompts,
         standing=_standing(page),
@@ -529,7 +531,7 @@ def _on_proxy(page: Page) -> str:
     """What policies trained on the reward model gained by its account and in gold, in a sentence."""
     rows = page.results.select(reward="proxy")
     if not len(rows):
-        return "No policy has been trained on it yet."
+        return "No policy has been trained on it yet; `make lm-words` does."
     base, told = page.results.base, []
     for (method, knob, steps), some in rows.groupby(["method", "knob", "steps"], sort=False):
         said, gold = (some[name].mean() - base.prompt_means(name).mean() for name in ("proxy", "sentiment"))
@@ -542,8 +544,9 @@ def _on_proxy(page: Page) -> str:
 
 def _standing(page: Page) -> str:
     """A sentence to begin with where planned runs are missing."""
-    n, planned = len(page.results.runs[page.results.runs.stage == "core"]), page.results.settings["planned"]
-    return "" if n >= planned else f"Preliminary, from {n} of {planned} planned runs. "
+    rows, planned = page.results.select(stage="core", reward=page.reward), page.results.settings["planned"]
+    whole = int(planned[page.reward])
+    return "" if len(rows) >= whole else f"Preliminary, from {len(rows)} of {whole} planned runs. "
 
 
 def claims_of(page: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) -> list[Claim]:

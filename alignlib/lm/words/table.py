@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,7 @@ def assemble(place: Place, results: Path) -> WordsResults:
         for data in [json.loads(result_file(place, run).read_text(encoding="utf-8"))]
     ]
     _csv(results / "tuning.csv", pd.DataFrame(trials, columns=list(_TRIAL)))
-    write_whole(
-        results / "settings.json", json.dumps(_settings(place, found, len(grid("core", place.steps))), indent=1) + "\n"
-    )
+    write_whole(results / "settings.json", json.dumps(_settings(place, found), indent=1) + "\n")
     return WordsResults.read(results)
 
 
@@ -122,12 +121,12 @@ def _rows(values: FloatArray, n_prompts: int) -> npt.NDArray[np.float32]:
     return values.reshape(n_prompts, -1).astype(np.float32)
 
 
-def _settings(place: Place, found: list[dict[str, Any]], planned: int) -> dict[str, Any]:
+def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
     weights = (place.base_folder / "model.safetensors").read_bytes()
     texts = {data["run"]["reward"] + "-" + data["run"]["method"]: data["texts"] for data in found}
     return {
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "planned": planned,
+        "planned": dict(Counter(run.reward for run in grid("core", place.steps))),
         "base_sha256": hashlib.sha256(weights).hexdigest(),
         "prompt_tokens": PROMPT_LENGTH,
         "response_tokens": LENGTH,
