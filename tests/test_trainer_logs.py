@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import json
+import re
+import shlex
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
+from alignlib.cli.main import main
 from alignlib.training.logs import read_training_log
 from alignlib.training.logs.steps import in_order
 from alignlib.training.logs.trainers import known_trainers, recognise
@@ -257,3 +263,71 @@ def test_an_empty_kl_means_no_reference_model(tmp_path: Path) -> None:
 def test_no_two_trainers_claim_a_log_by_the_same_marks() -> None:
     for trainer in known_trainers():
         assert recognise(trainer.known()) is trainer
+
+
+def test_trackio_keeps_runs_in_a_database(tmp_path: Path) -> None:
+    path = tmp_path / "project.db"
+    base = sqlite3.connect(path)
+    base.execute(
+        "CREATE TABLE metrics (id INTEGER PRIMARY KEY, timestamp TEXT, run_name TEXT, step INTEGER, metrics TEXT)"
+    )
+    for run in ("b", "a"):
+        for row in TRL:
+            held = json.dumps({f"train/{key}": value for key, value in row.items() if key != "step"})
+            base.execute("INSERT INTO metrics VALUES (NULL, '', ?, ?, ?)", (run, row["step"], held))
+    base.commit()
+    base.close()
+    log = read_training_log(path, only="a")
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert (log.runs, log.step.tolist()) == (["a"], STEPS)
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="is no database of trackio's"):
+        read_training_log(path)
+
+
+def test_tensorboard_is_read_by_its_own_package(tmp_path: Path) -> None:
+    path = tmp_path / "events.out.tfevents.1.host"
+    path.write_bytes(b"")
+    if importlib.util.find_spec("tensorboard") is None:
+        with pytest.raises(InputError, match="pip install tensorboard"):
+            read_training_log(tmp_path)
+        return
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    path.unlink()
+    writer = EventFileWriter(str(tmp_path))
+    for row in TRL:
+        values = [Summary.Value(tag=f"train/{key}", simple_value=row[key]) for key in row if key != "step"]
+        writer.add_event(Event(step=row["step"], wall_time=1.0, summary=Summary(value=values)))
+    writer.close()
+    log = read_training_log(tmp_path)
+    np.testing.assert_allclose(log.kl, PER_TOKEN, rtol=1e-6)
+    assert log.step.tolist() == STEPS
+
+
+PAGE = (Path(__file__).parents[1] / "book" / "from_your_trainer.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(
+    r"^```\{code-block\} \w+\n:caption: (\S+)\n(.*?)^```\n\n```console\n\$ alignlib (.*?)\n```$", PAGE, re.M | re.S
+)
+
+
+@pytest.mark.parametrize(("name", "text", "command"), BLOCKS, ids=[block[0] for block in BLOCKS])
+def test_the_page_reads_each_trainers_log_by_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(main, shlex.split(command))
+    assert done.exit_code == 0, done.output
+    assert "2 checkpoints of 1 run" in done.stdout
+    assert "- Recognised:" in done.stdout
+    expected = [0.12, 0.5]  # 0.001 · 120 and 0.004 · 125, or as it stands
+    np.testing.assert_allclose(
+        read_training_log(name, kl_unit="sequence" if "--kl-unit" in command else None).kl, expected
+    )
+
+
+def test_the_page_has_an_example_of_each_format() -> None:
+    assert len(BLOCKS) == PAGE.count("{code-block}") == 10

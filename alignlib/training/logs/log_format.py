@@ -110,7 +110,7 @@ def known_formats() -> tuple[LogFormat, ...]:
     Examples
     --------
     >>> [one.name for one in known_formats()]
-    ['console', 'json lines', 'mlflow', 'wandb panels', 'trl', 'table']
+    ['console', 'json lines', 'mlflow', 'tensorboard', 'trackio', 'wandb panels', 'trl', 'table']
     """
     _import_all()
     return tuple(sorted(_FORMATS.values(), key=lambda one: (one.place, one.name)))

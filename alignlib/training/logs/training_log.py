@@ -106,9 +106,9 @@ def read_training_log(
     """Read the checkpoints of a run from a trainer's or tracker's log, recognised by what is in it, or from a table.
 
     Known are the keys of trl, verl, OpenRLHF, NeMo-RL, Open Instruct, SkyRL, EasyR1 and Tinker's cookbook, in trl's
-    ``trainer_state.json`` (or the folder it is in), JSON lines, console lines, CSV and Parquet, also as wandb, MLflow
-    and trackio export them. What was recognised, in which unit the KL is and why, stands first among the notes. Rows
-    of one step are joined; where steps run back after a resume, the later rows count.
+    ``trainer_state.json`` (or the folder it is in), JSON lines, console lines, CSV and Parquet, also as wandb, MLflow,
+    trackio and TensorBoard hand them out. What was recognised, in which unit the KL is and why, stands first among the
+    notes. Rows of one step are joined; where steps run back after a resume, the later rows count.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ OPENRLHF = register(
     Trainer(
         name="OpenRLHF",
         marks=("response_length", "total_length", "actor_lr", "policy_loss"),
-        kl=(KLKey("kl", "token", "OpenRLHF averages over the tokens of each response", "", "responses"),),
+        kl=(KLKey("kl", "token", "OpenRLHF averages over tokens, in some versions first within each response"),),
         reward=("reward",),
         length=("response_length",),
         step=("global_step", "step"),

@@ -1,0 +1,62 @@
+"""TensorBoard's event files, one or a folder of them, through TensorBoard's own reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alignlib._core.errors import InputError
+from alignlib.training.logs.choose import choose
+from alignlib.training.logs.columns import columns_of_rows
+from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+
+__all__ = ["find_events", "read_events"]
+
+
+def find_events(path: Path) -> Path | None:
+    """Take an event file, or a folder in which some lie and no ``trainer_state.json``."""
+    if path.is_dir():
+        own = (path / "trainer_state.json").exists() or any(path.glob("checkpoint-*/trainer_state.json"))
+        return path if not own and any(path.glob("events.out.tfevents.*")) else None
+    return path if "events.out.tfevents." in path.name and path.is_file() else None
+
+
+def read_events(path: Path, query: LogQuery) -> LogRows:
+    """Read the checkpoints, scalars of one step side by side."""
+    try:
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore
+    except ImportError as error:
+        raise InputError(
+            f"{path} holds TensorBoard's events, which its own package reads; install it (pip install tensorboard)."
+        ) from error
+    try:
+        events: Any = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})
+        events.Reload()
+        series = {tag: _scalars(events, tag) for tag in events.Tags()["scalars"]}
+        series |= {tag: _tensors(events, tag) for tag in events.Tags()["tensors"]}
+    except Exception as error:  # whatever its reader raises on a broken file
+        raise InputError(f"{path} cannot be read as TensorBoard's events; check that it is whole.") from error
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    for tag, values in series.items():
+        part, last = 0, -float("inf")
+        for step, value in values:
+            part += step <= last  # the series was resumed
+            last = step
+            rows.setdefault((part, step), {"step": step})[tag] = value
+    ordered = [rows[key] for key in sorted(rows)]
+    return choose(columns_of_rows(path, "TensorBoard's events", ordered), query)
+
+
+def _scalars(events: Any, tag: str) -> list[tuple[int, float]]:
+    return [(one.step, float(one.value)) for one in events.Scalars(tag)]
+
+
+def _tensors(events: Any, tag: str) -> list[tuple[int, float]]:
+    """Return the single numbers that newer writers store as tensors."""
+    from tensorboard.util.tensor_util import make_ndarray  # type: ignore
+
+    found = [(one.step, make_ndarray(one.tensor_proto)) for one in events.Tensors(tag)]
+    return [(step, float(value)) for step, value in found if value.size == 1 and value.dtype.kind in "fiu"]
+
+
+register(LogFormat("tensorboard", find_events, read_events, place=-10))
