@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, after {{steps:d}} steps, {{seeds}}: {{headline}}. That PPO and GRPO lie below best-of-$N$ {{verdict}}.
+# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, after {{steps:d}} steps with only the rate tuned, {{seeds}}: {{headline}}. That PPO and GRPO lie below best-of-$N$ {{verdict}}.
 # :::
 
 # %% tags=["parameters"]
