@@ -99,7 +99,7 @@ plotting.save(fig, folder, "overlay")
 # %% [markdown]
 # ## Run and base samples
 #
-# A run is one row per {term}`checkpoint`: KL to the {term}`base model` and mean reward. trl writes both into `trainer_state.json`; anything else is a table. The base samples are responses of the *base* model to the run's prompts, scored with the run's
+# A run is one row per {term}`checkpoint`: KL to the {term}`base model` and mean reward. The logs of trl, verl, OpenRLHF and others are known by their keys, also as trackers export them ({doc}`../from_your_trainer`); anything else is a table. The base samples are responses of the *base* model to the run's prompts, scored with the run's
 # reward; `alignlib sample` and `alignlib score` make them. Without paths of yours this page makes both up: a normal reward, whose {term}`limit` is $\sqrt{2\,\mathrm{KL}}$, and a run that has {{share_made:.0%}} of it{{used}}.
 #
 # ```{prf:definition} Units (as trl documents its logs)

@@ -171,8 +171,11 @@ def test_wandb_panels_hold_runs_side_by_side(tmp_path: Path) -> None:
     log = read_training_log(tmp_path)
     np.testing.assert_allclose(log.kl, PER_TOKEN)
     assert log.runs == ["tuned - 2"]
-    with pytest.raises(InputError, match="logs no KL"):
+    with pytest.raises(InputError, match="holds one metric of wandb's, 'train/reward'; put the CSVs of KL, reward"):
         read_training_log(tmp_path / "reward.csv")
+    (tmp_path / "tensorboard.csv").write_text("Wall time,Step,Value\n1,1,0.1\n")
+    with pytest.raises(InputError, match="TensorBoard's CSV of one scalar"):
+        read_training_log(tmp_path / "tensorboard.csv")
 
 
 def test_what_is_no_kl_to_the_base_is_not_taken_for_one(tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     file = open_table_file(path)
     trainer = recognise(plain_names(file.names, query.evaluation))
     own = {"kl": "kl", "reward": "reward"} if trainer is None else {}
+    if set(file.names) == {"Wall time", "Step", "Value"}:
+        raise InputError(
+            f"{path} is TensorBoard's CSV of one scalar; name the folder of its event files, in which KL and reward "
+            "stand together."
+        )
 
     @cache
     def column(name: str) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from alignlib._core.errors import InputError
 from alignlib.training.logs.choose import choose, plain_names
 from alignlib.training.logs.columns import Columns, columns_of_rows, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -23,8 +24,13 @@ def find_panels(path: Path) -> Path | None:
 def read_panels(path: Path, query: LogQuery) -> LogRows:
     """Read the checkpoints of every run in the panels."""
     columns = _columns(path)
-    trainer = recognise(plain_names(columns.names))
-    return choose(columns, query, trainer)
+    plain = plain_names(columns.names, query.evaluation)
+    if len(plain_names(columns.names[1:])) <= 2 and query.reward is None:  # one metric, by both its names
+        raise InputError(
+            f"{path} holds one metric of wandb's, {columns.names[-1]!r}; put the CSVs of KL, reward and length into "
+            "one folder and name the folder, or export the whole history."
+        )
+    return choose(columns, query, recognise(plain))
 
 
 def _files(path: Path) -> list[Path]:
