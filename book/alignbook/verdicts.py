@@ -121,10 +121,16 @@ def _row(
     says = f"{row['sentence']}{row.get('part', '')}. {row['says']}"
     if "for" not in row:
         return _line(says, f"{row['nothing']}: nothing to test", "", "")
-    chapter, claim = row["number"].partition(":")[0], claims[row["number"]]
-    number = f"{claim.statement}: {claim.comparison}" + ("" if claim.holds else f" ({claim.verdict})")
+    chapter = row["number"].partition(":")[0]
+    # Where runs differ among themselves, each has its say.
+    named = row["for"] if verdict(row, held) == "inconclusive" else [row["number"]]
+    number = "; ".join(_number(name, claims[name]) for name in named)
     where = f"{{doc}}`{titles[chapter]} <notebooks/{chapter}>`, `alignlib run {chapter[:2]} -o out.ipynb`"
     return _line(says, _said(row, held), number, where)
+
+
+def _number(name: str, claim: Claim) -> str:
+    return f"chapter {name[:2]}: {claim.statement}: {claim.comparison}" + ("" if claim.holds else f" ({claim.verdict})")
 
 
 def _line(*cells: str) -> str:
