@@ -334,3 +334,19 @@ def test_the_page_reads_each_trainers_log_by_its_command(
 
 def test_the_page_has_an_example_of_each_format() -> None:
     assert len(BLOCKS) == PAGE.count("{code-block}") == 10
+
+
+def test_a_policy_that_is_its_base_has_kl_0_and_is_not_accused(tmp_path: Path) -> None:
+    path = tmp_path / "same.csv"
+    table = [{"log_prob": -9.1 - at, "base_log_prob": -9.1 - at - 1e-9 * (at % 3), "n_tokens": 9} for at in range(40)]
+    path.write_text(as_csv(table))
+    done = CliRunner().invoke(main, ["kl", str(path)])
+    assert done.exit_code == 0, done.output
+    assert "the same probabilities, up to rounding: the KL is 0" in " ".join(done.stdout.split())
+    assert "check that they were scored" not in done.stdout
+
+
+def test_a_run_on_its_own_floor_wastes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run.csv").write_text("kl,reward\n0,0.1\n0.1,0.2\n0.2,0.3\n")
+    done = CliRunner().invoke(main, ["overlay", str(tmp_path / "run.csv"), "--kl-unit", "sequence"])
+    assert "All checkpoints lie on this floor" in done.stdout

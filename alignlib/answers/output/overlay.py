@@ -14,6 +14,7 @@ from alignlib.training.placing import Overlay
 
 __all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
 
+_ROUNDING = 1e-9  # of the KL, of what is wasted
 _SHOWN = 12  # vertices of the floor that lines name
 _OF_LOG = ("step", "kl", "logged_kl", "reward")
 _OF_OVERLAY = (
@@ -179,6 +180,9 @@ def _floor_lines(found: Floor) -> list[str]:
     i = int(np.nanargmax(wasted))
     where = f"{str(log.run[i])!r} at step {log.step[i]:g}"
     most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
+    worst = f"Most is wasted by {where}: {most}"
+    if wasted[i] <= _ROUNDING * max(float(log.kl[i]), 1.0):
+        worst = "All checkpoints lie on this floor, so none shows that another wastes KL"
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",
         "Without samples of the base model the limit is not known, nor any share of it. These checkpoints show a floor",
@@ -186,5 +190,5 @@ def _floor_lines(found: Floor) -> list[str]:
         f"(KL, {log.reward_name!r}) = {points}.",
         *[f"- {note}" for note in log.notes],
         "",
-        f"Most is wasted by {where}: {most}; give the table of base samples for the rest.",
+        f"{worst}; give the table of base samples for the rest.",
     ]

@@ -13,6 +13,7 @@ from alignlib.training.policy_kl import ESTIMATORS, KLEstimate, PolicyKL
 __all__ = ["COLUMNS", "lines", "messages", "points", "record"]
 
 _HEAVY = 0.1  # one response that carries this much of a mean makes its interval doubtful
+_ROUNDING = 1e-6  # nats per sequence: log-probabilities of one model, summed in another order
 _FEW = 10  # prompts
 _ONE_PROMPT = 0.15  # of the sum: where one prompt of many has more, others like it are easily missed
 COLUMNS = (
@@ -145,7 +146,10 @@ def _source_messages(found: PolicyKL) -> list[str]:
         "check that they were scored at the temperature, top-p and top-k they were sampled with, that the columns "
         "of policy and base are not exchanged, and that prompt and padding are masked alike"
     )
-    value, _, high = found.checks["log_ratio"]
+    value, low, high = found.checks["log_ratio"]
+    if max(abs(one.value) for one in found.estimates) <= _ROUNDING and max(abs(low), abs(high)) <= _ROUNDING:
+        same = "Policy and base give these responses the same probabilities, up to rounding: the KL is 0, as before"
+        return [f"{same} the first update, or where one model was named as both."]
     off = high < 0.0
     if off and found.sampled_from == "policy":
         said.append(
