@@ -84,7 +84,8 @@ def in_order(
         shown = ", ".join(f"{one:g}" for one in resumes[:5]) + (" and later" if len(resumes) > 5 else "")
         notes.append(
             f"The steps run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
-            f"taken, and {count(replaced, 'earlier one')} of these steps and beyond left out."
+            f"taken, and {count(replaced, 'earlier one')} of these steps and beyond left out. If these are several "
+            "runs instead, name the column that tells them apart."
         )
     return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
 
