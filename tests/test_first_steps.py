@@ -87,9 +87,10 @@ def test_a_divergence_is_known_by_its_name() -> None:
     law = alignlib.FiniteLaw([0.0, 1.0, 3.0])
     for divergence in (CHI_SQUARED, REVERSE_KL):
         assert law.frontier([0.1], divergence.name) == law.frontier([0.1], divergence)
+    assert law.frontier([0.1], "reverse-kl") == law.frontier([0.1], REVERSE_KL)
     assert law.max_spent("chi2") == law.max_spent(CHI_SQUARED)
-    with pytest.raises(InputError, match=r"got 'reverse-kl'\. Known by name: .*'reverse_kl', 'total_variation'"):
-        law.frontier([0.1], "reverse-kl")
+    with pytest.raises(InputError, match=r"got 'backward'\. Known by name: .*'reverse_kl', 'total_variation'"):
+        law.frontier([0.1], "backward")
 
 
 def test_a_result_given_for_a_number_is_told_its_number() -> None:
