@@ -149,7 +149,7 @@ for kind, pair in pairs.items():
     target[kind] = float(gold_law.frontier([coverage - 1.0], CHI_SQUARED).gain[0])
 pd.DataFrame(
     [{"rule": name, **{kind: f"{target[kind] - gold[kind, name][-1]:.2f}" for kind in pairs}} for name in rules]
-).style.hide(axis="index")
+).set_index("rule")
 
 # %% [markdown]
 # A negative regret is more gold than that policy has. Is it the rule, or its setting? Give each rule the parameter that is best for gold, which nobody knows beforehand, at no more than {{n_top:,d}} draws:
@@ -174,7 +174,7 @@ tuned = {name: {kind: at_best(pair, Rules(one)) for kind, pair in pairs.items()}
 best = tuned["best-of-N"]
 pd.DataFrame(
     [{"rule": name, **{kind: f"{gain:.2f}" for kind, (_, gain) in row.items()}} for name, row in tuned.items()]
-).style.hide(axis="index")
+).set_index("rule")
 
 # %% [markdown]
 # The gains are in standard deviations of gold; λ is the best of {{n_lams:d}} values. Of what best-of-N gains at its best $N$, the best of the other rules has {{others}} under the three errors. Under the heavy-tailed one best-of-N must stop

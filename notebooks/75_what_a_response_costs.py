@@ -148,7 +148,7 @@ for name, (rule, rounds) in shown.items():
             "of the limit": f"{on.gain / float(law.gain_at_kl(on.kl)):.1%}",
         }
     )
-pd.DataFrame(rows).style.hide(axis="index")
+pd.DataFrame(rows).set_index("rule")
 
 # %% [markdown]
 # The last column is the share of what any policy of the same KL can gain. The known threshold wins most and has the least of that; rejection sampling has all of it, and wins less than best-of-N. A trained policy takes one draw: at a
@@ -231,7 +231,7 @@ pd.DataFrame(
         }
         for name, one in composed.items()
     ]
-).style.hide(axis="index")
+).set_index("sampler")
 
 # %% [markdown]
 # Tokens are counted, not draws: a block costs what it is long. Shorter blocks gain more here, for more tokens and much more KL, and rest on a value of unfinished responses, which has to be learnt in practice.
