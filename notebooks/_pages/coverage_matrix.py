@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 
 __all__ = ["UNSEEN", "Level", "Matrix"]
 
@@ -27,7 +28,7 @@ _PLACE = {"limit, own end": "part of the end", "share of the limit": "N =", "gai
 
 
 @dataclass(frozen=True, eq=False)
-class Matrix:
+class Matrix(SameFields):
     """Points in arrays of one length; ``deep`` are those of the deep level, the others of the survey."""
 
     law: Names
@@ -83,7 +84,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class Level(SameFields):
     """One level: all its points, those that enough tables claim, and of these the ones kept and the ones set apart."""
 
     matrix: Matrix
