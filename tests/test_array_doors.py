@@ -1,19 +1,34 @@
 """What a caller passes where an array belongs: read as it is, or refused in a sentence that names the argument."""
 
 from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import scipy.sparse
+import torch
 from numpy.testing import assert_array_equal
 
 import alignlib
 from alignlib import InputError, KLSamples, RaterTable, RewardTable
 from alignlib.estimation import fit_frontier
+from alignlib.laws import Exponential, Laplace, Uniform
+from alignlib.tables import AnswerTable
 
 MASKED = np.ma.masked_greater(np.array([[0.0, 1.0, 9999.0], [3.0, 4.0, 9999.0]]), 100.0)
 RAGGED = [[1, 2], [3]]
+
+
+HOLDS_ITSELF: list[Any] = [1.0]
+HOLDS_ITSELF += [HOLDS_ITSELF, HOLDS_ITSELF]
+
+
+def nested(depth: int) -> list[Any]:
+    return reduce(lambda inner, _: [inner], range(depth), [1.0])
 
 
 class Stubborn:
@@ -75,6 +90,31 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
     (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=[{}, {}]), "got {} at position 0"),
     (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts={"a", "b"}), "prompts must list names in order"),
     (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=["a", "a"]), "got 2, 1 different"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=torch.tensor([1, 1])), "got 2, 1 different"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=[torch.tensor(1)] * 2), "got 2, 1 different"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=pa.array(["a", None])), "prompts is missing at pos"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=pa.chunked_array([["a", None]])), "is missing at pos"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=["a", pd.NA]), "prompts is missing at position 1"),
+    (lambda: RewardTable.from_arrays([[1, 2], [3, 4]], prompts=torch.ones(2, device="meta")), "that is no list"),
+    (lambda: AnswerTable.from_arrays([[1, 0]], answer=5), "answer must hold a list of answers"),  # type: ignore[arg-type]
+    (lambda: AnswerTable.from_arrays([[1, 0]], answer=np.array(1.0)), "answer must hold a list of answers"),
+    (lambda: AnswerTable.from_arrays([[1, 0]], answer=pl.LazyFrame({"a": [1]})), "answer must hold"),  # type: ignore[arg-type]
+    # lists without end, and how a sentence shows them
+    (lambda: alignlib.FiniteLaw(nested(5000)), "reward nests more than 32 lists"),
+    (lambda: alignlib.FiniteLaw(HOLDS_ITSELF), "reward holds a list that holds itself"),
+    (lambda: fit_frontier(nested(5000), "reward"), "rewards[0] nests more"),  # type: ignore[arg-type]
+    (lambda: alignlib.FiniteLaw(np.zeros((1,) * 41)), "it has 41 dimensions"),
+    (lambda: alignlib.FiniteLaw(pa.array([[1.0], [2.0]])), "got <pyarrow.lib.ListArray> [ [ 1"),
+    (lambda: alignlib.fano_floor(np.empty(0), 4), "capacity must hold at least one number"),
+    # fields of samples
+    (lambda: KLSamples([0.1, 0.2], prompt=["a"]), "prompt must have 2 entries"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1, 0.2], n_tokens=[0.5, 1]), "n_tokens must be at least 1"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1], token_log_ratio=[0.1]), "token_log_ratio needs offsets"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1], offsets=[0, 2], token_kl=[0.1]), "token_kl must hold a number for each of 2 tokens"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1], offsets=[0, 1], token_kl=[-1.0]), "which are not negative"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1], offsets=[1, 2]), "offsets must rise from 0"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1], notes="n"), "notes must be a tuple"),  # type: ignore[arg-type]
+    (lambda: KLSamples([0.1, 1e155]), "log_ratio must not exceed 1e+30 nats in size; got 1e+155 at position 1"),
     # data frames
     (lambda: frame(prompt=(10**30, 10**30, 1, 1)), "column 'prompt_id' of the data frame cannot be read"),
     (lambda: frame(reward=(0, 1, 2, 10**40)), "column 'reward' of the data frame cannot be read"),
@@ -90,6 +130,7 @@ def test_refused_in_a_sentence_on_one_line(call: Callable[[], object], expected:
         call()
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "0x" not in str(caught.value)
 
 
 def test_a_mask_that_hides_nothing_is_passed_over() -> None:
@@ -108,3 +149,36 @@ def test_prompts_keep_their_names(names: list[object]) -> None:
     found = RewardTable.from_arrays([[1, 2], [3, 4]], prompts=names).prompts.tolist()  # type: ignore[arg-type]
     assert found == names
     assert [type(name) for name in found] == [type(name) for name in names]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ["A", float("nan"), pd.NA, "B"],
+        ["A", pd.NaT, np.float64("nan"), "B"],
+        pd.Series(["A", None, None, "B"], dtype="string"),
+        pd.Categorical(["A", None, None, "B"]),
+        pd.Series([1, None, None, 2], dtype="Int64"),
+        pd.Series(pd.to_datetime(["2020", None, None, "2021"])),
+        pa.array(["A", None, None, "B"]).dictionary_encode(),
+        pa.chunked_array([["A", None], [None, "B"]]),
+        pl.Series(["A", None, None, "B"]),
+    ],
+    ids=lambda row: type(row).__name__,
+)
+def test_an_answer_that_is_missing_abstains(row: Any) -> None:
+    (found,) = AnswerTable.from_arrays([[1, 0, 0, 0]], answer=[row]).answers()
+    assert (found.counts.tolist(), found.right.tolist(), found.abstaining) == ([1, 1], [True, False], 2)
+
+
+def test_rules_hold_plain_numbers() -> None:
+    for given in (np.array(2.0), pa.scalar(2.0), np.int64(2), torch.tensor(2)):
+        assert type(alignlib.BestOfN(given).n) in (int, float)  # type: ignore[arg-type]
+        assert type(alignlib.SoftBestOfN(given, given).lam) in (int, float)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-301, 1e306])
+@pytest.mark.parametrize("law", [lambda x: alignlib.Gaussian(0.0, x), Laplace, Exponential, lambda x: Uniform(0.0, x)])
+def test_a_unit_that_floats_do_not_hold_is_refused(law: Any, value: float) -> None:
+    with pytest.raises(InputError, match="Choose another unit"):
+        law(value)

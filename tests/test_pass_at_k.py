@@ -325,3 +325,11 @@ def test_responses_without_an_answer_abstain_where_that_is_said(tmp_path: Path) 
     document = json.loads(passk(tmp_path, blank, *options)[1])
     assert "7 of 12 responses give no answer and cast no vote." in document["notes"]
     assert document["rows"][0]["maj_at_k"] == pytest.approx(2.0 / 3.0)
+
+
+def test_answers_that_differ_in_capitals_are_pointed_out_and_two_forms_refused(tmp_path: Path) -> None:
+    table = "prompt_id,answer,correct\np,A,1\np,a,0\nq,A,1\nq,B,0\n"
+    assert "'A' and 'a' in column 'answer' differ in capitals" in passk(tmp_path, table, "--answer", "answer")[1]
+    code, said = passk(tmp_path, table, "--json", "--csv")
+    assert code == 2
+    assert "--json and --csv are two forms of one answer" in said

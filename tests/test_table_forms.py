@@ -27,9 +27,10 @@ from alignlib.tables import RaterTable, RewardTable
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
 from alignlib.tables.formats import delimited
+from alignlib.tables.json_text import check_lines
 from alignlib.tables.limits import MOST_BYTES
 from alignlib.tables.parquet_sizes import announced_values
-from alignlib.tables.table_file import TableFile
+from alignlib.tables.table_file import TableFile, nested_keys
 from alignlib.training.policy_kl.sample_table import read_kl_samples
 
 rng = np.random.default_rng(11)
@@ -535,3 +536,31 @@ def test_pyarrow_is_not_asked_for_the_columns_of_a_row_group(tmp_path: Path, mon
     monkeypatch.setattr(pq.ParquetFile, "metadata", property(lambda _: SimpleNamespace(metadata=None)))
     path = written(tmp_path, "t.parquet", parquet(COLUMNS).to_pybytes())
     assert RewardTable.read(path).n_prompts == PROMPTS
+
+
+def test_a_key_is_counted_once_however_many_there_are() -> None:
+    """In time that grows with the number of keys: twice as many are looked at twice as often, not four times."""
+    looked = []
+
+    class Names(list):  # type: ignore[type-arg]
+        def count(self, name: object) -> int:
+            raise AssertionError("a count for each name takes the square of their number")
+
+    class Schema:
+        names = Names(f"k{i}" for i in range(500))
+
+        def __iter__(self):
+            return (looked.append(name) or pa.field(name, pa.struct([("a", pa.int8())])) for name in self.names)
+
+    assert len(nested_keys(Schema())) == 500  # type: ignore[arg-type]
+    assert len(looked) == 500
+
+
+def test_lines_with_keys_of_their_own_are_read_one_by_one(tmp_path: Path) -> None:
+    """Arrow would make a column of each key, in time that grows with the square of their number."""
+    lines = [{"prompt_id": i // 2, "reward": i, "z": [{f"k{i}_{j}": j} for j in range(2000)]} for i in range(4)]
+    text = "\n".join(map(json.dumps, lines))
+    assert not check_lines("t", pa.py_buffer(text.encode()))
+    path = tmp_path / "t.jsonl"
+    path.write_text(text)
+    assert RewardTable.read(path, "prompt_id", "reward").column("reward").tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 __all__ = ["as_array", "as_names"]
+
+_DEEPEST = 32  # dimensions of an array: numpy makes more, but does not step through them
 
 
 def as_array(name: str, value: Any) -> npt.NDArray[Any]:
@@ -33,20 +35,23 @@ def as_array(name: str, value: Any) -> npt.NDArray[Any]:
     >>> as_array("reward", [1, 2]).tolist()
     [1, 2]
     """
-    if type(value) is np.ndarray:
+    if type(value) is np.ndarray and value.ndim <= _DEEPEST:
         return value
     _refuse_mask(name, value)
     try:
         if isinstance(value, memoryview):
             value = np.frombuffer(value, dtype=value.format).reshape(value.shape)
-        return np.asarray(value)
+        array = np.asarray(value)
+        if array.ndim > _DEEPEST:
+            raise ValueError(f"it has {array.ndim} dimensions")
+        return array
     except MemoryError:
         raise
     except Exception as error:  # whatever the library that made it raises
         said = " ".join(str(error).split())
         why = "its rows have different lengths" if "inhomogeneous" in said else said.rstrip(".")
         raise InputError(
-            f"{name} must hold numbers; got {value!r:.80}, which is no array ({why:.200}). Give a list or a numpy "
+            f"{name} must hold numbers; got {quoted(value)}, which is no array ({why:.200}). Give a list or a numpy "
             "array.",
             argument=name,
         ) from error
@@ -62,7 +67,7 @@ def as_names(name: str, value: Any, *, with_gaps: bool = False) -> npt.NDArray[n
     value : sequence
         Texts, numbers, tuples: whatever can tell things apart.
     with_gaps : bool
-        Whether a name may be missing: None, NaN.
+        Whether a name may be missing: None, NaN, NA; it becomes None.
 
     Raises
     ------
@@ -76,34 +81,83 @@ def as_names(name: str, value: Any, *, with_gaps: bool = False) -> npt.NDArray[n
     """
     _refuse_mask(name, value)
     if isinstance(value, (str, bytes, set, frozenset, dict)) or not hasattr(value, "__iter__"):
-        raise InputError(f"{name} must list names in order; got {value!r:.80}. Give a list of them.", argument=name)
-    if getattr(value, "ndim", 1) != 1:
-        raise InputError(f"{name} must list names in one row; got shape {tuple(value.shape)}.", argument=name)
+        raise InputError(f"{name} must list names in order; got {quoted(value)}. Give a list of them.", argument=name)
+    dimensions = getattr(value, "ndim", 1)
+    if dimensions != 1:
+        raise InputError(f"{name} must list names in one row; got {dimensions} dimensions.", argument=name)
     if type(value) is np.ndarray and value.dtype.kind in "iubUS":  # of one type, none missing
         return value.astype(object)
-    # Of an array the elements are Python's; an instant in nanoseconds would become a number.
-    items = value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind not in "mM" else list(value)
-    for place, item in enumerate(items):
-        try:
-            hash(item)
-        except TypeError as error:
-            raise InputError(
-                f"{name} must hold texts or numbers; got {item!r:.80} at position {place}.", argument=name
-            ) from error
-        if not with_gaps and (item is None or item != item or str(item) in ("NaT", "<NA>")):
-            raise InputError(f"{name} is missing at position {place}; give each a name.", argument=name)
+    items = _as_list(name, value)
     names = np.empty(len(items), dtype=object)
     for place, item in enumerate(items):
-        names[place] = item  # one by one: a tuple is a name too
+        found = _plain(item)
+        try:
+            hash(found)
+            missing = _is_missing(found)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{name} must hold texts or numbers; got {quoted(item)} at position {place}.", argument=name
+            ) from error
+        if missing and not with_gaps:
+            raise InputError(f"{name} is missing at position {place}; give each a name.", argument=name)
+        names[place] = None if missing else found  # one by one: a tuple is a name too
     return names
 
 
-def _refuse_mask(name: str, value: Any) -> None:
-    """Refuse cells that a mask hides, in an array or in the rows of a list: numpy would read what lies beneath."""
+def _as_list(name: str, value: Any) -> list[Any]:
+    """Return the elements of a row as Python's own, as far as the library that made it gives them so."""
+    try:
+        if isinstance(value, np.ndarray) and value.dtype.kind in "mM":  # in nanoseconds they would become numbers
+            return list(value)
+        for way in ("as_py", "to_pylist", "tolist", "to_list"):  # Arrow, numpy and torch and pandas, polars
+            if callable(getattr(value, way, None)):
+                return list(getattr(value, way)())
+        return list(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the library that made it raises: a tensor without values, say
+        why = " ".join(str(error).split()).rstrip(".")
+        raise InputError(
+            f"{name} must list names in order; got a {type(value).__name__} that is no list ({why:.200}). Give a list "
+            "of them.",
+            argument=name,
+        ) from error
+
+
+def _plain(item: Any) -> Any:
+    """Return the value of a scalar of Arrow, or of a tensor without dimensions, which equals nothing but itself."""
+    if isinstance(item, (str, int, float, np.generic)):
+        return item
+    if callable(getattr(item, "as_py", None)):
+        return item.as_py()
+    if getattr(item, "ndim", None) == 0 and callable(getattr(item, "tolist", None)):
+        return item.tolist()
+    return item
+
+
+def _is_missing(item: Any) -> bool:
+    """Whether an element is no value: None, NaN of any type, NA and NaT of pandas."""
+    return item is None or type(item).__name__ in ("NAType", "NaTType") or bool(item != item)
+
+
+def _refuse_mask(name: str, value: Any, above: tuple[int, ...] = (), seen: set[int] | None = None) -> None:
+    """Refuse cells that a mask hides, in an array or in the rows of a list: numpy would read what lies beneath.
+
+    Lists that hold themselves, or lie too deep, are refused too: numpy would not come to an end.
+    """
     if isinstance(value, (list, tuple)):
+        seen = set() if seen is None else seen
+        if id(value) in above or len(above) >= _DEEPEST:
+            what = "holds a list that holds itself" if id(value) in above else f"nests more than {_DEEPEST} lists"
+            raise InputError(f"{name} {what}; give numbers, or lists of them.", argument=name)
+        if id(value) in seen:
+            return
+        seen.add(id(value))
         for row in value:
             if isinstance(row, (list, tuple, np.ma.MaskedArray)):
-                _refuse_mask(name, row)
+                _refuse_mask(name, row, (*above, id(value)), seen)
+    elif isinstance(value, np.ma.MaskedArray) and value.dtype.names:
+        raise InputError(f"{name} must hold numbers or texts; got masked records. Name one field.", argument=name)
     elif isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         place = int(np.argmax(np.ma.getmaskarray(value).reshape(-1)))
         raise InputError(

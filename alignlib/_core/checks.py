@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.array_likes import as_array
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 BoolArray: TypeAlias = npt.NDArray[np.bool_]
@@ -44,14 +44,15 @@ def as_numbers(name: str, value: npt.ArrayLike) -> FloatArray:
             raise TypeError
         if held.dtype == object and any(isinstance(v, (str, bytes)) for v in held.flat):
             raise TypeError  # text that spells numbers is a mistake that numpy would pass over
-        return np.asarray(held, dtype=np.float64)
+        with np.errstate(over="ignore"):  # of longer floats: who asked refuses the infinity
+            return np.asarray(held, dtype=np.float64)
     except MemoryError:
         raise
     except Exception as error:  # an object's own __float__ may raise anything
         given: Any = value
         parts = [] if isinstance(given, type) or not is_dataclass(given) else list(fields(given))
         hint = f" Pass a number of it, such as .{parts[0].name}." if parts else ""
-        raise InputError(f"{name} must hold numbers; got {value!r:.80}.{hint}", argument=name) from error
+        raise InputError(f"{name} must hold numbers; got {quoted(value)}.{hint}", argument=name) from error
 
 
 def as_shape(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -60,9 +61,9 @@ def as_shape(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
         shape = tuple(operator.index(n) for n in (value if isinstance(value, tuple) else (value,)))
     except TypeError as error:
         raise InputError(
-            f"{name} must be a whole number or a tuple of them; got {value!r:.80}.", argument=name
+            f"{name} must be a whole number or a tuple of them; got {quoted(value)}.", argument=name
         ) from error
-    require(all(n >= 0 for n in shape), f"{name} must not be negative; got {value!r:.80}.", argument=name)
+    require(all(n >= 0 for n in shape), f"{name} must not be negative; got {quoted(value)}.", argument=name)
     return shape
 
 
@@ -99,7 +100,7 @@ def as_number(
     """
     array = as_numbers(name, value)
     if array.ndim:
-        raise InputError(f"{name} must be one number, not several; got {value!r:.80}.", argument=name)
+        raise InputError(f"{name} must be one number, not several; got {quoted(value)}.", argument=name)
     number = float(array)
     if not math.isfinite(number):
         raise InputError(f"{name} must be finite; got {number:g}.", argument=name)
@@ -112,6 +113,16 @@ def as_number(
     return number
 
 
+def as_plain(name: str, value: Any, low: float) -> float:
+    """Return a single finite number from ``low`` on as Python's int or float, whatever type held it.
+
+    >>> as_plain("n", np.array(4.0), 1.0), as_plain("n", np.int64(4), 1.0), as_plain("n", 4, 1.0)
+    (4.0, 4, 4)
+    """
+    number = as_number(name, value, low)
+    return int(value) if isinstance(value, (int, np.integer)) else number
+
+
 def as_whole(name: str, value: Any, low: float, high: float = math.inf) -> int:
     """Return a whole number in its range as an int; ``1e3`` is one.
 
@@ -119,13 +130,13 @@ def as_whole(name: str, value: Any, low: float, high: float = math.inf) -> int:
     1000
     """
     number = as_number(name, value, low, high)
-    require(number == round(number), f"{name} must be a whole number; got {value!r:.80}.", name)
+    require(number == round(number), f"{name} must be a whole number; got {quoted(value)}.", name)
     return int(number)
 
 
 def as_flag(name: str, value: Any) -> bool:
     """Return True or False, or say that something else was given."""
-    require(isinstance(value, (bool, np.bool_)), f"{name} must be True or False; got {value!r:.80}.", name)
+    require(isinstance(value, (bool, np.bool_)), f"{name} must be True or False; got {quoted(value)}.", name)
     return bool(value)
 
 
@@ -139,7 +150,7 @@ def as_rng(rng: Any) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     seed = isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0
-    require(seed, f"rng must be a numpy Generator or its seed, a whole number >= 0; got {rng!r:.80}.", "rng")
+    require(seed, f"rng must be a numpy Generator or its seed, a whole number >= 0; got {quoted(rng)}.", "rng")
     return np.random.default_rng(int(rng))
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-__all__ = ["InputError", "bounded"]
+__all__ = ["InputError", "bounded", "quoted"]
 
 _CONTINUED = re.compile(r"\n\s+")
+_ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
 _LONGEST = 1200  # characters of a sentence
 _LONGEST_NAME = 160  # of what it quotes: a column, a cell, an option
 # What is quoted, as Python does it (an apostrophe inside a word opens nothing), or has no space in it, as a path.
@@ -26,6 +27,24 @@ def bounded(sentence: str) -> str:
         return sentence
     start = _without_middle(sentence, 100 * _LONGEST)
     return _without_middle(_QUOTED.sub(lambda found: _without_middle(found[0], _LONGEST_NAME), start), _LONGEST)
+
+
+def quoted(value: object, most: int = 80) -> str:
+    """Return how a sentence shows a value of any kind: the start of its `repr` on one line, without addresses.
+
+    >>> quoted([1, 2]), quoted("a" * 100, 8), quoted(object())
+    ('[1, 2]', "'aaaaaaa", '<object>')
+    """
+    try:
+        text = repr(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # lists within lists without end, or whatever the object's own library raises
+        kind = type(value).__name__
+        return f"a {kind} nested too deep to be shown" if isinstance(error, RecursionError) else f"a {kind}"
+    if not isinstance(value, (str, bytes)):
+        text = " ".join(_ADDRESS.sub("", text).split())
+    return text[:most]
 
 
 def _without_middle(text: str, most: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["counted", "number_or_name", "unknown_name"]
+__all__ = ["alike", "counted", "number_or_name", "unknown_name"]
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -39,3 +39,22 @@ def number_or_name(text: str | None) -> float | str | None:
         return None if text is None else float(text)
     except ValueError:
         return text
+
+
+def alike(column: str, names: Iterable[str]) -> str:
+    """Point out two names that differ in capitals or spaces only: they may be meant to be one.
+
+    >>> alike("answer", ["A", "B", "a"])
+    "'A' and 'a' in column 'answer' differ in capitals or spaces only and are kept apart; write them alike if ..."
+    >>> alike("answer", ["A", "B"])
+    ''
+    """
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(" ".join(name.split()).casefold(), name)
+        if other != name:
+            return (
+                f"{other!r} and {name!r} in column {column!r} differ in capitals or spaces only and are kept apart; "
+                "write them alike if they are one."
+            )
+    return ""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
@@ -106,7 +106,7 @@ def estimate_capacity(
     """
     require(
         isinstance(table, RaterTable),
-        f"table must be a RaterTable, of which RaterTable.from_arrays makes one; got {table!r:.80}.",
+        f"table must be a RaterTable, of which RaterTable.from_arrays makes one; got {quoted(table)}.",
         "table",
     )
     require(0 < level < 1, f"level must lie in (0, 1); got {level!r}.")

@@ -53,6 +53,7 @@ def fano_floor(
     c, m = np.broadcast_arrays(
         require_range("capacity", capacity, 0.0), require_range("n_values", n_values, 1.0, 1e300)
     )
+    require(c.size > 0, "capacity must hold at least one number; got none.", "capacity")
     _check_codebook(m)
     separation = as_number("separation", separation, 0.0, open_low=True)
     excess = c > np.log(m) * (1 + 1e-12) + _ROUNDING

@@ -47,6 +47,14 @@ class Command(click.Command):
         super().__init__(*arguments, **settings)
         self.examples = tuple(examples)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse two forms of the answer at once: the later one would win in silence."""
+        typed = args[: args.index("--")] if "--" in args else args
+        forms = [one for option in self.params if option.name == "form" for one in option.opts if one in typed]
+        if len(forms) > 1:
+            raise click.UsageError(f"{' and '.join(forms)} are two forms of one answer; give one of them.", ctx)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what the library says of its arguments is said of the options."""
         try:

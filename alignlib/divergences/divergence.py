@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 __all__ = ["Divergence", "as_divergence"]
 
@@ -189,7 +189,7 @@ def as_divergence(value: object) -> Divergence:
         if name == "renyi":
             return _renyi(value.partition(":")[2], value)
     raise InputError(
-        f"divergence must be one of alignlib.divergences or its name; got {value!r:.80}. Known by name: "
+        f"divergence must be one of alignlib.divergences or its name; got {quoted(value)}. Known by name: "
         f"{', '.join(map(repr, kinds))}, short 'js' and 'tv'; with a parameter, 'renyi:2'.",
         argument="divergence",
     )
@@ -205,7 +205,7 @@ def _renyi(order: str, given: str) -> Divergence:
     require(
         0.0 < alpha < math.inf and alpha != 1.0,
         f"divergence must name the order of Rényi's, above 0 and not 1, such as 'renyi:2' (of order 1 it is 'kl'); got "
-        f"{given!r:.80}.",
+        f"{quoted(given)}.",
         "divergence",
     )
     return Renyi(alpha)

@@ -15,7 +15,7 @@ import scipy
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, as_flag, as_number, as_vector, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
 from alignlib.estimation.averaging import averaged_curve
@@ -617,7 +617,7 @@ def _as_table(table: Any, reward: str | None) -> RewardTable:
     if hasattr(table, "columns"):  # a data frame
         require(
             reward is None or isinstance(reward, str),
-            f"reward must be the name of one column; got {reward!r:.80}.",
+            f"reward must be the name of one column; got {quoted(reward)}.",
             "reward",
         )
         return RewardTable.from_frame(table, reward=reward or "reward")
@@ -630,7 +630,9 @@ def _single_column(table: RewardTable, reward: str | None) -> str:
     if reward is None:
         require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
         return names[0]
-    require(isinstance(reward, str), f"reward must be the name of one column of {names}; got {reward!r:.80}.", "reward")
+    require(
+        isinstance(reward, str), f"reward must be the name of one column of {names}; got {quoted(reward)}.", "reward"
+    )
     table.column(reward)
     return reward
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, as_vector, require, require_range
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
@@ -151,7 +151,7 @@ def tilted_gold(
     )
     grid = most * np.geomspace(_FROM, 1.0, _POINTS) if lam is None else as_vector("lam", np.atleast_1d(lam))
     grid = require_range("lam", grid, 0.0, open_low=True)
-    require(bool((np.diff(grid) > 0).all()), f"lam must increase; got {grid.tolist()!r:.80}.")
+    require(bool((np.diff(grid) > 0).all()), f"lam must increase; got {quoted(grid.tolist())}.")
     supported = grid <= most * (1.0 + 1e-12)
     require(bool(supported[0]), f"lam must not exceed {most:.3g}, what the samples support; got {grid[0]:g}.")
     curves = tilted_curves(table, reward, gold, grid, cells)

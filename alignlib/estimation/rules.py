@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
@@ -156,7 +157,7 @@ def as_rules(rules: Any) -> list[Rule]:
     """Return one rule or several as a list, and refuse what is none."""
     chosen: list[Any] = [rules] if isinstance(rules, (Rule, str)) or not isinstance(rules, Sequence) else list(rules)
     require(len(chosen) > 0, "rules must name at least one rule; got none.", "rules")
-    given = f"the class {rules.__name__}" if isinstance(rules, type) else f"{rules!r:.80}"
+    given = f"the class {rules.__name__}" if isinstance(rules, type) else f"{quoted(rules)}"
     require(
         all(isinstance(rule, Rule) for rule in chosen),
         f"rules must be rules, such as BestOfN(4) or BestOfN.along([2, 4]); got {given}.",

@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import quoted
 from alignlib.hacking.paths import Path, directions, path_of
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import Rule
@@ -96,7 +97,7 @@ def hacking_threshold(
     """
     require(
         isinstance(pair, ProxyPair),
-        f"pair must be a ProxyPair, such as ProxyPair(gold, proxy, prob); got {pair!r:.80}.",
+        f"pair must be a ProxyPair, such as ProxyPair(gold, proxy, prob); got {quoted(pair)}.",
         "pair",
     )
     require(

@@ -16,9 +16,10 @@ from alignlib.laws.law import Law
 from alignlib.laws.optima import optima
 from alignlib.laws.quadrature import rank_nodes
 
-__all__ = ["ContinuousLaw"]
+__all__ = ["ContinuousLaw", "check_unit"]
 
 
+_LARGEST, _LEAST_SPAN = 1e305, 1e-300  # in size, as of the rewards of a `FiniteLaw`
 _REFINED = 2  # times that the place where outcomes are dropped becomes the end of a panel
 
 
@@ -99,3 +100,15 @@ class ContinuousLaw(Law):
             lambda log_u: float(self._deviation(np.array(math.exp(log_u)), upper)) - last, -160.0, math.log(0.5)
         )
         return (1.0 - math.exp(tail) if upper else math.exp(tail),)
+
+
+def check_unit(name: str, scale: float, *places: float) -> None:
+    """Refuse a scale, or places, of rewards whose λ or gains a float does not hold."""
+    if not _LEAST_SPAN <= scale <= _LARGEST:
+        raise InputError(
+            f"{name} must lie in [{_LEAST_SPAN:g}, {_LARGEST:g}]; got {scale:g}. Choose another unit.",
+            argument=name if name.isidentifier() else "high",
+        )
+    far = max(map(abs, places), default=0.0)
+    if far > _LARGEST:
+        raise InputError(f"rewards must lie in [-{_LARGEST:g}, {_LARGEST:g}]; got {far:g}. Choose another unit.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.special import log1p_excess
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws.continuous import ContinuousLaw, check_unit
 from alignlib.laws.roots import convex_root
 
 __all__ = ["Exponential"]
@@ -42,6 +42,7 @@ class Exponential(ContinuousLaw):
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_number("rate", self.rate))
         require(self.rate > 0, f"rate must be positive; got {self.rate:g}.")
+        check_unit("rate", self.rate)
 
     @property
     def base_reward(self) -> float:

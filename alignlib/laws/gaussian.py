@@ -8,7 +8,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, as_number, require
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws.continuous import ContinuousLaw, check_unit
 
 __all__ = ["Gaussian"]
 
@@ -40,6 +40,7 @@ class Gaussian(ContinuousLaw):
         for name in ("mean", "sd"):
             object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.sd > 0, f"sd must be positive; got {self.sd:g}.")
+        check_unit("sd", self.sd, self.mean)
 
     @property
     def base_reward(self) -> float:

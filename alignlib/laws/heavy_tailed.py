@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, require, require_range
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.divergences import Divergence
 from alignlib.laws.continuous import ContinuousLaw
 
@@ -78,7 +78,8 @@ class HeavyTailed(ContinuousLaw):
         frozen_family = getattr(self.dist, "dist", None)
         require(
             all(hasattr(frozen_family, name) for name in ("ppf", "isf", "pdf")) and hasattr(self.dist, "ppf"),
-            f"dist must be a frozen continuous distribution of scipy, such as scipy.stats.t(3); got {self.dist!r:.80}.",
+            f"dist must be a frozen continuous distribution of scipy, such as scipy.stats.t(3); got "
+            f"{quoted(self.dist)}.",
             argument="dist",
         )
         name = str(getattr(frozen_family, "name", ""))

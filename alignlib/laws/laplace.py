@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_number, require
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws.continuous import ContinuousLaw, check_unit
 from alignlib.laws.roots import convex_root
 
 __all__ = ["Laplace"]
@@ -44,6 +44,7 @@ class Laplace(ContinuousLaw):
         for name in ("scale", "base_reward"):
             object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.scale > 0, f"scale must be positive; got {self.scale:g}.")
+        check_unit("scale", self.scale, self.base_reward)
 
     @property
     def lam_max(self) -> float:

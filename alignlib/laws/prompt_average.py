@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.laws.law import SMALLEST_BUDGET, Law
 from alignlib.laws.roots import rising_roots
 
@@ -44,21 +44,24 @@ class PromptAverage(Law):
     """
 
     def __init__(self, laws: Sequence[Law]) -> None:
-        require(not isinstance(laws, Law), f"laws must be a sequence of laws, one a prompt; got {laws!r:.80}.", "laws")
+        require(
+            not isinstance(laws, Law), f"laws must be a sequence of laws, one a prompt; got {quoted(laws)}.", "laws"
+        )
         try:
             self.laws = tuple(laws)
         except TypeError as error:
-            raise InputError(f"laws must be a sequence of laws; got {laws!r:.80}.", argument="laws") from error
+            raise InputError(f"laws must be a sequence of laws; got {quoted(laws)}.", argument="laws") from error
         require(len(self.laws) > 0, "laws must hold at least one prompt's law; got none.", "laws")
         for x, law in enumerate(self.laws):
             require(
                 isinstance(law, Law),
-                f"laws must hold laws, such as FiniteLaw(rewards); got {law!r:.80} at {x}.",
+                f"laws must hold laws, such as FiniteLaw(rewards); got {quoted(law)} at {x}.",
                 "laws",
             )
             require(
                 law.lam_max > 0.0,
-                f"laws must have tilts; that of prompt {x}, {law!r:.60}, has none: any budget buys any reward there.",
+                f"laws must have tilts; that of prompt {x}, {quoted(law, 60)}, has none: any budget buys any reward "
+                "there.",
             )
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_number, require
-from alignlib.laws.continuous import ContinuousLaw
+from alignlib.laws.continuous import ContinuousLaw, check_unit
 
 __all__ = ["Uniform"]
 
@@ -40,6 +40,7 @@ class Uniform(ContinuousLaw):
         for name in ("low", "high"):
             object.__setattr__(self, name, as_number(name, getattr(self, name)))
         require(self.high > self.low, f"high must exceed low, {self.low:g}; got {self.high:g}.")
+        check_unit("high - low", 2.0 * self._half, self.low, self.high)
 
     @property
     def base_reward(self) -> float:

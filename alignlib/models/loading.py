@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.models.loaded import Loaded
 from alignlib.tables import short
 
@@ -215,7 +215,7 @@ def _refuse_named_code(name: str, role: str) -> None:
     if found is not None:
         key, value = found
         raise InputError(
-            f"The config of {role}={name} names code on the hub ({key}: {value!r:.80}), which is not run; take that "
+            f"The config of {role}={name} names code on the hub ({key}: {quoted(value)}), which is not run; take that "
             "line out of config.json, or pass remote_code=True."
         )
 

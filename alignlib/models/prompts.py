@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
     TableFile,
@@ -169,7 +169,7 @@ def _check_messages(prompt: list[Message], row: int, source: str) -> None:
     for message in prompt:
         if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
             raise InputError(
-                f"Prompt {row + 1} of {source} has the message {message!r:.80}; each message needs a role and a "
+                f"Prompt {row + 1} of {source} has the message {quoted(message)}; each message needs a role and a "
                 "content, both text.",
                 rows=[row],
             )

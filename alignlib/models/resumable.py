@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.checks import IntArray
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import PASSING, whole_file
 from alignlib.models.journal import JOURNAL, Journal, Plan
 
@@ -338,7 +338,7 @@ def _compare(folder: Path, begun: Mapping[str, object], wanted: Mapping[str, obj
     ]
     if different:
         name = different[0]
-        old, new = (f"{said.get(name)!r:.80}" for said in (begun, wanted))
+        old, new = (quoted(said.get(name)) for said in (begun, wanted))
         set_to = "=" if name.isidentifier() else " "
         more = f" ({', '.join(different[1:])} changed too)" if len(different) > 1 else ""
         raise InputError(

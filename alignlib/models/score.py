@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alignlib._core.checks import FloatArray
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import check_new
 from alignlib._core.locks import alone_in
 from alignlib.models.batching import say_on_stderr
@@ -115,7 +115,7 @@ def _require_unicode(argument: str, text: str, is_missing: bool = False) -> None
     try:
         text.encode()
     except UnicodeEncodeError:
-        what = "give one, since the model's is none" if is_missing else f"got {text!r:.100}"
+        what = "give one, since the model's is none" if is_missing else f"got {quoted(text, 100)}"
         raise InputError(f"{argument} must be text in Unicode; {what}.", argument=argument) from None
 
 

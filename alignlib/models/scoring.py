@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib.models.batching import in_batches, progress_bar
 from alignlib.models.prompts import Prompt
@@ -43,7 +44,7 @@ class ScoreSettings:
         require(
             self.name is None or re.fullmatch(r"[^/\\\0]{1,100}", self.name) is not None,
             f"name must be part of the names of a column and a file, 1 to 100 characters, without slashes; "
-            f"got {self.name!r:.200}.",
+            f"got {quoted(self.name, 200)}.",
             "name",
         )
         require(self.value in ("raw", "log-prob"), f"value must be 'raw' or 'log-prob'; got {self.value!r}.")

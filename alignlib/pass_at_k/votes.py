@@ -16,6 +16,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_rng, as_whole, require, require_range
+from alignlib._core.errors import quoted
 
 __all__ = ["Majority", "majority_estimate", "majority_of_law"]
 
@@ -62,7 +63,9 @@ def majority_of_law(prob: npt.ArrayLike, right: npt.ArrayLike, k: int) -> Majori
     """
     mass = require_range("prob", prob, 0.0, 1.0)
     require(
-        mass.ndim == 1 and mass.size > 0, f"prob must be a list with one number an answer; got {prob!r:.60}.", "prob"
+        mass.ndim == 1 and mass.size > 0,
+        f"prob must be a list with one number an answer; got {quoted(prob, 60)}.",
+        "prob",
     )
     total = float(mass.sum())
     require(total <= 1.0 + 1e-9, f"prob must not sum to more than 1; it sums to {total:.9g}.", "prob")
@@ -112,7 +115,7 @@ def majority_estimate(
     given = require_range("counts", counts, 0.0)
     require(
         given.ndim == 1 and given.size > 0 and bool((given == np.round(given)).all()),
-        f"counts must hold one whole number an answer; got {counts!r:.60}.",
+        f"counts must hold one whole number an answer; got {quoted(counts, 60)}.",
         "counts",
     )
     draws, flags, none = as_whole("k", k, 1), _flags(right, given.size), as_whole("abstaining", abstaining, 0)
@@ -138,7 +141,7 @@ def _flags(right: npt.ArrayLike, size: int) -> BoolArray:
     flags = np.asarray(right)
     require(
         flags.dtype.kind == "b" and flags.shape == (size,),
-        f"right must hold True or False for each of {size} answers; got {right!r:.60}.",
+        f"right must hold True or False for each of {size} answers; got {quoted(right, 60)}.",
         "right",
     )
     return flags

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, FloatOrArray, as_number, as_vector, like, require, require_range
+from alignlib._core.checks import FloatArray, FloatOrArray, as_plain, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
 from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
@@ -65,7 +65,7 @@ class BestOfN(RankRule):
     start = 1.0
 
     def __post_init__(self) -> None:
-        as_number("n", self.n, self.start)
+        object.__setattr__(self, "n", as_plain("n", self.n, self.start))
 
     @property
     def title(self) -> str:

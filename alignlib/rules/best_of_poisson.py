@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_number
+from alignlib._core.checks import FloatArray, as_plain
 from alignlib._core.special import exp_excess
 from alignlib.laws import Levels
 from alignlib.rules.rank_rule import RankRule
@@ -50,7 +50,7 @@ class BestOfPoisson(RankRule):
     start = 0.0
 
     def __post_init__(self) -> None:
-        as_number("mu", self.mu, self.start)
+        object.__setattr__(self, "mu", as_plain("mu", self.mu, self.start))
 
     @property
     def draws(self) -> float:

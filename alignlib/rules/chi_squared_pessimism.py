@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_number, as_vector
+from alignlib._core.checks import FloatArray, as_plain, as_vector
 from alignlib.laws import Levels
 from alignlib.rules.rule import Rule
 from alignlib.rules.weighted_choice import one_by_weight, weighted_choice
@@ -60,8 +60,8 @@ class ChiSquaredPessimism(Rule):
     start = 0.0
 
     def __post_init__(self) -> None:
-        as_number("n", self.n, 1.0)
-        as_number("lam", self.lam, self.start)
+        object.__setattr__(self, "n", as_plain("n", self.n, 1.0))
+        object.__setattr__(self, "lam", as_plain("lam", self.lam, self.start))
 
     @property
     def title(self) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray, as_number, as_vector, as_whole, require
+from alignlib._core.checks import FloatArray, as_plain, as_vector, as_whole, require
 from alignlib.rules.rank_rule import RankRule
 
 __all__ = ["LearntThreshold"]
@@ -61,7 +61,7 @@ class LearntThreshold(RankRule):
         object.__setattr__(self, "n", n)
         object.__setattr__(self, "place", place)
         require(place <= n, f"place must be one of the n draws to learn from; got {place}, of {n}.", "place")
-        as_number("responses", self.responses, 1.0)
+        object.__setattr__(self, "responses", as_plain("responses", self.responses, 1.0))
 
     @property
     def title(self) -> str:

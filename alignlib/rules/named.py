@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from alignlib._core.checks import require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.rules.best_of_n import BestOfN
 from alignlib.rules.best_of_poisson import BestOfPoisson
 from alignlib.rules.chi_squared_pessimism import ChiSquaredPessimism
@@ -43,24 +43,26 @@ def named_rule(text: str) -> Rule:
     >>> named_rule("soft-best-of-n:8:2")
     SoftBestOfN(n=8.0, lam=2.0)
     """
-    require(isinstance(text, str), f"rule must be a name and numbers, such as 'best-of-n:4'; got {text!r:.80}.", "rule")
+    require(
+        isinstance(text, str), f"rule must be a name and numbers, such as 'best-of-n:4'; got {quoted(text)}.", "rule"
+    )
     name, *given = text.strip().split(":")
     found = {_slug(rule): rule for rule in _RULES}.get(name.strip().lower())
     if found is None:
         known = ", ".join(_form(rule) for rule in _RULES)
-        raise InputError(f"rule must be one of {known}; got {text!r:.80}.", argument="rule")
+        raise InputError(f"rule must be one of {known}; got {quoted(text)}.", argument="rule")
     parts: Any = fields(found)  # type: ignore[arg-type]  # every rule is a dataclass
     least = sum(part.default is MISSING for part in parts)
     require(
         least <= len(given) <= len(parts),
-        f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {text!r:.80}.",
+        f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}.",
         "rule",
     )
     try:
         values = [float(value) for value in given]
     except ValueError:
         raise InputError(
-            f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {text!r:.80}.", argument="rule"
+            f"rule {_slug(found)!r} takes numbers as in {_form(found)}; got {quoted(text)}.", argument="rule"
         ) from None
     make: Any = found
     try:

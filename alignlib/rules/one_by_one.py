@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, IntArray, as_number, as_rng, as_vector, as_whole
+from alignlib._core.checks import FloatArray, IntArray, as_plain, as_rng, as_vector, as_whole
 from alignlib._core.same import SameFields
 from alignlib.laws import FiniteLaw, Levels
 from alignlib.rules.rule import Rule
@@ -40,7 +40,7 @@ class OneByOne(Rule):
     start = 1.0
 
     def __post_init__(self) -> None:
-        as_number("n", self.n, self.start)
+        object.__setattr__(self, "n", as_plain("n", self.n, self.start))
 
     @property
     def draws(self) -> float:

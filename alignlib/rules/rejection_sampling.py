@@ -59,7 +59,7 @@ class RejectionSampling(OneByOne):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.highest is not None:
-            as_number("highest", self.highest)
+            object.__setattr__(self, "highest", as_number("highest", self.highest))
 
     def log_ratio(self, levels: Levels) -> FloatArray:
         """``-λ gap - log E_p e^{-λ gap}`` with the gap to the highest reward."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.divergences import KL, Divergence
 from alignlib.laws import ContinuousLaw, FiniteLaw, Law, Levels, PromptAverage
 from alignlib.rules.on_law import OnLaw, OnLevels, OnPrompts, RuleCurve
@@ -118,8 +118,8 @@ class Rule(ABC):
         """
         require(
             isinstance(law, Law),
-            f"law must be a law, such as FiniteLaw or Gaussian; got {law!r:.80}. What a rule does to sampled rewards, "
-            "fit_frontier(table).share(rule) estimates.",
+            f"law must be a law, such as FiniteLaw or Gaussian; got {quoted(law)}. What a rule does to sampled "
+            "rewards, fit_frontier(table).share(rule) estimates.",
             "law",
         )
         if isinstance(law, PromptAverage):
@@ -129,12 +129,12 @@ class Rule(ABC):
             return OnLevels(levels, self.log_ratio(levels), log_prob)
         require(
             isinstance(law, ContinuousLaw),
-            f"law must be finite, an average of such laws, or one without atoms; got {law!r:.80}.",
+            f"law must be finite, an average of such laws, or one without atoms; got {quoted(law)}.",
         )
         return self._on_continuous(cast(ContinuousLaw, law))
 
     def _on_continuous(self, law: ContinuousLaw) -> OnLaw:
-        raise InputError(f"law must be finite for {self.name}, which sees values and not ranks; got {law!r:.80}.")
+        raise InputError(f"law must be finite for {self.name}, which sees values and not ranks; got {quoted(law)}.")
 
     def evaluate(self, samples: Prepared, divergence: Divergence = KL) -> PromptValues:
         """Estimate what the rule spends, its mean reward and its win rate on each prompt, from the prompt's samples.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pyarrow as pa
 
 from alignlib._core.array_likes import as_names
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
-from alignlib._core.errors import InputError
-from alignlib._core.names import counted
+from alignlib._core.errors import InputError, quoted
+from alignlib._core.names import alike, counted
 from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards
 from alignlib.tables.as_identifiers import spelled_number, texts
@@ -107,7 +108,7 @@ class AnswerTable(SameFields):
         correct : array_like (prompts, responses), or a list with an array for each prompt
             1 (or True) where a response is right, else 0.
         answer : the same shape, optional
-            What each response answers, text or numbers; None where it gives no answer.
+            What each response answers, text or numbers; None (or NaN, NA) where it gives no answer.
         score : the same shape, optional
             What a verifier says of each response; the largest is picked.
         prompts : array_like (prompts,), optional
@@ -122,7 +123,7 @@ class AnswerTable(SameFields):
         columns: dict[str, Any] = {"correct": correct}
         names: tuple[str, ...] = ()
         if answer is not None:
-            rows = [as_names("answer", row, with_gaps=True) for row in answer]
+            rows = _rows_of_answers(answer)
             sizes = np.cumsum([row.size for row in rows])[:-1]
             names, codes = _coded([None if value is None else str(value) for row in rows for value in row.tolist()])
             codes = np.where(codes == len(names), float(_ABSTAINS), codes)
@@ -222,6 +223,7 @@ class AnswerTable(SameFields):
         if codes is not None:
             silent = codes == _ABSTAINS
             _check_one_verdict(table, codes, flags, where, names)
+            notes = (*notes, *filter(None, [alike(answer or "", names)]))
             if silent.any():
                 notes = (*notes, f"{int(silent.sum())} of {silent.size} responses give no answer and cast no vote.")
             if bool((flags & silent).any()):
@@ -241,6 +243,21 @@ class AnswerTable(SameFields):
             answer=None if self.answer is None else self.answer[kept],
             score=None if self.score is None else self.score[kept],
         )
+
+
+def _rows_of_answers(answer: Any) -> list[npt.NDArray[np.object_]]:
+    """Return the answers to each prompt; None where there is none."""
+    rows = None
+    if not (isinstance(answer, (str, bytes, set, frozenset, Mapping)) or hasattr(type(answer), "columns")):
+        with contextlib.suppress(Exception):  # what has no elements raises whatever its library likes
+            rows = list(answer)
+    if rows is None:
+        raise InputError(
+            f"answer must hold a list of answers for each prompt; got {quoted(answer)}. Give it in the shape of "
+            "correct.",
+            argument="answer",
+        )
+    return [as_names("answer", row, with_gaps=True) for row in rows]
 
 
 def _coded(values: Sequence[str | None]) -> tuple[tuple[str, ...], FloatArray]:

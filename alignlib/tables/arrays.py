@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from alignlib._core.array_likes import as_array, as_names
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 __all__ = ["Rewards", "reward_arrays"]
 
@@ -56,7 +56,7 @@ def reward_arrays(
 
 def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
     """Return the rewards of all prompts one after another, and how many each has."""
-    if hasattr(rewards, "columns"):
+    if hasattr(type(rewards), "columns"):  # a lazy frame warns where one asks it itself
         raise InputError(
             f"{name} must hold an array of rewards for each prompt; got a {type(rewards).__name__}, whose columns are "
             "not told apart. Use RewardTable.from_frame, which takes the names of the columns.",
@@ -72,7 +72,7 @@ def _flat(name: str, rewards: Rewards) -> tuple[FloatArray, IntArray]:
     else:
         each = list(array) if array is not None and array.ndim > 0 else rewards
         if not isinstance(each, Sequence) or isinstance(each, str):
-            said = f"{name} must hold an array of rewards for each prompt; got {rewards!r:.80}."
+            said = f"{name} must hold an array of rewards for each prompt; got {quoted(rewards)}."
             raise InputError(said, argument=name)
         rows = [as_float_array(f"{name}[{i}]", row) for i, row in enumerate(each)]
         if rows and all(row.ndim == 0 for row in rows):

@@ -22,6 +22,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _OPENING, _CLOSING = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
 _MARK = b"\xef\xbb\xbf"  # of byte order, which some programs write in front
 _LOOKED_AT = 50  # lines whose keys are compared
+_MOST_COLUMNS = 5000  # Arrow's time grows with the square of the number of keys
 _MOST_SPACE = 1000  # bytes before the brace of a line
 _BLOCK = 1 << 26  # bytes looked at together
 
@@ -65,14 +66,14 @@ def check_lines(path: str, data: pa.Buffer) -> bool:
 
 
 def _have_like_keys(held: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> bool:
-    """Whether some lines, spread over the file, have about the same keys."""
+    """Whether some lines, spread over the file, have about the same keys, and not too many for a column each."""
     every, most = set[str](), 0
     for line in range(0, starts.size, max(1, starts.size // _LOOKED_AT)):
         with contextlib.suppress(ValueError):
             own = set(_keys(parse_json(held[starts[line] : ends[line]].tobytes().decode("utf-8-sig")), ""))
             every |= own
             most = max(most, len(own))
-    return len(every) <= 100 + 8 * most
+    return len(every) <= min(100 + 8 * most, _MOST_COLUMNS)
 
 
 def _keys(value: object, path: str) -> Iterator[str]:
@@ -81,7 +82,7 @@ def _keys(value: object, path: str) -> Iterator[str]:
             yield f"{path}.{key}"
             yield from _keys(inner, f"{path}.{key}")
     elif isinstance(value, list):
-        for inner in value[:10]:
+        for inner in value:
             yield from _keys(inner, path)
 
 

@@ -7,7 +7,7 @@ import math
 import os
 from pathlib import Path
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 __all__ = ["MOST_BYTES", "check_fits", "most_bytes", "shown_bytes"]
 
@@ -26,7 +26,7 @@ def most_bytes() -> int:
         except ValueError:
             most = 0.0
         if not 1.0 <= most < math.inf:
-            raise InputError(f"{MOST_BYTES} must be a number of bytes, such as 8e9; got {said!r:.80}.")
+            raise InputError(f"{MOST_BYTES} must be a number of bytes, such as 8e9; got {quoted(said)}.")
         return int(most)
     return max(_LEAST, int(_SHARE * _free_bytes()))
 

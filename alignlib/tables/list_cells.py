@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray, IntArray
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import MISSING
 from alignlib.tables.as_numbers import numbers
@@ -88,7 +88,7 @@ def _parsed(file: TableFile, name: str, cells: pa.ChunkedArray) -> pa.Array:
         found = _list(text)
         if found is None:
             raise InputError(
-                f"column {name!r} of {file.path} holds {text!r:.60} in {file.where([row])}, which is no list of "
+                f"column {name!r} of {file.path} holds {quoted(text, 60)} in {file.where([row])}, which is no list of "
                 "numbers such as [0.5, -1.25]; correct that cell.",
                 column=name,
                 rows=[row],

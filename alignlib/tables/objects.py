@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import pyarrow as pa
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, short, too_large
 
 __all__ = ["table_of_objects"]
@@ -71,8 +71,8 @@ def _column(path: str, name: str, values: Sequence[object], lines: Sequence[int]
     odd = next(((v, line) for v, line in given if _kind(v) is not _kind(given[0][0])), None)
     if odd is not None:
         raise InputError(
-            f"column {name!r} of {path} mixes kinds of values: {given[0][0]!r:.80} in {unit} {given[0][1]} and "
-            f"{odd[0]!r:.80} in {unit} {odd[1]}; write all in one way (rewards as numbers without quotes).",
+            f"column {name!r} of {path} mixes kinds of values: {quoted(given[0][0])} in {unit} {given[0][1]} and "
+            f"{quoted(odd[0])} in {unit} {odd[1]}; write all in one way (rewards as numbers without quotes).",
             column=name,
             rows=[given[0][1] - 1, odd[1] - 1],
         )
@@ -116,7 +116,7 @@ def _check_text(path: str, name: str, value: str, where: str, row: int) -> None:
         value.encode()
     except UnicodeError as error:
         raise InputError(
-            f"column {name!r} of {path} holds half of a surrogate pair ({value!r:.40}) in {where}, which is no "
+            f"column {name!r} of {path} holds half of a surrogate pair ({quoted(value, 40)}) in {where}, which is no "
             "character; write that text again.",
             column=name,
             rows=[row],
@@ -129,8 +129,8 @@ def _check_alike(path: str, name: str, values: list[object], where: str, row: in
     odd = next((value for value in values if value is not None and _kind(value) is not _kind(first)), None)
     if odd is not None:
         raise InputError(
-            f"column {name!r} of {path} holds a list that mixes kinds of values in {where}: {first!r:.80} and "
-            f"{odd!r:.80}; write all in one way.",
+            f"column {name!r} of {path} holds a list that mixes kinds of values in {where}: {quoted(first)} and "
+            f"{quoted(odd)}; write all in one way.",
             column=name,
             rows=[row],
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 from alignlib._core.array_likes import as_names
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib._core.names import counted
+from alignlib._core.names import alike, counted
 from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import spelled_number, texts
 from alignlib.tables.bins import check_kinds, in_bins
@@ -272,7 +272,7 @@ class RaterTable(SameFields):
                 found[what] = names, codes
                 binned += [said] if said else []
             check_kinds(file.path, what, named[what], found[what][0], found[what][1])
-        alike = tuple(note for what, name in named.items() if (note := _alike(name, found[what][0])))
+        alike = tuple(note for what, name in named.items() if (note := alike(name, found[what][0])))
         table = cls(
             found["context"][0],
             found["target"][0],
@@ -377,16 +377,3 @@ def _categories(column: pa.ChunkedArray) -> tuple[tuple[str, ...], IntArray]:
         place = {name: code for code, name in enumerate(names)}
         places = np.array([place[value] for value in values], dtype=np.int64)
     return tuple(names), places[encoded.indices.to_numpy()]
-
-
-def _alike(column: str, names: tuple[str, ...]) -> str:
-    """Point out two names that differ in capitals or spaces only: they may be meant to be one."""
-    first: dict[str, str] = {}
-    for name in names:
-        other = first.setdefault(" ".join(name.split()).casefold(), name)
-        if other != name:
-            return (
-                f"{other!r} and {name!r} in column {column!r} differ in capitals or spaces only and are kept apart; "
-                "write them alike if they are one."
-            )
-    return ""

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 
 from alignlib._core.checks import require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
 from alignlib.tables.limits import MOST_BYTES, check_fits, most_bytes, shown_bytes
@@ -48,7 +48,7 @@ def open_table_file(path: str | Path) -> TableFile:
         Where there is no such file, or it is a folder, empty, of an unknown kind, truncated, corrupt, or would not fit
         into memory.
     """
-    require(isinstance(path, (str, Path)), f"path must be the path of a file; got {path!r:.80}.", "path")
+    require(isinstance(path, (str, Path)), f"path must be the path of a file; got {quoted(path)}.", "path")
     most_bytes()  # refuses what its variable says, however small the file
     if str(path) == "-":
         return _open_standard_input()

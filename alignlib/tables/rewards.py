@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards, reward_arrays
@@ -83,7 +83,7 @@ class RewardTable(SameFields):
             and offsets[0] == 0
             and bool((np.diff(offsets) > 0).all()),
             f"offsets must rise from 0 and say where the samples of each of {n_prompts} prompts begin; "
-            f"got {offsets!r:.80}. Use RewardTable.from_arrays or from_frame, which count them.",
+            f"got {quoted(offsets)}. Use RewardTable.from_arrays or from_frame, which count them.",
             "offsets",
         )
         require(bool(self.columns), "columns must hold at least one reward; got none.", "columns")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -65,9 +66,9 @@ class TableFile:
     def whole(self) -> pa.Table:
         """Return every column as it is, for a copy of the table."""
         own = [name for name in self.names if name not in self.nested]
-        for name in own:
-            if own.count(name) > 1:
-                raise InputError(f"{self.path} has {own.count(name)} columns named {name!r}; rename all but one.")
+        name, times = max(Counter(own).items(), key=lambda one: one[1], default=("", 0))
+        if times > 1:
+            raise InputError(f"{self.path} has {times} columns named {name!r}; rename all but one.")
         return self.read(own)
 
     def _part(self, table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -102,10 +103,10 @@ def nested_keys(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     >>> nested_keys(pa.schema({"id": pa.int64(), "scores": pa.struct({"helpful": pa.float64()})}))
     {'scores.helpful': ('scores', 'helpful')}
     """
-    taken = set(schema.names)
+    taken = Counter(schema.names)
     found: dict[str, tuple[str, ...]] = {}
     twice: set[str] = set()
-    for keys in _keys(((one.name,), one.type) for one in schema if schema.names.count(one.name) == 1):
+    for keys in _keys(((one.name,), one.type) for one in schema if taken[one.name] == 1):
         name = ".".join(keys)
         if name in found:  # {"a.b": {"c": 1}} and {"a": {"b.c": 1}}
             twice.add(name)
@@ -133,9 +134,10 @@ def _keys(columns: Iterator[tuple[tuple[str, ...], pa.DataType]]) -> Iterator[tu
         kind = given.value_type if _is_list(given) and len(path) == 1 else given
         if pa.types.is_struct(kind) and len(path) < _DEEPEST:
             parts = [kind.field(i) for i in range(kind.num_fields)]
-            names = [part.name for part in parts]
-            yield from ((*path, name) for name in names if names.count(name) == 1)
-            yield from _keys(((*path, part.name), part.type) for part in parts if names.count(part.name) == 1)
+            times = Counter(part.name for part in parts)
+            once = [part for part in parts if times[part.name] == 1]
+            yield from ((*path, part.name) for part in once)
+            yield from _keys(((*path, part.name), part.type) for part in once)
 
 
 def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each prompt") -> pa.Table:

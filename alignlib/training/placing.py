@@ -9,6 +9,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
@@ -107,8 +108,8 @@ def overlay(
 
     Source: Y24, P26 (the limit); shares, waste and their intervals are ours.
     """
-    require(isinstance(log, TrainingLog), f"log must be what read_training_log returns; got {log!r:.80}.", "log")
-    require(isinstance(fit, Fit), f"fit must be what fit_frontier returns; got {fit!r:.80}.", "fit")
+    require(isinstance(log, TrainingLog), f"log must be what read_training_log returns; got {quoted(log)}.", "log")
+    require(isinstance(fit, Fit), f"fit must be what fit_frontier returns; got {quoted(fit)}.", "fit")
     require(pool is None or pool >= 1, f"pool must be at least 1; got {pool}.")
     curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
 
 __all__ = ["Columns", "columns_of_rows", "flat", "text_of"]
@@ -47,9 +47,9 @@ def columns_of_rows(
             if isinstance(value, str) and value.strip().lower() in _WORDS:
                 value = _WORDS[value.strip().lower()]
             if isinstance(value, bool) or not isinstance(value, int | float):
-                at = f"at step {row['step']!r:.40}" if "step" in row else f"in entry {place + 1}"
+                at = f"at step {quoted(row['step'], 40)}" if "step" in row else f"in entry {place + 1}"
                 raise InputError(
-                    f"{path}: {name!r} holds {value!r:.40} {at}, not a number; correct it, or name another key."
+                    f"{path}: {name!r} holds {quoted(value, 40)} {at}, not a number; correct it, or name another key."
                 )
             try:
                 found[place] = value

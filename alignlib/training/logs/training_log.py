@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_number, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
@@ -147,7 +147,7 @@ def read_training_log(
         raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")
     if length is not None and not isinstance(length, str):
         length = as_number("length", length, 0.0, open_low=True)
-    require(isinstance(path, (str, Path)), f"path must be the path of a log; got {path!r:.80}.", "path")
+    require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     found, reads = _find(Path(path))
     rows = reads.read(found, LogQuery(kl, reward, step, length, kl_unit, run, evaluation))
     return _finish(found, rows, only, drop_missing)

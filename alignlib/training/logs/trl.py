@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.tables import check_depth, check_file, not_utf8, parse_json, short
 from alignlib.training.logs.choose import choose, plain_names
 from alignlib.training.logs.columns import columns_of_rows
@@ -64,7 +64,8 @@ def _history(path: Path) -> list[Entry]:
     for place, row in enumerate(history, start=1):
         if not isinstance(row, dict):
             raise InputError(
-                f"{path} holds {row!r:.60} as entry {place} of its 'log_history', not an object; correct or remove it."
+                f"{path} holds {quoted(row, 60)} as entry {place} of its 'log_history', not an object; correct or "
+                "remove it."
             )
     if not history:
         raise InputError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")

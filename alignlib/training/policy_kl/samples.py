@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.array_likes import as_names
+from alignlib._core.array_likes import as_array, as_names
 from alignlib._core.checks import FloatArray, IntArray, as_numbers, as_vector, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
@@ -52,7 +52,26 @@ class KLSamples(SameFields):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "log_ratio", as_vector("log_ratio", self.log_ratio))
+        object.__setattr__(self, "log_ratio", _log_ratio("log_ratio", self.log_ratio))
+        n = self.size
+        if self.prompt is not None:
+            object.__setattr__(self, "prompt", _prompts(self.prompt, n))
+        if self.n_tokens is not None:
+            object.__setattr__(self, "n_tokens", _counts(self.n_tokens, n))
+        if self.offsets is not None:
+            object.__setattr__(self, "offsets", _offsets(self.offsets, n))
+        for name in ("token_log_ratio", "token_kl"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _by_token(name, getattr(self, name), self.offsets))
+        worst = 0.0 if self.token_kl is None else float(self.token_kl.min())
+        require(
+            worst >= -_NEGATIVE, f"token_kl holds exact divergences, which are not negative; got {worst:g}.", "token_kl"
+        )
+        require(
+            isinstance(self.notes, tuple) and all(isinstance(note, str) for note in self.notes),
+            f"notes must be a tuple of sentences; got {quoted(self.notes)}.",
+            "notes",
+        )
 
     def __repr__(self) -> str:
         """Return the sizes and the ends of the log-ratio."""
@@ -86,12 +105,7 @@ class KLSamples(SameFields):
         """
         ours, theirs = _log_probs("policy", policy), _log_probs("base", base)
         require(ours.shape == theirs.shape, f"policy and base must be equally long; got {ours.size} and {theirs.size}.")
-        count = None if n_tokens is None else as_vector("n_tokens", n_tokens)
-        if count is not None:
-            require(count.size == ours.size, f"n_tokens must have {ours.size} entries; got {count.size}.")
-            require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.")
-            odd = count[(count > MOST_TOKENS) | (count != np.floor(count))]
-            require(not odd.size, f"n_tokens must be whole numbers up to 2^53; got {odd[:1]}.", "n_tokens")
+        count = None if n_tokens is None else _counts(n_tokens, ours.size)
         return cls(ours - theirs, _prompts(prompt, ours.size), count)
 
     @classmethod
@@ -135,9 +149,6 @@ class KLSamples(SameFields):
             f"every response needs at least one token (the end token counts); {empty.size} have none, the first at "
             f"position {empty[0] if empty.size else 0}.",
         )
-        if token_kl is not None:
-            worst = float(as_vector("token_kl", token_kl).min())
-            require(worst >= -_NEGATIVE, f"token_kl holds exact divergences, which are not negative; got {worst:g}.")
         ratio = _log_probs("policy", policy) - _log_probs("base", base)
         total = np.add.reduceat(ratio, offsets[:-1])
         return cls(total, _prompts(prompt, counts.size), counts, offsets, ratio, token_kl)
@@ -179,6 +190,52 @@ class KLSamples(SameFields):
         )
 
 
+def _log_ratio(name: str, value: npt.ArrayLike) -> FloatArray:
+    array = as_vector(name, value)
+    far = int(np.argmax(np.abs(array)))
+    require(
+        bool(abs(array[far]) <= -LEAST_LOG_PROB),
+        f"{name} must not exceed {-LEAST_LOG_PROB:g} nats in size; got {array[far]:g} at position {far}. Correct that "
+        "value.",
+        name,
+    )
+    return array
+
+
+def _by_token(name: str, value: npt.ArrayLike, offsets: IntArray | None) -> FloatArray:
+    if offsets is None:
+        raise InputError(f"{name} needs offsets, which say whose tokens they are.", argument=name)
+    values = _log_ratio(name, value)
+    require(
+        values.size == offsets[-1],
+        f"{name} must hold a number for each of {offsets[-1]} tokens, as offsets count them; got {values.size}.",
+        name,
+    )
+    return values
+
+
+def _counts(n_tokens: npt.ArrayLike, size: int) -> FloatArray:
+    count = as_vector("n_tokens", n_tokens)
+    require(count.size == size, f"n_tokens must have {size} entries; got {count.size}.", "n_tokens")
+    require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.", "n_tokens")
+    odd = count[(count > MOST_TOKENS) | (count != np.floor(count))]
+    require(not odd.size, f"n_tokens must be whole numbers up to 2^53; got {odd[:1]}.", "n_tokens")
+    return count
+
+
+def _offsets(value: npt.ArrayLike, size: int) -> IntArray:
+    offsets = as_array("offsets", value)
+    require(
+        offsets.shape == (size + 1,)
+        and offsets.dtype.kind in "iu"
+        and offsets[0] == 0
+        and bool((np.diff(offsets.astype(np.int64)) >= 0).all()),
+        f"offsets must rise from 0 and say where the tokens of each of {size} responses begin; got {quoted(value)}.",
+        "offsets",
+    )
+    return offsets.astype(np.int64)
+
+
 def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
     array = as_numbers(f"{name} log-probabilities", value)
     impossible = np.flatnonzero(np.isneginf(array))
@@ -200,7 +257,7 @@ def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
 def _flatten(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntArray]:
     require(
         isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)),
-        f"{name} must hold an array of log-probabilities for each response; got {rows!r:.80}.",
+        f"{name} must hold an array of log-probabilities for each response; got {quoted(rows)}.",
         name,
     )
     arrays = [np.atleast_1d(as_numbers(f"{name}[{place}]", row)) for place, row in enumerate(rows)]
