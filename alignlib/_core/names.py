@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["alike", "counted", "number_or_name", "unknown_name"]
+__all__ = ["counted", "look_alike", "number_or_name", "unknown_name"]
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -41,12 +41,12 @@ def number_or_name(text: str | None) -> float | str | None:
         return text
 
 
-def alike(column: str, names: Iterable[str]) -> str:
+def look_alike(column: str, names: Iterable[str]) -> str:
     """Point out two names that differ in capitals or spaces only: they may be meant to be one.
 
-    >>> alike("answer", ["A", "B", "a"])
+    >>> look_alike("answer", ["A", "B", "a"])
     "'A' and 'a' in column 'answer' differ in capitals or spaces only and are kept apart; write them alike if ..."
-    >>> alike("answer", ["A", "B"])
+    >>> look_alike("answer", ["A", "B"])
     ''
     """
     first: dict[str, str] = {}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from alignlib._core.array_likes import as_names
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError, quoted
-from alignlib._core.names import alike, counted
+from alignlib._core.names import counted, look_alike
 from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards
 from alignlib.tables.as_identifiers import spelled_number, texts
@@ -223,7 +223,7 @@ class AnswerTable(SameFields):
         if codes is not None:
             silent = codes == _ABSTAINS
             _check_one_verdict(table, codes, flags, where, names)
-            notes = (*notes, *filter(None, [alike(answer or "", names)]))
+            notes = (*notes, *filter(None, [look_alike(answer or "", names)]))
             if silent.any():
                 notes = (*notes, f"{int(silent.sum())} of {silent.size} responses give no answer and cast no vote.")
             if bool((flags & silent).any()):

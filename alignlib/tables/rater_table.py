@@ -15,7 +15,7 @@ import pyarrow as pa
 from alignlib._core.array_likes import as_names
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
-from alignlib._core.names import alike, counted
+from alignlib._core.names import counted, look_alike
 from alignlib._core.same import SameFields
 from alignlib.tables.as_identifiers import spelled_number, texts
 from alignlib.tables.bins import check_kinds, in_bins
@@ -272,7 +272,7 @@ class RaterTable(SameFields):
                 found[what] = names, codes
                 binned += [said] if said else []
             check_kinds(file.path, what, named[what], found[what][0], found[what][1])
-        alike = tuple(note for what, name in named.items() if (note := alike(name, found[what][0])))
+        alike = tuple(note for what, name in named.items() if (note := look_alike(name, found[what][0])))
         table = cls(
             found["context"][0],
             found["target"][0],
