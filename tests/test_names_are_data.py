@@ -20,6 +20,7 @@ P, R = [i // 8 for i in range(64)], [REWARD(i // 8, i % 8) for i in range(64)]
 GOLD, LOST = [R[7 * i % 64] for i in range(64)], [None if i == 5 else r for i, r in enumerate(R)]
 TARGET, LABEL = [i % 3 for i in range(60)], [(i + i // 7) % 3 for i in range(60)]
 RUN = {"step": range(8), "kl": [0.05 * i for i in range(8)], "reward": [0.2 * i for i in range(8)]}
+WASTED = {"reward": [0.0, 0.2, 0.1, 0.2, 0.8, 1.0, 1.2, 1.4]}  # by the first run
 KL = {"log_prob": [-1.0 - i % 3 for i in range(12)], "base_log_prob": [-2.0] * 12}
 FRONTIER = ("frontier", "FILE", "--n", "2", "--kl", "0.05")
 OVERLAY = ("overlay", "FILE", "--kl-unit", "sequence")
@@ -54,7 +55,7 @@ DONE: dict[str, Callable[[str], tuple[Columns, Sequence[str]]]] = {
     ),
     "a verdict": lambda x: ({"prompt_id": P, x: R}, ("passk", "FILE", "--correct", x)),
     "log-probabilities": lambda x: ({**KL, x: [0.5] * 12}, ("kl", "FILE", "--log-prob", x)),
-    "a run": lambda x: ({**RUN, "run": [x] * 4 + ["b"] * 4}, (*OVERLAY, "--run", "run")),
+    "a run": lambda x: ({**RUN, **WASTED, "run": [x] * 4 + ["b"] * 4}, (*OVERLAY, "--run", "run")),
     "the reward of a run": lambda x: ({**RUN, x: RUN["reward"]}, (*OVERLAY, "--run-reward", x)),
     "the KL of a run": lambda x: ({**RUN, x: [None] * 8}, (*OVERLAY, "--run-kl", x)),
     "a length that is not there": lambda x: (RUN, (*OVERLAY, "--run-length", x)),

@@ -65,8 +65,8 @@ def halved_weights(m: int, transform: Callable[[FloatArray], FloatArray]) -> Flo
     A bias of O(1/m) goes, also where ``G`` has a kink, for which the deletion of one sample tells nothing. From 20,000
     samples on, where that bias is lost in the noise, the plug-in weights.
 
-    >>> halved_weights(4, lambda f: np.maximum(2.0 * f - 1.0, 0.0)).round(6).tolist()
-    [0.5, 0.333333, 0.166667, 0.0]
+    >>> (halved_weights(4, lambda f: np.maximum(2.0 * f - 1.0, 0.0)).round(6) + 0.0).tolist()
+    [0.5, 0.666667, -0.166667, 0.0]
     """
     whole, half = _plug_in(m, transform), m // 2
     if half == 0 or m >= _MANY:

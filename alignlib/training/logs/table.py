@@ -44,6 +44,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
 
     @cache
     def column(name: str) -> FloatArray:
+        require_column(file, name, "column")
         return numbers(file, name, load(file, [name], _ROWS).column(name))
 
     for argument in ("kl", "reward", "step", "run"):
