@@ -97,7 +97,7 @@ real_words.trial_numbers(page)
 #
 # A reward model, the base's body with a scalar head, learned from {{labelled_pairs:,d}} pairs of base responses, labelled by raters who follow sentiment with noise. On the base's responses it correlates with gold at {{proxy_r:.2f}}. What picking by it would do to gold can be told before anything is trained:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-N by the reward model, up to 128 draws: what the model says is gained, and gold with its 95% interval, against KL; both from the base's samples alone.", "name": "fig-real-words-proxy"}, "image": {"alt": "Gain against KL: the reward model's own account rises steadily, gold rises less and less. {{proxy_said}}"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-N by the reward model, up to 128 draws: what the model says is gained, and gold with its 95% interval, against KL; both from the base's samples alone. Markers: policies trained on the model.", "name": "fig-real-words-proxy"}, "image": {"alt": "Gain against KL: the reward model's own account rises steadily, gold rises less and less. {{proxy_said}}"}}
 real_words.proxy_figure(page)
 
 # %% tags=["hide-input"]
