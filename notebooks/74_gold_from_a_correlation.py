@@ -54,19 +54,20 @@ from alignlib.tables import RewardTable
 #
 # $$\Bigl|\frac G\sigma-\rho\,\frac{\hat G}{\hat\sigma}\Bigr|\le\sqrt{1-\rho^2}\,\sqrt{\chi^2(\varphi\Vert p)-\frac{\hat G^2}{\hat\sigma^2}}.$$
 #
-# For every base model, proxy, policy and $\rho$, some gold reward reaches either end; where $\varphi/p$ is a function of the proxy, so is that gold reward. Under the optimum in χ² for the proxy, where no
-# response is dropped, the right side is 0.
+# Let $v$ be the part of $\varphi/p$ orthogonal to the constants and the proxy. If $v\ne0$, for every $\rho$ some gold reward reaches either end; where $\varphi/p$ is a function of the proxy, so is that gold reward. If $v=0$, the right side
+# is 0, and every gold reward of that correlation, if there is one, gains just that. So it is under the optimum in χ² for the proxy, where no response is dropped, and for every policy by a proxy with two values.
 # ```
 #
 # ```{prf:proof}
 # Standardise both rewards under $p$, and let $h=\varphi/p-1$, which has mean 0. In the space of such functions with $\langle a,b\rangle=\E_pab$, split gold and $h$ into their parts along $\hat r$ and orthogonal to it:
 # $r=\rho\hat r+\sqrt{1-\rho^2}\,u$ and $h=\hat G\hat r+v$, with $\E_pv^2=\chi^2-\hat G^2$. Then $G=\langle r,h\rangle=\rho\hat G+\sqrt{1-\rho^2}\,\langle u,v\rangle$, and Cauchy–Schwarz. There is equality
-# for $u=\pm v/\lVert v\rVert$. The optimum in χ² has $h$ proportional to $\hat r$ ({prf:ref}`thm-chi-squared-gain`), so $v=0$.
+# for $u=\pm v/\lVert v\rVert$, if $v\ne0$; this $u$ has mean 0 and length 1 and is orthogonal to $\hat r$, so that $r$ has correlation $\rho$ with it. If $v=0$, $G=\rho\hat G$; gold of correlation $\rho\ne\pm1$ then takes some other $u$, and with two responses there is none.
+# On two values every function of the proxy is a line. The optimum in χ² has $h$ proportional to $\hat r$ ({prf:ref}`thm-chi-squared-gain`), so $v=0$.
 # ```
 #
 # With several prompts, take $p$ as the joint law of prompt and response and centre both rewards within each prompt: $\rho$ is then the mean covariance within prompts over the root of the two mean
 # variances, and $\chi^2$ the mean over prompts. {cite:t}`L24` bound the gold gain from below by a correlation and the whole $\chi^2$ of the policy; the theorem leaves out
-# the part of $\chi^2$ that the proxy's own gain takes, has an upper end, and is attained, so that no bound in these quantities is sharper. It is Cauchy–Schwarz.
+# the part of $\chi^2$ that the proxy's own gain takes, has an upper end, and is attained where $v\ne0$, so that no bound in these quantities is sharper. It is Cauchy–Schwarz.
 #
 # ## Best-of-N by a normal proxy
 #

@@ -18,7 +18,7 @@
 # :::
 
 # %% tags=["parameters"]
-draws: float = 8.0  # mean draws of a response that the answer quotes, in [3, 64]
+draws: float = 8.0  # mean draws of a response that the answer quotes, in [4, 64]
 spread: float = 0.8  # standard deviation of the logarithm of the prompts' scales, in [0, 2]
 n_prompts: int = 200  # prompts between which draws are shared out, in [20, 1000]
 training: float = 1e6  # cost of training a policy, in draws, > 0

@@ -14,7 +14,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Charge $k_1$ in the reward: its optimum is $\pi_\lambda$ at $\lambda=1/\beta$, however rewards are standardised. In the loss, token by token, $k_2$ wastes {{waste_k2:.1%}} of
+# Charge $k_1$ in the reward: its optimum is $\pi_\lambda$ at $\lambda=1/\beta$, however rewards are standardised, if it is charged before they are. In the loss, token by token, $k_2$ wastes {{waste_k2:.1%}} of
 # the KL at {{kl_shown:g}} {{kl_unit}} in a small exact world, and the $k_3$ that GRPO was published with {{waste_k3:.1%}}. Never charge $k_2$ or $k_3$ in the reward, nor $k_1$ in the loss.
 # :::
 
@@ -28,6 +28,8 @@ n_batch: int = 64  # responses in a batch, in [4, 4096]
 seed: int = 0  # seed of the batches that the controller measures, >= 0
 
 # %% tags=["hide-input"]
+import math
+
 import numpy as np
 import pandas as pd
 from scipy.special import log_softmax
@@ -120,7 +122,7 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # ```{prf:theorem} k1 in the reward
 # :label: thm-kl-in-reward
 #
-# Pay $\rho=r-\beta\ell$. Among the policies that can give every response, $\pi_\lambda$ with $\lambda=1/\beta$ is the only one at rest: with a baseline that is the mean of what is paid, with rewards centred and divided by
+# Pay $\rho=r-\beta\ell$, and standardise, if at all, what is paid. Among the policies that can give every response, $\pi_\lambda$ with $\lambda=1/\beta$ is the only one at rest: with a baseline that is the mean of what is paid, with rewards centred and divided by
 # their standard deviation in groups of any size $G\ge2$, with a loss that is a sum or a mean over tokens.
 # ```
 #
@@ -160,8 +162,9 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # At rest $\E[r-\beta k'(\ell)\mid\cdot]$, or $Q-\beta k'(\ell_t)$ token by token, is the same after every next token. Solve $r-\beta k'(\ell)=\text{const}$ with $k_2'=\ell$ and $k_3'=1-e^{-\ell}$.
 # ```
 #
-# A charge divided by the number of tokens, in the reward, rests at $\pi\propto p\,e^{T(r-c)/\beta}$: long responses get a larger $\lambda$. A mean over tokens in the loss of whole sequences, with $k_2$, rests at
-# $\pi\propto p\,e^{r/\beta+\kappa T}$ with $\kappa=\mathrm{KL}/\E T$, which favours length.
+# A charge divided by the number of tokens, in the reward, rests at $\pi=p\,e^{T(r-c)/\beta}$ with the $c$ that makes the sum one: long responses get a larger $\lambda$. A mean over tokens in the loss of whole sequences, with $k_2$ and the
+# mean reward as baseline, rests at $\pi\propto p\,e^{r/\beta+\kappa T}$ with $\kappa=\mathrm{KL}/\E T$, which favours length. Weights $1/T$ make even a constant baseline matter: at $b$ in place of $\E r$,
+# $\kappa=\frac1{\E T}\bigl(\mathrm{KL}-\frac{\E r-b}\beta\bigr)$.
 #
 # So a penalty of tokens does not see that a token leads to prefixes where more KL will be spent, and misses the optimum even if its gradient is that of the right KL. With a mean over each response's tokens, (iii) and (iv) change again, because short
 # responses count more; {numref}`fig-waste-by-charge` shows it for $k_2$. {doc}`53_why_below` finds the same of trained networks.
@@ -180,8 +183,9 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 # The response's own share of the mean takes $\frac1G$ of its reward away and leaves that of the others, which are independent of it and have no effect on average: the reward's gradient is multiplied by $1-\frac1G$, the charge's is not.
 # ```
 #
-# If rewards are also divided by a standard deviation $s$, the penalty is multiplied by $s$ in large groups, prompt by prompt. In small ones it depends on the law of the rewards. For right and wrong answers it is exact: in groups of {{group:d}} a right answer gets {{gap_half:.2f}} more
-# than a wrong one if half are right, {{gap_rare:.2f}} more if one in twenty is ($s$ alone says {{wide_half:.2f}} and {{wide_rare:.2f}}), and the penalty is divided by that. So hard prompts and easy ones are punished less than those in between.
+# If rewards are also divided by the deviation of their group, the penalty is that at $\beta s\frac G{G-1}$ in large groups only, with $s$ the deviation on the prompt. In small ones it depends on the law of the rewards, and can be far from that. For right and wrong
+# answers it is known exactly: it is divided by what a right answer gets more than a wrong one. In groups of {{group:d}} that is {{gap_half:.2f}} if half are right and {{gap_rare:.2f}} if one in twenty is; the limit says $\frac{G-1}{Gs}$, {{wide_half:.2f}} and {{wide_rare:.2f}}. So the
+# penalty is {{more_half:.2f}} and {{more_rare:.2f}} times that of the limit, and in groups of {{large:d}} still {{more_large:.2f}} times if one in twenty is right. In groups of more than three, prompts that are hard or easy are punished less than those in between.
 #
 # ## Which trainer does what
 #
@@ -207,32 +211,45 @@ plotting.legend(ax, loc="upper left", fontsize=9)
 #
 # ## To get the optimum at β, set
 #
-# For $\beta={{beta:g}}$, groups of {{group:d}}, and a policy whose rewards have standard deviation {{deviation:g}} on a prompt:
+# For $\beta={{beta:g}}$, groups of {{group:d}}, and a policy whose rewards have standard deviation {{deviation:g}} on a prompt. The two columns of numbers differ where rewards are divided by the deviation of their group: the first is
+# the limit of large groups, for any rewards; the second is exact in groups of {{group:d}}, for rewards of 0 and 1. {{far}}
 
 # %% tags=["hide-input"]
 before = beta_to_set(beta, "before", group=group)
 centred = beta_to_set(beta, "after", group=group)
 scaled = beta_to_set(beta, "after", group=group, deviation=deviation)
 alone = beta_to_set(beta, "after")
+exact = math.nan  # of right and wrong answers, which have no larger deviation than one half
+if deviation <= 0.5:
+    exact = beta_to_set(beta, "after", group=group, success=0.5 - math.sqrt(0.25 - deviation**2))
 recipes = [
-    ("trl RLOO", "beta", before, "the optimum"),
-    ("verl, KL in the reward, kl_penalty=kl", "algorithm.kl_ctrl.kl_coef", before, "the optimum"),
-    ("OpenRLHF, k1 in the reward, rloo or gae", "--init_kl_coef", alone, "the optimum"),
-    ("OpenRLHF, k1 in the reward, reinforce_baseline or dr_grpo", "--init_kl_coef", centred, "the optimum"),
-    ("OpenRLHF, k1 in the reward, group_norm", "--init_kl_coef", scaled, "near it, see above"),
-    ("trl GRPO, scale_rewards='none'", "beta", centred, "k2 per token"),
-    ("trl GRPO, scale_rewards='group'", "beta", scaled, "k2 per token, near it"),
-    ("verl GRPO, kl_loss_type=k3+, no deviation", "actor.kl_loss_coef", centred, "k2 per token"),
-    ("verl GRPO, kl_loss_type=low_var_kl", "actor.kl_loss_coef", scaled, "k3 per token, near it"),
+    ("trl RLOO", "beta", before, before, "the optimum"),
+    ("verl, KL in the reward, kl_penalty=kl", "algorithm.kl_ctrl.kl_coef", before, before, "the optimum"),
+    ("OpenRLHF, k1 in the reward, rloo or gae", "--init_kl_coef", alone, alone, "the optimum"),
+    (
+        "OpenRLHF, k1 in the reward, reinforce_baseline or dr_grpo",
+        "--init_kl_coef",
+        centred,
+        centred,
+        "the optimum",
+    ),
+    ("OpenRLHF, k1 in the reward, group_norm", "--init_kl_coef", scaled, exact, "the optimum"),
+    ("trl GRPO, scale_rewards='none'", "beta", centred, centred, "k2 per token"),
+    ("trl GRPO, scale_rewards='group'", "beta", scaled, exact, "k2 per token"),
+    ("verl GRPO, kl_loss_type=k3+, no deviation", "actor.kl_loss_coef", centred, centred, "k2 per token"),
+    ("verl GRPO, kl_loss_type=low_var_kl", "actor.kl_loss_coef", scaled, exact, "k3 per token"),
 ]
 settings = pd.DataFrame(
-    [(trainer, option, f"{value:.4g}", end) for trainer, option, value, end in recipes],
-    columns=["trainer", "option", "set to", "rests at"],
+    [
+        (trainer, option, f"{large:.4g}", "none" if math.isnan(answers) else f"{answers:.4g}", end)
+        for trainer, option, large, answers, end in recipes
+    ],
+    columns=["trainer", "option", "large groups", "right or wrong", "rests at"],
 ).set_index("trainer")
 settings
 
 # %% [markdown]
-# In Python: `beta_to_set(beta, "after", group=G, deviation=s)`, and `effective_beta` for the way back. Dividing each prompt by its own deviation gives each prompt a penalty of its own; no coefficient makes up for that.
+# In Python: `beta_to_set(beta, "after", group=G, deviation=s)` for the first, with `success=` in place of `deviation=` for the second, and `effective_beta` for the way back. Dividing each prompt by its own deviation gives each prompt a penalty of its own; no coefficient makes up for that.
 #
 # ## Adaptive penalties
 #
@@ -253,8 +270,8 @@ settings
 # For Gaussian rewards $e=2$. A batch of 256 and a horizon of 10,000 make $Ke={{gaussian_gain:.3f}}$: stable, but a policy that follows by less than {{least_pace:.0%}} of its way a batch overshoots.
 #
 # **What it reaches.** The controller is a sum of errors: it leaves no offset, and its end is on the frontier at the target if three things hold. (i) The charge aims at the optimum, as above. (ii) What is measured is the KL of a response. verl and OpenRLHF measure the
-# mean over tokens in each response, averaged over responses. Here a target of {{per_token:.3f}} nats in that unit is reached at {{per_response:.2f}} nats a response; times the mean length, one would expect {{expected:.2f}}. (iii) The measurement is not skewed: clipped errors balance
-# below the mean of a skewed estimator, so that the KL settles above the target. From batches of {{n_batch:d}} at {{target:g}} nats it settles at {{settled_k1:.3f}} nats if $k_1$ is measured, and at {{settled_k3:.3f}} nats if $k_3$ of whole responses is.
+# mean over tokens in each response, averaged over responses. Here a target of {{per_token:.3f}} nats in that unit is reached at {{per_response:.2f}} nats a response; times the mean length, one would expect {{expected:.2f}}. (iii) The measurement is not skewed to the right: clipped errors balance
+# below the mean of such an estimator, so that the KL settles above the target. From batches of {{n_batch:d}} at {{target:g}} nats it settles at {{settled_k1:.3f}} nats if $k_1$ is measured, and at {{settled_k3:.3f}} nats if $k_3$ of whole responses is.
 
 # %% tags=["hide-input"]
 lam = float(limit.lam_at_kl(target))
@@ -295,6 +312,17 @@ for name, charge in {
 ends = driven_off["k2"]
 kept = {b: float(np.isfinite(end).mean()) for b, end in ends.items()}
 rarer = [int(n) for end in ends.values() for n in (np.isfinite(end) & (end < log_base - 1e-6)).sum(axis=1)]
+large_group = 64
+
+
+def above_limit(success: float, size: int) -> float:
+    """The penalty of right and wrong answers over that of the limit of large groups."""
+    s = math.sqrt(success * (1.0 - success))
+    return effective_beta(1.0, "after", group=size, success=success) / effective_beta(
+        1.0, "after", group=size, deviation=s
+    )
+
+
 answer = {"k2": "k2 in the loss, per token", "k3": "k3 in the loss, per token"}
 claims.glue(
     n_responses=space.size,
@@ -307,8 +335,17 @@ claims.glue(
     kept_k2_low=kept[0.3],
     gap_half=group_gap(0.5, group),
     gap_rare=group_gap(0.05, group),
-    wide_half=1.0 / np.sqrt(0.25),
-    wide_rare=1.0 / np.sqrt(0.05 * 0.95),
+    wide_half=(group - 1.0) / group / math.sqrt(0.25),
+    wide_rare=(group - 1.0) / group / math.sqrt(0.05 * 0.95),
+    more_half=above_limit(0.5, group),
+    more_rare=above_limit(0.05, group),
+    more_large=above_limit(0.05, large_group),
+    large=large_group,
+    far=(
+        "No such rewards have that deviation: it is above one half."
+        if math.isnan(exact)
+        else f"The second is {exact / scaled:.0%} of the first there."
+    ),
     gaussian_gain=256 / 10_000 * KLController(target, 0.1).settles(Gaussian()).elasticity,
     least_pace=4 * 256 / 10_000 * KLController(target, 0.1).settles(Gaussian()).elasticity,
     per_token=in_tokens,
@@ -365,6 +402,13 @@ claims.record(
         rtol=1e-12,
     ),
     claims.at_least(
+        "small-groups",
+        "penalty of right and wrong answers over that of the limit of large groups, at five shares of right ones",
+        "we derive",
+        np.array([above_limit(s, group) for s in (0.02, 0.05, 0.2, 0.5, 0.9)]),
+        1.0,
+    ),
+    claims.at_least(
         "skewed-measurements",
         "KL at which a controller settles over its target, k3 of whole responses measured",
         "we derive",
@@ -374,4 +418,4 @@ claims.record(
 )
 
 # %% [markdown]
-# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At a smaller KL the token-wise $k_3$ wastes a smaller share; in pairs, the penalty of a KL that is charged after must be set to half.
+# **Try:** `alignlib run where_kl_is_charged -p kl_shown 0.3 -p group 2 -o out.ipynb --html`. At a smaller KL the token-wise $k_3$ wastes a smaller share; in pairs, the penalty of a KL that is charged after must be set to half where rewards are only centred; where they are divided too, the two columns of the table part.

@@ -97,8 +97,21 @@ def test_the_gap_of_right_and_wrong_answers_is_that_of_every_group(group: int, s
     assert np.abs(group_update(policy, group, advantages, lambda i: -beta * ratio[i])).max() < 1e-14
 
 
+def test_groups_that_divide_by_their_own_deviation_reach_its_limit_from_above() -> None:
+    for success in (0.01, 0.05, 0.5, 0.8):
+        s = float(np.sqrt(success * (1.0 - success)))
+        ratio = [
+            effective_beta(0.3, "after", group=g, success=success) / effective_beta(0.3, "after", group=g, deviation=s)
+            for g in (2, 3, 8, 64, 4096)
+        ]
+        assert (np.diff(ratio) < 0.0).all()
+        assert 1.0 < ratio[-1] < 1.01
+        assert ratio[0] == pytest.approx(np.sqrt(0.5) / s, rel=1e-12)  # in pairs the gap is √½, however often right
+    assert effective_beta(0.3, "before", group=2, success=0.1) == 0.3
+
+
 def test_what_to_set_is_the_inverse() -> None:
-    for given in ({"group": 4}, {"deviation": 0.2}, {"group": 16, "deviation": 3.0}, {}):
+    for given in ({"group": 4}, {"group": 4, "success": 0.1}, {"deviation": 0.2}, {"group": 16, "deviation": 3.0}, {}):
         assert effective_beta(beta_to_set(0.3, "after", **given), "after", **given) == pytest.approx(0.3, rel=1e-15)  # type: ignore[arg-type]
 
 
@@ -156,6 +169,8 @@ def test_noise_moves_the_kl_at_rest_to_where_clipped_errors_balance() -> None:
         (lambda: effective_beta(1.0, "loss"), "charged must be one of before, after; got 'loss'"),
         (lambda: effective_beta(1.0, "after", group=1), "group must be a whole number of at least 2"),
         (lambda: beta_to_set(1.0, "after", deviation=0.0), r"deviation must lie in \(0, ∞\)"),
+        (lambda: effective_beta(1.0, "after", success=0.5), "group must be given where success is"),
+        (lambda: beta_to_set(1.0, "after", group=4, deviation=0.5, success=0.5), "deviation must be left out"),
         (lambda: group_gap(1.0, 4), r"success must lie in \(0, 1\)"),
         (lambda: group_gap(0.5, 1), "group must be a whole number >= 2"),
         (lambda: KLController(0.0, 0.1), r"target must lie in \(0, ∞\)"),

@@ -187,3 +187,40 @@ def test_thm_gold_from_correlation() -> None:
         return max(float(low[0]) - gain, gain - float(high[0])) / (1.0 + spent)
 
     assert -1e-2 < worst_case(leaves_the_range, 4 * SIZE, starts=3, steps=60).excess <= 1e-9
+
+    def ends_missed(z: FloatArray) -> float:
+        """How far the gold of the proof is from its correlation and from the end; with v = 0 it is none."""
+        proxy, p, phi = z[:SIZE], law(z[SIZE : 2 * SIZE].clip(-3, 3)), law(z[2 * SIZE : 3 * SIZE].clip(-3, 3))
+        rho = float(np.tanh(z[-1]))
+        proxy = (proxy - p @ proxy) / math.sqrt(max(float(p @ (proxy - p @ proxy) ** 2), 1e-12))
+        ratio = phi / p - 1.0
+        v = ratio - (p @ (ratio * proxy)) * proxy
+        length = math.sqrt(float(p @ v**2))
+        if length < 1e-3 * (1.0 + math.sqrt(float(p @ ratio**2))):
+            return -1.0
+        ends = gold_range(rho, (phi - p) @ proxy, float(p @ ratio**2))
+        missed = 0.0
+        for sign, end in zip((-1.0, 1.0), ends, strict=True):
+            gold = rho * proxy + sign * math.sqrt(1.0 - rho**2) * v / length
+            missed = max(missed, abs(float(p @ (gold * proxy)) - rho), abs(float((phi - p) @ gold) - float(end[0])))
+        return missed / (1.0 + float(p @ ratio**2)) - 1e-6
+
+    assert -1e-6 <= worst_case(ends_missed, 3 * SIZE + 1, starts=3, steps=60).excess <= 0.0
+
+
+def test_thm_gold_from_correlation_where_nothing_is_left_beside_the_proxy() -> None:
+    """Two responses, or a proxy with two values and a policy by it: one point, which every gold is at."""
+    rng = np.random.default_rng(0)
+    for values in ([0.0, 1.0], [0.0, 1.0, 0.0, 1.0, 1.0]):
+        proxy = np.array(values)
+        p = rng.dirichlet(np.full(proxy.size, 3.0))
+        phi = p * np.exp(0.8 * proxy)
+        phi /= phi.sum()
+        proxy = (proxy - p @ proxy) / math.sqrt(float(p @ (proxy - p @ proxy) ** 2))
+        rhos = []
+        for gold in rng.normal(size=(20, proxy.size)):
+            gold = (gold - p @ gold) / math.sqrt(float(p @ (gold - p @ gold) ** 2))
+            rhos.append(float(np.clip(p @ (gold * proxy), -1.0, 1.0)))
+            low, high = gold_range(rhos[-1], (phi - p) @ proxy, float(p @ (phi / p - 1.0) ** 2))
+            assert [low[0], high[0]] == pytest.approx([float((phi - p) @ gold)] * 2, abs=1e-6)
+        assert (np.abs(rhos) > 1.0 - 1e-9).all() == (proxy.size == 2)  # of two responses no other correlation exists

@@ -112,6 +112,10 @@ def test_against_an_opponent_every_pair_counts() -> None:
     won = against_opponent(base, "score", other)
     assert won.column("win rate").tolist() == [0.0, 0.25, 1.0, 0.5, 0.5]
     assert "1 prompt of the opponent is not in the table." in won.notes
+    assert not any("the table's own" in note for note in won.notes)
+    same = RewardTable.from_arrays({"score": [[5.0, 5.0], [2.0, 1.0, 0.0]]}, prompts=["b", "a"])
+    own = against_opponent(base, "score", same)
+    assert any("the table's own" in note for note in own.notes)
     with pytest.raises(InputError, match=r"none to 1 of 2, the first is 'b'"):
         against_opponent(base, "score", RewardTable.from_arrays({"score": [[1.0]]}, prompts=["a"]))
 
@@ -144,6 +148,9 @@ def test_the_answer_says_what_is_counted() -> None:
     assert "The largest win rate over the base model of any method, by 'reward'" in text
     assert "no method wins more than" in text
     assert "% tie; a tie counts as half a win" in text
+    text = "\n".join(lines(ask(table, "reward", divergence="renyi:2", kl=[0.1], n_boot=100)))
+    assert text.count("of prompt and response together") == 3
+    assert "average over prompts" not in text
     opponent = RewardTable.from_arrays(rows[:, :3])
     text = "\n".join(lines(ask(table, "reward", opponent=opponent, kl=[0.1], n_boot=100)))
     assert "The base model wins" in text

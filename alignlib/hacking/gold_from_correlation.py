@@ -34,9 +34,9 @@ class GoldPromise(SameFields):
     """What optimising a proxy does to gold, as far as a correlation tells; arrays of shape (policies,).
 
     Gains are in standard deviations of gold within prompts. Given the ``correlation`` and the table as they are, the
-    gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold; ``promised`` and ``most``
-    allow for the ends of the correlation too, and for the error of the table. ``spent`` is the KL in nats,
-    ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
+    gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold where they differ;
+    ``promised`` and ``most`` allow for the ends of the correlation too, and for the error of the table. ``spent`` is
+    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
     """
 
     policy: tuple[str, ...]
@@ -103,7 +103,9 @@ def gold_range(
     """Return the least and the largest gold gain that a correlation allows, both in standard deviations of gold.
 
     ``ρ ĝ ± √(1-ρ²) √(χ² - ĝ²)``, ĝ in standard deviations of the proxy. No smaller range holds for all golds of that
-    correlation. Under a χ²-optimal policy the range is one point: its gold gain is known.
+    correlation: some gold reaches each end, if ``χ² > ĝ²``. At ``χ² = ĝ²``, as under a χ²-optimal policy that drops no
+    response or one by a proxy with two values, the range is one point: the gain of every gold of that correlation, if
+    there is one (of two responses, each gold has a correlation of -1 or 1).
 
     Parameters
     ----------

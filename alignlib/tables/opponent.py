@@ -28,7 +28,7 @@ def against_opponent(table: RewardTable, reward: str, opponent: RewardTable, nam
         Column of both tables.
     opponent : RewardTable
         The opponent's responses, one or more to each prompt of ``table``. Its other prompts are not used; a note of
-        the table counts them.
+        the table counts them. Another note says where its rewards are the table's own.
     name : str
         Of the new column.
 
@@ -53,15 +53,23 @@ def against_opponent(table: RewardTable, reward: str, opponent: RewardTable, nam
             argument="opponent",
         )
     wins: FloatArray = np.empty(values.size)
+    same = True
     for k, prompt in enumerate(table.prompts):
         at = place[str(prompt)]
         theirs = np.sort(other[opponent.offsets[at] : opponent.offsets[at + 1]])
         ours = slice(int(table.offsets[k]), int(table.offsets[k + 1]))
         below = np.searchsorted(theirs, values[ours], side="left")
         upto = np.searchsorted(theirs, values[ours], side="right")
+        same = same and np.array_equal(theirs, np.sort(values[ours]))
         wins[ours] = (below + upto) / (2.0 * theirs.size)
     more = opponent.n_prompts - table.n_prompts
-    notes = (
+    notes: tuple[str, ...] = (
         (f"{counted(more, 'prompt')} of the opponent {'is' if more == 1 else 'are'} not in the table.",) if more else ()
     )
+    if same:
+        own = (
+            "The opponent's rewards are the table's own, so that each response is compared with itself too; win rates "
+            "over the base model need no opponent, and then no response meets itself."
+        )
+        notes += (own,)
     return replace(table, columns={**table.columns, name: wins}, notes=(*table.notes, *notes))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import scipy
@@ -14,12 +15,17 @@ __all__ = ["beta_to_set", "effective_beta", "group_gap"]
 _CHARGED = ("before", "after")
 
 
-def effective_beta(beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0) -> float:
+def effective_beta(
+    beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0, success: float | None = None
+) -> float:
     r"""Return the β of ``E R - β KL(π‖p)`` that a trainer's β amounts to.
 
     ``β`` itself if the KL is charged before rewards are centred and scaled in their group, since the scale then is that
     of both. ``β s G/(G-1)`` if it is charged after: rewards are divided by s, and a group's mean that holds the
-    response itself takes 1/G of its reward away.
+    response itself takes 1/G of its reward away. That is exact for an s that is the same for every group. Where each
+    group is divided by its own deviation, it is the limit of large groups only: of right and wrong answers, half of
+    them right, pairs come to 1.41 times as much and groups of 8 to 1.01 times; at one right in twenty, to 3.24
+    and 1.74 times. For these `success` gives what is exact, ``β/gap`` with `group_gap`; it is never less.
 
     Parameters
     ----------
@@ -33,33 +39,40 @@ def effective_beta(beta: float, charged: str, *, group: int | None = None, devia
         a critic or none.
     deviation : float
         What rewards are divided by before the KL is charged, > 0: the standard deviation of the policy's rewards on a
-        prompt, or of the batch's. It is the limit of large groups; `group_gap` has that of right and wrong answers.
+        prompt, or of the batch's.
+    success : float, optional
+        In place of ``deviation``, for rewards of 0 and 1 that are divided by the sample deviation of their group: how
+        often the policy is right on a prompt, in (0, 1). Needs ``group``.
 
     Raises
     ------
     InputError
-        If a number is out of range.
+        If a number is out of range, or ``success`` comes with a deviation or without a group.
 
     Examples
     --------
     >>> effective_beta(0.1, "after", group=8, deviation=0.5), effective_beta(0.1, "before", group=8, deviation=0.5)
     (0.05714285714285714, 0.1)
+    >>> [round(effective_beta(0.1, "after", group=g, success=0.5), 4) for g in (2, 8, 1000)]
+    [0.1414, 0.0576, 0.0501]
 
     Source: we derive.
     """
     as_number("beta", beta, 0.0)
-    return beta * _scale(charged, group, deviation)
+    return beta * _scale(charged, group, deviation, success)
 
 
-def beta_to_set(beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0) -> float:
+def beta_to_set(
+    beta: float, charged: str, *, group: int | None = None, deviation: float = 1.0, success: float | None = None
+) -> float:
     """Return the coefficient to set for the optimum at β: the inverse of `effective_beta`.
 
     Parameters
     ----------
     beta : float
         The β wished for, >= 0; ``1 / law.lam_at_kl(kl)`` for a wished KL.
-    charged, group, deviation
-        As in `effective_beta`.
+    charged, group, deviation, success
+        As in `effective_beta`, with the same limits: by ``deviation`` it is exact in large groups only.
 
     Examples
     --------
@@ -67,16 +80,25 @@ def beta_to_set(beta: float, charged: str, *, group: int | None = None, deviatio
     0.0875
     """
     as_number("beta", beta, 0.0)
-    return beta / _scale(charged, group, deviation)
+    return beta / _scale(charged, group, deviation, success)
 
 
-def _scale(charged: str, group: int | None, deviation: float) -> float:
+def _scale(charged: str, group: int | None, deviation: float, success: float | None) -> float:
     require(charged in _CHARGED, f"charged must be one of {', '.join(_CHARGED)}; got {charged!r}.")
     require(
         group is None or (isinstance(group, (int, np.integer)) and group >= 2),
         f"group must be a whole number of at least 2, or None; got {group!r}.",
     )
     as_number("deviation", deviation, 0.0, open_low=True)
+    if success is not None:
+        require(
+            group is not None, "group must be given where success is: the deviation is that of each group.", "group"
+        )
+        require(
+            deviation == 1.0, "deviation must be left out where success is given, which determines it.", "deviation"
+        )
+        gap = group_gap(success, cast(int, group))
+        return 1.0 if charged == "before" else 1.0 / gap
     if charged == "before":
         return 1.0
     return deviation * (1.0 if group is None else group / (group - 1.0))
@@ -87,7 +109,7 @@ def group_gap(success: float, group: int) -> float:
 
     With K of G answers right, a right one gets ``√((G-1)/G · (G-K)/K)``, a wrong one ``-√((G-1)/G · K/(G-K))``, and 0
     where all are alike. Training with a KL charged after stands at the optimum of 0/1 rewards at ``β/gap``. The gap
-    tends to ``1/√(s(1-s))`` as G grows.
+    tends to ``1/√(s(1-s))`` as G grows, and never exceeds ``(G-1)/G`` of it.
 
     Parameters
     ----------

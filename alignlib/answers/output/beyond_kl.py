@@ -63,7 +63,14 @@ def headline(answer: Answer) -> str:
 
 
 def _average(answer: Answer) -> str:
-    return "" if answer.limit is None or answer.limit.n_prompts == 1 else " on average over prompts"
+    if answer.limit is None or answer.limit.n_prompts == 1:
+        return ""
+    return f" {_together(answer) or 'on average over prompts'}"
+
+
+def _together(answer: Answer) -> str:
+    """Return what Rényi's divergences are of: they are no mean over prompts, but a function of one."""
+    return "of prompt and response together" if answer.divergence.name.startswith("renyi") else ""
 
 
 def _value(answer: Answer, gain: float) -> str:
@@ -116,9 +123,10 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
     width = max(8, len(heading), *map(len, entries))
     rise = "the possible rise over one half" if answer.win_rate else "what any method can gain"
     by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
+    over = _together(answer) or "average over prompts"
     said += [
         "",
-        f"{capital(best.rules.name)}{by}, and the share of {rise} at the same {unit} (average over prompts)",
+        f"{capital(best.rules.name)}{by}, and the share of {rise} at the same {unit} ({over})",
         f"{heading:>{width}} {unit:>8} {what:>10}  {interval:<22} {'share':>9}  {interval}",
     ]
     for i, entry in enumerate(entries):
@@ -140,10 +148,7 @@ def _support(answer: Answer, end: float) -> str:
         )
     else:
         far = f"the samples support them up to {end:.3g}"
-    over = _average(answer)
-    if over and answer.divergence.name.startswith("renyi"):  # it is no mean, but a function of one
-        over = " of prompt and response together"
-    return f"Budgets are in {label}{over}; {far}."
+    return f"Budgets are in {label}{_average(answer)}; {far}."
 
 
 def _ties(table: RewardTable, answer: Answer) -> str:
