@@ -74,7 +74,7 @@ def test_the_page_counts_and_shows_the_deciding_number(tmp_path: Path) -> None:
     far = Claim("far", "far is little", "we derive", "at most", 9.0, 3.0, 0.0, must_hold=False)
     book = {"01_a": ("The first", [two, far])}
     page = verdicts_page(small(tmp_path, rows), book)
-    assert "Of 1 statements in the three abstracts: 1 holds under a condition." in page
+    assert "Of 1 statements in the three abstracts 1 holds under a condition." in page
     said = "| **holds under a condition**: near. | chapter 01: far is little: 9 ≤ 3 (does not hold) |"
     assert r"| 2. Two is at most $\|x\|$. " + said in page
     assert "{doc}`The first <notebooks/01_a>`, `alignlib run 01 -o out.ipynb` |" in page

@@ -29,6 +29,14 @@ VERDICTS = {
     "inconclusive": "our runs differ among themselves",
 }
 
+_SAID = {  # of one, of several
+    "verified": ("is verified", "are verified"),
+    "holds under a condition": ("holds under a condition", "hold under a condition"),
+    "toy": ("is shown in small worlds only", "are shown in small worlds only"),
+    "contested": ("is contested by our runs", "are contested by our runs"),
+    "inconclusive": ("is inconclusive", "are inconclusive"),
+}
+
 _Book = Mapping[str, tuple[str, list[Claim]]]
 
 
@@ -69,7 +77,8 @@ def verdicts_page(path: Path, book: _Book) -> str:
     titles = {name: title for name, (title, _) in book.items()}
     held = {name: claim.holds for name, claim in claims.items()}
     counts = Counter(verdict(row, held) for paper in papers for row in paper["rows"] if "for" in row)
-    tested = ", ".join(f"{counts[kind]} {kind}" for kind in VERDICTS if counts[kind])
+    said = [f"{counts[kind]} {_SAID[kind][counts[kind] > 1]}" for kind in VERDICTS if counts[kind]]
+    tested = ", ".join(said[:-1]) + " and " * (len(said) > 1) + said[-1]
     lines = [
         "# Verdicts, sentence by sentence",
         "",
@@ -77,7 +86,7 @@ def verdicts_page(path: Path, book: _Book) -> str:
         "",
         ":::{admonition} Answer",
         ":class: answer",
-        f"Of {counts.total()} statements in the three abstracts: {tested}.",
+        f"Of {counts.total()} statements in the three abstracts {tested}.",
         ":::",
         "",
         (
