@@ -15,7 +15,7 @@
 # :::{admonition} Answer
 # :class: answer
 # It depends on the divergence. Best-of-{{n_shown:g}} wins {{win_shown:.1%}} of comparisons with the base model. Of the largest rise in {term}`win rate` over one half that its own
-# divergence allows, that is {{share_kl:.1%}} if the divergence is KL, {{share_chi2:.1%}} for χ², {{share_reverse:.1%}} for the KL of the base model to the policy,
+# divergence allows, that is {{share_kl:.1%-}} if the divergence is KL, {{share_chi2:.1%-}} for χ², {{share_reverse:.1%-}} for the KL of the base model to the policy,
 # and all of it for the Rényi divergence of order $\frac N{N-1}$.
 # :::
 
@@ -146,7 +146,7 @@ plotting.legend(ax, loc="lower right", fontsize=9)
 #
 # Turn the question round. Train to the optimum of another divergence, and measure the result in KL. The penalty that GRPO was published with, an estimate named k3 in the
 # loss, has on the policy's own samples the gradient of $\KL p\varphi$ on average (such gradients are the subject of {cite:t}`T25`). So that divergence is what it limits, and
-# the optimum is $\varphi\propto p/(\nu-r)$. At {{kl_shown:g}} nats that optimum has {{grpo_share:.1%}} of the rise in win rate that the best policy in KL has.
+# the optimum is $\varphi\propto p/(\nu-r)$. At {{kl_shown:g}} nats that optimum has {{grpo_share:.1%-}} of the rise in win rate that the best policy in KL has.
 
 # %%
 gap = law.max_reward - law.reward
@@ -267,11 +267,11 @@ sd = math.sqrt(law.variance(0.0))
 small = np.geomspace(1e-6, 0.9, 7) * (sd / (law.base_reward - law.min_reward)) ** 2
 grpo = costs["KL of base to policy"]
 own = Renyi(n_shown / (n_shown - 1.0))
+# A share below one is rounded down, so that it is never written as all; one that is all but for rounding is all.
+at_shown = {"kl": share(n_shown, KL), "chi2": share(n_shown, CHI_SQUARED), "reverse": share(n_shown, REVERSE_KL)}
 claims.glue(
     win_shown=n_shown / (n_shown + 1.0),
-    share_kl=share(n_shown, KL),
-    share_chi2=share(n_shown, CHI_SQUARED),
-    share_reverse=share(n_shown, REVERSE_KL),
+    **{f"share_{name}": 1.0 if abs(value - 1.0) < 1e-9 else value for name, value in at_shown.items()},
     reverse_missed=1.0 - shares["KL of base to policy"].min(),
     grpo_share=float(np.interp(kl_shown, grpo[0], grpo[1])),
     held_chi2=float(np.mean(held["chi2"])),

@@ -14,8 +14,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# No. On the prompts of the picture, at {{kl_shown:g}} nats, the best policy for one try has pass@1 {{one_at_1:.1%}} and pass@{{k_shown:d}} {{one_at_k:.1%}}; the best for
-# {{k_shown:d}} tries has {{many_at_1:.1%}} and {{many_at_k:.1%}}. It spends its KL on prompts that the {term}`base model` seldom gets right.
+# {{verdict}} On the prompts of the picture, at {{kl_shown:g}} {{kl_unit}}, the best policy for one try has pass@1 {{one_at_1:.1%}} and pass@{{k_shown:d}} {{one_at_k:.1%}}; the best for
+# {{k_shown:d}} tries has {{many_at_1:.1%}} and {{many_at_k:.1%}}. {{spends}}
 # :::
 
 # %% tags=["parameters"]
@@ -131,7 +131,7 @@ plotting.legend(ax, loc="lower left", bbox_to_anchor=(-0.12, 1.0), ncols=2, font
 # {numref}`fig-pass-spent` shows where the KL goes. The policy for one try spends most where the base model is right {{peak:.0%}} of the time; the policy for {{k_shown:d}} tries spends on prompts that are
 # seldom right.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL that the two policies spend on each prompt at {{kl_shown:g}} nats on average, against how often the base model is right.", "name": "fig-pass-spent"}, "image": {"alt": "Two curves against the base model's rate of success: one is high in the middle, the other near zero success."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "KL that the two policies spend on each prompt at {{kl_shown:g}} {{kl_unit}} on average, against how often the base model is right.", "name": "fig-pass-spent"}, "image": {"alt": "Two curves against the base model's rate of success: one is high in the middle, the other near zero success."}}
 fig, ax = plotting.new()
 ax.plot(
     success, kl_of_success(for_one.success[shown], success), "o-", color=plotting.BEST_OF_N, label="best for pass@1"
@@ -170,9 +170,11 @@ draw_pass_at_k(estimate, ax)
 # %% [markdown]
 # ## What it means
 #
-# A policy trained for one try loses pass@k that it could have had at the same KL. Which of the two is wanted depends on what follows: with a checker that tells right from wrong, pass@k
-# counts; without one, a vote or a verifier's pick comes between. A vote needs no verifier, but ends at {{modes:.0%}} of these prompts, those whose most probable answer is right; a verifier that errs at random
-# goes on improving, and one whose errors are systematic may not.
+# A policy trained for one try can lose pass@k that it could have had at the same KL. Which of the two is wanted depends on what follows: with a checker that tells right from wrong, pass@k
+# counts; without one, a vote or a verifier's pick comes between. A vote needs no verifier, but ends at {{modes:.0%}} of these prompts, those whose most probable answer is right. What a verifier's pick
+# comes to depends on its errors. From {{base_success:.1%}} for one response it comes, for {{few:,d}} and for {{many:,d}} of them, to {{normal_few:.1%}} and {{normal_many:.1%}} if scores have independent normal errors: there it goes on improving, if right answers
+# score higher at all. With heavy-tailed errors (Student's t with {{freedom:g}} degrees of freedom) it comes to {{heavy_few:.1%}} and {{heavy_many:.1%}}, and ends where it began ({doc}`41_tails_decide`). A verifier that says yes or no and errs {{wrong_of:.0%}} of the time stops
+# at {{yes_no:.1%}}, and systematic errors may do any harm.
 #
 # The theorem's policies know each prompt's rate of success. From samples that rate is known with error only.
 #
@@ -191,7 +193,49 @@ odds = np.log(success) - np.log1p(-success)
 random_success = 1.0 / (1.0 + np.exp(-(odds + steps)))
 random_kl = kl_of_success(random_success, np.broadcast_to(success, random_success.shape)).mean(axis=1)
 best = pass_frontier(success, k_shown, random_kl).reward
+few, many, freedom, wrong_of = 8, 4096, 2.2, 0.1
+errors = {"normal": scipy.stats.norm(), "heavy": scipy.stats.t(freedom)}
+
+
+def picked(error, k: int) -> float:
+    """How often the highest of k scores is that of a right answer, cell by cell of the scores."""
+    tail = error.isf(np.geomspace(0.5, 1e-14, 800))
+    score = np.unique(np.concatenate([-tail, tail, tail + skill]))[::-1]
+    right, rate = error.sf(score - skill), success[:, None]
+    above = rate * right + (1.0 - rate) * error.sf(score)
+    best_in = np.diff(-np.expm1(k * np.log1p(-above)), axis=1)
+    share_right = rate * np.diff(right) / np.maximum(np.diff(above, axis=1), 1e-300)
+    return float((best_in * share_right).sum(axis=1).mean())
+
+
+passed = success * (1.0 - wrong_of) + (1.0 - success) * wrong_of  # by a verifier that says yes or no
+by_k = {kind: np.array([picked(error, 2**j) for j in range(21)]) for kind, error in errors.items()}
+parted = max(
+    float(for_one.reward[shown] - for_many.pass_at(1)[shown]),
+    float(for_many.reward[shown] - for_one.pass_at(k_shown)[shown]),
+)
+if for_one.reward[shown] > 1.0 - 1e-9:
+    verdict, spends = "Yes, here: the KL is enough to be right at every try.", "With less KL the two would part."
+elif parted < 5e-4:
+    verdict, spends = "Yes, here, but for less than 0.1 points.", "Other numbers of tries or budgets part the two."
+else:
+    verdict = "No."
+    spends = "It spends its KL on prompts that the {term}`base model` seldom gets right."
 claims.glue(
+    verdict=verdict,
+    spends=claims.Markdown(spends),
+    kl_unit="nat" if kl_shown == 1.0 else "nats",
+    few=few,
+    many=many,
+    freedom=freedom,
+    wrong_of=wrong_of,
+    base_success=float(success.mean()),
+    **{
+        f"{kind}_{name}": by_k[kind][k.bit_length() - 1]
+        for kind in errors
+        for name, k in (("few", few), ("many", many))
+    },
+    yes_no=float((success * (1.0 - wrong_of) / passed).mean()),
     one_at_1=float(for_one.reward[shown]),
     one_at_k=float(for_one.pass_at(k_shown)[shown]),
     many_at_1=float(for_many.pass_at(1)[shown]),
@@ -246,6 +290,23 @@ claims.record(
         majority_estimate([3, 2, 1, 1], np.arange(4) == 0, 3).value,
         by_hand,
         rtol=1e-12,
+    ),
+    claims.at_least(
+        "normal-errors-improve",
+        "what every doubling of responses adds to a verifier's pick, independent normal errors",
+        "we derive",
+        np.diff(by_k["normal"]),
+        0.0,
+        atol=1e-9,
+    ),
+    claims.equal(
+        "heavy-tailed-errors-undo",
+        "a verifier's pick of 2^20 responses with heavy-tailed errors against that of one",
+        "K24; we derive",
+        by_k["heavy"][-1],
+        float(success.mean()),
+        atol=0.01,
+        must_hold=skill <= 2.0,
     ),
     claims.true(
         "vote-tends-to-mode",

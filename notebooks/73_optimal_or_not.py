@@ -14,7 +14,7 @@
 # :::{admonition} Answer
 # :class: answer
 # Both, of two questions. In {term}`win rate` by the reward it picks by, best-of-{{n_shown:d}} has {{share_shown:.1%}} of what any policy of its {term}`KL` gains. In a {term}`gold reward <gold>` behind a
-# {term}`proxy` with a heavy-tailed error it falls from its best {{best_heavy:.2f}}, at $N={{best_at:d}}$, to {{last_heavy:.2f}} at {{n_top:,d}} draws, where a rule that limits χ² still has {{held_heavy:.2f}}.
+# {term}`proxy` with a heavy-tailed error it {{turns}} {{last_heavy:.2f}} at {{n_top:,d}} draws, where a rule that limits χ² has {{held_heavy:.2f}}.
 # :::
 
 # %% tags=["parameters"]
@@ -37,7 +37,7 @@ from alignlib import plotting
 from alignlib.divergences import CHI_SQUARED
 from alignlib.hacking.error_laws import finite_law, independent_pair
 from alignlib.hacking.overoptimisation import rule_curve
-from alignlib.laws import FiniteLaw, Uniform, win_rates
+from alignlib.laws import FiniteLaw, Levels, Uniform, win_rates
 from alignlib.rules import BestOfN, ChiSquaredPessimism, RejectionSampling, Rules, SoftBestOfN
 
 # %% [markdown]
@@ -99,6 +99,7 @@ from alignlib.rules import BestOfN, ChiSquaredPessimism, RejectionSampling, Rule
 # Gold is normal; the proxy is gold plus an independent error with standard deviation {{error_sd:g}}: uniform, normal, or Student's t with {{freedom:g}} degrees of freedom. Gold and error are cut into cells, so
 # that all that follows is a finite sum. Every rule draws as many responses: best-of-N, {term}`soft best-of-n` and χ²-pessimism (one of $N$ draws kept in proportion to $(1+\frac\lambda2(\hat r-\nu))^+$) draw $N$; rejection sampling of the optimum
 # $\pi_\lambda$ draws $N$ on average, with the λ that takes so many. χ²-pessimism has the λ of {prf:ref}`thm-regret-by-coverage` for $C^*={{coverage:g}}$, soft best-of-n the same λ over 2, which is as steep at the mean.
+# The law of χ²-pessimism here takes the ν of the base model's law as known. Whoever has nothing but the draws takes theirs, as `choose` does, and gains less at few draws: of {{nu_n:d}} under the normal error {{nu_drawn:.2f}} in gold, against {{nu_law:.2f}}.
 
 # %%
 cells, tail = 36, 1e-5
@@ -128,7 +129,7 @@ rules = {
 }
 gold = {(kind, name): rule_curve(pair, one).gold_gain for kind, pair in pairs.items() for name, one in rules.items()}
 
-# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Gain in gold against draws, for a proxy with a normal and a heavy-tailed error of standard deviation {{error_sd:g}}. Best-of-N gains most under the normal error; under the heavy-tailed one it turns down, as soft best-of-n does. χ²-pessimism levels off.", "name": "fig-gold-by-draws"}, "image": {"alt": "Two panels of gold gain against draws on a logarithmic axis. Under the normal error best-of-N rises highest; under the heavy-tailed one it peaks and falls below chi-squared pessimism, which stays level."}}
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "Gain in gold against draws, for a proxy with a normal and a heavy-tailed error of standard deviation {{error_sd:g}}. Best-of-N gains most under the normal error; under the heavy-tailed one it {{does}}. χ²-pessimism levels off.", "name": "fig-gold-by-draws"}, "image": {"alt": "Two panels of gold gain against draws on a logarithmic axis. Under the normal error best-of-N rises highest; under the heavy-tailed one it {{does}}; chi-squared pessimism levels off."}}
 fig, axes = plotting.new(height=3.6, columns=2, sharey=True)
 styles = ("-", "--", "-.", ":")
 for ax, kind in zip(axes, ("normal", "heavy-tailed"), strict=True):
@@ -177,8 +178,8 @@ pd.DataFrame(
 ).set_index("rule")
 
 # %% [markdown]
-# The gains are in standard deviations of gold; λ is the best of {{n_lams:d}} values. Of what best-of-N gains at its best $N$, the best of the other rules has {{others}} under the three errors. Under the heavy-tailed one best-of-N must stop
-# at $N={{best_at:d}}$. What pessimism buys here is not more gold but that draws hardly hurt: it needs no $N$ to stop at, only an ε.
+# The gains are in standard deviations of gold; λ is the best of {{n_lams:d}} values. Of what best-of-N gains at its best $N$, the best of the other rules has {{others}} under the three errors. Under the heavy-tailed one best-of-N {{stops}}.
+# What pessimism buys here is not more gold but that draws hardly hurt: it needs no $N$ to stop at, only an ε.
 #
 # ## What one can be sure of
 #
@@ -236,10 +237,34 @@ peaks = {
     )
     for part in parts
 }
+best_at, best_heavy = round(best["heavy-tailed"][0].draws), best["heavy-tailed"][1]
+if f"{best_heavy:.2f}" != f"{heavy[-1]:.2f}":
+    turns, does = f"falls from its best {best_heavy:.2f}, at $N={best_at}$, to", "turns down"
+    stops = f"must stop at $N={best_at}$"
+else:
+    turns, does = "does not turn down yet: it has", f"does not turn down within {n_top:,d} draws"
+    stops = f"need not stop within {n_top:,d} draws"
+# The offset of χ²-pessimism: that of the law, or of the draws alone, on the same draws.
+of_draws, rng = ChiSquaredPessimism(16, lam), np.random.default_rng(0)
+levels = Levels.of(pairs["normal"].proxy, pairs["normal"].prob)
+gold_at = np.bincount(levels.index, pairs["normal"].gold * pairs["normal"].prob) / levels.mass
+by_law, less = of_draws.weight(levels), []
+for at in rng.choice(levels.mass.size, size=(4000, of_draws.n), p=levels.mass / levels.mass.sum()):
+    some = Levels.of(levels.reward[at], None)
+    known, own = by_law[at], of_draws.weight(some)[some.index]
+    known = known if known.any() else np.ones(at.size)
+    less.append(gold_at[at] @ (own / own.sum() - known / known.sum()))
+nu_law, nu_less = float(rule_curve(pairs["normal"], [of_draws]).gold_gain[0]), float(np.mean(less))
 claims.glue(
+    turns=claims.Markdown(turns),
+    does=does,
+    stops=claims.Markdown(stops),
+    nu_n=of_draws.n,
+    nu_law=nu_law,
+    nu_drawn=nu_law + nu_less,
     share_shown=shown.gain / float(Uniform().gain_at_kl(shown.kl)),
-    best_heavy=best["heavy-tailed"][1],
-    best_at=round(best["heavy-tailed"][0].draws),
+    best_heavy=best_heavy,
+    best_at=best_at,
     last_heavy=float(heavy[-1]),
     held_heavy=float(gold["heavy-tailed", "χ²-pessimism"][-1]),
     n_top=n_top,

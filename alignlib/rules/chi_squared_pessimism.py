@@ -24,7 +24,7 @@ class ChiSquaredPessimism(Rule):
     """Draw n, keep one with probability ∝ ``(1 + λ(r - ν)/2)⁺``; any of them where that is 0 for all.
 
     Its curve runs along λ at a fixed n. The offset ν is the law's, ``E_p w = 1``, and taken as known; `choose`, which
-    has nothing but its draws, takes theirs.
+    has nothing but its draws, takes theirs. With few draws and a large λ it then gains less than the law here says.
 
     Parameters
     ----------
