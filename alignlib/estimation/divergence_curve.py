@@ -67,7 +67,10 @@ def divergence_curve(
     """
     n_prompts = table.n_prompts
     base, limit, scale, rank = _first_pass(table, column, top)
-    grid = doubling_grid(_LOW, _HIGH) / scale
+    low = _LOW
+    if top is not None:  # mass goes to an unseen top from λ = f'(∞)/gap on
+        low = min(_LOW, 0.1 * divergence.slope_at_infinity * scale / (top - float(table.column(column).min())))
+    grid = doubling_grid(low, _HIGH) / scale
     one = cells.one_prompt
     sums, of_cells = np.empty((7, 0)), np.empty((3, 1 if one else len(cells.size), 0))
     groups = np.empty((len(cells.size), 0))

@@ -32,7 +32,9 @@ class EstimatedFrontier(Frontier):
     sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
     ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
     (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` tells
-    the shape of the upper tail.
+    the shape of the upper tail. Where ``unseen_top`` prompts show no response of the largest reward there can be, which
+    the divergence lets a policy put mass on, ``gain`` presumes that one exists: it is an upper limit, ``gain_high`` its
+    upper end, and ``gain_low`` is 0, for samples say no more from below.
     """
 
     gain_low: FloatArray
@@ -45,6 +47,7 @@ class EstimatedFrontier(Frontier):
     budget: str
     n_prompts: int
     tail: TailShape
+    unseen_top: int = 0
 
     def _shown(self) -> str:
         interval = ""

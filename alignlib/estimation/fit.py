@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +100,20 @@ class Fit:
         )
         return float(low[0]), float(high[0])
 
+    @cached_property
+    def unseen_top(self) -> int:
+        """How many prompts show no response of the largest reward, where the limit may put mass on it all the same."""
+        if self.bounded is None or self.win_rate or math.isinf(self.divergence.slope_at_infinity):
+            return 0
+        largest = np.maximum.reduceat(self.table.column(self.reward), self.table.offsets[:-1])
+        return int((largest < self.bounded[1]).sum())
+
     def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
         """Return the largest gain within each budget, with its interval.
 
         Beyond ``supported_end`` the gain is held at its last supported value, a floor, and the interval is what
-        monotony and concavity still guarantee.
+        monotony and concavity still guarantee. Where `unseen_top` is not 0 the gain is an upper limit, which presumes
+        that every prompt has a response of the largest reward, and its lower end is 0.
 
         Parameters
         ----------
@@ -150,6 +159,8 @@ class Fit:
             free = self.divergence == KL
             most = largest_win_rate(budgets) - 0.5 if free else curve.most(self.divergence.mean_of(budgets))
             gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
+        if self.unseen_top:
+            low = np.zeros_like(low)
         return EstimatedFrontier(
             spent=budgets,
             gain=gain,
@@ -166,6 +177,7 @@ class Fit:
             n_prompts=self.table.n_prompts,
             tail=self.tail,
             divergence=self.divergence,
+            unseen_top=self.unseen_top,
         )
 
     @cached_property
@@ -222,6 +234,10 @@ class Fit:
     def share(self, rules: Rule | Sequence[Rule] | None = None, picked_by: str | None = None) -> RuleEstimate:
         """Estimate what rules spend and gain, and their share of what any policy gains at equal average KL.
 
+        In total variation there is no share: it is a mean of absolute values, which few samples or ties overstate, so
+        that samples do not show the limit at what a rule spends. Where the limit presumes a response of the largest
+        reward (`unseen_top`), the share is at least ``share_low``, and no more is known.
+
         Parameters
         ----------
         rules : Rule or list of Rule, optional
@@ -248,7 +264,7 @@ class Fit:
             not isinstance(self.curve, PerPromptCurve),
             "share compares at equal average KL; fit with budget='average', not 'per_prompt'.",
         )
-        return evaluate_rules(
+        found = evaluate_rules(
             self.table,
             self.reward if picked_by is None else _single_column(self.table, picked_by),
             self.reward,
@@ -257,12 +273,16 @@ class Fit:
             else as_rules(rules),
             self.cells,
             self.weights,
-            self.curve if isinstance(self.curve, AveragedCurve) else None,
+            self.curve if isinstance(self.curve, AveragedCurve) and self.divergence != TOTAL_VARIATION else None,
             self.supported_end,
             self.level,
             divergence=self.divergence,
             win_rate=self.win_rate,
         )
+        if self.unseen_top and found.share is not None:
+            k = len(found.rules)
+            found = replace(found, share_high=np.ones(k), supported=np.zeros(k, dtype=bool))
+        return found
 
     def gold(self, column: str, rules: Sequence[Rule] | None = None) -> GoldEstimate:
         """Predict another reward as rules pick by the fit's own, a proxy; without bias for best of a whole N.

@@ -15,7 +15,6 @@ from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.bootstrap import Cells, narrowed, student_interval, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.moved_mass_curve import MovedMassCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
 from alignlib.estimation.win_rate_curve import WinRateCurve
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
@@ -286,14 +285,15 @@ def _share(
     arms = narrowed([share[0] for share, _, _ in found], [error[0] for _, error, _ in found], level)
     ends = [
         student_interval(share[0], error[0], level, curve.uneven)
-        if isinstance(curve, (WinRateCurve, MovedMassCurve))
+        if isinstance(curve, WinRateCurve)
         else studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
         for share, error, down in found
     ]
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
     wider = np.where(spent[0] < _NO_KL, 0.0, _LEAST_WIDTH * share[0])
-    low = np.min([low for low, _ in ends], axis=0) - wider
-    high = np.max([high for _, high in ends], axis=0) + wider
+    # The ends are of the curves that bound the limit; the share shown is that of the estimate, and lies between.
+    low = np.minimum(np.min([low for low, _ in ends], axis=0), share[0]) - wider
+    high = np.maximum(np.max([high for _, high in ends], axis=0), share[0]) + wider
     supported = spent[0] <= end * (1.0 + 1e-12)
     return (
         np.maximum(limit[0], gained[0]),

@@ -20,6 +20,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import Cells, Fit
+from alignlib.hacking.gold_subset import skew_stretch
 from alignlib.rules import BestOfN, Rule, prepare
 
 __all__ = ["GoldPromise", "check_correlation", "gold_range", "promise_gold"]
@@ -195,7 +196,9 @@ def promise_gold(
     >>> found.policy, bool((found.promised < found.gold_low).all())
     (('best-of-4', 'tilt at 0.5 nats'), True)
 
-    Source: `gold_range`; the intervals by Student's quantile over prompts, for gain and χ² each at half the error.
+    Source: `gold_range`; for gain and χ² each at half the error. The interval of ``log ĝ/σ̂`` is a bootstrap-t over
+    prompts, never shorter than Student's, and longer where variances are skewed: of few samples a heavy tail shows
+    nothing of the responses that make most of σ̂, and then the interval may still be too short.
     """
     value, least, largest = check_correlation(correlation)
     sure = fit.level if level is None else as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
@@ -213,12 +216,16 @@ def promise_gold(
     )
     parts, ahead, kept = parts.take(known), ahead[known], known[len(chosen) :]
     budgets, lam = budgets[kept], lam[kept]
-    gain, rest, gain_error, rest_error = _standardised(parts, fit.cells)
+    gain, rest, rest_error = _standardised(parts, fit.cells)
     mean_chi = fit.cells.whole[0] @ parts.chi_squared
     tail = (1.0 - sure) / 4.0  # of each side, gain and χ² get half
     quantile = float(scipy.special.stdtrit(max(len(fit.cells.size) - 1, 1), 1.0 - tail))
-    wide = np.sqrt(np.maximum(rest, 0.0) + ahead + quantile * rest_error * fit.cells.stretch(mean_chi, rest_error))
-    corners = [_ends(gain + sign * quantile * gain_error, wide, least, largest) for sign in (-1.0, 1.0)]
+    longer = skew_stretch(parts.variance)
+    gains = _gain_ends(parts, fit.cells, fit.weights, quantile * longer, tail)
+    further = quantile * rest_error * fit.cells.stretch(mean_chi, rest_error) * longer
+    # What a smaller gain leaves of χ² is open.
+    wide = np.sqrt(np.maximum(rest, 0.0) + ahead + np.maximum(further, np.square(gain) - np.square(gains[0])))
+    corners = [_ends(end, wide, least, largest) for end in gains]
     at_value = _ends(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
     names = [rule.title for rule in chosen] + [f"tilt at {budget:.3g} nats" for budget in budgets.tolist()]
     return GoldPromise(
@@ -318,14 +325,36 @@ def _tilted(centred: FloatArray, lam: float) -> tuple[FloatArray, FloatArray, Fl
     return n * whole_gain - (n - 1) * left_gain, chi, chi - whole_chi
 
 
-def _standardised(parts: _Parts, cells: Cells) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Return ``ĝ/σ̂`` and ``χ² - ĝ²/σ̂²`` with their standard errors, by the delta method over cells."""
+def _standardised(parts: _Parts, cells: Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return ``ĝ/σ̂``, ``χ² - ĝ²/σ̂²`` and the latter's standard error, by the delta method over cells."""
     whole = cells.whole[0]
     variance, gain, chi = whole @ parts.variance, whole @ parts.gain, whole @ parts.chi_squared
-    sd = math.sqrt(float(variance))
     off_v, off_g, off_x = parts.variance[:, None] - variance, parts.gain - gain, parts.chi_squared - chi
-    of_gain = off_g / sd - gain / (2.0 * sd**3) * off_v
     of_rest = off_x - 2.0 * gain / variance * off_g + np.square(gain / variance) * off_v
+    error = np.sqrt(whole @ np.square(of_rest) / max(len(cells.size) - 1, 1))
+    return gain / math.sqrt(float(variance)), chi - np.square(gain) / variance, error
+
+
+def _gain_ends(
+    parts: _Parts, cells: Cells, weights: FloatArray, reach: float, tail: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of ``ĝ/σ̂``: a bootstrap-t of its logarithm, and at least ``reach`` standard errors.
+
+    Of a skewed proxy σ̂ is mostly too small, and so is the error that comes with it: the logarithm's t knows of both.
+    """
+    v, g = parts.variance[:, None], parts.gain
+    mean_v, mean_g = np.maximum(weights @ v, 0.0), weights @ g
     few = max(len(cells.size) - 1, 1)
-    errors = [np.sqrt(whole @ np.square(one) / few) for one in (of_gain, of_rest)]
-    return gain / sd, chi - np.square(gain) / variance, errors[0], errors[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = [weights @ one for one in (np.square(g), g * v, np.square(v))]
+        spread = off[0] / mean_g**2 - off[1] / (mean_g * mean_v) + off[2] / (4.0 * mean_v**2) - 0.25
+        error = np.sqrt(np.maximum(spread, 0.0) / few)
+        log = np.where((mean_g > 0.0) & (mean_v > 0.0), np.log(mean_g) - 0.5 * np.log(mean_v), np.nan)
+        t = np.where(error[1:] > 0.0, (log[1:] - log[0]) / error[1:], np.nan)
+    t = np.where(np.isfinite(t), t, 0.0)
+    longer = max(reach / float(scipy.special.stdtrit(few, 1.0 - tail)), 1.0)
+    down = np.maximum(longer * np.quantile(t, 1.0 - tail, axis=0), reach) * error[0]
+    up = np.maximum(longer * -np.quantile(t, tail, axis=0), reach) * error[0]
+    value = mean_g[0] / math.sqrt(float(mean_v[0, 0]))
+    low, high = (np.where(value > 0.0, value * np.exp(arm), 0.0) for arm in (-down, up))
+    return low, high

@@ -7,7 +7,8 @@ import numpy as np
 from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
 from alignlib.answers.output.render import beside, bounds, capital, interval_name, percent
-from alignlib.divergences import Divergence
+from alignlib.divergences import TOTAL_VARIATION, Divergence
+from alignlib.estimation import EstimatedFrontier
 from alignlib.tables import RewardTable
 
 __all__ = ["block", "headline", "unit_of"]
@@ -42,6 +43,8 @@ def headline(answer: Answer) -> str:
         span = (
             f"{interval_name(limit.level)} {_value(answer, limit.gain_low[i])} to {_value(answer, limit.gain_high[i])}"
         )
+        if limit.unseen_top:
+            span = "an upper limit, which presumes that every prompt has a response of the largest reward"
         where = f"At {unit} = {limit.spent[i]:.3g}{' nats' if answer.divergence.name == 'kl' else ''}{_average(answer)}"
         if answer.win_rate:
             said = f"{where} no method wins more than {percent(0.5 + limit.gain[i])} of comparisons with the base model"
@@ -52,6 +55,11 @@ def headline(answer: Answer) -> str:
             said += f"model's {base} ({span})"
     known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
     where_known = np.flatnonzero(known & best.optimises)
+    if limit.unseen_top and best.share is not None and best.share_low is not None and best.optimises[last]:
+        return (
+            f"{said}; {best.rules[last].title} has at least {percent(max(best.share_low[last], 0.0))} of the limit at "
+            f"its own {unit} = {best.spent[last]:.3g}."
+        )
     if not where_known.size or best.share is None or best.share_low is None:
         return f"{said}; {_rule_sentence(answer, last)}."
     i = int(where_known[-1])
@@ -101,15 +109,22 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
     if limit is None:
         said.append(f"unknown: {answer.why_no_limit}")
     elif limit.spent.size:
-        said.append(f"{unit:>8} {what:>10}  {interval:<22} {more:>12} {'λ = 1/β':>9}")
+        ends = f"upper end, {interval.removesuffix(' interval')}" if limit.unseen_top else interval
+        said.append(f"{unit:>8} {what:>10}  {ends:<22} {more:>12} {'λ = 1/β':>9}")
         for i in range(limit.spent.size):
             free = 0.0 if answer.without_ties is None else 0.5 + answer.without_ties[i]
             last = f"{free:.4f}" if answer.win_rate else beside(limit.reward[i], limit.gain[i])
             said.append(
                 f"{limit.spent[i]:>8.4g} {limit.gain[i] + shift:>10.4g}  "
-                f"{bounds(limit.gain_low[i] + shift, limit.gain_high[i] + shift):<22} {last:>12} {limit.lam[i]:>9.4g}"
+                f"{_span(limit, i, shift):<22} {last:>12} {limit.lam[i]:>9.4g}"
             )
     said += [] if limit is None else [_support(answer, limit.supported_end)]
+    if limit is not None and limit.unseen_top:
+        said.append(
+            f"An upper limit: it presumes a response of the largest reward on every prompt, and on {limit.unseen_top} "
+            f"of {counted(table.n_prompts, 'prompt')} no sample is one; where the base model has none, less can be "
+            "gained."
+        )
     if answer.unsupported:
         said.append(f"Left out, for more than that: {', '.join(f'{at:g}' for at in answer.unsupported)}.")
     if answer.win_rate:
@@ -127,14 +142,25 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
     said += [
         "",
         f"{capital(best.rules.name)}{by}, and the share of {rise} at the same {unit} ({over})",
-        f"{heading:>{width}} {unit:>8} {what:>10}  {interval:<22} {'share':>9}  {interval}",
+        f"{heading:>{width}} {unit:>8} {what:>10}  {interval:<22} {'share':>9}  {'' if limit is not None and limit.unseen_top else interval}".rstrip(),
     ]
     for i, entry in enumerate(entries):
         said.append(
             f"{entry:>{width}} {best.spent[i]:>8.4g} {best.gain[i] + shift:>10.4g}  "
             f"{bounds(best.gain_low[i] + shift, best.gain_high[i] + shift):<22} {_share(answer, i)}"
         )
+    if answer.divergence == TOTAL_VARIATION:
+        said.append(
+            "No share of the limit: total variation is a mean of absolute values, which samples overstate where rewards "
+            "tie, so that what a rule spends is not known well enough."
+        )
     return said
+
+
+def _span(limit: EstimatedFrontier, i: int, shift: float) -> str:
+    if limit.unseen_top:
+        return f"at most {limit.gain_high[i] + shift:.4g}"
+    return bounds(limit.gain_low[i] + shift, limit.gain_high[i] + shift)
 
 
 def _support(answer: Answer, end: float) -> str:
@@ -164,6 +190,8 @@ def _share(answer: Answer, i: int) -> str:
     best = answer.rules
     if best.share is None or best.share_low is None or best.share_high is None or best.supported is None:
         return f"{'unknown':>9}"
+    if answer.limit is not None and answer.limit.unseen_top:
+        return f"{'at least':>9}  {percent(max(best.share_low[i], 0.0))}"
     if not best.supported[i]:
         return f"{'not known':>9}  beyond what the samples support"
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"

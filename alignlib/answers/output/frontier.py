@@ -100,6 +100,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "first_terms": None if answer.first_terms is None else _first_terms(answer.first_terms),
         "assumed": plain(answer.assumed),
         "largest_supported": 0.0 if limit is None else plain(limit.supported_end),
+        "unseen_top": 0 if limit is None else limit.unseen_top,
         "headline": headline(answer),
         "limit": _limit(limit, answer.without_ties),
         "rules": _rules(answer),
