@@ -9,6 +9,8 @@ import pytest
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
+from alignlib.answers.findings import ask
+from alignlib.answers.output.frontier import lines, record
 from alignlib.divergences import (
     CHI_SQUARED,
     HELLINGER,
@@ -60,9 +62,15 @@ def test_samples_give_the_limit_of_their_law(divergence: Divergence) -> None:
     assert got.supported.all()
     assert ((got.gain_low <= want + 1e-12) & (want <= got.gain_high + 1e-12)).all()
     np.testing.assert_allclose(got.gain, want, rtol=0.03)
-    assert (got.gain_high - got.gain_low < 0.15 * want).all()
+    presumed = 3.0 * got.unseen_top / 200  # all that prompts without a top grade could gain
+    assert (got.gain_high - got.gain_low < 0.15 * want + presumed).all()
+    assert got.unseen_top <= 1
     assert got.divergence == divergence
     best = fit.share([BestOfN(2)])
+    if divergence == TOTAL_VARIATION:  # what a rule spends is a mean of absolute values
+        assert best.share is None
+        assert best.limit_gain is None
+        return
     exact = BestOfN(2).on(law)
     assert best.spent[0] == pytest.approx(exact.spent(divergence), rel=0.05)
     assert best.share is not None
@@ -84,6 +92,55 @@ def test_without_an_upper_end_there_is_no_optimum(divergence: Divergence) -> Non
     with pytest.raises(InputError, match="no upper end: it charges a bounded price for mass moved into the upper tail"):
         fit_frontier(rows, divergence=divergence)
     assert fit_frontier(rows, divergence=divergence, bounded=(0.0, 1.0), n_boot=100).problem is None
+
+
+@pytest.mark.parametrize("divergence", [REVERSE_KL, HELLINGER, JENSEN_SHANNON, Renyi(0.5)])
+def test_a_limit_that_presumes_an_unseen_response_is_an_upper_one(divergence: Divergence) -> None:
+    """Of rewards 0 and 0.2 with bounds 0 and 5 the law's own limit is far below; shares from below."""
+    law, budget = FiniteLaw([0.0, 0.2], [0.8, 0.2]), 0.02
+    rows = np.where(np.random.default_rng(0).random((30, 16)) < 0.2, 0.2, 0.0)
+    fit = fit_frontier(rows, divergence=divergence, bounded=(0.0, 5.0), n_boot=100)
+    got, own = fit.at(budget), law.frontier([budget], divergence).gain[0]
+    assert fit.unseen_top == got.unseen_top == 30
+    assert got.gain_low[0] == 0.0
+    assert own < got.gain[0] <= got.gain_high[0]
+    found, exact = fit.share(BestOfN(2)), BestOfN(2).on(law)
+    assert found.supported is not None
+    assert found.share_low is not None
+    assert found.share_high is not None
+    assert not found.supported[0]
+    assert found.share_high[0] == 1.0
+    with_top = FiniteLaw([0.0, 0.2, 5.0], [0.8, 0.2 - 1e-9, 1e-9]).frontier([exact.spent(divergence)], divergence)
+    assert 0.5 * found.share_low[0] < exact.gain / with_top.gain[0] < 1.0
+    text = "\n".join(
+        lines(ask(fit.table, "reward", divergence=divergence, bounded=(0.0, 5.0), kl=[budget], n_boot=100))
+    )
+    assert "An upper limit: it presumes a response of the largest reward on every prompt" in text
+    assert "on 30 of 30 prompts no sample is one" in text
+    assert "at least" in text
+    seen = fit_frontier(np.where(rows > 0.0, 5.0, np.r_[5.0, np.zeros(15)]), divergence=divergence, bounded=(0.0, 5.0))
+    assert seen.unseen_top == 0
+    assert seen.at(budget).gain_low[0] > 0.0
+
+
+def test_no_share_excludes_its_own_estimate() -> None:
+    rng = np.random.default_rng(0)
+    for divergence in (REVERSE_KL, HELLINGER, CHI_SQUARED, KL):
+        for _ in range(2 if divergence in (KL, CHI_SQUARED) else 1):
+            rows = rng.integers(1, 6, (12, 8)).astype(float)
+            best = fit_frontier(rows, divergence=divergence, bounded=(1, 5), n_boot=100).share(BestOfN.along([2, 4]))
+            assert best.share is not None
+            assert best.share_low is not None
+            assert best.share_high is not None
+            assert ((best.share_low <= best.share) & (best.share <= best.share_high)).all()
+
+
+def test_the_command_says_why_total_variation_has_no_share() -> None:
+    rows = np.random.default_rng(0).integers(1, 6, (30, 8)).astype(float)
+    found = ask(rows, "reward", divergence="tv", bounded=(1, 5), kl=[0.24], n_boot=100)
+    text = "\n".join(lines(found))
+    assert "No share of the limit: total variation is a mean of absolute values" in text
+    assert record(found)["reward"]["rules"][0]["share"] is None
 
 
 def test_what_other_budgets_do_not_know_is_refused() -> None:

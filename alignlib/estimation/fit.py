@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.array_likes import as_array
-from alignlib._core.checks import FloatArray, as_flag, as_number, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, as_flag, as_number, as_vector, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
@@ -103,17 +103,29 @@ class Fit:
     @cached_property
     def unseen_top(self) -> int:
         """How many prompts show no response of the largest reward, where the limit may put mass on it all the same."""
+        return int(self._without_top.sum())
+
+    @cached_property
+    def _without_top(self) -> BoolArray:
         if self.bounded is None or self.win_rate or math.isinf(self.divergence.slope_at_infinity):
-            return 0
+            return np.zeros(self.table.n_prompts, dtype=bool)
         largest = np.maximum.reduceat(self.table.column(self.reward), self.table.offsets[:-1])
-        return int((largest < self.bounded[1]).sum())
+        return np.asarray(largest < self.bounded[1])
+
+    @property
+    def _most_presumed(self) -> float:
+        """The most that prompts of `unseen_top` add to a limit: all that they could gain."""
+        if self.bounded is None:
+            return 0.0
+        gaps = self.bounded[1] - self.table.prompt_means(self.reward)
+        return float(np.where(self._without_top, gaps, 0.0).mean())
 
     def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
         """Return the largest gain within each budget, with its interval.
 
         Beyond ``supported_end`` the gain is held at its last supported value, a floor, and the interval is what
         monotony and concavity still guarantee. Where `unseen_top` is not 0 the gain is an upper limit, which presumes
-        that every prompt has a response of the largest reward, and its lower end is 0.
+        that every prompt has a response of the largest reward; its lower end allows for those prompts gaining nothing.
 
         Parameters
         ----------
@@ -160,7 +172,7 @@ class Fit:
             most = largest_win_rate(budgets) - 0.5 if free else curve.most(self.divergence.mean_of(budgets))
             gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
         if self.unseen_top:
-            low = np.zeros_like(low)
+            low = np.maximum(low - self._most_presumed, 0.0)
         return EstimatedFrontier(
             spent=budgets,
             gain=gain,

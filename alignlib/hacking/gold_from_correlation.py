@@ -20,7 +20,7 @@ from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import Cells, Fit
-from alignlib.hacking.gold_subset import skew_stretch
+from alignlib.hacking.gold_subset import heavy_tail_note, skew_stretch
 from alignlib.rules import BestOfN, Rule, prepare
 
 __all__ = ["GoldPromise", "check_correlation", "gold_range", "promise_gold"]
@@ -37,7 +37,8 @@ class GoldPromise(SameFields):
     Gains are in standard deviations of gold within prompts. Given the ``correlation`` and the table as they are, the
     gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold where they differ;
     ``promised`` and ``most`` allow for the ends of the correlation too, and for the error of the table. ``spent`` is
-    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
+    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy. ``notes``
+    says where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
     """
 
     policy: tuple[str, ...]
@@ -55,6 +56,7 @@ class GoldPromise(SameFields):
     correlation_high: float
     proxy: str
     level: float
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Return the correlation and the largest promise."""
@@ -216,17 +218,20 @@ def promise_gold(
     )
     parts, ahead, kept = parts.take(known), ahead[known], known[len(chosen) :]
     budgets, lam = budgets[kept], lam[kept]
-    gain, rest, rest_error = _standardised(parts, fit.cells)
+    gain, rest, rest_error, chi_error = _standardised(parts, fit.cells)
     mean_chi = fit.cells.whole[0] @ parts.chi_squared
     tail = (1.0 - sure) / 4.0  # of each side, gain and χ² get half
     quantile = float(scipy.special.stdtrit(max(len(fit.cells.size) - 1, 1), 1.0 - tail))
     longer = skew_stretch(parts.variance)
     gains = _gain_ends(parts, fit.cells, fit.weights, quantile * longer, tail)
-    further = quantile * rest_error * fit.cells.stretch(mean_chi, rest_error) * longer
+    most_gain = np.sqrt(np.maximum(mean_chi, 0.0) + ahead + quantile * chi_error * longer)  # no policy gains more
+    gains = gains[0], np.maximum(np.minimum(gains[1], most_gain), gains[0])
+    further = quantile * rest_error * fit.cells.stretch(mean_chi, rest_error)
     # What a smaller gain leaves of χ² is open.
     wide = np.sqrt(np.maximum(rest, 0.0) + ahead + np.maximum(further, np.square(gain) - np.square(gains[0])))
     corners = [_ends(end, wide, least, largest) for end in gains]
     at_value = _ends(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
+    heavy = heavy_tail_note(table, proxy, "the promise")
     names = [rule.title for rule in chosen] + [f"tilt at {budget:.3g} nats" for budget in budgets.tolist()]
     return GoldPromise(
         policy=tuple(names),
@@ -244,6 +249,7 @@ def promise_gold(
         correlation_high=largest,
         proxy=proxy,
         level=sure,
+        notes=() if heavy is None else (heavy,),
     )
 
 
@@ -325,14 +331,15 @@ def _tilted(centred: FloatArray, lam: float) -> tuple[FloatArray, FloatArray, Fl
     return n * whole_gain - (n - 1) * left_gain, chi, chi - whole_chi
 
 
-def _standardised(parts: _Parts, cells: Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``ĝ/σ̂``, ``χ² - ĝ²/σ̂²`` and the latter's standard error, by the delta method over cells."""
+def _standardised(parts: _Parts, cells: Cells) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return ``ĝ/σ̂``, ``χ² - ĝ²/σ̂²``, and the standard errors of this and of χ², by the delta method over cells."""
     whole = cells.whole[0]
     variance, gain, chi = whole @ parts.variance, whole @ parts.gain, whole @ parts.chi_squared
     off_v, off_g, off_x = parts.variance[:, None] - variance, parts.gain - gain, parts.chi_squared - chi
     of_rest = off_x - 2.0 * gain / variance * off_g + np.square(gain / variance) * off_v
-    error = np.sqrt(whole @ np.square(of_rest) / max(len(cells.size) - 1, 1))
-    return gain / math.sqrt(float(variance)), chi - np.square(gain) / variance, error
+    few = max(len(cells.size) - 1, 1)
+    errors = [np.sqrt(whole @ np.square(one) / few) for one in (of_rest, off_x)]
+    return gain / math.sqrt(float(variance)), chi - np.square(gain) / variance, errors[0], errors[1]
 
 
 def _gain_ends(
@@ -356,5 +363,5 @@ def _gain_ends(
     down = np.maximum(longer * np.quantile(t, 1.0 - tail, axis=0), reach) * error[0]
     up = np.maximum(longer * -np.quantile(t, tail, axis=0), reach) * error[0]
     value = mean_g[0] / math.sqrt(float(mean_v[0, 0]))
-    low, high = (np.where(value > 0.0, value * np.exp(arm), 0.0) for arm in (-down, up))
+    low, high = (np.where(value > 0.0, value * np.exp(np.minimum(arm, 300.0)), 0.0) for arm in (-down, up))
     return low, high

@@ -14,9 +14,10 @@ from alignlib._core.names import counted
 from alignlib.estimation import Cells, check_pair
 from alignlib.tables import RewardTable
 
-__all__ = ["GoldSubset", "measure_gold", "skew_stretch"]
+__all__ = ["GoldSubset", "heavy_tail_note", "measure_gold", "skew_stretch"]
 
 _FEWEST = 3  # cells that tell a spread
+_HEAVY = 8.0  # about what few samples of an exponential tail show
 _OF_SKEW = 3.0  # by simulation on normal, uniform, t5, exponential, lognormal and 0/1 rewards
 
 
@@ -48,8 +49,10 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     """Measure the correlation of proxy and gold within prompts, with an interval over prompts.
 
     Covariance and variances are unbiased on each prompt and averaged over prompts; the interval is that of the
-    jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``. Prompts with one row
-    tell nothing of it.
+    jackknife over prompts (over groups of rows where there is one), on the scale of ``artanh ρ``, longer where
+    variances of the proxy are skewed over prompts. Of a proxy with a heavy tail, few rows show nothing of the
+    responses that make most of its variance: the interval then holds the truth less often than ``level`` says, and a
+    note says so. Prompts with one row tell nothing of ρ.
 
     Parameters
     ----------
@@ -98,6 +101,7 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     if cells.one_prompt:
         left = np.array([_moments(proxies[cells.index != g], golds[cells.index != g]) for g in range(len(cells.size))])
         whole = _moments(proxies, golds)
+        of_cells = len(left) * whole - (len(left) - 1.0) * left
     else:
         each = np.array(
             [
@@ -109,7 +113,11 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
         whole = share @ of_cells
         left = (whole - share[:, None] * of_cells) / (1.0 - share[:, None])
     value = _correlation(whole)
-    low, high = _interval(value, np.array([_correlation(row) for row in left]), level)
+    without = np.array([_correlation(row) for row in left])
+    longer = max(skew_stretch(of_cells[:, 0]), skew_stretch(without[np.isfinite(without)]))
+    low, high = _interval(value, without, level, longer)
+    heavy = heavy_tail_note(table, reward, "the correlation")
+    notes = notes if heavy is None else (*notes, heavy)
     return GoldSubset(
         correlation=value,
         low=low,
@@ -133,7 +141,26 @@ def skew_stretch(values: FloatArray) -> float:
     square = float(np.square(off).mean())
     if not square > 1e-24 * float(np.square(values).mean()):
         return 1.0
-    return 1.0 + _OF_SKEW * abs(float((off**3).mean())) / square**1.5 / math.sqrt(values.size)
+    skewness: float = abs(float((off**3).mean())) / math.pow(square, 1.5)
+    return 1.0 + _OF_SKEW * skewness / math.sqrt(values.size)
+
+
+def heavy_tail_note(table: RewardTable, reward: str, what: str) -> str | None:
+    """Say that intervals may be too short where a proxy's kurtosis within prompts is large.
+
+    >>> rows = np.random.default_rng(0).standard_normal((40, 12))
+    >>> heavy_tail_note(RewardTable.from_arrays(rows), "reward", "the promise") is None
+    True
+    """
+    off = table.column(reward) - np.repeat(table.prompt_means(reward), table.n_samples)
+    off = off / max(float(np.abs(off).max()), 1e-300)
+    kurtosis = float((off**4).mean()) / max(float(np.square(off).mean()), 1e-300) ** 2
+    if kurtosis <= _HEAVY:
+        return None
+    return (
+        f"{reward!r} has a heavy tail (kurtosis {kurtosis:.0f} within prompts; a normal reward has 3): a few responses "
+        f"make most of its variance, and the interval of {what} may hold the truth less often than it says."
+    )
 
 
 def _only(table: RewardTable, kept: BoolArray) -> RewardTable:
@@ -160,7 +187,7 @@ def _correlation(moments: FloatArray) -> float:
     return float(np.clip(moments[1] / math.sqrt(both), -1.0, 1.0)) if both > 0.0 else math.nan
 
 
-def _interval(value: float, left: FloatArray, level: float) -> tuple[float, float]:
+def _interval(value: float, left: FloatArray, level: float, longer: float) -> tuple[float, float]:
     """Return the jackknife's interval of the correlation, of some width also where it is seen to be 1 or -1."""
     m = left.size
     tail = (1.0 - level) / 2.0
@@ -169,6 +196,6 @@ def _interval(value: float, left: FloatArray, level: float) -> tuple[float, floa
         return (max(value - unseen, -1.0), value) if value > 0.0 else (value, min(value + unseen, 1.0))
     known = np.arctanh(np.clip(left[np.isfinite(left)], -1.0 + 1e-12, 1.0 - 1e-12))
     error = math.sqrt((m - 1.0) / m * float(np.square(known - known.mean()).sum()))
-    reach = float(scipy.special.stdtrit(m - 1, 1.0 - tail)) * error
+    reach = float(scipy.special.stdtrit(m - 1, 1.0 - tail)) * error * longer
     middle = math.atanh(value)
     return math.tanh(middle - reach), math.tanh(middle + reach)

@@ -134,6 +134,7 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
             f"On {answer.constant_prompts} of {table.n_prompts} prompts {answer.measured_in!r} is the same for every "
             "sample: what could be gained there does not show."
         )
+    of_share = "" if limit is not None and limit.unseen_top else interval
     heading, entries = best.rules.column
     width = max(8, len(heading), *map(len, entries))
     rise = "the possible rise over one half" if answer.win_rate else "what any method can gain"
@@ -142,7 +143,7 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
     said += [
         "",
         f"{capital(best.rules.name)}{by}, and the share of {rise} at the same {unit} ({over})",
-        f"{heading:>{width}} {unit:>8} {what:>10}  {interval:<22} {'share':>9}  {'' if limit is not None and limit.unseen_top else interval}".rstrip(),
+        f"{heading:>{width}} {unit:>8} {what:>10}  {interval:<22} {'share':>9}  {of_share}".rstrip(),
     ]
     for i, entry in enumerate(entries):
         said.append(
@@ -151,8 +152,8 @@ def block(table: RewardTable, answer: Answer) -> list[str]:
         )
     if answer.divergence == TOTAL_VARIATION:
         said.append(
-            "No share of the limit: total variation is a mean of absolute values, which samples overstate where rewards "
-            "tie, so that what a rule spends is not known well enough."
+            "No share of the limit: total variation is a mean of absolute values, which samples overstate where "
+            "rewards tie, so that what a rule spends is not known well enough."
         )
     return said
 

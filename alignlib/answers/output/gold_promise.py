@@ -23,6 +23,7 @@ def record(found: PromiseAnswer) -> dict[str, Any]:
     return {
         **listed(promise, ("proxy", "correlation", "correlation_low", "correlation_high")),
         "level": found.level,
+        "notes": list(promise.notes),
         "gold_table": None if found.subset is None else listed(found.subset, _SUBSET),
         "best": promise.policy[promise.best] if promise.policy else None,
         "policies": _policies(promise),
@@ -76,6 +77,7 @@ def lines(found: PromiseAnswer) -> list[str]:
             f"Measured on {counted(subset.rows, 'row')} of gold, {counted(subset.prompts, 'prompt')}; gold has a "
             f"standard deviation of {subset.gold_sd:.4g} within prompts."
         )
+    said += promise.notes
     if not promise.policy:
         return [*said, "No rule and no KL budget asked for is supported by the samples."]
     width = max(len("policy"), *map(len, promise.policy))
@@ -99,7 +101,8 @@ def lines(found: PromiseAnswer) -> list[str]:
 
 def _answer(found: PromiseAnswer) -> str:
     promise, best = found.promise, found.promise.best
-    sure = f"with {interval_name(found.level).removesuffix(' interval')} confidence"
+    confidence = interval_name(found.level).removesuffix(" interval")
+    sure = f"with {confidence} confidence, unless the proxy's tail is heavier than exponential"
     if promise.promised[best] <= 0.0:
         return (
             f"No policy shown is promised to gain gold ({sure}); the least bad, {promise.policy[best]}, gains between "
