@@ -37,8 +37,8 @@ class GoldPromise(SameFields):
     Gains are in standard deviations of gold within prompts. Given the ``correlation`` and the table as they are, the
     gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold where they differ;
     ``promised`` and ``most`` allow for the ends of the correlation too, and for the error of the table. ``spent`` is
-    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy. ``notes``
-    says where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
+    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
+    ``notes`` says where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
     """
 
     policy: tuple[str, ...]
