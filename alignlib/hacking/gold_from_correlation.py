@@ -194,9 +194,9 @@ def promise_gold(
     --------
     >>> from alignlib.estimation import fit_frontier
     >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((200, 32)))
-    >>> found = promise_gold(fit, 0.8, rules=[BestOfN(4)], kl=[0.5])
+    >>> found = promise_gold(fit, 0.8, rules=[BestOfN(4)], kl=[0.1])
     >>> found.policy, bool((found.promised < found.gold_low).all())
-    (('best-of-4', 'tilt at 0.5 nats'), True)
+    (('best-of-4', 'tilt at 0.1 nats'), True)
 
     Source: `gold_range`; for gain and χ² each at half the error. The interval of ``log ĝ/σ̂`` is a bootstrap-t over
     prompts, never shorter than Student's, and longer where variances are skewed: of few samples a heavy tail shows
