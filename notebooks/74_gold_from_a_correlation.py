@@ -99,7 +99,7 @@ plotting.legend(ax, loc="upper left")
 # `alignlib frontier TABLE --reward proxy --gold-correlation 0.7,0.6,0.8` prints this range for best-of-$N$ and for tilts by a proxy on the reader's own responses, for every correlation between the last two numbers and with
 # the error of the table. `--gold-table FILE` measures the correlation on the rows of which gold is known, with an interval over prompts. The two errors each get half of what the confidence leaves, so that
 # both hold together. The confidence of 95 % is for proxies whose tail is no heavier than exponential: on {{n_tables:d}} tables of {{few_prompts:d}} prompts with {{few_samples:d}} responses the promise of best-of-4 held in
-# {{held_exponential:.0%}} for an exponential proxy, and in {{held_lognormal:.0%}} for a lognormal one, most of whose variance such a table does not show. The command says so where the proxy's kurtosis is large.
+# {{held_exponential:.0%}} for an exponential proxy, and in {{held_lognormal:.0%}} for a lognormal one whose logarithm has a standard deviation of {{log_sd:g}}: most of its variance such a table does not show. The command says so where the proxy's kurtosis is large.
 #
 # Here gold is known on {{n_judged:d}} responses to each of {{n_prompts:d}} prompts; on the other {{n_hidden:d}} responses to each it is hidden from the estimate, and shown in {numref}`fig-gold-promise`
 # as dots. Gold falls again where the proxy is far above what is usual.
@@ -171,26 +171,28 @@ holds, fails = 1 + int(whole_low.argmax()), 2**20  # the lower end rises, then f
 while fails - holds > 1:
     middle = (holds + fails) // 2
     holds, fails = (middle, fails) if promised(middle) >= 0.0 else (holds, middle)
-n_tables, few_prompts, few_samples = 100, 40, 12
+n_tables, few_prompts, few_samples, log_sd = 100, 40, 12, 1.5
 uniform = (np.arange(400_000) + 0.5) / 400_000
 held = {}
 for name, quantile, variance in (
     ("exponential", -np.log1p(-uniform), 1.0),
-    ("lognormal", np.exp(scipy.special.ndtri(uniform)), math.e * (math.e - 1.0)),
+    ("lognormal", np.exp(log_sd * scipy.special.ndtri(uniform)), math.exp(log_sd**2) * math.expm1(log_sd**2)),
 ):
     of_four = float((4.0 * uniform**3 - 1.0) @ quantile) / uniform.size / math.sqrt(variance)
     worst = float(gold_range(correlation, of_four, BestOfN(4).spent_formula(CHI_SQUARED))[0][0])
     tables = np.random.default_rng([seed, 1])
-    draw = tables.exponential if name == "exponential" else tables.lognormal
     kept = 0
     for _ in range(n_tables):
-        one = fit_frontier(draw(size=(few_prompts, few_samples)), n_boot=200)
+        shape = few_prompts, few_samples
+        rows = tables.exponential(size=shape) if name == "exponential" else tables.lognormal(sigma=log_sd, size=shape)
+        one = fit_frontier(rows, n_boot=200)
         kept += bool(promise_gold(one, correlation, rules=[BestOfN(4)], kl=[1e-9]).promised[0] <= worst)
     held[name] = kept / n_tables
 claims.glue(
     n_tables=n_tables,
     few_prompts=few_prompts,
     few_samples=few_samples,
+    log_sd=log_sd,
     held_exponential=held["exponential"],
     held_lognormal=held["lognormal"],
     low_shown=float(shown_low[0]),
