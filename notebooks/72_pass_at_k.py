@@ -52,7 +52,7 @@ from alignlib.tables import AnswerTable
 # %% [markdown]
 # ## The statements
 #
-# Let $q_x$ be the probability that a response to prompt $x$ is right under the base model, and $s_x$ under a policy. pass@k is the mean over prompts of $1-(1-s_x)^k$, the chance that
+# Let $q_x$ be the probability that a response to prompt $x$ is right under the {term}`base model`, and $s_x$ under a policy. pass@k is the mean over prompts of $1-(1-s_x)^k$, the chance that
 # one of $k$ responses is right; pass^k that of $s_x^k$, the chance that all are.
 #
 # ```{prf:theorem} Estimates without bias (ChenM2021, Yao2024)
@@ -220,10 +220,10 @@ elif parted < 5e-4:
     verdict, spends = "Yes, here, but for less than 0.1 points.", "Other numbers of tries or budgets part the two."
 else:
     verdict = "No."
-    spends = "It spends its KL on prompts that the {term}`base model` seldom gets right."
+    spends = "It spends its KL on prompts that the base model seldom gets right."
 claims.glue(
     verdict=verdict,
-    spends=claims.Markdown(spends),
+    spends=spends,
     kl_unit="nat" if kl_shown == 1.0 else "nats",
     few=few,
     many=many,
