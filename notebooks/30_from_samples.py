@@ -228,7 +228,7 @@ ax.set_yticks([-k for k in range(len(names))], names)
 plotting.name_axes(ax, "share of claimed intervals that hold", "")
 
 # %% [markdown]
-# The deep level, of the present version:
+# The deep level, of the present version, by statement and by shape (prompts × samples of each):
 #
 # {{deep_by_statement}}
 #

@@ -118,8 +118,8 @@ def test_refusals(make: Callable[[], object], words: str) -> None:
 class TotalVariation(Divergence):
     """Convex, but neither strictly nor differentiable."""
 
-    name = "total_variation"
-    label = "TV"
+    name = "folded"
+    label = "folded"
     slope_at_zero = -0.5
     slope_at_infinity = 0.5
 

@@ -94,7 +94,7 @@ def estimate_pass_at_k(
     --------
     >>> found = estimate_pass_at_k(AnswerTable.from_arrays([[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 0, 0]]), [1, 2])
     >>> found.some.value.round(4).tolist(), found.every.value.round(4).tolist()
-    ([0.4167, 0.5], [0.3333, 0.3333])
+    ([0.4167, 0.5], [0.4167, 0.3333])
 
     Source: ChenM2021 (pass@k), Yao2024 (pass^k), Wang2023 (majority vote); the interval is `bounded_mean_interval`.
     """

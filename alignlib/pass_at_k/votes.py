@@ -56,7 +56,7 @@ def majority_of_law(prob: npt.ArrayLike, right: npt.ArrayLike, k: int) -> Majori
 
     Examples
     --------
-    >>> majority_of_law([0.6, 0.4], [True, False], 3).value
+    >>> round(majority_of_law([0.6, 0.4], [True, False], 3).value, 12)
     0.648
 
     Source: Wang2023 for the rule.
