@@ -114,11 +114,15 @@ class AveragedCurve(SameFields):
             own = self._of_samples(at[0], level) * (kl > 0.0)
             low, high = studentised_interval(value, error, level, len(self.cells.size), up=up, down=arms)
             ends.append((np.fmin(low, value[0] - own), np.fmax(high, value[0] + own)))
-        place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
+        return self._points(gain[0], lam[0], ends)
+
+    def _points(self, gain: FloatArray, lam: FloatArray, ends: list[tuple[FloatArray, FloatArray]]) -> CurvePoints:
+        """Return the points whose gains are attained at λ, with the hull of several intervals; all of shape (k,)."""
+        place = np.searchsorted(self.lam, np.minimum(lam, self.lam[-1]) * (1.0 - 1e-9))
         with np.errstate(divide="ignore"):
-            slope = 1.0 / lam[0]
+            slope = 1.0 / lam
         return CurvePoints(
-            gain=gain[0],
+            gain=gain,
             low=np.min([low for low, _ in ends], axis=0),
             high=np.max([high for _, high in ends], axis=0),
             slope=slope,

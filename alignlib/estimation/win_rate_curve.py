@@ -55,17 +55,7 @@ class WinRateCurve(AveragedCurve, SameFields):
         for bound in self.cell_bounds:
             value, error, _ = self.gains(whole, kl, bound)
             ends.append(student_interval(value[0], error[0], level, self.uneven))
-        place = np.searchsorted(self.lam, np.minimum(lam[0], self.lam[-1]) * (1.0 - 1e-9))
-        with np.errstate(divide="ignore"):
-            slope = 1.0 / lam[0]
-        return CurvePoints(
-            gain=gain[0],
-            low=np.min([low for low, _ in ends], axis=0),
-            high=np.max([high for _, high in ends], axis=0),
-            slope=slope,
-            ess=self.ess[place],
-            largest_weight=self.largest_weight[place],
-        )
+        return self._points(gain[0], lam[0], ends)
 
     @property
     def uneven(self) -> int:
