@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from alignlib.estimation import UnsupportedBudgetError, fit_frontier
+from alignlib.estimation.curve import AveragedCurve
+from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 
 
@@ -26,11 +28,43 @@ def test_plug_in_lies_below() -> None:
     assert plain.gain[0] < corrected.gain[0]
 
 
-def test_beyond_support_the_gain_is_held_and_the_interval_opens() -> None:
-    frontier = fit_frontier(gaussian_table()).at([0.5, 3.0, 4.0])
+def test_beyond_support_the_gain_is_a_floor_and_the_interval_opens() -> None:
+    fit = fit_frontier(gaussian_table())
+    frontier = fit.at([0.5, 3.0, 4.0])
     assert frontier.supported.tolist() == [True, False, False]
-    assert frontier.gain[1] == frontier.gain[2]
+    best = fit.share([BestOfN(16), BestOfN(48)])  # of 1.83 and 2.89 nats
+    assert best.spent[1] < 3.0
+    assert fit.at(fit.supported_end).gain[0] < best.gain[1] == pytest.approx(frontier.gain[1], rel=0.03)
+    assert best.gain[1] <= frontier.gain[1] <= frontier.gain[2] < np.sqrt(6.0)
     assert frontier.gain_high[2] > frontier.gain_high[1] > np.sqrt(6.0)
+
+
+@pytest.mark.parametrize("kind", ["falling", "marks", "right or wrong", "win rate", "chi2"])
+def test_the_limit_is_nowhere_below_best_of_n(kind: str) -> None:
+    """Best-of-N is a policy; of a reward whose best responses crowd it has nearly all of the limit, which errs."""
+    rng = np.random.default_rng(4)
+    below = 0
+    for prompts, n in ((5, 24), (20, 6), (30, 12)):
+        rows = {
+            "marks": lambda size: np.round(2.0 * rng.random(size)),
+            "right or wrong": lambda size: rng.random(size) < rng.random((size[0], 1)),
+        }.get(kind, lambda size: -rng.standard_exponential(size))((prompts, n)).astype(float)
+        divergence = "chi2" if kind == "chi2" else "kl"
+        fit = fit_frontier(rows, divergence=divergence, win_rate=kind == "win rate", n_boot=100)
+        best = fit.share(BestOfN.along(np.arange(2.0, min(n, 9))))
+        asked = np.linspace(0.0, 1.2, 30) * best.spent[-1]
+        budgets = np.concatenate([best.spent, asked])
+        found = fit.at(budgets, strict=False)
+        k = best.spent.size
+        assert np.all(found.gain[:k] >= best.gain * (1.0 - 1e-12))
+        assert np.all((found.gain_low <= found.gain) & (found.gain <= found.gain_high))
+        order = np.argsort(budgets)
+        assert np.all(np.diff(found.gain[order]) >= -1e-12)
+        curve = fit.curve
+        assert isinstance(curve, AveragedCurve)
+        own = fit.divergence.mean_of(np.minimum(best.spent, fit.supported_end))
+        below += int((curve.at(own, fit.weights, 0.95).gain < best.gain)[best.spent <= fit.supported_end].sum())
+    assert below > 0 or kind != "falling"  # the curve alone does fall below
 
 
 def test_bernoulli_saturates() -> None:

@@ -18,6 +18,7 @@ from alignlib._core.checks import BoolArray, FloatArray, as_flag, as_number, as_
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
+from alignlib.estimation.attained import rules_along, upper_hull
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
@@ -26,7 +27,7 @@ from alignlib.estimation.estimated_frontier import EstimatedFrontier, Unsupporte
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
 from alignlib.estimation.moved_mass_curve import moved_mass_curve
 from alignlib.estimation.per_prompt import PerPromptCurve
-from alignlib.estimation.rules import RuleEstimate, as_rules, evaluate_rules
+from alignlib.estimation.rules import RuleEstimate, as_rules, attained, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
 from alignlib.estimation.tails import TailShape, tail_shape
 from alignlib.estimation.win_rate_curve import WinRateCurve, win_rate_curve
@@ -123,8 +124,9 @@ class Fit:
     def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
         """Return the largest gain within each budget, with its interval.
 
-        Beyond ``supported_end`` the gain is held at its last supported value, a floor, and the interval is what
-        monotony and concavity still guarantee. Where `unseen_top` is not 0 the gain is an upper limit, which presumes
+        Best-of-N and its mixtures with the base model are policies, so the limit is nowhere below what they gain. Beyond
+        ``supported_end`` the gain is a floor, its last supported value or theirs, and the interval is what monotony and
+        concavity still guarantee. Where `unseen_top` is not 0 the gain is an upper limit, which presumes
         that every prompt has a response of the largest reward; its lower end allows for those prompts gaining nothing.
 
         Parameters
@@ -173,6 +175,8 @@ class Fit:
             gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
         if self.unseen_top:
             low = np.maximum(low - self._most_presumed, 0.0)
+        least = np.interp(self.divergence.mean_of(budgets), *self._attained)
+        gain, high = np.maximum(gain, least), np.maximum(high, least)
         return EstimatedFrontier(
             spent=budgets,
             gain=gain,
@@ -190,6 +194,18 @@ class Fit:
             tail=self.tail,
             divergence=self.divergence,
             unseen_top=self.unseen_top,
+        )
+
+    @cached_property
+    def _attained(self) -> tuple[FloatArray, FloatArray]:
+        """Budgets, as means of f, and gains that best-of-N and its mixtures with the base attain; none of a plug-in."""
+        fewest = int(self.table.n_samples.min())
+        rules = rules_along(fewest if self.table.n_prompts > 1 else fewest // 2)
+        if not rules or not self.bias_correction or not isinstance(self.curve, AveragedCurve):
+            return np.zeros(1), np.zeros(1)
+        whole = self.weights[0]
+        return upper_hull(
+            *attained(self.table, self.reward, rules, self.cells, whole, self.divergence, win_rate=self.win_rate)
         )
 
     @cached_property

@@ -20,7 +20,7 @@ from alignlib.estimation.win_rate_curve import WinRateCurve
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
-__all__ = ["RuleEstimate", "check_needs", "evaluate_rules"]
+__all__ = ["RuleEstimate", "attained", "check_needs", "evaluate_rules"]
 
 _BLOCK = 1 << 18  # samples in work at a time
 # Of few prompts the ratio of two means is skewed; the limit's bias is in it once, while the limit itself allows for
@@ -150,6 +150,21 @@ def evaluate_rules(
         share_high=limit[3],
         supported=limit[4],
     )
+
+
+def attained(
+    table: RewardTable,
+    column: str,
+    rules: Sequence[Rule],
+    cells: Cells,
+    weights: FloatArray,
+    divergence: Divergence,
+    *,
+    win_rate: bool,
+) -> tuple[FloatArray, FloatArray]:
+    """Return ``E_p f`` (KL by default) and gain of rules that pick by a column, each of shape (rules,)."""
+    spent, gain, win = _cell_values(table, column, column, rules, cells, divergence)
+    return weights @ spent, weights @ (win - 0.5 if win_rate else gain)
 
 
 def as_rules(rules: Any) -> list[Rule]:

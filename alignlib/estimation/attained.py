@@ -1,0 +1,48 @@
+"""What policies that can be named attain: best-of-N, and its mixtures with the base model."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib.rules import BestOfN, Rule
+
+__all__ = ["rules_along", "upper_hull"]
+
+
+def rules_along(most: int) -> list[Rule]:
+    """Return best-of-N for N = 2 to 8, and on to ``most`` in steps of a third and a half.
+
+    Best-of-N is nearest to the limit at small N, where an estimate of the limit may fall below it by chance.
+
+    >>> [rule.draws for rule in rules_along(20)]
+    [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0, 16.0]
+    """
+    steps = (part * 2**k for k in range(2, most.bit_length()) for part in (2, 3))
+    draws = sorted({n for n in (*range(2, 9), *steps) if n <= most})
+    return list(BestOfN.along(np.array(draws, dtype=np.float64))) if draws else []
+
+
+def upper_hull(spent: FloatArray, gain: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the corners of the smallest concave curve from (0, 0) that lies on or above points, both of shape (k,).
+
+    A mixture of two policies has the mean of their gains, and spends no more than the mean of what they spend.
+
+    >>> [part.tolist() for part in upper_hull(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.2, 2.0]))]
+    [[0.0, 1.0, 4.0], [0.0, 1.0, 2.0]]
+    """
+    corners = [(0.0, 0.0)]
+    for x, y in sorted(zip(spent.tolist(), gain.tolist(), strict=True)):
+        if x <= 0.0 or y <= corners[-1][1]:  # an unbiased estimate of a KL may fall short of 0
+            continue
+        if x == corners[-1][0]:
+            corners.pop()
+        while len(corners) > 1 and _slope(corners[-2], corners[-1]) <= _slope(corners[-1], (x, y)):
+            corners.pop()
+        corners.append((x, y))
+    found = np.array(corners)
+    return found[:, 0], found[:, 1]
+
+
+def _slope(one: tuple[float, float], other: tuple[float, float]) -> float:
+    return (other[1] - one[1]) / (other[0] - one[0])
