@@ -124,7 +124,7 @@ class Fit:
     def at(self, kl: npt.ArrayLike, *, strict: bool = True) -> EstimatedFrontier:
         """Return the largest gain within each budget, with its interval.
 
-        Best-of-N and its mixtures with the base model are policies, so the limit is nowhere below what they gain. Beyond
+        Best-of-N and its mixtures with the base model are policies: the limit is nowhere below what they gain. Beyond
         ``supported_end`` the gain is a floor, its last supported value or theirs, and the interval is what monotony and
         concavity still guarantee. Where `unseen_top` is not 0 the gain is an upper limit, which presumes
         that every prompt has a response of the largest reward; its lower end allows for those prompts gaining nothing.
