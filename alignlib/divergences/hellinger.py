@@ -32,8 +32,9 @@ class _Hellinger(Divergence):
         return np.asarray(0.5 / np.sqrt(ratio))
 
     def ratio_within(self, margin: FloatArray) -> FloatArray:
-        with np.errstate(over="ignore", under="ignore"):
-            return np.asarray((2.0 * margin) ** -2.0)
+        with np.errstate(divide="ignore", over="ignore", under="ignore"):
+            root = 0.5 / margin  # a power of -2 is ten times slower
+            return np.asarray(root * root)
 
     def response(self, ratio: FloatArray) -> FloatArray:
         return np.asarray(4.0 * ratio * np.sqrt(ratio))

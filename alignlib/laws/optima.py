@@ -1,7 +1,8 @@
 """The best policies of a finite law for a budget in any f-divergence, each with its dual as a certificate.
 
 For ``max E_φ r`` within ``D_f(φ‖p) <= Δ`` the optimum is ``φ = p (f')⁻¹(s)`` with prices ``s = λ(r - ν)``: ν makes it
-sum to one and λ spends the budget. Any λ and ν bound the optimum from above by ``ν + Δ/λ + E_p f*(s)/λ``. Of many
+sum to one and λ spends the budget. Any λ and ν bound the optimum from above by ``ν + Δ/λ + E_p f*(s)/λ``. Newton finds
+both for all budgets together (`joint_newton`); budgets that it does not settle are solved here, one by one. Of many
 outcomes, both are found on a histogram of the reward first, and take three or four steps more.
 """
 
@@ -16,6 +17,7 @@ import scipy
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields
 from alignlib.divergences import TOTAL_VARIATION, Divergence
+from alignlib.laws.joint_newton import joint_optima
 from alignlib.laws.moved_mass import moved_mass
 from alignlib.laws.roots import rising_root, roots_in_order
 
@@ -28,10 +30,6 @@ _BINS = 1 << 12
 _STEPS = 8
 _NUDGE = 1e-5
 _MET = 1e-14
-_SETTLED, _ROUNDED = 1e-15, 1e-13  # of sum and budget; the latter where no step makes them smaller
-_LEAST, _MOST = 1e-10, 1e3  # means of f that Newton is tried for
-_NEWTON_STEPS = 30
-_NEAR = 600.0  # of log λ
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,30 +81,45 @@ def optima(
     scale = float(gap.max())
     if scale == 0.0:
         return np.zeros_like(budgets), np.where(budgets > 0, math.inf, 0.0)
-    solver = _Solver.of(gap, prob, divergence)
     with np.errstate(divide="ignore"):
-        most = divergence.of_log_ratio(np.log(np.where(gap == 0.0, solver.largest, 0.0)), prob)
-    means = divergence.mean_of(budgets)
-    lam = np.asarray(
-        roots_in_order(budgets, most, lambda budget, guess: solver.lam_at(_mean(divergence, budget), guess))
-    )
-    gain = np.empty_like(budgets)
-    for i, (budget, mean, value) in enumerate(zip(budgets.tolist(), means.tolist(), lam.tolist(), strict=True)):
-        if value in (0.0, math.inf):
-            gain[i] = 0.0 if value == 0.0 else prob @ gap
-            continue
-        policy = solver.at(value)
-        gain[i] = primal = float(prob @ ((1.0 - policy.ratio) * gap))
-        conjugate = divergence.conjugate(policy.top_price - value * gap)
-        dual = float(prob @ gap) + (mean - policy.top_price + float(prob @ conjugate)) / value
-        if not abs(dual - primal) <= _CERTIFICATE * scale:
+        top = np.log(np.where(gap == 0.0, 1.0 / float(prob[gap == 0.0].sum()), 0.0))
+    most, means = divergence.of_log_ratio(top, prob), divergence.mean_of(budgets)
+    inside = (budgets > 0.0) & (budgets < most)
+    gain, lam = np.where(inside, np.nan, prob @ gap), np.where(inside, np.nan, math.inf)
+    gain[budgets == 0.0] = lam[budgets == 0.0] = 0.0
+    dual = gain.copy()
+    if inside.any():
+        found = joint_optima(gap, prob, means[inside], divergence)
+        for values, of_found in ((lam, found.lam), (gain, found.gain), (dual, found.dual)):
+            values[inside] = of_found
+        if (rest := inside & np.isnan(lam)).any():
+            lam[rest], gain[rest], dual[rest] = _one_by_one(gap, prob, budgets[rest], divergence)
+    for budget, primal, bound in zip(budgets.tolist(), gain.tolist(), dual.tolist(), strict=True):
+        if not abs(bound - primal) <= _CERTIFICATE * scale:
             raise ArithmeticError(
                 f"the optimum for {budget:g} of {divergence.name} is not certified: its gain is {primal!r} by the "
-                f"policy and {dual!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
+                f"policy and {bound!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
             )
-    inside = (lam > 0.0) & np.isfinite(lam)
-    lam[inside] /= divergence.mean_slope(budgets[inside])
+    held = inside & np.isfinite(lam)
+    lam[held] /= divergence.mean_slope(budgets[held])
     return gain, lam
+
+
+def _one_by_one(
+    gap: FloatArray, prob: FloatArray, budgets: FloatArray, divergence: Divergence
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return λ, gain and dual of budgets that Newton's steps do not settle: by a root within a root."""
+    solver = _Solver.of(gap, prob, divergence)
+    base = float(prob @ gap)
+    lam = roots_in_order(budgets, math.inf, lambda budget, guess: solver.lam_at(_mean(divergence, budget), guess))
+    gain, dual = np.full_like(budgets, base), np.full_like(budgets, base)
+    for i, (mean, value) in enumerate(zip(divergence.mean_of(budgets).tolist(), lam.tolist(), strict=True)):
+        if math.isfinite(value):
+            policy = solver.at(value)
+            gain[i] = float(prob @ ((1.0 - policy.ratio) * gap))
+            conjugate = divergence.conjugate(policy.top_price - value * gap)
+            dual[i] = base + (mean - policy.top_price + float(prob @ conjugate)) / value
+    return np.asarray(lam), gain, dual
 
 
 def _mean(divergence: Divergence, budget: float) -> float:
@@ -164,56 +177,9 @@ class _Solver(SameFields):
         scale = float(self.gap.max())
         if self.rough is not None and (lam := self._by_chords(mean, guess, self.rough)) is not None:
             return lam
-        if self.rough is None and (lam := self._by_newton(mean)) is not None:
-            return lam
         if self.at(_FURTHEST / scale).spent <= mean:  # the last digit of the gain is reached before
             return math.inf
         return rising_root(lambda lam: self.at(lam).spent, mean, guess or 1.0 / scale)
-
-    def _by_newton(self, mean: float) -> float | None:
-        """Newton for the top's price and ``log λ`` together, from the quadratic start; None where it does not settle.
-
-        A pass over the outcomes for each step, where a root within a root takes a hundred. What it finds is kept.
-        """
-        if not _LEAST < mean < _MOST:
-            return None
-        end = self.divergence.slope_at_infinity
-        base = float(self.prob @ self.gap)
-        spread = math.sqrt(float(self.prob @ np.square(self.gap - base)))
-        with np.errstate(all="ignore"):
-            log_lam = math.log(math.sqrt(2.0 * mean / float(self.divergence.response(np.ones(1))[0])) / spread)
-            price = min(math.exp(log_lam) * base, 0.5 * end)
-            place, last = -math.log(end - price) if self._ends else price, math.inf
-            for _ in range(_NEWTON_STEPS):
-                lam = math.exp(log_lam)
-                fall = lam * self.gap
-                ratio = self._ratio(place, fall)
-                total = float(self.prob @ ratio)
-                spent = float(self.prob @ self.divergence.f_of_log(np.log(ratio)))
-                miss = max(abs(total - 1.0), abs(spent / mean - 1.0))
-                if miss <= _SETTLED or (miss <= _ROUNDED and miss > 0.25 * last):
-                    break
-                last = miss
-                rise, slope = self.prob * self.divergence.response(ratio), self.divergence.slope(ratio)
-                rise = np.where(ratio > 0.0, rise, 0.0)
-                slope = np.where(ratio > 0.0, slope, 0.0)
-                pace = math.exp(-place) if self._ends else 1.0  # of the price in its place
-                a, b = pace * float(rise.sum()), -float(rise @ fall)
-                c, d = pace * float(rise @ slope), -float((rise * slope) @ fall)
-                whole = a * d - b * c
-                if not (math.isfinite(whole) and whole != 0.0):
-                    return None
-                move = -(d * (total - 1.0) - b * (spent - mean)) / whole
-                turn = -(a * (spent - mean) - c * (total - 1.0)) / whole
-                longest = max(abs(turn), abs(move) if self._ends else 0.0)
-                part = min(1.0, 1.0 / max(longest, 1e-300))
-                place, log_lam = place + part * move, log_lam + part * turn
-                if not (math.isfinite(place) and max(abs(log_lam), abs(place)) < _NEAR):
-                    return None
-            else:
-                return None
-        self._found[lam] = _Policy(place, self._price(place), ratio / total, spent)
-        return lam
 
     def _by_chords(self, mean: float, guess: float, rough: _Solver) -> float | None:
         """Steps with the slope of ``log spent`` in ``log λ`` that the histogram has; None where they do not settle."""
