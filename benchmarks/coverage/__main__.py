@@ -25,12 +25,22 @@ def main() -> int:
     parser.add_argument("--law", action="append", help="names that contain this only")
     parser.add_argument("--shape", action="append", help="such as '200 × 64' or 200x64")
     parser.add_argument("--deep", action="store_true", help="14 laws and 8 shapes, the cheapest shapes first")
+    parser.add_argument("--others", action="store_true", help="capacity, Fano floor, KL of a policy, scaling fits")
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
     from benchmarks.coverage import runner, summary
 
     if asked.what == "run":
-        runner.run(asked.out, asked.workers, asked.tables, asked.law, asked.shape, asked.laws_from, deep=asked.deep)
+        runner.run(
+            asked.out,
+            asked.workers,
+            asked.tables,
+            asked.law,
+            asked.shape,
+            asked.laws_from,
+            deep=asked.deep,
+            others=asked.others,
+        )
     if asked.what == "table":
         # A cell that is not yet counted to the end would be judged by a part of its tables.
         rows = [row for row in summary.read(asked.out) if not row.code or row.in_cell >= asked.tables]

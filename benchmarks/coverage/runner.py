@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.coverage.populations import POPULATIONS
-from benchmarks.coverage.study import SHAPES, Shape, try_tables
+from benchmarks.coverage.study import SHAPES, try_tables
+from benchmarks.coverage.topics import topic_of, topic_version, topics, try_topic
 from benchmarks.coverage.version import code_version
 
 __all__ = ["DEEP_LAWS", "DEEP_SHAPES", "run"]
 
 _PIECE = 25  # tables
+_Piece = tuple[str | None, str, str, int, int]  # module of laws, law, shape, first table, tables
 # The deep level: laws of others and the library's own in turn; all laws at the cheapest shapes first.
 DEEP_LAWS = (
     "blind: Weibull 1.5, scales over 20x",
@@ -47,17 +49,22 @@ def run(
     laws_from: str | None = None,
     *,
     deep: bool = False,
+    others: bool = False,
 ) -> None:
     """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default).
 
-    With ``deep`` the laws and shapes are those of the deep level, in its order. What an earlier version of the code
-    counted stays in the file and does not stand for the present one.
+    With ``deep`` the laws and shapes are those of the deep level, in its order; with ``others`` they are those of
+    `topics`, what is not said of a table of rewards. What an earlier version of the code counted stays in the file and
+    does not stand for the present one.
     """
     _register(laws_from)
     done = _done(out)
+    if others:
+        _share_out(out, workers, _other_pieces(tables, laws, shapes, done))
+        return
     wanted = None if shapes is None else {part.replace("x", " × ") for part in shapes}
     pieces = [
-        (laws_from, name, shape, first, min(_PIECE, tables - first))
+        (laws_from, name, shape.name, first, min(_PIECE, tables - first))
         for first in range(0, tables, _PIECE)
         for shape in sorted(SHAPES, key=lambda one: -one.prompts * one.samples)
         for name in POPULATIONS
@@ -66,8 +73,29 @@ def run(
         and (name, shape.name, first) not in done
     ]
     if deep:
-        pieces = [one for one in pieces if one[1] in DEEP_LAWS and one[2].name in DEEP_SHAPES]
-        pieces.sort(key=lambda one: (DEEP_SHAPES.index(one[2].name) // 2, DEEP_LAWS.index(one[1]), one[3]))
+        pieces = [one for one in pieces if one[1] in DEEP_LAWS and one[2] in DEEP_SHAPES]
+        pieces.sort(key=lambda one: (DEEP_SHAPES.index(one[2]) // 2, DEEP_LAWS.index(one[1]), one[3]))
+    _share_out(out, workers, pieces)
+
+
+def _other_pieces(
+    tables: int, laws: Sequence[str] | None, shapes: Sequence[str] | None, done: set[tuple[str, str, int]]
+) -> list[_Piece]:
+    """Return the pieces of what is not said of a table of rewards, a first part of every cell before the next."""
+    found: list[_Piece] = [
+        (None, law, shape, first, min(topic.piece, tables - first))
+        for topic in topics()
+        for first in range(0, tables, topic.piece)
+        for law in topic.laws
+        for shape in topic.shapes
+        if (not laws or any(part in law for part in laws))
+        and (not shapes or any(part.replace("x", "×") in shape for part in shapes))
+        and (law, shape, first) not in done
+    ]
+    return sorted(found, key=lambda one: one[3])
+
+
+def _share_out(out: Path, workers: int, pieces: Sequence[_Piece]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", encoding="utf-8") as file, multiprocessing.get_context("spawn").Pool(workers) as pool:
         for number, found in enumerate(pool.imap_unordered(_piece, pieces), 1):
@@ -86,16 +114,24 @@ def _done(path: Path) -> set[tuple[str, str, int]]:
     if not path.exists():
         return set()
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == code_version()}
+    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == _version(one["law"])}
 
 
-def _piece(asked: tuple[str | None, str, Shape, int, int]) -> dict[str, Any]:
-    laws_from, *arguments = asked
+def _version(law: str) -> str:
+    topic = topic_of(law)
+    return code_version() if topic is None else topic_version(topic.name)
+
+
+def _piece(asked: _Piece) -> dict[str, Any]:
+    laws_from, name, shape, first, count = asked
     _register(laws_from)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return {**try_tables(*arguments), "code": code_version()}
+            if topic_of(name) is not None:
+                found = try_topic(name, shape, first, count)
+            else:
+                found = try_tables(name, next(one for one in SHAPES if one.name == shape), first, count)
         except Exception as error:  # kept beside the other pieces, and tried again by the next run
-            name, shape, first, _ = arguments
-            return {"law": name, "shape": shape.name, "first": first, "error": f"{type(error).__name__}: {error}"}
+            return {"law": name, "shape": shape, "first": first, "error": f"{type(error).__name__}: {error}"}
+        return {**found, "code": _version(name)}

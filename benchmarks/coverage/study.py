@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, GoldEstimate, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from benchmarks.coverage import blind_laws, later_blind_laws  # noqa: F401 - they register laws that others chose
-from benchmarks.coverage.others import OTHERS, other_intervals, other_limits
+from benchmarks.coverage.others import other_intervals, other_limits
 from benchmarks.coverage.populations import POPULATIONS, Population
+from benchmarks.coverage.tally import Tally
 from benchmarks.coverage.truth import Truth, early_gold_of, gold_of
 
 __all__ = ["SHAPES", "TRIED_EVERY", "Shape", "draw_table", "try_tables"]
@@ -30,7 +31,6 @@ BUDGETS = np.array([0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 OWN = np.array([0.5, 1.0])  # of the end of the table's own support
 DRAWS = np.array([2.0, 4.0, 8.0, 16.0, 32.0])
 TILTS = np.array([0.1, 0.2, 0.4, 0.7, 1.0, 1.4, 2.0])
-_ACCURACY = 3e-5  # of the truths, which are sums over fine bins
 # Some statements are tried on some tables only: every prompt's own limit and two whole curves of gold are more than
 # half of the work.
 TRIED_EVERY = {"limit on every prompt": 3, "turn along N": 3, "turn along λ": 3}
@@ -131,62 +131,10 @@ def _limits_of(name: str, kind: int | None) -> tuple[FloatArray, FloatArray | No
     return truth.limit(BUDGETS), None if kind is not None else truth.limit_on_every_prompt(BUDGETS)
 
 
-class _Tally:
-    """Counts of one statement at each of its points: tried, claimed, held, held where claimed; and widths."""
-
-    def __init__(self, points: FloatArray) -> None:
-        self.points = points
-        # Of other rules on the same claimed tables, ours first: held, and widths.
-        self.others = {name: [(0, list[float]()) for _ in points] for name in ("ours", *OTHERS)}
-        self.counts = np.zeros((4, points.size), dtype=np.int64)
-        self.widths: list[list[float]] = [[] for _ in points]
-        self.misses = np.zeros((2, points.size), dtype=np.int64)  # the interval too high, too low
-
-    def add(self, low: FloatArray, high: FloatArray, truth: FloatArray, claimed: BoolArray) -> None:
-        """Count intervals at the first so many points."""
-        k = np.arange(low.size)
-        room = _ACCURACY * np.abs(truth)
-        holds = (low <= truth + room) & (truth <= high + room)
-        self.counts[:, k] += np.array([np.ones(low.size), claimed, holds, holds & claimed], dtype=np.int64)
-        self.misses[:, k] += np.array([(low > truth + room) & claimed, (high < truth - room) & claimed], dtype=np.int64)
-        for i in k[claimed]:
-            self.widths[i].append(float((high[i] - low[i]) / max(abs(truth[i]), 1e-12)))
-
-    def compare(self, found: dict[str, tuple[FloatArray, FloatArray]], truth: FloatArray, claimed: BoolArray) -> None:
-        """Count whether other intervals hold, and how wide they are, where the tool's own are claimed."""
-        for name, (low, high) in found.items():
-            for i in np.flatnonzero(claimed):
-                held, widths = self.others[name][i]
-                holds = bool(low[i] <= truth[i] * (1.0 + _ACCURACY) and truth[i] * (1.0 - _ACCURACY) <= high[i])
-                self.others[name][i] = (held + holds, [*widths, float((high[i] - low[i]) / max(abs(truth[i]), 1e-12))])
-
-    def _compared(self) -> dict[str, Any]:
-        """Return of every rule the tables tried, held, and the median width, at each point."""
-        return {
-            name: {
-                "tried": [len(widths) for _, widths in at],
-                "held": [held for held, _ in at],
-                "width": [float(np.median(widths)) if widths else None for _, widths in at],
-            }
-            for name, at in self.others.items()
-            if any(widths for _, widths in at)
-        }
-
-    def record(self) -> dict[str, Any]:
-        """Return the counts, and the median width in units of the truth."""
-        tried, claimed, held, both = self.counts.tolist()
-        return {
-            "at": self.points.tolist(), "tried": tried, "claimed": claimed, "held": held, "held_claimed": both,
-            "too_high": self.misses[0].tolist(), "too_low": self.misses[1].tolist(),
-            "width": [float(np.median(w)) if w else None for w in self.widths],
-            "rules": self._compared(),
-        }  # fmt: skip
-
-
 def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 500) -> dict[str, Any]:
     """Try every statement on tables number ``first`` to ``first + count - 1`` of a population and shape."""
     population = _population(name)
-    tallies = {what: _Tally(at) for what, at in _POINTS.items()}
+    tallies = {what: Tally(at) for what, at in _POINTS.items()}
     ends: list[float] = []
     for number in range(first, first + count):
         rng = np.random.default_rng([zlib.crc32(f"{name} {shape.name}".encode()), number])
@@ -218,7 +166,7 @@ def _try_table(
     table: RewardTable,
     truth: Truth,
     limits: tuple[FloatArray, FloatArray | None] | None,
-    tallies: dict[str, _Tally],
+    tallies: dict[str, Tally],
     n_boot: int,
     tried: set[str],
     *,
@@ -271,7 +219,7 @@ def _try_table(
     return fit.supported_end
 
 
-def _try_limit(fit: Fit, gain: FloatArray, tally: _Tally, *, others: bool) -> None:
+def _try_limit(fit: Fit, gain: FloatArray, tally: Tally, *, others: bool) -> None:
     if fit.supported_end > 0.0:
         found = fit.at(BUDGETS, strict=False)
         tally.add(found.gain_low, found.gain_high, gain, found.supported)
@@ -280,14 +228,14 @@ def _try_limit(fit: Fit, gain: FloatArray, tally: _Tally, *, others: bool) -> No
             tally.compare({"ours": ours, **other_limits(fit, BUDGETS)}, gain, found.supported)
 
 
-def _try_own_end(fit: Fit, truth: Truth, tally: _Tally) -> None:
+def _try_own_end(fit: Fit, truth: Truth, tally: Tally) -> None:
     if fit.supported_end > 0.0:
         budgets = OWN * fit.supported_end
         found = fit.at(budgets, strict=False)
         tally.add(found.gain_low, found.gain_high, truth.limit(budgets), np.ones(OWN.size, dtype=bool))
 
 
-def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tally) -> GoldEstimate | None:
+def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: Tally) -> GoldEstimate | None:
     try:
         gold = found()
     except InputError:
@@ -296,7 +244,7 @@ def _try_gold(found: Callable[[], GoldEstimate], truth: FloatArray, tally: _Tall
     return gold
 
 
-def _try_turn(found: Callable[[], GoldEstimate], truth: float, tally: _Tally) -> None:
+def _try_turn(found: Callable[[], GoldEstimate], truth: float, tally: Tally) -> None:
     try:
         gold = found()
     except InputError:
