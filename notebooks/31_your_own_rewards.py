@@ -34,6 +34,10 @@ prompt: str = "prompt_id"  # column that names the prompt, any
 pool: bool = False  # there is no such column: all rows are samples of one prompt
 reward: str = "reward"  # column that best-of-N picks by; mean:score_* averages several, any
 gold: str | None = "gold"  # column in which gains are counted; without one, the reward itself, any
+gold_correlation: list[
+    float
+] = []  # with gold None: its correlation with reward, or that, its least and its largest value, in [-1, 1]
+gold_table: str | None = None  # file in which a few rows have the column gold, which the table lacks, existing file
 ensemble: list[str] = []  # columns of proxies to combine, against gold; none for no ensemble, any
 sample: str | None = None  # column that numbers the samples of a prompt, any
 wide: bool = False  # one row per prompt, with its samples in the columns that reward matches
@@ -55,12 +59,13 @@ from alignlib.rules import named_rules
 from alignlib.tables import RewardTable, example_table
 
 if given() is None:
-    asked = [reward] if gold is None else [reward, gold, *ensemble]
+    counts = None if gold_table is not None else gold
+    asked = [reward] if counts is None else [reward, counts, *ensemble]
     where = {"prompt": None if pool else prompt, "sample": sample, "wide": wide, "drop_missing": drop_missing}
     made_up = example_table(n_prompts=8, n_samples=64, noise=0.7, rng=0)
     data = made_up if table is None else RewardTable.read(table, reward=asked, **where)
     options = {"rules": named_rules(n, rule), "kl": kl or None, "budget": budget, "bounded": bounded or None}
-    ask(data, reward, gold, ensemble, **options, n_boot=100)
+    ask(data, reward, counts, ensemble, **options, n_boot=100, gold_correlation=gold_correlation or None)
 
 # %% tags=["hide-input"]
 import itertools
@@ -75,15 +80,16 @@ from alignbook.given import given
 from alignlib import plotting
 from alignlib._core.text import for_picture
 from alignlib.answers.findings import ask
+from alignlib.answers.gold_promise import gold_on_few_rows
 from alignlib.answers.output import draws_per_prompt as shares
-from alignlib.answers.output import frontier
+from alignlib.answers.output import frontier, gold_promise
 from alignlib.answers.output import hacking as proxy
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.estimation import draws_per_prompt, fit_frontier
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN, named_rules
-from alignlib.tables import RewardTable, example_table
+from alignlib.tables import RewardTable, example_table, open_table_file
 
 # %% [markdown] tags=["only-31_your_own_rewards"]
 # ## The table
@@ -112,13 +118,20 @@ if found is None:
     if table is None:
         data = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
     else:
-        asked = [reward] if gold is None else [reward, gold, *ensemble]
+        counts = None if gold_table is not None else gold
+        asked = [reward] if counts is None else [reward, counts, *ensemble]
         data = RewardTable.read(
             table, prompt=None if pool else prompt, reward=asked, sample=sample, wide=wide, drop_missing=drop_missing
         )
     rules = named_rules(n, rule)
     options = {"rules": rules, "kl": kl or None, "budget": budget, "level": level, "n_boot": n_boot, "rng": seed}
-    found = ask(data, reward, gold, ensemble, **options, bounded=bounded or None, curves=True)
+    counts, known_gold = gold, gold_correlation or None
+    if gold_table is not None:
+        where = {"prompt": None if pool else prompt, "sample": sample, "drop_missing": drop_missing, "level": level}
+        known_gold = gold_on_few_rows(gold_table, open_table_file(table), reward, gold or "gold", **where)
+        counts = None
+    options |= {"bounded": bounded or None, "gold_correlation": known_gold}
+    found = ask(data, reward, counts, ensemble, **options, curves=True)
 data, shown, curve, each = found.table, found.counted, found.curve, found.curve_on_every_prompt
 beside = found.curve_beside  # the curve at the budgets of `each`
 counted, best = shown.measured_in, shown.rules
@@ -179,7 +192,7 @@ if folder is not None:
     record = {"path": table or "made-up table", "seed": seed, **frontier.record(found)}
     Path(folder, "numbers.json").write_text(to_json("frontier", record), encoding="utf-8")
     Path(folder, "numbers.csv").write_text(to_csv(frontier.points(found), frontier.COLUMNS), encoding="utf-8")
-print("\n".join(wrapped(frontier.lines(replace(found, hacking=None)))))
+print("\n".join(wrapped(frontier.lines(replace(found, hacking=None, promise=None)))))
 
 # %% [markdown]
 # ## Which N, per prompt
@@ -201,16 +214,18 @@ print("\n".join(few if shared is None else wrapped(shares.lines(shared, picks, c
 # ## Where the proxy starts to cost gold
 #
 # Where a gold reward is named, these lines say where optimising the proxy turns gold down, which $N$ or $\lambda$ to stop at, how sure that is, and how much gold best-of-$N$ by the proxy
-# leaves unclaimed there, whether for the proxy's sake or for best-of-$N$'s ({doc}`43_overoptimisation`).
+# leaves unclaimed there, whether for the proxy's sake or for best-of-$N$'s ({doc}`43_overoptimisation`). Where gold is known on few rows only (`--gold-table`), or its correlation with the reward
+# is all that is known (`--gold-correlation`), they say what that promises of gold ([](74_gold_from_a_correlation.ipynb)).
 
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "{{gold_caption}}.", "name": "fig-your-gold"}, "image": {"alt": "Gain against KL. {{gold_caption}}."}}
 fig, ax = plotting.new()
-gold_picture(ax, found.reward, found.hacking)
-if found.hacking is not None:
+gold_picture(ax, found.reward, found.hacking, found.promise)
+if found.hacking is not None or found.promise is not None:
     plotting.save(fig, folder, "gold")
 
 # %% tags=["hide-input"]
-print("\n".join(["No gold reward is named."] if found.hacking is None else wrapped(proxy.lines(found.hacking))))
+said = ["No gold reward is named."] if found.hacking is None else proxy.lines(found.hacking)
+print("\n".join(wrapped(said if found.promise is None else gold_promise.lines(found.promise))))
 
 # %% [markdown] tags=["only-32_public_table"]
 # ## A program, a person, four people
@@ -281,7 +296,7 @@ claims.glue(
 claims.glue(
     headline=frontier.headline(shown),
     headline_reward=frontier.headline(found.reward),
-    gold_caption=gold_caption(found.reward, found.hacking),
+    gold_caption=gold_caption(found.reward, found.hacking, found.promise),
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),

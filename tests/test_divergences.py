@@ -24,6 +24,7 @@ from alignlib.divergences import (
     Renyi,
 )
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
+from alignlib.laws.kept_outcomes import kept_outcomes
 from alignlib.laws.optima import optima
 from alignlib.rules import BestOfN
 
@@ -382,3 +383,33 @@ def test_a_divergence_that_is_flat_somewhere_has_no_frontier() -> None:
 
     with pytest.raises(ValueError, match="divergence must be strictly convex and differentiable"):
         FiniteLaw([0.0, 1.0]).frontier([0.1], Flat())
+
+
+@pytest.mark.parametrize("divergence", [CHI_SQUARED, REVERSE_KL, JENSEN_SHANNON, Renyi(1.5)], ids=str)
+def test_many_budgets_at_once_are_what_each_is_alone(divergence: Divergence) -> None:
+    """On few outcomes and on as many as are condensed first, from tiny budgets to beyond the largest."""
+    rng = np.random.default_rng(3)
+    for size in (3, 40, 700):
+        reward, prob = rng.standard_t(3, size=size), rng.dirichlet(np.full(size, 0.5))
+        prob = np.maximum(prob, 1e-9) / np.maximum(prob, 1e-9).sum()
+        most = FiniteLaw(reward, prob).max_spent(divergence)
+        budgets = np.concatenate([[0.0, 1e-14, 1e-6], np.linspace(0.01, 0.99, 9) * min(most, 3.0), [most, 2.0 * most]])
+        together = optima(reward, prob, budgets, divergence)
+        alone = [optima(reward, prob, budgets[k : k + 1], divergence) for k in range(budgets.size)]
+        for j in range(2):
+            np.testing.assert_allclose(together[j], [float(one[j][0]) for one in alone], rtol=2e-9, atol=0.0)
+
+
+def test_chi_squared_by_sums_is_the_policy() -> None:
+    """The closed form against the policy that it names, also where outcomes are dropped."""
+    rng = np.random.default_rng(4)
+    gap, prob = rng.exponential(size=50), rng.dirichlet(np.ones(50))
+    gap -= gap.min()
+    budgets = np.geomspace(1e-2, 0.95 * (1.0 / prob[gap == 0.0][0] - 1.0), 12)
+    price, lam, gain, dual = kept_outcomes(gap, prob, budgets)
+    ratio = np.maximum(1.0 + 0.5 * (price[:, None] - lam[:, None] * gap), 0.0)
+    assert (ratio == 0.0).any()
+    np.testing.assert_allclose(ratio @ prob, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(np.square(ratio - 1.0) @ prob, budgets, rtol=1e-10)
+    np.testing.assert_allclose(gain, (1.0 - ratio) @ (prob * gap), rtol=1e-11)
+    np.testing.assert_allclose(dual, gain, rtol=1e-11)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,6 +27,8 @@ from alignbook.project import own_project
 from alignbook.report import _failed
 from alignbook.runner import Job, execute
 from alignlib.answers import findings
+from alignlib.answers.output import gold_promise
+from alignlib.answers.pictures import gold_picture
 from alignlib.cli.main import main
 
 pytestmark = [
@@ -636,3 +639,48 @@ def test_the_report_says_nothing_of_where_it_was_made(made, table, tmp_path):
     assert result.exit_code == 0, result.stderr
     for path in sorted(folder.iterdir()):
         assert (again / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+@pytest.mark.parametrize("known", ["--gold-correlation", "--gold-table"])
+def test_gold_from_a_correlation_goes_into_the_report(table, tmp_path, monkeypatch, known):
+    """The notebook is given what `frontier` says, and parameters with which it finds the same by itself."""
+    frame = pd.read_csv(table)
+    frame["sample_id"] = frame.groupby("q").cumcount()
+    frame.drop(columns="gold").to_csv(tmp_path / "t.csv", index=False)
+    frame.groupby("q").head(5)[["q", "sample_id", "gold"]].to_csv(tmp_path / "few.csv", index=False)
+    told = {}
+    monkeypatch.setattr(
+        "alignbook.report.write_report", lambda values, folder, force, found: told.update(values, found=found)
+    )
+    value = "0.9,0.8,0.95" if known == "--gold-correlation" else str(tmp_path / "few.csv")
+    done = run(tmp_path / "t.csv", "--prompt", "q", "--reward", "proxy", known, value, "-o", tmp_path / "report")
+    assert done.exit_code == 0, done.stderr
+    promise = told.pop("found").promise
+    assert gold_promise.answer_line(promise) in done.stdout
+    assert promise.promise.promised.max() > 0.0
+    assert (told.get("gold_correlation"), told["gold"]) == (
+        ([0.9, 0.8, 0.95], None) if known == "--gold-correlation" else (None, "gold")
+    )
+    parameters = own_project().find("your_own_rewards").parameters
+    resolve(parameters, {**told, "table": str(tmp_path / "t.csv"), "folder": str(tmp_path / "new")})
+    picture = gold_picture(plt.figure().add_subplot(), None, None, promise)
+    assert [one.get_text() for one in picture.get_yticklabels()] == list(promise.promise.policy)
+    plt.close("all")
+
+
+def test_a_report_does_not_go_where_the_gold_lies(table, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "few.csv").write_text("q,gold\nq0,1\n")
+    done = run(
+        table,
+        "--prompt",
+        "q",
+        "--reward",
+        "proxy",
+        "--gold-table",
+        tmp_path / "out" / "few.csv",
+        "-o",
+        tmp_path / "out",
+    )
+    assert done.exit_code == 2
+    assert "few.csv lies in" in done.stderr

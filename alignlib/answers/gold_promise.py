@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy.typing as npt
 
+from alignlib._core.errors import InputError
 from alignlib.estimation import Fit
-from alignlib.hacking import GoldPromise, GoldSubset, promise_gold
+from alignlib.hacking import GoldPromise, GoldSubset, measure_gold, promise_gold
 from alignlib.rules import Rule
+from alignlib.tables import RewardTable, TableFile, open_table_file, require_column, with_reward
 
-__all__ = ["PromiseAnswer", "half_error", "promise_answer"]
+__all__ = ["PromiseAnswer", "gold_on_few_rows", "half_error", "promise_answer"]
 
 
 @dataclass(frozen=True)
@@ -65,3 +68,56 @@ def promise_answer(
     given = correlation.range if isinstance(correlation, GoldSubset) else correlation
     promise = promise_gold(fit, given, rules=rules, kl=kl, level=half_error(level) if known else level)
     return PromiseAnswer(promise, correlation if isinstance(correlation, GoldSubset) else None, level)
+
+
+def gold_on_few_rows(
+    few: str | Path,
+    file: TableFile,
+    reward: str,
+    gold: str = "gold",
+    *,
+    prompt: str | None = "prompt_id",
+    sample: str | None = None,
+    drop_missing: bool = False,
+    level: float = 0.95,
+) -> GoldSubset:
+    """Measure what a proxy says of a gold reward that another file has on few rows, for `promise_answer`.
+
+    Parameters
+    ----------
+    few : path
+        File with the column ``gold``. With the column ``reward`` too, its rows are taken as they are; without it they
+        are matched to those of ``file`` by prompt and sample.
+    file : TableFile
+        The table of the proxy, opened.
+    reward, gold : str
+        The proxy, and the column of ``few`` that counts.
+    prompt, sample : str, optional
+        Columns that name the prompt (None: all rows are of one) and tell its samples apart.
+    drop_missing : bool
+        Whether to go on without rows that lack a finite value.
+    level : float
+        How sure the promise is to be; the correlation gets half of what this leaves.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, rows cannot be matched, or are too few.
+    """
+    table = open_table_file(few)
+    gold = require_column(table, gold, "gold")
+    key = sample if sample in table.names else None
+    if reward in table.names:
+        table.note(
+            f"{table.path} has {reward!r} itself: its rows are taken as they are, whether or not TABLE has them."
+        )
+    elif prompt is None:
+        raise InputError(
+            f"gold_table {table.path} needs a column {reward!r}: with prompt=None rows cannot be matched.",
+            argument="gold_table",
+        )
+    else:
+        table, key = with_reward(table, file, reward, prompt=prompt, sample=sample), sample
+        table.note(f"Rows of {table.path} are matched to those of {file.path} by prompt and sample.")
+    rows = RewardTable.read(table, prompt, [reward, gold], sample=key, drop_missing=drop_missing, min_samples=1)
+    return measure_gold(rows, reward, gold, level=half_error(level))

@@ -15,6 +15,7 @@ from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
+from alignlib.answers.gold_promise import PromiseAnswer
 from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation import GoldEstimate
 from alignlib.laws import Uniform
@@ -36,11 +37,14 @@ __all__ = [
 _LOOKS = {False: (plotting.BEST_OF_N, "o"), True: (plotting.LIMIT, "s")}  # a rule, the tilt
 
 
-def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axes:
+def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None, promise: PromiseAnswer | None = None) -> Axes:
     """Draw gold gain against KL along N and along λ, supported parts only, with the most gold on each.
 
-    Without a gold reward, what best-of-N gains of the reward itself.
+    Where only a correlation with gold is known, what that promises of each policy; without a gold reward, what
+    best-of-N gains of the reward itself.
     """
+    if promise is not None and promise.promise.policy:
+        return _promised(ax, promise)
     if hacking is None:
         best = answer.rules
         plotting.points(ax, best.spent, best.gain, low=best.gain_low, high=best.gain_high, linestyle="-", linewidth=1.2)
@@ -51,6 +55,21 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None) -> Axe
     ax.axhline(0.0, color=plotting.BASE, linewidth=1, linestyle=":")
     plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(hacking.gold)} over the base model")
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0))
+
+
+def _promised(ax: Axes, found: PromiseAnswer) -> Axes:
+    """Bars from the least to the most that gold can gain, a row for each policy; thick: no errors of estimation."""
+    one = found.promise
+    rows = np.arange(len(one.policy))[::-1]
+    for low, high, width, label in (
+        (one.promised, one.most, 2.0, f"with {found.level:.0%} confidence"),
+        (one.gold_low, one.gold_high, 6.0, "by the correlation alone"),
+    ):
+        ax.hlines(rows, low, high, color=plotting.LIMIT, linewidth=width, alpha=0.5, label=label)
+    ax.set_yticks(rows, [for_picture(name) for name in one.policy], fontsize=8)
+    ax.axvline(0.0, color=plotting.BASE, linewidth=1, linestyle=":")
+    plotting.name_axes(ax, "gold gain, in standard deviations of gold", "")
+    return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
 def _gain_of(answer: Answer) -> str:
@@ -75,8 +94,14 @@ def _path(ax: Axes, found: GoldEstimate) -> None:
     ax.plot(stop.spent, stop.gold_gain, marker, color=color, markersize=9, markerfacecolor="white", markeredgewidth=2)
 
 
-def gold_caption(answer: Answer, hacking: HackingAnswer | None) -> str:
+def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: PromiseAnswer | None = None) -> str:
     """Return the picture's caption, without its full stop."""
+    if promise is not None and promise.promise.policy:
+        return (
+            f"What a correlation of {promise.promise.correlation:.3g} with {promise.promise.proxy} promises of gold, "
+            "policy by policy: from the least to the most that gold of this correlation can gain (thick), and with the "
+            f"errors of estimation, {promise.level:.0%} confidence (thin)"
+        )
     if hacking is None:
         return (
             f"No gold reward is named: what {answer.rules.rules.name} gains of {answer.measured_in}, with "

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alignlib.hacking import GoldSubset
     from alignlib.tables import TableFile
 
-__all__ = ["Question", "table_options"]
+__all__ = ["Question", "promise_options", "table_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,6 +71,26 @@ def table_options(command: F) -> F:
             option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."),
             seed_option,
         ]
+    ):
+        command = add(command)
+    return command
+
+
+def promise_options(command: F) -> F:
+    """Add the options that say what is known of a gold reward that the table does not hold."""
+    for add in (
+        option(
+            "--gold-table",
+            type=FILE,
+            help="The same from a file with gold (--gold, or a column gold) on a few rows, matched by prompt and "
+            "sample, or with the column --reward too.",
+        ),
+        option(
+            "--gold-correlation",
+            type=NUMBERS,
+            help="Correlation within prompts of --reward with a gold in no table, such as 0.7, or 0.7,0.6,0.8 with its "
+            "ends: how much of that gold is promised.",
+        ),
     ):
         command = add(command)
     return command
@@ -157,35 +177,26 @@ class Question:
 
             check_correlation(self.gold_correlation)
 
-    def _gold_on_few_rows(self, file: TableFile, reward: str, gold: str) -> GoldSubset:
+    def _gold_on_few_rows(self, file: TableFile, reward: str) -> GoldSubset:
         """Measure the correlation on the rows of ``--gold-table``, joined to the table unless they have the reward."""
-        from alignlib.answers.gold_promise import half_error
-        from alignlib.hacking import measure_gold
-        from alignlib.tables import RewardTable, open_table_file, require_column, with_reward
+        from alignlib.answers.gold_promise import gold_on_few_rows
 
         assert self.gold_table is not None
-        few = open_table_file(self.gold_table)
-        gold = require_column(few, gold, "gold")
-        sample = self.sample if self.sample in few.names else None
-        if reward in few.names:
-            few.note(
-                f"{few.path} has {reward!r} itself: its rows are taken as they are, whether or not TABLE has them."
-            )
-        elif self.pool:
-            raise BadInput(f"--gold-table {few.path} needs a column {reward!r}: with --pool rows cannot be matched.")
-        else:
-            few = with_reward(few, file, reward, prompt=self.prompt, sample=self.sample)
-            sample = self.sample
-            few.note(f"Rows of {few.path} are matched to those of {file.path} by prompt and sample.")
-        rows = RewardTable.read(
-            few,
-            None if self.pool else self.prompt,
-            [reward, gold],
-            sample=sample,
+        return gold_on_few_rows(
+            self.gold_table,
+            file,
+            reward,
+            self.few_gold,
+            prompt=None if self.pool else self.prompt,
+            sample=self.sample,
             drop_missing=self.drop_missing,
-            min_samples=1,
+            level=self.level,
         )
-        return measure_gold(rows, reward, gold, level=half_error(self.level))
+
+    @property
+    def few_gold(self) -> str:
+        """The column of ``--gold-table`` that counts."""
+        return self.gold or "gold"
 
     @property
     def plain(self) -> bool:
@@ -282,6 +293,6 @@ class Question:
             curves=curves,
             gold_correlation=asked.gold_correlation
             if self.gold_table is None
-            else self._gold_on_few_rows(file, asked.reward, self.gold or "gold"),
+            else self._gold_on_few_rows(file, asked.reward),
         )
         return asked, found

@@ -9,7 +9,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE, NUMBERS, form_options
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
-from alignlib.cli._rewards import Question, table_options
+from alignlib.cli._rewards import Question, promise_options, table_options
 
 __all__ = ["command"]
 
@@ -27,18 +27,7 @@ __all__ = ["command"]
     ],
 )
 @table_options
-@option(
-    "--gold-correlation",
-    type=NUMBERS,
-    help="Correlation within prompts of --reward with a gold in no table, such as 0.7, or 0.7,0.6,0.8 with its ends: "
-    "how much of that gold is promised.",
-)
-@option(
-    "--gold-table",
-    type=FILE,
-    help="The same from a file with gold (--gold, or a column gold) on a few rows, matched by prompt and sample, or "
-    "with the column --reward too.",
-)
+@promise_options
 @option("--win-rate", is_flag=True, help="Count wins over the base model by --reward, ties as one half.")
 @option(
     "--opponent",

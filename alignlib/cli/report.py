@@ -12,7 +12,7 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE
-from alignlib.cli._rewards import Question, table_options
+from alignlib.cli._rewards import Question, promise_options, table_options
 
 __all__ = ["command"]
 
@@ -23,9 +23,11 @@ __all__ = ["command"]
     examples=[
         "alignlib example > rewards.csv",
         "alignlib report rewards.csv --reward score_a --gold gold -o report",
+        "alignlib report rewards.csv --reward score_a --gold-correlation 0.7,0.6,0.8 -o report",
     ],
 )
 @table_options
+@promise_options
 @option("-o", "--output", "folder", required=True, type=FILE, help="Folder for the report.")
 @option("--force", is_flag=True, help="Replace an earlier report in that folder.")
 def command(folder: Path, force: bool, **asked: Any) -> None:
@@ -40,7 +42,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     from alignbook.manifest import ALWAYS, check_folder
     from alignbook.report import PAGE, write_report
 
-    if str(question.table) == "-":
+    if str(question.table) == "-" or str(question.gold_table) == "-":
         raise BadInput("A report needs a file, which it names; save standard input first.")
     try:
         str(question.table.resolve()).encode()
@@ -48,10 +50,15 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         raise BadInput(
             f"{question.table} is no name in Unicode, as a report needs; rename the file or its folder."
         ) from None
-    check_folder(folder, force, question.table, ALWAYS)
+    for made_of in (question.gold_table, question.table):
+        if made_of is not None:
+            check_folder(folder, force, made_of, ALWAYS)
+    few_gold = question.few_gold
     question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
-    optional = ("kl", "n", "ensemble", "bounded")
+    optional = ("kl", "n", "ensemble", "bounded", "gold_correlation", "gold_table")
     asked |= {"reward": question.reward, "gold": question.gold}
+    if question.gold_table is not None:
+        asked |= {"gold": few_gold, "gold_table": str(question.gold_table.resolve())}
     read_here = ("min_samples",)  # the table is read above; the notebook is given what was found
     values = {
         name: value
@@ -67,4 +74,8 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     from alignlib.answers.output.hacking import stop_lines
 
     said = [headline(found.counted), *([] if found.hacking is None else stop_lines(found.hacking))]
+    if found.promise is not None:
+        from alignlib.answers.output.gold_promise import answer_line
+
+        said.append(answer_line(found.promise))
     click.echo(lines_for_terminal([*said, f"Wrote {folder / PAGE}"]))

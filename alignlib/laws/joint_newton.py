@@ -25,7 +25,8 @@ _NEWTON_STEPS = 30
 _NEAR = 600.0  # of log λ
 _MANY = 1 << 9  # outcomes from which on fewer are tried first
 _BINS = 1 << 7
-_FEW = 8  # budgets for which sorting many outcomes does not pay
+_SUMS_AGREE = 1e-13  # of the largest gap: what sums alone must certify
+_SORTED, _FEW = 1 << 13, 8  # up to so many outcomes sorting pays for any number of budgets, and from so many budgets
 _AT_ONCE = 1 << 14  # outcomes times budgets, so that a step stays in the processor's cache
 
 
@@ -100,9 +101,12 @@ def joint_optima(gap: FloatArray, prob: FloatArray, means: FloatArray, divergenc
     with np.errstate(all="ignore"):
         on = np.flatnonzero((means > _LEAST) & (means < _MOST))
         place, log_lam = _start(outcomes, means[on], divergence)
-        if divergence == CHI_SQUARED and (gap.size <= _MANY or on.size > _FEW):
-            top, slope = kept_outcomes(gap, prob, means[on])
-            place, log_lam = 2.0 * (top - 1.0), np.log(2.0 * slope)
+        if divergence == CHI_SQUARED and (gap.size <= _SORTED or on.size > _FEW):
+            place, found_lam, found_gain, found_dual = kept_outcomes(gap, prob, means[on])
+            log_lam = np.log(found_lam)
+            lam[on], gain[on], dual[on] = found_lam, found_gain, found_dual
+            unmet = ~(np.abs(found_dual - found_gain) <= _SUMS_AGREE * float(gap.max()))
+            on, place, log_lam = on[unmet], place[unmet], log_lam[unmet]
         elif gap.size > _MANY:
             rough = outcomes.condensed()
             for some in _parts(on.size, rough.gap.size):

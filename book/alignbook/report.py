@@ -64,7 +64,8 @@ def write_report(values: Mapping[str, Value], folder: Path, force: bool = False,
         if run.failures:
             raise _failed(str(run.failures[0]), made, folder)
         # Without where they lie, so that the same rewards leave the same report anywhere.
-        names = {str(made): folder.resolve().name, str(table): table.name}
+        named = {str(values[key]) for key in ("table", "gold_table") if values.get(key) is not None}
+        names = {str(made): folder.resolve().name, **{path: Path(path).name for path in named}}
         write_page(without_places(run.notebook, names), made / PAGE, project.root)
         numbers = made / "numbers.json"
         write_whole(numbers, for_json(renamed(json.loads(numbers.read_text(encoding="utf-8")), names)))

@@ -9,7 +9,7 @@ from alignlib.answers.gold_promise import PromiseAnswer
 from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed
 from alignlib.hacking import GoldPromise
 
-__all__ = ["lines", "points", "record"]
+__all__ = ["answer_line", "lines", "points", "record"]
 
 _POLICY = (
     "policy", "n", "lam", "spent", "chi_squared", "proxy_gain", "gold_low", "gold_high", "promised", "most",
@@ -79,7 +79,7 @@ def lines(found: PromiseAnswer) -> list[str]:
         )
     said += promise.notes
     if not promise.policy:
-        return [*said, "No rule and no KL budget asked for is supported by the samples."]
+        return [*said, answer_line(found)]
     width = max(len("policy"), *map(len, promise.policy))
     heads = f"{'policy':<{width}}  {'KL':>7} {'χ²':>8} {'proxy gain':>10}  {'gold gain':<18} {'with all errors'}"
     said.append(heads)
@@ -96,11 +96,14 @@ def lines(found: PromiseAnswer) -> list[str]:
         "Gains are in standard deviations within prompts, of the proxy and of gold. Some gold with this correlation is "
         "at either end of 'gold gain': no more can be promised without more of it."
     )
-    return [*said, _answer(found)]
+    return [*said, answer_line(found)]
 
 
-def _answer(found: PromiseAnswer) -> str:
+def answer_line(found: PromiseAnswer) -> str:
+    """Return the sentence that answers: which policy promises the most gold, and how much."""
     promise, best = found.promise, found.promise.best
+    if not promise.policy:
+        return "No rule and no KL budget asked for is supported by the samples, so nothing is promised of gold."
     confidence = interval_name(found.level).removesuffix(" interval")
     sure = f"with {confidence} confidence, unless the proxy's tail is heavier than exponential"
     if promise.promised[best] <= 0.0:
