@@ -41,10 +41,12 @@ def long_samples(file: TableFile, prompt: str | None, entries: Sequence[str], sa
         if name in members:
             raise _same_column(name, argument)
     table = load(file, [*taken, *members])
-    values = {name: numbers(file, name, table[name], of_samples=True) for name in members}
-    names = identifiers(file, prompt, table[prompt])
+    cells = dict(zip(table.column_names, table.columns, strict=True))
+    del table  # a column is let go of once it is read
+    values = {name: numbers(file, name, cells.pop(name), of_samples=True) for name in members}
+    names = identifiers(file, prompt, cells.pop(prompt))
     if sample is not None:
-        _check_samples(file, prompt, names, sample, table[sample])
+        _check_samples(file, prompt, names, sample, cells.pop(sample))
     rewards = {column.name: _reward(column, values) for column in wanted}
     notes = tuple(_absent(column, values) for column in wanted if column.how in ("nanmean", "nansum"))
     return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)), sample=sample)

@@ -10,6 +10,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -62,7 +63,9 @@ def open_table_file(path: str | Path) -> TableFile:
             f"{path} has the unknown extension {path.suffix!r}; {known}: {remedy}.",
             argument="path",
         )
-    return _opened(found, str(path), _content(path))
+    data, let_go = _content(path)
+    opened = _opened(found, str(path), data)
+    return opened if let_go is None else replace(opened, read=_then(opened.read, let_go))
 
 
 def tables_in(path: str | Path) -> list[Path]:
@@ -225,21 +228,35 @@ def check_file(path: Path) -> None:
     raise InputError(said, argument="path")
 
 
-def _content(path: Path) -> pa.Buffer:
-    """Map the file into memory, or decompress it there."""
+def _then(read: Callable[[list[str]], pa.Table], let_go: Callable[[], None]) -> Callable[[list[str]], pa.Table]:
+    def both(columns: list[str]) -> pa.Table:
+        table = read(columns)
+        let_go()
+        return table
+
+    return both
+
+
+def _content(path: Path) -> tuple[pa.Buffer, Callable[[], None] | None]:
+    """Map the file into memory, or decompress it there; also return what drops mapped pages until they are read again.
+
+    Else the pages of a file that has been decoded would stay beside the columns.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(2)
         if start == _GZIP_MAGIC or (start and path.suffix.lower() == ".gz"):
             with gzip.open(path, "rb") as unzipped:
-                return _unzipped(str(path), unzipped, path.stat().st_size)
+                return _unzipped(str(path), unzipped, path.stat().st_size), None
         if not start:
-            return pa.py_buffer(b"")
+            return pa.py_buffer(b""), None
         if path.stat().st_size == 0:  # of the system's own making, such as /proc/self/environ: it cannot be mapped
             with path.open("rb") as file:
-                return _unzipped(str(path), file, None)
+                return _unzipped(str(path), file, None), None
         with path.open("rb") as file:  # Arrow itself opens no file whose name is not UTF-8
-            return pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        can = hasattr(mapped, "madvise") and hasattr(mmap, "MADV_DONTNEED")  # not on Windows
+        return pa.py_buffer(mapped), (lambda: mapped.madvise(mmap.MADV_DONTNEED)) if can else None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _no_gzip(str(path), error) from error
     except OSError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from alignlib._core.array_likes import as_array
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
@@ -356,7 +357,9 @@ class RewardTable(SameFields):
             With one sentence that says what is wrong, where, and what to do.
         """
         file = path if isinstance(path, TableFile) else open_table_file(path)
-        return cls._from_file(file, prompt, reward, sample, wide, drop_missing, min_samples, drop_below)
+        table = cls._from_file(file, prompt, reward, sample, wide, drop_missing, min_samples, drop_below)
+        pa.default_memory_pool().release_unused()  # Arrow would keep what reading took: several times the table
+        return table
 
     @classmethod
     def _from_file(
