@@ -85,6 +85,13 @@ def test_the_dual_finds_the_valley_of_a_rare_top_reward(rare: float, share: floa
         assert dual_gain(law, budget) == pytest.approx(law.gain_at_kl(budget), rel=1e-9)
 
 
+def test_the_dual_at_a_tiny_budget_of_a_large_reward() -> None:
+    """Its λ is smaller than the smallest normal double."""
+    plain, large = FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2]), FiniteLaw([0.0, 1e304, 3e304], [0.5, 0.3, 0.2])
+    for budget in (1e-20, 1e-12, 1e-8):
+        assert dual_gain(large, budget) / 1e304 == pytest.approx(plain.gain_at_kl(budget), rel=1e-9)
+
+
 @pytest.mark.parametrize("kl", [1e-24, 1e-100, 1e-200])
 def test_the_dual_at_tiny_budgets(kl: float) -> None:
     assert dual_gain(Gaussian(), kl) == pytest.approx(math.sqrt(2.0 * kl), rel=1e-9)
@@ -162,6 +169,32 @@ def test_markov_limits_do_not_see_an_offset_of_the_reward(offset: float) -> None
     assert plain.max_kl == pytest.approx(-math.log(0.8 * 0.7 * 0.4) / 3.0, rel=1e-12)
     assert moved.max_kl == pytest.approx(plain.max_kl, rel=1e-12)
     assert moved.max_reward - offset == pytest.approx(4.0 / 3.0, abs=1e-15 * offset + 1e-12)
+
+
+@pytest.mark.parametrize("rare", [1e-10, 1e-40, 1e-100, 1e-300])
+@pytest.mark.parametrize("share", [1e-6, 0.01, 0.5, 1.0 - 1e-9])
+def test_markov_budgets_with_a_step_hardly_ever_taken(rare: float, share: float) -> None:
+    """Two states, of which the second earns and is hardly ever entered: the Perron root solves ``x² = x + εe^{2λ}``."""
+    law = MarkovModel([[1.0 - rare, rare], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [1.0, 0.0], 3).token
+    assert law.max_kl == pytest.approx(-0.5 * math.log(rare), rel=1e-12)
+    lam = law.lam_at_kl(share * law.max_kl)
+    with mp.workdps(340):
+        stay, push = 1 - mp.mpf(rare), mp.mpf(rare) * mp.e ** (2 * mp.mpf(lam))
+        spread = mp.sqrt(stay**2 + 4 * push)
+        root = (stay + spread) / 2
+        slope = 2 * push / spread / root  # of log root, for push' = 2 push
+        exact = mp.mpf(lam) * slope - mp.log(root)
+    assert float(exact) == pytest.approx(share * law.max_kl, rel=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_markov_limits_scale_with_the_reward(scale: float) -> None:
+    transition, reward = [[0.7, 0.3], [0.2, 0.8]], np.array([[0.0, 1.0], [2.0, 0.5]])
+    plain = MarkovModel(transition, reward, [0.5, 0.5], 3).token
+    scaled = MarkovModel(transition, scale * reward, [0.5, 0.5], 3).token
+    assert scaled.lam_at_kl(0.3) * scale == pytest.approx(plain.lam_at_kl(0.3), rel=1e-10)
+    assert scaled.gain_at_kl([0.3, 1.0]) / scale == pytest.approx(plain.gain_at_kl([0.3, 1.0]), rel=1e-10)
+    assert plain._sd == pytest.approx(math.sqrt(plain.variance(0.0)), rel=1e-12)
 
 
 def test_markov_budgets_with_small_transitions() -> None:

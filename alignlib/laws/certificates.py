@@ -14,7 +14,7 @@ from alignlib.laws.law import Law
 __all__ = ["dual_gain", "kl_to_optimum"]
 
 _STEP = 0.5
-_FURTHEST = 700.0  # e^±700 is near the end of the doubles
+_LEAST, _MOST = -740.0, 700.0  # of log λ: the doubles end near e^-745 and e^710
 
 
 def dual_gain(law: Law, kl: npt.ArrayLike) -> FloatOrArray:
@@ -54,18 +54,18 @@ def _least(law: Law, budget: float) -> float:
     def value(x: float) -> float:
         # The law's own end of the line, if it has one, is approached through log(λ/(λ_max - λ)).
         if math.isinf(end):
-            lam = math.exp(min(x, _FURTHEST))
+            lam = math.exp(min(x, _MOST))
         else:
             lam = end / (1.0 + math.exp(-x)) if x > 0.0 else end * math.exp(x) / (1.0 + math.exp(x))
         return (budget + float(law.reverse_kl(lam))) / lam if 0.0 < lam < end else math.inf
 
     x = _start(law, budget)
-    x = min(max(x if math.isinf(end) else x - math.log(end), -_FURTHEST), _FURTHEST)
+    x = min(max(x if math.isinf(end) else x - math.log(end), _LEAST), _MOST)
     here, step = value(x), _STEP
     if value(x - step) < here:
         step = -step
     before = x - step
-    while abs(x + step) <= _FURTHEST and (there := value(x + step)) < here:
+    while _LEAST <= x + step <= _MOST and (there := value(x + step)) < here:
         before, x, here, step = x, x + step, there, 1.25 * step
     bracket = (min(before - x, step), max(before - x, step))
     # From the best point on: the method's tolerance is relative to the argument.

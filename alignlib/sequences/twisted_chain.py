@@ -15,12 +15,20 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_float_array, frozen, require
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.laws import Law
-from alignlib.sequences.chain_structure import ReducibleChainError, classes, critical_edges, stochastic_rows
+from alignlib.sequences.chain_structure import (
+    ReducibleChainError,
+    best_cycle_mean,
+    classes,
+    critical_edges,
+    stochastic_rows,
+)
 from alignlib.sequences.perron import perron, stationary, stationary_of_logs
 
 __all__ = ["TwistedChain"]
 
 _ROUNDS = 60
+_LEAST_VARIANCE = 1e-300  # in units of the span: what elimination leaves of less is rounding
+_LARGE = 1e5  # of λ times the span: beyond, rounding of λ times a reward shows in what is left
 
 
 class TwistedChain(Law):
@@ -97,10 +105,34 @@ class TwistedChain(Law):
             return np.zeros_like(self.transition), 0.0
         if abs(lam) * self._span < 0.1 and (near := self._log_step_near_zero(lam)) is not None:
             return near
+        best, reward = 0.0, self._centred
+        if abs(lam) * self._span > _LARGE:
+            best, reward = self._below_best if lam > 0.0 else self._above_worst
         with np.errstate(divide="ignore"):
-            value, vector = perron(np.log(self.transition) + lam * self._centred)
-        step = lam * self._centred + vector[None, :] - vector[:, None] - value
-        return np.where(self._positive, step, 0.0), value
+            value, vector = perron(np.log(self.transition) + lam * reward)
+        step = lam * reward + vector[None, :] - vector[:, None] - value
+        return np.where(self._positive, step, 0.0), lam * best + value
+
+    @cached_property
+    def _below_best(self) -> tuple[float, FloatArray]:
+        """The best cycle's mean, and rewards of the same twist: 0 on best cycles, below elsewhere.
+
+        A potential added to the reward of each transition and taken from the next changes no tilt. So nothing of the
+        size of λ is left on the cycles that a large λ keeps.
+        """
+        return self._from_best(1.0)
+
+    @cached_property
+    def _above_worst(self) -> tuple[float, FloatArray]:
+        """The same of the worst cycle, for λ < 0."""
+        worst, reward = self._from_best(-1.0)
+        return -worst, -reward
+
+    def _from_best(self, sign: float) -> tuple[float, FloatArray]:
+        best, potential = best_cycle_mean(sign * self._centred, self._positive)
+        reward = sign * self._centred - best + potential[None, :] - potential[:, None]
+        reward[np.abs(reward) <= 8.0 * np.finfo(np.float64).eps * self._span * len(reward)] = 0.0
+        return best, np.where(self._positive, np.minimum(reward, 0.0), 0.0)
 
     def _log_step_near_zero(self, lam: float) -> tuple[FloatArray, float] | None:
         """The same with ``h = 1 + g``, ``e^Λ = 1 + η`` and g, η found to relative accuracy however small λ is."""
@@ -192,6 +224,19 @@ class TwistedChain(Law):
     def _variance(self, lam: FloatArray) -> FloatArray:
         values = [0.0 if math.isinf(v) else float(self.cumulants(2, v)[1]) for v in lam.reshape(-1).tolist()]
         return np.array(values).reshape(lam.shape)
+
+    @cached_property
+    def _sd(self) -> float:
+        """Root of the variance per token of a long sequence; in units of the span, whose square may be no float."""
+        unit = self._centred / self._span
+        flow = self.transition * unit
+        square = self.law @ (flow * unit).sum(axis=1) + 2.0 * (self.law @ flow) @ self._fundamental @ flow.sum(axis=1)
+        return self._span * math.sqrt(max(float(square), _LEAST_VARIANCE))
+
+    def _lam_of_budget(self, budget: float, guess: float) -> float:
+        # Rare transitions may leave next to no variance: a Gaussian's λ is then far beyond the last that matters.
+        most = (10.0 - 2.0 * math.log(float(self.transition[self._positive].min()))) / self._span
+        return super()._lam_of_budget(budget, guess or min(math.sqrt(2.0 * budget) / self._sd, most))
 
     def cumulants(self, order: int, lam: float = 0.0) -> FloatArray:
         """``Λ'(λ), …, Λ^{(order)}(λ)`` per token, by the power series of the Perron root at the twisted chain.
