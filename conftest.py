@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import os
-from functools import cache
+from collections import Counter
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis.internal.conjecture import providers
 
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
+TOGETHER = 8  # tests of a file; the smallest file that begins early for what it makes has more, and pieces go by size
 REWARDS = {"vaderSentiment", "profanity_check"}  # of the extra too, imported by the functions that call them
 
 # `make test` draws the same examples everywhere, whatever ran before and however slow the machine is; `make fuzz` draws
@@ -45,20 +47,32 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Keep the tests of a file with the mark `xdist_group` or a fixture of its own in one process: it is made once.
+    """Keep tests that share what they make in one process: it is made once.
 
-    xdist 3.8 writes groups into a field that pytest 9.2 no longer reads, and so forgets them; the files tell them too.
+    A file with the mark `xdist_group` or a fixture of its own is one piece of work, and begins early; of any other,
+    some tests that follow each other are, so that the last pieces are small. xdist 3.8 writes groups into a field that
+    pytest 9.2 no longer reads, and so forgets them; the files tell them too.
     """
     if config.getoption("dist") != "loadgroup":
         return None
     from xdist.scheduler import LoadGroupScheduling
 
     class ByFile(LoadGroupScheduling):  # type: ignore[misc]
-        """Groups by the file of a test, where that has the mark."""
+        """Groups by the file of a test, or by its place there."""
+
+        @cached_property
+        def pieces(self) -> dict[str, str]:
+            """The piece of work of each test."""
+            before: Counter[str] = Counter()
+            found = {}
+            for nodeid in self.collection:
+                path = nodeid.partition("::")[0]
+                found[nodeid] = path if _is_group(path) else f"{path} {before[path] // TOGETHER}"
+                before[path] += 1
+            return found
 
         def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.partition("::")[0]
-            return path if _is_group(path) else nodeid
+            return self.pieces[nodeid]
 
     return ByFile(config, log)
 

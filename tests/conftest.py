@@ -22,6 +22,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--js-flags=--min-semi-space-size=64 --max-semi-space-size=128",  # a page's garbage is swept seldom, not often
 ]
 
 if "forkserver" in multiprocessing.get_all_start_methods():  # where there is none, every process imports papermill

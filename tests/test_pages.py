@@ -38,19 +38,24 @@ AXE_SCRIPT = Axe().axe_script
 # Of each kind of text, by all that its contrast depends on, one element.
 KINDS_OF_TEXT = """() => {
   const kinds = new Map(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const behind = new Map([[null, ""]]);  // of each element, what it and all around it paint
+  const painted = node => {
+    if (!behind.has(node)) {
+      const {backgroundColor, backgroundImage, opacity} = getComputedStyle(node);
+      const own = [backgroundColor, backgroundImage, opacity].join(" ");
+      behind.set(node, (own === "rgba(0, 0, 0, 0) none 1" ? "" : own + " ") + painted(node.parentElement));
+    }
+    return behind.get(node);
+  };
+  const seen = new Set();
   while (walk.nextNode()) {
     const node = walk.currentNode.parentElement;
-    if (!walk.currentNode.data.trim()) continue;
+    if (seen.has(node) || !walk.currentNode.data.trim()) continue;
+    seen.add(node);
     if (!node.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
     const style = getComputedStyle(node), size = parseFloat(style.fontSize);
     const large = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);  // which may be fainter
-    const kind = [style.color, large, style.textShadow];
-    for (let around = node; around; around = around.parentElement) {
-      const behind = getComputedStyle(around);
-      if (behind.backgroundColor !== "rgba(0, 0, 0, 0)" || behind.backgroundImage !== "none" || behind.opacity !== "1")
-        kind.push(behind.backgroundColor, behind.backgroundImage, behind.opacity);
-    }
-    const key = kind.join(" ");
+    const key = [style.color, large, style.textShadow, painted(node)].join(" ");
     if (!kinds.has(key)) kinds.set(key, node);
   }
   window.kindsOfText = kinds;
