@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help book test tests fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
+.PHONY: help book test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,11 +25,8 @@ help: ## show this list
 book: setup ## build the book and print the page to open
 	@$(PY) -m alignbook
 
-# Types are checked beside the tests, which leave a core idle now and then.
-test: book ## check style and types and run every test (the pages too where there is a browser)
-	@$(MAKE) --no-print-directory --jobs=2 lint tests
-
-tests: setup
+# Style and types first: a test of the recipes takes what mypy remembers.
+test: lint book ## check style and types, then run every test (the pages too where there is a browser)
 	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TESTERS) --dist loadgroup
 
 # FUZZ=tests for every property there is.
