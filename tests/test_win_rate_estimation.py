@@ -84,7 +84,7 @@ def test_grades_have_the_limit_of_their_levels(divergence: object) -> None:
 
 
 def test_intervals_of_win_rates_hold_on_laws_that_differ_from_prompt_to_prompt() -> None:
-    """24 tables of prompts with grades of their own; the study is `benchmarks.budget_coverage`."""
+    """24 tables of prompts with grades of their own; the study is `benchmarks.coverage`, topic `budgets`."""
     rng = np.random.default_rng(2)
     kinds = rng.dirichlet([2.0, 1.0, 1.0], size=8)
     lam = np.geomspace(0.05, 60.0, 2000)

@@ -25,7 +25,11 @@ def main() -> int:
     parser.add_argument("--law", action="append", help="names that contain this only")
     parser.add_argument("--shape", action="append", help="such as '200 × 64' or 200x64")
     parser.add_argument("--deep", action="store_true", help="14 laws and 8 shapes, the cheapest shapes first")
-    parser.add_argument("--others", action="store_true", help="capacity, Fano floor, KL of a policy, scaling fits")
+    parser.add_argument(
+        "--others",
+        action="store_true",
+        help="capacity, Fano floor, KL of a policy, scaling fits, win rates, other divergences, rules by draws, opponents, gold from a correlation",
+    )
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
     from benchmarks.coverage import runner, summary

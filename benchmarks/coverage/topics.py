@@ -50,9 +50,9 @@ class Topic:
 @lru_cache(maxsize=1)
 def topics() -> tuple[Topic, ...]:
     """Return all topics."""
-    from benchmarks.coverage import feedback, policies, runs  # they are made of what is above
+    from benchmarks.coverage import budgets, feedback, policies, runs  # they are made of what is above
 
-    return runs.TOPIC, policies.TOPIC, feedback.RATINGS, feedback.RATERS
+    return runs.TOPIC, policies.TOPIC, feedback.RATINGS, feedback.RATERS, *budgets.TOPICS
 
 
 def topic_of(law: str) -> Topic | None:
