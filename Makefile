@@ -60,6 +60,7 @@ bench: setup ## time the library against its peers
 
 coverage: setup ## try every interval on tables whose truth is known (25 tables of each of 38 laws and 9 shapes, then 300 of 14 laws and 8; resumes)
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --tables 25
+	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --others --tables 50
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --deep
 
 clean: ## delete everything that was built, and the environment

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from alignlib.laws import FiniteLaw, Gaussian
+from alignlib.divergences import CHI_SQUARED, KL, REVERSE_KL, TOTAL_VARIATION, Renyi
+from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.rules import BestOfN
 from benchmarks.coverage import summary
+from benchmarks.coverage.budgets import TOPICS, limit_of_kinds
+from benchmarks.coverage.kinds import KINDS
 from benchmarks.coverage.others import OTHERS
 from benchmarks.coverage.populations import (
     POPULATIONS,
@@ -108,3 +111,30 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
     }
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]
+
+
+def test_truths_in_other_divergences_are_those_of_the_laws() -> None:
+    """One kind of prompts has its own frontier; several have that of their average in KL."""
+    law = FiniteLaw([0.0, 1.0, 2.5], [0.5, 0.3, 0.2])
+    for divergence in (CHI_SQUARED, REVERSE_KL, TOTAL_VARIATION, Renyi(1.5)):
+        exact = law.frontier([0.05, 0.2], divergence).gain
+        np.testing.assert_allclose(limit_of_kinds([law], [0.05, 0.2], divergence), exact, rtol=1e-8)
+    several = [law, FiniteLaw([0.0, 1.0], [0.9, 0.1])]
+    exact = np.asarray(PromptAverage(several).gain_at_kl(np.array([0.05, 0.2])))
+    np.testing.assert_allclose(limit_of_kinds(several, [0.05, 0.2], KL), exact, rtol=1e-8)
+
+
+def test_every_topic_of_budgets_says_what_it_tries() -> None:
+    """One table of the cheapest law of each; kinds draw what their laws say."""
+    said = {}
+    for topic in TOPICS:
+        law = next(name for name in topic.laws if name.startswith("right or wrong"))
+        said[topic.name] = topic.laws[law]()("25 × 16", np.random.default_rng(0))
+    assert {name: len(found) for name, found in said.items()} == {
+        "budgets": 3, "rules by draws": 12, "opponents": 4, "promises": 4,
+    }  # fmt: skip
+    for found in said.values():
+        assert all(one.low <= one.high and np.isfinite([one.low, one.high, one.truth]).all() for one in found.values())
+    kinds = KINDS["grades of four"]()
+    drawn = kinds.draw(np.random.default_rng(0), 3, 20_000)
+    np.testing.assert_allclose(np.bincount(drawn.astype(int)) / drawn.size, kinds.laws[3].prob, atol=0.015)

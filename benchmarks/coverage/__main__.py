@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument(
         "--others",
         action="store_true",
-        help="capacity, Fano floor, KL of a policy, scaling fits, win rates, other divergences, rules by draws, opponents, gold from a correlation",
+        help="what is no reward for a KL budget (topics.py)",
     )
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
