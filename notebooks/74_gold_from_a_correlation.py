@@ -37,7 +37,7 @@ from alignbook import claims
 from alignlib import plotting
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import fit_frontier
-from alignlib.hacking import gold_range, measure_gold, promise_gold
+from alignlib.hacking import gold_range, gold_range_at_kl, measure_gold, promise_gold
 from alignlib.laws import Gaussian
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
@@ -94,6 +94,26 @@ plotting.name_axes(ax, "N", "gold gain, standard deviations")
 plotting.legend(ax, loc="upper left")
 
 # %% [markdown]
+# ## If tails are light
+#
+# χ² charges for the few responses on which $\varphi/p$ is large, because gold may be extreme just there. Where it cannot be, KL says more. Let $u$ be the rest of gold on the proxy, of length 1.
+#
+# ```{prf:proposition} Gold from a correlation and a light tail
+# :label: prop-gold-light-tail
+#
+# If $\log\E_pe^{\lambda u}\le\frac{s^2\lambda^2}2$ for all $\lambda$, then $\bigl|\frac G\sigma-\rho\frac{\hat G}{\hat\sigma}\bigr|\le s\sqrt{1-\rho^2}\,\sqrt{2\,\mathrm{KL}(\varphi\Vert p)}$. If
+# $\log\E_pe^{a\hat r+bu}\le\frac{t^2a^2+s^2b^2}2$ for the standardised proxy $\hat r$ and all $a,b$, the last root may be $\sqrt{2\,\mathrm{KL}(\varphi\Vert p)-\hat G^2/(t\hat\sigma)^2}$; under jointly normal rewards ($s=t=1$) some policy
+# reaches either end.
+# ```
+#
+# ```{prf:proof}
+# $a\hat G+b\E_\varphi u\le\mathrm{KL}(\varphi\Vert p)+\log\E_pe^{a\hat r+bu}$ for all $a$, $b$ (Donsker and Varadhan), with $\hat\sigma=1$. For the first part take $a=0$, for the second the best $a$ and $b$. Under normal rewards a tilt by $a\hat r+bu$
+# moves them by $a$ and $b$ and spends $\frac{a^2+b^2}2$.
+# ```
+#
+# Best-of-$N$ spends only $\log N-\frac{N-1}N$ nats. At $N={{n_max:d}}$ with a normal proxy the correlation alone promises {{low_far:.2f}} standard deviations, a normal rest {{low_rest:.2f}}, and jointly light tails
+# {{low_joint:.2f}}. The difference is an assumption on responses that a table does not show, which is why the command makes none.
+#
 # ## From a table and a few judged rows
 #
 # `alignlib frontier TABLE --reward proxy --gold-correlation 0.7,0.6,0.8` prints this range for best-of-$N$ and for tilts by a proxy on the reader's own responses, for every correlation between the last two numbers and with
@@ -188,7 +208,15 @@ for name, quantile, variance in (
         one = fit_frontier(rows, n_boot=200)
         kept += bool(promise_gold(one, correlation, rules=[BestOfN(4)], kl=[1e-9]).promised[0] <= worst)
     held[name] = kept / n_tables
+far = float(drawn[-1])
+spent_far = BestOfN(far).spent_formula()
+low_rest, low_joint = (
+    float(gold_range_at_kl(correlation, gain[-1], spent_far, proxy_tail=tail)[0][0]) for tail in (None, 1.0)
+)
 claims.glue(
+    low_far=float(low[-1]),
+    low_rest=low_rest,
+    low_joint=low_joint,
     n_tables=n_tables,
     few_prompts=few_prompts,
     few_samples=few_samples,
@@ -226,6 +254,13 @@ claims.record(
         np.subtract(*gold_range(correlation, np.array([0.1, 0.4]), np.array([0.1, 0.4]) ** 2)),
         0.0,
         atol=1e-9,
+    ),
+    claims.at_least(
+        "light-tails-promise-more",
+        "what light tails of gold's rest promise at the largest N drawn, and of proxy and rest together, over what the correlation alone does",
+        "we derive",
+        np.array([low_rest, low_joint]),
+        float(low[-1]),
     ),
     claims.true(
         "normal-gold-inside",

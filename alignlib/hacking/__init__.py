@@ -1,11 +1,10 @@
 """Reward hacking: the doors of the room, gathered.
 
-Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule, `hacking_threshold`,
-error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`, `compare_members`,
-`split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy). Where
-gold is known on few rows, or only its correlation: `gold_range`, `promise_gold` (a `GoldPromise`) and `measure_gold` (a
-`GoldSubset`). From checkpoints:
-`fit_scaling`, `turning_runs`.
+Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a tilt or of any rule,
+`hacking_threshold`, error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`,
+`compare_members`, `split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy).
+Where gold is known on few rows, or only its correlation: `gold_range`, `gold_range_at_kl`, `promise_gold` (a
+`GoldPromise`) and `measure_gold` (a `GoldSubset`). From checkpoints: `fit_scaling`, `turning_runs`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, m
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
 from alignlib.hacking.gold_from_correlation import GoldPromise, check_correlation, gold_range, promise_gold
+from alignlib.hacking.gold_from_tails import gold_range_at_kl
 from alignlib.hacking.gold_subset import GoldSubset, measure_gold
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.member_comparison import MemberComparison, compare_members
@@ -51,6 +51,7 @@ __all__ = [
     "finite_law",
     "fit_scaling",
     "gold_range",
+    "gold_range_at_kl",
     "hacking_threshold",
     "independent_pair",
     "measure_gold",

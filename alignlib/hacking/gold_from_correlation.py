@@ -23,7 +23,7 @@ from alignlib.estimation import Cells, Fit
 from alignlib.hacking.gold_subset import heavy_tail_note, skew_stretch
 from alignlib.rules import BestOfN, Rule, prepare
 
-__all__ = ["GoldPromise", "check_correlation", "gold_range", "promise_gold"]
+__all__ = ["GoldPromise", "check_correlation", "ends_of_range", "gold_range", "promise_gold"]
 
 _BLOCK = 1 << 18  # samples in work at a time
 _TILTS = 6
@@ -147,10 +147,10 @@ def gold_range(
             f"{gain[at]:.6g}. Give the gain in standard deviations of the proxy.",
             argument="proxy_gain",
         )
-    return _ends(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
+    return ends_of_range(gain, np.sqrt(np.maximum(rest, 0.0)), least, largest)
 
 
-def _ends(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:
+def ends_of_range(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:
     """Ends of ``ρ a ± √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ."""
     size, turn = np.hypot(gain, rest), np.arctan2(rest, gain)
     angles = np.arcsin(np.array([least, largest]))
@@ -229,8 +229,8 @@ def promise_gold(
     further = quantile * rest_error * fit.cells.stretch(mean_chi, rest_error)
     # What a smaller gain leaves of χ² is open.
     wide = np.sqrt(np.maximum(rest, 0.0) + ahead + np.maximum(further, np.square(gain) - np.square(gains[0])))
-    corners = [_ends(end, wide, least, largest) for end in gains]
-    at_value = _ends(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
+    corners = [ends_of_range(end, wide, least, largest) for end in gains]
+    at_value = ends_of_range(gain, np.sqrt(np.maximum(rest, 0.0)), value, value)
     heavy = heavy_tail_note(table, proxy, "the promise")
     names = [rule.title for rule in chosen] + [f"tilt at {budget:.3g} nats" for budget in budgets.tolist()]
     return GoldPromise(
