@@ -8,6 +8,7 @@ top down: every pass is a long operation along the prompts.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,6 +26,9 @@ __all__ = [
     "in_logarithms",
     "jackknife_log_partition",
     "of_numbers",
+    "stands_apart",
+    "terms_wanted",
+    "work_arrays",
 ]
 
 _BLOCK = 1 << 17  # samples in work at a time
@@ -33,6 +37,7 @@ _TOLERANCE = 2e-12  # of the sum over pairs, in nats; averages over prompts are 
 _NO_WEIGHT = 1e-25  # of the third largest: what weighs less in every prompt of a block is left out
 _UNDERFLOW = 1e-200  # below it, weights relative to the largest no longer tell the third from nothing
 _MOST_TERMS = 60
+_ASIDE = 264  # numbers: half of a page, and one line of the cache
 _FEW = 0.02  # up to this product of the two largest odds the largest need not be kept apart
 _KEPT = 0.5  # of the weight, without the largest: else powers of its odds cancel
 
@@ -104,7 +109,7 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
     """Fill in the estimates, Λ less λ times the largest reward, of a block of prompts."""
     n = rows.shape[1]
     below = np.ascontiguousarray((rows - rows[:, :1]).T)
-    work = np.empty((4, *below.shape))
+    work = work_arrays(3, below.shape)
     weights: list[FloatArray] = []
     log_n, (of_one, of_two) = math.log(n), of_numbers(n)
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
@@ -117,8 +122,8 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
             out[2, j] = plug_in + of_two - (2 * n - 3) / n * singles + (n - 2) ** 2 / (n * (n - 1)) * pairs
             out[3, j] = ess
             out[4, j] = largest
-            np.multiply(weight, below[: len(weight)], out=work[0, : len(weight)])
-            out[5, j] = np.maximum(lam * largest * column_sums(work[0, : len(weight)]) - plug_in, 0.0)
+            product = np.multiply(weight, below[: len(weight)], out=work[0][: len(weight)])
+            out[5, j] = np.maximum(lam * largest * column_sums(product) - plug_in, 0.0)
             lost = weight[min(2, len(weight) - 1)] < _UNDERFLOW
             if lost.any():
                 out[:, j, lost] = in_logarithms(rows[lost], lam)
@@ -152,7 +157,7 @@ def _next_weights(kept: list[FloatArray], below: FloatArray, lams: FloatArray, j
     return weight
 
 
-def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
+def _sums(weight: FloatArray, work: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
     """Return of weights (n, prompts), the largest 1: ``log Σw``, singles, pairs, effective sample size, largest share.
 
     ``Σ log(1 - p_i) = -1 + singles`` and ``Σ_{i<j} log(1 - p_i - p_j) = (n-1) Σ log(1 - p_i) + pairs``: in this form
@@ -165,10 +170,9 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
     total = 1.0 + without_top
     largest = 1.0 / total
     second = runner_up * largest
-    product = float((runner_up / (without_top * without_runner_up)).max())  # of the two largest odds p/(1-p)
-    apart = not (product <= _FEW and float((without_top * largest).min()) >= _KEPT)
+    apart = stands_apart(runner_up, without_top, without_runner_up, largest)
     used = others if apart else weight
-    p, kept, power = (array[: len(used)] for array in work[:3])
+    p, kept, power = (array[: len(used)] for array in work)
     np.multiply(used, largest, out=p)
     np.multiply(p, p, out=kept)
     squares = column_sums(kept)
@@ -176,7 +180,7 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
     log_kept = np.log(np.multiply.reduce(kept, axis=0))
     odds = np.divide(p, kept, out=p)
     if not apart:
-        pairs = _log_pair_products(odds, product, kept, power)
+        pairs = _log_pair_products(odds, kept, power)
         return np.log(total), log_kept + 1.0, pairs, 1.0 / squares, largest
     log_first, log_second = np.log(without_top * largest), np.log(without_runner_up * largest)
     rest *= largest
@@ -185,10 +189,17 @@ def _sums(weight: FloatArray, work: FloatArray) -> tuple[FloatArray, ...]:
         np.multiply(used, 1.0 / others_of, out=kept)
         np.subtract(1.0, kept, out=kept)
         pairs += np.log(np.multiply.reduce(kept, axis=0))
-    product = float(np.fmax.reduce(odds[0] * odds[1], initial=0.0)) if len(odds) > 1 else 0.0
-    pairs += _log_pair_products(odds, product, kept, power)
+    pairs += _log_pair_products(odds, kept, power)
     singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
     return np.log(total), singles, pairs, 1.0 / (largest**2 + second**2 + squares), largest
+
+
+def stands_apart(
+    runner_up: FloatArray, without_top: FloatArray, without_runner_up: FloatArray, largest: FloatArray
+) -> bool:
+    """Tell from the second weight, sums without the first and the second, and the first's share, whether both count."""
+    product = runner_up / (without_top * without_runner_up)  # of the two largest odds p/(1-p)
+    return not (float(product.max()) <= _FEW and float((without_top * largest).min()) >= _KEPT)
 
 
 def column_sums(values: FloatArray) -> FloatArray:
@@ -201,28 +212,46 @@ def _ones(size: int) -> FloatArray:
     return np.ones(size)
 
 
-def _log_pair_products(q: FloatArray, largest: float, square: FloatArray, power: FloatArray) -> FloatArray:
-    """Return ``Σ_{i<j} log(1 - q_i q_j)`` of each column by power sums; ``largest`` is the largest ``q_i q_j``.
+def work_arrays(count: int, shape: tuple[int, ...]) -> list[FloatArray]:
+    """Return arrays for intermediate values, no two of which begin at the same place of a page of memory.
+
+    Where they do, a processor waits for what it has written to one before it reads the same place of another.
+    """
+    size = math.prod(shape) + _ASIDE
+    room = np.empty(count * size)
+    return [room[k * size : (k + 1) * size - _ASIDE].reshape(shape) for k in range(count)]
+
+
+def terms_wanted(sums: FloatArray, largest: FloatArray, tolerance: float) -> int:
+    """Return K with ``(Σq)² largest^K / (1 - largest)`` below ``tolerance (K + 1)`` in each column.
+
+    That bounds, up to a factor, what the pairs of a column leave out after K terms: see `_log_pair_products`.
+    """
+    left, terms = sums * sums / (1.0 - largest) * largest, 1
+    while terms < _MOST_TERMS and float(np.fmax.reduce(left, initial=0.0)) > tolerance * (terms + 1):
+        left *= largest
+        terms += 1
+    return terms
+
+
+def _log_pair_products(q: FloatArray, square: FloatArray, power: FloatArray) -> FloatArray:
+    """Return ``Σ_{i<j} log(1 - q_i q_j)`` of each column, the two largest first, by power sums.
 
     Of the k-th terms of the logarithms, ``Σ_{i<j} (q_i q_j)^k / k``, all after the K-th sum to at most
-    ``largest^K (Σq)²/(2(K+1)(1 - largest))``. ``square`` and ``power`` are written over.
+    ``(q_1 q_2)^K (Σq)²/(2(K+1)(1 - q_1 q_2))``. ``square`` and ``power`` are written over.
     """
-    sums, total = column_sums(q), np.zeros(q.shape[1])
-    bound = 0.5 * float(np.fmax.reduce(sums, initial=0.0)) ** 2 / (1.0 - largest)
-    last = 1
-    while last < _MOST_TERMS and bound * largest**last > _TOLERANCE * (last + 1):
-        last += 1
-    raised, step = q, power
+    if len(q) < 2:
+        return np.zeros(q.shape[1])
+    sums = {1: column_sums(q)}
+    last = terms_wanted(sums[1], q[0] * q[1], 2.0 * _TOLERANCE)
+    raised = q
     for k in range(1, last + 1):
-        np.multiply(raised, raised, out=square)
-        doubled = column_sums(square)
-        total -= (sums * sums - doubled) / (2 * k)
-        if k == 1:  # the square is the next power
-            raised, sums, square, step = square, doubled, step, square
-        elif k < last:
-            np.multiply(raised, q, out=step)
-            raised, sums = step, column_sums(step)
-    return total
+        if k > 1:
+            raised = np.multiply(raised, q, out=power)
+            sums[k] = column_sums(raised)
+        if 2 * k > last and 2 * k not in sums:
+            sums[2 * k] = column_sums(np.multiply(raised, raised, out=square))
+    return -np.sum([(sums[k] * sums[k] - sums[2 * k]) / (2 * k) for k in range(1, last + 1)], axis=0)
 
 
 def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
@@ -247,7 +276,7 @@ def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
     for kept in (without_top, without_runner_up):
         pairs += np.log1p(-weight * np.exp(-kept)).sum(axis=0)
     odds = p / (1.0 - p)
-    pairs += _log_pair_products(odds, 0.25, np.empty_like(odds), np.empty_like(odds))
+    pairs += _log_pair_products(odds, np.empty_like(odds), np.empty_like(odds))
     of_one, of_two = of_numbers(n)
     plug_in = total - np.log(n) - top
     below_top = (descending[:, 2:] - first[:, None]).T

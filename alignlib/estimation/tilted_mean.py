@@ -7,6 +7,7 @@ closed form for log-partition functions, differentiated, serves for means too. A
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +15,19 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.same import SameFields
-from alignlib.estimation.jackknife import column_sums, in_logarithms, of_numbers
+from alignlib.estimation.jackknife import (
+    column_sums,
+    in_logarithms,
+    of_numbers,
+    stands_apart,
+    terms_wanted,
+    work_arrays,
+)
 
 __all__ = ["TiltedMeans", "jackknife_tilted_means"]
 
 _BLOCK = 1 << 17  # samples in work at a time
-_TOLERANCE = 1e-10  # of the sum over pairs, in units of the spread of the reward
-_MOST_TERMS = 60
+_TOLERANCE = 1e-11  # of the sum over pairs, in units of the spread of the reward
 _NO_WEIGHT = 1e-25  # of the third largest: what weighs less in every prompt of a block is left out
 _UNDERFLOW = 1e-200
 _STEP = 3e-5  # where weights underflow: a central difference errs by its square, and rounds by 1e-15 over it
@@ -76,7 +83,7 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
     below = np.ascontiguousarray((proxy - proxy[:, :1]).T)
     centres = rewards.mean(axis=2)
     off = np.ascontiguousarray((rewards - centres[:, :, None]).transpose(0, 2, 1))
-    work = np.empty((6, *below.shape))
+    work = work_arrays(6, below.shape)
     with np.errstate(all="ignore"):  # what is lost below the smallest number is done again in logarithms
         for j, lam in enumerate(lams.tolist()):
             weight = np.exp(np.multiply(below, lam, out=work[0]), out=work[0])
@@ -91,7 +98,9 @@ def _fill(proxy: FloatArray, rewards: FloatArray, lams: FloatArray, means: Float
             means[:, :, j] += centres
 
 
-def _estimates(weight: FloatArray, off: FloatArray, n: int, work: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _estimates(
+    weight: FloatArray, off: FloatArray, n: int, work: Sequence[FloatArray]
+) -> tuple[FloatArray, FloatArray]:
     """Return the three orders of each mean, (3, C, prompts), and Λ and the effective sample size, (2, prompts)."""
     sums = _Sums(weight, work)
     of_singles, of_pairs = (2 * n - 3) / n, (n - 2) ** 2 / (n * (n - 1))
@@ -107,21 +116,35 @@ def _estimates(weight: FloatArray, off: FloatArray, n: int, work: FloatArray) ->
 class _Sums:
     """The sums of `alignlib.estimation.jackknife` for weights (m, prompts), and their slopes in the direction of g."""
 
-    def __init__(self, weight: FloatArray, work: FloatArray) -> None:
-        self._weight, self._others = weight, weight[2:]
+    def __init__(self, weight: FloatArray, work: Sequence[FloatArray]) -> None:
+        runner_up, rest = weight[1], column_sums(weight[2:])
+        without_top, without_runner_up = runner_up + rest, 1.0 + rest
+        total = 1.0 + without_top
+        largest = 1.0 / total
+        self._apart = stands_apart(runner_up, without_top, without_runner_up, largest)
+        self._weight, self._total, self._rest, self._without = weight, total, rest, (without_top, without_runner_up)
+        self._others = weight[2:] if self._apart else weight
         self._odds, self._beside, self._spare, power, raised = (array[: len(self._others)] for array in work)
-        runner_up, self._rest = weight[1], column_sums(self._others)
-        self._without = self._without_top, self._without_runner_up = runner_up + self._rest, 1.0 + self._rest
-        self._total = 1.0 + self._without_top
-        largest, second, rest = 1.0 / self._total, runner_up / self._total, self._rest / self._total
         p = np.multiply(self._others, largest, out=self._odds)
         squares = column_sums(np.multiply(p, p, out=power))
         kept = np.subtract(1.0, p, out=power)
         log_kept = np.log(np.multiply.reduce(kept, axis=0))
         np.divide(p, kept, out=self._odds)
-        log_first, log_second = np.log(self._without_top * largest), np.log(self._without_runner_up * largest)
-        self.log_total = np.log(self._total)
-        self.ess = 1.0 / (largest**2 + second**2 + squares)
+        self._sum_of_odds = column_sums(self._odds)
+        self.log_total = np.log(total)
+        if self._apart:
+            second = runner_up * largest
+            self._set_apart(largest, second, log_kept, power)
+            squares += largest**2 + second**2
+        else:
+            self.singles, self.pairs = log_kept + 1.0, np.zeros(weight.shape[1])
+        self.ess = 1.0 / squares
+        self._among_others(power, raised)
+
+    def _set_apart(self, largest: FloatArray, second: FloatArray, log_kept: FloatArray, power: FloatArray) -> None:
+        """Begin singles and pairs with the two largest, and ``beside`` with the pairs of these with another."""
+        rest = self._rest * largest
+        log_first, log_second = (np.log(without * largest) for without in self._without)
         self.singles = (log_first + largest) + (log_second + second) + (log_kept + rest)
         self.pairs = np.log(rest) - log_first - log_second - 2.0 * log_kept
         self._sums_beside = []  # of both largest: the sum of r/(1-r) for the shares r of the others without it
@@ -132,8 +155,6 @@ class _Sums:
             np.divide(ratio, power, out=ratio)
             self._sums_beside.append(column_sums(ratio))
         self._beside += self._spare
-        self._sum_of_odds = column_sums(self._odds)
-        self._among_others(power, raised)
 
     def _among_others(self, power: FloatArray, raised: FloatArray) -> None:
         """Add ``Σ_{i<j} log(1 - q_i q_j)`` of the odds q to the pairs, and what its slope takes of each sample.
@@ -143,12 +164,8 @@ class _Sums:
         (g - mean)``: so one sum over k serves every g.
         """
         q, term, total = self._odds, self._spare, power
-        product = float(np.fmax.reduce(q[0] * q[1], initial=0.0)) if len(q) > 1 else 0.0
         most = float(np.fmax.reduce(self._sum_of_odds, initial=0.0))
-        bound = most**2 / (1.0 - product)
-        terms = 1
-        while terms < _MOST_TERMS and bound * product**terms > _TOLERANCE:
-            terms += 1
+        terms = terms_wanted(self._sum_of_odds, q[0] * q[1], _TOLERANCE) if len(q) > 1 else 1
         np.multiply(np.subtract(self._sum_of_odds, q, out=total), q, out=total)
         self.pairs -= 0.5 * column_sums(total)
         highest, least = np.fmax.reduce(q, axis=1), _TOLERANCE / (terms * len(q) * most)
@@ -162,23 +179,32 @@ class _Sums:
             np.add(total[:rows], now, out=total[:rows])
         np.multiply(total, q, out=term)
         np.add(total, term, out=total)
-        self._sum_in_pairs = column_sums(total) - 2.0 * self._sum_of_odds
+        self._sum_in_pairs = column_sums(total)
+        if not self._apart:
+            self._beside = total
+            return
+        self._sum_in_pairs -= 2.0 * self._sum_of_odds
         np.multiply(q, -2.0, out=term)
         np.add(total, term, out=total)
         np.add(self._beside, total, out=self._beside)
 
     def slopes(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Return the derivatives by ε of ``log Σw``, singles and pairs, where ``w ∝ e^{εg}``; g = ``values`` (n, P)."""
-        top, runner_up, others = values[0], values[1], values[2 : len(self._weight)]
         spare = self._spare
+        others = values[len(self._weight) - len(self._others) : len(self._weight)]
         in_rest = column_sums(np.multiply(self._others, others, out=spare))
+        of_odds = column_sums(np.multiply(self._odds, others, out=spare))
+        in_pairs = column_sums(np.multiply(self._beside, others, out=spare))
+        if not self._apart:
+            mean = in_rest / self._total
+            return mean, mean * self._sum_of_odds - of_odds, mean * self._sum_in_pairs - in_pairs
+        top, runner_up = values[0], values[1]
         rests = self._weight[1] * runner_up + in_rest, top + in_rest
         mean = (top + rests[0]) / self._total
         inside = [slope / whole for slope, whole in zip(rests, self._without, strict=True)]
         first, second = inside[0] - mean, inside[1] - mean
-        singles = first + second - (column_sums(np.multiply(self._odds, others, out=spare)) - mean * self._sum_of_odds)
-        pairs = in_rest / self._rest - mean - first - second + mean * self._sum_in_pairs
-        pairs -= column_sums(np.multiply(self._beside, others, out=spare))
+        singles = first + second - (of_odds - mean * self._sum_of_odds)
+        pairs = in_rest / self._rest - mean - first - second + mean * self._sum_in_pairs - in_pairs
         pairs += inside[0] * self._sums_beside[0] + inside[1] * self._sums_beside[1]
         return mean, singles, pairs
 
