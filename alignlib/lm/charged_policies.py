@@ -10,7 +10,7 @@ from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib.laws import FiniteLaw, PromptAverage
 from alignlib.lm.charge import Charge, n_tokens
-from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law
+from alignlib.lm.next_laws import log_next_laws, reciprocal_law, solve_backwards
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["at_rest", "best_responses", "driven", "wasted_kl"]
@@ -80,11 +80,12 @@ def at_rest(log_base: FloatArray, reward: FloatArray, space: ResponseSpace, beta
     log_next = log_next_laws(log_base, space)
     share = 1.0 / n_tokens(space) if charge.mean else np.ones(space.size)
     weight = np.broadcast_to(share, reward.shape)
+    solve = reciprocal_law if charge.estimator == "k3" else _exponential_law
     if not charge.mean:
-        return _backwards(log_next, reward, weight, space, beta, charge)
+        return solve_backwards(log_next, reward, weight, space, beta, solve)
     centre, pace, before = (np.exp(log_base) * reward).sum(axis=1, keepdims=True), 1.0, np.inf
     for _ in range(_ROUNDS):
-        policy = _backwards(log_next, (reward - centre) * share, weight, space, beta, charge)
+        policy = solve_backwards(log_next, (reward - centre) * share, weight, space, beta, solve)
         new = (np.exp(policy) * reward).sum(axis=1, keepdims=True)
         moved = float(np.abs(new - centre).max())
         if moved <= _CLOSE * max(1.0, float(np.abs(reward).max())):
@@ -103,26 +104,6 @@ def _refuse(charge: Charge) -> None:
         charge.place == "loss" or charge.estimator == "k1",
         f"{charge.estimator} in the reward has no stable policy with full support; follow it by driven(...).",
     )
-
-
-def _backwards(
-    log_next: list[FloatArray], worth: FloatArray, share: FloatArray, space: ResponseSpace, beta: float, charge: Charge
-) -> FloatArray:
-    """Solve every prefix for its law, from the longest up, given what each response is worth and how it counts."""
-    value, weight = (part[:, space.index_range(space.length)] for part in (worth, share))
-    chosen: list[FloatArray] = []
-    for depth in reversed(range(space.length)):
-        at = space.index_range(depth)
-        q, m = (
-            np.concatenate([part[:, at][..., None], below.reshape(*part[:, at].shape, space.n_content)], axis=-1)
-            for part, below in ((worth, value), (share, weight))
-        )
-        solve = reciprocal_law if charge.estimator == "k3" else _exponential_law
-        law = solve(log_next[depth], q, beta * m)
-        chosen.insert(0, law)
-        prob = np.exp(law)
-        value, weight = (prob * q).sum(axis=-1), (prob * m).sum(axis=-1)
-    return log_sequences(chosen)
 
 
 def _favouring_length(tilted: FloatArray, scaled: FloatArray, space: ResponseSpace) -> FloatArray:

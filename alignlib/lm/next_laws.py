@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.special import logsumexp
 
 from alignlib._core.checks import FloatArray
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["log_next_laws", "log_sequences", "reciprocal_law"]
+__all__ = ["log_next_laws", "log_sequences", "reciprocal_law", "solve_backwards"]
 
 _NEWTON_STEPS = 60
 
@@ -33,6 +35,53 @@ def log_sequences(log_next: list[FloatArray]) -> FloatArray:
         parts.append(prefix + law[..., 0])
         prefix = (prefix[..., None] + law[..., 1:]).reshape(len(law), -1)
     return np.concatenate([*parts, prefix], axis=1)
+
+
+def solve_backwards(
+    log_next: list[FloatArray],
+    worth: FloatArray,
+    share: FloatArray,
+    space: ResponseSpace,
+    beta: float,
+    solve: Callable[[FloatArray, FloatArray, FloatArray], FloatArray],
+) -> FloatArray:
+    """Return the log-policy of which every prefix is solved for its law, from the longest up.
+
+    Parameters
+    ----------
+    log_next : list of array (P, prefixes, outputs)
+        The base, as `log_next_laws` returns it.
+    worth, share : array (P, n)
+        What each response is worth, and how its penalty counts.
+    space : ResponseSpace
+        The responses.
+    beta : float
+        KL penalty.
+    solve : callable
+        Takes the base's law of the next token, the mean worth Q and β times the mean share of what follows each token,
+        and returns the log-law of the policy.
+
+    Examples
+    --------
+    >>> space = ResponseSpace(n_content=1, length=1)
+    >>> base, r = np.log([[0.5, 0.5]]), np.array([[0.0, 1.0]])
+    >>> policy = solve_backwards(log_next_laws(base, space), r, np.ones_like(r), space, 1.0, reciprocal_law)
+    >>> np.exp(policy).round(4).tolist()
+    [[0.2929, 0.7071]]
+    """
+    value, weight = (part[:, space.index_range(space.length)] for part in (worth, share))
+    chosen: list[FloatArray] = []
+    for depth in reversed(range(space.length)):
+        at = space.index_range(depth)
+        q, m = (
+            np.concatenate([part[:, at][..., None], below.reshape(*part[:, at].shape, space.n_content)], axis=-1)
+            for part, below in ((worth, value), (share, weight))
+        )
+        law = solve(log_next[depth], q, beta * m)
+        chosen.insert(0, law)
+        prob = np.exp(law)
+        value, weight = (prob * q).sum(axis=-1), (prob * m).sum(axis=-1)
+    return log_sequences(chosen)
 
 
 def reciprocal_law(log_next: FloatArray, q: FloatArray, weight: FloatArray | float) -> FloatArray:

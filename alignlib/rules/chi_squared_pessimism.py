@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_plain, as_vector
+from alignlib._core.checks import FloatArray, as_vector
 from alignlib.laws import Levels
-from alignlib.rules.rule import Rule
 from alignlib.rules.weighted_choice import one_by_weight, weighted_choice
+from alignlib.rules.weighted_rule import WeightedRule
 
 __all__ = ["ChiSquaredPessimism"]
 
 
 @dataclass(frozen=True)
-class ChiSquaredPessimism(Rule):
+class ChiSquaredPessimism(WeightedRule):
     """Draw n, keep one with probability ∝ ``(1 + λ(r - ν)/2)⁺``; any of them where that is 0 for all.
 
     Its curve runs along λ at a fixed n. The offset ν is the law's, ``E_p w = 1``, and taken as known; `choose`, which
@@ -51,27 +51,12 @@ class ChiSquaredPessimism(Rule):
     Source: H25 for the policy and for pessimism by sampling; the law for finite n is derived here.
     """
 
-    n: float
-    lam: float
-
     name = "chi-squared pessimism"
-    parameter = "lam"
-    symbol = "λ"
-    start = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", as_plain("n", self.n, 1.0))
-        object.__setattr__(self, "lam", as_plain("lam", self.lam, self.start))
 
     @property
     def title(self) -> str:
         """Such as ``"chi-squared pessimism of 8 (λ=2)"``."""
         return f"chi-squared pessimism of {self.n:g} ({self.label})"
-
-    @property
-    def draws(self) -> float:
-        """The number n itself."""
-        return float(self.n)
 
     def weight(self, levels: Levels) -> FloatArray:
         """Return ``(1 + λ(r - ν)/2)⁺`` of each level, the policy over the base that many draws approach.

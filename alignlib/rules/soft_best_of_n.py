@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_plain, as_vector
+from alignlib._core.checks import FloatArray, as_vector
 from alignlib.laws import Levels
-from alignlib.rules.rule import Rule
 from alignlib.rules.weighted_choice import one_by_weight, weighted_choice
+from alignlib.rules.weighted_rule import WeightedRule
 
 __all__ = ["SoftBestOfN"]
 
 
 @dataclass(frozen=True)
-class SoftBestOfN(Rule):
+class SoftBestOfN(WeightedRule):
     """Draw n, keep one with probability ∝ ``e^{λ r}``; its curve runs along λ at a fixed n.
 
     Parameters
@@ -42,27 +42,12 @@ class SoftBestOfN(Rule):
     Source: V25.
     """
 
-    n: float
-    lam: float
-
     name = "soft best-of-n"
-    parameter = "lam"
-    symbol = "λ"
-    start = 0.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "n", as_plain("n", self.n, 1.0))
-        object.__setattr__(self, "lam", as_plain("lam", self.lam, self.start))
 
     @property
     def title(self) -> str:
         """Such as ``"soft best-of-8 (λ=2)"``."""
         return f"soft best-of-{self.n:g} ({self.label})"
-
-    @property
-    def draws(self) -> float:
-        """The number n itself."""
-        return float(self.n)
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
         """One of them with probability ∝ ``e^{λ r}``."""

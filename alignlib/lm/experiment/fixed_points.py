@@ -12,7 +12,8 @@ from scipy.special import logsumexp
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
-from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law
+from alignlib.lm.charge import n_tokens
+from alignlib.lm.next_laws import log_next_laws, log_sequences, reciprocal_law, solve_backwards
 from alignlib.lm.space import ResponseSpace
 
 __all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
@@ -105,11 +106,12 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     """
     require(beta > 0, f"beta must be positive; got {beta}.")
     log_next = log_next_laws(_checked(log_base, space), space)
-    tokens = np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
+    tokens = n_tokens(space)
     moments, before, pace = _moments(log_base, reward), np.inf, 1.0
     for _ in range(_MOST_ROUNDS):
         advantage = (reward - moments[0]) / (moments[1] + _LEAST_DEVIATION)
-        policy = _induction(log_next, advantage / tokens, np.broadcast_to(1.0 / tokens, reward.shape), space, beta)
+        share = np.broadcast_to(1.0 / tokens, reward.shape)
+        policy = solve_backwards(log_next, advantage / tokens, share, space, beta, reciprocal_law)
         new = _moments(policy, reward)
         moved = float(np.abs(new - moments).max())
         if moved < _CLOSE:
@@ -117,25 +119,6 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
         pace = 0.5 * pace if moved > before else pace  # shorter steps where they begin to swing
         moments, before = moments + pace * (new - moments), moved
     raise InputError(f"beta must allow a fixed point; at {beta:g} none was found in {_MOST_ROUNDS} rounds.")
-
-
-def _induction(
-    log_next: list[FloatArray], worth: FloatArray, share: FloatArray, space: ResponseSpace, beta: float
-) -> FloatArray:
-    """Solve every prefix for its law, from the longest up, given what each response is worth and its 1/t."""
-    value, weight = (part[:, space.index_range(space.length)] for part in (worth, share))
-    chosen: list[FloatArray] = []
-    for depth in reversed(range(space.length)):
-        at = space.index_range(depth)
-        q, m = (
-            np.concatenate([part[:, at][..., None], below.reshape(*part[:, at].shape, space.n_content)], axis=-1)
-            for part, below in ((worth, value), (share, weight))
-        )
-        law = reciprocal_law(log_next[depth], q, beta * m)
-        chosen.insert(0, law)
-        prob = np.exp(law)
-        value, weight = (prob * q).sum(axis=-1), (prob * m).sum(axis=-1)
-    return log_sequences(chosen)
 
 
 def _moments(log_policy: FloatArray, reward: FloatArray) -> FloatArray:
