@@ -81,7 +81,7 @@ _HOMES = {
     "KL": "alignlib.divergences.kl",
     # A reader's own table, estimated
     "RewardTable": "alignlib.tables.rewards",
-    "fit_frontier": "alignlib.estimation.fit",
+    "fit_frontier": "alignlib.estimation.fitting",
     "ask": "alignlib.answers.findings",
     "lines": "alignlib.answers.output.any_answer",
     # A proxy against gold
@@ -128,7 +128,7 @@ if TYPE_CHECKING:
     from alignlib.bottleneck.fano import fano_floor as fano_floor
     from alignlib.bottleneck.interval import alignment_interval as alignment_interval
     from alignlib.divergences.kl import KL as KL
-    from alignlib.estimation.fit import fit_frontier as fit_frontier
+    from alignlib.estimation.fitting import fit_frontier as fit_frontier
     from alignlib.hacking.hacking_threshold import hacking_threshold as hacking_threshold
     from alignlib.hacking.proxy_gap import ProxyPair as ProxyPair
     from alignlib.laws.finite import FiniteLaw as FiniteLaw

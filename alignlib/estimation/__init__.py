@@ -15,7 +15,9 @@ from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
-from alignlib.estimation.fit import Fit, check_beyond, check_bounds, fit_frontier
+from alignlib.estimation.fit import Fit
+from alignlib.estimation.fit_checks import check_beyond, check_bounds
+from alignlib.estimation.fitting import fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate, check_needs

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
 from alignlib._core.same import SameFields
 from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
-from alignlib.estimation.fit import fit_frontier
+from alignlib.estimation.fitting import fit_frontier
 from alignlib.tables import RewardTable
 
 __all__ = ["Coverage", "KnownLaw", "simulate_coverage"]

@@ -69,7 +69,7 @@ class FirstTerms(SameFields):
     def at(self, kl: npt.ArrayLike) -> FirstTermsAt:
         """Return the gain at each KL >= 0 in nats; the interval is widened by the first term left out.
 
-        >>> from alignlib.estimation.fit import fit_frontier
+        >>> from alignlib.estimation.fitting import fit_frontier
         >>> rows = np.random.default_rng(0).exponential(size=(4000, 4))
         >>> found = first_terms(fit_frontier(rows, n_boot=100)).at(0.05)  # exactly 0.3501
         >>> bool(found.gain_low[0] < 0.3501 < found.gain_high[0]), bool(found.trusted[0])
@@ -98,7 +98,7 @@ def first_terms(fit: Fit) -> FirstTerms | None:
 
     Examples
     --------
-    >>> from alignlib.estimation.fit import fit_frontier
+    >>> from alignlib.estimation.fitting import fit_frontier
     >>> rows = np.random.default_rng(1).standard_normal((2000, 3))
     >>> found = first_terms(fit_frontier(rows, n_boot=100))  # √2 for a standard Gaussian
     >>> round(found.slope, 1), found.terms

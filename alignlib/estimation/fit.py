@@ -4,42 +4,35 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
 from alignlib._core.array_likes import as_array
-from alignlib._core.checks import BoolArray, FloatArray, as_flag, as_number, as_vector, require
-from alignlib._core.errors import InputError, quoted
+from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector, require
+from alignlib._core.errors import InputError
 from alignlib._core.names import counted
-from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
+from alignlib.divergences import KL, TOTAL_VARIATION, Divergence
 from alignlib.estimation.attained import rules_along, upper_hull
-from alignlib.estimation.averaging import averaged_curve
-from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.bootstrap import Cells, studentised_interval
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.divergence_curve import divergence_curve
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
+from alignlib.estimation.fit_checks import single_column
 from alignlib.estimation.gold import GoldEstimate, gold_of_rules, tilted_gold
-from alignlib.estimation.moved_mass_curve import moved_mass_curve
 from alignlib.estimation.per_prompt import PerPromptCurve
 from alignlib.estimation.rules import RuleEstimate, as_rules, attained, evaluate_rules
 from alignlib.estimation.sensitivity import Sensitivity, sensitivity
-from alignlib.estimation.tails import TailShape, tail_shape
-from alignlib.estimation.win_rate_curve import WinRateCurve, win_rate_curve
+from alignlib.estimation.tails import TailShape
+from alignlib.estimation.win_rate_curve import WinRateCurve
 from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
 from alignlib.tables import RewardTable
-from alignlib.tables.reward_range import LARGEST_REWARD
 
-if TYPE_CHECKING:
-    from narwhals.typing import IntoFrame
-
-__all__ = ["Fit", "check_bounds", "fit_frontier"]
+__all__ = ["Fit"]
 
 _DEFAULT_POINTS = 40
 
@@ -220,6 +213,8 @@ class Fit:
     @cached_property
     def per_prompt(self) -> Fit:
         """The fit of the same reward for the same KL on every prompt; it asks more of the samples."""
+        from alignlib.estimation.fitting import fit_frontier  # which makes fits
+
         return fit_frontier(
             self.table,
             self.reward,
@@ -294,7 +289,7 @@ class Fit:
         )
         found = evaluate_rules(
             self.table,
-            self.reward if picked_by is None else _single_column(self.table, picked_by),
+            self.reward if picked_by is None else single_column(self.table, picked_by),
             self.reward,
             [BestOfN(2.0**k) for k in range(int(self.table.n_samples.min()).bit_length())]
             if rules is None
@@ -405,298 +400,6 @@ class Fit:
         )
 
 
-def fit_frontier(
-    table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | IntoFrame,
-    reward: str | None = None,
-    *,
-    budget: str = "average",
-    bias_correction: bool = True,
-    bounded: Sequence[float] | None = None,
-    divergence: Divergence | str = KL,
-    win_rate: bool = False,
-    level: float = 0.95,
-    n_boot: int = 2000,
-    rng: np.random.Generator | int = 0,
-) -> Fit:
-    """Estimate the largest gain in mean reward within a KL budget Δ, from samples of the base model.
-
-    The budget is on the average over prompts, ``max {E r - E_p r : E_x KL_x ≤ Δ} = min_λ (Δ + Λ(λ))/λ`` with Λ the
-    average over prompts of ``log mean e^{λ(r - r̄)}``, or on each prompt, the average of each prompt's own minimum.
-    The O(1/n) and O(1/n²) biases are removed within each prompt by a second-order jackknife. The interval resamples
-    prompts (or, where there is one prompt, groups of its samples).
-
-    A budget is supported while prompts, weighted by what they spend, spend no more than a quarter of ``log n``, while
-    at least three prompts share the KL (fewer of less than five), and while λ is at most half the rate of the tail,
-    unless that tail is clearly nearer to a Gaussian than to an exponential one. The interval reaches as far as the bias
-    that is left may go, which halves of the samples show; it is Student's where there are fewer than eight prompts, and
-    never narrower than what the samples of these very prompts leave. A curve that has gone flat counts as known only if
-    every prompt was seen at the largest reward of all.
-
-    Parameters
-    ----------
-    table : RewardTable, array (prompts, n), list of arrays, mapping of names to either, or data frame
-        Sampled rewards of several prompts; a data frame has a row for each sample, its prompt in ``prompt_id``.
-    reward : str, optional
-        The column; may be left out where the table has only one.
-    budget : "average" or "per_prompt"
-        Whether Δ bounds the KL on average over prompts, or on every prompt.
-    bias_correction : bool
-        False gives the plug-in curve, which lies too low, and its interval, at every budget.
-    bounded : (low, high), optional
-        What the reward can never fall below or exceed, known beforehand. The interval then holds at every budget, with
-        no end of support, and is wider: it asks nothing of the tail.
-    divergence : Divergence or str
-        What a budget is measured in; budgets then hold for prompt and response together, which for all divergences but
-        Rényi's is the average over prompts. One that charges a bounded price for mass moved into the upper tail
-        (``alignlib.divergences``: all but KL, χ² and Rényi's of order above 1) needs ``bounded``.
-    win_rate : bool
-        Count the win rate over the base model by this reward, ties as one half, in place of the reward: any order of
-        responses will do.
-    level : float
-        Nominal coverage of the intervals.
-    n_boot : int
-        Number of bootstrap replicates, at least 100.
-    rng : Generator or int
-        Source of randomness, or its seed.
-
-    Returns
-    -------
-    Fit
-        Also where there is no limit to estimate: ``problem`` then says why, and asking for the limit raises it.
-
-    Raises
-    ------
-    InputError
-        For a column that is not there, or an argument out of its range.
-
-    Examples
-    --------
-    >>> fit = fit_frontier(np.random.default_rng(1).standard_normal((100, 64)))
-    >>> fit.at([0.5, 1.0]).gain.round(1).tolist(), bool(fit.supported_end > 1.0)
-    ([1.0, 1.4], True)
-
-    Source: P26 (estimation from base samples); bias correction, interval and support rule are derived here.
-    """
-    data = _as_table(table, reward)
-    column = _single_column(data, reward)
-    level, n_boot, generator = check_resampling(level, n_boot, rng)
-    bias_correction = as_flag("bias_correction", bias_correction)
-    start = copy.deepcopy(generator)
-    require(
-        isinstance(budget, str) and budget in ("average", "per_prompt"),
-        f"budget must be 'average' or 'per_prompt'; got {budget!r}.",
-    )
-    divergence, win_rate = as_divergence(divergence), as_flag("win_rate", win_rate)
-    if win_rate or divergence != KL:
-        return _fit_beyond(
-            data, column, budget, bias_correction, bounded, divergence, win_rate, level, n_boot, generator
-        )
-    per_prompt = budget == "per_prompt" and data.n_prompts > 1
-    bounded = check_bounds(bounded, budget, data, column)
-    tail = tail_shape(data, column)
-    problem = _problem(data, column, 6 if per_prompt else 3)
-    cells = Cells.of(data.n_samples, generator)
-    curve: AveragedCurve | PerPromptCurve | None = None
-    end = 0.0
-    if per_prompt:
-        weights = cells.resample(n_boot, generator)
-        if problem is None:
-            curve = PerPromptCurve(data, column, tail, cells, correct=bias_correction)
-            end = curve.supported_end
-    else:
-        if problem is None:
-            largest = None if bounded is None else bounded[1]
-            curve = averaged_curve(data, column, cells, tail, bias_correction=bias_correction, largest=largest)
-            end = curve.supported_end if bounded is None else math.inf
-        weights = cells.resample(n_boot, generator)
-    return Fit(
-        table=data,
-        reward=column,
-        budget=budget,
-        level=level,
-        bias_correction=bias_correction,
-        bounded=bounded,
-        tail=tail,
-        cells=cells,
-        weights=weights,
-        curve=curve,
-        supported_end=end,
-        problem=problem,
-        start=start,
-    )
-
-
-def _fit_beyond(
-    table: RewardTable,
-    column: str,
-    budget: str,
-    bias_correction: bool,
-    bounded: Sequence[float] | None,
-    divergence: Divergence,
-    win_rate: bool,
-    level: float,
-    n_boot: int,
-    rng: np.random.Generator,
-) -> Fit:
-    """Fit win rates, or a budget in another divergence than KL."""
-    start = copy.deepcopy(rng)
-    check_beyond(bounded, budget, divergence, win_rate)
-    require(bias_correction, "bias_correction must be left on for win rates and for divergences other than KL.")
-    bounded = check_bounds(bounded, budget, table, column)
-    tail = tail_shape(table, column)
-    cells = Cells.of(table.n_samples, rng)
-    problem = _problem(table, column, 2 if win_rate or divergence == TOTAL_VARIATION else 3)
-    curve: AveragedCurve | None = None
-    end = 0.0
-    if problem is None:
-        if win_rate:
-            curve = win_rate_curve(table, column, cells, divergence)
-        elif divergence == TOTAL_VARIATION:
-            assert bounded is not None
-            curve = moved_mass_curve(table, column, cells, bounded[1])
-        else:
-            free_tail = math.isfinite(divergence.slope_at_infinity)
-            top = bounded[1] if free_tail and bounded is not None else None
-            curve = divergence_curve(table, column, cells, tail, divergence, top)
-        end = curve.supported_end
-        end = float(divergence.of_mean(np.asarray(end))) if math.isfinite(end) else end
-    weights = cells.resample(n_boot, rng)
-    return Fit(
-        table=table,
-        reward=column,
-        budget=budget,
-        level=level,
-        bias_correction=True,
-        bounded=bounded,
-        tail=tail,
-        cells=cells,
-        weights=weights,
-        curve=curve,
-        supported_end=end,
-        problem=problem,
-        start=start,
-        divergence=divergence,
-        win_rate=win_rate,
-    )
-
-
 def _furthest(fit: Fit) -> float:
     """Return where the frontier of a fit ends at the latest: all that can be spent, of a divergence that ends."""
     return math.inf if fit.divergence == KL else Uniform().max_spent(fit.divergence)
-
-
-def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bool) -> None:
-    """Refuse what has no finite optimum or is not known for win rates and divergences other than KL.
-
-    >>> from alignlib.divergences import CHI_SQUARED
-    >>> check_beyond(None, "average", CHI_SQUARED, False)
-    """
-    require(
-        budget == "average",
-        "budget must be 'average' for win rates and for divergences other than KL; no estimate is known for the same "
-        "budget on every prompt.",
-        "budget",
-    )
-    require(
-        not win_rate or divergence != TOTAL_VARIATION,
-        "divergence must not be total_variation where win rates count: no estimate is known, for its optimum moves "
-        "whole levels. Take another divergence, or count the reward itself.",
-        "divergence",
-    )
-    require(
-        bounded is None or not win_rate,
-        "bounded must be left out for win rates: they lie between 0 and 1 by themselves.",
-        "bounded",
-    )
-    require(
-        win_rate or bounded is not None or math.isinf(divergence.slope_at_infinity),
-        f"divergence must have a finite optimum; {divergence.name!r} has none where the reward has no upper end: it "
-        "charges a bounded price for mass moved into the upper tail, whose end no sample shows. Give bounded, the "
-        "least and the largest reward there can be, count wins with win_rate=True, or take kl, chi2 or renyi of order "
-        "above 1.",
-        "divergence",
-    )
-
-
-def check_bounds(
-    bounded: Any, budget: str, table: RewardTable | None = None, column: str = ""
-) -> tuple[float, float] | None:
-    """Return known bounds of a reward, or say what is wrong with them, with a table also whether they hold its samples.
-
-    >>> check_bounds([0, 1], "average")
-    (0.0, 1.0)
-    """
-    if bounded is None:
-        return None
-    given = as_vector("bounded", bounded)
-    require(
-        given.size == 2 and given[0] < given[1],
-        f"bounded must be the least and the largest reward there can be, low < high; got {given.tolist()}.",
-        "bounded",
-    )
-    largest = float(np.abs(given).max())
-    require(
-        largest <= LARGEST_REWARD,
-        f"bounded must not exceed {LARGEST_REWARD:g} in size, as rewards; got {largest:g}.",
-        "bounded",
-    )
-    require(
-        budget == "average",
-        "bounded must be left out for budget='per_prompt': it gives a limit for an average budget, which lies above "
-        "that for the same KL on every prompt.",
-        "bounded",
-    )
-    low, high = float(given[0]), float(given[1])
-    if table is None:
-        return low, high
-    values = table.column(column)
-    require(
-        low <= values.min() and values.max() <= high,
-        f"bounded must hold every sample: {column!r} reaches from {values.min():g} to {values.max():g}, beyond "
-        f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
-        "bounded",
-    )
-    return low, high
-
-
-def _as_table(table: Any, reward: str | None) -> RewardTable:
-    if isinstance(table, RewardTable):
-        return table
-    if hasattr(table, "columns"):  # a data frame
-        require(
-            reward is None or isinstance(reward, str),
-            f"reward must be the name of one column; got {quoted(reward)}.",
-            "reward",
-        )
-        return RewardTable.from_frame(table, reward=reward or "reward")
-    return RewardTable.from_arrays(table)
-
-
-def _single_column(table: RewardTable, reward: str | None) -> str:
-    """Return the column that ``reward`` names, or the only one."""
-    names = list(table.columns)
-    if reward is None:
-        require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
-        return names[0]
-    require(
-        isinstance(reward, str), f"reward must be the name of one column of {names}; got {quoted(reward)}.", "reward"
-    )
-    table.column(reward)
-    return reward
-
-
-def _problem(table: RewardTable, column: str, least: int) -> InputError | None:
-    """Return why there is no limit to estimate, if so."""
-    try:
-        table.check_varies(column)
-    except InputError as error:
-        return error.with_traceback(None)
-    short = np.flatnonzero(table.n_samples < least)
-    if short.size:
-        first = short[0]
-        return InputError(
-            f"The frontier needs at least {least} samples of every prompt; {short.size} of {table.n_prompts} prompts "
-            f"have fewer, the first is {table.prompts[first]!r} with {table.n_samples[first]}. Sample more, or "
-            f"pass drop_below={least} where the table is read, to go on without them."
-        )
-    return None

@@ -251,7 +251,10 @@ def _log_pair_products(q: FloatArray, square: FloatArray, power: FloatArray) -> 
             sums[k] = column_sums(raised)
         if 2 * k > last and 2 * k not in sums:
             sums[2 * k] = column_sums(np.multiply(raised, raised, out=square))
-    return -np.sum([(sums[k] * sums[k] - sums[2 * k]) / (2 * k) for k in range(1, last + 1)], axis=0)
+    total = np.zeros(q.shape[1])
+    for k in range(1, last + 1):
+        total -= (sums[k] * sums[k] - sums[2 * k]) / (2 * k)
+    return total
 
 
 def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:

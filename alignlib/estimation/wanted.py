@@ -51,7 +51,7 @@ def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -
 
     Examples
     --------
-    >>> from alignlib.estimation.fit import fit_frontier
+    >>> from alignlib.estimation.fitting import fit_frontier
     >>> rows = np.random.default_rng(0).standard_normal((100, 64))
     >>> fit = fit_frontier(rows, n_boot=100)
     >>> samples_wanted(fit, 2.0 * fit.supported_end).samples
