@@ -41,7 +41,7 @@ class JointOptima(SameFields):
 
 
 @dataclass(frozen=True, eq=False)
-class _Outcomes:
+class _Outcomes(SameFields):
     """Gaps to the top reward, masses, and the masses times powers 0, 1 and 2 of the gap."""
 
     gap: FloatArray
