@@ -121,7 +121,7 @@ TYPICAL: dict[str, tuple[Callable[[np.random.Generator], float], int]] = {
     "measuring_kl": (far, 20),
     "feedback_channel": (feedback, 20),
     "floor_and_ceiling": (floor, 60),
-    "more_labels": (floor_of_three, 60),
+    "more_labels": (floor_of_three, 20),
     "capacity_budget": (split, 20),
 }
 OF_A_TABLE = {"your_own_rewards", "public_table"}  # see below; the other is a real one
@@ -139,7 +139,7 @@ def test_default_seeds_are_typical(name: str) -> None:
 def test_the_made_up_table_is_typical() -> None:
     """The smallest seed whose limit and whose share of best-of-4, as quoted, both lie in the middle half."""
     numbers = []
-    for seed in range(30):
+    for seed in range(20):
         table = example_table(n_prompts=150, n_samples=64, noise=0.7, rng=np.random.default_rng(seed))
         found = ask(table, "reward", "gold", rules=BestOfN.along([4.0]), n_boot=100, rng=seed).counted
         assert found.limit_at_rules is not None

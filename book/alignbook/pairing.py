@@ -11,7 +11,9 @@ import json
 import re
 import warnings
 from collections import Counter
+from copy import deepcopy
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 
 import jupytext
@@ -34,7 +36,12 @@ class PairingError(InputError):
 
 def read_script(path: Path) -> NotebookNode:
     """Read a py:percent script as a notebook with content-derived cell ids and minimal metadata."""
-    notebook: NotebookNode = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    return deepcopy(_parsed(path.read_text(encoding="utf-8")))  # the reader's own, which may be changed
+
+
+@lru_cache(maxsize=128)  # asked for title, parameters and cells of each page, again and again: a copy costs a fiftieth
+def _parsed(text: str) -> NotebookNode:
+    notebook: NotebookNode = jupytext.reads(text, fmt="py:percent")
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in _KEPT})
     notebook.metadata = nbformat.from_dict({"kernelspec": _KERNEL})
