@@ -58,10 +58,11 @@ sync: setup ## bring every notebook's .py and .ipynb into agreement
 bench: setup ## time the library against its peers
 	@$(PY) -m benchmarks
 
-coverage: setup ## try every interval on tables whose truth is known (25 tables of each of 38 laws and 9 shapes, then 300 of 14 laws and 8; resumes)
+coverage: setup ## try every interval on tables whose truth is known (25 tables of each of 38 laws and 9 shapes, then 300 of 14 laws and 8, then capacities, KLs of policies and scaling fits; resumes)
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --tables 25
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --others --tables 50
 	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --deep
+	@OMP_NUM_THREADS=1 $(PY) -m benchmarks.coverage run --workers $(WORKERS) --others
 
 clean: ## delete everything that was built, and the environment
 	rm -rf build $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

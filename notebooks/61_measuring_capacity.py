@@ -142,7 +142,7 @@ called_supported = np.mean([one.supported for found in blind.values() for one in
 # independent is too short. The {term}`jackknife` over whole raters {cite:p}`Miller1974` leaves out each rater in turn and shows how far they differ. What it cannot show is a
 # kind of rater that none of the table's is of: of {{n_raters:d}} raters, up to {{unseen:.0%}} of all may be of one. So raters are also drawn anew, with one more among them who answers
 # without looking (for the lower end) or never errs (for the upper end), as Clopper and Pearson (1934) do for a coin. With few raters the interval is wide; it says so. It allows for the worst kind
-# that may be missing: where raters are of a few kinds that the table has, it holds nearly always, and is wider than it need be (`python -m benchmarks.capacity_coverage` tries five populations of raters).
+# that may be missing: where raters are of a few kinds that the table has, it holds nearly always, and is wider than it need be (`make coverage` tries ten populations of raters; see [](30_from_samples.ipynb)).
 
 # %% tags=["hide-input"]
 rater = np.repeat(np.arange(n_raters), 80)

@@ -63,3 +63,26 @@ def test_away_from_zero_an_arm_is_at_most_three_plain_ones() -> None:
     _, high = studentised_interval(mean, error, 0.95, 9)
     t = np.abs(np.log(mean[1:] / mean[0]) * mean[1:] / np.maximum(error[1:], 1e-300))
     assert high[0] <= mean[0, 0] + 3.0 * np.quantile(t, 0.999) * error[0, 0]
+
+
+def test_fewer_than_ten_prompts_are_said_to_assume_that_others_are_like_them() -> None:
+    z = np.random.default_rng(1).standard_normal((12, 64))
+    for prompts, few in ((1, False), (5, True), (9, True), (10, False)):
+        found = fit_frontier(z[:prompts], n_boot=100).sensitivity()
+        assert found is not None
+        assert found.few_prompts is few
+
+
+def test_no_interval_reaches_beyond_what_known_bounds_leave() -> None:
+    """A jackpot on one prompt of few makes intervals of many times the largest gain there can be."""
+    rows = np.random.default_rng(2).random((12, 16))
+    rows[3, 5] = 10.0
+    wide, fit = fit_frontier(rows, n_boot=100), fit_frontier(rows, bounded=(0.0, 10.0), n_boot=100)
+    rules = [BestOfN(2), BestOfN(16)]
+    most = 10.0 - fit.base_interval[0]
+    assert wide.share(rules).gain_high[1] > 10.0
+    best, limit = fit.share(rules), fit.at([0.1, 1.0, 2.0])
+    assert best.gain_high.max() == pytest.approx(most)
+    assert limit.gain_high.max() <= most * (1.0 + 1e-12)
+    assert best.share_low is not None
+    assert best.share_low.min() >= 0.0

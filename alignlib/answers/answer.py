@@ -47,7 +47,8 @@ class Answer:
     them, ``wanted`` says what the largest of them would take. ``why_no_limit`` says why there is no limit, empty where
     there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
     ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
-    to the limit at the last budget shown. ``assumed`` says what the limit there rests on, for an average budget.
+    to the limit at the last budget shown. ``assumed`` says what the limit there rests on (at the largest supported
+    budget, where none is shown), for an average budget.
     ``kl_asked`` says whether budgets were asked for.
     Budgets and what rules spend are in ``divergence``. Where ``win_rate`` is set, what counts is the win rate over the
     base model by ``measured_in``, ``tied_pairs`` is the share of pairs of samples of a prompt that tie, and
@@ -184,7 +185,7 @@ def answer(
         wanted=samples_wanted(fit, max(beyond)) if plain and beyond else None,
         first_terms=terms,
         constant_most=most,
-        assumed=fit.sensitivity(float(budgets[shown[-1]])) if budget == "average" and shown.size else None,
+        assumed=fit.sensitivity(float(budgets[shown[-1]]) if shown.size else None) if budget == "average" else None,
         wanted_by_rules=_wanted_by_rules(fit, best),
         kl_asked=kl is not None,
         without_ties=_without_ties(budgets[shown], fit.divergence) if fit.win_rate else None,

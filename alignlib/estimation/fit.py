@@ -107,6 +107,13 @@ class Fit:
         return np.asarray(largest < self.bounded[1])
 
     @property
+    def _most_there_is(self) -> float:
+        """The largest gain that known bounds of the reward leave, above a mean at the lower end of its interval."""
+        if self.bounded is None or self.win_rate:
+            return math.inf
+        return self.bounded[1] - max(self.base_interval[0], self.bounded[0])
+
+    @property
     def _most_presumed(self) -> float:
         """The most that prompts of `unseen_top` add to a limit: all that they could gain."""
         if self.bounded is None:
@@ -170,7 +177,7 @@ class Fit:
         if self.unseen_top:
             low = np.maximum(low - self._most_presumed, 0.0)
         least = np.interp(self.divergence.mean_of(budgets), *self._attained)
-        gain, high = np.maximum(gain, least), np.maximum(high, least)
+        gain, high = np.maximum(gain, least), np.maximum(np.minimum(high, self._most_there_is), np.maximum(gain, least))
         return EstimatedFrontier(
             spent=budgets,
             gain=gain,
@@ -305,6 +312,7 @@ class Fit:
             divergence=self.divergence,
             win_rate=self.win_rate,
         )
+        found = replace(found, gain_high=np.maximum(np.minimum(found.gain_high, self._most_there_is), found.gain))
         if self.unseen_top and found.share is not None:
             k = len(found.rules)
             found = replace(found, share_high=np.ones(k), supported=np.zeros(k, dtype=bool))

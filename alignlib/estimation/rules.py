@@ -146,7 +146,7 @@ def evaluate_rules(
         level=level,
         limit_gain=limit[0],
         share=limit[1],
-        share_low=limit[2],
+        share_low=np.maximum(limit[2], 0.0) if limit[2] is not None and picking == counted else limit[2],
         share_high=limit[3],
         supported=limit[4],
     )

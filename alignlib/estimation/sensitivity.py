@@ -14,6 +14,7 @@ __all__ = ["Sensitivity", "sensitivity"]
 
 _BLOCK = 1 << 17  # samples in work at a time
 _NAMED = 3
+_ENOUGH_PROMPTS = 10  # of fewer, of unlike scale, shares and limits missed in up to all of the tables that told them
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Sensitivity:
     ``largest_gain`` is the most that any sample lies above the mean of its prompt; one more sample there that lies
     twice as far above would raise the limit by ``raised_by``. ``prompts_that_count`` is the effective number of prompts
     that share the KL, ``(ΣD)²/ΣD²``; ``carriers`` are those that spend most, ``carried`` the part they spend.
+    ``few_prompts`` says that there are several, but fewer than ten: they do not show how unlike other prompts are, so
+    that the intervals of limits and shares assume that these are like them.
     """
 
     kl: float
@@ -31,6 +34,7 @@ class Sensitivity:
     prompts_that_count: float
     carriers: tuple[str, ...]
     carried: float
+    few_prompts: bool
 
 
 def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensitivity:
@@ -64,4 +68,5 @@ def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensi
         prompts_that_count=total**2 / float(np.square(spent).sum()) if total > 0.0 else 0.0,
         carriers=tuple(str(table.prompts[k]) for k in order),
         carried=float(spent[order].sum()) / total if total > 0.0 else 0.0,
+        few_prompts=1 < table.n_prompts < _ENOUGH_PROMPTS,
     )

@@ -242,6 +242,9 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said = [f"The most that any method can gain of {answer.measured_in!r} (base model: {base})"]
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
+    if answer.limit is None:
+        like = "" if table.n_prompts == 1 else f", and that other prompts are like these {table.n_prompts}"
+        said.append(f"Assumed of what {best.rules.name} gains: no reward far above all that were seen{like}.")
     if answer.unsupported:
         left = ", ".join(f"{kl:g}" for kl in answer.unsupported)
         said.append(f"Left out, for more than that: {left} {_unit(answer.unsupported[-1])}.")
@@ -359,6 +362,11 @@ def _assumption(table: RewardTable, found: Sensitivity) -> str:
         carried = (
             f" Of {table.n_prompts} prompts {count:.3g} share its KL (effective number); those that spend most, "
             f"{percent(found.carried)} of it, are {', '.join(found.carriers)}."
+        )
+    if found.few_prompts:
+        carried += (
+            f" And that other prompts are like these: {table.n_prompts} do not show how unlike prompts are, and where "
+            "they are unlike, limits and shares lie outside their intervals far more often than those say."
         )
     return (
         f"Assumed: no reward far above all that were seen. One response that lies {2.0 * found.largest_gain:.3g} above "
