@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import os
 from collections import Counter
+from collections.abc import Generator
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +45,18 @@ if PROFILE == "fixed":
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark of single tests that need the extra."""
     config.addinivalue_line("markers", "lm: needs the extra lm; left out where it is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among thousands of tests and all they import, which stay to the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
