@@ -85,22 +85,29 @@ def _built(reward: FloatArray, prob: FloatArray, divergence: Divergence, form: s
 def _fastest(
     reward: FloatArray, prob: FloatArray, divergence: Divergence
 ) -> tuple[tuple[str, str] | None, float, list[str]]:
-    """Return form and solver of the attempt that is solved soonest, its CPU seconds with building, and what failed."""
-    best, least, failed = None, np.inf, []
+    """Return form and solver of the attempt that is soonest solved again for another budget, and what failed.
+
+    Between them, the least CPU seconds of any attempt to build and solve one problem.
+    """
+    best, least, alone, failed = None, np.inf, np.inf, []
     for solver in _SOLVERS:
         for form in ("ratios", "masses"):
             start = time.process_time()
             try:
-                _built(reward, prob, divergence, form, solver).gain(0.2)
+                peer = _built(reward, prob, divergence, form, solver)
+                peer.gain(0.2)
+                first = time.process_time()
+                peer.gain(0.1)
             except Exception as error:  # whatever a solver raises is its answer here
                 failed.append(f"{solver}, in {form}: {type(error).__name__}")
                 continue
-            took = time.process_time() - start
-            if took < least:
-                best, least = (form, solver), took
+            again = time.process_time() - first
+            alone = min(alone, first - start)
+            if again < least:
+                best, least = (form, solver), again
         if best is not None:
             break
-    return best, least, failed
+    return best, alone, failed
 
 
 def _least_seconds(call: Callable[[], Any], limit: float = 1.0) -> float:
@@ -154,7 +161,7 @@ def against_cvxpy(size: int, divergence: Divergence, quick: bool) -> None:
         peer_distance=float(np.nanmax(off)),
         failed=failed,
     )
-    report(f"{name}, one budget", peer=peer.name, times_faster=one / alone, seconds=alone)
+    report(f"{name}, one budget", peer="cvxpy, the soonest of its forms", times_faster=one / alone, seconds=alone)
 
 
 def a_million(divergence: Divergence, quick: bool) -> None:

@@ -111,8 +111,8 @@ plotting.legend(ax, loc="upper left")
 # moves them by $a$ and $b$ and spends $\frac{a^2+b^2}2$.
 # ```
 #
-# Best-of-$N$ spends only $\log N-\frac{N-1}N$ nats. At $N={{n_max:d}}$ with a normal proxy the correlation alone promises {{low_far:.2f}} standard deviations, a normal rest {{low_rest:.2f}}, and jointly light tails
-# {{low_joint:.2f}}. The difference is an assumption on responses that a table does not show, which is why the command makes none.
+# Best-of-$N$ spends only $\log N-\frac{N-1}N$ nats. At $N={{n_max:d}}$ with a normal proxy the correlation alone promises {{low_far:.2f}} standard deviations of gold; with $s=1$ for the rest
+# {{low_rest:.2f}} are promised, and with $s=t=1$ for both together {{low_joint:.2f}}. That tails are so light is an assumption on responses that a table does not show, and the command does not make it.
 #
 # ## From a table and a few judged rows
 #
