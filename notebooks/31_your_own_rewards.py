@@ -84,6 +84,7 @@ from alignlib.answers.gold_promise import gold_on_few_rows
 from alignlib.answers.output import draws_per_prompt as shares
 from alignlib.answers.output import frontier, gold_promise
 from alignlib.answers.output import hacking as proxy
+from alignlib.answers.output.headline import headline
 from alignlib.answers.output.render import to_csv, to_json, wrapped
 from alignlib.answers.pictures import gold_caption, gold_picture
 from alignlib.estimation import draws_per_prompt, fit_frontier
@@ -294,8 +295,8 @@ claims.glue(
 
 # %% tags=["hide-input"]
 claims.glue(
-    headline=frontier.headline(shown),
-    headline_reward=frontier.headline(found.reward),
+    headline=headline(shown),
+    headline_reward=headline(found.reward),
     gold_caption=gold_caption(found.reward, found.hacking, found.promise),
     counted=counted,
     n_prompts=data.n_prompts,

@@ -13,23 +13,17 @@ from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
-from alignlib.estimation.bootstrap import Cells, narrowed, student_interval, studentised_interval
+from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
-from alignlib.estimation.win_rate_curve import WinRateCurve
+from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, share_of_limit
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
 __all__ = ["RuleEstimate", "attained", "check_needs", "evaluate_rules"]
 
 _BLOCK = 1 << 18  # samples in work at a time
-# Of few prompts the ratio of two means is skewed; the limit's bias is in it once, while the limit itself allows for
-# twice the step from halves to all. Both by simulation.
-_FEW_PROMPTS = 4.0
-_OF_BIAS = 0.5
-_LEAST_WIDTH = 0.001
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
-_NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +99,7 @@ def evaluate_rules(
         gain = win - 0.5
     low, high = cells.interval(weights, gain, level=level)
     if win_rate:
-        uneven = int((np.abs(gain - np.median(gain, axis=0)) > _NO_KL).sum(axis=0).max())
+        uneven = int((np.abs(gain - np.median(gain, axis=0)) > NO_KL).sum(axis=0).max())
         low, high = student_interval(weights[0] @ gain, cells.standard_error(weights[:1], gain)[0], level, uneven)
     elif cells.one_prompt and picking == counted:
         low, high = one_prompt_interval(weights, gain, cells, level)
@@ -117,7 +111,7 @@ def evaluate_rules(
         low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
     known = curve is not None and supported_end > 0.0
     limit = (
-        _share(
+        share_of_limit(
             curve,
             weights,
             kl,
@@ -127,7 +121,7 @@ def evaluate_rules(
             _further_kl(table, picking, rules, divergence),
         )
         if curve is not None and known
-        else _NOTHING
+        else NOTHING_KNOWN
     )
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
@@ -257,98 +251,3 @@ def _prompt_values(
         for rule, v in ((rule, rule.evaluate(samples, divergence)) for rule in rules)
     ]
     return np.array([np.stack(part, axis=1) for part in zip(*found, strict=True)])
-
-
-_Share = tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]
-_NOTHING: _Share = (None, None, None, None, None)
-
-
-def _share(
-    curve: AveragedCurve,
-    weights: FloatArray,
-    kl: FloatArray,
-    gain: FloatArray,
-    level: float,
-    end: float,
-    further: FloatArray,
-) -> _Share:
-    """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported.
-
-    A rule is a policy itself, so the limit at its KL is at least its gain, and no share exceeds 1. ``further`` is by
-    how much the KL may be biased.
-    """
-    spent, gained = weights @ kl, weights @ gain
-
-    def beside(cells: FloatArray, rows: FloatArray, spent: FloatArray) -> tuple[FloatArray, ...]:
-        held = np.where(spent < _NO_KL, 0.0, np.minimum(spent, end))
-        limit, own_error, lam = curve.gains(rows, held, cells)
-        limit += np.divide(np.maximum(spent - end, 0.0), lam, out=np.zeros_like(lam), where=lam > 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(limit > 0.0, gained[: len(rows)] / limit, 1.0)
-        return share, limit, lam, own_error
-
-    few = 1.0 if curve.cells.one_prompt else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
-    # The lowest limit goes with the least that the rule may have spent, the highest with the most.
-    budgets = (np.maximum(spent - further, 0.0), spent + further) if further.any() else (spent, spent)
-    bounds = _bounds(curve)
-    found = []
-    for cells, used in zip(bounds, budgets[-len(bounds) :], strict=True):
-        share, limit, lam, own_error = beside(cells, weights, used)
-        error = _share_error(curve, weights, kl, gain, share, limit, lam[0], cells)
-        # A higher limit makes the share lower.
-        found.append((share, error, few * curve.stretch(limit[0], own_error[0], lam[0], used[0])))
-    arms = narrowed([share[0] for share, _, _ in found], [error[0] for _, error, _ in found], level)
-    ends = [
-        student_interval(share[0], error[0], level, curve.uneven)
-        if isinstance(curve, WinRateCurve)
-        else studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
-        for share, error, down in found
-    ]
-    share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
-    wider = np.where(spent[0] < _NO_KL, 0.0, _LEAST_WIDTH * share[0])
-    # The ends are of the curves that bound the limit; the share shown is that of the estimate, and lies between.
-    low = np.minimum(np.min([low for low, _ in ends], axis=0), share[0]) - wider
-    high = np.maximum(np.max([high for _, high in ends], axis=0), share[0]) + wider
-    supported = spent[0] <= end * (1.0 + 1e-12)
-    return (
-        np.maximum(limit[0], gained[0]),
-        np.minimum(share[0], 1.0),
-        np.minimum(low, 1.0),
-        np.where(supported, np.minimum(high, 1.0), 1.0),
-        supported,
-    )
-
-
-def _bounds(curve: AveragedCurve) -> tuple[FloatArray, ...]:
-    """Return the curves between which the limit lies: for a share, the estimate and its bias once."""
-    first, *further = curve.cell_bounds
-    if not further or first is not curve.cell_curve:  # known bounds of the reward
-        return curve.cell_bounds
-    return first, first + _OF_BIAS * (further[0] - first)
-
-
-def _share_error(
-    curve: AveragedCurve,
-    weights: FloatArray,
-    kl: FloatArray,
-    gain: FloatArray,
-    share: FloatArray,
-    limit: FloatArray,
-    lam: FloatArray,
-    cell_curve: FloatArray,
-) -> FloatArray:
-    """Return the delta-method error of ``gain / limit``: by the envelope theorem λ may be held at the estimate's."""
-    place = np.clip(np.searchsorted(curve.lam, lam), 0, len(curve.lam) - 1)
-    flat = np.isinf(lam)
-    slope = np.where(flat, 0.0, 1.0 / np.maximum(lam, curve.lam[0]))
-    reach = np.where(flat, curve.cell_limit[:, None], (cell_curve[:, place] + kl) * slope)
-    mean_gain, mean_reach = weights @ gain, weights @ reach
-    variance = (
-        weights @ gain**2
-        - mean_gain**2
-        - 2.0 * share * (weights @ (gain * reach) - mean_gain * mean_reach)
-        + share**2 * (weights @ reach**2 - mean_reach**2)
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(np.maximum(variance, 0.0) / max(len(curve.cells.size) - 1, 1)) / limit
-    return np.where(limit > 0.0, error, 0.0)

@@ -13,8 +13,9 @@ from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ense
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
 from alignlib.hacking.error_split import ErrorSplit, split_error
-from alignlib.hacking.gold_from_correlation import GoldPromise, check_correlation, gold_range, promise_gold
+from alignlib.hacking.gold_from_correlation import GoldPromise, promise_gold
 from alignlib.hacking.gold_from_tails import gold_range_at_kl
+from alignlib.hacking.gold_range import check_correlation, gold_range
 from alignlib.hacking.gold_subset import GoldSubset, measure_gold
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.member_comparison import MemberComparison, compare_members

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_number, as_vector, require_range
 from alignlib._core.errors import InputError
-from alignlib.hacking.gold_from_correlation import check_correlation, ends_of_range
+from alignlib.hacking.gold_range import check_correlation, ends_of_range
 
 __all__ = ["gold_range_at_kl"]
 

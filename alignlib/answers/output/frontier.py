@@ -13,11 +13,12 @@ from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import beyond_kl, gold_promise, hacking
+from alignlib.answers.output.headline import headline, over_prompts
 from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
 from alignlib.tables import RewardTable
 
-__all__ = ["COLUMNS", "headline", "lines", "points", "record"]
+__all__ = ["COLUMNS", "lines", "points", "record"]
 
 _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
 _RULE = (
@@ -150,87 +151,6 @@ def lines(found: Findings) -> list[str]:
     return [*said, "", *(headline(answer) for answer in found.answers)]
 
 
-def headline(answer: Answer) -> str:
-    """Return the answer in one sentence, at the largest supported KL that was asked for.
-
-    Where none was asked for, it is at the KL of the last rule whose KL the samples support.
-    Where the budget asked for holds on every prompt, a sentence on that limit comes first: rules are compared at equal
-    KL on average over prompts.
-
-    >>> from alignlib.answers.findings import ask
-    >>> from alignlib.tables.example_table import example_table
-    >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)
-    >>> headline(found.reward)[:63]
-    'At a KL of 0.1 nats on average over prompts any method can gain'
-    """
-    if not answer.plain:
-        return beyond_kl.headline(answer)
-    best, at_rules = answer.rules, answer.limit_at_rules
-    if answer.limit is None or at_rules is None:
-        base = f"{answer.measured_in!r} (base model: {beside(best.base_reward, best.gain[-1], 3)})"
-        return f"The samples support no limit of {base}; {_gain_of_best(answer, best.n.size - 1)}."
-    known = np.zeros(best.n.size, dtype=bool) if best.supported is None else best.supported
-    where = np.flatnonzero(known & at_rules.supported & best.optimises)
-    last = _last_sentence(answer, answer.limit)
-    if where.size and best.share is not None and best.share_low is not None and best.share_high is not None:
-        i = int(where[-1])
-        by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
-        if answer.kl_asked and answer.limit.budget == "average":
-            limit, what = last, f"the limit at its own {best.spent[i]:.3g} nats"
-        else:
-            asked = "" if answer.limit.budget == "average" else f"{last}. "
-            limit, what = f"{asked}{_limit_sentence(answer, at_rules, i)}", "it"
-        if best.share[i] >= 1.0:
-            told = f"cannot be told from {what} (at least {percent(best.share_low[i])})"
-            return f"{limit}; {best.rules[i].title}{by} {told}."
-        gets = "already gets" if answer.picked_by == answer.measured_in else f"{by.strip()} gets"
-        return (
-            f"{limit}; {best.rules[i].title} {gets} {percent(best.share[i])} of {what} "
-            f"({percent(best.share_low[i])} to {percent(best.share_high[i])})."
-        )
-    if at_rules.supported[best.optimises].any():
-        what = "it" if answer.limit.budget == "average" else "what any method can gain at equal average KL"
-        return (
-            f"{last}; {best.rules.name}'s share of {what} is not known, for on "
-            f"{counted(answer.constant_prompts, 'prompt')} all samples have the same {answer.measured_in!r}."
-        )
-    beyond = np.flatnonzero(best.optimises)
-    more = f"; {_gain_of_best(answer, int(beyond[0]))}, more KL than the samples support" if beyond.size else ""
-    return f"{last}{more}."
-
-
-def _last_sentence(answer: Answer, limit: EstimatedFrontier) -> str:
-    """Say the limit at the largest budget shown, or that there is none."""
-    if len(limit.spent):
-        return _limit_sentence(answer, limit, int(np.argmax(limit.spent)))
-    return f"The samples support the limit of {answer.measured_in!r} up to {limit.supported_end:.3g} nats only"
-
-
-def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
-    base = beside(limit.base_reward, limit.gain[i], 3)
-    return (
-        f"At a KL of {limit.spent[i]:.3g} nats{_bounded(limit)} any method can gain at most {limit.gain[i]:.3g} of "
-        f"{answer.measured_in!r} over the base model's {base} ({interval_name(limit.level)} "
-        f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
-    )
-
-
-def _bounded(limit: EstimatedFrontier) -> str:
-    """Say what the budget bounds; on a single prompt there is nothing to say."""
-    if limit.n_prompts == 1:
-        return ""
-    return " on every prompt" if limit.budget == "per_prompt" else " on average over prompts"
-
-
-def _gain_of_best(answer: Answer, i: int) -> str:
-    best = answer.rules
-    by = "" if answer.picked_by == answer.measured_in else f" picked by {answer.picked_by!r}"
-    return (
-        f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
-        f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
-    )
-
-
 def _block(table: RewardTable, answer: Answer) -> list[str]:
     if not answer.plain:
         return beyond_kl.block(table, answer)
@@ -351,7 +271,7 @@ def _limit_lines(limit: EstimatedFrontier) -> list[str]:
         interval = bounds(limit.gain_low[i], limit.gain_high[i])
         reward = beside(limit.reward[i], limit.gain[i])
         said.append(f"{limit.spent[i]:>8.4g} {limit.gain[i]:>10.4g}  {interval:<22} {reward:>9} {limit.lam[i]:>9.4g}")
-    return [*said, f"KL is in nats{_bounded(limit)}; {up_to}."]
+    return [*said, f"KL is in nats{over_prompts(limit)}; {up_to}."]
 
 
 def _assumption(table: RewardTable, found: Sensitivity) -> str:
