@@ -143,20 +143,30 @@ def test_every_command_with_json_has_a_schema_and_a_section_of_the_page() -> Non
         assert f"```{{json-schema}} {name}\n" in page
 
 
-def fields_page(folder: Path, builder: str) -> Path:
-    """All schemas on one page, built by Sphinx alone with the book's directive."""
+BOTH = """
+import sys
+from sphinx.cmd.build import main
+for builder in ("text", "html"):
+    if main(["-b", builder, "-q", "-W", "-d", "trees", ".", builder]):
+        sys.exit(1)
+"""
+
+
+@pytest.fixture(scope="module", name="fields")
+def _fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All schemas on one page, built by Sphinx alone with the book's directive: as text, and as HTML."""
+    folder = tmp_path_factory.mktemp("fields")
     (folder / "index.md").write_text("# Fields\n\n" + "\n".join(f"```{{json-schema}} {q}\n```\n" for q in QUESTIONS))
     place = str(ROOT / "book" / "_ext")
     settings = f"import sys\nsys.path.insert(0, {place!r})\nextensions = ['myst_parser', 'json_schemas']\n"
     (folder / "conf.py").write_text(settings)
-    arguments = [sys.executable, "-m", "sphinx", "-b", builder, "-q", "-W", str(folder), str(folder / "out")]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", BOTH], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder / "out"
+    return folder
 
 
-def test_the_page_lists_every_field(tmp_path: Path) -> None:
-    text = " ".join((fields_page(tmp_path, "text") / "index.txt").read_text(encoding="utf-8").split())
+def test_the_page_lists_every_field(fields: Path) -> None:
+    text = " ".join((fields / "text" / "index.txt").read_text(encoding="utf-8").split())
     for question in QUESTIONS:
         for part in (schema(question), *schema(question).get("$defs", {}).values()):
             for name, field in part["properties"].items():
@@ -164,8 +174,8 @@ def test_the_page_lists_every_field(tmp_path: Path) -> None:
                 assert " ".join(field["description"].split()) in text
 
 
-def test_a_field_that_holds_objects_leads_to_their_fields(tmp_path: Path) -> None:
-    page = parse(fields_page(tmp_path, "html") / "index.html")
+def test_a_field_that_holds_objects_leads_to_their_fields(fields: Path) -> None:
+    page = parse(fields / "html" / "index.html")
     parts = {f"json-{q}-{name}".replace("_", "-") for q in QUESTIONS for name in schema(q).get("$defs", {})}
     linked = {link.removeprefix("#") for link in page.links if link.startswith("#json-")}
     assert linked == parts
