@@ -96,18 +96,21 @@ def joint_optima(gap: FloatArray, prob: FloatArray, means: FloatArray, divergenc
     >>> found.settled.tolist(), found.gain.round(6).tolist()
     ([True], [0.212879])
     """
-    outcomes = _Outcomes.of(gap, prob)
     lam, gain, dual = np.full_like(means, np.nan), np.full_like(means, np.nan), np.full_like(means, np.nan)
     with np.errstate(all="ignore"):
         on = np.flatnonzero((means > _LEAST) & (means < _MOST))
-        place, log_lam = _start(outcomes, means[on], divergence)
-        if divergence == CHI_SQUARED and (gap.size <= _SORTED or on.size > _FEW):
+        in_closed_form = divergence == CHI_SQUARED and (gap.size <= _SORTED or on.size > _FEW)
+        if in_closed_form:
             place, found_lam, found_gain, found_dual = kept_outcomes(gap, prob, means[on])
-            log_lam = np.log(found_lam)
             lam[on], gain[on], dual[on] = found_lam, found_gain, found_dual
             unmet = ~(np.abs(found_dual - found_gain) <= _SUMS_AGREE * float(gap.max()))
-            on, place, log_lam = on[unmet], place[unmet], log_lam[unmet]
-        elif gap.size > _MANY:
+            on, place, log_lam = on[unmet], place[unmet], np.log(found_lam[unmet])
+        if not on.size:
+            return JointOptima(lam, gain, dual, np.isfinite(lam) & np.isfinite(gain) & np.isfinite(dual))
+        outcomes = _Outcomes.of(gap, prob)
+        if not in_closed_form:
+            place, log_lam = _start(outcomes, means[on], divergence)
+        if gap.size > _MANY and not in_closed_form:
             rough = outcomes.condensed()
             for some in _parts(on.size, rough.gap.size):
                 place[some], log_lam[some] = _newton(rough, means[on[some]], place[some], log_lam[some], divergence)[:2]
