@@ -225,7 +225,7 @@ def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:
     >>> limit_on_every_prompt(fit_frontier(rows[:, :5])) is None
     True
     """
-    if fit.table.n_prompts == 1 or fit.table.n_samples.min() < 6:
+    if fit.table.n_prompts == 1 or fit.table.n_samples.min() < 6 or not fit.table.all_held:
         return None
     try:
         return fit.per_prompt.frontier

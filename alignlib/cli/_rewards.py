@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,11 +13,14 @@ import click
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
 from alignlib.cli._options import FILE, NUMBERS, budget_option, level_option, seed_option
+from alignlib.cli._scale import SCALE, Scale, scale_options
 
 if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
     from alignlib.hacking import GoldSubset
-    from alignlib.tables import TableFile
+    from alignlib.scale import Question as InParts
+    from alignlib.scale import SummaryTable
+    from alignlib.tables import RewardTable, TableFile
 
 __all__ = ["Question", "promise_options", "table_options"]
 
@@ -70,6 +74,7 @@ def table_options(command: F) -> F:
             level_option,
             option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."),
             seed_option,
+            scale_options,
         ]
     ):
         command = add(command)
@@ -124,6 +129,13 @@ class Question:
     budgets: list[float] | None = None
     win_rate: bool = False
     opponent: Path | None = None
+    scale: Scale = field(default_factory=Scale)
+
+    @classmethod
+    def typed(cls, asked: Mapping[str, Any]) -> Question:
+        """Gather the values of the options; those on parts are one field."""
+        rest = dict(asked)
+        return cls(scale=Scale(**{name: rest.pop(name) for name in SCALE}), **rest)
 
     @property
     def members(self) -> list[str]:
@@ -248,51 +260,90 @@ class Question:
                 named = tuple(member.name for member in expand(file, self.members, skip))
         return replace(self, reward=reward, gold=gold, named=named)
 
-    def find(self, *, curves: bool = False) -> tuple[Question, Findings]:
-        """Read the table and answer, in the gold reward too if there is one; return what was asked by its own names."""
+    @contextmanager
+    def answered(self, *, curves: bool = False, force: bool = False) -> Iterator[tuple[Question, Findings]]:
+        """Read the table and answer, in the gold reward too if there is one; yield what was asked by its own names."""
         self.check()
-        from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy and pyarrow
-        from alignlib.rules import named_rules
-        from alignlib.tables import RewardTable, open_table_file
+        if self.scale.takes(self.table):
+            with self._in_parts(force) as (asked, table):
+                yield asked, asked._found(table, None, curves)
+            return
+        from alignlib.tables import RewardTable, open_table_file  # here, not above: `--help` need not wait for pyarrow
 
-        rules = named_rules(self.n, self.rule)
         file = open_table_file(self.table)
         asked = (self if self.gold_table is None else replace(self, gold=None)).resolved(file)
-        table = RewardTable.read(
+        held = RewardTable.read(
             file,
             None if asked.pool else asked.prompt,
-            list(dict.fromkeys([asked.reward, *([] if asked.gold is None else [asked.gold]), *asked.members])),
+            asked.columns,
             sample=asked.sample,
             wide=asked.wide,
             drop_missing=asked.drop_missing,
             drop_below=asked.min_samples or 0,
         )
+        correlation = self.gold_correlation
+        known = self._gold_on_few_rows(file, asked.reward) if self.gold_table else correlation
+        yield asked, asked._found(held, known, curves)
+
+    @property
+    def columns(self) -> list[str]:
+        """The rewards that are read, the one that picks first."""
+        return list(dict.fromkeys([self.reward, *([] if self.gold is None else [self.gold]), *self.members]))
+
+    @contextmanager
+    def _in_parts(self, force: bool) -> Iterator[tuple[Question, SummaryTable]]:
+        """Read parts, or a summary of them."""
+        if self.gold_table is not None or self.opponent is not None:
+            typed = "--gold-table" if self.gold_table is not None else "--opponent"
+            raise BadInput(f"{typed} goes with a table in one file; leave it out, or give one file.")
+        asked = [self]
+
+        def question(file: TableFile | None) -> InParts:
+            if file is not None:
+                asked[0] = self.resolved(file)
+            one = asked[0]
+            return InParts(
+                None if one.pool else one.prompt,
+                tuple(one.columns),
+                sample=one.sample,
+                wide=one.wide,
+                drop_missing=one.drop_missing,
+            )
+
+        from alignlib.scale import Question as InParts
+
+        with self.scale.opened(self.table, question, self.min_samples or 0, force) as table:
+            yield asked[0], table
+
+    def _found(self, table: RewardTable, known: GoldSubset | list[float] | None, curves: bool) -> Findings:
+        """Answer what is asked of a table; ``known`` is of a gold that it does not hold."""
+        from alignlib.answers.findings import ask  # here, not above: `--help` need not wait for scipy
+        from alignlib.rules import named_rules
+        from alignlib.tables import RewardTable
+
         opponent = None
-        if asked.opponent is not None:
+        if self.opponent is not None:
             opponent = RewardTable.read(
-                asked.opponent,
-                None if asked.pool else asked.prompt,
-                asked.reward,
-                drop_missing=asked.drop_missing,
+                self.opponent,
+                None if self.pool else self.prompt,
+                self.reward,
+                drop_missing=self.drop_missing,
                 min_samples=1,
             )
-        found = ask(
+        return ask(
             table,
-            asked.reward,
-            asked.gold,
-            asked.members,
-            kl=asked.kl if asked.budgets is None else asked.budgets,
-            rules=rules,
-            budget=asked.budget.replace("-", "_"),
-            level=asked.level,
-            rng=asked.seed,
-            bounded=asked.bounded,
-            divergence=asked.divergence,
-            win_rate=asked.win_rate and opponent is None,
+            self.reward,
+            self.gold,
+            self.members,
+            kl=self.kl if self.budgets is None else self.budgets,
+            rules=named_rules(self.n, self.rule),
+            budget=self.budget.replace("-", "_"),
+            level=self.level,
+            rng=self.seed,
+            bounded=self.bounded,
+            divergence=self.divergence,
+            win_rate=self.win_rate and opponent is None,
             opponent=opponent,
             curves=curves,
-            gold_correlation=asked.gold_correlation
-            if self.gold_table is None
-            else self._gold_on_few_rows(file, asked.reward),
+            gold_correlation=self.gold_correlation if known is None else known,
         )
-        return asked, found

@@ -10,6 +10,7 @@ from alignlib.cli._command import option
 from alignlib.cli._options import FILE, NUMBERS, form_options
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._rewards import Question, promise_options, table_options
+from alignlib.cli._scale import location
 
 __all__ = ["command"]
 
@@ -24,6 +25,7 @@ __all__ = ["command"]
         "alignlib frontier rewards.csv --reward score_a --gold-correlation 0.7,0.6,0.8",
         "alignlib frontier rewards.csv --reward score_a --win-rate",
         "alignlib frontier rewards.csv --reward score_a --divergence chi2 --at 0.1,0.5",
+        "alignlib frontier 'scored/*.parquet' --reward score_a --workers 4 --summary summary.parquet",
     ],
 )
 @table_options
@@ -48,20 +50,21 @@ def command(form: str | None, picture: Path | None, force: bool, **asked: Any) -
     """Print how much reward any method can still gain, at which KL, and how close best-of-N comes.
 
     TABLE holds rewards of responses sampled from the base model, several for each prompt: CSV, TSV, JSON, Parquet,
-    Feather or NumPy, also gzipped; - is standard input.
+    Feather or NumPy, also gzipped; - is standard input. It may also be a folder or a pattern of such files, an address
+    that fsspec knows, or a summary that --summary wrote: then it need not fit into memory.
     """
-    question = Question(**asked)
+    question = Question.typed(asked)
     check_picture(
         picture, force, [path for path in (question.table, question.opponent, question.gold_table) if path is not None]
     )
-    question, found = question.find(curves=form == "csv" or picture is not None)
-    from alignlib.answers.output import frontier
-    from alignlib.cli._say import say
+    with question.answered(curves=form == "csv" or picture is not None, force=force) as (question, found):
+        from alignlib.answers.output import frontier
+        from alignlib.cli._say import say
 
-    if picture is not None:
-        from alignlib.answers.pictures import limit_picture
+        if picture is not None:
+            from alignlib.answers.pictures import limit_picture
 
-        save_picture(lambda: limit_picture(found), picture, force)
-    say(form, "frontier", frontier, found, path=str(question.table), seed=question.seed)
+            save_picture(lambda: limit_picture(found), picture, force)
+        say(form, "frontier", frontier, found, path=location(question.table), seed=question.seed)
     if picture is not None:
         wrote(picture)

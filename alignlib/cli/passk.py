@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
+from alignlib.cli._scale import Scale, location, scale_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +49,7 @@ __all__ = ["command"]
 @option("--drop-missing", is_flag=True, help="Go on without the responses that lack a value.")
 @level_option
 @seed_option
+@scale_options
 @picture_options
 @form_options
 def command(
@@ -66,6 +69,7 @@ def command(
     picture: Path | None,
     force: bool,
     form: str | None,
+    **parts: Any,
 ) -> None:
     """Estimate pass@k, pass^k, maj@k and best-of-k from TABLE, one row per response, with intervals over prompts.
 
@@ -77,21 +81,32 @@ def command(
     from alignlib.pass_at_k import estimate_pass_at_k
     from alignlib.tables import AnswerTable
 
-    answers = AnswerTable.read(
-        table,
-        correct,
-        answer=answer,
-        score=score,
-        prompt=None if pool else prompt,
-        sample=sample,
-        blank_abstains=blank_abstains,
-        abstains=abstains,
-        drop_missing=drop_missing,
-    )
-    found = estimate_pass_at_k(answers, k, level=level, rng=seed)
+    scale = Scale(**parts)
+    if scale.takes(table):
+        typed = "--answer" if answer is not None else "--score" if score is not None else None
+        if typed is not None:
+            raise BadInput(f"{typed} goes with a table in one file; leave it out, or give one file.")
+        from alignlib.scale import Question, checked_answers
+
+        asked = Question(None if pool else prompt, (correct,), sample=sample, drop_missing=drop_missing)
+        with scale.opened(table, lambda _: asked, 0, force) as rewards:
+            found = estimate_pass_at_k(checked_answers(rewards, correct), k, level=level, rng=seed)
+    else:
+        answers = AnswerTable.read(
+            table,
+            correct,
+            answer=answer,
+            score=score,
+            prompt=None if pool else prompt,
+            sample=sample,
+            blank_abstains=blank_abstains,
+            abstains=abstains,
+            drop_missing=drop_missing,
+        )
+        found = estimate_pass_at_k(answers, k, level=level, rng=seed)
     if picture is not None:
         save_picture(lambda: _drawn(found), picture, force)
-    say(form, "passk", passk, found, path=str(table), seed=seed)
+    say(form, "passk", passk, found, path=location(table), seed=seed)
     if picture is not None:
         wrote(picture)
 

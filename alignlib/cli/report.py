@@ -13,6 +13,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE
 from alignlib.cli._rewards import Question, promise_options, table_options
+from alignlib.cli._scale import SCALE
 
 __all__ = ["command"]
 
@@ -37,7 +38,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
     """
     from alignlib._core.text import lines_for_terminal
 
-    question = Question(**asked)
+    question = Question.typed(asked)
     require_extra("alignlib report")
     from alignbook.manifest import ALWAYS, check_folder
     from alignbook.report import PAGE, write_report
@@ -54,22 +55,23 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         if made_of is not None:
             check_folder(folder, force, made_of, ALWAYS)
     few_gold = question.few_gold
-    question, found = question.find(curves=True)  # bad input is a sentence before the notebook starts
     optional = ("kl", "n", "ensemble", "bounded", "gold_correlation", "gold_table")
-    asked |= {"reward": question.reward, "gold": question.gold}
-    if question.gold_table is not None:
-        asked |= {"gold": few_gold, "gold_table": str(question.gold_table.resolve())}
-    read_here = ("min_samples",)  # the table is read above; the notebook is given what was found
-    values = {
-        name: value
-        for name, value in asked.items()
-        if name not in read_here and (name not in optional or value is not None)
-    }
-    values["budget"] = question.budget.replace("-", "_")
-    values["rule"] = list(question.rule)
-    if question.ensemble is not None:
-        values["ensemble"] = question.members
-    write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
+    read_here = ("min_samples", *SCALE)  # the table is read here; the notebook is given what was found
+    # Bad input is a sentence before the notebook starts.
+    with question.answered(curves=True, force=force) as (question, found):
+        asked |= {"reward": question.reward, "gold": question.gold}
+        if question.gold_table is not None:
+            asked |= {"gold": few_gold, "gold_table": str(question.gold_table.resolve())}
+        values = {
+            name: value
+            for name, value in asked.items()
+            if name not in read_here and (name not in optional or value is not None)
+        }
+        values["budget"] = question.budget.replace("-", "_")
+        values["rule"] = list(question.rule)
+        if question.ensemble is not None:
+            values["ensemble"] = question.members
+        write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
     from alignlib.answers.output.hacking import stop_lines
     from alignlib.answers.output.headline import headline
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
+from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
-from alignlib.estimation.jackknife import doubling_grid, jackknife_log_partition
+from alignlib.estimation.jackknife import LogPartitionEstimate, doubling_grid, jackknife_log_partition
 from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import TailShape
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["averaged_curve"]
 
@@ -49,7 +50,7 @@ def averaged_curve(
     first = _first_pass(table, column, unit)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
-    sums, of_cells = np.empty((7, 0)), np.empty((3, 1 if cells.one_prompt else len(cells.size), 0))
+    sums, of_cells = np.empty((7, 0)), np.empty((4, 1 if cells.one_prompt else len(cells.size), 0))
     size = _FIRST
     while True:
         start = sums.shape[1]
@@ -65,7 +66,7 @@ def averaged_curve(
         if last.any() or last.size == grid.size or over:
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
-    plug_in, second, further = of_cells[..., :used]
+    plug_in, second, further, open_below = of_cells[..., :used]
     most = first.limit * first.unit if largest is None else largest - first.base
     limit = np.full(len(cells.size), most[0]) if cells.one_prompt else cells.mean(most)
     if not known:
@@ -76,6 +77,8 @@ def averaged_curve(
         limit = limit + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (chosen, further) if bias_correction else (chosen,)
+    if open_below.any():  # by bins
+        bounds = (*bounds, bounds[0] - open_below)
     return AveragedCurve(
         lam=grid[:used],
         ess=sums[0, :used] / table.n_prompts,
@@ -111,31 +114,45 @@ class _FirstPass(SameFields):
     rank: IntArray
 
 
-def _sorted_blocks(table: RewardTable, column: str) -> Iterator[tuple[IntArray, FloatArray]]:
-    """Yield prompts of one number of samples, so many as fit the cache: positions, and rewards from the top down."""
-    for where, rewards in table.blocks(column, _BLOCK):
-        yield where, np.sort(rewards, axis=1)[:, ::-1]
+def _sorted(rewards: FloatArray) -> FloatArray:
+    """Return the rewards of each prompt from the top down."""
+    return np.sort(rewards, axis=1)[:, ::-1]
 
 
 def _first_pass(table: RewardTable, column: str, given: FloatArray | None) -> _FirstPass:
     n_prompts = table.n_prompts
     base, limit, keys = np.empty(n_prompts), np.empty(n_prompts), np.empty((4, n_prompts))
     squares = kl_at_limit = 0.0
-    ceiling = table.column(column).max()
+    lowest, ceiling = table.extremes(column)
     unit = np.ones(n_prompts) if given is None else given
-    span = float(np.ptp(table.column(column))) if given is None else 1.0
+    span = ceiling - lowest if given is None else 1.0
     reached = True
-    for where, rows in _sorted_blocks(table, column):
-        n = rows.shape[1]
-        reached &= bool((rows[:, 0] >= ceiling - 1e-9 * abs(ceiling)).all())
-        kl_at_limit += float(np.log(n / (rows == rows[:, :1]).sum(axis=1)).sum())
-        base[where] = rows.mean(axis=1)
-        rows = (rows - base[where][:, None]) / unit[where][:, None]
-        squares += float(np.square(rows / span).mean(axis=1).sum())
-        limit[where] = rows[:, 0]
-        keys[:, where] = sort_keys(rows)
+    top = ceiling - 1e-9 * abs(ceiling)
+    for where, found in table.each(partial(_first_of_block, top=top, span=span), [column], _BLOCK, unit):
+        base[where], limit[where], keys[:, where], some, spent, reach = found
+        squares, kl_at_limit, reached = squares + some, kl_at_limit + spent, reached and reach
+    for where_one, samples in table.counted_samples(column):
+        base[where_one], n = samples.mean, samples.size
+        centred = (samples.value - base[where_one]) / unit[where_one]
+        limit[where_one], keys[:, where_one] = centred[0], 0.0
+        reached = reached and bool(samples.value[0] >= top)
+        kl_at_limit += float(np.log(n / samples.count[samples.value == samples.value[0]].sum()))
+        squares += float(samples.count @ np.square(centred / span)) / n
     scale = span * float(np.sqrt(squares / n_prompts))
     return _FirstPass(base, unit, limit, scale, kl_at_limit, reached, canonical_rank(keys, scale))
+
+
+def _first_of_block(
+    rewards: FloatArray, unit: FloatArray, *, top: float, span: float
+) -> tuple[FloatArray, FloatArray, FloatArray, float, float, bool]:
+    """Return of a block base, limit, keys, and its part of the spread, of the KL at λ = ∞, and of what is reached."""
+    rows = _sorted(rewards)
+    reached = bool((rows[:, 0] >= top).all())
+    kl_at_limit = float(np.log(rows.shape[1] / (rows == rows[:, :1]).sum(axis=1)).sum())
+    base = rows.mean(axis=1)
+    rows = (rows - base[:, None]) / unit[:, None]
+    squares = float(np.square(rows / span).mean(axis=1).sum())
+    return base, rows[:, 0], sort_keys(rows), squares, kl_at_limit, reached
 
 
 def _tabulate(
@@ -149,47 +166,113 @@ def _tabulate(
     parts: bool,
     largest: float | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return sums over prompts at each λ, shape (7, L), and means over cells, (3, cells, L); ``start`` λ came before.
+    """Return sums over prompts at each λ, shape (7, L), and means over cells, (4, cells, L); ``start`` λ came before.
 
     The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, the KL's
     distance, from 0, to that of λ = ∞, and, by the delta method, the variance of Λ that a prompt's samples leave. The
     means are of plug-in and second order, and, at every third λ, of the way that the bias may still have to go, or,
-    with a ``largest`` reward, of the curve above; for a single prompt the first cell holds them.
+    with a ``largest`` reward, of the curve above, and of how far below bins leave the curve open; for a single prompt
+    the first cell holds them.
     """
-    of_cells = np.zeros((3, 1 if cells.one_prompt else len(cells.size), lam.size))
-    sums = np.zeros((7, lam.size))
-    thirds = np.flatnonzero((start + np.arange(lam.size)) % _EVERY == 0)
-    for where, rows in _sorted_blocks(table, column):
-        n, unit = rows.shape[1], first.unit[where]
-        rows = (rows - first.base[where][:, None]) / unit[:, None]
+    work = _Tabulation(lam, start, 1 if cells.one_prompt else len(cells.size), table.n_prompts, parts, largest)
+    of_cells, sums = np.zeros((4, work.n_cells, lam.size)), np.zeros((7, lam.size))
+    index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
+    known = (first.base, first.unit, first.rank, index)
+    for _, (some, of_some) in table.each(work, [column], _BLOCK, *known, add=True):
+        sums += some
+        of_cells += of_some
+    for where, samples in table.counted_samples(column):
+        one = np.array([where])
+        work.add_counted(sums, of_cells, samples, first.base[one], first.unit[one], index[one])
+    return sums, of_cells if cells.one_prompt else of_cells / cells.size[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tabulation(SameFields):
+    """What `_tabulate` does with a block of prompts."""
+
+    lam: FloatArray
+    start: int
+    n_cells: int
+    n_prompts: int
+    parts: bool
+    largest: float | None
+
+    def __call__(
+        self, rewards: FloatArray, base: FloatArray, unit: FloatArray, rank: IntArray, index: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        lam = self.lam
+        thirds = np.flatnonzero((self.start + np.arange(lam.size)) % _EVERY == 0)
+        sums, of_cells = np.zeros((7, lam.size)), np.zeros((4, self.n_cells, lam.size))
+        n = rewards.shape[1]
+        rows = (_sorted(rewards) - base[:, None]) / unit[:, None]
         found = jackknife_log_partition(rows, lam)
-        squared = np.square(found.kl)
-        total = squared.sum(axis=1)
-        sums[:5] += (
-            found.ess.sum(axis=1), found.largest_weight.sum(axis=1), found.kl.sum(axis=1), total, total / known_kl(n)
-        )  # fmt: skip
-        sums[5] += (lam[:, None] * rows[:, 0] - found.plug_in).sum(axis=1)
-        spread = (
-            n / found.ess - 1.0 - 2.0 * (found.kl + found.plug_in) + lam[:, None] ** 2 * np.square(rows).mean(axis=1)
-        )
-        sums[6] += (np.square(unit) * np.maximum(spread, 0.0)).sum(axis=1) / n
-        index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index[where]
-        _add(of_cells[0], index, unit * found.plug_in)
-        _add(of_cells[1], index, unit * found.second_order)
-        if largest is not None:
-            one_more = np.logaddexp(np.log(n) + found.plug_in, lam[:, None] * (largest - first.base[where]))
-            _add(of_cells[2], index, one_more - np.log(n + 1.0))
-        if parts and thirds.size:
+        self._add(sums, of_cells, found, n, np.square(rows).mean(axis=1), rows[:, 0], base, unit, index)
+        if self.parts and thirds.size:
             whole = found.second_order[thirds]
             step = whole - found.first_order[thirds]  # of three samples there are no parts
             if n > 3:
-                some = parts_of(rows, first.rank[where], table.n_prompts)
+                some = parts_of(rows, rank, self.n_prompts)
                 in_parts = jackknife_log_partition(some.reshape(-1, some.shape[2]), lam[thirds]).second_order
                 step = whole - in_parts.reshape(thirds.size, *some.shape[:2]).mean(axis=1)
             ahead = np.zeros((lam.size, len(rows)))
             ahead[thirds] = step * unit * (part_weight(n) if n > 3 else 2.0)
             _add(of_cells[2], index, ahead)
-    return sums, of_cells if cells.one_prompt else of_cells / cells.size[:, None]
+        return sums, of_cells
+
+    def add_counted(
+        self,
+        sums: FloatArray,
+        of_cells: FloatArray,
+        samples: CountedSamples,
+        base: FloatArray,
+        unit: FloatArray,
+        index: IntArray,
+    ) -> None:
+        """Add a prompt whose samples are in bins; how far its bias may go is the step from first to second order."""
+        value = (samples.value - base) / unit
+        found = jackknife_of_counts(value, samples.count, self.lam)
+        square = samples.count @ np.square(value) / samples.count.sum()
+        self._add(sums, of_cells, found, samples.size, np.atleast_1d(square), value[:1], base, unit, index)
+        low, high = samples.log_partition_bounds(self.lam)
+        shift = self.lam * base
+        _add(of_cells[3], index, unit * np.maximum(found.plug_in - (low - shift)[:, None], 0.0))
+        above = unit * np.maximum((high - shift)[:, None] - found.plug_in, 0.0)
+        if self.parts:
+            thirds = np.flatnonzero((self.start + np.arange(self.lam.size)) % _EVERY == 0)
+            ahead = np.zeros((self.lam.size, 1))
+            ahead[thirds] = (2.0 * unit * np.abs(found.second_order - found.first_order) + above)[thirds]
+            _add(of_cells[2], index, ahead)
+        elif self.largest is not None:
+            _add(of_cells[2], index, above)
+
+    def _add(
+        self,
+        sums: FloatArray,
+        of_cells: FloatArray,
+        found: LogPartitionEstimate,
+        n: int,
+        square: FloatArray,
+        top: FloatArray,
+        base: FloatArray,
+        unit: FloatArray,
+        index: IntArray,
+    ) -> None:
+        """Add what is known of prompts with n samples each, ``square`` the mean of their squares, ``top`` the first."""
+        lam = self.lam
+        squared = np.square(found.kl)
+        total = squared.sum(axis=1)
+        sums[:5] += (
+            found.ess.sum(axis=1), found.largest_weight.sum(axis=1), found.kl.sum(axis=1), total, total / known_kl(n)
+        )  # fmt: skip
+        sums[5] += (lam[:, None] * top - found.plug_in).sum(axis=1)
+        spread = n / found.ess - 1.0 - 2.0 * (found.kl + found.plug_in) + lam[:, None] ** 2 * square
+        sums[6] += (np.square(unit) * np.maximum(spread, 0.0)).sum(axis=1) / n
+        _add(of_cells[0], index, unit * found.plug_in)
+        _add(of_cells[1], index, unit * found.second_order)
+        if self.largest is not None:
+            one_more = np.logaddexp(np.log(n) + found.plug_in, lam[:, None] * (self.largest - base))
+            _add(of_cells[2], index, one_more - np.log(n + 1.0))
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

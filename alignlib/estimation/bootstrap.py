@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_number, as_rng, as_whole
+from alignlib._core.hashed import hashed
 from alignlib._core.same import SameFields
 
 __all__ = ["Cells", "check_resampling", "narrowed", "student_interval", "studentised_interval"]
@@ -35,14 +37,22 @@ class Cells(SameFields):
     one_prompt: bool = False
 
     @classmethod
-    def of(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
-        """Give each prompt its cell; ``n_samples`` has shape (prompts,)."""
+    def of(cls, n_samples: IntArray, rng: np.random.Generator, keys: npt.NDArray[np.uint64] | None = None) -> Cells:
+        """Give each prompt its cell; ``n_samples`` has shape (prompts,).
+
+        With ``keys`` of the prompts a draw of ``rng`` turns them into the order in which prompts are dealt: the cell of
+        a prompt then depends on the set of prompts and not on their order.
+        """
         if len(n_samples) == 1:
             n = int(n_samples[0])
             groups = min(_GROUPS, n)
             return cls(rng.permutation(np.arange(n) % groups), np.ones(groups), one_prompt=True)
         index = np.arange(len(n_samples)) % min(len(n_samples), _MAX_CELLS)
-        if len(n_samples) > _MAX_CELLS:
+        if len(n_samples) > _MAX_CELLS and keys is not None:
+            dealt = np.empty_like(index)
+            dealt[np.argsort(hashed(keys, int(rng.integers(1 << 62))), kind="stable")] = index
+            index = dealt
+        elif len(n_samples) > _MAX_CELLS:
             index = rng.permutation(index)
         return cls(index, np.bincount(index).astype(np.float64))
 

@@ -47,11 +47,9 @@ def most_of_constant_prompts(
     """
     require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
     budgets = require_range("kl", kl, 0.0)
-    values = table.column(reward)
-    top = float(values.max()) if highest is None else float(highest)
-    starts, sizes = table.offsets[:-1], table.n_samples
-    constant = table.constant_prompts(reward)
-    room = top - values[starts[constant]]
+    top = table.extremes(reward)[1] if highest is None else float(highest)
+    sizes, constant = table.n_samples, table.constant_prompts(reward)
+    room = top - table.prompt_maxima(reward)[constant]
     total = np.zeros(budgets.shape)
     for n in np.unique(sizes[constant]):
         chance = -math.expm1(math.log1p(-level) / float(n))

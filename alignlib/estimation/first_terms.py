@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from alignlib.estimation.fit import Fit
 
 __all__ = ["FirstTerms", "FirstTermsAt", "first_terms"]
 
+_BLOCK = 1 << 18  # samples in work at a time
 _TRUSTED = 0.05  # of the gain: how large the first term left out may be
 _UNSEEN = 0.15  # of the first term: the second, where the third cannot be estimated
 _FURTHEST, _FURTHEST_UNSEEN = 1.0, 0.05  # nats: no series of two terms is trusted beyond
@@ -110,8 +112,16 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     if table.n_prompts < 2 or fit.cells.one_prompt:
         return None
     order = min(int(table.n_samples.min()), 4)
-    values, scale = _on_unit_scale(table.column(fit.reward), table.offsets)
-    cells = fit.cells.mean(_k_statistics(values, table.offsets, order))
+    # Differences over a power of two near the largest: products of four neither overflow nor vanish.
+    largest = float((table.prompt_maxima(fit.reward) - table.prompt_minima(fit.reward)).max())
+    exponent = math.frexp(largest)[1]
+    scale, each = math.ldexp(1.0, exponent), np.empty((table.n_prompts, order - 1))
+    for where, found in table.each(partial(_k_statistics, exponent=exponent, order=order), [fit.reward], _BLOCK):
+        each[where] = found
+    for where_one, samples in table.counted_samples(fit.reward):
+        powers = np.ldexp(samples.value - samples.mean, -exponent)[:, None] ** np.arange(2, 5)
+        each[where_one] = _from_sums(samples.count @ powers, float(samples.size), order)
+    cells = fit.cells.mean(each)
     means = fit.weights @ cells
     if not means[0, 0] > 0.0:
         return None
@@ -133,29 +143,24 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     )
 
 
-def _on_unit_scale(values: FloatArray, offsets: npt.NDArray[np.int64]) -> tuple[FloatArray, float]:
-    """Differences to each prompt's first reward over a power of two, and that: products of four neither over nor under.
-
-    The largest difference becomes a number from 1/2 to 1; digits stay as they are.
-    """
-    from_first = values - np.repeat(values[offsets[:-1]], np.diff(offsets))
-    exponent = math.frexp(float(np.abs(from_first).max()))[1]
-    return np.ldexp(from_first, -exponent), math.ldexp(1.0, exponent)
+def _k_statistics(rewards: FloatArray, *, exponent: int, order: int) -> FloatArray:
+    """Second to ``order``-th k-statistic of each prompt, shape (prompts, order - 1), of rewards over 2^exponent."""
+    values = np.ldexp(rewards - rewards[:, :1], -exponent)
+    from_mean = values - values.mean(axis=1, keepdims=True)
+    sums = np.stack([np.power(from_mean, k).sum(axis=1) for k in range(2, order + 1)], axis=1)
+    return _from_sums(sums, float(rewards.shape[1]), order)
 
 
-def _k_statistics(values: FloatArray, offsets: npt.NDArray[np.int64], order: int) -> FloatArray:
-    """Second to ``order``-th k-statistic of each prompt, shape (prompts, order - 1)."""
-    n = np.diff(offsets).astype(np.float64)
-    starts = offsets[:-1]
-    from_mean = values - np.repeat(np.add.reduceat(values, starts) / n, np.diff(offsets))
-    s2 = np.add.reduceat(from_mean**2, starts)
+def _from_sums(sums: FloatArray, n: float, order: int) -> FloatArray:
+    """Return k-statistics from sums of squares, cubes and fourth powers about the mean, shape (…, order - 1)."""
+    s2 = sums[..., 0]
     found = [s2 / (n - 1.0)]
     if order > 2:
-        found.append(n * np.add.reduceat(from_mean**3, starts) / ((n - 1.0) * (n - 2.0)))
+        found.append(n * sums[..., 1] / ((n - 1.0) * (n - 2.0)))
     if order > 3:
-        s4 = np.add.reduceat(from_mean**4, starts)
+        s4 = sums[..., 2]
         found.append((n * (n + 1.0) * s4 - 3.0 * (n - 1.0) * s2**2) / ((n - 1.0) * (n - 2.0) * (n - 3.0)))
-    return np.stack(found, axis=1)
+    return np.stack(found, axis=-1)
 
 
 def _gain(means: FloatArray, x: FloatArray, terms: int) -> tuple[FloatArray, FloatArray]:

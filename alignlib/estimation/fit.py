@@ -103,7 +103,7 @@ class Fit:
     def _without_top(self) -> BoolArray:
         if self.bounded is None or self.win_rate or math.isinf(self.divergence.slope_at_infinity):
             return np.zeros(self.table.n_prompts, dtype=bool)
-        largest = np.maximum.reduceat(self.table.column(self.reward), self.table.offsets[:-1])
+        largest = self.table.prompt_maxima(self.reward)
         return np.asarray(largest < self.bounded[1])
 
     @property

@@ -80,10 +80,10 @@ def check_bounds(
     low, high = float(given[0]), float(given[1])
     if table is None:
         return low, high
-    values = table.column(column)
+    least, most = table.extremes(column)
     require(
-        low <= values.min() and values.max() <= high,
-        f"bounded must hold every sample: {column!r} reaches from {values.min():g} to {values.max():g}, beyond "
+        low <= least and most <= high,
+        f"bounded must hold every sample: {column!r} reaches from {least:g} to {most:g}, beyond "
         f"{low:g} to {high:g}. Correct the bounds, or leave them out.",
         "bounded",
     )
@@ -113,7 +113,7 @@ def single_column(table: RewardTable, reward: str | None) -> str:
     require(
         isinstance(reward, str), f"reward must be the name of one column of {names}; got {quoted(reward)}.", "reward"
     )
-    table.column(reward)
+    table.check_column(reward)
     return reward
 
 

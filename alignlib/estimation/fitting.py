@@ -119,7 +119,7 @@ def fit_frontier(
     each = budget == "per_prompt" and data.n_prompts > 1
     tail = tail_shape(data, column)
     problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
-    cells = Cells.of(data.n_samples, generator)
+    cells = Cells.of(data.n_samples, generator, data.keys)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if problem is None and each:

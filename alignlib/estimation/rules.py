@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation.bootstrap import Cells, student_interval
+from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, share_of_limit
@@ -24,6 +26,9 @@ __all__ = ["RuleEstimate", "attained", "check_needs", "evaluate_rules"]
 
 _BLOCK = 1 << 18  # samples in work at a time
 _FEW_SAMPLES, _ENOUGH_PROMPTS = 16, 20_000
+_NEEDS_EVERY_SAMPLE = (
+    "gold needs every sample of a prompt, and some prompts have theirs in bins; pass a larger exact_up_to to keep them."
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,13 +201,19 @@ def _cell_values(
     table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells, divergence: Divergence = KL
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules)."""
-    values = np.empty((3, table.n_prompts, len(rules)))
-    for (where, rows), (_, gold) in zip(table.blocks(picking, _BLOCK), table.blocks(counted, _BLOCK), strict=True):
-        if counted == picking:
-            rows = gold = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
-        values[:, where] = _prompt_values(rows, gold, rules, divergence)
+    size = 1 if cells.one_prompt else len(cells.size)
+    index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
+    values = np.zeros((3, size, len(rules)))
+    work = partial(_of_cells, rules=rules, divergence=divergence, size=size)
+    columns = [picking] if counted == picking else [picking, counted]
+    for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
+        values += some
+    for where, samples in table.counted_samples(picking):
+        require(counted == picking, _NEEDS_EVERY_SAMPLE, "gold")
+        values[:, index[where]] += counted_rules(samples, rules, divergence)
     if not cells.one_prompt:
-        return cells.mean(values[0]), cells.mean(values[1]), cells.mean(values[2])
+        values /= cells.size[:, None]
+        return values[0], values[1], values[2]
     picked, gold = table.column(picking), table.column(counted)
 
     def without(kept: IntArray) -> FloatArray:
@@ -213,6 +224,18 @@ def _cell_values(
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
 
 
+def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:
+    """Return sums over the prompts of a block by cell, (3, cells, rules); the last of ``blocks`` tells their cells."""
+    *columns, index = blocks
+    rows = columns[0]
+    if len(columns) == 1:
+        rows = np.sort(rows, axis=1)[:, ::-1]  # as the rules would, but faster
+    values = _prompt_values(rows, columns[1] if len(columns) > 1 else rows, rules, divergence)
+    place = (index[:, None] * len(rules) + np.arange(len(rules))).reshape(-1)
+    sums = [np.bincount(place, one.reshape(-1), size * len(rules)).reshape(size, len(rules)) for one in values]
+    return (np.array(sums),)
+
+
 def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule], divergence: Divergence = KL) -> FloatArray:
     """Return how far each rule's KL may be off, where few samples of a prompt tie: by leaving one out.
 
@@ -220,7 +243,7 @@ def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule], diverge
     side, for of so few samples it is not yet regular.
     """
     further, prompts = np.zeros(len(rules)), 0
-    for _, rewards in table.blocks(picking, _BLOCK):
+    for _, rewards in table.blocks(picking, _BLOCK, held_only=True):  # of bins they are many
         if prompts >= _ENOUGH_PROMPTS:
             break
         prompts, n = prompts + len(rewards), rewards.shape[1]
@@ -233,7 +256,7 @@ def _further_kl(table: RewardTable, picking: str, rules: Sequence[Rule], diverge
         for k in fits:
             less = np.mean([_spent(rules[k], part, divergence) for part in parts], axis=0)
             further[k] += (n - 1.0) * float((_spent(rules[k], whole, divergence) - less).sum())
-    return np.abs(further) / prompts
+    return np.abs(further) / max(prompts, 1)
 
 
 def _spent(rule: Rule, samples: Prepared, divergence: Divergence) -> FloatArray:

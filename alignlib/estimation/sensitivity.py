@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from alignlib._core.checks import FloatArray
+from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.tables import RewardTable
 
@@ -50,15 +53,13 @@ def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensi
     Source: derived here.
     """
     spent, best = np.empty(table.n_prompts), (-math.inf, 0.0)
-    for where, rewards in table.blocks(column, _BLOCK):
-        rows = np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
-        found = jackknife_log_partition(rows, lam)
-        spent[where] = found.kl
-        i, n = int(rows[:, 0].argmax()), rows.shape[1]
-        gain, before = float(rows[i, 0]), float(found.plug_in[i])
-        # The mean of the prompt rises too, by 2 gain/(n + 1): gains are over the base model.
-        after = np.logaddexp(math.log(n) + before, 2.0 * lam * gain) - math.log(n + 1) - 2.0 * lam * gain / (n + 1)
-        best = max(best, (gain, float(after) - before))
+    for where, (some, largest) in table.each(partial(_of_block, lam=lam), [column], _BLOCK):
+        spent[where], best = some, max(best, largest)
+    for where_one, samples in table.counted_samples(column):
+        value = samples.value - samples.mean
+        found = jackknife_of_counts(value, samples.count, np.array([lam]))
+        spent[where_one] = found.kl[0, 0]
+        best = max(best, _raised(float(value[0]), float(found.plug_in[0, 0]), samples.size, lam))
     total = float(spent.sum())
     order = np.argsort(-spent, kind="stable")[:_NAMED]
     return Sensitivity(
@@ -70,3 +71,20 @@ def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensi
         carried=float(spent[order].sum()) / total if total > 0.0 else 0.0,
         few_prompts=1 < table.n_prompts < _ENOUGH_PROMPTS,
     )
+
+
+def _of_block(rewards: FloatArray, *, lam: float) -> tuple[FloatArray, tuple[float, float]]:
+    """Return what each prompt of a block spends, and the largest gain with the rise that one more sample makes."""
+    rows = np.sort(rewards - rewards.mean(axis=1, keepdims=True), axis=1)[:, ::-1]
+    found = jackknife_log_partition(rows, lam)
+    i = int(rows[:, 0].argmax())
+    return found.kl, _raised(float(rows[i, 0]), float(found.plug_in[i]), rows.shape[1], lam)
+
+
+def _raised(gain: float, before: float, n: int, lam: float) -> tuple[float, float]:
+    """Return a largest gain, and by how much a sample of twice as much raises Λ of its prompt, gains being from a mean.
+
+    The mean of the prompt rises too, by 2 gain/(n + 1).
+    """
+    after = np.logaddexp(math.log(n) + before, 2.0 * lam * gain) - math.log(n + 1) - 2.0 * lam * gain / (n + 1)
+    return gain, float(after) - before

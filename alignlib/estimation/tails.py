@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["TailShape", "tail_shape", "usual_spread"]
 
@@ -86,20 +86,10 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
 
     Source: the null law of Greenwood's statistic is classical; this use of it is ours.
     """
-    means, evens, sizes, statistics, gaussian = [], [], [], [], 0.0
-    for _, rewards in table.blocks(column, _BLOCK):
-        k = max(_LEAST_EXCEEDANCES, rewards.shape[1] // 4)
-        if rewards.shape[1] <= k:
-            continue
-        whole = np.sort(rewards, axis=1)[:, ::-1]
-        top = whole[:, : k + 1]
-        untied = (np.diff(top, axis=1) < 0.0).all(axis=1) & (usual_spread(whole) > 0.0)
-        y = top[untied, :-1] - top[untied, -1:]
-        means.append(y.mean(axis=1))
-        evens.append(means[-1] / usual_spread(whole[untied]))
-        sizes.append(np.full(len(y), float(k)))
-        statistics.append(_greenwood(y))
-        gaussian += len(y) * float(np.interp(math.log(rewards.shape[1]), _SIZES, _GAUSSIAN))
+    found = [some for _, some in table.each(_of_block, [column], _BLOCK)]
+    found += [_of_counted(samples) for _, samples in table.counted_samples(column)]
+    means, evens, sizes, statistics = ([some[j] for some in found] for j in range(4))
+    gaussian = sum(len(some[0]) * some[4] for some in found)
     mean, even, k_all, statistic = (
         np.concatenate([*parts, np.empty(0)]) for parts in (means, evens, sizes, statistics)
     )
@@ -123,6 +113,51 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
         even_scale=float(even.mean()),
         discrete=False,
     )
+
+
+_OfSome = tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]
+
+
+def _of_block(rewards: FloatArray) -> _OfSome:
+    """Return mean exceedance, the same in units of the usual spread, their number and Greenwood's statistic.
+
+    Each for the prompts without ties, shape (k,); and what the ratio of a Gaussian tail would be.
+    """
+    n = rewards.shape[1]
+    k = max(_LEAST_EXCEEDANCES, n // 4)
+    none = np.empty(0)
+    if n <= k:
+        return none, none, none, none, 0.0
+    whole = np.sort(rewards, axis=1)[:, ::-1]
+    top = whole[:, : k + 1]
+    untied = (np.diff(top, axis=1) < 0.0).all(axis=1) & (usual_spread(whole) > 0.0)
+    y = top[untied, :-1] - top[untied, -1:]
+    mean = y.mean(axis=1)
+    return mean, mean / usual_spread(whole[untied]), np.full(len(y), float(k)), _greenwood(y), _gaussian(n)
+
+
+def _of_counted(samples: CountedSamples) -> _OfSome:
+    """Return the same for a prompt whose samples are in bins; the usual spread is about the median."""
+    n, none = samples.size, np.empty(0)
+    k = n // 4
+    before = np.cumsum(samples.count) - samples.count
+    taken = np.clip(k - before, 0.0, samples.count)
+    tied = bool((samples.tied & (taken > 1.0)).any())
+    kept = np.clip(n - before - samples.count, 0.0, None)  # below it
+    usual = np.clip(n - -(-n // 16) - kept, 0.0, samples.count)
+    spread = float(usual @ np.abs(samples.value - samples.value[np.searchsorted(before, n // 2, side="right") - 1]))
+    if tied or not spread > 0.0:
+        return none, none, none, none, 0.0
+    last = samples.value[np.searchsorted(before, k, side="right") - 1]
+    y = samples.value - last
+    total = float(taken @ y)
+    mean = np.array([total / k])
+    greenwood = np.array([float(taken @ np.square(y)) / total**2])
+    return mean, mean * float(usual.sum()) / spread, np.array([float(k)]), greenwood, _gaussian(n)
+
+
+def _gaussian(n: int) -> float:
+    return float(np.interp(math.log(n), _SIZES, _GAUSSIAN))
 
 
 def usual_spread(descending: FloatArray) -> FloatArray:

@@ -5,9 +5,10 @@
 gives `Stopped`): `ThresholdStopping`, `RejectionSampling`. `named_rule` finds a rule by its name in text,
 `named_rules` several. `Rule.on` gives what a rule does on a law exactly (`OnLaw`, on a finite law `OnLevels`),
 `Rule.along` a row of `Rules`, whose `on` gives a `RuleCurve`. `prepare` makes the samples of prompts ready for
-`Rule.evaluate`, which gives `PromptValues`. Of best-of-N alone: `coincident_reward`, for which it is an optimum, and
-`best_of_n_mean`, its unbiased mean reward from the samples of one prompt (`subset_means` of several). `allocate_draws`
-shares draws out among prompts (`DrawAllocation`), and `weighted_choice` is the law of one of n draws kept by a weight.
+`Rule.evaluate`, which gives `PromptValues`; `SampleLevels` are their distinct rewards. Of best-of-N alone:
+`coincident_reward`, for which it is an optimum, and `best_of_n_mean`, its unbiased mean reward from the samples of one
+prompt (`subset_means` of several). `allocate_draws` shares draws out among prompts (`DrawAllocation`), and
+`weighted_choice` is the law of one of n draws kept by a weight.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from alignlib.rules.order_weights import subset_means
 from alignlib.rules.rank_rule import RankRule
 from alignlib.rules.rejection_sampling import RejectionSampling
 from alignlib.rules.rule import Rule, Rules
-from alignlib.rules.samples import Prepared, PromptValues, prepare
+from alignlib.rules.samples import Prepared, PromptValues, SampleLevels, prepare
 from alignlib.rules.soft_best_of_n import SoftBestOfN
 from alignlib.rules.threshold_stopping import ThresholdStopping
 from alignlib.rules.weighted_choice import weighted_choice
@@ -45,6 +46,7 @@ __all__ = [
     "Rule",
     "RuleCurve",
     "Rules",
+    "SampleLevels",
     "SoftBestOfN",
     "Stopped",
     "ThresholdStopping",

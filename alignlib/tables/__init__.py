@@ -1,10 +1,12 @@
 """Tables of a reader's own: rewards and ratings from files of any format, arrays or data frames.
 
-`RewardTable` holds the rewards of sampled responses, `RaterTable` what raters said, `AnswerTable` which responses are
-right and what they answer (`PromptAnswers`, prompt by prompt), and `example_table` and `example_scores` make rewards
-up; `against_opponent` counts wins over the responses of a fixed opponent.
+`RewardTable` holds the rewards of sampled responses (`CountedSamples` those of a prompt that has too many to be held),
+`RaterTable` what raters said, `AnswerTable` which responses are right and what they answer (`PromptAnswers`, prompt by
+prompt), and `example_table` and `example_scores` make rewards up; `against_opponent` counts wins over the responses of
+a fixed opponent.
 
-Rooms that read other kinds of tables open them with `open_table_file`, which gives a `TableFile` of named columns
+Rooms that read other kinds of tables open them with `open_table_file` (`open_pieces`: piece by piece, whose samples
+`read_samples` gives; `is_table_name` knows which files are tables), which gives a `TableFile` of named columns
 (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
 read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside how they were stored, and
 `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said in one sentence
@@ -19,18 +21,22 @@ from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, plain_cells
 from alignlib.tables.columns import combines, expand, is_pattern, require_column, split_names
+from alignlib.tables.counted_samples import CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
+from alignlib.tables.layouts import read_samples
 from alignlib.tables.list_cells import list_cells
 from alignlib.tables.opponent import against_opponent
+from alignlib.tables.pieces import open_pieces
 from alignlib.tables.rater_table import RaterTable
-from alignlib.tables.reading import check_file, open_table_file, tables_in
+from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
 from alignlib.tables.with_reward import with_reward
 
 __all__ = [
     "AnswerTable",
+    "CountedSamples",
     "PromptAnswers",
     "RaterTable",
     "RewardTable",
@@ -45,13 +51,16 @@ __all__ = [
     "identifiers",
     "is_list",
     "is_pattern",
+    "is_table_name",
     "list_cells",
     "load",
     "not_utf8",
     "numbers",
+    "open_pieces",
     "open_table_file",
     "parse_json",
     "plain_cells",
+    "read_samples",
     "require_column",
     "short",
     "split_names",

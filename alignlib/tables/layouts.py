@@ -17,9 +17,16 @@ from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.samples import Samples
 from alignlib.tables.table_file import TableFile, load
 
-__all__ = ["long_samples", "wide_samples"]
+__all__ = ["long_samples", "read_samples", "wide_samples"]
 
 _SAMPLE = "sample_id"  # numbers the samples of a prompt where no other column is named
+
+
+def read_samples(
+    file: TableFile, prompt: str | None, entries: Sequence[str], *, sample: str | None = None, wide: bool = False
+) -> Samples:
+    """Return the samples of a table in the order of its rows; arguments as in `RewardTable.read`."""
+    return wide_samples(file, prompt, entries) if wide and prompt else long_samples(file, prompt, entries, sample)
 
 
 def long_samples(file: TableFile, prompt: str | None, entries: Sequence[str], sample: str | None) -> Samples:

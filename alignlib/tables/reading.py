@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import narwhals as nw
     from narwhals.typing import IntoFrame
 
-__all__ = ["check_file", "open_frame", "open_table_file", "tables_in"]
+__all__ = ["check_file", "is_table_name", "open_frame", "open_table_file", "tables_in"]
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 1 << 24  # bytes read at once
@@ -66,6 +66,15 @@ def open_table_file(path: str | Path) -> TableFile:
     data, let_go = _content(path)
     opened = _opened(found, str(path), data)
     return opened if let_go is None else replace(opened, read=_then(opened.read, let_go))
+
+
+def is_table_name(path: str | Path) -> bool:
+    """Tell whether a file is called like a table.
+
+    >>> is_table_name("rewards.csv.gz"), is_table_name("notes.md")
+    (True, False)
+    """
+    return _format_of(Path(path)) is not None
 
 
 def tables_in(path: str | Path) -> list[Path]:

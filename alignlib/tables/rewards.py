@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards, reward_arrays
+from alignlib.tables.counted_samples import CountedSamples
 from alignlib.tables.layouts import long_samples, wide_samples
 from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.repeats import without_repeats
@@ -123,12 +124,24 @@ class RewardTable(SameFields):
 
     def column(self, name: str) -> FloatArray:
         """Return the rewards of all samples called ``name``, shape (n_samples.sum(),), prompts one after another."""
+        self.check_column(name)
+        return self.columns[name]
+
+    def check_column(self, name: str) -> None:
+        """Refuse a name that no reward has.
+
+        Raises
+        ------
+        InputError
+            Where there is none.
+        """
         if not isinstance(name, str) or name not in self.columns:
             names = ", ".join(repr(other) for other in self.columns)
             raise InputError(f"The table has no reward {name!r}; it was read with {names}.", column=str(name))
-        return self.columns[name]
 
-    def blocks(self, column: str, most: int | None = None) -> Iterator[tuple[IntArray, FloatArray]]:
+    def blocks(
+        self, column: str, most: int | None = None, *, held_only: bool = False
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield (prompt positions, rewards of shape (prompts, samples)) for each number of samples.
 
         Parameters
@@ -137,6 +150,8 @@ class RewardTable(SameFields):
             Name of the reward.
         most : int, optional
             About how many samples a block may hold; it holds at least one prompt. All of one size if omitted.
+        held_only : bool
+            Pass over prompts whose samples are in bins, for whom `counted_samples` is asked; else they are refused.
         """
         values = self.column(column)
         sizes = self.n_samples
@@ -150,6 +165,57 @@ class RewardTable(SameFields):
                     yield some, values[start * size : (start + some.size) * size].reshape(some.size, size)
                 else:
                     yield some, values[self.offsets[some][:, None] + np.arange(size)]
+
+    def each(
+        self, work: Callable[..., Any], columns: Sequence[str], most: int, *arrays: npt.NDArray[Any], add: bool = False
+    ) -> Iterator[tuple[IntArray, Any]]:
+        """Yield (prompt positions, ``work(*rewards, *arrays of these prompts)``) for the blocks of several columns.
+
+        Parameters
+        ----------
+        work : callable
+            Takes the rewards of a block, (prompts, samples) for each of ``columns``, and the part of each of ``arrays``
+            (prompts, …) that belongs to it. A table in parts may have it done elsewhere: it must pickle.
+        columns, most, arrays
+            Names of rewards, about how many samples a block may hold, and what else is known of each prompt.
+        add : bool
+            That what work returns, a tuple of arrays, will be added up: a table in parts may do so part by part.
+        """
+        for blocks in zip(*(self.blocks(name, most) for name in columns), strict=True):
+            where = blocks[0][0]
+            yield where, work(*(rows for _, rows in blocks), *(array[where] for array in arrays))
+
+    def counted_samples(self, column: str) -> Iterator[tuple[int, CountedSamples]]:
+        """Yield (position, samples in bins) of prompts that `blocks` leaves out: none, where all samples are held."""
+        self.check_column(column)
+        yield from ()
+
+    @property
+    def all_held(self) -> bool:
+        """Whether every sample is held, none in bins."""
+        return True
+
+    @property
+    def keys(self) -> npt.NDArray[np.uint64] | None:
+        """A number for each prompt that depends on its name alone; None where the order of the table decides."""
+        return None
+
+    def extremes(self, column: str) -> tuple[float, float]:
+        """Return the least and the largest reward of all samples."""
+        values = self.column(column)
+        return float(values.min()), float(values.max())
+
+    def prompt_maxima(self, column: str) -> FloatArray:
+        """Return the largest reward of each prompt, shape (n_prompts,).
+
+        >>> RewardTable.from_arrays([[0.0, 1.0], [4.0, 2.0]]).prompt_maxima("reward").tolist()
+        [1.0, 4.0]
+        """
+        return np.asarray(np.maximum.reduceat(self.column(column), self.offsets[:-1]))
+
+    def prompt_minima(self, column: str) -> FloatArray:
+        """Return the least reward of each prompt, shape (n_prompts,)."""
+        return np.asarray(np.minimum.reduceat(self.column(column), self.offsets[:-1]))
 
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt, shape (n_prompts,).
@@ -204,10 +270,7 @@ class RewardTable(SameFields):
 
     def constant_prompts(self, column: str) -> npt.NDArray[np.bool_]:
         """Tell for each prompt whether all its samples have one reward, shape (n_prompts,)."""
-        values = self.column(column)
-        starts = self.offsets[:-1]
-        same: npt.NDArray[np.bool_] = np.maximum.reduceat(values, starts) == np.minimum.reduceat(values, starts)
-        return same
+        return np.asarray(self.prompt_maxima(column) == self.prompt_minima(column))
 
     def check_varies(self, column: str, what: str = "reward") -> int:
         """Return on how many prompts a reward is constant, or raise where that is all of them.

@@ -1,0 +1,213 @@
+"""Tables in many parts, summaries of them, and who reads them: options of `frontier`, `report` and `passk`."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from alignlib._core.text import for_terminal
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import option
+from alignlib.cli._options import FILE
+
+if TYPE_CHECKING:
+    from alignlib.scale import Question, SummaryTable
+    from alignlib.tables import TableFile
+
+__all__ = ["SCALE", "Scale", "scale_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_EVERY = 10.0  # seconds between lines of progress where nobody sees a line change
+_COLLAPSED = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")  # what pathlib leaves of an address
+
+
+def scale_options(command: F) -> F:
+    """Add the options on tables in many parts."""
+    for add in reversed(
+        [
+            option("--workers", type=click.IntRange(1, 1024), help="Processes that read parts side by side (Dask)."),
+            option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers read the parts."),
+            option(
+                "--checkpoint",
+                type=FILE,
+                help="Folder for what is done, where a stopped run goes on; workers must see it.  [default: a cache]",
+            ),
+            option("--skip-corrupt", is_flag=True, help="Go on without parts that cannot be read; they are counted."),
+            option("--summary", type=FILE, help="Also write the summary of TABLE to FILE.parquet, a TABLE itself."),
+            option(
+                "--bin-width", type=float, help="Width of the bins of rewards, a power of two, such as 0.0009765625."
+            ),
+            option(
+                "--exact-up-to",
+                type=click.IntRange(min=0),
+                help="Most samples of a prompt that are kept one by one; beyond there are bins.  [default: 16384]",
+            ),
+        ]
+    ):
+        command = add(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What those options say."""
+
+    workers: int | None = None
+    scheduler: str | None = None
+    checkpoint: Path | None = None
+    skip_corrupt: bool = False
+    summary: Path | None = None
+    bin_width: float | None = None
+    exact_up_to: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether any of them was typed."""
+        return self != Scale()
+
+    def takes(self, table: Path) -> bool:
+        """Tell whether a table is read in parts, or is a summary."""
+        if str(table) == "-":
+            if self.asked:
+                raise BadInput("Standard input is read at once; save it to a file for options on parts.")
+            return False
+        where = location(table)
+        if self.asked or os.path.isdir(where) or _COLLAPSED.match(str(table)) or any(c in where for c in "*?["):
+            return True
+        if not where.lower().endswith(".parquet"):
+            return False
+        from alignlib.scale import is_summary
+
+        return is_summary(where)
+
+    @contextmanager
+    def opened(
+        self, table: Path, question: Callable[[TableFile | None], Question], drop_below: int, force: bool
+    ) -> Iterator[SummaryTable]:
+        """Yield the table; ``question`` says what is asked of it, given its columns, or None of a summary."""
+        from alignlib.scale import engine_for, is_summary
+
+        where = location(table)
+        if self.summary is not None:
+            from alignlib._core.files import check_new
+
+            if self.summary.suffix != ".parquet":
+                raise BadInput(f"--summary must end in .parquet; got {self.summary}.")
+            check_new(self.summary, force, [table] if table.is_file() else [])
+        if is_summary(where):
+            yield self._read(where, question(None), drop_below)
+            return
+        if self.bin_width is not None:
+            from alignlib.scale import check_width
+
+            check_width(self.bin_width)
+        from alignlib.scale import EXACT_UP_TO, first_file, is_many, list_parts, open_parts, write_summary
+        from alignlib.tables import check_file
+
+        if not is_many(where):
+            check_file(Path(where))
+        asked = question(first_file(list_parts(where)))
+        progress = Progress()
+        with (
+            engine_for(self.workers, self.scheduler) as engine,
+            open_parts(
+                where,
+                asked,
+                self.checkpoint or _cache(where, asked),
+                bin_width=self.bin_width,
+                exact_up_to=EXACT_UP_TO if self.exact_up_to is None else self.exact_up_to,
+                drop_below=drop_below,
+                skip_corrupt=self.skip_corrupt,
+                engine=engine,
+                tell=progress.tell,
+            ) as found,
+        ):
+            progress.end()
+            if self.summary is not None:
+                write_summary(
+                    found.summaries(), self.summary, {"notes": found.notes, "dropped": found.dropped}, force=force
+                )
+                click.echo(for_terminal(f"Wrote {self.summary}"), err=True)
+            yield found
+
+    def _read(self, where: str, asked: Question, drop_below: int) -> SummaryTable:
+        """Read a summary, whose first column is what picks."""
+        from alignlib.scale import read_summary, table_of, with_at_least
+
+        if self.asked:
+            raise BadInput(f"{where} is a summary, made before; leave out the options on parts.")
+        summary, about = read_summary(where)
+        if summary.columns[0] == "reward" and summary.exact_up_to == 0:  # SQL names nothing
+            summary = replace(summary, columns=(*asked.rewards, "gold")[: len(summary.columns)])
+        missing = [name for name in asked.rewards if name not in summary.columns]
+        if missing or asked.rewards[0] != summary.columns[0]:
+            names = ", ".join(map(repr, summary.columns))
+            raise BadInput(f"{where} summarises {names}, by the first; ask for that as --reward, or summarise anew.")
+        summary, note = with_at_least(summary, drop_below)
+        return table_of(summary, (*about.get("notes", ()), *filter(None, [note])), int(about.get("dropped", 0)))
+
+
+SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are typed
+
+
+def location(table: Path) -> str:
+    """Return a table as it was typed: an address has lost a slash."""
+    return _COLLAPSED.sub(r"\1://", str(table))
+
+
+class Progress:
+    """How far the reading is, on standard error: a line that changes on a terminal, else one now and then."""
+
+    def __init__(self) -> None:
+        self._start = self._last = time.monotonic()
+        self._shown = False
+        self._first: dict[str, int] = {}
+
+    def tell(self, what: str, done: int, of: int) -> None:
+        """Say it, if it is time to."""
+        if what == "kept":
+            click.echo(f"Going on: {done} of {of} parts were done before.", err=True)
+            return
+        now = time.monotonic()
+        first = self._first.setdefault(what, done)
+        live = sys.stderr.isatty()
+        if now - self._last < (0.2 if live else _EVERY):
+            return
+        self._last = now
+        spent, share = now - self._start, done / max(of, 1)
+        left = spent / (done - first) * (of - done) if done > first else float("nan")
+        named = {"read": "Read", "join": "Joined"}[what]
+        said = f"{named} {share:.0%}" + (f", about {_time(left)} left" if left == left else "")
+        click.echo(f"\r{said:<60}" if live else said, err=True, nl=not live)
+        self._shown = live
+
+    def end(self) -> None:
+        """Leave the line."""
+        if self._shown:
+            click.echo("\r" + " " * 60 + "\r", err=True, nl=False)
+
+
+def _time(seconds: float) -> str:
+    minutes = seconds / 60.0
+    return (
+        f"{seconds:.0f} s" if minutes < 1.5 else f"{minutes:.0f} min" if minutes < 90.0 else f"{minutes / 60.0:.1f} h"
+    )
+
+
+def _cache(where: str, asked: Question) -> Path:
+    """Return the folder for one question about one location, the same whenever it is asked."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "alignlib", "scale")
+    with contextlib.suppress(OSError):
+        where = where if "://" in where else os.path.abspath(where)
+    return root / hashlib.blake2b(f"{where} {asked}".encode(errors="surrogateescape"), digest_size=12).hexdigest()

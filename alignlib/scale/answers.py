@@ -1,0 +1,61 @@
+"""Right and wrong answers in parts: of every prompt the numbers of responses and of right ones are all that is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.errors import InputError
+from alignlib.scale.summary_table import SummaryTable
+from alignlib.tables import AnswerTable
+
+__all__ = ["checked_answers"]
+
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted(AnswerTable):
+    """Checked responses by their numbers; no response is held."""
+
+    right: IntArray | None = None
+
+    @property
+    def n_correct(self) -> IntArray:
+        """Right responses to each prompt."""
+        assert self.right is not None
+        return self.right
+
+
+def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
+    """Return the table of right and wrong answers for a column of 1 and 0.
+
+    Raises
+    ------
+    InputError
+        Where the column has another value.
+    """
+    other, first = 0, 0.0
+    for _, (some, one) in table.each(_others, [correct], _BLOCK):
+        other, first = other + some, first if other else one
+    for _, samples in table.counted_samples(correct):
+        wrong = ~np.isin(samples.value, (0.0, 1.0))
+        if wrong.any():
+            other, first = other + int(samples.count[wrong].sum()), float(samples.value[wrong][0])
+    if other:
+        raise InputError(
+            f"{correct!r} must be 1 or 0 for each response, right or wrong; {other} of {table.offsets[-1]} values are "
+            f"not, such as {first:g}. Set a threshold where it is a score.",
+            column=correct,
+            argument="correct",
+        )
+    right = np.round(table.prompt_means(correct) * table.n_samples).astype(np.int64)
+    none = np.empty(0, dtype=bool)
+    return _Counted(table.prompts, table.offsets, none, None, None, table.dropped, table.notes, right)
+
+
+def _others(values: FloatArray) -> tuple[int, float]:
+    wrong = values[(values != 0.0) & (values != 1.0)]
+    return wrong.size, float(wrong[0]) if wrong.size else 0.0

@@ -1,0 +1,258 @@
+"""Bins of rewards whose counts, sums and sums of squares are whole numbers: merging them is exact in any order.
+
+The bins have one width, a power of two, and begin at its multiples. Within a bin a reward is ``w (k + u/2³¹)``, the
+whole number u rounded down; what is kept are the count, ``Σu``, ``Σu²``, the least and the largest reward as they are,
+and of other columns the sum of their rewards in steps of ``w/2³¹``. Whole numbers add without rounding, so that
+partitions, orders and engines cannot change a bit of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+
+__all__ = ["STEPS", "Bins", "check_width", "width_for"]
+
+STEPS = 31  # bits of a reward's place in its bin
+_MASK = (1 << STEPS) - 1
+_MOST_COUNT = 1 << 32  # of one bin: below it no sum leaves 63 bits
+_MOST_INDEX = 1 << 30
+_AT_ONCE = 1 << 20  # rewards: sums of so many steps are exact in floats
+_DENSE = 1 << 22
+_BINS = 4096  # over the range of the rewards
+
+
+def width_for(low: float, high: float) -> float:
+    """Return the power of two that cuts the range into 2,049 to 4,096 bins; 1 for no range.
+
+    >>> width_for(-4.0, 4.0), width_for(0.0, 1.0)
+    (0.001953125, 0.000244140625)
+    """
+    span = high - low
+    return 1.0 if not span > 0.0 else math.ldexp(1.0, math.ceil(math.log2(span)) - int(math.log2(_BINS)))
+
+
+def check_width(width: float) -> float:
+    """Refuse a width that is no power of two: dividing by another rounds.
+
+    >>> check_width(0.25)
+    0.25
+    """
+    require(
+        math.isfinite(width) and width > 0.0 and math.frexp(width)[0] == 0.5,
+        f"bin_width must be a power of two, such as 0.0009765625 or 0.25; got {width!r}.",
+        "bin_width",
+    )
+    return float(width)
+
+
+@dataclass(frozen=True, eq=False)
+class Bins(SameFields):
+    """Occupied bins of some prompts, in the order of (``row``, ``index``); every array has shape (bins,).
+
+    ``row`` tells the prompt, ``index`` the place k. ``square_high`` and ``square_low`` are ``Σu²`` in units of 2³¹ and
+    the rest. ``others`` holds for each further column the sums of its rewards, whole widths and steps.
+    """
+
+    row: IntArray
+    index: IntArray
+    count: IntArray
+    total: IntArray
+    square_high: IntArray
+    square_low: IntArray
+    least: FloatArray
+    most: FloatArray
+    others: tuple[tuple[IntArray, IntArray], ...] = ()
+
+    @classmethod
+    def none(cls, others: int) -> Bins:
+        """No bins at all."""
+        whole, real = np.empty(0, dtype=np.int64), np.empty(0)
+        return cls(whole, whole, whole, whole, whole, whole, real, real, ((whole, whole),) * others)
+
+    @classmethod
+    def of(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
+        """Put rewards into bins by the first column; ``row`` names the prompt of each, all of shape (samples,)."""
+        found = [
+            cls._of_some(row[i : i + _AT_ONCE], [column[i : i + _AT_ONCE] for column in columns], widths)
+            for i in range(0, len(row), _AT_ONCE)
+        ]
+        return cls.merged(found, len(columns) - 1)
+
+    @classmethod
+    def _of_some(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
+        index, u = _placed(columns[0], widths[0])
+        code, size, rows, places = _grouped(row, index)
+        square = u * u  # below 2^62
+        count = np.bincount(code, minlength=size)
+        least, most = np.full(size, np.inf), np.full(size, -np.inf)
+        np.minimum.at(least, code, columns[0])
+        np.maximum.at(most, code, columns[0])
+        others = tuple(
+            (_sums(code, high, size), _sums(code, low, size))
+            for high, low in (_placed(values, width) for values, width in zip(columns[1:], widths[1:], strict=True))
+        )
+        bins = cls(
+            rows,
+            places,
+            count,
+            _sums(code, u, size),
+            _sums(code, square >> STEPS, size),
+            _sums(code, square & _MASK, size),
+            least,
+            most,
+            others,
+        )
+        return bins.take(np.flatnonzero(count))._carried()
+
+    @classmethod
+    def of_atoms(
+        cls,
+        row: IntArray,
+        value: FloatArray,
+        count: IntArray,
+        width: float,
+        others: tuple[tuple[IntArray, IntArray], ...],
+    ) -> Bins:
+        """Put rewards that come ``count`` times each into bins, with what further columns sum to, shape (atoms,)."""
+        index, u = _placed(value, width)
+        square = u * u
+        atoms = cls(
+            row,
+            index,
+            count,
+            u * count,
+            (square >> STEPS) * count,
+            (square & _MASK) * count,
+            value,
+            value,
+            others,
+        )
+        half = len(row) // 2
+        parts = [atoms.take(np.arange(half)), atoms.take(np.arange(half, len(row)))]
+        return cls.merged(parts, len(others))
+
+    @classmethod
+    def merged(cls, parts: Sequence[Bins], others: int) -> Bins:
+        """Add up bins of the same place; the order of ``parts`` makes no difference."""
+        parts = [part for part in parts if len(part.row)]
+        if len(parts) < 2:
+            return parts[0] if parts else cls.none(others)
+        joined = cls._joined(parts, others)
+        order = np.lexsort((joined.index, joined.row))
+        joined = joined.take(order)
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = (np.diff(joined.row) != 0) | (np.diff(joined.index) != 0)
+        first = np.flatnonzero(new)
+
+        def added(values: IntArray) -> IntArray:
+            return np.asarray(np.add.reduceat(values, first))
+
+        count = added(joined.count)
+        require(bool((count < _MOST_COUNT).all()), "bin_width must be smaller: a bin holds more than 2^32 samples.")
+        return cls(
+            joined.row[first],
+            joined.index[first],
+            count,
+            added(joined.total),
+            added(joined.square_high),
+            added(joined.square_low),
+            np.minimum.reduceat(joined.least, first),
+            np.maximum.reduceat(joined.most, first),
+            tuple((added(high), added(low)) for high, low in joined.others),
+        )._carried()
+
+    @classmethod
+    def _joined(cls, parts: Sequence[Bins], others: int) -> Bins:
+        plain: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _plain_fields(cls)
+        }
+        joined = tuple(
+            (np.concatenate([p.others[j][0] for p in parts]), np.concatenate([p.others[j][1] for p in parts]))
+            for j in range(others)
+        )
+        return cls(**plain, others=joined)
+
+    def take(self, places: IntArray) -> Bins:
+        """Return some of the bins."""
+        plain: dict[str, Any] = {name: getattr(self, name)[places] for name in _plain_fields(type(self))}
+        return Bins(**plain, others=tuple((high[places], low[places]) for high, low in self.others))
+
+    def with_rows(self, rows: IntArray) -> Bins:
+        """Return the bins of prompts that have other numbers: ``rows[i]`` for i, which rises."""
+        return replace(self, row=rows[self.row])
+
+    def _carried(self) -> Bins:
+        """Return sums in two parts whose lower part is less than one of the upper."""
+        return replace(
+            self,
+            square_high=self.square_high + (self.square_low >> STEPS),
+            square_low=self.square_low & _MASK,
+            others=tuple((high + (low >> STEPS), low & _MASK) for high, low in self.others),
+        )
+
+    def mean(self, width: float) -> FloatArray:
+        """Return the mean reward of each bin, within half a step of ``width/2³¹``; that of one sample is exact."""
+        step = np.ldexp(width, -STEPS)
+        inside = width * self.index + step * (self.total / self.count + 0.5)
+        return np.asarray(np.clip(inside, self.least, self.most))
+
+    def variance(self, width: float) -> FloatArray:
+        """Return the variance within each bin, of the rewards rounded down to a step."""
+        share = np.ldexp(self.total / self.count, -STEPS)
+        squares = np.ldexp(self.square_high / self.count, -STEPS) + np.ldexp(self.square_low / self.count, -2 * STEPS)
+        return np.asarray(width**2 * np.maximum(squares - np.square(share), 0.0))
+
+    def other_mean(self, j: int, width: float) -> FloatArray:
+        """Return the mean of a further column in each bin."""
+        high, low = self.others[j]
+        return np.asarray(width * (high / self.count + np.ldexp(low / self.count + 0.5, -STEPS)))
+
+
+def _plain_fields(kind: type[Bins]) -> list[str]:
+    return [field.name for field in fields(kind) if field.name != "others"]
+
+
+def _placed(values: FloatArray, width: float) -> tuple[IntArray, IntArray]:
+    """Return the bin of each reward and its step within it."""
+    scaled = values / width  # exact: a power of two
+    floor = np.floor(scaled)
+    largest = float(np.abs(floor).max(initial=0.0))
+    if not largest < _MOST_INDEX:
+        raise InputError(
+            f"bin_width must suit the size of the rewards: {width:g} is too small for {largest * width:.3g}. Take a "
+            f"larger power of two.",
+            argument="bin_width",
+        )
+    u = np.minimum(np.ldexp(scaled - floor, STEPS).astype(np.int64), _MASK)
+    return floor.astype(np.int64), u
+
+
+def _grouped(row: IntArray, index: IntArray) -> tuple[IntArray, int, IntArray, IntArray]:
+    """Return a code for each (row, index), how many codes there are, and row and index of each code, in order."""
+    low, first = int(index.min()), int(row.min())
+    span, rows = int(index.max()) - low + 1, int(row.max()) - first + 1
+    if span * rows <= _DENSE:
+        code = (row - first) * span + (index - low)
+        place = np.arange(span * rows)
+        return code, span * rows, first + place // span, low + place % span
+    order = np.lexsort((index, row))
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(row[order]) != 0) | (np.diff(index[order]) != 0)
+    code = np.empty(len(order), dtype=np.int64)
+    code[order] = np.cumsum(new) - 1
+    first_of = order[new]
+    return code, int(new.sum()), row[first_of], index[first_of]
+
+
+def _sums(code: IntArray, values: IntArray, size: int) -> IntArray:
+    """Return exact sums of whole numbers below 2^31, of at most 2^20 of them: floats hold them."""
+    return np.asarray(np.bincount(code, values, size).astype(np.int64))

@@ -1,0 +1,169 @@
+"""What bins leave open: every law that they allow lies between two, so that each number has a computed bound.
+
+Of a bin with n samples the least and the largest are known as they are. The n - 2 others lie between them with a known
+mean m and variance v. Among all laws on [a, b] with that mean and variance ``E e^{λx}``, λ > 0, is least for the one on
+two points of which one is a, and largest for the one that has b: ``1, x, x², e^{λx}`` are a Chebyshev system. To round
+to steps of ``w/2³¹`` moves each reward by less than one step, which adds ``λ w/2³¹`` to the upper end.
+
+Source: the extreme laws are Markov's and Krein's (Karlin and Studden, 1966); their use on bins is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.same import SameFields
+from alignlib.scale.bins import STEPS, Bins
+
+__all__ = [
+    "Atoms",
+    "arranged",
+    "between",
+    "inside_bins",
+    "log_partition_bounds",
+    "lower_atoms",
+    "of_prompt",
+    "upper_atoms",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms(SameFields):
+    """Rewards from the top down, with how many samples each stands for; shape (atoms,).
+
+    ``slack`` is by how much rounding may have moved each.
+    """
+
+    value: FloatArray
+    count: FloatArray
+    slack: float
+
+    def log_partition(self, lam: FloatArray) -> FloatArray:
+        """Return ``log mean e^{λr}`` at each λ, shape (L,)."""
+        found = np.empty(lam.size)
+        top, share = float(self.value[0]), self.count / self.count.sum()
+        below = self.value - top
+        for j, one in enumerate(lam.tolist()):
+            found[j] = one * top + np.log(share @ np.exp(one * below))
+        return found
+
+
+def inside_bins(bins: Bins, width: float) -> tuple[FloatArray, ...]:
+    """Return, in widths of the bin from its beginning: least, largest, and number, mean and variance of the others."""
+    share = np.ldexp(1.0, -STEPS)
+    least, most = (np.floor(np.ldexp(one / width - bins.index, STEPS)) * share for one in (bins.least, bins.most))
+    n = bins.count.astype(np.float64)
+    mean = bins.total / n * share
+    squares = np.ldexp(bins.square_high / n, -STEPS) + np.ldexp(bins.square_low / n, -2 * STEPS)
+    spread = n * np.maximum(squares - np.square(mean), 0.0)  # about the mean of all
+    others = np.maximum(n - 2.0, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        m = np.where(others > 0.0, (n * mean - least - most) / others, mean)
+        about = spread - np.square(least - mean) - np.square(most - mean)
+        v = np.where(others > 0.0, about / others - np.square(m - mean), 0.0)
+    m = np.clip(m, least, most)
+    v = np.clip(np.where(others == 1.0, 0.0, v), 0.0, (m - least) * (most - m))
+    return least, most, others, m, v
+
+
+def _atoms(bins: Bins, width: float, places: list[FloatArray], counts: list[FloatArray]) -> Atoms:
+    """Gather atoms, given in widths from the beginning of their bins, with the two that are known."""
+    value = np.concatenate([width * (bins.index + place) for place in places])
+    count = np.concatenate(counts)
+    kept = count > 0.0
+    value, count = value[kept], count[kept]
+    order = np.argsort(-value, kind="stable")
+    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS)))
+
+
+def _ends(bins: Bins) -> list[FloatArray]:
+    n = bins.count
+    return [(n > 0).astype(np.float64), (n > 1).astype(np.float64)]
+
+
+def lower_atoms(bins: Bins, width: float) -> Atoms:
+    """Return the law of one prompt's bins whose ``E e^{λr}`` is least at every λ > 0."""
+    least, most, others, m, v = inside_bins(bins, width)
+    up = m - least
+    with np.errstate(divide="ignore", invalid="ignore"):
+        other = np.where(up > 0.0, m + v / up, m)
+        share = np.where(v > 0.0, v / (np.square(up) + v), 0.0)
+    return _atoms(
+        bins,
+        width,
+        [least, most, least, np.minimum(other, most)],
+        [*_ends(bins), others * share, others * (1.0 - share)],
+    )
+
+
+def upper_atoms(bins: Bins, width: float) -> Atoms:
+    """Return the law of one prompt's bins whose ``E e^{λr}`` is largest at every λ > 0."""
+    least, most, others, m, v = inside_bins(bins, width)
+    down = most - m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        other = np.where(down > 0.0, m - v / down, m)
+        share = np.where(v > 0.0, v / (np.square(down) + v), 0.0)
+    return _atoms(
+        bins,
+        width,
+        [least, most, most, np.maximum(other, least)],
+        [*_ends(bins), others * share, others * (1.0 - share)],
+    )
+
+
+def between(bins: Bins, width: float) -> tuple[Atoms, BoolArray]:
+    """Return a law between the two, with which estimates are made, and which of its atoms are samples that tie.
+
+    The least and the largest of a bin are what they are; the others lie at their mean ± standard deviation, or, where
+    that leaves the bin, as in the lower law, whose mean and variance are the same.
+    """
+    value, count, tied, _ = arranged(bins, width)
+    order = np.argsort(-value, kind="stable")
+    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS))), tied[order]
+
+
+def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, BoolArray, IntArray]:
+    """Return atoms of several prompts, in no order: value, count, whether their samples tie, and the bin of each."""
+    least, most, others, m, v = inside_bins(bins, width)
+    arm, up = np.sqrt(v), m - least
+    even = arm <= np.minimum(up, most - m)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        far = np.where(up > 0.0, m + v / up, m)
+        share = np.where(even, 0.5, np.where(v > 0.0, v / (np.square(up) + v), 0.0))
+    step = np.ldexp(width, -STEPS)
+    inner = [np.where(even, m - arm, least), np.where(even, m + arm, np.minimum(far, most))]
+    low, high = (np.clip(width * (bins.index + one) + 0.5 * step, bins.least, bins.most) for one in inner)
+    alone, n = bins.least == bins.most, bins.count.astype(np.float64)
+    none = np.zeros_like(n)
+    counts = [np.where(alone, n, 1.0), np.where(alone | (n < 2.0), none, 1.0)]
+    counts += [np.where(alone, none, others * one) for one in (share, 1.0 - share)]
+    count = np.concatenate(counts)
+    kept = np.flatnonzero(count > 0.0)
+    value = np.concatenate([bins.least, bins.most, low, high])[kept]
+    tied = np.concatenate([alone & (n > 1.0), *(np.zeros(len(n), dtype=bool),) * 3])[kept]
+    return value, count[kept], tied, kept % len(n)
+
+
+def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return what ``log mean e^{λr}`` of a prompt is at least and at most, at each λ ≥ 0.
+
+    >>> rewards = np.random.default_rng(0).standard_normal(10_000)
+    >>> bins = Bins.of(np.zeros(10_000, dtype=np.int64), [rewards], [2.0**-3])
+    >>> low, high = log_partition_bounds(bins, 2.0**-3, np.array([1.0]))
+    >>> exact = np.log(np.mean(np.exp(rewards)))
+    >>> bool(low[0] <= exact <= high[0]), bool(high[0] - low[0] < 1e-4)
+    (True, True)
+    """
+    upper = upper_atoms(bins, width)
+    rounding = 1e-15 * (1.0 + np.abs(lam) * float(np.abs(upper.value).max()))  # of the sums themselves
+    low = lower_atoms(bins, width).log_partition(lam) - rounding
+    return low, upper.log_partition(lam) + lam * upper.slack + rounding
+
+
+def of_prompt(bins: Bins, row: int) -> Bins:
+    """Return the bins of one prompt."""
+    low, high = np.searchsorted(bins.row, [row, row + 1])
+    return bins.take(np.arange(low, high, dtype=np.int64))

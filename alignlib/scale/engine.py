@@ -1,0 +1,130 @@
+"""Where the work on parts is done: here, one after another, or by the workers of Dask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from alignlib._core.errors import InputError
+
+__all__ = ["Dask", "Engine", "Here", "engine_for"]
+
+_AHEAD = 4  # tasks of each worker that wait at a time
+_TIMEOUT = "10s"  # for the first answer of a scheduler
+
+
+class Engine(Protocol):
+    """Does a function on many items."""
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield the place of each item and what ``work`` returns for it, as they end."""
+        ...  # pragma: no cover
+
+
+class Here:
+    """This process, in order.
+
+    >>> list(Here().map(abs, [-1, 2]))
+    [(0, 1), (1, 2)]
+    """
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield place and result one after another."""
+        for place, item in enumerate(items):
+            yield place, work(item)
+
+
+class Dask:
+    """The workers that a client of `dask.distributed` knows."""
+
+    def __init__(self, client: Any, address: str) -> None:
+        self._client, self._address = client, address
+
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield place and result as they end; what a worker that is gone was doing is done again by another.
+
+        Raises
+        ------
+        InputError
+            Where the scheduler, or one worker after another, is lost.
+        """
+        from distributed import CancelledError, KilledWorker, as_completed
+        from distributed.comm.core import CommClosedError
+
+        ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
+        waiting = iter(enumerate(items))
+        places: dict[Any, int] = {}
+
+        def submit(place: int, item: Any) -> Any:
+            future = self._client.submit(work, item, pure=False)
+            places[future.key] = place
+            return future
+
+        try:
+            ended = as_completed([submit(*next(waiting)) for _ in range(min(ahead, len(items)))])
+            for future in ended:
+                yield places.pop(future.key), future.result()
+                future.release()
+                for place, item in waiting:
+                    ended.add(submit(place, item))
+                    break
+        except (CommClosedError, CancelledError, TimeoutError, OSError) as error:
+            raise InputError(
+                f"The scheduler at {self._address} was lost ({type(error).__name__}); start it again, and give "
+                "the same command: what was done is kept.",
+                argument="scheduler",
+            ) from error
+        except KilledWorker as error:
+            raise InputError(
+                "One worker after another ended at the same part, for want of memory as a rule; give workers more "
+                "memory, or write smaller parts. What was done is kept.",
+                argument="workers",
+            ) from error
+
+
+@contextmanager
+def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iterator[Engine]:
+    """Open the engine: this process, ``workers`` processes on this machine, or those of a ``scheduler``.
+
+    Raises
+    ------
+    InputError
+        Where Dask is not installed, or no scheduler answers.
+    """
+    if scheduler is None and (workers is None or workers == 1):
+        yield Here()
+        return
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        named = "workers" if scheduler is None else "scheduler"
+        raise InputError(
+            f"{named} needs Dask, which is not installed: install the extra, with `pip install '.[scale]'`.",
+            argument=named,
+        ) from error
+    quiet = {
+        "distributed.logging.distributed": "error",
+        "distributed.comm.timeouts.connect": "10s",
+        "distributed.worker.daemon": True,
+        "distributed.admin.tick.limit": "1h",
+    }
+    with dask.config.set(quiet):
+        if scheduler is None:
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50, memory_limit=None
+            )
+            with cluster, Client(cluster) as client:
+                yield Dask(client, "this machine")
+            return
+        try:
+            client = Client(scheduler, timeout=_TIMEOUT)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"scheduler must be the address of a scheduler that runs, such as tcp://host:8786; {scheduler!r} does "
+                "not answer.",
+                argument="scheduler",
+            ) from error
+        with client:
+            yield Dask(client, scheduler)

@@ -1,0 +1,227 @@
+"""From parts to a table: summarise each, join prompts by ranges of keys, say what was found on the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from alignlib._core.checks import require
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib.scale.bins import check_width, width_for
+from alignlib.scale.engine import Engine, Here
+from alignlib.scale.parts import Part, Question, list_parts, summaries
+from alignlib.scale.store import Done, Store, only
+from alignlib.scale.summary import EXACT_UP_TO, Summary
+from alignlib.scale.summary_table import Head, SummaryTable
+
+__all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
+
+Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+_IN_A_PIECE = 1 << 21  # samples
+_BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
+
+
+def _silent(_what: str, _done: int, _of: int) -> None:
+    """Tell nobody."""
+
+
+@contextmanager
+def open_parts(
+    location: str,
+    question: Question,
+    checkpoint: str | Path,
+    *,
+    bin_width: float | None = None,
+    exact_up_to: int = EXACT_UP_TO,
+    drop_below: int = 0,
+    skip_corrupt: bool = False,
+    keep: bool = False,
+    engine: Engine | None = None,
+    tell: Tell = _silent,
+) -> Iterator[SummaryTable]:
+    """Read the tables of a folder, a pattern or an address as one, and yield it while its pieces lie on disk.
+
+    Parameters
+    ----------
+    location : str
+        Folder, pattern, file or address of tables.
+    question : Question
+        Columns, and what is done about gaps, as in `RewardTable.read`.
+    checkpoint : path
+        Folder where what is done is kept until all is; the same call goes on from there.
+    bin_width : float, optional
+        A power of two; by default 4,096 bins over the rewards of the first piece.
+    exact_up_to : int
+        The most samples of a prompt that are kept one by one.
+    drop_below : int
+        Leave out prompts with fewer samples, once they are joined.
+    skip_corrupt : bool
+        Go on without parts that cannot be read; ``notes`` count them and name the first.
+    keep : bool
+        Leave the checkpoint when the block ends without an error.
+    engine : Engine, optional
+        Who does the work; this process by default.
+    tell : callable
+        Told how far it is.
+
+    Raises
+    ------
+    InputError
+        With one sentence that names the part.
+    """
+    engine = Here() if engine is None else engine
+    parts = list_parts(location)
+    folder = Path(checkpoint)
+    folder.mkdir(parents=True, exist_ok=True)
+    question = replace(question, exact_up_to=exact_up_to)
+    widths = _widths(parts, question, skip_corrupt)
+    if bin_width is not None:
+        widths = (check_width(bin_width),) * len(widths)
+    rows = sum(part.size for part in parts) / (_BYTES_OF_A_ROW * len(question.rewards))
+    bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
+    store = Store.of(folder, replace(question, widths=widths), bits, parts)
+    done = _summarised(store, parts, engine, tell)
+    notes = _looked_at(done, skip_corrupt)
+    files = tuple(file for one in done for file in one.files)
+    require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
+    least = drop_below or 1
+    heads: dict[int, Head] = {}
+    small, firsts = 0, dict[int, str]()
+    buckets = range(1 << bits)
+    for bucket, (head, few, first) in engine.map(store.merge, [(bucket, files, least) for bucket in buckets]):
+        heads[bucket], small = head, small + few
+        if first:
+            firsts[bucket] = first
+        tell("join", len(heads), len(buckets))
+    if small:
+        prompts = sum(len(head.sizes) for head in heads.values())
+        require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
+        notes.append(
+            f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, the "
+            f"first {firsts[min(firsts)]}: what is said holds for the others."
+        )
+    yield SummaryTable(
+        [store.loader(bucket) for bucket in buckets],
+        [heads[bucket] for bucket in buckets],
+        store.loader(0)().columns,
+        dropped=sum(one.dropped for one in done),
+        notes=tuple(notes),
+        engine=engine,
+    )
+    if not keep:
+        store.clear(files, parts, buckets)
+
+
+def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
+    """Return the table over a summary in memory.
+
+    >>> import pyarrow as pa
+    >>> summary = Summary.of(pa.array(["a"]), np.array([3]), {"reward": np.array([0.0, 2.0, 1.0])})
+    >>> table_of(summary).prompt_means("reward").tolist()
+    [1.0]
+    """
+    held = _Held(summary)
+    return SummaryTable([held], [Head.of(summary)], summary.columns, notes=tuple(notes), dropped=dropped)
+
+
+def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
+    """Return the summary of the prompts with n samples or more, and a sentence on how many others there were."""
+    kept = np.flatnonzero(summary.sizes >= n)
+    if len(kept) == len(summary.sizes):
+        return summary, ""
+    require(len(kept) > 0, f"drop_below must leave a prompt: none has {n} samples.", "drop_below")
+    few = len(summary.sizes) - len(kept)
+    said = f"{few} of {counted(len(summary.sizes), 'prompt')} left out, with fewer than {n} samples."
+    return only(summary, kept), said
+
+
+class _Held:
+    """A piece that is in memory."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+
+    def __call__(self) -> Summary:
+        return self._summary
+
+
+def _widths(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[float, ...]:
+    """Choose widths by the range of the first piece that has rewards."""
+    for part in parts:
+        try:
+            first = next(summaries(part, replace(question, exact_up_to=1 << 62)), None)
+        except InputError:
+            if skip_corrupt:
+                continue
+            return (1.0,) * len(question.rewards)  # what is wrong is said when its turn comes
+        if first is not None and first[0].n_samples:
+            return tuple(width_for(float(one.min()), float(one.max())) for one in first[0].values)
+    return (1.0,) * len(question.rewards)
+
+
+def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:
+    found: dict[int, Done] = {}
+    before = [place for place, part in enumerate(parts) if store.is_done(part)]
+    for place in before:
+        found[place] = store.summarise(parts[place])
+    if before:
+        tell("kept", len(before), len(parts))
+    left = [place for place in range(len(parts)) if place not in found]
+    sizes = [part.size for part in parts]
+    total, read = sum(sizes), sum(sizes[place] for place in found)
+    for k, done in engine.map(store.summarise, [parts[place] for place in left]):
+        found[left[k]] = done
+        read += sizes[left[k]]
+        tell("read", read, total)
+    return [found[place] for place in range(len(parts))]
+
+
+def _looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
+    """Say what parts are corrupt, empty or twice the same, or refuse them."""
+    notes = []
+    corrupt = [one for one in done if one.corrupt]
+    if corrupt and not skip_corrupt:
+        more = f" (and {len(corrupt) - 1} more of {len(done)} parts)" if len(corrupt) > 1 else ""
+        raise InputError(
+            f"{corrupt[0].corrupt.rstrip('.')}{more}, or pass skip_corrupt=True to go on without it.", argument="table"
+        )
+    if corrupt:
+        notes.append(
+            f"{len(corrupt)} of {counted(len(done), 'part')} could not be read and are left out, the first "
+            f"{corrupt[0].path}."
+        )
+    empty = [one for one in done if not one.corrupt and not one.samples]
+    if empty:
+        notes.append(f"{len(empty)} of {counted(len(done), 'part')} have no rows, the first {empty[0].path}.")
+    kinds = {one.whole_names: one.path for one in reversed(done) if one.whole_names is not None}
+    if len(kinds) > 1:
+        raise InputError(
+            f"The parts do not agree in what a prompt is: integers in {kinds[True]}, text in {kinds[False]}; write "
+            "it in one way, or the samples of one prompt may count as those of two.",
+            argument="prompt",
+        )
+    seen: dict[str, str] = {}
+    for one in done:
+        if one.fingerprint in seen:
+            raise InputError(
+                f"{seen[one.fingerprint]} and {one.path} hold the same rewards of the same prompts; remove one of "
+                "them, or its samples count twice.",
+                argument="table",
+            )
+        if one.fingerprint:
+            seen[one.fingerprint] = one.path
+    dropped = [one for one in done if one.dropped]
+    if dropped:
+        lost, every = (sum(count) for count in zip(*((d.dropped, d.dropped + d.samples) for d in done), strict=True))
+        notes.append(
+            f"Dropped: {lost} of {every} samples lack a finite value, in {counted(len(dropped), 'part')}, "
+            f"the first {dropped[0].path}."
+        )
+    return notes

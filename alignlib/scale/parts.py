@@ -1,0 +1,236 @@
+"""The parts of a table: files of a folder, a pattern or an address, each summarised by itself."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignlib._core.checks import BoolArray, require
+from alignlib._core.errors import InputError
+from alignlib.scale.summary import Summary
+from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples
+
+__all__ = ["CorruptPartError", "Part", "Question", "first_file", "is_many", "list_parts", "summaries"]
+
+_URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
+
+
+class CorruptPartError(InputError):
+    """A part that cannot be read at all."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, with its size and the time of its last change as they were when it was listed."""
+
+    path: str
+    size: int
+    changed: str
+
+    @property
+    def url(self) -> bool:
+        """Whether fsspec opens it."""
+        return bool(_URL.match(self.path))
+
+    def check_unchanged(self) -> None:
+        """Refuse what is no longer the file that was listed."""
+        now = _stat(self.path)
+        if now != self:
+            raise InputError(
+                f"{self.path} changed while it was read (size {self.size}, now {now.size}); wait until it is written, "
+                "then give the same command: other parts that were done are kept."
+            )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is read of each part; fields as in `RewardTable.read` and `Summary`."""
+
+    prompt: str | None
+    rewards: tuple[str, ...]
+    sample: str | None = None
+    wide: bool = False
+    drop_missing: bool = False
+    widths: tuple[float, ...] = ()
+    exact_up_to: int = 0
+
+
+def is_many(location: str) -> bool:
+    """Tell whether a location is a folder, a pattern or an address, not a single file.
+
+    >>> is_many("runs/*.parquet"), is_many("s3://bucket/runs"), is_many("rewards.csv")
+    (True, True, False)
+    """
+    if _URL.match(location):
+        return True
+    return not os.path.isfile(location) and (os.path.isdir(location) or glob.has_magic(location))
+
+
+def list_parts(location: str) -> list[Part]:
+    """List the tables of a folder and those below it, of a pattern, or of an address that fsspec knows, by name.
+
+    Raises
+    ------
+    InputError
+        Where there are none, or fsspec is needed and missing.
+    """
+    if _URL.match(location):
+        paths = _listed(_URL.sub(r"\1://", location))
+    elif os.path.isdir(location):
+        found = (path for path in Path(location).rglob("*") if path.is_file())
+        paths = [str(path) for path in found if not any(p[0] in "._" for p in path.relative_to(location).parts)]
+    elif glob.has_magic(location) and not os.path.isfile(location):
+        paths = [path for path in glob.glob(location, recursive=True) if os.path.isfile(path)]
+    else:
+        paths = [location]
+    tables = sorted(path for path in paths if is_table_name(path))
+    require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
+    return [_stat(path) for path in tables]
+
+
+def summaries(part: Part, question: Question) -> Iterator[tuple[Summary, int, bool | None]]:
+    """Yield the summary of each piece of a part, how many samples it left out, and whether names were integers.
+
+    That is None where all is text, or all rows are one prompt.
+
+    Raises
+    ------
+    CorruptPartError
+        Where the part cannot be read.
+    InputError
+        Where it can, and does not hold what is asked: the sentence names it.
+    """
+    with _opened(part) as source:
+        pieces = open_pieces(part.path, lambda file: _needed(file, question), source)
+        while True:
+            try:
+                file = next(pieces, None)
+            except InputError as error:
+                if isinstance(error, _Asked):
+                    raise InputError(str(error), argument=error.argument, column=error.column) from error
+                raise CorruptPartError(str(error)) from error
+            if file is None:
+                return
+            yield _of_piece(file, question)
+
+
+def first_file(parts: Sequence[Part]) -> TableFile:
+    """Return the first piece of the first part that can be read and has rows, which tells what columns there are.
+
+    Raises
+    ------
+    InputError
+        Where none can be read.
+    """
+    problem: InputError | None = None
+    for part in parts:
+        try:
+            with _opened(part) as source:
+                for file in open_pieces(part.path, lambda file: list(file.names[:1]), source):
+                    return file
+        except InputError as error:
+            problem = problem or error
+    raise problem or InputError(f"{parts[0].path} has a header but no rows; give samples of each prompt.")
+
+
+class _Asked(InputError):
+    """What is asked is not there; the part itself is whole."""
+
+
+def _needed(file: TableFile, question: Question) -> list[str]:
+    """Return the columns that reading a table will load, by reading it without rows."""
+    asked: list[str] = []
+
+    def read(columns: list[str]) -> pa.Table:
+        asked.extend(columns)
+        return file.read(columns)
+
+    empty = TableFile(file.path, file.names, read, nested=file.nested)
+    try:
+        read_samples(empty, question.prompt, question.rewards, sample=question.sample, wide=question.wide)
+    except InputError as error:
+        if not asked:
+            raise _Asked(str(error), argument=error.argument, column=error.column) from error
+    return list(dict.fromkeys(asked))
+
+
+def _of_piece(file: TableFile, question: Question) -> tuple[Summary, int, bool | None]:
+    samples = read_samples(file, question.prompt, question.rewards, sample=question.sample, wide=question.wide)
+    rewards = list(samples.rewards.values())
+    if question.drop_missing and not (np.isfinite(rewards).all(axis=0) & _named(samples.identifiers)).any():
+        nothing = {name: np.empty(0) for name in samples.rewards}
+        none = Summary.of(
+            pa.array([], pa.int64()), np.empty(0, dtype=np.int64), nothing, widths=question.widths or None
+        )
+        return replace(none, exact_up_to=question.exact_up_to), samples.size, None
+    kept = samples.without_gaps(question.drop_missing)
+    whole = pa.types.is_integer(kept.identifiers.type)
+    runs = pc.run_end_encode(kept.identifiers, run_end_type=pa.int64())
+    sizes = np.diff(runs.run_ends.to_numpy(), prepend=0)
+    columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
+    widths = question.widths or None
+    found = Summary.of(runs.values, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
+    return found, samples.size - kept.size, None if file.is_text or question.prompt is None else whole
+
+
+def _named(identifiers: pa.Array) -> BoolArray:
+    return np.asarray(identifiers.is_valid().to_numpy(zero_copy_only=False))
+
+
+def _stat(path: str) -> Part:
+    if _URL.match(path):
+        fs, inside = _fsspec(path)
+        info: dict[str, Any] = fs.info(inside)
+        times = (info.get(name) for name in ("mtime", "LastModified", "updated", "ETag", "created"))
+        return Part(path, int(info.get("size") or 0), str(next((one for one in times if one), "")))
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check it.", argument="table") from error
+    return Part(path, found.st_size, str(found.st_mtime_ns))
+
+
+def _fsspec(path: str) -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise InputError(
+            f"{path} is an address, which needs fsspec: install the extra, with `pip install '.[scale]'`.",
+            argument="table",
+        ) from error
+    try:
+        return fsspec.core.url_to_fs(path)
+    except (ValueError, ImportError) as error:
+        raise InputError(f"{path} is of a kind that fsspec cannot open ({error}).", argument="table") from error
+
+
+def _listed(location: str) -> list[str]:
+    fs, inside = _fsspec(location)
+    if glob.has_magic(inside):
+        found = fs.glob(inside)
+    elif fs.isdir(inside):
+        found = fs.find(inside)
+    else:
+        found = [inside]
+    return [str(fs.unstrip_protocol(path)) for path in found]
+
+
+@contextmanager
+def _opened(part: Part) -> Iterator[IO[bytes] | None]:
+    """Open a part where fsspec does; else the reader opens it by name."""
+    if not part.url:
+        yield None
+        return
+    fs, inside = _fsspec(part.path)
+    with fs.open(inside, "rb") as file:
+        yield file

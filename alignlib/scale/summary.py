@@ -1,0 +1,262 @@
+"""The summary of samples: a table in one pass, whose parts merge exactly in any order.
+
+Of a prompt with few samples it holds them all; beyond ``exact_up_to`` it holds `Bins`. Which of the two depends on the
+number of samples alone, prompts stand in the order of their keys and samples from the top down, so that the summary of
+all rows is the same, byte for byte, from whatever parts it was merged.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+from alignlib.scale.bins import Bins, check_width
+from alignlib.scale.keys import KeyArray, bucket_of, keys_of, plain_names
+
+__all__ = ["EXACT_UP_TO", "Summary"]
+
+EXACT_UP_TO = 16_384  # samples of a prompt: so many take less room than 4,096 bins of eight numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Summary(SameFields):
+    """Samples of prompts, all or in bins; made by `of`, `merged` and readers of files.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Names of the rewards; bins are by the first.
+    widths : tuple of float
+        Width of the bins of each column, a power of two.
+    exact_up_to : int
+        The most samples of a prompt that are kept one by one.
+    names : Array (prompts,)
+        Prompts in the order of their ``keys``.
+    sizes : array (prompts,)
+        Their numbers of samples.
+    binned : array (prompts,)
+        Which of them are in bins.
+    values : tuple of array (samples,)
+        Rewards of the prompts that are not, by column, one prompt after another, from the top down.
+    bins : Bins
+        Those of the others.
+
+    Examples
+    --------
+    >>> one = Summary.of(pa.array(["a", "b"]), np.array([2, 1]), {"reward": np.array([1.0, 3.0, 2.0])})
+    >>> two = Summary.of(pa.array(["a"]), np.array([1]), {"reward": np.array([2.0])})
+    >>> both = Summary.merged([one, two])
+    >>> both == Summary.merged([two, one]), dict(zip(both.names.to_pylist(), both.sizes.tolist())) == {"a": 3, "b": 1}
+    (True, True)
+    """
+
+    columns: tuple[str, ...]
+    widths: tuple[float, ...]
+    exact_up_to: int
+    names: pa.Array
+    keys: KeyArray
+    sizes: IntArray
+    binned: BoolArray
+    values: tuple[FloatArray, ...]
+    bins: Bins
+
+    @classmethod
+    def of(
+        cls,
+        names: pa.Array,
+        sizes: IntArray,
+        columns: dict[str, FloatArray],
+        *,
+        widths: Sequence[float] | None = None,
+        exact_up_to: int = EXACT_UP_TO,
+    ) -> Summary:
+        """Summarise rewards run by run: ``sizes[i]`` samples of the prompt ``names[i]``, which may come again.
+
+        Parameters
+        ----------
+        names, sizes : array (prompts,)
+            Integers or text, and numbers of samples.
+        columns : dict of str to array (samples,)
+            Finite rewards.
+        widths : list of float, optional
+            Of the bins of each column; 2⁻¹⁰ by default.
+        exact_up_to : int
+            The most samples of a prompt that are kept one by one.
+        """
+        given = (2.0**-10,) * len(columns) if widths is None else tuple(map(check_width, widths))
+        require(len(given) == len(columns), f"widths must be one for each of {len(columns)} columns; got {len(given)}.")
+        if not pa.types.is_integer(names.type):
+            names = names.dictionary_encode()  # most names come many times
+        names, keys = plain_names(names), keys_of(names)
+        order = np.argsort(keys, kind="stable")
+        values = tuple(np.asarray(one, dtype=np.float64) + 0.0 for one in columns.values())  # no negative zeros
+        return cls._settled(tuple(columns), given, exact_up_to, names, keys, sizes, order, values)
+
+    @classmethod
+    def _settled(
+        cls,
+        columns: tuple[str, ...],
+        widths: tuple[float, ...],
+        exact_up_to: int,
+        names: pa.Array,
+        keys: KeyArray,
+        sizes: IntArray,
+        order: IntArray,
+        values: tuple[FloatArray, ...],
+    ) -> Summary:
+        """Bring samples into the one order; equal keys, next to each other in ``order``, are one prompt."""
+        sorted_keys = keys[order]
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = sorted_keys[1:] != sorted_keys[:-1]
+        first = np.flatnonzero(new)
+        if len(first) < len(order):
+            _check_names(names, order, new, first)
+        starts = np.cumsum(sizes) - sizes
+        if not (np.diff(order) == 1).all():  # else they stand in order already
+            places = _ranges(starts[order], sizes[order])
+            values = tuple(one[places] for one in values)
+        sizes = np.add.reduceat(sizes[order], first) if len(first) else sizes
+        names, keys = names.take(pa.array(order[first])), sorted_keys[first]
+        binned = sizes > exact_up_to
+        bins = Bins.none(len(columns) - 1)
+        if binned.any():
+            row = np.repeat(np.arange(len(sizes)), sizes)
+            inside = binned[row]
+            bins = Bins.of(row[inside], [one[inside] for one in values], widths)
+            values = tuple(one[~inside] for one in values)
+        return cls(columns, widths, exact_up_to, names, keys, sizes, binned, _descending(sizes[~binned], values), bins)
+
+    @classmethod
+    def merged(cls, parts: Sequence[Summary]) -> Summary:
+        """Return the summary of all samples of several; their order makes no difference.
+
+        Raises
+        ------
+        InputError
+            Where they differ in columns, widths, or how many samples are kept one by one.
+        """
+        require(len(parts) > 0, "parts must hold at least one summary; got none.", "parts")
+        head = parts[0]
+        for part in parts[1:]:
+            for name in ("columns", "widths", "exact_up_to"):
+                mine, its = getattr(head, name), getattr(part, name)
+                require(mine == its, f"Summaries must agree in {name} to be merged; got {mine!r} and {its!r}.", "parts")
+        if len(parts) == 1:
+            return head
+        names = _joined_names([part.names for part in parts])
+        exact = [~part.binned for part in parts]
+        all_keys = np.concatenate([part.keys for part in parts])
+        keys, place = np.unique(all_keys, return_inverse=True)
+        order = np.argsort(all_keys, kind="stable")
+        new = np.diff(place[order], prepend=-1) != 0
+        first = order[new]
+        if len(first) < len(order):
+            _check_names(names, order, new, np.flatnonzero(new))
+        sizes = np.bincount(place, np.concatenate([part.sizes for part in parts]), len(keys)).astype(np.int64)
+        bounds = np.cumsum([0, *(len(part.sizes) for part in parts)])
+        rows = [place[a:b] for a, b in itertools.pairwise(bounds.tolist())]
+        in_bins = sizes > head.exact_up_to
+        for row, part in zip(rows, parts, strict=True):
+            in_bins[row[part.binned]] = True  # read from a table of bins, however few
+        # Samples in the order of their prompts, then those that go into bins apart.
+        sample_rows = np.concatenate(
+            [np.repeat(row[one], part.sizes[one]) for row, one, part in zip(rows, exact, parts, strict=True)]
+        )
+        values = tuple(np.concatenate([part.values[j] for part in parts]) for j in range(len(head.columns)))
+        bins = [part.bins.with_rows(row) for row, part in zip(rows, parts, strict=True)]
+        late = in_bins[sample_rows]
+        if late.any():
+            bins.append(Bins.of(sample_rows[late], [one[late] for one in values], head.widths))
+            values, sample_rows = tuple(one[~late] for one in values), sample_rows[~late]
+        places = np.argsort(sample_rows, kind="stable")
+        return replace(
+            head,
+            names=plain_names(names.take(pa.array(first))),
+            keys=keys,
+            sizes=sizes,
+            binned=in_bins,
+            values=_descending(sizes[~in_bins], tuple(one[places] for one in values)),
+            bins=Bins.merged(bins, len(head.columns) - 1),
+        )
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of all prompts."""
+        return int(self.sizes.sum())
+
+    def __repr__(self) -> str:
+        """Return the sizes."""
+        return (
+            f"<Summary of {', '.join(self.columns)}: {len(self.sizes)} prompts, {self.n_samples} samples, "
+            f"{int(self.binned.sum())} prompts in {len(self.bins.row)} bins>"
+        )
+
+    def split(self, bits: int) -> list[Summary]:
+        """Return the summaries of the 2^bits buckets of keys, in order; most of few prompts hold none."""
+        ends = np.searchsorted(bucket_of(self.keys, bits), np.arange((1 << bits) + 1))
+        samples = np.concatenate([[0], np.cumsum(np.where(self.binned, 0, self.sizes))])
+        places = np.searchsorted(self.bins.row, ends)
+        found = []
+        for a, b, low, high in zip(
+            ends[:-1].tolist(), ends[1:].tolist(), places[:-1].tolist(), places[1:].tolist(), strict=True
+        ):
+            bins = self.bins.take(np.arange(low, high))
+            found.append(
+                replace(
+                    self,
+                    names=self.names.slice(a, b - a),
+                    keys=self.keys[a:b],
+                    sizes=self.sizes[a:b],
+                    binned=self.binned[a:b],
+                    values=tuple(one[samples[a] : samples[b]] for one in self.values),
+                    bins=replace(bins, row=bins.row - a),
+                )
+            )
+        return found
+
+
+def _joined_names(parts: Sequence[pa.Array]) -> pa.Array:
+    if len({part.type for part in parts}) > 1:
+        parts = [part.cast(pa.large_string()) for part in parts]
+    return pa.concat_arrays(parts)
+
+
+def _check_names(names: pa.Array, order: IntArray, new: BoolArray, first: IntArray) -> None:
+    """Refuse two names of one key, which chance brings about once in 10⁷ tables of a million prompts."""
+    same = pc.equal(names.take(pa.array(order)), names.take(pa.array(order[first[np.cumsum(new) - 1]])))
+    if not pc.all(same).as_py():
+        at = int(np.argmin(same.to_numpy(zero_copy_only=False)))
+        raise InputError(f"Prompt {names[int(order[at])].as_py()!r} has the key of another prompt; rename it.")
+
+
+def _ranges(starts: IntArray, sizes: IntArray) -> IntArray:
+    """Return ``starts[i], …, starts[i] + sizes[i] - 1`` for each i, one after another."""
+    before = np.cumsum(sizes) - sizes
+    return np.asarray(np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes))
+
+
+def _descending(sizes: IntArray, values: tuple[FloatArray, ...]) -> tuple[FloatArray, ...]:
+    """Sort the samples of each prompt from the top down by the first column, ties by the next."""
+    if not len(sizes):
+        return values
+    if len(values) == 1:
+        n = int(sizes[0])
+        if (sizes == n).all():
+            return (-np.sort(-values[0].reshape(-1, n), axis=1).reshape(-1) + 0.0,)
+        found = np.empty_like(values[0])
+        starts = np.cumsum(sizes) - sizes
+        for size in np.unique(sizes).tolist():
+            places = starts[sizes == size][:, None] + np.arange(size)
+            found[places] = -np.sort(-values[0][places], axis=1) + 0.0
+        return (found,)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((*(-one for one in values[::-1]), row))
+    return tuple(one[order] for one in values)

@@ -1,0 +1,386 @@
+"""A table of rewards over a summary that need not fit into memory: read piece by piece, again for every pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.same import SameFields
+from alignlib.scale.bounds import between, log_partition_bounds, of_prompt
+from alignlib.scale.engine import Engine, Here
+from alignlib.scale.expand import expanded, shared
+from alignlib.scale.keys import KeyArray
+from alignlib.scale.summary import EXACT_UP_TO, Summary
+from alignlib.tables import CountedSamples, RewardTable
+
+__all__ = ["Head", "Piece", "SummaryTable"]
+
+Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where other processes are to load it
+
+_GROUPS = 50  # of a single prompt in bins
+_MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
+
+
+@dataclass(frozen=True, eq=False)
+class Head(SameFields):
+    """What is known of the prompts of a piece without its samples; ``of_columns`` has shape (columns, 3, prompts)."""
+
+    names: pa.Array
+    keys: KeyArray
+    sizes: IntArray
+    binned: BoolArray
+    of_columns: FloatArray  # mean, least and largest reward
+
+    @classmethod
+    def of(cls, summary: Summary) -> Head:
+        """Measure a summary."""
+        found = np.empty((len(summary.columns), 3, len(summary.sizes)))
+        exact = np.flatnonzero(~summary.binned)
+        sizes = summary.sizes[exact]
+        starts = np.cumsum(sizes) - sizes
+        for j, values in enumerate(summary.values):
+            if len(exact):
+                found[j][:, exact] = (
+                    np.add.reduceat(values, starts) / sizes,
+                    np.minimum.reduceat(values, starts),
+                    np.maximum.reduceat(values, starts),
+                )
+        first = np.flatnonzero(np.diff(summary.bins.row, prepend=-1))
+        bins, rows = summary.bins, summary.bins.row[first]
+        for j, width in enumerate(summary.widths):
+            if not len(first):
+                continue
+            mean = bins.mean(width) if j == 0 else bins.other_mean(j - 1, width)
+            least, most = (bins.least, bins.most) if j == 0 else (mean, mean)
+            found[j][:, rows] = (
+                np.add.reduceat(mean * bins.count, first) / summary.sizes[rows],
+                np.minimum.reduceat(least, first),
+                np.maximum.reduceat(most, first),
+            )
+        return cls(summary.names, summary.keys, summary.sizes, summary.binned, found)
+
+
+class _Names(Sequence[Any]):
+    """The names of prompts, which stay in Arrow until they are asked for."""
+
+    def __init__(self, parts: Sequence[pa.Array]) -> None:
+        self._parts = [part for part in parts if len(part)]
+        self._ends = np.cumsum([len(part) for part in self._parts])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    @property
+    def type(self) -> pa.DataType:
+        """Integers or text."""
+        kinds = {part.type for part in self._parts}
+        return next(iter(kinds)) if len(kinds) == 1 else pa.large_string()
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, (int, np.integer)):
+            piece = int(np.searchsorted(self._ends, place, side="right"))
+            return self._parts[piece][int(place) - (int(self._ends[piece - 1]) if piece else 0)].as_py()
+        held = np.empty(len(self), dtype=object)
+        held[:] = [one for part in self._parts for one in part.to_pylist()]
+        return held[place]
+
+
+class _Columns(Mapping[str, FloatArray]):
+    """Columns by name, put together in memory when asked for."""
+
+    def __init__(self, names: Sequence[str], gather: Callable[[str], FloatArray]) -> None:
+        self._names, self._gather = tuple(names), gather
+
+    def __getitem__(self, name: str) -> FloatArray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._gather(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class SummaryTable(RewardTable):
+    """Rewards in pieces of a summary, each with its own prompts, in the order of their keys.
+
+    A fit of it is a fit of the samples: blocks of prompts are loaded for each pass and forgotten. What asks for a whole
+    column at once gets it while it is small, and a sentence beyond.
+
+    Parameters
+    ----------
+    pieces : list of callables
+        Each loads a `Summary`; prompts of one are in no other.
+    heads : list of Head
+        What is known of them.
+    columns : tuple of str
+        Names of the rewards.
+    dropped, notes
+        As in `RewardTable`.
+    engine : Engine
+        Who does the passes; they add up to the same whoever does.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> rows = np.random.default_rng(1).standard_normal((100, 64))
+    >>> held = Summary.of(pa.array(np.arange(100)), np.full(100, 64), {"reward": rows.reshape(-1)})
+    >>> table = SummaryTable([lambda: held], [Head.of(held)], held.columns)
+    >>> abs(float((fit_frontier(table).at(0.5).gain - fit_frontier(rows).at(0.5).gain)[0])) < 1e-12
+    True
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        heads: Sequence[Head],
+        columns: Sequence[str],
+        *,
+        dropped: int = 0,
+        notes: tuple[str, ...] = (),
+        engine: Engine | None = None,
+    ) -> None:
+        n_prompts = sum(len(head.sizes) for head in heads)
+        if (
+            n_prompts == 1
+            and any(head.binned.any() for head in heads)
+            and sum(h.sizes.sum() for h in heads) > EXACT_UP_TO
+        ):
+            pieces, heads, note = _dealt(pieces, heads)
+            notes = (*notes, note)
+        sizes = np.concatenate([head.sizes for head in heads])
+        ends = np.cumsum([len(head.sizes) for head in heads])
+        counted_apart = np.concatenate([head.binned & (head.sizes > EXACT_UP_TO) for head in heads])
+        put = partial(object.__setattr__, self)
+        put("prompts", _Names([head.names for head in heads]))
+        put("offsets", np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64))
+        put("columns", _Columns(columns, self._gathered))
+        put("dropped", dropped)
+        put("notes", notes)
+        put("_sizes", sizes)
+        put("_pieces", list(pieces))
+        put("_bounds", [(int(end) - len(head.sizes), int(end)) for end, head in zip(ends, heads, strict=True)])
+        put("_keys", np.concatenate([head.keys for head in heads]))
+        put("_of_columns", np.concatenate([head.of_columns for head in heads], axis=2))
+        put("_apart", counted_apart)
+        put("_engine", Here() if engine is None else engine)
+        put("_kept", {})
+
+    _sizes: IntArray
+    _pieces: list[Piece]
+    _bounds: list[tuple[int, int]]
+    _keys: KeyArray
+    _of_columns: FloatArray
+    _apart: BoolArray
+    _engine: Engine
+    _kept: dict[str, FloatArray]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the engine behind, and what was put together in memory."""
+        return self.__dict__ | {"_engine": Here(), "_kept": {}, "columns": tuple(self.columns)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "columns", _Columns(state["columns"], self._gathered))
+
+    def summaries(self) -> Iterator[Summary]:
+        """Yield the pieces; the names of all are text where those of one are."""
+        names = self.prompts
+        assert isinstance(names, _Names)
+        for piece in self._pieces:
+            summary = piece()
+            yield replace(summary, names=summary.names.cast(names.type)) if len(summary.names) else summary
+
+    @property
+    def n_samples(self) -> IntArray:
+        """Number of samples of each prompt."""
+        return self._sizes
+
+    @property
+    def keys(self) -> KeyArray:
+        """The keys of the prompts."""
+        return self._keys
+
+    def column(self, name: str) -> FloatArray:
+        """Return all rewards called ``name``, where they are few enough to be put together in memory."""
+        self._place(name)
+        return self._gathered(name)
+
+    def _place(self, name: str) -> int:
+        self.check_column(name)
+        return list(self.columns).index(name)
+
+    def _gathered(self, name: str) -> FloatArray:
+        if name in self._kept:
+            return self._kept[name]
+        self._check_held(name)
+        if self.offsets[-1] > _MOST_GATHERED:
+            raise InputError(
+                f"What is asked takes all {self.offsets[-1]:,} samples of {name!r} at once, more than are put together "
+                f"in memory ({_MOST_GATHERED:,}); ask for the limit and best-of-N, or of fewer prompts.",
+                argument="table",
+            )
+        found = np.empty(int(self.offsets[-1]))
+        for where, rows in self.blocks(name, 1 << 20):
+            found[self.offsets[where][:, None] + np.arange(rows.shape[1])] = rows
+        self._kept[name] = found
+        return found
+
+    @property
+    def all_held(self) -> bool:
+        """Whether every sample is held, none in bins."""
+        return not self._apart.any()
+
+    def _check_held(self, name: str) -> None:
+        if self._apart.any():
+            raise InputError(
+                f"What is asked takes every sample of {name!r}, and {counted(int(self._apart.sum()), 'prompt')} have "
+                "theirs in bins; ask for the limit and best-of-N in one reward, or pass a larger exact_up_to.",
+                argument="exact_up_to",
+            )
+
+    def blocks(
+        self, column: str, most: int | None = None, *, held_only: bool = False
+    ) -> Iterator[tuple[IntArray, FloatArray]]:
+        """Yield (prompt positions, rewards from the top down by the first column) piece by piece."""
+        place = self._place(column)
+        if not held_only:
+            self._check_held(column)
+        for piece, (start, _) in zip(self._pieces, self._bounds, strict=True):
+            for where, rows in _blocks(piece(), [place], most):
+                yield where + start, rows[0]
+
+    def each(
+        self, work: Callable[..., Any], columns: Sequence[str], most: int, *arrays: npt.NDArray[Any], add: bool = False
+    ) -> Iterator[tuple[IntArray, Any]]:
+        """Have ``work`` done on every block, by whoever the engine knows; see `RewardTable.each`."""
+        places = [self._place(name) for name in columns]
+        tasks = [
+            _Task(piece, places, most, work, add, tuple(array[low:high] for array in arrays))
+            for piece, (low, high) in zip(self._pieces, self._bounds, strict=True)
+        ]
+        early: dict[int, Any] = {}
+        next_one = 0
+        for place, found in self._engine.map(_Task.__call__, tasks):
+            early[place] = found
+            while next_one in early:  # in the order of the pieces: sums then are the same to the last bit
+                for where, result in early.pop(next_one):
+                    yield where + self._bounds[next_one][0], result
+                next_one += 1
+
+    def counted_samples(self, column: str) -> Iterator[tuple[int, CountedSamples]]:
+        """Yield (position, samples in bins) of prompts that `blocks` leaves out."""
+        place = self._place(column)
+        if not self._apart.any():
+            return
+        if place > 0:
+            self._check_held(column)
+        for piece, (start, end) in zip(self._pieces, self._bounds, strict=True):
+            if not self._apart[start:end].any():
+                continue
+            summary = piece()
+            for row in np.flatnonzero(self._apart[start:end]).tolist():
+                bins, width = of_prompt(summary.bins, row), summary.widths[0]
+                atoms, tied = between(bins, width)
+                bounds = partial(log_partition_bounds, bins, width)
+                yield start + row, CountedSamples(atoms.value, atoms.count, tied, bounds)
+
+    def prompt_means(self, column: str) -> FloatArray:
+        """Return the mean reward of each prompt."""
+        return np.asarray(self._of_columns[self._place(column), 0])
+
+    def prompt_minima(self, column: str) -> FloatArray:
+        """Return the least reward of each prompt."""
+        return np.asarray(self._of_columns[self._place(column), 1])
+
+    def prompt_maxima(self, column: str) -> FloatArray:
+        """Return the largest reward of each prompt."""
+        return np.asarray(self._of_columns[self._place(column), 2])
+
+    def extremes(self, column: str) -> tuple[float, float]:
+        """Return the least and the largest reward of all samples."""
+        _, least, most = self._of_columns[self._place(column)]
+        return float(least.min()), float(most.max())
+
+    def constant_prompts(self, column: str) -> BoolArray:
+        """Tell for each prompt whether all its samples have one reward."""
+        _, least, most = self._of_columns[self._place(column)]
+        return np.asarray(least == most)
+
+    def with_at_least(self, n: int) -> RewardTable:
+        """Refuse: prompts are left out where the parts are read."""
+        raise InputError("drop_below is taken where the parts are read; pass it there.", argument="drop_below")
+
+
+@dataclass(frozen=True, eq=False)
+class _Task(SameFields):
+    """A pass over one piece, wherever it is done."""
+
+    piece: Piece
+    places: list[int]
+    most: int
+    work: Callable[..., Any]
+    add: bool
+    arrays: tuple[npt.NDArray[Any], ...]
+
+    def __call__(self) -> list[tuple[IntArray, Any]]:
+        found: list[tuple[IntArray, Any]] = []
+        for where, rows in _blocks(self.piece(), self.places, self.most):
+            result = self.work(*rows, *(array[where] for array in self.arrays))
+            if self.add and found:
+                for total, more in zip(found[0][1], result, strict=True):
+                    total += more
+            else:
+                found.append((where, result))
+        return found
+
+
+def _blocks(summary: Summary, places: Sequence[int], most: int | None) -> Iterator[tuple[IntArray, list[FloatArray]]]:
+    """Yield prompts of one number of samples: positions, and for each column (prompts, samples)."""
+    summary = expanded(summary, EXACT_UP_TO)
+    here = np.flatnonzero(~summary.binned)
+    sizes = summary.sizes[here]
+    starts = np.cumsum(sizes) - sizes
+    different = np.unique(sizes)
+    for size in different.tolist():
+        where = np.flatnonzero(sizes == size)
+        step = max(1, where.size if most is None else most // size)
+        for first in range(0, where.size, step):
+            some = where[first : first + step]
+            if len(different) == 1:
+                low, high = first * size, (first + some.size) * size
+                rows = [summary.values[j][low:high].reshape(some.size, size) for j in places]
+            else:
+                inside = starts[some][:, None] + np.arange(size)
+                rows = [summary.values[j][inside] for j in places]
+            yield here[some], rows
+
+
+def _dealt(pieces: Sequence[Piece], heads: Sequence[Head]) -> tuple[list[Piece], list[Head], str]:
+    """Deal the bins of a single prompt into groups, which then count as prompts: their spread is its error."""
+    summary = next(piece() for piece, head in zip(pieces, heads, strict=True) if len(head.sizes))
+    groups = shared(summary, _GROUPS, np.random.default_rng(0))
+    note = (
+        f"The {summary.n_samples:,} samples of the one prompt are in bins, dealt at random into {_GROUPS} groups that "
+        "count as prompts: what differs between them is chance."
+    )
+    return [partial(_itself, groups)], [Head.of(groups)], note
+
+
+def _itself(summary: Summary) -> Summary:
+    return summary

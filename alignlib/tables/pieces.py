@@ -1,0 +1,127 @@
+"""A table file a piece at a time, so that no more than a piece of it is in memory."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from alignlib._core.errors import InputError
+from alignlib.tables.formats import known_formats
+from alignlib.tables.reading import open_table_file
+from alignlib.tables.table_file import TableFile, nested_keys, short
+
+__all__ = ["open_pieces"]
+
+_ROWS = 1 << 20
+_BYTES = 1 << 26
+_CUT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+
+
+def open_pieces(
+    path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None = None
+) -> Iterator[TableFile]:
+    """Yield the pieces of a file as tables of their own, in the order of their rows.
+
+    Parquet comes by a million rows, CSV and JSON lines by 64 MiB of text, cut at the end of a line; other formats, and
+    what is zipped, in one piece. A file without rows has no pieces.
+
+    Parameters
+    ----------
+    path : str
+        The file, or what messages call it.
+    needed : callable
+        Says of a table which of its columns will be loaded: Parquet reads no others.
+    source : file, optional
+        Where its content is, by default the file of that name.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, when that is found.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".parquet":
+        yield from _parquet(path, needed, source)
+    elif suffix in _CUT:
+        yield from _text(path, suffix, source)
+    elif source is None:
+        yield open_table_file(path)
+    elif suffix in known_formats():
+        yield known_formats()[suffix].open(path, pa.py_buffer(source.read()))
+    else:
+        raise InputError(f"{path} has the unknown extension {suffix!r}; name {', '.join(known_formats())}.")
+
+
+def _parquet(path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None) -> Iterator[TableFile]:
+    import pyarrow.parquet as pa_parquet
+
+    try:
+        with pa_parquet.ParquetFile(path if source is None else source, page_checksum_verification=True) as opened:
+            schema = opened.schema_arrow
+            nested = nested_keys(schema)
+            names = (*schema.names, *nested)
+            columns = needed(TableFile(path, names, lambda some: schema.empty_table().select(some), nested=nested))
+            row = 1
+            for batch in opened.iter_batches(_ROWS, columns=columns, use_threads=False):
+                table = pa.Table.from_batches([batch])
+                if table.num_rows:
+                    yield TableFile(path, names, table.select, first_row=row, nested=nested)
+                row += table.num_rows
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise InputError(f"There is no file {path} any more; it was there when the parts were listed.") from error
+        raise InputError(f"{path} is not a whole Parquet file ({short(error)}); copy or write it again.") from error
+
+
+def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFile]:
+    """Cut text after lines, not within quotes; every piece of a CSV file gets its header."""
+    open_one = known_formats()[suffix].open
+    lines = suffix in (".jsonl", ".ndjson")
+    try:
+        data = _content(path, source)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({short(error)}); check it.", argument="path") from error
+    if not len(data):
+        raise InputError(f"{path} is empty; give a table, with a name for each column.", argument="path")
+    start = 0 if lines else data.find(b"\n") + 1
+    header = b"" if lines else bytes(data[: start or len(data)])
+    if not lines and start == 0:
+        return
+    row = 1 if lines else 2
+    while start < len(data):
+        end = len(data) if len(data) - start <= _BYTES else _end_of_line(data, start, quotes=not lines)
+        body = bytes(data[start:end])
+        if body.strip():
+            whole = start == (0 if lines else len(header)) and end == len(data)
+            name = path if whole else f"{path} (the lines from {row} on)"
+            yield open_one(name, pa.py_buffer(header + body))
+        row += body.count(b"\n")
+        start = end
+
+
+def _end_of_line(data: Any, start: int, *, quotes: bool) -> int:
+    """Return the first end of a line from ``_BYTES`` on that lies within no quotes."""
+    end, inside = start, False
+    seen = start
+    while True:
+        end = data.find(b"\n", max(start + _BYTES, end)) + 1
+        if end == 0:
+            return len(data)
+        if quotes:
+            inside ^= bool(bytes(data[seen:end]).count(b'"') % 2)
+            seen = end
+        if not inside:
+            return int(end)
+
+
+def _content(path: str, source: IO[bytes] | None) -> Any:
+    if source is not None:
+        return source.read()
+    with open(path, "rb") as file:
+        if Path(path).stat().st_size == 0:
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -1,0 +1,301 @@
+"""Tables in parts: the same answers as one file, and what can be wrong with a part, said by its name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner, Result
+
+from alignlib import InputError
+from alignlib.cli.main import main
+from alignlib.estimation import fit_frontier
+from alignlib.scale import Question, SummaryTable, engine_for, open_parts, read_summary, sql
+from alignlib.scale import store as stored
+from alignlib.tables import RewardTable, pieces
+
+N, PER = 60, 24
+ASKED = Question("prompt_id", ("reward",))
+RNG = np.random.default_rng(0)
+NAMES = np.repeat(np.arange(N), PER)
+REWARDS = RNG.standard_normal(N * PER) * (1 + NAMES % 3)
+
+
+def rows(where: np.ndarray, **more: Any) -> pa.Table:
+    return pa.table({"prompt_id": NAMES[where], "reward": REWARDS[where], **more})
+
+
+def as_csv(table: pa.Table) -> str:
+    lines = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
+    return "\n".join([",".join(table.column_names), *(",".join(map(str, line)) for line in lines)]) + "\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three parts of shuffled rows, one of each format: every prompt is split over them."""
+    made = tmp_path / "parts"
+    (made / "deep").mkdir(parents=True)
+    parts = np.array_split(np.random.default_rng(1).permutation(N * PER), 3)
+    pq.write_table(rows(parts[0]), made / "a.parquet", row_group_size=100)
+    (made / "b.csv").write_text(as_csv(rows(parts[1])), encoding="utf-8")
+    lines = [json.dumps(one) for one in rows(parts[2]).to_pylist()]
+    (made / "deep" / "c.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (made / "notes.md").write_text("no table", encoding="utf-8")
+    return made
+
+
+def opened(folder: Path, question: Question = ASKED, **options: Any) -> SummaryTable:
+    """Open parts, and leave their pieces where they are."""
+    with open_parts(str(folder), question, folder.parent / "kept", keep=True, **options) as table:
+        return table
+
+
+def command(*typed: object, name: str = "frontier") -> Result:
+    return CliRunner().invoke(main, [name, *map(str, typed)])
+
+
+def test_parts_of_any_format_are_the_table(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_BYTES", 1000)  # text in several pieces too
+    monkeypatch.setattr(pieces, "_ROWS", 128)
+    table = opened(folder)
+    held = RewardTable.from_arrays([REWARDS[name == NAMES] for name in table.prompts[:]], prompts=table.prompts[:])
+    assert table.n_samples.tolist() == [PER] * N
+    kl = [0.05, 0.2]
+    for name in ("gain", "gain_low", "gain_high"):
+        mine, plain = (getattr(fit_frontier(one, n_boot=100).at(kl), name) for one in (table, held))
+        assert mine == pytest.approx(plain, abs=1e-10)
+
+
+def test_a_part_with_quotes_is_cut_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "_BYTES", 30)
+    text = "prompt_id,reward\n" + "".join(f'"a\n""{k % 4}"" b",{k}\n' for k in range(40))
+    (tmp_path / "x.csv").write_text(text, encoding="utf-8")
+    table = opened(tmp_path / "x.csv")
+    assert sorted(table.prompts) == [f'a\n"{k}" b' for k in range(4)]
+    assert sorted(table.column("reward")) == list(range(40))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda f: (f / "d.parquet").write_bytes(b"PAR1 torn"), r"d\.parquet is not a whole Parquet file"),
+        (lambda f: (f / "d.csv").write_text("prompt_id,score\n1,2\n"), r"d\.csv has no column 'reward'"),
+        (
+            lambda f: (f / "d.csv").write_text("prompt_id,reward\n1,2\n1,high\n"),
+            r"column 'reward' of .*d\.csv holds text",
+        ),
+        (lambda f: (f / "d.csv").write_text("prompt_id,reward\n1,2\n1,nan\n"), r"d\.csv lack a finite value"),
+        (lambda f: pq.write_table(pa.table({"prompt_id": ["x"], "reward": [1.0]}), f / "d.parquet"), "do not agree"),
+        (lambda f: (f / "d.parquet").write_bytes((f / "a.parquet").read_bytes()), r"a\.parquet and .*d\.parquet hold"),
+        (lambda f: pq.write_table(pa.table({"prompt_id": [1], "reward": ["1"]}), f / "d.parquet"), "without quotes"),
+    ],
+    ids=["torn", "another schema", "text", "NaN", "names of two kinds", "twice", "mixed types"],
+)
+def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said: str) -> None:
+    make(folder)
+    with pytest.raises(InputError, match=said):
+        opened(folder)
+
+
+def test_corrupt_parts_are_skipped_only_when_asked_and_counted(folder: Path) -> None:
+    (folder / "d.parquet").write_bytes(b"PAR1 torn")
+    with pytest.raises(InputError, match=r"copy or write it again, or pass skip_corrupt=True"):
+        opened(folder)
+    table = opened(folder, skip_corrupt=True)
+    assert table.offsets[-1] == N * PER
+    assert [note for note in table.notes if "1 of 4 parts could not be read" in note and "d.parquet" in note]
+
+
+def test_empty_parts_and_dropped_samples_are_counted(folder: Path) -> None:
+    pq.write_table(rows(np.arange(0)), folder / "d.parquet")
+    (folder / "e.csv").write_text("prompt_id,reward\n1,\n2,inf\n", encoding="utf-8")
+    table = opened(folder, Question("prompt_id", ("reward",), drop_missing=True))
+    assert table.dropped == 2
+    assert any("have no rows" in note and "d.parquet" in note for note in table.notes)
+    assert any(f"2 of {N * PER + 2} samples" in note and "e.csv" in note for note in table.notes)
+
+
+def test_small_prompts_are_left_out_once_they_are_joined(folder: Path) -> None:
+    (folder / "d.csv").write_text("prompt_id,reward\n999,1\n998,2\n0,3\n", encoding="utf-8")
+    table = opened(folder, drop_below=2)
+    assert table.n_prompts == N
+    assert table.n_samples.max() == PER + 1
+    assert any("2 of 62 prompts left out" in note for note in table.notes)
+
+
+def test_a_part_that_changes_while_it_is_read_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = stored.summaries
+
+    def slow(part: Any, question: Any) -> Any:
+        yield from plain(part, question)
+        if part.path.endswith("b.csv"):
+            with open(part.path, "a", encoding="utf-8") as file:
+                file.write("1,2.5\n")
+
+    monkeypatch.setattr(stored, "summaries", slow)
+    with pytest.raises(InputError, match=r"b\.csv changed while it was read"):
+        opened(folder)
+
+
+def test_a_stopped_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, read = stored.summaries, []
+
+    def stops(part: Any, question: Any) -> Any:
+        read.append(os.path.basename(part.path))
+        if len(read) == 3:
+            raise KeyboardInterrupt
+        yield from plain(part, question)
+
+    monkeypatch.setattr(stored, "summaries", stops)
+    with pytest.raises(KeyboardInterrupt):
+        opened(folder)
+    told = []
+    table = opened(folder, tell=lambda *about: told.append(about))
+    assert read == ["a.parquet", "b.csv", "c.jsonl", "c.jsonl"]  # the last one again
+    assert told[0] == ("kept", 2, 3)
+    monkeypatch.undo()
+    assert np.array_equal(table.column("reward"), opened(folder).column("reward"))
+
+
+def test_a_folder_that_is_given_keeps_what_is_not_ours(folder: Path) -> None:
+    kept = folder.parent / "kept"
+    kept.mkdir()
+    (kept / "mine.txt").write_text("x")
+    for place, left in ((kept, ["mine.txt"]), (folder.parent / "new", None)):
+        with open_parts(str(folder), ASKED, place):
+            assert any(path.name.endswith("piece-0.arrow") for path in place.iterdir())
+        assert ([path.name for path in place.iterdir()] if place.exists() else None) == left
+
+
+def test_more_prompts_than_pieces_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many pieces: no prompt is lost or doubled, and the answer stays."""
+    from alignlib.scale import opening
+
+    pq.write_table(rows(np.random.default_rng(2).permutation(N * PER)), tmp_path / "a.parquet")
+    whole = opened(tmp_path / "a.parquet")
+    monkeypatch.setattr(opening, "_IN_A_PIECE", 100)
+    monkeypatch.setattr(stored, "_FLUSHED", 300)
+    many = opened(tmp_path / "a.parquet")
+    assert many.prompts[:].tolist() == whole.prompts[:].tolist()
+    assert np.array_equal(many.column("reward"), whole.column("reward"))
+    ends = [fit_frontier(table, n_boot=100).at(0.1).gain_high[0] for table in (whole, many)]
+    assert ends[0] == pytest.approx(ends[1], abs=1e-12)
+
+
+def test_commands_read_folders_patterns_addresses_and_summaries(folder: Path, tmp_path: Path) -> None:
+    one = tmp_path / "one.csv"
+    one.write_text(as_csv(rows(np.arange(N * PER))), encoding="utf-8")
+    about = ("--reward", "reward", "--kl", "0.1", "--json")
+    plain = json.loads(command(one, *about).stdout)
+    summary = tmp_path / "s.parquet"
+    places = (folder, folder / "**" / "*.[pcj]*", f"file://{folder}", summary)
+    for place in places:
+        typed = [place, *about, "--checkpoint", tmp_path / "cp"] if place != summary else [place, *about]
+        written = ["--summary", summary] if place == folder else []
+        result = command(*typed, *written)
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)
+        gains = [one["reward"]["limit"][0]["gain"] for one in (found, plain)]
+        assert gains[0] == pytest.approx(gains[1], abs=1e-10)
+    assert "exists" in command(folder, *about, "--summary", summary, "--checkpoint", tmp_path / "cp").stderr
+    assert "summarises 'reward'" in command(summary, "--reward", "other").stderr
+    assert "is a summary" in command(summary, *about, "--workers", "2").stderr
+    assert read_summary(summary)[0].n_samples == N * PER
+
+
+def test_bins_that_sql_made_are_a_table(tmp_path: Path) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("scored", rows(np.arange(N * PER)))
+        pq.write_table(connection.sql(sql("scored", width=2.0**-9)).to_arrow_table(), tmp_path / "b.parquet")
+    result = command(tmp_path / "b.parquet", "--reward", "reward", "--kl", "0.1", "--json")
+    (tmp_path / "one.csv").write_text(as_csv(rows(np.arange(N * PER))), encoding="utf-8")
+    plain = json.loads(command(tmp_path / "one.csv", "--reward", "reward", "--kl", "0.1", "--json").stdout)
+    gains = [one["reward"]["limit"][0]["gain"] for one in (json.loads(result.stdout), plain)]
+    assert gains[0] == pytest.approx(gains[1], abs=1e-6)
+
+
+def test_pass_at_k_of_parts(tmp_path: Path) -> None:
+    right = (REWARDS > 0.5).astype(int)
+    table = pa.table({"prompt_id": NAMES, "correct": right, "half": 0.5 * right})
+    (tmp_path / "parts").mkdir()
+    order = np.random.default_rng(3).permutation(N * PER)
+    for k, some in enumerate(np.array_split(order, 4)):
+        pq.write_table(table.take(pa.array(some)), tmp_path / "parts" / f"{k}.parquet")
+    pq.write_table(table, tmp_path / "one.parquet")
+    kept = ("--checkpoint", tmp_path / "cp")
+    found, plain = (
+        json.loads(command(*typed, "--k", "1,4", "--json", name="passk").stdout)
+        for typed in ((tmp_path / "parts", *kept), (tmp_path / "one.parquet",))
+    )
+    for one, other in zip(found["rows"], plain["rows"], strict=True):
+        assert one == pytest.approx(other, abs=1e-12)
+    assert found["n_samples"] == plain["n_samples"] == N * PER
+    for typed, said in ((("--answer", "a"), "--answer goes with"), (("--correct", "half"), "must be 1 or 0")):
+        assert said in command(tmp_path / "parts", *kept, *typed, name="passk").stderr
+
+
+def test_refusals_name_options(folder: Path, tmp_path: Path) -> None:
+    kept = ("--reward", "reward", "--checkpoint", tmp_path / "cp")
+    (folder / "d.parquet").write_bytes(b"PAR1 torn")
+    assert "pass --skip-corrupt to go on" in command(folder, *kept).stderr
+    assert "--bin-width must be a power of two" in command(folder, *kept, "--bin-width", "0.3").stderr
+    assert "holds no table" in command(tmp_path / "parts" / "deep" / "*.csv", *kept).stderr
+    assert "no file" in command(tmp_path / "none.csv", *kept).stderr
+    assert "--gold-table goes with" in command(folder, *kept, "--gold-table", folder / "b.csv").stderr
+    assert "fsspec cannot open" in command("nosuch://x/y", *kept).stderr
+    assert "must end in .parquet" in command(folder, *kept, "--summary", tmp_path / "s.csv").stderr
+
+
+@pytest.fixture(scope="module")
+def dask() -> Any:
+    """Two workers, started once for all tests that need them."""
+    with engine_for(workers=2) as engine:
+        yield engine
+
+
+def test_workers_give_what_one_process_does(folder: Path, dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignlib.scale import opening
+
+    monkeypatch.setattr(opening, "_IN_A_PIECE", 300)
+    kl = [0.05, 0.2]
+    found = []
+    for engine in (None, dask):
+        with open_parts(str(folder), ASKED, folder.parent / "kept", engine=engine) as table:
+            fit = fit_frontier(table, n_boot=100)
+            found.append([*fit.at(kl).gain_low, *fit.at(kl).gain, *fit.share().gain_high])
+    assert found[1] == pytest.approx(found[0], abs=1e-12)
+
+
+def test_bad_input_of_a_worker_is_the_same_sentence(folder: Path, dask: Any) -> None:
+    (folder / "d.csv").write_text("prompt_id,reward\n1,2\n1,nan\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"d\.csv lack a finite value"):
+        opened(folder, engine=dask)
+
+
+def _ends_once(place: str) -> int:
+    """End the process the first time."""
+    if not os.path.exists(place):
+        Path(place).touch()
+        os._exit(1)
+    return os.getpid()
+
+
+def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, dask: Any) -> None:
+    places = [str(tmp_path / "first"), *(str(tmp_path) for _ in range(3))]
+    assert sorted(place for place, _ in dask.map(_ends_once, places)) == [0, 1, 2, 3]
+
+
+def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignlib.scale import engine
+
+    monkeypatch.setattr(engine, "_TIMEOUT", "0.2s")
+    with pytest.raises(InputError, match="does not answer"), engine_for(scheduler="tcp://127.0.0.1:9"):
+        pass

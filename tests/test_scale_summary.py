@@ -1,0 +1,279 @@
+"""Summaries: the same bytes from any partition, bounds that hold, the fit of the samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib import InputError
+from alignlib.estimation import fit_frontier
+from alignlib.estimation.counted import counted_rules, jackknife_of_counts
+from alignlib.estimation.jackknife import jackknife_log_partition
+from alignlib.rules import BestOfN, prepare
+from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_bounds, read_summary, sql, write_summary
+from alignlib.scale.bounds import between
+from alignlib.scale.expand import expanded
+from alignlib.scale.summary_file import from_arrow, to_arrow
+from alignlib.tables import CountedSamples, RewardTable
+
+WIDTH = 2.0**-6
+LAM = np.array([0.01, 0.3, 1.0, 3.0, 10.0])
+
+
+def summarised(names: np.ndarray, columns: dict[str, np.ndarray], exact: int = 8) -> Summary:
+    """Summarise rows in any order."""
+    order = np.argsort(names, kind="stable")
+    distinct, sizes = np.unique(names, return_counts=True)
+    return Summary.of(
+        pa.array(distinct),
+        sizes,
+        {k: v[order] for k, v in columns.items()},
+        widths=[WIDTH] * len(columns),
+        exact_up_to=exact,
+    )
+
+
+def as_table(*parts: Summary) -> SummaryTable:
+    return SummaryTable([lambda part=part: part for part in parts], [Head.of(part) for part in parts], parts[0].columns)
+
+
+def log_mean_exp(values: np.ndarray) -> np.ndarray:
+    top = values.max()
+    return np.array([lam * top + np.log(np.mean(np.exp(lam * (values - top)))) for lam in LAM])
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60), st.integers(1, 5), st.booleans())
+def test_any_partition_merged_in_any_order_is_the_same_to_the_byte(seed: int, n: int, parts: int, gold: bool) -> None:
+    rng = np.random.default_rng(seed)
+    names = rng.integers(0, 4, n)
+    columns = {"r": np.round(rng.standard_normal(n), int(rng.integers(0, 18)))}  # also ties, zeros of both signs
+    if gold:
+        columns["g"] = rng.standard_normal(n) * 100.0
+    whole = summarised(names, columns)
+    part = rng.integers(0, parts, n)
+    pieces = [summarised(names[part == k], {c: v[part == k] for c, v in columns.items()}) for k in np.unique(part)]
+    rng.shuffle(pieces)
+    cut = int(rng.integers(0, len(pieces)))
+    tree = [Summary.merged(some) for some in (pieces[:cut], pieces[cut:]) if some]
+    for merged in (Summary.merged(pieces), Summary.merged(tree[::-1]), Summary.merged(whole.split(2))):
+        assert to_arrow(merged).equals(to_arrow(whole), check_metadata=True)
+        for a, b in zip(merged.values, whole.values, strict=True):
+            assert a.tobytes() == b.tobytes()
+        assert merged == whole
+
+
+def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    names = rng.integers(0, 9, 400) + 10 ** rng.integers(0, 3, 400)
+    summary = summarised(names, {"r": rng.standard_normal(400), "g": rng.standard_normal(400)}, exact=14)
+    assert 0 < summary.binned.sum() < len(summary.sizes)
+    assert from_arrow(to_arrow(summary, {"dropped": 3})) == (summary, {"dropped": 3})
+    write_summary(summary, tmp_path / "s.parquet")
+    again, _ = read_summary(tmp_path / "s.parquet")
+    assert again == summary
+    write_summary(again, tmp_path / "t.parquet")
+    assert (tmp_path / "s.parquet").read_bytes() == (tmp_path / "t.parquet").read_bytes()
+
+
+def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
+    table = to_arrow(summarised(np.zeros(4, dtype=int), {"r": np.arange(4.0)}))
+    meta = {k: v.replace(b'"version": 1', b'"version": 9') for k, v in table.schema.metadata.items()}
+    with pytest.raises(InputError, match="version 9"):
+        from_arrow(table.replace_schema_metadata(meta))
+    with pytest.raises(InputError, match="counts disagree"):
+        from_arrow(table.set_column(1, "samples", pa.array([5])))
+    with pytest.raises(InputError, match="no summary"):
+        from_arrow(table.replace_schema_metadata({}))
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="not a whole Parquet file"):
+        read_summary(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("gold", [None, "g"])
+def test_one_statement_of_sql_makes_the_same_summary(tmp_path: Path, gold: str | None) -> None:
+    import duckdb
+
+    rng = np.random.default_rng(5)
+    reward = np.concatenate([rng.standard_normal(3000), [0.0, -0.0, -1e-20, 1e-20, -WIDTH, WIDTH]])
+    names, golds = rng.integers(0, 5, reward.size), 3.0 * rng.standard_normal(reward.size)
+    rows = pa.table({"prompt_id": names, "reward": reward, "g": golds})
+    with duckdb.connect() as connection:
+        connection.register("scored", rows)
+        pq.write_table(connection.sql(sql("scored", gold=gold, width=WIDTH)).to_arrow_table(), tmp_path / "b.parquet")
+    found, _ = read_summary(tmp_path / "b.parquet")
+    columns = {"reward": reward} | ({} if gold is None else {"gold": golds})
+    assert found == summarised(names, columns, exact=0)
+
+
+LAWS = {
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "gamma": lambda rng, n: rng.gamma(1.5, size=n),
+    "skewed": lambda rng, n: rng.beta(5.0, 1.5, n),
+    "right or wrong": lambda rng, n: (rng.random(n) < 0.3).astype(float),
+    "an atom": lambda rng, n: np.maximum(rng.standard_normal(n), 0.0),
+    "two far points": lambda rng, n: np.where(rng.random(n) < 0.01, 20.0, rng.standard_normal(n)),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("width", [2.0**-10, 2.0**-3, 2.0])
+def test_the_bound_holds_and_falls_with_the_width(law: str, width: float) -> None:
+    values = LAWS[law](np.random.default_rng(1), 5000)
+    bins = Bins.of(np.zeros(5000, dtype=np.int64), [values], [width])
+    low, high = log_partition_bounds(bins, width, LAM)
+    exact, made = log_mean_exp(values), between(bins, width)[0].log_partition(LAM)
+    assert (low <= exact).all()
+    assert (exact <= high).all()
+    assert (low - 1e-12 <= made).all()
+    assert (made <= high + 1e-12).all()
+    # third order in λ·width, and never beyond what the width itself leaves open
+    assert (high - low <= np.minimum((LAM * width) ** 3, LAM * width) + 1e-8).all()
+
+
+@given(st.lists(st.floats(-2.0, 2.0), min_size=1, max_size=12), st.integers(-4, 2))
+def test_the_bound_holds_for_any_few_samples(values: list[float], exponent: int) -> None:
+    given_, width = np.array(values) + 0.0, 2.0**exponent
+    bins = Bins.of(np.zeros(len(values), dtype=np.int64), [given_], [width])
+    low, high = log_partition_bounds(bins, width, LAM)
+    exact = log_mean_exp(given_)
+    assert (low <= exact + 1e-12).all()
+    assert (exact <= high + 1e-12).all()
+
+
+@given(st.lists(st.tuples(st.floats(-3.0, 3.0), st.integers(2, 5)), min_size=2, max_size=8))
+def test_counts_are_samples_that_come_so_often(levels: list[tuple[float, int]]) -> None:
+    value = np.array(sorted({round(v, 3) for v, _ in levels}, reverse=True)) + 0.0
+    count = np.array([c for _, c in levels])[: len(value)]
+    rows = np.repeat(value, count)[None]
+    if len(value) < 2:
+        return
+    lam = np.array([0.1, 0.5, 1.0])
+    plain, found = jackknife_log_partition(rows, lam), jackknife_of_counts(value, count.astype(float), lam)
+    for name in ("plug_in", "first_order", "second_order", "ess", "largest_weight", "kl"):
+        assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=1e-9, abs=1e-9)
+    samples = CountedSamples(value, count.astype(float), count > 0, lambda lam: (lam, lam))
+    rules = [BestOfN(n) for n in (1, 2, 2.5, 3) if n <= rows.size]
+    expected = [rule.evaluate(prepare(rows)) for rule in rules]
+    spent, gain, _ = counted_rules(samples, rules)
+    assert gain == pytest.approx([float(e.mean[0]) - rows.mean() for e in expected], abs=1e-9)
+    assert spent[1:] == pytest.approx([float(e.spent[0]) for e in expected[1:]], abs=1e-9)
+
+
+def test_best_of_many_of_bins_is_the_formula_without_ties() -> None:
+    values = np.random.default_rng(2).standard_normal(40_000)
+    bins = Bins.of(np.zeros(values.size, dtype=np.int64), [values], [2.0**-9])
+    atoms, tied = between(bins, 2.0**-9)
+    rules = [BestOfN(2.0**k) for k in (1, 4, 8, 12)]
+    spent, gain, win = counted_rules(CountedSamples(atoms.value, atoms.count, tied, lambda lam: (lam, lam)), rules)
+    rows = prepare(np.sort(values)[::-1][None])
+    assert spent == pytest.approx([rule.spent_formula() for rule in rules], abs=1e-12)
+    assert win == pytest.approx([rule.win_rate_formula() for rule in rules], abs=1e-12)
+    assert gain == pytest.approx([float(rule.mean_kept(rows)[0]) - values.mean() for rule in rules], abs=2e-6)
+
+
+def test_the_fit_of_a_summary_is_that_of_the_samples() -> None:
+    """At 1e-10, point and support; intervals too where each prompt is its own cell."""
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(4, 20, 120)
+    rows = [rng.standard_normal(n) * (1 + i % 3) + i for i, n in enumerate(sizes)]
+    names, rewards = np.repeat(np.arange(120), sizes), np.concatenate(rows)
+    pieces = summarised(names, {"r": rewards}, exact=100).split(2)
+    table = as_table(*pieces)
+    order = [name for piece in pieces for name in piece.names.to_pylist()]
+    held = RewardTable.from_arrays([rows[i] for i in order], prompts=order)
+    mine, plain = fit_frontier(table, n_boot=200), fit_frontier(held, n_boot=200)
+    kl = np.array([0.05, 0.1, 0.2])
+    for name in ("gain", "gain_low", "gain_high", "lam", "ess"):
+        assert getattr(mine.at(kl, strict=False), name) == pytest.approx(
+            getattr(plain.at(kl, strict=False), name), abs=1e-10
+        )
+    assert mine.supported_end == pytest.approx(plain.supported_end, abs=1e-10)
+    for name in ("spent", "gain", "gain_low", "gain_high", "share_low"):
+        assert getattr(mine.share(), name) == pytest.approx(getattr(plain.share(), name), abs=1e-10)
+    assert mine.base_interval == pytest.approx(plain.base_interval, abs=1e-10)
+
+
+def test_no_partition_changes_an_interval() -> None:
+    """More prompts than cells: they are pooled by key, not by place."""
+    rng = np.random.default_rng(4)
+    names = np.repeat(np.arange(600), 4)
+    rewards = rng.standard_normal(2400)
+    whole = summarised(names, {"r": rewards})
+    shuffled = rng.permutation(2400)
+    again = summarised(names[shuffled], {"r": rewards[shuffled]})
+    fits = [fit_frontier(table, n_boot=100, rng=7) for table in (as_table(whole), as_table(*again.split(3)))]
+    ends = [(f.at(0.05, strict=False).gain_low, f.at(0.05, strict=False).gain_high) for f in fits]
+    assert np.array(ends[0]) == pytest.approx(np.array(ends[1]), abs=1e-12)
+    other = fit_frontier(as_table(whole), n_boot=100, rng=8)
+    assert abs(float((other.at(0.05, strict=False).gain_low - ends[0][0])[0])) > 1e-9
+
+
+def test_the_fit_of_bins_lies_within_its_bound() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.gamma(2.0, size=(4, 20_000))
+    summary = summarised(np.repeat(np.arange(4), 20_000), {"r": rows.ravel()}, exact=1000)
+    assert summary.binned.all()
+    mine = fit_frontier(as_table(summary), n_boot=100)
+    plain = fit_frontier(rows[summary.names.to_pylist()], n_boot=100)
+    kl = np.array([0.05, 0.1, 0.2])
+    found, exact = mine.at(kl, strict=False), plain.at(kl, strict=False)
+    bounds = [
+        log_partition_bounds(summary.bins.take(np.flatnonzero(summary.bins.row == k)), WIDTH, exact.lam)
+        for k in range(4)
+    ]
+    open_ = np.mean([high - low for low, high in bounds], axis=0) / exact.lam  # of the gain, by the envelope theorem
+    assert (np.abs(found.gain - exact.gain) <= open_ + 1e-10).all()
+    assert (open_ < 1e-4).all()
+    assert mine.tail.ratio == pytest.approx(plain.tail.ratio, abs=1e-2)
+    assert mine.supported_end == pytest.approx(plain.supported_end, rel=1e-2)
+
+
+def test_few_samples_in_bins_are_put_back() -> None:
+    rng = np.random.default_rng(8)
+    names, rewards = np.repeat(np.arange(50), 16), rng.standard_normal(800)
+    exact, binned = (summarised(names, {"r": rewards}, exact=e) for e in (100, 0))
+    back = expanded(binned, 100)
+    assert not back.binned.any()
+    assert np.abs(back.values[0] - exact.values[0]).max() < WIDTH
+    kl = np.array([0.05, 0.2])
+    gains = [fit_frontier(as_table(one), n_boot=100).at(kl, strict=False).gain for one in (exact, binned)]
+    assert gains[0] == pytest.approx(gains[1], abs=1e-6)
+
+
+def test_what_takes_every_sample_is_refused_by_name() -> None:
+    summary = summarised(np.repeat([0, 1], 20_000), {"r": np.random.default_rng(0).standard_normal(40_000)}, exact=10)
+    table = as_table(summary)
+    with pytest.raises(InputError, match="exact_up_to"):
+        table.column("r")
+    with pytest.raises(InputError, match="exact_up_to"):
+        fit_frontier(table, budget="per_prompt").at(0.1)
+    with pytest.raises(InputError, match="no reward 'x'"):
+        fit_frontier(table, "x")
+    with pytest.raises(InputError, match="power of two"):
+        Summary.of(pa.array([1]), np.array([1]), {"r": np.ones(1)}, widths=[0.3])
+    with pytest.raises(InputError, match="too small"):
+        Summary.of(pa.array([1]), np.array([1]), {"r": np.array([1e9])}, widths=[2.0**-30], exact_up_to=0)
+    with pytest.raises(InputError, match="agree in widths"):
+        Summary.merged([summary, Summary.of(pa.array([1]), np.array([1]), {"r": np.ones(1)}, exact_up_to=10)])
+
+
+def test_one_prompt_in_bins_is_dealt_into_groups() -> None:
+    values = np.random.default_rng(9).standard_normal(60_000)
+    table = as_table(summarised(np.zeros(60_000, dtype=int), {"r": values}, exact=10))
+    assert table.n_prompts == 50
+    assert int(table.n_samples.sum()) == 60_000
+    assert float(table.n_samples @ table.prompt_means("r")) / 60_000 == pytest.approx(
+        values.mean(), abs=1e-4
+    )  # odd samples move
+    assert "dealt at random into 50 groups" in table.notes[-1]
+    low, high = (
+        fit_frontier(table, n_boot=100).at(0.5).gain_low[0],
+        fit_frontier(table, n_boot=100).at(0.5).gain_high[0],
+    )
+    assert low < 1.0 < high
