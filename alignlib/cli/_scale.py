@@ -163,7 +163,7 @@ SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are
 
 def location(table: Path) -> str:
     """Return a table as it was typed: an address has lost a slash."""
-    return _COLLAPSED.sub(r"\1://", str(table))
+    return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
 
 
 class Progress:

@@ -8,6 +8,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
 from alignlib.scale.summary_table import SummaryTable
 from alignlib.tables import AnswerTable
 
@@ -17,7 +18,7 @@ _BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
-class _Counted(AnswerTable):
+class _Counted(AnswerTable, SameFields):
     """Checked responses by their numbers; no response is held."""
 
     right: IntArray | None = None

@@ -85,7 +85,7 @@ def list_parts(location: str) -> list[Part]:
         Where there are none, or fsspec is needed and missing.
     """
     if _URL.match(location):
-        paths = _listed(_URL.sub(r"\1://", location))
+        paths = _listed(location)
     elif os.path.isdir(location):
         found = (path for path in Path(location).rglob("*") if path.is_file())
         paths = [str(path) for path in found if not any(p[0] in "._" for p in path.relative_to(location).parts)]
