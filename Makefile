@@ -17,13 +17,19 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help book test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
+.PHONY: help book release test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 book: setup ## build the book and print the page to open
 	@$(PY) -m alignbook
+
+# WITHOUT_VOLUMES=1 where there is no Chromium: no PDF, no EPUB.
+WITHOUT_VOLUMES ?=
+
+release: setup ## build the book and leave build/release: pages, PDF, EPUB, executed notebooks, results, packages, crate, sums
+	@$(PY) -m supply release $(if $(WITHOUT_VOLUMES),--without-volumes)
 
 # Style and types first: a test of the recipes takes what mypy remembers.
 test: lint book ## check style and types, then run every test (the pages too where there is a browser)

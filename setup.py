@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent
 EPOCH = os.environ.setdefault("SOURCE_DATE_EPOCH", "1700000000")  # the wheel's files have this time too
 # All that `alignlib run` and `alignlib report` read, laid out as in a clone.
 SHIPPED = (
+    "CITATION.cff",
     "_config.yml",
     "benchmarks/recorded/*.json",
     "book/*.md",

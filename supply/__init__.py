@@ -1,1 +1,1 @@
-"""What ships and what it rests on: two builds compared, licences listed, known vulnerabilities asked for."""
+"""What ships and what it rests on: a release made, two builds compared, licences listed, vulnerabilities asked for."""

@@ -1,4 +1,4 @@
-"""``python -m supply audit [PIP_AUDIT]`` and ``python -m supply reproducible``: for the Makefile."""
+"""``python -m supply audit [PIP_AUDIT]``, ``reproducible`` and ``release``: for the Makefile."""
 
 from __future__ import annotations
 
@@ -32,4 +32,8 @@ if __name__ == "__main__":
         raise SystemExit(audit(Path(rest[0] if rest else "pip-audit")))
     if what == "reproducible":
         raise SystemExit(reproducible.main())
-    raise SystemExit("Say audit or reproducible.")
+    if what == "release":
+        from supply.release import main  # here, not above: the book's machinery is slow to import
+
+        main(rest)
+    raise SystemExit("Say audit, reproducible or release.")

@@ -12,9 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from pybtex.database import parse_file
+from pybtex.database import parse_file, parse_string
 
 import alignlib
+from alignbook.citation import book_reference, chapter_references
+from alignbook.citation import read_citation as read_book_citation
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,11 +47,33 @@ def test_schema_refuses_a_broken_citation_file(broken: dict[str, Any]) -> None:
 def test_versions_agree() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "version" in project["dynamic"]
-    page = (ROOT / "book" / "cite.md").read_text(encoding="utf-8")
-    quoted = re.findall(r"version (?:= \{)?([0-9.]+[0-9])", page)
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "book/cite.md", "book/bundle.md")]
+    quoted = [found for page in pages for found in re.findall(r"(?:[Vv]ersion |limits-)([0-9.]+[0-9])", page)]
+    assert len(quoted) >= 3
     archive = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
     assert {read_citation()["version"], archive["version"], *quoted} == {alignlib.__version__}
+    assert read_citation()["date-released"] == archive["publication_date"]
     assert f"## {alignlib.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/limits/"])
+def test_references_have_an_address_where_the_book_has_one(tmp_path: Path, address: str) -> None:
+    (tmp_path / "CITATION.cff").write_text((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (tmp_path / "_config.yml").write_text(f"repository:\n  url: '{address}'\n")
+    citation = read_book_citation(tmp_path, "9.8")
+    page = chapter_references(citation, {"notebooks/10_a": "Best of $N$", "notebooks/11_b": "Why?"})
+    for text in (book_reference(citation), page):
+        assert text.count("https://") == (0 if not address else 4 if text == page else 2)
+        assert "9.8" in text
+        assert "2026" in text
+        assert "The alignment-limits authors" in text
+    assert ("no public address" in book_reference(citation)) == (not address)
+    if address:
+        assert "Why? In *" in page
+        assert "<https://example.org/limits/notebooks/10_a.html>" in page
+    entries = parse_string("\n".join(re.findall(r"^@[\s\S]*?^\}", page, re.MULTILINE)), "bibtex").entries
+    assert entries["alignment_limits_10"].fields["title"] == "Best of N"
+    assert set(entries) == {"alignment_limits_10", "alignment_limits_11"}
 
 
 def test_licences_are_named_and_present() -> None:

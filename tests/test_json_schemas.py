@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is mad
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay", "passk"]
+QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay", "passk", "verify"]
 
 
 @pytest.fixture(scope="module")

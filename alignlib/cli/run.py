@@ -112,6 +112,7 @@ def _named(ctx: click.Context) -> Notebook | None:
 @option("--workers", type=click.IntRange(1, 256), help="Runs of a sweep side by side.  [default: as many as cores]")
 @option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; of a sweep the table, OUT.csv.")
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
+@option("--crate", type=FILE, help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.")
 @option("--force", is_flag=True, help="Replace files that are there under these names.")
 @option("--list", "listing", is_flag=True, help="Show every notebook with its parameters.")
 @option("-h", "--help", "helping", is_flag=True, help="Show this message, or the parameters of NAME, and exit.")
@@ -124,6 +125,7 @@ def command(
     workers: int | None,
     output: Path | None,
     html: bool,
+    crate: Path | None,
     force: bool,
     listing: bool,
     helping: bool,
@@ -161,6 +163,8 @@ def command(
     if sweeps:
         if html:
             raise BadInput("A sweep writes a table, not a page; leave --html out.")
+        if crate is not None:
+            raise BadInput("A sweep leaves no crate; leave --crate out, or run one point of it.")
         _sweep(notebook, sweeps, [*pairs, *more], output, project, workers=workers, force=force)
         return
     if workers is not None:
@@ -171,8 +175,8 @@ def command(
     # Here, not above: Jupyter takes a second that `--list` need not wait for.
     from alignbook.rerun import check_outputs, rerun
 
-    check_outputs(notebook, values, output, html=html, force=force)
-    good = rerun(project, notebook, values, output, html=html, force=force)
+    check_outputs(notebook, values, output, html=html, force=force, crate=crate)
+    good = rerun(project, notebook, values, output, html=html, force=force, crate=crate)
     if not good:
         raise SystemExit(1)
 

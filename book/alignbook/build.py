@@ -129,8 +129,8 @@ def report(runs: list[Run]) -> int:
     return sum(bool(run.failures) for run in runs)
 
 
-def build(project: Project, *, force: bool, jobs: int | None) -> None:
-    """Execute, assemble and render; raise a sentence when anything is wrong."""
+def build(project: Project, *, force: bool, jobs: int | None) -> list[Run]:
+    """Execute, assemble and render; return the runs, or raise a sentence when anything is wrong."""
     if said := faults(project):
         raise click.ClickException("; ".join(said))
     runs = run_notebooks(project, force=force, jobs=jobs)
@@ -140,6 +140,7 @@ def build(project: Project, *, force: bool, jobs: int | None) -> None:
     stage(project, runs)
     if not build_pages(project, force=force):
         raise click.ClickException(f"Jupyter Book found faults; all of its output is in {project.build / 'pages.log'}")
+    return runs
 
 
 @click.command()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import click
 
+from alignbook.bundle.one_run import check_crate, write_run_crate
 from alignbook.manifest import check_folder, filling
 from alignbook.page import write_page
 from alignbook.parameters import Value
@@ -26,7 +29,15 @@ class _RaisedError(Exception):
     """A notebook that raised: what it left so far is not to be kept."""
 
 
-def check_outputs(notebook: Notebook, values: Mapping[str, Value], output: Path, *, html: bool, force: bool) -> None:
+def check_outputs(
+    notebook: Notebook,
+    values: Mapping[str, Value],
+    output: Path,
+    *,
+    html: bool,
+    force: bool,
+    crate: Path | None = None,
+) -> None:
     """Refuse, before anything runs, what would take the place of a file, or a folder that cannot be filled.
 
     Raises
@@ -36,6 +47,8 @@ def check_outputs(notebook: Notebook, values: Mapping[str, Value], output: Path,
     """
     for path in (output, output.with_suffix(".html")) if html else (output,):
         check_new(path, force)
+    if crate is not None:
+        check_crate(crate)
     for _, folder in _folders(notebook, values):
         inputs = [
             Path(str(values[name])) for name, p in notebook.parameters.items() if p.range.file and values.get(name)
@@ -52,13 +65,15 @@ def rerun(
     *,
     html: bool = False,
     force: bool = False,
+    crate: Path | None = None,
 ) -> bool:
-    """Execute, write ``output`` (and the page beside it), say what happened; return whether all went well.
+    """Execute, write ``output`` (and page and crate beside it), say what happened; return whether all went well.
 
     A notebook that raises is kept as ``*.failed.ipynb``; ``output``, and a folder that it was to fill, are then left as
     they were.
     """
     run: Run | None = None
+    started = time.time()
     with contextlib.suppress(_RaisedError), _filled(notebook, values, force) as (given, names):
         (run,) = show(execute_all([Job(notebook, given)]), [notebook.name])
         if any(failure.claim is None for failure in run.failures):
@@ -80,6 +95,9 @@ def rerun(
         page = output.with_suffix(".html")
         write_page(text, page, project.root, replace=force)
         click.echo(for_terminal(f"Wrote {page}"))
+    if crate is not None:
+        write_run_crate(crate, project, notebook, values, replace(run, notebook=text), started)
+        click.echo(for_terminal(f"Wrote {crate}"))
     for failure in run.failures:
         click.echo(for_terminal(f"With these parameters {failure}."), err=True)
     return not run.failures

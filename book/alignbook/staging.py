@@ -14,6 +14,7 @@ import yaml
 
 from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
 from alignbook.bad_input import bad_input_page
+from alignbook.citation import book_reference, chapter_references, read_citation
 from alignbook.folding import fold
 from alignbook.library import Library
 from alignbook.project import Project
@@ -22,6 +23,7 @@ from alignbook.scorecard import read_claims, to_markdown
 from alignbook.verdicts import headlines, verdicts_page
 from alignbook.works import name_works, short_names
 from alignlib._core.files import write_whole
+from alignlib._core.version import __version__
 
 __all__ = ["chapters", "fingerprint", "stage"]
 
@@ -58,6 +60,11 @@ def stage(project: Project, runs: list[Run]) -> None:
         wanted["verdicts.md"] = verdicts_page(sentences, claims).encode()
         wanted["headlines.txt"] = headlines(sentences, claims).encode()
     wanted["versions.md"] = versions_page().encode()
+    if (project.root / "CITATION.cff").is_file():
+        citation = read_citation(project.root, __version__)
+        pages = {f"notebooks/{run.name}": run.title for run in runs}
+        wanted["citation.txt"] = book_reference(citation).encode()
+        wanted["citation_chapters.txt"] = chapter_references(citation, pages).encode()
     if page := bad_input_page(project):
         wanted["bad_input.md"] = page.encode()
     for name, content in wanted.items():

@@ -1,0 +1,175 @@
+"""The runs of a bundle once more, here, and every number held against the one in the bundle.
+
+What is executed are the notebooks of this installation, never anything from the bundle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alignbook.bundle.opened import BundleError
+from alignbook.bundle.results import record_of
+from alignbook.parameters import ParameterError, resolve
+from alignbook.project import Notebook, Project
+from alignbook.runner import Job, Run, execute_all
+from alignlib._core.names import unknown_name
+
+__all__ = ["Compared", "Rerun", "chosen", "compare", "rerun"]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One number of a notebook, as the bundle has it and as it was found here.
+
+    ``difference`` is relative to the larger of the two, None where they are not both finite numbers.
+    """
+
+    what: str
+    name: str
+    bundle: Any
+    here: Any
+    difference: float | None
+    same: bool
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A notebook run again: each of its numbers, or why it could not be run."""
+
+    notebook: str
+    numbers: tuple[Compared, ...] = ()
+    failed: str | None = None
+
+    @property
+    def n_same(self) -> int:
+        """How many numbers agree."""
+        return sum(number.same for number in self.numbers)
+
+    @property
+    def good(self) -> bool:
+        """Whether it ran and all numbers agree."""
+        return self.failed is None and self.n_same == len(self.numbers)
+
+    @property
+    def largest(self) -> float:
+        """The largest relative difference."""
+        return max((number.difference or 0.0 for number in self.numbers), default=0.0)
+
+
+def chosen(records: Mapping[str, Mapping[str, Any]], names: Sequence[str], project: Project) -> list[str]:
+    """Return the notebooks of a bundle that are asked for, all where none is named.
+
+    Raises
+    ------
+    ParameterError
+        For a name that this installation does not know, or the bundle does not hold.
+    """
+    if not names:
+        return sorted(records)
+    found = [project.find(name).name for name in names]
+    for name in found:
+        if name not in records:
+            raise ParameterError(unknown_name("notebook of the bundle", name, sorted(records)))
+    return list(dict.fromkeys(found))
+
+
+def rerun(
+    records: Mapping[str, Mapping[str, Any]],
+    names: Sequence[str],
+    project: Project,
+    *,
+    tolerance: float,
+    workers: int | None = None,
+    done: Callable[[Rerun], None] = lambda _: None,
+) -> list[Rerun]:
+    """Run notebooks with the parameters that a bundle records, and compare every number.
+
+    Parameters
+    ----------
+    records : mapping
+        What the notebooks of the bundle record.
+    names : sequence of str
+        Which of them.
+    project : Project
+        Whose notebooks are run.
+    tolerance : float
+        Relative difference up to which two numbers are the same.
+    workers : int, optional
+        Runs side by side.
+    done : callable
+        Called with each as it ends.
+    """
+    found: dict[str, Rerun] = {}
+    jobs: list[Job] = []
+    for name in names:
+        try:
+            jobs.append(_job(project.find(name), records[name]["parameters"]))
+        except (ParameterError, BundleError) as error:
+            found[name] = Rerun(name, failed=str(error))
+            done(found[name])
+    for run in execute_all(jobs, workers) if jobs else ():
+        found[run.name] = _compared(run, records[run.name], tolerance)
+        done(found[run.name])
+    return [found[name] for name in names]
+
+
+def compare(bundle: Mapping[str, Any], here: Mapping[str, Any], tolerance: float) -> Iterator[Compared]:
+    """Yield every number of a record beside that of another: value and bound of each claim, its verdict, glued numbers.
+
+    A number that only one of the two has is None in the other, and not the same.
+    """
+    claims = [{item["key"]: item for item in record["claims"]} for record in (bundle, here)]
+    for key in dict.fromkeys([*claims[0], *claims[1]]):
+        for part in ("value", "expected", "tolerance", "points", "holds"):
+            there, now = (record.get(key, {}).get(part) for record in claims)
+            yield _pair(f"claim, {part}", key, there, now, tolerance)
+    for name in dict.fromkeys([*bundle["numbers"], *here["numbers"]]):
+        yield _pair("number", name, bundle["numbers"].get(name), here["numbers"].get(name), tolerance)
+
+
+def _job(notebook: Notebook, parameters: Mapping[str, Any]) -> Job:
+    """The run of a notebook with recorded parameters; those that are its defaults are not given."""
+    declared = notebook.parameters
+    given = {
+        name: value for name, value in parameters.items() if name not in declared or value != declared[name].default
+    }
+    for name in given:
+        if name in declared and (declared[name].range.file or declared[name].range.folder):
+            raise BundleError(
+                f"the run of {notebook.name} read or filled {parameters[name]!r}, which the bundle does not hold; run "
+                f"it yourself with --{name.replace('_', '-')}."
+            )
+    values = resolve(declared, given)
+    notebook.check(values)
+    return Job(notebook, values)
+
+
+def _compared(run: Run, record: Mapping[str, Any], tolerance: float) -> Rerun:
+    broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
+    if broken is not None:
+        return Rerun(run.name, failed=broken)
+    return Rerun(run.name, tuple(compare(record, record_of(run.notebook), tolerance)))
+
+
+def _pair(what: str, name: str, there: Any, now: Any, tolerance: float) -> Compared:
+    numbers = [_number(value) for value in (there, now)]
+    if numbers[0] is None or numbers[1] is None:
+        return Compared(what, name, there, now, None, there == now and type(there) is type(now))
+    a, b = numbers
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return Compared(what, name, there, now, None, a == b or (math.isnan(a) and math.isnan(b)))
+    size = max(abs(a), abs(b))
+    difference = 0.0 if a == b else abs(a - b) / size
+    return Compared(what, name, there, now, difference, difference <= tolerance)
+
+
+def _number(value: Any) -> float | None:
+    """A number, also one that JSON holds as text because it is not finite."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str):
+        return float(value) if value in ("inf", "-inf", "nan") else None
+    return float(value)

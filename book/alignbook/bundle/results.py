@@ -1,0 +1,86 @@
+"""Claims and numbers of executed notebooks as files: the same content once as JSON and once as rows of CSV."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from alignbook.claim import Claim, from_json
+from alignlib._core.text import for_json
+from alignlib.answers.output.render import to_csv
+
+__all__ = ["record_of", "results"]
+
+_CLAIMS = (
+    "notebook", "key", "statement", "source", "kind", "value", "expected", "tolerance", "points", "must_hold", "holds",
+)  # fmt: skip
+_VALUES = ("notebook", "kind", "name", "value")
+
+
+def record_of(notebook: str) -> dict[str, Any]:
+    """Return what an executed notebook records of itself: parameters, numbers and claims.
+
+    Raises
+    ------
+    ValueError
+        Where it records nothing, or not what we write.
+    """
+    try:
+        record = json.loads(notebook)["metadata"]["alignlib"]
+        claims = [from_json(item).to_json() for item in record["claims"]]
+        parameters = dict(record["parameters"])
+        numbers = {name: _finite(value) for name, value in record["numbers"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise ValueError("it records no parameters, numbers and claims as `alignlib run` leaves them") from None
+    return {"parameters": parameters, "numbers": numbers, "claims": claims}
+
+
+def results(titles: Mapping[str, str], records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the files of ``results/``, by name.
+
+    Parameters
+    ----------
+    titles : mapping of str to str
+        Titles of the notebooks.
+    records : mapping
+        What `record_of` returns for each.
+    """
+    claims = {name: {"title": titles[name], "claims": records[name]["claims"]} for name in sorted(records)}
+    values = {
+        name: {"parameters": records[name]["parameters"], "numbers": records[name]["numbers"]}
+        for name in sorted(records)
+    }
+    return {
+        "results/claims.json": for_json(claims),
+        "results/claims.csv": to_csv(list(_claim_rows(records)), _CLAIMS),
+        "results/values.json": for_json(values),
+        "results/values.csv": to_csv(list(_value_rows(records)), _VALUES),
+    }
+
+
+def claims_of(records: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Claim]]:
+    """Yield every claim with its notebook."""
+    for name in sorted(records):
+        for item in records[name]["claims"]:
+            yield name, from_json(item)
+
+
+def _finite(value: Any) -> Any:
+    return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _claim_rows(records: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    for name in sorted(records):
+        for item in records[name]["claims"]:
+            yield {"notebook": name, **item}
+
+
+def _value_rows(records: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    for name in sorted(records):
+        for what in ("parameters", "numbers"):
+            for key, value in records[name][what].items():
+                kind = "parameter" if what == "parameters" else "number"
+                shown = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+                yield {"notebook": name, "kind": kind, "name": key, "value": shown}
