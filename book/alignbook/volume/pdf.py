@@ -56,6 +56,9 @@ async () => {
   const boxes = [...document.querySelectorAll(".admonition, .sd-card")];
   const heights = boxes.map(box => box.getBoundingClientRect().height);
   boxes.forEach((box, i) => { if (heights[i] > 500) box.classList.add("tall"); });
+  const tables = [...document.querySelectorAll("table")];
+  const tall = tables.map(table => table.getBoundingClientRect().height);
+  tables.forEach((table, i) => { if (tall[i] < 450) table.classList.add("short"); });
   const broken = [...document.images].filter(image => !image.naturalWidth).map(image => image.src);
   const errors = [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map(e => e.textContent.slice(0, 80));
   const wide = all.filter(element => width(element) > room(element) + 1).map(e => e.textContent.trim().slice(0, 80));
