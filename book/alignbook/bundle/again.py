@@ -155,10 +155,9 @@ def _compared(run: Run, record: Mapping[str, Any], tolerance: float) -> Rerun:
 
 
 def _pair(what: str, name: str, there: Any, now: Any, tolerance: float) -> Compared:
-    numbers = [_number(value) for value in (there, now)]
-    if numbers[0] is None or numbers[1] is None:
+    a, b = _number(there), _number(now)
+    if a is None or b is None:
         return Compared(what, name, there, now, None, there == now and type(there) is type(now))
-    a, b = numbers
     if not (math.isfinite(a) and math.isfinite(b)):
         return Compared(what, name, there, now, None, a == b or (math.isnan(a) and math.isnan(b)))
     size = max(abs(a), abs(b))

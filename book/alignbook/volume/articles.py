@@ -76,7 +76,7 @@ def articles(html: Path, parts: Collection[Part], *, apart: bool = False) -> lis
         Where a page is missing.
     """
     found = [_article(html, part.caption, name) for part in parts for name in part.pages]
-    known = {article.name: {str(tag["id"]) for tag in article.body.find_all(id=True)} for article in found}
+    known = {article.name: {str(tag["id"]) for tag in _named(article.body)} for article in found}
     for article in found:
         _rename(article, known, html, apart)
     return found
@@ -115,7 +115,7 @@ def _clean(body: Tag) -> None:
     for tag in body.select("[data-definition]"):
         del tag["data-definition"]
     seen: set[str] = set()
-    for tag in body.find_all(id=True):
+    for tag in _named(body):
         if str(tag["id"]) in seen:
             del tag["id"]
         else:
@@ -125,7 +125,7 @@ def _clean(body: Tag) -> None:
 def _rename(article: Article, known: dict[str, set[str]], html: Path, apart: bool) -> None:
     """Give anchors, links and pictures of an article the names that they have in the volume."""
     folder = posixpath.dirname(article.name)
-    for tag in article.body.find_all(id=True):
+    for tag in _named(article.body):
         tag["id"] = str(tag["id"]) if apart else f"{article.key}--{tag['id']}"
     for name in ("aria-labelledby", "aria-describedby", "for"):
         for tag in article.body.select(f"[{name}]"):
@@ -151,6 +151,11 @@ def _address(key: str, anchor: str, apart: bool) -> str:
     if apart:
         return f"{key}.xhtml#{anchor}" if anchor else f"{key}.xhtml"
     return f"#{key}--{anchor}" if anchor else f"#{key}"
+
+
+def _named(body: Tag) -> list[Tag]:
+    """The section itself and all in it that has an anchor."""
+    return [tag for tag in (body, *body.find_all(id=True)) if tag.get("id")]
 
 
 def headings(body: Tag) -> Iterator[Tag]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from alignlib._core.errors import InputError
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["BrowserError", "find_browser", "page_of_browser"]
 
@@ -41,8 +41,15 @@ def find_browser() -> str:
 
 
 @contextlib.contextmanager
-def page_of_browser() -> Iterator[Page]:
-    """Yield a page that may read local files and nothing else."""
+def page_of_browser(browser: Browser | None = None) -> Iterator[Page]:
+    """Yield a page that may read local files and nothing else, of a browser that runs already or of a new one."""
+    if browser is not None:
+        page = _page(browser)
+        try:
+            yield page
+        finally:
+            page.close()
+        return
     program = find_browser()
     try:
         from playwright.sync_api import Error, sync_playwright
@@ -53,18 +60,23 @@ def page_of_browser() -> Iterator[Page]:
         ) from None
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
+            started = playwright.chromium.launch(executable_path=program, args=list(_ARGUMENTS))
         except Error as error:
             raise BrowserError(
                 f"{program} does not start ({error.message.splitlines()[0]}); the PDF and the EPUB need it, or leave "
                 "both out (make release WITHOUT_VOLUMES=1)."
             ) from None
         try:
-            page = browser.new_page(viewport={"width": 665, "height": 980})
-            page.route("**/*", lambda route: route.continue_() if _is_local(route.request.url) else route.abort())
-            yield page
+            yield _page(started)
         finally:
-            browser.close()
+            started.close()
+
+
+def _page(browser: Browser) -> Page:
+    """A page as wide as the column of the PDF, so that what is measured is what is printed."""
+    page = browser.new_page(viewport={"width": 650, "height": 960})
+    page.route("**/*", lambda route: route.continue_() if _is_local(route.request.url) else route.abort())
+    return page
 
 
 def _is_local(url: str) -> bool:

@@ -8,7 +8,7 @@ import uuid
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bs4 import BeautifulSoup
 from bs4.element import Tag
@@ -21,6 +21,9 @@ from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
 from alignlib._core.text import for_html, for_json
 from alignlib._core.working import working_folder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 __all__ = ["write_epub"]
 
@@ -53,7 +56,14 @@ _BLOCKS = ("p", "div", "ul", "ol", "dl", "table", "figure", "section", "pre", "h
 _TEX = re.compile(r"\s*\\[(\[](.*)\\[)\]]\s*", re.DOTALL)
 
 
-def write_epub(target: Path, html: Path, parts: Sequence[Part], citation: Citation, macros: Mapping[str, Any]) -> None:
+def write_epub(
+    target: Path,
+    html: Path,
+    parts: Sequence[Part],
+    citation: Citation,
+    macros: Mapping[str, Any],
+    browser: Browser | None = None,
+) -> None:
     """Write the pages in ``html`` as one EPUB; arguments as of `alignbook.volume.pdf.write_pdf`.
 
     Raises
@@ -64,7 +74,7 @@ def write_epub(target: Path, html: Path, parts: Sequence[Part], citation: Citati
         Where a page or a picture is missing, or a formula cannot be set.
     """
     chosen = articles(html, parts, apart=True)
-    _set_formulas(chosen, html, macros)
+    _set_formulas(chosen, html, macros, browser)
     files: dict[str, bytes] = {"epub.css": style("epub.css").encode()}
     for article in chosen:
         _tidy(article.body)
@@ -92,7 +102,9 @@ def write_epub(target: Path, html: Path, parts: Sequence[Part], citation: Citati
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED, 9)
 
 
-def _set_formulas(chosen: Sequence[Article], html: Path, macros: Mapping[str, Any]) -> None:
+def _set_formulas(
+    chosen: Sequence[Article], html: Path, macros: Mapping[str, Any], browser: Browser | None = None
+) -> None:
     """Put MathML in the place of TeX."""
     places = [tag for article in chosen for tag in article.body.select(".math")]
     asked: dict[tuple[str, bool], str] = {}
@@ -107,7 +119,7 @@ def _set_formulas(chosen: Sequence[Article], html: Path, macros: Mapping[str, An
         f"<script>window.MathJax = {configuration}</script>"
         '<script src="_static/mathjax/tex-chtml.js"></script>'
     )
-    with page_of_browser() as page, working_folder() as folder:
+    with page_of_browser(browser) as page, working_folder() as folder:
         write_whole(folder / "mathjax.html", source)
         page.goto((folder / "mathjax.html").as_uri(), wait_until="load")
         page.set_default_timeout(600_000)

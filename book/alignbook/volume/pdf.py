@@ -16,7 +16,7 @@ from alignlib._core.files import write_whole
 from alignlib._core.working import working_folder
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["page_numbers", "same_dates", "write_pdf"]
 
@@ -68,7 +68,12 @@ async () => {
 
 
 def write_pdf(
-    target: Path, html: Path, parts: Sequence[Part], citation: Citation, macros: Mapping[str, Any]
+    target: Path,
+    html: Path,
+    parts: Sequence[Part],
+    citation: Citation,
+    macros: Mapping[str, Any],
+    browser: Browser | None = None,
 ) -> list[str]:
     """Print the pages in ``html`` as one PDF; return what is still wider than its column.
 
@@ -84,6 +89,8 @@ def write_pdf(
         What the title page says.
     macros : mapping
         TeX macros of the book.
+    browser : Browser, optional
+        A Chromium that runs already.
 
     Raises
     ------
@@ -92,7 +99,7 @@ def write_pdf(
     InputError
         Where a page, a picture or a formula is missing or cannot be set.
     """
-    with page_of_browser() as page, working_folder() as folder:
+    with page_of_browser(browser) as page, working_folder() as folder:
         source = folder / "book.html"
         # Twice: the first print says on which page each chapter begins, the second says it in the contents.
         write_whole(source, document(citation, articles(html, parts), html, macros, {}))
