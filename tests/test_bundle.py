@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.resources import files
 from io import BytesIO
@@ -25,7 +25,7 @@ from alignbook.bundle.contents import pack, put
 from alignbook.bundle.one_run import check_crate, write_run_crate
 from alignbook.claim import Claim
 from alignbook.project import Project
-from alignbook.runner import Run
+from alignbook.runner import Job, Run
 from alignlib import InputError
 from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
@@ -311,7 +311,27 @@ def test_numbers_are_compared_one_by_one(project: Project) -> None:
     assert {row.name for row in compare(record, other, 1e-8) if not row.same} == {"law", "square", "far"}
 
 
-def test_a_run_on_a_readers_file_is_not_run_again(project: Project) -> None:
+def test_a_rerun_runs_our_notebook_with_the_recorded_parameters(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def execute(jobs: list[Job], workers: int | None) -> Iterator[Run]:
+        asked.extend((job.notebook.script, dict(job.parameters), workers) for job in jobs)
+        yield run_of(project, n=7)
+
+    monkeypatch.setattr("alignbook.bundle.again.execute_all", execute)
+    record = json.loads(run_of(project, n=7).notebook)["metadata"]["alignlib"]
+    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.0, workers=2)
+    assert asked == [(project.folder / "01_roots.py", {"n": 7}, 2)]
+    assert found.good
+    assert (found.n_same, found.largest) == (18, 0.0)
+    record["numbers"]["root"] = 2.5
+    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.1)
+    assert (found.good, found.n_same, found.largest) == (False, 17, 0.2)
+
+
+def test_what_cannot_be_run_again_is_said(project: Project) -> None:
     record = json.loads(run_of(project).notebook)["metadata"]["alignlib"]
     (found,) = rerun({"01_roots": {**record, "parameters": {"n": 0}}}, ["01_roots"], project, tolerance=0.0)
     assert found.failed == "n must be >= 2; got 0."

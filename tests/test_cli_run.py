@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -145,8 +146,13 @@ def test_parameters_as_options_of_their_own_name(project: Project) -> None:
 
 def test_rerun_with_other_parameters_and_a_page(project: Project) -> None:
     before = sources(project)
-    result = alignlib("run", "roots", "-p", "n", "3", "-p", "top", "9", "-o", "out.ipynb", "--html")
+    shutil.copy(ROOT / "CITATION.cff", project.root)
+    values = ["-p", "n", "3", "-p", "top", "9"]
+    result = alignlib("run", "roots", *values, "-o", "out.ipynb", "--html", "--crate", "out.crate")
     assert result.exit_code == 0, result.output
+    assert "Wrote out.crate" in result.output
+    assert "2 of 2 claims hold by their numbers." in alignlib("verify", "out.crate").output
+    assert "out.crate exists" in alignlib("run", "roots", "-o", "b.ipynb", "--crate", "out.crate").output
     assert "Wrote out.ipynb" in result.output
     assert "Wrote out.html" in result.output
     assert sources(project) == before
