@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib._core.text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
@@ -94,7 +95,7 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
     lines = [
         f"{found.name or 'A bundle'}, made with alignlib {found.made_with or 'of unknown version'}.",
         f"{found.n_files:,} files, {found.n_bytes / 1e6:.1f} MB; SHA-256 of SHA256SUMS: {found.digest}",
-        f"{found.n_runs} runs; {found.n_hold} of {found.n_claims} claims hold by their numbers"
+        f"{counted(found.n_runs, 'run')}; {found.n_hold} of {found.n_claims} claims hold by their numbers"
         + (f", {found.n_excused} need not" if found.n_excused else "")
         + ".",
     ]
@@ -102,7 +103,7 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
     if found.good:
         lines.append("Sums, crate and claims agree. Whether it is the published one, the digest above says.")
     else:
-        lines.append(f"Not verified: {len(found.problems)} of the checks failed.")
+        lines.append(f"Not verified: {counted(len(found.problems), 'fault')}.")
     for one in reruns:
         if one.failed is not None:
             lines.append(f"  {one.notebook} could not be run again: {one.failed}")
@@ -116,8 +117,8 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
         n, same = sum(len(one.numbers) for one in reruns), sum(one.n_same for one in reruns)
         largest = max((one.largest for one in reruns), default=0.0)
         lines.append(
-            f"Run again: {len(reruns)} notebooks, {same:,} of {n:,} numbers the same; largest relative difference "
-            f"{largest:.1e}."
+            f"Run again: {counted(len(reruns), 'notebook')}, {same:,} of {n:,} numbers the same; "
+            f"largest relative difference {largest:.1e}."
         )
     return lines
 

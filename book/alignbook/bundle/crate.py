@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alignbook.parameters import Parameter, Value
+from alignlib._core.names import counted
 from alignlib._core.text import for_json
 
 __all__ = ["Crate", "RunOf"]
@@ -176,7 +177,7 @@ class Crate:
             "@id": f"#run-{run.name}",
             "@type": "CreateAction",
             "name": f"Run of {run.name}",
-            "description": f"The notebook '{run.title}' executed with {len(run.values)} parameters.",
+            "description": f"The notebook '{run.title}' executed with {counted(len(run.values), 'parameter')}.",
             "instrument": _at(run.script),
             "object": [_at(name) for name in [*values, *run.inputs]],
             "result": [_at(name) for name in (run.notebook, *run.outputs)],
