@@ -160,7 +160,7 @@ def _packages(root: Path, dist: Path) -> str:
     """Build wheel and sdist into ``dist``; return the name of the wheel."""
     with working_folder() as place:
         copy_packed(root, place / "source")
-        build_packages(place / "source", dist)
+        build_packages(place / "source", dist.resolve())
     return next(path.name for path in sorted(dist.iterdir()) if path.suffix == ".whl")
 
 
