@@ -46,9 +46,7 @@ def main() -> int:
             others=asked.others,
         )
     if asked.what == "table":
-        # A cell that is not yet counted to the end would be judged by a part of its tables.
-        rows = [row for row in summary.read(asked.out) if not row.code or row.in_cell >= asked.tables]
-        summary.write(rows, asked.to)
+        summary.write(summary.latest(summary.read(asked.out)), asked.to)
     print(summary.text(summary.read(asked.out)))
     return 0
 

@@ -13,8 +13,7 @@ from typing import Any
 
 from benchmarks.coverage.populations import POPULATIONS
 from benchmarks.coverage.study import SHAPES, try_tables
-from benchmarks.coverage.topics import topic_of, topic_version, topics, try_topic
-from benchmarks.coverage.version import code_version
+from benchmarks.coverage.topics import topic_of, topics, try_topic, version_of
 
 __all__ = ["DEEP_LAWS", "DEEP_SHAPES", "run"]
 
@@ -114,12 +113,7 @@ def _done(path: Path) -> set[tuple[str, str, int]]:
     if not path.exists():
         return set()
     lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == _version(one["law"])}
-
-
-def _version(law: str) -> str:
-    topic = topic_of(law)
-    return code_version() if topic is None else topic_version(topic.name)
+    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == version_of(one["law"])}
 
 
 def _piece(asked: _Piece) -> dict[str, Any]:
@@ -134,4 +128,4 @@ def _piece(asked: _Piece) -> dict[str, Any]:
                 found = try_tables(name, next(one for one in SHAPES if one.name == shape), first, count)
         except Exception as error:  # kept beside the other pieces, and tried again by the next run
             return {"law": name, "shape": shape, "first": first, "error": f"{type(error).__name__}: {error}"}
-        return {**found, "code": _version(name)}
+        return {**found, "code": version_of(name)}

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.coverage.study import TRIED_EVERY
+from benchmarks.coverage.topics import topic_of, version_of
 from benchmarks.coverage.unseen import unseen
 
-__all__ = ["COLUMNS", "POINTWISE", "UNSEEN", "Row", "read", "text", "weak", "write"]
+__all__ = ["COLUMNS", "POINTWISE", "UNSEEN", "Row", "latest", "read", "text", "weak", "write"]
 
 _LEAST_CLAIMED = 0.3  # of the tables: what fewer claim is not in the table of the book
 UNSEEN = 0.05  # of the tables may lack the loudest prompts
 POINTWISE = ("at", "tried", "claimed", "held", "held_claimed", "too_high", "too_low", "width", "ratio", "unseen")
-COLUMNS = ("law", "shape", "statement", "tables", "code", *POINTWISE)
+COLUMNS = ("law", "shape", "statement", "topic", "cell", "tables", "code", *POINTWISE)
 _COVERS = 0.93  # of the tables, for a rule whose width counts
 
 
@@ -80,11 +81,16 @@ class Row:
 
 
 def write(rows: Iterable[Row], path: Path) -> None:
-    """Write a table of the points that enough tables claim: a line a law, shape and statement, its points by spaces."""
-    groups: dict[tuple[str, str, str, int, str], list[Row]] = defaultdict(list)  # laws and shapes, not points
+    """Write a table of the points that enough tables claim: a line a law, shape and statement, its points by spaces.
+
+    ``cell`` is the number of tables of a law and shape, ``tables`` that of those on which the statement was tried.
+    """
+    groups: dict[tuple[str | int, ...], list[Row]] = defaultdict(list)  # laws and shapes, not points
     for row in sorted(rows, key=lambda one: (one.code, one.law, one.shape, one.statement, one.at)):
         if row.claimed > _LEAST_CLAIMED * row.tables:
-            groups[row.law, row.shape, row.statement, row.tables, row.code].append(row)
+            topic = topic_of(row.law)
+            name = "" if topic is None else topic.name
+            groups[row.law, row.shape, row.statement, name, row.in_cell, row.tables, row.code].append(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
@@ -101,12 +107,17 @@ def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
     rows: dict[tuple[str, str, str, str, float], Row] = {}
     ends: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+    counted: set[tuple[str, str, str, int]] = set()
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.endswith("}"):
             continue
         piece = json.loads(line)
         if "error" in piece:
             continue
+        which = (piece.get("code", ""), piece["law"], piece["shape"], piece["first"])
+        if which in counted:  # two files put together may share pieces
+            continue
+        counted.add(which)
         code = piece.get("code", "")
         ends[code, piece["law"], piece["shape"]] += piece["ends"]
         for what, found in piece["statements"].items():
@@ -129,6 +140,11 @@ def read(path: Path) -> list[Row]:
         row.tables = len(range(0, len(own), _every(row)))
         row.end = float(np.median(own))
     return list(rows.values())
+
+
+def latest(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows of the present versions: the one that each topic, or the tables of rewards, have now."""
+    return [row for row in rows if row.code == version_of(row.law)]
 
 
 def _every(row: Row) -> int:

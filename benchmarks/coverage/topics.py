@@ -20,8 +20,9 @@ import numpy as np
 from numpy.random import Generator
 
 from benchmarks.coverage.tally import Tally
+from benchmarks.coverage.version import code_version
 
-__all__ = ["Said", "Topic", "Trial", "topic_of", "topic_version", "topics", "try_topic"]
+__all__ = ["Said", "Topic", "Trial", "topic_of", "topic_version", "topics", "try_topic", "version_of"]
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ def topic_version(name: str) -> str:
             found = try_topic(law, shape, 0, 1, spelled=said)
             assert found["tables"] == 1
     return hashlib.sha256("\n".join(said).encode()).hexdigest()[:8]
+
+
+def version_of(law: str) -> str:
+    """Return the version of the code that a count of a law belongs to: of its topic, or of tables of rewards."""
+    topic = topic_of(law)
+    return code_version() if topic is None else topic_version(topic.name)
 
 
 def try_topic(law: str, shape: str, first: int, count: int, spelled: list[str] | None = None) -> dict[str, Any]:

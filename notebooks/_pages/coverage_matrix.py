@@ -1,4 +1,4 @@
-"""The matrix of coverage of chapter 30: points of a law, shape, statement and budget in two levels, and tables."""
+"""The matrix of coverage of chapter 30: points of a law, shape, statement and budget, in levels, and their tables."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ __all__ = ["UNSEEN", "Level", "Matrix"]
 Names = npt.NDArray[np.str_]
 
 UNSEEN = 0.05  # of the tables lack the prompts that matter most
+_DEEP = 100  # tables of a cell, and more
+_TOO_WIDE = 0.99
+_NAMES = ("law", "shape", "statement", "topic")
 _POINTWISE = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
 _HEAD = (
     " | points | hold | hold, others' laws | all tables | over 99 % | width | under 90 % | set apart: under 90 % |\n"
@@ -29,12 +32,12 @@ _PLACE = {"limit, own end": "part of the end", "share of the limit": "N =", "gai
 
 @dataclass(frozen=True, eq=False)
 class Matrix(SameFields):
-    """Points in arrays of one length; ``deep`` are those of the deep level, the others of the survey."""
+    """Points in arrays of one length; ``numbers["cell"]`` is how many tables of their law and shape were tried."""
 
     law: Names
     shape: Names
     statement: Names
-    deep: BoolArray
+    topic: Names  # empty for tables of rewards
     numbers: dict[str, FloatArray]
 
     @classmethod
@@ -43,13 +46,13 @@ class Matrix(SameFields):
         with path.open(encoding="utf-8") as file:
             lines = list(csv.DictReader(file))
         sizes = [len(line["at"].split()) for line in lines]
-        names = {name: np.repeat([line[name] for line in lines], sizes) for name in ("law", "shape", "statement")}
+        names = {name: np.repeat([line[name] for line in lines], sizes) for name in _NAMES}
         numbers = {
             name: np.array([float(part) for line in lines for part in line[name].split()]) for name in _POINTWISE
         }
-        numbers["tables"] = np.repeat([float(line["tables"]) for line in lines], sizes)
-        deep = np.repeat([bool(line["code"]) for line in lines], sizes)
-        return cls(names["law"], names["shape"], names["statement"], deep, numbers)
+        for name in ("tables", "cell"):
+            numbers[name] = np.repeat([float(line[name]) for line in lines], sizes)
+        return cls(names["law"], names["shape"], names["statement"], names["topic"], numbers)
 
     @property
     def given(self) -> FloatArray:
@@ -66,9 +69,10 @@ class Matrix(SameFields):
         """Two standard errors of the simulation below 90 %."""
         return np.asarray(0.9 - 2.0 * np.sqrt(0.09 / np.maximum(self.numbers["claimed"], 1)))
 
-    def level(self, *, deep: bool) -> Level:
-        """Return the deep level, or the survey."""
-        mine = self.deep == deep
+    def level(self, name: str) -> Level:
+        """Return the deep level, of tables of rewards; the survey, of the cells that are not in it; or other topics."""
+        deep, rewards = self.numbers["cell"] >= _DEEP, self.topic == ""
+        mine = {"deep": rewards & deep, "survey": rewards & ~deep, "others": ~rewards}[name]
         enough = mine & (self.numbers["claimed"] >= np.maximum(self.numbers["tables"] / 3.0, 15))
         seen = self.numbers["unseen"] <= UNSEEN
         return Level(self, mine, enough, enough & seen, enough & ~seen)
@@ -85,7 +89,10 @@ class Matrix(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class Level(SameFields):
-    """One level: all its points, those that enough tables claim, and of these the ones kept and the ones set apart."""
+    """One level: all its points, those that enough tables claim, and of these the ones kept and the ones set apart.
+
+    Those set apart are of tables that often lack what the answer rests on.
+    """
 
     matrix: Matrix
     every: BoolArray
@@ -127,17 +134,17 @@ class Level(SameFields):
         ]
         return "| " + " | ".join(cells) + " |"
 
-    def wide(self) -> list[tuple[float, str]]:
-        """Return shapes and statements for which over 98 % of the intervals hold."""
+    def wide(self) -> str:
+        """Return a list in Markdown: statements, and the shapes of tables for which over 99 % of the intervals hold."""
         matrix = self.matrix
-        parts = [(matrix.shape == name, f"tables of {name}") for name in dict.fromkeys(matrix.shape[self.used])]
-        parts += [
-            (matrix.statement == name, f"the statement “{name}”")
-            for name in dict.fromkeys(matrix.statement[self.used])
-            if not name.startswith("turn")
-        ]
-        held = [(matrix.pooled(self.used & which), name) for which, name in parts]
-        return sorted((one for one in held if one[0] > 0.98), reverse=True)
+        found: dict[str, list[str]] = defaultdict(list)
+        for name in dict.fromkeys(matrix.statement[self.used]):
+            for shape in dict.fromkeys(matrix.shape[self.used & (matrix.statement == name)]):
+                which = self.used & (matrix.statement == name) & (matrix.shape == shape)
+                if matrix.pooled(which) > _TOO_WIDE:
+                    found[str(name)].append(f"{shape} ({matrix.pooled(which):.1%})")
+        lines = [f"- {name}: {', '.join(shapes)}" for name, shapes in found.items()]
+        return "\n".join(lines or ["- None."])
 
     def weak_points(self) -> str:
         """Return a list in Markdown: the weak points, worst first, then those set apart."""
@@ -152,11 +159,10 @@ class Level(SameFields):
         found = []
         for (law, shape, what), some in sorted(groups.items(), key=lambda one: given[one[1]].min()):
             worst = some[int(given[some].argmin())]
-            at = ", ".join(f"{matrix.numbers['at'][i]:g}" for i in some)
+            values = [float(matrix.numbers["at"][i]) for i in some]
+            at = f", {_PLACE.get(what, 'at')} {', '.join(f'{one:g}' for one in values)}" if any(values) else ""
             tables = matrix.numbers["claimed"][worst]
-            found.append(
-                f"- {law}, {shape}, {what}, {_PLACE.get(what, 'at')} {at}: {given[worst]:.0%} of {tables:.0f} tables"
-            )
+            found.append(f"- {law}, {shape}, {what}{at}: {given[worst]:.0%} of {tables:.0f} tables")
         return found
 
     def _set_apart(self) -> list[str]:
