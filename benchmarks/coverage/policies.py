@@ -6,6 +6,7 @@ their ratio, policy over base; token by token where a response is a sequence.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from numpy.random import Generator
 from alignlib._core.checks import FloatArray
 from alignlib.answers.output.policy_kl import messages
 from alignlib.training import KLSamples, PolicyKL, estimate_policy_kl
+from alignlib.training.policy_kl import KLEstimate
 from benchmarks.coverage.topics import Said, Topic, Trial
 
 __all__ = ["SHAPES", "TOPIC"]
@@ -26,7 +28,7 @@ _REPLICATES = 500
 SHAPES = {  # prompts, and responses of each
     "30 × 1": (30, 1),
     "200 × 1": (200, 1),
-    "2000 × 1": (2000, 1),
+    "1000 × 1": (1000, 1),
     "8 × 50": (8, 50),
     "50 × 8": (50, 8),
     "300 × 16": (300, 16),
@@ -129,18 +131,32 @@ def _answers(kinds: Callable[[], Sequence[Answers]]) -> Trial:
             prompt = None if prompts == 1 else np.repeat(np.arange(prompts), n)
             samples = KLSamples(log_ratio=ratio, prompt=prompt)
             found = estimate_policy_kl(samples, sampled_from="base" if base else "policy", n_boot=_REPLICATES, rng=rng)
-            what = "KL of a policy, from the base" if base else "KL of a policy"
             best = found.best
-            said[what] = Said(best.low, best.high, truth, not _warned(found))
+            trusted = not _warned(found, best)
+            if base:  # what the base hardly ever says is not in it, as the answer says: it is a lower bound
+                said["KL of a policy, at least, from the base"] = Said(best.low, math.inf, truth, trusted)
+            else:
+                said["KL of a policy"] = Said(best.low, best.high, truth, trusted)
         return said
 
     return trial
 
 
-def _warned(found: PolicyKL) -> bool:
-    """Whether the tool says that the interval of its best estimate is not to be trusted."""
-    label = found.best.about.label
-    return any(one.startswith((f"{label}: one ", f"{label}: a log-ratio", "With ")) for one in messages(found))
+def _warned(found: PolicyKL, one: KLEstimate) -> bool:
+    """Whether the tool says that the interval of an estimate is not to be trusted."""
+    label = one.about.label
+    return any(text.startswith((f"{label}: one ", f"{label}: a log-ratio", "With ")) for text in messages(found))
+
+
+def unseen(law: str, shape: str) -> float:
+    """Return the chance that no prompt of a table is of the kinds that carry a third of the KL."""
+    prompts, _ = SHAPES[shape]
+    if prompts == 1 or law not in _KINDS_OF:
+        return 0.0
+    each = np.sort([one.kl for one in _KINDS_OF[law]()])[::-1]
+    carried = np.cumsum(each) / each.sum()
+    loud = (int(np.searchsorted(carried, 1.0 / 3.0)) + 1) / each.size
+    return float((1.0 - loud) ** prompts)
 
 
 def _sentences(cap: int, spread: float) -> Trial:
@@ -173,29 +189,33 @@ def _sentences(cap: int, spread: float) -> Trial:
         found = estimate_policy_kl(samples, n_boot=_REPLICATES, rng=rng)
         mine = which[:1] if prompts == 1 else np.arange(_KINDS)
         truth = float((token_kl * length)[mine].mean())
-        said = {"KL of a policy": Said(found.best.low, found.best.high, truth, not _warned(found))}
+        trusted = not _warned(found, found.best)
+        said = {"KL of a policy": Said(found.best.low, found.best.high, truth, trusted)}
         k1, each = found["k1"], found.best.per_token
-        said["KL of a policy, k1"] = Said(k1.low, k1.high, truth)
+        said["KL of a policy, k1"] = Said(k1.low, k1.high, truth, not _warned(found, k1))
         if each is not None:
             of_tokens = truth / float(length[mine].mean())
-            said["KL of a policy, per token"] = Said(each[1], each[2], of_tokens, not _warned(found))
+            said["KL of a policy, per token"] = Said(each[1], each[2], of_tokens, trusted)
         return said
 
     return trial
 
 
+_KINDS_OF: dict[str, Callable[[], list[Answers]]] = {
+    "all prompts moved alike": _alike,
+    "hardly moved": _hardly_moved,
+    "moved by prompt, KL over 50x": _spread,
+    "one prompt in 40 moved far": _few_far,
+    "a word that the base hardly says": _rare_word,
+    "best of 8 of 100 responses": _best_of,
+} | {f"blind by rule: policy {k}": partial(_by_rule, k) for k in range(1, 9)}
 TOPIC = Topic(
     "policies",
-    {
-        "all prompts moved alike": partial(_answers, _alike),
-        "hardly moved": partial(_answers, _hardly_moved),
-        "moved by prompt, KL over 50x": partial(_answers, _spread),
-        "one prompt in 40 moved far": partial(_answers, _few_far),
-        "a word that the base hardly says": partial(_answers, _rare_word),
-        "best of 8 of 100 responses": partial(_answers, _best_of),
+    {name: partial(_answers, kinds) for name, kinds in _KINDS_OF.items()}
+    | {
         "sentences of up to 20 tokens": partial(_sentences, 20, 0.4),
         "sentences of up to 60 tokens, prompts unlike": partial(_sentences, 60, 0.9),
-    }
-    | {f"blind by rule: policy {k}": partial(_answers, partial(_by_rule, k)) for k in range(1, 9)},
+    },
     tuple(SHAPES),
+    unseen=unseen,
 )

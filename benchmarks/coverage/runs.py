@@ -23,11 +23,12 @@ SHAPES = {  # runs, and checkpoints of each; "uneven" runs end anywhere in their
     "20 runs × 12": (20, 12, True),
     "20 runs × 30, uneven": (20, 30, False),
 }
+_STAND_OUT = 0.2  # of the runs are of the smaller group
 _SCATTER: dict[str, Callable[[Generator, int], FloatArray]] = {  # of mean 0 and spread 1
     "normal": lambda rng, n: rng.standard_normal(n),
     "skewed": lambda rng, n: (rng.standard_gamma(2.0, n) - 2.0) / np.sqrt(2.0),
     "t with 4": lambda rng, n: rng.standard_t(4.0, n) / np.sqrt(2.0),
-    "two groups": lambda rng, n: np.where(rng.random(n) < 0.2, 2.0, -0.5),
+    "two groups": lambda rng, n: np.where(rng.random(n) < _STAND_OUT, 2.0, -0.5),
 }
 
 
@@ -109,7 +110,7 @@ def _runs(law: Callable[[], Runs]) -> Trial:
     return trial
 
 
-_LAWS = {
+_LAWS: dict[str, Callable[[], Runs]] = {
     "best-of-N's form, runs alike": lambda: Runs("best_of_n", 1.0, 0.1, 0.02, 0.05, intercept=0.0),
     "best-of-N's form, runs unlike, noise with memory": lambda: Runs("best_of_n", 1.0, 0.1, 0.3, 0.1, 0.8),
     "best-of-N's form, one run in five stands out": lambda: Runs("best_of_n", 2.0, 0.25, 0.2, 0.1, 0.5, "two groups"),
@@ -119,9 +120,12 @@ _LAWS = {
     "√KL, noise with memory": lambda: Runs("sqrt", 1.0, 0.0, 0.2, 0.2, 0.9, intercept=0.0),
     "√KL, runs of heavy tails": lambda: Runs("sqrt", 1.0, 0.0, 0.3, 0.05, 0.3, "t with 4"),
 }
-TOPIC = Topic(
-    "scaling fits",
-    {name: partial(_runs, law) for name, law in _LAWS.items()}
-    | {f"blind by rule: runs {k}": partial(_runs, partial(_by_rule, k)) for k in range(1, 9)},
-    tuple(SHAPES),
-)
+_LAWS |= {f"blind by rule: runs {k}": partial(_by_rule, k) for k in range(1, 9)}
+
+
+def unseen(law: str, shape: str) -> float:
+    """Return the chance that no run of a table is of the small group that stands out, where there is one."""
+    return float((1.0 - _STAND_OUT) ** SHAPES[shape][0]) if _LAWS[law]().scatter == "two groups" else 0.0
+
+
+TOPIC = Topic("scaling fits", {name: partial(_runs, law) for name, law in _LAWS.items()}, tuple(SHAPES), unseen=unseen)

@@ -40,12 +40,16 @@ Trial = Callable[[str, Generator], Mapping[str, Said]]  # of a shape
 
 @dataclass(frozen=True)
 class Topic:
-    """Laws by name, each made when it is asked for; the names of shapes, and how many tables a piece has."""
+    """Laws by name, each made when it is asked for; the names of shapes, and how many tables a piece has.
+
+    ``unseen`` is the chance that a table of a law and shape lacks what a third of the answer rests on.
+    """
 
     name: str
     laws: Mapping[str, Callable[[], Trial]]
     shapes: tuple[str, ...]
     piece: int = 100
+    unseen: Callable[[str, str], float] = lambda law, shape: 0.0
 
 
 @lru_cache(maxsize=1)

@@ -14,6 +14,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray
 from benchmarks.coverage.populations import POPULATIONS, Population, Reward
 from benchmarks.coverage.study import DRAWS, SHAPES, TILTS
+from benchmarks.coverage.topics import topic_of
 from benchmarks.coverage.truth import Truth
 
 __all__ = ["unseen"]
@@ -26,10 +27,11 @@ def unseen(law: str, shape: str, statement: str, at: float, end: float) -> float
     """Return the chance that a table of a shape lacks what a third of the answer rests on.
 
     ``at`` is the point of the statement, ``end`` the usual end of the tables' support in nats. 0 for laws that are not
-    registered here.
+    registered.
     """
     if law not in POPULATIONS:
-        return 0.0
+        topic = topic_of(law)
+        return 0.0 if topic is None else topic.unseen(law, shape)
     end = float(f"{end:.2g}") if "own end" in statement else 0.0
     size = next(one for one in SHAPES if one.name == shape)
     prompts, samples = size.prompts, float(size.counts(np.arange(size.prompts)).mean())
