@@ -199,12 +199,21 @@ class _Walk:
         return torch.cat([part[0] for part in parts], dim=1)
 
     def _nodes(self, depth: int, start: int, stop: int, keep: bool) -> tuple[torch.Tensor, list[_KeyValue]]:
-        token = 1 + torch.arange(start, stop, device=self.device) % self.n_content
+        # The first layer knows a node by its token alone, and siblings go through all of them, family by family.
+        n_tokens = min(self.n_content, stop - start)
+        token = 1 + torch.arange(start, start + n_tokens, device=self.device) % self.n_content
         position = self.prompts.shape[1] + depth - 1
-        hidden = (self.gpt.wte(token) + self.gpt.wpe.weight[position]).expand(len(self.prompts), -1, -1)
+        siblings = (self.gpt.wte(token) + self.gpt.wpe.weight[position])[None]
+
+        def everywhere(part: torch.Tensor) -> torch.Tensor:
+            times = (len(self.prompts), (stop - start) // n_tokens, *[1] * (part.ndim - 2))
+            return part.repeat(times)
+
+        hidden = everywhere(siblings)
         new = []
         for layer, block in enumerate(self.gpt.h):
-            query, key, value = self._heads(block, hidden)
+            known = self._heads(block, hidden if layer else siblings)
+            query, key, value = known if layer else map(everywhere, known)
             above = [self.kept[layer][0]]
             for level, (keys, values) in enumerate(self.kept[layer][1:], start=1):
                 first = start // self.n_content ** (depth - level)
@@ -225,18 +234,18 @@ class _Walk:
 
 def _attend(query: torch.Tensor, above: list[_KeyValue]) -> torch.Tensor:
     """Attend to the prompt, to each ancestor and to oneself."""
-    n_prompts, n_nodes = query.shape[:2]
-    scores = [torch.einsum("pnhc,pkhc->pnhk", query, above[0][0])]
+    # What is attended to comes first: a softmax over a short last dimension is several times slower.
+    scores = [torch.einsum("pnhc,pkhc->kpnh", query, above[0][0])]
     for key, _ in above[1:]:
         # The descendants of a node stand side by side, so its key is shared by reshaping, not by copying.
         family = query.unflatten(1, (key.shape[1], -1))
-        scores.append((family * key[:, :, None]).sum(-1).flatten(1, 2)[..., None])
-    weight = torch.cat(scores, dim=-1).softmax(-1)
+        scores.append((family * key[:, :, None]).sum(-1).flatten(1, 2)[None])
+    weight = torch.cat(scores).softmax(0)
     n_prompt = above[0][0].shape[1]
-    seen = torch.einsum("pnhk,pkhc->pnhc", weight[..., :n_prompt], above[0][1])
-    for place, (_, value) in enumerate(above[1:], start=n_prompt):
-        share = weight[..., place, None].unflatten(1, (value.shape[1], -1))
-        seen = seen + (share * value[:, :, None]).reshape(n_prompts, n_nodes, *value.shape[2:])
+    seen = torch.einsum("kpnh,pkhc->pnhc", weight[:n_prompt], above[0][1])
+    for share, (_, value) in zip(weight[n_prompt:], above[1:], strict=True):
+        family = share[..., None].unflatten(1, (value.shape[1], -1))
+        seen = seen + (family * value[:, :, None]).flatten(1, 2)
     return seen
 
 
