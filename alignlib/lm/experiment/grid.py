@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 SEEDS = (0, 1, 2, 3)
-FEW_SEEDS = tuple(range(8))
+FEW_SEEDS = tuple(range(6))
 LENGTHS = (1200, 600, 300, 100)
 LONG = 600
 TRIALS = 16
@@ -49,7 +49,7 @@ _POOLS = (72, 240, 2000, 20000)
 _DEPTHS = (4, 8)
 _PROXY_STEPS = 300
 _PROXY_BETAS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
-_WEAK = 1000  # pairs of proxies on which gold turns early
+_WEAK = 300  # pairs of proxies on which gold turns earliest
 _DEPTH_SEEDS = (0, 1)
 
 Tuned = Callable[[str, str], Settings]
