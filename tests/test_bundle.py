@@ -23,12 +23,14 @@ from alignbook.bundle import SUMS, BundleError, digest_of, open_bundle, verify
 from alignbook.bundle.again import Rerun, compare, rerun
 from alignbook.bundle.contents import pack, put
 from alignbook.bundle.one_run import check_crate, write_run_crate
+from alignbook.citation import read_citation
 from alignbook.claim import Claim
 from alignbook.project import Project
 from alignbook.runner import Job, Run
 from alignlib import InputError
 from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
+from supply.release import fill
 from tests.small_project import GOOD, ROOT, make_project
 
 pytestmark = pytest.mark.xdist_group("bundle")
@@ -113,8 +115,38 @@ def test_the_crate_names_parameters_versions_hashes_and_times(crate: Path) -> No
             assert graph[name]["sha256"] == digest_of(path)
 
 
+@pytest.fixture(scope="module")
+def release(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of the toy book without volumes, its wheel and its pages made up."""
+    for name in ("Makefile", "requirements.lock", "codecheck.yml"):
+        shutil.copy(ROOT / name, project.root)
+    put(project.build / "_build" / "html", {"index.html": "<p>", "notebooks/01_roots.html": "<p>"})
+    put(project.folder, {"data/table.csv": "a\n1\n"})
+    run = replace(run_of(project), read=(str(project.folder / "data" / "table.csv"), str(project.folder / "x.py")))
+    folders = [tmp_path_factory.mktemp("release") / "one", tmp_path_factory.mktemp("release") / "two"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("supply.release._packages", lambda _, dist: put(dist, {"a.whl": "wheel"}) or "a.whl")
+        for folder in folders:
+            fill(folder, project, [run], read_citation(project.root, "0.1.0"), volumes=False)
+    assert (folders[0] / SUMS).read_bytes() == (folders[1] / SUMS).read_bytes()
+    return folders[0]
+
+
+def test_a_release_verifies_and_names_what_each_run_read(release: Path) -> None:
+    assert problems(release) == ()
+    graph = {one["@id"]: one for one in json.loads((release / MARK).read_text())["@graph"]}
+    assert graph["./"]["mainEntity"] == {"@id": "Makefile"}
+    assert graph["Makefile"]["hasPart"] == [{"@id": "sources/notebooks/01_roots.py"}]
+    action = graph["#run-01_roots"]
+    assert {"@id": "sources/notebooks/data/table.csv"} in action["object"]
+    assert "startTime" not in action  # a release is the same whenever it is made
+    listed = (release / SUMS).read_text()
+    for name in ("html/index.html", "dist/a.whl", "requirements.lock", "results/values.csv", "README.md"):
+        assert f"  {name}\n" in listed
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what rdflib still uses within itself
-def test_the_crate_is_a_workflow_run_crate(crate: Path, tmp_path: Path) -> None:
+def test_the_crates_are_workflow_run_crates(crate: Path, release: Path, tmp_path: Path) -> None:
     """As roc-validator sees it, without a network: RO-Crate 1.1's context comes from the wheel of rocrate."""
     import requests
     import requests_cache
@@ -148,6 +180,7 @@ def test_the_crate_is_a_workflow_run_crate(crate: Path, tmp_path: Path) -> None:
         return [f"{one.check.identifier}: {one.message}" for one in services.validate(settings).get_issues()]
 
     assert issues(crate) == []
+    assert issues(release) == []
     broken = Path(shutil.copytree(crate, tmp_path / "broken"))
     text = (broken / MARK).read_text()
     (broken / MARK).write_text(text.replace('"instrument"', '"instead"'))
