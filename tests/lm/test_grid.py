@@ -41,7 +41,7 @@ from pathlib import Path
 from alignlib.lm.experiment.runner import Place, run_all
 from tests.lm.tiny import tiny_grid, tiny_task
 if __name__ == "__main__":
-    place = Place(Path(sys.argv[1]), Path(sys.argv[2]), options={"task": tiny_task()})
+    place = Place(Path(sys.argv[1]), Path(sys.argv[2]), task=tiny_task())
     run_all(tiny_grid(150), place, processes=2, fleet=2, progress=False)
 """
 
@@ -54,7 +54,7 @@ def tiny_place(folder: Path) -> Place:
     """A place with the tiny base."""
     with quiet():
         save_model(tiny_base(), folder / "results" / "base_safety")
-    return Place(folder / "results", folder / "runs", options={"task": tiny_task()})
+    return Place(folder / "results", folder / "runs", task=tiny_task())
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_a_run_of_another_base_is_not_mixed_in(done: Place, tmp_path: Path) -> N
     for data in RunStore(done.output).read().values():
         store.append(data | {"trained_from": "another"})
     with pytest.raises(ValueError, match="was trained from another base or reward; delete its line"):
-        assemble(tiny_grid(), Place(done.results, tmp_path, options=done.options))
+        assemble(tiny_grid(), Place(done.results, tmp_path, task=done.task))
 
 
 def test_a_run_that_diverged_is_said_to_be_one(done: Place, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_run_that_diverged_is_said_to_be_one(done: Place, tmp_path: Path) -> N
     for other in RunStore(done.output).read().values():
         store.append(other)
     folder = tmp_path / "results"
-    place = Place(folder, tmp_path / "runs", options=done.options)
+    place = Place(folder, tmp_path / "runs", task=done.task)
     with quiet():
         save_model(tiny_base(), folder / "base_safety")
     (folder / "tuning.csv").write_text("task,method,taken\n")

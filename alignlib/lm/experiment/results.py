@@ -85,7 +85,7 @@ class Results(SameFields):
         return cls(place, runs, json.loads((place / "settings.json").read_text(encoding="utf-8")))
 
     @cached_property
-    def _prompts(self) -> Mapping[str, npt.NDArray[Any]]:
+    def _prompts(self) -> Mapping[str, npt.NDArray[np.generic]]:
         with np.load(self.folder / "prompts.npz") as stored:
             return dict(stored)
 
@@ -143,7 +143,7 @@ def fixed_points_path(folder: str | Path, task: str) -> Path:
 
 
 def write(
-    folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[Any]], settings: Mapping[str, object]
+    folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[np.generic]], settings: dict[str, Any]
 ) -> None:
     """Write the files, each whole or not at all; numbers with eight digits."""
     place = Path(folder)

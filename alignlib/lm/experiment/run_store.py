@@ -49,7 +49,7 @@ class RunStore:
             found[key_of(data["run"])] = data
         return found
 
-    def append(self, data: RunData | Mapping[str, Any]) -> None:
+    def append(self, data: RunData | Mapping[str, object]) -> None:
         """Add one run."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+", encoding="utf-8") as file:

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
     from alignlib.lm.experiment.laboratory import Laboratory
+    from alignlib.lm.tasks.task import Task
 
 __all__ = ["Place", "execute", "fleets", "laboratory", "run_all"]
 
@@ -39,8 +40,8 @@ class Place:
     results: Path
     output: Path
     device: str = "cpu"
-    options: dict[str, Any] = field(default_factory=dict)
-    """More arguments of the laboratory, for tests."""
+    task: Task | None = None
+    """A task in place of the one that is named, for tests."""
 
 
 def laboratory(task: str, place: Place) -> Laboratory:
@@ -55,9 +56,9 @@ def laboratory(task: str, place: Place) -> Laboratory:
 
     torch.set_num_threads(1)
     key = (task, str(place.results), str(place.output), place.device)
-    if place.options or key not in _laboratories:
+    if place.task is not None or key not in _laboratories:
         with quiet():
-            _laboratories[key] = Laboratory(task, place.results, place.output, device=place.device, **place.options)
+            _laboratories[key] = Laboratory(task, place.results, place.output, device=place.device, task=place.task)
     return _laboratories[key]
 
 

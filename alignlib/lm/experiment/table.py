@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,10 +101,10 @@ def _rows(run: Run, data: RunData) -> list[dict[str, object]]:
     return found
 
 
-def _per_prompt(done: Sequence[tuple[Run, RunData]]) -> dict[str, npt.NDArray[Any]]:
+def _per_prompt(done: Sequence[tuple[Run, RunData]]) -> dict[str, npt.NDArray[np.generic]]:
     """KL and reward of the runs on gold, prompt by prompt, in single precision; what bootstraps need."""
     chosen = [(run, data) for run, data in done if run.reward_name == "gold" and data["prompts"]]
-    found: dict[str, npt.NDArray[Any]] = {"run": np.array([run.key for run, _ in chosen], dtype=np.str_)}
+    found: dict[str, npt.NDArray[np.generic]] = {"run": np.array([run.key for run, _ in chosen], dtype=np.str_)}
     for split in _SPLITS:
         for name in ("kl", "reward"):
             values = [data["prompts"][split][name] for _, data in chosen]

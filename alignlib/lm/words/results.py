@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from alignlib._core.checks import FloatArray, require
@@ -76,7 +77,7 @@ class WordsResults(SameFields):
         return fit_frontier(self.base, reward, n_boot=n_boot, rng=seed)
 
     @cached_property
-    def _policies(self) -> dict[str, Any]:
+    def _policies(self) -> dict[str, npt.NDArray[np.generic]]:
         with np.load(self.folder / "policies.npz") as stored:
             return dict(stored)
 

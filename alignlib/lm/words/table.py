@@ -62,7 +62,7 @@ def assemble(place: Place, results: Path) -> WordsResults:
         )
     results.mkdir(parents=True, exist_ok=True)
     _csv(results / "runs.csv", _placed(pd.DataFrame(rows), place)[list(COLUMNS)])
-    policies: dict[str, npt.NDArray[Any]] = {"run": np.array([run.key for run in done], dtype=np.str_)}
+    policies: dict[str, npt.NDArray[np.generic]] = {"run": np.array([run.key for run in done], dtype=np.str_)}
     for name in ("kl", *REWARDS):
         key = name if name == "kl" else f"reward_{name}"
         policies[name] = np.array([data["by_prompt"][key] for data in found], dtype=np.float32)
@@ -102,7 +102,7 @@ def rao_blackwell(answer: dict[str, Any]) -> dict[str, Any]:
     return next(one for one in answer["estimates"] if one["name"] == "rao_blackwell")
 
 
-def _base(place: Place) -> dict[str, npt.NDArray[Any]]:
+def _base(place: Place) -> dict[str, npt.NDArray[np.generic]]:
     """Every reward of the base's samples, (prompts, samples)."""
     table = pq.read_table(base_table(place), columns=["prompt_id", *(f"reward_{name}" for name in REWARDS)])
     order = np.argsort(table["prompt_id"].to_numpy(), kind="stable")
@@ -147,6 +147,6 @@ def _csv(path: Path, table: pd.DataFrame) -> None:
     write_whole(path, table.to_csv(index=False, float_format="%.7g", lineterminator="\n"))
 
 
-def _npz(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+def _npz(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
     with whole_file(path) as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
