@@ -33,7 +33,6 @@ _LOW, _HIGH = 1e-2, 1e4  # the grid of λ, in units of 1 over a typical spread o
 _CHUNK = 10  # so many λ at once
 _BEYOND = 6  # so many λ past the end of the support, for replicates of the bootstrap
 _LEAST_ESS = 2.0  # past it the curve is not followed
-_FLAT = 1e-9  # of the largest gain
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,7 +32,6 @@ LENGTH = 40
 SPLITS = {"test": 0.10, "validation": 0.05}
 """Share of the chapters kept from pretraining and training; the others are for both."""
 
-_END = 0
 _REFERENCE = re.compile(r"^(\d?[A-Za-z]+)(\d+):(\d+) (.+)$")
 _LEAST_LEFT = 8  # tokens of the verse after the prompt: a prompt is a beginning, not a whole
 
