@@ -288,6 +288,43 @@ def test_trackio_keeps_runs_in_a_database(tmp_path: Path) -> None:
         read_training_log(path)
 
 
+def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
+    store, base = tmp_path / "mlruns", sqlite3.connect(tmp_path / "mlflow.db")
+    base.execute("CREATE TABLE runs (run_uuid TEXT, name TEXT)")
+    base.execute("CREATE TABLE metrics (key TEXT, value REAL, timestamp INT, run_uuid TEXT, step INT, is_nan INT)")
+    for run, name in (("aa", "tuned"), ("bb", "other")):
+        base.execute("INSERT INTO runs VALUES (?, ?)", (run, name))
+        (store / "0" / run / "tags").mkdir(parents=True)
+        (store / "0" / run / "tags" / "mlflow.runName").write_text(name)
+        for key in ("kl", "reward", "completions/mean_length"):
+            file = store / "0" / run / "metrics" / key
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(f"17000 {row[key]} {row['step']}\n" for row in TRL))
+            for row in TRL:
+                base.execute("INSERT INTO metrics VALUES (?, ?, 17000, ?, ?, 0)", (key, row[key], run, row["step"]))
+    base.commit()
+    base.close()
+    for path in (store, tmp_path / "mlflow.db"):
+        log = read_training_log(path, only="tuned")
+        np.testing.assert_allclose(log.kl, PER_TOKEN)
+        assert (log.runs, log.step.tolist()) == (["tuned"], STEPS)
+        assert "keys of trl" in log.notes[0]
+    assert read_training_log(store / "0" / "bb").runs == ["other"]
+    (store / "0" / "bb" / "metrics" / "kl").write_text("17000 0.1 1\n17000 oops 2\n")
+    with pytest.raises(InputError, match="where MLflow writes timestamp, value and step"):
+        read_training_log(store)
+
+
+def test_nemo_rl_prints_no_kl_to_the_base(tmp_path: Path) -> None:
+    block = "{0} Step {1}/9 {0}\n\n📊 Training Results:\n  • Loss: 0.05\n  • Generation KL Error: 0.0007\n"
+    block += "  • Avg Reward: 0.07\n  • Mean Generation Length: 325.3\n\n  • Total step time: 9.10s\n"
+    (tmp_path / "grpo.log").write_text("".join(block.format("=" * 25, step) for step in (1, 2)))
+    with pytest.raises(InputError, match=r"its console prints none .* have 'train/kl_penalty'"):
+        read_training_log(tmp_path / "grpo.log")
+    log = read_training_log(tmp_path / "grpo.log", kl="gen_kl_error", kl_unit="token")
+    assert (log.step.tolist(), log.reward.tolist()) == ([1.0, 2.0], [0.07, 0.07])
+
+
 def test_tensorboard_is_read_by_its_own_package(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1.host"
     path.write_bytes(b"")

@@ -1,4 +1,4 @@
-"""What a trainer printed: verl's ``step:1 - key:value - …`` and lines that hold an object (trl, OpenRLHF, ms-swift)."""
+"""What a trainer printed: verl's ``step:1 - key:value``, lines that hold an object (trl, OpenRLHF), NeMo-RL's blocks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ _OF_BARS = re.compile(rf"(?P<key>[A-Z][\w. -]{{1,40}}?):?\s+(?P<value>{_NUMBER})
 _SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)
 _LONGEST_LINE = 100_000
+_OF_BLOCK = re.compile(r"={5,} Step (?P<step>\d{1,12})/\d+ ={5,}")  # NeMo-RL's head of a step
+_BULLET = re.compile(rf"^\s*•\s*(?P<key>[A-Za-z][\w .()-]{{1,60}}?):\s+(?P<value>{_NUMBER})\s*$", re.IGNORECASE)
+_IN_BLOCKS = {  # what NeMo-RL's logger calls what its console spells out
+    "Avg Reward": "reward",
+    "Avg Filtered Reward": "reward",
+    "Mean Generation Length": "mean_gen_tokens_per_sample",
+    "Generation KL Error": "gen_kl_error",
+    "Loss": "loss",
+}
 
 
 def find_console(path: Path) -> Path | None:
@@ -38,14 +47,29 @@ def _rows(path: Path) -> list[dict[str, object]]:
     text = text_of(path)
     if text is None or "\0" in text:
         return []
-    rows = [row for line in re.split(r"[\r\n]+", text) if len(line) <= _LONGEST_LINE for row in _of_line(line)]
+    lines = [_SEQUENCES.sub("", line) for line in re.split(r"[\r\n]+", text) if len(line) <= _LONGEST_LINE]
+    rows = list(_of_blocks(lines)) or [row for line in lines for row in _of_line(line)]
     names = {name for row in rows for name in row}
     return rows if recognise(names) else []
 
 
+def _of_blocks(lines: list[str]) -> Iterator[dict[str, object]]:
+    """Give the numbers below each head of a step, as NeMo-RL prints them."""
+    row: dict[str, object] = {}
+    for line in lines:
+        head, bullet = _OF_BLOCK.search(line), _BULLET.match(line)
+        if head:
+            if len(row) > 1:
+                yield row
+            row = {"step": float(head["step"])}
+        elif row and bullet and bullet["key"] in _IN_BLOCKS:
+            row.setdefault(_IN_BLOCKS[bullet["key"]], float(bullet["value"]))
+    if len(row) > 1:
+        yield row
+
+
 def _of_line(line: str) -> Iterator[dict[str, object]]:
     """Give the numbers of one line by their keys, if it is one that a trainer wrote."""
-    line = _SEQUENCES.sub("", line)
     if " - " in line and "step:" in line:
         start = line.index("step:")
         yield {match["key"]: float(match["value"]) for match in _OF_VERL.finditer(line[start:])}

@@ -1,55 +1,130 @@
-"""MLflow's CSV of metrics: a row for each value, ``run_id,key,value,step,timestamp``."""
+"""MLflow's metrics: its CSV (``run_id,key,value,step,timestamp``), its folder ``mlruns`` and its database."""
 
 from __future__ import annotations
 
 import csv
 import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote
 
+from alignlib._core.errors import InputError
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 
 __all__ = ["find_mlflow", "read_mlflow"]
 
+Value: TypeAlias = tuple[str, str, object, object]
+"""Run, key, step and value."""
+
 _HEADS = (("key", "value", "step"), ("metric", "value", "step"))
 _RUNS = ("run_id", "run", "Run", "Run ID")
+_METRICS = ("metrics", "*/metrics", "*/*/metrics")  # of a run, of an experiment, of the store
+_DATABASE = b"SQLite format 3\0"
 
 
 def find_mlflow(path: Path) -> Path | None:
-    """Take a CSV with MLflow's columns."""
-    if path.suffix.lower() != ".csv":
-        return None
+    """Take a CSV with MLflow's columns, a folder with a run's ``metrics`` in it, or MLflow's database."""
+    if path.is_dir():
+        return path if any(_folders(path)) else None
     try:
-        with path.open(encoding="utf-8-sig", errors="replace") as lines:
-            head = lines.readline(10_000).strip().replace('"', "").split(",")
+        with path.open("rb") as file:
+            start = file.read(10_000)
     except OSError:
         return None
+    if start.startswith(_DATABASE):
+        return path if _is_database(path) else None
+    if path.suffix.lower() != ".csv":
+        return None
+    head = start.decode("utf-8-sig", "replace").partition("\n")[0].strip().replace('"', "").split(",")
     return path if any(set(wanted) <= set(head) for wanted in _HEADS) else None
 
 
 def read_mlflow(path: Path, query: LogQuery) -> LogRows:
     """Read the checkpoints, metrics of one run and step side by side."""
-    return choose(_columns(path), query)
+    if path.is_dir():
+        return choose(_columns(path, "MLflow's folder of runs", _of_folders(path)), query)
+    if path.suffix.lower() == ".csv":
+        return choose(_columns(path, "MLflow's CSV", _of_lines(path)), query)
+    return choose(_columns(path, "MLflow's database", _of_database(path)), query)
 
 
-def _columns(path: Path) -> Columns:
-    rows: dict[tuple[str, str, int], dict[str, object]] = {}
+def _columns(path: Path, kind: str, values: Iterable[Value]) -> Columns:
+    rows: dict[tuple[str, float, int], dict[str, object]] = {}
     latest: dict[tuple[str, str], float] = {}
     again: dict[tuple[str, str], int] = {}
-    for line in csv.DictReader((text_of(path) or "").splitlines()):
-        key = line.get("key") or line.get("metric") or ""
-        run = next((line[name] for name in _RUNS if line.get(name)), path.stem)
-        step, value = line.get("step") or "", _number(line.get("value"))
+    for run, key, step, value in values:
         at = _number(step)
         if at is None:
             continue
         if at <= latest.get((run, key), -math.inf):  # the metric was resumed: its rows begin anew
             again[run, key] = again.get((run, key), 0) + 1
         latest[run, key] = at
-        rows.setdefault((run, step, again.get((run, key), 0)), {"step": at})[key] = value
+        rows.setdefault((run, at, again.get((run, key), 0)), {"step": at})[key] = _number(value)
     ordered = sorted(rows, key=lambda one: (one[0], one[2]))  # stable: steps stay in their order
-    return columns_of_rows(path, "MLflow's CSV", [rows[one] for one in ordered], [one[0] for one in ordered])
+    return columns_of_rows(path, kind, [rows[one] for one in ordered], [one[0] for one in ordered])
+
+
+def _of_lines(path: Path) -> Iterator[Value]:
+    for line in csv.DictReader((text_of(path) or "").splitlines()):
+        run = next((line[name] for name in _RUNS if line.get(name)), path.stem)
+        yield run, line.get("key") or line.get("metric") or "", line.get("step"), line.get("value")
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Give the folders ``metrics`` in which a file holds lines of timestamp, value and step."""
+    for pattern in _METRICS:
+        for folder in sorted(path.glob(pattern)):
+            first = next((one for one in sorted(folder.rglob("*")) if one.is_file()), None) if folder.is_dir() else None
+            if first is not None and len((text_of(first) or "").partition("\n")[0].split()) == 3:
+                yield folder
+
+
+def _of_folders(path: Path) -> Iterator[Value]:
+    folders = list(_folders(path))
+    names = {folder: (text_of(folder.parent / "tags" / "mlflow.runName") or "").strip() for folder in folders}
+    for folder in folders:
+        name = names[folder]
+        if not name or list(names.values()).count(name) > 1:
+            name = folder.parent.name
+        for file in sorted(folder.rglob("*")):
+            for line in (text_of(file) or "").splitlines():
+                parts = line.split()
+                if len(parts) != 3 or _number(parts[1]) is None:
+                    raise InputError(
+                        f"{file} holds {line[:60]!r}, where MLflow writes timestamp, value and step; correct that line."
+                    )
+                yield name, file.relative_to(folder).as_posix(), parts[2], parts[1]
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with closing(_open(path)) as base:
+            base.execute("SELECT run_uuid, key, step, value FROM metrics LIMIT 1").fetchall()
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _of_database(path: Path) -> Iterator[Value]:
+    try:
+        with closing(_open(path)) as base:
+            found = base.execute(
+                "SELECT COALESCE((SELECT name FROM runs WHERE runs.run_uuid = metrics.run_uuid), run_uuid), key, step, "
+                "CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY run_uuid, key, timestamp, step"
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise InputError(f"{path} cannot be read as MLflow's database; export the run as CSV.") from error
+    for run, key, step, value in found:
+        yield str(run), str(key), step, value
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
 
 
 def _number(text: object) -> float | None:

@@ -27,7 +27,8 @@ def read_events(path: Path, query: LogQuery) -> LogRows:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore
     except ImportError as error:
         raise InputError(
-            f"{path} holds TensorBoard's events, which its own package reads; install it (pip install tensorboard)."
+            f"{path} holds TensorBoard's events, which its own package reads; install it (pip install tensorboard, or "
+            "the extra [tensorboard])."
         ) from error
     try:
         events: Any = EventAccumulator(str(path), size_guidance={"scalars": 0, "tensors": 0})

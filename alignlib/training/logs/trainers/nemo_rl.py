@@ -21,6 +21,8 @@ NEMO_RL = register(
             "policy_kl_error": "the distance between the trainer and the sampling engine",
             "js_divergence_error": "the distance between the sampling engine and the trainer",
         },
-        no_kl="NeMo-RL computes it only where reference_policy_kl_penalty is above 0",
+        no_kl="NeMo-RL computes it only where reference_policy_kl_penalty is above 0, and its console prints none "
+        "('gen_kl_error' is the distance between the sampling engine and the trainer): its TensorBoard, wandb or "
+        "MLflow have 'train/kl_penalty'",
     )
 )
