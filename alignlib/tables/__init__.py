@@ -8,10 +8,10 @@ a fixed opponent.
 Rooms that read other kinds of tables open them with `open_table_file` (`open_pieces`: piece by piece, whose samples
 `read_samples` gives; `is_table_name` knows which files are tables), which gives a `TableFile` of named columns
 (`require_column`; what commands ask of several: `combines`, `expand`, `is_pattern`, `split_names`), `load` some and
-read their cells as `numbers`, `identifiers` or `list_cells`; `plain_cells` puts aside how they were stored, and
-`with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said in one sentence
-(`check_file`, `not_utf8`, `short`), and JSON beside tables is parsed within bounds (`check_depth`, `parse_json`).
-Formats lie in `formats`, one file each.
+read their cells as `numbers`, `identifiers` or `list_cells` (where a column `holds_lists`); `plain_cells` puts aside
+how they were stored, and `with_reward` joins gold on few rows to the rewards of all. What is wrong with a file is said
+in one sentence (`check_file`, `not_utf8`, `short`), and JSON beside tables is parsed within bounds (`check_depth`,
+`parse_json`). Formats lie in `formats`, one file each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from alignlib.tables.counted_samples import CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
-from alignlib.tables.list_cells import list_cells
+from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.opponent import against_opponent
 from alignlib.tables.pieces import open_pieces
 from alignlib.tables.rater_table import RaterTable
@@ -48,6 +48,7 @@ __all__ = [
     "example_scores",
     "example_table",
     "expand",
+    "holds_lists",
     "identifiers",
     "is_list",
     "is_pattern",

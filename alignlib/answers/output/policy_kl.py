@@ -147,6 +147,13 @@ def _source_messages(found: PolicyKL) -> list[str]:
         "of policy and base are not exchanged, and that prompt and padding are masked alike"
     )
     value, low, high = found.checks["log_ratio"]
+    if found.estimates[0].name == "given":
+        if high < 0.0:
+            said.append(
+                f"The KLs given average {value:.3g}, below 0 by more than chance, which no divergence is: their sign "
+                "is turned, or they are not of the policy that sampled."
+            )
+        return said
     if max(abs(one.value) for one in found.estimates) <= _ROUNDING and max(abs(low), abs(high)) <= _ROUNDING:
         same = "Policy and base give these responses the same probabilities, up to rounding: the KL is 0, as before"
         return [f"{same} the first update, or where one model was named as both."]
@@ -172,6 +179,17 @@ def _source_messages(found: PolicyKL) -> list[str]:
         said.append(
             f"k1 and Rao–Blackwell differ by {martingale[0]:.3g} ({martingale[1]:.3g} to {martingale[2]:.3g}), "
             f"more than chance: the tokens were not drawn from the policy that scored them; {wrong}."
+        )
+        off = True
+    surprise = found.checks.get("surprise")
+    if surprise is not None and not off and not surprise[1] <= 0.0 <= surprise[2]:
+        more = surprise[0] > 0.0
+        said.append(
+            f"Responses are {'less' if more else 'more'} likely to the policy than its entropy says, by "
+            f"{abs(surprise[0]):.3g} nats each ({abs(surprise[1 if more else 2]):.3g} to "
+            f"{abs(surprise[2 if more else 1]):.3g}), more than chance: they were drawn "
+            f"{'at a higher temperature' if more else 'at a lower temperature, or cut by top-k or top-p'}, or by "
+            "another engine than scored them, and the KL here is not that of the policy."
         )
         off = True
     weight = found.checks.get("mean_weight")

@@ -1,4 +1,4 @@
-"""What a trainer printed: verl's ``step:1 - key:value``, lines that hold an object (trl, OpenRLHF), NeMo-RL's blocks."""
+"""What a trainer printed: verl's ``step:1 - key:value``, objects (trl, OpenRLHF), blocks (NeMo-RL)."""
 
 from __future__ import annotations
 

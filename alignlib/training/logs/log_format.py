@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import BoolArray, FloatArray, require
 from alignlib._core.same import SameFields
+from alignlib.training.logs.per_prompt import PerPrompt
 
 __all__ = ["LogFormat", "LogQuery", "LogRows", "known_formats", "no_length", "register"]
 
@@ -29,6 +30,7 @@ class LogQuery:
     kl_unit: str | None = None
     run: str | None = None
     evaluation: bool = False
+    splits: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ class LogRows(SameFields):
 
     KL in nats per ``kl_unit``, reward and mean length of each checkpoint, NaN where missing, (k,) each; ``length`` is
     None where the KL is per sequence. ``estimator`` is "k1", "k2" or "k3" where known; ``mean_over`` what a KL per
-    token is the mean over, "tokens" or "responses", where known; ``shortest`` and ``longest`` the ends of the lengths.
+    token is the mean over, "tokens" or "responses", where known; ``shortest`` and ``longest`` the ends of the lengths;
+    ``per_prompt`` what each prompt had, where the log holds single responses.
     """
 
     kl_name: str
@@ -53,6 +56,7 @@ class LogRows(SameFields):
     mean_over: str = ""
     shortest: FloatArray | None = None
     longest: FloatArray | None = None
+    per_prompt: PerPrompt | None = None
 
     def keep(self, mask: BoolArray) -> LogRows:
         """Return the checkpoints where ``mask`` holds."""
@@ -69,6 +73,9 @@ class LogRows(SameFields):
             run=self.run[mask],
             shortest=kept(self.shortest),
             longest=kept(self.longest),
+            per_prompt=None
+            if self.per_prompt is None
+            else self.per_prompt.moved(np.where(mask, np.cumsum(mask) - 1, -1)),
         )
 
 
@@ -110,7 +117,7 @@ def known_formats() -> tuple[LogFormat, ...]:
     Examples
     --------
     >>> [one.name for one in known_formats()]
-    ['console', 'json lines', 'mlflow', 'tensorboard', 'trackio', 'wandb panels', 'trl', 'table']
+    ['rollouts', 'console', 'json lines', 'mlflow', 'tensorboard', 'trackio', 'wandb panels', 'trl', 'table']
     """
     _import_all()
     return tuple(sorted(_FORMATS.values(), key=lambda one: (one.place, one.name)))

@@ -53,7 +53,13 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
             require_column(file, name, argument)
             if argument == "kl" and column(name).size and np.isnan(column(name)).all():
                 raise InputError(empty(path, name, column(name).size))
-    run = query.run or next((name for name in _RUNS if trainer and name in file.names), None)
+    if query.splits:
+        require_column(file, "split", "splits")
+    run = (
+        query.run
+        or ("split" if query.splits else None)
+        or next((name for name in _RUNS if trainer and name in file.names), None)
+    )
     if isinstance(query.length, str):
         require_column(file, query.length, "length")
     size = load(file, [file.names[0]], _ROWS).num_rows

@@ -7,6 +7,7 @@ compared with the frontier.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,15 +15,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_number, require
+from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
+from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.units import per_sequence, without_rounding
 
-__all__ = ["TrainingLog", "read_training_log"]
+__all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
 _LARGEST = 1e102  # as of rewards in a table
 
@@ -32,7 +34,8 @@ class TrainingLog(SameFields):
     """Checkpoints of one or several runs, arrays (k,); ``kl`` in nats per sequence, as logged in ``logged_kl``.
 
     ``kl_unit`` is the unit of ``logged_kl``; ``length`` the mean number of tokens it was multiplied by, None if it was
-    not. ``run`` names the run of each checkpoint.
+    not. ``run`` names the run of each checkpoint, ``per_prompt`` holds what each prompt had, where the log holds single
+    responses.
     """
 
     path: str
@@ -46,6 +49,7 @@ class TrainingLog(SameFields):
     length: FloatArray | None
     run: npt.NDArray[np.object_]
     notes: tuple[str, ...]
+    per_prompt: PerPrompt | None = None
 
     def __repr__(self) -> str:
         """Return the file, the sizes and the ends of KL and reward."""
@@ -87,7 +91,16 @@ class TrainingLog(SameFields):
             reward=mean(self.reward),
             length=None if self.length is None else mean(self.length),
             run=self.run[[part[0] for part in parts]],
+            per_prompt=None if self.per_prompt is None else self.per_prompt.moved(_places(parts, self.kl.size)),
         )
+
+
+def _places(parts: list[npt.NDArray[np.intp]], size: int) -> IntArray:
+    """Return the part that each of ``size`` checkpoints is in."""
+    place = np.full(size, -1, dtype=np.int64)
+    for number, part in enumerate(parts):
+        place[part] = number
+    return place
 
 
 def read_training_log(
@@ -101,6 +114,7 @@ def read_training_log(
     run: str | None = None,
     only: str | None = None,
     evaluation: bool = False,
+    splits: bool = False,
     drop_missing: bool = False,
 ) -> TrainingLog:
     """Read the checkpoints of a run from a trainer's or tracker's log, recognised by what is in it, or from a table.
@@ -124,6 +138,8 @@ def read_training_log(
         Column that names the run, and a pattern such as ``dpo_*`` of the runs to keep.
     evaluation
         Take the evaluations (keys that begin with ``eval_`` or ``eval/``) instead of training steps.
+    splits
+        Take both, as two runs, or the splits that a column ``split`` names.
     drop_missing
         Go on without checkpoints that lack a finite value.
 
@@ -148,9 +164,64 @@ def read_training_log(
     if length is not None and not isinstance(length, str):
         length = as_number("length", length, 0.0, open_low=True)
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
+    require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     found, reads = _find(Path(path))
-    rows = reads.read(found, LogQuery(kl, reward, step, length, kl_unit, run, evaluation))
-    return _finish(found, rows, only, drop_missing)
+    query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits)
+    if splits and reads.name not in ("rollouts", "table"):
+        parts = [reads.read(found, replace(query, evaluation=late)) for late in (False, True)]
+        names = ("train", "held out")
+        return joined_logs([_finish(found, one, only, drop_missing) for one in parts], names, str(found))
+    return _finish(found, reads.read(found, query), only, drop_missing)
+
+
+def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) -> TrainingLog:
+    """Return several logs as one with their runs side by side, each under a name of its own.
+
+    The runs of a log of several keep their names, after that of the log.
+
+    Raises
+    ------
+    InputError
+        For logs of different rewards, or names that are not all different.
+    """
+    require(len(logs) == len(names) > 0, "logs and names must be equally many, one at least.", "logs")
+    require(len(set(names)) == len(names), f"names must differ; got {', '.join(map(repr, names))}.", "names")
+    runs, notes = [], []
+    for log, name in zip(logs, names, strict=True):
+        several = len(log.runs) > 1
+        runs += [f"{name} {one}" if several else name for one in log.run.tolist()]
+        notes += [note if len(logs) == 1 else f"{name}: {note}" for note in log.notes]
+    shared = [note for note in logs[0].notes if all(note in one.notes for one in logs)]
+    notes = [*shared, *(note for note in notes if not any(note.endswith(f": {one}") for one in shared))]
+    run = np.empty(len(runs), dtype=object)
+    run[:] = runs
+    starts = np.cumsum([0, *(log.kl.size for log in logs)])
+    held = [(one.per_prompt, int(start)) for one, start in zip(logs, starts, strict=False)]
+    whole = None
+    if all(one is not None for one, _ in held):
+        some = [(one, start) for one, start in held if one is not None]
+        whole = PerPrompt(
+            np.concatenate([one.checkpoint + start for one, start in some]),
+            np.concatenate([one.prompt for one, _ in some]),
+            np.concatenate([one.kl for one, _ in some]),
+            np.concatenate([one.reward for one, _ in some]),
+        )
+    lengths = [log.length for log in logs if log.length is not None]
+    units = {log.kl_unit for log in logs}
+    return TrainingLog(
+        path=path,
+        kl_name=logs[0].kl_name,
+        kl_unit=logs[0].kl_unit if len(units) == 1 else "sequence",
+        reward_name=logs[0].reward_name,
+        step=np.concatenate([log.step for log in logs]),
+        logged_kl=np.concatenate([log.logged_kl if len(units) == 1 else log.kl for log in logs]),
+        kl=np.concatenate([log.kl for log in logs]),
+        reward=np.concatenate([log.reward for log in logs]),
+        length=np.concatenate(lengths) if len(lengths) == len(logs) else None,
+        run=run,
+        notes=tuple(notes),
+        per_prompt=whole,
+    )
 
 
 def _find(path: Path) -> tuple[Path, LogFormat]:
@@ -219,4 +290,5 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
         length=rows.length,
         run=rows.run,
         notes=tuple(notes),
+        per_prompt=rows.per_prompt,
     )

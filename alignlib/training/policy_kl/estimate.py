@@ -49,7 +49,8 @@ class PolicyKL:
 
     ``n_prompts`` is None where prompts are not named. ``checks`` holds 99.9 % intervals (value, low, high) that tell
     whether the samples come from whom they are said to: ``log_ratio`` (policy to base over the policy's samples, base
-    to policy over the base's) is not negative on average, ``mean_weight`` not above 1 and ``martingale`` 0.
+    to policy over the base's) is not negative on average, ``mean_weight`` not above 1, ``martingale`` and ``surprise``
+    are 0.
     ``effective_samples`` is how many responses of the base the weights ``π/p`` are worth, ``(Σw)²/Σw²``; None for
     samples of the policy.
     """
@@ -78,7 +79,7 @@ class PolicyKL:
 
         Not the one with the smallest interval: k3's is smallest when its rare large values were not drawn.
         """
-        order = ["rao_blackwell", "k1", "rao_blackwell_weighted", "k3_tokens_weighted", "k3_weighted"]
+        order = ["rao_blackwell", "k1", "given", "rao_blackwell_weighted", "k3_tokens_weighted", "k3_weighted"]
         have = {estimate.name: estimate for estimate in self.estimates}
         return next(have[name] for name in order if name in have)
 
@@ -187,9 +188,13 @@ def _checks(
     The mean of ``p/π`` over the policy's samples (of ``π/p`` over the base's) is 1 if no mass is out of reach, that of
     ``k1 - Σ_t KL_t`` over the policy's is 0 whatever the policy is.
     """
+    if samples.given:
+        return {"log_ratio": interval(samples.log_ratio)}
     sign = -1.0 if "k1" in values else 1.0
     exponent = sign * samples.log_ratio
     found: dict[str, Interval] = {"log_ratio": interval(-exponent)}
+    if samples.surprise is not None and "k1" in values:
+        found["surprise"] = interval(samples.surprise)
     if exponent.max() < _LARGEST_EXPONENT:
         found["mean_weight"] = interval(np.exp(exponent))
     if "rao_blackwell" in values:

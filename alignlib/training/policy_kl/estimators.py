@@ -38,6 +38,7 @@ ESTIMATORS: Mapping[str, Estimator] = {
     "k3_tokens_weighted": Estimator("k3 by token, weighted", "prefixes weighted by policy/base"),
     "k3_weighted": Estimator("k3, weighted", "weighted by policy/base, heavy tail"),
     "k1_weighted": Estimator("k1, weighted", "weighted by policy/base, may be negative"),
+    "given": Estimator("as given", "the trainer's own KL of each response, by its estimator", False),
     "reverse_k1": Estimator("k1, reversed", "the other direction, KL(base‖policy)"),
 }
 
@@ -105,6 +106,9 @@ def estimator_values(samples: KLSamples, sampled_from: str = "policy") -> dict[s
     """
     require(sampled_from in ("policy", "base"), f"sampled_from must be 'policy' or 'base'; got {sampled_from!r}.")
     ratio, token, token_kl = samples.log_ratio, samples.token_log_ratio, samples.token_kl
+    if samples.given:
+        require(sampled_from == "policy", "sampled_from must be 'policy' where only KLs are given; got 'base'.")
+        return {"given": ratio}
     if sampled_from == "policy":
         values: dict[str, FloatArray] = {"k1": ratio, "k2": k2(ratio), "k3": k3(ratio)}
         if token is not None:
@@ -112,6 +116,8 @@ def estimator_values(samples: KLSamples, sampled_from: str = "policy") -> dict[s
             values["k3_tokens"] = samples.sum_tokens(np.asarray(k3(token)))
         if token_kl is not None:
             values["rao_blackwell"] = samples.sum_tokens(token_kl)
+        elif samples.exact_kl is not None:
+            values["rao_blackwell"] = samples.exact_kl
         return values
     with np.errstate(over="ignore"):
         weight = np.exp(ratio)

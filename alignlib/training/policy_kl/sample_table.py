@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib.tables import (
     TableFile,
+    holds_lists,
     identifiers,
     is_list,
     list_cells,
@@ -23,16 +26,24 @@ from alignlib.tables import (
     require_column,
     tables_in,
 )
+from alignlib.training.policy_kl.response_names import LENGTHS, MASKS, PROMPTS, SPLITS, STEPS, first_of, known_pair
 from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS, KLSamples
+from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
 
-__all__ = ["KLColumns", "read_kl_samples"]
+__all__ = ["KLColumns", "Responses", "latest", "read_kl_samples", "read_responses"]
 
+_MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
+_SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.training.callback` writes them
 _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
 
 
 @dataclass(frozen=True)
 class KLColumns:
-    """Names of the columns, by default those that `alignlib sample` writes."""
+    """Names of the columns, by default those that `alignlib sample` writes.
+
+    ``kl`` holds a KL of each response, in nats per ``kl_unit`` ("token" or "sequence"), for tables without
+    log-probabilities, and ``step`` the step of training.
+    """
 
     prompt: str = "prompt_id"
     log_prob: str = "log_prob"
@@ -41,13 +52,42 @@ class KLColumns:
     token_log_prob: str = "token_log_prob"
     base_token_log_prob: str = "base_token_log_prob"
     token_kl: str = "token_kl"
+    kl: str = "kl"
+    kl_unit: str | None = None
+    step: str = "step"
 
 
-def read_kl_samples(path: str | Path | Sequence[str | Path], columns: KLColumns | None = None) -> KLSamples:
+@dataclass(frozen=True, eq=False)
+class Responses(SameFields):
+    """Rows of a table, a response each: their samples, and step, reward, prompt and split as named; None without."""
+
+    samples: KLSamples
+    prompt: pa.Array | None
+    step: FloatArray | None
+    reward: FloatArray | None
+    split: pa.Array | None
+    notes: tuple[str, ...]
+
+    def take(self, rows: IntArray) -> Responses:
+        """Return some of the rows, by their positions."""
+        return Responses(
+            self.samples.take(rows),
+            None if self.prompt is None else self.prompt.take(pa.array(rows)),
+            None if self.step is None else self.step[rows],
+            None if self.reward is None else self.reward[rows],
+            None if self.split is None else self.split.take(pa.array(rows)),
+            self.notes,
+        )
+
+
+def read_kl_samples(
+    path: str | Path | Sequence[str | Path], columns: KLColumns | None = None, step: float | str | None = None
+) -> KLSamples:
     """Read responses with log-probabilities under policy and base, by sequence, by token or both.
 
     Token columns are lists, in CSV texts such as ``[-0.5, -1.25]``. Where both are there, the tokens must add up to the
-    sequences.
+    sequences. What trainers call these columns is known, too. A KL of each response, per token or per sequence, does
+    where no log-probabilities are. Of a table with several steps of training one is taken.
 
     Parameters
     ----------
@@ -56,18 +96,21 @@ def read_kl_samples(path: str | Path | Sequence[str | Path], columns: KLColumns 
         sample: a prompt that several name is one prompt.
     columns
         Names of the columns.
+    step
+        Step of training whose responses are taken; by default the last, and with "all" none is left out.
 
     Raises
     ------
     InputError
-        For a file without log-probabilities of both models, missing or impossible values, or sums that disagree.
+        For a file without log-probabilities of both models, missing or impossible values, sums that disagree, or a step
+        that is not there.
     """
     names = columns or KLColumns()
     parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]
     require(bool(parts), "path names no table; give one at least.", "path")
-    read = [_read(part, names) for part in parts]
-    samples = _joined([one for one, _ in read], [str(part) for part in parts], [prompt for _, prompt in read])
-    prompts = [prompt for _, prompt in read if prompt is not None]
+    read = _of_step([read_responses(part, names) for part in parts], step, ", ".join(map(str, parts)))
+    samples = _joined([one.samples for one in read], [str(part) for part in parts], [one.prompt for one in read])
+    prompts = [one.prompt for one in read if one.prompt is not None]
     if not prompts:
         alone = (
             f"No column {names.prompt!r} names the prompts (prompt), so each response counts as one to a prompt of its "
@@ -80,26 +123,109 @@ def read_kl_samples(path: str | Path | Sequence[str | Path], columns: KLColumns 
     return replace(samples, prompt=np.asarray(codes, dtype=np.int64))
 
 
-def _read(path: str | Path, names: KLColumns) -> tuple[KLSamples, pa.Array | None]:
-    """Read one table; return its prompts as they are named apart."""
+def _of_step(read: list[Responses], step: float | str | None, path: str) -> list[Responses]:
+    """Return the responses of one step of training, where the tables hold several."""
+    if step is not None and step != "all":
+        step = as_number("step", step)
+        require(all(one.step is not None for one in read), f"{path} has no column of steps (step).", "step")
+    steps = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
+    if step == "all" or (step is None and steps.size < 2):
+        return read
+    chosen = float(steps[-1]) if step is None else float(step)
+    if chosen not in steps:
+        some = ", ".join(f"{one:g}" for one in steps[:8]) + (", …" if steps.size > 8 else "")
+        raise InputError(f"{path} holds no responses of step {chosen:g}; it has {some}.", argument="step")
+    note = f"The responses are of {counted(steps.size, 'step')} of training; those of step {chosen:g} are taken (step)."
+    kept = []
+    for one in read:
+        rows = np.arange(one.samples.size)
+        if one.step is not None:
+            rows = np.flatnonzero(latest(one.step) & (one.step == chosen))
+        if rows.size:
+            part = one.take(rows)
+            kept.append(replace(part, samples=replace(part.samples, notes=(note, *part.samples.notes))))
+    return kept
+
+
+def latest(step: FloatArray) -> BoolArray:
+    """Tell which rows are not logged anew after a resume: their steps are reached again by no later block of rows.
+
+    >>> latest(np.array([1.0, 1.0, 2.0, 3.0, 2.0, 3.0])).tolist()
+    [True, True, False, False, True, True]
+    """
+    first = np.flatnonzero(np.diff(step, prepend=np.nan) != 0.0)  # of each block of one step
+    blocks = step[first]
+    falls = int((np.diff(blocks) < 0.0).sum())
+    if falls > max(1.0, _MOST_RESUMES * blocks.size):  # sorted otherwise, by prompt say: all rows count
+        return np.ones(step.size, dtype=bool)
+    least = np.append(np.minimum.accumulate(blocks[::-1])[::-1][1:], np.inf)
+    return np.asarray(np.repeat(blocks < least, np.diff(np.append(first, step.size))))
+
+
+def read_responses(path: str | Path, names: KLColumns, reward: str | None = None) -> Responses:
+    """Read one table of responses, with the column of rewards if it is named."""
     file = open_table_file(path)
     have = set(file.names)
     for field in fields(KLColumns):  # a column that was asked for by name has to be there, and none may be there twice
         name = getattr(names, field.name)
+        if field.name == "kl_unit" or not name:
+            continue
         if name != field.default or name in have:
             require_column(file, name, field.name)
     if _TRUNCATED in have:
         require_column(file, _TRUNCATED, "table")
+    names, told = _as_written(file, names)
+    own = [name for name in (names.prompt, names.step, *SPLITS[:1]) if name in have]
+    table = load(file, [*own, *([] if reward is None else [reward])], "one row per response") if own or reward else None
+    samples = _with_notes(_samples(file, names), file)
+    step = None if table is None or names.step not in have else _column(file, names.step, table)
+    prompt = None if table is None or names.prompt not in have else _prompts(file, names.prompt, table)
+    split = None if table is None or SPLITS[0] not in have else _prompts(file, SPLITS[0], table)
+    rewards = None if table is None or reward is None else _column(file, reward, table)
+    notes = (*told, *samples.notes)
+    return Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes)
+
+
+def _as_written(file: TableFile, names: KLColumns) -> tuple[KLColumns, list[str]]:
+    """Return the names of columns as a trainer wrote them, where those by default are not there, and what was taken."""
+    have, told = set(file.names), []
+    default = KLColumns()
+    for field, known in (("prompt", PROMPTS), ("n_tokens", LENGTHS), ("step", STEPS)):
+        found = first_of(known, have)
+        if getattr(names, field) == getattr(default, field) and found is not None:
+            names = replace(names, **{field: found})
+    ours = {names.log_prob, names.token_log_prob}
+    theirs = {names.base_log_prob, names.base_token_log_prob}
+    pair = known_pair(have)
+    if (
+        not (ours & have and theirs & have)
+        and pair is not None
+        and names
+        == replace(
+            default, prompt=names.prompt, n_tokens=names.n_tokens, step=names.step, kl=names.kl, kl_unit=names.kl_unit
+        )
+    ):
+        policy, base, who = pair
+        told.append(f"Log-probabilities are taken from {policy!r} (policy) and {base!r} (base), names of {who}.")
+        if holds_lists(file, policy, load(file, [policy], "one row per response").column(policy)):
+            return replace(names, token_log_prob=policy, base_token_log_prob=base), told
+        return replace(names, log_prob=policy, base_log_prob=base), told
+    return names, told
+
+
+def _samples(file: TableFile, names: KLColumns) -> KLSamples:
+    """Read the log-probabilities of one table, or the KLs that stand for them."""
+    have = set(file.names)
     by_token = {names.token_log_prob, names.base_token_log_prob} <= have
     by_sequence = {names.log_prob, names.base_log_prob} <= have
     if not (by_token or by_sequence):
-        _refuse(file, names)
-    wanted = [name for name in (names.prompt, names.n_tokens, _TRUNCATED) if name in have]
+        return _given(file, names) if names.kl in have else _refuse(file, names)
+    wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
     wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
     kl = names.token_kl if by_token and names.token_kl in have else None
+    mask = first_of(MASKS, have) if by_token else None
     wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
-    table = load(file, wanted, "one row per response")
-    prompt = _prompts(file, names.prompt, table) if names.prompt in have else None
+    table = load(file, [*wanted, *([mask] if mask else [])], "one row per response")
     sequence = None
     if by_sequence:
         ours, theirs = (
@@ -108,22 +234,85 @@ def _read(path: str | Path, names: KLColumns) -> tuple[KLSamples, pa.Array | Non
         )
         count = _counts(file, names.n_tokens, table) if names.n_tokens in have else None
         sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
+        of_sums, surprise = _sums(file, table, ours)
+        sequence = replace(sequence, notes=tuple(stored_in(ours)), exact_kl=of_sums, surprise=surprise)
     if not by_token:
         assert sequence is not None
-        return _with_notes(sequence, file, table), prompt
+        return sequence
     ours, offsets = _lists(file, names.token_log_prob, table)
     theirs, same = _lists(file, names.base_token_log_prob, table)
     _same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
-    _log_probs(file, names.token_log_prob, ours, "policy", offsets)
-    _log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     exact = None
     if kl:
         exact, same = _lists(file, kl, table)
         _same_lengths(file, names.token_log_prob, kl, offsets, same)
+    if mask:
+        kept, same = _lists(file, mask, table)
+        _same_lengths(file, names.token_log_prob, mask, offsets, same)
+        counts = np.add.reduceat((kept != 0.0).astype(np.int64), offsets[:-1])
+        ours, theirs = ours[kept != 0.0], theirs[kept != 0.0]
+        exact = None if exact is None else exact[kept != 0.0]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        require(bool((counts > 0).all()), f"column {mask!r} of {file.path} leaves no token of a response.", mask)
+    _log_probs(file, names.token_log_prob, ours, "policy", offsets)
+    _log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
     samples = KLSamples.from_flat(ours, theirs, offsets, exact)
+    total = np.add.reduceat(ours, offsets[:-1])
+    _, surprise = _sums(file, table, total)
+    samples = replace(samples, notes=(*stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
     if sequence is not None:
         samples.check_sums(sequence.log_ratio, file.path)
-    return _with_notes(samples, file, table), prompt
+    return samples
+
+
+def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
+    exact, entropy = (_column(file, name, table) if name in table.column_names else None for name in _SUMS)
+    return exact, None if entropy is None else -log_prob - entropy
+
+
+def _given(file: TableFile, names: KLColumns) -> KLSamples:
+    """Read a trainer's own KL of each response: a list over tokens, or a number per sequence or per token."""
+    count = None
+    have = set(file.names)
+    wanted = [names.kl, *([names.n_tokens] if names.n_tokens in have else [])]
+    table = load(file, wanted, "one row per response")
+    if holds_lists(file, names.kl, table.column(names.kl)):
+        values, offsets = _lists(file, names.kl, table)
+        total, sizes = np.add.reduceat(values, offsets[:-1]), np.diff(offsets).astype(np.float64)
+        return KLSamples(
+            total, None, sizes, given=True, notes=(_as_given(names, "summed over the tokens of a response"),)
+        )
+    values = _column(file, names.kl, table)
+    if names.n_tokens in have:
+        count = _counts(file, names.n_tokens, table)
+    if names.kl_unit == "sequence":
+        return KLSamples(
+            values, None, count, given=True, notes=(_as_given(names, "in nats per sequence, as you said"),)
+        )
+    if names.kl_unit != "token":
+        raise InputError(
+            f"{file.path} has no log-probabilities of both models; say whether its {names.kl!r} is in nats per "
+            "sequence or per token (kl_unit='sequence' or kl_unit='token').",
+            argument="kl_unit",
+        )
+    if count is None:
+        raise InputError(
+            f"{file.path}: {names.kl!r} is in nats per token and no column says how many tokens a response has "
+            "(n_tokens); name it.",
+            argument="n_tokens",
+        )
+    product, apart = float((values * count).mean()), float(values.mean() * count.mean())
+    said = _as_given(names, f"times {names.n_tokens!r}")
+    said += f" The product of their means would be {apart:.4g}, where the mean of the products is {product:.4g}."
+    return KLSamples(values * count, None, count, given=True, notes=(said,))
+
+
+def _as_given(names: KLColumns, how: str) -> str:
+    return (
+        f"The KL of each response is {names.kl!r}, {how}: by the estimator of whoever wrote it, which no samples here "
+        "check."
+    )
 
 
 def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[pa.Array | None]) -> KLSamples:
@@ -153,7 +342,7 @@ def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[
     return KLSamples.joined(parts, tuple(notes))
 
 
-def _refuse(file: TableFile, names: KLColumns) -> None:
+def _refuse(file: TableFile, names: KLColumns) -> KLSamples:
     """Say which log-probabilities are missing."""
     if names.log_prob in file.names or names.token_log_prob in file.names:
         raise InputError(
@@ -161,6 +350,7 @@ def _refuse(file: TableFile, names: KLColumns) -> None:
             "with the base model, or name the column (base_log_prob)."
         )
     require_column(file, names.log_prob, "log_prob")
+    raise InputError(f"{file.path} has no log-probabilities of the base ({names.base_log_prob!r}).")
 
 
 def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
@@ -263,10 +453,11 @@ def _prompts(file: TableFile, name: str, table: pa.Table) -> pa.Array:
     return values
 
 
-def _with_notes(samples: KLSamples, file: TableFile, table: pa.Table) -> KLSamples:
+def _with_notes(samples: KLSamples, file: TableFile) -> KLSamples:
     """Add what the file itself says of how it was sampled."""
     notes = [*file.notes, *samples.notes]
-    if _TRUNCATED in table.column_names:
+    if _TRUNCATED in file.names:
+        table = load(file, [_TRUNCATED], "one row per response")
         cut = int((numbers(file, _TRUNCATED, table.column(_TRUNCATED)) > 0.0).sum())
         if cut:
             notes.append(

@@ -32,8 +32,10 @@ _ROUNDING = 1e-3  # nats per token by which single precision and a fused head ma
 class KLSamples(SameFields):
     """Responses y with ``log_ratio = log policy(y|x) - log base(y|x)`` in nats, shape (n,).
 
-    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. Token by token, the responses one
-    after another, ``token_log_ratio`` and ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape
+    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens; ``exact_kl`` is the sum of
+    ``token_kl`` over a response, where only that was kept, and ``surprise`` is ``-log policy(y|x)`` less the sum of the
+    policy's entropies along y, whose mean is 0 where the policy wrote y. With ``given`` the log-ratios are a trainer's own KL of each
+    response, by whatever estimator. Token by token, the responses one after another, ``token_log_ratio`` and ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape
     (tokens,); response ``i`` owns ``offsets[i]:offsets[i + 1]``. What is not known is None.
 
     Examples
@@ -50,6 +52,9 @@ class KLSamples(SameFields):
     token_log_ratio: FloatArray | None = None
     token_kl: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    exact_kl: FloatArray | None = None
+    surprise: FloatArray | None = None
+    given: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "log_ratio", _log_ratio("log_ratio", self.log_ratio))
@@ -63,10 +68,17 @@ class KLSamples(SameFields):
         for name in ("token_log_ratio", "token_kl"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _by_token(name, getattr(self, name), self.offsets))
-        worst = 0.0 if self.token_kl is None else float(self.token_kl.min())
-        require(
-            worst >= -_NEGATIVE, f"token_kl holds exact divergences, which are not negative; got {worst:g}.", "token_kl"
-        )
+        for name in ("exact_kl", "surprise"):
+            held = getattr(self, name)
+            if held is not None:
+                object.__setattr__(self, name, _log_ratio(name, held))
+                require(len(held) == n, f"{name} must have {n} entries; got {len(held)}.", name)
+        for name in ("token_kl", "exact_kl"):
+            held = getattr(self, name)
+            worst = 0.0 if held is None else float(held.min())
+            require(
+                worst >= -_NEGATIVE, f"{name} holds exact divergences, which are not negative; got {worst:g}.", name
+            )
         require(
             isinstance(self.notes, tuple) and all(isinstance(note, str) for note in self.notes),
             f"notes must be a tuple of sentences; got {quoted(self.notes)}.",
@@ -82,6 +94,35 @@ class KLSamples(SameFields):
     def size(self) -> int:
         """Number of responses."""
         return len(self.log_ratio)
+
+    def take(self, rows: IntArray) -> KLSamples:
+        """Return some of the responses, by their positions.
+
+        >>> samples = KLSamples.from_tokens([[-1.0, -0.5], [-2.0]], [[-1.5, -0.5], [-2.5]])
+        >>> samples.take(np.array([1])).token_log_ratio.tolist()
+        [0.5]
+        """
+
+        def some(values: FloatArray | None) -> FloatArray | None:
+            return None if values is None else values[rows]
+
+        offsets, tokens = self.offsets, np.zeros(0, dtype=np.int64)
+        if self.offsets is not None:
+            sizes = np.diff(self.offsets)[rows]
+            offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+            tokens = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], sizes)
+        return KLSamples(
+            self.log_ratio[rows],
+            None if self.prompt is None else np.unique(self.prompt[rows], return_inverse=True)[1].astype(np.int64),
+            some(self.n_tokens),
+            offsets,
+            None if self.token_log_ratio is None else self.token_log_ratio[tokens],
+            None if self.token_kl is None else self.token_kl[tokens],
+            self.notes,
+            some(self.exact_kl),
+            some(self.surprise),
+            self.given,
+        )
 
     def sum_tokens(self, values: FloatArray) -> FloatArray:
         """Return the sum over the tokens of each response, (n,), of ``values`` (tokens,)."""
@@ -176,6 +217,9 @@ class KLSamples(SameFields):
             every("token_log_ratio"),
             every("token_kl"),
             notes,
+            every("exact_kl"),
+            every("surprise"),
+            all(part.given for part in parts),
         )
 
     def check_sums(self, log_ratio: FloatArray, names: str) -> None:

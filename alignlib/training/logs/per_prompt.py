@@ -1,0 +1,71 @@
+"""What each prompt had at each checkpoint, where a log holds single responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.same import SameFields
+
+__all__ = ["PerPrompt"]
+
+
+@dataclass(frozen=True, eq=False)
+class PerPrompt(SameFields):
+    """Means over the responses to a prompt at a checkpoint, arrays (m,): ``kl`` in nats per sequence, and ``reward``.
+
+    ``checkpoint`` is the position of the checkpoint in its log, ``prompt`` the name of the prompt.
+    """
+
+    checkpoint: IntArray
+    prompt: npt.NDArray[np.object_]
+    kl: FloatArray
+    reward: FloatArray
+
+    def at(self, checkpoint: int) -> dict[object, tuple[float, float]]:
+        """Return KL and reward by prompt at one checkpoint."""
+        mine = np.flatnonzero(self.checkpoint == checkpoint)
+        return {self.prompt[i]: (float(self.kl[i]), float(self.reward[i])) for i in mine.tolist()}
+
+    def moved(self, place: IntArray) -> PerPrompt:
+        """Return the checkpoints by their new positions; -1 leaves one out, and those that share one are averaged.
+
+        >>> held = PerPrompt(np.array([0, 1]), np.array(["a", "a"], dtype=object), np.zeros(2), np.array([1.0, 3.0]))
+        >>> held.moved(np.array([0, 0])).reward.tolist(), held.moved(np.array([-1, 0])).reward.tolist()
+        ([2.0], [3.0])
+        """
+        new = place[self.checkpoint]
+        kept = np.flatnonzero(new >= 0)
+        return per_prompt_means(new[kept], self.prompt[kept], self.kl[kept], self.reward[kept])
+
+    def errors(self, size: int) -> tuple[FloatArray, FloatArray]:
+        """Return the standard errors of mean KL and mean reward over prompts at each of ``size`` checkpoints."""
+        count = np.bincount(self.checkpoint, minlength=size).astype(np.float64)
+        found = []
+        for values in (self.kl, self.reward):
+            mean = np.bincount(self.checkpoint, values, size) / np.maximum(count, 1.0)
+            square = np.bincount(self.checkpoint, (values - mean[self.checkpoint]) ** 2, size)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found.append(np.where(count > 1, np.sqrt(square / (count - 1.0) / count), np.nan))
+        return found[0], found[1]
+
+
+def per_prompt_means(
+    checkpoint: IntArray, prompt: npt.NDArray[np.object_], kl: FloatArray, reward: FloatArray
+) -> PerPrompt:
+    """Average rows of one checkpoint and prompt."""
+    codes: dict[tuple[int, object], int] = {}
+    pairs = zip(checkpoint.tolist(), prompt.tolist(), strict=True)
+    row = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)
+    count = np.bincount(row, minlength=len(codes)).astype(np.float64)
+    names = np.empty(len(codes), dtype=object)
+    names[:] = [name for _, name in codes]
+    return PerPrompt(
+        np.array([place for place, _ in codes], dtype=np.int64),
+        names,
+        np.bincount(row, kl, len(codes)) / count,
+        np.bincount(row, reward, len(codes)) / count,
+    )
