@@ -55,11 +55,8 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
                 raise InputError(empty(path, name, column(name).size))
     if query.splits:
         require_column(file, "split", "splits")
-    run = (
-        query.run
-        or ("split" if query.splits else None)
-        or next((name for name in _RUNS if trainer and name in file.names), None)
-    )
+    tracker = next((name for name in _RUNS if trainer and name in file.names), None)
+    run = query.run or ("split" if query.splits else tracker)
     if isinstance(query.length, str):
         require_column(file, query.length, "length")
     size = load(file, [file.names[0]], _ROWS).num_rows

@@ -32,11 +32,12 @@ _ROUNDING = 1e-3  # nats per token by which single precision and a fused head ma
 class KLSamples(SameFields):
     """Responses y with ``log_ratio = log policy(y|x) - log base(y|x)`` in nats, shape (n,).
 
-    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens; ``exact_kl`` is the sum of
-    ``token_kl`` over a response, where only that was kept, and ``surprise`` is ``-log policy(y|x)`` less the sum of the
-    policy's entropies along y, whose mean is 0 where the policy wrote y. With ``given`` the log-ratios are a trainer's own KL of each
-    response, by whatever estimator. Token by token, the responses one after another, ``token_log_ratio`` and ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape
-    (tokens,); response ``i`` owns ``offsets[i]:offsets[i + 1]``. What is not known is None.
+    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. ``exact_kl`` is the sum of
+    ``token_kl`` over a response, where only that was kept, and ``surprise`` is ``-log policy(y|x)`` less the policy's
+    entropies along y, whose mean is 0 where the policy wrote y. With ``given`` the log-ratios are a trainer's own KL of
+    each response, by whatever estimator. Token by token, the responses one after another, ``token_log_ratio`` and
+    ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape (tokens,); response ``i`` owns
+    ``offsets[i]:offsets[i + 1]``. What is not known is None.
 
     Examples
     --------

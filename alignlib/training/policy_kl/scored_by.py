@@ -28,11 +28,12 @@ def stored_in(log_prob: FloatArray) -> list[str]:
         if (scaled == np.round(scaled)).all():
             half = np.ldexp(0.5, exponent - bits)  # the most that rounding moves a value
             spread = float(np.sqrt(2.0 * np.mean(half**2) / 3.0))
-            return [
-                f"Every log-probability is one that {name} has ({bits} bits): rounding alone moves a log-ratio by about "
-                f"{spread:.2g} nats for each number that was stored, which the KL of a response adds up. Score in "
-                "float32, and store it so."
-            ]
+            said = (
+                f"Every log-probability is one that {name} has ({bits} bits): rounding alone moves a log-ratio by "
+                f"about {spread:.2g} nats for each number that was stored, which a response adds up over its tokens. "
+                "Score in float32, and store it so."
+            )
+            return [said]
     return []
 
 
@@ -46,8 +47,9 @@ def sure_tokens(policy: FloatArray, base: FloatArray) -> list[str]:
     share = float(sure.mean()) if sure.size else 0.0
     if share < _SURE_SHARE or int(sure.sum()) < _SURE_TOKENS:
         return []
-    return [
-        f"The policy gives probability 1 exactly to {100.0 * share:.2g} % of the tokens, of which the base is not sure: "
-        "its log-probabilities look like those of a law cut by top-k or top-p, and the KL is of that law, larger than "
-        "the model's own."
-    ]
+    said = (
+        f"The policy gives probability 1 exactly to {100.0 * share:.2g} % of the tokens, of which the base is not "
+        "sure: its log-probabilities look like those of a law cut by top-k or top-p, and the KL is that of this law, "
+        "not of the model itself."
+    )
+    return [said]
