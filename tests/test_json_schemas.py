@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is mad
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-QUESTIONS = ["capacity", "claims", "frontier", "kl", "overlay", "passk", "verify"]
+QUESTIONS = ["capacity", "claims", "compare", "frontier", "kl", "overlay", "passk", "verify"]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,7 @@ COMMANDS = [
     ["kl", "samples.csv"],
     ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
     ["overlay", str(DATA / "trl_grpo.json")],
+    ["compare", str(DATA / "trl_grpo.json"), str(DATA / "trl_rloo.json"), "--run-reward", "reward", "--at", "1"],
     ["overlay", str(DATA / "trl_grpo.json"), str(DATA / "trl_base_table.csv"), "--reward", "count"],
 ]
 
@@ -91,6 +92,7 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
         "passk": ("rows", "pass_at_k"),
         "kl": ("estimates", "kl"),
         "overlay": ("points", "reward"),
+        "compare": ("rows", "difference"),
     }.get(arguments[0], ("", ""))
     if arguments[0] == "frontier":
         limit = document["gold" if document["gold"] else "reward"]["limit"]
@@ -103,7 +105,8 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
         if counted["budget"] == "average" and counted["largest_supported"] is not None:
             assert max(curve) == counted["largest_supported"]
         return
-    here = [row for row in rows if row.get("what", "checkpoint") == "checkpoint"]
+    here = [row for row in rows if row.get("what", "checkpoint") in ("checkpoint", "comparison")]
+    here = here[: len(document[name])]
     assert [float(row[key]) for row in here] == [point[key] for point in document[name]]
 
 

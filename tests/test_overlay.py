@@ -26,7 +26,7 @@ from alignlib.laws import FiniteLaw
 from alignlib.tables import RewardTable
 from alignlib.training import Overlay, overlay
 from alignlib.training.envelope import achieved_envelope
-from alignlib.training.example_run import example_run
+from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.logs.training_log import TrainingLog
 from tests import awkward
 
@@ -410,3 +410,125 @@ def test_a_run_that_begins_below_the_base_is_pointed_out() -> None:
     fit = fit_frontier(table, n_boot=100)
     assert any("is below that of the base samples" in note for note in overlay(log, fit).notes)
     assert not any("is below that of" in note for note in overlay(bernoulli_run(0.8, first=0.15)[0], fit).notes)
+
+
+# -- where the run is: the last checkpoint first, floors beyond the support, impossible points with their evidence
+
+
+def test_the_last_checkpoint_comes_first_and_then_the_last_within_the_support(made) -> None:
+    log, table = made
+    (said,) = headlines(overlay(replace(log, kl=4.0 * log.kl, reward=log.reward), fit_frontier(table, n_boot=200)))
+    assert said.startswith("At step 225 the run has gained")
+    assert "beyond the" in said
+    assert "nats to which the base samples show the limit" in said
+    assert re.search(r"the last within the samples' support, it had \d+\.\d % \(", said)
+
+
+def test_best_of_n_is_a_floor_of_what_a_long_run_wastes() -> None:
+    """A run at 30 nats with the gain of best-of-4: whoever draws four spends log 4 - 3/4, so the rest is wasted."""
+    table = example_run(200, 32, np.random.default_rng(0))[1]
+    gain = 1.0293753730039641  # mean of the largest of four standard normal draws
+    kl = np.linspace(0.0, 30.0, 25)
+    log = replace(
+        example_run(4, 4, np.random.default_rng(1))[0].keep(np.arange(24) < 24),
+        kl=kl[1:], reward=np.minimum(kl[1:], gain), kl_unit="sequence", length=None, notes=(),
+    )  # fmt: skip
+    result = overlay(log, fit_frontier(table, n_boot=200), pool=1)
+    last = -1
+    assert not result.supported[last]
+    assert result.equal_n[last] in (4.0, 5.0)
+    assert result.equal_n_kl[last] < np.log(5.0) - 0.8 + 0.01
+    truth = 30.0 - gain**2 / 2.0  # the least KL for that gain of a normal reward
+    assert result.wasted_low[last] <= truth <= result.wasted_high[last]
+    assert result.wasted_low[last] > 27.5  # best-of-N up to 32 surely gains more, for at most 2.5 nats
+    assert "(best-of-N with N = " in headlines(result)[0]
+
+
+def test_a_run_that_no_best_of_n_matches_has_no_floor() -> None:
+    log, table = bernoulli_run(0.95)
+    result = overlay(log, fit_frontier(RewardTable.from_arrays(table.column("reward").reshape(-1, 4)), n_boot=100))
+    assert np.isnan(result.equal_n[-1])
+    assert "No best-of-N up to the 4 samples of a prompt" in headlines(result)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda log: replace(log, kl=log.kl / 32.0), "against the KL.* times what is logged"),
+        (lambda log: replace(log, reward=10.0 * log.reward), "no response in the table scores above .* another scale"),
+        (lambda log: replace(log, reward=log.reward + 3.0), "they are apart before training, so it is the reward"),
+    ],
+)
+def test_impossible_points_say_what_speaks_for_which(made, change, words: str) -> None:
+    log, table = made
+    result = overlay(change(log), fit_frontier(table, n_boot=200), check=False)
+    assert result.above.any()
+    assert result.doubted
+    (said,) = (note for note in result.notes if "lie above the limit's interval" in note)
+    assert "another reward scale, base or unit of the KL" in said
+    assert re.search(words, said), said
+
+
+def test_a_run_that_lost_reward_wasted_all_of_its_kl(made) -> None:
+    log, table = made
+    falls = replace(log, kl=20.0 * log.kl, reward=log.reward - 2.0 * log.kl**2)
+    (said,) = headlines(overlay(falls, fit_frontier(table, n_boot=200)))
+    assert "has lost" in said
+    assert "so all of that KL is wasted" in said
+
+
+def prompted(names: list[str], level: np.ndarray, seed: int = 0) -> TrainingLog:
+    log = example_prompts(level, 0.8, np.random.default_rng(seed), kl_max=0.8)
+    held = log.per_prompt
+    assert held is not None
+    by = {f"p{i}": name for i, name in enumerate(names)}
+    named = np.array([by[name] for name in held.prompt], dtype=object)
+    return replace(log, per_prompt=replace(held, prompt=named))
+
+
+def test_prompts_in_common_sharpen_and_others_are_noticed() -> None:
+    rng = np.random.default_rng(2)
+    level = rng.normal(0.0, 2.0, 60)
+    names = [f"q{i}" for i in range(60)]
+    rows = level[:, None] + rng.standard_normal((60, 32))
+    table = RewardTable.from_arrays(rows, prompts=names)
+    fit = fit_frontier(table, n_boot=200)
+    paired = overlay(prompted(names, level), fit, pool=1)
+    assert not paired.doubted
+    plain = overlay(replace(prompted(names, level), per_prompt=None), fit, pool=1)
+    widths = [float((one.gain_high - one.gain_low)[-1]) for one in (paired, plain)]
+    assert widths[0] < 0.4 * widths[1]
+    assert paired.share_low[-1] < 0.8 < paired.share_high[-1]
+    other = overlay(prompted([f"x{i}" for i in range(60)], level), fit, pool=1)
+    assert other.doubted
+    assert any("None of the run's 60 prompts is among the table's 60" in note for note in other.notes)
+    swapped = overlay(prompted(names[::-1], level), fit, pool=1)
+    assert any("they are other prompts, or another reward" in note for note in swapped.notes)
+    some = overlay(prompted(names, level), fit_frontier(RewardTable.from_arrays(
+        np.vstack([rows, rows[:5]]), prompts=[*names, *"abcde"]), n_boot=100), pool=1)  # fmt: skip
+    assert any("is on 60 of the table's 65 prompts" in note for note in some.notes)
+    assert not some.doubted
+
+
+def test_logs_stand_side_by_side(tmp_path: Path, made) -> None:
+    log, base = tabled(tmp_path, made)
+    (tmp_path / "seed2").mkdir()
+    other = tmp_path / "seed2" / "run.csv"
+    other.write_bytes(log.read_bytes())
+    options = ("--reward", "score", "--kl-unit", "token", "--run-length", "tokens")
+    said = run(log, base, *options, "--also", other)
+    assert said.exit_code == 0, said.stderr
+    assert len([line for line in said.stdout.splitlines() if line.startswith("At step ")]) == 2
+    assert "'seed2'" in said.stdout
+    shown = json.loads(run(log, "--kl-unit", "token", "--run-length", "tokens", "--also", other, "--json").stdout)
+    assert len({point["run"] for point in shown["points"]}) == 2
+
+
+def test_training_and_evaluation_of_one_log_stand_side_by_side(tmp_path: Path) -> None:
+    rows = [{"step": 10 * i, "kl": 0.01 * i, "reward": 0.1 * i, "reward_std": 0.1, "completions/mean_length": 9.0}
+            for i in range(5)]  # fmt: skip
+    late = [{"step": row["step"], **{f"eval_{k}": v for k, v in row.items() if k != "step"}} for row in rows[::2]]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": [*rows, *late]}))
+    shown = json.loads(run(tmp_path, "--split", "--json").stdout)
+    assert [point["run"] for point in shown["points"]] == ["train"] * 5 + ["held out"] * 3
+    assert "leave out --evaluation" in run(tmp_path, "--split", "--evaluation").stderr

@@ -20,10 +20,12 @@ from alignlib.answers.hacking import HackingAnswer
 from alignlib.estimation import GoldEstimate
 from alignlib.laws import Uniform
 from alignlib.pass_at_k import PassEstimate
+from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 
 __all__ = [
+    "draw_comparison",
     "draw_envelope",
     "draw_overlay",
     "draw_pass_at_k",
@@ -139,6 +141,25 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
     return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
 
 
+def draw_comparison(found: Comparison, ax: Axes) -> Axes:
+    """Draw the runs beside the limit, or by their rewards without one, and the KLs at which they are compared."""
+    if found.placed is not None:
+        draw_overlay(found.placed, ax)
+    else:
+        log = found.log
+        for k, name in enumerate(log.runs):
+            mine = log.run == name
+            ax.plot(
+                log.kl[mine], log.reward[mine], "s-", color=plotting.CYCLE[k % len(plotting.CYCLE)], markersize=3.0,
+                linewidth=0.8, label=for_picture(name),
+            )  # fmt: skip
+        plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+        plotting.name_axes(ax, plotting.KL_LABEL, for_picture(log.reward_name))
+    for kl in found.kl:
+        ax.axvline(kl, color=plotting.BASE, linewidth=0.8, linestyle=":")
+    return ax
+
+
 def draw_envelope(found: Floor, ax: Axes) -> Axes:
     """Draw the checkpoints and their concave envelope, reward against KL."""
     log, envelope = found.log, found.envelope
@@ -202,10 +223,12 @@ def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
-def picture_of(found: Overlay | Floor | PassEstimate) -> Figure:
-    """Return the picture of a run, with its limit or without one, or of pass@k."""
+def picture_of(found: Overlay | Floor | Comparison | PassEstimate) -> Figure:
+    """Return the picture of a run or several, with their limit or without one, or of pass@k."""
     fig, ax = plotting.new()
-    if isinstance(found, PassEstimate):
+    if isinstance(found, Comparison):
+        draw_comparison(found, ax)
+    elif isinstance(found, PassEstimate):
         draw_pass_at_k(found, ax)
     elif isinstance(found, Overlay):
         draw_overlay(found, ax)

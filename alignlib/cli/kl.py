@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from alignlib._core.names import number_or_name
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE, form_options, level_option, seed_option
@@ -30,6 +33,10 @@ __all__ = ["command"]
 @option("--token-log-prob", default="token_log_prob", help="Policy's, a list over tokens.")
 @option("--base-token-log-prob", default="base_token_log_prob", help="Base's, a list.")
 @option("--token-kl", default="token_kl", help="Exact next-token divergences, a list.")
+@option("--kl", default="kl", help="Column of a KL of each response, for tables without log-probabilities.")
+@option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what, in that column.")
+@option("--step", help="Step of training whose responses are taken, or 'all'  [default: the last]")
+@option("--step-column", default="step", help="Column of the step, if there is one.")
 @option(
     "--sampled-from",
     type=click.Choice(["policy", "base"]),
@@ -47,19 +54,24 @@ def command(
     level: float,
     seed: int,
     form: str | None,
-    **names: str,
+    step: str | None,
+    step_column: str,
+    **names: Any,
 ) -> None:
     """Measure the KL of a trained policy to its base model from TABLE, one row per sampled response.
 
     TABLE holds log-probabilities of the response under both models (sums, and lists over tokens if there are), as
     `alignlib sample --base` writes them: Parquet, JSON lines, CSV or TSV. Several tables, or a folder of them, are read
-    as one sample.
+    as one sample. Of responses that a trainer wrote down while it trained, those of one step are taken.
     """
     from alignlib.answers.output import policy_kl
     from alignlib.cli._say import say
     from alignlib.training.policy_kl import estimate_policy_kl
     from alignlib.training.policy_kl.sample_table import KLColumns, read_kl_samples
 
-    samples = read_kl_samples(tables, KLColumns(**names))
+    at = number_or_name(step)
+    if isinstance(at, str) and at != "all":
+        raise BadInput(f"--step must be a number, or 'all'; got {step!r}.")
+    samples = read_kl_samples(tables, KLColumns(step=step_column, **names), at)
     found = estimate_policy_kl(samples, sampled_from=sampled_from, fixed_prompts=fixed_prompts, level=level, rng=seed)
     say(form, "kl", policy_kl, found, path=", ".join(map(str, tables)), seed=seed)

@@ -11,9 +11,10 @@ from alignlib._core.checks import as_number
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import naming, option
+from alignlib.cli._command import option
 from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
+from alignlib.cli._run_options import read_run, run_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,22 +40,14 @@ __all__ = ["command"]
 @option("--reward", help="Column of TABLE with the run's reward.")
 @option("--prompt", default="prompt_id", help="Column of TABLE that names the prompt.")
 @option("--wide", is_flag=True, help="One row of TABLE per prompt; --reward is a pattern of columns, such as 's_*'.")
-@option("--run-kl", argument="kl", help="Key or column of RUN with the KL  [default: the trainer's, or 'kl']")
-@option("--run-reward", help="Key or column of RUN with the mean reward  [default: the trainer's, or 'reward']")
+@run_options
 @option(
-    "--run-step",
-    argument="step",
-    help="Key or column of RUN with the step  [default: the trainer's, or 'step', if any]",
+    "--split",
+    "splits",
+    is_flag=True,
+    help="Training and held-out prompts side by side: the trainer's evaluations, or by RUN's column 'split'.",
 )
-@option(
-    "--run-length",
-    argument="length",
-    help="Mean tokens per response, or the key or column with it  [default: the trainer's]",
-)
-@option("--kl-unit", type=click.Choice(["sequence", "token"]), help="Nats per what; known of a trainer's own keys.")
-@option("--run", "run_column", help="Column of RUN that names the run, where there are several.")
-@option("--only", help="Runs to keep, such as 'dpo_*'; needs --run.")
-@option("--evaluation", is_flag=True, help="Take the evaluations instead of the training steps.")
+@option("--also", type=FILE, multiple=True, help="Another log, such as of another seed, side by side; may be repeated.")
 @option(
     "--run-base",
     argument="base",
@@ -83,9 +76,8 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     """
     from alignlib.answers.output import overlay
     from alignlib.cli._say import say
-    from alignlib.training.logs.training_log import read_training_log
 
-    check_picture(picture, force, [run] if table is None else [run, table])
+    check_picture(picture, force, [run, *asked["also"], *([] if table is None else [table])])
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
@@ -95,25 +87,27 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         from alignlib.estimation import check_bounds
 
         check_bounds(asked["bounded"], "average")
-    with naming(reward="--run-reward", run="--run"):
-        log = read_training_log(
-            run,
-            kl=asked["run_kl"],
-            reward=asked["run_reward"],
-            step=asked["run_step"],
-            length=number_or_name(asked["run_length"]),
-            kl_unit=asked["kl_unit"],
-            run=asked["run_column"],
-            only=asked["only"],
-            evaluation=asked["evaluation"],
-            drop_missing=asked["drop_missing"],
-        )
+    log = read_run(run, asked)
+    if asked["also"]:
+        log = _side_by_side([run, *asked["also"]], [log, *(read_run(one, asked) for one in asked["also"])])
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
         save_picture(lambda: _drawn(found), picture, force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
+
+
+def _side_by_side(paths: list[Path], logs: list[TrainingLog]) -> TrainingLog:
+    """Join the logs, each called after its file, or after its folder where files are called alike."""
+    from alignlib.training.logs.training_log import joined_logs
+
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [path.resolve().parent.name for path in paths]
+    if len(set(names)) < len(names):
+        names = [str(path) for path in paths]
+    return joined_logs(logs, names, ", ".join(map(str, paths)))
 
 
 def _drawn(found: Overlay | Floor) -> Figure:

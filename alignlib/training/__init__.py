@@ -1,34 +1,42 @@
 """A training run against the limit: its KL from samples, its log on the frontier of its base model.
 
 `policy_kl` measures the KL of a policy, `logs` reads what a trainer logged, `overlay` puts a log on the frontier
-estimated from samples of the base, `achieved_envelope` says what is known without them, `example_run` makes a run up.
-`beta_to_set` turns the penalty of the optimum into what a trainer must be given, `KLController` says where an adaptive
-penalty settles.
+estimated from samples of the base, `compare_runs` compares several at equal KL, `achieved_envelope` says what is known
+without samples, `example_run` makes a run up. `beta_to_set` turns the penalty of the optimum into what a trainer must
+be given, `KLController` says where an adaptive penalty settles. `Rollouts`, and for trl `rollout_callback`, write down
+what all this reads while a trainer is at work.
 """
 
 from __future__ import annotations
 
+from alignlib.training.callback import rollout_callback
+from alignlib.training.comparing import Comparison, compare_runs
 from alignlib.training.envelope import Envelope, Floor, achieved_envelope
 from alignlib.training.kl_controller import KLController, Settled
 from alignlib.training.logs import TrainingLog, read_training_log
 from alignlib.training.penalty import beta_to_set, effective_beta, group_gap
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
+from alignlib.training.rollouts import Rollouts
 
 __all__ = [
+    "Comparison",
     "Envelope",
     "Floor",
     "KLController",
     "KLSamples",
     "Overlay",
     "PolicyKL",
+    "Rollouts",
     "Settled",
     "TrainingLog",
     "achieved_envelope",
     "beta_to_set",
+    "compare_runs",
     "effective_beta",
     "estimate_policy_kl",
     "group_gap",
     "overlay",
     "read_training_log",
+    "rollout_callback",
 ]

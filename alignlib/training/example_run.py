@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import require
+from alignlib._core.checks import FloatArray, require
 from alignlib.tables import RewardTable
+from alignlib.training.logs.per_prompt import per_prompt_means
 from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["example_run"]
+__all__ = ["example_prompts", "example_run"]
 
 _LENGTH = 32.0  # tokens, about
 _BATCH_KL = 0.05  # relative noise of a logged KL
@@ -72,3 +73,51 @@ def example_run(
         notes=("The run and the base samples are made up.",),
     )
     return log, table
+
+
+def example_prompts(
+    level: FloatArray,
+    share: float,
+    rng: np.random.Generator,
+    *,
+    kl_max: float = 1.2,
+    n_checkpoints: int = 12,
+    n_responses: int = 8,
+    spread: float = 0.5,
+) -> TrainingLog:
+    """Draw a run whose log holds what each prompt had, all prompts at every checkpoint.
+
+    The reward of a response is normal of scale 1 around ``level`` (m,), the base's on each prompt, plus a gain of
+    ``share`` of the limit ``√(2 KL)``. The KL of a prompt is that of the checkpoint times a factor of its own with
+    relative ``spread``; the gain is of the mean KL, so that the truth at equal KL is known.
+
+    Examples
+    --------
+    >>> log = example_prompts(np.zeros(5), 0.8, np.random.default_rng(0))
+    >>> log.kl.size, log.per_prompt.kl.size
+    (12, 60)
+    """
+    m = level.size
+    kl = kl_max * np.linspace(0.0, 1.0, n_checkpoints) ** 1.5
+    factor = np.exp(spread * rng.standard_normal(m) - 0.5 * spread**2)
+    mine = kl[:, None] * factor * np.exp(_BATCH_KL * rng.standard_normal((n_checkpoints, m)))
+    gain = share * np.sqrt(2.0 * kl)[:, None] + 0.2 * share * np.sqrt(kl)[:, None] * rng.standard_normal(m)
+    reward = level + gain + rng.standard_normal((n_checkpoints, m)) / np.sqrt(n_responses)
+    names = np.empty(n_checkpoints * m, dtype=object)
+    names[:] = [f"p{i}" for i in range(m)] * n_checkpoints
+    place = np.repeat(np.arange(n_checkpoints), m)
+    held = per_prompt_means(place, names, mine.ravel(), reward.ravel(), np.full(place.size, float(n_responses)))
+    return TrainingLog(
+        path="made-up run",
+        kl_name="log-ratio",
+        kl_unit="sequence",
+        reward_name="reward",
+        step=np.arange(n_checkpoints, dtype=np.float64) * 10.0,
+        logged_kl=mine.mean(axis=1),
+        kl=mine.mean(axis=1),
+        reward=reward.mean(axis=1),
+        length=None,
+        run=np.full(n_checkpoints, "made-up run", dtype=object),
+        notes=("The run and its responses are made up.",),
+        per_prompt=held,
+    )

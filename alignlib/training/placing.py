@@ -8,19 +8,23 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.estimation import EstimatedFrontier, Fit, RuleEstimate
+from alignlib.rules import BestOfN
+from alignlib.training.impossible import impossible_points
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_base import NEAR_BASE, base_of_run, check_scale
+from alignlib.training.run_prompts import pair_prompts
 
 __all__ = ["Overlay", "overlay"]
 
 _GRID = 160
 _POINTS = 12
+_SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +34,12 @@ class Overlay(SameFields):
     ``gain`` is the reward above ``base_reward``, ``limit`` the most that any policy gains at the checkpoint's KL on
     average over prompts, ``share`` the part of it that the run has, ``needed`` the least KL at which any policy gains
     as much and ``wasted = kl - needed``. Intervals hold the error of the limit, of the base and ``noise``, the scatter
-    of one checkpoint's distance to the limit along the run; those of share and waste are hulls, hence no narrower than
-    nominal. Where ``supported`` is False only bounds on the share are known. ``above`` marks what lies above the
-    limit's interval.
+    of one checkpoint's distance to the limit along the run, or, where the log holds single responses, its error over
+    prompts; those of share and waste are hulls, hence no narrower than nominal. Where ``supported`` is False only
+    bounds on the share are known. ``above`` marks what lies above the limit's interval. ``equal_n`` is the least N
+    whose best-of-N gains as much and ``equal_n_kl`` the nats that it spends, NaN where the samples of a prompt,
+    ``largest_n`` at least, are too few for one: whatever a run spends beyond that is wasted, inside the support or not.
+    ``doubted`` says that the run's reward, prompts or base may not be the table's; the notes tell why.
     """
 
     log: TrainingLog
@@ -56,6 +63,10 @@ class Overlay(SameFields):
     wasted_high: FloatArray
     supported: BoolArray
     above: BoolArray
+    equal_n: FloatArray
+    equal_n_kl: FloatArray
+    largest_n: int
+    doubted: bool
     frontier: EstimatedFrontier
     rules: RuleEstimate
     notes: tuple[str, ...]
@@ -122,17 +133,27 @@ def overlay(
     frontier, at = fit.at(grid), fit.at(spent, strict=False)
     base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base)
     notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
-    if noise is None:
+    paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
+    notes += said
+    if paired is not None:
+        start = paired.at
+    if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
     if width > 1:
         notes.append(_averaged(log, pooled, frontier, width))
     if check and base == "table":
         allowed = np.interp(np.sqrt(np.maximum(log.kl, 0.0)), np.sqrt(grid), frontier.gain_high)
-        notes += check_scale(log, log.reward - start, allowed, float(np.hypot(base_error, noise or 0.0)), base_reward)
+        error_of_start = float(np.hypot(base_error, noise or 0.0))
+        said, more = check_scale(log, log.reward - start, allowed, error_of_start, base_reward)
+        notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
-    reach = float(scipy.special.ndtri(0.5 + level / 2.0)) * float(
-        np.hypot(base_error, (noise or 0.0) / math.sqrt(width))
-    )
+    error = np.full(gain.size, np.hypot(base_error, (noise or 0.0) / math.sqrt(width)))
+    if paired is not None:
+        pooled_pairs, _, _ = pair_prompts(pooled, fit.table, fit.reward)
+        slope = np.where(at.lam > 0.0, 1.0 / np.maximum(at.lam, 1e-300), 0.0)
+        own = error if pooled_pairs is None else pooled_pairs.errors(np.where(spent > 0.0, slope, 0.0))
+        error = np.where(np.isfinite(own), own, error)
+    reach = float(scipy.special.ndtri(0.5 + level / 2.0)) * error
     low, high = gain - reach, gain + reach
     placed = pooled.kl > 0.0
     supported = at.supported & placed
@@ -140,23 +161,20 @@ def overlay(
         share = np.where(supported, gain / at.gain, np.nan)
         least = np.where(placed, low / np.where(low > 0.0, at.gain_high, at.gain_low), np.nan)
         most = np.where(placed, high / np.where(high > 0.0, at.gain_low, at.gain_high), np.nan)
-    needed, needed_low, needed_high = _needed(frontier, gain, low, high)
+    far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, float(spent.max())), strict=False)
+    needed, needed_low, needed_high = _needed(frontier, far, gain, low, high)
+    equal_n, equal_n_kl, enough = _best_of_n(fit, gain, high)
+    needed_high = np.fmin(needed_high, enough)
     # Whoever gained g by spending κ shows that g needs no more than κ.
     needed_high = np.where(np.isnan(needed_high), spent, needed_high)
-    needed_low = np.where(np.isnan(needed_low), end, needed_low)
+    needed_low = np.where(np.isnan(needed_low), far.spent[-1], needed_low)
     # Above the limit it shows no such thing, and an interval holds its estimate.
     needed_low = np.fmin(needed_low, needed)
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
     spent_kl = np.where(pooled.kl < 0.0, np.nan, pooled.kl)  # a negative one has no place on the frontier
     notes += _below(pooled, high) if check and base == "table" else []
-    above = placed & (low > at.gain_high)
-    if above.any():
-        first = int(np.argmax(above))
-        notes.append(
-            f"{int(above.sum())} of {spent.size} points lie above the limit's interval, the first at step "
-            f"{pooled.step[first]:g}: no policy can, so its reward or prompts are not the table's, its KL is "
-            "underestimated (k3 often is, by few samples), or the unit of the KL is wrong."
-        )
+    above = (pooled.kl >= 0.0) & (low > at.gain_high)
+    notes += impossible_points(pooled, fit.table, fit.reward, above, gain, low, at.gain_high, needed_low)
     return Overlay(
         log=pooled,
         width=width,
@@ -179,6 +197,10 @@ def overlay(
         wasted_high=spent_kl - needed_low,
         supported=supported,
         above=above,
+        equal_n=equal_n,
+        equal_n_kl=equal_n_kl,
+        doubted=doubt or bool(above.any()),
+        largest_n=int(fit.table.n_samples.min()),
         frontier=curve,
         rules=fit.share(),
         notes=tuple(notes),
@@ -215,17 +237,35 @@ def _below(log: TrainingLog, high: FloatArray) -> list[str]:
 
 
 def _needed(
-    frontier: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
+    frontier: EstimatedFrontier, far: EstimatedFrontier, gain: FloatArray, low: FloatArray, high: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support."""
-    root = np.sqrt(frontier.spent)  # the limit is nearly straight in √KL
+    """Return the least KL at which the limit reaches a gain, and bounds; NaN beyond what the samples support.
 
-    def inverse(limit: FloatArray, wanted: FloatArray) -> FloatArray:
-        rising = np.maximum.accumulate(limit)
+    The upper end of the limit is known ``far`` beyond the support, by concavity, and so is a lower bound.
+    """
+
+    def inverse(curve: EstimatedFrontier, limit: FloatArray, wanted: FloatArray) -> FloatArray:
+        rising, root = np.maximum.accumulate(limit), np.sqrt(curve.spent)  # the limit is nearly straight in √KL
         found = np.interp(np.maximum(wanted, 0.0), rising, root) ** 2
         return np.where(wanted > rising[-1], np.nan, np.where(wanted <= 0.0, 0.0, found))
 
-    return inverse(frontier.gain, gain), inverse(frontier.gain_high, low), inverse(frontier.gain_low, high)
+    lowest = inverse(far, far.gain_high, low)
+    return inverse(frontier, frontier.gain, gain), lowest, inverse(frontier, frontier.gain_low, high)
+
+
+def _best_of_n(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the least N whose best-of-N gains as much, its KL, and the KL of one that surely does; NaN without."""
+    most = int(fit.table.n_samples.min())
+    several = np.unique(np.geomspace(1.0, most, _SEVERAL).round())
+    found = fit.share([BestOfN(float(n)) for n in several])
+
+    def first(reached: FloatArray, wanted: FloatArray) -> IntArray:
+        enough = reached[None, :] >= wanted[:, None]
+        return np.where(enough.any(axis=1), enough.argmax(axis=1), -1)
+
+    same, sure = first(found.gain, gain), first(found.gain_low, high)
+    spent = np.append(found.spent, np.nan)  # the last for none
+    return np.append(several, np.nan)[same], spent[same], spent[sure]
 
 
 def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:

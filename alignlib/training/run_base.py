@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_number, require
+from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib.tables import RewardTable
 from alignlib.training.logs.training_log import TrainingLog
@@ -12,7 +12,7 @@ from alignlib.training.logs.training_log import TrainingLog
 __all__ = ["NEAR_BASE", "base_of_run", "check_scale"]
 
 NEAR_BASE = 0.1  # nats: a checkpoint this close can tell whether run and table have the same reward
-_SURE = 4.0  # standard errors
+_SURE, _DOUBT = 4.0, 2.6  # standard errors
 
 
 def base_of_run(
@@ -67,20 +67,41 @@ def base_of_run(
     return float(start[0]), log.noise() or 0.0, start
 
 
-def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float) -> list[str]:
-    """Refuse a run that does not start where the base samples are; say so where that cannot be seen.
+def check_scale(
+    log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float
+) -> tuple[list[str], bool]:
+    """Refuse a run that does not start where the base samples are; say what is doubtful, and whether anything is.
 
     ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` the standard
     error of a gain.
     """
-    near = np.flatnonzero(log.kl <= NEAR_BASE)
+    said: list[str] = []
+    doubted = False
+    for name in log.runs:
+        more, doubt = _check_run(log, np.flatnonzero(log.run == name), gain, allowed_gain, error, base)
+        said, doubted = said + more, doubted or doubt
+    return list(dict.fromkeys(said)), doubted
+
+
+def _check_run(
+    log: TrainingLog, mine: IntArray, gain: FloatArray, allowed_gain: FloatArray, error: float, base: float
+) -> tuple[list[str], bool]:
+    near = mine[log.kl[mine] <= NEAR_BASE]
     if near.size == 0:
         said = f"No checkpoint lies within {NEAR_BASE:g} nats of the base"
-        return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."]
+        return [f"{said}: whether the run's reward and prompts are the table's cannot be checked."], False
     i = int(near[np.argmin(np.abs(log.kl[near]))])
+    beyond = abs(gain[i]) - float(allowed_gain[i])
+    if beyond <= _DOUBT * error:
+        return [], False
     allowed = float(allowed_gain[i]) + _SURE * error
-    if abs(gain[i]) <= allowed:
-        return []
+    if beyond <= _SURE * error:
+        said = (
+            f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, "
+            f"and the base samples average {base:.4g} (standard error of the difference {error:.2g}): fewer than one "
+            "run in a hundred would differ so much by chance. Its base, prompts or reward may not be the table's."
+        )
+        return [said], True
     sentence = (
         f"At step {log.step[i]:g}, {log.kl[i]:.2g} nats from the base, the run's reward is {log.reward[i]:.4g}, but "
         f"the base samples average {base:.4g}; that close they can differ by {allowed:.2g} at most. Sample the base on "
@@ -88,5 +109,5 @@ def check_scale(log: TrainingLog, gain: FloatArray, allowed_gain: FloatArray, er
         "the run's own start (base='first')."
     )
     if log.noise() is None:  # too few checkpoints to know how far chance goes
-        return [sentence]
+        return [sentence], True
     raise InputError(sentence)

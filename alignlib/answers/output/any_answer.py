@@ -5,8 +5,9 @@ from __future__ import annotations
 from alignlib._core.checks import require
 from alignlib.answers.capacity import CapacityAnswer
 from alignlib.answers.findings import Findings
-from alignlib.answers.output import capacity, frontier, overlay, passk, policy_kl
+from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, policy_kl
 from alignlib.pass_at_k import PassEstimate
+from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
 from alignlib.training.placing import Overlay
 from alignlib.training.policy_kl import PolicyKL
@@ -14,13 +15,14 @@ from alignlib.training.policy_kl import PolicyKL
 __all__ = ["lines"]
 
 
-def lines(found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay | Floor) -> list[str]:
+def lines(found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay | Floor | Comparison) -> list[str]:
     """Return an answer as the lines that a command prints, the answer in one sentence last.
 
     Parameters
     ----------
-    found : Findings, PolicyKL, Overlay, Floor, PassEstimate or CapacityAnswer
-        What `ask`, `estimate_policy_kl`, `overlay`, `estimate_pass_at_k` or ``answers.capacity.ask_capacity`` returned.
+    found : Findings, PolicyKL, Overlay, Floor, Comparison, PassEstimate or CapacityAnswer
+        What `ask`, `estimate_policy_kl`, `overlay`, ``compare_runs``, `estimate_pass_at_k` or
+        ``answers.capacity.ask_capacity`` returned.
 
     Raises
     ------
@@ -44,9 +46,11 @@ def lines(found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay |
         return policy_kl.lines(found)
     if isinstance(found, (Overlay, Floor)):
         return overlay.lines(found)
+    if isinstance(found, Comparison):
+        return comparison.lines(found)
     require(
         isinstance(found, CapacityAnswer),
-        "lines takes what ask, estimate_policy_kl, overlay, estimate_pass_at_k or ask_capacity returned; got "
-        f"{type(found).__name__}.",
+        "lines takes what ask, estimate_policy_kl, overlay, compare_runs, estimate_pass_at_k or ask_capacity returned; "
+        f"got {type(found).__name__}.",
     )
     return capacity.lines(found)

@@ -19,7 +19,7 @@ _SHOWN = 12  # vertices of the floor that lines name
 _OF_LOG = ("step", "kl", "logged_kl", "reward")
 _OF_OVERLAY = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
-    "wasted", "wasted_low", "wasted_high", "supported", "above",
+    "wasted", "wasted_low", "wasted_high", "equal_n", "equal_n_kl", "supported", "above",
 )  # fmt: skip
 _OF_FLOOR = ("envelope", "needed_at_most", "wasted_at_least")
 _OF_CURVE = ("gain", "gain_low", "gain_high")
@@ -82,7 +82,7 @@ def lines(found: Overlay | Floor) -> list[str]:
 
 
 def headlines(found: Overlay) -> tuple[str, ...]:
-    """Return the answer in one sentence for each run, at its last checkpoint that the samples support.
+    """Return the answer for each run: its last checkpoint first, then the last that the samples support.
 
     >>> from alignlib.training import overlay
     >>> from alignlib.training.example_run import example_run
@@ -96,33 +96,75 @@ def headlines(found: Overlay) -> tuple[str, ...]:
 
 
 def _headline(found: Overlay, run: str) -> str:
-    mine = found.log.run == run
-    known = np.flatnonzero(mine & found.supported)
-    i = int(known[-1]) if known.size else int(np.flatnonzero(mine)[0])
-    log = found.log
-    who = f"At step {log.step[i]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
-    has = f"{who} has gained {found.gain[i]:.3g} of {found.measured_in!r} for {log.kl[i]:.2f} nats per sequence"
-    if known.size == 0:
-        more = f"more than the {found.frontier.supported_end:.3g} nats that the base samples support"
-        bound = f", at least {percent(found.share_low[i])} of the limit" if found.share_low[i] > 0.0 else ""
-        return f"{has}, {more}{bound}; draw more samples per prompt."
-    low, high = found.share_low[i], min(found.share_high[i], 1.0)
+    log, mine = found.log, np.flatnonzero(found.log.run == run)
+    last = int(mine[-1])
+    who = f"At step {log.step[last]:g} {repr(run) if len(log.runs) > 1 else 'the run'}"
+    said = f"{who} {_place(found, last)}"
+    if found.doubted and not found.above[last]:
+        why = (
+            " The notes above doubt that the run's reward, prompts and base are the table's: only then does this hold."
+        )
+        said += why
+    known = mine[found.supported[mine] & ~found.above[mine]]
+    told = found.supported[last] or found.above[mine].any() or not known.size
+    i = int(known[-1]) if known.size else last
+    if told or not found.share_high[i] - found.share_low[i] < 1.0 or found.share[i] >= 1.0 or found.share[i] < 0.0:
+        return said
+    before = f"At step {log.step[i]:g} ({log.kl[i]:.2f} nats), the last within the samples' support, it had"
+    return f"{said} {before} {percent(found.share[i])} ({_ends(found, i)}) of what any method can gain there."
+
+
+def _ends(found: Overlay, i: int) -> str:
+    return f"{percent(found.share_low[i])} to {percent(min(found.share_high[i], 1.0))}"
+
+
+def _place(found: Overlay, i: int) -> str:
+    """Say where one point is: impossible, of no gain, beside the limit, or beyond what the samples show of it."""
+    kl, gain, end = found.log.kl[i], found.gain[i], found.frontier.supported_end
+    has = f"has gained {gain:.3g} of {found.measured_in!r} for {kl:.2f} nats per sequence"
+    if kl < 0.0:
+        return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
     if found.above[i]:
-        return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): see above for why."
-    if not found.share_high[i] - low < 1.0:
+        why = "another reward scale, base or unit than the table's; see above for what speaks for which"
+        return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
+    if found.gain_high[i] < 0.0:
+        lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {kl:.2f} nats per sequence"
+        return f"{lost}: the base itself has more" + (", so all of that KL is wasted." if kl > 0.0 else ".")
+    if found.gain_low[i] <= 0.0 and gain <= 0.0:
+        return f"{has}, nothing beyond noise."
+    if not found.supported[i]:
+        return _beyond(found, i, has, end)
+    if not found.share_high[i] - found.share_low[i] < 1.0:
         return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
     if found.share[i] >= 1.0:
-        return (
-            f"{has}, which cannot be told from the most that any method can gain there (at least {percent(low)} of it)."
-        )
+        least = percent(found.share_low[i])
+        return f"{has}, which cannot be told from the most that any method can gain there (at least {least} of it)."
     wasted = ""
     if np.isfinite(found.wasted[i]):
         bounds = f"{found.wasted_low[i]:.2f} to {found.wasted_high[i]:.2f}"
         wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
-    return (
-        f"{has}, {percent(found.share[i])} ({percent(low)} to {percent(high)}) of what any method can gain "
-        f"there{wasted}."
-    )
+    share = f"{percent(found.share[i])} ({_ends(found, i)}) of what any method can gain there"
+    return f"{has}, {share}{wasted}."
+
+
+def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
+    """Say what is known of a run that went further than the samples show the limit: floors."""
+    least = f", at least {percent(min(found.share_low[i], 1.0))} of it" if found.share_low[i] > 0.0 else ""
+    said = f"{has}, beyond the {end:.3g} nats to which the base samples show the limit{least}."
+    if np.isfinite(found.wasted[i]):
+        bounds = f"{max(found.wasted_low[i], 0.0):.2f} to {found.wasted_high[i]:.2f}"
+        said += f" {found.needed[i]:.2f} nats would do for that gain: {found.wasted[i]:.2f} ({bounds}) are wasted"
+    elif found.wasted_low[i] > 0.0:
+        said += f" At least {found.wasted_low[i]:.2f} of its nats are wasted"
+    else:
+        most = int(found.largest_n)
+        return (
+            f"{said} No best-of-N up to the {most} samples of a prompt surely gains as much, so what is wasted is not "
+            "known; draw more samples per prompt, or give the bounds of the reward (bounded)."
+        )
+    if np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0:
+        said += f" (best-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f})"
+    return f"{said}."
 
 
 def _overlay_lines(found: Overlay) -> list[str]:

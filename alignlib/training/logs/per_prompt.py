@@ -17,29 +17,27 @@ __all__ = ["PerPrompt"]
 class PerPrompt(SameFields):
     """Means over the responses to a prompt at a checkpoint, arrays (m,): ``kl`` in nats per sequence, and ``reward``.
 
-    ``checkpoint`` is the position of the checkpoint in its log, ``prompt`` the name of the prompt.
+    ``checkpoint`` is the position of the checkpoint in its log, ``prompt`` the name of the prompt and ``count`` the
+    number of responses.
     """
 
     checkpoint: IntArray
     prompt: npt.NDArray[np.object_]
     kl: FloatArray
     reward: FloatArray
-
-    def at(self, checkpoint: int) -> dict[object, tuple[float, float]]:
-        """Return KL and reward by prompt at one checkpoint."""
-        mine = np.flatnonzero(self.checkpoint == checkpoint)
-        return {self.prompt[i]: (float(self.kl[i]), float(self.reward[i])) for i in mine.tolist()}
+    count: FloatArray
 
     def moved(self, place: IntArray) -> PerPrompt:
         """Return the checkpoints by their new positions; -1 leaves one out, and those that share one are averaged.
 
-        >>> held = PerPrompt(np.array([0, 1]), np.array(["a", "a"], dtype=object), np.zeros(2), np.array([1.0, 3.0]))
+        >>> held = PerPrompt(np.array([0, 1]), np.array(["a", "a"], dtype=object), np.zeros(2), np.array([1.0, 3.0]),
+        ...     np.ones(2))
         >>> held.moved(np.array([0, 0])).reward.tolist(), held.moved(np.array([-1, 0])).reward.tolist()
         ([2.0], [3.0])
         """
         new = place[self.checkpoint]
         kept = np.flatnonzero(new >= 0)
-        return per_prompt_means(new[kept], self.prompt[kept], self.kl[kept], self.reward[kept])
+        return per_prompt_means(new[kept], self.prompt[kept], self.kl[kept], self.reward[kept], self.count[kept])
 
     def errors(self, size: int) -> tuple[FloatArray, FloatArray]:
         """Return the standard errors of mean KL and mean reward over prompts at each of ``size`` checkpoints."""
@@ -54,9 +52,13 @@ class PerPrompt(SameFields):
 
 
 def per_prompt_means(
-    checkpoint: IntArray, prompt: npt.NDArray[np.object_], kl: FloatArray, reward: FloatArray
+    checkpoint: IntArray,
+    prompt: npt.NDArray[np.object_],
+    kl: FloatArray,
+    reward: FloatArray,
+    responses: FloatArray | None = None,
 ) -> PerPrompt:
-    """Average rows of one checkpoint and prompt."""
+    """Average rows of one checkpoint and prompt; a row stands for one response, or for as many as said."""
     codes: dict[tuple[int, object], int] = {}
     pairs = zip(checkpoint.tolist(), prompt.tolist(), strict=True)
     row = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)
@@ -68,4 +70,5 @@ def per_prompt_means(
         names,
         np.bincount(row, kl, len(codes)) / count,
         np.bincount(row, reward, len(codes)) / count,
+        count if responses is None else np.bincount(row, responses, len(codes)).astype(np.float64),
     )

@@ -53,8 +53,6 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
             require_column(file, name, argument)
             if argument == "kl" and column(name).size and np.isnan(column(name)).all():
                 raise InputError(empty(path, name, column(name).size))
-    if query.splits:
-        require_column(file, "split", "splits")
     tracker = next((name for name in _RUNS if trainer and name in file.names), None)
     run = query.run or ("split" if query.splits else tracker)
     if isinstance(query.length, str):

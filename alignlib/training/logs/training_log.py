@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, IntArray, as_number, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
+from alignlib.tables import open_table_file
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.units import per_sequence, without_rounding
@@ -70,6 +71,20 @@ class TrainingLog(SameFields):
         second = np.concatenate([np.diff(course[self.run == name], 2) for name in self.runs])
         second = second[np.isfinite(second)]
         return float(np.sqrt(np.mean(second**2) / 6.0)) if second.size >= 3 else None
+
+    def keep(self, mask: BoolArray) -> TrainingLog:
+        """Return the checkpoints where ``mask`` holds."""
+        place = np.where(mask, np.cumsum(mask) - 1, -1).astype(np.int64)
+        return replace(
+            self,
+            step=self.step[mask],
+            logged_kl=self.logged_kl[mask],
+            kl=self.kl[mask],
+            reward=self.reward[mask],
+            length=None if self.length is None else self.length[mask],
+            run=self.run[mask],
+            per_prompt=None if self.per_prompt is None else self.per_prompt.moved(place),
+        )
 
     def pooled(self, width: int) -> TrainingLog:
         """Return the log with each ``width`` consecutive checkpoints of a run averaged into one."""
@@ -167,7 +182,8 @@ def read_training_log(
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     found, reads = _find(Path(path))
     query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits)
-    if splits and reads.name not in ("rollouts", "table"):
+    by_column = reads.name == "rollouts" or (reads.name == "table" and "split" in open_table_file(found).names)
+    if splits and not by_column:
         parts = [reads.read(found, replace(query, evaluation=late)) for late in (False, True)]
         names = ("train", "held out")
         return joined_logs([_finish(found, one, only, drop_missing) for one in parts], names, str(found))
@@ -205,6 +221,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
             np.concatenate([one.prompt for one, _ in some]),
             np.concatenate([one.kl for one, _ in some]),
             np.concatenate([one.reward for one, _ in some]),
+            np.concatenate([one.count for one, _ in some]),
         )
     lengths = [log.length for log in logs if log.length is not None]
     units = {log.kl_unit for log in logs}

@@ -34,6 +34,7 @@ __all__ = ["KLColumns", "Responses", "latest", "read_kl_samples", "read_response
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
 _SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.training.callback` writes them
+_CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
 _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
 
 
@@ -464,6 +465,14 @@ def _with_notes(samples: KLSamples, file: TableFile) -> KLSamples:
                 f"{cut} of {samples.size} responses were cut at the largest length: the KL is that of responses up to "
                 "there, and longer ones have more."
             )
+    cuts = [name for name in _CUTS if name in file.names]
+    if cuts:
+        table = load(file, cuts, "one row per response")
+        shown = ", ".join(f"{name} {float(numbers(file, name, table.column(name))[-1]):g}" for name in cuts)
+        notes.append(
+            f"The responses were drawn with {shown}: the KL is that of the policy so heated or cut only where its "
+            "log-probabilities are (a cut law's are not, as trainers write them), not that of the model itself."
+        )
     told = _metadata(file.path) if file.path.endswith(".parquet") else {}
     law = told.get(b"sampling_law", b"").decode("utf-8", "replace")
     if "temperature" in law or "top-" in law:

@@ -1,0 +1,126 @@
+"""``alignlib compare``: training runs at equal KL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alignlib._core.names import number_or_name
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import command as make
+from alignlib.cli._command import naming, option
+from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
+from alignlib.cli._run_options import read_run, run_options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from alignlib.estimation import Fit
+    from alignlib.training.comparing import Comparison
+    from alignlib.training.logs.training_log import TrainingLog
+
+__all__ = ["command"]
+
+
+@make(
+    "compare",
+    short_help="Training runs at equal KL.",
+    examples=[
+        "alignlib compare grpo.json ppo.json --table base.csv --reward score -o compare.png",
+        "alignlib compare grpo=a.json grpo=b.json ppo=c.json ppo=d.json --table base.csv --reward score",
+        "alignlib compare old/rollouts.jsonl new/rollouts.jsonl --at 0.5,1",
+    ],
+)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@option("--table", type=FILE, help="Samples of the base model: for shares of the limit.")
+@option("--reward", help="Column of --table with the runs' reward.")
+@option("--prompt", default="prompt_id", help="Column of --table that names the prompt.")
+@option("--at", type=NUMBERS, help="KLs at which to compare, such as 0.5,1  [default: four that all runs reach]")
+@run_options
+@option(
+    "--run-base",
+    argument="base",
+    default="table",
+    help="What gains are measured from: 'table', the runs' 'first' checkpoints, or a number.",
+)
+@option(
+    "--no-check",
+    is_flag=True,
+    argument="check=False",
+    help="Go on where a run does not start at the base samples' reward.",
+)
+@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
+@level_option
+@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
+@seed_option
+@picture_options
+@form_options
+def command(
+    runs: tuple[str, ...], table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any
+) -> None:
+    """Compare training RUNs at equal KL: the first with each of the others, with intervals.
+
+    RUN is a log as `alignlib overlay` reads it, or NAME=LOG; logs of one NAME are seeds of one method. Where the logs
+    hold single responses, intervals are over prompts, the same ones paired.
+    """
+    named = [_named(run) for run in runs]
+    check_picture(picture, force, [path for _, path in named] + ([] if table is None else [table]))
+    if table is not None and asked["reward"] is None:
+        raise BadInput("Say which column of --table holds the runs' reward (--reward).")
+    if table is None and (asked["reward"] is not None or asked["bounded"] is not None or asked["run_base"] != "table"):
+        raise BadInput("--reward, --bounded and --run-base need --table: without it there is no limit to compare with.")
+    from alignlib.answers.output import comparison
+    from alignlib.cli._say import say
+    from alignlib.training.comparing import compare_runs
+
+    logs: dict[str, list[TrainingLog]] = {}
+    for name, path in named:
+        logs.setdefault(name, []).append(read_run(path, asked))
+    base = number_or_name(asked["run_base"])
+    found = compare_runs(
+        logs,
+        None if table is None else _fit(table, asked),
+        at=asked["at"],
+        base="table" if base is None else base,
+        level=asked["level"],
+        check=not asked["no_check"],
+    )
+    if picture is not None:
+        save_picture(lambda: _drawn(found), picture, force)
+    say(form, "compare", comparison, found, table=None if table is None else str(table), seed=asked["seed"])
+    if picture is not None:
+        wrote(picture)
+
+
+def _named(run: str) -> tuple[str, Path]:
+    """Split ``NAME=LOG``; a log alone is called after its file, or after the folder of a trainer's usual file."""
+    path = Path(run)
+    name, equals, rest = run.partition("=")
+    if equals and name and rest and not path.exists():
+        return name, FILE.convert(rest, None, click.get_current_context())
+    path = FILE.convert(run, None, click.get_current_context())
+    usual = {"trainer_state", "rollouts", "logging", "metrics"}
+    return (path.resolve().parent.name if path.stem in usual else path.stem) or str(path), path
+
+
+def _fit(table: Path, asked: dict[str, Any]) -> Fit:
+    from alignlib.estimation import fit_frontier
+    from alignlib.tables import RewardTable
+
+    with naming(path="--table"):
+        data = RewardTable.read(
+            table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"]
+        )
+    reward, *others = data.columns
+    if others:
+        raise BadInput(f"--reward {asked['reward']!r} means several rewards; name one.")
+    return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
+
+
+def _drawn(found: Comparison) -> Figure:
+    from alignlib.answers import pictures
+
+    return pictures.picture_of(found)

@@ -1,0 +1,84 @@
+"""Points that no policy can reach: the evidence for another reward scale, another base or another unit of the KL."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from alignlib._core.checks import BoolArray, FloatArray
+from alignlib.tables import RewardTable
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.run_base import NEAR_BASE
+
+__all__ = ["impossible_points"]
+
+_AGREES = 3.0  # standard errors
+
+
+def impossible_points(
+    log: TrainingLog,
+    table: RewardTable,
+    reward: str,
+    above: BoolArray,
+    gain: FloatArray,
+    gain_low: FloatArray,
+    limit_high: FloatArray,
+    needed_low: FloatArray,
+) -> list[str]:
+    """Say what speaks for which explanation, where points lie above the limit's interval.
+
+    ``gain`` and its lower end are over the base's mean reward, ``limit_high`` the most that any policy gains at each
+    KL and ``needed_low`` the least KL that may do for the gain, (k,) each.
+    """
+    if not above.any():
+        return []
+    first = int(np.argmax(above))
+    said = (
+        f"{int(above.sum())} of {gain.size} points lie above the limit's interval, the first at step "
+        f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
+        "table's. "
+    )
+    return [said + " ".join([*_range(log, table, reward), *_start(log, gain, gain_low, limit_high, above, needed_low)])]
+
+
+def _range(log: TrainingLog, table: RewardTable, reward: str) -> list[str]:
+    values = table.column(reward)
+    most, least = int(np.argmax(log.reward)), int(np.argmin(log.reward))
+    at, side, end = most, "above", values.max()
+    if log.reward[most] <= values.max():
+        at, side, end = least, "below", values.min()
+        if log.reward[least] >= values.min():
+            return []
+    said = f"The run averages {log.reward[at]:.4g} at step {log.step[at]:g}, and no response in the table scores"
+    return [f"{said} {side} {end:.4g}: another scale."]
+
+
+def _start(
+    log: TrainingLog,
+    gain: FloatArray,
+    gain_low: FloatArray,
+    limit_high: FloatArray,
+    above: BoolArray,
+    needed_low: FloatArray,
+) -> list[str]:
+    near = int(np.argmin(np.abs(log.kl)))
+    where = f"At step {log.step[near]:g}, {log.kl[near]:.2g} nats from the base,"
+    if log.kl[near] > NEAR_BASE:
+        return ["No checkpoint is near enough to the base to tell which."]
+    reach = gain[near] - gain_low[near]
+    allowed = max(float(limit_high[near]) if math.isfinite(limit_high[near]) else 0.0, 0.0)
+    mean = log.reward[near] - gain[near]
+    has = f"{where} the run has {log.reward[near]:.4g} and the base samples {mean:.4g} on average"
+    if abs(gain[near]) > allowed + _AGREES / 2.0 * reach:
+        return [f"{has}: they are apart before training, so it is the reward or the base, not the unit."]
+    far = int(np.flatnonzero(above)[np.argmax(gain[above])])
+    times = needed_low[far] / log.kl[far] if log.kl[far] > 0.0 else math.inf
+    more = ""
+    if math.isfinite(times) and times > 1.0:
+        more = (
+            f" The gain at step {log.step[far]:g} needs {needed_low[far]:.3g} nats or more, {times:.3g} times what is "
+            "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
+            "log-probabilities of another law would look so."
+        )
+    return [f"{has}, which agree: this speaks for the table's reward and base, and against the KL.{more}"]

@@ -1,0 +1,169 @@
+"""Responses of a run written down by any trainer while it trains, as `alignlib kl` and `alignlib overlay` read them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from alignlib._core.array_likes import as_array
+from alignlib._core.checks import as_number, as_numbers, require
+from alignlib._core.errors import InputError
+from alignlib._core.locks import hold
+
+__all__ = ["Rollouts"]
+
+_DIGITS = 9  # of a float32, all of them
+_NUMBERS = ("reward", "log_prob", "base_log_prob", "n_tokens", "exact_kl", "entropy", "kl")
+_LISTS = ("token_log_prob", "base_token_log_prob", "token_kl")
+_TEXTS = ("prompt_id", "prompt", "response")
+
+
+class Rollouts:
+    """Responses of a run as JSON lines in one file, ``rollouts.jsonl`` of a folder.
+
+    Every call appends whole lines in one write; a line that a crash cut off is removed when the file is opened again.
+    Nothing else is ever taken away: after a resume steps are written anew, and readers take the later ones.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the file is; made if need be.
+    rank : int
+        Of several processes each writes a file of its own, which are read together as a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from alignlib.training import read_training_log
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with Rollouts(folder) as rollouts:
+    ...         for step in (0, 10):
+    ...             rollouts.write(step, prompt_id=["a", "b"], reward=[0.1 + step, 0.3], n_tokens=[9, 7],
+    ...                            log_prob=[-5.0, -4.0], base_log_prob=[-5.0 - 0.1 * step, -4.0])
+    ...     log = read_training_log(folder)
+    >>> log.step.tolist(), log.kl.tolist(), log.reward.round(2).tolist()
+    ([0.0, 10.0], [0.0, 0.5], [0.2, 5.2])
+    """
+
+    def __init__(self, folder: str | Path, rank: int = 0) -> None:
+        place = Path(folder)
+        if place.exists() and not place.is_dir():
+            raise InputError(f"folder must be a folder, or a name for one; {place} is a file.", argument="folder")
+        place.mkdir(parents=True, exist_ok=True)
+        self.path = place / (f"rollouts-{rank}.jsonl" if rank else "rollouts.jsonl")
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        hold(self._handle)
+        _end_whole(self._handle)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def write(self, step: int, *, split: str = "train", **columns: Any) -> None:
+        """Append responses of the policy after ``step`` updates, so that 0 is the base itself.
+
+        Parameters
+        ----------
+        step : int
+            Updates made before these responses were drawn, >= 0.
+        split : str
+            ``"train"``, or the name of other prompts, such as ``"held out"``.
+        **columns : sequence (n,)
+            ``reward`` and either ``log_prob`` and ``base_log_prob``, sums over each response in nats under the law that
+            drew it and under the base, or ``token_log_prob`` and ``base_token_log_prob``, a list each; ``n_tokens``;
+            ``prompt_id`` (or ``prompt``), by which prompts are matched with those of the base samples; ``response``.
+            With ``exact_kl``, the sum of exact divergences of the next-token laws, KLs are sharper, and with
+            ``entropy``, the sum of entropies, another temperature or a cut law is found out. Other columns are kept.
+
+        Raises
+        ------
+        InputError
+            For columns of unlike lengths, or without rewards or log-probabilities.
+        """
+        require(self._handle >= 0, "this file of rollouts is closed; open another.", "folder")
+        at = as_number("step", step, 0.0)
+        lines = [json.dumps({"step": _number(at), "split": split, **row}, ensure_ascii=False) for row in _rows(columns)]
+        data = "".join(line + "\n" for line in lines).encode("utf-8", "replace")
+        while data:
+            data = data[os.write(self._handle, data) :]
+        os.fsync(self._handle)
+
+
+def _end_whole(handle: int) -> None:
+    """Cut the file after its last whole line."""
+    size = os.lseek(handle, 0, os.SEEK_END)
+    end = size
+    while end > 0:
+        start = max(0, end - 65536)
+        os.lseek(handle, start, os.SEEK_SET)
+        place = os.read(handle, end - start).rfind(b"\n")
+        if place >= 0:
+            end = start + place + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(handle, end)
+    os.lseek(handle, 0, os.SEEK_END)
+
+
+def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
+    held = {name: value for name, value in columns.items() if value is not None}
+    pairs = (("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob"))
+    require(
+        "reward" in held and (any(set(pair) <= set(held) for pair in pairs) or "kl" in held),
+        "write needs reward, and log_prob with base_log_prob (or both by token, or kl); got "
+        f"{', '.join(held) or 'nothing'}.",
+    )
+    ready: dict[str, list[object]] = {}
+    for name, value in held.items():
+        if name in _LISTS:
+            ready[name] = [
+                [_number(one) for one in as_numbers(f"{name}[{i}]", row).tolist()] for i, row in enumerate(value)
+            ]
+        elif name in _TEXTS or (isinstance(value, Sequence) and any(isinstance(one, str) for one in value)):
+            ready[name] = [one if isinstance(one, str) else _plain(one) for one in value]
+        else:
+            ready[name] = [_number(one) for one in np.atleast_1d(_floats(name, value)).tolist()]
+    sizes = {name: len(value) for name, value in ready.items()}
+    uneven = next((name for name, size in sizes.items() if size != sizes["reward"]), None)
+    require(
+        uneven is None, f"{uneven} must have {sizes['reward']} entries, as reward has; got {sizes.get(uneven or '')}."
+    )
+    return [{name: value[i] for name, value in ready.items()} for i in range(sizes["reward"])]
+
+
+def _floats(name: str, value: Any) -> npt.NDArray[np.float64]:
+    array = np.asarray(as_array(name, value), dtype=np.float64)
+    require(array.ndim <= 1, f"{name} must hold one number for each response; got shape {array.shape}.", name)
+    return array
+
+
+def _number(value: float) -> float | int | None:
+    """Return a number as JSON has it: missing where it is none, whole where it is whole."""
+    if not math.isfinite(value):
+        return None
+    return int(value) if value == int(value) and abs(value) < 2**53 else float(f"{value:.{_DIGITS}g}")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return value.item() if isinstance(value, np.generic) else value if isinstance(value, int | float) else str(value)

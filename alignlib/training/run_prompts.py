@@ -1,0 +1,105 @@
+"""A run's own prompts beside those of the base samples: the same ones, some of them, or others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+
+from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.errors import quoted
+from alignlib._core.same import SameFields
+from alignlib.tables import RewardTable
+from alignlib.training.logs.per_prompt import PerPrompt
+from alignlib.training.logs.training_log import TrainingLog
+
+__all__ = ["Paired", "pair_prompts"]
+
+_NEAR = 0.1  # nats: so close to the base a prompt's mean reward is nearly that of its base samples
+_FEWEST, _RARE = 5, 1e-5
+
+
+@dataclass(frozen=True, eq=False)
+class Paired(SameFields):
+    """The base's mean reward on the prompts of each checkpoint, (k,), and each row's own, (m,), of `PerPrompt`."""
+
+    held: PerPrompt
+    base: FloatArray
+    at: FloatArray
+
+    def errors(self, slope: FloatArray) -> FloatArray:
+        """Return the standard error of gain less ``slope`` times KL at each checkpoint, over prompts, (k,).
+
+        An error of the KL moves the limit by its slope, so share and waste depend on this difference only.
+        """
+        place, size = self.held.checkpoint, self.at.size
+        value = self.held.reward - self.base - slope[place] * self.held.kl
+        count = np.bincount(place, minlength=size).astype(np.float64)
+        mean = np.bincount(place, value, size) / np.maximum(count, 1.0)
+        square = np.bincount(place, (value - mean[place]) ** 2, size)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(count > 1.0, np.sqrt(square / (count - 1.0) / count), np.nan)
+
+
+def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Paired | None, list[str], bool]:
+    """Match the prompts of a run with those of the base samples by name; say what is to be said, and whether to doubt.
+
+    Without single responses in the log nothing is known of its prompts. Prompts that share names but not rewards are
+    other prompts: near the base the mean reward of each must be that of its base samples, up to sampling.
+    """
+    held = log.per_prompt
+    if held is None:
+        return None, [], False
+    known = {str(name): i for i, name in enumerate(table.prompts.tolist())}
+    place = np.array([known.get(str(name), -1) for name in held.prompt.tolist()], dtype=np.int64)
+    names = dict.fromkeys(str(name) for name in held.prompt.tolist())
+    lost = [name for name in names if name not in known]
+    if lost:
+        some = f"{len(lost)} of the run's {len(names)}" if len(lost) < len(names) else f"None of the run's {len(names)}"
+        verb = "prompts are not among" if len(lost) < len(names) else "prompts is among"
+        said = (
+            f"{some} {verb} the table's {table.n_prompts} (the run has {quoted(lost[0], 40)}, the table "
+            f"{quoted(table.prompts[0], 40)}): the limit is that of the table's prompts, and the run's only if both "
+            "are drawn alike. Sample the base on the run's prompts, under the same names."
+        )
+        return None, [said], True
+    values = table.column(reward)
+    means = np.add.reduceat(values, table.offsets[:-1]) / table.n_samples
+    count = np.bincount(held.checkpoint, minlength=log.kl.size)
+    found = Paired(held, means[place], np.bincount(held.checkpoint, means[place], log.kl.size) / np.maximum(count, 1))
+    others = _other_rewards(log, table, values, means, place)
+    notes = [others] if others else []
+    if set(place.tolist()) != set(range(table.n_prompts)):
+        notes.append(
+            f"The run is on {len(names)} of the table's {table.n_prompts} prompts: its gains are over the base's mean "
+            "on these, the limit that of all."
+        )
+    return found, notes, bool(others)
+
+
+def _other_rewards(log: TrainingLog, table: RewardTable, values: FloatArray, means: FloatArray, place: IntArray) -> str:
+    held = log.per_prompt
+    assert held is not None
+    first = int(np.argmin(np.abs(log.kl)))
+    if log.kl[first] > _NEAR:
+        return ""
+    square = np.add.reduceat(values**2, table.offsets[:-1]) / table.n_samples - means**2
+    variance = np.maximum(square, 0.0) * table.n_samples / np.maximum(table.n_samples - 1.0, 1.0)
+    mine = np.flatnonzero(held.checkpoint == first)
+    at = place[mine]
+    error = variance[at] * (1.0 / held.count[mine] + 1.0 / table.n_samples[at])
+    told = error > 0.0
+    if told.sum() < _FEWEST:
+        return ""
+    apart = (held.reward[mine] - means[at])[told]
+    excess = float(((apart - apart.mean()) ** 2 / error[told]).sum())
+    # So near the base a prompt may have moved by the square root of twice its KL in standard deviations.
+    moved = float((2.0 * max(log.kl[first], 0.0) * variance[at][told] / error[told]).sum())
+    if scipy.stats.chi2.sf(excess, int(told.sum()) - 1 + moved) > _RARE:
+        return ""
+    return (
+        f"At step {log.step[first]:g}, {max(log.kl[first], 0.0):.2g} nats from the base, prompts have other rewards "
+        "than the table's prompts of the same names, by far more than sampling explains: they are other prompts, "
+        "or another reward."
+    )

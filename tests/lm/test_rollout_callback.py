@@ -1,0 +1,126 @@
+"""A real tiny run of trl with its responses written down: what it logs itself, and what kl and overlay read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from trl import GRPOConfig, GRPOTrainer, RLOOConfig, RLOOTrainer
+
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.lm.torch_runtime import quiet
+from alignlib.training import estimate_policy_kl, read_training_log
+from alignlib.training.callback import rollout_callback
+from alignlib.training.policy_kl import read_kl_samples
+from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
+
+
+def ones(completions: list[str], **_: object) -> list[float]:
+    return [float(text.count("w1")) for text in completions]
+
+
+def spaces(completions: list[str], **_: object) -> list[float]:
+    return [float(text.count(" ")) for text in completions]
+
+
+def trained(folder: Path, kind: str, steps: int, **options: Any) -> Any:
+    from datasets import Dataset
+
+    config, make = {"GRPO": (GRPOConfig, GRPOTrainer), "RLOO": (RLOOConfig, RLOOTrainer)}[kind]
+    rewards, every = options.pop("rewards", [ones]), options.pop("record", {})
+    with quiet():
+        model = save(folder / "base", gpt2(len(WORDS)), word_tokenizer())
+        rows = [{"prompt": f"w{i} w{i + 1}", "prompt_id": f"p{i}"} for i in range(6)]
+        settings = {
+            "learning_rate": 1e-2, "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 6,
+            "logging_steps": 1, "save_steps": 2, "report_to": [], "use_cpu": True, "disable_tqdm": True, "bf16": False,
+            "beta": 0.05, "activation_checkpointing": False, **options,
+        }  # fmt: skip
+        trainer = make(
+            model=model, reward_funcs=rewards, train_dataset=Dataset.from_list(rows), processing_class=word_tokenizer(),
+            args=config(output_dir=str(folder / "out"), max_steps=steps, **settings),
+        )  # fmt: skip
+        trainer.add_callback(rollout_callback(trainer, folder / "run", **every))
+        resumes = any((folder / "out").glob("checkpoint-*"))
+        trainer.train(resume_from_checkpoint=resumes or None)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("trl")
+    return SimpleNamespace(folder=folder, trainer=trained(folder, "GRPO", 3, record={"tokens": True}))
+
+
+def test_what_is_written_is_what_trl_itself_logs(run: SimpleNamespace) -> None:
+    """Its reward and length, and its KL, k3 of each token averaged over tokens; step 0 is the base itself."""
+    logged = [row for row in run.trainer.state.log_history if "kl" in row]
+    log = read_training_log(run.folder / "run")
+    assert log.step.tolist() == [0, 1, 2]
+    np.testing.assert_allclose(log.reward, [row["reward"] for row in logged], atol=1e-6)
+    assert log.kl[0] == pytest.approx(0.0, abs=1e-6)
+    for step in (1, 2):
+        found = estimate_policy_kl(read_kl_samples(run.folder / "run", step=step))
+        token = found["k3_tokens"].per_token
+        assert token is not None
+        assert token[0] == pytest.approx(logged[step]["kl"], rel=1e-4)
+        assert found.best.value == pytest.approx(log.kl[step], rel=1e-4)
+
+
+def test_its_files_answer_by_their_commands(run: SimpleNamespace, tmp_path: Path) -> None:
+    rows = [f"p{i},{(7 * i + 3 * j) % 5}" for i in range(6) for j in range(16)]
+    (tmp_path / "base.csv").write_text("\n".join(["prompt_id,score", *rows]) + "\n")
+    place = str(run.folder / "run")
+    said = CliRunner().invoke(main, ["overlay", place, str(tmp_path / "base.csv"), "--reward", "score", "--no-check"])
+    assert said.exit_code == 0, said.output
+    assert "At step 2 the run has" in said.stdout
+    said = CliRunner().invoke(main, ["kl", place, "--json"])
+    assert said.exit_code == 0, said.output
+    assert json.loads(said.stdout)["best"] == "rao_blackwell"
+
+
+def test_a_resumed_run_goes_on_in_the_same_file(run: SimpleNamespace) -> None:
+    before = (run.folder / "run" / "rollouts.jsonl").read_bytes()
+    trained(run.folder, "GRPO", 5, record={"tokens": True})  # from the checkpoint after 2 steps
+    path = run.folder / "run" / "rollouts.jsonl"
+    assert path.read_bytes().startswith(before)
+    log = read_training_log(path)
+    assert log.step.tolist() == [0, 1, 2, 3, 4]
+    steps = [json.loads(line)["step"] for line in path.read_text().splitlines()]
+    assert steps[::8] == [0, 1, 2, 2, 3, 4]
+
+
+def test_rloo_with_several_rewards_and_every_second_step(tmp_path: Path) -> None:
+    trainer = trained(tmp_path, "RLOO", 3, rewards=[ones, spaces], reward_weights=[1.0, 0.5], record={"every": 2})
+    rows = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
+    assert {row["step"] for row in rows} == {0, 2}
+    for row in rows:
+        assert row["reward"] == pytest.approx(row["rewards/ones"] + 0.5 * row["rewards/spaces"])
+        assert row["rewards/ones"] == ones([row["response"]])[0]
+    assert trainer.state.global_step == 3
+
+
+def test_at_another_temperature_the_policy_is_the_one_that_sampled(tmp_path: Path) -> None:
+    trained(tmp_path, "GRPO", 1, temperature=0.6, record={"texts": False})
+    samples = read_kl_samples(tmp_path / "run")
+    assert any("temperature 0.6" in note for note in samples.notes)
+    assert samples.log_ratio.mean() > 0.1  # the base at temperature 1 is another law, before any update
+    row = json.loads((tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()[0])
+    assert "response" not in row
+    assert row["prompt_id"].startswith("p")
+
+
+def test_without_a_reference_model_the_base_must_be_given(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="with beta = 0 the trainer has no reference model"):
+        trained(tmp_path, "GRPO", 1, beta=0.0)
+    trained(tmp_path, "GRPO", 1, beta=0.0, record={"base": gpt2(len(WORDS))})
+    assert read_training_log(tmp_path / "run").kl.tolist() == [pytest.approx(0.0, abs=1e-6)]
+    with pytest.raises(InputError, match="must be trl's GRPOTrainer or RLOOTrainer"):
+        rollout_callback(torch.nn.Linear(1, 1), tmp_path)

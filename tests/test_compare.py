@@ -1,0 +1,174 @@
+"""Runs at equal KL: made-up runs whose difference is known, with seeds, with prompts, and what cannot be compared."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alignlib import lines
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.estimation import fit_frontier
+from alignlib.training import compare_runs
+from alignlib.training.example_run import example_prompts, example_run
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.smoothing import local_weights
+
+pytestmark = pytest.mark.xdist_group("compare")
+
+
+def made(share: float, seed: int, **options: float) -> TrainingLog:
+    return example_run(20, 16, np.random.default_rng(seed), share=share, **options)[0]
+
+
+@given(st.lists(st.floats(0.0, 9.0), min_size=3, max_size=30, unique=True), st.floats(0.0, 1.0))
+def test_a_line_in_the_root_of_the_kl_is_met_everywhere(kl: list[float], part: float) -> None:
+    values = np.array(kl)
+    root = np.sqrt(values)
+    centre = root.min() + part * (root.max() - root.min())
+    if np.diff(np.sort(root)).min() < 1e-3:
+        return
+    weight, slope = local_weights(values, float(centre**2))
+    assert weight.sum() == pytest.approx(1.0, abs=1e-6)
+    assert slope.sum() == pytest.approx(0.0, abs=1e-3 / max(centre, 1e-3))
+    assert weight @ (2.0 + 3.0 * root) == pytest.approx(2.0 + 3.0 * centre, abs=1e-5)
+
+
+def test_the_difference_at_equal_kl_is_that_of_the_shares() -> None:
+    table = example_run(150, 32, np.random.default_rng(9))[1]
+    found = compare_runs({"low": made(0.5, 1), "high": made(0.9, 2)}, fit_frontier(table, n_boot=200))
+    truth = 0.4 * np.sqrt(2.0 * found.kl)
+    assert (found.difference[0] == 0.0).all()
+    np.testing.assert_allclose(found.difference[1], truth, atol=0.08)
+    assert (found.difference_low[1] > 0.0).all()
+    assert found.share is not None
+    assert found.supported is not None
+    assert found.supported[0]
+    np.testing.assert_allclose(found.share[:, 0], [0.5, 0.9], atol=0.12)
+    assert found.told_by == "checkpoints"
+    assert "'high' has 0." in lines(found)[-1]
+
+
+def test_intervals_cover_and_equal_runs_are_seldom_told_apart() -> None:
+    held, apart = [], []
+    for seed in range(60):
+        same = compare_runs({"a": made(0.8, 2 * seed), "b": made(0.8, 2 * seed + 1)}, at=[0.3, 0.8])
+        held += ((same.difference_low[1] <= 0.0) & (same.difference_high[1] >= 0.0)).tolist()
+        other = compare_runs({"a": made(0.6, 2 * seed), "b": made(0.9, 2 * seed + 1)}, at=[0.8])
+        apart.append(bool(other.difference_low[1, 0] > 0.0))
+    assert np.mean(held) >= 0.89  # 95 % of 120 draws, less three standard errors
+    assert np.mean(apart) > 0.9
+
+
+def test_prompts_in_common_are_paired() -> None:
+    """What prompts have in common cancels, so that runs on the same prompts differ by much less than by chance."""
+    rng = np.random.default_rng(3)
+    level = rng.normal(0.0, 3.0, 40)
+    a, b = example_prompts(level, 0.6, rng), example_prompts(level, 0.9, rng)
+    paired = compare_runs({"a": a, "b": b}, at=[0.5])
+    other = example_prompts(rng.normal(0.0, 3.0, 40), 0.9, rng)
+    held = other.per_prompt
+    assert held is not None
+    names = np.array([f"other {name}" for name in held.prompt], dtype=object)
+    unpaired = compare_runs({"a": a, "b": replace(other, per_prompt=replace(held, prompt=names))}, at=[0.5])
+    widths = [float((found.difference_high - found.difference_low)[1, 0]) for found in (paired, unpaired)]
+    assert paired.told_by == unpaired.told_by == "prompts"
+    assert widths[0] < 0.2 * widths[1]
+    assert paired.difference_low[1, 0] < 0.3 < paired.difference_high[1, 0]  # (0.9 - 0.6) √(2 · 0.5)
+
+
+def test_intervals_over_prompts_cover() -> None:
+    rng, held = np.random.default_rng(4), []
+    for _ in range(80):
+        level = rng.normal(0.0, 1.0, 30)
+        runs = {name: example_prompts(level, share, rng) for name, share in (("a", 0.6), ("b", 0.8))}
+        found = compare_runs(runs, at=[0.5])
+        held.append(found.difference_low[1, 0] <= 0.2 <= found.difference_high[1, 0])
+    assert np.mean(held) >= 0.875  # 95 % of 80 draws, less three standard errors
+
+
+def test_seeds_of_a_method_widen_its_interval() -> None:
+    runs = {"a": [made(share, 10 + i) for i, share in enumerate((0.6, 0.7, 0.8))], "b": [made(0.9, 20), made(0.95, 21)]}
+    found = compare_runs(runs, at=[0.8])
+    one = compare_runs({"a": made(0.7, 11), "b": made(0.9, 20)}, at=[0.8])
+    assert (found.told_by, found.seeds) == ("seeds", (3, 2))
+    widths = [float((x.difference_high - x.difference_low)[1, 0]) for x in (found, one)]
+    assert widths[0] > widths[1]
+    np.testing.assert_allclose(found.difference[1, 0], (0.925 - 0.7) * np.sqrt(1.6), atol=0.06)
+
+
+def test_what_cannot_be_compared_is_a_sentence() -> None:
+    near, far = made(0.8, 1, kl_max=0.5), made(0.8, 2, kl_max=9.0)
+    far = far.keep(far.kl > 1.0)
+    with pytest.raises(InputError, match="have no KL in common: 'far' begins at"):
+        compare_runs({"near": near, "far": far})
+    with pytest.raises(InputError, match="two runs at least; got 1"):
+        compare_runs({"near": near})
+    with pytest.raises(InputError, match="at must name KLs that all runs reach"):
+        compare_runs({"near": near, "again": made(0.8, 3)}, at=[5.0])
+    with pytest.raises(InputError, match="three at least"):
+        compare_runs({"near": near, "short": near.keep(near.step < 15.0)})
+    found = compare_runs({"near": near, "again": made(0.8, 3)}, at=[0.2, 5.0])
+    assert found.kl.tolist() == [0.2]
+    assert any("Not all runs reach 5 nats" in note for note in found.notes)
+
+
+def files(folder: Path) -> tuple[Path, Path, Path]:
+    logs = [made(0.6, 1), made(0.9, 2)]
+    for name, log in zip(("a.csv", "b.csv"), logs, strict=True):
+        pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(folder / name, index=False)
+    table = example_run(60, 16, np.random.default_rng(5))[1]
+    prompt = np.repeat(np.arange(60), 16)
+    pd.DataFrame({"prompt_id": prompt, "score": table.column("reward")}).to_csv(folder / "base.csv", index=False)
+    return folder / "a.csv", folder / "b.csv", folder / "base.csv"
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(main, ["compare", *map(str, arguments)])
+
+
+def test_the_command_answers_in_every_form(tmp_path: Path) -> None:
+    a, b, base = files(tmp_path)
+    options = ("--table", base, "--reward", "score", "--kl-unit", "sequence")
+    said = run(a, f"better={b}", *options, "-o", tmp_path / "p.png")
+    assert said.exit_code == 0, said.stderr
+    assert said.stdout.splitlines()[-1].startswith("At 1.")
+    assert "'better' has 0." in said.stdout.splitlines()[-1]
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    document = json.loads(run(a, f"better={b}", *options, "--json").stdout)
+    assert [one["name"] for one in document["runs"]] == ["a", "better"]
+    assert document["headlines"] == [said.stdout.splitlines()[-1]]
+    rows = list(csv.DictReader(io.StringIO(run(a, f"better={b}", *options, "--csv").stdout)))
+    assert {row["what"] for row in rows} == {"comparison", "checkpoint", "limit", "rule"}
+    assert sum(row["what"] == "comparison" for row in rows) == len(document["rows"]) == 8
+    seeds = json.loads(run(f"x={a}", f"x={b}", f"y={b}", f"y={a}", "--kl-unit", "sequence", "--json").stdout)
+    assert [one["seeds"] for one in seeds["runs"]] == [2, 2]
+    assert seeds["told_by"] == "seeds"
+    assert seeds["base_reward"] is None
+
+
+def test_bad_input_of_the_command_is_a_sentence(tmp_path: Path) -> None:
+    a, b, base = files(tmp_path)
+    unit = ("--kl-unit", "sequence")
+    for arguments, sentence in (
+        ((a, *unit), "runs must hold two runs at least"),
+        ((a, b, "--table", base, *unit), "Say which column of --table"),
+        ((a, b, "--reward", "score", *unit), "need --table"),
+        ((a, tmp_path / "none.csv", *unit), "There is no file"),
+        ((a, b, "--at", "7", *unit), "--at must name KLs"),
+        ((a, b), "--kl-unit"),
+    ):
+        found = run(*arguments)
+        assert (found.exit_code, found.stdout) == (2, ""), found.output
+        assert sentence in found.stderr
+        assert "Traceback" not in found.stderr

@@ -1,0 +1,223 @@
+"""Single responses of a run: written whole, read as a log and as samples of a policy, and what they betray."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.training import Rollouts, estimate_policy_kl, read_training_log
+from alignlib.training.policy_kl import KLColumns, KLSamples, read_kl_samples
+from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
+from alignlib.training.policy_kl.token_model import perturbed_model, random_model
+
+
+def written(folder: Path, steps: list[int], shift: float = 0.0, **more: object) -> Path:
+    with Rollouts(folder) as rollouts:
+        for step in steps:
+            rollouts.write(
+                step, prompt_id=["a", "a", "b"], reward=[step + shift, step + shift + 2.0, 5.0], n_tokens=[4, 6, 8],
+                log_prob=[-5.0, -6.0, -7.0], base_log_prob=[-5.0 - step, -6.0, -7.0 - 0.5 * step], **more,
+            )  # fmt: skip
+        return rollouts.path
+
+
+def test_a_step_is_the_mean_of_its_responses_prompts_counting_equally(tmp_path: Path) -> None:
+    log = read_training_log(written(tmp_path, [0, 2]))
+    assert log.step.tolist() == [0, 2]
+    np.testing.assert_allclose(log.kl, [0.0, 0.5 * (1.0 + 1.0)])
+    np.testing.assert_allclose(log.reward, [0.5 * (1.0 + 5.0), 0.5 * (3.0 + 5.0)])
+    held = log.per_prompt
+    assert held is not None
+    assert held.prompt.tolist() == ["a", "b", "a", "b"]
+    np.testing.assert_allclose(held.kl, [0.0, 0.0, 1.0, 1.0])
+    assert held.count.tolist() == [2, 1, 2, 1]
+    assert "log-ratio of policy to base summed over a response (k1)" in log.notes[0]
+    both = log.pooled(2).per_prompt
+    assert both is not None
+    np.testing.assert_allclose(both.reward, [2.0, 5.0])
+
+
+def test_a_line_cut_by_a_crash_is_removed_and_a_resume_wins(tmp_path: Path) -> None:
+    path = written(tmp_path, [0, 1, 2])
+    whole = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(b'{"step": 3, "reward": 0.')
+    written(tmp_path, [1, 2, 3], shift=10.0)
+    assert path.read_bytes().startswith(whole)
+    assert all(json.loads(line) for line in path.read_text().splitlines())
+    log = read_training_log(path)
+    assert log.step.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(log.reward[1:], [0.5 * (x + 11.0 + 5.0) for x in (1, 2, 3)])
+    assert any("6 responses of steps that were run again are left out" in note for note in log.notes)
+    path.write_bytes(b"no line end at all")
+    Rollouts(tmp_path).close()
+    assert path.read_bytes() == b""
+
+
+def test_processes_write_a_file_each_and_are_read_together(tmp_path: Path) -> None:
+    written(tmp_path, [0, 1])
+    with Rollouts(tmp_path, rank=1) as rollouts:
+        rollouts.write(1, prompt_id=["c"], reward=[8.0], n_tokens=[3], log_prob=[-1.0], base_log_prob=[-4.0])
+    log = read_training_log(tmp_path)
+    np.testing.assert_allclose(log.reward, [3.0, (2.0 + 5.0 + 8.0) / 3.0])
+    assert read_kl_samples(tmp_path).size == 4
+    assert sorted(os.listdir(tmp_path)) == ["rollouts-1.jsonl", "rollouts.jsonl"]
+
+
+def test_splits_are_kept_apart_or_shown_side_by_side(tmp_path: Path) -> None:
+    path = written(tmp_path, [0, 1])
+    written(tmp_path, [1], shift=100.0, split="held out")
+    assert read_training_log(path).reward.max() < 10.0
+    assert read_training_log(path, evaluation=True).reward.tolist() == [0.5 * (102.0 + 5.0)]
+    both = read_training_log(path, splits=True)
+    assert (both.runs, both.kl.size) == (["train", "held out"], 3)
+    shown = CliRunner().invoke(main, ["overlay", str(path), "--split", "--json"])
+    assert {point["run"] for point in json.loads(shown.stdout)["points"]} == {"train", "held out"}
+
+
+def test_kl_takes_the_last_step_or_the_one_that_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, [0, 1, 4])
+    assert read_kl_samples(path).log_ratio.tolist() == [4.0, 0.0, 2.0]
+    assert read_kl_samples(path, step=1).log_ratio.tolist() == [1.0, 0.0, 0.5]
+    assert read_kl_samples(path, step="all").size == 9
+    with pytest.raises(InputError, match="holds no responses of step 3; it has 0, 1, 4"):
+        read_kl_samples(path, step=3)
+    said = CliRunner().invoke(main, ["kl", str(path), "--step", "1"])
+    assert "those of step 1 are taken (--step)" in said.stdout, said.output
+    refused = CliRunner().invoke(main, ["kl", str(path), "--step", "x"])
+    assert (refused.exit_code, "--step" in refused.stderr) == (2, True)
+
+
+TRAINERS = [
+    ("per_token_logps", "ref_per_token_logps", "completion_mask"),
+    ("old_log_probs", "ref_log_prob", "response_mask"),
+    ("action_log_probs", "base_action_log_probs", "action_mask"),
+]
+
+
+@pytest.mark.parametrize(("policy", "base", "mask"), TRAINERS)
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_lists_by_the_names_of_trainers_padding_left_out(
+    tmp_path: Path, kind: str, policy: str, base: str, mask: str
+) -> None:
+    frame = pd.DataFrame(
+        {
+            "step": [3, 3],
+            "uid": ["x", "y"],
+            policy: [[-1.0, -2.0, 0.0], [-0.5, -0.25, -0.125]],
+            base: [[-1.5, -2.5, -9.0], [-0.5, -0.5, -0.5]],
+            mask: [[1, 1, 0], [1, 1, 1]],
+            "score": [1.0, 2.0],
+        }
+    )
+    path = tmp_path / f"rows.{kind}"
+    if kind == "csv":
+        frame.to_csv(path, index=False)
+    elif kind == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    samples = read_kl_samples(path)
+    np.testing.assert_allclose(samples.log_ratio, [1.0, 0.625])
+    assert samples.n_tokens is not None
+    assert samples.n_tokens.tolist() == [2, 3]
+    assert any(repr(policy) in note for note in samples.notes)
+    log = read_training_log(path)
+    np.testing.assert_allclose([log.kl[0], log.reward[0]], [0.8125, 1.5])
+
+
+def test_a_kl_per_token_is_multiplied_response_by_response(tmp_path: Path) -> None:
+    """Of 50 tokens at 1 nat and 1,000 at 0.05 nats the mean is 50, where mean times mean says 276."""
+    path = tmp_path / "rows.csv"
+    path.write_text("step,prompt_id,kl,n_tokens,reward\n7,a,1,50,0\n7,b,0.05,1000,1\n")
+    with pytest.raises(InputError, match="kl_unit"):
+        read_kl_samples(path)
+    found = estimate_policy_kl(read_kl_samples(path, KLColumns(kl_unit="token")))
+    assert found.best.name == "given"
+    assert found.best.value == pytest.approx(50.0)
+    assert read_training_log(path, kl_unit="token").kl.tolist() == [50.0]
+    said = CliRunner().invoke(main, ["kl", str(path), "--kl-unit", "token"]).stdout
+    assert "would be 275.6, where the mean of the products is 50" in said
+    assert read_training_log(path, kl_unit="sequence").kl.tolist() == [0.525]
+
+
+def test_what_is_no_response_is_refused(tmp_path: Path) -> None:
+    with Rollouts(tmp_path) as rollouts:
+        with pytest.raises(InputError, match="write needs reward, and log_prob with base_log_prob"):
+            rollouts.write(0, reward=[1.0])
+        with pytest.raises(InputError, match="base_log_prob must have 1 entries"):
+            rollouts.write(0, reward=[1.0], log_prob=[-1.0], base_log_prob=[-1.0, -2.0])
+    with pytest.raises(InputError, match="closed"):
+        rollouts.write(0, reward=[1.0], kl=[0.5])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        Rollouts(tmp_path / "file")
+
+
+def test_texts_of_responses_are_data(tmp_path: Path) -> None:
+    text = 'a"b\n\u2028{"step": 9}\r\n=1+1'
+    with Rollouts(tmp_path) as rollouts:
+        rollouts.write(0, prompt=[text], response=[text], reward=[1.0], log_prob=[-1.0], base_log_prob=[-1.5])
+    (line,) = rollouts.path.read_bytes().splitlines()
+    assert json.loads(line)["response"] == text
+    assert read_training_log(tmp_path).kl.tolist() == [0.5]
+
+
+def test_exact_sums_are_read_beside_the_log_ratios(tmp_path: Path) -> None:
+    path = written(tmp_path, [1], exact_kl=[0.3, 0.5, 0.2])
+    found = estimate_policy_kl(read_kl_samples(path))
+    assert found.best.name == "rao_blackwell"
+    assert found.best.value == pytest.approx(0.5 * (0.4 + 0.2))
+    assert read_training_log(path).kl.tolist() == [pytest.approx(0.3)]
+
+
+# -- what log-probabilities betray
+
+
+@pytest.mark.parametrize(("bits", "name"), [(8, "bfloat16"), (11, "float16")])
+def test_half_precision_is_recognised_and_its_error_is_right(bits: int, name: str) -> None:
+    exact = -np.random.default_rng(0).exponential(2.0, 4000)
+    mantissa, exponent = np.frexp(exact)
+    stored = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+    (said,) = stored_in(stored)
+    assert name in said
+    told = float(said.split("about ")[1].split(" nats")[0])
+    assert told == pytest.approx(np.sqrt(2.0) * (stored - exact).std(), rel=0.1)
+    assert stored_in(exact) == []
+    assert stored_in(exact.astype(np.float32).astype(float)) == []
+
+
+def test_a_cut_law_is_known_by_its_certain_tokens() -> None:
+    base = np.full(200, -0.7)
+    assert len(sure_tokens(np.where(np.arange(200) % 4 == 0, 0.0, -0.4), base)) == 1
+    assert sure_tokens(np.where(np.arange(200) % 4 == 0, -1e-7, -0.4), base) == []
+
+
+def test_another_temperature_shows_in_the_surprise_and_the_right_one_does_not() -> None:
+    rng = np.random.default_rng(5)
+    base = random_model(5, 8, 1.0, rng)
+    policy = perturbed_model(base, 0.4, rng)
+    lengths, alarms = 400, 0
+
+    def surprise(sampler: object) -> KLSamples:
+        drawn = sampler.sample(lengths, rng)  # type: ignore[attr-defined]
+        ours, theirs = policy.token_log_prob(drawn), base.token_log_prob(drawn)
+        entropy = -(np.exp(policy.log_next) * policy.log_next).sum(1)
+        total = (entropy[policy.states(drawn)] * policy.is_token(drawn)).sum(1)
+        return KLSamples(ours.sum(1) - theirs.sum(1), surprise=-ours.sum(1) - total)
+
+    for _ in range(40):
+        check = estimate_policy_kl(surprise(policy), n_boot=100).checks["surprise"]
+        alarms += not check[1] <= 0.0 <= check[2]
+    assert alarms <= 2  # of 99.9 % intervals
+    cold = estimate_policy_kl(surprise(policy.tempered(0.7)), n_boot=100).checks["surprise"]
+    hot = estimate_policy_kl(surprise(policy.tempered(1.4)), n_boot=100).checks["surprise"]
+    assert cold[2] < 0.0 < hot[1]
