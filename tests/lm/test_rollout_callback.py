@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,6 +88,7 @@ def test_its_files_answer_by_their_commands(run: SimpleNamespace, tmp_path: Path
 
 
 def test_a_resumed_run_goes_on_in_the_same_file(run: SimpleNamespace) -> None:
+    shutil.rmtree(run.folder / "out" / "checkpoint-3")  # as if it had crashed before it
     before = (run.folder / "run" / "rollouts.jsonl").read_bytes()
     trained(run.folder, "GRPO", 5, record={"tokens": True})  # from the checkpoint after 2 steps
     path = run.folder / "run" / "rollouts.jsonl"
