@@ -189,6 +189,20 @@ def test_what_is_no_kl_to_the_base_is_not_taken_for_one(tmp_path: Path) -> None:
         read_training_log(path)
 
 
+def test_what_a_log_tells_of_another_law_is_said(tmp_path: Path) -> None:
+    def said(**more: float) -> str:
+        table = [{"step": at, "kl": 0.002 * (at - 1), "reward": 1.0, "completions/mean_length": 50.0, **more}
+                 for at in (1, 2, 3)]  # fmt: skip
+        (tmp_path / "run.jsonl").write_text(lines(table))
+        return " ".join(read_training_log(tmp_path / "run.jsonl").notes)
+
+    key = "sampling/sampling_logp_difference/mean"
+    assert "differ by" not in said(**{key: 1e-5})
+    assert f"differ by 0.01 nats per token ('{key}')" in said(**{key: 0.01})
+    assert "Before the first update it must be 0" not in said()
+    assert "Before the first update it must be 0" in said(kl=0.05)
+
+
 def test_a_mean_over_responses_is_bounded_by_the_lengths(tmp_path: Path) -> None:
     """Two responses: 50 tokens at 1 nat each and 1,000 at 0.05: 50 nats each, where mean times mean says 276."""
     row = {"step": 1, "critic/kl": 0.525, "critic/score/mean": 1.0, "response_length/mean": 525.0}
@@ -370,7 +384,7 @@ def test_the_page_reads_each_trainers_log_by_its_command(
 
 
 def test_the_page_has_an_example_of_each_format() -> None:
-    assert len(BLOCKS) == PAGE.count("{code-block}") == 10
+    assert len(BLOCKS) == PAGE.count("{code-block}") == 11
 
 
 def test_a_policy_that_is_its_base_has_kl_0_and_is_not_accused(tmp_path: Path) -> None:

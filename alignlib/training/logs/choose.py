@@ -21,6 +21,8 @@ __all__ = ["choose", "empty", "plain_names"]
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
 _STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
+_APART = 0.2  # of the KL per token
+_AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
 _PREFERENCE = {"logps/chosen", "rewards/chosen"}
 _ADVICE = "sample from its checkpoints with `alignlib sample`, naming the base, and measure with `alignlib kl`"
 
@@ -85,7 +87,13 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
         values["reward"],
         values.get("length"),
         run,
-        (_recognised(columns, writer, chosen), *columns.notes, *notes, *_of_reward(writer, plain, chosen)),
+        (
+            _recognised(columns, writer, chosen),
+            *columns.notes,
+            *notes,
+            *_of_reward(writer, plain, chosen),
+            *_of_law(columns, writer, plain, chosen, step, values["kl"]),
+        ),
         estimator=chosen.key.estimator if chosen.key else "",
         mean_over=chosen.key.mean_over if chosen.key else "",
         shortest=values.get("shortest"),
@@ -203,6 +211,30 @@ def _recognised(columns: Columns, trainer: Trainer | None, chosen: _Chosen) -> s
         f"Recognised: {columns.kind}, {whose}. The KL is {chosen.kl!r}, in nats per {chosen.unit}{kind}, {told}; the "
         f"reward is {chosen.reward!r}{length}, {step}."
     )
+
+
+def _of_law(
+    columns: Columns, trainer: Trainer | None, plain: dict[str, str], chosen: _Chosen, step: FloatArray, kl: FloatArray
+) -> list[str]:
+    """Say what the log tells of log-probabilities that are not of the law that sampled, or not of the base's."""
+    said = []
+    key = next((plain[name] for name in (trainer.mismatch if trainer else ()) if name in plain), None)
+    apart = np.abs(columns.numbers(key)) if key is not None and key != chosen.kl else np.zeros(0)
+    apart, known = apart[np.isfinite(apart)], np.abs(kl[np.isfinite(kl)])
+    if apart.size and known.size and chosen.unit == "token" and apart.mean() > _APART * known.mean() > 0.0:
+        said.append(
+            f"The engine that sampled and the trainer that scored differ by {apart.mean():.2g} nats per token "
+            f"({key!r}), where the KL is {known.mean():.2g} per token on average: the KL is that of the trainer's law, "
+            "and the responses were drawn from another (precision, temperature, top-k or top-p)."
+        )
+    first = step.size > 1 and 0.0 <= step[0] <= 1.0 and chosen.step is not None
+    if trainer is not None and trainer.marks and first and kl[0] > _AT_START[chosen.unit]:
+        said.append(
+            f"At step {step[0]:g} the KL is {kl[0]:.2g} nats per {chosen.unit} already. Before the first update it "
+            "must be 0: unless this step made several, policy and base are scored differently (temperature, dropout, "
+            "precision, template), or the run did not begin at its base."
+        )
+    return said
 
 
 def _of_reward(trainer: Trainer | None, plain: dict[str, str], chosen: _Chosen) -> list[str]:

@@ -65,6 +65,8 @@ class Trainer:
         Keys that look like a KL to the base, and what they are.
     no_kl : str
         A clause that says when the trainer logs no KL to the base.
+    mismatch : tuple of str
+        Keys of how far the engine that samples and the trainer are apart, in nats per token.
     reward_notes : mapping
         What must be said where a key of ``reward`` is taken.
     """
@@ -79,6 +81,7 @@ class Trainer:
     step: tuple[str, ...] = ()
     other_kl: Mapping[str, str] = field(default_factory=dict)
     no_kl: str = "it is logged only where training compares with a reference model"
+    mismatch: tuple[str, ...] = ()
     reward_notes: Mapping[str, str] = field(default_factory=dict)
 
     def known(self) -> set[str]:

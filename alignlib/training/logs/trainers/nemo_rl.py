@@ -16,6 +16,7 @@ NEMO_RL = register(
         shortest=("min_gen_tokens_per_sample",),
         longest=("max_gen_tokens_per_sample",),
         step=("step",),
+        mismatch=("gen_kl_error",),
         other_kl={
             "gen_kl_error": "the distance between the sampling engine and the trainer",
             "policy_kl_error": "the distance between the trainer and the sampling engine",

@@ -18,6 +18,7 @@ OPENRLHF = register(
             "ppo_kl": "the distance to the policy that sampled",
             "vllm_kl": "the distance between the sampling engine and the trainer",
         },
+        mismatch=("vllm_kl",),
         no_kl="OpenRLHF has no reference model where init_kl_coef is 0",
     )
 )

@@ -27,6 +27,7 @@ TRL = register(
         longest=("completions/max_length",),
         step=("step", "global_step"),
         other_kl={"policy/approxkl_avg": "the distance to the policy before the update"},
+        mismatch=("sampling/sampling_logp_difference/mean",),
         no_kl="with beta = 0, trl's default, GRPO has no reference model",
     )
 )

@@ -30,6 +30,7 @@ VERL = register(
         shortest=("response_length/min",),
         longest=("response_length/max",),
         step=("step", "training/global_step"),
+        mismatch=("rollout_corr/kl", "mismatch/mismatch_kl"),
         other_kl={"actor/ppo_kl": _PPO_KL},
         no_kl="verl compares with a reference only under use_kl_loss or use_kl_in_reward, and 'actor/ppo_kl' is "
         + _PPO_KL,

@@ -1,0 +1,154 @@
+"""How often statements on training runs hold: ``python -m benchmarks.run_coverage [--quick]``.
+
+Runs are made up, their place known: rewards of the base are normal, lognormal or right and wrong, and a run has a share
+of the limit, exactly, up to a KL within the support of the samples or far beyond. One line of JSON a kind: the part of
+runs whose interval of share or waste holds the truth, whose floor on waste holds, that are accused without cause, that
+are found out with one, and the same of differences between runs at equal KL.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from alignlib.estimation import fit_frontier
+from alignlib.laws import FiniteLaw, Gaussian, Law
+from alignlib.tables import RewardTable
+from alignlib.training import TrainingLog, compare_runs, overlay
+from alignlib.training.example_run import example_prompts, example_run
+from benchmarks.timing import report
+
+KINDS = (("within", 0.7, 0.6), ("best", 1.0, 0.6), ("beyond", 0.4, 4.0), ("far", 0.25, 30.0))
+N_PROMPTS, N_SAMPLES, CHECKPOINTS = 80, 32, 24
+HELD = ("share", "waste", "floor")
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def right_or_wrong(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Rewards of 0 and 1, one in four right."""
+    return (rng.random(n) < 0.25).astype(float)
+
+
+_GRID = np.exp(0.5 * np.linspace(-6.0, 4.5, 4001))  # a lognormal law, cut where base samples hardly ever are
+_MASS = np.exp(-0.5 * np.linspace(-6.0, 4.5, 4001) ** 2)
+LAWS: dict[str, tuple[Law, Draw]] = {
+    "normal": (Gaussian(), lambda rng, n: rng.standard_normal(n)),
+    "right or wrong": (FiniteLaw([0.0, 1.0], [0.75, 0.25]), right_or_wrong),
+    "skewed": (
+        FiniteLaw(_GRID, _MASS / _MASS.sum()),
+        lambda rng, n: rng.choice(_GRID, n, p=_MASS / _MASS.sum()),
+    ),
+}
+
+
+def made(
+    law: Law, draw: Draw, share: float, kl_max: float, rng: np.random.Generator
+) -> tuple[TrainingLog, RewardTable]:
+    """Return a run that has ``share`` of the limit up to ``kl_max`` nats, with noise, and base samples."""
+    table = RewardTable.from_arrays(draw(rng, N_PROMPTS * N_SAMPLES).reshape(N_PROMPTS, N_SAMPLES))
+    kl = kl_max * np.linspace(0.0, 1.0, CHECKPOINTS) ** 1.5
+    limit = np.array([0.0 if k == 0.0 else float(law.gain_at_kl(min(k, 0.999 * law.max_kl))) for k in kl])
+    noise = 0.03 * float(np.sqrt(law.variance(0.0)))
+    reward = float(law.base_reward) + share * limit + noise * rng.standard_normal(kl.size)
+    log = example_run(2, 3, rng, n_checkpoints=CHECKPOINTS)[0]
+    seen = kl * np.exp(0.05 * rng.standard_normal(kl.size))
+    return replace(log, kl=seen, logged_kl=seen, reward=reward, kl_unit="sequence", length=None, notes=()), table
+
+
+def places(runs: int, rng: np.random.Generator) -> None:
+    """Count intervals of share and waste within the support, and floors beyond it."""
+    for name, (law, draw) in LAWS.items():
+        for kind, share, kl_max in (
+            ("within", 0.7, 0.6),
+            ("best", 1.0, 0.6),
+            ("beyond", 0.4, 4.0),
+            ("far", 0.25, 30.0),
+        ):
+            count: dict[str, list[bool]] = defaultdict(list)
+            for _ in range(runs):
+                log, table = made(law, draw, share, kl_max, rng)
+                found = overlay(log, fit_frontier(table, n_boot=200), check=False, pool=2)
+                i = found.gain.size - 1
+                kl = float(found.log.kl[i])
+                limits = [float(law.gain_at_kl(min(k, 0.999 * law.max_kl))) for k in log.kl[-2:]]
+                gain = share * float(np.mean(limits))  # of the two checkpoints in the last point
+                most = float(law.gain_at_kl(min(kl, 0.999 * law.max_kl)))
+                need = float(law.kl_at_gain(gain)) if share < 1.0 else kl
+                count["share"].append(bool(found.share_low[i] <= gain / most <= found.share_high[i]))
+                count["waste"].append(bool(found.wasted_low[i] <= kl - need <= found.wasted_high[i]))
+                count["floor"].append(bool(found.wasted_low[i] <= kl - need))
+                count["has_floor"].append(bool(found.wasted_low[i] > 0.0))
+                count["supported"].append(bool(found.supported[i]))
+                count["called_impossible"].append(bool(found.above.any()))
+            parts = {f"{what}_holds" if what in HELD else what: float(np.mean(v)) for what, v in count.items()}
+            report(f"{kind}, {name}", runs=runs, has_of_limit=share, kl=kl_max, **parts)
+
+
+def accusations(runs: int, rng: np.random.Generator) -> None:
+    """Count runs that are doubted: honest ones, and ones of another unit, scale, base or other prompts."""
+    changes: dict[str, Callable[[TrainingLog], TrainingLog]] = {
+        "honest": lambda log: log,
+        "nats per token taken for nats per sequence": lambda log: replace(log, kl=log.kl / 32.0),
+        "rewards ten times as large": lambda log: replace(log, reward=10.0 * log.reward),
+        "a constant of one deviation added": lambda log: replace(log, reward=log.reward + 1.0),
+    }
+    for name, change in changes.items():
+        for kind, (law, draw) in LAWS.items():
+            doubted = 0
+            for _ in range(runs):
+                log, table = made(law, draw, 0.8, 1.0, rng)
+                doubted += overlay(change(log), fit_frontier(table, n_boot=100), check=False).doubted
+            report(f"{name}, {kind}", runs=runs, doubted=doubted / runs)
+    for name in ("the same prompts", "other prompts under the same names"):
+        doubted = 0
+        for _ in range(runs):
+            level = rng.normal(0.0, 1.0, N_PROMPTS)
+            names = [f"p{i}" for i in range(N_PROMPTS)]
+            table = RewardTable.from_arrays(level[:, None] + rng.standard_normal((N_PROMPTS, N_SAMPLES)), prompts=names)
+            mine = level if name == "the same prompts" else rng.permutation(level)
+            log = example_prompts(mine, 0.8, rng)
+            doubted += overlay(log, fit_frontier(table, n_boot=100), check=False).doubted
+        report(name, runs=runs, doubted=doubted / runs)
+
+
+def differences(runs: int, rng: np.random.Generator) -> None:
+    """Count intervals of differences at equal KL: by checkpoints, over prompts, over seeds."""
+    for name in ("checkpoints", "prompts", "seeds"):
+        for other in (0.8, 0.6):
+            held, apart, width = [], [], []
+            for _ in range(runs):
+                if name == "prompts":
+                    level = rng.normal(0.0, 1.0, 40)
+                    logs = {"a": example_prompts(level, 0.8, rng), "b": example_prompts(level, other, rng)}
+                elif name == "checkpoints":
+                    logs = {k: example_run(2, 3, rng, share=s)[0] for k, s in (("a", 0.8), ("b", other))}
+                else:
+                    logs = {
+                        k: [example_run(2, 3, rng, share=float(np.clip(s + 0.04 * rng.standard_normal(), 0.1, 1.0)))[0]
+                            for _ in range(4)] for k, s in (("a", 0.8), ("b", other))
+                    }  # fmt: skip
+                found = compare_runs(logs, at=[0.2, 0.8])
+                truth = (other - 0.8) * np.sqrt(2.0 * found.kl)
+                held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+                apart.append((found.difference_high[1] < 0.0) | (found.difference_low[1] > 0.0))
+                width.append(found.difference_high[1] - found.difference_low[1])
+            report(
+                f"difference by {name}, {other:g} against 0.8", runs=runs, holds=np.mean(held, axis=0).tolist(),
+                told_apart=np.mean(apart, axis=0).tolist(), width=np.mean(width, axis=0).tolist(),
+            )  # fmt: skip
+
+
+def main(quick: bool = False) -> None:
+    """Count over fresh runs; ``quick`` takes 40 of each instead of 300."""
+    runs, rng = (40 if quick else 300), np.random.default_rng(17)
+    places(runs, rng)
+    accusations(runs, rng)
+    differences(4 * runs, rng)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv)
