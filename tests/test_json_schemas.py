@@ -62,7 +62,7 @@ COMMANDS = [
     ["kl", "samples.csv"],
     ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
     ["overlay", str(DATA / "trl_grpo.json")],
-    ["compare", str(DATA / "trl_grpo.json"), str(DATA / "trl_rloo.json"), "--run-reward", "reward", "--at", "1"],
+    ["compare", str(DATA / "trl_grpo.json"), str(DATA / "trl_rloo.json"), "--run-reward", "reward", "--at", "0.5"],
     ["overlay", str(DATA / "trl_grpo.json"), str(DATA / "trl_base_table.csv"), "--reward", "count"],
 ]
 

@@ -176,8 +176,8 @@ def compare_runs(
     return _beside_limit(found, fit, half, base, check)
 
 
-def _title(name: str, seed: int, seeds: int) -> str:
-    return name if seeds == 1 else f"{name} #{seed + 1}"
+def _title(name: str, place: int, seeds: int) -> str:
+    return name if seeds == 1 else f"{name} #{place + 1}"
 
 
 def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None) -> tuple[FloatArray, list[str]]:
