@@ -30,6 +30,7 @@ NAMES = [
     "capacity",
     "kl",
     "overlay",
+    "compare",
     "sample",
     "score",
     "run",
