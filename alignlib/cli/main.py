@@ -18,8 +18,8 @@ __all__ = ["main"]
 
 # In the order of the help: a reader's own tables, own models, the book.
 _COMMANDS = (
-    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "sample", "score", "run", "claims", "verify",
-    "sync",
+    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "sample", "score", "run",
+    "claims", "verify", "sync",
 )  # fmt: skip
 _READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare")
 
