@@ -150,7 +150,7 @@ def _warned(found: PolicyKL, one: KLEstimate) -> bool:
 
 def unseen(law: str, shape: str) -> float:
     """Return the chance that no prompt of a table is of the kinds that carry a third of the KL."""
-    prompts, _ = SHAPES[shape]
+    prompts, _ = SHAPES.get(shape, (1, 1))  # a file may hold shapes of an earlier version
     if prompts == 1 or law not in _KINDS_OF:
         return 0.0
     each = np.sort([one.kl for one in _KINDS_OF[law]()])[::-1]
