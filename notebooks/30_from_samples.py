@@ -192,7 +192,7 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 #
 # The laws of the picture above are kind: all prompts are alike. `make coverage` tries every statement that the library makes of a table on laws that are not: scales that
 # differ over 100×, skewed both ways, ties, mixtures, jackpots, 0/1 rewards with rates down to 0.0005, more samples where rewards vary less. {{n_blind:d}} of the laws were chosen by people who had not
-# seen the estimator. The *deep level* draws {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* {{tables_high:d}} of each of the other {{survey_places:d}} cells.
+# seen the estimator. The *deep level* draws {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
 # Every prompt's own limit and the two curves on which gold turns are tried on every third of these. It takes about 0.1 s of CPU a table: some 75 minutes of one core for the deep level and 15
 # for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables: all counts here are of one version.
 #
@@ -244,7 +244,7 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{deep_wide}}
 #
-# The survey, few tables of every other cell: {{held_survey:.1%}} of its intervals hold. Were each interval right in 95 % of the tables, {{n_by_chance:.0f}} of its {{n_cells:,d}} points would lie below 90 % so clearly by chance; differences of a few percent between single points mean nothing.
+# The survey, few tables of other cells: {{held_survey:.1%}} of its intervals hold. Were each interval right in 95 % of the tables, {{n_by_chance:.0f}} of its {{n_cells:,d}} points would lie below 90 % so clearly by chance; differences of a few percent between single points mean nothing.
 #
 # {{by_statement}}
 #

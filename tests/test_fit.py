@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.cli.main import main
-from alignlib.estimation import UnsupportedBudgetError, fit, fit_frontier
+from alignlib.estimation import UnsupportedBudgetError, fit_frontier, fitting
 from alignlib.estimation.averaging import averaged_curve
 from alignlib.rules import BestOfN, BestOfPoisson
 from alignlib.tables import RewardTable, example_table
@@ -28,7 +28,7 @@ def curves(monkeypatch) -> Counter[str]:
         made[column] += 1
         return averaged_curve(table, column, *arguments, **options)
 
-    monkeypatch.setattr(fit, "averaged_curve", counted)
+    monkeypatch.setattr(fitting, "averaged_curve", counted)
     return made
 
 
