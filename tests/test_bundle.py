@@ -175,6 +175,7 @@ def test_the_crates_are_workflow_run_crates(crate: Path, release: Path, tmp_path
             profile_identifier="workflow-run-crate-0.5",
             requirement_severity=models.Severity.REQUIRED,
             offline=True,
+            abort_on_first=True,
             cache_path=str(cache),
         )
         return [f"{one.check.identifier}: {one.message}" for one in services.validate(settings).get_issues()]
