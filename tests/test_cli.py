@@ -35,6 +35,7 @@ NAMES = [
     "score",
     "run",
     "claims",
+    "verify",
     "sync",
 ]
 DATA = ROOT / "tests" / "data"

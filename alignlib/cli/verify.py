@@ -23,7 +23,7 @@ __all__ = ["command"]
 
 @make(
     "verify",
-    short_help="Check a release of the book, or the crate of a run, and run it again.",
+    short_help="Check a release of the book or a crate, and rerun it.",
     examples=[
         "alignlib verify alignment-limits-0.1.0.zip",
         "alignlib verify alignment-limits-0.1.0 --json",
