@@ -267,7 +267,7 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # {{others_wide}}
 
 # %% tags=["hide-input"]
-blind, rewards = matrix.blind, survey.every | deep.every
+blind, told = matrix.blind, survey.every | deep.every
 jackpot_responses = 800  # about those of forty prompts of 10 to 40 samples
 enough, apart = survey.enough | deep.enough, survey.apart | deep.apart
 weak = survey.weak | deep.weak | survey.weak_apart | deep.weak_apart
@@ -316,24 +316,24 @@ claims.glue(
     n_values=values.size,
     unseen=UNSEEN,
     n_cells=int(survey.used.sum()),
-    n_laws=len(set(matrix.law[rewards])),
-    n_shapes=len(set(matrix.shape[rewards])),
-    n_every=int(numbers["claimed"][rewards].sum()),
-    n_blind=len(set(matrix.law[blind & rewards])),
+    n_laws=len(set(matrix.law[told])),
+    n_shapes=len(set(matrix.shape[told])),
+    n_every=int(numbers["claimed"][told].sum()),
+    n_blind=len(set(matrix.law[blind & told])),
     n_enough=int(enough.sum()),
     n_weak_all=int(weak.sum()),
-    n_rare=int(numbers["claimed"][rewards & ~enough].sum()),
+    n_rare=int(numbers["claimed"][told & ~enough].sum()),
     n_apart=int(apart.sum()),
     n_by_chance=float(
         scipy.stats.binom.cdf(np.ceil(matrix.bound * numbers["claimed"]) - 1.0, numbers["claimed"], 0.95)[
             survey.used
         ].sum()
     ),
-    held_every=matrix.pooled(rewards),
-    held_blind=matrix.pooled(blind & rewards),
+    held_every=matrix.pooled(told),
+    held_blind=matrix.pooled(blind & told),
     held_all=matrix.pooled(survey.used | deep.used),
     held_apart=matrix.pooled(apart),
-    held_rare=matrix.pooled(rewards & ~enough),
+    held_rare=matrix.pooled(told & ~enough),
     held_survey=matrix.pooled(survey.every),
     deep_laws=len(set(matrix.law[deep.every])),
     deep_shapes=len(set(matrix.shape[deep.every])),
@@ -430,7 +430,7 @@ claims.record(
         "matrix-every",
         "over all laws, shapes and budgets of the matrix, what tables lack or not, 95 % intervals hold in at least 95 % of the tables that claim them",
         "we derive",
-        matrix.pooled(rewards),
+        matrix.pooled(told),
         0.95,
         must_hold=False,
     ),
