@@ -98,3 +98,23 @@ def test_every_theorem_and_proposition_has_a_test_named_after_it() -> None:
         if kind in ("theorem", "proposition") and label.replace("-", "_") not in named
     ]
     assert missing == []
+
+
+def test_prop_two_points() -> None:
+    """No law on three points with the same mean and variance gets past either law on two."""
+
+    def excess(parts: FloatArray) -> float:
+        places, prob = np.sort(parts[:3]), np.abs(parts[3:6]) + 1e-3
+        prob, lam = prob / prob.sum(), abs(parts[6])
+        a, b = places[0] - abs(parts[7]), places[2] + abs(parts[8])
+        m = float(prob @ places)
+        v = float(prob @ np.square(places - m))
+        given = float(prob @ np.exp(lam * (places - b)))
+        ends = []
+        for end in (a, b):
+            far = abs(end - m) + 1e-12
+            other, share = m + np.sign(m - end) * v / far, v / (far**2 + v)
+            ends.append(share * np.exp(lam * (end - b)) + (1.0 - share) * np.exp(lam * (other - b)))
+        return max(ends[0] - given, given - ends[1])
+
+    assert worst_case(excess, 9, starts=4, steps=40).excess <= 1e-12

@@ -28,7 +28,7 @@ from alignlib.scale.summary_table import Head
 
 __all__ = ["Done", "Store", "load_piece", "only"]
 
-_FLUSHED = 1 << 22  # samples of a part that wait in memory
+_FLUSHED = 1 << 20  # samples of a part that wait in memory
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ API_PAGES = (
     ("tables", "Tables", "alignlib.tables"),
     ("fit", "Fits of sampled rewards", "alignlib.estimation"),
     ("gold", "Proxies against gold", "alignlib.hacking"),
+    ("scale", "Tables of any size", "alignlib.scale"),
     ("pass_at_k", "pass@k and votes", "alignlib.pass_at_k"),
     ("sequences", "Long sequences", "alignlib.sequences"),
     ("bottleneck", "The bottleneck", "alignlib.bottleneck"),

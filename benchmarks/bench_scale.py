@@ -1,0 +1,216 @@
+"""Tables of any size: CPU and memory per row, beside readers and group-bys that do less.
+
+``python -m benchmarks scale [--rows=1e6,1e7] [--shape=prompts,pools] [--out=FILE.csv]``. Tables are generated as
+Parquet under ``build/scale`` and deleted. Every measurement is a process of its own, on one thread: CPU seconds (user
+and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
+
+The group-bys compute what an uncorrected curve needs: for each prompt the largest reward and sums of ``e^{λ(r - max)}``
+at 40 λ. They have neither bias correction nor intervals, and keep all rows in memory where noted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROOT = Path(__file__).parents[1]
+LAM = np.geomspace(0.05, 10.0, 40)
+PART = 4_000_000
+SHAPES = {"prompts": 64, "pools": 1_000_000, "shuffled": 64, "four": 4}
+# In memory: not beyond these rows.
+MOST = {"held": 10_000_000, "pandas": 10_000_000, "polars": 30_000_000}
+
+
+def generate(folder: Path, rows: int, shape: str) -> None:
+    """Write the table in parts of four million rows, a million to a row group."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    each = min(SHAPES[shape], rows // 10)
+    prompts = rows // each
+    for start in range(0, rows, PART):
+        place = np.arange(start, min(start + PART, rows))
+        names = place // each if shape != "shuffled" else rng.integers(0, prompts, len(place))
+        reward = rng.standard_normal(len(place)) * (1.0 + (names % 5) / 4.0)
+        pq.write_table(
+            pa.table({"prompt_id": names, "reward": reward}), folder / f"{start:012d}.parquet", row_group_size=1 << 20
+        )
+
+
+def alignlib(folder: Path, *more: str) -> None:
+    from alignlib.cli.main import main
+
+    main(
+        ["frontier", str(folder), "--reward", "reward", "--json", "--checkpoint", str(folder) + "-kept", *more],
+        standalone_mode=False,
+    )
+
+
+def workers(folder: Path) -> None:
+    alignlib(folder, "--workers", "2")
+
+
+def phases(folder: Path) -> dict[str, float]:
+    """Return the CPU seconds of each phase."""
+    from alignlib.estimation import fit_frontier
+    from alignlib.scale import Question, open_parts
+
+    marks = [("start", time.process_time())]
+    told = set()
+
+    def tell(what: str, done: int, of: int) -> None:
+        if what == "read" and done >= of and what not in told:
+            told.add(what)
+            marks.append(("read and summarise", time.process_time()))
+
+    with open_parts(str(folder), Question("prompt_id", ("reward",)), str(folder) + "-kept", tell=tell) as table:
+        marks.append(("join", time.process_time()))
+        fit = fit_frontier(table)
+        marks.append(("curve", time.process_time()))
+        fit.at(0.2, strict=False)
+        marks.append(("bootstrap", time.process_time()))
+        fit.share()
+        marks.append(("best-of-N", time.process_time()))
+    return {name: round(end - begin, 3) for (_, begin), (name, end) in itertools.pairwise(marks)}
+
+
+def read(folder: Path) -> None:
+    """What no tool can avoid: read both columns and add them up."""
+    import pyarrow.compute as pc
+
+    total = 0.0
+    for path in sorted(folder.iterdir()):
+        for batch in pq.ParquetFile(path).iter_batches(1 << 20, use_threads=False):
+            total += pc.sum(batch["prompt_id"]).as_py() + pc.sum(batch["reward"]).as_py()
+
+
+def held(folder: Path) -> None:
+    from alignlib.estimation import fit_frontier
+    from alignlib.tables import RewardTable
+
+    table = pq.read_table(folder, use_threads=False)
+    fit_frontier(RewardTable.from_frame(table)).share()
+
+
+def duckdb(folder: Path) -> None:
+    import duckdb as engine
+
+    sums = ", ".join(f"sum(exp({lam!r} * (reward - top))) AS s{k}" for k, lam in enumerate(LAM.tolist()))
+    source = f"read_parquet('{folder}/*.parquet')"
+    with engine.connect(config={"threads": 1}) as connection:
+        connection.sql(
+            f"SELECT prompt_id, {sums} FROM {source} JOIN (SELECT prompt_id, max(reward) AS top FROM {source} "
+            "GROUP BY prompt_id) USING (prompt_id) GROUP BY prompt_id"
+        ).to_arrow_table()
+
+
+def polars(folder: Path) -> None:
+    import polars as pl
+
+    rows = pl.scan_parquet(f"{folder}/*.parquet").with_columns(
+        below=pl.col("reward") - pl.col("reward").max().over("prompt_id")
+    )
+    rows.group_by("prompt_id").agg(
+        ((pl.col("below") * lam).exp().sum()).alias(f"s{k}") for k, lam in enumerate(LAM.tolist())
+    ).collect()
+
+
+def pandas(folder: Path) -> None:
+    import pandas as pd
+
+    frame = pd.read_parquet(folder)
+    below = (frame["reward"] - frame.groupby("prompt_id")["reward"].transform("max")).to_numpy()
+    for lam in LAM.tolist():
+        pd.Series(np.exp(lam * below)).groupby(frame["prompt_id"].to_numpy()).sum()
+
+
+TOOLS: dict[str, Callable[[Path], dict[str, float] | None]] = {
+    "alignlib": alignlib,
+    "read": read,
+    "held": held,
+    "duckdb": duckdb,
+    "polars": polars,
+    "pandas": pandas,
+    "workers": workers,
+    "phases": phases,
+}
+
+
+def measure(tool: str, folder: Path) -> dict[str, object]:
+    """Run a tool in a process of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
+    command = [sys.executable, "-m", "benchmarks.bench_scale", "--run", tool, "--folder", str(folder)]
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{tool} failed: {done.stderr[-500:]}")
+    last = json.loads(done.stderr.strip().splitlines()[-1])
+    return last | {"wall_s": round(time.monotonic() - started, 2)}
+
+
+def keep(row: dict[str, object], path: Path) -> None:
+    """Put a measurement into the file, in the place of an earlier one of the same."""
+    names = ["shape", "rows", "tool", "cpu_s", "peak_mib", "wall_s", "phases"]
+    known: list[dict[str, object]] = []
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            known += csv.DictReader(file)
+    known = [one for one in known if [str(one[k]) for k in names[:3]] != [str(row[k]) for k in names[:3]]]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*known, row])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", default="1e6,1e7")
+    parser.add_argument("--shape", default="prompts,pools")
+    parser.add_argument("--tools", default="read,alignlib,phases,held,duckdb,polars,pandas")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--run")
+    parser.add_argument("--folder", type=Path)
+    asked = parser.parse_args()
+    if asked.run:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        spent = TOOLS[asked.run](asked.folder)
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu = sum(one.ru_utime + one.ru_stime for one in used)
+        peak = round(max(one.ru_maxrss for one in used) / 1024)
+        row = {"cpu_s": round(cpu, 3), "peak_mib": peak}
+        print(json.dumps(row | ({"phases": json.dumps(spent)} if spent else {})), file=sys.stderr)
+        return
+    for shape in asked.shape.split(","):
+        for rows in [1_000_000] if asked.quick else [round(float(text)) for text in asked.rows.split(",")]:
+            folder = ROOT / "build" / "scale" / f"{shape}-{rows}"
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                generate(folder, rows, shape)
+                for tool in asked.tools.split(","):
+                    if rows > MOST.get(tool, rows):
+                        continue
+                    row = {"shape": shape, "rows": rows, "tool": tool, **measure(tool, folder)}
+                    if asked.out:
+                        keep(row, asked.out)
+                    print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.rmtree(str(folder) + "-kept", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

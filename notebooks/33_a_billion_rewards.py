@@ -1,0 +1,290 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A billion rewards
+#
+# A table of rewards may be too large for the memory of any machine. What must be kept of its samples, read once and in any order, so that the limit is still known?
+#
+# :::{admonition} Answer
+# :class: answer
+# A few numbers for each bin of rewards: the count, the mean, the variance, the least and the largest. With {{n_bins:,d}} bins over {{n_samples:,d}} rewards they leave at most {{open_limit:.1e+}} of
+# the limit at {{kl_shown:g}} nats open. Without the variance they would leave {{without_variance:.0f-}} times as much.
+# :::
+
+# %% tags=["parameters"]
+n_samples: int = 200000  # samples of the one prompt that is drawn, in [1000, 2000000]
+shape: float = 2.0  # of their gamma law, in [0.5, 50]
+width: float = 0.0078125  # width of the bins in the answer, a power of two, in [0.0001, 2]
+kl_shown: float = 0.5  # KL that the answer quotes, in nats, in [0.01, 3]
+n_prompts: int = 200  # prompts of the table that is cut into parts, in [20, 1000]
+n_parts: int = 7  # parts it is cut into, in [2, 50]
+seed: int = 0  # of the draws, >= 0
+
+# %% tags=["conditions", "hide-input"]
+from alignlib.scale import check_width
+
+width = check_width(width)
+
+# %% tags=["hide-input"]
+import csv
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from alignbook import claims
+from alignlib import plotting
+from alignlib.estimation import fit_frontier
+from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_bounds, sql, table_of
+
+# %% [markdown]
+# ## The statement
+#
+# For one {term}`prompt`, the limit needs the function $\Lambda(\lambda)=\log\frac1n\sum_i e^{\lambda r_i}$, and so the sums of $e^{\lambda r}$ over the samples of each bin. From below, Jensen's inequality
+# gives $e^{\lambda m}$ for a bin with mean $m$; from above there is the chord of the exponential function between the least and the largest reward. The variance gives much more.
+#
+# ```{prf:proposition} Two points from either side
+# :label: prop-two-points
+#
+# Let a law on $[a,b]$ have mean $m$ and variance $v$, and let $\lambda>0$. Then $\E e^{\lambda r}$ is at least that of the law with the same mean and variance on the two points $a$ and
+# $m+\frac v{m-a}$, and at most that of the law with the same mean and variance on the two points $m-\frac v{b-m}$ and $b$.
+# ```
+#
+# ```{prf:proof}
+# Let $c=m+\frac v{m-a}$, and let $q$ be the quadratic polynomial that agrees with $e^{\lambda r}$ at $a$, and at $c$ together with its slope. The error of this interpolation at $r$ is
+# $\frac16\lambda^3e^{\lambda\xi}(r-a)(r-c)^2\ge0$ for $r\ge a$, with some $\xi$. So $\E e^{\lambda r}\ge\E q$. The right side depends on the mean and the variance alone, and the law on $a$ and $c$ attains it. The upper
+# bound is the same with $b$ in the place of $a$, where $r-b\le0$.
+# ```
+#
+# The argument is that of Chebyshev and Markov. Both bounds are of the third order in $\lambda w$ for bins of width $w$, where Jensen's inequality and the chord are of the second. The limit
+# $\min_\lambda\frac{\Delta+\Lambda(\lambda)}\lambda$ rises with $\Lambda$, so the same two laws bound it from both sides. {numref}`fig-bins-open` shows what is left open.
+
+# %%
+rng = np.random.default_rng(seed)
+rewards = rng.gamma(shape, size=n_samples)
+lam = 0.5 * 2.0 ** np.arange(-6.0, 0.26, 0.25)
+
+
+def log_mean(values, weights=None):
+    top = values.max()
+    return np.array([one * top + np.log(np.average(np.exp(one * (values - top)), weights=weights)) for one in lam])
+
+
+def binned(values, wide):
+    return Bins.of(np.zeros(len(values), dtype=np.int64), [values], [wide])
+
+
+def by_mean_alone(bins, wide):
+    """Jensen's bound and the chord's, from count, mean, least and largest."""
+    mean, part = bins.mean(wide), np.zeros(len(bins.row))
+    np.divide(mean - bins.least, bins.most - bins.least, out=part, where=bins.most > bins.least)
+    values = np.concatenate([bins.least, bins.most])
+    return log_mean(mean, bins.count), log_mean(values, np.concatenate([bins.count * (1 - part), bins.count * part]))
+
+
+exact = log_mean(rewards)
+widths = np.array([2.0**k for k in (-7, -3, 0)])
+open_by = {}
+for wide in sorted({*widths.tolist(), width}):
+    bins = binned(rewards, wide)
+    low, high = log_partition_bounds(bins, wide, lam)
+    jensen, chord = by_mean_alone(bins, wide)
+    open_by[wide] = (high - low, chord - jensen, low, high)
+
+# %% tags=["hide-input", "answer-picture"] mystnb={"figure": {"caption": "What bins of three widths leave open of Λ at each λ: with the variance of each bin, and (dashed) with the mean alone. {{n_samples:,d}} rewards of a gamma law.", "name": "fig-bins-open"}, "image": {"alt": "Three solid curves that rise steeply with λ on logarithmic axes, each far below a dashed curve of the same width that rises less steeply."}}
+fig, ax = plotting.new()
+ax.set_xscale("log")
+ax.set_yscale("log")
+for wide, color in zip(widths, (plotting.LIMIT, plotting.THIRD, plotting.BOUND), strict=True):
+    with_variance, alone, *_ = open_by[wide]
+    ax.plot(lam, with_variance, color=color, label=f"width {wide:g}")
+    ax.plot(lam, alone, color=color, linestyle="--")
+plotting.name_axes(ax, "λ", "open between the bounds (nats)")
+plotting.legend(ax, loc="upper left")
+
+# %% [markdown]
+# ## The summary
+#
+# A summary holds all samples of a prompt while there are few, up to {{exact_up_to:,d}}, and bins beyond. Within a bin the place of a reward is rounded down to one of $2^{31}$ steps. Counts, sums and sums of squares
+# are then whole numbers, which add without rounding: a summary of all rows has the same bytes, whatever parts it was merged from and in which order. The rounding moves no reward by more than a step, and is in the bound.
+#
+# Prompts stand in the order of a number made from their names. Intervals resample pools of prompts that this number deals, so that no partition changes an interval. Here {{n_prompts:d}} prompts are cut at random into
+# {{n_parts:d}} parts, with the samples of every prompt spread over them. The gain at {{kl_shown_parts:g}} nats is {{gain_whole:.6f}} from the whole and {{gain_parts:.6f}} from the parts, its interval
+# {{low_whole:.6f}} to {{high_whole:.6f}} and {{low_parts:.6f}} to {{high_parts:.6f}}.
+
+# %%
+names = np.repeat(np.arange(n_prompts), 32)
+values = rng.standard_normal(names.size) * (1.0 + names % 3)
+part = rng.integers(n_parts, size=names.size)
+kl_shown_parts = 0.2
+
+
+def summarise(some):
+    order = np.flatnonzero(some)[np.argsort(names[some], kind="stable")]
+    distinct, sizes = np.unique(names[some], return_counts=True)
+    return Summary.of(pa.array(distinct), sizes, {"reward": values[order]})
+
+
+whole = summarise(np.ones(names.size, dtype=bool))
+pieces = [summarise(part == k) for k in range(n_parts) if (part == k).any()]
+merged = Summary.merged(pieces[::-1])
+of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, strict=False) for one in (whole, merged))
+
+# %% [markdown]
+# ## On a table of your own
+#
+# A folder, a pattern, or an address that `fsspec` knows stands where a file does. Its parts are read by row groups, one after another or by several workers; what is done is kept, so that a stopped run goes on.
+#
+# ```console
+# $ alignlib frontier scored/ --reward score --summary summary.parquet
+# $ alignlib frontier summary.parquet --reward score --kl 0.5,1
+# $ alignlib frontier 'scored/*.parquet' --reward score --workers 4
+# $ alignlib frontier s3://bucket/scored --reward score --scheduler tcp://host:8786 --checkpoint /shared/kept
+# ```
+#
+# The workers are those of Dask (`pip install '.[scale]'`). A worker that is killed changes nothing: another does its part again.
+#
+# | Rewards | What to use |
+# |---|---|
+# | that fit into memory | one file; every question of this book can be asked |
+# | beyond, with few samples of each prompt | a folder; samples are kept on disk, and limit, best-of-N and their intervals are those of the samples |
+# | beyond, with very many samples of a prompt | a folder; the samples of such a prompt are in bins, and intervals are wider by what these leave open |
+# | in a warehouse that exports no rows | the statement below, saved as Parquet |
+#
+# Questions that take all samples at once, such as gold along a proxy, are answered while these fit into memory, and refused in a sentence beyond.
+#
+# One statement of SQL makes the same bins, to the bit, in an engine that sums whole numbers exactly (tested with DuckDB). For rewards `reward` of prompts `prompt_id` in a table `scored`:
+
+# %% tags=["hide-input"]
+print(sql("scored", width=width))
+
+# %% [markdown]
+# ## Measured
+#
+# CPU seconds with start and imports, and the largest resident memory, of one process on one thread; the machine was shared, so a figure may be off by a fifth. "Read" reads both columns and adds them up, which no tool can avoid.
+# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, without bias correction and without intervals. Measured by `python -m benchmarks scale`.
+
+# %% tags=["hide-input"]
+with Path("scale_results", "scale.csv").open(encoding="utf-8", newline="") as file:
+    measured = list(csv.DictReader(file))
+labels = {"prompts": "64 a prompt", "pools": "10⁶ a prompt", "shuffled": "64, shuffled", "four": "4 a prompt"}
+tools = {
+    "read": "read",
+    "alignlib": "alignlib",
+    "held": "in memory",
+    "duckdb": "group-by (DuckDB)",
+    "polars": "group-by (polars)",
+}
+print(f"{'samples':<14}{'rows':>13}  {'tool':<20}{'CPU s':>9}{'MiB':>8}{'ns a row':>11}")
+for row in measured:
+    if row["tool"] in tools:
+        rows, cpu = int(row["rows"]), float(row["cpu_s"])
+        of = labels[row["shape"]] if rows >= 10_000_000 or row["shape"] != "pools" else "n/10 a prompt"
+        print(f"{of:<14}{rows:>13,}  {tools[row['tool']]:<20}{cpu:>9.2f}{row['peak_mib']:>8}{1e9 * cpu / rows:>11.0f}")
+
+# %% tags=["hide-input"]
+largest = max(
+    (row for row in measured if (row["shape"], row["tool"]) == ("prompts", "alignlib")),
+    key=lambda row: int(row["rows"]),
+)
+per_row = float(largest["cpu_s"]) / int(largest["rows"])
+(spent,) = (
+    json.loads(row["phases"])
+    for row in measured
+    if row["tool"] == "phases" and row["shape"] == "prompts" and row["rows"] == largest["rows"]
+)
+
+# %% [markdown]
+# With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
+# {{boot_part:.0%}} on the bootstrap. If the cost stays in proportion to the rows, as it is between the tables measured, $10^9$ rows take {{hours_9:.1f}} hours of one core, and $10^{12}$ rows
+# {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB.
+#
+# ## Claims
+
+# %% tags=["hide-input"]
+low, high = open_by[width][2:]
+jensen_open = open_by[width][1]
+budget = kl_shown + np.stack([low, high, exact]) - lam * rewards.mean()
+ends = (budget / lam).min(axis=1)  # the gain: lower end, upper end, exact, on one grid of λ
+alone = [(kl_shown + one - lam * rewards.mean()) / lam for one in by_mean_alone(binned(rewards, width), width)]
+open_alone = float(alone[1].min() - alone[0].min())
+claims.glue(
+    n_bins=len(binned(rewards, width).row),
+    open_limit=float(ends[1] - ends[0]),
+    without_variance=open_alone / float(ends[1] - ends[0]),
+    exact_up_to=whole.exact_up_to,
+    kl_shown_parts=kl_shown_parts,
+    gain_whole=float(of_whole.gain[0]),
+    gain_parts=float(of_parts.gain[0]),
+    low_whole=float(of_whole.gain_low[0]),
+    high_whole=float(of_whole.gain_high[0]),
+    low_parts=float(of_parts.gain_low[0]),
+    high_parts=float(of_parts.gain_high[0]),
+    per_row_ns=1e9 * per_row,
+    read_part=spent["read and summarise"] / sum(spent.values()),
+    join_part=spent["join"] / sum(spent.values()),
+    curve_part=spent["curve"] / sum(spent.values()),
+    boot_part=spent["bootstrap"] / sum(spent.values()),
+    hours_9=1e9 * per_row / 3600.0,
+    hours_12=1e12 * per_row / 3600.0,
+    days_100=1e12 * per_row / 3600.0 / 24.0 / 100.0,
+    disk_9=2 * 8.0,
+)
+cut = [
+    SummaryTable(
+        [partial(lambda one: one, one) for one in whole.split(2)],
+        [Head.of(one) for one in whole.split(2)],
+        whole.columns,
+    )
+]
+claims.record(
+    claims.at_most(
+        "lower-bound",
+        "the lower bound less the exact Λ, every width and λ",
+        "we derive",
+        np.concatenate([one[2] - exact for one in open_by.values()]),
+        0.0,
+    ),
+    claims.at_most(
+        "upper-bound",
+        "the exact Λ less the upper bound, every width and λ",
+        "we derive",
+        np.concatenate([exact - one[3] for one in open_by.values()]),
+        0.0,
+    ),
+    claims.at_most(
+        "third-order",
+        r"what is open with the variance over $(\lambda w)^3$, up to rounding",
+        "we derive",
+        np.concatenate([(one[0] - 1e-12) / (lam * wide) ** 3 for wide, one in open_by.items()]),
+        1.0,
+    ),
+    claims.equal(
+        "any-parts",
+        "gain and interval from parts in reverse order against those from the whole",
+        "we derive",
+        [of_parts.gain[0], of_parts.gain_low[0], of_parts.gain_high[0]],
+        [of_whole.gain[0], of_whole.gain_low[0], of_whole.gain_high[0]],
+        rtol=1e-15,
+    ),
+    claims.equal(
+        "pieces",
+        "the same from pieces by ranges of keys",
+        "we derive",
+        fit_frontier(cut[0], rng=seed).at(kl_shown_parts, strict=False).gain_high,
+        of_whole.gain_high,
+        rtol=1e-12,
+    ),
+    claims.true("same-bytes", "the summaries of parts and whole are equal to the bit", "we derive", merged == whole),
+)
+
+# %% [markdown]
+# **Try:** `alignlib run a_billion_rewards -p width 1 -o out.ipynb --html`. Bins eight times as wide as the middle ones of the figure leave more of the limit open, though less than the mean alone does.
