@@ -65,25 +65,49 @@ OF_KINDS = """async options => await axe.run(
   {include: options.kinds.map(kind => window.kindsOfText.get(kind))}, options)"""
 WHOLE = "async options => await axe.run(options)"
 
-# axe walks over every element. What it has nothing to say of is away meanwhile: formulas as drawn, which are hidden
-# from screen readers and hold no text (what is read out stays), and the colours of code, after contrast is measured.
-PUT_AWAY = """colours => {
+# axe walks over every element. What it has nothing to say of is away meanwhile: what cells repeat of their columns,
+# where that is hidden from all; formulas as drawn, which are hidden from screen readers and hold no text; the marks of
+# formulas as read out, whose text stays; the list of all pages, once it was looked at; the colours of code, once their
+# contrast was measured.
+PUT_AWAY = """({colours, pages}) => {
   window.away ??= [];
-  for (const drawn of document.querySelectorAll("mjx-container > mjx-math[aria-hidden='true']")) {
-    if (drawn.textContent.trim() || drawn.querySelector("a, [tabindex], [role]")) continue;
-    window.away.push([drawn.parentElement, [...drawn.parentElement.childNodes]]);
-    drawn.remove();
-  }
-  for (const code of colours ? document.querySelectorAll("pre") : []) {
-    const plain = e => e.tagName === "SPAN" && [...e.attributes].every(a => a.name === "class");
-    if (![...code.querySelectorAll("*")].every(plain)) continue;
-    window.away.push([code, [...code.childNodes]]);
-    code.replaceChildren(code.textContent);
-  }
+  const put = (around, inside) => {
+    window.away.push([around, [...around.childNodes]]);
+    around.replaceChildren(...inside);
+  };
+  const without = part => put(part.parentElement, [...part.parentElement.childNodes].filter(node => node !== part));
+  const all = (node, plain) => [...node.querySelectorAll("*")].every(plain);
+  for (const label of document.querySelectorAll(".cell-label[aria-hidden='true']"))
+    if (!label.checkVisibility() && !label.querySelector("a, [tabindex], [id], :enabled")) without(label);
+  for (const drawn of document.querySelectorAll("mjx-container > mjx-math[aria-hidden='true']"))
+    if (!drawn.textContent.trim() && !drawn.querySelector("a, [tabindex], [role]")) without(drawn);
+  const told = /^(aria-.*|on.*|xlink:.*|xml:.*|role|id|href|src|lang|title|tabindex|style)$/;
+  const mark = e => e.namespaceURI.endsWith("/MathML") && ![...e.attributes].some(a => told.test(a.name));
+  for (const read of document.querySelectorAll("mjx-assistive-mml"))
+    if (read.firstElementChild && all(read, mark)) put(read, [read.textContent]);
+  const colour = e => e.tagName === "SPAN" && [...e.attributes].every(a => a.name === "class");
+  for (const code of colours ? document.querySelectorAll("pre") : [])
+    if (code.firstElementChild && all(code, colour)) put(code, [code.textContent]);
+  for (const list of pages ? document.querySelectorAll("nav.bd-links") : [])
+    if (!list.querySelector("[id]")) put(list, []);
 }"""
 BRING_BACK = """() => {
   for (const [around, inside] of window.away.reverse()) around.replaceChildren(...inside);
   window.away = [];
+}"""
+
+# Of what kinds the parts of the list of all pages are: by tag, attributes, whether there is text, and what is around.
+PARTS_OF_LIST = """() => {
+  const kinds = new Set();
+  const walk = (node, around) => {
+    const attributes = [...node.attributes].map(a => a.name === "href" ? a.name : a.name + "=" + a.value);
+    const text = [...node.childNodes].some(child => child.nodeType === Node.TEXT_NODE && child.data.trim());
+    const kind = [around, node.tagName, ...attributes, text].join(" ");
+    kinds.add(kind);
+    for (const child of node.children) walk(child, kind);
+  };
+  for (const part of document.querySelectorAll("nav.bd-links > *")) walk(part, "");
+  return [...kinds];
 }"""
 
 # Boxes that scroll, with nothing inside that the keyboard reaches: axe decides whether that is a fault.
@@ -191,11 +215,12 @@ FIRST_SCREEN = """height => {
 
 @dataclass
 class Visit:
-    """One loaded page, what is wrong with it, and the kinds of text whose contrast was found good, here or before."""
+    """One loaded page, what is wrong with it, and the kinds of text and of parts found good, here or before."""
 
     page: Page
     trouble: list[str] = field(default_factory=list)
     measured: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
 
     def add(self, kind: str, found: list[str]) -> None:
         """Note findings."""
@@ -218,13 +243,24 @@ class Visit:
         if len(self.trouble) == before:
             self.measured.update(new)
 
+    def add_wcag(self) -> None:
+        """Note what axe finds besides contrast; in the list of all pages only where a part is of a new kind."""
+        parts = self.page.evaluate(PARTS_OF_LIST)
+        self.page.evaluate(PUT_AWAY, {"colours": True, "pages": self.listed.issuperset(parts)})
+        before = len(self.trouble)
+        self.add_axe(WCAG)
+        self.page.evaluate(BRING_BACK)
+        if len(self.trouble) == before:
+            self.listed.update(parts)
+
 
 @dataclass
 class Tab:
-    """One tab for all pages, so that scripts they share are compiled once, and what was measured on them."""
+    """One tab for all pages, so that scripts they share are compiled once, and what was found good on them."""
 
     page: Page
     measured: set[str] = field(default_factory=set)
+    listed: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="session")
@@ -239,7 +275,7 @@ def tab(browser: Browser) -> Iterator[Tab]:
 def visit(tab: Tab, url: str, size: tuple[int, int]) -> Iterator[Visit]:
     """Load ``url``, wait for its mathematics, and note requests that leave and errors."""
     home = url.split("/")[0] + "//" + url.split("/")[2]
-    page, seen = tab.page, Visit(tab.page, measured=tab.measured)
+    page, seen = tab.page, Visit(tab.page, measured=tab.measured, listed=tab.listed)
     page.goto("about:blank")  # what the page before was still about is not laid at the door of this one
     page.emulate_media(media="screen")
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -328,16 +364,14 @@ def on_a_screen(seen: Visit, name: str) -> None:
         alts = seen.page.evaluate("[...document.querySelectorAll('article img')].map(e => e.alt)")
         text = " ".join([seen.page.inner_text("article"), *alts])
         seen.add("number", key_numbers(name.removeprefix("notebooks/"), text, ids))
-    seen.page.evaluate(PUT_AWAY, False)
+    seen.page.evaluate(PUT_AWAY, {"colours": False, "pages": False})
     for theme in ("light", "dark"):
         seen.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         if name in IN_FULL:
             seen.add_axe(CONTRAST)
         else:
             seen.add_contrast()
-    seen.page.evaluate(PUT_AWAY, True)
-    seen.add_axe(WCAG)
-    seen.page.evaluate(BRING_BACK)
+    seen.add_wcag()
 
 
 def on_paper(seen: Visit) -> None:
@@ -407,3 +441,49 @@ def test_checks_notice_a_bad_page(tab: Tab) -> None:
     assert found() == set()
     assert page.evaluate(KINDS_OF_TEXT)
     assert set(page.evaluate(KINDS_OF_TEXT)) <= seen.measured
+
+
+def test_nothing_is_put_away_that_axe_has_something_to_say_of(tab: Tab) -> None:
+    """The control: a fault in each part that is ever away is found, in the list of pages on the first of its kind."""
+    link = "<a href='#{}' class='{}'>{}</a>"
+    start = "<html lang='en'><title>t</title><body><nav class='bd-links'>{}</nav><article>{}</article></body></html>"
+    formula = (
+        "<mjx-container><mjx-math aria-hidden='true'><mjx-c>{}</mjx-c></mjx-math>"
+        "<mjx-assistive-mml><math xmlns='http://www.w3.org/1998/Math/MathML'>{}</math></mjx-assistive-mml></mjx-container>"
+    )
+    good, bad = link.format("a", "", "a page"), link.format("b", "", "")
+    row = (
+        "<table><tr><th>n</th></tr><tr><td><span class='cell-label' aria-hidden='true' {}>n{}</span>1</td></tr></table>"
+    )
+    hidden, shown = "style='display:none'", ""
+    page, seen = tab.page, Visit(tab.page)
+    page.goto("about:blank")
+    page.emulate_media(media="screen")
+
+    def found(listed: str, text: str) -> set[str]:
+        page.set_content(start.format(listed, text))
+        seen.add_wcag()
+        said, seen.trouble = {item.partition(" (")[0] for item in seen.trouble}, []
+        return said
+
+    name, focus = {"axe link-name"}, {"axe aria-hidden-focus"}
+    for _ in range(2):  # what was found wanting in the list is looked at again
+        assert found(good + bad, "") == name
+    assert found(good, "") == set()
+    assert page.inner_text("nav") == "a page"  # all is back
+    assert found(good * 3, bad) == name  # the list is away, the article is not
+    assert found(good * 3, good) == set()
+    assert found(good + bad, "") == name  # a part of a kind the list did not have
+    assert found(good + link.format("c", "new", ""), "") == name
+    assert found(f"<ul>{good}<p>no item</p></ul>", "") == {"axe list"}
+    for spoken in ("<mi>x</mi>", "<mi mathvariant='bold'>x</mi>"):
+        assert found(good, formula.format("", spoken)) == set()
+        assert page.locator("mjx-assistive-mml mi").count() == 1
+    assert found(good, formula.format("", "<mi aria-nothing='x'>x</mi>")) == {"axe aria-valid-attr"}
+    assert found(good, formula.format("", "<mi>x</mi></math><a href='#x'></a><math>")) == name
+    assert found(good, formula.format("<a href='#x'>x</a>", "<mi>x</mi>")) == focus
+    for how, inside, expected in ((hidden, "", set()), (shown, "", set()), (shown, "<a href='#x'>x</a>", focus)):
+        assert found(good, row.format(how, inside)) == expected
+        assert page.locator(".cell-label").count() == 1
+    assert found(good, "<pre><span class='k'>if</span></pre>") == set()
+    assert found(good, "<pre><span class='k' role='nothing'>if</span></pre>") == {"axe aria-roles"}

@@ -174,6 +174,8 @@ def test_force_replaces_a_report_and_nothing_else(table, tmp_path, monkeypatch):
         return replace(found, curve=replace(found.curve, supported_end=0.123))
 
     monkeypatch.setattr(findings, "ask", marked)
+    # how its text becomes a page is seen above
+    monkeypatch.setattr("alignbook.report.write_page", lambda text, page, root: page.write_text(text))
     folder = tmp_path / "again"
     fill(folder, {"report.html": "old", "gold.png": "old"})
     (folder / "labels.csv").write_text("mine")

@@ -15,37 +15,39 @@
     return "Content, scrolls sideways";
   }
   const smallest = 0.62;  // of its size a formula may become
-  // A formula in the text that is wider than its paragraph is set smaller; if that does not help, it becomes a scrolling box.
-  function widen() {
-    for (const formula of document.querySelectorAll("span.math > mjx-container")) {
-      formula.removeAttribute("data-wide");
-      let block = formula.parentElement;
-      while (getComputedStyle(block).display === "inline") block = block.parentElement;
-      formula.dataset.size ??= formula.style.fontSize;
-      formula.style.fontSize = formula.dataset.size;
-      const wide = formula.getBoundingClientRect().width, room = block.clientWidth;
-      if (wide > room + 1)
-        formula.style.fontSize = `${parseFloat(getComputedStyle(formula).fontSize) * Math.max(smallest, 0.985 * room / wide)}px`;
-      formula.toggleAttribute("data-wide", 0.985 * room / wide < smallest);
-    }
+  // What changes and what is measured take turns, each for the whole page: a size that is asked for after a change costs
+  // a layout of everything.
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  // The width of a formula and of the place it stands in: its paragraph in the text, its column on a line of its own.
+  function extent(formula) {
+    if (formula.parentElement.matches("div")) return [formula.scrollWidth, formula.clientWidth];
+    let block = formula.parentElement;
+    while (getComputedStyle(block).display === "inline") block = block.parentElement;
+    return [formula.getBoundingClientRect().width, block.clientWidth];
   }
-  // A displayed formula wider than its column is set smaller too; what is still wider scrolls.
+  // A formula wider than its place is set smaller; if that does not help, it scrolls, in the text as a box of its own.
   function shrink() {
-    for (const formula of document.querySelectorAll("div.math > mjx-container")) {
+    const formulas = all(".math > mjx-container");
+    for (const formula of formulas) {
+      formula.removeAttribute("data-wide");
       formula.dataset.size ??= formula.style.fontSize;  // MathJax's own, which matches the text around it
       formula.style.fontSize = formula.dataset.size;
-      if (formula.scrollWidth <= formula.clientWidth + 1) continue;
-      const full = parseFloat(getComputedStyle(formula).fontSize);
-      formula.style.fontSize = `${full * Math.max(smallest, 0.985 * formula.clientWidth / formula.scrollWidth)}px`;
+    }
+    const measured = formulas.map((formula) => [formula, ...extent(formula), parseFloat(getComputedStyle(formula).fontSize)]);
+    for (const [formula, wide, room, full] of measured) {
+      if (wide > room + 1) formula.style.fontSize = `${full * Math.max(smallest, 0.985 * room / wide)}px`;
+      if (formula.parentElement.matches("span")) formula.toggleAttribute("data-wide", 0.985 * room / wide < smallest);
     }
   }
   // A table wider than its column becomes a list: a block for each row, each cell after the name of its column.
   function reflow() {
-    for (const table of document.querySelectorAll("article table[data-labelled]")) {
-      table.classList.remove("as-list");
+    const tables = all("article table[data-labelled]");
+    for (const table of tables) table.classList.remove("as-list");
+    const wide = tables.map(function (table) {
       const box = table.parentElement;
-      table.classList.toggle("as-list", box.scrollWidth > box.clientWidth + 1 || table.scrollWidth > box.clientWidth + 1);
-    }
+      return box.scrollWidth > box.clientWidth + 1 || table.scrollWidth > box.clientWidth + 1;
+    });
+    tables.forEach((table, k) => table.classList.toggle("as-list", wide[k]));
   }
   // The cell at each place of some rows, those that span several places at all of them.
   function grid(rows) {
@@ -82,27 +84,32 @@
     }
   }
   function mark() {
-    widen();
     shrink();
     reflow();
-    for (const box of document.querySelectorAll(boxes)) {
-      const scrolls = /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1;
-      if (scrolls && box.tabIndex < 0) {  // the theme says -1 of what did not scroll before its fonts came
+    const measured = all(boxes).map((box) => [box, scrolls(box), more(box)]);
+    for (const [box, scrolling, hidden] of measured) {
+      if (scrolling && box.tabIndex < 0) {  // the theme says -1 of what did not scroll before its fonts came
         box.setAttribute("tabindex", "0");
         box.setAttribute("role", "group");
         box.setAttribute("aria-label", name(box));
         box.dataset.scrollBox = "";
-      } else if (!scrolls && "scrollBox" in box.dataset) {
+      } else if (!scrolling && "scrollBox" in box.dataset) {
         for (const key of ["tabindex", "role", "aria-label", "data-scroll-box"]) box.removeAttribute(key);
       }
-      edge(box);
+      edge(box, hidden);
     }
   }
-  // Shade the right edge while there is more to see beyond it.
-  function edge(box) {
-    box.toggleAttribute("data-more", "scrollBox" in box.dataset && box.scrollLeft + box.clientWidth < box.scrollWidth - 2);
+  function scrolls(box) {
+    return /auto|scroll/.test(getComputedStyle(box).overflowX) && box.scrollWidth > box.clientWidth + 1;
   }
-  document.addEventListener("scroll", function (event) { if (event.target.dataset) edge(event.target); }, true);
+  function more(box) {
+    return box.scrollLeft + box.clientWidth < box.scrollWidth - 2;
+  }
+  // Shade the right edge while there is more to see beyond it.
+  function edge(box, hidden) {
+    box.toggleAttribute("data-more", "scrollBox" in box.dataset && hidden);
+  }
+  document.addEventListener("scroll", function (event) { if (event.target.dataset) edge(event.target, more(event.target)); }, true);
   // Tables of prose pages have no box of their own to scroll in.
   function wrap() {
     for (const table of document.querySelectorAll("article table")) {
