@@ -47,7 +47,7 @@ budget: str = "average"  # whether a KL budget holds on average over prompts or 
 kl: list[float] = []  # KL budgets to print, in nats; none for some that the samples support, >= 0
 n: list[float] = []  # numbers of draws; none for powers of two that the table allows, >= 1
 rule: list[str] = []  # other rules, such as threshold-stopping:4 or soft-best-of-n:8:2; none for best-of-N only, any
-level: float = 0.95  # coverage of the intervals, in (0, 1)
+level: float = 0.95  # coverage of the intervals, in [1e-6, 0.999999999]
 n_boot: int = 2000  # bootstrap replicates, in [100, 100000]
 seed: int = 2  # seed of the made-up table and of the intervals, >= 0
 folder: str | None = None  # folder in which to leave pictures and numbers, new folder

@@ -30,7 +30,7 @@ score_column: str = "gold_score"  # its column of the gold score, any
 run_column: str = "run"  # its column that names the training run, any
 n_prompts: int = 200  # prompts of the made-up table, in [20, 5000]
 n_samples: int = 64  # samples of each prompt of the made-up table, in [8, 1024]
-level: float = 0.95  # coverage of the intervals, in (0, 1)
+level: float = 0.95  # coverage of the intervals, in [1e-6, 0.999999999]
 n_boot: int = 1000  # bootstrap replicates, in [100, 20000]
 seed: int = 2  # seed of what is made up and of the intervals, >= 0
 

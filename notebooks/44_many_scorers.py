@@ -26,7 +26,7 @@ best_of: int = 8  # N of best-of-N picked by ensembles, at most the fewest sampl
 n_choices: int = 20  # random choices of members for each size, in [1, 1000]
 n_prompts: int = 200  # prompts of the made-up table, in [20, 5000]
 n_samples: int = 10  # answers to each, in [4, 200]
-level: float = 0.95  # coverage of the intervals, in (0, 1)
+level: float = 0.95  # coverage of the intervals, in [1e-6, 0.999999999]
 n_boot: int = 500  # bootstrap replicates, in [100, 20000]
 seed: int = 3  # seed of what is made up, chosen or resampled, >= 0
 

@@ -245,6 +245,18 @@ def loop(folder: Path) -> Path:
     return path
 
 
+def of_version(version: int) -> Make:
+    """Return what writes an array whose header names a version of the format."""
+
+    def make(folder: Path) -> Path:
+        path = array(np.arange(20.0).reshape(4, 5))(folder)
+        content = path.read_bytes()
+        path.write_bytes(content[:6] + bytes([version, 0]) + content[8:])
+        return path
+
+    return make
+
+
 def array(values: np.ndarray, name: str = "t.npy") -> Make:
     """Return what writes an array of NumPy."""
 
@@ -335,6 +347,7 @@ def _file() -> list[Case]:
             "is not an array of numbers",
         ),
         Case("the file", "a link to a file of the system", system_file, FRONTIER, "t.csv"),
+        Case("the file", "an array of a version to come", of_version(9), FRONTIER, "versions to 3.0 are known"),
         Case("the file", "text that is called NumPy", text(rows(), "t.npy"), FRONTIER, "not an array of NumPy"),
         Case("the file", "Parquet that is called CSV", text(b"PAR1\x15\xff\xfe", "t.csv"), FRONTIER, "is not UTF-8"),
         Case("the file", "one wrong bit in Parquet with checksums", flipped, FRONTIER, "not a whole Parquet file"),
@@ -1049,6 +1062,20 @@ def _logs() -> list[Case]:
         Case("training logs", "brackets without end", text("[" * 100_000, name), OVERLAY, "more than 64 brackets"),
         Case("training logs", "a log cut short", text(state()[:-9], name), OVERLAY, "is not whole JSON"),
         Case("training logs", "another encoding", text(state().encode("utf-16"), name), OVERLAY, "is not UTF-8 text"),
+        Case(
+            "training logs",
+            "true for a KL",
+            text("".join(json.dumps({"step": i, "kl": True, "reward": 0.1}) + "\n" for i in range(9)), "t.jsonl"),
+            OVERLAY,
+            "column 'kl' of",
+        ),
+        Case(
+            "training logs",
+            "a base beyond all rewards",
+            text(log(), "t.jsonl"),
+            (*OVERLAY, "--run-base", "1e308"),
+            "--run-base must lie in [-1e+102, 1e+102]; got 1e+308",
+        ),
         Case("training logs", "a folder checkpoint-abc", checkpoint, ("overlay", FILE), "", read=True),
         Case(
             "training logs",
@@ -1104,7 +1131,13 @@ def _options() -> list[Case]:
         asked("an average of nothing", "No column of", "--gold", "mean:x*"),
         asked("more draws than there are", "--n must not exceed 8", "--n", "2,64"),
         asked("marks between thousands as Python has them", "give numbers separated by commas", "--n", "1_0"),
-        asked("a level that is no number", "nan is not in the range", "--level", "nan"),
+        asked("a level that is no number", "a level must be finite; got nan", "--level", "nan"),
+        asked("a level that is all but certain", "between 1e-06 and 1 - 1e-09", "--level", "0.9999999999999999"),
+        asked("a level that is all but nothing", "between 1e-06 and 1 - 1e-09", "--level", "5e-324"),
+        asked("an order beyond all moments", "from 0.01 to 100 and not 1", "--divergence", "renyi:1e300"),
+        asked("a seed given twice", "--seed is given more than once; give it once", "--seed", "0", "--seed=1"),
+        asked("bounds given twice", "--bounded is given more than once", "--bounded", "0,1", "--bounded", "0,2"),
+        asked("one prompt, and its column", "--pool contradicts --prompt", "--pool", "--prompt", "prompt_id"),
         asked("bounds in the other order", "--bounded must be the least and the largest", "--bounded", "1,0"),
         asked("bounds that do not hold the rewards", "--bounded must hold every sample", "--bounded", "0,0.1"),
         asked("gold that is the reward", "are both 'reward'", "--gold", "reward"),

@@ -408,7 +408,7 @@ def test_a_shell_user_is_told_the_option_alone(tmp_path):
 REFUSED = [
     (["--n", "2,64"], "--n must not exceed 32"),
     (["--n", "1_0"], "'--n': give numbers separated by commas"),
-    (["--level", "nan"], "'--level': nan is not in the range 0.0<x<1.0"),
+    (["--level", "nan"], "'--level': a level must be finite; got nan"),
     (["--kl", "-1"], "--kl must not be negative"),
     (["--bounded", "1,0"], "--bounded must be the least and the largest reward"),
     (["--bounded", "0,1"], "--bounded must hold every sample: 'gold'"),

@@ -115,6 +115,44 @@ def test_a_signal_leaves_no_folder_no_process_and_one_sentence(tmp_path: Path, n
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+# A signal whose exception is lost: swallowed by who calls back from C, made another error, or stuck while putting away.
+LOST = {
+    "swallowed": "try:\n        ready(); time.sleep(60)\n    except BaseException:\n        time.sleep(60)",
+    "another error": "try:\n        ready(); time.sleep(60)\n    except BaseException:\n        raise ImportError('x')",
+    "forgotten": "try:\n        ready(); time.sleep(60)\n    except BaseException:\n        pass\n    time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("way", LOST)
+def test_a_signal_that_is_lost_on_its_way_ends_the_command_all_the_same(tmp_path: Path, way: str) -> None:
+    process = started(tmp_path, f"def command():\n    {LOST[way]}")
+    until_ready(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    if way == "swallowed":  # it looks like putting away: a second signal ends that
+        time.sleep(_ending._TOGETHER + 0.1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(), *process.communicate()) == (130, "", "Stopped by SIGINT.\n")
+    else:
+        assert (process.wait(), *process.communicate()) == (143, "", "Stopped by SIGTERM.\n")
+
+
+def test_where_there_is_nothing_to_put_away_a_signal_ends_the_process_at_once(tmp_path: Path) -> None:
+    function = """
+from alignlib.cli._ending import nothing_to_put_away
+def command():
+    with nothing_to_put_away():
+        try:
+            ready(); time.sleep(60)
+        finally:
+            print("here")
+"""
+    process = started(tmp_path, function)
+    until_ready(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    assert (process.wait(), *process.communicate()) == (143, "", "Stopped by SIGTERM.\n")
+
+
 def test_after_a_kill_no_process_stays_and_the_next_run_clears_the_folder(tmp_path: Path) -> None:
     process = started(tmp_path, POOL, stderr=subprocess.DEVNULL)
     until_ready(tmp_path, process)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import os
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines
 from alignlib.answers.output.overlay import lines as overlay_lines
+from alignlib.cli import _picture
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.laws import FiniteLaw
@@ -113,6 +117,15 @@ def test_a_run_above_the_limit_is_marked(made) -> None:
     assert (result.wasted_low <= result.wasted)[shown].all()
     assert (result.wasted <= result.wasted_high)[shown].all()
     assert (result.wasted_low <= result.wasted_high).all()
+
+
+def test_next_to_the_base_no_interval_is_upside_down(made) -> None:
+    """There the lower end of the limit may fall below 0, and the share has no upper end."""
+    log, table = made
+    result = overlay(replace(log, kl=log.kl * 1e-300), fit_frontier(table, n_boot=200), pool=1)
+    assert not (result.share_low > result.share_high).any()
+    placed = result.log.kl > 0.0
+    assert not (result.share[placed] > result.share_high[placed]).any()
 
 
 def test_a_point_far_above_the_limit_is_called_that(made) -> None:
@@ -321,6 +334,22 @@ def test_settings_of_matplotlib_have_no_say(tmp_path: Path) -> None:
         assert run(GRPO, "-o", tmp_path / "own.png").exit_code == 0
         assert mpl.rcParams["text.usetex"]
     assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_matplotlib_is_imported_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not from a folder whose matplotlibrc it would read, and complain of in its own words."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "nosuch")
+    monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "matplotlib")
+    logger = logging.getLogger("matplotlib")
+    monkeypatch.setattr(logger, "level", logger.level)
+    with _picture._as_it_comes():
+        assert not Path("matplotlibrc").exists()
+        assert Path.cwd() != tmp_path
+        assert Path(os.environ["MATPLOTLIBRC"]).is_file()
+        assert (os.environ["MPLBACKEND"], logger.isEnabledFor(logging.WARNING)) == ("agg", False)
+    assert Path.cwd() == tmp_path
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"]])

@@ -271,12 +271,16 @@ ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" f
         ("56", {"table": "t.csv"}, "no column 'log_prob'"),
         ("64", {"capacity_fixed": "2"}, "capacity_fixed must be below 1.386, .*; got 2."),
         ("61", {"table": "t.csv"}, r"no column 'target' \(target_column\)"),
+        ("24", {"text": "x" * 5000}, "text must be the path of an existing file"),
+        ("31", {"level": "1e-7"}, r"level must be in \[1e-6, 0\.999999999\]; got 1e-07"),
+        ("32", {"reward": "none"}, "no column 'none'"),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused_before_anything_runs(
-    tmp_path: Path, notebook: str, given: dict[str, str], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notebook: str, given: dict[str, str], said: str
 ) -> None:
     (tmp_path / "t.csv").write_text(ROWS)
+    monkeypatch.chdir(tmp_path)
     found = own_project().find(notebook)
     found.check({})
     with pytest.raises(ParameterError, match=said):

@@ -8,6 +8,7 @@ import io
 import json
 import re
 import sys
+import warnings
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError, bounded
 from alignlib.models.resumable import write_parquet
-from alignlib.tables import RaterTable, RewardTable
+from alignlib.tables import RaterTable, RewardTable, open_table_file
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
 from alignlib.tables.formats import delimited
@@ -90,9 +91,12 @@ def test_arrays_and_frames_in_files(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", REWARDS)
     np.save(tmp_path / "swapped.npy", np.asfortranarray(REWARDS).astype(">f8"))
     records = np.array(
-        [tuple(r.values()) for r in RECORDS], [("prompt_id", "i8"), ("sample_id", "i4"), ("reward", "f8")]
+        [(*r.values(), 0) for r in RECORDS], [("prompt_id", "i8"), ("sample_id", "i4"), ("reward", "f8"), ("μ", "i4")]
     )
-    np.save(tmp_path / "records.npy", records)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the version of the format that has letters such as μ
+        np.save(tmp_path / "records.npy", records)
+    assert open_table_file(tmp_path / "records.npy").names[-1] == "μ"
     pa.feather.write_feather(pa.table(COLUMNS), tmp_path / "t.feather")
     for name in ("t.npy", "swapped.npy", "records.npy", "t.feather"):
         found = RewardTable.read(tmp_path / name)

@@ -63,6 +63,9 @@ def trials() -> Iterator[Trial]:
     for module, name, code in endings.IMPORTS:
         run = partial(_alone, endings.test_a_signal_during_the_imports_is_one_sentence_too, module, name, code)
         yield Trial("signals and systems", f"{name} while {module} is imported", run)
+    for way in endings.LOST:
+        run = partial(endings.test_a_signal_that_is_lost_on_its_way_ends_the_command_all_the_same, way=way)
+        yield Trial("signals and systems", f"SIGTERM, {way}", run)
     yield Trial(
         "signals and systems",
         "SIGKILL",
@@ -72,6 +75,7 @@ def trials() -> Iterator[Trial]:
         run = partial(_patched, endings.test_what_ends_a_command_from_outside, error=error, code=code, said=said)
         yield Trial("signals and systems", repr(error), run)
     for test in (
+        endings.test_where_there_is_nothing_to_put_away_a_signal_ends_the_process_at_once,
         endings.test_a_full_disk_names_the_file_and_leaves_the_old_one,
         endings.test_a_closed_standard_output_is_a_sentence,
         endings.test_a_device_is_no_place_for_a_file,

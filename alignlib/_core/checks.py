@@ -20,6 +20,7 @@ IntArray: TypeAlias = npt.NDArray[np.int64]
 FloatOrArray: TypeAlias = Any
 
 _SUM_TOLERANCE = 1e-6
+_LEAST_LEVEL, _LEAST_TAIL = 1e-6, 1e-9  # of the coverage of an interval
 
 
 def as_float_array(name: str, value: npt.ArrayLike, *, allow_inf: bool = False) -> FloatArray:
@@ -95,7 +96,7 @@ def as_number(
 ) -> float:
     """Return a single finite number in its range as a float, or say what was given instead.
 
-    >>> as_number("level", 0.9, 0.0, 1.0, open_low=True, open_high=True)
+    >>> as_number("share", 0.9, 0.0, 1.0, open_low=True)
     0.9
     """
     array = as_numbers(name, value)
@@ -110,6 +111,23 @@ def as_number(
         left = "(" if open_low or math.isinf(low) else "["
         right = f"{high:g}{')' if open_high else ']'}" if math.isfinite(high) else "∞)"
         raise InputError(f"{name} must lie in {left}{low:g}, {right}; got {number:g}.", argument=name)
+    return number
+
+
+def as_level(level: Any, name: str = "level") -> float:
+    """Return the coverage that an interval is to have, or say what was given instead.
+
+    Beyond the bounds a tail holds less than rounding leaves of it, or an interval has no width; nobody asks for either.
+
+    >>> as_level(0.9)
+    0.9
+    """
+    number = as_number(name, level)
+    require(
+        _LEAST_LEVEL <= number <= 1.0 - _LEAST_TAIL,
+        f"{name} must lie between {_LEAST_LEVEL:g} and 1 - {_LEAST_TAIL:g}, such as 0.95; got {number!r}.",
+        name,
+    )
     return number
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_level, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -109,7 +109,7 @@ def estimate_capacity(
         f"table must be a RaterTable, of which RaterTable.from_arrays makes one; got {quoted(table)}.",
         "table",
     )
-    require(0 < level < 1, f"level must lie in (0, 1); got {level!r}.")
+    as_level(level)
     shares = np.bincount(table.context, minlength=len(table.contexts)) / table.n_labels
     weight = shares if context_prob is None else context_law(context_prob, len(table.contexts))
     counts, notes = table.counts(), []

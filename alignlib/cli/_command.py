@@ -48,11 +48,9 @@ class Command(click.Command):
         self.examples = tuple(examples)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Refuse two forms of the answer at once: the later one would win in silence."""
-        typed = args[: args.index("--")] if "--" in args else args
-        forms = [one for option in self.params if option.name == "form" for one in option.opts if one in typed]
-        if len(forms) > 1:
-            raise click.UsageError(f"{' and '.join(forms)} are two forms of one answer; give one of them.", ctx)
+        """Refuse what is given twice, and what contradicts itself: one of the two would win in silence."""
+        if not ctx.resilient_parsing:
+            _refuse_contradictions(self, ctx, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -82,6 +80,25 @@ def command(name: str, *, examples: Sequence[str], **settings: Any) -> Callable[
     """Make a `Command`; defaults are shown in its help."""
     context = {"show_default": True, "help_option_names": ["-h", "--help"]}
     return click.command(name, cls=Command, examples=examples, context_settings=context, **settings)
+
+
+def _refuse_contradictions(command: click.Command, ctx: click.Context, args: Sequence[str]) -> None:
+    typed = [one for one in command.make_parser(ctx).parse_args(args=list(args))[2] if isinstance(one, click.Option)]
+    if any(one.is_eager for one in typed):  # help, which answers whatever else is there
+        return
+    forms = list(dict.fromkeys(max(one.opts, key=len) for one in typed if one.name == "form"))
+    if len(forms) > 1:
+        raise click.UsageError(f"{' and '.join(forms)} are two forms of one answer; give one of them.", ctx)
+    once = [one for one in typed if not (one.multiple or one.is_flag or one.count)]
+    twice = next((one for one in once if once.count(one) > 1), None)
+    if twice is not None:
+        raise click.UsageError(f"{max(twice.opts, key=len)} is given more than once; give it once.", ctx)
+    given = {one.name: max(one.opts, key=len) for one in typed}
+    for one in typed:  # --pool is prompt=None, which --prompt contradicts
+        for setting in one.arguments if isinstance(one, Option) else ():
+            name, _, value = setting.partition("=")
+            if value == "None" and name in given:
+                raise click.UsageError(f"{given[one.name]} contradicts {given[name]}; leave out one of them.", ctx)
 
 
 @contextmanager

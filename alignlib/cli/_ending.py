@@ -12,6 +12,7 @@ import io
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -22,12 +23,14 @@ import click
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 
-__all__ = ["FAULT", "Stopped", "as_program", "refused", "sentences", "stopped"]
+__all__ = ["FAULT", "Stopped", "as_program", "nothing_to_put_away", "refused", "sentences", "stopped"]
 
 FAULT = 70
 TRACEBACK = "ALIGNLIB_TRACEBACK"
 _LONGEST = 200  # characters of a name in a sentence
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+_AGAIN, _TOGETHER = 0.5, 1.0  # seconds until a lost signal is raised again; in which two signals are one
+_DEEPEST = 50  # errors that came while others were being handled
 
 
 class _Named(io.FileIO):
@@ -90,6 +93,70 @@ def sentences() -> Iterator[None]:
         raise
 
 
+class _Stop:
+    """A signal that asks this program to end, and whether it is being obeyed.
+
+    The exception may be lost on its way: whoever calls back from C, or imports a compiled module, may swallow it or
+    turn it into another error. So it is raised again until the program ends, and is the reason whatever error comes.
+    A second signal, unless it comes with the first as from a terminal that is closed, ends the process at once; the
+    next run clears what it leaves, as after SIGKILL.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0  # of the first signal
+        self.came = 0.0
+        self.at_once = False  # whether there is nothing to put away
+
+    def heed(self, name: str) -> None:
+        """Have a signal stop the program, unless whoever started the process chose otherwise (``nohup``)."""
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, self._ask)
+
+    def forget(self) -> None:
+        """Raise it no more: the program ends."""
+        if self.number and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.number or self.at_once:
+            if self.at_once or time.monotonic() > self.came + _TOGETHER:
+                with contextlib.suppress(OSError):
+                    os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
+                os._exit(128 + number)
+            return
+        self.number, self.came = number, time.monotonic()
+        if hasattr(signal, "setitimer"):
+            signal.signal(signal.SIGALRM, self._again)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise Stopped(number)
+
+    def _again(self, number: int, frame: FrameType | None) -> None:
+        error = sys.exc_info()[1]
+        for _ in range(_DEEPEST):
+            if error is None:
+                raise Stopped(self.number)
+            if isinstance(error, Stopped):  # what is being put away is put away undisturbed
+                return
+            error = error.__context__
+
+
+_stop = _Stop()  # of the one program that this process is
+
+
+@contextlib.contextmanager
+def nothing_to_put_away() -> Iterator[None]:
+    """Have a signal end the process at once in this block, which must leave nothing behind.
+
+    For imports of compiled modules: they may swallow an exception, turn it into another or abort.
+    """
+    _stop.at_once = True
+    try:
+        yield
+    finally:
+        _stop.at_once = False
+
+
 def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
     """Say that a signal stopped the command, and end it with the exit code that shells use for that signal."""
     number = _number(error)
@@ -103,9 +170,13 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
     """Run ``command`` as the program that this process is, and end the process."""
     _fill_closed()
     for name in _SIGNALS:
-        _stop_on(getattr(signal, name, None))
+        _stop.heed(name)
     sys.stdout, sys.stderr = _named(sys.stdout, "standard output"), _named(sys.stderr, "standard error")
-    code = _run(command)
+    try:
+        code = _run(command)
+    except KeyboardInterrupt as error:  # raised again in the very moment of the end
+        code = _number(error)
+    _stop.forget()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             code = _flush(stream, code)
@@ -117,7 +188,12 @@ def _run(command: Callable[[], Any]) -> int:
     try:
         try:
             with sentences():
-                command()
+                try:
+                    command()
+                except BaseException as error:
+                    if not _stop.number or isinstance(error, KeyboardInterrupt | SystemExit):
+                        raise
+                    raise Stopped(_stop.number) from error  # which became another error on its way
         except OSError as error:
             raise refused(error) from None
     except SystemExit as error:
@@ -145,20 +221,6 @@ def _number(error: KeyboardInterrupt) -> int:
 def _say(sentence: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         click.echo(f"Error: {for_terminal(sentence)}", err=True)
-
-
-def _stop_on(number: signal.Signals | None) -> None:
-    """Have a signal raise `Stopped`, unless whoever started this process chose otherwise (``nohup``)."""
-    if number is None or signal.getsignal(number) in (signal.SIG_IGN, None):
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for name in _SIGNALS:  # what is put away now is put away undisturbed
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
-        raise Stopped(number)
-
-    signal.signal(number, stop)
 
 
 def _named(stream: TextIO, said: str) -> TextIO:

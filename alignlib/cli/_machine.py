@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,9 +13,9 @@ import click
 
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import Command, option
-from alignlib.cli._ending import stopped
+from alignlib.cli._ending import nothing_to_put_away, stopped
 
-__all__ = ["interruptible", "machine_options", "say"]
+__all__ = ["import_models", "interruptible", "machine_options", "say"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,10 +48,28 @@ def say(sentence: str) -> None:
     say_on_stderr(for_terminal(command.said(sentence)))
 
 
+def import_models() -> None:
+    """Import what runs models; that takes seconds, in which a signal ends the process at once."""
+    from alignlib.models.loading import require_torch
+
+    require_torch()
+    with nothing_to_put_away():
+        for name in ("torch", "transformers.models.auto", "transformers.generation"):
+            import_module(name)
+
+
 @contextmanager
 def interruptible(output: Path) -> Iterator[None]:
-    """Turn an interrupt into a sentence that says how to go on."""
+    """Turn an interrupt into a sentence that says how to go on, where anything is done."""
     try:
         yield
     except KeyboardInterrupt as error:
-        stopped(error, f"; the same command goes on, what is done lies beside {output}")
+        stopped(error, f"; the same command goes on, what is done lies beside {output}" if _begun(output) else "")
+
+
+def _begun(output: Path) -> bool:
+    """Whether a job's folder lies beside its output."""
+    with suppress(OSError):
+        names = os.listdir(output.parent)
+        return any(name.startswith(f"{output.name}.") and name.endswith(".parts") for name in names)
+    return False

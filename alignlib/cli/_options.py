@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from alignlib._core.errors import InputError
 from alignlib.cli._command import option
 
 __all__ = ["FILE", "NUMBERS", "budget_option", "form_options", "level_option", "seed_option"]
@@ -52,21 +52,25 @@ class Numbers(click.ParamType[list[float]]):
 NUMBERS = Numbers()
 
 
-class Level(click.FloatRange):
-    """A coverage between 0 and 1; ``nan``, of which every comparison is false, is none."""
+class Level(click.ParamType[float]):
+    """A coverage of intervals."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    name = "level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read a number and check its range."""
-        level = super().convert(value, param, ctx)
-        if math.isnan(level):
-            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
-        return level
+        from alignlib._core.checks import as_level  # here, since numpy is slow to import and help does without
+
+        try:
+            return as_level(click.FLOAT.convert(value, param, ctx), "a level")
+        except InputError as error:
+            self.fail(str(error), param, ctx)
 
 
 level_option = option(
     "--level",
     default=0.95,
-    type=Level(0.0, 1.0, min_open=True, max_open=True),
+    type=Level(),
     help="Coverage of the intervals.",
 )
 seed_option = option("--seed", default=0, type=click.IntRange(min=0), argument="rng", help="Seed of the intervals.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -45,10 +47,8 @@ def check_picture(picture: Path | None, force: bool, read: Sequence[Path]) -> No
 
 def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None:
     """Draw with matplotlib as it comes: no backend of the environment and no matplotlibrc in a folder has a say."""
-    if "matplotlib" not in sys.modules:
-        os.environ["MPLBACKEND"] = "agg"
-        logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # it would complain of that file
-    import matplotlib as mpl
+    with _as_it_comes():
+        import matplotlib as mpl
 
     from alignlib.answers import pictures
 
@@ -56,6 +56,22 @@ def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None
         warnings.simplefilter("ignore")  # names are as long as the reader made them, in letters that a font may lack
         mpl.rcdefaults()
         pictures.save(draw(), picture, replace=force)
+
+
+@contextlib.contextmanager
+def _as_it_comes() -> Iterator[None]:
+    """Import matplotlib from a folder of ours, with its own settings: it would read, and say, what lies around it."""
+    found = None if "matplotlib" in sys.modules else find_spec("matplotlib")
+    if found is None or found.origin is None:
+        yield
+        return
+    package = Path(found.origin).parent
+    os.environ |= {"MPLBACKEND": "agg", "MATPLOTLIBRC": str(package / "mpl-data" / "matplotlibrc")}
+    logging.getLogger("matplotlib").setLevel(logging.CRITICAL)  # of a home that cannot be written, too
+    with contextlib.ExitStack() as folder:
+        with contextlib.suppress(OSError):  # the working folder may be gone, and holds nothing then
+            folder.enter_context(contextlib.chdir(package))
+        yield
 
 
 def wrote(picture: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
@@ -11,6 +11,11 @@ from alignlib.cli._options import FILE, NUMBERS, form_options
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._rewards import Question, promise_options, table_options
 from alignlib.cli._scale import location
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from alignlib.answers.findings import Findings
 
 __all__ = ["command"]
 
@@ -62,9 +67,13 @@ def command(form: str | None, picture: Path | None, force: bool, **asked: Any) -
         from alignlib.cli._say import say
 
         if picture is not None:
-            from alignlib.answers.pictures import limit_picture
-
-            save_picture(lambda: limit_picture(found), picture, force)
+            save_picture(lambda: _drawn(found), picture, force)
         say(form, "frontier", frontier, found, path=location(question.table), seed=question.seed)
     if picture is not None:
         wrote(picture)
+
+
+def _drawn(found: Findings) -> Figure:
+    from alignlib.answers import pictures
+
+    return pictures.limit_picture(found)

@@ -149,7 +149,7 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
     from alignlib.training.envelope import Floor, achieved_envelope
 
     base = number_or_name(asked["run_base"])
-    known = as_number("base", base) if isinstance(base, float) else None
+    known = base if isinstance(base, float) else None
     return Floor(log, achieved_envelope(log.kl, log.reward, known))
 
 
@@ -157,7 +157,9 @@ def _check_base(typed: str, table: Path | None) -> None:
     """Refuse, before anything is read, a base that is none."""
     base = number_or_name(typed)
     if isinstance(base, float):
-        as_number("base", base)
+        from alignlib.tables import LARGEST_REWARD
+
+        as_number("base", base, -LARGEST_REWARD, LARGEST_REWARD)
     elif base not in ("table", "first"):
         raise BadInput(f"--run-base must be 'table', 'first' or a number; got {typed!r}.")
     elif table is None and base != "table":

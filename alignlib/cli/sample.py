@@ -12,7 +12,7 @@ from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._machine import interruptible, machine_options, say
+from alignlib.cli._machine import import_models, interruptible, machine_options, say
 from alignlib.cli._options import FILE
 
 __all__ = ["command"]
@@ -78,9 +78,7 @@ def command(
     """
     check_new(output, True, [prompts])
     with interruptible(output):
-        from alignlib.models.loading import require_torch
-
-        require_torch()
+        import_models()
         from alignlib.models.next_token import SamplingLaw
         from alignlib.models.prompts import read_prompts
         from alignlib.models.sample import SampleSettings, sample

@@ -10,7 +10,7 @@ import click
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._machine import interruptible, machine_options, say
+from alignlib.cli._machine import import_models, interruptible, machine_options, say
 from alignlib.cli._options import FILE
 
 __all__ = ["command"]
@@ -61,6 +61,8 @@ def command(
     Killed at any point, the same command goes on where it was.
     """
     with interruptible(output or table):
+        if reward_model is not None and scorer is None:
+            import_models()
         from alignlib.models.score import ScoreSettings, score
 
         settings = ScoreSettings(**options)

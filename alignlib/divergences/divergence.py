@@ -17,6 +17,7 @@ __all__ = ["Divergence", "as_divergence"]
 
 
 _STEP = 1e-6
+_NEAR_KL = 1e-6  # of the order of Rényi's divergence as it is typed
 _SHORT = {"js": "jensen_shannon", "tv": "total_variation", "chi_squared": "chi2"}
 
 
@@ -196,16 +197,18 @@ def as_divergence(value: object) -> Divergence:
 
 
 def _renyi(order: str, given: str) -> Divergence:
-    from alignlib.divergences.renyi import Renyi  # which builds on this module
+    from alignlib.divergences.renyi import ORDERS, Renyi  # which builds on this module
+
+    least, most = ORDERS
 
     try:
         alpha = float(order)
     except ValueError:
         alpha = math.nan
     require(
-        0.0 < alpha < math.inf and alpha != 1.0,
-        f"divergence must name the order of Rényi's, above 0 and not 1, such as 'renyi:2' (of order 1 it is 'kl'); got "
-        f"{quoted(given)}.",
+        least <= alpha <= most and abs(alpha - 1.0) >= _NEAR_KL,
+        f"divergence must name the order of Rényi's, from {least:g} to {most:g} and not 1, such as 'renyi:2' (of order "
+        f"1, or within {_NEAR_KL:g} of it, it is 'kl'); got {quoted(given)}.",
         "divergence",
     )
     return Renyi(alpha)

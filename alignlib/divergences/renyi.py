@@ -11,7 +11,9 @@ from alignlib._core.errors import InputError
 from alignlib._core.special import exp_excess, kl_integrand
 from alignlib.divergences.divergence import Divergence
 
-__all__ = ["Renyi"]
+__all__ = ["ORDERS", "Renyi"]
+
+ORDERS = 0.01, 100.0
 
 
 class Renyi(Divergence):
@@ -23,12 +25,12 @@ class Renyi(Divergence):
     Parameters
     ----------
     alpha : float
-        The order, > 0 and not 1.
+        The order, from 0.01 to 100 and not 1.
 
     Raises
     ------
     InputError
-        If ``alpha`` is not positive, or is 1, which is KL.
+        If ``alpha`` lies beyond these bounds, where moments leave the range of floats, or is 1, which is KL.
 
     Examples
     --------
@@ -39,7 +41,7 @@ class Renyi(Divergence):
     """
 
     def __init__(self, alpha: float) -> None:
-        self.alpha = as_number("alpha", alpha, 0.0, open_low=True)
+        self.alpha = as_number("alpha", alpha, *ORDERS)
         if self.alpha == 1.0:
             raise InputError("alpha must not be 1: the Rényi divergence of order 1 is KL. Use KL.", argument="alpha")
         self._delta = self.alpha - 1.0

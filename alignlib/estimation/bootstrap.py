@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, IntArray, as_number, as_rng, as_whole
+from alignlib._core.checks import FloatArray, IntArray, as_level, as_rng, as_whole
 from alignlib._core.hashed import hashed
 from alignlib._core.same import SameFields
 
@@ -255,5 +255,5 @@ def check_resampling(
     level: float, n_boot: float, rng: np.random.Generator | int
 ) -> tuple[float, int, np.random.Generator]:
     """Check what every interval needs; return level, number of replicates and generator."""
-    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    as_level(level)
     return float(level), as_whole("n_boot", n_boot, 100), as_rng(rng)

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, as_number, as_vector, require
+from alignlib._core.checks import FloatArray, as_level, as_vector, require
 from alignlib._core.root import rising_root
 
 __all__ = ["bounded_mean_interval"]
@@ -32,14 +32,14 @@ def bounded_mean_interval(
     values : array (m,)
         One value a prompt, or another unit drawn independently.
     level : float
-        Nominal coverage, in (0, 1).
+        Nominal coverage, such as 0.95.
     low, high : float
         Ends that no value can exceed.
 
     Raises
     ------
     InputError
-        For values outside the ends, or a level outside (0, 1).
+        For values outside the ends, or a level that is none.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def bounded_mean_interval(
     taken here from an integral, without draws.
     """
     found = as_vector("values", values)
-    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    as_level(level)
     require(low < high, f"high must exceed low; got {low:g} and {high:g}.", "high")
     slack = 1e-12 * (high - low)
     require(

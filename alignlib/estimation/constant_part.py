@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatOrArray, like, require, require_range
+from alignlib._core.checks import FloatOrArray, as_level, like, require_range
 from alignlib.laws import Bernoulli
 from alignlib.tables import RewardTable
 
@@ -45,7 +45,7 @@ def most_of_constant_prompts(
 
     Source: the chance is that of Clopper and Pearson (1934), the gain that of two outcomes; derived here.
     """
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
+    as_level(level)
     budgets = require_range("kl", kl, 0.0)
     top = table.extremes(reward)[1] if highest is None else float(highest)
     sizes, constant = table.n_samples, table.constant_prompts(reward)

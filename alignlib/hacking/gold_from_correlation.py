@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector
+from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector
 from alignlib._core.same import SameFields
 from alignlib.divergences import CHI_SQUARED
 from alignlib.estimation import Cells, Fit
@@ -107,7 +107,7 @@ def promise_gold(
     nothing of the responses that make most of σ̂, and then the interval may still be too short.
     """
     value, least, largest = check_correlation(correlation)
-    sure = fit.level if level is None else as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    sure = fit.level if level is None else as_level(level)
     table, proxy = fit.table, fit.reward
     table.check_varies(proxy)
     fewest = int(table.n_samples.min())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_number, require
+from alignlib._core.checks import BoolArray, FloatArray, as_level, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.estimation import Cells, check_pair
@@ -79,7 +79,7 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
 
     Source: derived here; the jackknife is Miller1974's.
     """
-    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    as_level(level)
     kept = table.n_samples >= 2
     notes = table.notes
     if not kept.all():

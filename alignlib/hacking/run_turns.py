@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_level, as_vector, require
 
 __all__ = ["RunTurns", "TurningPoint", "turning_runs"]
 
@@ -108,7 +108,7 @@ def _turning_point(kl: npt.ArrayLike, gold: npt.ArrayLike, *, level: float = 0.9
         kls.shape == golds.shape, f"kl and gold must have one value per checkpoint; got {kls.size} and {golds.size}."
     )
     require(bool((kls >= 0).all()), f"kl must not be negative; got {kls.min():g}.")
-    require(0 < level < 1, f"level must lie in (0, 1); got {level:g}.")
+    as_level(level)
     order = np.argsort(kls, kind="stable")
     best = int(golds[order].argmax())
     top, last = float(golds[order][best]), float(golds[order][-1])

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, as_vector, require, require_range
+from alignlib._core.checks import FloatArray, as_level, as_vector, require, require_range
 
 __all__ = ["FORMS", "ScalingFit", "fit_scaling"]
 
@@ -107,7 +107,7 @@ def fit_scaling(
     Fieller (1954) for the ratio, are classical.
     """
     kls, golds = as_vector("kl", kl), as_vector("gold", gold)
-    require(0.0 < level < 1.0, f"level must lie in (0, 1); got {level!r}.")
+    as_level(level)
     require(
         kls.shape == golds.shape, f"kl and gold must have one value per checkpoint; got {kls.size} and {golds.size}."
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -29,6 +31,9 @@ __all__ = [
 
 _LAYER = re.compile(r".*?\.\d+(?=\.)")  # the name of a weight, up to the number of its layer
 _NAMES_CODE = ("attn_implementation", "attn_implementation_internal", "experts_implementation", "kernel_config")
+_COUNTS = re.compile(r"(?:layers?|blocks?|experts?|labels|heads?|depths?)$")  # keys of a config for numbers of parts
+_MANY_PARTS = 2000  # built within a minute
+_LONGEST_HEADER = 100 * 2**20  # bytes, as safetensors itself allows
 _DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -153,9 +158,14 @@ def _load(
     _check_name(name, role)
     if not remote_code:
         _refuse_named_code(name, role)
+    _check_counts(name, role)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=remote_code)
-        model, info = kind.from_pretrained(name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are then refused
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=remote_code)
+            model, info = kind.from_pretrained(
+                name, dtype=dtype, trust_remote_code=remote_code, output_loading_info=True
+            )
     except Exception as error:  # the libraries below raise errors of every kind, some their own
         raise _cannot_load(name, role, kind, error) from error
     missing = sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])])
@@ -220,6 +230,48 @@ def _refuse_named_code(name: str, role: str) -> None:
         )
 
 
+def _check_counts(name: str, role: str) -> None:
+    """Refuse a config that promises far more layers, experts or labels than its folder has weights for.
+
+    Each is built, one by one, before the weights are looked at: a billion of them is a process without end.
+    """
+    try:
+        config = json.loads((Path(name) / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):  # said where it is loaded; of the hub it is not ours to read
+        return
+    for key, count in _counts(config):
+        if count > _MANY_PARTS and count > (held := _held_weights(Path(name))):
+            raise InputError(
+                f"The config of {role}={name} promises {count:.4g} of {quoted(key)}, and the folder holds weights of "
+                f"{held} names; correct config.json."
+            )
+
+
+def _counts(config: object) -> Iterator[tuple[str, int]]:
+    """Yield what a config says of how many parts a model has, at any depth.
+
+    >>> list(_counts({"n_layer": 2, "text_config": {"num_experts": 8, "eos_token_id": 9}}))
+    [('n_layer', 2), ('num_experts', 8)]
+    """
+    if isinstance(config, dict):
+        for key, value in config.items():
+            if type(value) is int and _COUNTS.search(str(key)):
+                yield str(key), value
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    for value in inner:
+        yield from _counts(value)
+
+
+def _held_weights(folder: Path) -> int:
+    """Return how many tensors the safetensors of a folder name; their headers alone are read."""
+    count = 0
+    for path in folder.glob("*.safetensors"):
+        with suppress(OSError, ValueError, RecursionError), path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            count += len(json.loads(file.read(min(size, _LONGEST_HEADER))))
+    return count
+
+
 def _named_code(config: object) -> tuple[str, str] | None:
     """Return the key and value that names code to fetch, at any depth.
 
@@ -244,7 +296,19 @@ def _cannot_load(name: str, role: str, kind: type[AutoClass], error: Exception) 
             f"{role}={name} is no folder here, and could not be fetched from the hub ({short(error)}); check the "
             "name, or fetch it where there is a network and give its folder."
         )
-    return InputError(f"{role}={name} cannot be loaded as a {task} model ({short(error)}); give another model.")
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"{role}={name} needs code that comes with it, which is not run; pass remote_code=True if you trust it."
+        )
+    if "ignore_mismatched_sizes" in str(error):  # the report that it speaks of is a log, which is silent here
+        return InputError(
+            f"{role}={name} holds weights of other sizes than its config.json promises; correct that, or give another "
+            "model."
+        )
+    reason = short(error)
+    if isinstance(error, KeyError) or not str(error).strip():  # a bare word
+        reason = f"{type(error).__name__}: {reason}".rstrip(": ")
+    return InputError(f"{role}={name} cannot be loaded as a {task} model ({reason}); give another model.")
 
 
 def _pad(name: str, tokenizer: PreTrainedTokenizerBase, role: str) -> tuple[int, list[str]]:

@@ -83,9 +83,15 @@ class Parts:
                         f"{folder} was begun for {journal.n_rows} rows, now there are {n_rows}; delete that folder to "
                         "start again."
                     )
-            else:  # with nothing done yet, settings may still change
-                journal = Journal.begin(folder, wanted, plan(), n_rows)
-            yield cls(folder, journal)
+            try:
+                if journal is None or not journal.shards:  # with nothing done yet, settings may still change
+                    journal = Journal.begin(folder, wanted, plan(), n_rows)
+                yield cls(folder, journal)
+            except BaseException:
+                if journal is None or not journal.shards:  # a job that did nothing leaves nothing
+                    with contextlib.suppress(OSError):
+                        _remove(folder)
+                raise
         finally:
             if lock is not None:
                 os.close(lock)

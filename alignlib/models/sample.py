@@ -89,8 +89,6 @@ def sample(
         return _summarise(output, len(job.prompts))
     with Parts.begin(folder, job.identity, job.n_rows, job.plan) as parts:
         if not force and os.path.lexists(output):  # by a job that ended while this one was being prepared
-            if not parts.n_done:
-                parts.remove()
             raise InputError(f"{output} has been made meanwhile; choose another output, or pass force=True.")
         job.run(parts)
         if not force and os.path.lexists(output):

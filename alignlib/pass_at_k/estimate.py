@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_rng, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_level, as_rng, as_vector, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -98,7 +98,7 @@ def estimate_pass_at_k(
 
     Source: ChenM2021 (pass@k), Yao2024 (pass^k), Wang2023 (majority vote); the interval is `bounded_mean_interval`.
     """
-    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    as_level(level)
     generator = as_rng(rng)
     sizes, right = table.n_samples, table.n_correct
     ks = _checked(k, sizes)

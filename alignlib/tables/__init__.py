@@ -30,11 +30,13 @@ from alignlib.tables.opponent import against_opponent
 from alignlib.tables.pieces import open_pieces
 from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
+from alignlib.tables.reward_range import LARGEST_REWARD
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import TableFile, load, not_utf8, short
 from alignlib.tables.with_reward import with_reward
 
 __all__ = [
+    "LARGEST_REWARD",
     "AnswerTable",
     "CountedSamples",
     "PromptAnswers",

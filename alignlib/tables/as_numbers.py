@@ -67,7 +67,7 @@ def _numbers_from_text(file: TableFile, name: str, column: pa.ChunkedArray, of_s
         row = int(np.argmax(text.is_valid().to_numpy()))
         raise InputError(
             f"column {name!r} of {file.path} holds text, the first {text[row].as_py()!r} in {file.where([row])}; "
-            "write rewards as numbers, without quotes.",
+            "write numbers there, without quotes.",
             column=name,
             rows=[row],
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import BoolArray, FloatArray, as_number, as_vector, require
+from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector, require
 from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -126,7 +126,7 @@ def compare_runs(
     """
     require(isinstance(runs, Mapping), f"runs must be a mapping of names to logs; got {quoted(runs)}.", "runs")
     require(len(runs) >= 2, f"runs must hold two runs at least; got {len(runs)}.", "runs")
-    level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    level = as_level(level)
     logs = {name: [one] if isinstance(one, TrainingLog) else list(one) for name, one in runs.items()}
     names = tuple(logs)
     every = [(_title(name, i, len(some)), log) for name, some in logs.items() for i, log in enumerate(some)]

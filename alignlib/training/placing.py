@@ -159,8 +159,10 @@ def overlay(
     supported = at.supported & placed
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.where(supported, gain / at.gain, np.nan)
-        least = np.where(placed, low / np.where(low > 0.0, at.gain_high, at.gain_low), np.nan)
-        most = np.where(placed, high / np.where(high > 0.0, at.gain_low, at.gain_high), np.nan)
+        # Next to the base the lower end of the limit may fall to 0 and below: the share is then not bounded.
+        lower = np.where(at.gain_low > 0.0, at.gain_low, 0.0)
+        least = np.where(placed, low / np.where(low > 0.0, at.gain_high, lower), np.nan)
+        most = np.where(placed, high / np.where(high > 0.0, lower, at.gain_high), np.nan)
     far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, float(spent.max())), strict=False)
     needed, needed_low, needed_high = _needed(frontier, far, gain, low, high)
     equal_n, equal_n_kl, enough = _best_of_n(fit, gain, high)

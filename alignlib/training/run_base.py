@@ -6,7 +6,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, as_number, require
 from alignlib._core.errors import InputError
-from alignlib.tables import RewardTable
+from alignlib.tables import LARGEST_REWARD, RewardTable
 from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["NEAR_BASE", "base_of_run", "check_scale"]
@@ -45,7 +45,7 @@ def base_of_run(
     """
     size = log.kl.size
     if isinstance(base, int | float):
-        known = as_number("base", base)
+        known = as_number("base", base, -LARGEST_REWARD, LARGEST_REWARD)
         return known, 0.0, np.full(size, known)
     require(base in ("table", "first"), f"base must be 'table', 'first' or a number; got {base!r}.")
     if base == "table":

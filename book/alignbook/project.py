@@ -75,7 +75,12 @@ class Notebook:
         ParameterError
             In a sentence.
         """
-        defaults = {name: parameter.default for name, parameter in self.parameters.items()}
+        defaults = {
+            name: str(self.script.parent / parameter.default)  # wherever this is run
+            if parameter.range.file and isinstance(parameter.default, str)
+            else parameter.default
+            for name, parameter in self.parameters.items()
+        }
         for cell in self.node.cells:
             if "conditions" in cell.metadata.get("tags", []):
                 check_conditions(cell.source, {**defaults, **values})

@@ -7,9 +7,9 @@ Texts: ``one of a | b``, ``existing file``, ``new folder`` (which `alignbook.man
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 __all__ = ["AllowedRange", "split_range"]
 
@@ -50,7 +50,7 @@ class AllowedRange:
     def __contains__(self, value: object) -> bool:
         """Whether a value of the right type is allowed; None always is."""
         if isinstance(value, str):
-            return Path(value).is_file() if self.file else not self.options or value in self.options
+            return os.path.isfile(value) if self.file else not self.options or value in self.options
         if not isinstance(value, int | float):
             return True
         above = self.low < value if self.open_low else self.low <= value

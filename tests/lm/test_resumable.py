@@ -48,6 +48,27 @@ def test_shards_are_found_again(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_job_that_did_nothing_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "t.parts"
+
+    def no_plan() -> Any:
+        raise InputError("no")
+
+    with pytest.raises(InputError, match="no"), Parts.begin(folder, SETTINGS, 8, no_plan):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+    def stopped_after(parts: Parts, done: int) -> None:
+        for shard in range(done):
+            parts.write(shard, rows(parts, shard))
+        raise KeyboardInterrupt
+
+    for done in (0, 1):
+        with pytest.raises(KeyboardInterrupt), Parts.begin(folder, SETTINGS, 8, plan()) as parts:
+            stopped_after(parts, done)
+        assert folder.exists() == bool(done)  # what is done is not lost
+
+
 @settings(deadline=None)  # it writes files
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9), st.randoms(use_true_random=False))
 def test_gathering_is_a_permutation(

@@ -459,6 +459,28 @@ def test_code_that_a_config_names_on_the_hub_is_not_run(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n_layer": 10**9}, r"promises 1e\+09 of 'n_layer', and the folder holds weights of \d+ names"),
+        ({"text_config": {"num_labels": 10**9}}, r"promises 1e\+09 of 'num_labels'"),
+        ({"n_positions": 7}, "holds weights of other sizes than its config.json promises"),
+        ({"activation_function": "evil"}, r"KeyError: 'evil'"),
+        ({"model_type": "x", "auto_map": {"AutoConfig": "x.X"}}, "needs code that comes with it, which is not run"),
+    ],
+)
+def test_what_a_config_promises_is_in_the_folder(
+    zoo: dict[str, str], tmp_path: Path, change: dict[str, object], said: str
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(zoo["gpt2"], folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(InputError, match=said):
+        drawn(str(folder), tmp_path / "t.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_out_of_memory_halves_the_batch(zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, _, _ = drawn(zoo["gpt2"], tmp_path / "whole.parquet", batch_size=10)
     real = sample_job.draw

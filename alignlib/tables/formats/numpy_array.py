@@ -15,6 +15,7 @@ from alignlib.tables.table_file import TableFile, short
 
 __all__ = ["open_numpy"]
 
+_VERSIONS = (1, 0), (2, 0), (3, 0)
 _ARRAY = ("prompt_id", "sample_id", "reward")
 
 
@@ -49,10 +50,14 @@ def _array(path: str, data: pa.Buffer) -> np.ndarray[tuple[int, ...], np.dtype[n
     file = io.BytesIO(data[: min(data.size, 1 << 16)].to_pybytes())
     try:
         version = np.lib.format.read_magic(file)
+        if version not in _VERSIONS:
+            raise InputError(f"its format is of version {version[0]}.{version[1]}, and versions to 3.0 are known")
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on headers that Python 2 wrote, which are read
             shape, fortran, kind = header(file)
+        if version == (3, 0) and kind.names is not None:  # whose names are UTF-8, and were read as Latin-1
+            kind.names = tuple(name.encode("latin-1").decode() for name in kind.names)
     except Exception as error:  # it parses the header as Python, and so may fail in any way
         raise InputError(f"{path} is not an array of NumPy ({short(error)}); write it with numpy.save.") from error
     if kind.subdtype is not None or any(isinstance(n, bool) for n in shape):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
@@ -45,7 +46,14 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     @cache
     def column(name: str) -> FloatArray:
         require_column(file, name, "column")
-        return numbers(file, name, load(file, [name], _ROWS).column(name))
+        cells = load(file, [name], _ROWS).column(name)
+        if pa.types.is_boolean(cells.type):
+            raise InputError(
+                f"column {name!r} of {path} holds true and false, which are no numbers of a log; correct it, or name "
+                "another column.",
+                column=name,
+            )
+        return numbers(file, name, cells)
 
     for argument in ("kl", "reward", "step", "run"):
         name = getattr(query, argument) or own.get(argument)
