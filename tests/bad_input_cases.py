@@ -312,7 +312,7 @@ def _file() -> list[Case]:
     gz = gzip.compress(rows().encode())
     return [
         Case("the file", "no such file", lambda folder: folder / "t.csv", FRONTIER, "There is no file"),
-        Case("the file", "a folder", lambda folder: folder, FRONTIER, "is a folder, not a table"),
+        Case("the file", "a folder", lambda folder: folder, FRONTIER, "holds no table; name a folder, a pattern"),
         Case("the file", "an empty file", text(""), FRONTIER, "is empty"),
         Case("the file", "only blank lines", text("\n\n"), FRONTIER, "is empty"),
         Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
