@@ -29,7 +29,7 @@
 # :::
 
 # %% tags=["parameters"]
-table: str | None = None  # table of sampled rewards; without one, a made-up table, existing file
+table: str | None = None  # table of sampled rewards; without one, a made-up table, existing file or folder
 prompt: str = "prompt_id"  # column that names the prompt, any
 pool: bool = False  # there is no such column: all rows are samples of one prompt
 reward: str = "reward"  # column that best-of-N picks by; mean:score_* averages several, any
@@ -203,7 +203,7 @@ print("\n".join(wrapped(frontier.lines(replace(found, hacking=None, promise=None
 
 # %% tags=["hide-input"]
 picks, shared = shown.picked_by, None
-if data.n_prompts > 1 and data.n_samples.min() >= 4:
+if data.n_prompts > 1 and data.n_samples.min() >= 4 and data.all_held:
     shared = draws_per_prompt(data, picks, counted, level=level, rng=seed)
     if folder is not None:
         rows = to_csv(shares.points(shared), shares.COLUMNS)

@@ -166,6 +166,16 @@ def location(table: Path) -> str:
     return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
 
 
+def place(table: Path) -> Path:
+    """Return the file or the folder in which a local table lies: of a pattern, the folder above its first wildcard."""
+    if "://" in location(table) and not str(table).startswith("file:"):
+        raise BadInput("A report needs files of this machine, which it names; copy them, or write a --summary first.")
+    found = Path(location(table).removeprefix("file://"))
+    while not found.exists() and any(c in str(found) for c in "*?["):
+        found = found.parent
+    return found
+
+
 class Progress:
     """How far the reading is, on standard error: a line that changes on a terminal, else one now and then."""
 

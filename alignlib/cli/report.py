@@ -13,7 +13,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE
 from alignlib.cli._rewards import Question, promise_options, table_options
-from alignlib.cli._scale import SCALE
+from alignlib.cli._scale import SCALE, place
 
 __all__ = ["command"]
 
@@ -71,7 +71,7 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         values["rule"] = list(question.rule)
         if question.ensemble is not None:
             values["ensemble"] = question.members
-        write_report({**values, "table": str(question.table.resolve())}, folder, force, found=found)
+        write_report({**values, "table": str(place(question.table).resolve())}, folder, force, found=found)
     from alignlib.answers.output.hacking import stop_lines
     from alignlib.answers.output.headline import headline
 

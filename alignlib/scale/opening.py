@@ -78,7 +78,7 @@ def open_parts(
     """
     engine = Here() if engine is None else engine
     parts = list_parts(location)
-    folder = Path(checkpoint)
+    folder = Path(checkpoint).resolve()  # kernels and workers run elsewhere
     folder.mkdir(parents=True, exist_ok=True)
     question = replace(question, exact_up_to=exact_up_to)
     widths = _widths(parts, question, skip_corrupt)

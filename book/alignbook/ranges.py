@@ -1,7 +1,8 @@
 """The allowed range of a notebook's parameter, as its comment states it.
 
 Numbers: ``>= 1``, ``> 0``, ``<= 1``, ``< 1``, ``in [0, 1]``, ``in (0, 1)``, ``in [0, 1)``, ``in (0, 1]``.
-Texts: ``one of a | b``, ``existing file``, ``new folder`` (which `alignbook.manifest` fills). Either: ``any``.
+Texts: ``one of a | b``, ``existing file``, ``existing file or folder``, ``new folder`` (which `alignbook.manifest`
+fills). Either: ``any``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(
     rf"(?:^|,)\s*(?:(?P<sign>>=|<=|>|<)\s*(?P<bound>{_NUMBER})"
     rf"|in\s*(?P<left>[\[(])\s*(?P<low>{_NUMBER})\s*,\s*(?P<high>{_NUMBER})\s*(?P<right>[\])])"
-    r"|one of\s+(?P<options>[^,|]+(?:\|[^,|]+)+)|(?P<file>existing file)|(?P<folder>new folder)|(?P<any>any))\s*$"
+    r"|one of\s+(?P<options>[^,|]+(?:\|[^,|]+)+)"
+    r"|(?P<file>existing file(?: or folder)?)|(?P<folder>new folder)|(?P<any>any))\s*$"
 )
 _LOOKS_LIKE_RANGE = re.compile(r"(?:^|,)\s*(?:[<>=≤≥]|in\s*[\[(\d]|one of\b)[^,]*(?:,[^,]*)?$")
 
@@ -37,10 +39,13 @@ class AllowedRange:
     open_high: bool = False
     options: tuple[str, ...] = ()
 
+    def _is_there(self, path: str) -> bool:
+        return os.path.isfile(path) or (self.text == "existing file or folder" and os.path.isdir(path))
+
     @property
     def file(self) -> bool:
         """Whether the value must be the path of an existing file."""
-        return self.text == "existing file"
+        return self.text.startswith("existing file")
 
     @property
     def folder(self) -> bool:
@@ -50,7 +55,7 @@ class AllowedRange:
     def __contains__(self, value: object) -> bool:
         """Whether a value of the right type is allowed; None always is."""
         if isinstance(value, str):
-            return os.path.isfile(value) if self.file else not self.options or value in self.options
+            return self._is_there(value) if self.file else not self.options or value in self.options
         if not isinstance(value, int | float):
             return True
         above = self.low < value if self.open_low else self.low <= value
@@ -58,7 +63,7 @@ class AllowedRange:
 
     def __str__(self) -> str:
         """What a value must be, as the end of a sentence."""
-        return "the path of an existing file" if self.file else self.text
+        return f"the path of an {self.text}" if self.file else self.text
 
     def fits(self, numeric: bool) -> bool:
         """Whether the range is one for numbers, or one for texts."""
