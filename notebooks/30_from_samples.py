@@ -206,7 +206,7 @@ matrix = Matrix.read(Path("coverage_results/matrix.csv"))
 deep, survey, others = (matrix.level(name) for name in ("deep", "survey", "others"))
 numbers, given = matrix.numbers, matrix.given
 kept = survey.used | deep.used | others.used
-names = list(dict.fromkeys(matrix.statement[kept]))
+names = [*dict.fromkeys(matrix.statement[kept & ~others.used]), *dict.fromkeys(matrix.statement[others.used])]
 fig, ax = plotting.new(height=0.9 + 0.3 * len(names))
 for k, name in enumerate(names):
     for which, down, size, colour in (
@@ -217,7 +217,9 @@ for k, name in enumerate(names):
         ax.plot(mine, -k - down - np.linspace(-0.2, 0.2, mine.size), ".", markersize=size, color=colour)
 for level in (0.9, 0.95):
     ax.axvline(level, color=plotting.LIMIT, linewidth=1)
-ax.set_yticks([-k for k in range(len(names))], names)
+ax.set_yticks(
+    [-k for k in range(len(names))], [name.replace(" of a policy, at least, from", ", from") for name in names]
+)
 plotting.name_axes(ax, "share of claimed intervals that hold", "")
 
 # %% [markdown]
@@ -233,7 +235,7 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # **Too narrow.** Points of the deep level that lie below 90 % by more than two standard errors of the simulation, worst first, those set apart after the others; points of one law, shape and statement share a line, and their tables.
 # {{deep_under:d}} of {{deep_cells:d}} points mislead clearly more than 7 % of all tables, and {{deep_under_apart:d}} of {{deep_n_apart:d}} of those set apart.
 #
-# - *Jackpots*, one response in a thousand worth ten standard deviations, are missed most: {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells. Its limit lies too low then. The tool names what it assumes.
+# - *Jackpots*, one response in a thousand worth ten standard deviations, are missed most: {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells; their limit is then too low. The tool names what it assumes: no reward far above all that were seen.
 # - *Rare 0/1 successes and few prompts that carry all*: of ten prompts, or forty with unequal numbers of samples, the loudest may all be missing.
 # - *Four to eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
 #
@@ -259,8 +261,9 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{others_weak_points}}
 #
-# A KL from the base's own responses misses where the policy says what the base hardly ever does: no response of the base shows it, and `alignlib kl` says so with every such answer. Labels by few raters, of which each may be of a kind of its own, hold more often than 95 %:
-# the interval allows for a kind of rater that the table has not. From a policy's responses, prompts with a KL far above the others are missed where few prompts were drawn.
+# A KL from the base's own responses is counted as the lower bound that it is: what the policy says and the base hardly ever does is in no response of the base, and `alignlib kl` says so with every such answer. From a policy's own
+# responses it is missed where few prompts were drawn and one in forty has a KL far above the others; the same with runs of which one in five stands out. Raters, each perhaps of a kind of its own, have intervals that allow for a kind that the
+# table has not.
 #
 # Over 99 %: statements and shapes.
 #
