@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import gzip
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -236,6 +238,23 @@ def dangling(folder: Path) -> Path:
     path = folder / "t.csv"
     path.symlink_to("nowhere.csv")
     return path
+
+
+def panel(cell: str = "0.1", encoding: str = "utf-8") -> Make:
+    """Return what writes wandb's CSV of a panel, with a cell of its own."""
+    names = [f"ré - train/{metric}{end}" for metric in ("kl", "reward") for end in ("", "__MIN", "__MAX")]
+    content = "\n".join([",".join(["Step", *names]), *(f"{i},{cell},0,1,0.5,0,1" for i in range(9))])
+    return text(content.encode(encoding))
+
+
+def endless_view(folder: Path) -> Path:
+    """Write a database whose table of metrics is a program that never ends."""
+    rows = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT 'kl' key, x value, x timestamp, "
+    with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as base:
+        base.execute(f"CREATE VIEW metrics AS {rows} 'a' run_uuid, x step, 0 is_nan FROM c")
+        base.execute("CREATE TABLE runs(run_uuid TEXT, name TEXT)")
+        base.commit()
+    return folder / "mlflow.db"
 
 
 def loop(folder: Path) -> Path:
@@ -1076,6 +1095,15 @@ def _logs() -> list[Case]:
             (*OVERLAY, "--run-base", "1e308"),
             "--run-base must lie in [-1e+102, 1e+102]; got 1e+308",
         ),
+        Case(
+            "training logs",
+            "a cell of 200,000 characters",
+            panel("1" * 200_000),
+            OVERLAY,
+            "line 2 is no CSV",
+        ),
+        Case("training logs", "wandb's panel in Latin-1", panel(encoding="latin-1"), OVERLAY, "is no text in UTF-8"),
+        Case("training logs", "a database whose table is a program", endless_view, OVERLAY, "mlflow.db"),
         Case("training logs", "a folder checkpoint-abc", checkpoint, ("overlay", FILE), "", read=True),
         Case(
             "training logs",

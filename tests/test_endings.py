@@ -137,6 +137,16 @@ def test_a_signal_that_is_lost_on_its_way_ends_the_command_all_the_same(tmp_path
         assert (process.wait(), *process.communicate()) == (143, "", "Stopped by SIGTERM.\n")
 
 
+def test_ctrl_c_while_workers_begin_is_one_sentence(tmp_path: Path) -> None:
+    """They import for a while, and the terminal tells them too."""
+    busy = 'if __name__ == "__mp_main__":\n    ready(); time.sleep(60)\n'
+    process = started(tmp_path, busy + POOL)
+    until_ready(tmp_path, process)
+    os.killpg(process.pid, signal.SIGINT)
+    assert (process.wait(), *process.communicate()) == (130, "", "Stopped by SIGINT.\n")
+    assert alive(tmp_path) == []
+
+
 def test_where_there_is_nothing_to_put_away_a_signal_ends_the_process_at_once(tmp_path: Path) -> None:
     function = """
 from alignlib.cli._ending import nothing_to_put_away

@@ -75,6 +75,7 @@ def trials() -> Iterator[Trial]:
         run = partial(_patched, endings.test_what_ends_a_command_from_outside, error=error, code=code, said=said)
         yield Trial("signals and systems", repr(error), run)
     for test in (
+        endings.test_ctrl_c_while_workers_begin_is_one_sentence,
         endings.test_where_there_is_nothing_to_put_away_a_signal_ends_the_process_at_once,
         endings.test_a_full_disk_names_the_file_and_leaves_the_old_one,
         endings.test_a_closed_standard_output_is_a_sentence,

@@ -73,7 +73,13 @@ level_option = option(
     type=Level(),
     help="Coverage of the intervals.",
 )
-seed_option = option("--seed", default=0, type=click.IntRange(min=0), argument="rng", help="Seed of the intervals.")
+seed_option = option(
+    "--seed",
+    default=0,
+    type=click.IntRange(min=0),
+    argument="rng",
+    help="Seed of the intervals; another order of the rows is another seed.",
+)
 budget_option = option(
     "--budget",
     type=click.Choice(["average", "per-prompt"]),

@@ -10,11 +10,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import ParamSpec, TypeVar
 
 import psutil  # comes with ipykernel
 
@@ -26,6 +27,19 @@ __all__ = ["context", "processes"]
 # imported what all need; such a server would leave its socket behind where a command is killed.
 context: BaseContext = get_context("spawn")
 _SAFE = "PYTHONSAFEPATH"
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Pool(ProcessPoolExecutor):
+    """A pool whose processes are deaf to Ctrl-C from their first moment: while Python starts it would show."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Start a process where one is missing, and give the pool something to do."""
+        with _blocked("SIGINT"):
+            return super().submit(fn, *args, **kwargs)
 
 
 @contextlib.contextmanager
@@ -41,7 +55,7 @@ def processes(workers: int, prepare: Callable[[str], None]) -> Iterator[ProcessP
         working_folder() as home,
         _no_imports_from_here(),
         _tracked(),
-        ProcessPoolExecutor(workers, context, _begin, (str(home), prepare, environment)) as pool,
+        _Pool(workers, context, _begin, (str(home), prepare, environment)) as pool,
     ):
         try:
             yield pool
@@ -70,12 +84,22 @@ def _no_imports_from_here() -> Iterator[None]:
 def _tracked() -> Iterator[None]:
     """Start the process with which Python clears up, so that it outlives a terminal that is closed: it heeds SIGHUP."""
     if hasattr(signal, "pthread_sigmask"):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # which it inherits
-        try:
+        with _blocked("SIGHUP"):
             resource_tracker.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     yield
+
+
+@contextlib.contextmanager
+def _blocked(name: str) -> Iterator[None]:
+    """Put a signal off, for this thread and for good in processes that begin within the block."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {getattr(signal, name)})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str]) -> None:
@@ -83,6 +107,8 @@ def _begin(home: str, prepare: Callable[[str], None], environment: dict[str, str
     os.environ.clear()  # where it is forked from a server, that has the variables of when it began
     os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the command sees to its processes
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.environ["TMPDIR"] = home  # kernels too: what is killed leaves its files where they are cleared away
     tempfile.tempdir = home
     parent = multiprocessing.parent_process()

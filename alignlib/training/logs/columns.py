@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
+from alignlib.tables import short
 
-__all__ = ["Columns", "columns_of_rows", "flat", "text_of"]
+__all__ = ["Columns", "columns_of_rows", "flat", "lines_of_csv", "text_of"]
 
 _MOST_BYTES = 256 * 2**20
 _WORDS = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}
@@ -78,6 +80,26 @@ def flat(value: Mapping[str, object]) -> dict[str, object]:
         else:
             found[key] = held
     return found
+
+
+def lines_of_csv(path: Path) -> Iterator[list[str]]:
+    """Yield the cells of each line of a CSV that a tracker wrote, its head first.
+
+    Raises
+    ------
+    InputError
+        For what is no text, or no CSV.
+    """
+    text = text_of(path)
+    if text is None:
+        raise InputError(f"{path} is no text in UTF-8, or too large for a log; export it again.")
+    lines = csv.reader(text.splitlines())
+    try:
+        yield from lines
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: line {lines.line_num} is no CSV ({short(error)}); correct it, or export it again."
+        ) from error
 
 
 def text_of(path: Path) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -13,7 +12,7 @@ from urllib.parse import quote
 
 from alignlib._core.errors import InputError
 from alignlib.training.logs.choose import choose
-from alignlib.training.logs.columns import Columns, columns_of_rows, text_of
+from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 
 __all__ = ["find_mlflow", "read_mlflow"]
@@ -24,6 +23,7 @@ Value: TypeAlias = tuple[str, str, object, object]
 _HEADS = (("key", "value", "step"), ("metric", "value", "step"))
 _RUNS = ("run_id", "run", "Run", "Run ID")
 _METRICS = ("metrics", "*/metrics", "*/*/metrics")  # of a run, of an experiment, of the store
+_LONGEST = 1_000_000  # bytes of a name
 _DATABASE = b"SQLite format 3\0"
 
 
@@ -70,7 +70,9 @@ def _columns(path: Path, kind: str, values: Iterable[Value]) -> Columns:
 
 
 def _of_lines(path: Path) -> Iterator[Value]:
-    for line in csv.DictReader((text_of(path) or "").splitlines()):
+    lines = lines_of_csv(path)
+    head = next(lines, [])
+    for line in (dict(zip(head, cells, strict=False)) for cells in lines if cells):
         run = next((line[name] for name in _RUNS if line.get(name)), path.stem)
         yield run, line.get("key") or line.get("metric") or "", line.get("step"), line.get("value")
 
@@ -105,9 +107,11 @@ def _is_database(path: Path) -> bool:
     try:
         with closing(_open(path)) as base:
             base.execute("SELECT run_uuid, key, step, value FROM metrics LIMIT 1").fetchall()
+            made = base.execute("SELECT type, sql FROM sqlite_master WHERE name IN ('metrics', 'runs')").fetchall()
     except sqlite3.Error:
         return False
-    return True
+    # A view is a program, which may never end.
+    return all(kind == "table" and not str(sql).upper().startswith("CREATE VIRTUAL") for kind, sql in made)
 
 
 def _of_database(path: Path) -> Iterator[Value]:
@@ -124,7 +128,9 @@ def _of_database(path: Path) -> Iterator[Value]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
+    base = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
+    base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    return base
 
 
 def _number(text: object) -> float | None:

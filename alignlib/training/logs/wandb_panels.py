@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alignlib._core.errors import InputError
 from alignlib.training.logs.choose import choose, plain_names
-from alignlib.training.logs.columns import Columns, columns_of_rows, text_of
+from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.trainers import recognise
 
@@ -60,7 +60,7 @@ def _runs(head: list[str]) -> dict[str, tuple[str, str]]:
 def _columns(path: Path) -> Columns:
     rows: dict[tuple[str, str], dict[str, object]] = {}
     for file in _files(path):
-        lines = csv.reader((text_of(file) or "").splitlines())
+        lines = lines_of_csv(file)
         head = next(lines, [])
         runs = _runs(head)
         step = head[0]
