@@ -26,18 +26,19 @@ pytestmark = pytest.mark.xdist_group("pages")  # one tab for all, and no kind of
 PAGES = toc_pages()
 # One page of prose, one without code, chapters with and without a table of training runs, a page on the library.
 OF_EACH_KIND = ("index", "notation", "notebooks/01_closed_form", "notebooks/51_safety_training", "api/laws", "json")
-IN_FULL = ("index", "notebooks/01_closed_form")  # where every text's contrast is measured, not one of each kind
+IN_FULL = ("index", "notebooks/01_closed_form")  # where all text and all links are measured, not one of each kind
 PHONE, DESKTOP, PAPER = (390, 844), (1280, 900), (720, 1018)
 # axe would fetch style sheets a second time, some by wrong addresses; it does not need to.
 AXE = {"resultTypes": ["violations"], "preload": False}
-WCAG = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "rules": {"color-contrast": {"enabled": False}}}
+OFF = {"enabled": False}
+WCAG = AXE | {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "rules": {"color-contrast": OFF}}
+BUT_LINKS = WCAG | {"rules": {"color-contrast": OFF, "link-in-text-block": OFF}}
+LINKS = {"preload": False, "elementRef": True, "runOnly": {"type": "rule", "values": ["link-in-text-block"]}}
 CONTRAST = AXE | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 SCROLLING = AXE | {"runOnly": {"type": "rule", "values": ["scrollable-region-focusable"]}}
 AXE_SCRIPT = Axe().axe_script
 
-# Of each kind of text, by all that its contrast depends on, one element.
-KINDS_OF_TEXT = """() => {
-  const kinds = new Map(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+PAINTED = """
   const behind = new Map([[null, ""]]);  // of each element, what it and all around it paint
   const painted = node => {
     if (!behind.has(node)) {
@@ -47,7 +48,13 @@ KINDS_OF_TEXT = """() => {
     }
     return behind.get(node);
   };
-  const seen = new Set();
+"""
+
+# Of each kind of text, by all that its contrast depends on, one element.
+KINDS_OF_TEXT = (
+    f"""() => {{{PAINTED}"""
+    """
+  const kinds = new Map(), walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), seen = new Set();
   while (walk.nextNode()) {
     const node = walk.currentNode.parentElement;
     if (seen.has(node) || !walk.currentNode.data.trim()) continue;
@@ -61,9 +68,47 @@ KINDS_OF_TEXT = """() => {
   window.kindsOfText = kinds;
   return [...kinds.keys()];
 }"""
+)
 OF_KINDS = """async options => await axe.run(
   {include: options.kinds.map(kind => window.kindsOfText.get(kind))}, options)"""
 WHOLE = "async options => await axe.run(options)"
+
+# Of each kind of link in a text, by how it and all up to its block look, that with most text beside it. Whether a link
+# can be told from its text takes axe more time than all else.
+KINDS_OF_LINK = (
+    f"""() => {{{PAINTED}"""
+    """
+  const kinds = new Map(), most = new Map();
+  const look = (node, part) => {
+    const style = getComputedStyle(node, part);
+    const names = "display content color opacity font textDecoration border outline boxShadow backgroundColor";
+    return [...names.split(" "), "backgroundImage"].map(name => style[name]).join(" ");
+  };
+  const length = node => node.textContent.replace(/\\s/g, "").length;
+  for (const link of document.querySelectorAll("a[href], [role='link']")) {
+    const own = length(link);
+    if (!own || !link.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
+    const looks = [look(link), look(link, "::before"), look(link, "::after")];
+    let block = link.parentElement;
+    for (; getComputedStyle(block).display === "inline"; block = block.parentElement) looks.push(look(block));
+    const linked = [...block.querySelectorAll("a[href], [role='link']")].reduce((sum, a) => sum + length(a), 0);
+    const beside = length(block) - linked;
+    const kind = [...looks, look(block), painted(block)].join("; ");
+    if (beside <= 0 || beside - own <= most.get(kind)) continue;
+    most.set(kind, beside - own);
+    kinds.set(kind, link);
+  }
+  window.kindsOfLink = kinds;
+  return [...kinds.keys()];
+}"""
+)
+OF_LINKS = """async options => {
+  const links = new Map(options.kinds.map(kind => [window.kindsOfLink.get(kind), kind]));
+  const found = await axe.run({include: [...links.keys()]}, options);
+  const nodes = rules => rules.flatMap(rule => rule.nodes);
+  for (const node of nodes(found.violations)) node.element = null;
+  return {violations: found.violations, good: nodes(found.passes).map(node => links.get(node.element))};
+}"""
 
 # axe walks over every element. What it has nothing to say of is away meanwhile: what cells repeat of their columns,
 # where that is hidden from all; formulas as drawn, which are hidden from screen readers and hold no text; the marks of
@@ -221,18 +266,21 @@ class Visit:
     trouble: list[str] = field(default_factory=list)
     measured: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
 
     def add(self, kind: str, found: list[str]) -> None:
         """Note findings."""
         self.trouble += [f"{kind}: {' '.join(item.split())}" for item in found]
 
-    def add_axe(self, options: dict[str, Any], where: str = WHOLE) -> None:
-        """Note what axe finds."""
+    def add_axe(self, options: dict[str, Any], where: str = WHOLE) -> Any:
+        """Note what axe finds, and return it."""
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate(AXE_SCRIPT)
-        for violation in self.page.evaluate(where, options)["violations"]:
+        found = self.page.evaluate(where, options)
+        for violation in found["violations"]:
             nodes = [f"{node['target']} {node['html'][:150]}" for node in violation["nodes"][:3]]
             self.add(f"axe {violation['id']} ({len(violation['nodes'])})", nodes)
+        return found
 
     def add_contrast(self) -> None:
         """Note what axe finds in one text of each kind that no page before had."""
@@ -243,12 +291,15 @@ class Visit:
         if len(self.trouble) == before:
             self.measured.update(new)
 
-    def add_wcag(self) -> None:
-        """Note what axe finds besides contrast; in the list of all pages only where a part is of a new kind."""
+    def add_wcag(self, options: dict[str, Any] = BUT_LINKS) -> None:
+        """Note what axe finds besides contrast: in the list of all pages where a part is new, of one link of a kind."""
         parts = self.page.evaluate(PARTS_OF_LIST)
         self.page.evaluate(PUT_AWAY, {"colours": True, "pages": self.listed.issuperset(parts)})
         before = len(self.trouble)
-        self.add_axe(WCAG)
+        self.add_axe(options)
+        new = [] if options is WCAG else [kind for kind in self.page.evaluate(KINDS_OF_LINK) if kind not in self.linked]
+        if new:
+            self.linked.update(self.add_axe(LINKS | {"kinds": new}, OF_LINKS)["good"])
         self.page.evaluate(BRING_BACK)
         if len(self.trouble) == before:
             self.listed.update(parts)
@@ -261,6 +312,7 @@ class Tab:
     page: Page
     measured: set[str] = field(default_factory=set)
     listed: set[str] = field(default_factory=set)
+    linked: set[str] = field(default_factory=set)
 
 
 @pytest.fixture(scope="session")
@@ -275,7 +327,7 @@ def tab(browser: Browser) -> Iterator[Tab]:
 def visit(tab: Tab, url: str, size: tuple[int, int]) -> Iterator[Visit]:
     """Load ``url``, wait for its mathematics, and note requests that leave and errors."""
     home = url.split("/")[0] + "//" + url.split("/")[2]
-    page, seen = tab.page, Visit(tab.page, measured=tab.measured, listed=tab.listed)
+    page, seen = tab.page, Visit(tab.page, measured=tab.measured, listed=tab.listed, linked=tab.linked)
     page.goto("about:blank")  # what the page before was still about is not laid at the door of this one
     page.emulate_media(media="screen")
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -371,7 +423,7 @@ def on_a_screen(seen: Visit, name: str) -> None:
             seen.add_axe(CONTRAST)
         else:
             seen.add_contrast()
-    seen.add_wcag()
+    seen.add_wcag(WCAG if name in IN_FULL else BUT_LINKS)
 
 
 def on_paper(seen: Visit) -> None:
@@ -487,3 +539,33 @@ def test_nothing_is_put_away_that_axe_has_something_to_say_of(tab: Tab) -> None:
         assert page.locator(".cell-label").count() == 1
     assert found(good, "<pre><span class='k'>if</span></pre>") == set()
     assert found(good, "<pre><span class='k' role='nothing'>if</span></pre>") == {"axe aria-roles"}
+
+
+def test_links_that_only_colour_tells_are_found(tab: Tab) -> None:
+    """The control: in a text, of each kind; not where they stand alone, which does not make their kind a good one."""
+    page, seen = tab.page, Visit(tab.page)
+    page.goto("about:blank")
+    page.emulate_media(media="screen")
+    link = "<a href='#{0}' style='text-decoration:{1};color:{2}'>a page {0}</a>"
+    bad, good, plain = (
+        link.format("a", "none", "#006"),
+        link.format("b", "underline", "#006"),
+        "<p>in a text longer than {}</p>",
+    )
+    wrong = {"axe link-in-text-block"}
+
+    def found(*parts: str) -> set[str]:
+        page.set_content(f"<html lang='en'><title>t</title><body>{''.join(parts)}</body></html>")
+        seen.add_wcag()
+        said, seen.trouble = {item.partition(" (")[0] for item in seen.trouble}, []
+        return said
+
+    assert found(f"<p>{bad}</p>") == set() == seen.linked
+    for _ in range(2):
+        assert found(plain.format(good), f"<p>{bad}</p><p>a {bad}</p>", plain.format(bad)) == wrong
+        assert len(seen.linked) == 1
+    assert found(plain.format(good)) == set()
+    assert found(plain.format(good), f"<div style='color:#008'>{plain.format(good)}</div>") == set()
+    assert len(seen.linked) == 2
+    assert found(plain.format(f"<b>{bad}</b>")) == set()  # told by its weight
+    assert found(plain.format(f"<b>{link.format('c', 'none', '#060;font-weight:400')}</b>")) == wrong
