@@ -299,3 +299,31 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.Monk
     monkeypatch.setattr(engine, "_TIMEOUT", "0.2s")
     with pytest.raises(InputError, match="does not answer"), engine_for(scheduler="tcp://127.0.0.1:9"):
         pass
+
+
+def test_a_scheduler_that_is_lost_is_a_sentence() -> None:
+    from distributed.comm.core import CommClosedError
+
+    from alignlib.scale.engine import Dask
+
+    class Gone:
+        """A client whose scheduler is gone."""
+
+        def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+            return {"workers": {"one": {}}}
+
+        def submit(self, *about: Any, **more: Any) -> None:
+            raise CommClosedError("closed")
+
+    with pytest.raises(InputError, match=r"The scheduler at tcp://x was lost .* what was done is kept"):
+        list(Dask(Gone(), "tcp://x").map(abs, [1, 2]))
+
+
+def test_a_report_lies_where_its_files_do(folder: Path) -> None:
+    from alignlib.cli._bad_input import BadInput
+    from alignlib.cli._scale import place
+
+    assert place(folder / "**" / "*.csv") == folder
+    assert place(folder / "a.parquet") == folder / "a.parquet"
+    with pytest.raises(BadInput, match="files of this machine"):
+        place(Path("s3://bucket/x"))
