@@ -31,6 +31,7 @@ NAMES = [
     "kl",
     "overlay",
     "compare",
+    "pick",
     "sample",
     "score",
     "run",

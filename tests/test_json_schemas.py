@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("json_schemas")  # what is made once is mad
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "tests" / "data"
-QUESTIONS = ["capacity", "claims", "compare", "frontier", "kl", "overlay", "passk", "verify"]
+QUESTIONS = ["capacity", "claims", "compare", "frontier", "kl", "overlay", "passk", "pick", "verify"]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pd.DataFrame({**responses, "base_log_prob": log_prob - rng.normal(0.5, 0.5, 300)}).to_csv(
         place / "samples.csv", index=False
     )
+    steps = np.arange(12)
+    gold = np.sqrt(steps) - 0.3 * steps + 0.01 * rng.standard_normal(12)
+    run = {"step": steps, "kl": 0.02 * steps, "reward": 0.2 * np.sqrt(0.02 * steps), "gold": gold}
+    pd.DataFrame(run).to_csv(place / "run.csv", index=False)
     return place
 
 
@@ -63,6 +67,11 @@ COMMANDS = [
     ["kl", "samples.csv", "--n-tokens", "n_tokens", "--fixed-prompts"],
     ["overlay", str(DATA / "trl_grpo.json")],
     ["compare", str(DATA / "trl_grpo.json"), str(DATA / "trl_rloo.json"), "--run-reward", "reward", "--at", "0.5"],
+    ["pick", "run.csv", "--kl-unit", "sequence", "--run-gold", "gold"],
+    [
+        *("pick", "run.csv", "--kl-unit", "sequence", "--run-gold", "gold"),
+        *("--table", "rewards.csv", "--reward", "score_a", "--gold", "gold", "--kl", "0.1", "--group", "8"),
+    ],
     ["overlay", str(DATA / "trl_grpo.json"), str(DATA / "trl_base_table.csv"), "--reward", "count"],
 ]
 
@@ -93,6 +102,7 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
         "kl": ("estimates", "kl"),
         "overlay": ("points", "reward"),
         "compare": ("rows", "difference"),
+        "pick": ("pick", "behind"),
     }.get(arguments[0], ("", ""))
     if arguments[0] == "frontier":
         limit = document["gold" if document["gold"] else "reward"]["limit"]
@@ -105,9 +115,10 @@ def test_csv_holds_the_points_of_the_json(folder: Path, arguments: list[str]) ->
         if counted["budget"] == "average" and counted["largest_supported"] is not None:
             assert max(curve) == counted["largest_supported"]
         return
+    points = document[name]["points"] if name == "pick" else document[name]
     here = [row for row in rows if row.get("what", "checkpoint") in ("checkpoint", "comparison")]
-    here = here[: len(document[name])]
-    assert [float(row[key]) for row in here] == [point[key] for point in document[name]]
+    here = here[: len(points)]
+    assert [float(row[key]) for row in here] == [point[key] for point in points]
 
 
 def test_csv_of_an_overlay_holds_the_limit_that_is_drawn(folder: Path) -> None:

@@ -53,15 +53,15 @@ def run_options(command: F) -> F:
     return command
 
 
-def read_run(path: Path, asked: dict[str, Any]) -> TrainingLog:
-    """Read the log of a run as the options say."""
+def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") -> TrainingLog:
+    """Read the log of a run as the options say; ``reward`` is the one that names what is read as its reward."""
     from alignlib.training.logs.training_log import read_training_log
 
-    with naming(reward="--run-reward", run="--run"):
+    with naming(reward=reward, run="--run"):
         return read_training_log(
             path,
             kl=asked["run_kl"],
-            reward=asked["run_reward"],
+            reward=asked[reward.removeprefix("--").replace("-", "_")],
             step=asked["run_step"],
             length=number_or_name(asked["run_length"]),
             kl_unit=asked["kl_unit"],

@@ -18,10 +18,10 @@ __all__ = ["main"]
 
 # In the order of the help: a reader's own tables, own models, the book.
 _COMMANDS = (
-    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "sample", "score", "run",
+    "example", "frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "pick", "sample", "score", "run",
     "claims", "verify", "sync",
 )  # fmt: skip
-_READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare")
+_READ_TABLES_ONLY = ("example", "frontier", "passk", "capacity", "kl", "overlay", "compare", "pick")
 
 
 class _NoPandas:

@@ -2,13 +2,14 @@
 
 `fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
 have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
-`samples_wanted` what a wished KL would take, `draws_per_prompt` how many draws pay on each prompt (`shown_numbers` in
-a line), `most_of_constant_prompts` what prompts that do not vary may add. Other rooms resample prompts with the same
-`Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
+`samples_wanted` what a wished KL would take, `beta_at` its β, `draws_per_prompt` how many draws pay on each prompt
+(`shown_numbers` in a line), `most_of_constant_prompts` what prompts that do not vary may add. Other rooms resample
+prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
 """
 
 from __future__ import annotations
 
+from alignlib.estimation.beta import beta_at
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.constant_part import most_of_constant_prompts
@@ -40,6 +41,7 @@ __all__ = [
     "TailShape",
     "UnsupportedBudgetError",
     "Wanted",
+    "beta_at",
     "bounded_mean_interval",
     "check_beyond",
     "check_bounds",

@@ -50,6 +50,8 @@ class GoldEstimate(SameFields):
     gold_gain: FloatArray
     gold_low: FloatArray
     gold_high: FloatArray
+    gold_error: FloatArray
+    behind_error: FloatArray
     ess: FloatArray
     supported: BoolArray
     base_gold: float
@@ -174,6 +176,8 @@ def _result(
     spent = whole @ curves.kl
     bounds = (curves.gold, curves.gold + curves.gold_ahead) if curves.gold_ahead.any() else (curves.gold,)
     low, high = cells.interval(weights, *bounds, level=level)
+    stop = hedge(parameter, spent, bounds, supported, cells, weights, level)
+    apart = curves.gold - curves.gold[:, [int(np.argmin(np.abs(parameter - stop.parameter)))]]
     return GoldEstimate(
         path=path[0],
         name=path[1],
@@ -184,10 +188,12 @@ def _result(
         gold_gain=whole @ curves.gold,
         gold_low=low,
         gold_high=high,
+        gold_error=cells.standard_error(weights[:1], curves.gold)[0],
+        behind_error=cells.standard_error(weights[:1], apart)[0],
         ess=curves.ess,
         supported=supported,
         base_gold=float(table.prompt_means(gold).mean()),
         level=level,
-        hedge=hedge(parameter, spent, bounds, supported, cells, weights, level),
+        hedge=stop,
         tied_prompts=tied,
     )

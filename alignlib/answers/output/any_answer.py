@@ -5,7 +5,8 @@ from __future__ import annotations
 from alignlib._core.checks import require
 from alignlib.answers.capacity import CapacityAnswer
 from alignlib.answers.findings import Findings
-from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, policy_kl
+from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, pick, policy_kl
+from alignlib.answers.run_advice import RunAdvice
 from alignlib.pass_at_k import PassEstimate
 from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
@@ -15,12 +16,14 @@ from alignlib.training.policy_kl import PolicyKL
 __all__ = ["lines"]
 
 
-def lines(found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay | Floor | Comparison) -> list[str]:
+def lines(
+    found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay | Floor | Comparison | RunAdvice,
+) -> list[str]:
     """Return an answer as the lines that a command prints, the answer in one sentence last.
 
     Parameters
     ----------
-    found : Findings, PolicyKL, Overlay, Floor, Comparison, PassEstimate or CapacityAnswer
+    found : Findings, PolicyKL, Overlay, Floor, Comparison, PassEstimate, RunAdvice or CapacityAnswer
         What `ask`, `estimate_policy_kl`, `overlay`, ``compare_runs``, `estimate_pass_at_k` or
         ``answers.capacity.ask_capacity`` returned.
 
@@ -42,6 +45,8 @@ def lines(found: Findings | CapacityAnswer | PassEstimate | PolicyKL | Overlay |
         return frontier.lines(found)
     if isinstance(found, PassEstimate):
         return passk.lines(found)
+    if isinstance(found, RunAdvice):
+        return pick.lines(found)
     if isinstance(found, PolicyKL):
         return policy_kl.lines(found)
     if isinstance(found, (Overlay, Floor)):

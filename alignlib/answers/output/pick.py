@@ -1,0 +1,306 @@
+"""Which checkpoint and which β, as lines, as JSON and as the points of a CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from alignlib._core.names import counted
+from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed, percent
+from alignlib.answers.run_advice import RunAdvice
+from alignlib.hacking import GoldTurn
+from alignlib.training.beta_choice import NORMALISATIONS, BetaChoice
+from alignlib.training.picking import Pick
+
+__all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
+
+_OF_PREDICTED = (
+    "tilted", "tilted_low", "tilted_high", "best_of_n", "best_of_n_low", "best_of_n_high",
+)  # fmt: skip
+_AGAINST = ("against", "against_low", "against_high")
+COLUMNS = (
+    "what", "step", "kl", "gold", "behind", "behind_error", "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
+    *_AGAINST,
+)  # fmt: skip
+_OF_BETA = (
+    "kl", "beta", "beta_low", "beta_high", "level", "length", "group", "deviation", "scale", "scale_low", "scale_high",
+    "still",
+)  # fmt: skip
+_MOST_ROWS = 30
+
+
+# ------------------------------------------------------------------ JSON and CSV
+def record(found: RunAdvice) -> dict[str, Any]:
+    """Return the numbers for JSON; what is unknown or infinite is None."""
+    log = found.log
+    return {
+        "run": log.path,
+        "kl_name": log.kl_name,
+        "kl_unit": log.kl_unit,
+        "headlines": list(headlines(found)),
+        "notes": list(_notes(found)),
+        "pick": None if found.pick is None else _pick_record(found.pick),
+        "beta": None if found.beta is None else _beta_record(found.beta, found.normalisation),
+    }
+
+
+def points(found: RunAdvice) -> list[dict[str, Any]]:
+    """Return a row per checkpoint, and one per point of the predicted curves; ``what`` says which."""
+    if found.pick is None:
+        return []
+    rows = [{"what": "checkpoint", **row} for row in _points(found.pick)]
+    predicted = found.pick.predicted
+    if predicted is None:
+        return rows
+    for what, name, curve in (
+        ("tilted", "tilted", predicted.along_lam),
+        ("best_of_n", "best_of_n", predicted.along_n),
+    ):
+        if curve is not None:
+            columns = {"kl": curve.spent, name: curve.gold_gain}
+            columns |= {f"{name}_low": curve.gold_low, f"{name}_high": curve.gold_high}
+            rows += [{"what": what, **row} for row in by_point(columns, curve.spent.size)]
+    return rows
+
+
+def _points(one: Pick) -> list[dict[str, Any]]:
+    columns: dict[str, Any] = {name: getattr(one, name) for name in ("step", "kl", "gold", "behind", "behind_error")}
+    columns |= {name: getattr(one.turn, name, None) for name in ("fall", "fall_error", "p", "spent")}
+    columns |= {name: getattr(one.predicted, name, None) for name in _OF_PREDICTED}
+    columns |= {name: getattr(one, name) for name in _AGAINST}
+    return by_point(columns, one.step.size)
+
+
+def _pick_record(one: Pick) -> dict[str, Any]:
+    predicted, stop = one.predicted, None
+    if predicted is not None and predicted.along_lam is not None:
+        stop = predicted.along_lam.hedge
+    return {
+        **listed(one, ("by", "told_by", "level")),
+        "step": float(one.step[one.chosen]),
+        "kl": float(one.kl[one.chosen]),
+        "best_step": float(one.step[one.best]),
+        "best_kl": float(one.kl[one.best]),
+        "turn": None if one.turn is None else _turn_record(one, one.turn),
+        "base_gold": None if predicted is None else predicted.base_gold,
+        "predicted_turn": None if stop is None else stop.turns_down,
+        "predicted_most_at": None if stop is None else stop.spent,
+        "points": _points(one),
+    }
+
+
+def _turn_record(one: Pick, turn: GoldTurn) -> dict[str, Any]:
+    said = turn.said_at
+    return {
+        **listed(turn, ("error", "told_by", "looks")),
+        "said_at_step": None if said is None else float(one.step[said]),
+        "fall": None if said is None else float(turn.fall[said]),
+        "fall_error": None if said is None else float(turn.fall_error[said]),
+        "before_steps": None if turn.before is None else [float(one.step[i]) for i in turn.before],
+        "after_steps": None if turn.after is None else [float(one.step[i]) for i in turn.after],
+    }
+
+
+def _beta_record(beta: BetaChoice, normalisation: str | None) -> dict[str, Any]:
+    to_set = {name.replace("-", "_"): beta.to_set(name) for name in NORMALISATIONS}
+    return {**listed(beta, _OF_BETA), "normalisation": normalisation, "to_set": to_set}
+
+
+# ------------------------------------------------------------------ lines
+def headlines(found: RunAdvice) -> tuple[str, ...]:
+    """Return the answers in a sentence each: the checkpoint, whether gold has fallen, the β.
+
+    >>> import numpy as np
+    >>> from dataclasses import replace
+    >>> from alignlib.training import pick
+    >>> from alignlib.training.example_run import example_run
+    >>> log = example_run(2, 3, np.random.default_rng(0))[0]
+    >>> gold = replace(log, reward=2.0 * np.sqrt(log.kl.clip(0.0)) - 1.5 * log.kl)
+    >>> first, second = headlines(RunAdvice(log, pick(log, gold), None, None, ()))
+    >>> first.startswith("Keep the checkpoint of step "), second.startswith("Gold has fallen by step ")
+    (True, True)
+    """
+    said = []
+    if found.pick is not None:
+        said.append(_kept(found.pick))
+        if found.pick.turn is not None:
+            said.append(_turned(found.pick, found.pick.turn))
+    if found.beta is not None:
+        said.append(_beta(found.beta, found.normalisation))
+    return tuple(said)
+
+
+def _kept(one: Pick) -> str:
+    i, best = one.chosen, one.best
+    gold = "gold" if one.by == "measured" else "predicted gold"
+    where = f"Keep the checkpoint of step {one.step[i]:g}, {one.kl[i]:.3g} nats per sequence from the base"
+    if not np.isfinite(np.delete(one.behind_error, best)).any():
+        return f"{where}: it has the most {gold}; by how much it may be chance is not known of so few checkpoints."
+    unknown = int((~np.isfinite(one.behind)).sum())
+    if unknown:
+        where += f" (of those whose gold the base samples tell; of {unknown} they do not)"
+    if i == best:
+        return f"{where}: it has the most {gold}, and every one of less KL lies behind by more than a standard error."
+    return (
+        f"{where}: its {gold} is {one.behind[i]:.3g} (standard error {one.behind_error[i]:.3g}) behind the most, which "
+        f"step {one.step[best]:g} has at {one.kl[best]:.3g} nats, and no checkpoint of less KL is within one standard "
+        "error."
+    )
+
+
+def _turned(one: Pick, turn: GoldTurn) -> str:
+    looks = f"chance of a false alarm at any of the looks: {percent(turn.error)}"
+    if turn.looks == 0:
+        needs = "six checkpoints" if turn.told_by == "checkpoints" else "prompts that differ"
+        return f"Whether gold has fallen cannot be tested; it takes {needs}."
+    said = turn.said_at
+    if said is None or turn.before is None or turn.after is None:
+        end = f"up to step {one.step[-1]:g}"
+        return f"Gold is not shown to have fallen {end} ({looks}); that does not say that it has not."
+
+    def steps(block: tuple[int, int]) -> str:
+        first, last = (one.step[i] for i in block)
+        return f"step {first:g}" if first == last else f"steps {first:g} to {last:g}"
+
+    has = "has" if turn.after[0] == turn.after[1] else "have"
+    return (
+        f"Gold has fallen by step {one.step[said]:g}: {steps(turn.after)} {has} "
+        f"{turn.fall[said]:.3g} (standard error {turn.fall_error[said]:.3g}) less than {steps(turn.before)} ({looks})."
+    )
+
+
+def _beta(beta: BetaChoice, normalisation: str | None) -> str:
+    interval = f"{interval_name(beta.level)} {beta.beta_low:.3g} to {beta.beta_high:.3g}"
+    said = f"For {beta.kl:.3g} nats per sequence the optimum takes β = {beta.beta:.3g} ({interval})"
+    if normalisation is None:
+        return f"{said}, the KL summed over a response."
+    value = beta.to_set(normalisation)
+    if value is None:
+        needs = "the mean length (--run-length)" if normalisation == "token-mean" else "the group (--group)"
+        return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
+    return f"{said}: set {value:.3g} where the penalty is {normalisation}."
+
+
+def lines(found: RunAdvice) -> list[str]:
+    """Return the answer as text, the answers in a sentence each last."""
+    log = found.log
+    said = [f"{log.path}: {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence."]
+    if found.pick is not None:
+        said += ["", *_table(found.pick)]
+    if found.beta is not None:
+        said += ["", *_conversion(found.beta)]
+    return [*said, "", *[f"- {note}" for note in _notes(found)], "", *headlines(found)]
+
+
+def _table(one: Pick) -> list[str]:
+    show = np.unique(np.linspace(0, one.step.size - 1, min(one.step.size, _MOST_ROWS)).round().astype(int))
+    show = np.unique(np.append(show, [one.chosen, one.best]))
+    head = f"{'step':>7} {'KL':>7}"
+    if one.gold is not None:
+        head += f" {'gold':>8}"
+    head += f" {'behind':>8} {'s.e.':>8}"
+    if one.predicted is not None:
+        head += f"  {'predicted gain':<28}  {'best-of-N gains':<28}"
+    if one.against is not None:
+        head += "  over best-of-N"
+    said = [head.rstrip()]
+    for i in show.tolist():
+        row = f"{one.step[i]:>7.5g} {one.kl[i]:>7.3f}"
+        if one.gold is not None:
+            row += f" {one.gold[i]:>8.4g}"
+        row += f" {_or_blank(one.behind[i]):>8} {_or_blank(one.behind_error[i]):>8}"
+        if one.predicted is not None:
+            for name in ("tilted", "best_of_n"):
+                value, low, high = (getattr(one.predicted, name + end)[i] for end in ("", "_low", "_high"))
+                cell = f"{value:.3g} {bounds(low, high)}" if np.isfinite(value) else "not supported"
+                row += f"  {cell:<28}"
+        if one.against is not None and one.against_low is not None and one.against_high is not None:
+            row += (
+                f"  {one.against[i]:+.3g} {bounds(one.against_low[i], one.against_high[i])}"
+                if np.isfinite(one.against[i])
+                else ""
+            )
+        mark = "  keep" if i == one.chosen else "  most" if i == one.best else ""
+        said.append(Row(row.rstrip() + mark))
+    if show.size < one.step.size:
+        said.append(f"({show.size} of {one.step.size} checkpoints; --csv prints all.)")
+    return said
+
+
+def _or_blank(value: float) -> str:
+    return f"{value:.3g}" if np.isfinite(value) else ""
+
+
+def _conversion(beta: BetaChoice) -> list[str]:
+    """Show what to set in each normalisation, and how it follows."""
+    group = "G of a large group" if beta.group is None else f"G = {beta.group}"
+    length = "the mean length" if beta.length is None else f"{beta.length:.4g} tokens"
+    how = {
+        "sequence": "β: the KL summed over a response, against its reward",
+        "token-mean": f"β × {length}: the KL per token, against the reward of a response",
+        "length-normalised": "β: reward's part and KL of a response are both divided by its length",
+        "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off",
+        "group-scaled": "the same, rewards also divided by their deviation in the group",
+    }
+    if beta.scale is not None:
+        how["group-scaled"] = (
+            f"β / {beta.scale:.3g}, the mean of s G/(G-1) over prompts, {group}: charged after rewards are also "
+            "divided by their deviation s"
+        )
+    said = [f"{'set':>9}  where the penalty is"]
+    for name in NORMALISATIONS:
+        value = beta.to_set(name)
+        said.append(f"{'unknown' if value is None else f'{value:.4g}':>9}  {name:<18} {how[name]}")
+    return said
+
+
+def _notes(found: RunAdvice) -> tuple[str, ...]:
+    notes = [*found.log.notes, *found.notes]
+    one, beta = found.pick, found.beta
+    if one is not None:
+        notes += one.notes
+        notes.append(
+            "The checkpoint kept is that of least KL whose gold lies behind the most by at most one standard error of "
+            f"the difference, {'over prompts' if one.told_by == 'prompts' else 'by the scatter of the checkpoints'}; "
+            "the most of several is overstated by having been chosen."
+        )
+        if one.predicted is not None:
+            notes += _of_prediction(one)
+        if one.turn is not None and one.turn.told_by == "checkpoints":
+            notes.append(
+                "The test of whether gold has fallen takes the scatter of the checkpoints for independent noise; gold "
+                "prompt by prompt needs no such thing."
+            )
+    if beta is not None:
+        notes.append(
+            "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
+            "less or wastes some."
+        )
+        if beta.scale is not None and beta.scale_low is not None and beta.scale_high is not None:
+            ratio = f"{beta.scale_low / beta.scale:.2g} to {beta.scale_high / beta.scale:.2g}"
+            notes.append(
+                f"Divided by the deviation of its own group, each prompt has a β of its own: {ratio} times the mean on "
+                f"four of five; {counted(beta.still, 'prompt')} do not vary and learn nothing."
+            )
+    return tuple(notes)
+
+
+def _of_prediction(one: Pick) -> list[str]:
+    found = one.predicted
+    assert found is not None
+    meant = (
+        f"Predicted is the gain of {found.gold!r} over the base's {found.base_gold:.4g} by the policy with the most "
+        f"{found.proxy!r} for the checkpoint's KL; a run that wastes KL, or hacks as the base's samples do not, has "
+        "another."
+    )
+    curve = found.along_lam
+    if curve is None:
+        return [meant, "The base samples are too few to predict gold along λ."]
+    stop, end = curve.hedge, float(curve.spent[curve.supported][-1])
+    verdict = {
+        "yes": f"gold turns down after {stop.spent:.3g} nats",
+        "no": "gold rises",
+        "undecided": f"whether gold turns is not decided (most at {stop.spent:.3g} nats)",
+    }[stop.turns_down]
+    return [meant, f"By the base samples {verdict}, as far as they support it: {end:.3g} nats."]

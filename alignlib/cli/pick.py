@@ -1,0 +1,187 @@
+"""``alignlib pick``: which checkpoint of a run to keep, and which β to set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alignlib._core.names import number_or_name
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import command as make
+from alignlib.cli._command import naming, option
+from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
+from alignlib.cli._run_options import read_run, run_options
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from alignlib.answers.run_advice import RunAdvice
+    from alignlib.estimation import Fit
+    from alignlib.training.logs.training_log import TrainingLog
+    from alignlib.training.run_gold import RunGold
+
+__all__ = ["command"]
+
+_NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
+
+
+@make(
+    "pick",
+    short_help="Which checkpoint of a run to keep, and which β.",
+    examples=[
+        "alignlib pick trainer_state.json --run-gold eval_gold",
+        "alignlib pick run.csv --kl-unit sequence --scores judged.csv --gold judge",
+        "alignlib pick run.csv --kl-unit sequence --table base.csv --reward score --gold gold -o pick.png",
+        "alignlib pick grpo.log --table base.csv --reward score --kl 2 --group 8 --normalisation group-scaled",
+    ],
+)
+@click.argument("run", type=FILE)
+@option("--run-gold", help="Key or column of RUN with gold, at some checkpoints at least.")
+@option("--scores", type=FILE, help="Gold of checkpoints, one row per response: 'step', the prompt, --gold.")
+@option("--table", type=FILE, help="Samples of the base model: to predict gold, and for β.")
+@option("--reward", help="Column of --table with the run's reward.")
+@option("--gold", help="Column of --table and of --scores with gold  [default: 'gold' in --scores]")
+@option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
+@option("--kl", "wished", argument="budget", type=float, help="Wished KL in nats per sequence  [default: what is kept]")
+@option("--group", type=click.IntRange(min=2), help="Responses to a prompt that the trainer compares.")
+@option("--normalisation", type=click.Choice(_NORMALISATIONS), help="How the trainer takes the penalty.")
+@option("--error", type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+        help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip
+@option("--looks", type=click.IntRange(min=1), help="How many checkpoints will be scored in all, if known.")
+@run_options
+@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
+@level_option
+@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
+@seed_option
+@picture_options
+@form_options
+def command(run: Path, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
+    """Say which checkpoint of RUN to keep, whether gold has fallen, and which β aims at a KL.
+
+    RUN is a log as `alignlib overlay` reads it. Gold is what counts in the end, where the run's reward is a proxy: in
+    RUN, in scored responses, or predicted from base samples that both rewards have scored.
+    """
+    _check(asked)
+    files = [run, *(path for path in (asked["scores"], asked["table"]) if path is not None)]
+    check_picture(picture, force, files)
+    from alignlib.answers.output import pick as output
+    from alignlib.cli._say import say
+
+    log = read_run(run, asked)
+    fit = None if asked["table"] is None else _fit(asked)
+    found = _advice(log, fit, _gold(run, log, asked), asked)
+    if picture is not None:
+        if found.pick is None:
+            raise BadInput("-o draws gold along KL; give gold (--run-gold, --scores, or --gold with --table).")
+        save_picture(lambda: _drawn(found), picture, force)
+    table = asked["table"]
+    say(form, "pick", output, found, table=None if table is None else str(table), seed=asked["seed"])
+    if picture is not None:
+        wrote(picture)
+
+
+def _check(asked: dict[str, Any]) -> None:
+    """Refuse, before anything is read, what does not go together."""
+    table, scores, in_run = asked["table"], asked["scores"], asked["run_gold"]
+    if table is not None and asked["reward"] is None:
+        raise BadInput("Say which column of --table holds the run's reward (--reward).")
+    if table is None and any(asked[name] is not None for name in ("reward", "wished", "group", "normalisation")):
+        raise BadInput("--reward, --kl, --group and --normalisation need --table: β is told from base samples.")
+    if scores is not None and in_run is not None:
+        raise BadInput("--scores and --run-gold are two golds; give one of them.")
+    if asked["gold"] is not None and table is None and scores is None:
+        raise BadInput("--gold is a column of --table or --scores; name that of RUN with --run-gold.")
+    gold = scores is not None or in_run is not None or asked["gold"] is not None
+    if not gold and asked["wished"] is None:
+        raise BadInput(
+            "Nothing to pick by: give gold (--run-gold, --scores, or --gold with --table), or a KL to find the β of "
+            "(--kl with --table)."
+        )
+    if not gold and any(asked[name] is not None for name in ("error", "looks")):
+        raise BadInput("--error and --looks are about gold; give it (--run-gold or --scores).")
+
+
+def _fit(asked: dict[str, Any]) -> Fit:
+    from alignlib.estimation import fit_frontier
+    from alignlib.tables import RewardTable
+
+    names = [asked["reward"], *([] if asked["gold"] is None else [asked["gold"]])]
+    with naming(path="--table"):
+        data = RewardTable.read(
+            asked["table"], asked["prompt"], names, min_samples=3, drop_missing=asked["drop_missing"]
+        )
+    if len(data.columns) != len(names):
+        raise BadInput(f"--reward {asked['reward']!r} or --gold means several columns; name one.")
+    reward = next(iter(data.columns))
+    return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
+
+
+def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:
+    """Read the gold that was measured, if any was."""
+    from alignlib.training.run_gold import gold_of_log, gold_of_scores
+
+    if asked["scores"] is not None:
+        from alignlib.tables import RewardTable
+
+        step = asked["run_step"] or "step"
+        names = [step, asked["gold"] or "gold"]
+        with naming(path="--scores", reward="--gold"):
+            scores = RewardTable.read(
+                asked["scores"], asked["prompt"], names, min_samples=1, drop_missing=asked["drop_missing"]
+            )
+        return gold_of_scores(log, scores, *names)
+    if asked["run_gold"] is not None:
+        # Gold is scored at some checkpoints only.
+        return gold_of_log(read_run(run, {**asked, "drop_missing": True}, "--run-gold"))
+    return None
+
+
+def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict[str, Any]) -> RunAdvice:
+    from alignlib.answers.run_advice import RunAdvice
+    from alignlib.training.beta_choice import choose_beta
+    from alignlib.training.picking import pick
+
+    notes: list[str] = []
+    column = None if fit is None or asked["gold"] is None else list(fit.table.columns)[1]
+    found = None
+    if gold is not None or column is not None:
+        found = pick(
+            log,
+            gold,
+            fit=None if column is None else fit,
+            column=column,
+            error=asked["error"],
+            looks=asked["looks"],
+            level=asked["level"],
+        )
+    beta = None
+    if fit is not None:
+        wished = asked["wished"]
+        kl = float(found.kl[found.chosen]) if wished is None and found is not None else wished
+        if wished is None and not 0.0 < kl <= fit.supported_end:
+            notes.append(
+                f"No β is told for the {kl:.3g} nats of the checkpoint kept: the base samples support KLs between 0 "
+                f"and {fit.supported_end:.3g}; name another with --kl."
+            )
+        else:
+            with naming(kl="--kl"):
+                beta = choose_beta(fit, kl, length=_length(log, kl, asked), group=asked["group"])
+    return RunAdvice(log, found, beta, asked["normalisation"], tuple(notes))
+
+
+def _length(log: TrainingLog, kl: float, asked: dict[str, Any]) -> float | None:
+    """Return the mean length that was said, or that of the run's checkpoint nearest to a KL."""
+    typed = number_or_name(asked["run_length"])
+    if isinstance(typed, float):
+        return typed
+    return None if log.length is None else float(log.length[abs(log.kl - kl).argmin()])
+
+
+def _drawn(found: RunAdvice) -> Figure:
+    from alignlib.answers.pick_picture import pick_picture
+
+    assert found.pick is not None
+    return pick_picture(found.pick)

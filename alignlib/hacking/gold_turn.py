@@ -1,0 +1,202 @@
+"""Has gold turned? A sequential test on the checkpoints of a run, whose chance of a false alarm is stated.
+
+That gold never falls along the run so far is what is tested. At each checkpoint the mean of the last w checkpoints is
+compared with the mean of each earlier block of w, for w = 1, 2, 4, …: where gold never falls, none of these differences
+is positive in truth. Bonferroni's inequality covers the comparisons of a look (of means, the law of the largest), and
+the error is spent over the looks, so that the chance of a false alarm at any of them is at most what was stated,
+however long one goes on looking.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy
+
+from alignlib._core.checks import FloatArray, IntArray, as_number, as_numbers, require
+from alignlib._core.same import SameFields
+
+__all__ = ["GoldTurn", "gold_turn"]
+
+_FEWEST_PROMPTS = 2
+_FEWEST_MEANS = 6  # checkpoints before their own scatter says how noisy they are
+_LATE = 3.0  # the error is not spent on the first looks, before which gold can hardly have turned
+_DRAWS, _DRAWN_TO, _SEED = 20_000, 64, 17  # of the law of the largest fall of level gold
+_FREEDOM = 18.0 / 35.0  # degrees of freedom of a variance from second differences, per difference
+
+
+@dataclass(frozen=True, eq=False)
+class GoldTurn(SameFields):
+    """What each look said; arrays (k,), NaN at checkpoints where nothing could be tested.
+
+    ``fall`` is the difference that speaks most for a turn at that checkpoint, gold of an earlier block minus that of
+    the last one, ``p`` its p-value for all comparisons of the look, and ``spent`` the error spent there: gold has
+    turned, by ``error`` in all, where ``p <= spent``. ``said_at`` is the position of the first such checkpoint, None
+    without one; ``before`` and ``after`` are first and last position of the two blocks compared there. ``told_by`` is
+    ``"prompts"`` or ``"checkpoints"``: what the error of a difference was estimated from.
+    """
+
+    error: float
+    told_by: str
+    fall: FloatArray
+    fall_error: FloatArray
+    p: FloatArray
+    spent: FloatArray
+    said_at: int | None
+    before: tuple[int, int] | None
+    after: tuple[int, int] | None
+
+    @property
+    def looks(self) -> int:
+        """Checkpoints at which something was tested."""
+        return int(np.isfinite(self.p).sum())
+
+
+def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = None) -> GoldTurn:
+    r"""Test at every checkpoint whether gold has fallen below what it was, in the order in which they came.
+
+    Parameters
+    ----------
+    gold : array (k,) or (k, m)
+        Gold of the k checkpoints in order; mean gold, or that of each of m prompts, the same ones at all checkpoints
+        (NaN where one was not scored). By prompts, differences are paired; of means, the error is told from the scatter
+        around their course, which takes six checkpoints and noise that is independent from checkpoint to checkpoint.
+    error : float
+        Chance of a false alarm at any look, in (0, 1).
+    looks : int, optional
+        How many checkpoints there will be in all, if that is known: the error is then spent evenly. By default look i
+        may spend ``4 error / ((i + 3) (i + 4))``, which sums to ``error`` however many there are.
+
+    Raises
+    ------
+    InputError
+        For fewer than two checkpoints or prompts, or more looks than were said.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> course = np.concatenate([np.linspace(0.0, 1.0, 6), np.linspace(0.9, 0.4, 6)])
+    >>> prompts = rng.standard_normal(50) + course[:, None] + 0.5 * rng.standard_normal((12, 50))
+    >>> found = gold_turn(prompts)
+    >>> found.said_at, gold_turn(prompts[:6]).said_at
+    (10, None)
+
+    Source: derived here; Bonferroni's inequality and the spending of error over looks are classical.
+    """
+    as_number("error", error, 0.0, 1.0, open_low=True, open_high=True)
+    values = as_numbers("gold", gold)
+    by_prompt, k = values.ndim == 2, len(np.atleast_1d(values))
+    require(values.ndim in (1, 2), f"gold must be (k,) or (k, m); got {values.ndim} dimensions.", "gold")
+    values = values.reshape(k, -1)
+    require(k >= 2, f"gold must hold at least two checkpoints; got {k}.", "gold")
+    require(
+        not by_prompt or values.shape[1] >= _FEWEST_PROMPTS,
+        f"gold must hold at least {_FEWEST_PROMPTS} prompts, or means of checkpoints as one row; got "
+        f"{values.shape[1]}.",
+        "gold",
+    )
+    require(by_prompt or bool(np.isfinite(values).all()), "gold must be finite at every checkpoint.", "gold")
+    require(looks is None or looks >= k - 1, f"looks must be at least the {k - 1} that there are; got {looks}.")
+    fall, fall_error, p = np.full(k, np.nan), np.full(k, np.nan), np.full(k, np.nan)
+    order = np.arange(1.0, k)
+    share = 4.0 / ((order + _LATE) * (order + _LATE + 1.0)) if looks is None else np.full(k - 1, 1.0 / looks)
+    spent = np.concatenate([[0.0], error * share])
+    blocks: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {}
+    test = _by_prompt if by_prompt else _ByMeans(k)
+    for i in range(1, k):
+        one = test(values[: i + 1])
+        if one is not None:
+            fall[i], fall_error[i], p[i], width, start = one
+            blocks[i] = ((start, start + width - 1), (i - width + 1, i))
+    with np.errstate(invalid="ignore"):
+        alarms = np.flatnonzero(p <= spent)
+    said = int(alarms[0]) if alarms.size else None
+    before, after = (None, None) if said is None else blocks[said]
+    told_by = "prompts" if by_prompt else "checkpoints"
+    return GoldTurn(float(error), told_by, fall, fall_error, p, spent, said, before, after)
+
+
+def _blocks(values: FloatArray) -> list[tuple[int, IntArray, FloatArray]]:
+    """Return width, starts and fall of the earlier blocks of each width, (blocks, …): their mean minus the last one's.
+
+    >>> [(width, starts.tolist(), fall[:, 0].tolist()) for width, starts, fall in _blocks(np.arange(4.0)[:, None])]
+    [(1, [0, 1, 2], [-3.0, -2.0, -1.0]), (2, [0], [-2.0])]
+    """
+    found, width, end = [], 1, len(values)
+    while 2 * width <= end:
+        starts = np.arange(end % width, end - width, width)
+        earlier = values[starts[0] : end - width].reshape(starts.size, width, -1).mean(axis=1)
+        found.append((width, starts, earlier - values[end - width :].mean(axis=0)))
+        width *= 2
+    return found
+
+
+Look = tuple[float, float, float, int, int]  # fall, its error, p, width and start of the earlier block
+
+
+def _by_prompt(values: FloatArray) -> Look | None:
+    """Compare at the last checkpoint by Student's law of differences over prompts, with Bonferroni's inequality."""
+    best: Look | None = None
+    blocks = _blocks(values)
+    for width, starts, apart in blocks:
+        known = np.isfinite(apart)
+        n = known.sum(axis=1)
+        apart = np.where(known, apart, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fall = apart.sum(axis=1) / n
+            spread = np.sqrt(np.where(known, (apart - fall[:, None]) ** 2, 0.0).sum(axis=1) / (n - 1.0) / n)
+            p = scipy.special.stdtr(n - 1.0, -fall / spread)
+        p = np.where(spread == 0.0, np.where(fall > 0.0, 0.0, 1.0), p)  # all prompts moved alike
+        # Prompts that moved tell no more than as many tosses of a coin: of right and wrong answers few may move.
+        p = np.where(n >= _FEWEST_PROMPTS, np.maximum(p, 0.5 ** np.count_nonzero(apart, axis=1)), np.inf)
+        j = int(np.argmin(p))
+        if np.isfinite(p[j]) and (best is None or p[j] < best[2]):
+            best = float(fall[j]), float(spread[j]), float(p[j]), width, int(starts[j])
+    if best is None:
+        return None
+    compared = sum(starts.size for _, starts, _ in blocks)
+    return best[0], best[1], min(1.0, compared * best[2]), best[3], best[4]
+
+
+class _ByMeans:
+    """Compare means, whose noise is told by their second differences so far: a straight course has none.
+
+    The largest fall in units of its error has, where gold stays level and noise is normal, a law without parameters. It
+    is drawn once, always the same, and covers all comparisons of a look; where gold rises falls are less. Past 64
+    checkpoints Student's law and Bonferroni's inequality take its place, which is cautious and quick.
+    """
+
+    def __init__(self, k: int) -> None:
+        size = min(k, _DRAWN_TO)
+        self.drawn = np.random.default_rng(_SEED).standard_normal((size, _DRAWS)) if k >= _FEWEST_MEANS else None
+
+    def __call__(self, values: FloatArray) -> Look | None:
+        if len(values) < _FEWEST_MEANS:
+            return None
+        noise = _noise(values)[0]
+        best, compared = (-math.inf, 0.0, 0, 0), 0
+        for width, starts, fall in _blocks(values):
+            j, scale = int(np.argmax(fall[:, 0])), math.sqrt(2.0 / width)
+            compared += starts.size
+            if fall[j, 0] / scale > best[0]:
+                best = float(fall[j, 0]) / scale, scale, width, int(starts[j])
+        standard, scale, width, start = best
+        error = float(noise) * scale
+        if noise == 0.0:
+            return standard * scale, 0.0, 1.0, width, start  # a straight course: its noise is not known
+        found = standard / float(noise)
+        if self.drawn is None or len(values) > _DRAWN_TO:
+            p = compared * float(scipy.special.stdtr(_FREEDOM * (len(values) - 2.0), -found))
+        else:
+            level = self.drawn[: len(values)]
+            most = np.max([fall.max(axis=0) / math.sqrt(2.0 / w) for w, _, fall in _blocks(level)], axis=0)
+            p = (1.0 + float((most / _noise(level) >= found).sum())) / (_DRAWS + 1.0)
+        return standard * scale, error, min(1.0, p), width, start
+
+
+def _noise(values: FloatArray) -> FloatArray:
+    """Return the standard deviation of a mean around its course, (…), as `TrainingLog.noise` does."""
+    return np.asarray(np.sqrt(np.mean(np.diff(values, 2, axis=0) ** 2, axis=0) / 6.0))

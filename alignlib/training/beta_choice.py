@@ -1,0 +1,156 @@
+"""Which β to set for a wished KL, in the normalisation of the trainer, from samples of the base."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray, as_number, as_whole
+from alignlib.estimation import Fit, beta_at
+from alignlib.training.penalty import beta_to_set, effective_beta
+
+__all__ = ["NORMALISATIONS", "BetaChoice", "choose_beta"]
+
+NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
+_BLOCK = 1 << 17  # samples in work at a time
+
+
+@dataclass(frozen=True)
+class BetaChoice:
+    """The β for a KL of ``kl`` nats per sequence, and what to set for it; None where what it takes is not known.
+
+    ``beta`` with its interval belongs to ``E R - β KL(π‖p)``, the KL summed over a response: it is what to set where a
+    trainer takes the penalty per sequence, and where it divides reward's part and KL of a response alike by the length
+    (``length_normalised``, equal to ``beta``). ``token_mean`` is for a KL per token against the reward of the whole
+    response, ``beta`` times ``length``. ``group_centred`` is for a KL charged after the mean of ``group`` responses is
+    taken off the rewards, ``beta (G-1)/G``. ``group_scaled`` is for a KL charged after they are also divided by the
+    deviation within the group: ``beta`` over ``scale``, the mean over prompts of what a coefficient of 1 amounts to,
+    which lies between ``scale_low`` and ``scale_high`` on four of five prompts. ``deviation`` is the mean deviation
+    within a prompt at the optimum, ``still`` counts prompts that do not vary.
+    """
+
+    kl: float
+    beta: float
+    beta_low: float
+    beta_high: float
+    level: float
+    length: float | None
+    group: int | None
+    deviation: float
+    scale: float | None
+    scale_low: float | None
+    scale_high: float | None
+    still: int
+    token_mean: float | None
+    group_centred: float | None
+    group_scaled: float | None
+
+    @property
+    def length_normalised(self) -> float:
+        """What to set where the loss divides reward's part and KL of a response by its length: the length cancels."""
+        return self.beta
+
+    def to_set(self, normalisation: str) -> float | None:
+        """Return what to set in one of the ``NORMALISATIONS``."""
+        return {
+            "sequence": self.beta,
+            "token-mean": self.token_mean,
+            "length-normalised": self.length_normalised,
+            "group-centred": self.group_centred,
+            "group-scaled": self.group_scaled,
+        }[normalisation]
+
+
+def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int | None = None) -> BetaChoice:
+    r"""Return the β at which the optimum spends a KL, in every normalisation.
+
+    The deviation within a prompt is that of the optimum at that β, estimated from the base samples by weights
+    ``e^{λr}``. A single coefficient then means another β on each prompt, ``β s_x``; it is set so that their mean is β.
+    For rewards of two values and a known ``group`` what each prompt comes to is exact.
+
+    Parameters
+    ----------
+    fit : Fit
+        The run's reward, fitted on samples of its base.
+    kl : float
+        Wished KL in nats per sequence, > 0.
+    length : float, optional
+        Mean tokens of a response at that KL.
+    group : int, optional
+        Responses to a prompt that the trainer compares, >= 2, the response itself among them; by default a large group.
+
+    Raises
+    ------
+    UnsupportedBudgetError
+        For a KL beyond what the samples support.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import fit_frontier
+    >>> fit = fit_frontier(2.0 * np.random.default_rng(1).standard_normal((100, 64)), n_boot=200)
+    >>> found = choose_beta(fit, 0.5, length=100.0, group=8)
+    >>> round(found.token_mean / found.beta, 6), bool(abs(found.group_scaled - found.beta / (2.0 * 8 / 7)) < 0.05)
+    (100.0, True)
+
+    Source: derived here; what scaling within a group does is in `effective_beta`.
+    """
+    if length is not None:
+        as_number("length", length, 0.0, open_low=True)
+    if group is not None:
+        group = as_whole("group", group, 2)
+    beta, low, high = beta_at(fit, kl)
+    lam = 1.0 / beta if beta > 0.0 else np.inf
+    deviation, success = _at_optimum(fit, lam)
+    varies = deviation > 0.0
+    scales = np.array(
+        [
+            effective_beta(1.0, "after", group=group, success=float(chance))
+            if group is not None and np.isfinite(chance)
+            else effective_beta(1.0, "after", group=group, deviation=float(spread))
+            for spread, chance in zip(deviation[varies], success[varies], strict=True)
+        ]
+    )
+    scale = float(scales.mean()) if scales.size else None
+    ends = np.quantile(scales, [0.1, 0.9]) if scales.size else (None, None)
+    return BetaChoice(
+        kl=float(kl),
+        beta=beta,
+        beta_low=low,
+        beta_high=high,
+        level=fit.level,
+        length=length,
+        group=group,
+        deviation=float(deviation[varies].mean()) if scales.size else 0.0,
+        scale=scale,
+        scale_low=None if ends[0] is None else float(ends[0]),
+        scale_high=None if ends[1] is None else float(ends[1]),
+        still=int((~varies).sum()),
+        token_mean=None if length is None else beta * length,
+        group_centred=None if group is None else beta_to_set(beta, "after", group=group),
+        group_scaled=None if scale is None else beta_to_set(beta, "after", deviation=scale),
+    )
+
+
+def _at_optimum(fit: Fit, lam: float) -> tuple[FloatArray, FloatArray]:
+    """Return each prompt's deviation of the reward under the tilt, and how often it is right where rewards are 0 or 1.
+
+    The weighted variance is divided by ``1 - Σ w²``, without which few samples understate it.
+    """
+    column, table = fit.reward, fit.table
+    deviation, success = np.zeros(table.n_prompts), np.full(table.n_prompts, np.nan)
+    binary = set(table.extremes(column)) <= {0.0, 1.0} and bool(np.isin(table.column(column), (0.0, 1.0)).all())
+    for where, rewards in table.blocks(column, _BLOCK):
+        top = rewards.max(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            weight = np.where(rewards == top, 1.0, np.exp(lam * (rewards - top)))
+        weight /= weight.sum(axis=1, keepdims=True)
+        mean = (weight * rewards).sum(axis=1, keepdims=True)
+        apart = 1.0 - np.square(weight).sum(axis=1)
+        spread = (weight * np.square(rewards - mean)).sum(axis=1)
+        varies = np.ptp(rewards, axis=1) > 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            deviation[where] = np.where(varies & (apart > 0.0), np.sqrt(spread / apart), 0.0)
+        if binary:
+            success[where] = np.where(varies, mean[:, 0], np.nan)
+    return deviation, np.where((success > 0.0) & (success < 1.0), success, np.nan)

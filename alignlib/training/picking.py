@@ -1,0 +1,316 @@
+"""Which checkpoint of a run to keep: by its gold, or by what base samples predict of it."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy
+
+from alignlib._core.checks import FloatArray, as_number, require
+from alignlib._core.errors import InputError
+from alignlib._core.names import counted
+from alignlib._core.same import SameFields
+from alignlib.estimation import Fit, GoldEstimate
+from alignlib.hacking import GoldTurn, gold_turn
+from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.run_gold import RunGold, gold_of_log
+
+__all__ = ["Pick", "Predicted", "pick"]
+
+_POINTS = 24  # of a log whose gold is predicted only
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted(SameFields):
+    """What base samples that proxy and gold have scored say of each checkpoint's KL; gains over the base, arrays (k,).
+
+    ``tilted`` is the gold of the policy with the most proxy for that KL, ``best_of_n`` that of best-of-N by the proxy,
+    or of a mixture of two N, at that KL at most; each NaN where the samples do not support it. ``tilted_error`` is the
+    standard error, ``behind_error`` that of the distance to the best of them. ``along_lam`` is the curve itself, with
+    where it turns; None where there is none. ``base_gold`` is the base's mean, with its standard error.
+    """
+
+    proxy: str
+    gold: str
+    base_gold: float
+    base_error: float
+    tilted: FloatArray
+    tilted_low: FloatArray
+    tilted_high: FloatArray
+    tilted_error: FloatArray
+    behind_error: FloatArray
+    best_of_n: FloatArray
+    best_of_n_low: FloatArray
+    best_of_n_high: FloatArray
+    along_lam: GoldEstimate | None
+    along_n: GoldEstimate
+
+
+@dataclass(frozen=True, eq=False)
+class Pick(SameFields):
+    """The checkpoint to keep, of those at ``step`` with ``kl`` nats per sequence, arrays (k,) in order of steps.
+
+    ``by`` is ``"measured"`` or ``"predicted"`` gold. ``gold`` is what the checkpoints had (None if predicted),
+    ``behind`` how far each lies below the best, at position ``best``, and ``behind_error`` the standard error of that
+    difference, over the same prompts or from the scatter of the checkpoints (``told_by``); NaN where not known.
+    ``chosen`` is the checkpoint of least KL that lies behind by at most one standard error. ``turn`` is the sequential
+    test of whether gold has fallen. ``against`` is measured gold minus that of best-of-N at equal KL, with an interval.
+    """
+
+    log: TrainingLog
+    by: str
+    told_by: str
+    step: FloatArray
+    kl: FloatArray
+    gold: FloatArray | None
+    behind: FloatArray
+    behind_error: FloatArray
+    best: int
+    chosen: int
+    turn: GoldTurn | None
+    predicted: Predicted | None
+    against: FloatArray | None
+    against_low: FloatArray | None
+    against_high: FloatArray | None
+    level: float
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        """Return how many checkpoints there are and which is chosen."""
+        return (
+            f"<Pick of {counted(self.step.size, 'checkpoint')} by {self.by} gold: step {self.step[self.chosen]:g}, "
+            f"{self.kl[self.chosen]:.3g} nats; most at step {self.step[self.best]:g}>"
+        )
+
+
+def pick(
+    log: TrainingLog,
+    gold: RunGold | TrainingLog | None = None,
+    *,
+    fit: Fit | None = None,
+    column: str | None = None,
+    error: float | None = None,
+    looks: int | None = None,
+    level: float = 0.95,
+) -> Pick:
+    """Return the checkpoint to keep: the least KL whose gold is within one standard error of the most.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        KL of the checkpoints of one run.
+    gold : RunGold or TrainingLog, optional
+        Gold where it was measured: of scored responses (`gold_of_scores`), or the log read with gold as its reward.
+        Without it gold is predicted from base samples, for the policy with the most proxy at each checkpoint's KL.
+    fit : Fit, optional
+        The run's reward, the proxy, fitted on samples of the base; needed to predict.
+    column : str, optional
+        The column of the fit's table with gold.
+    error : float, optional
+        Chance of a false alarm of the test of whether gold has fallen; by default 1 - level.
+    looks : int, optional
+        How many checkpoints will be scored in all, if known: see `gold_turn`.
+    level : float
+        Coverage of the intervals; that of the fit, if there is one.
+
+    Raises
+    ------
+    InputError
+        Where gold is neither measured nor can be predicted.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from alignlib.training.example_run import example_run
+    >>> rng = np.random.default_rng(0)
+    >>> log = example_run(2, 3, rng)[0]
+    >>> course = 2.0 * np.sqrt(log.kl.clip(0.0)) - 1.5 * log.kl  # most at 0.44 nats
+    >>> found = pick(log, replace(log, reward=course + 0.02 * rng.standard_normal(24)))
+    >>> bool(0.2 < found.kl[found.chosen] < 0.8), found.turn.said_at is not None
+    (True, True)
+
+    Source: the one-standard-error rule is that of classification trees, here with the error of a difference.
+    """
+    require(fit is None or column is not None, "column must name the gold of the table that fit is of.", "column")
+    if isinstance(gold, TrainingLog):
+        gold = gold_of_log(gold)
+    if gold is None and fit is None:
+        raise InputError(
+            "gold must be measured at checkpoints, or predicted from base samples that both rewards have scored: give "
+            "one of them.",
+            argument="gold",
+        )
+    level = level if fit is None else fit.level
+    as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
+    notes: list[str] = []
+    if gold is None:
+        points = _one_in_order(log)
+        step, kl = points.step, points.kl
+        if points.kl.size < log.kl.size:
+            notes.append(
+                f"Each point is the mean of {math.ceil(log.kl.size / points.kl.size)} consecutive checkpoints, more or "
+                "less."
+            )
+    else:
+        step, kl = gold.step, gold.kl
+        notes += gold.notes
+    require(step.size >= 2, f"gold must be known at two checkpoints at least; got {step.size}.", "gold")
+    predicted = None if fit is None or column is None else predict_gold(kl, fit, column)
+    if gold is None:
+        assert predicted is not None
+        best, behind, apart = _by_prediction(predicted)
+        told_by, values, turn = "prompts", None, None
+    else:
+        values = gold.gold
+        best, behind, apart, told_by = _by_measurement(gold)
+        turn = gold_turn(
+            gold.gold if gold.per_prompt is None else gold.per_prompt,
+            error=1.0 - level if error is None else error,
+            looks=looks,
+        )
+    with np.errstate(invalid="ignore"):
+        near = np.flatnonzero((behind <= apart) | (np.arange(step.size) == best))
+    chosen = int(near[np.lexsort((step[near], kl[near]))[0]])
+    against = (None, None, None) if gold is None or predicted is None else _against(gold, predicted, level)
+    return Pick(
+        log=log,
+        by="predicted" if gold is None else "measured",
+        told_by=told_by,
+        step=step,
+        kl=kl,
+        gold=values,
+        behind=behind,
+        behind_error=apart,
+        best=best,
+        chosen=chosen,
+        turn=turn,
+        predicted=predicted,
+        against=against[0],
+        against_low=against[1],
+        against_high=against[2],
+        level=level,
+        notes=tuple(notes),
+    )
+
+
+def _one_in_order(log: TrainingLog) -> TrainingLog:
+    """Return one run in order of steps, averaged to two dozen points."""
+    gold_of_log(log)  # refuses several runs
+    order = np.argsort(log.step, kind="stable")
+    rows = replace(
+        log,
+        step=log.step[order],
+        logged_kl=log.logged_kl[order],
+        kl=log.kl[order],
+        reward=log.reward[order],
+        length=None if log.length is None else log.length[order],
+        run=log.run[order],
+        per_prompt=None,
+    )
+    return rows.pooled(math.ceil(log.kl.size / _POINTS))
+
+
+def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
+    """Predict gold at each KL (k,) from base samples: of the tilt by the proxy, and of best-of-N."""
+    table, size = fit.table, kl.size
+    along_n = fit.gold(column)
+    reach = np.clip(kl, 0.0, None)
+    beyond = reach > along_n.spent[-1]
+
+    def mixed(values: FloatArray) -> FloatArray:
+        return np.where(beyond, np.nan, np.interp(reach, along_n.spent, values))
+
+    nothing = np.full(size, np.nan)
+    tilted = {name: nothing.copy() for name in ("gold_gain", "gold_low", "gold_high", "gold_error", "behind_error")}
+    along_lam = None
+    with suppress(InputError):  # too few samples for any λ; best-of-N is known all the same
+        along_lam = fit.tilted_gold(column)
+    if along_lam is not None:
+        at = fit.at(reach, strict=False)
+        lam = at.lam
+        known = at.supported & (lam > 0.0) & (lam <= along_lam.parameter[-1] * (1.0 + 1e-12))
+        wanted, place = np.unique(lam[known], return_inverse=True)
+        if wanted.size:
+            found = fit.tilted_gold(column, wanted)
+            for name, values in tilted.items():
+                values[known] = getattr(found, name)[place]
+        start = reach <= 0.0
+        for name, values in tilted.items():
+            values[start] = 0.0 if name != "behind_error" else np.nan
+    means = table.prompt_means(column)
+    units = means if means.size > 1 else table.column(column)
+    return Predicted(
+        proxy=fit.reward,
+        gold=column,
+        base_gold=float(means.mean()),
+        base_error=float(units.std(ddof=1) / math.sqrt(units.size)),
+        tilted=tilted["gold_gain"],
+        tilted_low=tilted["gold_low"],
+        tilted_high=tilted["gold_high"],
+        tilted_error=tilted["gold_error"],
+        behind_error=tilted["behind_error"],
+        best_of_n=mixed(along_n.gold_gain),
+        best_of_n_low=mixed(along_n.gold_low),
+        best_of_n_high=mixed(along_n.gold_high),
+        along_lam=along_lam,
+        along_n=along_n,
+    )
+
+
+def _by_prediction(found: Predicted) -> tuple[int, FloatArray, FloatArray]:
+    """Return the best checkpoint by predicted gold, how far others lie behind, and the error of that."""
+    if not np.isfinite(found.tilted).any():
+        raise InputError(
+            f"No checkpoint's KL is within what the base samples of {found.proxy!r} and {found.gold!r} support, so no "
+            "gold can be predicted; draw more samples per prompt, or measure gold at checkpoints.",
+            argument="gold",
+        )
+    best = int(np.nanargmax(found.tilted))
+    behind = found.tilted[best] - found.tilted
+    # The base itself gains nothing, without error: the difference to it has the error of the other.
+    start = found.tilted_error == 0.0
+    apart = np.where(start, found.tilted_error[best], found.behind_error)
+    if start[best]:
+        apart = found.tilted_error.copy()
+    apart[best] = 0.0
+    return best, behind, apart
+
+
+def _by_measurement(gold: RunGold) -> tuple[int, FloatArray, FloatArray, str]:
+    """Return the best checkpoint by measured gold, how far others lie behind, the error of that and what tells it."""
+    best = int(np.argmax(gold.gold))
+    behind = gold.gold[best] - gold.gold
+    if gold.per_prompt is not None:
+        apart = gold.per_prompt[best] - gold.per_prompt
+        error = apart.std(axis=1, ddof=1) / math.sqrt(apart.shape[1])
+        return best, behind, np.asarray(error), "prompts"
+    noise = _noise(gold.gold)
+    error = np.full(behind.size, math.nan if noise is None else noise * math.sqrt(2.0))
+    error[best] = 0.0
+    return best, behind, error, "checkpoints"
+
+
+def _noise(values: FloatArray) -> float | None:
+    """Return the standard deviation of a checkpoint's gold around its course, as `TrainingLog.noise` does."""
+    second = np.diff(values, 2)
+    return float(np.sqrt(np.mean(second**2) / 6.0)) if second.size >= 3 else None
+
+
+def _against(gold: RunGold, found: Predicted, level: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return measured gold minus that of best-of-N at equal KL, and its interval.
+
+    Prompts of run and table are taken as drawn apart, which makes it no narrower than for the same ones.
+    """
+    difference = gold.gold - found.base_gold - found.best_of_n
+    reach = float(scipy.special.ndtri(0.5 + level / 2.0))
+    if gold.per_prompt is not None:
+        own = gold.per_prompt.std(axis=1, ddof=1) / math.sqrt(gold.per_prompt.shape[1])
+    else:
+        own = np.full(difference.size, _noise(gold.gold) or math.nan)
+    arm = reach * np.hypot(own, found.base_error)
+    low = difference - np.hypot(arm, found.best_of_n_high - found.best_of_n)
+    high = difference + np.hypot(arm, found.best_of_n - found.best_of_n_low)
+    return difference, low, high

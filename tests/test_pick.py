@@ -1,0 +1,244 @@
+"""Which checkpoint and which β: laws whose answer is known exactly, and what the command says of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from alignlib import lines
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier
+from alignlib.hacking import gold_turn
+from alignlib.laws import FiniteLaw
+from alignlib.tables import RewardTable
+from alignlib.training import choose_beta, effective_beta, gold_of_scores, pick
+from alignlib.training.example_run import example_prompts, example_run
+
+pytestmark = pytest.mark.xdist_group("pick")
+BEND = 0.4  # gold is proxy - BEND proxy²: along the tilt of normal rewards d - BEND d², d = √(2 KL), most at d = 1.25
+
+
+def base(seed: int, prompts: int = 80, samples: int = 64) -> RewardTable:
+    rng = np.random.default_rng(seed)
+    proxy = rng.standard_normal((prompts, samples))
+    return RewardTable.from_arrays(proxy=proxy, gold=proxy - BEND * proxy**2 + 0.2 * rng.standard_normal(proxy.shape))
+
+
+# ------------------------------------------------------------------ the checkpoint
+def test_measured_gold_of_least_kl_within_one_standard_error_is_kept() -> None:
+    run = example_prompts(np.zeros(30), 0.8, np.random.default_rng(0), n_checkpoints=8)
+    rng, course = np.random.default_rng(3), np.array([0.0, 0.5, 0.8, 0.99, 1.0, 0.9, 0.6, 0.2])
+    held = run.per_prompt
+    assert held is not None
+    own = rng.standard_normal(30)
+    reward = np.concatenate([own + level + 0.1 * rng.standard_normal(30) for level in course])
+    found = pick(run, replace(run, reward=course, per_prompt=replace(held, reward=reward)))
+    assert found.told_by == "prompts"
+    assert (found.chosen, found.best) == (3, 4)
+    cells = reward.reshape(8, 30)  # the names p0, p1, … are sorted as text: errors do not mind
+    apart = cells[found.best] - cells[3]
+    assert found.behind_error[3] == pytest.approx(apart.std(ddof=1) / np.sqrt(30), rel=1e-12)
+    assert found.behind[3] <= found.behind_error[3] < found.behind[2]
+    assert found.turn is not None
+    assert found.turn.said_at is not None
+    assert found.step[found.turn.said_at] in (50.0, 60.0, 70.0)
+
+
+def test_gold_is_predicted_where_it_is_known_exactly() -> None:
+    log = replace(example_run(2, 3, np.random.default_rng(0))[0], kl=np.linspace(0.0, 2.3, 24))
+    found = pick(log, fit=fit_frontier(base(3), "proxy", n_boot=200), column="gold")
+    assert found.predicted is not None
+    assert found.by == "predicted"
+    known = np.isfinite(found.predicted.tilted)
+    d = np.sqrt(2.0 * found.kl[known])
+    np.testing.assert_allclose(found.predicted.tilted[known], d - BEND * d**2, atol=0.06)
+    assert 5 < known.sum() < 24
+    assert found.predicted.best_of_n[0] == found.predicted.tilted[0] == 0.0
+    assert known[found.chosen]
+    assert "of those whose gold the base samples tell" in lines_of(found)
+
+
+def lines_of(found: object) -> str:
+    from alignlib.answers.run_advice import RunAdvice
+
+    return lines(RunAdvice(found.log, found, None, None, ()))[-1]  # type: ignore[attr-defined,arg-type]
+
+
+def test_where_any_optimisation_hurts_the_base_is_kept() -> None:
+    rng = np.random.default_rng(5)
+    proxy = rng.standard_normal((60, 32))
+    table = RewardTable.from_arrays(proxy=proxy, gold=-proxy + 0.1 * rng.standard_normal(proxy.shape))
+    log = replace(example_run(2, 3, rng)[0], kl=np.linspace(0.0, 0.5, 24))
+    found = pick(log, fit=fit_frontier(table, "proxy", n_boot=100), column="gold")
+    assert (found.best, found.chosen) == (0, 0)
+
+
+def test_at_equal_kl_a_run_that_is_best_of_n_is_not_told_from_it() -> None:
+    table = base(7)
+    fit = fit_frontier(table, "proxy", n_boot=200)
+    n = np.array([1.0, 2.0, 4.0, 8.0])
+    kl = np.log(n) - (n - 1.0) / n
+    gold = float(table.prompt_means("gold").mean()) + fit.gold("gold").gold_gain[n.astype(int) - 1]
+    log = example_run(2, 3, np.random.default_rng(0), n_checkpoints=5)[0].keep(np.arange(5) < 4)
+    found = pick(replace(log, kl=kl), replace(log, kl=kl, reward=gold), fit=fit, column="gold")
+    assert found.against is not None
+    np.testing.assert_allclose(found.against, 0.0, atol=1e-9)
+
+
+def test_scores_of_steps_between_and_of_prompts_that_come_and_go() -> None:
+    log = replace(example_run(2, 3, np.random.default_rng(0))[0], kl=np.arange(24.0))
+    cells = {"step": [[5, 30], [5, 30], [5, 5]], "gold": [[0.0, 1.0], [2.0, 4.0], [9.0, 9.0]]}
+    found = gold_of_scores(log, RewardTable.from_arrays(cells), "step", "gold")
+    assert found.kl.tolist() == [0.5, 3.0]
+    assert found.gold.tolist() == [1.0, 2.5]
+    assert "1 of 3 prompts were not scored at every checkpoint" in found.notes[0]
+    with pytest.raises(InputError, match="the log goes from step 0 to 230"):
+        gold_of_scores(log, RewardTable.from_arrays({**cells, "step": [[5, 999]] * 3}), "step", "gold")
+    two = replace(log, run=np.array(["a", "b"] * 12, dtype=object))
+    with pytest.raises(InputError, match="holds 2 runs, 'a', 'b'"):
+        pick(two, fit=fit_frontier(base(1, 10, 8), "proxy", n_boot=100), column="gold")
+
+
+# ------------------------------------------------------------------ β
+def test_beta_is_the_slope_of_the_exact_limit() -> None:
+    law = FiniteLaw([0.0, 1.0, 3.0], [0.5, 0.3, 0.2])
+    rows = np.random.default_rng(2).choice(law.reward, p=law.prob, size=(120, 64))
+    beta, low, high = beta_at(fit_frontier(rows, n_boot=200), 0.4)
+    truth = 1.0 / float(law.lam_at_kl(0.4))
+    assert low < truth < high
+    assert beta == pytest.approx(truth, rel=0.03)
+    with pytest.raises(UnsupportedBudgetError, match="kl must not exceed"):
+        beta_at(fit_frontier(rows[:20, :8], n_boot=100), 9.0)
+
+
+def test_what_to_set_amounts_to_the_beta_again() -> None:
+    rng = np.random.default_rng(3)
+    spread = np.exp(0.25 * rng.standard_normal((100, 1)))
+    found = choose_beta(fit_frontier(spread * rng.standard_normal((100, 64)), n_boot=100), 0.4, length=50.0, group=4)
+    assert found.to_set("sequence") == found.to_set("length-normalised") == found.beta
+    assert found.token_mean is not None
+    assert found.token_mean / 50.0 == pytest.approx(found.beta)
+    assert found.group_centred is not None
+    assert effective_beta(found.group_centred, "after", group=4) == pytest.approx(found.beta)
+    assert found.group_scaled is not None
+    # Under a tilt normal rewards keep their deviation: the mean β over prompts is the one wished for.
+    each = [effective_beta(found.group_scaled, "after", group=4, deviation=s) for s in spread[:, 0]]
+    assert np.mean(each) == pytest.approx(found.beta, rel=0.05)
+    right = choose_beta(fit_frontier((rng.random((150, 64)) < 0.3) * 1.0, n_boot=100), 0.2, group=8)
+    success = float(FiniteLaw([0.0, 1.0], [0.7, 0.3]).gain_at_kl(0.2)) + 0.3
+    assert right.group_scaled is not None
+    again = effective_beta(right.group_scaled, "after", group=8, success=success)
+    assert again == pytest.approx(right.beta, rel=0.03)
+
+
+# ------------------------------------------------------------------ has gold fallen?
+def test_a_fall_is_found_after_it_and_none_where_there_is_none() -> None:
+    rng = np.random.default_rng(4)
+    rising = np.sqrt(np.arange(20.0)) / 4.0
+    falling = np.where(np.arange(20) <= 10, rising, rising[10] - 0.12 * (np.arange(20) - 10))
+    alarms, found = 0, []
+    for _ in range(60):
+        noise = 0.4 * rng.standard_normal((20, 40)) + rng.standard_normal(40)
+        alarms += gold_turn(rising[:, None] + noise, error=0.1).said_at is not None
+        found.append(gold_turn(falling[:, None] + noise, error=0.1).said_at)
+    assert alarms <= 6
+    assert all(at is not None and at > 10 for at in found)
+    # What later looks will say does not change what earlier ones said.
+    values = falling[:, None] + noise
+    at = found[-1]
+    assert at is not None
+    assert gold_turn(values[: at + 1], error=0.1).said_at == at
+    assert gold_turn(values[:at], error=0.1).said_at is None
+
+
+def test_the_error_spent_never_exceeds_what_was_stated() -> None:
+    values = np.random.default_rng(0).standard_normal((150, 3))
+    found = gold_turn(values, error=0.03)
+    assert 0.025 < found.spent.sum() <= 0.03
+    assert gold_turn(values, error=0.03, looks=149).spent.sum() == pytest.approx(0.03)
+    with pytest.raises(InputError, match="looks must be at least"):
+        gold_turn(values, looks=10)
+    same = gold_turn(np.ones((9, 5)))
+    assert same.said_at is None
+    assert gold_turn(np.arange(5.0)).looks == 0
+
+
+# ------------------------------------------------------------------ the command
+def asked(*arguments: object) -> str:
+    done = CliRunner().invoke(main, ["pick", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+    return " ".join(done.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place, rng = tmp_path_factory.mktemp("pick"), np.random.default_rng(0)
+    table = base(9, 40, 32)
+    rows = [
+        f"{i},{proxy},{gold}"
+        for i, (proxies, golds) in enumerate(
+            zip(table.column("proxy").reshape(40, 32), table.column("gold").reshape(40, 32), strict=True)
+        )
+        for proxy, gold in zip(proxies, golds, strict=True)
+    ]
+    (place / "base.csv").write_text("\n".join(["prompt_id,score,gold", *rows]))
+    steps = np.arange(0, 200, 10)
+    kl, gold = 0.1 * steps / 10, np.minimum(steps, 200 - 1.4 * steps) / 100
+    run = [f"{s},{k},{np.sqrt(2 * k)},{g if s % 20 == 0 else ''}" for s, k, g in zip(steps, kl, gold, strict=True)]
+    (place / "run.csv").write_text("\n".join(["step,kl,reward,eval_gold", *run]))
+    scores = [f"{s},{i},{g + 0.1 * rng.standard_normal()}" for s, g in zip(steps, gold, strict=True) for i in range(30)]
+    (place / "judged.csv").write_text("\n".join(["step,prompt_id,judge", *scores]))
+    return place
+
+
+def test_the_command_keeps_a_checkpoint_and_says_that_gold_has_fallen(folder: Path) -> None:
+    run = (folder / "run.csv", "--kl-unit", "sequence")
+    by_log = asked(*run, "--run-gold", "eval_gold")
+    assert "Keep the checkpoint of step 80, 0.8 nats" in by_log
+    by_scores = asked(*run, "--scores", folder / "judged.csv", "--gold", "judge", "--error", "0.01")
+    assert "Keep the checkpoint of step 8" in by_scores
+    assert "Gold has fallen by step 1" in by_scores
+    assert "chance of a false alarm at any of the looks: 1.0 %" in by_scores
+
+
+def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
+    arguments = (folder / "run.csv", "--kl-unit", "sequence", "--table", folder / "base.csv", "--reward", "score")
+    found = asked(*arguments, "--kl", "0.5", "--group", 8, "--normalisation", "token-mean", "--run-length", 100)
+    document = json.loads(asked(*arguments, "--kl", "0.5", "--group", 8, "--run-length", 100, "--json"))
+    beta, to_set = document["beta"], document["beta"]["to_set"]
+    assert beta["beta_low"] < 1.0 < beta["beta_high"]
+    assert f"set {to_set['token_mean']:.3g} where the penalty is token-mean" in found
+    assert document["pick"] is None
+    picture = folder / "pick.svg"
+    both = asked(*arguments, "--gold", "gold", "--run-gold", "eval_gold", "-o", picture, "--json")
+    assert json.loads(both)["pick"]["by"] == "measured"
+    assert picture.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ((), "Nothing to pick by"),
+        (("--table", "base.csv", "--gold", "gold"), "(--reward)"),
+        (("--kl", "1"), "need --table"),
+        (("--run-gold", "nothing"), "(--run-gold)"),
+        (("--run-gold", "eval_gold", "--scores", "judged.csv"), "two golds"),
+        (("--gold", "gold"), "--run-gold"),
+        (("--scores", "judged.csv", "--gold", "nothing"), "'nothing' (--gold)"),
+        (("--table", "base.csv", "--reward", "score", "--kl", "50"), "--kl must not exceed"),
+        (("--table", "base.csv", "--reward", "score"), "Nothing to pick by"),
+        (("--run-gold", "eval_gold", "--looks", "3"), "--looks must be at least"),
+    ],
+)
+def test_what_cannot_be_picked_is_one_sentence(folder: Path, typed: tuple[str, ...], said: str) -> None:
+    words = [str(folder / word) if word.endswith(".csv") else word for word in typed]
+    done = CliRunner().invoke(main, ["pick", str(folder / "run.csv"), "--kl-unit", "sequence", *words])
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
