@@ -112,7 +112,7 @@ def test_examples_on_the_example_table_run(tmp_path: Path, monkeypatch: pytest.M
 
 def test_level_and_budget_wherever_they_make_sense() -> None:
     levels = [name for name in NAMES if "level" in options_of(command(name))]
-    assert levels == ["frontier", "report", "passk", "capacity", "kl", "overlay"]
+    assert levels == ["frontier", "report", "passk", "capacity", "kl", "overlay", "compare", "pick"]
     assert [name for name in NAMES if "budget" in options_of(command(name))] == ["frontier", "report"]
 
 

@@ -13,8 +13,7 @@ from click.testing import CliRunner
 from alignlib import lines
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
-from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier
-from alignlib.hacking import gold_turn
+from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
 from alignlib.laws import FiniteLaw
 from alignlib.tables import RewardTable
 from alignlib.training import choose_beta, effective_beta, gold_of_scores, pick

@@ -45,7 +45,7 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
 @option("--reward", help="Column of --table with the run's reward.")
 @option("--gold", help="Column of --table and of --scores with gold  [default: 'gold' in --scores]")
 @option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
-@option("--kl", "wished", argument="budget", type=float, help="Wished KL in nats per sequence  [default: what is kept]")
+@option("--kl", "wished", type=float, help="Wished KL in nats per sequence  [default: what is kept]")
 @option("--group", type=click.IntRange(min=2), help="Responses to a prompt that the trainer compares.")
 @option("--normalisation", type=click.Choice(_NORMALISATIONS), help="How the trainer takes the penalty.")
 @option("--error", type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),

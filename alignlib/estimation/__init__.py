@@ -4,7 +4,8 @@
 have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
 `samples_wanted` what a wished KL would take, `beta_at` its β, `draws_per_prompt` how many draws pay on each prompt
 (`shown_numbers` in a line), `most_of_constant_prompts` what prompts that do not vary may add. Other rooms resample
-prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling.
+prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling, nor does
+`gold_turn` (a `GoldTurn`), which tests as checkpoints come in whether gold has fallen.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from alignlib.estimation.fit import Fit
 from alignlib.estimation.fit_checks import check_beyond, check_bounds
 from alignlib.estimation.fitting import fit_frontier
 from alignlib.estimation.gold import GoldEstimate, check_pair
+from alignlib.estimation.gold_turn import GoldTurn, gold_turn
 from alignlib.estimation.hedge import Hedge
 from alignlib.estimation.rules import RuleEstimate, check_needs
 from alignlib.estimation.sensitivity import Sensitivity
@@ -35,6 +37,7 @@ __all__ = [
     "FirstTermsAt",
     "Fit",
     "GoldEstimate",
+    "GoldTurn",
     "Hedge",
     "RuleEstimate",
     "Sensitivity",
@@ -51,6 +54,7 @@ __all__ = [
     "draws_per_prompt",
     "first_terms",
     "fit_frontier",
+    "gold_turn",
     "most_of_constant_prompts",
     "samples_wanted",
     "shown_numbers",

@@ -4,8 +4,7 @@ Exact, on a finite law: `ProxyPair` (gap, divergence, regret), the curves of a t
 `hacking_threshold`, error laws and ensembles. From samples scored by a proxy and by gold: `estimate_ensemble`,
 `compare_members`, `split_error`, `tie_breaking` (gold along λ and along rules are methods of the `Fit` of the proxy).
 Where gold is known on few rows, or only its correlation: `gold_range`, `gold_range_at_kl`, `promise_gold` (a
-`GoldPromise`) and `measure_gold` (a `GoldSubset`). From checkpoints: `fit_scaling`, `turning_runs`,
-and, while they come in, `gold_turn` (a `GoldTurn`).
+`GoldPromise`) and `measure_gold` (a `GoldSubset`). From checkpoints: `fit_scaling`, `turning_runs`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from alignlib.hacking.gold_from_correlation import GoldPromise, promise_gold
 from alignlib.hacking.gold_from_tails import gold_range_at_kl
 from alignlib.hacking.gold_range import check_correlation, gold_range
 from alignlib.hacking.gold_subset import GoldSubset, measure_gold
-from alignlib.hacking.gold_turn import GoldTurn, gold_turn
 from alignlib.hacking.hacking_threshold import HackingThreshold, hacking_threshold
 from alignlib.hacking.member_comparison import MemberComparison, compare_members
 from alignlib.hacking.noisy_proxy import noisy_proxy
@@ -36,7 +34,6 @@ __all__ = [
     "GaussianPair",
     "GoldPromise",
     "GoldSubset",
-    "GoldTurn",
     "HackingThreshold",
     "MemberComparison",
     "OverOptimisation",
@@ -56,7 +53,6 @@ __all__ = [
     "fit_scaling",
     "gold_range",
     "gold_range_at_kl",
-    "gold_turn",
     "hacking_threshold",
     "independent_pair",
     "measure_gold",

@@ -13,8 +13,7 @@ from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib.estimation import Fit, GoldEstimate
-from alignlib.hacking import GoldTurn, gold_turn
+from alignlib.estimation import Fit, GoldEstimate, GoldTurn, gold_turn
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.run_gold import RunGold, gold_of_log
 

@@ -9,7 +9,7 @@ import numpy as np
 from alignlib._core.names import counted
 from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed, percent
 from alignlib.answers.run_advice import RunAdvice
-from alignlib.hacking import GoldTurn
+from alignlib.estimation import GoldTurn
 from alignlib.training.beta_choice import NORMALISATIONS, BetaChoice
 from alignlib.training.picking import Pick
 
@@ -177,7 +177,7 @@ def _beta(beta: BetaChoice, normalisation: str | None) -> str:
         return f"{said}, the KL summed over a response."
     value = beta.to_set(normalisation)
     if value is None:
-        needs = "the mean length (--run-length)" if normalisation == "token-mean" else "the group (--group)"
+        needs = "the mean length (length)" if normalisation == "token-mean" else "the group (group)"
         return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
     return f"{said}: set {value:.3g} where the penalty is {normalisation}."
 
@@ -224,7 +224,7 @@ def _table(one: Pick) -> list[str]:
         mark = "  keep" if i == one.chosen else "  most" if i == one.best else ""
         said.append(Row(row.rstrip() + mark))
     if show.size < one.step.size:
-        said.append(f"({show.size} of {one.step.size} checkpoints; --csv prints all.)")
+        said.append(f"({show.size} of {one.step.size} checkpoints; to_csv writes all.)")
     return said
 
 
