@@ -418,6 +418,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> Result:
 
 ENDINGS = [
     (MemoryError(), 2, "Error: Memory is too small for this"),
+    (ImportError("libarrow.so: failed to map segment from shared object"), 2, "Error: Memory is too small for this"),
     (RecursionError("maximum"), 2, "Error: The input is nested too deeply"),
     (KeyboardInterrupt(), 130, "Stopped by SIGINT.\n"),
     (_ending.Stopped(15), 143, "Stopped by SIGTERM.\n"),

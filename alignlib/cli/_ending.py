@@ -26,6 +26,7 @@ from alignlib.cli._bad_input import BadInput
 __all__ = ["FAULT", "Stopped", "as_program", "nothing_to_put_away", "refused", "sentences", "stopped"]
 
 FAULT = 70
+_NO_ROOM = "failed to map segment"  # what the loader of compiled modules says where memory is too small for one
 TRACEBACK = "ALIGNLIB_TRACEBACK"
 _LONGEST = 200  # characters of a name in a sentence
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
@@ -81,7 +82,9 @@ def sentences() -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         stopped(error)
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and _NO_ROOM not in str(error):
+            raise
         raise BadInput(
             "Memory is too small for this; give fewer rows or columns, or a machine with more memory."
         ) from None
