@@ -57,6 +57,8 @@ def trials() -> Iterator[Trial]:
     for kind in resumable.TAMPERING:
         run = partial(resumable.test_every_tampering_is_one_sentence_that_names_the_file, kind=kind)
         yield Trial("unfinished jobs tampered with", kind, run)
+    nothing = resumable.test_a_job_that_did_nothing_leaves_nothing
+    yield Trial("unfinished jobs tampered with", "a job that did nothing", nothing)
     for name, code in endings.SIGNALS:
         run = partial(endings.test_a_signal_leaves_no_folder_no_process_and_one_sentence, name=name, code=code)
         yield Trial("signals and systems", name, run)
