@@ -158,7 +158,7 @@ def test_plug_in_frontier_makes_best_of_n_beat_the_limit() -> None:
             lambda t: fit_frontier(t).share(BestOfPoisson(8.0)),
             "takes 9 samples of every prompt or more; the fewest are 8",
         ),
-        (lambda t: fit_frontier(t, level=1.5), "level must lie in"),
+        (lambda t: fit_frontier(t, level=1.5), "level must lie between"),
         (lambda t: fit_frontier(t, n_boot=5), r"n_boot must lie in \[100, ∞\); got 5"),
     ],
 )

@@ -258,7 +258,7 @@ def test_tables_that_make_no_sense_are_refused(arguments: dict[str, object], sai
         (lambda: majority_of_law([0.7, 0.7], [True, False], 3), "must not sum to more than 1"),
         (lambda: pass_frontier([0.5], 2, [-1.0]), "kl must not be negative"),
         (lambda: bounded_mean_interval([0.5, 1.5]), "values must lie in"),
-        (lambda: bounded_mean_interval([0.5], 1.0), "level must lie in"),
+        (lambda: bounded_mean_interval([0.5], 1.0), "level must lie between"),
     ],
 )
 def test_arguments_out_of_range_are_refused(call: object, said: str) -> None:
