@@ -16,8 +16,9 @@ from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
 from alignlib.laws import FiniteLaw
 from alignlib.tables import RewardTable
-from alignlib.training import choose_beta, effective_beta, gold_of_scores, pick
+from alignlib.training import RunGold, choose_beta, effective_beta, gold_of_scores, pick
 from alignlib.training.example_run import example_prompts, example_run
+from benchmarks import gold_turn_study
 
 pytestmark = pytest.mark.xdist_group("pick")
 BEND = 0.4  # gold is proxy - BEND proxy²: along the tilt of normal rewards d - BEND d², d = √(2 KL), most at d = 1.25
@@ -156,6 +157,16 @@ def test_a_fall_is_found_after_it_and_none_where_there_is_none() -> None:
     assert gold_turn(values[:at], error=0.1).said_at is None
 
 
+def test_moods_that_move_all_prompts_are_pointed_out() -> None:
+    rng, log = np.random.default_rng(6), example_run(2, 3, np.random.default_rng(0))[0]
+    own = rng.standard_normal(60) + 0.3 * rng.standard_normal((24, 60))
+    mood = rng.standard_normal((24, 1))
+    for size, said in ((0.0, False), (0.3, True)):
+        gold = own + size * mood
+        found = pick(log, RunGold("judge", log.step, log.kl, gold.mean(axis=1), gold, ()))
+        assert any("moods that move all prompts" in note for note in found.notes) == said
+
+
 def test_the_error_spent_never_exceeds_what_was_stated() -> None:
     values = np.random.default_rng(0).standard_normal((150, 3))
     found = gold_turn(values, error=0.03)
@@ -166,6 +177,22 @@ def test_the_error_spent_never_exceeds_what_was_stated() -> None:
     same = gold_turn(np.ones((9, 5)))
     assert same.said_at is None
     assert gold_turn(np.arange(5.0)).looks == 0
+
+
+def test_the_study_counts_what_is_not_counted_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gold_turn_study, "BY_PROMPT", {"normal noise": gold_turn_study.BY_PROMPT["normal noise"]})
+    alike = {"normal noise": lambda rng, k, m: np.arange(k)[::-1, None] + rng.standard_normal((k, max(m, 2)))}
+    for part in ("power", "beside_prediction"):
+        monkeypatch.setattr(gold_turn_study, part, lambda runs: iter(()))
+    monkeypatch.setattr(gold_turn_study, "BY_MEANS", {"normal noise": lambda rng, k, m: np.arange(k) * 1.0})
+    typed = ["--runs", "2", "--out", str(tmp_path / "study.jsonl")]
+    gold_turn_study.main(typed)
+    rows = [json.loads(line) for line in (tmp_path / "study.jsonl").read_text().splitlines()]
+    assert len(rows) == 6
+    assert all(row["false_alarms"] <= 0.5 for row in rows)
+    monkeypatch.setattr(gold_turn_study, "BY_PROMPT", alike)  # which would always alarm
+    gold_turn_study.main(typed)
+    assert [json.loads(line) for line in (tmp_path / "study.jsonl").read_text().splitlines()] == rows
 
 
 # ------------------------------------------------------------------ the command

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -105,7 +106,7 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
     share = 4.0 / ((order + _LATE) * (order + _LATE + 1.0)) if looks is None else np.full(k - 1, 1.0 / looks)
     spent = np.concatenate([[0.0], error * share])
     blocks: dict[int, tuple[tuple[int, int], tuple[int, int]]] = {}
-    test = _by_prompt if by_prompt else _ByMeans(k)
+    test = _by_prompt if by_prompt else _by_means
     for i in range(1, k):
         one = test(values[: i + 1])
         if one is not None:
@@ -147,8 +148,10 @@ def _by_prompt(values: FloatArray) -> Look | None:
         apart = np.where(known, apart, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             fall = apart.sum(axis=1) / n
-            spread = np.sqrt(np.where(known, (apart - fall[:, None]) ** 2, 0.0).sum(axis=1) / (n - 1.0) / n)
-            p = scipy.special.stdtr(n - 1.0, -fall / spread)
+            around = np.where(known, apart - fall[:, None], 0.0)
+            spread = np.sqrt((around**2).sum(axis=1) / (n - 1.0) / n)
+            skew = (around**3).sum(axis=1) / n / (spread * np.sqrt(n)) ** 3
+            p = scipy.special.stdtr(n - 1.0, -_without_skew(fall / spread, skew, n))
         p = np.where(spread == 0.0, np.where(fall > 0.0, 0.0, 1.0), p)  # all prompts moved alike
         # Prompts that moved tell no more than as many tosses of a coin: of right and wrong answers few may move.
         p = np.where(n >= _FEWEST_PROMPTS, np.maximum(p, 0.5 ** np.count_nonzero(apart, axis=1)), np.inf)
@@ -161,40 +164,51 @@ def _by_prompt(values: FloatArray) -> Look | None:
     return best[0], best[1], min(1.0, compared * best[2]), best[3], best[4]
 
 
-class _ByMeans:
+def _without_skew(t: FloatArray, skew: FloatArray, n: IntArray) -> FloatArray:
+    """Return Student's statistic as it would be without skewness, and never larger.
+
+    Where few prompts rise far, a sample that lacks them looks like a fall.
+
+    Source: Hall (1992), the cubic transformation.
+    """
+    u, g = t / np.sqrt(n), np.minimum(skew, 0.0)
+    return np.asarray(np.minimum(np.sqrt(n) * (u + g * u**2 / 3.0 + g**2 * u**3 / 27.0 + g / (6.0 * n)), t))
+
+
+def _by_means(values: FloatArray) -> Look | None:
     """Compare means, whose noise is told by their second differences so far: a straight course has none.
 
-    The largest fall in units of its error has, where gold stays level and noise is normal, a law without parameters. It
-    is drawn once, always the same, and covers all comparisons of a look; where gold rises falls are less. Past 64
-    checkpoints Student's law and Bonferroni's inequality take its place, which is cautious and quick.
+    Past 64 checkpoints Student's law and Bonferroni's inequality take the place of `_level_gold`: cautious, and quick.
     """
+    if len(values) < _FEWEST_MEANS:
+        return None
+    noise = float(_noise(values)[0])
+    best, compared = (-math.inf, 0.0, 0, 0), 0
+    for width, starts, fall in _blocks(values):
+        j, scale = int(np.argmax(fall[:, 0])), math.sqrt(2.0 / width)
+        compared += starts.size
+        if fall[j, 0] / scale > best[0]:
+            best = float(fall[j, 0]) / scale, scale, width, int(starts[j])
+    standard, scale, width, start = best
+    if noise == 0.0:
+        return standard * scale, 0.0, 1.0, width, start  # a straight course: its noise is not known
+    found = standard / noise
+    if len(values) > _DRAWN_TO:
+        p = compared * float(scipy.special.stdtr(_FREEDOM * (len(values) - 2.0), -found))
+    else:
+        p = (1.0 + _DRAWS - int(np.searchsorted(_level_gold(len(values)), found))) / (_DRAWS + 1.0)
+    return standard * scale, noise * scale, min(1.0, p), width, start
 
-    def __init__(self, k: int) -> None:
-        size = min(k, _DRAWN_TO)
-        self.drawn = np.random.default_rng(_SEED).standard_normal((size, _DRAWS)) if k >= _FEWEST_MEANS else None
 
-    def __call__(self, values: FloatArray) -> Look | None:
-        if len(values) < _FEWEST_MEANS:
-            return None
-        noise = _noise(values)[0]
-        best, compared = (-math.inf, 0.0, 0, 0), 0
-        for width, starts, fall in _blocks(values):
-            j, scale = int(np.argmax(fall[:, 0])), math.sqrt(2.0 / width)
-            compared += starts.size
-            if fall[j, 0] / scale > best[0]:
-                best = float(fall[j, 0]) / scale, scale, width, int(starts[j])
-        standard, scale, width, start = best
-        error = float(noise) * scale
-        if noise == 0.0:
-            return standard * scale, 0.0, 1.0, width, start  # a straight course: its noise is not known
-        found = standard / float(noise)
-        if self.drawn is None or len(values) > _DRAWN_TO:
-            p = compared * float(scipy.special.stdtr(_FREEDOM * (len(values) - 2.0), -found))
-        else:
-            level = self.drawn[: len(values)]
-            most = np.max([fall.max(axis=0) / math.sqrt(2.0 / w) for w, _, fall in _blocks(level)], axis=0)
-            p = (1.0 + float((most / _noise(level) >= found).sum())) / (_DRAWS + 1.0)
-        return standard * scale, error, min(1.0, p), width, start
+@cache
+def _level_gold(looks: int) -> FloatArray:
+    """Return the largest fall in units of its error in draws of level gold with normal noise, in order.
+
+    The law has no parameters, and covers all comparisons of a look: where gold rises, falls are less. Always the same.
+    """
+    values = np.random.default_rng(_SEED).standard_normal((looks, _DRAWS))
+    most = np.max([fall.max(axis=0) / math.sqrt(2.0 / width) for width, _, fall in _blocks(values)], axis=0)
+    return np.sort(most / _noise(values))
 
 
 def _noise(values: FloatArray) -> FloatArray:

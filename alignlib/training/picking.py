@@ -19,6 +19,7 @@ from alignlib.training.run_gold import RunGold, gold_of_log
 
 __all__ = ["Pick", "Predicted", "pick"]
 
+_SCATTER = 8  # checkpoints that show how much they scatter
 _POINTS = 24  # of a log whose gold is predicted only
 
 
@@ -170,6 +171,7 @@ def pick(
             error=1.0 - level if error is None else error,
             looks=looks,
         )
+        notes += _mood(gold)
     with np.errstate(invalid="ignore"):
         near = np.flatnonzero((behind <= apart) | (np.arange(step.size) == best))
     chosen = int(near[np.lexsort((step[near], kl[near]))[0]])
@@ -290,6 +292,23 @@ def _by_measurement(gold: RunGold) -> tuple[int, FloatArray, FloatArray, str]:
     error = np.full(behind.size, math.nan if noise is None else noise * math.sqrt(2.0))
     error[best] = 0.0
     return best, behind, error, "checkpoints"
+
+
+def _mood(gold: RunGold) -> list[str]:
+    """Say so where checkpoints scatter more around their course than their prompts explain."""
+    if gold.per_prompt is None or len(gold.per_prompt) < _SCATTER:
+        return []
+    second = np.diff(gold.per_prompt, 2, axis=0)
+    expected = float((second.var(axis=1, ddof=1) / second.shape[1]).mean())
+    ratio = float(np.mean(second.mean(axis=1) ** 2)) / expected if expected > 0.0 else 0.0
+    if ratio <= 1.0 + 3.0 * math.sqrt(4.0 / len(second)):
+        return []
+    said = (
+        f"From one checkpoint to the next gold moves {math.sqrt(ratio):.2g} times as much as its prompts explain: "
+        "judge or policy have moods that move all prompts together. A fall between two checkpoints may be such a mood; "
+        "give the mean of each checkpoint alone (run_gold), whose scatter counts them."
+    )
+    return [said]
 
 
 def _noise(values: FloatArray) -> float | None:
