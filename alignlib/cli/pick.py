@@ -94,6 +94,10 @@ def _check(asked: dict[str, Any]) -> None:
         raise BadInput("--scores and --run-gold are two golds; give one of them.")
     if asked["gold"] is not None and table is None and scores is None:
         raise BadInput("--gold is a column of --table or --scores; name that of RUN with --run-gold.")
+    if table is not None and asked["gold"] is not None and asked["gold"] == asked["reward"]:
+        raise BadInput(
+            f"--gold and --reward are both {asked['gold']!r}: a reward is no proxy of itself; name two columns."
+        )
     gold = scores is not None or in_run is not None or asked["gold"] is not None
     if not gold and asked["wished"] is None:
         raise BadInput(
@@ -128,7 +132,7 @@ def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:
 
         step = asked["run_step"] or "step"
         names = [step, asked["gold"] or "gold"]
-        with naming(path="--scores", reward="--gold"):
+        with naming(path="--scores", reward="--run-step or --gold"):
             scores = RewardTable.read(
                 asked["scores"], asked["prompt"], names, min_samples=1, drop_missing=asked["drop_missing"]
             )

@@ -157,7 +157,9 @@ def pick(
     else:
         step, kl = gold.step, gold.kl
         notes += gold.notes
-    require(step.size >= 2, f"gold must be known at two checkpoints at least; got {step.size}.", "gold")
+    require(
+        step.size >= 2, f"Gold is known at {counted(step.size, 'checkpoint')} only; score it at two at least.", "gold"
+    )
     predicted = None if fit is None or column is None else predict_gold(kl, fit, column)
     if gold is None:
         assert predicted is not None

@@ -140,12 +140,14 @@ def _kept(one: Pick) -> str:
     unknown = int((~np.isfinite(one.behind)).sum())
     if unknown:
         where += f" (of those whose gold the base samples tell; of {unknown} they do not)"
+    others = "every one of less KL lies behind by more than a standard error"
+    if one.kl[i] <= one.kl.min():
+        others = "none has less KL"
     if i == best:
-        return f"{where}: it has the most {gold}, and every one of less KL lies behind by more than a standard error."
+        return f"{where}: it has the most {gold}, and {others}."
     return (
         f"{where}: its {gold} is {one.behind[i]:.3g} (standard error {one.behind_error[i]:.3g}) behind the most, which "
-        f"step {one.step[best]:g} has at {one.kl[best]:.3g} nats, and no checkpoint of less KL is within one standard "
-        "error."
+        f"step {one.step[best]:g} has at {one.kl[best]:.3g} nats, and {others}."
     )
 
 
