@@ -277,8 +277,8 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
     if beta is not None:
         notes.append(
             "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
-            "less or wastes some. It is meant for a KL charged in the reward by k1 or in the loss by k2: k3 in the loss, "
-            "as in GRPO, comes to rest at another policy."
+            "less or wastes some. It is meant for a KL charged in the reward by k1 or in the loss by k2: k3 in the "
+            "loss, as in GRPO, comes to rest at another policy."
         )
         if beta.scale is not None and beta.scale_low is not None and beta.scale_high is not None:
             ratio = f"{beta.scale_low / beta.scale:.2g} to {beta.scale_high / beta.scale:.2g}"
