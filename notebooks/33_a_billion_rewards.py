@@ -64,7 +64,7 @@ from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_boun
 # bound is the same with $b$ in the place of $a$, where $r-b\le0$.
 # ```
 #
-# The argument is that of Chebyshev and Markov. Both bounds are of the third order in $\lambda w$ for bins of width $w$, where Jensen's inequality and the chord are of the second. The limit
+# The argument is that of Chebyshev and Markov {cite}`KarlinStudden1966`. Both bounds are of the third order in $\lambda w$ for bins of width $w$, where Jensen's inequality and the chord are of the second. The limit
 # $\min_\lambda\frac{\Delta+\Lambda(\lambda)}\lambda$ rises with $\Lambda$, so the same two laws bound it from both sides. {numref}`fig-bins-open` shows what is left open.
 
 # %%
@@ -155,11 +155,17 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # | Rewards | What to use |
 # |---|---|
 # | that fit into memory | one file; every question of this book can be asked |
-# | beyond, with few samples of each prompt | a folder; samples are kept on disk, and limit, best-of-N and their intervals are those of the samples |
+# | beyond, with few samples of each prompt | a folder; samples are kept on disk, and limit and best-of-N are those of the samples; intervals too, but for chance (below) |
 # | beyond, with very many samples of a prompt | a folder; the samples of such a prompt are in bins, and intervals are wider by what these leave open |
 # | in a warehouse that exports no rows | the statement below, saved as Parquet |
 #
-# Questions that take all samples at once, such as gold along a proxy, are answered while these fit into memory, and refused in a sentence beyond.
+# Intervals resample prompts, and a folder has them in the order of their keys, where one file has them in that of its rows. So at one seed all partitions of a table have the same intervals, and one file has others: another
+# draw of the same bootstrap.
+#
+# A response that stands in two parts would count twice. Where parts have a column that tells the samples of a prompt apart (`sample_id`, or `--sample`), it is found and refused, as in one file. Without one, only a part that is
+# there twice as a whole is found. `overlay` and `compare` take their table as one file.
+#
+# Questions that take all samples at once, such as ensembles and gold along a proxy, are answered while these fit into memory, and refused in a sentence beyond.
 #
 # One statement of SQL makes the same bins, to the bit, in an engine that sums whole numbers exactly (tested with DuckDB). For rewards `reward` of prompts `prompt_id` in a table `scored`:
 
@@ -205,7 +211,7 @@ per_row = float(largest["cpu_s"]) / int(largest["rows"])
 # %% [markdown]
 # With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
 # {{boot_part:.0%}} on the bootstrap. If the cost stays in proportion to the rows, as it is between the tables measured, $10^9$ rows take {{hours_9:.1f}} hours of one core, and $10^{12}$ rows
-# {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB.
+# {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples have names.
 #
 # ## Claims
 
@@ -237,6 +243,7 @@ claims.glue(
     hours_12=1e12 * per_row / 3600.0,
     days_100=1e12 * per_row / 3600.0 / 24.0 / 100.0,
     disk_9=2 * 8.0,
+    named_9=8.0,
 )
 cut = [
     SummaryTable(

@@ -103,6 +103,80 @@ def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said
         opened(folder)
 
 
+def named(where: np.ndarray) -> pa.Table:
+    return rows(where, sample_id=where % PER)
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["long", "wide"])
+def test_a_response_in_two_parts_is_found_and_both_are_named(tmp_path: Path, wide: bool) -> None:
+    """Whatever else the parts hold, and where the second one has been scored anew."""
+    made = tmp_path / "parts"
+    made.mkdir()
+    half = np.arange(N * PER // 2)
+    tables = {"a": named(half), "b": named(half + half.size), "c": named(half[5:] + half.size)}
+    if wide:
+        several = {f"s{k}": REWARDS.reshape(N, PER)[:, k] for k in range(2)}
+        whole = pa.table({"prompt_id": np.arange(N), **several})
+        tables = {"a": whole[:30], "b": whole[30:], "c": whole[30:59]}
+    question = Question("prompt_id", ("s*",) if wide else ("reward",), wide=wide)
+    for name in "ab":
+        pq.write_table(tables[name], made / f"{name}.parquet")
+    assert opened(made, question).n_prompts == N
+    pq.write_table(tables["c"], made / "c.parquet")
+    count = 58 if wide else half.size - 5
+    with pytest.raises(
+        InputError, match=rf"{count} samples .*b\.parquet and .*c\.parquet|b\.parquet .* {count} samples"
+    ):
+        opened(made, question)
+    other = tables["c"].set_column(1, tables["c"].column_names[1], pa.array(np.arange(float(len(tables["c"])))))
+    pq.write_table(other, made / "c.parquet")
+    with pytest.raises(InputError, match=r"b\.parquet and .*c\.parquet"):
+        opened(made, question)
+
+
+def test_prompts_as_whole_and_as_decimal_numbers_and_truth_values_are_said(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    pq.write_table(pa.table({"prompt_id": [0, 1], "reward": [0.5, 2.0]}), tmp_path / "p" / "a.parquet")
+    pq.write_table(pa.table({"prompt_id": [0, 1], "reward": [True, False]}), tmp_path / "p" / "b.parquet")
+    (note,) = (one for one in opened(tmp_path / "p").notes if "true or false" in one)
+    assert "1 of 2 parts" in note
+    assert "b.parquet" in note
+    (tmp_path / "p" / "c.csv").write_text("prompt_id,reward\n0.0,1\n1.0,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"like 7 in .*a\.parquet, like 7\.0 in .*c\.csv"):
+        opened(tmp_path / "p")
+
+
+@pytest.mark.parametrize("harm", ["marker", "cut", "flipped", "gone"])
+def test_what_is_kept_and_was_changed_is_done_anew(folder: Path, harm: str) -> None:
+    whole = opened(folder).column("reward")
+    for path in sorted((folder.parent / "kept").iterdir()):
+        content = path.read_bytes()
+        if path.suffix == ".json" and harm == "marker":
+            path.write_bytes(content.replace(b'"files": [', b'"files": [], "other": ['))
+        if path.suffix == ".arrow" and harm == "flipped":
+            path.write_bytes(content[:700] + bytes([content[700] ^ 1]) + content[701:])
+        if path.suffix == ".arrow" and harm == "cut":
+            path.write_bytes(content[:100])
+        if path.suffix == ".arrow" and harm == "gone":
+            path.unlink()
+    assert np.array_equal(opened(folder).column("reward"), whole)
+
+
+def test_a_summary_whose_bytes_changed_is_refused(folder: Path, tmp_path: Path) -> None:
+    from alignlib.scale import write_summary
+
+    write_summary(opened(folder).summaries(), tmp_path / "s.parquet")
+    content = bytearray((tmp_path / "s.parquet").read_bytes())
+    group = pq.ParquetFile(tmp_path / "s.parquet").metadata.row_group(0)
+    of_rewards = next(i for i in range(group.num_columns) if group.column(i).path_in_schema.startswith("reward."))
+    meta = group.column(of_rewards)
+    start = min(filter(None, (meta.dictionary_page_offset, meta.data_page_offset)))
+    content[start + meta.total_compressed_size - 9] ^= 1
+    (tmp_path / "s.parquet").write_bytes(content)
+    with pytest.raises(InputError, match="not a whole Parquet file"):
+        read_summary(tmp_path / "s.parquet")
+
+
 def test_corrupt_parts_are_skipped_only_when_asked_and_counted(folder: Path) -> None:
     (folder / "d.parquet").write_bytes(b"PAR1 torn")
     with pytest.raises(InputError, match=r"copy or write it again, or pass skip_corrupt=True"):
@@ -206,6 +280,11 @@ def test_commands_read_folders_patterns_addresses_and_summaries(folder: Path, tm
     assert "exists" in command(folder, *about, "--summary", summary, "--checkpoint", tmp_path / "cp").stderr
     assert "summarises 'reward'" in command(summary, "--reward", "other").stderr
     assert "is a summary" in command(summary, *about, "--workers", "2").stderr
+    for typed in (("--pool",), ("--prompt", "x"), ("--drop-missing",)):
+        assert f"{typed[0]} says how rows are read" in command(summary, *about, *typed).stderr
+    assert "be a part of" in command(folder, *about, "--summary", folder / "deep" / "x.parquet").stderr
+    (folder / "s.parquet").write_bytes(summary.read_bytes())
+    assert "s.parquet is a summary, not a part" in command(folder, *about, "--checkpoint", tmp_path / "cp").stderr
     assert read_summary(summary)[0].n_samples == N * PER
 
 
@@ -220,6 +299,22 @@ def test_bins_that_sql_made_are_a_table(tmp_path: Path) -> None:
     plain = json.loads(command(tmp_path / "one.csv", "--reward", "reward", "--kl", "0.1", "--json").stdout)
     gains = [one["reward"]["limit"][0]["gain"] for one in (json.loads(result.stdout), plain)]
     assert gains[0] == pytest.approx(gains[1], abs=1e-6)
+
+
+def test_an_ensemble_of_parts_is_that_of_the_table(tmp_path: Path) -> None:
+    table = pa.table({"prompt_id": NAMES, "a": REWARDS, "b": REWARDS[::-1], "gold": np.roll(REWARDS, 1) + REWARDS})
+    (tmp_path / "parts").mkdir()
+    for k in range(2):
+        pq.write_table(table.take(pa.array(np.arange(k, N * PER, 2))), tmp_path / "parts" / f"{k}.parquet")
+    pq.write_table(table, tmp_path / "one.parquet")
+    asked = ("--reward", "a", "--gold", "gold", "--ensemble", "a,b", "--n", "2", "--json")
+    kept = ("--checkpoint", tmp_path / "cp")
+    one, other = (
+        json.loads(command(*typed, *asked).stdout)["hacking"]["ensemble"]
+        for typed in ((tmp_path / "parts", *kept), (tmp_path / "one.parquet",))
+    )
+    gains = [[row["gold_gain"] for row in (*found["members"], *found["combined"])] for found in (one, other)]
+    assert gains[0] == pytest.approx(gains[1], abs=1e-10)
 
 
 def test_pass_at_k_of_parts(tmp_path: Path) -> None:

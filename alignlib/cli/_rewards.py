@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from alignlib.answers.findings import Findings
     from alignlib.hacking import GoldSubset
     from alignlib.scale import Question as InParts
-    from alignlib.scale import SummaryTable
     from alignlib.tables import RewardTable, TableFile
 
 __all__ = ["Question", "promise_options", "table_options"]
@@ -291,7 +290,7 @@ class Question:
         return list(dict.fromkeys([self.reward, *([] if self.gold is None else [self.gold]), *self.members]))
 
     @contextmanager
-    def _in_parts(self, force: bool) -> Iterator[tuple[Question, SummaryTable]]:
+    def _in_parts(self, force: bool) -> Iterator[tuple[Question, RewardTable]]:
         """Read parts, or a summary of them."""
         if self.gold_table is not None or self.opponent is not None:
             typed = "--gold-table" if self.gold_table is not None else "--opponent"
@@ -313,7 +312,7 @@ class Question:
         from alignlib.scale import Question as InParts
 
         with self.scale.opened(self.table, question, self.min_samples or 0, force) as table:
-            yield asked[0], table
+            yield asked[0], table.held() if asked[0].members else table
 
     def _found(self, table: RewardTable, known: GoldSubset | list[float] | None, curves: bool) -> Findings:
         """Answer what is asked of a table; ``known`` is of a gold that it does not hold."""

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
@@ -29,6 +31,7 @@ __all__ = ["SCALE", "Scale", "scale_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _EVERY = 10.0  # seconds between lines of progress where nobody sees a line change
+_OF_ROWS = ("prompt", "pool", "sample", "wide", "drop_missing")
 _COLLAPSED = re.compile(r"^([a-z][a-z0-9+.-]+):/(?!/)")  # what pathlib leaves of an address
 
 
@@ -105,6 +108,8 @@ class Scale:
             if self.summary.suffix != ".parquet":
                 raise BadInput(f"--summary must end in .parquet; got {self.summary}.")
             check_new(self.summary, force, [table] if table.is_file() else [])
+            if _within(self.summary, where):
+                raise BadInput(f"--summary {self.summary} would be a part of {where} itself; write it elsewhere.")
         if is_summary(where):
             yield self._read(where, question(None), drop_below)
             return
@@ -147,6 +152,13 @@ class Scale:
 
         if self.asked:
             raise BadInput(f"{where} is a summary, made before; leave out the options on parts.")
+        context = click.get_current_context()
+        for one in context.command.params:
+            if one.name in _OF_ROWS and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE:
+                raise BadInput(
+                    f"{where} is a summary, made before, and {max(one.opts, key=len)} says how rows are read; leave it "
+                    "out, or summarise anew."
+                )
         summary, about = read_summary(where)
         if summary.columns[0] == "reward" and summary.exact_up_to == 0:  # SQL names nothing
             summary = replace(summary, columns=(*asked.rewards, "gold")[: len(summary.columns)])
@@ -164,6 +176,16 @@ SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are
 def location(table: Path) -> str:
     """Return a table as it was typed: an address has lost a slash."""
     return _COLLAPSED.sub(lambda found: f"{found[1]}://" + "/" * (found[1] == "file"), str(table))
+
+
+def _within(file: Path, where: str) -> bool:
+    """Tell whether a file would be a part of a local folder, pattern or file."""
+    if "://" in where and not where.startswith("file://"):
+        return False
+    here, table = file.resolve(), Path(where.removeprefix("file://")).absolute()
+    if table.is_dir():
+        return table.resolve() in here.parents
+    return fnmatch(str(here), str(table)) and ("**" in where or len(here.parts) == len(table.parts))
 
 
 def place(table: Path) -> Path:

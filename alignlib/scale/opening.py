@@ -16,7 +16,7 @@ from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.parts import Part, Question, list_parts, summaries
-from alignlib.scale.store import Done, Store, only
+from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import Head, SummaryTable
 
@@ -24,6 +24,7 @@ __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
+_ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
 _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
@@ -93,20 +94,27 @@ def open_parts(
     require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
     least = drop_below or 1
     heads: dict[int, Head] = {}
-    small, firsts = 0, dict[int, str]()
+    small, firsts, repeated = 0, dict[int, str](), dict[int, Again]()
+    named = tuple(file for one in done for file in one.named)
     buckets = range(1 << bits)
-    for bucket, (head, few, first) in engine.map(store.merge, [(bucket, files, least) for bucket in buckets]):
+    tasks = [(bucket, files, named, least) for bucket in buckets]
+    for bucket, (head, few, first, again) in engine.map(store.merge, tasks):
         heads[bucket], small = head, small + few
+        if again is not None:
+            repeated[bucket] = again
         if first:
             firsts[bucket] = first
         tell("join", len(heads), len(buckets))
+    if repeated:
+        raise _repeated(done, [repeated[bucket] for bucket in sorted(repeated)], question.wide)
     if small:
         prompts = sum(len(head.sizes) for head in heads.values())
         require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
         notes.append(
-            f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, the "
-            f"first {firsts[min(firsts)]}: what is said holds for the others."
+            f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, such "
+            f"as {firsts[min(firsts)]}: what is said holds for the others."
         )
+    notes.append(_ORDER)
     yield SummaryTable(
         [store.loader(bucket) for bucket in buckets],
         [heads[bucket] for bucket in buckets],
@@ -116,7 +124,7 @@ def open_parts(
         engine=engine,
     )
     if not keep:
-        store.clear(files, parts, buckets)
+        store.clear((*files, *named), parts, buckets)
 
 
 def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
@@ -156,23 +164,24 @@ def _widths(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tu
     """Choose widths by the range of the first piece that has rewards."""
     for part in parts:
         try:
-            first = next(summaries(part, replace(question, exact_up_to=1 << 62)), None)
+            read = next(summaries(part, replace(question, exact_up_to=1 << 62)), None)
         except InputError:
             if skip_corrupt:
                 continue
             return (1.0,) * len(question.rewards)  # what is wrong is said when its turn comes
-        if first is not None and first[0].n_samples:
-            return tuple(width_for(float(one.min()), float(one.max())) for one in first[0].values)
+        if read is not None and read.summary.n_samples:
+            return tuple(width_for(float(one.min()), float(one.max())) for one in read.summary.values)
     return (1.0,) * len(question.rewards)
 
 
 def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:
     found: dict[int, Done] = {}
-    before = [place for place, part in enumerate(parts) if store.is_done(part)]
-    for place in before:
-        found[place] = store.summarise(parts[place])
-    if before:
-        tell("kept", len(before), len(parts))
+    for place, part in enumerate(parts):
+        before = store.done_before(part)
+        if before is not None:
+            found[place] = before
+    if found:
+        tell("kept", len(found), len(parts))
     left = [place for place in range(len(parts)) if place not in found]
     sizes = [part.size for part in parts]
     total, read = sum(sizes), sum(sizes[place] for place in found)
@@ -200,13 +209,7 @@ def _looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
     empty = [one for one in done if not one.corrupt and not one.samples]
     if empty:
         notes.append(f"{len(empty)} of {counted(len(done), 'part')} have no rows, the first {empty[0].path}.")
-    kinds = {one.whole_names: one.path for one in reversed(done) if one.whole_names is not None}
-    if len(kinds) > 1:
-        raise InputError(
-            f"The parts do not agree in what a prompt is: integers in {kinds[True]}, text in {kinds[False]}; write "
-            "it in one way, or the samples of one prompt may count as those of two.",
-            argument="prompt",
-        )
+    notes.extend(_of_kinds(done))
     seen: dict[str, str] = {}
     for one in done:
         if one.fingerprint in seen:
@@ -225,3 +228,48 @@ def _looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:
             f"the first {dropped[0].path}."
         )
     return notes
+
+
+def _of_kinds(done: Sequence[Done]) -> list[str]:
+    """Refuse parts that write prompts in different ways; say where rewards are truth values in some parts alone."""
+    kinds = {kind: one.path for one in reversed(done) for kind in one.kinds}
+    whole = kinds.get("integers") or kinds.get("spelled integers")
+    for one, other in (
+        ("integers in {}, text in {}", (kinds.get("integers"), kinds.get("text"))),
+        ("spelled like 7 in {}, like 7.0 in {}", (whole, kinds.get("decimals"))),
+    ):
+        if None not in other:
+            raise InputError(
+                f"The parts do not agree in what a prompt is: {one.format(*other)}; write it in one way, or the "
+                "samples of one prompt may count as those of two.",
+                argument="prompt",
+            )
+    having = [one for one in done if one.samples]
+    truths = [one for one in having if one.truths]
+    if truths and len(truths) < len(having):
+        said = (
+            f"Rewards are true or false in {len(truths)} of {counted(len(having), 'part')}, the first "
+            f"{truths[0].path}, and count as 1 and 0 beside the numbers of the others."
+        )
+        return [said]
+    return []
+
+
+def _repeated(done: Sequence[Done], found: Sequence[Again], wide: bool) -> InputError:
+    """Say which responses come twice, as the reader of one file does."""
+    paths = {file: one.path for one in done for file in one.named}
+    count = sum(one.count for one in found)
+    two = list(dict.fromkeys(paths[file] for file in found[0].files))
+    where = f"{two[0]} and {two[1]}" if len(two) == 2 else f"{two[0]}, twice"
+    if wide:
+        return InputError(
+            f"Prompt {found[0].prompt} has a row in {where}, and {counted(count, 'sample')} in all repeat an earlier "
+            "one; the wide layout has one row per prompt: merge them, or leave out wide=True.",
+            argument="prompt",
+        )
+    return InputError(
+        f"{counted(count, 'sample')} of the parts repeat an earlier (prompt, sample), the first of prompt "
+        f"{found[0].prompt} in {where}; remove the repeats, or name in sample the column that tells the samples of a "
+        "prompt apart.",
+        argument="sample",
+    )

@@ -17,12 +17,15 @@ import pyarrow.compute as pc
 
 from alignlib._core.checks import BoolArray, require
 from alignlib._core.errors import InputError
+from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
+from alignlib.scale.summary_file import holds_summary
 from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples
 
-__all__ = ["CorruptPartError", "Part", "Question", "first_file", "is_many", "list_parts", "summaries"]
+__all__ = ["CorruptPartError", "Part", "Question", "Reading", "first_file", "is_many", "list_parts", "summaries"]
 
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
+_DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
 
 
 class CorruptPartError(InputError):
@@ -98,10 +101,23 @@ def list_parts(location: str) -> list[Part]:
     return [_stat(path) for path in tables]
 
 
-def summaries(part: Part, question: Question) -> Iterator[tuple[Summary, int, bool | None]]:
-    """Yield the summary of each piece of a part, how many samples it left out, and whether names were integers.
+@dataclass(frozen=True)
+class Reading:
+    """What is read of a piece of a part.
 
-    That is None where all is text, or all rows are one prompt.
+    ``kind`` is what its prompts are: integers, text, or, of a file where all is text, ``spelled integers``,
+    ``decimals`` such as 7.0, or nothing that is known. ``truths`` tells whether rewards are truth values.
+    """
+
+    summary: Summary
+    dropped: int = 0
+    responses: Responses | None = None
+    kind: str = ""
+    truths: bool = False
+
+
+def summaries(part: Part, question: Question) -> Iterator[Reading]:
+    """Yield the summary of each piece of a part, and what tells it apart from others.
 
     Raises
     ------
@@ -137,6 +153,7 @@ def first_file(parts: Sequence[Part]) -> TableFile:
         try:
             with _opened(part) as source:
                 for file in open_pieces(part.path, lambda file: list(file.names[:1]), source):
+                    _check_no_summary(file)
                     return file
         except InputError as error:
             problem = problem or error
@@ -149,6 +166,7 @@ class _Asked(InputError):
 
 def _needed(file: TableFile, question: Question) -> list[str]:
     """Return the columns that reading a table will load, by reading it without rows."""
+    _check_no_summary(file)
     asked: list[str] = []
 
     def read(columns: list[str]) -> pa.Table:
@@ -164,23 +182,53 @@ def _needed(file: TableFile, question: Question) -> list[str]:
     return list(dict.fromkeys(asked))
 
 
-def _of_piece(file: TableFile, question: Question) -> tuple[Summary, int, bool | None]:
-    samples = read_samples(file, question.prompt, question.rewards, sample=question.sample, wide=question.wide)
+def _check_no_summary(file: TableFile) -> None:
+    if holds_summary(file.names):
+        raise _Asked(
+            f"{file.path} is a summary, not a part of a table of rewards; ask for it by itself, and keep summaries "
+            "elsewhere. Those of several tables are joined by alignlib.scale.Summary.merged.",
+            argument="table",
+        )
+
+
+def _of_piece(file: TableFile, question: Question) -> Reading:
+    samples = read_samples(
+        file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
+    )
     rewards = list(samples.rewards.values())
     if question.drop_missing and not (np.isfinite(rewards).all(axis=0) & _named(samples.identifiers)).any():
         nothing = {name: np.empty(0) for name in samples.rewards}
         none = Summary.of(
             pa.array([], pa.int64()), np.empty(0, dtype=np.int64), nothing, widths=question.widths or None
         )
-        return replace(none, exact_up_to=question.exact_up_to), samples.size, None
+        return Reading(replace(none, exact_up_to=question.exact_up_to), samples.size)
     kept = samples.without_gaps(question.drop_missing)
-    whole = pa.types.is_integer(kept.identifiers.type)
     runs = pc.run_end_encode(kept.identifiers, run_end_type=pa.int64())
     sizes = np.diff(runs.run_ends.to_numpy(), prepend=0)
     columns = {name: np.asarray(values) for name, values in kept.rewards.items()}
     widths = question.widths or None
     found = Summary.of(runs.values, sizes, columns, widths=widths, exact_up_to=question.exact_up_to)
-    return found, samples.size - kept.size, None if file.is_text or question.prompt is None else whole
+    responses = None if kept.told_apart is None else Responses.of(runs.values, sizes, kept.told_apart)
+    kind = "" if question.prompt is None else _kind(runs.values, file.is_text)
+    return Reading(found, samples.size - kept.size, responses, kind, _truths(file, question))
+
+
+def _kind(names: pa.Array, is_text: bool) -> str:
+    """Say what names are; a file where all is text tells less."""
+    if pa.types.is_integer(names.type):
+        return "spelled integers" if is_text else "integers"
+    if not is_text:
+        return "text"
+    first = names.slice(0, 1)
+    if not pc.all(pc.match_substring_regex(first, _DECIMAL)).as_py():  # most names are no numbers
+        return ""
+    return "decimals" if pc.all(pc.match_substring_regex(names, _DECIMAL)).as_py() else ""
+
+
+def _truths(file: TableFile, question: Question) -> bool:
+    """Tell whether a reward is a column of truth values, which count as 1 and 0."""
+    plain = [name for name in question.rewards if name in file.names]
+    return not file.is_text and any(pa.types.is_boolean(one.type) for one in file.load(plain).columns)
 
 
 def _named(identifiers: pa.Array) -> BoolArray:

@@ -22,21 +22,24 @@ from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.files import whole_file, write_whole
 from alignlib.scale.parts import CorruptPartError, Part, Question, summaries
+from alignlib.scale.responses import Responses, repeats
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import from_batch, to_batch
 from alignlib.scale.summary_table import Head
 
-__all__ = ["Done", "Store", "load_piece", "only"]
+__all__ = ["Again", "Done", "Store", "load_piece", "only"]
 
 _FLUSHED = 1 << 20  # samples of a part that wait in memory
+_VERSION = 2  # of what is kept; other versions are done anew
 
 
 @dataclass(frozen=True)
 class Done:
     """What became of a part: samples kept and left out, files written, a fingerprint of its rewards.
 
-    ``whole_names`` tells whether its prompts are integers, None where it has no rows or is text; ``corrupt`` is what
-    was said where it could not be read.
+    ``kinds`` are those of its prompts (`Reading`), ``truths`` tells whether rewards are truth values. ``named`` are the
+    files of its responses, and ``sums`` the BLAKE2 of each file, those of ``files`` first. ``corrupt`` is what was said
+    where it could not be read.
     """
 
     path: str
@@ -44,8 +47,20 @@ class Done:
     dropped: int = 0
     files: tuple[str, ...] = ()
     fingerprint: str = ""
-    whole_names: bool | None = None
+    kinds: tuple[str, ...] = ()
+    truths: bool = False
+    named: tuple[str, ...] = ()
+    sums: tuple[str, ...] = ()
     corrupt: str = ""
+
+
+@dataclass(frozen=True)
+class Again:
+    """How many responses of a range of keys repeat an earlier one, the prompt of the first, and its two files."""
+
+    count: int
+    prompt: str
+    files: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,12 +80,22 @@ class Store:
 
     def name_of(self, part: Part) -> str:
         """Return the start of the names of a part's files."""
-        text = json.dumps([asdict(part), asdict(self.question), self.bits])
+        text = json.dumps([_VERSION, asdict(part), asdict(self.question), self.bits])
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
-    def is_done(self, part: Part) -> bool:
-        """Tell whether a part was done before."""
-        return Path(self.folder, f"{self.name_of(part)}.json").is_file()
+    def done_before(self, part: Part) -> Done | None:
+        """Return what was done of a part before, None where it was not, or where what is kept was changed."""
+        marker = Path(self.folder, f"{self.name_of(part)}.json")
+        try:
+            text, _, own = marker.read_text(encoding="utf-8").rpartition("\n")
+            if own != _sum(text.encode()):
+                return None
+            known: dict[str, Any] = json.loads(text)
+            done = Done(**{name: _as_typed(one) for name, one in known.items()})
+            sums = tuple(_sum(Path(self.folder, file).read_bytes()) for file in (*done.files, *done.named))
+        except (OSError, ValueError):
+            return None
+        return replace(done, path=part.path) if sums == done.sums else None
 
     def summarise(self, part: Part) -> Done:
         """Summarise a part, unless that was done before, and write it by ranges of keys.
@@ -80,69 +105,90 @@ class Store:
         InputError
             Where the part does not hold what is asked, or changes meanwhile.
         """
+        before = self.done_before(part)
+        if before is not None:
+            return before
         name = self.name_of(part)
-        marker = Path(self.folder, f"{name}.json")
-        if marker.is_file():
-            known = json.loads(marker.read_text(encoding="utf-8"))
-            return Done(**(known | {"files": tuple(known["files"]), "path": part.path}))
         done = Done(part.path)
         waiting: list[Summary] = []
-        digest, kinds = hashlib.blake2b(digest_size=16), set[bool | None]()
+        told_apart: list[Responses] = []
+        digest, kinds = hashlib.blake2b(digest_size=16), set[str]()
 
-        def flush() -> tuple[str, ...]:
-            if not waiting:
-                return done.files
-            whole = Summary.merged(waiting)
-            waiting.clear()
-            file = f"{name}-{len(done.files)}.arrow"
-            _write(Path(self.folder, file), whole.split(self.bits))
-            for values in (whole.keys, whole.sizes, *whole.values, whole.bins.count, whole.bins.total):
-                digest.update(np.ascontiguousarray(values).data)
-            return (*done.files, file)
+        def flush() -> None:
+            nonlocal done
+            if waiting:
+                whole = Summary.merged(waiting)
+                waiting.clear()
+                done = replace(done, files=(*done.files, f"{name}-{len(done.files)}.arrow"))
+                _write(Path(self.folder, done.files[-1]), [to_batch(one) for one in whole.split(self.bits)])
+                for values in (whole.keys, whole.sizes, *whole.values, whole.bins.count, whole.bins.total):
+                    digest.update(np.ascontiguousarray(values).data)
+            if told_apart:
+                responses = Responses.joined(told_apart)
+                told_apart.clear()
+                done = replace(done, named=(*done.named, f"{name}-named-{len(done.named)}.arrow"))
+                _write(Path(self.folder, done.named[-1]), responses.split(self.bits))
 
         part.check_unchanged()
         try:
-            for summary, dropped, whole_names in summaries(part, self.question):
-                if summary.n_samples:
-                    waiting.append(summary)
-                kinds.add(whole_names)
-                done = replace(done, samples=done.samples + summary.n_samples, dropped=done.dropped + dropped)
-                if sum(len(one.values[0]) for one in waiting) > _FLUSHED:
-                    done = replace(done, files=flush())
+            for read in summaries(part, self.question):
+                kinds.add(read.kind)
+                done = replace(
+                    done,
+                    samples=done.samples + read.summary.n_samples,
+                    dropped=done.dropped + read.dropped,
+                    truths=done.truths or read.truths,
+                )
+                if not read.summary.n_samples:
+                    continue
+                waiting.append(read.summary)
+                if read.responses is not None:
+                    told_apart.append(read.responses)
+                held = sum(len(one.values[0]) for one in waiting)
+                if max(held, sum(len(one.samples) for one in told_apart)) > _FLUSHED:
+                    flush()
         except CorruptPartError as error:
             part.check_unchanged()
             return Done(part.path, corrupt=str(error))
-        done = replace(done, files=flush())
+        flush()
         part.check_unchanged()
         if done.samples:
-            done = replace(
-                done,
-                fingerprint=digest.hexdigest(),
-                whole_names=None if kinds == {None} else all(kind for kind in kinds if kind is not None),
-            )
-        write_whole(marker, json.dumps(asdict(done)))
+            done = replace(done, fingerprint=digest.hexdigest(), kinds=tuple(sorted(kinds - {""})))
+        sums = tuple(_sum(Path(self.folder, file).read_bytes()) for file in (*done.files, *done.named))
+        text = json.dumps(asdict(replace(done, sums=sums)))
+        write_whole(Path(self.folder, f"{name}.json"), f"{text}\n{_sum(text.encode())}")
         return done
 
     def piece(self, bucket: int) -> Path:
         """Return the file of the piece with a range of keys."""
         return Path(self.folder, f"{self.run}-piece-{bucket}.arrow")
 
-    def merge(self, task: tuple[int, tuple[str, ...], int]) -> tuple[Head, int, str]:
+    def merge(self, task: tuple[int, tuple[str, ...], tuple[str, ...], int]) -> tuple[Head, int, str, Again | None]:
         """Merge a range of keys from the files of all parts, and write it as a piece; leave out small prompts.
 
-        ``task`` is the range, the files, and the fewest samples that a prompt may have. Returns what is known of the
-        piece, how many prompts were left out, and the first of them.
+        ``task`` is the range, the files, those of responses, and the fewest samples that a prompt may have. Returns
+        what is known of the piece, how many prompts were left out, one of them, and what repeats.
         """
-        bucket, files, least = task
+        bucket, files, named, least = task
         parts = [self._part_of(file, bucket) for file in files]
         merged = Summary.merged([part for part in parts if len(part.sizes)] or parts[:1])
+        again = self._again(bucket, named, merged) if named else None
         small, first = int((merged.sizes < least).sum()), ""
         if small:
             at = int(np.argmax(merged.sizes < least))
             first = f"{merged.names[at].as_py()!r} with {merged.sizes[at]}"
             merged = only(merged, np.flatnonzero(merged.sizes >= least))
-        _write(self.piece(bucket), [merged])
-        return Head.of(merged), small, first
+        _write(self.piece(bucket), [to_batch(merged)])
+        return Head.of(merged), small, first, again
+
+    def _again(self, bucket: int, named: tuple[str, ...], merged: Summary) -> Again | None:
+        """Look for responses that come twice."""
+        found = repeats([Responses.from_batch(_batch(str(Path(self.folder, file)), bucket)) for file in named])
+        if found is None:
+            return None
+        count, prompt, (one, other) = found
+        name = merged.names[int(np.searchsorted(merged.keys, prompt))].as_py()
+        return Again(count, repr(name), (named[one], named[other]))
 
     def _part_of(self, file: str, bucket: int) -> Summary:
         return _read(str(Path(self.folder, file)), bucket, self.question)
@@ -166,21 +212,32 @@ def load_piece(path: str, question: Question) -> Summary:
 
 
 def _read(path: str, place: int, question: Question) -> Summary:
+    return from_batch(_batch(path, place), question.widths, question.exact_up_to, path)
+
+
+def _as_typed(value: Any) -> Any:
+    """Return what JSON made of a field of `Done`: its tuples became lists."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def _batch(path: str, place: int) -> pa.RecordBatch:
     try:
         with pa.OSFile(path) as file, pa.ipc.open_file(file) as opened:
-            batch = opened.get_batch(place)
+            return opened.get_batch(place)
     except (pa.ArrowException, OSError) as error:
         raise InputError(
             f"{path}, which this run keeps on disk, cannot be read ({type(error).__name__}): workers must see the same "
             "folder; pass as checkpoint one that they share, and free space where there is none.",
             argument="checkpoint",
         ) from error
-    return from_batch(batch, question.widths, question.exact_up_to, path)
 
 
-def _write(path: Path, summaries_: list[Summary]) -> None:
-    """Write summaries as the batches of one file, whole or not at all."""
-    batches = [to_batch(summary) for summary in summaries_]
+def _write(path: Path, batches: list[pa.RecordBatch]) -> None:
+    """Write batches as one file, whole or not at all."""
     with whole_file(path) as file, pa.ipc.new_file(file, batches[0].schema) as writer:
         for batch in batches:
             writer.write_batch(batch)

@@ -6,7 +6,7 @@ A row is a prompt, or, in what SQL makes, a bin. The version of the schema is in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "VERSION",
     "from_arrow",
     "from_batch",
+    "holds_summary",
     "is_summary",
     "read_summary",
     "sql",
@@ -133,7 +134,7 @@ def write_summary(
 
     pieces = iter([summary] if isinstance(summary, Summary) else summary)
     first = to_arrow(next(pieces), about)
-    options: dict[str, Any] = {"compression": "zstd", "write_statistics": False}
+    options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
     with whole_file(path, replace=force) as file, pa_parquet.ParquetWriter(file, first.schema, **options) as writer:
         writer.write_table(first)
         for piece in pieces:
@@ -150,7 +151,13 @@ def is_summary(path: str | Path) -> bool:
         schema = pa_parquet.read_schema(path)
     except (pa.ArrowException, OSError):
         return False
-    return _KEY in (schema.metadata or {}) or {*_SQL_BIN, "width", "prompt"} <= {*schema.names}
+    return _KEY in (schema.metadata or {}) or holds_summary(schema.names)
+
+
+def holds_summary(names: Sequence[str]) -> bool:
+    """Tell whether columns of these names are those of a summary, or of the bins that `sql` makes."""
+    written = {"prompt", "samples", "bins"} <= {*names} and any(name.startswith(_REWARD) for name in names)
+    return written or {*_SQL_BIN, "width", "prompt"} <= {*names}
 
 
 def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
@@ -164,7 +171,7 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
     import pyarrow.parquet as pa_parquet
 
     try:
-        table = pa_parquet.read_table(path)
+        table = pa_parquet.read_table(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a whole Parquet file; make the summary again.", argument="path") from error
     if _KEY in (table.schema.metadata or {}):

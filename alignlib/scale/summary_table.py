@@ -241,6 +241,17 @@ class SummaryTable(RewardTable):
         self._kept[name] = found
         return found
 
+    def held(self) -> RewardTable:
+        """Return the same table in memory, for what takes all columns at once.
+
+        Raises
+        ------
+        InputError
+            Where samples are in bins, or too many to be put together.
+        """
+        columns = {name: self.column(name) for name in self.columns}
+        return RewardTable(self.prompts[:], self.offsets, columns, self.dropped, self.notes)
+
     @property
     def all_held(self) -> bool:
         """Whether every sample is held, none in bins."""

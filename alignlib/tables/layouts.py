@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -23,13 +24,34 @@ _SAMPLE = "sample_id"  # numbers the samples of a prompt where no other column i
 
 
 def read_samples(
-    file: TableFile, prompt: str | None, entries: Sequence[str], *, sample: str | None = None, wide: bool = False
+    file: TableFile,
+    prompt: str | None,
+    entries: Sequence[str],
+    *,
+    sample: str | None = None,
+    wide: bool = False,
+    named: bool = False,
 ) -> Samples:
-    """Return the samples of a table in the order of its rows; arguments as in `RewardTable.read`."""
-    return wide_samples(file, prompt, entries) if wide and prompt else long_samples(file, prompt, entries, sample)
+    """Return the samples of a table in the order of its rows; arguments as in `RewardTable.read`.
+
+    ``named`` keeps what tells the samples of a prompt apart, which is checked in any case.
+    """
+    if not (wide and prompt):
+        return long_samples(file, prompt, entries, sample, named=named)
+    found = wide_samples(file, prompt, entries)
+    return replace(found, told_apart=pa.array(_places(found))) if named else found
 
 
-def long_samples(file: TableFile, prompt: str | None, entries: Sequence[str], sample: str | None) -> Samples:
+def _places(samples: Samples) -> IntArray:
+    """Number the samples of each row of a wide table."""
+    assert samples.rows is not None
+    first = np.flatnonzero(np.diff(samples.rows, prepend=-1))
+    return np.asarray(np.arange(samples.rows.size) - np.repeat(first, np.diff(first, append=samples.rows.size)))
+
+
+def long_samples(
+    file: TableFile, prompt: str | None, entries: Sequence[str], sample: str | None, *, named: bool = False
+) -> Samples:
     """One row per sample: a prompt column, reward columns, perhaps a column that numbers the samples.
 
     Without a prompt column all rows are samples of one prompt.
@@ -52,11 +74,13 @@ def long_samples(file: TableFile, prompt: str | None, entries: Sequence[str], sa
     del table  # a column is let go of once it is read
     values = {name: numbers(file, name, cells.pop(name), of_samples=True) for name in members}
     names = identifiers(file, prompt, cells.pop(prompt))
-    if sample is not None:
-        _check_samples(file, prompt, names, sample, cells.pop(sample))
+    told_apart = None if sample is None else identifiers(file, sample, cells.pop(sample))
+    if sample is not None and told_apart is not None:
+        _check_samples(file, prompt, names, sample, told_apart)
     rewards = {column.name: _reward(column, values) for column in wanted}
     notes = tuple(_absent(column, values) for column in wanted if column.how in ("nanmean", "nansum"))
-    return Samples(file, prompt, names, rewards, notes=tuple(filter(None, notes)), sample=sample)
+    said = tuple(filter(None, notes))
+    return Samples(file, prompt, names, rewards, notes=said, sample=sample, told_apart=told_apart if named else None)
 
 
 def _one_prompt(file: TableFile, entries: Sequence[str]) -> Samples:
@@ -96,9 +120,8 @@ def _absent(column: RewardColumn, values: Mapping[str, FloatArray]) -> str:
     return f"{column.name!r} {does} the members present; {absent} of {size} values are missing." if absent else ""
 
 
-def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, column: pa.ChunkedArray) -> None:
+def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, given: pa.Array) -> None:
     """Refuse a (prompt, sample) that comes twice: the same response would count twice."""
-    given = identifiers(file, sample, column)
     samples = given.dictionary_encode(null_encoding="encode")
     codes = names.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
     pairs = codes * (len(samples.dictionary) + 1) + samples.indices.to_numpy()

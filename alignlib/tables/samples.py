@@ -26,7 +26,7 @@ class Samples(SameFields):
     """Samples in the order of the file: the prompt of each and its rewards (NaN where missing).
 
     ``rows`` tells the row that each is from, where that is not its own place; ``sample`` names the column that tells
-    samples of a prompt apart, None where there is none.
+    samples of a prompt apart, None where there is none, and ``told_apart`` is that column where it is kept.
     """
 
     file: TableFile
@@ -36,6 +36,7 @@ class Samples(SameFields):
     rows: IntArray | None = None
     notes: tuple[str, ...] = ()
     sample: str | None = None
+    told_apart: pa.Array | None = None
 
     @property
     def size(self) -> int:
@@ -97,6 +98,7 @@ class Samples(SameFields):
             identifiers=self.identifiers.filter(pa.array(~bad)),
             rewards=rewards,
             rows=None if self.rows is None else self.rows[~bad],
+            told_apart=None if self.told_apart is None else self.told_apart.filter(pa.array(~bad)),
         )
         n_lost = self.n_prompts() - kept.n_prompts()
         lost = f"; {n_lost} prompts have no samples left and are gone" if n_lost else ""
