@@ -19,8 +19,8 @@ def pick_picture(found: Pick) -> Figure:
     if predicted is not None:
         start, name = predicted.base_gold, for_picture(predicted.gold)
         for curve, color, label in (
-            (predicted.along_lam, plotting.LIMIT, "predicted: most proxy for the KL"),
-            (predicted.along_n, plotting.BEST_OF_N, "predicted: best-of-N"),
+            (predicted.along_lam, plotting.LIMIT, "optimum, predicted"),
+            (predicted.along_n, plotting.BEST_OF_N, "best-of-N, predicted"),
         ):
             if curve is None:
                 continue
