@@ -229,7 +229,8 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{deep_by_shape}}
 #
-# *All tables* counts a table that makes no claim as not misled. *Over 99 %* is the part of the points at which so many intervals hold. *Width* is the median over points of the median width beside the narrowest of three other rules that
+# *Hold*: of the claimed intervals; *others'*: on the laws that others chose; *tables*: of all tables, those that are not misled, with or without a claim. *> 99 %*: the part of the points at which so many intervals hold; *< 90 %*: the points at which
+# clearly fewer do, and *apart* the same of those set apart. *Width*: the median over points of the median width beside the narrowest of three other rules that
 # holds in 93 % of the same tables: bootstrap-t, percentiles and the delta method, each over prompts and of the same estimate; nothing where none does, or where none was tried (of one prompt, and along $\lambda$).
 #
 # **Too narrow.** Points of the deep level that lie below 90 % by more than two standard errors of the simulation, worst first, those set apart after the others; points of one law, shape and statement share a line, and their tables.
@@ -239,7 +240,10 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # - *Rare 0/1 successes and few prompts that carry all*: of ten prompts, or forty with unequal numbers of samples, the loudest may all be missing.
 # - *Four to eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
 #
+# :::{dropdown} Every point of the deep level that holds too seldom
+#
 # {{deep_weak_points}}
+# :::
 #
 # **Too wide.** Statements and shapes for which over 99 % of the intervals hold. Where gold turns is told with an interval that allows for both curves; shares are at most 1, and near it their interval cannot miss above.
 # From few samples of many prompts the allowance for bias exceeds the spread of the samples.
@@ -250,7 +254,10 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{by_statement}}
 #
+# :::{dropdown} Every point of the survey that holds too seldom
+#
 # {{weak_points}}
+# :::
 #
 # ## Statements that are not of rewards
 #
@@ -259,7 +266,10 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 #
 # {{others_by_statement}}
 #
+# :::{dropdown} Every such point that holds too seldom
+#
 # {{others_weak_points}}
+# :::
 #
 # A KL from the base's own responses is counted as the lower bound that it is: what the policy says and the base hardly ever does is in no response of the base, and `alignlib kl` says so with every such answer. From a policy's own
 # responses it is missed where few prompts were drawn and one in forty has a KL far above the others; the same with runs of which one in five stands out. Raters, each perhaps of a kind of its own, have intervals that allow for a kind that the

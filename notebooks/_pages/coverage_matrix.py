@@ -23,8 +23,9 @@ _DEEP = 100  # tables of a cell, and more
 _TOO_WIDE = 0.99
 _NAMES = ("law", "shape", "statement", "topic")
 _POINTWISE = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
+# Short, so that nine columns stand beside each other; the page says below what they count.
 _HEAD = (
-    " | points | hold | hold, others' laws | all tables | over 99 % | width | under 90 % | set apart: under 90 % |\n"
+    " | points | hold | others' | tables | >\u00a099\u00a0% | width | <\u00a090\u00a0% | apart |\n"
     "|---|---|---|---|---|---|---|---|---|\n"
 )
 _PLACE = {"limit, own end": "part of the end", "share of the limit": "N =", "gain of best-of-N": "N ="}
@@ -130,7 +131,7 @@ class Level(SameFields):
             f"{(matrix.given[which] > 0.99).mean():.0%}",
             f"{np.median(ratios):.2f}" if ratios.size else "",
             f"{(which & self.weak).sum():d}",
-            f"{(whose & self.weak_apart).sum():d} of {(whose & self.apart).sum():d}",
+            f"{(whose & self.weak_apart).sum():d}/{(whose & self.apart).sum():d}",
         ]
         return "| " + " | ".join(cells) + " |"
 
