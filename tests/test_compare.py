@@ -97,6 +97,50 @@ def test_intervals_over_prompts_cover() -> None:
     assert np.mean(held) >= 0.875  # 95 % of 80 draws, less three standard errors
 
 
+@pytest.mark.parametrize("per_step", [1, 2, 4])
+def test_intervals_cover_where_every_step_has_new_prompts(per_step: int) -> None:
+    """Of one prompt a step nothing is left once its mean is taken off: the scatter of checkpoints tells the error."""
+    rng, held, told = np.random.default_rng(7), [], set()
+    steps = 16
+    place = np.repeat(np.arange(steps), per_step)
+
+    def drawn(name: str, share: float) -> TrainingLog:
+        log = example_prompts(np.zeros(per_step), share, rng, n_checkpoints=steps, spread=0.0)
+        there = log.per_prompt
+        assert there is not None
+        names = np.array([f"{name} {i}" for i in range(place.size)], dtype=object)
+        reward = there.reward + rng.standard_normal(place.size)
+        mean = np.bincount(place, reward) / per_step
+        return replace(log, reward=mean, per_prompt=replace(there, prompt=names, reward=reward))
+
+    for _ in range(60):
+        found = compare_runs({"a": drawn("a", 0.6), "b": drawn("b", 0.8)}, at=[0.5])
+        told.add(found.told_by)
+        held.append(found.difference_low[1, 0] <= 0.2 <= found.difference_high[1, 0])
+    assert np.mean(held) >= 0.865  # 95 % of 60 draws, less three standard errors
+    assert told == {"checkpoints" if per_step == 1 else "prompts"}
+    assert ("one prompt alone" in " ".join(found.notes)) == (per_step == 1)
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.02])
+def test_intervals_cover_where_a_run_bends(noise: float) -> None:
+    """Reward a √KL - b KL, as where a proxy is optimised too far: a line misses it by more than the noise."""
+    rng, held = np.random.default_rng(8), []
+    straight = made(0.5, 1)
+    kl = 6.0 * np.linspace(0.0, 1.0, 24) ** 1.5
+
+    def drawn(bend: float) -> TrainingLog:
+        reward = np.sqrt(kl) - bend * kl + noise * rng.standard_normal(kl.size)
+        run = np.full(kl.size, "made-up run", dtype=object)
+        return replace(straight, step=np.arange(24.0), logged_kl=kl, kl=kl, reward=reward, length=None, run=run)
+
+    for _ in range(40):
+        found = compare_runs({"a": drawn(0.0), "b": drawn(0.4)})
+        truth = -0.4 * found.kl
+        held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+    assert np.mean(held) >= 0.88  # 95 %, less what 40 draws with four budgets each leave open
+
+
 def test_seeds_of_a_method_widen_its_interval() -> None:
     runs = {"a": [made(share, 10 + i) for i, share in enumerate((0.6, 0.7, 0.8))], "b": [made(0.9, 20), made(0.95, 21)]}
     found = compare_runs(runs, at=[0.8])

@@ -25,7 +25,7 @@ class Responses(SameFields):
     >>> one = Responses.of(pa.array(["a", "b"]), np.array([2, 1]), pa.array([0, 1, 0]))
     >>> two = Responses.of(pa.array(["b"]), np.array([2]), pa.array([0, 1]))
     >>> count, prompt, parts = repeats([one, two])
-    >>> count, prompt == keys_of(pa.array(["b"]))[0], parts
+    >>> count, bool(prompt == keys_of(pa.array(["b"]))[0]), parts
     (1, True, (0, 1))
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray
 
-__all__ = ["local_weights"]
+__all__ = ["bend_weights", "local_weights"]
 
 _SHARE, _FEWEST = 0.4, 5  # of the checkpoints, at least, that a line goes through
 
@@ -33,6 +33,37 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     >>> round(float(w @ (1.0 + 2.0 * np.sqrt(kl))), 6), round(float(v @ np.sqrt(kl)), 6) == round(0.5 / 1.2, 6)
     (3.4, True)
     """
+    weight, x = _near(kl, at)
+    total, first, second = float(weight.sum()), float(weight @ x), float(weight @ x**2)
+    spread = total * second - first**2
+    value = weight * (second - first * x) / spread
+    slope = weight * (total * x - first) / spread
+    return value, slope / (2.0 * max(math.sqrt(at), 1e-9))
+
+
+def bend_weights(kl: FloatArray, at: float) -> FloatArray:
+    """Return weights d with ``Σ d r`` how far a parabola through the same checkpoints lies above the line, (k,).
+
+    That is what the bend of a run puts between its reward and the line; it is 0 where the run is straight in √KL.
+
+    Examples
+    --------
+    >>> kl = np.linspace(0.0, 2.0, 9) ** 2
+    >>> d = bend_weights(kl, 1.0)
+    >>> abs(float(d @ np.sqrt(kl))) < 1e-9, abs(float((d + local_weights(kl, 1.0)[0]) @ kl) - 1.0) < 1e-9
+    (True, True)
+    """
+    weight, x = _near(kl, at)
+    root = np.sqrt(weight)
+    scaled = x / float(np.abs(x).max())
+    if np.unique(scaled[weight > 0.0]).size < 3:
+        return np.zeros(kl.size)
+    parabola = np.linalg.pinv(root[:, None] * scaled[:, None] ** np.arange(3))[0] * root
+    return np.asarray(parabola - local_weights(kl, at)[0])
+
+
+def _near(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
+    """Return the weight of each checkpoint and its distance, in √KL."""
     root, centre = np.sqrt(kl), math.sqrt(at)
     away = np.abs(root - centre)
     nearest = min(kl.size, max(_FEWEST, math.ceil(_SHARE * kl.size)))
@@ -41,9 +72,4 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
         width = float(away[away >= width].min()) * (1.0 + 1e-9) if (away >= width).any() else math.inf
     weight = np.ones(kl.size) if math.isinf(width) else np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3
     weight = np.maximum(weight, 1e-6 * (away <= width))
-    x = root - centre
-    total, first, second = float(weight.sum()), float(weight @ x), float(weight @ x**2)
-    spread = total * second - first**2
-    value = weight * (second - first * x) / spread
-    slope = weight * (total * x - first) / spread
-    return value, slope / (2.0 * max(centre, 1e-9))
+    return weight, root - centre
