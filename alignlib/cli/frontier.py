@@ -30,7 +30,7 @@ __all__ = ["command"]
         "alignlib frontier rewards.csv --reward score_a --gold-correlation 0.7,0.6,0.8",
         "alignlib frontier rewards.csv --reward score_a --win-rate",
         "alignlib frontier rewards.csv --reward score_a --divergence chi2 --at 0.1,0.5",
-        "alignlib frontier 'scored/*.parquet' --reward score_a --workers 4 --summary summary.parquet",
+        "alignlib frontier 'rewards*.csv' --reward score_a --summary summary.parquet",
     ],
 )
 @table_options

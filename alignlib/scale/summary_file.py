@@ -181,7 +181,7 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
 
 def _meta(schema: pa.Schema, path: str) -> dict[str, Any]:
     stored = (schema.metadata or {}).get(_KEY)
-    require(stored is not None, f"{path} is no summary; make one with `alignlib frontier … --summary`.", "path")
+    require(stored is not None, f"{path} is no summary; write one by write_summary.", "path")
     assert stored is not None
     meta: dict[str, Any] = json.loads(stored)
     require(
