@@ -242,12 +242,24 @@ def test_sums_made_anew_do_not_hide_a_change(copied: Path, change: Callable[[Pat
     assert any(problem.startswith(said) for problem in found), found
 
 
+@pytest.mark.parametrize("name", ["html/index.html", "html/more.html"])
+def test_sums_made_anew_do_not_hide_a_changed_page(release: Path, tmp_path: Path, name: str) -> None:
+    """Pages are many, and described in the crate together."""
+    folder = tmp_path / "copy"
+    shutil.copytree(release, folder)
+    (folder / name).write_text("<script>")
+    seal(folder)
+    assert any(problem.startswith("the files of html/ are not those") for problem in problems(folder))
+
+
 def test_a_long_list_of_faults_is_cut(copied: Path) -> None:
     for number in range(40):
         (copied / f"{number}.txt").touch()
     found = problems(copied)
     assert len(found) == 21
     assert found[-1] == "and 60 more."
+    with open_bundle(copied) as bundle:
+        assert verify(bundle).n_problems == 80
 
 
 def forge(path: Path, *entries: tuple[str | zipfile.ZipInfo, bytes], pack_them: int = zipfile.ZIP_DEFLATED) -> Path:

@@ -103,7 +103,7 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
     if found.good:
         lines.append("Sums, crate and claims agree. Whether it is the published one, the digest above says.")
     else:
-        lines.append(f"Not verified: {counted(len(found.problems), 'fault')}.")
+        lines.append(f"Not verified: {counted(found.n_problems, 'fault')}.")
     for one in reruns:
         if one.failed is not None:
             lines.append(f"  {one.notebook} could not be run again: {one.failed}")

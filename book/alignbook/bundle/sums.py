@@ -9,7 +9,7 @@ from pathlib import Path
 
 from alignlib._core.errors import InputError
 
-__all__ = ["SUMS", "digest_of", "read_sums", "sums_text"]
+__all__ = ["SUMS", "digest_of", "digest_within", "read_sums", "sums_text"]
 
 SUMS = "SHA256SUMS"
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)")
@@ -28,6 +28,16 @@ def sums_text(digests: Mapping[str, str]) -> str:
     11111111111111111111
     """
     return "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+
+
+def digest_within(folder: str, digests: Mapping[str, str]) -> str:
+    """Return the SHA-256 of the lines that ``SHA256SUMS`` has for the files of a folder: one digest for all of them.
+
+    >>> digest_within("a/", {"a/x": "00" * 32, "b": "11" * 32}) == digest_within("a/", {"a/x": "00" * 32})
+    True
+    """
+    lines = sums_text({name: digest for name, digest in digests.items() if name.startswith(folder)})
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def read_sums(text: str) -> dict[str, str]:

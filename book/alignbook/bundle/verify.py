@@ -16,7 +16,7 @@ from typing import Any
 from alignbook.bundle.crate import written
 from alignbook.bundle.opened import MARK, Bundle, BundleError
 from alignbook.bundle.results import claims_of, record_of, results
-from alignbook.bundle.sums import SUMS, read_sums
+from alignbook.bundle.sums import SUMS, digest_within, read_sums
 from alignlib._core.errors import InputError, quoted
 
 __all__ = ["Verified", "read_records", "verify"]
@@ -27,7 +27,7 @@ _RUN = "CreateAction"
 
 @dataclass(frozen=True)
 class Verified:
-    """What was checked, and what is wrong; nothing is wrong where ``problems`` is empty.
+    """What was checked, and what is wrong; nothing is wrong where ``problems``, of ``n_problems`` the first, is empty.
 
     ``digest`` is the SHA-256 of ``SHA256SUMS``, to be compared with a published one.
     """
@@ -41,6 +41,7 @@ class Verified:
     n_claims: int
     n_hold: int
     n_excused: int
+    n_problems: int = 0
     problems: tuple[str, ...] = ()
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
@@ -85,6 +86,7 @@ def verify(bundle: Bundle) -> Verified:
         n_claims=len(claims),
         n_hold=sum(claim.holds for claim in claims),
         n_excused=excused,
+        n_problems=len(problems),
         problems=_shortened(problems),
         records=records,
     )
@@ -145,6 +147,9 @@ def _of_crate(
     for name in sorted(digests.keys() - described - {MARK}):
         if not name.startswith(folders or ("\0",)):
             yield f"{name} is not described in the crate."
+    for folder in sorted(folders):
+        if graph[folder].get("sha256") != digest_within(folder, digests):
+            yield f"the files of {folder} are not those that the crate describes: one was changed, added or removed."
     main = _ids(graph.get("./", {}).get("mainEntity"))
     if len(main) != 1 or not _is(graph.get(main[0], {}), "ComputationalWorkflow"):
         yield "the crate names no workflow as its main entity."
