@@ -116,6 +116,9 @@ plotting.legend(ax, loc="upper left")
 # A summary holds all samples of a prompt while there are few, up to {{exact_up_to:,d}}, and bins beyond. Within a bin the place of a reward is rounded down to one of $2^{31}$ steps. Counts, sums and sums of squares
 # are then whole numbers, which add without rounding: a summary of all rows has the same bytes, whatever parts it was merged from and in which order. The rounding moves no reward by more than a step, and is in the bound.
 #
+# The commands choose the width by the first part, and again where it turns out far too large for the rewards of the prompts in bins; `--bin-width` fixes it. Another width changes numbers by what bins leave open.
+# Best-of-N sets samples within their bins, and its interval does not hold what that leaves open: where a prompt has few bins, the answer says so.
+#
 # Prompts stand in the order of a number made from their names. Intervals resample pools of prompts that this number deals, so that no partition changes an interval. Here {{n_prompts:d}} prompts are cut at random into
 # {{n_parts:d}} parts, with the samples of every prompt spread over them. The gain at {{kl_shown_parts:g}} nats is {{gain_whole:.6f}} from the whole and {{gain_parts:.6f}} from the parts, its interval
 # {{low_whole:.6f}} to {{high_whole:.6f}} and {{low_parts:.6f}} to {{high_parts:.6f}}.
@@ -156,7 +159,7 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # |---|---|
 # | that fit into memory | one file; every question of this book can be asked |
 # | beyond, with few samples of each prompt | a folder; samples are kept on disk, and limit and best-of-N are those of the samples; intervals too, but for chance (below) |
-# | beyond, with very many samples of a prompt | a folder; the samples of such a prompt are in bins, and intervals are wider by what these leave open |
+# | beyond, with very many samples of a prompt | a folder; the samples of such a prompt are in bins, and intervals of the limit are wider by what these leave open |
 # | in a warehouse that exports no rows | the statement below, saved as Parquet |
 #
 # Intervals resample prompts, and a folder has them in the order of their keys, where one file has them in that of its rows. So at one seed all partitions of a table have the same intervals, and one file has others: another

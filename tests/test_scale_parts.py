@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from alignlib import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
+from alignlib.rules import BestOfN
 from alignlib.scale import Question, SummaryTable, engine_for, open_parts, read_summary, sql
 from alignlib.scale import store as stored
 from alignlib.tables import RewardTable, pieces
@@ -101,6 +102,25 @@ def test_what_is_wrong_with_a_part_is_said_by_name(folder: Path, make: Any, said
     make(folder)
     with pytest.raises(InputError, match=said):
         opened(folder)
+
+
+@pytest.mark.parametrize("first", [0.5, 1.0 + 1e-15 * np.arange(10)], ids=["constant", "nearly"])
+def test_bins_suit_the_rewards_whatever_the_first_part_holds(tmp_path: Path, first: Any) -> None:
+    """Best-of-N from bins is that of the samples, though ten equal rewards come before all others."""
+    rewards = np.random.default_rng(5).beta(0.7, 2.0, 8000) * (1.0 if np.ndim(first) == 0 else 50.0)
+    rewards[:10] = first
+    (tmp_path / "p").mkdir()
+    for name, some in (("a", rewards[:10]), ("b", rewards[10:])):
+        pq.write_table(
+            pa.table({"prompt_id": np.arange(some.size) % 2, "reward": some}), tmp_path / "p" / f"{name}.parquet"
+        )
+    binned = opened(tmp_path / "p", exact_up_to=100)
+    held = RewardTable.from_arrays([rewards[i::2] for i in range(2)])
+    best = [fit_frontier(one, n_boot=100).share(BestOfN(8)).gain[0] for one in (binned, held)]
+    assert best[0] == pytest.approx(best[1], rel=2e-3)
+    assert not any("too few" in note for note in binned.notes)
+    coarse = opened(tmp_path / "p", exact_up_to=100, bin_width=8.0)
+    assert any("cut the rewards of a prompt into" in note for note in coarse.notes)
 
 
 def named(where: np.ndarray) -> pa.Table:

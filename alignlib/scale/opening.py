@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alignlib._core.checks import require
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
@@ -25,6 +25,8 @@ __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 Tell = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 _ORDER = "Prompts stand in an order made from their names: at one seed, one file has another draw of the intervals."
+_FEW_BINS = 256  # over the rewards of a prompt: of fewer a word is said
+_FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
@@ -87,17 +89,45 @@ def open_parts(
         widths = (check_width(bin_width),) * len(widths)
     rows = sum(part.size for part in parts) / (_BYTES_OF_A_ROW * len(question.rewards))
     bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
-    store = Store.of(folder, replace(question, widths=widths), bits, parts)
+    stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
+    done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
+    if bin_width is None and (finer := _finer(list(heads.values()), widths[0])) is not None:
+        stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
+        done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
+    pieces = [stores[-1].loader(bucket) for bucket in heads]
+    notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
+    yield SummaryTable(
+        pieces,
+        list(heads.values()),
+        pieces[0]().columns,
+        dropped=sum(one.dropped for one in done),
+        notes=tuple(notes),
+        engine=engine,
+    )
+    if not keep:
+        for store in stores:
+            store.clear(parts)
+
+
+def _joined(
+    store: Store,
+    parts: Sequence[Part],
+    location: str,
+    drop_below: int,
+    skip_corrupt: bool,
+    engine: Engine,
+    tell: Tell,
+) -> tuple[list[Done], dict[int, Head], list[str]]:
+    """Summarise the parts and join their prompts; return what became of parts, the pieces in order, and notes."""
     done = _summarised(store, parts, engine, tell)
     notes = _looked_at(done, skip_corrupt)
     files = tuple(file for one in done for file in one.files)
     require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
-    least = drop_below or 1
     heads: dict[int, Head] = {}
     small, firsts, repeated = 0, dict[int, str](), dict[int, Again]()
     named = tuple(file for one in done for file in one.named)
-    buckets = range(1 << bits)
-    tasks = [(bucket, files, named, least) for bucket in buckets]
+    buckets = range(1 << store.bits)
+    tasks = [(bucket, files, named, drop_below or 1) for bucket in buckets]
     for bucket, (head, few, first, again) in engine.map(store.merge, tasks):
         heads[bucket], small = head, small + few
         if again is not None:
@@ -106,7 +136,7 @@ def open_parts(
             firsts[bucket] = first
         tell("join", len(heads), len(buckets))
     if repeated:
-        raise _repeated(done, [repeated[bucket] for bucket in sorted(repeated)], question.wide)
+        raise _repeated(done, [repeated[bucket] for bucket in sorted(repeated)], store.question.wide)
     if small:
         prompts = sum(len(head.sizes) for head in heads.values())
         require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
@@ -114,17 +144,38 @@ def open_parts(
             f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, such "
             f"as {firsts[min(firsts)]}: what is said holds for the others."
         )
-    notes.append(_ORDER)
-    yield SummaryTable(
-        [store.loader(bucket) for bucket in buckets],
-        [heads[bucket] for bucket in buckets],
-        store.loader(0)().columns,
-        dropped=sum(one.dropped for one in done),
-        notes=tuple(notes),
-        engine=engine,
+    return done, {bucket: heads[bucket] for bucket in buckets}, notes
+
+
+def _spans(heads: Sequence[Head]) -> FloatArray:
+    """Return the range of the rewards of each prompt in bins."""
+    found = [head.of_columns[0, 2, head.binned] - head.of_columns[0, 1, head.binned] for head in heads]
+    return np.concatenate([one for one in found if one.size] or [np.empty(0)])
+
+
+def _finer(heads: Sequence[Head], width: float) -> float | None:
+    """Return the width that suits prompts in bins, where the one chosen by the first part is far too large for them."""
+    spans = _spans(heads)
+    spans = spans[spans > 0.0]
+    if not spans.size:
+        return None
+    wanted = width_for(0.0, float(np.median(spans)))
+    return wanted if width >= 4.0 * wanted else None
+
+
+def _coarse(heads: Sequence[Head], width: float) -> list[str]:
+    """Say where bins are too wide for what is computed by their places."""
+    spans = _spans(heads)
+    spans = spans[spans > 0.0]
+    if not spans.size or width <= float(np.median(spans)) / _FEW_BINS:
+        return []
+    number = max(1, round(float(np.median(spans)) / width))
+    said = (
+        f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}, too few: intervals do "
+        f"not hold all that these leave open, those of best-of-N nothing of it. Take a bin width of "
+        f"{width_for(0.0, float(np.median(spans))):g} or less."
     )
-    if not keep:
-        store.clear((*files, *named), parts, buckets)
+    return [said]
 
 
 def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
@@ -135,8 +186,9 @@ def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> S
     >>> table_of(summary).prompt_means("reward").tolist()
     [1.0]
     """
-    held = _Held(summary)
-    return SummaryTable([held], [Head.of(summary)], summary.columns, notes=tuple(notes), dropped=dropped)
+    held, head = _Held(summary), Head.of(summary)
+    notes = (*notes, *(one for one in _coarse([head], summary.widths[0]) if one not in notes))
+    return SummaryTable([held], [head], summary.columns, notes=notes, dropped=dropped)
 
 
 def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
@@ -170,8 +222,15 @@ def _widths(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tu
                 continue
             return (1.0,) * len(question.rewards)  # what is wrong is said when its turn comes
         if read is not None and read.summary.n_samples:
-            return tuple(width_for(float(one.min()), float(one.max())) for one in read.summary.values)
+            return tuple(_width_of(one) for one in read.summary.values)
     return (1.0,) * len(question.rewards)
+
+
+def _width_of(values: FloatArray) -> float:
+    """Choose a width by rewards, which may be nearly equal where those of other parts are not."""
+    most = float(np.abs(values).max())
+    least = math.ldexp(1.0, math.frexp(most)[1] - _FINEST) if most > 0.0 else 0.0
+    return max(width_for(float(values.min()), float(values.max())), least)
 
 
 def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -197,13 +197,14 @@ class Store:
         """Return what loads a piece."""
         return partial(load_piece, str(self.piece(bucket)), self.question)
 
-    def clear(self, files: Sequence[str], parts: Sequence[Part], buckets: Iterable[int]) -> None:
+    def clear(self, parts: Sequence[Part]) -> None:
         """Delete what was kept, and the folder if nothing else is in it."""
-        names = [*files, *(f"{self.name_of(part)}.json" for part in parts)]
-        for path in (*(Path(self.folder, name) for name in names), *map(self.piece, buckets)):
-            path.unlink(missing_ok=True)
+        folder = Path(self.folder)
+        for name in (*map(self.name_of, parts), f"{self.run}-piece"):
+            for path in (folder / f"{name}.json", *folder.glob(f"{name}-*.arrow")):
+                path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            Path(self.folder).rmdir()
+            folder.rmdir()
 
 
 def load_piece(path: str, question: Question) -> Summary:
