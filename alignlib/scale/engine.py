@@ -113,7 +113,11 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
     with dask.config.set(quiet):
         if scheduler is None:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50, memory_limit=None
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=50,
+                memory_limit=None,
             )
             with cluster, Client(cluster) as client:
                 yield Dask(client, "this machine")
