@@ -333,3 +333,10 @@ def test_answers_that_differ_in_capitals_are_pointed_out_and_two_forms_refused(t
     code, said = passk(tmp_path, table, "--json", "--csv")
     assert code == 2
     assert "--json and --csv are two forms of one answer" in said
+
+
+def test_the_interval_of_a_bounded_mean_scales_with_values_near_the_least_double() -> None:
+    values = np.array([0.2, 0.5, 0.9, 0.4])
+    low = bounded_mean_interval(values)[0]
+    for small in (1e-50, 1e-150, 1e-300):
+        assert bounded_mean_interval(small * values)[0] == pytest.approx(small * low, rel=1e-9)

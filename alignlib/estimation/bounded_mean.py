@@ -73,11 +73,13 @@ def _lower_end(values: FloatArray, tail: float) -> float:
     points, counts = np.unique(np.append(values, 0.0), return_counts=True)
     if points.size == 1:
         return 0.0
+    # The quantile scales with the values, whose squares may be too small for a double: pass^k of many draws is.
+    scale, top = float(points[-1]), 1.0
+    points = points / scale
     # Where the mean lies below m: Σ E_i (v_i - m) < 0 for exponential E. It is above 0 and below the largest value.
-    top = float(points[-1])
     weight, goal = counts.astype(np.float64), math.log(tail)
-    if _log_below(points, weight, top * (1.0 - 1e-12)) <= goal:
-        return top
+    if _log_below(points, weight, 1.0 - 1e-12) <= goal:
+        return scale
 
     def over(m: float) -> float:
         return _log_below(points, weight, m) - goal
@@ -91,7 +93,7 @@ def _lower_end(values: FloatArray, tail: float) -> float:
         low, high, reach = max(low - 2.0 * reach, 0.0), low, 2.0 * reach
     while high < top and over(high) < 0.0:
         low, high, reach = high, min(high + 2.0 * reach, top), 2.0 * reach
-    return rising_root(over, low, high, absolute=1e-10, relative=1e-9)
+    return scale * rising_root(over, low, high, absolute=1e-10, relative=1e-9)
 
 
 def _log_below(points: FloatArray, counts: FloatArray, m: float) -> float:
