@@ -62,6 +62,53 @@ def test_a_line_cut_by_a_crash_is_removed_and_a_resume_wins(tmp_path: Path) -> N
     assert path.read_bytes() == b""
 
 
+def test_a_resumed_run_ends_where_its_last_rows_do(tmp_path: Path) -> None:
+    """Step 30 was written before the resume at 20 and is not reached again: kl takes 20."""
+    path = written(tmp_path, [0, 10, 20, 30])
+    written(tmp_path, [20])
+    assert read_kl_samples(path).log_ratio.tolist() == [20.0, 0.0, 10.0]
+    with pytest.raises(InputError, match="holds no responses of step 30; it has 0, 10, 20"):
+        read_kl_samples(path, step=30)
+
+
+def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
+    with Rollouts(tmp_path), pytest.raises(InputError, match=r"is being written by another .* rank"):
+        Rollouts(tmp_path)
+    Rollouts(tmp_path).close()
+
+
+def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path, [0, 1])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    Rollouts(tmp_path).close()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"reward": [1.0 + 2.0j]}, "reward"),
+        ({"prompt_id": {"a"}}, "prompt_id"),
+        ({"reward": (x for x in [1.0])}, "reward"),
+        ({"reward": {"a": 1.0}}, "reward"),
+        ({"n_tokens": [-3]}, "n_tokens"),
+        ({"n_tokens": [1.5]}, "n_tokens"),
+        ({"log_prob": [0.5]}, "log_prob"),
+        ({"token_log_prob": [[-1.0, -2.0]], "base_token_log_prob": [[-1.0]]}, "base_token_log_prob"),
+        ({"token_log_prob": [[-1.0, -2.0]], "base_token_log_prob": [[-1.0, -1.0]], "n_tokens": [7]}, "n_tokens"),
+        ({"step": 0.5}, "step"),
+        ({"step": True}, "step"),
+    ],
+)
+def test_what_could_not_be_read_is_refused_when_written(tmp_path: Path, changed: dict[str, object], named: str) -> None:
+    row: dict[str, object] = {"step": 1, "reward": [1.0], "log_prob": [-1.0], "base_log_prob": [-2.0]}
+    with Rollouts(tmp_path) as rollouts:
+        with pytest.raises(InputError, match=named):
+            rollouts.write(**{**row, **changed})  # type: ignore[arg-type]
+        assert rollouts.path.read_bytes() == b""
+
+
 def test_processes_write_a_file_each_and_are_read_together(tmp_path: Path) -> None:
     written(tmp_path, [0, 1])
     with Rollouts(tmp_path, rank=1) as rollouts:

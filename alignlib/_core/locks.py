@@ -16,7 +16,7 @@ try:
 except ImportError:  # Windows has no such lock: there nothing is taken for left
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["alone_in", "hold", "host_key", "is_left"]
+__all__ = ["alone_in", "hold", "hold_at_once", "host_key", "is_left"]
 
 # A file is taken for left only where nobody holds it *and* the process that made it is gone: whoever has just made a
 # file does not hold it yet.
@@ -35,6 +35,18 @@ def hold(handle: int) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX)  # others hold it for as long as they look at it
         except OSError:
             return
+
+
+def hold_at_once(handle: int) -> bool:
+    """Hold an open file until it is closed, or return False where another holds it."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a disk that knows no locks
+            return True
+    return True
 
 
 @contextlib.contextmanager

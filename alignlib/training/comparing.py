@@ -145,7 +145,12 @@ def compare_runs(
     Source: local lines and intervals over clusters are classical; their use at equal KL is ours.
     """
     require(isinstance(runs, Mapping), f"runs must be a mapping of names to logs; got {quoted(runs)}.", "runs")
-    require(len(runs) >= 2, f"runs must hold two runs at least; got {len(runs)}.", "runs")
+    require(
+        len(runs) >= 2,
+        f"runs must hold two runs at least, by different names; got {len(runs)}. Logs of one name are its seeds: name "
+        "them apart (NAME=LOG on the command line) to compare them.",
+        "runs",
+    )
     level = as_level(level)
     logs = {name: [one] if isinstance(one, TrainingLog) else list(one) for name, one in runs.items()}
     names = tuple(logs)

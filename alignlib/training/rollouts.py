@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,10 +13,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.array_likes import as_array
-from alignlib._core.checks import as_number, as_numbers, require
-from alignlib._core.errors import InputError
-from alignlib._core.locks import hold
+from alignlib._core.checks import as_numbers, as_whole, require
+from alignlib._core.errors import InputError, quoted
+from alignlib._core.locks import hold_at_once
+from alignlib.training.policy_kl.samples import MOST_LOG_PROB
 
 __all__ = ["Rollouts"]
 
@@ -30,6 +30,7 @@ class Rollouts:
     """Responses of a run as JSON lines in one file, ``rollouts.jsonl`` of a folder.
 
     Every call appends whole lines in one write; a line that a crash cut off is removed when the file is opened again.
+    Two at once do not write one file: the second is refused.
     Nothing else is ever taken away: after a resume steps are written anew, and readers take the later ones.
 
     Parameters
@@ -54,13 +55,21 @@ class Rollouts:
     """
 
     def __init__(self, folder: str | Path, rank: int = 0) -> None:
+        require(not isinstance(rank, bool), f"rank must be the number of a process; got {rank}.", "rank")
+        rank = as_whole("rank", rank, 0)
         place = Path(folder)
         if place.exists() and not place.is_dir():
             raise InputError(f"folder must be a folder, or a name for one; {place} is a file.", argument="folder")
         place.mkdir(parents=True, exist_ok=True)
         self.path = place / (f"rollouts-{rank}.jsonl" if rank else "rollouts.jsonl")
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
-        hold(self._handle)
+        if not hold_at_once(self._handle):
+            self.close()
+            raise InputError(
+                f"{self.path} is being written by another Rollouts, of this process or another; close that first, give "
+                "each process its own rank, or name another folder.",
+                argument="folder",
+            )
         _end_whole(self._handle)
 
     def __enter__(self) -> Self:
@@ -99,7 +108,8 @@ class Rollouts:
             For columns of unlike lengths, or without rewards or log-probabilities.
         """
         require(self._handle >= 0, "this file of rollouts is closed; open another.", "folder")
-        at = as_number("step", step, 0.0)
+        require(not isinstance(step, bool), f"step must be a number of updates; got {step}.", "step")
+        at = as_whole("step", step, 0)
         lines = [json.dumps({"step": _number(at), "split": split, **row}, ensure_ascii=False) for row in _rows(columns)]
         data = "".join(line + "\n" for line in lines).encode("utf-8", "replace")
         while data:
@@ -108,7 +118,7 @@ class Rollouts:
 
 
 def _end_whole(handle: int) -> None:
-    """Cut the file after its last whole line."""
+    """Cut the file after its last whole line; one that lacks only its end of line gets it."""
     size = os.lseek(handle, 0, os.SEEK_END)
     end = size
     while end > 0:
@@ -120,12 +130,31 @@ def _end_whole(handle: int) -> None:
             break
         end = start
     if end < size:
-        os.ftruncate(handle, end)
+        os.lseek(handle, end, os.SEEK_SET)
+        with os.fdopen(os.dup(handle), "rb") as file:
+            rest = file.read()
+        if _is_row(rest):
+            os.write(handle, b"\n")
+        else:
+            os.ftruncate(handle, end)
     os.lseek(handle, 0, os.SEEK_END)
+
+
+def _is_row(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
     held = {name: value for name, value in columns.items() if value is not None}
+    for name, value in held.items():
+        require(
+            not isinstance(value, str | bytes | Mapping | Set | Iterator),
+            f"{name} must be a list or an array, an entry for each response in order; got {quoted(value)}.",
+            name,
+        )
     pairs = (("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob"))
     require(
         "reward" in held and (any(set(pair) <= set(held) for pair in pairs) or "kl" in held),
@@ -136,7 +165,8 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
     for name, value in held.items():
         if name in _LISTS:
             ready[name] = [
-                [_number(one) for one in as_numbers(f"{name}[{i}]", row).tolist()] for i, row in enumerate(value)
+                [_number(one) for one in np.atleast_1d(as_numbers(f"{name}[{i}]", row)).tolist()]
+                for i, row in enumerate(value)
             ]
         elif name in _TEXTS or (isinstance(value, Sequence) and any(isinstance(one, str) for one in value)):
             ready[name] = [one if isinstance(one, str) else _plain(one) for one in value]
@@ -147,11 +177,32 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
     require(
         uneven is None, f"{uneven} must have {sizes['reward']} entries, as reward has; got {sizes.get(uneven or '')}."
     )
+    _check_tokens(ready)
     return [{name: value[i] for name, value in ready.items()} for i in range(sizes["reward"])]
 
 
+def _check_tokens(ready: Mapping[str, list[Any]]) -> None:
+    """Refuse what could not be read once the training is over: counts, signs, and lists of unlike lengths."""
+    for name in ("log_prob", "base_log_prob"):
+        above = next((x for x in ready.get(name, []) if x is not None and x > MOST_LOG_PROB), None)
+        require(above is None, f"{name} must hold log-probabilities, <= 0; got {above}.", name)
+    counts = ready.get("n_tokens", [])
+    wrong = next((x for x in counts if x is not None and not (isinstance(x, int) and x >= 1)), None)
+    require(wrong is None, f"n_tokens must hold whole numbers of tokens, >= 1; got {wrong}.", "n_tokens")
+    lists = [name for name in _LISTS if name in ready]
+    for name in lists:
+        for i, row in enumerate(ready[name]):
+            size = len(ready[lists[0]][i])
+            require(len(row) == size, f"{name}[{i}] must hold {size} tokens, as {lists[0]} does; got {len(row)}.", name)
+            require(
+                not counts or counts[i] is None or counts[i] == size,
+                f"n_tokens[{i}] must be {size}, the tokens in {lists[0]}; got {counts[i] if counts else None}.",
+                "n_tokens",
+            )
+
+
 def _floats(name: str, value: Any) -> npt.NDArray[np.float64]:
-    array = np.asarray(as_array(name, value), dtype=np.float64)
+    array = as_numbers(name, value)
     require(array.ndim <= 1, f"{name} must hold one number for each response; got shape {array.shape}.", name)
     return array
 

@@ -129,8 +129,11 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
     if step is not None and step != "all":
         step = as_number("step", step)
         require(all(one.step is not None for one in read), f"{path} has no column of steps (step).", "step")
-    steps = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
-    if step == "all" or (step is None and steps.size < 2):
+    alive = [None if one.step is None else latest(one.step) for one in read]
+    every = np.unique(np.concatenate([np.zeros(0), *(one.step for one in read if one.step is not None)]))
+    held = [one.step[rows] for one, rows in zip(read, alive, strict=True) if one.step is not None and rows is not None]
+    steps = np.unique(np.concatenate([np.zeros(0), *held]))  # less what a resume has written anew or not reached again
+    if step == "all" or (step is None and every.size < 2):
         return read
     chosen = float(steps[-1]) if step is None else float(step)
     if chosen not in steps:
@@ -138,10 +141,10 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
         raise InputError(f"{path} holds no responses of step {chosen:g}; it has {some}.", argument="step")
     note = f"The responses are of {counted(steps.size, 'step')} of training; those of step {chosen:g} are taken (step)."
     kept = []
-    for one in read:
+    for one, living in zip(read, alive, strict=True):
         rows = np.arange(one.samples.size)
-        if one.step is not None:
-            rows = np.flatnonzero(latest(one.step) & (one.step == chosen))
+        if one.step is not None and living is not None:
+            rows = np.flatnonzero(living & (one.step == chosen))
         if rows.size:
             part = one.take(rows)
             kept.append(replace(part, samples=replace(part.samples, notes=(note, *part.samples.notes))))
