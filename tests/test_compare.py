@@ -158,6 +158,8 @@ def test_what_cannot_be_compared_is_a_sentence() -> None:
         compare_runs({"near": near, "far": far})
     with pytest.raises(InputError, match="two runs at least; got 1"):
         compare_runs({"near": near})
+    with pytest.raises(InputError, match="two seeds of 'near' are the same log"):
+        compare_runs({"near": [near, near], "far": far})
     with pytest.raises(InputError, match="at must name KLs that all runs reach"):
         compare_runs({"near": near, "again": made(0.8, 3)}, at=[5.0])
     with pytest.raises(InputError, match="three at least"):

@@ -147,13 +147,20 @@ def compare_runs(
     require(isinstance(runs, Mapping), f"runs must be a mapping of names to logs; got {quoted(runs)}.", "runs")
     require(
         len(runs) >= 2,
-        f"runs must hold two runs at least, by different names; got {len(runs)}. Logs of one name are its seeds: name "
-        "them apart (NAME=LOG on the command line) to compare them.",
+        f"runs must hold two runs at least; got {len(runs)} name. Logs of one name are its seeds: give the runs to "
+        "compare different names (NAME=LOG in the command).",
         "runs",
     )
     level = as_level(level)
     logs = {name: [one] if isinstance(one, TrainingLog) else list(one) for name, one in runs.items()}
     names = tuple(logs)
+    for name, some in logs.items():
+        alike = any(
+            np.array_equal(one.kl, other.kl) and np.array_equal(one.reward, other.reward)
+            for i, one in enumerate(some)
+            for other in some[:i]
+        )
+        require(not alike, f"runs: two seeds of {name!r} are the same log, which tells nothing of other seeds.", "runs")
     every = [(_title(name, i, len(some)), log) for name, some in logs.items() for i, log in enumerate(some)]
     for title, log in every:
         distinct = np.unique(log.kl[log.kl >= 0.0]).size
