@@ -141,6 +141,31 @@ def test_intervals_cover_where_a_run_bends(noise: float) -> None:
     assert np.mean(held) >= 0.88  # 95 %, less what 40 draws with four budgets each leave open
 
 
+@pytest.mark.parametrize("steps", [12, 24])
+def test_intervals_cover_on_runs_of_many_shapes(steps: int) -> None:
+    """Bent, saturating, falling after a peak, straight in the KL: none is a line in √KL."""
+    rng, base = np.random.default_rng(9), made(0.5, 1)
+    kl = 4.0 * np.linspace(0.0, 1.0, steps) ** 1.5
+
+    def drawn(reward: np.ndarray) -> TrainingLog:
+        run = np.full(steps, "made-up run", dtype=object)
+        seen = reward + 0.02 * rng.standard_normal(steps)
+        return replace(base, step=np.arange(steps) + 0.0, logged_kl=kl, kl=kl, reward=seen, length=None, run=run)
+
+    held = []
+    for shape in (
+        np.log1p,
+        lambda k: 1.0 - np.exp(-3.0 * k),
+        lambda k: np.sqrt(k) * np.exp(-k / 2.0),
+        lambda k: 0.3 * k,
+    ):
+        for _ in range(8):
+            found = compare_runs({"a": drawn(0.4 * np.sqrt(kl)), "b": drawn(shape(kl))})
+            truth = shape(found.kl) - 0.4 * np.sqrt(found.kl)
+            held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+    assert np.mean(held) >= 0.9  # 97 % in longer studies, less what 32 draws leave open
+
+
 def test_seeds_of_a_method_widen_its_interval() -> None:
     runs = {"a": [made(share, 10 + i) for i, share in enumerate((0.6, 0.7, 0.8))], "b": [made(0.9, 20), made(0.95, 21)]}
     found = compare_runs(runs, at=[0.8])

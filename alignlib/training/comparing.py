@@ -317,7 +317,7 @@ class _Errors:
             df = min(df, float(free))
         if not self.by_prompt and not self.between:
             some = [(weight, self.seeds[name][0][j]) for name, weight in weights.items()]
-            variance = sum(weight**2 * one.noise for weight, one in some)
+            variance = sum(weight**2 * (one.noise + one.bend_noise) for weight, one in some)  # the bend is noisy too
             df = float(sum(one.df for _, one in some))
         reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
         return reach + self._bend(weights, j)
