@@ -60,7 +60,7 @@ from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_boun
 #
 # ```{prf:proof}
 # Let $c=m+\frac v{m-a}$, and let $q$ be the quadratic polynomial that agrees with $e^{\lambda r}$ at $a$, and at $c$ together with its slope. The error of this interpolation at $r$ is
-# $\frac16\lambda^3e^{\lambda\xi}(r-a)(r-c)^2\ge0$ for $r\ge a$, with some $\xi$. So $\E e^{\lambda r}\ge\E q$. The right side depends on the mean and the variance alone, and the law on $a$ and $c$ attains it. The upper
+# $\frac16\lambda^3e^{\lambda t}(r-a)(r-c)^2\ge0$ for $r\ge a$, with some $t$. So $\E e^{\lambda r}\ge\E q$. The right side depends on the mean and the variance alone, and the law on $a$ and $c$ attains it. The upper
 # bound is the same with $b$ in the place of $a$, where $r-b\le0$.
 # ```
 #

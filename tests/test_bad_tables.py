@@ -273,12 +273,12 @@ def test_text_among_numbers_names_the_first_row(tmp_path):
 
 def test_numbers_as_text_in_json_and_parquet(tmp_path):
     path = lines(tmp_path, {"prompt_id": 1, "reward": "0.5"}, {"prompt_id": 1, "reward": "1"})
-    refuse(path, "holds text, the first '0.5' in row 1 (the first is row 1)", "as numbers, without quotes")
+    refuse(path, "holds text, the first '0.5' in row 1 (the first is row 1)", "numbers there, without quotes")
     path = lines(tmp_path, {"prompt_id": 1, "reward": 0.5}, {"prompt_id": 1, "reward": "1"})
     refuse(path, "column 'reward'", "mixes kinds of values: 0.5 in line 1 and '1' in line 2", "without quotes")
     frame = pd.DataFrame({"prompt_id": [1, 1], "reward": ["1", "2"]})
     frame.to_parquet(tmp_path / "t.parquet")
-    refuse(tmp_path / "t.parquet", "holds text, the first '1' in row 1", "as numbers, without quotes")
+    refuse(tmp_path / "t.parquet", "holds text, the first '1' in row 1", "numbers there, without quotes")
 
 
 def test_values_that_are_no_numbers(tmp_path):

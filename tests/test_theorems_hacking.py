@@ -7,6 +7,7 @@ found.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 import scipy
 
 from alignlib._core.checks import FloatArray
+from alignlib.hacking import gold_range_at_kl
 from alignlib.hacking.error_laws import GaussianPair
 from alignlib.hacking.overoptimisation import rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
@@ -409,3 +411,21 @@ def test_exa_conditioned_policy() -> None:
     np.testing.assert_allclose(whole, -np.log(mass), rtol=1e-12)
     assert float(first @ token_kl) == pytest.approx(-np.log(mass), rel=1e-12)
     assert np.ptp(token_kl) > 0.5
+
+
+def test_prop_gold_light_tail() -> None:
+    """Random laws, golds, proxies and policies; the rest's sub-Gaussian size from half its range (Hoeffding)."""
+    rng = np.random.default_rng(6)
+    for _ in range(300):
+        k = int(rng.integers(3, 9))
+        p, phi = rng.dirichlet(np.ones(k)), rng.dirichlet(np.full(k, 0.4))
+        both = rng.normal(size=(2, k))
+        both -= (both @ p)[:, None]
+        both /= np.sqrt(both**2 @ p)[:, None]
+        rho = float(p @ (both[0] * both[1]))
+        if abs(rho) > 0.999:
+            continue
+        rest = (both[0] - rho * both[1]) / math.sqrt(1.0 - rho**2)
+        gains, kl = both @ (phi - p), float(scipy.special.rel_entr(phi, p).sum())
+        low, high = gold_range_at_kl(rho, gains[1], kl, rest_tail=0.5 * float(np.ptp(rest)))
+        assert low[0] - 1e-12 <= gains[0] <= high[0] + 1e-12

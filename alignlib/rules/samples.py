@@ -85,7 +85,7 @@ class SampleLevels(SameFields):
         return np.asarray(np.bincount(self.row, values, self.n_prompts), dtype=np.float64)
 
     def win_rate_of_best(self, n: int) -> FloatArray:
-        """Return the unbiased win rate of best-of-n over one base draw, of n + 1 samples or more, shape (prompts,).
+        """Return the unbiased win rate of best-of-n over one base draw, of more than n samples, shape (prompts,).
 
         Each sample in turn is the base draw, and n of the others are drawn: with ``b`` below and ``u`` at or below it,
         it is beaten with the chance ``1 - [C(u-1, n) + C(b, n)] / 2C(m-1, n)``, a tie being half a win.

@@ -53,12 +53,14 @@ def test_without_torch_one_sentence_says_what_to_install(arguments: list[str]) -
     )
 
 
-def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, interruptible(Path("rewards.parquet")):
-        raise KeyboardInterrupt
-    assert caught.value.code == 130
-    said = "Stopped by SIGINT; the same command goes on, what is done lies beside rewards.parquet.\n"
-    assert capsys.readouterr().err == said
+def test_an_interrupt_says_how_to_go_on(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    output = tmp_path / "rewards.parquet"
+    for said in ("", f"; the same command goes on, what is done lies beside {output}"):
+        with pytest.raises(SystemExit) as caught, interruptible(output):
+            raise KeyboardInterrupt
+        assert caught.value.code == 130
+        assert capsys.readouterr().err == f"Stopped by SIGINT{said}.\n"
+        (tmp_path / "rewards.parquet.parts").mkdir(exist_ok=True)
 
 
 @pytest.mark.lm
