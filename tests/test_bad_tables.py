@@ -57,7 +57,9 @@ def test_no_such_file_suggests_the_nearest(tmp_path):
 
 def test_folder_instead_of_file(tmp_path):
     text(tmp_path, GOOD, "rewards.csv")
-    refuse(tmp_path, "is a folder", "name a file (one of 'rewards.csv')")
+    refuse(tmp_path, "is a folder", "name a file ('rewards.csv')")
+    text(tmp_path, GOOD, "more.csv")
+    refuse(tmp_path, "is a folder", "join its parts to one, or name the table ('more.csv', 'rewards.csv')")
     (tmp_path / "empty").mkdir()
     refuse(tmp_path / "empty", "is a folder", "it holds no table")
 

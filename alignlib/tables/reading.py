@@ -223,8 +223,11 @@ def check_file(path: Path) -> None:
         return
     if path.is_dir():
         inside = sorted(p.name for p in path.iterdir() if _format_of(p))
-        hint = f"one of {', '.join(map(repr, inside[:5]))}" if inside else "it holds no table"
-        said = f"{path} is a folder, not a table; name a file ({hint})."
+        some = ", ".join(map(repr, inside[:5]))
+        if len(inside) > 1:  # a table in parts, for all that is known: one of them would be a wrong answer
+            said = f"{path} is a folder, and one file is read here; join its parts to one, or name the table ({some})."
+        else:
+            said = f"{path} is a folder, not a table; name a file ({some or 'it holds no table'})."
     elif path.is_symlink() and not path.exists():
         said = f"{path} is a link to {os.readlink(path)!r}, which does not exist; check the path."
     elif path.exists():
