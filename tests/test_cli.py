@@ -410,3 +410,13 @@ def test_reading_json_needs_no_more_than_the_output(tables: Path, tmp_path: Path
     result = alignlib("capacity", tmp_path / "few.csv", "--json")
     assert json.loads(result.stdout)["rows"][0]["supported"] is False
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize("text", ["٠.٩", "0.5_0", "１", "nan", ""])
+@pytest.mark.parametrize(
+    "options", [("pick", "log.csv", "--error"), ("verify", ".", "--rtol"), ("frontier", "t.csv", "--level")]
+)
+def test_a_number_is_written_as_in_a_table(options: tuple[str, ...], text: str) -> None:
+    result = alignlib(*options, text)
+    assert result.exit_code == 2
+    assert options[-1] in result.stderr

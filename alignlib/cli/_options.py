@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import click
 from alignlib._core.errors import InputError
 from alignlib.cli._command import option
 
-__all__ = ["FILE", "NUMBERS", "budget_option", "form_options", "level_option", "seed_option"]
+__all__ = ["FILE", "NUMBER", "NUMBERS", "Range", "budget_option", "form_options", "level_option", "seed_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -32,6 +33,40 @@ class File(click.Path):
 FILE = File(path_type=Path)
 
 
+def _plain(text: str) -> float:
+    """Read a number as tables have it: in ASCII digits, without Python's mark between thousands; else ValueError."""
+    if "_" in text or not text.isascii():
+        raise ValueError
+    return float(text)
+
+
+class Number(click.ParamType[float]):
+    """One number."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read ``0.5``."""
+        try:
+            return _plain(str(value))
+        except ValueError:
+            self.fail(f"give a number, such as 0.5; got {value!r}.", param, ctx)
+
+
+NUMBER = Number()
+
+
+class Range(click.FloatRange):
+    """One number in a range, in which what is not a number is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read ``0.5``."""
+        number = NUMBER.convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"give a number, such as 0.5; got {value!r}.", param, ctx)
+        return float(super().convert(number, param, ctx))
+
+
 class Numbers(click.ParamType[list[float]]):
     """Numbers separated by commas."""
 
@@ -42,9 +77,7 @@ class Numbers(click.ParamType[list[float]]):
         if isinstance(value, list):
             return value
         try:
-            if "_" in value:  # Python's own mark between thousands
-                raise ValueError
-            return [float(part) for part in value.split(",")]
+            return [_plain(part) for part in value.split(",")]
         except ValueError:
             self.fail(f"give numbers separated by commas, such as 0.5,1,2; got {value!r}.", param, ctx)
 
@@ -62,7 +95,7 @@ class Level(click.ParamType[float]):
         from alignlib._core.checks import as_level  # here, since numpy is slow to import and help does without
 
         try:
-            return as_level(click.FLOAT.convert(value, param, ctx), "a level")
+            return as_level(NUMBER.convert(value, param, ctx), "a level")
         except InputError as error:
             self.fail(str(error), param, ctx)
 

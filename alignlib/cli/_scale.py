@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE
+from alignlib.cli._options import FILE, NUMBER
 
 if TYPE_CHECKING:
     from alignlib.scale import Question, SummaryTable
@@ -49,7 +49,7 @@ def scale_options(command: F) -> F:
             option("--skip-corrupt", is_flag=True, help="Go on without parts that cannot be read; they are counted."),
             option("--summary", type=FILE, help="Also write the summary of TABLE to FILE.parquet, a TABLE itself."),
             option(
-                "--bin-width", type=float, help="Width of the bins of rewards, a power of two, such as 0.0009765625."
+                "--bin-width", type=NUMBER, help="Width of the bins of rewards, a power of two, such as 0.0009765625."
             ),
             option(
                 "--exact-up-to",

@@ -13,7 +13,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE
+from alignlib.cli._options import FILE, NUMBER
 
 __all__ = ["command"]
 
@@ -45,7 +45,7 @@ __all__ = ["command"]
 @option("--max-new-tokens", default=256, type=click.IntRange(min=1), help="Largest length of a response.")
 @option("--temperature", default=1.0, help="Any but 1 is another policy; so is a cut.")
 @option("--top-k", type=click.IntRange(min=1), help="Draw from the k likeliest tokens only.")
-@option("--top-p", type=float, help="Draw from the likeliest tokens that hold this probability only.")
+@option("--top-p", type=NUMBER, help="Draw from the likeliest tokens that hold this probability only.")
 @option(
     "--chat",
     type=click.Choice(["auto", "yes", "no"]),

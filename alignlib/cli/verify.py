@@ -13,6 +13,7 @@ from alignlib._core.text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
+from alignlib.cli._options import Range
 
 if TYPE_CHECKING:
     from alignbook.bundle import Verified
@@ -41,7 +42,7 @@ __all__ = ["command"]
 @option(
     "--rtol",
     "tolerance",
-    type=click.FloatRange(0.0, 1.0),
+    type=Range(0.0, 1.0),
     default=1e-9,
     help="Relative difference that still counts as the same number.",
 )
