@@ -163,7 +163,7 @@ def test_intervals_cover_on_runs_of_many_shapes(steps: int) -> None:
             found = compare_runs({"a": drawn(0.4 * np.sqrt(kl)), "b": drawn(shape(kl))})
             truth = shape(found.kl) - 0.4 * np.sqrt(found.kl)
             held.append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
-    assert np.mean(held) >= 0.9  # pooled over budgets, 20 draws of each of seven shapes held in 95 to 100 %, less what 32 draws leave open
+    assert np.mean(held) >= 0.9  # 95 to 100 % of 80 draws of each of seven shapes, less what 32 leave open
 
 
 def test_seeds_of_a_method_widen_its_interval() -> None:
