@@ -178,8 +178,8 @@ print(sql("scored", width=width))
 # %% [markdown]
 # ## Measured
 #
-# CPU seconds with start and imports, and the largest resident memory, of one process on one thread; the machine was shared, so a figure may be off by a fifth. "Read" reads both columns and adds them up, which no tool can avoid.
-# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, without bias correction and without intervals. Measured by `python -m benchmarks scale`.
+# CPU seconds with start and imports, and an upper bound on resident memory (the system counts the program that started the process too: equal figures are its), of one process on one thread; the machine was shared, so a figure may be off by a fifth. "Read" reads both columns and adds them up, which no tool can avoid.
+# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB or polars, without bias correction and without intervals. Measured by `python -m benchmarks scale`.
 
 # %% tags=["hide-input"]
 with Path("scale_results", "scale.csv").open(encoding="utf-8", newline="") as file:
