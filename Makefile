@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-# One more than cores: tests wait for commands and browsers. A thread each: more of them only wait for each other.
+# One more than cores: tests wait for commands and for the browser. A thread each: more only wait for each other.
 TESTERS ?= 3
 MINUTES ?= 10
 DEVICE ?= cpu
@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help book release test fuzz audit reproducible lint sync bench coverage lock clean setup lm-setup lm lm-words lm-check
+.PHONY: help book release test browser fuzz audit reproducible lint style sync bench coverage lock clean setup lm-setup lm lm-words lm-check
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,9 +31,12 @@ WITHOUT_VOLUMES ?=
 release: setup ## build the book and leave build/release: pages, PDF, EPUB, executed notebooks, results, packages, crate, sums
 	@$(PY) -m supply release $(if $(WITHOUT_VOLUMES),--without-volumes)
 
-# Style and types first: a test of the recipes takes what mypy remembers.
-test: lint book ## check style and types, then run every test (the pages too where there is a browser)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TESTERS) --dist loadgroup
+# Of types, one of the tests takes care (tests/test_types.py), so that both cores have something to do meanwhile.
+test: style book ## check style, types, and everything that needs no browser
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TESTERS) --dist loadgroup -m 'not browser'
+
+browser: book ## look at every page in a real browser (Chromium)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TESTERS) --dist loadgroup -m browser tests
 
 # FUZZ=tests for every property there is.
 FUZZ ?= tests/test_fuzz.py
@@ -53,10 +56,12 @@ audit: setup ## list known vulnerabilities of the lock (where their source answe
 reproducible: setup ## build sdist and wheel twice, apart in place, time and umask, and compare them byte by byte
 	@$(PY) -m supply reproducible
 
-lint: setup ## check style and types
+lint: style ## check style and types
+	@$(PY) -m mypy
+
+style: setup
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
-	@$(PY) -m mypy
 
 sync: setup ## bring every notebook's .py and .ipynb into agreement
 	@$(PY) -m alignlib sync

@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
+from tests.built_book import NO_BROWSER, browser_here
+
 ROOT = Path(__file__).resolve().parent
 EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
 TOGETHER = 8  # tests of a file; the smallest file that begins early for what it makes has more, and pieces go by size
@@ -43,8 +45,12 @@ if PROFILE == "fixed":
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark of single tests that need the extra."""
+    """Register the marks, and say at once where no test can do what it is to."""
     config.addinivalue_line("markers", "lm: needs the extra lm; left out where it is not installed")
+    config.addinivalue_line("markers", "early: of a file that begins before all others, because it takes long")
+    config.addinivalue_line("markers", "browser: opens pages in Chromium; of every test that takes its fixture")
+    if config.option.markexpr == "browser" and browser_here() is None:
+        raise pytest.UsageError(NO_BROWSER)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -63,9 +69,9 @@ def pytest_collection() -> Generator[None, object, object]:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep tests that share what they make in one process: it is made once.
 
-    A file with the mark `xdist_group` or a fixture of its own is one piece of work, and begins early; of any other,
-    some tests that follow each other are, so that the last pieces are small. xdist 3.8 writes groups into a field that
-    pytest 9.2 no longer reads, and so forgets them; the files tell them too.
+    A file with the mark `xdist_group` or a fixture of its own is one piece of work; of any other, some tests that
+    follow each other are. The largest pieces begin first, and before them those with the mark `early`. xdist 3.8 writes
+    groups into a field that pytest 9.2 no longer reads, and so forgets them; the files tell them too.
     """
     if config.getoption("dist") != "loadgroup":
         return None
@@ -81,29 +87,34 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             found = {}
             for nodeid in self.collection:
                 path = nodeid.partition("::")[0]
-                found[nodeid] = path if _is_group(path) else f"{path} {before[path] // TOGETHER}"
+                group = _says(path, "pytest.mark.xdist_group(") or _says(path, 'fixture(scope="module"')
+                found[nodeid] = path if group else f"{path} {before[path] // TOGETHER}"
                 before[path] += 1
             return found
 
         def _split_scope(self, nodeid: str) -> str:
             return self.pieces[nodeid]
 
+        def _assign_work_unit(self, node: Any) -> None:
+            for piece in [piece for piece in self.workqueue if _says(piece, "pytest.mark.early")]:
+                self.workqueue.move_to_end(piece, last=False)
+            super()._assign_work_unit(node)
+
     return ByFile(config, log)
 
 
 @cache
-def _is_group(path: str) -> bool:
+def _says(path: str, text: str) -> bool:
     file = ROOT / path
-    if file.suffix != ".py":
-        return False
-    text = file.read_text(encoding="utf-8")
-    return "pytest.mark.xdist_group(" in text or 'fixture(scope="module"' in text
+    return file.suffix == ".py" and file.is_file() and text in file.read_text(encoding="utf-8")
 
 
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Leave out a module that fails for want of the extra, and for no other reason."""
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a module that fails for want of the extra, and for no other reason; for the browser, what has none."""
     if collection_path.suffix != ".py":
         return None
+    if config.option.markexpr == "browser" and collection_path.name.startswith("test_"):
+        return None if _says(str(collection_path), "Browser") else True
     if ROOT / "tests" / "lm" in collection_path.parents:
         return True if _lacks_extra() and _imports_extra(collection_path) else None
     if ROOT / "alignlib" / "lm" not in collection_path.parents:
@@ -116,8 +127,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if any(find_spec(reward) is None for reward in REWARDS & _imported(collection_path)) else None
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m browser` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out single tests that need the extra."""
+    """Mark the tests that take the browser, whichever way; leave out single tests that need the extra."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+            if not _says(str(item.path), "Browser"):  # which `pytest -m browser` goes by, to collect these files only
+                raise pytest.UsageError(f"{item.nodeid} takes the browser: give its fixture the type `Browser`.")
     out = [item for item in items if _lacks_extra() and item.get_closest_marker("lm")]
     if out:
         config.hook.pytest_deselected(items=out)

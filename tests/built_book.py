@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,22 +10,28 @@ from typing import ClassVar
 import pytest
 import yaml
 
+from alignbook.volume.browser import BrowserError, find_browser
+
 ROOT = Path(__file__).resolve().parent.parent
 HTML = ROOT / "build" / "_build" / "html"
-REQUIRED = os.environ.get("ALIGNLIB_REQUIRE_BROWSER", "") not in ("", "0")
+NO_BROWSER = (
+    "These tests open pages in Chromium, and there is none on this machine: install it (on Debian, apt-get install "
+    "chromium), or run make test, which does without."
+)
 
 
-def skip(reason: str) -> None:
-    """Skip, or fail where no page test may be skipped."""
-    if REQUIRED:
-        pytest.fail(f"{reason}, and ALIGNLIB_REQUIRE_BROWSER is set")
-    pytest.skip(reason)
+def browser_here() -> str | None:
+    """Return the program, where there is one."""
+    try:
+        return find_browser()
+    except BrowserError:
+        return None
 
 
 def need_book() -> None:
-    """Skip unless the pages are there."""
+    """Fail unless the pages are there, and with them what was recorded of the notebooks."""
     if not (HTML / "index.html").is_file():
-        skip("the book is not built: run make book")
+        pytest.fail("The book is not built: run make book.", pytrace=False)
 
 
 def toc_pages() -> list[str]:

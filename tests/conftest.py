@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Error, sync_playwright
 
 from alignbook import processes
-from tests.built_book import HTML, need_book, skip
+from tests.built_book import HTML, NO_BROWSER, browser_here, need_book
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -58,14 +60,15 @@ def browser(chromium: Browser) -> Browser:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, started once."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if executable is None:
-        skip("Chromium is not installed")
+    """The system's Chromium, started once. Whatever asks for it has the mark `browser` (`conftest.py` of the root)."""
+    from playwright.sync_api import Error, sync_playwright
+
+    if (executable := browser_here()) is None:
+        pytest.fail(NO_BROWSER, pytrace=False)
     with sync_playwright() as playwright:
         try:
             started = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         except Error as error:
-            skip(f"Chromium does not start: {error.message.splitlines()[0]}")
+            pytest.fail(f"Chromium does not start: {error.message.splitlines()[0]}", pytrace=False)
         yield started
         started.close()

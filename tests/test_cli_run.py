@@ -9,18 +9,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
-from playwright.sync_api import Browser
 
 from alignbook.page import write_page
 from alignbook.project import Project
 from alignlib.answers.output.render import schema
 from alignlib.cli.main import main
 from tests.small_project import GOOD, ROOT, make_project, plain
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 READS = plain("text = open(table).read() if table else 'nothing'\nprint(text)", title="Reads a file").replace(
     "n: int = 1  # a number, >= 0",

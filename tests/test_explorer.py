@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page
 
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import as_divergence
@@ -20,6 +19,9 @@ from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from book._ext.explorer import SCRIPTS
 from tests.built_book import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ASSETS = ROOT / "book" / "_assets"
 LAWS: dict[str, tuple[float, Law]] = {

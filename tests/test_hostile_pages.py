@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import nbformat
@@ -17,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from playwright.sync_api import Browser
 
 from alignbook.page import write_page
 from alignbook.parameters import resolve
@@ -27,6 +27,9 @@ from alignlib._core.text import for_csv, visible
 from alignlib.cli.main import main
 from tests.hostile import OUTSIDE, strings
 from tests.small_project import make_project
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.xdist_group("hostile_pages")  # one browser for all
 

@@ -17,7 +17,7 @@ import pytest
 from alignbook.claim import from_json
 from alignbook.project import Notebook, Project
 from alignbook.runner import Job, execute_all
-from tests.built_book import skip
+from tests.built_book import need_book
 from tests.small_project import ROOT, make_project
 
 PROJECT = Project(ROOT)
@@ -32,8 +32,7 @@ def code_cells(notebook: Notebook) -> list[Any]:
 
 @cache
 def recorded() -> dict[str, Any]:
-    if not PROJECT.claims_file.is_file():
-        skip("the book is not built: run make book")
+    need_book()
     return dict(json.loads(PROJECT.claims_file.read_text(encoding="utf-8")))
 
 

@@ -8,9 +8,9 @@ import xml.dom.minidom
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
 from alignbook.citation import Citation
 from alignbook.volume import BrowserError, browser, write_epub, write_pdf
@@ -19,6 +19,9 @@ from alignbook.volume.document import document
 from alignbook.volume.pdf import page_numbers
 from alignlib import InputError
 from tests.built_book import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytestmark = pytest.mark.xdist_group("volumes")
 

@@ -99,10 +99,10 @@ there before is as it was, and no other has appeared; no process lives on. Where
 that the answer is right.
 
 Each row is a part of the tests (`tests/trials.py`), which run when the book is built, and again in `make test` one by
-one. There, pages made of hostile text are also opened in a browser, which may ask for nothing, run nothing and show the
-text as it was typed; and properties draw further inputs of every kind. `make fuzz` draws new ones for ten minutes; what
-it finds is kept as a case of its own. {{doc}}`threat_model` says what is promised to whom, {{doc}}`rerun` lists the
-exit codes.
+one. There, properties draw further inputs of every kind; `make fuzz` draws new ones for ten minutes, and what it finds
+is kept as a case of its own. In `make browser`, pages made of hostile text are opened in Chromium, which may ask for
+nothing, run nothing and show the text as it was typed. {{doc}}`threat_model` says what is promised to whom,
+{{doc}}`rerun` lists the exit codes.
 """
 
 
