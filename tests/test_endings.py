@@ -43,7 +43,7 @@ if __name__ == "__main__":
     as_program(command)
 """
 POOL = """
-from alignbook.processes import processes
+from alignbook.processes import in_processes
 import subprocess
 def prepare(home): pass
 def work(place):
@@ -52,8 +52,7 @@ def work(place):
     Path(place, "ready").touch()
     time.sleep(60)
 def command():
-    with processes(1, prepare) as pool:
-        pool.submit(work, sys.argv[1]).result()
+    list(in_processes(work, sys.argv[1:2], 1, prepare))
 """
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alignlib._core.locks import hold, host_key, is_left
+from alignlib._core.stopping import in_the_end, undisturbed
 
 __all__ = ["MARKER", "PREFIX", "is_left_folder", "mark", "working_folder"]
 
@@ -35,7 +36,9 @@ def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
     """
     where = Path(tempfile.gettempdir() if parent is None else parent)
     _clear(where)
-    place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
+    with undisturbed:
+        place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
+        remove = in_the_end(lambda: shutil.rmtree(place, ignore_errors=True))
     try:
         handle = mark(place)
         try:
@@ -45,7 +48,7 @@ def working_folder(parent: Path | str | None = None) -> Iterator[Path]:
         finally:
             os.close(handle)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        remove()
 
 
 def _clear(where: Path) -> None:

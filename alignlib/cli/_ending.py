@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from alignlib._core.stopping import put_all_away, undisturbed
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 
@@ -31,6 +32,7 @@ TRACEBACK = "ALIGNLIB_TRACEBACK"
 _LONGEST = 200  # characters of a name in a sentence
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN, _TOGETHER = 0.5, 1.0  # seconds until a lost signal is raised again; in which two signals are one
+_PATIENCE, _FAREWELL = 10.0, 5.0  # seconds for the block to put away what it has made; for Python to end
 _DEEPEST = 50  # errors that came while others were being handled
 
 
@@ -102,13 +104,16 @@ class _Stop:
     The exception may be lost on its way: whoever calls back from C, or imports a compiled module, may swallow it or
     turn it into another error. So it is raised again until the program ends, and is the reason whatever error comes.
     A second signal, unless it comes with the first as from a terminal that is closed, ends the process at once; the
-    next run clears what it leaves, as after SIGKILL.
+    next run clears what it leaves, as after SIGKILL. Nothing that hangs while it is put away, or while Python ends,
+    keeps the process: there is a time for each.
     """
 
     def __init__(self) -> None:
         self.number = 0  # of the first signal
         self.came = 0.0
         self.at_once = False  # whether there is nothing to put away
+        self.over = False  # whether the command has ended: nothing is raised any more
+        self.said = False
 
     def heed(self, name: str) -> None:
         """Have a signal stop the program, unless whoever started the process chose otherwise (``nohup``)."""
@@ -116,25 +121,35 @@ class _Stop:
         if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, self._ask)
 
-    def forget(self) -> None:
-        """Raise it no more: the program ends."""
+    def put_away(self, code: int) -> None:
+        """Put away what the command has left, in the time there is for that, and end in time too."""
         if self.number and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
+        put_all_away()
+        if self.number and hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, _FAREWELL)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.number or self.at_once:
             if self.at_once or time.monotonic() > self.came + _TOGETHER:
-                with contextlib.suppress(OSError):
-                    os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
-                os._exit(128 + number)
+                self._leave(number)
             return
         self.number, self.came = number, time.monotonic()
+        if self.over:  # the answer is there
+            return
         if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, self._again)
             signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        raise Stopped(number)
+        undisturbed.raised(Stopped(number))
 
     def _again(self, number: int, frame: FrameType | None) -> None:
+        if self.over or undisturbed.depth:
+            return
+        if time.monotonic() > self.came + _PATIENCE:
+            self.over = True
+            put_all_away()
+            self._leave(self.number)
         error = sys.exc_info()[1]
         for _ in range(_DEEPEST):
             if error is None:
@@ -142,6 +157,12 @@ class _Stop:
             if isinstance(error, Stopped):  # what is being put away is put away undisturbed
                 return
             error = error.__context__
+
+    def _leave(self, number: int) -> NoReturn:
+        if not self.said or number != self.number:
+            with contextlib.suppress(OSError):
+                os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
+        os._exit(128 + number)
 
 
 _stop = _Stop()  # of the one program that this process is
@@ -166,6 +187,7 @@ def stopped(error: KeyboardInterrupt, more: str = "") -> NoReturn:
     with contextlib.suppress(OSError, ValueError):
         said = for_terminal(f"Stopped by {signal.Signals(number - 128).name}{more}.")
         click.echo(f"\n{said}" if sys.stderr.isatty() else said, err=True)  # below ^C, or below a bar
+        _stop.said = True
     raise SystemExit(number) from None
 
 
@@ -176,10 +198,14 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
         _stop.heed(name)
     sys.stdout, sys.stderr = _named(sys.stdout, "standard output"), _named(sys.stderr, "standard error")
     try:
-        code = _run(command)
+        try:
+            code = _run(command)
+        finally:
+            _stop.over = True
     except KeyboardInterrupt as error:  # raised again in the very moment of the end
+        _stop.over = True
         code = _number(error)
-    _stop.forget()
+    _stop.put_away(code)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             code = _flush(stream, code)

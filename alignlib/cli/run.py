@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,11 +252,12 @@ def _sweep(
     check_output(output, project, ".csv")
     check_new(output, force)
     rows: dict[int, dict[str, Any]] = {}
-    for place, row in sweep(notebook, points, workers):
-        rows[place] = row
-        said = ", ".join(f"{name} = {row[name]}" for name in points[place])
-        how = "done" if row["failed"] is None else f"failed, {row['failed']}"
-        click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
+    with closing(sweep(notebook, points, workers)) as ended:
+        for place, row in ended:
+            rows[place] = row
+            said = ", ".join(f"{name} = {row[name]}" for name in points[place])
+            how = "done" if row["failed"] is None else f"failed, {row['failed']}"
+            click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
     found = [rows[place] for place in sorted(rows)]
     write_whole(output, to_csv(found, columns(found)), replace=force)
     click.echo(for_terminal(f"Wrote {output}"))

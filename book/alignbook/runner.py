@@ -10,8 +10,8 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, as_completed
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from alignbook.claim import Claim, from_json
 from alignbook.given import giving
 from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
-from alignbook.processes import processes
+from alignbook.processes import Died, in_processes
 from alignbook.project import Notebook, words
 from alignbook.reading import files_read, modules_read
 
@@ -146,18 +146,15 @@ def execute(job: Job) -> Run:
     return replace(run, read=tuple(sorted(map(str, read))))
 
 
-def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Iterator[Run]:
+def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Generator[Run, None, None]:
     """Execute notebooks in parallel processes (as many as cores), yielding each as it ends."""
     workers = min(workers or os.cpu_count() or 1, max(len(jobs), 1))
     started = time.time()
-    with processes(workers, _prepare) as pool:
-        futures = {pool.submit(execute, job): place for place, job in enumerate(jobs)}
-        for future in as_completed(futures):
-            place = futures[future]
-            try:
-                yield replace(future.result(), started=started, place=place)
-            except BrokenExecutor as error:  # the process was killed, for want of memory as a rule
-                yield replace(failed(jobs[place].notebook, f"its process ended: {error}"), place=place)
+    with closing(in_processes(execute, jobs, workers, _prepare)) as found:
+        for place, run in found:
+            if isinstance(run, Died):
+                run = failed(jobs[place].notebook, f"its process ended: {run}")
+            yield replace(run, started=started, place=place)
 
 
 def failed(notebook: Notebook, message: str) -> Run:

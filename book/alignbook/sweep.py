@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def _values(parameter: Parameter | None, text: str) -> list[str]:
 
 def sweep(
     notebook: Notebook, points: Sequence[Mapping[str, Value]], workers: int | None = None
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Generator[tuple[int, dict[str, Any]], None, None]:
     """Run the notebook at each point, again where that fails; yield the place of each and its row, as they end.
 
     A row has the point's values, ``seconds``, ``failed`` (a sentence, or None), for every claim its value and whether
@@ -81,12 +82,13 @@ def sweep(
     left = dict(enumerate(points))
     for last in (False, True):
         places = list(left)
-        for run in execute_all([Job(notebook, dict(left[place])) for place in places], workers):
-            place = places[run.place]
-            broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
-            if broken is None or last:
-                yield place, _row(points[place], run, broken)
-                del left[place]
+        with closing(execute_all([Job(notebook, dict(left[place])) for place in places], workers)) as runs:
+            for run in runs:
+                place = places[run.place]
+                broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
+                if broken is None or last:
+                    yield place, _row(points[place], run, broken)
+                    del left[place]
         if not left:
             return
 
