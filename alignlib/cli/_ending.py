@@ -1,11 +1,13 @@
 """How a command ends: with its answer, or with one sentence on standard error and an exit code, whatever happens.
 
 Exit codes: 0 done, 1 the answer is no (a claim that fails), 2 bad input or a system that refuses, 70 a fault of this
-program, 128 + n stopped by signal n (130 for Ctrl-C, 143 for SIGTERM).
+program, 128 + n stopped by signal n (130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP): of several, by the first, unless
+another came later than a second after it, which ends the program at once.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import io
@@ -32,7 +34,7 @@ TRACEBACK = "ALIGNLIB_TRACEBACK"
 _LONGEST = 200  # characters of a name in a sentence
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _AGAIN, _TOGETHER = 0.5, 1.0  # seconds until a lost signal is raised again; in which two signals are one
-_PATIENCE, _FAREWELL = 10.0, 5.0  # seconds for the block to put away what it has made; for Python to end
+_PATIENCE = 10.0  # seconds for the command to put away what it has made, and again for what it left
 _DEEPEST = 50  # errors that came while others were being handled
 
 
@@ -121,14 +123,19 @@ class _Stop:
         if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, self._ask)
 
-    def put_away(self, code: int) -> None:
-        """Put away what the command has left, in the time there is for that, and end in time too."""
-        if self.number and hasattr(signal, "setitimer"):
+    def end(self, code: int) -> NoReturn:
+        """Put away what the command has left, in the time there is for that, and end the process.
+
+        Python's own end is left out: it would wait for threads, and it gives signals back to the system, so that one
+        more decides the exit code.
+        """
+        if hasattr(signal, "setitimer"):
             signal.signal(signal.SIGALRM, lambda *_: os._exit(code))
             signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
         put_all_away()
-        if self.number and hasattr(signal, "setitimer"):
-            signal.setitimer(signal.ITIMER_REAL, _FAREWELL)
+        with contextlib.suppress(BaseException):
+            atexit._run_exitfuncs()
+        os._exit(code)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.number or self.at_once:
@@ -205,10 +212,11 @@ def as_program(command: Callable[[], Any]) -> NoReturn:
     except KeyboardInterrupt as error:  # raised again in the very moment of the end
         _stop.over = True
         code = _number(error)
-    _stop.put_away(code)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             code = _flush(stream, code)
+    if code > 128 and _stop.number:
+        _stop.end(code)
     raise SystemExit(code)
 
 

@@ -32,10 +32,11 @@ from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
 from alignlib.tables.reward_range import LARGEST_REWARD
 from alignlib.tables.rewards import RewardTable
-from alignlib.tables.table_file import TableFile, load, not_utf8, short
+from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
 from alignlib.tables.with_reward import with_reward
 
 __all__ = [
+    "EXACT_INTEGERS",
     "LARGEST_REWARD",
     "AnswerTable",
     "CountedSamples",
@@ -68,5 +69,6 @@ __all__ = [
     "short",
     "split_names",
     "tables_in",
+    "too_large",
     "with_reward",
 ]

@@ -73,7 +73,8 @@ def _start(
     if abs(gain[near]) > allowed + _AGREES / 2.0 * reach:
         return [f"{has}: they are apart before training, so it is the reward or the base, not the unit."]
     far = int(np.flatnonzero(above)[np.argmax(gain[above])])
-    times = needed_low[far] / log.kl[far] if log.kl[far] > 0.0 else math.inf
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
     more = ""
     if math.isfinite(times) and times > 1.0:
         more = (

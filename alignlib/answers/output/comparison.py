@@ -131,9 +131,9 @@ def _row(found: Comparison, r: int, j: int) -> str:
         known = np.isfinite(found.share[r, j])
         share = f"{min(100.0 * found.share[r, j], 100.0):.1f}" if known else "unknown"
         ends = f"[{least:.1f}, {most:.1f}]" if known else f"at least {least:.1f}" if least > 0.0 else ""
+        if known and np.isnan(least):
+            ends = "unknown"
     apart = ""
     if r > 0:
-        apart = f"{found.difference[r, j]:>+9.3g}"
-        if np.isfinite(found.difference_low[r, j]):
-            apart += f"  {bounds(found.difference_low[r, j], found.difference_high[r, j])}"
+        apart = f"{found.difference[r, j]:>+9.3g}  {bounds(found.difference_low[r, j], found.difference_high[r, j])}"
     return f"{found.reward[r, j]:>8.4g} {gain:>8} {share:>8}  {ends:<16} {apart}".rstrip()

@@ -80,10 +80,10 @@ def interval_name(level: float) -> str:
 def bounds(low: float, high: float) -> str:
     """Write the ends of an interval.
 
-    >>> bounds(0.5, 1.0)
-    '[0.5, 1]'
+    >>> bounds(0.5, 1.0), bounds(0.5, math.nan)
+    ('[0.5, 1]', 'unknown')
     """
-    return f"[{low:.4g}, {high:.4g}]"
+    return "unknown" if math.isnan(low) or math.isnan(high) else f"[{low:.4g}, {high:.4g}]"
 
 
 def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:

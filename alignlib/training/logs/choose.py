@@ -60,21 +60,21 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
     chosen = _Choice(columns, query, writer, plain).made()
-    kl, reward = columns.numbers(chosen.kl), columns.numbers(chosen.reward)
+    kl, reward = columns.bounded(chosen.kl), columns.bounded(chosen.reward)
     if kl.size and np.isnan(kl).all():
         raise InputError(empty(columns.path, chosen.kl, kl.size))
     size = columns.size
     run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
-    step = columns.numbers(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
+    step = columns.bounded(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
     lengths: dict[str, FloatArray] = {}
     if chosen.unit == "token":
         held = chosen.length
-        lengths["length"] = columns.numbers(held) if isinstance(held, str) else np.full(size, float(held or 0.0))
+        lengths["length"] = columns.bounded(held) if isinstance(held, str) else np.full(size, float(held or 0.0))
         if isinstance(held, str) and writer is not None and query.length is None:
             for part, keys in (("shortest", writer.shortest), ("longest", writer.longest)):
                 name = next((plain[key] for key in keys if key in plain), None)
                 if name is not None:
-                    lengths[part] = columns.numbers(name)
+                    lengths[part] = columns.bounded(name)
     values = {"kl": kl, "reward": reward, **lengths}
     known = writer is not None and bool(writer.marks)
     step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known)

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
-from alignlib.tables import short
+from alignlib.tables import EXACT_INTEGERS, short, too_large
 
-__all__ = ["Columns", "columns_of_rows", "flat", "lines_of_csv", "text_of"]
+__all__ = ["LARGEST", "Columns", "columns_of_rows", "flat", "lines_of_csv", "text_of"]
 
+LARGEST = 1e102  # as of rewards in a table
 _MOST_BYTES = 256 * 2**20
 _WORDS = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -math.inf, "-inf": -math.inf}
 
@@ -33,6 +34,27 @@ class Columns(SameFields):
     numbers: Callable[[str], FloatArray]
     run: npt.NDArray[np.object_] | None = None
     notes: tuple[str, ...] = ()
+    where: Callable[[int], str] = lambda row: f"entry {row + 1}"
+
+    def bounded(self, name: str) -> FloatArray:
+        """Return a column as numbers, none so large that its square, or its product with another, is none.
+
+        Raises
+        ------
+        InputError
+            For a larger number, with its row.
+        """
+        found = self.numbers(name)
+        large = np.abs(found) > LARGEST
+        if large.any():
+            row = int(np.argmax(large))
+            raise InputError(
+                f"{self.path} holds {found[row]:g} for {name!r} in {self.where(row)}; no number may exceed {LARGEST:g} "
+                "in size: correct it.",
+                column=name,
+                rows=[row],
+            )
+        return found
 
 
 def columns_of_rows(
@@ -49,10 +71,12 @@ def columns_of_rows(
             if isinstance(value, str) and value.strip().lower() in _WORDS:
                 value = _WORDS[value.strip().lower()]
             if isinstance(value, bool) or not isinstance(value, int | float):
-                at = f"at step {quoted(row['step'], 40)}" if "step" in row else f"in entry {place + 1}"
+                at = f"at step {quoted(row['step'], 40)}" if name != "step" in row else f"in entry {place + 1}"
                 raise InputError(
                     f"{path}: {name!r} holds {quoted(value, 40)} {at}, not a number; correct it, or name another key."
                 )
+            if isinstance(value, int) and EXACT_INTEGERS <= abs(value) <= LARGEST:
+                raise too_large(str(path), name, value, f"entry {place + 1}", place)
             try:
                 found[place] = value
             except OverflowError:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from alignlib._core.checks import FloatArray
 from alignlib._core.errors import InputError
@@ -47,7 +48,7 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     def column(name: str) -> FloatArray:
         require_column(file, name, "column")
         cells = load(file, [name], _ROWS).column(name)
-        if pa.types.is_boolean(cells.type):
+        if pa.types.is_boolean(cells.type) or _is_truth(cells):
             raise InputError(
                 f"column {name!r} of {path} holds true and false, which are no numbers of a log; correct it, or name "
                 "another column.",
@@ -68,8 +69,18 @@ def read_table(path: Path, query: LogQuery) -> LogRows:
     size = load(file, [file.names[0]], _ROWS).num_rows
     kind = f"a table ({path.suffix.lower().lstrip('.')})"
     runs = None if run is None else _runs(file, path, run)
-    columns = Columns(path, kind, tuple(file.names), size, column, runs, tuple(file.notes))
+    columns = Columns(
+        path, kind, tuple(file.names), size, column, runs, tuple(file.notes), lambda row: file.where([row])
+    )
     return choose(columns, query, trainer or _ANYBODY)
+
+
+def _is_truth(cells: pa.ChunkedArray) -> bool:
+    """Tell whether a column of text, as of CSV, holds true and false."""
+    if not pa.types.is_string(cells.type):
+        return False
+    words = {str(word).strip().lower() for word in pc.unique(cells).to_pylist()} - {"", "none"}
+    return bool(words) and words <= {"true", "false"}
 
 
 def _runs(file: TableFile, path: Path, run: str) -> npt.NDArray[np.object_]:

@@ -21,13 +21,12 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
 from alignlib.tables import open_table_file
+from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 from alignlib.training.logs.per_prompt import PerPrompt
 from alignlib.training.logs.units import per_sequence, without_rounding
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
-
-_LARGEST = 1e102  # as of rewards in a table
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,18 +252,6 @@ def _find(path: Path) -> tuple[Path, LogFormat]:
     )
 
 
-def _check_size(path: Path, name: str, values: FloatArray) -> None:
-    """Refuse a number whose square, or product with another, is none."""
-    large = np.abs(values) > _LARGEST
-    if large.any():
-        row = int(np.argmax(large))
-        raise InputError(
-            f"{path} holds {values[row]:g} for {name} in checkpoint {row + 1}; no number may exceed {_LARGEST:g} in "
-            "size: correct it.",
-            rows=[row],
-        )
-
-
 def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:
     if only is not None:
         kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
@@ -287,13 +274,16 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     if lacking:
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
         rows = rows.keep(finite)
-    lengths = {} if rows.length is None else {"the length": rows.length}
-    numbers = {"the step": rows.step, repr(rows.kl_name): rows.kl, repr(rows.reward_name): rows.reward, **lengths}
-    for name, values in numbers.items():
-        _check_size(path, name, values)
     logged, negative = without_rounding(rows)
     rows = replace(rows, kl=logged)
     sequence, converted = per_sequence(rows)
+    large = np.abs(sequence) > LARGEST  # what is logged is in bounds; that times the length need not be
+    if large.any():
+        row = int(np.argmax(large))
+        raise InputError(
+            f"{path} holds a KL of {sequence[row]:g} nats per sequence at step {rows.step[row]:g}; no number may "
+            f"exceed {LARGEST:g} in size: correct it."
+        )
     notes += negative + converted
     return TrainingLog(
         path=str(path),

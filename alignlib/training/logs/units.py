@@ -11,6 +11,7 @@ from alignlib.training.logs.log_format import LogRows
 __all__ = ["per_sequence", "without_rounding"]
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
+_SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
 _SURE = 4.0  # standard errors
 
 
@@ -65,7 +66,6 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     No KL is negative, and no mean of k2 or k3; the mean of log-ratios (k1) is, by chance, where the KL is small.
     """
     kl, notes = rows.kl.copy(), []
-    finite = kl[np.isfinite(kl)]
     rounding = (kl < 0.0) & (kl >= -_ROUNDING[rows.kl_unit])
     if rounding.any():
         kl[rounding] = 0.0
@@ -73,6 +73,11 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
             f"{counted(int(rounding.sum()), 'logged KL')} below 0 by at most {_ROUNDING[rows.kl_unit]:g} "
             f"nats, which is rounding: taken as 0."
         )
+    tiny = (np.abs(kl) < _SMALLEST) & (kl != 0.0)
+    if tiny.any():
+        kl[tiny] = 0.0
+        notes.append(f"{counted(int(tiny.sum()), 'logged KL')} below {_SMALLEST:g} nats in size: taken as 0.")
+    finite = kl[np.isfinite(kl)]
     negative = int((kl < 0.0).sum())
     if negative:
         notes.append(f"{negative} of {kl.size} logged KLs are negative: {_meaning(rows, finite)}")
