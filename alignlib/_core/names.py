@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from alignlib._core.spelled import spelled
+
 __all__ = ["counted", "look_alike", "number_or_name", "unknown_name"]
 
 
@@ -36,7 +38,7 @@ def number_or_name(text: str | None) -> float | str | None:
     (0.5, 'tokens', None)
     """
     try:
-        return None if text is None else float(text)
+        return None if text is None else spelled(text)
     except ValueError:
         return text
 

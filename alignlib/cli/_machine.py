@@ -14,6 +14,7 @@ import click
 from alignlib._core.text import for_terminal
 from alignlib.cli._command import Command, option
 from alignlib.cli._ending import nothing_to_put_away, stopped
+from alignlib.cli._options import Whole
 
 __all__ = ["import_models", "interruptible", "machine_options", "say"]
 
@@ -28,7 +29,7 @@ def machine_options(command: F) -> F:
             option("--device", help="cpu, cuda, cuda:1, …  [default: the GPU, if there is one]"),
             option(
                 "--batch-size",
-                type=click.IntRange(min=1),
+                type=Whole(min=1),
                 help="Responses at once; halved where memory runs out  [default: by memory]",
             ),
             option("--trust-remote-code", "remote_code", is_flag=True, help="Run code that comes with the model."),

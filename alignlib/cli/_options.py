@@ -11,9 +11,21 @@ from typing import Any, TypeVar
 import click
 
 from alignlib._core.errors import InputError
+from alignlib._core.spelled import spelled, spelled_whole
 from alignlib.cli._command import option
 
-__all__ = ["FILE", "NUMBER", "NUMBERS", "Range", "budget_option", "form_options", "level_option", "seed_option"]
+__all__ = [
+    "DISTINCT",
+    "FILE",
+    "NUMBER",
+    "NUMBERS",
+    "Range",
+    "Whole",
+    "budget_option",
+    "form_options",
+    "level_option",
+    "seed_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -33,13 +45,6 @@ class File(click.Path):
 FILE = File(path_type=Path)
 
 
-def _plain(text: str) -> float:
-    """Read a number as tables have it: in ASCII digits, without Python's mark between thousands; else ValueError."""
-    if "_" in text or not text.isascii():
-        raise ValueError
-    return float(text)
-
-
 class Number(click.ParamType[float]):
     """One number."""
 
@@ -48,7 +53,7 @@ class Number(click.ParamType[float]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Read ``0.5``."""
         try:
-            return _plain(str(value))
+            return spelled(str(value))
         except ValueError:
             self.fail(f"give a number, such as 0.5; got {value!r}.", param, ctx)
 
@@ -67,22 +72,42 @@ class Range(click.FloatRange):
         return float(super().convert(number, param, ctx))
 
 
+class Whole(click.IntRange):
+    """One whole number in a range, spelled as in a table."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read ``4``."""
+        if isinstance(value, str):
+            try:
+                value = spelled_whole(value)
+            except ValueError:
+                self.fail(f"give a whole number, such as 4; got {value!r}.", param, ctx)
+        return int(super().convert(value, param, ctx))
+
+
 class Numbers(click.ParamType[list[float]]):
-    """Numbers separated by commas."""
+    """Numbers separated by commas, each once where they are ``distinct``."""
 
     name = "numbers"
+
+    def __init__(self, distinct: bool = False) -> None:
+        self.distinct = distinct
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         """Read ``0.5,1,2``."""
         if isinstance(value, list):
             return value
         try:
-            return [_plain(part) for part in value.split(",")]
+            found = [spelled(part) for part in value.split(",")]
         except ValueError:
             self.fail(f"give numbers separated by commas, such as 0.5,1,2; got {value!r}.", param, ctx)
+        twice = next((one for i, one in enumerate(found) if one in found[:i]), None)
+        if self.distinct and twice is not None:
+            self.fail(f"{twice:g} is given more than once; give it once.", param, ctx)
+        return found
 
 
-NUMBERS = Numbers()
+NUMBERS, DISTINCT = Numbers(), Numbers(distinct=True)
 
 
 class Level(click.ParamType[float]):
@@ -109,7 +134,7 @@ level_option = option(
 seed_option = option(
     "--seed",
     default=0,
-    type=click.IntRange(min=0),
+    type=Whole(min=0),
     argument="rng",
     help="Seed of the intervals; another order of the rows is another seed.",
 )

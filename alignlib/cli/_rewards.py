@@ -12,7 +12,7 @@ import click
 
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import FILE, NUMBERS, budget_option, level_option, seed_option
+from alignlib.cli._options import DISTINCT, FILE, NUMBERS, Whole, budget_option, level_option, seed_option
 from alignlib.cli._scale import SCALE, Scale, scale_options
 
 if TYPE_CHECKING:
@@ -55,15 +55,15 @@ def table_options(command: F) -> F:
             option("--drop-missing", is_flag=True, help="Go on without the samples that lack a finite value."),
             option(
                 "--min-samples",
-                type=click.IntRange(min=1),
+                type=Whole(min=1),
                 argument="drop_below",
                 help="Go on without the prompts that have fewer samples; the answer says how many those are.",
             ),
             option(
-                "--kl", type=NUMBERS, help="KL budgets in nats, such as 0.5,1,2  [default: some that are supported]"
+                "--kl", type=DISTINCT, help="KL budgets in nats, such as 0.5,1,2  [default: some that are supported]"
             ),
             budget_option,
-            option("--n", type=NUMBERS, help="Numbers N of best-of-N, such as 2,4,8  [default: powers of two]"),
+            option("--n", type=DISTINCT, help="Numbers N of best-of-N, such as 2,4,8  [default: powers of two]"),
             option(
                 "--rule",
                 multiple=True,
@@ -224,7 +224,8 @@ class Question:
         if self.kl is not None and self.budgets is not None:
             raise BadInput("--kl and --at are both there; take --at, in the units of --divergence.")
         if self.kl is not None and divergence != KL:
-            raise BadInput(f"--kl is for KL; say what is asked of {self.divergence} as --at.")
+            name = divergence.name.replace("renyi_", "renyi:").replace("_", "-")
+            raise BadInput(f"--kl is for KL; say what is asked of {name} as --at.")
         asked = {"--gold-correlation": self.gold_correlation, "--gold-table": self.gold_table, "--gold": self.gold}
         typed = next((name for name, value in asked.items() if value is not None), None)
         if not self.plain and typed is not None:

@@ -21,7 +21,7 @@ from click.core import ParameterSource
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBER
+from alignlib.cli._options import FILE, NUMBER, Whole
 
 if TYPE_CHECKING:
     from alignlib.scale import Question, SummaryTable
@@ -39,7 +39,7 @@ def scale_options(command: F) -> F:
     """Add the options on tables in many parts."""
     for add in reversed(
         [
-            option("--workers", type=click.IntRange(1, 1024), help="Processes that read parts side by side (Dask)."),
+            option("--workers", type=Whole(1, 1024), help="Processes that read parts side by side (Dask)."),
             option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers read the parts."),
             option(
                 "--checkpoint",
@@ -53,7 +53,7 @@ def scale_options(command: F) -> F:
             ),
             option(
                 "--exact-up-to",
-                type=click.IntRange(min=0),
+                type=Whole(min=0),
                 help="Most samples of a prompt that are kept one by one; beyond there are bins.  [default: 16384]",
             ),
         ]

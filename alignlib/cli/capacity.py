@@ -9,7 +9,7 @@ import click
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, form_options, level_option
+from alignlib.cli._options import FILE, Whole, form_options, level_option
 
 __all__ = ["command"]
 
@@ -35,7 +35,7 @@ __all__ = ["command"]
 )
 @option("--truth", type=FILE, help="File that holds --target for each item, where labels and truth are kept apart.")
 @option("--item", help="Column of both files that names the item  [default: the one that both have]")
-@option("--bins", type=click.IntRange(min=2), help="Put targets and labels that are numbers into so many bins.")
+@option("--bins", type=Whole(min=2), help="Put targets and labels that are numbers into so many bins.")
 @option("--drop-missing", is_flag=True, help="Go on without rows that lack a value.")
 @level_option
 @form_options

@@ -11,7 +11,7 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._options import DISTINCT, FILE, NUMBERS, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._run_options import read_run, run_options
 
@@ -38,7 +38,7 @@ __all__ = ["command"]
 @option("--table", type=FILE, help="Samples of the base model: for shares of the limit.")
 @option("--reward", help="Column of --table with the runs' reward.")
 @option("--prompt", default="prompt_id", help="Column of --table that names the prompt.")
-@option("--at", type=NUMBERS, help="KLs at which to compare, such as 0.5,1  [default: four that all runs reach]")
+@option("--at", type=DISTINCT, help="KLs at which to compare, such as 0.5,1  [default: four that all runs reach]")
 @run_options
 @option(
     "--run-base",

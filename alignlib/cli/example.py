@@ -8,6 +8,7 @@ import click
 
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
+from alignlib.cli._options import Whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +42,9 @@ _SHARE = 0.85  # of the limit, that the run has
     type=click.Choice(["rewards", "answers", "labels", "kl", "log"]),
     help="For frontier and report; for passk; for capacity; for kl; for overlay.",
 )
-@option("--prompts", "n_prompts", default=60, type=click.IntRange(min=1), help="Number of prompts.")
-@option("--samples", "n_samples", default=32, type=click.IntRange(min=1), help="Samples of each prompt.")
-@option("--seed", default=0, type=click.IntRange(min=0), help="Seed of the draws.")
+@option("--prompts", "n_prompts", default=60, type=Whole(min=1), help="Number of prompts.")
+@option("--samples", "n_samples", default=32, type=Whole(min=1), help="Samples of each prompt.")
+@option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
 def command(kind: str, n_prompts: int, n_samples: int, seed: int) -> None:
     """Write a made-up table as CSV, to try the other commands on.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBERS, form_options
+from alignlib.cli._options import DISTINCT, FILE, form_options
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._rewards import Question, promise_options, table_options
 from alignlib.cli._scale import location
@@ -47,7 +47,7 @@ __all__ = ["command"]
     help="What budgets are measured in: kl, reverse-kl, chi2, hellinger, js, tv or renyi:ALPHA, such as renyi:2.",
 )
 @option(
-    "--at", "budgets", type=NUMBERS, help="Budgets in units of --divergence, such as 0.1,0.5; --kl is its form for KL."
+    "--at", "budgets", type=DISTINCT, help="Budgets in units of --divergence, such as 0.1,0.5; --kl is its form for KL."
 )
 @picture_options
 @form_options

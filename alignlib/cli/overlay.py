@@ -12,7 +12,7 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._options import FILE, NUMBERS, Whole, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._run_options import read_run, run_options
 
@@ -54,7 +54,7 @@ __all__ = ["command"]
     default="table",
     help="What gains are measured from: 'table', the run's 'first' checkpoint, or a number.",
 )
-@option("--pool", type=click.IntRange(min=1), help="Checkpoints to average into a point  [default: to a dozen]")
+@option("--pool", type=Whole(min=1), help="Checkpoints to average into a point  [default: to a dozen]")
 @option(
     "--no-check",
     is_flag=True,

@@ -10,7 +10,7 @@ import click
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._options import DISTINCT, FILE, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._scale import Scale, location, scale_options
 
@@ -33,7 +33,7 @@ __all__ = ["command"]
 )
 @click.argument("table", type=FILE)
 @option("--correct", default="correct", help="Column that is 1 (or true) where the response is right, else 0.")
-@option("--k", type=NUMBERS, help="Numbers of responses, such as 1,4,16  [default: powers of two]")
+@option("--k", type=DISTINCT, help="Numbers of responses, such as 1,4,16  [default: powers of two]")
 @option("--answer", help="Column with what the response answers, for the majority vote (maj@k).")
 @option("--blank-abstains", is_flag=True, help="A response without an answer casts no vote.")
 @option("--abstains", multiple=True, help="An answer that is none, such as '[invalid]': no vote; may be repeated.")

@@ -11,7 +11,7 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import FILE, NUMBER, NUMBERS, Range, form_options, level_option, seed_option
+from alignlib.cli._options import FILE, NUMBER, NUMBERS, Range, Whole, form_options, level_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
 from alignlib.cli._run_options import read_run, run_options
 
@@ -46,11 +46,11 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
 @option("--gold", help="Column of --table and of --scores with gold  [default: 'gold' in --scores]")
 @option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
 @option("--kl", "wished", type=NUMBER, help="Wished KL in nats per sequence  [default: what is kept]")
-@option("--group", type=click.IntRange(min=2), help="Responses to a prompt that the trainer compares.")
+@option("--group", type=Whole(min=2), help="Responses to a prompt that the trainer compares.")
 @option("--normalisation", type=click.Choice(_NORMALISATIONS), help="How the trainer takes the penalty.")
 @option("--error", type=Range(0.0, 1.0, min_open=True, max_open=True),
         help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip
-@option("--looks", type=click.IntRange(min=1), help="How many checkpoints will be scored in all, if known.")
+@option("--looks", type=Whole(min=1), help="How many checkpoints will be scored in all, if known.")
 @run_options
 @option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
 @level_option

@@ -16,7 +16,7 @@ from alignlib._core.files import check_new, write_whole
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
-from alignlib.cli._options import FILE
+from alignlib.cli._options import FILE, Whole
 
 if TYPE_CHECKING:
     from alignbook.project import Notebook, Project
@@ -110,7 +110,7 @@ def _named(ctx: click.Context) -> Notebook | None:
     help="Run at every value, or combination where given several times, and write all claims and numbers to OUT.csv. "
     "Whole numbers also as 0:10; lists divided by semicolons.",
 )
-@option("--workers", type=click.IntRange(1, 256), help="Runs of a sweep side by side.  [default: as many as cores]")
+@option("--workers", type=Whole(1, 256), help="Runs of a sweep side by side.  [default: as many as cores]")
 @option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; of a sweep the table, OUT.csv.")
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
 @option("--crate", type=FILE, help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.")
@@ -153,6 +153,11 @@ def command(
         _say_parameters(project.find(name))
         return
     if listing:
+        typed = {"-o": output, "--html": html, "--crate": crate, "--force": force, "--sweep": sweeps}
+        typed |= {"--workers": workers, **{f"--{parameter}": True for parameter, _ in (*pairs, *more)}}
+        spare = next((option for option, value in typed.items() if value), None)
+        if spare is not None:
+            raise BadInput(f"--list shows notebooks and runs none; leave {spare} out.")
         for notebook in [project.find(name)] if name else project.notebooks():
             click.echo("\n".join(describe(notebook)))
         return

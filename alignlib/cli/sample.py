@@ -13,7 +13,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE, NUMBER
+from alignlib.cli._options import FILE, NUMBER, Whole
 
 __all__ = ["command"]
 
@@ -40,11 +40,11 @@ __all__ = ["command"]
     argument="id_column",
     help="Column that names the prompts  [default: prompt_id, if any; else 0, 1, …]",
 )
-@option("--n", default=64, type=click.IntRange(min=1), help="Responses per prompt.")
+@option("--n", default=64, type=Whole(min=1), help="Responses per prompt.")
 @option("-o", "--output", required=True, type=FILE, help="Parquet file to write.")
-@option("--max-new-tokens", default=256, type=click.IntRange(min=1), help="Largest length of a response.")
+@option("--max-new-tokens", default=256, type=Whole(min=1), help="Largest length of a response.")
 @option("--temperature", default=1.0, help="Any but 1 is another policy; so is a cut.")
-@option("--top-k", type=click.IntRange(min=1), help="Draw from the k likeliest tokens only.")
+@option("--top-k", type=Whole(min=1), help="Draw from the k likeliest tokens only.")
 @option("--top-p", type=NUMBER, help="Draw from the likeliest tokens that hold this probability only.")
 @option(
     "--chat",
@@ -55,7 +55,7 @@ __all__ = ["command"]
 )
 @option("--template", help="Lay prompts out by this text, which holds {prompt}.")
 @option("--drop-long", is_flag=True, help="Go on without prompts that leave no room for a response.")
-@option("--seed", default=0, type=click.IntRange(min=0), help="Seed of the draws.")
+@option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
 @machine_options
 def command(
     model: str,

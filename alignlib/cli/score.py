@@ -11,7 +11,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE
+from alignlib.cli._options import FILE, Whole
 
 __all__ = ["command"]
 
@@ -35,7 +35,7 @@ __all__ = ["command"]
 @option("--name", help="The column is reward_NAME  [default: the model's or the function's name]")
 @option("-o", "--output", type=FILE, help="Parquet file to write  [default: TABLE itself]")
 @option("--label", help="Output that is the reward, by its label.")
-@option("--output-index", type=click.IntRange(min=0), help="Output that is the reward, by its number from 0.")
+@option("--output-index", type=Whole(min=0), help="Output that is the reward, by its number from 0.")
 @option(
     "--value",
     type=click.Choice(["raw", "log-prob"]),

@@ -13,7 +13,7 @@ from alignlib._core.text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import Range
+from alignlib.cli._options import Range, Whole
 
 if TYPE_CHECKING:
     from alignbook.bundle import Verified
@@ -46,7 +46,7 @@ __all__ = ["command"]
     default=1e-9,
     help="Relative difference that still counts as the same number.",
 )
-@option("--workers", type=click.IntRange(1, 256), help="Notebooks run side by side.  [default: as many as cores]")
+@option("--workers", type=Whole(1, 256), help="Notebooks run side by side.  [default: as many as cores]")
 @option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 def command(
     bundle: Path, names: tuple[str, ...], again: bool, tolerance: float, workers: int | None, as_json: bool

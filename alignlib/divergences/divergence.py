@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.spelled import spelled
 
 __all__ = ["Divergence", "as_divergence"]
 
@@ -202,7 +203,7 @@ def _renyi(order: str, given: str) -> Divergence:
     least, most = ORDERS
 
     try:
-        alpha = float(order)
+        alpha = spelled(order)
     except ValueError:
         alpha = math.nan
     require(

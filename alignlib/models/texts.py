@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
 from alignlib._core.errors import InputError
+from alignlib.models.chat_template import laid_out
 from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
-from alignlib.tables import short
 
 __all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
 
@@ -74,9 +74,10 @@ def encode_prompts(
     """
     _check_template(template, ("{prompt}",))
     encoded: list[list[int]] = []
+    chats = laid_out(loaded, [_messages(prompt) for prompt in prompts], opens=True) if layout == "chat" else []
     for row, prompt in enumerate(prompts):
         if layout == "chat":
-            tokens = _tokens(loaded, _render(loaded, _messages(prompt), row, opens=True), special=False)
+            tokens = _tokens(loaded, chats[row], special=False)
         else:
             text = str(prompt) if template is None else template.replace("{prompt}", str(prompt))
             tokens = _tokens(loaded, text)
@@ -135,10 +136,14 @@ def encode_pairs(
     _check_template(template, ("{prompt}", "{response}"))
     tokenizer = loaded.tokenizer
     encoded: list[dict[str, list[int]]] = []
+    chats: list[str] = []
+    if layout == "chat":
+        said = zip(prompts, responses, strict=True)
+        turns: list[list[Message]] = [[*_messages(p), {"role": "assistant", "content": r}] for p, r in said]
+        chats = laid_out(loaded, turns, opens=False)
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
         if layout == "chat":
-            said: list[Message] = [*_messages(prompt), {"role": "assistant", "content": response}]
-            found = tokenizer(_render(loaded, said, row, opens=False), add_special_tokens=False)
+            found = tokenizer(chats[row], add_special_tokens=False)
         elif layout == "pair":
             found = tokenizer(str(prompt), response)
         elif template is not None:
@@ -172,18 +177,6 @@ def _check_template(template: str | None, needed: Sequence[str]) -> None:
 
 def _messages(prompt: Prompt) -> list[Message]:
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-
-
-def _render(loaded: Loaded, messages: list[Message], row: int, *, opens: bool) -> str:
-    try:
-        text = loaded.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens)
-    except MemoryError:
-        raise
-    except Exception as error:  # a template is a program of the model's: 1/0 in it too
-        raise InputError(
-            f"The chat template of {loaded.name} cannot take prompt {row + 1} ({short(error)}); change its messages."
-        ) from error
-    return str(text)
 
 
 def _tokens(loaded: Loaded, text: str, *, special: bool = True) -> list[int]:

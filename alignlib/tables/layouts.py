@@ -126,7 +126,8 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, g
     codes = names.dictionary_encode(null_encoding="encode").indices.to_numpy().astype(np.int64)
     pairs = codes * (len(samples.dictionary) + 1) + samples.indices.to_numpy()
     order = np.argsort(pairs, kind="stable")
-    again = np.flatnonzero(pairs[order][1:] == pairs[order][:-1])
+    here = names.is_valid().to_numpy(zero_copy_only=False)[order[1:]]  # that a prompt is missing is said elsewhere
+    again = np.flatnonzero((pairs[order][1:] == pairs[order][:-1]) & here)
     if again.size:
         first = again[np.argmin(order[again + 1])]
         rows = [int(order[first]), int(order[first + 1])]

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from alignlib._core.errors import InputError, quoted
+from alignlib._core.spelled import spelled
 
 __all__ = ["MOST_BYTES", "check_fits", "most_bytes", "shown_bytes"]
 
@@ -22,7 +23,7 @@ def most_bytes() -> int:
     said = os.environ.get(MOST_BYTES, "").strip()
     if said:
         try:
-            most = float(said)
+            most = spelled(said)
         except ValueError:
             most = 0.0
         if not 1.0 <= most < math.inf:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.same import SameFields
+from alignlib._core.spelled import spelled
 from alignlib.tables.as_identifiers import MISSING
 from alignlib.tables.as_numbers import numbers
 from alignlib.tables.cell_types import is_list, is_text, kind_of, plain_cells
@@ -118,6 +119,6 @@ def _number(value: object) -> float | None:
         return None
     if isinstance(value, bool | list | dict):
         raise TypeError
-    if isinstance(value, str) and "_" in value:  # Python's own mark between thousands
-        raise ValueError
+    if isinstance(value, str):
+        return spelled(value)
     return float(value)  # type: ignore[arg-type]

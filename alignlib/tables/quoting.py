@@ -14,6 +14,7 @@ import pyarrow as pa
 from alignlib._core.checks import IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.spelled import spelled
 from alignlib.tables.table_file import not_utf8, short
 
 __all__ = ["BYTE_ORDER_MARK", "check_quotes", "ragged", "records"]
@@ -204,6 +205,6 @@ class _Known:
 
 def _is_number(text: str) -> bool:
     with contextlib.suppress(ValueError):
-        float(text)
+        spelled(text)
         return True
     return False

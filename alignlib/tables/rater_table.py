@@ -272,6 +272,13 @@ class RaterTable(SameFields):
                 found[what] = names, codes
                 binned += [said] if said else []
             check_kinds(file.path, what, named[what], found[what][0], found[what][1])
+        if bins is not None and not binned:
+            most = max(len(found[what][0]) for what in ("target", "label"))
+            raise InputError(
+                f"bins={bins}: nothing in {file.path} is put into bins, for they are for numbers of more different "
+                f"values, and target and label have {most} at most, or are text; give fewer bins, or leave bins out.",
+                argument="bins",
+            )
         alike = tuple(note for what, name in named.items() if (note := look_alike(name, found[what][0])))
         table = cls(
             found["context"][0],

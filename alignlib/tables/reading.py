@@ -96,6 +96,8 @@ def tables_in(path: str | Path) -> list[Path]:
 def _opened(found: TableFormat, name: str, data: pa.Buffer) -> TableFile:
     if data.size == 0:
         raise InputError(f"{name} is empty; give a table, with a name for each column.", argument="path")
+    if data[:2].to_pybytes() == _GZIP_MAGIC:
+        raise InputError(f"{name} is compressed twice; unpack it once (gunzip) and try again.", argument="path")
     return found.open(name, data)
 
 

@@ -160,6 +160,12 @@ def pick(
     require(
         step.size >= 2, f"Gold is known at {counted(step.size, 'checkpoint')} only; score it at two at least.", "gold"
     )
+    possible = kl >= 0.0
+    require(
+        bool(possible.any()),
+        f"All {kl.size} checkpoints have a negative KL, which no policy has: the log-probabilities are not of the "
+        "policy that sampled, or the sign is turned; correct the log.",
+    )
     predicted = None if fit is None or column is None else predict_gold(kl, fit, column)
     if gold is None:
         assert predicted is not None
@@ -175,7 +181,8 @@ def pick(
         )
         notes += _mood(gold)
     with np.errstate(invalid="ignore"):
-        near = np.flatnonzero((behind <= apart) | (np.arange(step.size) == best))
+        near = (behind <= apart) | (np.arange(step.size) == best)
+    near = np.flatnonzero(near & possible if (near & possible).any() else near)
     chosen = int(near[np.lexsort((step[near], kl[near]))[0]])
     against = (None, None, None) if gold is None or predicted is None else _against(gold, predicted, level)
     return Pick(
@@ -221,7 +228,7 @@ def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
     table, size = fit.table, kl.size
     along_n = fit.gold(column)
     reach = np.clip(kl, 0.0, None)
-    beyond = reach > along_n.spent[-1]
+    beyond = (reach > along_n.spent[-1]) | (kl < 0.0)  # a negative one has no place on the frontier
 
     def mixed(values: FloatArray) -> FloatArray:
         return np.where(beyond, np.nan, np.interp(reach, along_n.spent, values))
@@ -240,9 +247,9 @@ def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
             found = fit.tilted_gold(column, wanted)
             for name, values in tilted.items():
                 values[known] = getattr(found, name)[place]
-        start = reach <= 0.0
         for name, values in tilted.items():
-            values[start] = 0.0 if name != "behind_error" else np.nan
+            values[kl == 0.0] = 0.0 if name != "behind_error" else np.nan
+            values[kl < 0.0] = np.nan
     means = table.prompt_means(column)
     units = means if means.size > 1 else table.column(column)
     return Predicted(

@@ -32,6 +32,7 @@ from typing import TypeAlias
 from alignbook.ranges import AllowedRange, split_range
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
+from alignlib._core.spelled import spelled
 
 __all__ = ["Parameter", "ParameterError", "Value", "parse_cell", "resolve", "resolve_texts"]
 
@@ -118,13 +119,13 @@ class Parameter:
         return float(value) if self.element == "float" and value is not None else value
 
     def _parse_scalar(self, text: str) -> Scalar:
-        if self.element == "int" and re.fullmatch(r"\s*[+-]?\d+\s*", text):
+        if self.element == "int" and re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
             if len(text) > _MOST_DIGITS:
                 raise ParameterError(f"{self.name} must be a smaller number; got one of {len(text):,} digits.")
             return int(text)
         if self.element == "float":
             try:
-                return float(text)
+                return spelled(text)
             except ValueError:
                 raise self._wrong(text) from None
         if self.element == "bool" and text.lower() in ("true", "false"):

@@ -12,6 +12,7 @@ from typing import Any
 from alignbook.parameters import Parameter, ParameterError, Value, resolve_texts
 from alignbook.project import Notebook
 from alignbook.runner import Job, Run, execute_all
+from alignlib._core.spelled import spelled_whole
 
 __all__ = ["columns", "grid", "sweep"]
 
@@ -41,7 +42,11 @@ def grid(
         if name in names or any(name == other for other, _ in fixed):
             raise ParameterError(f"{name} is given twice; give it once.")
         names.append(name)
-        texts.append(_values(notebook.parameters.get(name), text))
+        values = _values(notebook.parameters.get(name), text)
+        twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+        if twice is not None:
+            raise ParameterError(f"{name} has the value {twice!r} more than once; give it once.")
+        texts.append(values)
     size = math.prod(map(len, texts))
     if size > _MOST:
         raise ParameterError(f"sweep must have at most {_MOST:,} combinations; got {size:,}.", argument="sweep")
@@ -62,7 +67,7 @@ def _values(parameter: Parameter | None, text: str) -> list[str]:
     start, sign, end = text.partition(":")
     if sign and parameter is not None and parameter.element == "int":
         try:
-            low, high = int(start), int(end)
+            low, high = spelled_whole(start), spelled_whole(end)
         except ValueError:
             raise ParameterError(f"{parameter.name} must be a range of whole numbers, 0:10; got {text!r}.") from None
         if not 0 < high - low <= _MOST:

@@ -29,6 +29,7 @@ _ROWS = 1000  # from which the estimate is made
 _CELL = 16  # bytes of a cell in memory beside its text: its place, and the number it becomes
 _LOOKED_AT = 50  # rows, and bytes of them, that show what separates cells
 _START = 1 << 20
+_LOOKED, _UTF16 = 1 << 12, 0.2  # bytes that show an encoding, and the part of them that is NUL in UTF-16
 
 
 def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
@@ -79,8 +80,16 @@ def check_start(path: str, start: bytes) -> None:
     InputError
         For a NUL, and a first row without end.
     """
-    if b"\0" in start[:_BLOCK]:
+    nul = start.find(b"\0", 0, _BLOCK)
+    if nul >= 0 and start.count(b"\0", 0, _LOOKED) > _UTF16 * min(len(start), _LOOKED):
         raise not_utf8(path)  # UTF-16 of plain letters is UTF-8 with a NUL beside each
+    if nul >= 0:
+        line = start.count(b"\n", 0, nul)
+        raise InputError(
+            f"{path} holds a NUL, a character that no text has, in line {line + 1}; the file may be damaged: copy it "
+            "again, or remove that character.",
+            rows=[line],
+        )
     if len(start) >= _BLOCK and b"\n" not in start[:_BLOCK] and b"\r" not in start[:_BLOCK]:
         raise _too_long(path, 0)
 

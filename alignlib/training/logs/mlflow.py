@@ -11,6 +11,7 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from alignlib._core.errors import InputError
+from alignlib._core.spelled import spelled
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -135,7 +136,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _number(text: object) -> float | None:
     try:
-        return float(str(text))
+        return spelled(str(text))
     except ValueError:
         return None
 

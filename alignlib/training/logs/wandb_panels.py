@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from alignlib._core.errors import InputError
+from alignlib._core.spelled import spelled
 from alignlib.training.logs.choose import choose, plain_names
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
@@ -76,7 +77,7 @@ def _columns(path: Path) -> Columns:
 
 def _number(text: str) -> object:
     try:
-        return float(text)
+        return spelled(text)
     except ValueError:
         return text
 
