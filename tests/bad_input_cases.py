@@ -19,6 +19,8 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from tests.bad_runs import null_prompts, of_runs
+
 __all__ = ["CASES", "FILE", "Case"]
 
 FILE = "FILE"  # stands for the path that `make` returns, wherever it is in `command`
@@ -336,6 +338,9 @@ def _file() -> list[Case]:
         Case("the file", "only blank lines", text("\n\n"), FRONTIER, "is empty"),
         Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
         Case("the file", "an unknown extension", text(rows(), "t.xlsx"), FRONTIER, "unknown extension '.xlsx'"),
+        Case("the file", "a NUL in a cell", text(rows().replace("3,1", "3,\0", 1)), FRONTIER, "holds a NUL"),
+        Case("the file", "a NUL in an identifier", text(rows() + "8\0,1\n"), FRONTIER, "in line 66"),
+        Case("the file", "gzip of gzip", text(gzip.compress(gz), "t.csv.gz"), FRONTIER, "is compressed twice"),
         Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
         Case("the file", "UTF-16 without a mark", text(rows().encode("utf-16-le")), FRONTIER, "is not UTF-8 text"),
         Case("the file", "a link to nothing", dangling, FRONTIER, "is a link to 'nowhere.csv', which does not exist"),
@@ -596,6 +601,7 @@ def _values() -> list[Case]:
 
     return [
         Case("values", "text among the rewards", one("high"), FRONTIER, "'high' in row 21"),
+        Case("values", "prompts that are all null", null_prompts, FRONTIER, "prompt"),
         Case("values", "a missing reward", one(""), FRONTIER, "'reward' in 1; row 21"),
         Case("values", "the word None", one("None"), FRONTIER, "'reward' in 1; row 21"),
         Case("values", "an infinite reward", one("inf"), FRONTIER, "(1 infinite); row 21"),
@@ -1163,6 +1169,11 @@ def _options() -> list[Case]:
         asked("a level that is all but certain", "between 1e-06 and 1 - 1e-09", "--level", "0.9999999999999999"),
         asked("a level that is all but nothing", "between 1e-06 and 1 - 1e-09", "--level", "5e-324"),
         asked("an order beyond all moments", "from 0.01 to 100 and not 1", "--divergence", "renyi:1e300"),
+        asked("digits of another script", "give a number", "--level", "\u0660.\u0669"),
+        asked("a seed in digits of another script", "give a whole number", "--seed", "\u0663"),
+        asked("one budget twice", "1 is given more than once; give it once", "--kl", "1,1"),
+        asked("KL budgets of another divergence", "asked of renyi:2 as --at", "--divergence", "Renyi: 2", "--kl", "1"),
+        asked("a divergence that there is not", "Known by name", "--divergence", "chi2:3", "--kl", "1"),
         asked("a seed given twice", "--seed is given more than once; give it once", "--seed", "0", "--seed=1"),
         asked("bounds given twice", "--bounded is given more than once", "--bounded", "0,1", "--bounded", "0,2"),
         asked("one prompt, and its column", "--pool contradicts --prompt", "--pool", "--prompt", "prompt_id"),
@@ -1226,4 +1237,5 @@ CASES: list[Case] = [
     *_logs(),
     *_options(),
     *_answers(),
+    *(Case(*row) for row in of_runs()),
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "for_math",
     "for_picture",
     "for_terminal",
+    "from_csv",
     "lines_for_terminal",
     "visible",
 ]
@@ -32,7 +33,7 @@ _KEPT = {"\u200c", "\u200d"}
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>&$|~#^]")
 # Entities rather than backslashes for what a renderer may look for before it has dealt with backslashes.
 _ENTITIES = {"\\", "$", "<", ">", "&"}
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_FORMULA = (r"\t", r"\r", r"\n", "=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def visible(text: str) -> str:
@@ -121,7 +122,7 @@ def for_json(document: object, indent: int | None = 2) -> str:
 def for_csv(value: object) -> object:
     """Return the value of a cell of CSV; a text that a spreadsheet would compute gets an apostrophe in front.
 
-    Numbers are returned as they are; quotation marks are the writer's business.
+    Numbers are returned as they are; quotation marks are the writer's business. `from_csv` takes the apostrophe away.
 
     >>> for_csv("=1+1"), for_csv("gold"), for_csv(-1.5)
     ("'=1+1", 'gold', -1.5)
@@ -129,7 +130,16 @@ def for_csv(value: object) -> object:
     if not isinstance(value, str):
         return value
     shown = visible(value)
-    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) or value.startswith(("\t", "\r", "\n")) else shown
+    return f"'{shown}" if _is_computed(shown) else shown
+
+
+def from_csv(cell: str) -> str:
+    """Return the text of a cell that `for_csv` wrote, as it is shown.
+
+    >>> from_csv("'=1+1"), from_csv("'s-Hertogenbosch")
+    ('=1+1', "'s-Hertogenbosch")
+    """
+    return cell[1:] if cell.startswith("'") and _is_computed(cell[1:]) else cell
 
 
 def for_picture(text: str, at_most: int = 40) -> str:
@@ -145,6 +155,11 @@ def for_picture(text: str, at_most: int = 40) -> str:
         shown = f"{shown[: (at_most - 1) // 2]}…{shown[-(at_most // 2) :]}"
     shown = shown.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def _is_computed(text: str) -> bool:
+    """Whether a spreadsheet may compute a text, or would if its apostrophes were gone."""
+    return text.lstrip(" '").startswith(_FORMULA)
 
 
 def _escaped(character: str) -> str:

@@ -153,7 +153,7 @@ def command(
         _say_parameters(project.find(name))
         return
     if listing:
-        typed = {"-o": output, "--html": html, "--crate": crate, "--force": force, "--sweep": sweeps}
+        typed: dict[str, object] = {"-o": output, "--html": html, "--crate": crate, "--force": force, "--sweep": sweeps}
         typed |= {"--workers": workers, **{f"--{parameter}": True for parameter, _ in (*pairs, *more)}}
         spare = next((option for option, value in typed.items() if value), None)
         if spare is not None:

@@ -42,11 +42,11 @@ def grid(
         if name in names or any(name == other for other, _ in fixed):
             raise ParameterError(f"{name} is given twice; give it once.")
         names.append(name)
-        values = _values(notebook.parameters.get(name), text)
-        twice = next((value for i, value in enumerate(values) if value in values[:i]), None)
+        asked = _values(notebook.parameters.get(name), text)
+        twice = next((value for i, value in enumerate(asked) if value in asked[:i]), None)
         if twice is not None:
             raise ParameterError(f"{name} has the value {twice!r} more than once; give it once.")
-        texts.append(values)
+        texts.append(asked)
     size = math.prod(map(len, texts))
     if size > _MOST:
         raise ParameterError(f"sweep must have at most {_MOST:,} combinations; got {size:,}.", argument="sweep")

@@ -144,7 +144,7 @@ def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """
     out = io.StringIO()
     writer = csv.DictWriter(out, list(columns), restval="", lineterminator="\n")
-    writer.writeheader()
+    writer.writerow({name: for_csv(name) for name in columns})
     for point in points:
         row = {name: for_csv(plain(value)) for name, value in point.items()}
         writer.writerow({name: "" if value is None else value for name, value in row.items()})
