@@ -37,13 +37,17 @@ from tests.corpus import CORPUS
 from tests.hostile import FRAGMENTS, texts
 from tests.small_project import ROOT
 
+OTHER_RUN = ROOT / "tests" / "data" / "short_run.csv"
 COMMANDS = {
     "frontier": ["frontier", "FILE", "--reward", "reward"],
     "capacity": ["capacity", "FILE"],
     "passk": ["passk", "FILE", "--answer", "answer"],
     "kl": ["kl", "FILE"],
     "overlay": ["overlay", "FILE", "--kl-unit", "token", "--run-length", "3"],
+    "pick": ["pick", "FILE", "--kl-unit", "sequence", "--run-gold", "gold"],
+    "compare": ["compare", "a=FILE", f"b={OTHER_RUN}", "--kl-unit", "sequence"],
 }
+RUNS = ("overlay", "pick", "compare")
 ENDINGS = ["csv", "tsv", "jsonl", "json", "parquet", "feather", "npy", "csv.gz", "jsonl.gz"]
 FEW = os.environ.get("HYPOTHESIS_PROFILE", "fixed") == "fixed"  # as conftest.py chooses the profile
 
@@ -65,7 +69,8 @@ def table(command: str) -> dict[str, list[object]]:
             "base_log_prob": base,
             "token_kl": [[0.1 * i, 0.2] for i in k],
         }
-    return {"step": list(k), "kl": [0.1 * i for i in k], "reward": [0.3 * i**0.5 for i in k]}
+    run = {"step": list(k), "kl": [0.1 * i for i in k], "reward": [0.3 * i**0.5 for i in k]}
+    return run | ({"gold": [0.2 * i - 0.02 * i * i for i in k]} if command == "pick" else {})
 
 
 @cache
@@ -82,8 +87,7 @@ def seed(command: str, ending: str) -> bytes:
     elif kind == "jsonl":
         out.write("".join(json.dumps(row) + "\n" for row in rows).encode())
     elif kind == "json":
-        log = {"log_history": [{"step": i, "kl": 0.1 * i, "reward": 0.2 * i, "epoch": i / 9} for i in range(9)]}
-        out.write(json.dumps(log if command == "overlay" else rows).encode())
+        out.write(json.dumps({"log_history": rows} if command in RUNS else rows).encode())
     elif kind == "parquet":
         pq.write_table(pa.table(columns), out, write_page_checksum=True)
     elif kind == "feather":
