@@ -1142,6 +1142,64 @@ def _logs() -> list[Case]:
     ]
 
 
+def _advice() -> list[Case]:
+    """Logs that `pick` and `compare` are given, with a second file beside them where one is asked for."""
+
+    def run(kl: Callable[[int], float] = lambda i: 0.1 * i, size: int = 9, **more: Callable[[int], object]) -> str:
+        rows = [{"step": i, "kl": kl(i), "reward": 0.3 * i} | {k: f(i) for k, f in more.items()} for i in range(size)]
+        return "".join(json.dumps(row) + "\n" for row in rows)
+
+    def beside(one: str, other: str, name: str) -> Make:
+        def make(folder: Path) -> Path:
+            text(other, name)(folder)
+            return text(one, "t.jsonl")(folder)
+
+        return make
+
+    def scores(step: Callable[[int], object], gold: Callable[[int], object] = lambda i: i) -> Make:
+        judged = "step,prompt_id,gold\n" + "".join(f"{step(i)},p{i % 3},{gold(i)}\n" for i in range(12))
+        return beside(run(), judged, "judged.csv")
+
+    plain = {"gold": lambda i: 1.0 - 0.1 * i}
+    pick = ("pick", FILE, "--kl-unit", "sequence")
+    in_run, scored = (*pick, "--run-gold", "gold"), (*pick, "--scores", "FOLDER/judged.csv")
+    compare = ("compare", "a=FILE", "b=FOLDER/b.jsonl", "--kl-unit", "sequence")
+    other = run(lambda i: 0.12 * i)
+
+    def case(name: str, make: Make, command: tuple[str, ...], said: str, read: bool = False) -> Case:
+        return Case("runs compared and picked from", name, make, command, said, read)
+
+    return [
+        case("gold that is text", text(run(gold=lambda i: "high"), "t.jsonl"), in_run, "'gold'"),
+        case("gold at one checkpoint only", text(run(gold=lambda i: 1.0 if i == 3 else None), "t.jsonl"), in_run,
+             "Gold is known at 1 checkpoint only"),
+        case("gold at none", text(run(gold=lambda i: None), "t.jsonl"), in_run, "lack a finite"),
+        case("a gold that there is not", text(run(**plain), "t.jsonl"), (*pick, "--run-gold", "silver"), "'silver'"),
+        case("gold at some", text(run(gold=lambda i: 0.1 * i if i % 2 else None), "t.jsonl"), in_run, "Keep", True),
+        case("no gold and no KL", text(run(**plain), "t.jsonl"), pick, "Nothing to pick by"),
+        case("two golds", scores(lambda i: i // 3), (*scored, "--run-gold", "gold"), "two golds"),
+        case("an error of 1", text(run(**plain), "t.jsonl"), (*in_run, "--error", "1"), "--error"),
+        case("fewer looks than were made", text(run(**plain), "t.jsonl"), (*in_run, "--looks", "2"), "--looks"),
+        case("scores of steps that the run never had", scores(lambda i: 50 * i), scored, "reaches"),
+        case("scores of another prompt at each step", scores(lambda i: i % 3), scored, "0 prompts of 3"),
+        case("a score that is a word", scores(lambda i: i // 3, lambda i: "good"), scored, "'gold'"),
+        case("scores without a step", beside(run(), "prompt_id,gold\np1,1\n", "judged.csv"), scored, "'step'"),
+        case("scores that are empty", beside(run(), "step,prompt_id,gold\n", "judged.csv"), scored, "no rows"),
+        case("one run compared", text(run(), "t.jsonl"), ("compare", "a=FILE", "--kl-unit", "sequence"),
+             "two runs at least"),
+        case("a run as its own seed", text(run(), "t.jsonl"),
+             ("compare", "a=FILE", "a=FILE", "b=FILE", "--kl-unit", "sequence"), "the same log"),
+        case("runs without a KL in common", beside(run(), run(lambda i: 5.0 + i), "b.jsonl"), compare,
+             "no KL in common"),
+        case("KLs that no run reaches", beside(run(), other, "b.jsonl"), (*compare, "--at", "7"), "--at must name"),
+        case("a run at one KL", beside(run(), run(lambda i: 0.1), "b.jsonl"), compare, "three at least"),
+        case("runs of unlike lengths", beside(run(), run(size=5), "b.jsonl"), compare, "at equal KL", True),
+        case("a run that is not there", text(run(), "t.jsonl"), compare, "b.jsonl"),
+        case("shares of a limit that no table shows", beside(run(), other, "b.jsonl"),
+             (*compare, "--bounded", "0,1"), "need --table"),
+    ]  # fmt: skip
+
+
 def _options() -> list[Case]:
     def asked(name: str, said: str, *typed: str) -> Case:
         return Case("options", name, text(rows()), ("frontier", FILE, "--reward", "reward", *typed), said)
@@ -1235,6 +1293,7 @@ CASES: list[Case] = [
     *_identifiers(),
     *_kl(),
     *_logs(),
+    *_advice(),
     *_options(),
     *_answers(),
     *(Case(*row) for row in of_runs()),

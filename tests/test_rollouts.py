@@ -218,6 +218,17 @@ def test_texts_of_responses_are_data(tmp_path: Path) -> None:
     assert read_training_log(tmp_path).kl.tolist() == [0.5]
 
 
+def test_halves_of_characters_stay_apart(tmp_path: Path) -> None:
+    """No file can hold them; written as one mark, two prompts would be one."""
+    with Rollouts(tmp_path) as rollouts:
+        columns = {"prompt_id": ["\ud800", "\udfff"], "\udc80": [1, 2], "log_prob": [-1.0, -2.0]}
+        rollouts.write(0, split="\ud83d", reward=[1.0, 3.0], base_log_prob=[-1.0, -3.0], **columns)
+    held = read_training_log(tmp_path).per_prompt
+    assert held is not None
+    assert held.prompt.tolist() == ["\\ud800", "\\udfff"]
+    assert held.kl.tolist() == [0.0, 1.0]
+
+
 def test_exact_sums_are_read_beside_the_log_ratios(tmp_path: Path) -> None:
     path = written(tmp_path, [1], exact_kl=[0.3, 0.5, 0.2])
     found = estimate_policy_kl(read_kl_samples(path))

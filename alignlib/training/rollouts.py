@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -110,8 +110,9 @@ class Rollouts:
         require(self._handle >= 0, "this file of rollouts is closed; open another.", "folder")
         require(not isinstance(step, bool), f"step must be a number of updates; got {step}.", "step")
         at = as_whole("step", step, 0)
-        lines = [json.dumps({"step": _number(at), "split": split, **row}, ensure_ascii=False) for row in _rows(columns)]
-        data = "".join(line + "\n" for line in lines).encode("utf-8", "replace")
+        which = {"step": _number(at), "split": _whole(split)}
+        lines = [json.dumps({**which, **row}, ensure_ascii=False) for row in _rows(columns)]
+        data = "".join(line + "\n" for line in lines).encode()
         while data:
             data = data[os.write(self._handle, data) :]
         os.fsync(self._handle)
@@ -148,7 +149,7 @@ def _is_row(line: bytes) -> bool:
 
 
 def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
-    held = {name: value for name, value in columns.items() if value is not None}
+    held = {_whole(name): value for name, value in columns.items() if value is not None}
     for name, value in held.items():
         require(
             not isinstance(value, str | bytes | Mapping | Set | Iterator),
@@ -169,7 +170,7 @@ def _rows(columns: Mapping[str, Any]) -> list[dict[str, object]]:
                 for i, row in enumerate(value)
             ]
         elif name in _TEXTS or (isinstance(value, Sequence) and any(isinstance(one, str) for one in value)):
-            ready[name] = [one if isinstance(one, str) else _plain(one) for one in value]
+            ready[name] = [_whole(one if isinstance(one, str) else _plain(one)) for one in value]
         else:
             ready[name] = [_number(one) for one in np.atleast_1d(_floats(name, value)).tolist()]
     sizes = {name: len(value) for name, value in ready.items()}
@@ -212,6 +213,18 @@ def _number(value: float) -> float | int | None:
     if not math.isfinite(value):
         return None
     return int(value) if value == int(value) and abs(value) < 2**53 else float(f"{value:.{_DIGITS}g}")
+
+
+_Value = TypeVar("_Value")
+
+
+def _whole(value: _Value) -> _Value:
+    """Return a text with halves of surrogate pairs, which no file can hold, written out: unlike names stay unlike.
+
+    >>> _whole("a" + chr(0xD800)), _whole("é"), _whole(3)
+    ('a\\\\ud800', 'é', 3)
+    """
+    return type(value)(value.encode("utf-8", "backslashreplace").decode()) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> object:

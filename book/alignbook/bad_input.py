@@ -27,6 +27,7 @@ FAMILIES = {
     "JSON": "JSON nested too deeply, of other shapes, with halves of characters",
     "size": "Files that unpack to more than they seem, cells and rows without an end",
     "training logs": "Logs of training runs without a KL, a unit, a start, or with damage",
+    "runs compared and picked from": "Runs and scores to compare or pick by that have no KL, step or prompt in common",
     "checked answers": "Answers that are both right and wrong, missing, or fewer than are asked for",
     "log-probabilities": "Log-probabilities that no model gives",
     "options": "Options that name nothing, contradict each other, or are out of range",
