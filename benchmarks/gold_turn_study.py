@@ -2,9 +2,9 @@
 
 ``python -m benchmarks.gold_turn_study``: laws that had no part in the making of the test. False alarms: gold that stays
 level or rises, with prompts that wander, answers that are right or wrong, heavy and skewed noise, and, named as such,
-judges whose mood moves all prompts alike and noise that persists, which break its conditions. Power: gold that falls by
-so many standard errors of a difference from look to look after its peak; and a run along the tilt of a known law, with
-what base samples predict of it beside the test.
+judges whose mood moves all prompts alike, leaps too rare to be seen, and noise that persists, which break its
+conditions. Power: gold that falls by so many standard errors of a difference from look to look after its peak; and a
+run along the tilt of a known law, with what base samples predict of it beside the test.
 
 One line of JSON a kind, kept in ``build/gold_turn_study.jsonl``; kinds that are there already are not counted again.
 ``--runs N`` takes so many of each instead of 1,000, ``--out FILE`` another file.
@@ -42,6 +42,12 @@ def rarely_wrong(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
     return (rng.random((k, m)) < rng.beta(9.0, 0.4, m)).astype(float)
 
 
+def leaping(rng: np.random.Generator, k: int, m: int) -> np.ndarray:
+    """Steps that are small and down but for one in ten, level on average: few prompts do not show them all."""
+    leaps = np.where(rng.random((k, m)) < 0.1, rng.exponential(1.0, (k, m)), 0.0)
+    return np.cumsum(leaps - 0.1, axis=0) + 0.05 * rng.standard_normal((k, m))
+
+
 BY_PROMPT: dict[str, Draw] = {
     "normal noise": lambda rng, k, m: rng.standard_normal((k, m)) + 2.0 * rng.standard_normal(m),
     "Student's noise, 3 degrees": lambda rng, k, m: rng.standard_t(3.0, (k, m)),
@@ -50,6 +56,8 @@ BY_PROMPT: dict[str, Draw] = {
     "prompts that wander": lambda rng, k, m: wandering(rng, k, m, lambda size: 0.3 * rng.standard_normal(size)),
     "prompts that wander, few fall far": lambda rng, k, m: wandering(rng, k, m, lambda s: 1 - rng.exponential(1.0, s)),
     "prompts that wander, few rise far": lambda rng, k, m: wandering(rng, k, m, lambda s: rng.exponential(1.0, s) - 1),
+    "prompts that wander, few leap": lambda rng, k, m: wandering(rng, k, m, lambda s: rng.lognormal(-0.5, 1.0, s) - 1),
+    "one in ten leaps, the others sink alike": leaping,
     "rising, then level": lambda rng, k, m: rng.standard_normal((k, m)) + np.minimum(np.arange(k), 9)[:, None] / 9.0,
     "a judge's mood moves all prompts": lambda rng, k, m: rng.normal(0.0, 1.0, (k, m)) + rng.normal(0.0, 0.2, (k, 1)),
 }  # fmt: skip

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alignlib import lines
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import UnsupportedBudgetError, beta_at, fit_frontier, gold_turn
+from alignlib.estimation.gold_turn import _with_one_more
 from alignlib.laws import FiniteLaw
 from alignlib.tables import RewardTable
 from alignlib.training import RunGold, choose_beta, effective_beta, gold_of_scores, pick
@@ -155,6 +159,31 @@ def test_a_fall_is_found_after_it_and_none_where_there_is_none() -> None:
     assert at is not None
     assert gold_turn(values[: at + 1], error=0.1).said_at == at
     assert gold_turn(values[:at], error=0.1).said_at is None
+
+
+@pytest.mark.parametrize("prompts", [20, 60])
+def test_few_prompts_that_rise_far_are_no_fall(prompts: int) -> None:
+    """Exponential steps, level on average: Student's law alone takes too many samples for a fall."""
+    rng = np.random.default_rng(prompts)
+    moved = rng.exponential(1.0, (600, prompts)) - 1.0
+    alarms = [gold_turn(np.stack([0.0 * one, one]), error=0.05, looks=1).said_at is not None for one in moved]
+    student = scipy.stats.ttest_1samp(moved, 0.0, axis=1, alternative="less").pvalue <= 0.05
+    assert np.mean(student) > 0.055
+    assert np.mean(alarms) <= 0.05 + 3.0 * np.sqrt(0.05 * 0.95 / 600)
+
+
+@given(st.lists(st.floats(-9.0, 9.0), min_size=2, max_size=12, unique=True))
+def test_one_more_prompt_is_counted_as_if_it_were_there(moved: list[float]) -> None:
+    fall = np.array(moved)
+    around = fall - fall.mean()
+    far = float(np.abs(around).max())
+    if far < 1e-3:
+        return
+    sums = (np.array([fall.mean()]), np.array([(around**2).sum()]), np.array([(around**3).sum()]))
+    t, skew = _with_one_more(*sums, far, np.array([fall.size]))
+    more = np.append(fall, fall.mean() - far)
+    assert t[0] == pytest.approx(scipy.stats.ttest_1samp(more, 0.0).statistic, rel=1e-6, abs=1e-9)
+    assert skew[0] == pytest.approx(((more - more.mean()) ** 3).mean() / more.std(ddof=1) ** 3, rel=1e-6, abs=1e-9)
 
 
 def test_moods_that_move_all_prompts_are_pointed_out() -> None:

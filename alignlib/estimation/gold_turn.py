@@ -63,8 +63,10 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
     ----------
     gold : array (k,) or (k, m)
         Gold of the k checkpoints in order; mean gold, or that of each of m prompts, the same ones at all checkpoints
-        (NaN where one was not scored). By prompts, differences are paired; of means, the error is told from the scatter
-        around their course, which takes six checkpoints and noise that is independent from checkpoint to checkpoint.
+        (NaN where one was not scored). By prompts, differences are paired, and one prompt more is counted that rose as
+        far as any was apart; the stated error presumes that no prompt in as many rises further, and that no mood of a
+        judge moves all. Of means, the error is told from the scatter around their course, which takes six checkpoints
+        and noise that is independent from checkpoint to checkpoint.
     error : float
         Chance of a false alarm at any look, in (0, 1).
     looks : int, optional
@@ -139,7 +141,10 @@ Look = tuple[float, float, float, int, int]  # fall, its error, p, width and sta
 
 
 def _by_prompt(values: FloatArray) -> Look | None:
-    """Compare at the last checkpoint by Student's law of differences over prompts, with Bonferroni's inequality."""
+    """Compare at the last checkpoint by Student's law of differences over prompts, with Bonferroni's inequality.
+
+    Of n prompts none tells what one in n might do; so the test counts one more, as far up as any was from the mean.
+    """
     best: Look | None = None
     blocks = _blocks(values)
     for width, starts, apart in blocks:
@@ -149,10 +154,11 @@ def _by_prompt(values: FloatArray) -> Look | None:
         with np.errstate(divide="ignore", invalid="ignore"):
             fall = apart.sum(axis=1) / n
             around = np.where(known, apart - fall[:, None], 0.0)
-            spread = np.sqrt((around**2).sum(axis=1) / (n - 1.0) / n)
-            skew = (around**3).sum(axis=1) / n / (spread * np.sqrt(n)) ** 3
-            p = scipy.special.stdtr(n - 1.0, -_without_skew(fall / spread, skew, n))
-        p = np.where(spread == 0.0, np.where(fall > 0.0, 0.0, 1.0), p)  # all prompts moved alike
+            square, cube = (around**2).sum(axis=1), (around**3).sum(axis=1)
+            spread = np.sqrt(square / (n - 1.0) / n)
+            t, skew = _with_one_more(fall, square, cube, float(np.abs(around).max()), n)
+            p = scipy.special.stdtr(n, -_without_skew(t, skew, n + 1))
+        p = np.where(np.isfinite(t), p, np.where(fall > 0.0, 0.0, 1.0))  # all prompts moved alike, in all comparisons
         # Prompts that moved tell no more than as many tosses of a coin: of right and wrong answers few may move.
         p = np.where(n >= _FEWEST_PROMPTS, np.maximum(p, 0.5 ** np.count_nonzero(apart, axis=1)), np.inf)
         j = int(np.argmin(p))
@@ -162,6 +168,21 @@ def _by_prompt(values: FloatArray) -> Look | None:
         return None
     compared = sum(starts.size for _, starts, _ in blocks)
     return best[0], best[1], min(1.0, compared * best[2]), best[3], best[4]
+
+
+def _with_one_more(
+    fall: FloatArray, square: FloatArray, cube: FloatArray, far: float, n: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return Student's statistic and skewness with one prompt more, which rose ``far`` further than the others' mean.
+
+    ``square`` and ``cube`` are sums of powers around the mean ``fall``; ``far`` how far any prompt was from it.
+    Where few prompts rise far, the next one might be such a prompt, and prompts without one look like a fall.
+    """
+    shift = far / (n + 1.0)
+    squares = square + far**2 * n / (n + 1.0)
+    cubes = cube + 3.0 * shift * square + n * shift**3 - (far - shift) ** 3
+    t = (fall - shift) / np.sqrt(squares / n / (n + 1.0))
+    return t, cubes / (n + 1.0) / (squares / n) ** 1.5
 
 
 def _without_skew(t: FloatArray, skew: FloatArray, n: IntArray) -> FloatArray:

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
+from functools import wraps
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from alignlib._core.checks import require
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.text import for_terminal
 from alignlib.training.rollouts import Rollouts
@@ -23,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Rollouts", "rollout_callback"]
 
-_NEEDED = ("_generate_and_score_completions", "_calculate_rewards", "accelerator")
+# What is used of a trainer. trl offers its reward functions and their weights; the responses themselves it hands out in
+# one method only that is its own affair, which the releases from 0.19 to 1.16 have: another one is refused, or noticed.
+_NEEDED = ("_generate_and_score_completions", "reward_funcs", "reward_weights", "reward_func_names", "accelerator")
+_HANDED = ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask")
 
 
 def rollout_callback(
@@ -55,7 +62,7 @@ def rollout_callback(
     Raises
     ------
     InputError
-        For another trainer, or where there is no base.
+        For another trainer, a release of trl without what is used of it, or where there is no base.
     """
     from transformers import TrainerCallback
 
@@ -81,8 +88,9 @@ class _Recorder:
         missing = [name for name in _NEEDED if not hasattr(trainer, name)]
         require(
             not missing,
-            f"trainer must be trl's GRPOTrainer or RLOOTrainer; {type(trainer).__name__} is none that is known. Write "
-            "its responses with Rollouts.",
+            "trainer must be trl's GRPOTrainer or RLOOTrainer, of a trl from 0.19 to 1.16 or alike; "
+            f"{type(trainer).__name__} (trl {_version()}) has no {', '.join(missing)}. Write its responses with "
+            "Rollouts.",
             "trainer",
         )
         adapter = hasattr(trainer.accelerator.unwrap_model(trainer.model), "disable_adapter")
@@ -94,30 +102,58 @@ class _Recorder:
         )
         self.trainer, self.folder, self.every, self.tokens, self.texts = trainer, folder, every, tokens, texts
         self.rollouts: Rollouts | None = None
-        self.rewards: Any = None
+        self.rewards: dict[int, FloatArray] = {}  # what each reward function gave to the last batch
         self.broken = False
 
     def attach(self) -> None:
-        """Put this between the trainer and its own methods."""
-        draw, score = self.trainer._generate_and_score_completions, self.trainer._calculate_rewards
-
-        def calculate(*arguments: Any, **named: Any) -> Any:
-            self.rewards = score(*arguments, **named)
-            return self.rewards
+        """Put this between the trainer, its reward functions and its drawing of responses."""
+        self.trainer.reward_funcs = [self._heard(i, one) for i, one in enumerate(self.trainer.reward_funcs)]
+        draw = self.trainer._generate_and_score_completions
 
         def generate(inputs: Any) -> Any:
             step, training = int(self.trainer.state.global_step), bool(self.trainer.model.training)
+            self.rewards.clear()
             output = draw(inputs)
             if step % self.every == 0 and not self.broken:
                 try:
                     self.record(step, "train" if training else "held out", inputs, output)
-                except OSError as error:  # a full disk is no reason to lose the training
+                # Neither a full disk nor another trl is a reason to lose the training.
+                except (OSError, LookupError, AttributeError, TypeError, RuntimeError) as error:
                     self.broken = True
-                    said = f"alignlib: rollouts are no longer written ({error}); training goes on."
+                    said = f"alignlib: rollouts are no longer written ({_why(error)}); training goes on."
                     print(for_terminal(said), file=sys.stderr)
             return output
 
-        self.trainer._calculate_rewards, self.trainer._generate_and_score_completions = calculate, generate
+        self.trainer._generate_and_score_completions = generate
+
+    def _heard(self, place: int, function: Any) -> Any:
+        """Return a reward function, or a model of rewards, to which this listens."""
+        if hasattr(function, "register_forward_hook"):
+
+            def heard(_model: Any, _inputs: Any, output: Any) -> None:
+                self._hear(place, output.logits[:, 0])  # what a hook returns would take the output's place
+
+            function.register_forward_hook(heard)
+            return function
+        if any(inspect.iscoroutinefunction(one) for one in (function, getattr(type(function), "__call__", None))):  # noqa: B004
+
+            @wraps(function)
+            async def later(*arguments: Any, **named: Any) -> Any:
+                return self._hear(place, await function(*arguments, **named))
+
+            return later
+
+        @wraps(function)
+        def at_once(*arguments: Any, **named: Any) -> Any:
+            return self._hear(place, function(*arguments, **named))
+
+        return at_once
+
+    def _hear(self, place: int, given: Any) -> Any:
+        given = given if hasattr(given, "detach") else list(given)
+        values = given.detach().cpu().tolist() if hasattr(given, "detach") else given
+        self.rewards[place] = np.array([math.nan if value is None else float(value) for value in values])
+        return given
 
     def close(self) -> None:
         """Close the file."""
@@ -128,13 +164,17 @@ class _Recorder:
     def record(self, step: int, split: str, inputs: Sequence[Mapping[str, Any]], output: Mapping[str, Any]) -> None:
         """Write the responses of one batch."""
         trainer = self.trainer
+        lacking = [name for name in _HANDED if name not in output] + [
+            name for i, name in enumerate(trainer.reward_func_names) if len(self.rewards.get(i, ())) != len(inputs)
+        ]
+        if lacking:
+            raise LookupError(f"trl {_version()} hands out no {', '.join(lacking)} of each response")
         if self.rollouts is None:
             self.rollouts = Rollouts(self.folder, int(trainer.accelerator.process_index))
         mask = self._mask(output)
         scored = [self._scored(output, mask, rows) for rows in self._chunks(len(inputs))]
         columns: dict[str, Any] = {name: [one for part in scored for one in part[name]] for name in scored[0]}
-        first = int(trainer.accelerator.process_index) * len(inputs)
-        each = self.rewards[first : first + len(inputs)].detach().cpu().double().numpy()
+        each = np.column_stack([self.rewards[i] for i in range(len(trainer.reward_func_names))])
         weights = trainer.reward_weights.detach().cpu().double().numpy()
         reward = np.where(np.isnan(each).all(axis=1), np.nan, np.nansum(each * weights, axis=1))
         named = zip(trainer.reward_func_names, each.T, strict=True) if each.shape[1] > 1 else ()
@@ -233,6 +273,19 @@ class _Recorder:
         return [
             0 if end is None else int(not bool(((row == end) & kept).any())) for row, kept in zip(ids, own, strict=True)
         ]
+
+
+def _version() -> str:
+    try:
+        return metadata.version("trl")
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _why(error: Exception) -> str:
+    return (
+        str(error) if isinstance(error, OSError) or type(error) is LookupError else f"{type(error).__name__}: {error}"
+    )
 
 
 def _as_text(prompt: Any) -> str:

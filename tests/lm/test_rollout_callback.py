@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -18,7 +19,7 @@ from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.lm.torch_runtime import quiet
 from alignlib.training import estimate_policy_kl, read_training_log
-from alignlib.training.callback import rollout_callback
+from alignlib.training.callback import _Recorder, rollout_callback
 from alignlib.training.policy_kl import read_kl_samples
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 
@@ -124,5 +125,62 @@ def test_without_a_reference_model_the_base_must_be_given(tmp_path: Path) -> Non
         trained(tmp_path, "GRPO", 1, beta=0.0)
     trained(tmp_path, "GRPO", 1, beta=0.0, record={"base": gpt2(len(WORDS))})
     assert read_training_log(tmp_path / "run").kl.tolist() == [pytest.approx(0.0, abs=1e-6)]
-    with pytest.raises(InputError, match="must be trl's GRPOTrainer or RLOOTrainer"):
+    with pytest.raises(
+        InputError, match=r"must be trl's GRPOTrainer or RLOOTrainer.*Linear \(trl .* has no _generate_and"
+    ):
         rollout_callback(torch.nn.Linear(1, 1), tmp_path)
+
+
+class Model(torch.nn.Module):
+    """A model of rewards, as trl takes one."""
+
+    def forward(self, x: torch.Tensor) -> SimpleNamespace:
+        return SimpleNamespace(logits=x[:, None])
+
+
+async def later(values: list[float]) -> list[float | None]:
+    return [*values[1:], None]
+
+
+def other_trl(**output: object) -> SimpleNamespace:
+    """What is used of a trainer, whose drawing asks two functions and a model for rewards and returns this."""
+    names = ["sums", "later", "Model"]
+
+    def draw(inputs: list[dict]) -> dict:
+        values = [one["value"] for one in inputs]
+        first, second, third = trainer.reward_funcs
+        assert list(first(values)) == values
+        assert asyncio.run(second(values))[-1] is None
+        assert third(torch.tensor(values)).logits.shape == (len(values), 1)
+        return output
+
+    trainer = SimpleNamespace(
+        _generate_and_score_completions=draw, reward_funcs=[iter, later, Model()], reward_weights=torch.ones(3),
+        reward_func_names=names, accelerator=SimpleNamespace(unwrap_model=lambda model: model, process_index=0),
+        ref_model=Model(), model=SimpleNamespace(training=True), state=SimpleNamespace(global_step=0),
+    )  # fmt: skip
+    return trainer
+
+
+def test_rewards_of_every_kind_of_function_are_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[int, np.ndarray]] = []
+    monkeypatch.setattr(_Recorder, "record", lambda self, *_: seen.append(dict(self.rewards)))
+    trainer = other_trl()
+    rollout_callback(trainer, tmp_path)
+    trainer._generate_and_score_completions([{"value": 1.0}, {"value": 3.0}])
+    np.testing.assert_array_equal(np.array([seen[0][i] for i in range(3)]), [[1.0, 3.0], [3.0, np.nan], [1.0, 3.0]])
+
+
+def test_another_trl_loses_the_rollouts_and_not_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = other_trl(completion_ids=torch.ones(2, 3), completion_mask=torch.ones(2, 3))
+    rollout_callback(trainer, tmp_path / "run")
+    for _ in range(2):
+        assert set(trainer._generate_and_score_completions([{"value": 1.0}] * 2)) == {
+            "completion_ids",
+            "completion_mask",
+        }
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "hands out no prompt_ids, prompt_mask of each response); training goes on." in said
+    assert not (tmp_path / "run").exists()

@@ -269,6 +269,11 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
         )
         if one.predicted is not None:
             notes += _of_prediction(one)
+        if one.turn is not None and one.turn.told_by == "prompts":
+            notes.append(
+                "The chance of a false alarm presumes that these prompts show how far any may rise: where one in as "
+                "many rises further than all that were seen, the others look like a fall."
+            )
         if one.turn is not None and one.turn.told_by == "checkpoints":
             notes.append(
                 "The test of whether gold has fallen takes the scatter of the checkpoints for independent noise; gold "
