@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
+from alignbook.processes import Died, in_processes
 from alignlib._core.errors import InputError
 from alignlib._core.files import check_new, whole_file, write_whole
 from alignlib._core.locks import host_key
@@ -112,6 +114,91 @@ def test_a_signal_leaves_no_folder_no_process_and_one_sentence(tmp_path: Path, n
     assert (process.returncode, *said) == (code, "", f"Stopped by {name}.\n")
     assert alive(tmp_path) == []
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+PAIRS = [("SIGTERM", "SIGHUP", 143), ("SIGHUP", "SIGHUP", 129), ("SIGINT", "SIGTERM", 130)]
+
+
+@pytest.mark.parametrize(("first", "second", "code"), PAIRS)
+def test_two_signals_to_all_leave_nothing_and_the_first_decides(
+    tmp_path: Path, first: str, second: str, code: int
+) -> None:
+    """As a scheduler or a terminal sends them: workers get them too, and what a worker has started does not."""
+    process = started(tmp_path, POOL)
+    until_ready(tmp_path, process)
+    os.killpg(process.pid, getattr(signal, first))
+    time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):  # it has ended
+        os.killpg(process.pid, getattr(signal, second))
+    said = process.communicate()
+    assert (process.returncode, *said) == (code, "", f"Stopped by {first}.\n")
+    assert alive(tmp_path) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+# What interrupts putting away: an exception in the middle of it, or a block that never ends.
+UNFINISHED = {
+    "an exception": "raise KeyError",
+    "a hang": "time.sleep(60)",
+    "a thread that is waited for": "threading.Thread(target=time.sleep, args=(60,)).start()",
+}
+
+
+@pytest.mark.parametrize("way", UNFINISHED)
+def test_what_a_block_did_not_put_away_is_put_away_in_the_end(tmp_path: Path, way: str) -> None:
+    """And nothing keeps the process longer than it is given."""
+    function = f"""
+import threading
+from alignlib._core.stopping import in_the_end
+from alignlib.cli import _ending
+_ending._PATIENCE = 1.0
+def command():
+    place = Path(os.environ["TMPDIR"], "made")
+    place.mkdir()
+    in_the_end(place.rmdir)
+    try:
+        ready()
+        time.sleep(60)
+    finally:
+        {UNFINISHED[way]}
+"""
+    process = started(tmp_path, function)
+    until_ready(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    assert (process.wait(), *process.communicate()) == (143, "", "Stopped by SIGTERM.\n")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_signal_waits_until_what_must_be_whole_is(tmp_path: Path) -> None:
+    function = """
+from alignlib._core.stopping import undisturbed
+def command():
+    with undisturbed:
+        ready()
+        for _ in range(3):
+            time.sleep(0.3)
+        print("whole")
+    print("not reached")
+"""
+    process = started(tmp_path, function)
+    until_ready(tmp_path, process)
+    process.send_signal(signal.SIGTERM)
+    assert (process.wait(), *process.communicate()) == (143, "whole\n", "Stopped by SIGTERM.\n")
+
+
+def test_a_process_that_is_killed_costs_its_own_job_alone(tmp_path: Path) -> None:
+    found = dict(in_processes(_killed_or_doubled, [1, 0, 3], 1, str))
+    assert found == {0: 2, 1: Died(-signal.SIGKILL), 2: 6}
+    with pytest.raises(ValueError, match="no 7"):
+        list(in_processes(_killed_or_doubled, [7], 1, str))
+
+
+def _killed_or_doubled(number: int) -> int:
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if number == 7:
+        raise ValueError("no 7")
+    return 2 * number
 
 
 # A signal whose exception is lost: swallowed by who calls back from C, made another error, or stuck while putting away.
