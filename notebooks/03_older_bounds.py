@@ -20,7 +20,7 @@
 
 # %% tags=["parameters"]
 success: float = 0.1  # base probability of a correct answer, in [0.001, 0.999]
-kl_shown: float = 2.0  # KL budget that the answer quotes, in nats, in (0, 100]
+kl_shown: float = 2.0  # KL budget that the answer quotes, in nats, in [0.001, 100]
 kl_top: float = 5.0  # largest KL budget drawn, in nats, in [0.001, 100]
 
 # %% tags=["hide-input"]
@@ -162,7 +162,7 @@ elif success < 0.5:
     binary_course = f"lies above 1 at first, because its law is skewed to the right, and is down to {at_end:.2f} where the reward is exhausted, at {law.max_kl:.2f} nats"
 else:
     binary_course = "lies below 1, because its law is not skewed to the right"
-before_end = positive[positive <= law.max_kl]
+before_end = np.append(positive[positive <= law.max_kl], 0.5 * law.max_kl)
 claims.glue(
     binary_course=claims.Markdown(binary_course),
     success_percent=100 * success,

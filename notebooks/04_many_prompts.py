@@ -20,7 +20,7 @@
 
 # %% tags=["parameters"]
 sds: list[float] = [0.3, 1.0, 2.0]  # standard deviations of Gaussian rewards, one prompt each, in [0.001, 1000]
-successes: list[float] = [0.02, 0.1, 0.5, 0.9]  # success rates of 0/1 rewards, one prompt each, in (0, 1)
+successes: list[float] = [0.02, 0.1, 0.5, 0.9]  # success rates of 0/1 rewards, one prompt each, in [0.001, 0.999]
 kl_shown: float = 0.5  # budget that the answer quotes, in nats, in [0.001, 20]
 n_shown: int = 8  # number of draws of best-of-N, in [2, 10000]
 

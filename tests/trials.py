@@ -20,7 +20,9 @@ from click.testing import CliRunner
 
 from alignlib.cli.main import main
 from tests import test_endings as endings
+from tests import test_models_of_others as models
 from tests import test_names_are_data as data
+from tests import test_overlay as pictures
 from tests.bad_input_cases import CASES
 from tests.corpus import CORPUS
 from tests.hostile import strings
@@ -59,6 +61,24 @@ def trials() -> Iterator[Trial]:
         yield Trial("unfinished jobs tampered with", kind, run)
     nothing = resumable.test_a_job_that_did_nothing_leaves_nothing
     yield Trial("unfinished jobs tampered with", "a job that did nothing", nothing)
+    for config in models.CONFIGS:
+        run = partial(models.test_a_config_that_promises_too_much_is_one_sentence, config=config)
+        yield Trial("models", str(config), run)
+    for config in models.NAMING:
+        run = partial(_alone, models.test_a_config_that_names_code_on_the_hub_is_seen, config)
+        yield Trial("models", str(config), run)
+    for program in models.TEMPLATES if sys.platform == "linux" else ():
+        run = partial(_patched, models.test_a_chat_template_has_bounded_time_and_memory, program=program)
+        yield Trial("models", f"a chat template: {program.__name__}", run)
+    yield Trial("pictures", "settings of matplotlib", pictures.test_settings_of_matplotlib_have_no_say)
+    imported = partial(_patched, pictures.test_matplotlib_is_imported_as_it_comes)
+    yield Trial("pictures", "a matplotlibrc where it is imported", imported)
+    for first, second, code in endings.PAIRS:
+        two = endings.test_two_signals_to_all_leave_nothing_and_the_first_decides
+        yield Trial("signals and systems", f"{first}, {second}", partial(two, first=first, second=second, code=code))
+    for way in endings.UNFINISHED:
+        run = partial(endings.test_what_a_block_did_not_put_away_is_put_away_in_the_end, way=way)
+        yield Trial("signals and systems", f"SIGTERM, and {way} in what puts away", run)
     for name, code in endings.SIGNALS:
         run = partial(endings.test_a_signal_leaves_no_folder_no_process_and_one_sentence, name=name, code=code)
         yield Trial("signals and systems", name, run)
@@ -78,6 +98,8 @@ def trials() -> Iterator[Trial]:
         yield Trial("signals and systems", repr(error), run)
     for test in (
         endings.test_ctrl_c_while_workers_begin_is_one_sentence,
+        endings.test_a_signal_waits_until_what_must_be_whole_is,
+        endings.test_a_process_that_is_killed_costs_its_own_job_alone,
         endings.test_where_there_is_nothing_to_put_away_a_signal_ends_the_process_at_once,
         endings.test_a_full_disk_names_the_file_and_leaves_the_old_one,
         endings.test_a_closed_standard_output_is_a_sentence,

@@ -117,7 +117,7 @@ def _child(writer: int, loaded: Loaded, rows: Sequence[list[Message]], opens: bo
         ):
             hard = resource.getrlimit(what)[1]
             resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-        with os.fdopen(writer, "w", encoding="ascii") as out:
+        with os.fdopen(writer, "w", buffering=1, encoding="ascii") as out:  # whole lines, whatever comes
             _write(out, _lines(loaded, rows, opens))
     finally:
         os._exit(0)

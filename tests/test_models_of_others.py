@@ -1,0 +1,99 @@
+"""Models of others, as far as it takes no PyTorch: what a config promises, and chat templates, which are programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from alignlib._core.errors import InputError
+from alignlib.models import chat_template
+from alignlib.models.chat_template import laid_out
+from alignlib.models.loading import _check_counts, _named_code
+
+CONFIGS: list[dict[str, Any]] = [
+    {"n_layer": 10**9},
+    {"num_hidden_layers": 10**18},
+    {"text_config": {"num_experts": 10**6}},
+    {"vision": [{"num_attention_heads": 10**6}]},
+    {"num_labels": 10**12},
+]
+NAMING: list[dict[str, Any]] = [
+    {"_attn_implementation": "someone/kernel"},
+    {"attn_implementation": {"": "someone/kernel@v1:f"}},
+    {"text_config": {"_experts_implementation": "someone/kernel"}},
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_a_config_that_promises_too_much_is_one_sentence(tmp_path: Path, config: dict[str, Any]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"promises 1e\+\d+ of '\w+', and the folder holds weights of 0 names"):
+        _check_counts(str(tmp_path), "model")
+
+
+@pytest.mark.parametrize("config", NAMING, ids=str)
+def test_a_config_that_names_code_on_the_hub_is_seen(config: dict[str, Any]) -> None:
+    found = _named_code(config)
+    assert found is not None
+    assert "someone/kernel" in str(found[1])
+
+
+@pytest.mark.parametrize("content", ["", "[" * 10_000, "{", '"x"', "\0"], ids=repr)
+def test_a_config_that_is_none_is_left_to_whoever_loads_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.json").write_text(content)
+    _check_counts(str(tmp_path), "model")
+
+
+def endless(_: str) -> str:
+    """Count for ever."""
+    while True:
+        pass
+
+
+def large(_: str) -> str:
+    """Fill the memory, as far as it goes."""
+    return str(len([bytearray(1 << 28) for _ in range(1 << 20)]))
+
+
+def failing(text: str) -> str:
+    """Divide by nothing."""
+    return str(len(text) / 0)
+
+
+def long(text: str) -> str:
+    """Make much of little."""
+    return text * (1 << 25)
+
+
+def leaving(_: str) -> str:
+    """Leave."""
+    sys.exit(0)
+
+
+TEMPLATES = {
+    endless: "takes more time or memory for prompt 2 than any template needs",
+    large: "takes more time or memory for prompt 2 than any template needs",
+    failing: r"cannot take prompt 2 \(.*division by zero\)",
+    long: r"cannot take prompt 2 \(it makes a text of [\d,]+ characters of it\)",
+    leaving: "takes more time or memory for prompt 2 than any template needs",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded on Linux only, as the threat model says")
+@pytest.mark.parametrize("program", TEMPLATES, ids=lambda program: program.__name__)
+def test_a_chat_template_has_bounded_time_and_memory(monkeypatch: pytest.MonkeyPatch, program: Any) -> None:
+    def apply_chat_template(messages: list[dict[str, str]], **_: object) -> str:
+        text = messages[0]["content"]
+        return program(text) if text == "hostile" else f"<{text}>"
+
+    model: Any = SimpleNamespace(name="m", tokenizer=SimpleNamespace(apply_chat_template=apply_chat_template))
+    rows = [[{"role": "user", "content": text}] for text in ("a\n\ud83d", "hostile", "c")]
+    monkeypatch.setattr(chat_template, "_SECONDS", 1)
+    with pytest.raises(InputError, match=TEMPLATES[program]):
+        laid_out(model, rows, opens=True)
+    assert laid_out(model, rows[::2], opens=True) == ["<a\n\ud83d>", "<c>"]
