@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -302,6 +303,32 @@ def test_trackio_keeps_runs_in_a_database(tmp_path: Path) -> None:
         read_training_log(path)
 
 
+def test_trackio_is_read_while_it_writes_and_tells_runs_of_one_name_apart(tmp_path: Path) -> None:
+    """A running trackio keeps what is new in a file beside the database, and its runs have identifiers."""
+    path = tmp_path / "project.db"
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("PRAGMA journal_mode = WAL")
+        base.execute(
+            "CREATE TABLE metrics (id INTEGER PRIMARY KEY, run_id TEXT, timestamp TEXT, run_name TEXT, step INTEGER, "
+            "metrics TEXT)"
+        )
+        for run in ("f1", "f2"):
+            for row in TRL:
+                step, held = row["step"], json.dumps({k: v for k, v in row.items() if k != "step"})
+                base.execute("INSERT INTO metrics VALUES (NULL, ?, '', 'tuned', ?, ?)", (run, step, held))
+        base.commit()
+        before = sorted(tmp_path.iterdir())
+        log = read_training_log(path)
+        assert log.runs == ["tuned (f1)", "tuned (f2)"]
+        np.testing.assert_allclose(log.kl, [*PER_TOKEN, *PER_TOKEN])
+        assert sorted(tmp_path.iterdir()) == before
+    with closing(sqlite3.connect(tmp_path / "view.db")) as base:
+        base.execute("CREATE VIEW metrics AS SELECT 'a' run_name, 1 step, '{}' metrics")
+        base.commit()
+    with pytest.raises(InputError, match="is no database of trackio's"):
+        read_training_log(tmp_path / "view.db")
+
+
 def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
     store, base = tmp_path / "mlruns", sqlite3.connect(tmp_path / "mlflow.db")
     base.execute("CREATE TABLE runs (run_uuid TEXT, name TEXT)")
@@ -363,28 +390,46 @@ def test_tensorboard_is_read_by_its_own_package(tmp_path: Path) -> None:
 
 PAGE = (Path(__file__).parents[1] / "book" / "from_your_trainer.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(
-    r"^```\{code-block\} \w+\n:caption: (\S+)\n(.*?)^```\n\n```console\n\$ alignlib (.*?)\n```$", PAGE, re.M | re.S
+    r"^```\{code-block\} (\w+)\n:caption: (\S+)\n(.*?)^```\n(?:\n[^`\n][^\n]*\n)?\n```console\n\$ alignlib (.*?)\n```$",
+    PAGE,
+    re.M | re.S,
 )
 
 
-@pytest.mark.parametrize(("name", "text", "command"), BLOCKS, ids=[block[0] for block in BLOCKS])
+@pytest.mark.parametrize(("kind", "name", "text", "command"), BLOCKS, ids=[block[1] for block in BLOCKS])
 def test_the_page_reads_each_trainers_log_by_its_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str, command: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, text: str, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path(name).write_text(text, encoding="utf-8")
+    missing = kind == "python" and importlib.util.find_spec("tensorboard") is None
+    if missing:
+        Path(name).mkdir()
+        Path(name, "events.out.tfevents.1.host").write_bytes(b"")
+    elif kind == "python":
+        exec(text, {})
+    elif kind == "sql":
+        with closing(sqlite3.connect(name)) as base:
+            base.executescript(text)
+    else:
+        Path(name).write_text(text, encoding="utf-8")
     done = CliRunner().invoke(main, shlex.split(command))
+    if missing or name == "orchestrator.log":
+        assert done.exit_code == 2, done.output
+        assert ("pip install tensorboard" if missing else "prime-rl trains without a reference model") in done.stderr
+        return
     assert done.exit_code == 0, done.output
     assert "2 checkpoints of 1 run" in done.stdout
     assert "- Recognised:" in done.stdout
     expected = [0.12, 0.5]  # 0.001 · 120 and 0.004 · 125, or as it stands
     np.testing.assert_allclose(
-        read_training_log(name, kl_unit="sequence" if "--kl-unit" in command else None).kl, expected
+        read_training_log(name, kl_unit="sequence" if "--kl-unit" in command else None).kl, expected, rtol=1e-6
     )
 
 
 def test_the_page_has_an_example_of_each_format() -> None:
-    assert len(BLOCKS) == PAGE.count("{code-block}") == 11
+    assert len(BLOCKS) == PAGE.count("{code-block}") == 16
+    held = {block[1] for block in BLOCKS}
+    assert {"ppo.json", "verl.log", "verl.jsonl", "wandb_history.csv", "wandb_history.json", "project.db"} < held
 
 
 def test_a_policy_that_is_its_base_has_kl_0_and_is_not_accused(tmp_path: Path) -> None:

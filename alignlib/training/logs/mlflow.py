@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import quote
 
 from alignlib._core.errors import InputError
 from alignlib._core.spelled import spelled
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import Columns, columns_of_rows, lines_of_csv, text_of
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.sqlite_file import are_tables, reading
 
 __all__ = ["find_mlflow", "read_mlflow"]
 
@@ -24,7 +23,6 @@ Value: TypeAlias = tuple[str, str, object, object]
 _HEADS = (("key", "value", "step"), ("metric", "value", "step"))
 _RUNS = ("run_id", "run", "Run", "Run ID")
 _METRICS = ("metrics", "*/metrics", "*/*/metrics")  # of a run, of an experiment, of the store
-_LONGEST = 1_000_000  # bytes of a name
 _DATABASE = b"SQLite format 3\0"
 
 
@@ -106,18 +104,16 @@ def _of_folders(path: Path) -> Iterator[Value]:
 
 def _is_database(path: Path) -> bool:
     try:
-        with closing(_open(path)) as base:
+        with reading(path) as base:
             base.execute("SELECT run_uuid, key, step, value FROM metrics LIMIT 1").fetchall()
-            made = base.execute("SELECT type, sql FROM sqlite_master WHERE name IN ('metrics', 'runs')").fetchall()
+            return are_tables(base, ("metrics", "runs"))
     except sqlite3.Error:
         return False
-    # A view is a program, which may never end.
-    return all(kind == "table" and not str(sql).upper().startswith("CREATE VIRTUAL") for kind, sql in made)
 
 
 def _of_database(path: Path) -> Iterator[Value]:
     try:
-        with closing(_open(path)) as base:
+        with reading(path) as base:
             found = base.execute(
                 "SELECT COALESCE((SELECT name FROM runs WHERE runs.run_uuid = metrics.run_uuid), run_uuid), key, step, "
                 "CASE WHEN is_nan THEN NULL ELSE value END FROM metrics ORDER BY run_uuid, key, timestamp, step"
@@ -126,12 +122,6 @@ def _of_database(path: Path) -> Iterator[Value]:
         raise InputError(f"{path} cannot be read as MLflow's database; export the run as CSV.") from error
     for run, key, step, value in found:
         yield str(run), str(key), step, value
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    base = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
-    base.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
-    return base
 
 
 def _number(text: object) -> float | None:

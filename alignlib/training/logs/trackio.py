@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
-from urllib.parse import quote
 
 from alignlib._core.errors import InputError
 from alignlib.tables import check_depth, parse_json
 from alignlib.training.logs.choose import choose
 from alignlib.training.logs.columns import columns_of_rows, flat
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
+from alignlib.training.logs.sqlite_file import are_tables, reading
 
 __all__ = ["find_trackio", "read_trackio"]
 
@@ -32,15 +33,19 @@ def read_trackio(path: Path, query: LogQuery) -> LogRows:
     """Read the checkpoints of every run; the database is opened for reading only."""
     refusal = f"{path} is no database of trackio's: it has no table of 'metrics' with 'run_name', 'step' and 'metrics'"
     try:
-        base = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
-        try:
-            found = base.execute("SELECT run_name, step, metrics FROM metrics ORDER BY run_name, id").fetchall()
-        finally:
-            base.close()
-    except sqlite3.Error as error:
+        with reading(path) as base:
+            if not are_tables(base, ("metrics",)):
+                raise InputError(f"{refusal}; name trackio's own file of the project, or export the run as CSV.")
+            known = {name for _, name, *_ in base.execute("PRAGMA table_info(metrics)")}
+            own = "run_id" if "run_id" in known else "run_name"  # by which newer ones tell runs of one name apart
+            found = base.execute(
+                f"SELECT run_name, {own}, step, metrics FROM metrics ORDER BY run_name, {own}, id"
+            ).fetchall()
+    except (sqlite3.Error, OSError) as error:
         raise InputError(f"{refusal}; name trackio's own file of the project, or export the run as CSV.") from error
+    names = Counter(run for run, _ in {(run, own) for run, own, _, _ in found})
     rows, runs = [], []
-    for run, step, text in found:
+    for run, own, step, text in found:
         try:
             check_depth(str(path), str(text).encode())
             held = parse_json(str(text))
@@ -48,7 +53,7 @@ def read_trackio(path: Path, query: LogQuery) -> LogRows:
             raise InputError(f"{path}: the metrics of run {run!r:.60} at step {step!r:.20} are not JSON.") from error
         if isinstance(held, dict):
             rows.append({**flat(held), "step": step})
-            runs.append(str(run))
+            runs.append(f"{run} ({own})" if names[run] > 1 else str(run))
     return choose(columns_of_rows(path, "trackio's database", rows, runs), query)
 
 
