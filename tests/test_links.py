@@ -6,8 +6,10 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from sphinx.errors import ExtensionError
 
 from alignbook.project import Project
+from book._ext import few_icons
 from tests.built_book import HTML, ROOT, need_book, parse, toc_pages
 
 
@@ -70,3 +72,25 @@ def test_link_check_notices_a_broken_link(tmp_path: Path) -> None:
     page.write_text('<p id="here"><a href="#gone">x</a><img src="http://a.example/b.png"></p>', encoding="utf-8")
     found = parse(page)
     assert (found.ids, found.links, found.resources) == ({"here"}, {"#gone"}, {"http://a.example/b.png"})
+
+
+def test_every_icon_of_a_page_is_in_the_script_that_draws_it(pages: list[Path]) -> None:
+    styles = {"solid", "regular", "brands", "lg", "fw", "sm", "xs"}
+    shown = few_icons.icons(page.read_text(encoding="utf-8") for page in pages) - styles
+    script = (HTML / few_icons.SCRIPT).read_text(encoding="utf-8")
+    assert {"magnifying-glass", "bars"} <= shown
+    assert {name for name in shown if f'"{name}"' not in script and f"{name}:[" not in script} == set()
+    assert len(script) < 150_000
+
+
+def test_icons_are_kept_by_any_of_their_names() -> None:
+    icon = '"i-{0}":[512,512,[128269,"other-{0}"],"f00{0}","M416 {0}z"],'
+    drawn = "".join(icon.format(k % 10).replace("i-", f"i{k}-") for k in range(1200))
+    script = f'var a={{{drawn}x:[1,2,[],"f00d",["M1","M2"]],star:[1,1,[],"2a","M3"]}};'
+    kept = few_icons.only(script, {"i7-7", "other-3", "star"})
+    assert kept.count("M416 3z") == 120
+    assert kept.count("M416") == 121
+    assert kept.endswith('star:[1,1,[],"2a","M3"]};')
+    assert "M1" not in kept
+    with pytest.raises(ExtensionError, match="in another form"):
+        few_icons.only("var a={}", {"star"})

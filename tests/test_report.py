@@ -88,6 +88,12 @@ def made(table, tmp_path_factory):
     return folder, result.stdout
 
 
+@pytest.fixture
+def as_text(monkeypatch):
+    """The notebook's text stands for the page: how one becomes the other is seen in what `made` holds."""
+    monkeypatch.setattr("alignbook.report.write_page", lambda text, page, root: page.write_text(text))
+
+
 def test_the_folder_holds_page_pictures_and_numbers(made):
     folder, out = made
     assert sorted(path.name for path in folder.iterdir()) == WRITTEN
@@ -134,7 +140,7 @@ def test_no_code_stands_before_its_pictures(made):
     assert "<em>Over-optimisation curves</em>" in body
 
 
-def test_a_written_report_never_says_failed(tmp_path):
+def test_a_written_report_never_says_failed(tmp_path, as_text):
     """Two of these columns once broke a claim that compared curves at different budgets."""
 
     def example(seed):
@@ -165,7 +171,7 @@ def test_a_full_folder_is_left_alone(made, table):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_force_replaces_a_report_and_nothing_else(table, tmp_path, monkeypatch):
+def test_force_replaces_a_report_and_nothing_else(table, tmp_path, monkeypatch, as_text):
     """And the notebook draws what the command found: here a curve with a mark that no fit would leave."""
     ask = findings.ask
 
@@ -174,8 +180,6 @@ def test_force_replaces_a_report_and_nothing_else(table, tmp_path, monkeypatch):
         return replace(found, curve=replace(found.curve, supported_end=0.123))
 
     monkeypatch.setattr(findings, "ask", marked)
-    # how its text becomes a page is seen above
-    monkeypatch.setattr("alignbook.report.write_page", lambda text, page, root: page.write_text(text))
     folder = tmp_path / "again"
     fill(folder, {"report.html": "old", "gold.png": "old"})
     (folder / "labels.csv").write_text("mine")
