@@ -78,22 +78,11 @@ coverage: setup ## try every interval on tables whose truth is known (25 tables 
 clean: ## delete everything that was built, and the environment
 	rm -rf build $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# What the environment was made from is written into it last: an interrupted, moved or outdated one is
-# recognised by content (time stamps do not survive a clone) and made again.
-MADE_FROM = { $(PYTHON) --version; echo "$(CURDIR)"; cat requirements.lock; }
-
+# The environment is made from requirements.lock, once (supply/make.py, which `python -m alignlib make` uses too).
 setup:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Python 3.11 or newer is needed, '$(PYTHON)' is not: name one, as in make book PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
-	@$(MADE_FROM) | cmp -s - $(VENV)/.made_from || { \
-	  echo "Making the environment from requirements.lock (about a minute, once)" && \
-	  $(PYTHON) -m venv --clear $(VENV) && \
-	  $(PY) -m pip install --quiet --only-binary :all: --require-hashes -r requirements.lock && \
-	  $(MADE_FROM) > $(VENV)/.made_from.part && mv $(VENV)/.made_from.part $(VENV)/.made_from; }
-	@cmp -s pyproject.toml $(VENV)/.installed || { \
-	  $(PY) -m pip install --quiet --no-deps --no-build-isolation --editable . && cp pyproject.toml $(VENV)/.installed; }
+	@$(PYTHON) -m supply.make setup
 
 # The library itself is installed from here, so its extra is not asked for by name: the file holds all it needs.
 lm-setup: setup ## add what training language models needs (torch and others; minutes, once)

@@ -368,18 +368,46 @@ def test_a_rerun_runs_our_notebook_with_the_recorded_parameters(
 
     monkeypatch.setattr("alignbook.bundle.again.execute_all", execute)
     record = json.loads(run_of(project, n=7).notebook)["metadata"]["alignlib"]
-    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.0, workers=2)
+    scripts = {"01_roots": digest_of(project.folder / "01_roots.py")}
+    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.0, scripts=scripts, workers=2)
     assert asked == [(project.folder / "01_roots.py", {"n": 7}, 2)]
     assert found.good
+    assert found.same_script
     assert (found.n_same, found.largest) == (18, 0.0)
     record["numbers"]["root"] = 2.5
-    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.1)
+    (found,) = rerun({"01_roots": record}, ["01_roots"], project, tolerance=0.1, scripts={"01_roots": "0" * 64})
     assert (found.good, found.n_same, found.largest) == (False, 17, 0.2)
+    assert not found.same_script
+
+
+def test_a_foreign_script_is_named_and_not_run(
+    project: Project, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its crate may be sealed as a whole: the numbers of our script say nothing of it."""
+    monkeypatch.setattr("alignbook.project.own_project", lambda: project)
+    monkeypatch.setattr("alignbook.bundle.again.execute_all", lambda jobs, workers: iter([run_of(project, n=7)]))
+    command = ["verify", str(copied), "--rerun"]
+    said = "01_roots: the script in the bundle is not that of this installation"
+    ours = CliRunner().invoke(main, command)
+    assert (ours.exit_code, said in ours.stdout) == (0, False), ours.output
+    graph = json.loads((copied / MARK).read_text())
+    (copied / "01_roots.py").write_text("import os  # theirs\n")
+    (entity,) = (one for one in graph["@graph"] if one["@id"] == "01_roots.py")
+    size, digest = (copied / "01_roots.py").stat().st_size, digest_of(copied / "01_roots.py")
+    entity |= {"contentSize": str(size) if isinstance(entity["contentSize"], str) else size, "sha256": digest}
+    (copied / MARK).write_text(json.dumps(graph))
+    seal(copied)
+    theirs = CliRunner().invoke(main, command)
+    assert said in theirs.stdout
+    assert "1 notebook, 1 of them by another script than the bundle's; 18 of 18 numbers the same" in theirs.stdout
+    document = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+    Draft202012Validator(schema("verify")).validate(document)
+    assert not document["rerun"]["notebooks"][0]["same_script"]
 
 
 def test_what_cannot_be_run_again_is_said(project: Project) -> None:
     record = json.loads(run_of(project).notebook)["metadata"]["alignlib"]
-    (found,) = rerun({"01_roots": {**record, "parameters": {"n": 0}}}, ["01_roots"], project, tolerance=0.0)
+    (found,) = rerun({"01_roots": {**record, "parameters": {"n": 0}}}, ["01_roots"], project, tolerance=0.0, scripts={})
     assert found.failed == "n must be >= 2; got 0."
     assert not found.good
     assert Rerun("a").good

@@ -125,12 +125,21 @@ def test_the_scorecard_counts_and_escapes() -> None:
     bad = claims.at_least("bad", "it exceeds two", "M24", 1, 2, must_hold=False)
     book = {"01_a": ("Title A", [good]), "02_b": ("Title B", [bad])}
     page = to_markdown(book)
-    assert "**1 of 2 claims hold**; 1 does not, as its page says. Recorded by 2 notebooks." in page
+    assert "2 claims, recorded by 2 notebooks, counted apart:" in page
+    assert "| Statements derived or asked here, and checks of our computation | 1 | 1 |" in page
     assert r"$P(a\|b)$" in page
     assert "{doc}`notebooks/02_b`" in page
     assert "**does not hold**" in page
     assert "| M24 |" in page
     assert "| {cite:t}`M24` |" in to_markdown(book, papers={"M24", "derive2"})
+    theirs = claims.at_most("theirs", "it is small", "P26 (read literally)", 2, 1, must_hold=False)
+    apart = to_markdown(
+        {"01_a": ("Title A", [good]), "02_b": ("Title B", [bad, theirs])}, {"M24", "P26"}, {"01_a:good": "sentence 3"}
+    )
+    for kind in ("Statements of the three papers | 0 | 1", "Limits of the three papers' sentences, shown here | 1 | 0"):
+        assert f"| {kind} |" in apart
+    assert "| Statements of other works | 0 | 1 |" in apart
+    assert "| holds; a limit of sentence 3 |" in apart
     lines = list(to_lines(book))
     assert lines[-1] == "1 of 2 claims hold; 1 does not, as its page says."
     assert lines[1].startswith("  ok   $P(a|b)$")

@@ -38,6 +38,7 @@ NAMES = [
     "claims",
     "verify",
     "sync",
+    "make",
 ]
 DATA = ROOT / "tests" / "data"
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*")

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from alignbook.claim import Claim
-from alignbook.verdicts import VERDICTS, headlines, read_verdicts, verdict, verdicts_page
+from alignbook.run_times import RunTimes, Taken
+from alignbook.verdicts import VERDICTS, headlines, limits, read_verdicts, verdict, verdicts_page
 from alignlib import InputError
 from tests.built_book import ROOT
 
@@ -67,19 +68,25 @@ def test_the_page_counts_and_shows_the_deciding_number(tmp_path: Path) -> None:
             "unless_not": ["01_a:far"],
             "condition": "near.",
             "number": "01_a:far",
-            "headline": True,
+            "headline": "it is {01_a:far value .1f}, and {01_a:two expected} is asked",
         },
     ]
     two = Claim("two", "two is little", "we derive", "at most", 2.0, 3.0, 0.0)
     far = Claim("far", "far is little", "we derive", "at most", 9.0, 3.0, 0.0, must_hold=False)
     book = {"01_a": ("The first", [two, far])}
-    page = verdicts_page(small(tmp_path, rows), book)
+    recorded = [RunTimes("2026-01-02", "M", {}, {"01_a": Taken(42.3, 100.0)})]
+    page = verdicts_page(small(tmp_path, rows), book, recorded)
     assert "Of 1 statements in the three abstracts 1 holds under a condition." in page
     said = "| **holds under a condition**: near. | chapter 01: far is little: 9 ≤ 3 (does not hold) |"
     assert r"| 2. Two is at most $\|x\|$. " + said in page
-    assert "{doc}`The first <notebooks/01_a>`, `alignlib run 01 -o out.ipynb` |" in page
+    assert "{doc}`The first <notebooks/01_a>`, `alignlib run 01 -o out.ipynb`, 42 s |" in page
     assert "| 1. One. | definition: nothing to test |" in page
-    assert headlines(small(tmp_path, rows), book).splitlines()[2].endswith("| **holds under a condition**: near. |")
+    said = "**holds under a condition**: near. | It is 9.0, and 3.0 is asked |"
+    (line,) = headlines(small(tmp_path, rows), book).splitlines()[2:]
+    assert line == rf"| Two is at most $\|x\|$. ({{cite:t}}`Y24`) | {said} {{doc}}`The first <notebooks/01_a>` |"
+    (line,) = headlines(small(tmp_path, rows), book, plain={"Y24": "Yang"}).splitlines()[2:]
+    assert line == rf"| Two is at most $\|x\|$. (Yang) | {said} 01 |"
+    assert limits(small(tmp_path, rows), book) == {"01_a:far": "{cite:t}`Y24`, sentence 2"}
 
 
 @pytest.mark.parametrize(

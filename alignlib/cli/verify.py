@@ -89,7 +89,7 @@ def _rerun(found: Verified, names: tuple[str, ...], tolerance: float, workers: i
         how = "failed" if one.failed is not None else f"{one.n_same} of {len(one.numbers)} numbers are the same"
         click.echo(for_terminal(f"{one.notebook}: {how}"), err=True)
 
-    return rerun(found.records, wanted, project, tolerance=tolerance, workers=workers, done=say)
+    return rerun(found.records, wanted, project, tolerance=tolerance, scripts=found.scripts, workers=workers, done=say)
 
 
 def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
@@ -106,6 +106,11 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
     else:
         lines.append(f"Not verified: {counted(found.n_problems, 'fault')}.")
     for one in reruns:
+        if not one.same_script:
+            lines.append(
+                f"  {one.notebook}: the script in the bundle is not that of this installation, which is what was run; "
+                "the numbers say nothing of the bundle's own script."
+            )
         if one.failed is not None:
             lines.append(f"  {one.notebook} could not be run again: {one.failed}")
         lines += [
@@ -117,9 +122,11 @@ def _lines(found: Verified, reruns: list[Rerun], again: bool) -> list[str]:
     if again:
         n, same = sum(len(one.numbers) for one in reruns), sum(one.n_same for one in reruns)
         largest = max((one.largest for one in reruns), default=0.0)
+        foreign = sum(not one.same_script for one in reruns)
         lines.append(
-            f"Run again: {counted(len(reruns), 'notebook')}, {same:,} of {n:,} numbers the same; "
-            f"largest relative difference {largest:.1e}."
+            f"Run again: {counted(len(reruns), 'notebook')}"
+            + (f", {foreign} of them by another script than the bundle's" if foreign else "")
+            + f"; {same:,} of {n:,} numbers the same, largest relative difference {largest:.1e}."
         )
     return lines
 
@@ -129,7 +136,7 @@ def _shown(value: Any) -> str:
 
 
 def _record(found: Verified, reruns: list[Rerun], again: bool, tolerance: float) -> dict[str, Any]:
-    record = {name: value for name, value in vars(found).items() if name != "records"}
+    record = {name: value for name, value in vars(found).items() if name not in ("records", "scripts")}
     record |= {"good": found.good and all(one.good for one in reruns)}
     return record | {
         "rerun": None
@@ -137,7 +144,13 @@ def _record(found: Verified, reruns: list[Rerun], again: bool, tolerance: float)
         else {
             "rtol": tolerance,
             "notebooks": [
-                {"notebook": one.notebook, "good": one.good, "failed": one.failed, "numbers": plain(list(one.numbers))}
+                {
+                    "notebook": one.notebook,
+                    "good": one.good,
+                    "failed": one.failed,
+                    "same_script": one.same_script,
+                    "numbers": plain(list(one.numbers)),
+                }
                 for one in reruns
             ],
         }

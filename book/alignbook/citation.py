@@ -1,7 +1,8 @@
 """How the book is cited, and each of its chapters: title, authors, version, date and address in one place each.
 
 The version is `alignlib.__version__`, the date that of ``CITATION.cff``, the address the one of ``_config.yml``
-(``repository: url``); where none is set, a reference has none.
+(``repository: url``), and that of a chapter its page, where the workflow publishes it; where none is set, a reference
+has none.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from alignbook.repository import read_repository
 from alignlib._core.text import for_markdown
 
 __all__ = ["Citation", "book_reference", "chapter_references", "read_citation"]
@@ -22,7 +24,10 @@ _TEX = str.maketrans({"&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$"
 
 @dataclass(frozen=True)
 class Citation:
-    """What a reference to the book says; ``address`` is empty where the book has none."""
+    """What a reference to the book says.
+
+    ``address`` is that of the repository, ``pages`` that of its published pages; either is empty where there is none.
+    """
 
     title: str
     authors: str
@@ -30,6 +35,7 @@ class Citation:
     date: str
     licence: str
     address: str = ""
+    pages: str = ""
 
     @property
     def name(self) -> str:
@@ -53,8 +59,8 @@ class Citation:
         return f"Code: {self.licence}. Text and figures: CC BY 4.0."
 
     def page(self, name: str) -> str:
-        """The address of a page, or nothing where the book has none."""
-        return f"{self.address.rstrip('/')}/{name}.html" if self.address else ""
+        """The address of a page; that of the book where its pages are not published, and nothing where it has none."""
+        return f"{self.pages}/{name}.html" if self.pages else self.address
 
     def bibtex(self, chapter: str = "", page: str = "") -> str:
         r"""Return the entry of BibTeX, of a chapter where one is named.
@@ -106,11 +112,10 @@ def read_citation(root: Path, version: str) -> Citation:
         Its version.
     """
     data = yaml.load((root / "CITATION.cff").read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    config = root / "_config.yml"
-    settings = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
-    address = (settings.get("repository") or {}).get("url") or ""
+    repository = read_repository(root)
+    address, pages = (repository.url, repository.pages) if repository else ("", "")
     authors = ", ".join(_person(one) for one in data["authors"])
-    return Citation(data["title"], authors, version, data["date-released"], data["license"], address)
+    return Citation(data["title"], authors, version, data["date-released"], data["license"], address, pages)
 
 
 def book_reference(citation: Citation) -> str:

@@ -13,7 +13,19 @@ from alignbook.runner import Run
 from alignlib._core.errors import InputError
 from alignlib._core.files import write_whole
 
-__all__ = ["read_claims", "to_lines", "to_markdown", "write_claims"]
+__all__ = ["ACCOMPANIED", "read_claims", "to_lines", "to_markdown", "write_claims"]
+
+ACCOMPANIED = ("Y24", "P26", "C25")  # the three papers, by their keys in the bibliography
+_KINDS = (
+    "Statements of the three papers",
+    "Limits of the three papers' sentences, shown here",
+    "Statements of other works",
+    "Statements derived or asked here, and checks of our computation",
+)
+_LIMIT = (
+    "A limit of a sentence is a claim that shows where the sentence stops holding, whether it holds itself or not; "
+    "{doc}`verdicts` names it as the condition."
+)
 
 
 def write_claims(path: Path, runs: Iterable[Run]) -> None:
@@ -36,9 +48,18 @@ def read_claims(path: Path) -> dict[str, tuple[str, list[Claim]]]:
     return found
 
 
-def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = ()) -> str:
-    """Return the scorecard page: counts, then one table of claims per notebook; keys of ``papers`` are cited."""
-    claims = [claim for _, found in book.values() for claim in found]
+def to_markdown(
+    book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[str] = (), limits: Mapping[str, str] | None = None
+) -> str:
+    """Return the scorecard page: counts by kind, then one table of claims per notebook; keys of ``papers`` are cited.
+
+    ``limits`` names the claims (``notebook:key``) that show where a sentence of a paper stops holding, and which.
+    """
+    limits = limits or {}
+    kinds: dict[str, list[Claim]] = {kind: [] for kind in _KINDS}
+    for name, (_, found) in book.items():
+        for claim in found:
+            kinds[_kind(f"{name}:{claim.key}", claim, papers, limits)].append(claim)
     lines = [
         "# Scorecard",
         "",
@@ -54,8 +75,13 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[
             "fails, the book is not built."
         ),
         "",
-        f"**{_count(claims).replace(' hold', ' hold**', 1)}. Recorded by {len(book)} notebooks.",
+        f"{sum(map(len, kinds.values()))} claims, recorded by {len(book)} notebooks, counted apart:",
         "",
+        "| Kind | Hold | Do not hold |",
+        "|---|---|---|",
+        *(_counted(kind, found) for kind, found in kinds.items() if found),
+        "",
+        *([_LIMIT, ""] if limits else []),
     ]
     for name, (title, found) in book.items():
         lines += [
@@ -66,7 +92,7 @@ def to_markdown(book: Mapping[str, tuple[str, list[Claim]]], papers: Collection[
             "| Statement | Source | Value | Required | Verdict |",
             "|---|---|---|---|---|",
         ]
-        lines += [_row(claim, papers) for claim in found]
+        lines += [_row(claim, papers, limits.get(f"{name}:{claim.key}", "")) for claim in found]
         lines.append("")
     return "\n".join(lines)
 
@@ -99,8 +125,22 @@ def _count(claims: Collection[Claim]) -> str:
     return "; ".join(parts)
 
 
-def _row(claim: Claim, papers: Collection[str]) -> str:
+def _kind(name: str, claim: Claim, papers: Collection[str], limits: Mapping[str, str]) -> str:
+    cited = [word for word in re.findall(r"\w+", claim.source) if word in papers]
+    theirs, limit, others, ours = _KINDS
+    if name in limits:
+        return limit
+    return theirs if any(word in ACCOMPANIED for word in cited) else others if cited else ours
+
+
+def _counted(kind: str, claims: Collection[Claim]) -> str:
+    held = sum(claim.holds for claim in claims)
+    return f"| {kind} | {held} | {len(claims) - held} |"
+
+
+def _row(claim: Claim, papers: Collection[str], limited: str) -> str:
     verdict = claim.verdict if claim.holds else f"**{claim.verdict}**"
+    verdict += f"; a limit of {limited}" if limited else ""
     source = re.sub(r"\w+", lambda word: f"{{cite:t}}`{word[0]}`" if word[0] in papers else word[0], claim.source)
     cells = (claim.statement, source, claim.shown, claim.requirement, verdict)
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

@@ -6,21 +6,26 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
 from alignbook.bad_input import bad_input_page
 from alignbook.citation import book_reference, chapter_references, read_citation
+from alignbook.ending import ending
 from alignbook.folding import fold
 from alignbook.library import Library
+from alignbook.performance import performance_page
 from alignbook.project import Project
+from alignbook.repository import read_repository
+from alignbook.run_times import RunTimes, read_run_times, run_times_section
 from alignbook.runner import Run
 from alignbook.scorecard import read_claims, to_markdown
-from alignbook.verdicts import headlines, verdicts_page
+from alignbook.verdicts import headlines, limits, verdicts_page
 from alignbook.works import name_works, short_names
 from alignlib._core.files import write_whole
 from alignlib._core.version import __version__
@@ -50,16 +55,23 @@ def stage(project: Project, runs: list[Run]) -> None:
         if path.is_file() and not {"__pycache__", "_build", "alignbook"} & set(path.relative_to(prose).parts)
     }
     library, names = api_pages(project, runs), short_names(project.root / "book" / "references.bib")
+    notebooks = {notebook.name: notebook for notebook in project.notebooks()}
+    recorded, repository = read_run_times(project.root), read_repository(project.root)
     for run in runs:
         used = library.used_by(run.name) if library else ""
-        wanted[f"notebooks/{run.name}.ipynb"] = _as_page(run.notebook, used, names).encode()
+        last = [ending(notebooks[run.name], recorded, repository), used]
+        wanted[f"notebooks/{run.name}.ipynb"] = _as_page(run.notebook, last, names).encode()
     wanted |= {name: text.encode() for name, text in library.texts().items()} if library else {}
-    wanted["scorecard.md"] = to_markdown(read_claims(project.claims_file), papers(project)).encode()
+    claims, against = read_claims(project.claims_file), {}
     if (sentences := prose / "verdicts.yml").is_file():
-        claims = read_claims(project.claims_file)
-        wanted["verdicts.md"] = verdicts_page(sentences, claims).encode()
+        against = limits(sentences, claims)
+        wanted["verdicts.md"] = verdicts_page(sentences, claims, recorded).encode()
         wanted["headlines.txt"] = headlines(sentences, claims).encode()
-    wanted["versions.md"] = versions_page().encode()
+    wanted["scorecard.md"] = to_markdown(claims, papers(project), against).encode()
+    wanted["new_here.txt"] = new_here({run.name: run.notebook for run in runs}).encode()
+    wanted["versions.md"] = versions_page(recorded, {run.name: run.title for run in runs}).encode()
+    if page := performance_page(project.root):
+        wanted["performance.md"] = page.encode()
     if (project.root / "CITATION.cff").is_file():
         citation = read_citation(project.root, __version__)
         pages = {f"notebooks/{run.name}": run.title for run in runs}
@@ -92,14 +104,30 @@ def _with_shared(code: str, project: Project) -> str:
     return "\n".join([code, *(path.read_text(encoding="utf-8") for path in shared if path.is_file())])
 
 
-def _as_page(notebook: str, line: str, names: Mapping[str, str]) -> str:
-    """Return the text of a notebook as its page shows it: code folded, works by name, a last line on the library."""
+def _as_page(notebook: str, last: Sequence[str], names: Mapping[str, str]) -> str:
+    """Return the text of a notebook as its page shows it: code folded, works by name, and ``last`` cells of text."""
     node = json.loads(notebook)
     fold(node, all_code=True)
     name_works(node, names)
-    if line:
-        node["cells"].append({"cell_type": "markdown", "id": "from-the-library", "metadata": {}, "source": line})
+    for place, text in enumerate(last):
+        if text:
+            node["cells"].append({"cell_type": "markdown", "id": f"ending-{place}", "metadata": {}, "source": text})
     return json.dumps(node, indent=1, ensure_ascii=False) + "\n"
+
+
+def new_here(notebooks: Mapping[str, str]) -> str:
+    """Return a list of the boxes whose titles say that no earlier source of them was found, by chapter."""
+    lines = []
+    for name, text in notebooks.items():
+        for cell in json.loads(text)["cells"]:
+            boxes = re.findall(r"^`{3,}\{prf:\w+\} *(.*new here.*)$", _source(cell), re.MULTILINE)
+            lines += [f"- {{doc}}`{re.sub(r' *[(].*', '', box)} <notebooks/{name}>`" for box in boxes]
+    return "\n".join([*lines, ""])
+
+
+def _source(cell: Mapping[str, Any]) -> str:
+    """The text of a cell, which a notebook may hold as lines."""
+    return cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
 
 
 def papers(project: Project) -> set[str]:
@@ -110,18 +138,20 @@ def papers(project: Project) -> set[str]:
     return set(re.findall(r"^@\w+\{([^,\s]+),", bibliography.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def versions_page() -> str:
-    """Return the page of versions that the numbers were computed with."""
+def versions_page(recorded: Sequence[RunTimes], titles: Mapping[str, str]) -> str:
+    """Return the page of versions that the numbers were computed with, and of what each notebook takes."""
     rows = [("Python", platform.python_version()), *((name, version(name)) for name in SHOWN)]
     lines = [
-        "# Versions",
+        "# Versions, time and memory",
         "",
-        "The pages were computed with these versions.",
+        "The pages were computed with these versions; `requirements.lock` has all others, with hashes.",
         "",
         "| Package | Version |",
         "|---|---|",
+        *(f"| {name} | {number} |" for name, number in rows),
+        "",
     ]
-    return "\n".join([*lines, *(f"| {name} | {number} |" for name, number in rows), ""])
+    return "\n".join([*lines, *(run_times_section(recorded, titles) if recorded else [])])
 
 
 def chapters(project: Project) -> list[str]:

@@ -9,17 +9,20 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from alignbook.claim import Claim
+from alignbook.run_times import RunTimes
 from alignlib._core.errors import InputError
 
-__all__ = ["VERDICTS", "headlines", "read_verdicts", "verdict", "verdicts_page"]
+__all__ = ["VERDICTS", "headlines", "limits", "read_verdicts", "verdict", "verdicts_page"]
 
 VERDICTS = {
     "verified": "the statement holds wherever it was tried, and a derivation is in the chapter",
@@ -37,6 +40,7 @@ _SAID = {  # of one, of several
     "inconclusive": ("is inconclusive", "are inconclusive"),
 }
 
+_QUOTED = re.compile(r"\{(?P<claim>\w+:[\w-]+) (?P<field>value|expected|points|digits)(?: (?P<format>[^{}]+))?\}")
 _Book = Mapping[str, tuple[str, list[Claim]]]
 
 
@@ -71,8 +75,8 @@ def verdict(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
     return "toy" if row.get("world") else "verified"
 
 
-def verdicts_page(path: Path, book: _Book) -> str:
-    """Return the page as Markdown."""
+def verdicts_page(path: Path, book: _Book, recorded: Sequence[RunTimes] = ()) -> str:
+    """Return the page as Markdown; with what the runs of the chapters took, where that was ``recorded``."""
     papers, claims = _papers_and_claims(path, book)
     titles = {name: title for name, (title, _) in book.items()}
     held = {name: claim.holds for name, claim in claims.items()}
@@ -92,8 +96,9 @@ def verdicts_page(path: Path, book: _Book) -> str:
         (
             "Each sentence of the abstracts stands here in our words; what only defines or motivates has nothing to "
             "test. A verdict is computed from claims of the chapter beside it, and the number is that of the claim "
-            "that decides most: the value found and what it is held against. {doc}`scorecard` lists every claim, those "
-            "of our own and the checks of our code among them."
+            "that decides most: the value found and what it is held against, which for what was sampled or trained is "
+            "an end of its 95 % interval. The time is what the chapter takes on one core. {doc}`scorecard` lists every "
+            "claim, those of our own and the checks of our code among them, and counts them apart."
         ),
         "",
         *(f"- **{kind}**: {meaning}." for kind, meaning in VERDICTS.items()),
@@ -102,21 +107,58 @@ def verdicts_page(path: Path, book: _Book) -> str:
     for paper in papers:
         head = ["| Sentence | Verdict | Number | Chapter |", "|---|---|---|---|"]
         lines += [f"## {paper['title']}", "", f"{{cite:t}}`{paper['paper']}`", "", *head]
-        lines += [_row(row, held, claims, titles) for row in paper["rows"]]
+        lines += [_row(row, held, claims, titles, recorded) for row in paper["rows"]]
         lines.append("")
     return "\n".join(lines)
 
 
-def headlines(path: Path, book: _Book) -> str:
-    """Return the table of headline statements for the front page."""
+def headlines(path: Path, book: _Book, *, plain: Mapping[str, str] | None = None) -> str:
+    """Return the table of headline statements for the front page.
+
+    With ``plain``, the names of the papers, it is one for a file outside of the book, where links lead to sources.
+    """
     papers, claims = _papers_and_claims(path, book)
+    titles = {name: title for name, (title, _) in book.items()}
     held = {name: claim.holds for name, claim in claims.items()}
-    lines = ["| Statement | Source | Verdict |", "|---|---|---|"]
+    lines = ["| Statement | Verdict | Number | Chapter |", "|---|---|---|---|"]
     for paper in papers:
         for row in paper["rows"]:
-            if row.get("headline"):
-                lines.append(_line(row["says"], f"{{cite:t}}`{paper['paper']}`", _said(row, held)))
+            if "headline" in row:
+                name = row["number"].partition(":")[0]
+                source = plain[paper["paper"]] if plain else f"{{cite:t}}`{paper['paper']}`"
+                where = f"{name[:2]}" if plain else f"{{doc}}`{titles[name]} <notebooks/{name}>`"
+                said = _quoted(row["headline"], claims)
+                lines.append(_line(f"{row['says']} ({source})", _said(row, held), said[:1].upper() + said[1:], where))
     return "\n".join([*lines, ""])
+
+
+def limits(path: Path, book: _Book) -> dict[str, str]:
+    """Return the claims that show where a sentence of an abstract stops holding, and which sentence.
+
+    Those are what limits it and holds, and what would carry it further and does not.
+    """
+    papers, claims = _papers_and_claims(path, book)
+    found: dict[str, str] = {}
+    for paper in papers:
+        for row in paper["rows"]:
+            where = f"{{cite:t}}`{paper['paper']}`, sentence {row['sentence']}{row.get('part', '')}"
+            shown = [name for name in row.get("unless", ()) if claims[name].holds]
+            shown += [name for name in row.get("unless_not", ()) if not claims[name].holds]
+            for name in shown:
+                found[name] = f"{found[name]}; {where}" if name in found else where
+    return found
+
+
+def _quoted(text: str, claims: Mapping[str, Claim]) -> str:
+    """Put the numbers of claims into a text."""
+
+    def number(match: re.Match[str]) -> str:
+        claim = claims[match["claim"]]
+        if match["field"] == "digits":
+            return f"{-math.log10(claim.tolerance / abs(claim.expected)):.0f}"
+        return format(getattr(claim, match["field"]), match["format"] or "").replace("%", " %")
+
+    return _QUOTED.sub(number, text)
 
 
 def _said(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
@@ -125,7 +167,11 @@ def _said(row: Mapping[str, Any], held: Mapping[str, bool]) -> str:
 
 
 def _row(
-    row: Mapping[str, Any], held: Mapping[str, bool], claims: Mapping[str, Claim], titles: Mapping[str, str]
+    row: Mapping[str, Any],
+    held: Mapping[str, bool],
+    claims: Mapping[str, Claim],
+    titles: Mapping[str, str],
+    recorded: Sequence[RunTimes],
 ) -> str:
     says = f"{row['sentence']}{row.get('part', '')}. {row['says']}"
     if "for" not in row:
@@ -135,6 +181,7 @@ def _row(
     named = row["for"] if verdict(row, held) == "inconclusive" else [row["number"]]
     number = "; ".join(_number(name, claims[name]) for name in named)
     where = f"{{doc}}`{titles[chapter]} <notebooks/{chapter}>`, `alignlib run {chapter[:2]} -o out.ipynb`"
+    where += next((f", {one.notebooks[chapter].time}" for one in recorded if chapter in one.notebooks), "")
     return _line(says, _said(row, held), number, where)
 
 
@@ -153,7 +200,8 @@ def _papers_and_claims(path: Path, book: _Book) -> tuple[list[dict[str, Any]], d
     for paper in papers:
         for row in paper["rows"]:
             limits = [*row.get("unless", ()), *row.get("unless_not", ())]
-            for name in [*row.get("for", ()), *limits, *([row["number"]] if "for" in row else [])]:
+            quoted = [match["claim"] for match in _QUOTED.finditer(str(row.get("headline", "")))]
+            for name in [*row.get("for", ()), *limits, *([row["number"]] if "for" in row else []), *quoted]:
                 if name not in claims:
                     raise InputError(f"{path.name} names the claim {name!r}, which no notebook records.")
             if bool(limits) != bool(row.get("condition")):

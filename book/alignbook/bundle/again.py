@@ -5,9 +5,10 @@ What is executed are the notebooks of this installation, never anything from the
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from alignbook.bundle.opened import BundleError
@@ -37,11 +38,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Rerun:
-    """A notebook run again: each of its numbers, or why it could not be run."""
+    """A notebook run again: each of its numbers, or why it could not be run.
+
+    ``same_script`` says whether what was run is, byte for byte, the script that the bundle names for its run.
+    """
 
     notebook: str
     numbers: tuple[Compared, ...] = ()
     failed: str | None = None
+    same_script: bool = True
 
     @property
     def n_same(self) -> int:
@@ -82,6 +87,7 @@ def rerun(
     project: Project,
     *,
     tolerance: float,
+    scripts: Mapping[str, str],
     workers: int | None = None,
     done: Callable[[Rerun], None] = lambda _: None,
 ) -> list[Rerun]:
@@ -97,6 +103,8 @@ def rerun(
         Whose notebooks are run.
     tolerance : float
         Relative difference up to which two numbers are the same.
+    scripts : mapping
+        The SHA-256 of the script that the bundle names for each run.
     workers : int, optional
         Runs side by side.
     done : callable
@@ -104,14 +112,17 @@ def rerun(
     """
     found: dict[str, Rerun] = {}
     jobs: list[Job] = []
+    same: dict[str, bool] = {}
     for name in names:
         try:
-            jobs.append(_job(project.find(name), records[name]["parameters"]))
+            notebook = project.find(name)
+            same[name] = scripts.get(name) in _digests(notebook)
+            jobs.append(_job(notebook, records[name]["parameters"]))
         except (ParameterError, BundleError) as error:
-            found[name] = Rerun(name, failed=str(error))
+            found[name] = Rerun(name, failed=str(error), same_script=same.get(name, False))
             done(found[name])
     for run in execute_all(jobs, workers) if jobs else ():
-        found[run.name] = _compared(run, records[run.name], tolerance)
+        found[run.name] = replace(_compared(run, records[run.name], tolerance), same_script=same[run.name])
         done(found[run.name])
     return [found[name] for name in names]
 
@@ -128,6 +139,12 @@ def compare(bundle: Mapping[str, Any], here: Mapping[str, Any], tolerance: float
             yield _pair(f"claim, {part}", key, there, now, tolerance)
     for name in dict.fromkeys([*bundle["numbers"], *here["numbers"]]):
         yield _pair("number", name, bundle["numbers"].get(name), here["numbers"].get(name), tolerance)
+
+
+def _digests(notebook: Notebook) -> set[str]:
+    """The SHA-256 of a script as it is here, and as it is where lines end otherwise."""
+    content = notebook.script.read_bytes()
+    return {hashlib.sha256(one).hexdigest() for one in (content, content.replace(b"\r\n", b"\n"))}
 
 
 def _job(notebook: Notebook, parameters: Mapping[str, Any]) -> Job:

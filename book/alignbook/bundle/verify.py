@@ -29,7 +29,8 @@ _RUN = "CreateAction"
 class Verified:
     """What was checked, and what is wrong; nothing is wrong where ``problems``, of ``n_problems`` the first, is empty.
 
-    ``digest`` is the SHA-256 of ``SHA256SUMS``, to be compared with a published one.
+    ``digest`` is the SHA-256 of ``SHA256SUMS``, to be compared with a published one, and ``scripts`` that of the script
+    which the crate names for each run.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Verified:
     n_problems: int = 0
     problems: tuple[str, ...] = ()
     records: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    scripts: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def good(self) -> bool:
@@ -89,7 +91,14 @@ def verify(bundle: Bundle) -> Verified:
         n_problems=len(problems),
         problems=_shortened(problems),
         records=records,
+        scripts={page: _script(graph, page, digests) for page in records},
     )
+
+
+def _script(graph: Mapping[str, Mapping[str, Any]], page: str, digests: Mapping[str, str]) -> str:
+    """The SHA-256 of the script that the run of a page names; empty where it names none that is there."""
+    names = _ids(graph.get(f"#run-{page}", {}).get("instrument"))
+    return digests.get(names[0], "") if len(names) == 1 else ""
 
 
 def read_records(bundle: Bundle) -> tuple[dict[str, dict[str, Any]], list[str]]:

@@ -1,0 +1,104 @@
+"""The page on performance: what ``python -m benchmarks --record`` measured, with machine, versions and date.
+
+Recorded, not measured while the book is built: two builds of the same sources give the same pages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alignlib._core.text import for_markdown
+
+__all__ = ["FILE", "performance_page"]
+
+FILE = Path("benchmarks", "recorded", "performance.json")
+_DEAR = ("torch", "transformers", "cvxpy", "scs", "dit")  # versions that are named only where they took part
+_PEERS: dict[str, tuple[str, ...]] = {
+    "lm_sampling": _DEAR[:2],
+    "prefix_tree": _DEAR[:2],
+    "one_budget": _DEAR[2:4],
+    "divergences": _DEAR[2:4],
+}
+_PEERS |= {"capacity": _DEAR[4:]}
+
+_INTRODUCTION = (
+    "Each row is a ratio of CPU times, taken in turn on one machine: seconds differ from machine to machine, and even "
+    "the ratio by some tenths. Where several pairs were timed, least and largest ratio stand behind the median. "
+    "`python -m benchmarks NAME` measures again, and with `--record` this page is made of it. What tables of any size "
+    "take is measured in {doc}`notebooks/33_a_billion_rewards`, what each chapter takes in {doc}`versions`."
+)
+
+
+def performance_page(root: Path) -> str:
+    """Return the page as Markdown, empty where a project has no recorded benchmarks."""
+    file = root / FILE
+    if not file.is_file():
+        return ""
+    recorded: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    compared = [row for one in recorded.values() for row in one["rows"] if "times_faster" in row]
+    slower = sum(row["times_faster"] < 1.0 for row in compared)
+    most = max(compared, key=lambda row: row["times_faster"])
+    said = (
+        f"In {len(compared) - slower} of {len(compared)} comparisons it is the faster one, at most "
+        f"{_ratio(most['times_faster'])} times ({for_markdown(_spoken(most))}, beside "
+        f"{for_markdown(most['peer'])}); in {slower} it is the slower one."
+    )
+    lines = [
+        "# Performance",
+        "",
+        "How fast is the library, beside programs that compute the same?",
+        "",
+        ":::{admonition} Answer",
+        ":class: answer",
+        said,
+        ":::",
+        "",
+        _INTRODUCTION,
+        "",
+    ]
+    for name, one in recorded.items():
+        rows = [row for row in one["rows"] if "times_faster" in row or "times_slower" in row]
+        if rows:
+            lines += [
+                f"## {name.replace('_', ' ').capitalize()}",
+                "",
+                f"{for_markdown(one['what'].replace('``', ''))}",
+                "",
+            ]
+            lines += ["| What | Beside | Times as fast | Seconds |", "|---|---|---|---|"]
+            lines += [_row(row) for row in rows]
+            lines += ["", f"`python -m benchmarks {name}`; {_where(name, one)}.", ""]
+    return "\n".join(lines)
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    ratio = row["times_faster"] if "times_faster" in row else 1.0 / row["times_slower"]
+    said = _ratio(ratio) + (f" ({_ratio(row['least'])} to {_ratio(row['most'])})" if "least" in row else "")
+    seconds = row.get("seconds", row.get("cpu_seconds"))
+    took = "" if seconds is None else f"{seconds:.3g}"
+    peer = row.get("peer", "reading the file and one exp of it")
+    return f"| {for_markdown(_spoken(row))} | {for_markdown(peer)} | {said} | {took} |".replace("``", "")
+
+
+def _spoken(row: Mapping[str, Any]) -> str:
+    """What was computed, with its size where the name does not say it."""
+    sizes = [f"{row[name]:,} {name}" for name in ("rows", "length", "responses") if name in row]
+    return ", ".join([row["benchmark"], *sizes])
+
+
+def _ratio(value: float) -> str:
+    """Two digits, as many as such a ratio is worth.
+
+    >>> _ratio(0.4123), _ratio(31.6), _ratio(1246.3)
+    ('0.41', '32', '1,200')
+    """
+    return f"{float(f'{value:.2g}'):,g}"
+
+
+def _where(name: str, one: Mapping[str, Any]) -> str:
+    wanted = _PEERS.get(name, ())
+    versions = {key: number for key, number in one["versions"].items() if key not in _DEAR or key in wanted}
+    return f"{one['machine']}, {', '.join(f'{key} {number}' for key, number in versions.items())}; {one['date']}"

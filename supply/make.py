@@ -1,0 +1,121 @@
+"""What ``make`` does, where there is no make and no shell: ``python -m alignlib make book``.
+
+It needs Python alone, and makes the environment that the rest runs in; the Makefile takes that from here too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["TARGETS", "main", "make_environment", "python_of"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_LINT = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
+_BOOK = (("alignbook",),)
+# Each a list of modules with what they are given; the Makefile says the same (a test compares them).
+TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "setup": (),
+    "book": _BOOK,
+    "test": (*_LINT, *_BOOK, ("pytest", "-n", os.environ.get("TESTERS", "3"), "--dist", "loadgroup")),
+    "lint": _LINT,
+    "release": (("supply", "release"),),
+    "reproducible": (("supply", "reproducible"),),
+    "sync": (("alignlib", "sync"),),
+    "bench": (("benchmarks",),),
+}
+_MEANINGS = {
+    "setup": "make the environment .venv from requirements.lock",
+    "book": "build the book and print the page to open",
+    "test": "check style and types, build the book, then run every test",
+    "lint": "check style and types",
+    "release": "build the book and leave build/release",
+    "reproducible": "build sdist and wheel twice and compare them",
+    "sync": "bring every notebook's .py and .ipynb into agreement",
+    "bench": "time the library against its peers",
+}
+
+
+def python_of(root: Path = ROOT) -> Path:
+    """The interpreter of the clone's environment."""
+    return root / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def make_environment(root: Path = ROOT) -> None:
+    """Make ``.venv`` from the lock, unless it was made from this very lock, by this Python, here.
+
+    What it was made from is written into it last: an interrupted, moved or outdated one is recognised by content (time
+    stamps do not survive a clone) and made again.
+    """
+    if sys.version_info < (3, 11):  # noqa: UP036  # this file is run by whichever Python there is
+        raise SystemExit(
+            f"Python 3.11 or newer is needed, {sys.executable} is not: name one, as in make book PYTHON=python3.12"
+        )
+    made, installed = root / ".venv" / ".made_from", root / ".venv" / ".installed"
+    lock, metadata = (root / "requirements.lock").read_text("utf-8"), (root / "pyproject.toml").read_text("utf-8")
+    source = f"Python {'.'.join(map(str, sys.version_info[:3]))}\n{root}\n{lock}"
+    pip = [str(python_of(root)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    if not _says(made, source):
+        try:
+            import ensurepip  # noqa: F401
+            import venv  # noqa: F401
+        except ImportError:
+            raise SystemExit(
+                "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"
+            ) from None
+        print("Making the environment from requirements.lock (about a minute, once)", flush=True)
+        base = getattr(sys, "_base_executable", sys.executable)  # an environment is not made anew from inside
+        _run([base, "-m", "venv", "--clear", str(root / ".venv")], root)
+        # Not compiled here: Python compiles what is imported when it is, a fifth of it.
+        _run([*pip, "--only-binary", ":all:", "--require-hashes", "--no-compile", "-r", "requirements.lock"], root)
+        _write(made, source)
+    if not _says(installed, metadata):
+        _run([*pip, "--no-deps", "--no-build-isolation", "--editable", "."], root)
+        _write(installed, metadata)
+
+
+def _says(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text("utf-8") == text
+
+
+def _write(path: Path, text: str) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
+def _run(command: list[str], root: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if "pytest" in command:  # a thread each: more of them only wait for each other
+        environment["OMP_NUM_THREADS"] = "1"
+    code = subprocess.run(command, cwd=root, env=environment, check=False).returncode
+    if code != 0:
+        raise SystemExit(code)
+
+
+def main(words: list[str], root: Path = ROOT) -> None:
+    """Do what is named, one after the other; with nothing named, say what there is."""
+    if not words or words[0] in ("-h", "--help"):
+        print("python -m alignlib make TARGET …, in a clone: as make, which it does not need.\n")
+        print("\n".join(f"  {name:13} {said}" for name, said in _MEANINGS.items()))
+        print(f"  {'clean':13} delete everything that was built, and the environment")
+        return
+    unknown = [word for word in words if word not in (*TARGETS, "clean")]
+    if unknown:
+        print(f"There is no target {unknown[0]!r}; there are {', '.join(TARGETS)} and clean.", file=sys.stderr)
+        raise SystemExit(2)
+    for word in words:
+        if word == "clean":
+            for name in ("build", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"):
+                shutil.rmtree(root / name, ignore_errors=True)
+            continue
+        make_environment(root)
+        for module in TARGETS[word]:
+            _run([str(python_of(root)), "-m", *module], root)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
