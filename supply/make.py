@@ -14,14 +14,16 @@ from pathlib import Path
 __all__ = ["TARGETS", "main", "make_environment", "python_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_LINT = (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",))
+_STYLE = (("ruff", "check"), ("ruff", "format", "--check"))
 _BOOK = (("alignbook",),)
+_PYTEST = ("pytest", "-n", os.environ.get("TESTERS", "3"), "--dist", "loadgroup", "-m")
 # Each a list of modules with what they are given; the Makefile says the same (a test compares them).
 TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
     "setup": (),
     "book": _BOOK,
-    "test": (*_LINT, *_BOOK, ("pytest", "-n", os.environ.get("TESTERS", "3"), "--dist", "loadgroup")),
-    "lint": _LINT,
+    "test": (*_STYLE, *_BOOK, (*_PYTEST, "not browser")),
+    "browser": (*_BOOK, (*_PYTEST, "browser", "tests")),
+    "lint": (*_STYLE, ("mypy",)),
     "release": (("supply", "release"),),
     "reproducible": (("supply", "reproducible"),),
     "sync": (("alignlib", "sync"),),
@@ -30,7 +32,8 @@ TARGETS: dict[str, tuple[tuple[str, ...], ...]] = {
 _MEANINGS = {
     "setup": "make the environment .venv from requirements.lock",
     "book": "build the book and print the page to open",
-    "test": "check style and types, build the book, then run every test",
+    "test": "build the book, check style, types, and everything that needs no browser",
+    "browser": "look at every page in a real browser (Chromium)",
     "lint": "check style and types",
     "release": "build the book and leave build/release",
     "reproducible": "build sdist and wheel twice and compare them",

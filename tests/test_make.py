@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ def test_targets_do_what_the_makefile_does() -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHON", "MAKEFLAGS")}
     done = subprocess.run(["make", "-n", *names], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     python = ".venv/bin/python -m "
-    said = [line.partition(python)[2].split() for line in done.stdout.splitlines() if python in line]
+    said = [shlex.split(line.partition(python)[2]) for line in done.stdout.splitlines() if python in line]
     # Of several targets make does what they share once.
     ours = list(dict.fromkeys(command for name in names for command in make.TARGETS[name]))
     assert sorted(map(tuple, said)) == sorted(ours)
