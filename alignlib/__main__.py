@@ -4,11 +4,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` is slow to import, 
 import os
 import sys
 
-TYPE_CHECKING = False  # as of typing, which is slow to import
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["find_make", "run"]
+__all__ = ["run"]
 
 
 def run() -> None:
@@ -30,22 +26,13 @@ def run() -> None:
     try:
         from alignlib.cli.main import main
     except ModuleNotFoundError:  # a clone before its environment is made, which needs nothing
+        from alignlib._core.make import find_make
+
         make = find_make() if sys.argv[1:2] == ["make"] else None
         if make is None:
             raise
         return make(sys.argv[2:])
     main(prog_name="alignlib")
-
-
-def find_make() -> "Callable[[list[str]], None] | None":
-    """Return what does the work of `make` in the clone that this package lies in; None where it lies in none."""
-    import runpy
-
-    file = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "supply", "make.py")
-    if not os.path.isfile(file):
-        return None
-    found: Callable[[list[str]], None] = runpy.run_path(file)["main"]
-    return found
 
 
 if __name__ == "__main__":

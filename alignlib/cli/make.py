@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from alignlib.__main__ import find_make
+from alignlib._core.make import find_make
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 
