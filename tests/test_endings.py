@@ -544,6 +544,20 @@ def test_a_working_folder_that_is_gone(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="bounded memory as Linux has it")
+@pytest.mark.parametrize(("command", "needed"), [("frontier", 512), ("run", 2048)])
+def test_too_little_memory_to_begin_is_one_sentence(command: str, needed: int) -> None:
+    """Libraries would end the process in words of theirs, with the exit code for "no"."""
+    resource = pytest.importorskip("resource")
+    arguments = {"frontier": ["frontier", "t.csv", "--reward", "a"], "run": ["run", "best_of_n", "-o", "t.ipynb"]}
+    bound = (230 << 20, 230 << 20)
+    done = alignlib(arguments[command], preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, bound))
+    said = f"Error: This process may have 230 MiB of memory (ulimit -v), and {needed} MiB are needed to begin"
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
 NAMES = [
     ["frontier", "a\0b.csv", "--reward", "x"],
     ["frontier", "x" * 5000, "--reward", "x"],

@@ -14,6 +14,7 @@ import click
 from alignlib._core.errors import InputError
 from alignlib.cli._bad_input import BadInput, in_options
 from alignlib.cli._ending import refused
+from alignlib.cli._memory import check_memory
 
 __all__ = ["Command", "Option", "command", "naming", "option", "options_of"]
 
@@ -50,6 +51,8 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse what is given twice, and what contradicts itself: one of the two would win in silence."""
         if not ctx.resilient_parsing:
+            if not {"-h", "--help"} & set(args):
+                check_memory(self.name or "")
             _refuse_contradictions(self, ctx, args)
         return super().parse_args(ctx, args)
 

@@ -151,6 +151,8 @@ def _clear_separator(path: str, data: pa.Buffer, promised: str) -> str | None:
 def _unreadable(path: str, data: pa.Buffer, delimiter: str, width: int, error: pa.ArrowException) -> InputError:
     """Say where a file is not well-formed."""
     said = str(error)
+    if isinstance(error, MemoryError) or "worker thread" in said:  # of which each takes some
+        raise MemoryError from error
     if "UTF8" in said:
         return not_utf8(path)
     if "straddling" in said:
