@@ -1,8 +1,12 @@
 """Tables of any size: CPU and memory per row, beside readers and group-bys that do less.
 
-``python -m benchmarks scale [--rows=1e6,1e7] [--shape=prompts,pools] [--out=FILE.csv]``. Tables are generated as
-Parquet under ``build/scale`` and deleted. Every measurement is a process of its own, on one thread: CPU seconds (user
-and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
+``python -m benchmarks scale [--rows=1e6,1e7] [--shape=prompts,pools] [--record]``. Tables are generated as Parquet
+under ``build/scale`` (``--build``) and deleted. Every measurement is a process of its own, on one thread: CPU seconds
+(user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows. ``--record`` puts
+what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run to run, pages must
+not.
+
+A process inherits the largest memory of the one that it is forked from, so that each is started by a small shell.
 
 The group-bys compute what an uncorrected curve needs: for each prompt the largest reward and sums of ``e^{λ(r - max)}``
 at 40 λ. They have neither bias correction nor intervals, and keep all rows in memory where noted.
@@ -11,10 +15,10 @@ at 40 λ. They have neither bias correction nor intervals, and keep all rows in 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 import os
+import platform
 import resource
 import shutil
 import subprocess
@@ -28,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
+RECORDED = Path(__file__).parent / "recorded" / "scale.json"
 LAM = np.geomspace(0.05, 10.0, 40)
 PART = 4_000_000
 SHAPES = {"prompts": 64, "pools": 1_000_000, "shuffled": 64, "four": 4}
@@ -153,6 +158,7 @@ def measure(tool: str, folder: Path) -> dict[str, object]:
     """Run a tool in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.bench_scale", "--run", tool, "--folder", str(folder)]
+    command = ["/bin/sh", "-c", '"$@"; exit $?', "sh", *command]  # a fork of its own, which exec alone would not be
     started = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -161,18 +167,17 @@ def measure(tool: str, folder: Path) -> dict[str, object]:
     return last | {"wall_s": round(time.monotonic() - started, 2)}
 
 
-def keep(row: dict[str, object], path: Path) -> None:
-    """Put a measurement into the file, in the place of an earlier one of the same."""
-    names = ["shape", "rows", "tool", "cpu_s", "peak_mib", "wall_s", "phases"]
-    known: list[dict[str, object]] = []
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            known += csv.DictReader(file)
-    known = [one for one in known if [str(one[k]) for k in names[:3]] != [str(row[k]) for k in names[:3]]]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*known, row])
+def keep(row: dict[str, object]) -> None:
+    """Put a measurement into the record, in the place of an earlier one of the same."""
+    known = json.loads(RECORDED.read_text(encoding="utf-8"))["measured"] if RECORDED.exists() else []
+    names = ("shape", "rows", "tool")
+    known = [one for one in known if [one[k] for k in names] != [row[k] for k in names]]
+    shapes, order = list(SHAPES), list(TOOLS)
+    known.append(row)
+    known.sort(key=lambda one: (shapes.index(one["shape"]), one["rows"], order.index(one["tool"])))
+    versions = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
+    versions["pyarrow"] = pa.__version__
+    RECORDED.write_text(json.dumps({"versions": versions, "measured": known}, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -180,7 +185,8 @@ def main() -> None:
     parser.add_argument("--rows", default="1e6,1e7")
     parser.add_argument("--shape", default="prompts,pools")
     parser.add_argument("--tools", default="read,alignlib,phases,held,duckdb,polars,pandas")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "scale")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--run")
     parser.add_argument("--folder", type=Path)
@@ -192,11 +198,11 @@ def main() -> None:
         cpu = sum(one.ru_utime + one.ru_stime for one in used)
         peak = round(max(one.ru_maxrss for one in used) / 1024)
         row = {"cpu_s": round(cpu, 3), "peak_mib": peak}
-        print(json.dumps(row | ({"phases": json.dumps(spent)} if spent else {})), file=sys.stderr)
+        print(json.dumps(row | ({"phases": spent} if spent else {})), file=sys.stderr)
         return
     for shape in asked.shape.split(","):
         for rows in [1_000_000] if asked.quick else [round(float(text)) for text in asked.rows.split(",")]:
-            folder = ROOT / "build" / "scale" / f"{shape}-{rows}"
+            folder = asked.build / f"{shape}-{rows}"
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 generate(folder, rows, shape)
@@ -204,8 +210,8 @@ def main() -> None:
                     if rows > MOST.get(tool, rows):
                         continue
                     row = {"shape": shape, "rows": rows, "tool": tool, **measure(tool, folder)}
-                    if asked.out:
-                        keep(row, asked.out)
+                    if asked.record:
+                        keep(row)
                     print(", ".join(f"{name} {value}" for name, value in row.items()), flush=True)
             finally:
                 shutil.rmtree(folder, ignore_errors=True)

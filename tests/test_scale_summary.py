@@ -17,10 +17,10 @@ from alignlib.estimation.counted import counted_rules, jackknife_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.rules import BestOfN, prepare
 from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_bounds, read_summary, sql, write_summary
-from alignlib.scale.bounds import between
+from alignlib.scale.bounds import between, counted_samples
 from alignlib.scale.expand import expanded
 from alignlib.scale.summary_file import from_arrow, to_arrow
-from alignlib.tables import CountedSamples, RewardTable
+from alignlib.tables import CountedBins, CountedSamples, RewardTable
 
 WIDTH = 2.0**-6
 LAM = np.array([0.01, 0.3, 1.0, 3.0, 10.0])
@@ -37,6 +37,11 @@ def summarised(names: np.ndarray, columns: dict[str, np.ndarray], exact: int = 8
         widths=[WIDTH] * len(columns),
         exact_up_to=exact,
     )
+
+
+def of_levels(value: np.ndarray, count: np.ndarray) -> CountedSamples:
+    """Samples that tie at each of some rewards."""
+    return CountedSamples(value, count, CountedBins(count, value, value, value, 0.0 * value), lambda lam: (lam, lam))
 
 
 def as_table(*parts: Summary) -> SummaryTable:
@@ -127,7 +132,7 @@ def test_the_bound_holds_and_falls_with_the_width(law: str, width: float) -> Non
     values = LAWS[law](np.random.default_rng(1), 5000)
     bins = Bins.of(np.zeros(5000, dtype=np.int64), [values], [width])
     low, high = log_partition_bounds(bins, width, LAM)
-    exact, made = log_mean_exp(values), between(bins, width)[0].log_partition(LAM)
+    exact, made = log_mean_exp(values), between(bins, width).log_partition(LAM)
     assert (low <= exact).all()
     assert (exact <= high).all()
     assert (low - 1e-12 <= made).all()
@@ -157,24 +162,52 @@ def test_counts_are_samples_that_come_so_often(levels: list[tuple[float, int]]) 
     plain, found = jackknife_log_partition(rows, lam), jackknife_of_counts(value, count.astype(float), lam)
     for name in ("plug_in", "first_order", "second_order", "ess", "largest_weight", "kl"):
         assert getattr(found, name) == pytest.approx(getattr(plain, name), rel=1e-9, abs=1e-9)
-    samples = CountedSamples(value, count.astype(float), count > 0, lambda lam: (lam, lam))
+    samples = of_levels(value, count.astype(float))
     rules = [BestOfN(n) for n in (1, 2, 2.5, 3) if n <= rows.size]
     expected = [rule.evaluate(prepare(rows)) for rule in rules]
-    spent, gain, _ = counted_rules(samples, rules)
-    assert gain == pytest.approx([float(e.mean[0]) - rows.mean() for e in expected], abs=1e-9)
-    assert spent[1:] == pytest.approx([float(e.spent[0]) for e in expected[1:]], abs=1e-9)
+    of_rules = counted_rules(samples, rules)
+    assert of_rules.gain == pytest.approx([float(e.mean[0]) - rows.mean() for e in expected], abs=1e-9)
+    assert of_rules.spent[1:] == pytest.approx([float(e.spent[0]) for e in expected[1:]], abs=1e-9)
 
 
 def test_best_of_many_of_bins_is_the_formula_without_ties() -> None:
     values = np.random.default_rng(2).standard_normal(40_000)
     bins = Bins.of(np.zeros(values.size, dtype=np.int64), [values], [2.0**-9])
-    atoms, tied = between(bins, 2.0**-9)
     rules = [BestOfN(2.0**k) for k in (1, 4, 8, 12)]
-    spent, gain, win = counted_rules(CountedSamples(atoms.value, atoms.count, tied, lambda lam: (lam, lam)), rules)
+    found = counted_rules(counted_samples(bins, 2.0**-9), rules)
     rows = prepare(np.sort(values)[::-1][None])
-    assert spent == pytest.approx([rule.spent_formula() for rule in rules], abs=1e-12)
-    assert win == pytest.approx([rule.win_rate_formula() for rule in rules], abs=1e-12)
-    assert gain == pytest.approx([float(rule.mean_kept(rows)[0]) - values.mean() for rule in rules], abs=2e-6)
+    assert found.spent == pytest.approx([rule.spent_formula() for rule in rules], abs=1e-12)
+    assert found.win == pytest.approx([rule.win_rate_formula() for rule in rules], abs=1e-12)
+    exact = [float(rule.mean_kept(rows)[0]) - values.mean() for rule in rules]
+    assert found.gain == pytest.approx(exact, abs=1e-6)
+    assert (found.gain - found.gain_below <= exact).all()
+    assert (exact <= found.gain + found.gain_above).all()
+    assert (found.gain_below + found.gain_above < [1e-6, 3e-6, 5e-6, 2e-5]).all()
+
+
+@given(
+    st.sampled_from(sorted(LAWS)),
+    st.integers(12, 400),
+    st.integers(-6, 3),
+    st.sampled_from([2, 3, 5, 12, 2.5, 7.25]),
+    st.integers(0, 2**32),
+)
+def test_best_of_n_lies_within_the_bounds_of_bins(law: str, n: int, exponent: int, best_of: float, seed: int) -> None:
+    values = LAWS[law](np.random.default_rng(seed), n)
+    if seed % 2:
+        values = np.round(values, 1)  # ties within bins
+    width = 2.0**exponent
+    bins = Bins.of(np.zeros(n, dtype=np.int64), [values], [width])
+    rule = BestOfN(best_of)
+    found = counted_rules(counted_samples(bins, width), [rule])
+    exact = rule.evaluate(prepare(np.sort(values)[::-1][None]))
+    gain, span = float(exact.mean[0]) - values.mean(), np.ptp(values)
+    assert found.gain[0] - found.gain_below[0] <= gain + 1e-13 * span
+    assert gain <= found.gain[0] + found.gain_above[0] + 1e-13 * span
+    if n > 100:  # of few samples that tie the jackknife is no law's KL
+        assert abs(found.spent[0] - exact.spent[0]) <= found.spent_open[0] + 1e-12
+    if best_of == round(best_of):
+        assert found.win[0] - found.win_below[0] - 1e-12 <= exact.win_rate[0] <= found.win[0] + 1e-12
 
 
 def test_the_fit_of_a_summary_is_that_of_the_samples() -> None:

@@ -50,7 +50,7 @@ def averaged_curve(
     first = _first_pass(table, column, unit)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
-    sums, of_cells = np.empty((7, 0)), np.empty((4, 1 if cells.one_prompt else len(cells.size), 0))
+    sums, of_cells = np.empty((7, 0)), np.empty((5, 1 if cells.one_prompt else len(cells.size), 0))
     size = _FIRST
     while True:
         start = sums.shape[1]
@@ -66,7 +66,7 @@ def averaged_curve(
         if last.any() or last.size == grid.size or over:
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
-    plug_in, second, further, open_below = of_cells[..., :used]
+    plug_in, second, further, open_below, open_above = of_cells[..., :used]
     most = first.limit * first.unit if largest is None else largest - first.base
     limit = np.full(len(cells.size), most[0]) if cells.one_prompt else cells.mean(most)
     if not known:
@@ -77,8 +77,8 @@ def averaged_curve(
         limit = limit + of_limit
     chosen = second if bias_correction else plug_in
     bounds = (plug_in, further) if known else (chosen, further) if bias_correction else (chosen,)
-    if open_below.any():  # by bins
-        bounds = (*bounds, bounds[0] - open_below)
+    if open_below.any() or open_above.any():  # by bins
+        bounds = (bounds[0] - open_below, bounds[-1] + open_above)
     return AveragedCurve(
         lam=grid[:used],
         ess=sums[0, :used] / table.n_prompts,
@@ -166,16 +166,16 @@ def _tabulate(
     parts: bool,
     largest: float | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return sums over prompts at each λ, shape (7, L), and means over cells, (4, cells, L); ``start`` λ came before.
+    """Return sums over prompts at each λ, shape (7, L), and means over cells, (5, cells, L); ``start`` λ came before.
 
     The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, the KL's
     distance, from 0, to that of λ = ∞, and, by the delta method, the variance of Λ that a prompt's samples leave. The
     means are of plug-in and second order, and, at every third λ, of the way that the bias may still have to go, or,
-    with a ``largest`` reward, of the curve above, and of how far below bins leave the curve open; for a single prompt
-    the first cell holds them.
+    with a ``largest`` reward, of the curve above, and of how far below and above bins leave the curve open; for a
+    single prompt the first cell holds them.
     """
     work = _Tabulation(lam, start, 1 if cells.one_prompt else len(cells.size), table.n_prompts, parts, largest)
-    of_cells, sums = np.zeros((4, work.n_cells, lam.size)), np.zeros((7, lam.size))
+    of_cells, sums = np.zeros((5, work.n_cells, lam.size)), np.zeros((7, lam.size))
     index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
     known = (first.base, first.unit, first.rank, index)
     for _, (some, of_some) in table.each(work, [column], _BLOCK, *known, add=True):
@@ -203,7 +203,7 @@ class _Tabulation(SameFields):
     ) -> tuple[FloatArray, FloatArray]:
         lam = self.lam
         thirds = np.flatnonzero((self.start + np.arange(lam.size)) % _EVERY == 0)
-        sums, of_cells = np.zeros((7, lam.size)), np.zeros((4, self.n_cells, lam.size))
+        sums, of_cells = np.zeros((7, lam.size)), np.zeros((5, self.n_cells, lam.size))
         n = rewards.shape[1]
         rows = (_sorted(rewards) - base[:, None]) / unit[:, None]
         found = jackknife_log_partition(rows, lam)
@@ -234,17 +234,18 @@ class _Tabulation(SameFields):
         found = jackknife_of_counts(value, samples.count, self.lam)
         square = samples.count @ np.square(value) / samples.count.sum()
         self._add(sums, of_cells, found, samples.size, np.atleast_1d(square), value[:1], base, unit, index)
-        low, high = samples.log_partition_bounds(self.lam)
-        shift = self.lam * base
-        _add(of_cells[3], index, unit * np.maximum(found.plug_in - (low - shift)[:, None], 0.0))
-        above = unit * np.maximum((high - shift)[:, None] - found.plug_in, 0.0)
+        step = unit * np.abs(found.second_order - found.first_order)
+        low, high = ((one - self.lam * base / unit)[:, None] for one in samples.log_partition_bounds(self.lam / unit))
+        # The jackknife's step is made of sums of the same kind, which bins leave open in the same proportion.
+        own = np.abs(found.second_order - found.plug_in)
+        own *= np.minimum(np.square(2.0 * self.lam * samples.widest / unit), 1.0)[:, None]
+        _add(of_cells[3], index, unit * (np.maximum(found.plug_in - low, 0.0) + own))
+        _add(of_cells[4], index, unit * (np.maximum(high - found.plug_in, 0.0) + own))
         if self.parts:
             thirds = np.flatnonzero((self.start + np.arange(self.lam.size)) % _EVERY == 0)
             ahead = np.zeros((self.lam.size, 1))
-            ahead[thirds] = (2.0 * unit * np.abs(found.second_order - found.first_order) + above)[thirds]
+            ahead[thirds] = 2.0 * step[thirds]
             _add(of_cells[2], index, ahead)
-        elif self.largest is not None:
-            _add(of_cells[2], index, above)
 
     def _add(
         self,

@@ -18,7 +18,7 @@ from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
-from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, share_of_limit
+from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import RewardTable
 
@@ -98,7 +98,7 @@ def evaluate_rules(
     With ``win_rate`` what counts is how often the rule beats a base draw by the picking column, above one half.
     """
     check_needs(rules, int(table.n_samples.min()))
-    kl, gain, win = _cell_values(table, picking, counted, rules, cells, divergence)
+    kl, gain, win, open_ = _cell_values(table, picking, counted, rules, cells, divergence)
     if win_rate:
         require(picking == counted, "picked_by must be the fit's own reward where win rates count.", "picked_by")
         gain = win - 0.5
@@ -123,11 +123,12 @@ def evaluate_rules(
             gain,
             level,
             float(divergence.mean_of(np.asarray(supported_end))),
-            _further_kl(table, picking, rules, divergence),
+            _further_kl(table, picking, rules, divergence) + open_.spent,
         )
         if curve is not None and known
         else NOTHING_KNOWN
     )
+    limit, low, high = _opened(limit, low, high, open_, win_rate)
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
     whole = weights[0]
@@ -162,8 +163,31 @@ def attained(
     win_rate: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``E_p f`` (KL by default) and gain of rules that pick by a column, each of shape (rules,)."""
-    spent, gain, win = _cell_values(table, column, column, rules, cells, divergence)
+    spent, gain, win, _ = _cell_values(table, column, column, rules, cells, divergence)
     return weights @ spent, weights @ (win - 0.5 if win_rate else gain)
+
+
+@dataclass(frozen=True, eq=False)
+class _Open(SameFields):
+    """What bins leave open of the averages over prompts, each of shape (rules,); see `CountedRules`."""
+
+    spent: FloatArray
+    gain_below: FloatArray
+    gain_above: FloatArray
+    win_below: FloatArray
+
+
+def _opened(
+    limit: Share, low: FloatArray, high: FloatArray, open_: _Open, win_rate: bool
+) -> tuple[Share, FloatArray, FloatArray]:
+    """Widen the intervals of share and gain by what bins leave open of the gain."""
+    less, more = (open_.win_below, np.zeros_like(low)) if win_rate else (open_.gain_below, open_.gain_above)
+    most, share, share_low, share_high, supported = limit
+    if most is not None and share_low is not None and share_high is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            part = [np.where(most > 0.0, np.divide(one, most), 0.0) for one in (less, more)]
+        limit = most, share, share_low - part[0], np.minimum(share_high + part[1], 1.0), supported
+    return limit, low - less, high + more
 
 
 def as_rules(rules: Any) -> list[Rule]:
@@ -199,8 +223,11 @@ def check_needs(rules: Any, fewest: int) -> None:
 
 def _cell_values(
     table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells, divergence: Divergence = KL
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules)."""
+) -> tuple[FloatArray, FloatArray, FloatArray, _Open]:
+    """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules).
+
+    The last is what bins leave open.
+    """
     size = 1 if cells.one_prompt else len(cells.size)
     index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
     values = np.zeros((3, size, len(rules)))
@@ -208,12 +235,16 @@ def _cell_values(
     columns = [picking] if counted == picking else [picking, counted]
     for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
         values += some
+    of_bins = np.zeros((4, len(rules)))
     for where, samples in table.counted_samples(picking):
         require(counted == picking, _NEEDS_EVERY_SAMPLE, "gold")
-        values[:, index[where]] += counted_rules(samples, rules, divergence)
+        found = counted_rules(samples, rules, divergence).rows()
+        values[:, index[where]] += found[:3]
+        of_bins += found[3:] / table.n_prompts
+    open_ = _Open(*of_bins)
     if not cells.one_prompt:
         values /= cells.size[:, None]
-        return values[0], values[1], values[2]
+        return values[0], values[1], values[2], open_
     picked, gold = table.column(picking), table.column(counted)
 
     def without(kept: IntArray) -> FloatArray:
@@ -221,7 +252,7 @@ def _cell_values(
         return _prompt_values(rows, rows if counted == picking else gold[kept], rules, divergence).swapaxes(0, 1)
 
     pseudo = cells.pseudo_values(without, values[:, 0], np.argsort(-picked, kind="stable"))
-    return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2]
+    return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
 
 
 def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:

@@ -142,7 +142,8 @@ def _of_counted(samples: CountedSamples) -> _OfSome:
     k = n // 4
     before = np.cumsum(samples.count) - samples.count
     taken = np.clip(k - before, 0.0, samples.count)
-    tied = bool((samples.tied & (taken > 1.0)).any())
+    start = np.cumsum(samples.bins.count) - samples.bins.count
+    tied = bool((samples.bins.tied & (k - start > 1.0)).any())
     kept = np.clip(n - before - samples.count, 0.0, None)  # below it
     usual = np.clip(n - -(-n // 16) - kept, 0.0, samples.count)
     spread = float(usual @ np.abs(samples.value - samples.value[np.searchsorted(before, n // 2, side="right") - 1]))

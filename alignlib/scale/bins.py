@@ -19,7 +19,7 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 
-__all__ = ["STEPS", "Bins", "check_width", "width_for"]
+__all__ = ["STEPS", "Bins", "check_index", "check_width", "width_for"]
 
 STEPS = 31  # bits of a reward's place in its bin
 _MASK = (1 << STEPS) - 1
@@ -52,6 +52,16 @@ def check_width(width: float) -> float:
         "bin_width",
     )
     return float(width)
+
+
+def check_index(largest: float, width: float) -> None:
+    """Refuse a place of a bin, in size, whose number is too large."""
+    if not largest < _MOST_INDEX:
+        raise InputError(
+            f"bin_width must suit the size of the rewards: {width:g} is too small for {largest * width:.3g}. Take a "
+            f"larger power of two.",
+            argument="bin_width",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +121,7 @@ class Bins(SameFields):
             most,
             others,
         )
-        return bins.take(np.flatnonzero(count))._carried()
+        return bins.take(np.flatnonzero(count)).carried()
 
     @classmethod
     def of_atoms(
@@ -168,7 +178,7 @@ class Bins(SameFields):
             np.minimum.reduceat(joined.least, first),
             np.maximum.reduceat(joined.most, first),
             tuple((added(high), added(low)) for high, low in joined.others),
-        )._carried()
+        ).carried()
 
     @classmethod
     def _joined(cls, parts: Sequence[Bins], others: int) -> Bins:
@@ -190,7 +200,7 @@ class Bins(SameFields):
         """Return the bins of prompts that have other numbers: ``rows[i]`` for i, which rises."""
         return replace(self, row=rows[self.row])
 
-    def _carried(self) -> Bins:
+    def carried(self) -> Bins:
         """Return sums in two parts whose lower part is less than one of the upper."""
         return replace(
             self,
@@ -225,13 +235,7 @@ def _placed(values: FloatArray, width: float) -> tuple[IntArray, IntArray]:
     """Return the bin of each reward and its step within it."""
     scaled = values / width  # exact: a power of two
     floor = np.floor(scaled)
-    largest = float(np.abs(floor).max(initial=0.0))
-    if not largest < _MOST_INDEX:
-        raise InputError(
-            f"bin_width must suit the size of the rewards: {width:g} is too small for {largest * width:.3g}. Take a "
-            f"larger power of two.",
-            argument="bin_width",
-        )
+    check_index(float(np.abs(floor).max(initial=0.0)), width)
     u = np.minimum(np.ldexp(scaled - floor, STEPS).astype(np.int64), _MASK)
     return floor.astype(np.int64), u
 

@@ -11,17 +11,20 @@ Source: the extreme laws are Markov's and Krein's (Karlin and Studden, 1966); th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.scale.bins import STEPS, Bins
+from alignlib.tables import CountedBins, CountedSamples
 
 __all__ = [
     "Atoms",
     "arranged",
     "between",
+    "counted_samples",
     "inside_bins",
     "log_partition_bounds",
     "lower_atoms",
@@ -114,19 +117,29 @@ def upper_atoms(bins: Bins, width: float) -> Atoms:
     )
 
 
-def between(bins: Bins, width: float) -> tuple[Atoms, BoolArray]:
-    """Return a law between the two, with which estimates are made, and which of its atoms are samples that tie.
+def between(bins: Bins, width: float) -> Atoms:
+    """Return a law between the two, with which estimates are made.
 
     The least and the largest of a bin are what they are; the others lie at their mean ± standard deviation, or, where
     that leaves the bin, as in the lower law, whose mean and variance are the same.
     """
-    value, count, tied, _ = arranged(bins, width)
+    value, count, _ = arranged(bins, width)
     order = np.argsort(-value, kind="stable")
-    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS))), tied[order]
+    return Atoms(value[order], count[order], float(np.ldexp(width, -STEPS)))
 
 
-def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, BoolArray, IntArray]:
-    """Return atoms of several prompts, in no order: value, count, whether their samples tie, and the bin of each."""
+def counted_samples(bins: Bins, width: float) -> CountedSamples:
+    """Return the bins of one prompt as estimates take them."""
+    atoms = between(bins, width)
+    _, _, _, m, v = inside_bins(bins, width)
+    mean = np.clip(width * (bins.index + m) + 0.5 * atoms.slack, bins.least, bins.most)
+    parts = (bins.count.astype(np.float64), bins.least, bins.most, mean, width * np.sqrt(v))
+    known = CountedBins(*(part[::-1] for part in parts), slack=atoms.slack)
+    return CountedSamples(atoms.value, atoms.count, known, partial(log_partition_bounds, bins, width))
+
+
+def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return atoms of several prompts, in no order: value, count, and the bin of each."""
     least, most, others, m, v = inside_bins(bins, width)
     arm, up = np.sqrt(v), m - least
     even = arm <= np.minimum(up, most - m)
@@ -143,8 +156,7 @@ def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, BoolArra
     count = np.concatenate(counts)
     kept = np.flatnonzero(count > 0.0)
     value = np.concatenate([bins.least, bins.most, low, high])[kept]
-    tied = np.concatenate([alone & (n > 1.0), *(np.zeros(len(n), dtype=bool),) * 3])[kept]
-    return value, count[kept], tied, kept % len(n)
+    return value, count[kept], kept % len(n)
 
 
 def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[FloatArray, FloatArray]:

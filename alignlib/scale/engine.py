@@ -11,6 +11,14 @@ from alignlib._core.errors import InputError
 __all__ = ["Dask", "Engine", "Here", "engine_for"]
 
 _AHEAD = 4  # tasks of each worker that wait at a time
+_MEMORY = {
+    "MALLOC_ARENA_MAX": 1,
+    "MALLOC_MMAP_THRESHOLD_": 1 << 25,
+    "MALLOC_TRIM_THRESHOLD_": 1 << 29,
+    "OMP_NUM_THREADS": 1,
+    "OPENBLAS_NUM_THREADS": 1,
+    "MKL_NUM_THREADS": 1,
+}
 _TIMEOUT = "10s"  # for the first answer of a scheduler
 
 
@@ -109,6 +117,13 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
         "distributed.comm.timeouts.connect": "10s",
         "distributed.worker.daemon": True,
         "distributed.admin.tick.limit": "1h",
+        "distributed.admin.tick.interval": "1s",
+        "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.system-monitor.gil.enabled": False,
+        "distributed.scheduler.work-stealing-interval": "1s",
+        "distributed.scheduler.active-memory-manager.start": False,
+        "distributed.worker.profile.enabled": False,
+        "distributed.nanny.pre-spawn-environ": _MEMORY,
     }
     with dask.config.set(quiet):
         if scheduler is None:

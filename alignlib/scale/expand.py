@@ -71,7 +71,7 @@ def shared(summary: Summary, groups: int, rng: np.random.Generator) -> Summary:
     Samples are where `arranged` has them; sums of further columns go with the numbers.
     """
     bins, width = summary.bins, summary.widths[0]
-    value, exact_count, _, place = arranged(bins, width)
+    value, exact_count, place = arranged(bins, width)
     left = np.floor(exact_count).astype(np.int64)
     odd = np.flatnonzero(exact_count > left)  # shares of a bin that are not whole: one more to the first
     short = np.round(np.bincount(place[odd], (exact_count - left)[odd], len(bins.row))).astype(np.int64)

@@ -15,10 +15,10 @@ from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.scale.bins import check_width, width_for
 from alignlib.scale.engine import Engine, Here
-from alignlib.scale.parts import Part, Question, list_parts, summaries
+from alignlib.scale.parts import Part, Question, first_ranges, list_parts
 from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.scale.summary_table import Head, SummaryTable
+from alignlib.scale.summary_table import Head, Piece, SummaryTable
 
 __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 
@@ -28,6 +28,8 @@ _ORDER = "Prompts stand in an order made from their names: at one seed, one file
 _FEW_BINS = 256  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
+_HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
+_BINS_OF_A_PROMPT, _OF_A_BIN = 4096, 9  # how many there are, and how many samples take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
 
@@ -84,17 +86,19 @@ def open_parts(
     folder = Path(checkpoint).resolve()  # kernels and workers run elsewhere
     folder.mkdir(parents=True, exist_ok=True)
     question = replace(question, exact_up_to=exact_up_to)
-    widths = _widths(parts, question, skip_corrupt)
+    widths, held = _first_look(parts, question, skip_corrupt)
     if bin_width is not None:
         widths = (check_width(bin_width),) * len(widths)
-    rows = sum(part.size for part in parts) / (_BYTES_OF_A_ROW * len(question.rewards))
+    rows = held * sum(part.size for part in parts) / (_BYTES_OF_A_ROW * len(question.rewards))
     bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
     stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
     done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
     if bin_width is None and (finer := _finer(list(heads.values()), widths[0])) is not None:
         stores.append(Store.of(folder, replace(question, widths=(finer, *widths[1:])), bits, parts))
         done, heads, notes = _joined(stores[1], parts, location, drop_below, skip_corrupt, engine, tell)
-    pieces = [stores[-1].loader(bucket) for bucket in heads]
+    pieces: list[Piece] = [stores[-1].loader(bucket) for bucket in heads]
+    if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
+        pieces = [_Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
     yield SummaryTable(
         pieces,
@@ -212,25 +216,28 @@ class _Held:
         return self._summary
 
 
-def _widths(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[float, ...]:
-    """Choose widths by the range of the first piece that has rewards."""
+def _first_look(parts: Sequence[Part], question: Question, skip_corrupt: bool) -> tuple[tuple[float, ...], float]:
+    """Choose widths by the range of the first piece that has rewards, and guess what part of its samples is held."""
     for part in parts:
         try:
-            read = next(summaries(part, replace(question, exact_up_to=1 << 62)), None)
+            found = first_ranges(part, question)
         except InputError:
             if skip_corrupt:
                 continue
-            return (1.0,) * len(question.rewards)  # what is wrong is said when its turn comes
-        if read is not None and read.summary.n_samples:
-            return tuple(_width_of(one) for one in read.summary.values)
-    return (1.0,) * len(question.rewards)
+            break  # what is wrong is said when its turn comes
+        if found is not None:
+            ends, n_samples, n_prompts = found
+            most = _BINS_OF_A_PROMPT * _OF_A_BIN
+            few = n_samples <= n_prompts * max(question.exact_up_to, most)
+            return tuple(_width_of(*one) for one in ends), 1.0 if few else n_prompts * most / n_samples
+    return (1.0,) * len(question.rewards), 1.0
 
 
-def _width_of(values: FloatArray) -> float:
-    """Choose a width by rewards, which may be nearly equal where those of other parts are not."""
-    most = float(np.abs(values).max())
+def _width_of(low: float, high: float) -> float:
+    """Choose a width by the ends of rewards, which may be nearly equal where those of other parts are not."""
+    most = max(-low, high)
     least = math.ldexp(1.0, math.frexp(most)[1] - _FINEST) if most > 0.0 else 0.0
-    return max(width_for(float(values.min()), float(values.max())), least)
+    return max(width_for(low, high), least)
 
 
 def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell) -> list[Done]:

@@ -22,7 +22,17 @@ from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
 from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples
 
-__all__ = ["CorruptPartError", "Part", "Question", "Reading", "first_file", "is_many", "list_parts", "summaries"]
+__all__ = [
+    "CorruptPartError",
+    "Part",
+    "Question",
+    "Reading",
+    "first_file",
+    "first_ranges",
+    "is_many",
+    "list_parts",
+    "summaries",
+]
 
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
@@ -126,6 +136,31 @@ def summaries(part: Part, question: Question) -> Iterator[Reading]:
     InputError
         Where it can, and does not hold what is asked: the sentence names it.
     """
+    for file in _pieces(part, question):
+        yield _of_piece(file, question)
+
+
+def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int] | None:
+    """Return the ends of each reward in the first piece that has any, and how many samples and runs of prompts it has.
+
+    Raises
+    ------
+    InputError
+        As `summaries`.
+    """
+    for file in _pieces(part, question):
+        samples = read_samples(
+            file, question.prompt, question.rewards, sample=question.sample, wide=question.wide, named=True
+        )
+        rewards = np.array(list(samples.rewards.values()))
+        finite = np.isfinite(rewards).all(axis=0)  # what lacks a value is dropped, or refused when its turn comes
+        if finite.any():
+            ends = [(float(one.min()), float(one.max())) for one in rewards[:, finite]]
+            return ends, samples.size, len(pc.run_end_encode(samples.identifiers, run_end_type=pa.int64()).values)
+    return None
+
+
+def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
     with _opened(part) as source:
         pieces = open_pieces(part.path, lambda file: _needed(file, question), source)
         while True:
@@ -137,7 +172,7 @@ def summaries(part: Part, question: Question) -> Iterator[Reading]:
                 raise CorruptPartError(str(error)) from error
             if file is None:
                 return
-            yield _of_piece(file, question)
+            yield file
 
 
 def first_file(parts: Sequence[Part]) -> TableFile:

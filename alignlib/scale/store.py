@@ -144,7 +144,7 @@ class Store:
                 waiting.append(read.summary)
                 if read.responses is not None:
                     told_apart.append(read.responses)
-                held = sum(len(one.values[0]) for one in waiting)
+                held = sum(len(one.values[0]) + len(one.bins.row) for one in waiting)
                 if max(held, sum(len(one.samples) for one in told_apart)) > _FLUSHED:
                     flush()
         except CorruptPartError as error:

@@ -19,10 +19,12 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 from alignlib.scale.bins import Bins, check_width
+from alignlib.scale.counting import bins_of_one
 from alignlib.scale.keys import KeyArray, bucket_of, keys_of, plain_names
 
 __all__ = ["EXACT_UP_TO", "Summary"]
 
+_MANY = 4096  # samples of a prompt that are worth a pass of their own
 EXACT_UP_TO = 16_384  # samples of a prompt: so many take less room than 4,096 bins of eight numbers
 
 
@@ -97,7 +99,7 @@ class Summary(SameFields):
             names = names.dictionary_encode()  # most names come many times
         names, keys = plain_names(names), keys_of(names)
         order = np.argsort(keys, kind="stable")
-        values = tuple(np.asarray(one, dtype=np.float64) + 0.0 for one in columns.values())  # no negative zeros
+        values = tuple(np.asarray(one, dtype=np.float64) for one in columns.values())
         return cls._settled(tuple(columns), given, exact_up_to, names, keys, sizes, order, values)
 
     @classmethod
@@ -126,12 +128,8 @@ class Summary(SameFields):
         sizes = np.add.reduceat(sizes[order], first) if len(first) else sizes
         names, keys = names.take(pa.array(order[first])), sorted_keys[first]
         binned = sizes > exact_up_to
-        bins = Bins.none(len(columns) - 1)
-        if binned.any():
-            row = np.repeat(np.arange(len(sizes)), sizes)
-            inside = binned[row]
-            bins = Bins.of(row[inside], [one[inside] for one in values], widths)
-            values = tuple(one[~inside] for one in values)
+        bins, values = _into_bins(sizes, binned, values, widths)
+        values = tuple(one + 0.0 for one in values)  # no negative zeros
         return cls(columns, widths, exact_up_to, names, keys, sizes, binned, _descending(sizes[~binned], values), bins)
 
     @classmethod
@@ -221,6 +219,29 @@ class Summary(SameFields):
                 )
             )
         return found
+
+
+def _into_bins(
+    sizes: IntArray, binned: BoolArray, values: tuple[FloatArray, ...], widths: Sequence[float]
+) -> tuple[Bins, tuple[FloatArray, ...]]:
+    """Return the bins of the prompts that are to be in bins, and the samples of the others."""
+    if not binned.any():
+        return Bins.none(len(values) - 1), values
+    rows = np.flatnonzero(binned)
+    if sizes[rows].mean() < _MANY:
+        row = np.repeat(np.arange(len(sizes)), sizes)
+        inside = binned[row]
+        bins = Bins.of(row[inside], [one[inside] for one in values], widths)
+        return bins, tuple(one[~inside] for one in values)
+    ends = np.cumsum(sizes)
+    found = []
+    for row, start, end in zip(rows.tolist(), (ends - sizes)[rows].tolist(), ends[rows].tolist(), strict=True):
+        its = bins_of_one([one[start:end] for one in values], widths)
+        found.append(replace(its, row=np.full(len(its.row), row)))
+    if binned.all():
+        return Bins.merged(found, len(values) - 1), tuple(one[:0] for one in values)
+    kept = np.repeat(~binned, sizes)
+    return Bins.merged(found, len(values) - 1), tuple(one[kept] for one in values)
 
 
 def _joined_names(parts: Sequence[pa.Array]) -> pa.Array:

@@ -15,7 +15,7 @@ from alignlib._core.checks import BoolArray, FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
-from alignlib.scale.bounds import between, log_partition_bounds, of_prompt
+from alignlib.scale.bounds import counted_samples, of_prompt
 from alignlib.scale.engine import Engine, Here
 from alignlib.scale.expand import expanded, shared
 from alignlib.scale.keys import KeyArray
@@ -306,10 +306,7 @@ class SummaryTable(RewardTable):
                 continue
             summary = piece()
             for row in np.flatnonzero(self._apart[start:end]).tolist():
-                bins, width = of_prompt(summary.bins, row), summary.widths[0]
-                atoms, tied = between(bins, width)
-                bounds = partial(log_partition_bounds, bins, width)
-                yield start + row, CountedSamples(atoms.value, atoms.count, tied, bounds)
+                yield start + row, counted_samples(of_prompt(summary.bins, row), summary.widths[0])
 
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt."""

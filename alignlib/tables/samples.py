@@ -59,9 +59,13 @@ class Samples(SameFields):
 
     def without_gaps(self, drop: bool) -> Samples:
         """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
-        bad = self.identifiers.is_null().to_numpy(zero_copy_only=False)
-        nameless = bool(bad.any())
-        found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if bad.any() else []
+        nameless = self.identifiers.null_count > 0
+        bad = (
+            np.asarray(self.identifiers.is_null().to_numpy(zero_copy_only=False))
+            if nameless
+            else np.zeros(self.size, bool)
+        )
+        found = [f"{self.prompt!r} in {bad.sum()}{self.file.word_for_missing(self.prompt)}"] if nameless else []
         for name, values in self.rewards.items():
             finite = np.isfinite(values)
             if not finite.all():
