@@ -123,6 +123,7 @@ def of_runs() -> list[Row]:
     """Return the cases, without the class that holds them."""
     compared, picked, in_parts, bundles, notebooks = FAMILIES
     whole = ("run", "best_of_n", "-o", "FOLDER/t.ipynb")
+    swept = ("sweep", *whole[1:3], "FOLDER/t.csv")
     beyond = "beyond 2^53, where floats no longer tell neighbours apart"
     found: list[Row] = [
         (compared, "a step of 1e308", run(step=1e308), COMPARED, "holds 1e+308 for 'step' in row 4", False),
@@ -259,18 +260,14 @@ def of_runs() -> list[Row]:
         ("a text in place of a number", (*whole, "--n-max", "__import__('os')"), "n_max must be an integer"),
         ("an infinite number", (*whole, "--delta", "inf"), "Unknown parameter 'delta'"),
         ("a list of nothing", ("run", "from_samples", "-o", "FOLDER/t.ipynb", "--kl", ""), "kl"),
-        ("a sweep without values", (*whole[:3], "FOLDER/t.csv", "--sweep", "seed"), "NAME=V1,V2"),
-        ("a value of a sweep twice", (*whole[:3], "FOLDER/t.csv", "--sweep", "seed=1,1"), "'1' more than once"),
+        ("a sweep without values", (*swept, "--grid", "seed"), "NAME=V1,V2"),
+        ("a value of a sweep twice", (*swept, "--grid", "seed=1,1"), "'1' more than once"),
         (
             "a sweep of 10^9 runs",
-            (*whole[:3], "FOLDER/t.csv", "--sweep", "seed=0:1000000000"),
+            (*swept, "--grid", "seed=0:1000000000"),
             "must rise by 1 to 10,000",
         ),
-        (
-            "a sweep that leaves a page",
-            (*whole[:3], "FOLDER/t.csv", "--sweep", "seed=0:2", "--html"),
-            "leave --html out",
-        ),
+        ("a sweep that leaves a page", (*swept[:3], "FOLDER/t.ipynb", "--grid", "seed=0:2"), "must end in .csv"),
         ("a list of notebooks as a page", ("run", "--list", "--html"), "leave --html out"),
         ("no folder for the output", (*whole[:3], "FOLDER/none/t.ipynb"), "does not exist; make it first"),
         ("a notebook by a path", ("run", "../../etc/passwd", "-o", "FOLDER/t.ipynb"), "passwd"),

@@ -35,6 +35,7 @@ NAMES = [
     "sample",
     "score",
     "run",
+    "sweep",
     "claims",
     "verify",
     "sync",

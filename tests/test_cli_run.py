@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from jsonschema import Draft202012Validator
@@ -385,42 +386,46 @@ def test_module_and_command_are_the_same() -> None:
 
 def test_a_sweep_is_one_table(project: Project) -> None:
     """Every combination a row, in order, with claims and numbers; a run that fails is listed, and the rest is there."""
-    result = alignlib("run", "roots", "--sweep", "n=3,4", "--sweep", "top=2,9", "-o", "sweep.csv")
+    result = alignlib("sweep", "roots", "--grid", "n=3,4", "--grid", "top=2,9", "-o", "sweep.parquet")
     assert result.exit_code == 0, result.output
-    with Path("sweep.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["n"], row["top"]) for row in rows] == [("3", "2.0"), ("3", "9.0"), ("4", "2.0"), ("4", "9.0")]
+    rows = pq.read_table("sweep.parquet").to_pylist()
+    assert [(row["n"], row["top"]) for row in rows] == [(3, 2.0), (3, 9.0), (4, 2.0), (4, 9.0)]
     assert {"seconds", "failed"} < set(rows[0])
-    assert any(name.startswith("holds ") and value == "True" for name, value in rows[0].items())
-    before = Path("sweep.csv").read_bytes()
-    assert "--force" in alignlib("run", "roots", "--sweep", "n=3", "-o", "sweep.csv").output
-    assert Path("sweep.csv").read_bytes() == before
-    result = alignlib("run", "sums", "--sweep", "n=6:9", "-o", "sums.csv")
+    assert any(name.startswith("holds ") and value is True for name, value in rows[0].items())
+    before = Path("sweep.parquet").read_bytes()
+    assert "--force" in alignlib("sweep", "roots", "--grid", "n=3", "-o", "sweep.parquet").output
+    assert Path("sweep.parquet").read_bytes() == before
+    assert not list(Path().glob(".*.kept"))  # all has run
+    result = alignlib("sweep", "sums", "--grid", "n=6:9", "-o", "sums.csv")
     assert result.exit_code == 1
     assert "n = 7: failed, cell" in result.output
+    assert "1 of 3 runs failed twice, see the column failed:\n  n = 7" in result.output
     with Path("sums.csv").open(encoding="utf-8", newline="") as file:
         assert [bool(row["failed"]) for row in csv.DictReader(file)] == [False, True, False]
+    result = alignlib("sweep", "sums", "--grid", "n=6,8", "-o", "sums.csv", "--force")  # nothing is run again
+    assert result.exit_code == 0, result.output
+    assert "done in" not in result.output
+    assert not list(Path().glob(".*.kept"))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sweep", "n"], "NAME=V1,V2"),
-        (["--sweep", "m=1"], "Unknown parameter 'm'"),
-        (["--sweep", "n=1,-1"], "n must be"),
-        (["--sweep", "n=5:2"], "must rise"),
-        (["--sweep", "n=a:2"], "range of whole numbers"),
-        (["--sweep", "n=1:9999999"], "must rise by 1 to 10,000"),
-        (["--sweep", "n=1:200", "--sweep", "top=1:200"], "at most 10,000 combinations"),
-        (["--sweep", "n=1", "--n", "2"], "given twice"),
-        (["--sweep", "n=1,6", "--sweep", "top=5"], "n must be below top, 5; got 6."),
-        (["--sweep", "n=1", "--html"], "leave --html out"),
-        (["--workers", "2"], "goes with --sweep"),
+        (["--grid", "n"], "NAME=V1,V2"),
+        (["--grid", "m=1"], "Unknown parameter 'm'"),
+        (["--grid", "n=1,-1"], "n must be"),
+        (["--grid", "n=5:2"], "must rise"),
+        (["--grid", "n=a:2"], "range of whole numbers"),
+        (["--grid", "n=1:9999999"], "must rise by 1 to 10,000"),
+        (["--grid", "n=1:200", "--grid", "top=1:200"], "at most 10,000 combinations"),
+        (["--grid", "n=1", "--n", "2"], "given twice"),
+        (["--grid", "n=1,6", "--grid", "top=5"], "n must be below top, 5; got 6."),
+        (["--grid", "n=1", "--workers", "2", "--scheduler", "tcp://x:1"], "name one"),
+        (["--workers", "2"], "Say which notebook, over what"),
     ],
 )
 def test_a_bad_sweep_is_refused_before_it_starts(project: Project, arguments: list[str], said: str) -> None:
     """With one sentence."""
-    output = "a.ipynb" if "--workers" in arguments else "a.csv"
-    result = alignlib("run", "pairs", *arguments, "-o", output)
+    result = alignlib("sweep", "pairs", *arguments, "-o", "a.csv")
     assert (result.exit_code, said in " ".join(result.output.split())) == (2, True), result.output
-    assert not Path(output).exists()
+    assert not Path("a.csv").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,15 @@ from click.shell_completion import CompletionItem
 
 from alignbook.extra import require_extra
 from alignlib._core.errors import InputError
-from alignlib._core.files import check_new, write_whole
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import Command, option
-from alignlib.cli._options import FILE, Whole
+from alignlib.cli._options import FILE
 
 if TYPE_CHECKING:
     from alignbook.project import Notebook, Project
 
-__all__ = ["command", "name_and_parameters"]
+__all__ = ["check_output", "command", "complete_words", "name_and_parameters", "say_other_clone"]
 
 
 class Run(Command):
@@ -89,7 +87,6 @@ def _named(ctx: click.Context) -> Notebook | None:
         "alignlib run --list",
         "alignlib run best_of_n --help",
         "alignlib run best_of_n --n-max 32 -o out.ipynb --html",
-        "alignlib run from_samples --sweep n_samples=16,64 --sweep seed=0:5 -o sweep.csv",
     ],
     context_settings={"ignore_unknown_options": True, "show_default": True},
     add_help_option=False,
@@ -102,16 +99,7 @@ def _named(ctx: click.Context) -> Notebook | None:
     shell_complete=complete_words,
 )
 @option("-p", "pairs", nargs=2, multiple=True, metavar="PARAMETER VALUE", help="The same as --PARAMETER VALUE.")
-@option(
-    "--sweep",
-    "sweeps",
-    multiple=True,
-    metavar="PARAMETER=V1,V2,...",
-    help="Run at every value, or combination where given several times, and write all claims and numbers to OUT.csv. "
-    "Whole numbers also as 0:10; lists divided by semicolons.",
-)
-@option("--workers", type=Whole(1, 256), help="Runs of a sweep side by side.  [default: as many as cores]")
-@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb; of a sweep the table, OUT.csv.")
+@option("-o", "--output", type=FILE, help="The executed notebook, OUT.ipynb.")
 @option("--html", is_flag=True, help="Also write OUT.html, one file that needs no network.")
 @option("--crate", type=FILE, help="Also leave a folder with the run's Workflow Run RO-Crate, which `verify` checks.")
 @option("--force", is_flag=True, help="Replace files that are there under these names.")
@@ -122,8 +110,6 @@ def command(
     ctx: click.Context,
     words: tuple[str, ...],
     pairs: tuple[tuple[str, str], ...],
-    sweeps: tuple[str, ...],
-    workers: int | None,
     output: Path | None,
     html: bool,
     crate: Path | None,
@@ -138,23 +124,16 @@ def command(
     name, more = name_and_parameters(words)
     require_extra("alignlib run")
     from alignbook.parameters import resolve_texts
-    from alignbook.project import another_clone, own_project
+    from alignbook.project import own_project
 
     project = own_project()
-    if (other := another_clone()) is not None:
-        click.echo(
-            for_terminal(
-                f"The notebooks are those of {project.folder}. Those of {other}, the folder around you, are not run: "
-                f"to run them, type `PYTHONPATH={other}:{other / 'book'} python -m alignlib run …`."
-            ),
-            err=True,
-        )
+    say_other_clone(project)
     if helping and name is not None:
         _say_parameters(project.find(name))
         return
     if listing:
-        typed: dict[str, object] = {"-o": output, "--html": html, "--crate": crate, "--force": force, "--sweep": sweeps}
-        typed |= {"--workers": workers, **{f"--{parameter}": True for parameter, _ in (*pairs, *more)}}
+        typed: dict[str, object] = {"-o": output, "--html": html, "--crate": crate, "--force": force}
+        typed |= {f"--{parameter}": True for parameter, _ in (*pairs, *more)}
         spare = next((option for option, value in typed.items() if value), None)
         if spare is not None:
             raise BadInput(f"--list shows notebooks and runs none; leave {spare} out.")
@@ -166,15 +145,6 @@ def command(
     notebook = project.find(name)
     if output is None:
         raise BadInput(f"Say where to: alignlib run {name} -o out.ipynb, or --list.")
-    if sweeps:
-        if html:
-            raise BadInput("A sweep writes a table, not a page; leave --html out.")
-        if crate is not None:
-            raise BadInput("A sweep leaves no crate; leave --crate out, or run one point of it.")
-        _sweep(notebook, sweeps, [*pairs, *more], output, project, workers=workers, force=force)
-        return
-    if workers is not None:
-        raise BadInput("--workers goes with --sweep; leave it out.")
     values = resolve_texts(notebook.parameters, (*pairs, *more), Path.cwd())
     check_output(output, project)
     notebook.check(values)
@@ -185,6 +155,20 @@ def command(
     good = rerun(project, notebook, values, output, html=html, force=force, crate=crate)
     if not good:
         raise SystemExit(1)
+
+
+def say_other_clone(project: Project) -> None:
+    """Say whose notebooks are run, where another clone is around."""
+    from alignbook.project import another_clone
+
+    if (other := another_clone()) is not None:
+        click.echo(
+            for_terminal(
+                f"The notebooks are those of {project.folder}. Those of {other}, the folder around you, are not run: "
+                f"to run them, type `PYTHONPATH={other}:{other / 'book'} python -m alignlib run …`."
+            ),
+            err=True,
+        )
 
 
 def name_and_parameters(words: tuple[str, ...]) -> tuple[str | None, list[tuple[str, str]]]:
@@ -237,37 +221,6 @@ def _say_parameters(notebook: Notebook) -> None:
     with formatter.section("Parameters"):
         formatter.write_dl(rows)
     click.echo(formatter.getvalue(), nl=False)
-
-
-def _sweep(
-    notebook: Notebook,
-    sweeps: tuple[str, ...],
-    fixed: list[tuple[str, str]],
-    output: Path,
-    project: Project,
-    *,
-    workers: int | None,
-    force: bool,
-) -> None:
-    """Run the notebook over a grid, say how each run ended, and write the table."""
-    from alignbook.sweep import columns, grid, sweep
-    from alignlib.answers.output.render import to_csv
-
-    points = grid(notebook, sweeps, fixed, Path.cwd())
-    check_output(output, project, ".csv")
-    check_new(output, force)
-    rows: dict[int, dict[str, Any]] = {}
-    with closing(sweep(notebook, points, workers)) as ended:
-        for place, row in ended:
-            rows[place] = row
-            said = ", ".join(f"{name} = {row[name]}" for name in points[place])
-            how = "done" if row["failed"] is None else f"failed, {row['failed']}"
-            click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
-    found = [rows[place] for place in sorted(rows)]
-    write_whole(output, to_csv(found, columns(found)), replace=force)
-    click.echo(for_terminal(f"Wrote {output}"))
-    if any(row["failed"] is not None for row in found):
-        raise SystemExit(1)
 
 
 def check_output(output: Path, project: Project, suffix: str = ".ipynb") -> None:

@@ -133,8 +133,8 @@ def counted_samples(bins: Bins, width: float) -> CountedSamples:
     atoms = between(bins, width)
     _, _, _, m, v = inside_bins(bins, width)
     mean = np.clip(width * (bins.index + m) + 0.5 * atoms.slack, bins.least, bins.most)
-    parts = (bins.count.astype(np.float64), bins.least, bins.most, mean, width * np.sqrt(v))
-    known = CountedBins(*(part[::-1] for part in parts), slack=atoms.slack)
+    count, deviation = bins.count.astype(np.float64), width * np.sqrt(v)
+    known = CountedBins(count[::-1], bins.least[::-1], bins.most[::-1], mean[::-1], deviation[::-1], atoms.slack)
     return CountedSamples(atoms.value, atoms.count, known, partial(log_partition_bounds, bins, width))
 
 

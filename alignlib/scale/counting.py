@@ -57,7 +57,10 @@ def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
     found = Bins(
         np.zeros(len(held), dtype=np.int64),
         held + first,
-        *(one[held] for one in (count, total, high, low)),
+        count[held],
+        total[held],
+        high[held],
+        low[held],
         least[held] + 0.0,  # no negative zeros
         most[held] + 0.0,
         tuple((whole[held], rest[held]) for whole, rest in others),

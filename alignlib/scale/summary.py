@@ -235,9 +235,9 @@ def _into_bins(
         return bins, tuple(one[~inside] for one in values)
     ends = np.cumsum(sizes)
     found = []
-    for row, start, end in zip(rows.tolist(), (ends - sizes)[rows].tolist(), ends[rows].tolist(), strict=True):
+    for place, start, end in zip(rows.tolist(), (ends - sizes)[rows].tolist(), ends[rows].tolist(), strict=True):
         its = bins_of_one([one[start:end] for one in values], widths)
-        found.append(replace(its, row=np.full(len(its.row), row)))
+        found.append(replace(its, row=np.full(len(its.row), place)))
     if binned.all():
         return Bins.merged(found, len(values) - 1), tuple(one[:0] for one in values)
     kept = np.repeat(~binned, sizes)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from alignbook.processes import Died, in_processes
 from alignbook.project import Notebook, words
 from alignbook.reading import files_read, modules_read
 
-__all__ = ["Failure", "Job", "Run", "execute", "execute_all", "failed"]
+__all__ = ["Failure", "Job", "Run", "execute", "execute_all", "execute_elsewhere", "failed"]
 
 # One thread per kernel: the same sums in the same order, and as many kernels as cores. The folders keep a
 # user's own matplotlibrc and IPython start-up files out of the pages.
@@ -155,6 +156,20 @@ def execute_all(jobs: Sequence[Job], workers: int | None = None) -> Generator[Ru
             if isinstance(run, Died):
                 run = failed(jobs[place].notebook, f"its process ended: {run}")
             yield replace(run, started=started, place=place)
+
+
+@lru_cache(maxsize=1)
+def _elsewhere() -> tempfile.TemporaryDirectory[str]:
+    """Make ready, once, a process that others started: what it keeps goes with it."""
+    home = tempfile.TemporaryDirectory(prefix="run-")
+    _prepare(home.name)
+    return home
+
+
+def execute_elsewhere(job: Job) -> Run:
+    """Execute one notebook in a process that others started, such as a worker of Dask."""
+    _elsewhere()
+    return execute(job)
 
 
 def failed(notebook: Notebook, message: str) -> Run:

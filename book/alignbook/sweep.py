@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Generator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from alignbook import cache
 from alignbook.parameters import Parameter, ParameterError, Value, resolve_texts
-from alignbook.project import Notebook
-from alignbook.runner import Job, Run, execute_all
+from alignbook.project import Notebook, Project
+from alignbook.runner import Job, Run, execute_elsewhere
 from alignlib._core.spelled import spelled_whole
 
-__all__ = ["columns", "grid", "sweep"]
+__all__ = ["columns", "grid", "run_by", "sweep"]
 
 _MOST = 10_000  # runs of one sweep
 
@@ -38,7 +41,7 @@ def grid(
         name, sign, text = word.partition("=")
         name = name.strip().replace("-", "_")
         if not sign or not text.strip():
-            raise ParameterError(f"sweep must be NAME=V1,V2,…; got {word!r}.", argument="sweep")
+            raise ParameterError(f"grid must be NAME=V1,V2,…; got {word!r}.", argument="grid")
         if name in names or any(name == other for other, _ in fixed):
             raise ParameterError(f"{name} is given twice; give it once.")
         names.append(name)
@@ -49,7 +52,7 @@ def grid(
         texts.append(asked)
     size = math.prod(map(len, texts))
     if size > _MOST:
-        raise ParameterError(f"sweep must have at most {_MOST:,} combinations; got {size:,}.", argument="sweep")
+        raise ParameterError(f"grid must have at most {_MOST:,} combinations; got {size:,}.", argument="grid")
     points = []
     for combination in itertools.product(*texts):
         values = resolve_texts(notebook.parameters, [*fixed, *zip(names, combination, strict=True)], folder)
@@ -77,25 +80,62 @@ def _values(parameter: Parameter | None, text: str) -> list[str]:
 
 
 def sweep(
-    notebook: Notebook, points: Sequence[Mapping[str, Value]], workers: int | None = None
-) -> Generator[tuple[int, dict[str, Any]], None, None]:
-    """Run the notebook at each point, again where that fails; yield the place of each and its row, as they end.
+    project: Project,
+    notebook: Notebook,
+    points: Sequence[Mapping[str, Value]],
+    run_all: Callable[[list[Job]], Generator[Run, None, None]],
+    folder: Path,
+) -> Generator[tuple[int, dict[str, Any], bool], None, None]:
+    """Run the notebook at each point, again where that fails; yield the place of each, its row, and if it was kept.
 
     A row has the point's values, ``seconds``, ``failed`` (a sentence, or None), for every claim its value and whether
-    it holds, and every number that the notebook glues.
+    it holds, and every number that the notebook glues. Runs that succeed are kept in ``folder``, and taken from there
+    as long as all that they were made from is unchanged.
+
+    Parameters
+    ----------
+    project, notebook
+        Where it belongs, and which.
+    points : list of dict
+        Values of parameters.
+    run_all : callable
+        Runs jobs and yields each run as it ends, with the place of its job.
+    folder : path
+        Where runs are kept.
     """
-    left = dict(enumerate(points))
+    watched = cache.our_folders(project)
+    jobs = {place: Job(notebook, dict(values), watched=watched) for place, values in enumerate(points)}
+    recipes = {place: cache.recipe(job, project) for place, job in jobs.items()}
+    for place in list(jobs):
+        before = cache.load(folder, recipes[place], project)
+        if before is not None:
+            del jobs[place]
+            yield place, _row(points[place], before, None), True
     for last in (False, True):
-        places = list(left)
-        with closing(execute_all([Job(notebook, dict(left[place])) for place in places], workers)) as runs:
+        if not jobs:
+            return
+        places = list(jobs)
+        with closing(run_all([jobs[place] for place in places])) as runs:
             for run in runs:
                 place = places[run.place]
                 broken = next((str(failure) for failure in run.failures if failure.claim is None), None)
-                if broken is None or last:
-                    yield place, _row(points[place], run, broken)
-                    del left[place]
-        if not left:
-            return
+                if broken is not None and not last:
+                    continue
+                if not run.failures:
+                    cache.store(folder, recipes[place], project, run)
+                yield place, _row(points[place], run, broken), False
+                del jobs[place]
+
+
+def run_by(map_: Callable[[Callable[[Job], Run], list[Job]], Iterator[tuple[int, Run]]]) -> Any:
+    """Return what runs jobs by a function that has others do its calls, and yields places and results as they end."""
+
+    def run_all(jobs: list[Job]) -> Generator[Run, None, None]:
+        started = time.time()
+        for place, run in map_(execute_elsewhere, jobs):
+            yield replace(run, started=started, place=place)
+
+    return run_all
 
 
 def _row(values: Mapping[str, Value], run: Run, broken: str | None) -> dict[str, Any]:

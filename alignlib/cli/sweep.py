@@ -1,0 +1,152 @@
+"""``alignlib sweep``: a notebook of the book over a grid of parameters, as one table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from alignbook.extra import require_extra
+from alignlib._core.files import check_new, whole_file, write_whole
+from alignlib._core.names import counted
+from alignlib._core.text import for_terminal
+from alignlib.cli._bad_input import BadInput
+from alignlib.cli._command import Command, option
+from alignlib.cli._options import FILE, Whole
+from alignlib.cli.run import check_output, complete_words, name_and_parameters, say_other_clone
+
+if TYPE_CHECKING:
+    from alignbook.runner import Job, Run
+
+__all__ = ["command"]
+
+
+@click.command(
+    "sweep",
+    cls=Command,
+    short_help="Run a notebook of the book over a grid of parameters.",
+    examples=[
+        "alignlib sweep from_samples --grid n_samples=16,64 --grid seed=0:5 -o sweep.csv",
+        "alignlib sweep best_of_n --grid n_max=8,32 --scheduler tcp://host:8786 -o sweep.parquet",
+    ],
+    context_settings={"ignore_unknown_options": True, "show_default": True, "help_option_names": ["-h", "--help"]},
+)
+@click.argument(
+    "words",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    metavar="NAME [--PARAMETER VALUE]...",
+    shell_complete=complete_words,
+)
+@option("-p", "pairs", nargs=2, multiple=True, metavar="PARAMETER VALUE", help="The same as --PARAMETER VALUE.")
+@option(
+    "--grid",
+    multiple=True,
+    metavar="PARAMETER=V1,V2,...",
+    help="Run at every value, or combination where given several times. Whole numbers also as 0:10 (0 to 9); lists "
+    "divided by semicolons.",
+)
+@option("--workers", type=Whole(1, 256), help="Runs side by side on this machine.  [default: as many as cores]")
+@option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers run; they see the same folders.")
+@option("-o", "--output", type=FILE, help="The table, OUT.csv or OUT.parquet.")
+@option("--force", is_flag=True, help="Replace a file that is there under this name.")
+def command(
+    words: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
+    grid: tuple[str, ...],
+    workers: int | None,
+    scheduler: str | None,
+    output: Path | None,
+    force: bool,
+) -> None:
+    """Run the notebook NAME at every point of a grid: parameters, claims and numbers of each run in one table.
+
+    A run that fails is tried once more and listed. What has run is kept beside OUT until all has: the same command
+    goes on from there.
+    """
+    name, more = name_and_parameters(words)
+    require_extra("alignlib sweep")
+    from alignbook import sweep
+    from alignbook.project import own_project
+
+    if name is None or output is None or not grid:
+        raise BadInput("Say which notebook, over what and where to: alignlib sweep NAME --grid seed=0:5 -o sweep.csv.")
+    if workers is not None and scheduler is not None:
+        raise BadInput("--workers and --scheduler are both there; name one.")
+    project = own_project()
+    say_other_clone(project)
+    notebook = project.find(name)
+    points = sweep.grid(notebook, grid, [*pairs, *more], Path.cwd())
+    check_output(output, project, ".parquet" if output.suffix == ".parquet" else ".csv")
+    check_new(output, force)
+    kept = output.parent / f".{output.name}.kept"
+    rows: dict[int, dict[str, Any]] = {}
+    before = 0
+    with (
+        _running(workers, scheduler) as run_all,
+        closing(sweep.sweep(project, notebook, points, run_all, kept)) as ended,
+    ):
+        for place, row, was_kept in ended:
+            rows[place] = row
+            before += was_kept
+            if was_kept:
+                continue
+            if before:
+                click.echo(f"Going on: {before} of {counted(len(points), 'run')} were done before.", err=True)
+                before = 0
+            said = ", ".join(f"{one} = {row[one]}" for one in points[place])
+            how = "done" if row["failed"] is None else f"failed, {row['failed']}"
+            click.echo(for_terminal(f"{len(rows)} of {len(points)}: {said}: {how} in {row['seconds']:.1f} s"), err=True)
+    found = [rows[place] for place in sorted(rows)]
+    _write(found, sweep.columns(found), output, force)
+    click.echo(for_terminal(f"Wrote {output}"))
+    failed = [place for place in sorted(rows) if rows[place]["failed"] is not None]
+    if not failed:
+        shutil.rmtree(kept, ignore_errors=True)
+        return
+    click.echo(f"{len(failed)} of {counted(len(points), 'run')} failed twice, see the column failed:", err=True)
+    for place in failed:
+        click.echo(for_terminal("  " + ", ".join(f"{one} = {rows[place][one]}" for one in points[place])), err=True)
+    raise SystemExit(1)
+
+
+@contextmanager
+def _running(
+    workers: int | None, scheduler: str | None
+) -> Generator[Callable[[list[Job]], Generator[Run, None, None]], None, None]:
+    """Yield what runs jobs: processes of this machine, or the workers of a scheduler."""
+    if scheduler is None:
+        from alignbook.runner import execute_all
+
+        yield partial(execute_all, workers=workers)
+        return
+    from alignbook.sweep import run_by
+    from alignlib.scale import engine_for
+
+    with engine_for(scheduler=scheduler) as engine:
+        yield run_by(engine.map)
+
+
+def _write(rows: Sequence[Mapping[str, Any]], columns: list[str], output: Path, force: bool) -> None:
+    if output.suffix == ".csv":
+        from alignlib.answers.output.render import to_csv
+
+        write_whole(output, to_csv(rows, columns), replace=force)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet as pa_parquet
+
+    arrays = {}
+    for name in columns:
+        values = [row.get(name) for row in rows]
+        try:
+            arrays[name] = pa.array(values)
+        except pa.ArrowException:  # of several types
+            arrays[name] = pa.array([None if value is None else str(value) for value in values])
+    with whole_file(output, replace=force) as file:
+        pa_parquet.write_table(pa.table(arrays), file)
