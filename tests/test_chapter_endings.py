@@ -36,6 +36,10 @@ def test_a_chapter_ends_with_its_command_and_every_parameter() -> None:
             assert f"`--{name.replace('_', '-')} " in text
             assert parameter.range.text == "any" or parameter.range.text in html.unescape(shown)
         assert "Binder" not in text
+        took = re.search(
+            r"^One run takes [\d.]+ (s|minutes) of one core and up to \d+ MB of memory", text, re.MULTILINE
+        )
+        assert bool(took) == any(notebook.name in one.notebooks for one in TIMES)
 
 
 def test_what_each_chapter_takes_is_recorded() -> None:

@@ -8,21 +8,25 @@ the pages to ``build/_build/html``. The book itself executes nothing.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from alignbook import cache
+from alignbook.bad_input import tried
 from alignbook.pairing import disagreement
 from alignbook.parameters import ParameterError
 from alignbook.progress import show
 from alignbook.project import Project, own_project
+from alignbook.run_times import read_run_times
 from alignbook.runner import Job, Run, execute_all, failed
 from alignbook.scorecard import write_claims
 from alignbook.staging import chapters, fingerprint, stage
@@ -31,7 +35,7 @@ from alignlib._core.working import working_folder
 
 
 def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = None) -> list[Run]:
-    """Execute every notebook that has no run in the cache; failures are returned among the runs."""
+    """Execute every notebook without a run in the cache, those that take longest first; failures are among the runs."""
     folder, watched = project.build / "cache", cache.our_folders(project)
     recipes: dict[str, str] = {}
     waiting: dict[str, Job] = {}
@@ -53,7 +57,9 @@ def run_notebooks(project: Project, *, force: bool = False, jobs: int | None = N
         import matplotlib.font_manager  # noqa: F401  # builds its font cache once, not in every kernel
 
         click.echo(f"Executing {len(waiting)} of {len(project.notebooks())} notebooks")
-    for run in show(execute_all(list(waiting.values()), jobs), list(waiting)):
+    taken = {name: found.seconds for one in read_run_times(project.root) for name, found in one.notebooks.items()}
+    first = sorted(waiting, key=lambda name: (-taken.get(name, math.inf), name))
+    for run in show(execute_all([waiting[name] for name in first], jobs), first):
         runs.append(run)
         # A source edited meanwhile may or may not have been in this run, so its result is not kept.
         if not run.failures and cache.recipe(waiting[run.name], project) == recipes[run.name]:
@@ -133,7 +139,11 @@ def build(project: Project, *, force: bool, jobs: int | None) -> list[Run]:
     """Execute, assemble and render; return the runs, or raise a sentence when anything is wrong."""
     if said := faults(project):
         raise click.ClickException("; ".join(said))
-    runs = run_notebooks(project, force=force, jobs=jobs)
+    # Broken inputs are counted meanwhile, for the page that tells how many were survived.
+    with ThreadPoolExecutor(1) as beside:
+        counted = beside.submit(tried, project)
+        runs = run_notebooks(project, force=force, jobs=jobs)
+        counted.result()
     write_claims(project.claims_file, runs)
     if failures := report(runs):
         raise click.ClickException(f"{failures} of {len(runs)} notebooks failed")

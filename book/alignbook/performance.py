@@ -23,6 +23,7 @@ _PEERS: dict[str, tuple[str, ...]] = {
     "divergences": _DEAR[2:4],
 }
 _PEERS |= {"capacity": _DEAR[4:]}
+_TITLES = {"best_of_n": "Best-of-N", "lm_sampling": "Sampling a language model", "pass_at_k": "pass@k"}
 
 _INTRODUCTION = (
     "Each row is a ratio of CPU times, taken in turn on one machine: seconds differ from machine to machine, and even "
@@ -63,7 +64,7 @@ def performance_page(root: Path) -> str:
         rows = [row for row in one["rows"] if "times_faster" in row or "times_slower" in row]
         if rows:
             lines += [
-                f"## {name.replace('_', ' ').capitalize()}",
+                f"## {_TITLES.get(name, name.replace('_', ' ').capitalize())}",
                 "",
                 f"{for_markdown(one['what'].replace('``', ''))}",
                 "",
