@@ -117,7 +117,7 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
           const other = ["chi2", "reverse_kl", "hellinger"].map(name =>
             [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain)]);
           return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain), best: [2, 3, 40].map(source.bestOf),
-            scale, strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
+            bound: budgets.map(source.bounds[0].at), scale, strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
         }""",
         [
             np.concatenate([row[o] for row, o in zip(rows, order, strict=True)]).tolist(),
@@ -130,6 +130,9 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
     )
     average = PromptAverage([FiniteLaw(row) for row in rows])
     assert found["gains"] == pytest.approx(np.asarray(average.gain_at_kl(BUDGETS[:-1])).tolist(), **CLOSE)
+    wide = float(np.sqrt(np.mean([np.ptp(row) ** 2 for row in rows])))
+    assert found["bound"] == pytest.approx(np.asarray(bounds.hoeffding(BUDGETS[:-1], 0.0, wide)).tolist(), **CLOSE)
+    assert all(gain <= bound * (1 + 1e-9) for gain, bound in zip(found["gains"], found["bound"], strict=True))
     for n, best in zip((2, 3, 40), found["best"], strict=True):
         right = [BestOfN(n).on(FiniteLaw(row)) for row in rows]
         followed = [one.policy @ values - values.mean() for one, values in zip(right, gold, strict=True)]
@@ -144,7 +147,7 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
     assert found["strain"] == pytest.approx(right_strain.tolist(), **CLOSE)
     for divergence, gains in found["other"]:
         exact = FiniteLaw(one).frontier([1e-4, 0.05, 0.3, 1.0], as_divergence(divergence)).gain
-        assert gains == pytest.approx(exact.tolist(), rel=1e-8, abs=1e-8 * float(np.ptp(one)))
+        assert gains == pytest.approx(exact.tolist(), rel=1e-9, abs=1e-9 * float(np.ptp(one)))
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,20 @@
   // A law by its name and parameter, or a table of samples, as one source of numbers.
   const lawSource = (name, value) => laws[name].make(value);
 
+  // Of rewards within a range on each prompt: its mean square stands for the range, as the budget is an average.
+  function hoeffding(table) {
+    let square = 0;
+    for (let x = 0; x < table.count; x++) square += (table.reward[table.start[x]] - table.reward[table.start[x + 1] - 1]) ** 2;
+    return (kl) => Explorer.subGaussian(kl, Math.sqrt(square / table.count) / 2);
+  }
+
   function tableSource(table) {
     const scale = Explorer.tailScale(table), at = (lam) => Explorer.tilted(table, lam);
     const lam = Explorer.supportedLam(table, scale);
     return {
       table, at, base: table.base, firstLam: table.sd > 0 ? 1 / table.sd : 1, supportedLam: lam,
       supported: lam === Infinity ? Infinity : lam > 0 ? at(lam).kl : 0,
-      bestOf: (n) => Explorer.bestOfTable(table, n), bounds: [],
+      bestOf: (n) => Explorer.bestOfTable(table, n), bounds: [{ title: "Hoeffding's bound", at: hoeffding(table) }],
     };
   }
 

@@ -193,52 +193,72 @@
     return { kl: kl / p, gain: gain / p, gold: gold / p, sum: kl, squared, ofKnown };
   }
 
-  // The other divergences: the optimum's ratio to the base is a function of λ(r - ν). With s = λ(r_top - r) >= 0 and one
-  // unknown a prompt that makes the mean ratio 1; Newton's steps come from the side where the convex function is too large.
+  // The other divergences: the optimum's ratio to the base is a function of λ(r - ν). With s = λ(r_top - r) >= 0 there is
+  // one unknown u a prompt, which makes the mean ratio 1. `level` finds it; rewards lie from the largest down.
   const divergences = {
     kl: { title: "KL", unit: "nats" },
     chi2: {
-      title: "χ²", unit: "",
-      start: (share) => 1 / share, ratio: (u, s) => Math.max(u - s / 2, 0), slope: (u, s) => (u > s / 2 ? 1 : 0),
-      f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
+      title: "χ²", unit: "", ratio: (u, s) => Math.max(u - s / 2, 0), f: (t) => (t - 1) ** 2, maxOf: (share) => 1 / share - 1,
+      level(table, from, to, lam) {
+        // The responses that keep mass are the best ones: one more while its ratio is not negative.
+        const each = 1 / (to - from), top = table.reward[from];
+        let held = 0, sum = 1, u = Infinity;
+        for (let i = from; i < to; i++) {
+          const s = lam * (top - table.reward[i]), mass = table.mass ? table.mass[i] : each;
+          if (s / 2 >= u) break;
+          held += mass;
+          sum += (mass * s) / 2;
+          u = sum / held;
+        }
+        return u;
+      },
     },
     reverse_kl: {
-      title: "reverse KL", unit: "nats",
-      start: (share) => share, ratio: (u, s) => 1 / (u + s), slope: (u, s) => -1 / (u + s) ** 2,
-      f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
+      title: "reverse KL", unit: "nats", ratio: (u, s) => 1 / (u + s), f: (t) => log1pExcess(t - 1), maxOf: () => Infinity,
+      level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 1, 1, share, guess),
     },
     hellinger: {
-      title: "squared Hellinger", unit: "",
-      start: (share) => Math.sqrt(share) / 2, ratio: (u, s) => 0.25 / (u + s) ** 2, slope: (u, s) => -0.5 / (u + s) ** 3,
-      f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2, maxOf: (share) => 1 - Math.sqrt(share),
+      title: "squared Hellinger", unit: "", ratio: (u, s) => 0.25 / (u + s) ** 2, f: (t) => 0.5 * (Math.sqrt(t) - 1) ** 2,
+      maxOf: (share) => 1 - Math.sqrt(share),
+      level: (table, from, to, lam, share, guess) => powerLevel(table, from, to, lam, 0.5, 2, Math.sqrt(share) / 2, guess),
     },
   };
 
+  // The u at which the mean of (c / (u + s))^power is 1, by Newton's steps: the mean falls and is convex in u, so that a
+  // step from either side ends where it is too large, and from there none goes too far. `least` is at or below the root.
+  function powerLevel(table, from, to, lam, c, power, least, guess) {
+    const reward = table.reward, all = table.mass, each = 1 / (to - from), top = reward[from];
+    let u = guess > least ? guess : least;
+    for (let step = 0; step < 200; step++) {
+      let sum = -1, slope = 0;
+      for (let i = from; i < to; i++) {
+        const t = c / (u + lam * (top - reward[i])), mass = all ? all[i] : each;
+        if (power === 1) { sum += mass * t; slope -= mass * t * t; } else { sum += mass * t * t; slope -= 2 * mass * t * t * t; }
+      }
+      const next = Math.max(u - (sum * c) / slope, least), moved = Math.abs(next - u);
+      u = next;
+      if (!(moved > 1e-9 * u)) break;  // the next step would be its square
+    }
+    return u;
+  }
+
   function optimum(table, lam, divergence) {
+    // Where the last λ left off is a good place to begin.
+    const kept = (table.levels = table.levels || new Map());
+    if (!kept.has(divergence)) kept.set(divergence, new Float64Array(table.count));
+    const levels = kept.get(divergence);
     let spent = 0, gain = 0, gold = 0;
     for (let x = 0; x < table.count; x++) {
       const from = table.start[x], to = table.start[x + 1], top = table.reward[from], mean = table.mean[x];
-      const mass = (i) => (table.mass ? table.mass[i] : 1 / (to - from));
+      const each = 1 / (to - from);
       let share = 0;
-      for (let i = from; i < to && table.reward[i] === top; i++) share += mass(i);
-      let u = divergence.start(share);
-      for (let step = 0; step < 200; step++) {
-        let sum = -1, slope = 0;
-        for (let i = from; i < to; i++) {
-          const s = lam * (top - table.reward[i]);
-          sum += mass(i) * divergence.ratio(u, s);
-          slope += mass(i) * divergence.slope(u, s);
-        }
-        const next = u - sum / slope;
-        if (!(Math.abs(next - u) > 1e-16 * Math.abs(u))) break;
-        if (step > 60 && Math.abs(next - u) < 1e-13 * Math.abs(u)) break;
-        u = next;
-      }
+      for (let i = from; i < to && table.reward[i] === top; i++) share += table.mass ? table.mass[i] : each;
+      const u = (levels[x] = divergence.level(table, from, to, lam, share, levels[x]));
       for (let i = from; i < to; i++) {
-        const ratio = divergence.ratio(u, lam * (top - table.reward[i]));
-        spent += mass(i) * divergence.f(ratio);
-        gain += mass(i) * ratio * (table.reward[i] - mean);
-        if (table.gold) gold += mass(i) * ratio * (table.gold[i] - table.goldMean[x]);
+        const ratio = divergence.ratio(u, lam * (top - table.reward[i])), mass = table.mass ? table.mass[i] : each;
+        spent += mass * divergence.f(ratio);
+        gain += mass * ratio * (table.reward[i] - mean);
+        if (table.gold) gold += mass * ratio * (table.gold[i] - table.goldMean[x]);
       }
     }
     return { kl: spent / table.count, gain: gain / table.count, gold: gold / table.count };
