@@ -117,7 +117,8 @@ def test_tables_have_the_numbers_of_the_library(page: Page, name: str) -> None:
           const other = ["chi2", "reverse_kl", "hellinger"].map(name =>
             [name, [1e-4, .05, .3, 1].map(d => Explorer.frontierAt(single, d, name).gain)]);
           return {gains: budgets.map(kl => Explorer.frontierAt(source, kl).gain), best: [2, 3, 40].map(source.bestOf),
-            bound: budgets.map(source.bounds[0].at), scale, strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
+            bound: budgets.map(source.bounds[0].at), scale,
+            strain: lams.map(lam => Explorer.strain(table, lam, scale)), other, end: source.supportedLam};
         }""",
         [
             np.concatenate([row[o] for row, o in zip(rows, order, strict=True)]).tolist(),
