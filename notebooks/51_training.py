@@ -22,7 +22,7 @@ task: str = "safety"  # the task, one of safety | summarisation
 resamples: int = 400  # bootstrap samples of each interval, in [40, 10000]
 
 # %% tags=["hide-input"]
-from _pages import chapter
+from _pages import chapter, training_costs
 from alignbook import claims
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
@@ -43,6 +43,11 @@ chapter.difference_figure(test)
 # %% tags=["hide-input"]
 chapter.numbers(test, train, chapter.full_length(test))
 # %% [markdown]
+# :::{dropdown} Every penalty, with the intervals of all three differences
+#
+# {{every_setting}}
+# :::
+#
 # On the {{n_train:d}} prompts open to training, that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
 #
 # ## How it was measured
@@ -66,11 +71,13 @@ chapter.numbers(test, train, chapter.full_length(test))
 #
 # P26 count against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once), training breaks even as follows. {{costs}}.
 #
+# Training draws this many tokens, about, for the mean length of a response is interpolated between the lengths of training: {{costs_in_tokens}}. A response of the base has {{base_length:.1f}}, so best-of-$N$ draws $N$ times as many for a query.
+#
 # What the same number of draws gives without training: gain on test prompts, with the KL in nats in brackets. Best-of-$N$ draws $N$ at once. Keeping the first response that is among a prompt's best $1/N$ draws $N$ on average;
 # it must know where they begin. Rejection sampling of $\pi_\lambda$ draws until one is accepted; it must know the largest reward. Trained policies draw once: {{once}}.
 
 # %% tags=["hide-input"]
-chapter.equal_draws_table(test)
+training_costs.equal_draws_table(test)
 # %% [markdown]
 #
 # **Controls** are told more than any method is, but learn from 240 prompts with one seed, so they are no ceiling for methods that see fresh prompts: {{controls}}.

@@ -44,14 +44,14 @@ shortfall.parts_table(table)
 # %% [markdown]
 # ## Generalisation: few prompts, learnt by heart
 #
-# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. *Open to training* are {{few:d}} prompts that fresh draws may hit, or miss ({doc}`51_safety_training` and {doc}`52_summarisation_training` count them).
+# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. Where every step draws fresh prompts, hardly one is seen twice; how those policies stand on prompts that training may draw is in {doc}`51_safety_training` and {doc}`52_summarisation_training`.
 
 # %% tags=["hide-input"]
 size.few_prompts(tests, trains)
 # %% [markdown]
 # ## Size: prompts, steps, layers
 #
-# RLOO less best-of-$N$ at the same KL on test prompts, in points. By the number of prompts: {{pools}}. By depth, each with a base and a limit of its own: {{layers}}. {{missing}} Every setting is the one tuned on fresh prompts with two layers, so that few prompts and deep models bear some mistuning as well.
+# RLOO less best-of-$N$ at the same KL on test prompts, in points. By the number of prompts: {{pools}}. By depth, each with a base and a limit of its own, {{depth_seeds}}: {{layers}}. {{missing}} Every setting is the one tuned on fresh prompts with two layers, so that few prompts and deep models bear some mistuning as well.
 #
 # What a test prompt pays can be known without its words: other words can have the same reward for every response. *Met*: how many of the {{n_test:d}} test prompts have a reward that training met under other words; RLOO less best-of-$N$ in points on these and on the others, means over seeds.
 
@@ -63,7 +63,7 @@ size.twins(tests)
 # %% tags=["hide-input"]
 sizes = size.size(tests)
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers; *fresh*, off the scale, draws {{drawn}} prompts in all, fewer than the largest pool has, which no run sees whole), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds.", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit against the number of prompts, the steps of training and the layers; by depth it is {{depth_gap}} percent."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "What RLOO lacks of the limit at its KL, on test prompts, at its middle penalty: by the number of prompts it learns from ({{long:d}} steps, two layers; *fresh*, off the scale, draws {{drawn}} prompts in all, fewer than the largest pool has, which no run sees whole), by steps of training (fresh prompts, two layers), by layers of the model (fresh prompts, {{long:d}} steps). 95% intervals over prompts and seeds ({{size_seeds}}).", "name": "fig-size"}, "image": {"alt": "Three panels. The gap to the limit against the number of prompts, the steps of training and the layers; by depth it is {{depth_gap}} percent."}}
 size.size_figure(sizes)
 # %% [markdown]
 # ## Allocation: who gets the budget

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Trained on a reward model of few pairs, a policy's gold reward rises, then falls. {{answer}}. One network stands for each number of pairs. From {{n_samples:d}} base responses a prompt the median prediction of the peak is within a factor of two for {{n_close:d}} of
+# {{turns}} {{answer}}. One network stands for each number of pairs. From {{n_samples:d}} base responses a prompt the median prediction of the peak is within a factor of two for {{n_close:d}} of
 # the {{n_turned:d}} proxies (of {{n_known:d}}) whose gold turned in training.
 # :::
 
@@ -36,7 +36,7 @@ together = proxy_training.ensembles(results)
 proxy_training.figure(results, curves)
 # %% [markdown]
 # The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. One row a proxy. First the KL in nats
-# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties, averaged over seeds and one by one (*none up to*: gold is largest at the largest KL tried, so no peak was seen). {{apart}} A prediction from {{n_samples:d}} samples cannot exceed {{log_samples:.2f}} nats. Then the gold gain of the policy trained furthest and its KL, and the
+# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties, averaged over seeds (*over*: gold is largest at the largest KL tried, so no peak was seen). {{each_seed}} {{apart}} A prediction from {{n_samples:d}} samples cannot exceed {{log_samples:.2f}} nats. Then the gold gain of the policy trained furthest and its KL, and the
 # largest gold along the optimum / in training in percent of the limit on gold at that KL.
 
 # %% tags=["hide-input"]
@@ -50,7 +50,7 @@ proxy_training.numbers(results, curves, n_samples, n_draws, seed)
 # ## What it means
 #
 # Along a proxy's optimum gold changes with $\lambda$ at the rate $\mathrm{Cov}_{\hat\pi_\lambda}(r,\hat r)$, averaged over prompts: it rises while the two agree on what the optimum produces and falls where they do not ({doc}`40_price_of_a_proxy`).
-# {{trained}} Falling short of the proxy's limit is not the same as being safe from its errors. More pairs help more than anything else.
+# {{trained}} Falling short of the proxy's limit is not the same as being safe from its errors. {{what_helps}}
 #
 # ## Several networks instead of one
 #

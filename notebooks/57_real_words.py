@@ -60,10 +60,10 @@ compared
 #
 # ## How it was measured
 #
-# **The text** is the King James Bible as Debian packages it (`bible-kjv`): {{verses:,d}} verses, in the public domain but for the Crown's patent on printing it in the United Kingdom. Whole chapters were set apart, one in ten for the verdict, one in twenty for tuning; nothing of the text is part of
-# this project. **The base model** is a small GPT-2 with a byte-pair vocabulary of {{vocabulary:,d}}, pretrained on the other chapters. **Prompts** are the first {{prompt_tokens:d}} tokens of verses; a held-out one begins no verse to learn from. Training draws from {{training_prompts:,d}} others.
+# **The text** is the King James Bible as Debian packages it (`bible-kjv`): {{verses:,d}} verses, in the public domain but for the Crown's patent on printing it in the United Kingdom. Whole chapters were set apart, {{test_chapters:.0%}} for the verdict, {{validation_chapters:.0%}} for tuning; nothing of the text is part of
+# this project. **The base model** is a GPT-2 of {{layers:d}} layers of width {{width:d}}, {{weights:,d}} weights in all, with a byte-pair vocabulary of {{vocabulary:,d}}, pretrained on the other chapters. **Prompts** are the first {{prompt_tokens:d}} tokens of verses; a held-out one begins no verse to learn from. Training draws from {{training_prompts:,d}} others.
 #
-# **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times four, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
+# **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times {{unit:g}}, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
 # log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}}
 #
 # **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried for as many steps with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL. {{edges}}
@@ -78,10 +78,10 @@ real_words.trial_numbers(page)
 # **Measuring** goes through the commands that a reader has, for the base and for each policy but those of the trials; a policy is measured by {{kept:d}} responses to each prompt:
 #
 # ```console
-# $ alignlib sample --model BASE --prompts held_out.jsonl --n 256 \
-#     --max-new-tokens 40 -o base.parquet
+# $ alignlib sample --model BASE --prompts held_out.jsonl --n {{n_samples:d}} \
+#     --max-new-tokens {{response_tokens:d}} -o base.parquet
 # $ alignlib sample --model POLICY --base BASE --prompts held_out.jsonl \
-#     --n 32 --max-new-tokens 40 -o policy.parquet
+#     --n {{kept:d}} --max-new-tokens {{response_tokens:d}} -o policy.parquet
 # $ alignlib score base.parquet \
 #     --scorer alignlib.lm.words.rewards:sentiment
 # $ alignlib frontier base.parquet --reward reward_sentiment
@@ -97,7 +97,7 @@ real_words.trial_numbers(page)
 #
 # A reward model, the base's body with a scalar head, learned from {{labelled_pairs:,d}} pairs of base responses, labelled by raters who follow sentiment with noise. On the base's responses it correlates with gold at {{proxy_r:.2f}}. What picking by it would do to gold can be told before anything is trained:
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-N by the reward model, up to 128 draws: what the model says is gained, and gold with its 95% interval, against KL; both from the base's samples alone. Markers: policies trained on the model.", "name": "fig-real-words-proxy"}, "image": {"alt": "Gain against KL: the reward model's own account rises steadily, gold rises less and less. {{proxy_said}}"}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Best-of-N by the reward model, up to {{most_draws:d}} draws: what the model says is gained, and gold with its 95% interval, against KL; both from the base's samples alone. Markers: policies trained on the model.", "name": "fig-real-words-proxy"}, "image": {"alt": "Gain against KL: the reward model's own account rises steadily, gold rises less and less. {{proxy_said}}"}}
 real_words.proxy_figure(page)
 
 # %% tags=["hide-input"]

@@ -39,15 +39,22 @@
       if (formula.parentElement.matches("span")) formula.toggleAttribute("data-wide", 0.985 * room / wide < smallest);
     }
   }
-  // A table wider than its column becomes a list: a block for each row, each cell after the name of its column.
+  // A table wider than its column is set tighter; where that does not help it becomes a list: a block for each row, each
+  // cell after the name of its column.
   function reflow() {
     const tables = all("article table[data-labelled]");
-    for (const table of tables) table.classList.remove("as-list");
-    const wide = tables.map(function (table) {
+    const wide = (table) => {
       const box = table.parentElement;
       return box.scrollWidth > box.clientWidth + 1 || table.scrollWidth > box.clientWidth + 1;
-    });
-    tables.forEach((table, k) => table.classList.toggle("as-list", wide[k]));
+    };
+    const apply = (name, chosen) => chosen.forEach((table) => table.classList.add(name));
+    for (const table of tables) table.classList.remove("as-list", "tight");
+    const tight = tables.filter(wide);
+    if (!tight.length) return;
+    apply("tight", tight);
+    const lists = tight.filter(wide);
+    lists.forEach((table) => table.classList.remove("tight"));
+    apply("as-list", lists);
   }
   // The cell at each place of some rows, those that span several places at all of them.
   function grid(rows) {

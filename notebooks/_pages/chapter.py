@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
 
 from _pages.prompts_met import has_twin, met, of_task
+from _pages.training_costs import costs, costs_in_tokens, once
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
 from alignlib.lm.experiment.comparison import Comparison, Interval
-from alignlib.lm.experiment.costs import break_even, equal_draws
 from alignlib.lm.experiment.grid import TRIALS, compared
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
@@ -22,7 +22,7 @@ from alignlib.lm.experiment.tuning_table import PRICE
 from alignlib.lm.methods import METHODS, RESPONSES, find
 
 __all__ = [
-    "claims_of", "difference_figure", "equal_draws_table", "full_length", "glue", "interval", "numbers", "sides",
+    "claims_of", "difference_figure", "every_setting", "full_length", "glue", "interval", "numbers", "sides",
     "standing",
 ]  # fmt: skip
 
@@ -79,17 +79,22 @@ def numbers(test: Standings, train: Standings, steps: int) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("method")
 
 
-def equal_draws_table(test: Standings) -> pd.DataFrame:
-    """Gain and KL of three ways to use the same mean number of draws a query without training."""
-    draws = [2.0, 4.0, 8.0, 16.0]
-    found = equal_draws(test.curves.law, draws)
-    rows = {
-        f"{n:.0f}": {name: f"{curve.gain[k]:.2f} ({curve.kl[k]:.2f})" for name, curve in found.items()}
-        for k, n in enumerate(draws)
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index.name = "draws a query"
-    return table
+def every_setting(test: Standings, train: Standings, steps: int) -> str:
+    """Every method at all values of its knob, less best-of-N at equal KL in all three measures, as a Markdown table."""
+    rows = [
+        "| method | β or N | KL | points | reward | wasted KL | points, open to training |",
+        "|---|---:|---:|---|---|---|---|",
+    ]
+    for name in compared():
+        for knob in find(name).knobs:
+            found, seen = (one.compare(name, knob, steps) for one in (test, train))
+            if found is not None and seen is not None:
+                cells = (
+                    find(name).label, f"{knob:g}", f"{found.kl.mean:.2f}", interval(found.over_share),
+                    interval(found.over_gain, 1.0, 3), interval(found.over_wasted, 1.0, 3), interval(seen.over_share),
+                )  # fmt: skip
+                rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
 
 
 def difference_figure(test: Standings) -> Axes:
@@ -190,31 +195,6 @@ def _twins(results: Results, task: str, test: Standings, steps: int) -> str:
     )
 
 
-def _costs(test: Standings, steps: int) -> str:
-    """From how many queries on training is cheaper, for the methods of the headline."""
-    parts = []
-    for name in (*_HEADLINE, *_ALSO):
-        found = test.compare(name, find(name).middle, steps)
-        if found is not None:
-            cost = break_even(test.curves, found, steps * RESPONSES)
-            text = (
-                "no $N$ gains as much"
-                if np.isinf(cost.draws)
-                else (
-                    f"best-of-$N$ needs {cost.draws:.1f} draws a query for the same reward, so training pays from "
-                    f"{cost.queries:,.0f} queries on"
-                )
-            )
-            parts.append(f"{find(name).label}: {text}")
-    return "; ".join(parts) or "not trained yet"
-
-
-def _once(test: Standings, steps: int) -> str:
-    """Gain and KL of the headline's methods, which draw one response a query."""
-    found = [(name, test.compare(name, find(name).middle, steps)) for name in (*_HEADLINE, *_ALSO)]
-    return ", ".join(f"{find(n).label} {one.gain.mean:.2f} ({one.kl.mean:.2f})" for n, one in found if one is not None)
-
-
 def _controls(results: Results, task: str, test: Standings) -> str:
     """What the controls reach, as a clause."""
     found = []
@@ -284,8 +264,11 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         )
         * RESPONSES,
         tuned=_tuned(results, task),
-        once=_once(test, long),
-        costs=claims.Markdown(_costs(test, long)),
+        once=once(test, (*_HEADLINE, *_ALSO), long),
+        costs=claims.Markdown(costs(test, (*_HEADLINE, *_ALSO), long)),
+        base_length=float(results.settings["base_length"][task]),
+        costs_in_tokens=costs_in_tokens(test, (*_HEADLINE, *_ALSO), long),
+        every_setting=claims.Markdown(every_setting(test, train, long)),
         controls=_controls(results, task, test),
         standing=standing(results, "main"),
     )

@@ -171,15 +171,14 @@ def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed
         line = {
             "task": curve.task,
             "pairs × networks": f"{PROXIES[curve.name].n_pairs:,d} × {PROXIES[curve.name].members}",
-            f"predicted from {n} samples": f"{middle:.2f} ({low:.2f} to {high:.2f})",
+            f"from {n} samples": f"{middle:.2f} ({low:.2f} to {high:.2f})",
             "along its optimum": f"{peak:.2f}",
         }
         share = [100 * gold / float(limit.gain_at_kl(peak))]
         if len(curve.policies):
             kl, most = curve.trained_peak
             last = curve.trained.iloc[-1]
-            line["in training"] = f"{kl:.2f}" if curve.turned else f"none up to {kl:.2f}"
-            line["each seed"] = ", ".join(f"{one:.2f}" for one in curve.onsets)
+            line["in training"] = f"{kl:.2f}" if curve.turned else f"over {kl:.2f}"
             share.append(100 * most / float(limit.gain_at_kl(kl)))
             line["gold at the end"] = f"{last.gold_gain:+.2f} at {last.kl:.1f}"
         line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
@@ -289,6 +288,34 @@ def _trained(known: list[ProxyCurve]) -> str:
     )
 
 
+def _turns(known: list[ProxyCurve]) -> str:
+    """For how many proxies of few pairs, and of many, gold turned in training, in a sentence."""
+    few = [c.turned for c in known if PROXIES[c.name].n_pairs <= _FEW_PAIRS]
+    many = [c.turned for c in known if PROXIES[c.name].n_pairs > _FEW_PAIRS]
+    if not few:
+        return "Policies trained on these reward models are not in the table yet."
+    more = f", and for {sum(many)} of {len(many)} of more" if many else ""
+    return (
+        f"A policy's gold reward rises, then falls for {sum(few)} of {len(few)} reward models of at most "
+        f"{_FEW_PAIRS:,d} pairs a network{more}; for the others no peak was seen."
+    )
+
+
+def _what_helps(results: Results, known: list[ProxyCurve]) -> str:
+    """The largest gold in training with one network of few pairs, with several, and with one of many, in a sentence."""
+    parts = []
+    for task in TASKS:
+        there = []
+        for curve in (c for c in known if c.task == task and c.name in _NAMED):
+            kl, gold = curve.trained_peak
+            there.append(f"{gold / float(results.law(task).average.gain_at_kl(kl)):.0%} with {curve.label}")
+        if there:
+            parts.append(f"on {task} {', '.join(there)}")
+    if not parts:
+        return ""
+    return f"Of what its KL allows, the largest gold in training is {'; '.join(parts)}."
+
+
 def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: int, draws: int, seed: int) -> None:
     """Name every number that the text quotes."""
     named = [curve for curve in curves if curve.name in _NAMED]
@@ -305,6 +332,8 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
         answer=". ".join(one[0].upper() + one[1:] for one in short),
         in_full=". ".join(one[0].upper() + one[1:] for one in told),
         trained=_trained(known),
+        turns=_turns(known),
+        what_helps=_what_helps(results, known),
         peaks=", ".join(f"{c.task} {c.name.replace('x', ' × ')} {c.peak[0]:.1f}" for c in curves if c.name in _DRAWN),
         ratio_low=spread[0],
         ratio_middle=spread[1],
@@ -323,6 +352,7 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
             for task in TASKS
         ),
         apart=_apart(turned),
+        each_seed=_each_seed(known),
         log_samples=float(np.log(n)),
         alone=_alone(results),
         ensembles=_ensembles(together),
@@ -340,6 +370,14 @@ def _seeds(known: list[ProxyCurve]) -> str:
     names = " and ".join(f"{PROXIES[name].n_pairs:,d} × {PROXIES[name].members}" for name in several)
     rest = ", one seed for the others" if len(several) < len({c.name for c in known}) else ""
     return f"means of {max(several.values())} seeds for {names}{rest}"
+
+
+def _each_seed(known: list[ProxyCurve]) -> str:
+    """The peak of each seed, where a proxy has several, in a sentence."""
+    several = [
+        f"{c.label} on {c.task} {', '.join(f'{one:.2f}' for one in c.onsets)}" for c in known if len(c.onsets) > 1
+    ]
+    return f"The KL of the most gold, seed by seed: {'; '.join(several)}." if several else ""
 
 
 def _apart(turned: list[ProxyCurve]) -> str:

@@ -22,8 +22,10 @@ from alignlib.lm.experiment.results import Results
 from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import Settings, find
 from alignlib.lm.words.comparison import BestCurve, Comparison
+from alignlib.lm.words.corpus import SPLITS
 from alignlib.lm.words.rates import best_rates
 from alignlib.lm.words.results import WordsResults
+from alignlib.lm.words.rewards import UNIT
 from alignlib.rules import BestOfN
 
 __all__ = [
@@ -496,6 +498,10 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
         civil=claims.Markdown(_civil(civil.supported_end, civil_rules.share)),
         proxy_said=_proxy_said(page),
         **{name: made[name] for name in ("training_prompts", "labelled_pairs", "responses_a_step", "prompt_tokens")},
+        **{name: made[name] for name in ("layers", "width", "weights")},
+        **{f"{part}_chapters": share for part, share in SPLITS.items()},
+        unit=UNIT,
+        most_draws=_PROXY_NS[-1],
         response_tokens=made["response_tokens"],
         vocabulary=made["vocabulary"],
         verses=sum(made["verses"].values()),

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from _pages.prompts_met import group_of
-from _pages.size import missing, told
+from _pages.size import missing, seeds, told
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
@@ -261,6 +261,8 @@ def glue(
         layers=claims.Markdown(told(sizes, "layers", lambda n: f"{n} layers")),
         depth_gap=f"{min(gaps):.1f} to {max(gaps):.1f}" if gaps else "unknown",
         missing=missing(results),
+        size_seeds=seeds(sizes),
+        depth_seeds=seeds(sizes[sizes.study == "layers"]),
     )
 
 

@@ -13,6 +13,7 @@ from _pages.chapter import interval
 from _pages.prompts_met import has_twin
 from alignlib import plotting
 from alignlib._core.checks import BoolArray
+from alignlib._core.names import counted
 from alignlib.lm.experiment.curves import Curves
 from alignlib.lm.experiment.grid import FEW, LONG
 from alignlib.lm.experiment.results import FRESH, PerPrompt, Results
@@ -20,23 +21,25 @@ from alignlib.lm.experiment.standings import Standings
 from alignlib.lm.methods import find
 from alignlib.lm.tasks import TASKS
 
-__all__ = ["few_prompts", "missing", "size", "size_figure", "told", "twins"]
+__all__ = ["few_prompts", "missing", "seeds", "size", "size_figure", "told", "twins"]
 
 _SHOWN = ("ppo", "rloo", "grpo")
 _OFF = 5.0  # times the largest pool: where fresh prompts stand
 
 
 def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
-    """Share less best-of-N's at equal KL, trained on few prompts and on fresh ones, judged on seen and unseen ones."""
+    """Share less best-of-N's at equal KL: trained on few prompts, judged on these and on unseen ones; and on fresh ones."""
     rows = []
     for task in tests:
         for name in _SHOWN:
             line = {"task": task, "method": find(name).label}
-            for label, n in ((f"{FEW} prompts", FEW), ("fresh prompts", FRESH)):
-                for kind, one in (("seen", trains[task]), ("unseen", tests[task])):
-                    found = one.compare(name, find(name).middle, LONG, n_prompts=n)
-                    kind = "open to training" if kind == "seen" and n == FRESH else kind
-                    line[f"{label}: {kind}"] = "–" if found is None else interval(found.over_share)
+            for title, one, n in (
+                (f"{FEW} prompts: seen", trains[task], FEW),
+                (f"{FEW} prompts: unseen", tests[task], FEW),
+                ("fresh prompts: unseen", tests[task], FRESH),
+            ):
+                found = one.compare(name, find(name).middle, LONG, n_prompts=n)
+                line[title] = "–" if found is None else interval(found.over_share)
             rows.append(line)
     return pd.DataFrame(rows).set_index(["task", "method"])
 
@@ -129,6 +132,16 @@ def size_figure(table: pd.DataFrame) -> Axes:
         plotting.name_axes(ax, label, "gap to the limit (%)")
     first: Axes = axes[0]
     return plotting.legend(first, loc="upper right")
+
+
+def seeds(table: pd.DataFrame) -> str:
+    """How many seeds stand behind each point: most points have one number of them, the others are named."""
+    usual = int(table.seeds.mode().iloc[0])
+    others = [
+        f"{int(n)} for {value:,d} {_STUDIES[study].split()[0]}"
+        for (study, value, n), _ in table[table.seeds != usual].groupby(["study", "value", "seeds"])
+    ]
+    return ", ".join([counted(usual, "seed"), *others])
 
 
 def missing(results: Results) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from _pages import chapter, prompts_met, proxy_training, shortfall, size
+from _pages import chapter, prompts_met, proxy_training, shortfall, size, training_costs
 from alignlib.lm.experiment import results
 from alignlib.lm.experiment.grid import FEW, LONG, TRIALS, trials
 from alignlib.lm.experiment.standings import Standings
@@ -96,7 +96,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
     ]
     pd.DataFrame(tried).to_csv(folder / "tuning.csv", index=False)
     arrays = {name: np.array(values, dtype=np.float32) for name, values in per_prompt.items()}
-    settings = {"planned": 2 * len(rows), "n_responses": 40}
+    settings = {"planned": 2 * len(rows), "n_responses": 40, "base_length": dict.fromkeys(TASKS, 2.0)}
     results.write(folder, pd.DataFrame(rows), arrays | {"run": np.array(runs)}, settings)
     return results.Results.read(folder)
 
@@ -137,6 +137,9 @@ def test_every_picture_can_be_drawn(table: results.Results, both: dict[str, dict
     sizes = size.size(tests)
     assert set(sizes.study) == {"prompts", "steps", "layers"}
     assert sizes[sizes.study == "layers"].value.tolist() == [2, 4, 2, 4]
+    assert size.seeds(sizes) == "2 seeds"
+    deep = (sizes.study == "layers") & (sizes.value == 4)
+    assert size.seeds(sizes.assign(seeds=sizes.seeds.where(~deep, 1))) == "2 seeds, 1 for 4 layers"
     size.size_figure(sizes)
     proxy_training.figure(table, proxy_training.gold_curves(table, 16))
     plt.close("all")
@@ -215,12 +218,38 @@ def test_a_peak_at_the_largest_kl_is_none(table: results.Results) -> None:
     assert not replace(curve, policies=rising).turned
     assert replace(curve, policies=rising.assign(gold_gain=-rising.kl)).turned
     assert not replace(curve, policies=rising.iloc[:0]).turned
+    known = [replace(curve, policies=some) for some in (rising, rising.assign(gold_gain=-rising.kl))]
+    assert "falls for 1 of 2 reward models" in proxy_training._turns(known)
+    assert "in the table yet" in proxy_training._turns([])
+    share = known[0].trained_peak[1] / float(table.law(curve.task).average.gain_at_kl(known[0].trained_peak[0]))
+    assert f"{share:.0%} with 300 pairs" in proxy_training._what_helps(table, known[:1])
 
 
 def test_draws_are_compared_without_training(both: dict[str, dict[str, Standings]]) -> None:
-    shown = chapter.equal_draws_table(both["test"]["safety"])
+    shown = training_costs.equal_draws_table(both["test"]["safety"])
     assert shown.index.tolist() == ["2", "4", "8", "16"]
     assert shown.shape == (4, 3)
+
+
+def test_tokens_of_training_are_those_of_responses_that_grow(both: dict[str, dict[str, Standings]]) -> None:
+    test = both["test"]["safety"]
+    # The base says two tokens and every policy of the toy three: halfway in the first 100 steps, then three.
+    assert training_costs.tokens_of_training(test, "ppo", LONG) == pytest.approx(192 * (100 * 2.5 + (LONG - 100) * 3.0))
+    said = training_costs.costs_in_tokens(test, ("ppo", "dpo"), LONG)
+    assert said.startswith("PPO 336,000 tokens (3.0 a response in the end), which pays from ")
+    assert "DPO" not in said
+
+
+def test_every_setting_has_three_differences_with_intervals(both: dict[str, dict[str, Standings]]) -> None:
+    test, train = (both[split]["safety"] for split in ("test", "train"))
+    rows = chapter.every_setting(test, train, LONG).splitlines()[2:]
+    assert len(rows) == 4 * 3  # methods that the toy has, at three penalties each
+    cells = [cell.strip() for cell in rows[-1].strip("|").split("|")]
+    found = test.compare("dr_grpo", 0.5, LONG)
+    assert found is not None
+    assert cells[:2] == ["Dr. GRPO", "0.5"]
+    assert cells[4] == chapter.interval(found.over_gain, 1.0, 3)
+    assert cells[5] == chapter.interval(found.over_wasted, 1.0, 3)
 
 
 def test_policies_on_a_proxy_are_judged_in_gold(table: results.Results) -> None:

@@ -180,6 +180,10 @@ def test_draws_for_the_same_reward_pay_for_training() -> None:
     cost = break_even(curves, found, 1000)
     assert float(law.along([BestOfN(cost.draws)]).gain[0]) == pytest.approx(found.gain.mean, rel=2e-3)
     assert cost.queries * (cost.draws - 1.0) == pytest.approx(1000)
+    # In tokens the longer responses of a policy count, too; one that is as long as N of the base's never pays.
+    tokens = break_even(curves, found, 4000, of_base=4.0, of_policy=6.0)
+    assert tokens.queries * (cost.draws * 4.0 - 6.0) == pytest.approx(4000)
+    assert break_even(curves, found, 1.0, of_policy=cost.draws).queries == np.inf
 
 
 def test_equal_draws() -> None:

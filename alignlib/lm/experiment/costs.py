@@ -1,4 +1,4 @@
-"""What alignment costs: responses drawn once in training, against responses drawn for every query."""
+"""What alignment costs: responses or tokens drawn once in training, against those drawn for every query."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ __all__ = ["BreakEven", "break_even", "equal_draws"]
 class BreakEven:
     """A trained policy against best-of-N of the same reward.
 
-    ``draws`` is the N, real, with which best-of-N gains as much; ``queries`` how many must be served before the
-    responses drawn in training are fewer than those that best-of-N draws more.
+    ``draws`` is the N, real, with which best-of-N gains as much; ``spent`` what training drew, in responses or in
+    tokens; ``queries`` how many must be served before that is less than what best-of-N draws more. Infinite where the
+    policy draws as much for a query as best-of-N does, zero where no N gains as much.
     """
 
     draws: float
-    responses: int
+    spent: float
     queries: float
 
 
-def break_even(curves: Curves, found: Comparison, responses: int) -> BreakEven:
-    """Return the number of queries from which training is cheaper than best-of-N, in responses drawn.
+def break_even(
+    curves: Curves, found: Comparison, spent: float, *, of_base: float = 1.0, of_policy: float = 1.0
+) -> BreakEven:
+    """Return the number of queries from which training is cheaper than best-of-N: ``spent / (N of_base - of_policy)``.
 
     Parameters
     ----------
@@ -39,12 +42,16 @@ def break_even(curves: Curves, found: Comparison, responses: int) -> BreakEven:
         Limit and best-of-N.
     found : Comparison
         The policy.
-    responses : int
-        Drawn in training.
+    spent : float
+        Drawn in training: responses, or tokens.
+    of_base, of_policy : float
+        What a response of the base and one of the policy cost in the same unit: 1 each in responses, their mean
+        lengths in tokens.
     """
     draws = float(curves.weighed().draws(np.array([found.gain.mean]))[0])
-    queries = responses / (draws - 1.0) if draws > 1.0 else np.inf
-    return BreakEven(draws, responses, 0.0 if np.isinf(draws) else queries)
+    saved = draws * of_base - of_policy
+    queries = spent / saved if saved > 0.0 else np.inf
+    return BreakEven(draws, spent, 0.0 if np.isinf(draws) else queries)
 
 
 def equal_draws(law: LevelLaw, draws: npt.ArrayLike) -> dict[str, LawCurve]:

@@ -50,7 +50,7 @@ _DEPTHS = (4, 8)
 _PROXY_STEPS = 300
 _PROXY_BETAS = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125)
 _WEAK = 300  # pairs of proxies on which gold turns earliest
-_DEPTH_SEEDS = (0, 1)
+_DEPTH_SEEDS = (0, 1, 2, 3)
 
 Tuned = Callable[[str, str], Settings]
 """The settings of a method on a task, found by tuning; `steps` is not meant."""

@@ -26,7 +26,7 @@ from alignlib.lm.policy_law import policy_law
 from alignlib.lm.proxies import MEMBERS
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["assemble", "fixed_point_rows", "write_fixed_points", "write_laws", "write_members"]
+__all__ = ["assemble", "base_length", "fixed_point_rows", "write_fixed_points", "write_laws", "write_members"]
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "numpy")
 _SPLITS = ("test", "train")
@@ -72,6 +72,7 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
         "planned_by_stage": dict(Counter(run.stage for run in runs)),
         "n_responses": next(iter(labs.values())).task.space.size,
         "base_sha256": {task: lab.base_hash for task, lab in labs.items()},
+        "base_length": {task: base_length(lab) for task, lab in labs.items()},
         "diverged": sorted(run.key for run, data in done if not data["prompts"]),
         "devices": sorted({data["device"] for _, data in done}),
         "seconds": {
@@ -82,6 +83,11 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
     tables.write(place.results, pd.DataFrame(rows), _per_prompt(done), settings)
     _publish(done, place.results)
     return tables.Results.read(place.results)
+
+
+def base_length(lab: Laboratory) -> float:
+    """Mean tokens of a response of the base to the test prompts."""
+    return round(lab.evaluate(lab.base().state(0), "gold", "test").length, 4)
 
 
 def _rows(run: Run, data: RunData) -> list[dict[str, object]]:

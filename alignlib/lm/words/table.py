@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
+from safetensors.torch import load_file
 
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import whole_file, write_whole
@@ -25,7 +26,7 @@ from alignlib.lm.words.place import Place
 from alignlib.lm.words.results import COLUMNS, REWARDS, WordsResults
 from alignlib.lm.words.training import result_file
 
-__all__ = ["assemble", "rao_blackwell"]
+__all__ = ["assemble", "rao_blackwell", "size_of"]
 
 _TRIAL = ("method", "rate", "knob", "steps", "seed", "device", "reward", "kl")
 _LIBRARIES = ("torch", "transformers", "tokenizers", "vaderSentiment", "alt-profanity-check", "numpy")
@@ -128,6 +129,7 @@ def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "planned": dict(Counter(run.reward for run in grid("core", place.steps))),
         "base_sha256": hashlib.sha256(weights).hexdigest(),
+        **size_of(place.base_folder),
         "prompt_tokens": PROMPT_LENGTH,
         "response_tokens": LENGTH,
         "vocabulary": len(place.world.tokenizer),
@@ -141,6 +143,13 @@ def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
         # Responses alone: nothing of the corpus is kept here.
         "examples": {name: [one["response"] for one in some] for name, some in texts.items()},
     }
+
+
+def size_of(base: Path) -> dict[str, int]:
+    """Layers, width and number of weights of the model in a folder."""
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    weights = sum(part.numel() for part in load_file(base / "model.safetensors").values())
+    return {"layers": int(config["n_layer"]), "width": int(config["n_embd"]), "weights": int(weights)}
 
 
 def _csv(path: Path, table: pd.DataFrame) -> None:
