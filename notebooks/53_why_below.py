@@ -44,7 +44,7 @@ shortfall.parts_table(table)
 # %% [markdown]
 # ## Generalisation: few prompts, learnt by heart
 #
-# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. Where every step draws fresh prompts, hardly one is seen twice; how those policies stand on prompts that training may draw is in {doc}`51_safety_training` and {doc}`52_summarisation_training`.
+# The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. Where every step draws fresh prompts there is no such pool; how those policies stand on prompts that training may draw is in {doc}`51_safety_training` and {doc}`52_summarisation_training`.
 
 # %% tags=["hide-input"]
 size.few_prompts(tests, trains)

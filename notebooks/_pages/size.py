@@ -28,7 +28,7 @@ _OFF = 5.0  # times the largest pool: where fresh prompts stand
 
 
 def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
-    """Share less best-of-N's at equal KL: trained on few prompts, judged on these and on unseen ones; and on fresh ones."""
+    """Share less best-of-N's at equal KL: learnt from few prompts, on these and on unseen ones, and from fresh ones."""
     rows = []
     for task in tests:
         for name in _SHOWN:
