@@ -71,7 +71,7 @@ chapter.numbers(test, train, chapter.full_length(test))
 #
 # P26 count against best-of-$N$ that it draws $N$ responses for every query. In responses drawn, training included and tuning not (its {{tuning_responses:,d}} responses a method come on top, once), training breaks even as follows. {{costs}}.
 #
-# Training draws this many tokens, about, for the mean length of a response is interpolated between the lengths of training: {{costs_in_tokens}}. A response of the base has {{base_length:.1f}}, so best-of-$N$ draws $N$ times as many for a query.
+# In tokens, training draws about as many as follow (the mean length of a response is interpolated between lengths of training), and best-of-$N$ draws $N$ times the {{base_length:.1f}} of a response of the base for a query. {{costs_in_tokens}}.
 #
 # What the same number of draws gives without training: gain on test prompts, with the KL in nats in brackets. Best-of-$N$ draws $N$ at once. Keeping the first response that is among a prompt's best $1/N$ draws $N$ on average;
 # it must know where they begin. Rejection sampling of $\pi_\lambda$ draws until one is accepted; it must know the largest reward. Trained policies draw once: {{once}}.

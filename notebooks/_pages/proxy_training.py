@@ -294,9 +294,9 @@ def _turns(known: list[ProxyCurve]) -> str:
     many = [c.turned for c in known if PROXIES[c.name].n_pairs > _FEW_PAIRS]
     if not few:
         return "Policies trained on these reward models are not in the table yet."
-    more = f", and for {sum(many)} of {len(many)} of more" if many else ""
+    more = f" and for {sum(many)} of {len(many)} of more pairs" if many else ""
     return (
-        f"A policy's gold reward rises, then falls for {sum(few)} of {len(few)} reward models of at most "
+        f"A policy's gold reward rises, then falls, for {sum(few)} of {len(few)} reward models of at most "
         f"{_FEW_PAIRS:,d} pairs a network{more}; for the others no peak was seen."
     )
 

@@ -70,7 +70,8 @@ def costs_in_tokens(test: Standings, methods: tuple[str, ...], steps: int) -> st
         spent = tokens_of_training(test, name, steps)
         cost = break_even(test.curves, found, spent, of_base=length[0], of_policy=length[-1])
         pays = "" if np.isinf(cost.draws) else f", which pays from {cost.queries:,.0f} queries on"
-        parts.append(f"{find(name).label} {spent:,.0f} tokens ({length[-1]:.1f} a response in the end){pays}")
+        drawn = f"{spent / 1000:,.0f} thousand tokens ({length[-1]:.1f} a response in the end)"
+        parts.append(f"{find(name).label} {drawn}{pays}")
     return "; ".join(parts) or "not trained yet"
 
 

@@ -219,7 +219,7 @@ def test_a_peak_at_the_largest_kl_is_none(table: results.Results) -> None:
     assert replace(curve, policies=rising.assign(gold_gain=-rising.kl)).turned
     assert not replace(curve, policies=rising.iloc[:0]).turned
     known = [replace(curve, policies=some) for some in (rising, rising.assign(gold_gain=-rising.kl))]
-    assert "falls for 1 of 2 reward models" in proxy_training._turns(known)
+    assert "falls, for 1 of 2 reward models" in proxy_training._turns(known)
     assert "in the table yet" in proxy_training._turns([])
     share = known[0].trained_peak[1] / float(table.law(curve.task).average.gain_at_kl(known[0].trained_peak[0]))
     assert f"{share:.0%} with 300 pairs" in proxy_training._what_helps(table, known[:1])
@@ -236,7 +236,7 @@ def test_tokens_of_training_are_those_of_responses_that_grow(both: dict[str, dic
     # The base says two tokens and every policy of the toy three: halfway in the first 100 steps, then three.
     assert training_costs.tokens_of_training(test, "ppo", LONG) == pytest.approx(192 * (100 * 2.5 + (LONG - 100) * 3.0))
     said = training_costs.costs_in_tokens(test, ("ppo", "dpo"), LONG)
-    assert said.startswith("PPO 336,000 tokens (3.0 a response in the end), which pays from ")
+    assert said.startswith("PPO 336 thousand tokens (3.0 a response in the end), which pays from ")
     assert "DPO" not in said
 
 
