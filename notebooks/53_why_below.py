@@ -89,14 +89,14 @@ size.size_figure(sizes)
 # Let a policy choose every next-token law $\pi(\cdot|s)$ freely but for giving each token some probability, let the reward enter less a baseline that does not depend on the response. Let $Q(s,a)$ be the mean of what follows token $a$ after prefix $s$, net of charges for later tokens if they are in the reward, and $V(s)$ the value passed up. The expected update vanishes
 #
 # 1. with $-\beta\log\pi(y)/p(y)$ in the reward, as one sum or token by token (RLOO, PPO), exactly at $\pi_\lambda$, $\lambda=1/\beta$: $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\beta\log\sum_a p\,e^{Q/\beta}$;
-# 2. with the token's own reverse KL in the loss (k3 times the importance ratio; Dr. GRPO as trained here, groups infinite): at $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\sum_a\pi Q$;
+# 2. with the token's own KL, $\mathrm{KL}(\pi(\cdot|s)\|p(\cdot|s))$, in the loss (k3 times the importance ratio; Dr. GRPO as trained here, groups infinite): at $\pi(a|s)\propto p(a|s)e^{Q/\beta}$ with $V=\sum_a\pi Q$;
 # 3. with k3 of the sampled token in the loss: at $\pi(a|s)=\beta p(a|s)/(\beta+V-Q(s,a))$ with $V=\sum_a\pi Q$;
 # 4. with k3, rewards standardised by the policy's own mean and deviation on the prompt, and the mean over a response's tokens (GRPO as published, groups infinite): at $\pi(a|s)=\beta M p/(c+\beta M-Q)$, where $Q$ and $M$ are the means of $A/t$ and $1/t$ over what follows, $A$ the standardised reward, $t$ the number of tokens, and $c(s)$ makes it sum to one.
 # ```
 #
 # ```{prf:proof}
 # The reward's part of the update of the logit of $a$ after $s$ is $P(s)\,\pi(a|s)(Q-\mathrm{mean}\,Q)$. (1) With the log-ratio in the reward the bracket holds $Q-\beta\log\pi/p$ instead, and vanishes where that is constant in $a$: from the longest prefixes up this is the stated law, and at $\pi_\lambda$ the score $r-\beta\log\pi_\lambda/p$ is the same for all responses. (2) The penalty adds
-# $-\beta P(s)\,\pi(a|s)(\ell-\bar\ell)$ with $\ell=\log\pi/p$ of this token only. (3) The gradient of $e^{-\ell}-1+\ell$ at a sampled token is $(1-e^{-\ell})\nabla\log\pi$, with mean $\pi(a|s)-p(a|s)$ on the logit: that of the *forward* KL. (4) The same with every response weighted by $1/t$. Setting the sums to zero gives the laws, longest prefixes first.
+# $-\beta P(s)\,\pi(a|s)(\ell-\bar\ell)$ with $\ell=\log\pi/p$ of this token only. (3) The gradient of $e^{-\ell}-1+\ell$ at a sampled token is $(1-e^{-\ell})\nabla\log\pi$, with mean $\pi(a|s)-p(a|s)$ on the logit: that of the {term}`reverse KL` $\mathrm{KL}(p\|\pi)$. (4) The same with every response weighted by $1/t$. Setting the sums to zero gives the laws, longest prefixes first.
 # ```
 #
 # That the formulas are the gradients of the losses as trainers write them is tested by automatic differentiation, summed over all responses. For responses of one token, a policy that follows (4) is a tilt by $1/(c-r)$, not by $e^{\lambda r}$; for longer

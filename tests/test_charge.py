@@ -146,7 +146,7 @@ def test_the_charges_that_rest_at_the_optimum_are_these() -> None:
 
 def test_token_charges_agree_with_the_fixed_points_of_the_tables() -> None:
     _, log_base, reward = case(5)
-    for name, penalty in {"k2": "token reverse KL", "k3": "token k3"}.items():
+    for name, penalty in {"k2": "token KL", "k3": "token k3"}.items():
         got = at_rest(log_base, reward, SPACE, 0.6, Charge(name, "loss"))
         np.testing.assert_allclose(got, fixed_point(log_base, reward, SPACE, 0.6, penalty), atol=1e-11)
 

@@ -43,7 +43,7 @@ def expected_update(
         law, ratio = np.exp(policy[depth]), policy[depth] - base[depth]
         value = (law * q).sum(axis=-1)
         step = law * (q - value[..., None])
-        if penalty == "token reverse KL":
+        if penalty == "token KL":
             step -= beta * law * (ratio - (law * ratio).sum(axis=-1, keepdims=True))
         elif penalty == "token k3":
             step -= beta * (law - np.exp(base[depth]))

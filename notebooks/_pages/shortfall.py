@@ -181,7 +181,7 @@ def fixed_point_figure(tests: Mapping[str, Standings], points: Mapping[str, pd.D
     looks = {
         "GRPO": (plotting.FOURTH, "-", "GRPO as published, exact"),
         "token k3": (plotting.FOURTH, "--", "the same without division by deviation and length"),
-        "token reverse KL": (plotting.THIRD, "--", "Dr. GRPO, exact"),
+        "token KL": (plotting.THIRD, "--", "Dr. GRPO, exact"),
     }
     for ax, task in zip(axes, TASKS, strict=True):
         test, table = tests[task], points[task]
@@ -269,7 +269,7 @@ def glue(
 def _effective(results: Results, points: Mapping[str, pd.DataFrame]) -> str:
     """What the middle penalty is in effect in groups as large as tuned, and where the fixed point then stands."""
     parts = []
-    for name, penalty in (("grpo", "GRPO"), ("dr_grpo", "token reverse KL")):
+    for name, penalty in (("grpo", "GRPO"), ("dr_grpo", "token KL")):
         beta = find(name).middle
         for task in TASKS:
             group, table = group_of(results, task, name), points[task]
@@ -325,9 +325,7 @@ def claims_of(
             "we derive", np.concatenate(sequence), 0.0, atol=1e-3,
         )
     )  # fmt: skip
-    others = [
-        split_of(tests[task], points[task], name) for task in TASKS for name in ("GRPO", "token k3", "token reverse KL")
-    ]
+    others = [split_of(tests[task], points[task], name) for task in TASKS for name in ("GRPO", "token k3", "token KL")]
     found.append(
         claims.at_least(
             "token-penalties", "the fixed points of GRPO's objectives waste KL at every penalty", "we derive",

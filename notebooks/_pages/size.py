@@ -137,9 +137,10 @@ def size_figure(table: pd.DataFrame) -> Axes:
 def seeds(table: pd.DataFrame) -> str:
     """How many seeds stand behind each point: most points have one number of them, the others are named."""
     usual = int(table.seeds.mode().iloc[0])
+    rest = table[table.seeds != usual].drop_duplicates(["study", "value", "seeds"])
     others = [
-        f"{int(n)} for {value:,d} {_STUDIES[study].split()[0]}"
-        for (study, value, n), _ in table[table.seeds != usual].groupby(["study", "value", "seeds"])
+        f"{n} for {value:,d} {_STUDIES[study].split()[0]}"
+        for study, value, n in zip(rest.study.tolist(), rest.value.tolist(), rest.seeds.tolist(), strict=True)
     ]
     return ", ".join([counted(usual, "seed"), *others])
 

@@ -52,7 +52,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> results.Results:
         proxy.write(results.law_path(folder, task, "300x1", "test"))
         points = [
             (penalty, beta, x, family.kl(1 / beta), family.mean_reward(1 / beta) - lost * family.gain(1 / beta))
-            for penalty, lost in (("sequence", 0.0), ("GRPO", 0.3), ("token k3", 0.2), ("token reverse KL", 0.1))
+            for penalty, lost in (("sequence", 0.0), ("GRPO", 0.3), ("token k3", 0.2), ("token KL", 0.1))
             for beta in (2.0, 0.5)
             for x, family in enumerate(laws["test"].laws)
         ]

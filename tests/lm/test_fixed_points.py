@@ -58,7 +58,7 @@ def test_a_group_s_mean_moves_the_fixed_point_to_another_penalty(penalty: str, g
             mean = score[list(drawn)].mean()
             for one in drawn:
                 slope = (np.arange(4) == one) - law  # of log π(one) in the logits
-                charge = {"sequence": 0.0, "token reverse KL": ratio[one], "token k3": 1.0 - np.exp(-ratio[one])}
+                charge = {"sequence": 0.0, "token KL": ratio[one], "token k3": 1.0 - np.exp(-ratio[one])}
                 total += chance / group * (score[one] - mean - beta * charge[penalty]) * slope
         return total
 
@@ -81,7 +81,7 @@ def test_the_push_is_the_future_kl_of_a_token() -> None:
     beta = 0.5
     optimum = log_softmax(log_base + reward / beta, axis=1)
     ratio = optimum - log_base
-    root = expected_update(optimum, log_base, reward, beta, "token reverse KL", SPACE)[0][0, 0]
+    root = expected_update(optimum, log_base, reward, beta, "token KL", SPACE)[0][0, 0]
     first = np.asarray(SPACE.tokens)[:, 0]
     prob = np.exp(optimum[0])
     law, future = np.empty(4), np.empty(4)
@@ -139,7 +139,7 @@ def test_the_update_is_the_gradient_of_the_sampled_loss_summed_over_all_response
         else:
             ratio = (log_prob - log_prob.detach()).exp()  # trl's coef_1: one, with the gradient of the log-probability
             k3 = (log_ref - log_prob).exp() - (log_ref - log_prob) - 1
-            k3 = k3 * ratio if penalty == "token reverse KL" else k3
+            k3 = k3 * ratio if penalty == "token KL" else k3
             loss = loss - weight * (ratio * reward[0, index] - beta * k3).sum()
     loss.backward()
     found = expected_update(log_policy[None], log_base, reward, beta, penalty, SPACE)

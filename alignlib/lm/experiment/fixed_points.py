@@ -18,7 +18,7 @@ from alignlib.lm.space import ResponseSpace
 
 __all__ = ["BETAS", "PENALTIES", "fixed_point", "scaled_fixed_point"]
 
-PENALTIES = ("sequence", "token reverse KL", "token k3")
+PENALTIES = ("sequence", "token KL", "token k3")
 BETAS = (2.0, 1.0, 0.8, 0.5, 0.25)
 """Penalties at which the table has fixed points."""
 _MOST_ROUNDS, _CLOSE = 60, 1e-5
@@ -33,10 +33,10 @@ def fixed_point(
     With ``Q(s, a)`` the mean of what follows, at each prefix from the longest to the empty one:
 
     - ``sequence``: ``π(a|s) ∝ p(a|s) e^{Q/β}`` with the soft value ``V = β log Σ_a p e^{Q/β}``; this is ``π_λ``.
-    - ``token reverse KL`` (k3 with its gradient's bias corrected): ``π(a|s) ∝ p(a|s) e^{Q/β}`` with the plain mean
+    - ``token KL`` (k3 with its gradient's bias corrected): ``π(a|s) ∝ p(a|s) e^{Q/β}`` with the plain mean
       ``V = Σ_a π Q``.
     - ``token k3`` (as published): ``π(a|s) = β p(a|s) / (β + V - Q(s, a))`` with ``V = Σ_a π Q``, the law that a
-      penalty by the *forward* KL gives.
+      penalty by the reverse KL, ``KL(p‖π)`` of the token, gives.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class GRPO(OnPolicy):
     aims_at_optimum: ClassVar[bool] = False
     scales: ClassVar[bool] = True
     corrects: ClassVar[bool] = False
-    """Whether the penalty's gradient is that of the token's own reverse KL; else it is k3's at the drawn token."""
+    """Whether the penalty's gradient is that of the token's own KL to the base; else it is k3's at the drawn token."""
 
     def advantage(self, fleet: Fleet, batch: Batch, old: Tensor, base: Tensor) -> Tensor:
         """A response's reward less its group's mean, over the group's standard deviation if it is scaled."""
