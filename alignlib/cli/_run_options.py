@@ -1,20 +1,24 @@
-"""What commands on training runs share: how the log of a run is to be read."""
+"""What commands on training runs share: how a run's log is read, and how the limit of its base is estimated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from alignlib._core.names import number_or_name
+from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
+from alignlib.cli._options import NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._picture import picture_options
 
 if TYPE_CHECKING:
+    from alignlib.estimation import Fit
     from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["read_run", "run_options"]
+__all__ = ["base_fit", "limit_options", "read_run", "run_options", "start_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +55,51 @@ def run_options(command: F) -> F:
     ):
         command = add(command)
     return command
+
+
+def start_options(command: F) -> F:
+    """Add the options that say what reward a run starts from."""
+    command = option(
+        "--no-check",
+        is_flag=True,
+        argument="check=False",
+        help="Go on where a run does not start at the base samples' reward.",
+    )(command)
+    return option(
+        "--run-base",
+        argument="base",
+        default="table",
+        help="What gains are measured from: 'table', 'first' (a run's own first checkpoint), or a number.",
+    )(command)
+
+
+def limit_options(command: F) -> F:
+    """Add the options of the limit estimated from base samples, and of the answer; they come last."""
+    command = seed_option(picture_options(form_options(command)))
+    command = option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")(
+        command
+    )
+    return option(
+        "--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value."
+    )(level_option(command))
+
+
+def base_fit(table: Path, columns: Sequence[str], asked: dict[str, Any], **typed: str) -> Fit:
+    """Fit the first of these columns of base samples, each of which must name one; ``typed`` names arguments."""
+    from alignlib.estimation import fit_frontier
+    from alignlib.tables import RewardTable
+
+    wide = {"wide": asked["wide"]} if "wide" in asked else {}
+    with naming(**typed):
+        data = RewardTable.read(
+            table, asked["prompt"], list(columns), min_samples=3, drop_missing=asked["drop_missing"], **wide
+        )
+    if len(data.columns) != len(columns):
+        those = f"--reward {asked['reward']!r}" + (" or --gold" if len(columns) > 1 else "")
+        several = "name one, or pass --wide if they are samples." if wide else "name one."
+        raise BadInput(f"{those} means several columns; {several}")
+    reward = next(iter(data.columns))
+    return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
 
 
 def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") -> TrainingLog:

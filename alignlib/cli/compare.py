@@ -10,15 +10,14 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import naming, option
-from alignlib.cli._options import DISTINCT, FILE, NUMBERS, form_options, level_option, seed_option
-from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
-from alignlib.cli._run_options import read_run, run_options
+from alignlib.cli._command import option
+from alignlib.cli._options import DISTINCT, FILE
+from alignlib.cli._picture import check_picture, save_picture, wrote
+from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from alignlib.estimation import Fit
     from alignlib.training.comparing import Comparison
     from alignlib.training.logs.training_log import TrainingLog
 
@@ -40,24 +39,8 @@ __all__ = ["command"]
 @option("--prompt", default="prompt_id", help="Column of --table that names the prompt.")
 @option("--at", type=DISTINCT, help="KLs at which to compare, such as 0.5,1  [default: four that all runs reach]")
 @run_options
-@option(
-    "--run-base",
-    argument="base",
-    default="table",
-    help="What gains are measured from: 'table', the runs' 'first' checkpoints, or a number.",
-)
-@option(
-    "--no-check",
-    is_flag=True,
-    argument="check=False",
-    help="Go on where a run does not start at the base samples' reward.",
-)
-@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
-@level_option
-@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
-@seed_option
-@picture_options
-@form_options
+@start_options
+@limit_options
 def command(
     runs: tuple[str, ...], table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any
 ) -> None:
@@ -82,7 +65,7 @@ def command(
     base = number_or_name(asked["run_base"])
     found = compare_runs(
         logs,
-        None if table is None else _fit(table, asked),
+        None if table is None else base_fit(table, [asked["reward"]], asked, path="--table"),
         at=asked["at"],
         base="table" if base is None else base,
         level=asked["level"],
@@ -104,20 +87,6 @@ def _named(run: str) -> tuple[str, Path]:
     path = FILE.convert(run, None, click.get_current_context())
     usual = {"trainer_state", "rollouts", "logging", "metrics"}
     return (path.resolve().parent.name if path.stem in usual else path.stem) or str(path), path
-
-
-def _fit(table: Path, asked: dict[str, Any]) -> Fit:
-    from alignlib.estimation import fit_frontier
-    from alignlib.tables import RewardTable
-
-    with naming(path="--table"):
-        data = RewardTable.read(
-            table, asked["prompt"], asked["reward"], min_samples=3, drop_missing=asked["drop_missing"]
-        )
-    reward, *others = data.columns
-    if others:
-        raise BadInput(f"--reward {asked['reward']!r} means several rewards; name one.")
-    return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
 
 
 def _drawn(found: Comparison) -> Figure:

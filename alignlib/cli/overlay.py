@@ -12,9 +12,9 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import FILE, NUMBERS, Whole, form_options, level_option, seed_option
-from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
-from alignlib.cli._run_options import read_run, run_options
+from alignlib.cli._options import FILE, Whole
+from alignlib.cli._picture import check_picture, save_picture, wrote
+from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,25 +48,9 @@ __all__ = ["command"]
     help="Training and held-out prompts side by side: the trainer's evaluations, or by RUN's column 'split'.",
 )
 @option("--also", type=FILE, multiple=True, help="Another log, such as of another seed, side by side; may be repeated.")
-@option(
-    "--run-base",
-    argument="base",
-    default="table",
-    help="What gains are measured from: 'table', the run's 'first' checkpoint, or a number.",
-)
+@start_options
 @option("--pool", type=Whole(min=1), help="Checkpoints to average into a point  [default: to a dozen]")
-@option(
-    "--no-check",
-    is_flag=True,
-    argument="check=False",
-    help="Go on where the run does not start at the base samples' reward.",
-)
-@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
-@level_option
-@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
-@seed_option
-@picture_options
-@form_options
+@limit_options
 def command(run: Path, table: Path | None, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
     """Put a training RUN on the frontier estimated from TABLE, samples of its base model.
 
@@ -117,28 +101,12 @@ def _drawn(found: Overlay | Floor) -> Figure:
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
-    from alignlib.estimation import fit_frontier
-    from alignlib.tables import RewardTable
     from alignlib.training.placing import overlay
 
-    data = RewardTable.read(
-        table,
-        asked["prompt"],
-        asked["reward"],
-        wide=asked["wide"],
-        min_samples=3,
-        drop_missing=asked["drop_missing"],
-    )
-    reward, *others = data.columns
-    if others:
-        raise BadInput(
-            f"--reward {asked['reward']!r} means several rewards; name one, or pass --wide if they are samples."
-        )
     base = number_or_name(asked["run_base"])
-    options = {"level": asked["level"], "rng": asked["seed"], "bounded": asked["bounded"]}
     return overlay(
         log,
-        fit_frontier(data, reward, **options),
+        base_fit(table, [asked["reward"]], asked),
         base="table" if base is None else base,
         pool=asked["pool"],
         check=not asked["no_check"],

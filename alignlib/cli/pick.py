@@ -11,9 +11,9 @@ from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import FILE, NUMBER, NUMBERS, Range, Whole, form_options, level_option, seed_option
-from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
-from alignlib.cli._run_options import read_run, run_options
+from alignlib.cli._options import FILE, NUMBER, Range, Whole
+from alignlib.cli._picture import check_picture, save_picture, wrote
+from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,12 +52,7 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
         help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip
 @option("--looks", type=Whole(min=1), help="How many checkpoints will be scored in all, if known.")
 @run_options
-@option("--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value.")
-@level_option
-@option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")
-@seed_option
-@picture_options
-@form_options
+@limit_options
 def command(run: Path, picture: Path | None, force: bool, form: str | None, **asked: Any) -> None:
     """Say which checkpoint of RUN to keep, whether gold has fallen, and which β aims at a KL.
 
@@ -71,13 +66,14 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     from alignlib.cli._say import say
 
     log = read_run(run, asked)
-    fit = None if asked["table"] is None else _fit(asked)
+    table = asked["table"]
+    columns = [asked["reward"], *([] if asked["gold"] is None else [asked["gold"]])]
+    fit = None if table is None else base_fit(table, columns, asked, path="--table")
     found = _advice(log, fit, _gold(run, log, asked), asked)
     if picture is not None:
         if found.pick is None:
             raise BadInput("-o draws gold along KL; give gold (--run-gold, --scores, or --gold with --table).")
         save_picture(lambda: _drawn(found), picture, force)
-    table = asked["table"]
     say(form, "pick", output, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
@@ -106,21 +102,6 @@ def _check(asked: dict[str, Any]) -> None:
         )
     if not gold and any(asked[name] is not None for name in ("error", "looks")):
         raise BadInput("--error and --looks are about gold; give it (--run-gold or --scores).")
-
-
-def _fit(asked: dict[str, Any]) -> Fit:
-    from alignlib.estimation import fit_frontier
-    from alignlib.tables import RewardTable
-
-    names = [asked["reward"], *([] if asked["gold"] is None else [asked["gold"]])]
-    with naming(path="--table"):
-        data = RewardTable.read(
-            asked["table"], asked["prompt"], names, min_samples=3, drop_missing=asked["drop_missing"]
-        )
-    if len(data.columns) != len(names):
-        raise BadInput(f"--reward {asked['reward']!r} or --gold means several columns; name one.")
-    reward = next(iter(data.columns))
-    return fit_frontier(data, reward, level=asked["level"], rng=asked["seed"], bounded=asked["bounded"])
 
 
 def _gold(run: Path, log: TrainingLog, asked: dict[str, Any]) -> RunGold | None:

@@ -17,9 +17,10 @@ from alignlib.training.envelope import Envelope, Floor, achieved_envelope
 from alignlib.training.kl_controller import KLController, Settled
 from alignlib.training.logs import TrainingLog, read_training_log
 from alignlib.training.penalty import beta_to_set, effective_beta, group_gap
-from alignlib.training.picking import Pick, Predicted, pick
+from alignlib.training.picking import Pick, pick
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.policy_kl import KLSamples, PolicyKL, estimate_policy_kl
+from alignlib.training.predicted_gold import Predicted
 from alignlib.training.rollouts import Rollouts
 from alignlib.training.run_gold import RunGold, gold_of_log, gold_of_scores
 

@@ -17,7 +17,7 @@ from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
-from alignlib.training.smoothing import bend_weights, local_weights
+from alignlib.training.run_at_kl import Errors, at_kl, told
 
 __all__ = ["Comparison", "compare_runs"]
 
@@ -63,35 +63,6 @@ class Comparison(SameFields):
     def __repr__(self) -> str:
         """Return the names of the runs and the budgets."""
         return f"<Comparison of {', '.join(map(repr, self.names)):.200} at {counted(self.kl.size, 'KL')}>"
-
-
-@dataclass(frozen=True)
-class _Prompts:
-    """The prompts of a run in its reward at a KL: the part of each in the error, and its weight.
-
-    ``within`` is the sum over checkpoints of the variance that equal prompts would give, and ``lost`` that of the same
-    divided by their number: the part of the degrees of freedom that the means of the checkpoints take.
-    """
-
-    part: Mapping[str, float]
-    weight: Mapping[str, float]
-    within: float
-    lost: float
-
-
-@dataclass(frozen=True)
-class _At:
-    """One log at one KL: its reward, the variance by noise along the run, and what its prompts add to the error.
-
-    ``bend`` is how far a parabola through the checkpoints lies above the line, ``bend_noise`` the variance of that.
-    """
-
-    reward: float
-    noise: float
-    df: int
-    prompts: _Prompts | None
-    bend: float
-    bend_noise: float
 
 
 def compare_runs(
@@ -169,10 +140,10 @@ def compare_runs(
     budgets, notes = _budgets(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip
-    points = {title: [_at(log, float(one)) for one in budgets] for title, log in every}
+    points = {title: [at_kl(log, float(one)) for one in budgets] for title, log in every}
     seeds = {name: [points[_title(name, i, len(some))] for i in range(len(some))] for name, some in logs.items()}
     reward = np.array([[np.mean([seed[j].reward for seed in seeds[n]]) for j in range(budgets.size)] for n in names])
-    errors = _Errors(seeds, level)
+    errors = Errors(seeds, level)
     half = np.array([[errors.of({n: 1.0}, j) for j in range(budgets.size)] for n in names])
     apart = np.array([[errors.of({n: 1.0, names[0]: -1.0}, j) for j in range(budgets.size)] for n in names])
     apart[0] = 0.0
@@ -201,7 +172,7 @@ def compare_runs(
         share_high=None,
         supported=None,
         placed=None,
-        notes=(*notes, *_told(errors.told_by, every)),
+        notes=(*notes, *told(errors.told_by, every)),
     )
     if fit is None:
         return replace(found, notes=(*joined.notes, *found.notes))
@@ -238,136 +209,6 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
     out = ", ".join(f"{x:g}" for x in asked[~inside])
     said = [f"Not all runs reach {out} nats: all have {low:.3g} to {high:.3g} in common."] if out else []
     return np.asarray(asked[inside]), said
-
-
-def _at(log: TrainingLog, kl: float) -> _At:
-    """Evaluate a run at a KL."""
-    log = log if (log.kl >= 0.0).all() else log.keep(log.kl >= 0.0)
-    value, slope = local_weights(log.kl, kl)
-    rising = float(slope @ log.reward)
-    lines = np.array([float(local_weights(log.kl, float(one))[0] @ log.reward) for one in log.kl])
-    noise = log.noise(log.reward - lines)
-    variance = math.nan if noise is None else noise**2 * float(value @ value)
-    bend = bend_weights(log.kl, kl)
-    bend_noise = 0.0 if noise is None else noise**2 * float(bend @ bend)
-    return _At(
-        float(value @ log.reward),
-        variance,
-        max(log.kl.size - 3, 1),
-        _prompts(log, value, rising),
-        float(bend @ log.reward),
-        bend_noise,
-    )
-
-
-def _prompts(log: TrainingLog, weight: FloatArray, slope: float) -> _Prompts | None:
-    """Return what each prompt adds to the error of the reward at a KL, that of the KL taken in by the slope.
-
-    None where a checkpoint has a single prompt, from which nothing is known of its error.
-    """
-    held = log.per_prompt
-    if held is None:
-        return None
-    place = held.checkpoint
-    count = np.bincount(place, minlength=log.kl.size).astype(np.float64)
-    value = held.reward - slope * held.kl
-    mean = np.bincount(place, value, log.kl.size) / np.maximum(count, 1.0)
-    names = held.prompt.astype(str)
-    distinct, code = np.unique(names, return_inverse=True)
-    pairs = np.unique(place * distinct.size + code)
-    prompts = np.bincount(pairs // distinct.size, minlength=log.kl.size).astype(np.float64)
-    near = np.abs(weight) > 1e-9
-    if (prompts[near] < 2.0).any():
-        return None
-    few = np.maximum(prompts, 2.0)
-    share = weight[place] / count[place]
-    part = np.bincount(code, share * (value - mean[place]) * np.sqrt(few / (few - 1.0))[place], distinct.size)
-    load = np.bincount(code, np.abs(share), distinct.size)
-    labels = distinct.tolist()
-    return _Prompts(
-        dict(zip(labels, part.tolist(), strict=True)),
-        dict(zip(labels, load.tolist(), strict=True)),
-        float((weight[near] ** 2 / prompts[near]).sum()),
-        float((weight[near] ** 2 / prompts[near] ** 2).sum()),
-    )
-
-
-class _Errors:
-    """Half-widths of intervals for sums of runs' rewards, from prompts, seeds or noise."""
-
-    def __init__(self, seeds: Mapping[str, list[list[_At]]], level: float) -> None:
-        self.seeds, self.level = seeds, level
-        several = [some for some in seeds.values() if len(some) > 1]
-        self.by_prompt = all(one.prompts is not None for some in seeds.values() for seed in some for one in seed)
-        self.between = len(several) > 0
-        kinds = (["prompts"] if self.by_prompt else []) + (["seeds"] if self.between else [])
-        self.told_by = " and ".join(kinds) or "checkpoints"
-
-    def of(self, weights: Mapping[str, float], j: int) -> float:
-        """Return the half-width for a sum of runs at one budget."""
-        variance, df = 0.0, math.inf
-        if self.by_prompt:
-            by_prompts, df = self._over_prompts(weights, j)
-            variance += by_prompts
-        if self.between:
-            groups = [[seed[j].reward for seed in some] for some in self.seeds.values() if len(some) > 1]
-            free = sum(len(group) - 1 for group in groups)
-            pooled = sum(float(np.var(group, ddof=1)) * (len(group) - 1) for group in groups) / free
-            variance += pooled * sum(weight**2 / len(self.seeds[name]) for name, weight in weights.items())
-            df = min(df, float(free))
-        if not self.by_prompt and not self.between:
-            some = [(weight, self.seeds[name][0][j]) for name, weight in weights.items()]
-            variance = sum(weight**2 * (one.noise + one.bend_noise) for weight, one in some)  # the bend is noisy too
-            df = float(sum(one.df for _, one in some))
-        reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
-        return reach + self._bend(weights, j)
-
-    def _over_prompts(self, weights: Mapping[str, float], j: int) -> tuple[float, float]:
-        """Return the variance over prompts, those in common paired, and its degrees of freedom.
-
-        These are the number of prompts of equal weight, less what the means of the checkpoints take: n - 1 of n prompts
-        that are at all checkpoints, K (m - 1) of m new ones at each of K.
-        """
-        total, load = dict[str, float](), dict[str, float]()
-        within = lost = 0.0
-        for name, weight in weights.items():
-            for seed in self.seeds[name]:
-                here, scale = seed[j].prompts, weight / len(self.seeds[name])
-                assert here is not None
-                for prompt, part in here.part.items():
-                    total[prompt] = total.get(prompt, 0.0) + scale * part
-                    load[prompt] = load.get(prompt, 0.0) + abs(scale) * here.weight[prompt]
-                within += scale**2 * here.within
-                lost += scale**2 * here.lost
-        loads = np.array(list(load.values())) ** 2
-        number = float(loads.sum() ** 2 / (loads**2).sum())
-        return sum(part**2 for part in total.values()), max(number * (1.0 - lost / within), 1.0)
-
-    def _bend(self, weights: Mapping[str, float], j: int) -> float:
-        """Return how far the line may miss a run that bends, as far as that stands out of the noise."""
-        some = [(weight / len(self.seeds[name]), seed[j]) for name, weight in weights.items()
-                for seed in self.seeds[name]]  # fmt: skip
-        bend = sum(weight * one.bend for weight, one in some)
-        noise = sum(weight**2 * one.bend_noise for weight, one in some)
-        return math.sqrt(max(bend**2 - noise, 0.0))
-
-
-def _told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
-    said = {
-        "prompts": "Intervals of differences are over prompts, the same ones paired; one run each says nothing of "
-        "other seeds.",
-        "seeds": "Intervals of differences are over seeds, whose spread is taken to be alike for all methods.",
-        "prompts and seeds": "Intervals of differences are over prompts and over seeds, whose spread is taken to be "
-        "alike for all methods.",
-        "checkpoints": "Intervals of differences hold the scatter of checkpoints along these very runs: they say "
-        "nothing of other prompts or seeds. Single responses with names of their prompts would tell more, and so would "
-        "several seeds of a method.",
-    }[told_by]  # fmt: skip
-    few = [title for title, log in every if told_by == "checkpoints" and log.noise() is None]
-    more = [f"{few[0]!r} is too short to tell its noise, so its intervals are unknown."] if few else []
-    if "prompts" not in told_by and all(log.per_prompt is not None for _, log in every):
-        more.append("A checkpoint with responses to one prompt alone says nothing of other prompts.")
-    return [said, *more]
 
 
 def _beside_limit(found: Comparison, fit: Fit, half: FloatArray, base: float | str, check: bool) -> Comparison:

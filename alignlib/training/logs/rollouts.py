@@ -25,7 +25,8 @@ from alignlib.training.policy_kl.response_names import (
     first_of,
     known_pair,
 )
-from alignlib.training.policy_kl.sample_table import KLColumns, Responses, latest, read_responses
+from alignlib.training.policy_kl.sample_table import Responses, latest, read_responses
+from alignlib.training.policy_kl.samples_of_table import KLColumns
 
 __all__ = ["find_rollouts", "read_rollouts"]
 

@@ -71,17 +71,18 @@ class TrainingLog(SameFields):
         second = second[np.isfinite(second)]
         return float(np.sqrt(np.mean(second**2) / 6.0)) if second.size >= 3 else None
 
-    def keep(self, mask: BoolArray) -> TrainingLog:
-        """Return the checkpoints where ``mask`` holds."""
-        place = np.where(mask, np.cumsum(mask) - 1, -1).astype(np.int64)
+    def keep(self, rows: BoolArray | IntArray) -> TrainingLog:
+        """Return the checkpoints where ``rows`` holds, or those of these places, in their order."""
+        place = np.full(self.kl.size, -1, dtype=np.int64)
+        place[rows] = np.arange(place[rows].size)
         return replace(
             self,
-            step=self.step[mask],
-            logged_kl=self.logged_kl[mask],
-            kl=self.kl[mask],
-            reward=self.reward[mask],
-            length=None if self.length is None else self.length[mask],
-            run=self.run[mask],
+            step=self.step[rows],
+            logged_kl=self.logged_kl[rows],
+            kl=self.kl[rows],
+            reward=self.reward[rows],
+            length=None if self.length is None else self.length[rows],
+            run=self.run[rows],
             per_prompt=None if self.per_prompt is None else self.per_prompt.moved(place),
         )
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from alignlib.training.policy_kl.estimate import KLEstimate, PolicyKL, estimate_policy_kl
 from alignlib.training.policy_kl.estimators import ESTIMATORS, Estimator, estimator_values, k1, k2, k3
-from alignlib.training.policy_kl.sample_table import KLColumns, read_kl_samples
+from alignlib.training.policy_kl.sample_table import read_kl_samples
 from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.samples_of_table import KLColumns
 from alignlib.training.policy_kl.token_model import TokenModel
 
 __all__ = [

@@ -15,47 +15,22 @@ from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables import (
     TableFile,
-    holds_lists,
-    identifiers,
-    is_list,
-    list_cells,
     load,
     numbers,
     open_table_file,
-    plain_cells,
     require_column,
     tables_in,
 )
-from alignlib.training.policy_kl.response_names import LENGTHS, MASKS, PROMPTS, SPLITS, STEPS, first_of, known_pair
-from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS, KLSamples
-from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
+from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
+from alignlib.training.policy_kl.response_names import SPLITS
+from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
-__all__ = ["KLColumns", "Responses", "latest", "read_kl_samples", "read_responses"]
+__all__ = ["Responses", "latest", "read_kl_samples", "read_responses"]
 
 _MOST_RESUMES = 0.1  # of the blocks of one step: steps that fall more often are not in order
-_SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.training.callback` writes them
 _CUTS = ("temperature", "top_p", "top_k", "min_p")  # of the law that was sampled from, where it is not the model's
 _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the largest length
-
-
-@dataclass(frozen=True)
-class KLColumns:
-    """Names of the columns, by default those that `alignlib sample` writes.
-
-    ``kl`` holds a KL of each response, in nats per ``kl_unit`` ("token" or "sequence"), for tables without
-    log-probabilities, and ``step`` the step of training.
-    """
-
-    prompt: str = "prompt_id"
-    log_prob: str = "log_prob"
-    base_log_prob: str = "base_log_prob"
-    n_tokens: str = "n_tokens"
-    token_log_prob: str = "token_log_prob"
-    base_token_log_prob: str = "base_token_log_prob"
-    token_kl: str = "token_kl"
-    kl: str = "kl"
-    kl_unit: str | None = None
-    step: str = "step"
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,145 +153,16 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
             require_column(file, name, field.name)
     if _TRUNCATED in have:
         require_column(file, _TRUNCATED, "table")
-    names, told = _as_written(file, names)
+    names, told = as_written(file, names)
     own = [name for name in (names.prompt, names.step, *SPLITS[:1]) if name in have]
     table = load(file, [*own, *([] if reward is None else [reward])], "one row per response") if own or reward else None
-    samples = _with_notes(_samples(file, names), file)
-    step = None if table is None or names.step not in have else _column(file, names.step, table)
-    prompt = None if table is None or names.prompt not in have else _prompts(file, names.prompt, table)
-    split = None if table is None or SPLITS[0] not in have else _prompts(file, SPLITS[0], table)
-    rewards = None if table is None or reward is None else _column(file, reward, table)
+    samples = _with_notes(samples_of(file, names), file)
+    step = None if table is None or names.step not in have else numbers_of(file, names.step, table)
+    prompt = None if table is None or names.prompt not in have else prompts_of(file, names.prompt, table)
+    split = None if table is None or SPLITS[0] not in have else prompts_of(file, SPLITS[0], table)
+    rewards = None if table is None or reward is None else numbers_of(file, reward, table)
     notes = (*told, *samples.notes)
     return Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes)
-
-
-def _as_written(file: TableFile, names: KLColumns) -> tuple[KLColumns, list[str]]:
-    """Return the names of columns as a trainer wrote them, where those by default are not there, and what was taken."""
-    have, told = set(file.names), []
-    default = KLColumns()
-    for field, known in (("prompt", PROMPTS), ("n_tokens", LENGTHS), ("step", STEPS)):
-        found = first_of(known, have)
-        if getattr(names, field) == getattr(default, field) and found is not None:
-            names = replace(names, **{field: found})
-    ours = {names.log_prob, names.token_log_prob}
-    theirs = {names.base_log_prob, names.base_token_log_prob}
-    pair = known_pair(have)
-    if (
-        not (ours & have and theirs & have)
-        and pair is not None
-        and names
-        == replace(
-            default, prompt=names.prompt, n_tokens=names.n_tokens, step=names.step, kl=names.kl, kl_unit=names.kl_unit
-        )
-    ):
-        policy, base, who = pair
-        told.append(f"Log-probabilities are taken from {policy!r} (policy) and {base!r} (base), names of {who}.")
-        if holds_lists(file, policy, load(file, [policy], "one row per response").column(policy)):
-            return replace(names, token_log_prob=policy, base_token_log_prob=base), told
-        return replace(names, log_prob=policy, base_log_prob=base), told
-    return names, told
-
-
-def _samples(file: TableFile, names: KLColumns) -> KLSamples:
-    """Read the log-probabilities of one table, or the KLs that stand for them."""
-    have = set(file.names)
-    by_token = {names.token_log_prob, names.base_token_log_prob} <= have
-    by_sequence = {names.log_prob, names.base_log_prob} <= have
-    if not (by_token or by_sequence):
-        return _given(file, names) if names.kl in have else _refuse(file, names)
-    wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
-    wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
-    kl = names.token_kl if by_token and names.token_kl in have else None
-    mask = first_of(MASKS, have) if by_token else None
-    wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
-    table = load(file, [*wanted, *([mask] if mask else [])], "one row per response")
-    sequence = None
-    if by_sequence:
-        ours, theirs = (
-            _log_probs(file, name, _column(file, name, table), whose)
-            for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
-        )
-        count = _counts(file, names.n_tokens, table) if names.n_tokens in have else None
-        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
-        of_sums, surprise = _sums(file, table, ours)
-        sequence = replace(sequence, notes=tuple(stored_in(ours)), exact_kl=of_sums, surprise=surprise)
-    if not by_token:
-        assert sequence is not None
-        return sequence
-    ours, offsets = _lists(file, names.token_log_prob, table)
-    theirs, same = _lists(file, names.base_token_log_prob, table)
-    _same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
-    exact = None
-    if kl:
-        exact, same = _lists(file, kl, table)
-        _same_lengths(file, names.token_log_prob, kl, offsets, same)
-    if mask:
-        kept, same = _lists(file, mask, table)
-        _same_lengths(file, names.token_log_prob, mask, offsets, same)
-        counts = np.add.reduceat((kept != 0.0).astype(np.int64), offsets[:-1])
-        ours, theirs = ours[kept != 0.0], theirs[kept != 0.0]
-        exact = None if exact is None else exact[kept != 0.0]
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        require(bool((counts > 0).all()), f"column {mask!r} of {file.path} leaves no token of a response.", mask)
-    _log_probs(file, names.token_log_prob, ours, "policy", offsets)
-    _log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
-    samples = KLSamples.from_flat(ours, theirs, offsets, exact)
-    total = np.add.reduceat(ours, offsets[:-1])
-    _, surprise = _sums(file, table, total)
-    samples = replace(samples, notes=(*stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
-    if sequence is not None:
-        samples.check_sums(sequence.log_ratio, file.path)
-    return samples
-
-
-def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
-    """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
-    exact, entropy = (_column(file, name, table) if name in table.column_names else None for name in _SUMS)
-    return exact, None if entropy is None else -log_prob - entropy
-
-
-def _given(file: TableFile, names: KLColumns) -> KLSamples:
-    """Read a trainer's own KL of each response: a list over tokens, or a number per sequence or per token."""
-    count = None
-    have = set(file.names)
-    wanted = [names.kl, *([names.n_tokens] if names.n_tokens in have else [])]
-    table = load(file, wanted, "one row per response")
-    if holds_lists(file, names.kl, table.column(names.kl)):
-        values, offsets = _lists(file, names.kl, table)
-        total, sizes = np.add.reduceat(values, offsets[:-1]), np.diff(offsets).astype(np.float64)
-        return KLSamples(
-            total, None, sizes, given=True, notes=(_as_given(names, "summed over the tokens of a response"),)
-        )
-    values = _column(file, names.kl, table)
-    if names.n_tokens in have:
-        count = _counts(file, names.n_tokens, table)
-    if names.kl_unit == "sequence":
-        return KLSamples(
-            values, None, count, given=True, notes=(_as_given(names, "in nats per sequence, as you said"),)
-        )
-    if names.kl_unit != "token":
-        raise InputError(
-            f"{file.path} has no log-probabilities of both models; say whether its {names.kl!r} is in nats per "
-            "sequence or per token (kl_unit='sequence' or kl_unit='token').",
-            argument="kl_unit",
-        )
-    if count is None:
-        raise InputError(
-            f"{file.path}: {names.kl!r} is in nats per token and no column says how many tokens a response has "
-            "(n_tokens); name it.",
-            argument="n_tokens",
-        )
-    product, apart = float((values * count).mean()), float(values.mean() * count.mean())
-    said = _as_given(names, f"times {names.n_tokens!r}")
-    said += f" The product of their means would be {apart:.4g}, where the mean of the products is {product:.4g}."
-    return KLSamples(values * count, None, count, given=True, notes=(said,))
-
-
-def _as_given(names: KLColumns, how: str) -> str:
-    return (
-        f"The KL of each response is {names.kl!r}, {how}: by the estimator of whoever wrote it, which no samples here "
-        "check."
-    )
 
 
 def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[pa.Array | None]) -> KLSamples:
@@ -344,117 +190,6 @@ def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[
             )
     notes += dict.fromkeys(note for part in parts for note in part.notes)
     return KLSamples.joined(parts, tuple(notes))
-
-
-def _refuse(file: TableFile, names: KLColumns) -> KLSamples:
-    """Say which log-probabilities are missing."""
-    if names.log_prob in file.names or names.token_log_prob in file.names:
-        raise InputError(
-            f"{file.path} has log-probabilities of the policy but none of the base ({names.base_log_prob!r}); sample "
-            "with the base model, or name the column (base_log_prob)."
-        )
-    require_column(file, names.log_prob, "log_prob")
-    raise InputError(f"{file.path} has no log-probabilities of the base ({names.base_log_prob!r}).")
-
-
-def _column(file: TableFile, name: str, table: pa.Table) -> FloatArray:
-    values = numbers(file, name, _scalars(file, name, table))
-    bad = np.flatnonzero(np.isnan(values))
-    if bad.size:
-        raise InputError(
-            f"column {name!r} of {file.path} lacks a number in {bad.size} of {values.size} rows, "
-            f"{file.where(bad[:5].tolist(), bad.size)}; score these responses again, or remove them.",
-            column=name,
-            rows=bad.tolist(),
-        )
-    return values
-
-
-def _counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
-    """Return numbers of tokens, or say in which row there is none."""
-    values = _column(file, name, table)
-    bad = np.flatnonzero(~((values >= 1.0) & (values <= MOST_TOKENS) & (values == np.floor(values))))
-    if bad.size:
-        raise InputError(
-            f"column {name!r} of {file.path} must count tokens in whole numbers, at least one, the end token; "
-            f"got {values[bad[0]]:g} in "
-            f"{file.where(bad[:5].tolist(), bad.size)}; count these again, or remove these responses.",
-            column=name,
-            rows=bad.tolist(),
-        )
-    return values
-
-
-def _log_probs(
-    file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
-) -> FloatArray:
-    """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce."""
-    below = (values < LEAST_LOG_PROB) & ~np.isneginf(values)
-    for bad, problem in (
-        (values > MOST_LOG_PROB, "must not be positive"),
-        (np.isneginf(values), "is -inf"),
-        (below, f"must not lie below {LEAST_LOG_PROB:g}"),
-    ):
-        rows = np.flatnonzero(bad) if offsets is None else np.searchsorted(offsets, np.flatnonzero(bad), "right") - 1
-        rows = np.unique(rows)
-        if rows.size:
-            value, where = values[int(np.argmax(bad))], file.where(rows[:5].tolist(), rows.size)
-            said = f"; got {value:g} in {where}; give logarithms of probabilities, in nats"
-            if problem == "is -inf":
-                said = f" in {where}: {IMPOSSIBLE[whose]}"
-            raise InputError(f"column {name!r} of {file.path} {problem}{said}.", column=name, rows=rows.tolist())
-    return values
-
-
-def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
-    """Return a column of scalars, or say that its cells are lists."""
-    require_column(file, name, "column")
-    column = plain_cells(file, name, table.column(name))
-    if is_list(column.type):
-        raise InputError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
-    return column
-
-
-def _lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
-    """Return the values of a column of lists one after another, and where each list begins."""
-    values, counts = list_cells(file, name, table.column(name))
-    missing = np.flatnonzero(counts == 0)
-    if missing.size:
-        where = file.where(missing[:5].tolist(), missing.size)
-        raise InputError(
-            f"column {name!r} of {file.path} has no tokens in {where}; every response has at least one token, the end: "
-            "score these responses again, or remove them.",
-            column=name,
-            rows=missing.tolist(),
-        )
-    offsets = np.concatenate([[0], np.cumsum(counts)])
-    bad = np.flatnonzero(np.isnan(values))
-    if bad.size:
-        row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
-        raise InputError(
-            f"column {name!r} of {file.path} lacks a number for {bad.size} of {values.size} tokens, the first in "
-            f"{file.where([row])}; score that response again.",
-            column=name,
-            rows=[row],
-        )
-    return values, offsets
-
-
-def _same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same: IntArray) -> None:
-    apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
-    if apart.size:
-        row = int(apart[0])
-        raise InputError(
-            f"{file.path}: {one!r} and {other!r} have {np.diff(offsets)[row]} and {np.diff(same)[row]} tokens in "
-            f"{file.where([row])}; score the same tokens with both models.",
-            rows=apart.tolist(),
-        )
-
-
-def _prompts(file: TableFile, name: str, table: pa.Table) -> pa.Array:
-    values = identifiers(file, name, table.column(name))
-    require(values.null_count == 0, f"column {name!r} of {file.path} lacks {values.null_count} prompts; fill them in.")
-    return values
 
 
 def _with_notes(samples: KLSamples, file: TableFile) -> KLSamples:

@@ -1,0 +1,116 @@
+"""Columns of a table of responses: numbers, counts, log-probabilities and lists of tokens, or which row is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import InputError
+from alignlib.tables import TableFile, identifiers, is_list, list_cells, numbers, plain_cells, require_column
+from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
+
+__all__ = ["log_probs", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
+
+
+def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
+    """Return a column of numbers, or say in which row there is none."""
+    values = numbers(file, name, _scalars(file, name, table))
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        raise InputError(
+            f"column {name!r} of {file.path} lacks a number in {bad.size} of {values.size} rows, "
+            f"{file.where(bad[:5].tolist(), bad.size)}; score these responses again, or remove them.",
+            column=name,
+            rows=bad.tolist(),
+        )
+    return values
+
+
+def token_counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
+    """Return numbers of tokens, or say in which row there is none."""
+    values = numbers_of(file, name, table)
+    bad = np.flatnonzero(~((values >= 1.0) & (values <= MOST_TOKENS) & (values == np.floor(values))))
+    if bad.size:
+        raise InputError(
+            f"column {name!r} of {file.path} must count tokens in whole numbers, at least one, the end token; "
+            f"got {values[bad[0]]:g} in "
+            f"{file.where(bad[:5].tolist(), bad.size)}; count these again, or remove these responses.",
+            column=name,
+            rows=bad.tolist(),
+        )
+    return values
+
+
+def log_probs(
+    file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
+) -> FloatArray:
+    """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce."""
+    below = (values < LEAST_LOG_PROB) & ~np.isneginf(values)
+    for bad, problem in (
+        (values > MOST_LOG_PROB, "must not be positive"),
+        (np.isneginf(values), "is -inf"),
+        (below, f"must not lie below {LEAST_LOG_PROB:g}"),
+    ):
+        rows = np.flatnonzero(bad) if offsets is None else np.searchsorted(offsets, np.flatnonzero(bad), "right") - 1
+        rows = np.unique(rows)
+        if rows.size:
+            value, where = values[int(np.argmax(bad))], file.where(rows[:5].tolist(), rows.size)
+            said = f"; got {value:g} in {where}; give logarithms of probabilities, in nats"
+            if problem == "is -inf":
+                said = f" in {where}: {IMPOSSIBLE[whose]}"
+            raise InputError(f"column {name!r} of {file.path} {problem}{said}.", column=name, rows=rows.tolist())
+    return values
+
+
+def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
+    """Return a column of scalars, or say that its cells are lists."""
+    require_column(file, name, "column")
+    column = plain_cells(file, name, table.column(name))
+    if is_list(column.type):
+        raise InputError(f"column {name!r} of {file.path} holds lists; name the column of sums.", column=name)
+    return column
+
+
+def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
+    """Return the values of a column of lists one after another, and where each list begins."""
+    values, counts = list_cells(file, name, table.column(name))
+    missing = np.flatnonzero(counts == 0)
+    if missing.size:
+        where = file.where(missing[:5].tolist(), missing.size)
+        raise InputError(
+            f"column {name!r} of {file.path} has no tokens in {where}; every response has at least one token, the end: "
+            "score these responses again, or remove them.",
+            column=name,
+            rows=missing.tolist(),
+        )
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    bad = np.flatnonzero(np.isnan(values))
+    if bad.size:
+        row = int(np.searchsorted(offsets, bad[0], side="right")) - 1
+        raise InputError(
+            f"column {name!r} of {file.path} lacks a number for {bad.size} of {values.size} tokens, the first in "
+            f"{file.where([row])}; score that response again.",
+            column=name,
+            rows=[row],
+        )
+    return values, offsets
+
+
+def same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same: IntArray) -> None:
+    """Refuse two columns of lists that differ in length, by the first row."""
+    apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
+    if apart.size:
+        row = int(apart[0])
+        raise InputError(
+            f"{file.path}: {one!r} and {other!r} have {np.diff(offsets)[row]} and {np.diff(same)[row]} tokens in "
+            f"{file.where([row])}; score the same tokens with both models.",
+            rows=apart.tolist(),
+        )
+
+
+def prompts_of(file: TableFile, name: str, table: pa.Table) -> pa.Array:
+    """Return the names of prompts, none of which may be missing."""
+    values = identifiers(file, name, table.column(name))
+    require(values.null_count == 0, f"column {name!r} of {file.path} lacks {values.null_count} prompts; fill them in.")
+    return values

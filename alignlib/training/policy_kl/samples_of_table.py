@@ -1,0 +1,180 @@
+"""The log-probabilities of one table as samples: by sequence, by token, or the KLs that stand for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError
+from alignlib.tables import TableFile, holds_lists, load, require_column
+from alignlib.training.policy_kl.response_columns import log_probs, numbers_of, same_lengths, token_counts, token_lists
+from alignlib.training.policy_kl.response_names import LENGTHS, MASKS, PROMPTS, STEPS, first_of, known_pair
+from alignlib.training.policy_kl.samples import KLSamples
+from alignlib.training.policy_kl.scored_by import stored_in, sure_tokens
+
+__all__ = ["KLColumns", "as_written", "samples_of"]
+
+_SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.training.callback` writes them
+
+
+@dataclass(frozen=True)
+class KLColumns:
+    """Names of the columns, by default those that `alignlib sample` writes.
+
+    ``kl`` holds a KL of each response, in nats per ``kl_unit`` ("token" or "sequence"), for tables without
+    log-probabilities, and ``step`` the step of training.
+    """
+
+    prompt: str = "prompt_id"
+    log_prob: str = "log_prob"
+    base_log_prob: str = "base_log_prob"
+    n_tokens: str = "n_tokens"
+    token_log_prob: str = "token_log_prob"
+    base_token_log_prob: str = "base_token_log_prob"
+    token_kl: str = "token_kl"
+    kl: str = "kl"
+    kl_unit: str | None = None
+    step: str = "step"
+
+
+def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
+    """Read the log-probabilities of one table, or the KLs that stand for them."""
+    have = set(file.names)
+    by_token = {names.token_log_prob, names.base_token_log_prob} <= have
+    by_sequence = {names.log_prob, names.base_log_prob} <= have
+    if not (by_token or by_sequence):
+        return _given(file, names) if names.kl in have else _refuse(file, names)
+    wanted = [name for name in (names.n_tokens, *_SUMS) if name in have]
+    wanted += [names.log_prob, names.base_log_prob] if by_sequence else []
+    kl = names.token_kl if by_token and names.token_kl in have else None
+    mask = first_of(MASKS, have) if by_token else None
+    wanted += [names.token_log_prob, names.base_token_log_prob, *([kl] if kl else [])] if by_token else []
+    table = load(file, [*wanted, *([mask] if mask else [])], "one row per response")
+    sequence = None
+    if by_sequence:
+        ours, theirs = (
+            log_probs(file, name, numbers_of(file, name, table), whose)
+            for name, whose in ((names.log_prob, "policy"), (names.base_log_prob, "base"))
+        )
+        count = token_counts(file, names.n_tokens, table) if names.n_tokens in have else None
+        sequence = KLSamples.from_sequences(ours, theirs, n_tokens=count)
+        of_sums, surprise = _sums(file, table, ours)
+        sequence = replace(sequence, notes=tuple(stored_in(ours)), exact_kl=of_sums, surprise=surprise)
+    if not by_token:
+        assert sequence is not None
+        return sequence
+    ours, offsets = token_lists(file, names.token_log_prob, table)
+    theirs, same = token_lists(file, names.base_token_log_prob, table)
+    same_lengths(file, names.token_log_prob, names.base_token_log_prob, offsets, same)
+    exact = None
+    if kl:
+        exact, same = token_lists(file, kl, table)
+        same_lengths(file, names.token_log_prob, kl, offsets, same)
+    if mask:
+        kept, same = token_lists(file, mask, table)
+        same_lengths(file, names.token_log_prob, mask, offsets, same)
+        counts = np.add.reduceat((kept != 0.0).astype(np.int64), offsets[:-1])
+        ours, theirs = ours[kept != 0.0], theirs[kept != 0.0]
+        exact = None if exact is None else exact[kept != 0.0]
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        require(bool((counts > 0).all()), f"column {mask!r} of {file.path} leaves no token of a response.", mask)
+    log_probs(file, names.token_log_prob, ours, "policy", offsets)
+    log_probs(file, names.base_token_log_prob, theirs, "base", offsets)
+    samples = KLSamples.from_flat(ours, theirs, offsets, exact)
+    total = np.add.reduceat(ours, offsets[:-1])
+    _, surprise = _sums(file, table, total)
+    samples = replace(samples, notes=(*stored_in(ours), *sure_tokens(ours, theirs)), surprise=surprise)
+    if sequence is not None:
+        samples.check_sums(sequence.log_ratio, file.path)
+    return samples
+
+
+def _sums(file: TableFile, table: pa.Table, log_prob: FloatArray) -> tuple[FloatArray | None, FloatArray | None]:
+    """Return what else was summed over each response: exact divergences, and surprise beyond the entropy."""
+    exact, entropy = (numbers_of(file, name, table) if name in table.column_names else None for name in _SUMS)
+    return exact, None if entropy is None else -log_prob - entropy
+
+
+def _given(file: TableFile, names: KLColumns) -> KLSamples:
+    """Read a trainer's own KL of each response: a list over tokens, or a number per sequence or per token."""
+    count = None
+    have = set(file.names)
+    wanted = [names.kl, *([names.n_tokens] if names.n_tokens in have else [])]
+    table = load(file, wanted, "one row per response")
+    if holds_lists(file, names.kl, table.column(names.kl)):
+        values, offsets = token_lists(file, names.kl, table)
+        total, sizes = np.add.reduceat(values, offsets[:-1]), np.diff(offsets).astype(np.float64)
+        return KLSamples(
+            total, None, sizes, given=True, notes=(_as_given(names, "summed over the tokens of a response"),)
+        )
+    values = numbers_of(file, names.kl, table)
+    if names.n_tokens in have:
+        count = token_counts(file, names.n_tokens, table)
+    if names.kl_unit == "sequence":
+        return KLSamples(
+            values, None, count, given=True, notes=(_as_given(names, "in nats per sequence, as you said"),)
+        )
+    if names.kl_unit != "token":
+        raise InputError(
+            f"{file.path} has no log-probabilities of both models; say whether its {names.kl!r} is in nats per "
+            "sequence or per token (kl_unit='sequence' or kl_unit='token').",
+            argument="kl_unit",
+        )
+    if count is None:
+        raise InputError(
+            f"{file.path}: {names.kl!r} is in nats per token and no column says how many tokens a response has "
+            "(n_tokens); name it.",
+            argument="n_tokens",
+        )
+    product, apart = float((values * count).mean()), float(values.mean() * count.mean())
+    said = _as_given(names, f"times {names.n_tokens!r}")
+    said += f" The product of their means would be {apart:.4g}, where the mean of the products is {product:.4g}."
+    return KLSamples(values * count, None, count, given=True, notes=(said,))
+
+
+def _as_given(names: KLColumns, how: str) -> str:
+    return (
+        f"The KL of each response is {names.kl!r}, {how}: by the estimator of whoever wrote it, which no samples here "
+        "check."
+    )
+
+
+def _refuse(file: TableFile, names: KLColumns) -> KLSamples:
+    """Say which log-probabilities are missing."""
+    if names.log_prob in file.names or names.token_log_prob in file.names:
+        raise InputError(
+            f"{file.path} has log-probabilities of the policy but none of the base ({names.base_log_prob!r}); sample "
+            "with the base model, or name the column (base_log_prob)."
+        )
+    require_column(file, names.log_prob, "log_prob")
+    raise InputError(f"{file.path} has no log-probabilities of the base ({names.base_log_prob!r}).")
+
+
+def as_written(file: TableFile, names: KLColumns) -> tuple[KLColumns, list[str]]:
+    """Return the names of columns as a trainer wrote them, where those by default are not there, and what was taken."""
+    have, told = set(file.names), []
+    default = KLColumns()
+    for field, known in (("prompt", PROMPTS), ("n_tokens", LENGTHS), ("step", STEPS)):
+        found = first_of(known, have)
+        if getattr(names, field) == getattr(default, field) and found is not None:
+            names = replace(names, **{field: found})
+    ours = {names.log_prob, names.token_log_prob}
+    theirs = {names.base_log_prob, names.base_token_log_prob}
+    pair = known_pair(have)
+    if (
+        not (ours & have and theirs & have)
+        and pair is not None
+        and names
+        == replace(
+            default, prompt=names.prompt, n_tokens=names.n_tokens, step=names.step, kl=names.kl, kl_unit=names.kl_unit
+        )
+    ):
+        policy, base, who = pair
+        told.append(f"Log-probabilities are taken from {policy!r} (policy) and {base!r} (base), names of {who}.")
+        if holds_lists(file, policy, load(file, [policy], "one row per response").column(policy)):
+            return replace(names, token_log_prob=policy, base_token_log_prob=base), told
+        return replace(names, log_prob=policy, base_log_prob=base), told
+    return names, told

@@ -1,0 +1,108 @@
+"""Gold predicted at the KLs of a run from samples of its base: of the tilt by the proxy, and of best-of-N."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
+from alignlib._core.same import SameFields
+from alignlib.estimation import Fit, GoldEstimate
+
+__all__ = ["Predicted", "by_prediction", "predict_gold"]
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted(SameFields):
+    """What base samples that proxy and gold have scored say of each checkpoint's KL; gains over the base, arrays (k,).
+
+    ``tilted`` is the gold of the policy with the most proxy for that KL, ``best_of_n`` that of best-of-N by the proxy,
+    or of a mixture of two N, at that KL at most; each NaN where the samples do not support it. ``tilted_error`` is the
+    standard error, ``behind_error`` that of the distance to the best of them. ``along_lam`` is the curve itself, with
+    where it turns; None where there is none. ``base_gold`` is the base's mean, with its standard error.
+    """
+
+    proxy: str
+    gold: str
+    base_gold: float
+    base_error: float
+    tilted: FloatArray
+    tilted_low: FloatArray
+    tilted_high: FloatArray
+    tilted_error: FloatArray
+    behind_error: FloatArray
+    best_of_n: FloatArray
+    best_of_n_low: FloatArray
+    best_of_n_high: FloatArray
+    along_lam: GoldEstimate | None
+    along_n: GoldEstimate
+
+
+def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
+    """Predict gold at each KL (k,) from base samples: of the tilt by the proxy, and of best-of-N."""
+    table, size = fit.table, kl.size
+    along_n = fit.gold(column)
+    reach = np.clip(kl, 0.0, None)
+    beyond = (reach > along_n.spent[-1]) | (kl < 0.0)  # a negative one has no place on the frontier
+
+    def mixed(values: FloatArray) -> FloatArray:
+        return np.where(beyond, np.nan, np.interp(reach, along_n.spent, values))
+
+    nothing = np.full(size, np.nan)
+    tilted = {name: nothing.copy() for name in ("gold_gain", "gold_low", "gold_high", "gold_error", "behind_error")}
+    along_lam = None
+    with suppress(InputError):  # too few samples for any λ; best-of-N is known all the same
+        along_lam = fit.tilted_gold(column)
+    if along_lam is not None:
+        at = fit.at(reach, strict=False)
+        lam = at.lam
+        known = at.supported & (lam > 0.0) & (lam <= along_lam.parameter[-1] * (1.0 + 1e-12))
+        wanted, place = np.unique(lam[known], return_inverse=True)
+        if wanted.size:
+            found = fit.tilted_gold(column, wanted)
+            for name, values in tilted.items():
+                values[known] = getattr(found, name)[place]
+        for name, values in tilted.items():
+            values[kl == 0.0] = 0.0 if name != "behind_error" else np.nan
+            values[kl < 0.0] = np.nan
+    means = table.prompt_means(column)
+    units = means if means.size > 1 else table.column(column)
+    return Predicted(
+        proxy=fit.reward,
+        gold=column,
+        base_gold=float(means.mean()),
+        base_error=float(units.std(ddof=1) / math.sqrt(units.size)),
+        tilted=tilted["gold_gain"],
+        tilted_low=tilted["gold_low"],
+        tilted_high=tilted["gold_high"],
+        tilted_error=tilted["gold_error"],
+        behind_error=tilted["behind_error"],
+        best_of_n=mixed(along_n.gold_gain),
+        best_of_n_low=mixed(along_n.gold_low),
+        best_of_n_high=mixed(along_n.gold_high),
+        along_lam=along_lam,
+        along_n=along_n,
+    )
+
+
+def by_prediction(found: Predicted) -> tuple[int, FloatArray, FloatArray]:
+    """Return the best checkpoint by predicted gold, how far others lie behind, and the error of that."""
+    if not np.isfinite(found.tilted).any():
+        raise InputError(
+            f"No checkpoint's KL is within what the base samples of {found.proxy!r} and {found.gold!r} support, so no "
+            "gold can be predicted; draw more samples per prompt, or measure gold at checkpoints.",
+            argument="gold",
+        )
+    best = int(np.nanargmax(found.tilted))
+    behind = found.tilted[best] - found.tilted
+    # The base itself gains nothing, without error: the difference to it has the error of the other.
+    start = found.tilted_error == 0.0
+    apart = np.where(start, found.tilted_error[best], found.behind_error)
+    if start[best]:
+        apart = found.tilted_error.copy()
+    apart[best] = 0.0
+    return best, behind, apart
