@@ -119,6 +119,24 @@ def test_the_numbers_are_those_of_frontier(made, table):
     assert [float(row["share"]) for row in best] == [row["share"] for row in printed["gold"]["rules"]]
 
 
+def test_a_folder_of_parts_has_the_report_of_its_table(made, table, as_text, tmp_path):
+    """Of the same rows in three parts: the numbers of `frontier` on the folder, in the notebook that shows them."""
+    frame, parts = pd.read_csv(table), tmp_path / "parts"
+    parts.mkdir()
+    for k in range(3):
+        frame.iloc[k::3].to_parquet(parts / f"{k}.parquet")
+    asked = (parts, "--prompt", "q", "--reward", "proxy", "--n", "2,4", "--checkpoint", tmp_path / "kept")
+    result = run(*asked, "-o", tmp_path / "report")
+    assert result.exit_code == 0, result.stderr
+    written = json.loads((tmp_path / "report" / "numbers.json").read_text())
+    printed = json.loads(CliRunner().invoke(main, ["frontier", *map(str, asked), "--json"]).stdout)
+    assert written["reward"] == printed["reward"]
+    assert str(parts) in (tmp_path / "report" / "report.html").read_text()
+    plain = json.loads((made[0] / "numbers.json").read_text())["reward"]["rules"]
+    gains = [[rule["gain"] for rule in rules] for rules in (written["reward"]["rules"], plain)]
+    assert gains[0] == pytest.approx(gains[1], abs=1e-10)
+
+
 def test_the_page_reads_offline_and_answers(made):
     folder, out = made
     page = (folder / "report.html").read_text()

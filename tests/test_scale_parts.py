@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -308,6 +309,49 @@ def test_commands_read_folders_patterns_addresses_and_summaries(folder: Path, tm
     assert read_summary(summary)[0].n_samples == N * PER
 
 
+def test_an_address_of_another_file_system_is_read(folder: Path) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for name in ("a.parquet", "b.csv", "deep/c.jsonl"):
+        memory.pipe(f"/parts/{name}", (folder / name).read_bytes())
+    plain = opened(folder)
+    for place in ("memory://parts", "memory://parts/**"):
+        with open_parts(place, ASKED, folder.parent / "other") as table:
+            assert np.array_equal(table.column("reward"), plain.column("reward"))
+    memory.pipe("/parts/d.parquet", b"PAR1 torn")
+    with (
+        pytest.raises(InputError, match=r"memory://.*d\.parquet is not a whole"),
+        open_parts("memory://parts", ASKED, folder.parent / "other"),
+    ):
+        pass
+
+
+def test_a_folder_of_summaries_is_their_sum(folder: Path, tmp_path: Path) -> None:
+    about = ("--reward", "reward", "--kl", "0.1", "--json")
+    plain = command(folder, *about, "--checkpoint", tmp_path / "cp")
+    (tmp_path / "sums").mkdir()
+    width = ("--bin-width", "0.0078125", "--checkpoint", tmp_path / "cp")
+    for name in ("a.parquet", "b.csv", "deep"):
+        made = command(folder / name, *about, *width, "--summary", tmp_path / "sums" / f"{name[0]}.parquet")
+        assert made.exit_code == 0, made.stderr
+    merged = command(tmp_path / "sums", *about, "--summary", tmp_path / "all.parquet")
+    assert merged.exit_code == 0, merged.stderr
+    assert json.loads(merged.stdout)["reward"] == json.loads(plain.stdout)["reward"]
+    assert read_summary(tmp_path / "all.parquet")[0].n_samples == N * PER
+    (tmp_path / "sums" / "again.parquet").write_bytes((tmp_path / "sums" / "a.parquet").read_bytes())
+    assert "hold the same summary" in command(tmp_path / "sums", *about).stderr
+    other = ("--bin-width", "0.5", "--summary", tmp_path / "sums" / "again.parquet", "--force")
+    assert command(folder / "a.parquet", *about, "--checkpoint", tmp_path / "cp", *other).exit_code == 0
+    assert "made with different --bin-width" in command(tmp_path / "sums", *about).stderr
+
+
+def test_more_prompts_than_memory_is_a_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1.4e4")
+    with pytest.raises(InputError, match=r"a.parquet has about 60 distinct prompts, .* needs about 15 KiB of memory"):
+        opened(folder / "a.parquet")
+
+
 def test_bins_that_sql_made_are_a_table(tmp_path: Path) -> None:
     import duckdb
 
@@ -376,36 +420,65 @@ def dask() -> Any:
         yield engine
 
 
-def test_workers_give_what_one_process_does(folder: Path, dask: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+class _Killing:
+    """An engine whose workers are killed, one at the first task of each kind of work."""
+
+    def __init__(self, engine: Any, places: Path) -> None:
+        self._engine, self._places = engine, places
+
+    def map(self, work: Any, items: Any) -> Any:
+        name = getattr(work, "__qualname__", "other")
+        once = (
+            partial(_dies_once, work, str(self._places / name))
+            if name in ("Store.summarise", "_Task.__call__")
+            else work
+        )
+        yield from self._engine.map(once, items)
+
+
+def _dies_once(work: Any, place: str, item: Any) -> Any:
+    """End the process the first time."""
+    if not os.path.exists(place):
+        Path(place).touch()
+        os._exit(1)
+    return work(item)
+
+
+def test_workers_give_what_one_process_does_and_one_that_is_killed_changes_nothing(
+    folder: Path, tmp_path: Path, dask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from alignlib.scale import opening
 
-    monkeypatch.setattr(opening, "_IN_A_PIECE", 300)
+    monkeypatch.setattr(opening, "_IN_A_PIECE", 700)
     kl = [0.05, 0.2]
     found = []
-    for engine in (None, dask):
+    for engine in (None, _Killing(dask, tmp_path)):
         with open_parts(str(folder), ASKED, folder.parent / "kept", engine=engine) as table:
             fit = fit_frontier(table, n_boot=100)
             found.append([*fit.at(kl).gain_low, *fit.at(kl).gain, *fit.share().gain_high])
-    assert found[1] == pytest.approx(found[0], abs=1e-12)
+    assert found[1] == pytest.approx(found[0], rel=0.0, abs=1e-12)
+    assert (tmp_path / "Store.summarise").exists()
+    assert (tmp_path / "_Task.__call__").exists()
+
+
+def test_a_sweep_runs_on_the_workers_of_a_scheduler(dask: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.small_project import GOOD, make_project
+
+    project = make_project(tmp_path / "clone", {"01_roots": GOOD})
+    monkeypatch.setattr("alignbook.project.own_project", lambda: project)
+    monkeypatch.chdir(tmp_path)
+    address = dask._client.scheduler.address
+    done = command("roots", "--grid", "n=3,4", "--scheduler", address, "-o", "t.parquet", name="sweep")
+    assert done.exit_code == 0, done.output
+    found = pq.read_table("t.parquet")
+    assert found["n"].to_pylist() == [3, 4]
+    assert found["failed"].null_count == 2
 
 
 def test_bad_input_of_a_worker_is_the_same_sentence(folder: Path, dask: Any) -> None:
     (folder / "d.csv").write_text("prompt_id,reward\n1,2\n1,nan\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"d\.csv lack a finite value"):
         opened(folder, engine=dask)
-
-
-def _ends_once(place: str) -> int:
-    """End the process the first time."""
-    if not os.path.exists(place):
-        Path(place).touch()
-        os._exit(1)
-    return os.getpid()
-
-
-def test_a_worker_that_is_killed_changes_nothing(tmp_path: Path, dask: Any) -> None:
-    places = [str(tmp_path / "first"), *(str(tmp_path) for _ in range(3))]
-    assert sorted(place for place, _ in dask.map(_ends_once, places)) == [0, 1, 2, 3]
 
 
 def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,22 +489,27 @@ def test_a_scheduler_that_does_not_answer_is_a_sentence(monkeypatch: pytest.Monk
         pass
 
 
-def test_a_scheduler_that_is_lost_is_a_sentence() -> None:
-    from distributed.comm.core import CommClosedError
+def test_a_scheduler_that_is_lost_is_a_sentence_and_what_was_done_is_kept(folder: Path) -> None:
+    """A real one, which goes when the first part is read."""
+    from distributed import LocalCluster
 
-    from alignlib.scale.engine import Dask
+    quiet = {"processes": False, "protocol": "tcp://", "dashboard_address": None, "silence_logs": 60}
+    with LocalCluster(n_workers=1, threads_per_worker=1, **quiet) as cluster:  # type: ignore[no-untyped-call]
 
-    class Gone:
-        """A client whose scheduler is gone."""
+        def tell(what: str, done: int, of: int) -> None:
+            if done < of:
+                cluster.sync(cluster.scheduler.close)
 
-        def scheduler_info(self, n_workers: int) -> dict[str, Any]:
-            return {"workers": {"one": {}}}
-
-        def submit(self, *about: Any, **more: Any) -> None:
-            raise CommClosedError("closed")
-
-    with pytest.raises(InputError, match=r"The scheduler at tcp://x was lost .* what was done is kept"):
-        list(Dask(Gone(), "tcp://x").map(abs, [1, 2]))
+        with (
+            pytest.raises(InputError, match=r"The scheduler at tcp://\S+ was lost .* what was done is kept"),
+            engine_for(scheduler=cluster.scheduler_address) as engine,
+        ):
+            opened(folder, engine=engine, tell=tell)
+    told = []
+    table = opened(folder, tell=lambda *about: told.append(about))
+    assert told[0][0] == "kept"
+    assert told[0][1] >= 1
+    assert table.offsets[-1] == N * PER
 
 
 def test_a_report_lies_where_its_files_do(folder: Path) -> None:

@@ -47,7 +47,11 @@ def scale_options(command: F) -> F:
                 help="Folder for what is done, where a stopped run goes on; workers must see it.  [default: a cache]",
             ),
             option("--skip-corrupt", is_flag=True, help="Go on without parts that cannot be read; they are counted."),
-            option("--summary", type=FILE, help="Also write the summary of TABLE to FILE.parquet, a TABLE itself."),
+            option(
+                "--summary",
+                type=FILE,
+                help="Also write the summary of TABLE to FILE.parquet, a TABLE itself; a folder of summaries is one.",
+            ),
             option(
                 "--bin-width", type=NUMBER, help="Width of the bins of rewards, a power of two, such as 0.0009765625."
             ),
@@ -110,14 +114,17 @@ class Scale:
             check_new(self.summary, force, [table] if table.is_file() else [])
             if _within(self.summary, where):
                 raise BadInput(f"--summary {self.summary} would be a part of {where} itself; write it elsewhere.")
-        if is_summary(where):
-            yield self._read(where, question(None), drop_below)
+        several = [where] if is_summary(where) else _summaries(where)
+        if several:
+            found = self._read(several, where, question(None), drop_below)
+            self._keep(found, force)
+            yield found
             return
         if self.bin_width is not None:
             from alignlib.scale import check_width
 
             check_width(self.bin_width)
-        from alignlib.scale import EXACT_UP_TO, first_file, is_many, list_parts, open_parts, write_summary
+        from alignlib.scale import EXACT_UP_TO, first_file, is_many, list_parts, open_parts
         from alignlib.tables import check_file
 
         if not is_many(where):
@@ -139,18 +146,23 @@ class Scale:
             ) as found,
         ):
             progress.end()
-            if self.summary is not None:
-                write_summary(
-                    found.summaries(), self.summary, {"notes": found.notes, "dropped": found.dropped}, force=force
-                )
-                click.echo(for_terminal(f"Wrote {self.summary}"), err=True)
+            self._keep(found, force)
             yield found
 
-    def _read(self, where: str, asked: Question, drop_below: int) -> SummaryTable:
-        """Read a summary, whose first column is what picks."""
-        from alignlib.scale import read_summary, table_of, with_at_least
+    def _keep(self, found: SummaryTable, force: bool) -> None:
+        """Write the summary, if it is asked for."""
+        if self.summary is None:
+            return
+        from alignlib.scale import write_summary
 
-        if self.asked:
+        write_summary(found.summaries(), self.summary, {"notes": found.notes, "dropped": found.dropped}, force=force)
+        click.echo(for_terminal(f"Wrote {self.summary}"), err=True)
+
+    def _read(self, paths: list[str], where: str, asked: Question, drop_below: int) -> SummaryTable:
+        """Read summaries as one, whose first column is what picks."""
+        from alignlib.scale import Summary, read_summary, table_of, with_at_least
+
+        if replace(self, summary=None).asked:
             raise BadInput(f"{where} is a summary, made before; leave out the options on parts.")
         context = click.get_current_context()
         for one in context.command.params:
@@ -159,15 +171,43 @@ class Scale:
                     f"{where} is a summary, made before, and {max(one.opts, key=len)} says how rows are read; leave it "
                     "out, or summarise anew."
                 )
-        summary, about = read_summary(where)
-        if summary.columns[0] == "reward" and summary.exact_up_to == 0:  # SQL names nothing
-            summary = replace(summary, columns=(*asked.rewards, "gold")[: len(summary.columns)])
-        missing = [name for name in asked.rewards if name not in summary.columns]
-        if missing or asked.rewards[0] != summary.columns[0]:
-            names = ", ".join(map(repr, summary.columns))
-            raise BadInput(f"{where} summarises {names}, by the first; ask for that as --reward, or summarise anew.")
-        summary, note = with_at_least(summary, drop_below)
-        return table_of(summary, (*about.get("notes", ()), *filter(None, [note])), int(about.get("dropped", 0)))
+        found: list[Summary] = []
+        notes: list[str] = []
+        dropped = 0
+        for path in paths:
+            summary, about = read_summary(path)
+            if summary.columns[0] == "reward" and summary.exact_up_to == 0:  # SQL names nothing
+                summary = replace(summary, columns=(*asked.rewards, "gold")[: len(summary.columns)])
+            missing = [name for name in asked.rewards if name not in summary.columns]
+            if missing or asked.rewards[0] != summary.columns[0]:
+                names = ", ".join(map(repr, summary.columns))
+                raise BadInput(f"{path} summarises {names}, by the first; ask for that as --reward, or summarise anew.")
+            if summary in found:
+                raise BadInput(
+                    f"{paths[found.index(summary)]} and {path} hold the same summary; remove one of them, or its "
+                    "samples count twice."
+                )
+            found.append(summary)
+            notes += [note for note in about.get("notes", ()) if note not in notes]
+            dropped += int(about.get("dropped", 0))
+        for path, one in zip(paths[1:], found[1:], strict=True):
+            for what, option_ in (("widths", "--bin-width"), ("exact_up_to", "--exact-up-to"), ("columns", "--reward")):
+                if getattr(one, what) != getattr(found[0], what):
+                    raise BadInput(
+                        f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
+                    )
+        merged, note = with_at_least(Summary.merged(found), drop_below)
+        return table_of(merged, (*notes, *filter(None, [note])), dropped)
+
+
+def _summaries(where: str) -> list[str]:
+    """Return the summaries that a folder or a pattern of this machine holds, where it holds nothing else."""
+    from alignlib.scale import is_many, is_summary, list_parts
+
+    if "://" in where or not is_many(where):
+        return []
+    paths = [part.path for part in list_parts(where)]
+    return paths if all(map(is_summary, paths)) else []
 
 
 SCALE = tuple(field.name for field in fields(Scale))  # the options, as they are typed

@@ -127,14 +127,16 @@ class CountedRules(SameFields):
         return np.array([getattr(self, one.name) for one in fields(self)])
 
 
-def counted_rules(samples: CountedSamples, rules: Sequence[Rule], divergence: Divergence = KL) -> CountedRules:
+def counted_rules(
+    samples: CountedSamples, rules: Sequence[Rule], divergence: Divergence = KL, *, bounds: bool = True
+) -> CountedRules:
     """Return what best-of-N spends, gains and wins on one prompt in bins, with bounds.
 
     A sample of rank i from below is kept with the chance ``w_i``, which rises with i. Within a bin, between its least
     and its largest sample, ``Σ w_i r_i`` is at least the sum of the chances times the mean (Chebyshev), and at most
     that and ``k`` times the two standard deviations (Cauchy and Schwarz); for whole N the w are convex in i, which
     bounds theirs. Samples of a bin that are not tied count as all different: they spend and win no more than that, and
-    no less than if all of a bin tied.
+    no less than if all of a bin tied. Without ``bounds`` win rates and the bounds of KLs are left out, as 0.
 
     Raises
     ------
@@ -156,8 +158,8 @@ def counted_rules(samples: CountedSamples, rules: Sequence[Rule], divergence: Di
         if not isinstance(rule, BestOfN) or rule.is_base:
             continue
         gain, less, more = _gain(rule.n, bins, below, upto, n, samples.mean)
-        spent, spent_open = _spent(rule, bins, below, upto, n)
-        win, win_less = _win(rule, bins, below, upto, n)
+        spent, spent_open = _spent(rule, bins, below, upto, n, bounds=bounds)
+        win, win_less = _win(rule, bins, below, upto, n) if bounds else (0.0, 0.0)
         found[:, j] = spent, gain, win, spent_open, less, more, win_less
     return CountedRules(*found)
 
@@ -257,7 +259,9 @@ def _power_sums(best_of: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-def _spent(rule: BestOfN, bins: CountedBins, below: FloatArray, upto: FloatArray, n: int) -> tuple[float, float]:
+def _spent(
+    rule: BestOfN, bins: CountedBins, below: FloatArray, upto: FloatArray, n: int, *, bounds: bool
+) -> tuple[float, float]:
     """Return the KL, and how far it may be off: by formula without ties, and for levels that are known by their ranks.
 
     Where samples of a bin may tie, no more is lost than if all do, twice: the jackknife of few samples may double it.
@@ -267,7 +271,7 @@ def _spent(rule: BestOfN, bins: CountedBins, below: FloatArray, upto: FloatArray
         return spent, 0.0
     if bins.tied.any():
         spent -= _jackknifed(partial(_lost, rule.n), below[known], upto[known], n)
-    if known.all():
+    if known.all() or not bounds:
         return spent, _ROUNDED
     some = int(np.searchsorted(-upto, -n * math.exp(-_FAR / rule.n), side="right"))
     unknown = np.flatnonzero(~known[:some])

@@ -163,7 +163,7 @@ def attained(
     win_rate: bool,
 ) -> tuple[FloatArray, FloatArray]:
     """Return ``E_p f`` (KL by default) and gain of rules that pick by a column, each of shape (rules,)."""
-    spent, gain, win, _ = _cell_values(table, column, column, rules, cells, divergence)
+    spent, gain, win, _ = _cell_values(table, column, column, rules, cells, divergence, bounds=win_rate)
     return weights @ spent, weights @ (win - 0.5 if win_rate else gain)
 
 
@@ -222,11 +222,18 @@ def check_needs(rules: Any, fewest: int) -> None:
 
 
 def _cell_values(
-    table: RewardTable, picking: str, counted: str, rules: Sequence[Rule], cells: Cells, divergence: Divergence = KL
+    table: RewardTable,
+    picking: str,
+    counted: str,
+    rules: Sequence[Rule],
+    cells: Cells,
+    divergence: Divergence = KL,
+    *,
+    bounds: bool = True,
 ) -> tuple[FloatArray, FloatArray, FloatArray, _Open]:
     """Return ``E_p f`` (KL by default), gain and win rate of every rule on every cell, each of shape (cells, rules).
 
-    The last is what bins leave open.
+    The last is what bins leave open; without ``bounds`` prompts in bins have no win rate.
     """
     size = 1 if cells.one_prompt else len(cells.size)
     index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
@@ -238,7 +245,7 @@ def _cell_values(
     of_bins = np.zeros((4, len(rules)))
     for where, samples in table.counted_samples(picking):
         require(counted == picking, _NEEDS_EVERY_SAMPLE, "gold")
-        found = counted_rules(samples, rules, divergence).rows()
+        found = counted_rules(samples, rules, divergence, bounds=bounds).rows()
         values[:, index[where]] += found[:3]
         of_bins += found[3:] / table.n_prompts
     open_ = _Open(*of_bins)

@@ -11,8 +11,8 @@
   (`engine_for`), and added in the order of the pieces: who did it changes no bit.
 * *Beyond 16,384 samples of a prompt there are bins* in place of samples: count, sum, sum of squares, least and largest
   reward of each, and the sum of gold, all of them whole numbers in steps of 2⁻³¹ of a bin, so that merging is exact.
-  The law of the samples then lies between two known ones (`log_partition_bounds`), and intervals are wider by what lies
-  between them, 10⁻⁹ of a nat with the usual 4,096 bins.
+  The law of the samples then lies between two known ones (`log_partition_bounds`, `gain_bounds`, `kl_bounds`), and
+  intervals, those of best-of-N too, are wider by what lies between them, 10⁻⁹ of a nat with the usual 4,096 bins.
 
 How it comes about: `list_parts` finds the files; each is read by record batches and summarised, and its prompts are
 written to disk by ranges of keys, one file a part, renamed when whole: that is the checkpoint. Then the pieces of each
@@ -27,6 +27,7 @@ from alignlib.scale.answers import checked_answers
 from alignlib.scale.bins import Bins, check_width, width_for
 from alignlib.scale.bounds import log_partition_bounds
 from alignlib.scale.engine import Engine, engine_for
+from alignlib.scale.gain_bounds import gain_bounds, kl_bounds
 from alignlib.scale.keys import keys_of
 from alignlib.scale.opening import open_parts, table_of, with_at_least
 from alignlib.scale.parts import CorruptPartError, Question, first_file, is_many, list_parts
@@ -47,9 +48,11 @@ __all__ = [
     "checked_answers",
     "engine_for",
     "first_file",
+    "gain_bounds",
     "is_many",
     "is_summary",
     "keys_of",
+    "kl_bounds",
     "list_parts",
     "log_partition_bounds",
     "open_parts",

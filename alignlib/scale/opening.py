@@ -19,6 +19,7 @@ from alignlib.scale.parts import Part, Question, first_ranges, list_parts
 from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import Head, Piece, SummaryTable
+from alignlib.tables import check_fits
 
 __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 
@@ -28,6 +29,7 @@ _ORDER = "Prompts stand in an order made from their names: at one seed, one file
 _FEW_BINS = 256  # over the rewards of a prompt: of fewer a word is said
 _FINEST = 20  # bits that a width lies below the largest reward of the first piece, at most
 _IN_A_PIECE = 1 << 21  # samples
+_BYTES_OF_A_PROMPT = 250  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
 _BINS_OF_A_PROMPT, _OF_A_BIN = 4096, 9  # how many there are, and how many samples take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
@@ -134,6 +136,12 @@ def _joined(
     tasks = [(bucket, files, named, drop_below or 1) for bucket in buckets]
     for bucket, (head, few, first, again) in engine.map(store.merge, tasks):
         heads[bucket], small = head, small + few
+        known = sum(len(one.sizes) for one in heads.values()) * len(buckets) / len(heads)
+        check_fits(
+            _BYTES_OF_A_PROMPT * known,
+            f"{location} has about {known:,.0f} distinct prompts, what is kept of each of which",
+            "name in prompt the column that tells prompts, not samples, apart, or take fewer parts",
+        )
         if again is not None:
             repeated[bucket] = again
         if first:

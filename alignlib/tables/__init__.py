@@ -25,6 +25,7 @@ from alignlib.tables.counted_samples import CountedBins, CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
+from alignlib.tables.limits import check_fits
 from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.opponent import against_opponent
 from alignlib.tables.pieces import open_pieces
@@ -48,6 +49,7 @@ __all__ = [
     "against_opponent",
     "check_depth",
     "check_file",
+    "check_fits",
     "combines",
     "example_scores",
     "example_table",
