@@ -190,9 +190,9 @@ class Scale:
             found.append(summary)
             notes += [note for note in about.get("notes", ()) if note not in notes]
             dropped += int(about.get("dropped", 0))
-        for path, one in zip(paths[1:], found[1:], strict=True):
+        for path, its in zip(paths[1:], found[1:], strict=True):
             for what, option_ in (("widths", "--bin-width"), ("exact_up_to", "--exact-up-to"), ("columns", "--reward")):
-                if getattr(one, what) != getattr(found[0], what):
+                if getattr(its, what) != getattr(found[0], what):
                     raise BadInput(
                         f"{paths[0]} and {path} were made with different {option_}; make them anew with the same."
                     )
