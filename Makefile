@@ -56,12 +56,13 @@ audit: setup ## list known vulnerabilities of the lock (where their source answe
 reproducible: setup ## build sdist and wheel twice, apart in place, time and umask, and compare them byte by byte
 	@$(PY) -m supply reproducible
 
-lint: style ## check style and types
+lint: style ## check style, spelling and types
 	@$(PY) -m mypy
 
 style: setup
 	@$(PY) -m ruff check
 	@$(PY) -m ruff format --check
+	@$(PY) -m codespell_lib
 
 sync: setup ## bring every notebook's .py and .ipynb into agreement
 	@$(PY) -m alignlib sync

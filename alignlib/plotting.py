@@ -130,7 +130,8 @@ def curve(
 ) -> Axes:
     """Draw a line and write its name next to it, at the abscissa ``at`` (the end by default)."""
     xs, ys = as_numbers("x", x), as_numbers("y", y)
-    ax.plot(xs, ys, color=color, **line)
+    hidden = {"label": f"_{label}"} if label else {}  # legends leave out what begins with _; figures' data keep it
+    ax.plot(xs, ys, color=color, **(hidden | line))
     if label:
         _write(ax, xs, ys, label, color, at, offset, ha)
     return ax

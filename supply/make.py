@@ -14,7 +14,7 @@ from pathlib import Path
 __all__ = ["TARGETS", "main", "make_environment", "python_of"]
 
 ROOT = Path(__file__).resolve().parent.parent
-_STYLE = (("ruff", "check"), ("ruff", "format", "--check"))
+_STYLE = (("ruff", "check"), ("ruff", "format", "--check"), ("codespell_lib",))
 _BOOK = (("alignbook",),)
 _PYTEST = ("pytest", "-n", os.environ.get("TESTERS", "3"), "--dist", "loadgroup", "-m")
 # Each a list of modules with what they are given; the Makefile says the same (a test compares them).
@@ -34,7 +34,7 @@ _MEANINGS = {
     "book": "build the book and print the page to open",
     "test": "build the book, check style, types, and everything that needs no browser",
     "browser": "look at every page in a real browser (Chromium)",
-    "lint": "check style and types",
+    "lint": "check style, spelling and types",
     "release": "build the book and leave build/release",
     "reproducible": "build sdist and wheel twice and compare them",
     "sync": "bring every notebook's .py and .ipynb into agreement",

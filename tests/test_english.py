@@ -41,6 +41,54 @@ def test_pages_say_it_plainly(path: Path) -> None:
     assert found == []
 
 
+# What is no running text: fences, tables, headings; and what stands in it for a word.
+NO_PROSE = re.compile(r"^```.*?^```|^:::.*?$|^\|.*?$|^#.*?$|^\s*(?:[-*]|\d\.) ", re.DOTALL | re.MULTILINE)
+WORDS = (
+    (re.compile(r"\$\$.*?\$\$|\$[^$]+\$|\{\{[^}]*\}\}", re.DOTALL), "X"),
+    (re.compile(r"\{[\w:]+\}`([^`<]*)[^`]*`"), r"\1"),
+    (re.compile(r"`[^`]*`"), "X"),
+    (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
+)
+END = re.compile(r"(?<=[.!?])\s+(?=[\"“A-Z(*\d])|(?<=[;:])\s+")
+LONGEST = 60  # words from one stop to the next
+
+
+def paragraphs(text: str) -> list[str]:
+    plain = NO_PROSE.sub("\n\n", text)
+    for pattern, word in WORDS:
+        plain = pattern.sub(word, plain)
+    return [" ".join(part.split()) for part in re.split(r"\n\s*\n", plain) if part.strip()]
+
+
+def faults_of_style(text: str) -> list[str]:
+    """Sentences too long to be read aloud, words said twice, thoughts that trail off."""
+    found = []
+    for part in paragraphs(text):
+        found += [sentence for sentence in END.split(part) if len(sentence.split()) > LONGEST]
+        found += [match[0] for match in re.finditer(r"\b([a-z]{2,}) \1\b", part, re.IGNORECASE)]
+        found += [part[max(0, m.start() - 30) : m.end()] for m in re.finditer(r"(?<!, )(?:…|(?<!\.)\.\.\.)", part)]
+    return found
+
+
+def texts() -> dict[str, str]:
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
+    for page in Project(ROOT).notebooks():
+        pages[page.name] = "\n\n".join(cell.source for cell in page.node.cells if cell.cell_type == "markdown")
+    return pages
+
+
+def test_sentences_can_be_read_aloud() -> None:
+    assert {name: found for name, text in texts().items() if (found := faults_of_style(text))} == {}
+
+
+def test_faults_of_style_are_found() -> None:
+    good = f"# the the\\n\\nA law of $x$, $y$, … and {'a word, ' * 29}of; {'a word, ' * 29}.\\n\\n| the | the |\\n"
+    assert faults_of_style(good) == []
+    assert faults_of_style("A law of of $x$.") == ["of of"]
+    assert faults_of_style("It goes on …") == ["It goes on …"]
+    assert len(faults_of_style("A word, " * 31)) == 1
+
+
 def test_one_of_a_thing_is_singular_on_every_built_page() -> None:
     need_book()
     found = []

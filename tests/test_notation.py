@@ -1,28 +1,27 @@
-"""The page of notation: one meaning a symbol in a part, letters with several meanings listed, names that exist."""
+"""The page of notation: one meaning a symbol in a part, every symbol of the pages listed, names that exist."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 
-import yaml
+import pytest
+
+from alignbook.project import Notebook, Project
+from alignbook.staging import parts
+from alignbook.symbols import formulas_of, letters, rows, symbols, with_chapters
 
 SAME_SENSE = {r"\pi", "r"}  # a policy, a reward, whatever index or hat tells them apart
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "book" / "notation.md").read_text(encoding="utf-8")
+PROJECT = Project(ROOT)
+PARTS = parts(PROJECT)
 
 
-def table(heading: str) -> list[list[str]]:
-    part = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for line in part.splitlines() if line.startswith("|")][2:]
-    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-
-
-def symbols(cell: str) -> list[str]:
-    """Return what stands between dollar signs, one symbol each."""
-    found = [part for math in re.findall(r"\$([^$]+)\$", cell) for part in re.split(r",(?![^({]*[)}])", math)]
-    return [one.strip() for one in found]
+def part_of(row: list[str]) -> str:
+    return row[-1].partition(", ")[0]
 
 
 def letter(symbol: str) -> str:
@@ -33,49 +32,71 @@ def letter(symbol: str) -> str:
     return match[0]
 
 
-def test_every_row_names_symbol_meaning_and_part() -> None:
-    parts = {part["caption"] for part in yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())["parts"]}
-    for row in table("Symbols"):
-        assert len(row) == 4, row
+def test_every_row_names_symbol_meaning_unit_and_part() -> None:
+    for row in rows(PAGE):
+        assert len(row) == 5, row
         assert symbols(row[0]), row
         assert row[1], row
-        assert row[3] == "all" or row[3] in parts, row
+        assert row[2], row
+        assert part_of(row) == "all" or part_of(row) in PARTS, row
 
 
 def test_a_symbol_has_one_meaning_in_a_part() -> None:
-    seen = Counter((part, symbol) for name, _, _, part in table("Symbols") for symbol in symbols(name))
+    seen = Counter((part_of(row), symbol) for row in rows(PAGE) for symbol in symbols(row[0]))
     assert [key for key, times in seen.items() if times > 1] == []
 
 
 def test_letters_with_several_meanings_are_listed() -> None:
     """The same bare letter in two rows of different parts stands in the second table."""
     uses: dict[str, set[str]] = defaultdict(set)
-    for name, _, _, part in table("Symbols"):
-        for symbol in symbols(name):
-            uses[letter(symbol)].add(part)
-    listed = {letter(symbol) for name, _ in table("Letters with several meanings") for symbol in symbols(name)}
+    for row in rows(PAGE):
+        for symbol in symbols(row[0]):
+            uses[letter(symbol)].add(part_of(row))
+    listed = {letter(symbol) for name, _ in rows(PAGE, "Letters with several meanings") for symbol in symbols(name)}
     several = {one for one, parts in uses.items() if len(parts) > 1}
     assert sorted(several - listed - SAME_SENSE) == []
 
 
 def test_names_of_the_library_exist() -> None:
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "alignlib").rglob("*.py"))
-    names = {name for row in table("Symbols") for name in re.findall(r"`([^`]+)`", row[2])}
+    names = {name.rpartition(".")[2] for row in rows(PAGE) for name in re.findall(r"`~?([^`]+)`", row[3])}
     assert sorted(name for name in names if not re.search(rf"\b{re.escape(name)}\b\s*[(:=,)]", code)) == []
 
 
-GREEK = set(
-    re.findall(
-        r"\w+",
-        "alpha beta gamma delta epsilon varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon "
-        "phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega ell",
-    )
-)
+def test_every_symbol_has_the_chapter_that_first_uses_it() -> None:
+    chapters = {n.name: (n.title, "\n".join(text_of(n))) for n in PROJECT.notebooks()}
+    found = rows(with_chapters(PAGE, PARTS, chapters))
+    assert len(found) == len(rows(PAGE)) > 60
+    assert [row[0] for row in found if not re.search(r": \[[^\]]+\]\(notebooks/\w+\.ipynb\)$", row[-1])] == []
 
 
-def test_every_greek_letter_of_a_page_is_listed() -> None:
-    known = {name for row in table("Symbols") for name in re.findall(r"\\([A-Za-z]+)", row[0])}
-    for path in sorted((ROOT / "notebooks").glob("[0-9]*.py")):
-        text = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("# "))
-        used = {name for math in re.findall(r"\$+([^$]+)\$+", text) for name in re.findall(r"\\([A-Za-z]+)", math)}
-        assert sorted((used & GREEK) - known) == [], path.name
+def test_a_chapter_that_the_author_names_is_taken() -> None:
+    page = "## Symbols\n\n| symbol | part |\n|---|---|\n| $d$ | One, 02_b |\n| $x$ | One |\n| $z$ | all |\n\nAfter.\n"
+    texts = {"01_a": ("A", "$x\\,dx$"), "02_b": ("B", "$d$ and $x$")}
+    assert [row[-1] for row in rows(with_chapters(page, {"One": ["01_a", "02_b"]}, texts))] == [
+        "One: [B](notebooks/02_b.ipynb)",
+        "One: [A](notebooks/01_a.ipynb)",
+        "all",
+    ]
+
+
+@cache
+def known() -> dict[str, set[str]]:
+    """The letters listed for each part, those of ``all`` and of the other two tables in each."""
+    listed: dict[str, set[str]] = defaultdict(set)
+    for row in rows(PAGE):
+        listed[part_of(row)] |= {one for symbol in symbols(row[0]) for one in letters(symbol)}
+    for heading in ("Letters with several meanings", "Letters that a page explains where it uses them"):
+        listed["all"] |= {one for row in rows(PAGE, heading) for symbol in symbols(row[0]) for one in letters(symbol)}
+    return {part: listed[part] | listed["all"] for part in PARTS}
+
+
+def text_of(page: Notebook) -> list[str]:
+    return [cell.source for cell in page.node.cells if cell.cell_type == "markdown"]
+
+
+@pytest.mark.parametrize("page", PROJECT.notebooks(), ids=lambda page: page.name)
+def test_every_letter_of_a_page_is_listed(page: Notebook) -> None:
+    part = next(part for part, names in PARTS.items() if page.name in names)
+    used = {one for text in text_of(page) for tex in formulas_of(text) for one in letters(tex)}
+    assert sorted(used - known()[part]) == []

@@ -238,7 +238,7 @@ def test_a_real_log_of_trl_with_samples_of_its_base() -> None:
         ((GRPO, BASE), "Say which column of TABLE holds the run's reward"),
         ((GRPO, BASE, "--reward", "score"), "no column 'score'"),
         ((DATA / "trl_grpo_beta_0.json", BASE, "--reward", "count"), "with beta = 0"),
-        ((GRPO, BASE, "--reward", "count", "-o", "p.gif"), ".png or .svg; got p.gif"),
+        ((GRPO, BASE, "--reward", "count", "-o", "p.gif"), ".png, .svg or .pdf; got p.gif"),
         ((GRPO, BASE, "--reward", "count", "-o", "/nowhere/p.png"), "does not exist; make it first"),
         ((GRPO, BASE, "--reward", "count", "--run-base", "last"), "--run-base must be 'table', 'first' or a number"),
         ((GRPO, "--run-base", "first"), "needs TABLE"),
@@ -334,6 +334,18 @@ def test_settings_of_matplotlib_have_no_say(tmp_path: Path) -> None:
         assert run(GRPO, "-o", tmp_path / "own.png").exit_code == 0
         assert mpl.rcParams["text.usetex"]
     assert (tmp_path / "own.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+
+
+def test_a_drawing_holds_its_text_as_text_and_no_date(tmp_path: Path) -> None:
+    for kind in ("svg", "pdf"):
+        for name in ("a", "b"):
+            assert run(GRPO, "-o", tmp_path / f"{name}.{kind}").exit_code == 0
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert re.search(r"<text[^>]*>KL to the base model", (tmp_path / "a.svg").read_text())
+    paper = (tmp_path / "a.pdf").read_bytes()
+    assert paper.startswith(b"%PDF-")
+    assert b"/Type /Font" in paper
+    assert b"/CreationDate" not in paper
 
 
 def test_matplotlib_is_imported_as_it_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -238,11 +237,11 @@ def picture_of(found: Overlay | Floor | Comparison | PassEstimate) -> Figure:
 
 
 def save(fig: Figure, path: Path, *, replace: bool = True) -> None:
-    """Write a picture (.png or .svg) whole or not at all."""
+    """Write a picture (.png, .svg or .pdf) whole or not at all; the text of an .svg and a .pdf is text."""
     kind = path.suffix.lower().lstrip(".")
-    metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {}
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with (
-        mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}),  # the same picture, the same bytes
+        mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "none"}),  # the same picture, the same bytes
         whole_file(path, replace=replace) as file,
     ):
-        fig.savefig(file, format=kind, metadata=metadata)
+        fig.savefig(file, format=kind, metadata=undated.get(kind, {}))

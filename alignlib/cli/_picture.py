@@ -31,15 +31,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 def picture_options(command: F) -> F:
     """Add the options for a picture."""
     command = option("--force", is_flag=True, help="Replace a picture that is there under that name.")(command)
-    return option("-o", "--output", "picture", type=FILE, help="Also leave a picture, .png or .svg.")(command)
+    return option("-o", "--output", "picture", type=FILE, help="Also leave a picture: .png, .svg or .pdf.")(command)
 
 
 def check_picture(picture: Path | None, force: bool, read: Sequence[Path]) -> None:
     """Refuse, before anything runs, a picture that cannot be written."""
     if picture is None:
         return
-    if picture.suffix.lower() not in (".png", ".svg"):
-        raise BadInput(f"-o names a picture, .png or .svg; got {picture}.")
+    if picture.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise BadInput(f"-o names a picture, .png, .svg or .pdf; got {picture}.")
     if not picture.resolve().parent.is_dir():
         raise BadInput(f"The folder of {picture} does not exist; make it first.")
     check_new(picture, force, list(read))

@@ -2,10 +2,6 @@
 (function () {
   "use strict";
 
-  // From file:// a page may not fetch other pages, so the search lists titles without excerpts there.
-  if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined")
-    DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
-
   // A box that scrolls must be reachable by keyboard: make exactly the overflowing ones focusable and name them.
   const boxes =
     "mjx-container, .cell_output, .cell_output > .output, .table-scroll, .pst-scrollable-table-container, .highlight pre";
@@ -50,11 +46,49 @@
     const apply = (name, chosen) => chosen.forEach((table) => table.classList.add(name));
     for (const table of tables) table.classList.remove("as-list", "tight");
     const tight = tables.filter(wide);
-    if (!tight.length) return;
     apply("tight", tight);
     const lists = tight.filter(wide);
     lists.forEach((table) => table.classList.remove("tight"));
     apply("as-list", lists);
+    for (const table of tables) fold(table, table.classList.contains("as-list"));
+  }
+  // As a list a long table is very long: the first rows, and a button that shows the rest.
+  const first = 4, many = 7;
+  function fold(table, listed) {
+    const rows = table.querySelectorAll("tbody > tr").length;
+    if (rows < many || "unfolded" in table.dataset) return;
+    table.toggleAttribute("data-folded", listed);
+    let button = table.nextElementSibling;
+    if (!button || !button.matches(".rows-more")) {
+      if (!listed) return;
+      button = document.createElement("button");
+      button.type = "button";
+      button.className = "rows-more";
+      button.textContent = `Show the other ${rows - first} rows`;
+      button.addEventListener("click", function () {
+        unfold(table);
+        const next = table.querySelectorAll("tbody > tr")[first];
+        next.tabIndex = -1;  // where reading goes on
+        next.focus({ preventScroll: true });
+      });
+      table.after(button);
+    }
+    button.hidden = !listed;
+  }
+  function unfold(table) {
+    table.dataset.unfolded = "";
+    table.removeAttribute("data-folded");
+    if (table.nextElementSibling && table.nextElementSibling.matches(".rows-more")) table.nextElementSibling.remove();
+  }
+  // What an address leads to is shown, folded or not.
+  function reveal() {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    const table = target.closest("table[data-folded]");
+    if (table) unfold(table);
+    const closed = target.matches(".cell_input") ? target.querySelector("details") || target.closest("details") : target.closest("details");
+    if (closed) closed.open = true;
+    if (table || closed) target.scrollIntoView();
   }
   // The cell at each place of some rows, those that span several places at all of them.
   function grid(rows) {
@@ -142,7 +176,8 @@
       if (closing) { after.splitText(closing[0].length); span.append(after); }
     }
   }
-  window.addEventListener("DOMContentLoaded", function () { wrap(); label(); join(); mark(); });
+  window.addEventListener("DOMContentLoaded", function () { wrap(); label(); join(); mark(); reveal(); });
+  window.addEventListener("hashchange", reveal);
   window.addEventListener("load", function () {
     const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
     Promise.resolve(ready).then(() => document.fonts.ready).then(mark);

@@ -10,15 +10,15 @@ import re
 import unicodedata
 from collections.abc import Mapping
 
-__all__ = ["is_formula", "to_tex", "with_links"]
+__all__ = ["GREEK", "SIGNS", "is_formula", "to_tex", "with_links"]
 
-_GREEK = {
+GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "η": "eta", "θ": "theta", "κ": "kappa",
     "λ": "lambda", "μ": "mu", "ν": "nu", "π": "pi", "ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "varphi", "χ": "chi",
     "ψ": "psi", "ω": "omega", "Γ": "Gamma", "Δ": "Delta", "Λ": "Lambda", "Φ": "Phi", "Ψ": "Psi", "Ω": "Omega",
     "ξ": "xi", "ζ": "zeta",
 }  # fmt: skip
-_SIGNS = {
+SIGNS = {
     "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∝": r"\propto", "·": r"\cdot", "×": r"\times", "∞": r"\infty", "∈": r"\in",
     "Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "∂": r"\partial", "∇": r"\nabla",
     "‖": r"\,\Vert\,", "→": r"\to",
@@ -197,10 +197,10 @@ def _script(token: str) -> str:
 def _one(token: str) -> str:
     if len(token) == 2 and token[1] in _ACCENTS:
         return rf"\{_ACCENTS[token[1]]}{{{_one(token[0]).rstrip()}}}"
-    if token in _GREEK:
-        return rf"\{_GREEK[token]} "
-    if token in _SIGNS:
-        return f"{_SIGNS[token]} " if _SIGNS[token][-1].isalpha() else _SIGNS[token]
+    if token in GREEK:
+        return rf"\{GREEK[token]} "
+    if token in SIGNS:
+        return f"{SIGNS[token]} " if SIGNS[token][-1].isalpha() else SIGNS[token]
     if token in _FUNCTIONS:
         return _FUNCTIONS[token]
     if token == "*":

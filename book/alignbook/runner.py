@@ -125,7 +125,7 @@ def execute(job: Job) -> Run:
                     cwd=job.notebook.script.parent,
                     config=_transport(folder),
                     # The level, lest it report every interrupt that shuts it down.
-                    extra_arguments=["--log-level=CRITICAL", *_watching(log, job.watched)],
+                    extra_arguments=["--log-level=CRITICAL", *_at_start(log, job)],
                 )
         except papermill.PapermillExecutionError as error:
             failures.append(_failure(error))
@@ -189,12 +189,14 @@ def _transport(folder: str) -> Config:
     return Config(KernelManager={"transport": "ipc", "ip": socket} if usable else {})
 
 
-def _watching(log: Path, folders: Sequence[str]) -> list[str]:
-    """How to have the kernel note what it reads; nothing of it is left among the notebook's names."""
-    if not folders:
-        return []
-    code = f"__import__('alignbook.reading', fromlist=['watch']).watch({str(log)!r}, {list(folders)!r})"
-    return [f"--IPKernelApp.exec_lines={code}"]
+def _at_start(log: Path, job: Job) -> list[str]:
+    """How to have the kernel note what it reads, and show figures as a page needs them; it leaves no names behind."""
+    lines = []
+    if job.watched:
+        lines.append(f"__import__('alignbook.reading', fromlist=['watch']).watch({str(log)!r}, {list(job.watched)!r})")
+    if job.strict:
+        lines.append("__import__('alignbook.figures', fromlist=['forms']).show_all_forms()")
+    return [f"--IPKernelApp.exec_lines={line}" for line in lines]
 
 
 def _prepare(home: str) -> None:

@@ -17,6 +17,7 @@ from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
 from alignbook.bad_input import bad_input_page
 from alignbook.citation import book_reference, chapter_references, read_citation
 from alignbook.ending import ending
+from alignbook.figures import take_out
 from alignbook.folding import fold
 from alignbook.library import Library
 from alignbook.performance import performance_page
@@ -25,6 +26,7 @@ from alignbook.repository import read_repository
 from alignbook.run_times import RunTimes, read_run_times, run_times_section
 from alignbook.runner import Run
 from alignbook.scorecard import read_claims, to_markdown
+from alignbook.symbols import with_chapters
 from alignbook.verdicts import headlines, limits, verdicts_page
 from alignbook.works import name_works, short_names
 from alignlib._core.files import write_whole
@@ -60,7 +62,9 @@ def stage(project: Project, runs: list[Run]) -> None:
     for run in runs:
         used = library.used_by(run.name) if library else ""
         last = [ending(notebooks[run.name], recorded, repository), used]
-        wanted[f"notebooks/{run.name}.ipynb"] = _as_page(run.notebook, last, names).encode()
+        node = json.loads(run.notebook)
+        wanted |= {f"figures/{name}": content for name, content in take_out(node["cells"])}
+        wanted[f"notebooks/{run.name}.ipynb"] = _as_page(node, last, names).encode()
     wanted |= {name: text.encode() for name, text in library.texts().items()} if library else {}
     claims, against = read_claims(project.claims_file), {}
     if (sentences := prose / "verdicts.yml").is_file():
@@ -72,6 +76,10 @@ def stage(project: Project, runs: list[Run]) -> None:
     wanted["versions.md"] = versions_page(recorded, {run.name: run.title for run in runs}).encode()
     if page := performance_page(project.root):
         wanted["performance.md"] = page.encode()
+    if (notation := prose / "notation.md").is_file():
+        texts = {n.name: (n.title, "\n".join(c.source for c in n.node.cells)) for n in project.notebooks()}
+        wanted["notation.md"] = with_chapters(notation.read_text(encoding="utf-8"), parts(project), texts).encode()
+    wanted["versions.md"] = versions_page().encode()
     if (project.root / "CITATION.cff").is_file():
         citation = read_citation(project.root, __version__)
         pages = {f"notebooks/{run.name}": run.title for run in runs}
@@ -104,9 +112,8 @@ def _with_shared(code: str, project: Project) -> str:
     return "\n".join([code, *(path.read_text(encoding="utf-8") for path in shared if path.is_file())])
 
 
-def _as_page(notebook: str, last: Sequence[str], names: Mapping[str, str]) -> str:
+def _as_page(node: dict[str, Any], last: Sequence[str], names: Mapping[str, str]) -> str:
     """Return the text of a notebook as its page shows it: code folded, works by name, and ``last`` cells of text."""
-    node = json.loads(notebook)
     fold(node, all_code=True)
     name_works(node, names)
     for place, text in enumerate(last):
@@ -152,6 +159,13 @@ def versions_page(recorded: Sequence[RunTimes], titles: Mapping[str, str]) -> st
         "",
     ]
     return "\n".join([*lines, *(run_times_section(recorded, titles) if recorded else [])])
+
+
+def parts(project: Project) -> dict[str, list[str]]:
+    """Return the names of the notebooks in each part of the table of contents, in order."""
+    toc = yaml.safe_load((project.root / "book/_toc.yml").read_text(encoding="utf-8"))
+    files = {one["caption"]: [c["file"] for c in one["chapters"]] for one in toc.get("parts", [])}
+    return {name: [f.partition("/")[2] for f in listed if f.startswith("notebooks/")] for name, listed in files.items()}
 
 
 def chapters(project: Project) -> list[str]:

@@ -23,7 +23,7 @@ __all__ = ["Article", "Part", "articles", "contents"]
 # Code opens on request on a page, where a reader can run it; on paper it stays in the notebook.
 _LEFT_OUT = (
     "a.headerlink, details.hide, button, script, style, form, svg.sd-octicon, .cell-label, .explorer-controls, "
-    ".chapter-bibtex"
+    ".chapter-bibtex, .figure-files"
 )
 _SPACE = re.compile(r"\s+")
 

@@ -1,0 +1,73 @@
+"""The search of the book: anchors for it to lead to, and what it looks through, written beside the pages.
+
+Sphinx's own search knows no symbols, ranks by titles only, and has no excerpts where pages are files. Its index is not
+made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+from alignbook.search_entries import PageEntries, entries, script
+
+
+def name_rows(app: Sphinx, tree: nodes.document) -> None:
+    """Give the rows of the page on notation anchors, for the search to lead to: a symbol each."""
+    if app.env.docname != "notation":
+        return
+    for row in tree.findall(nodes.row):
+        symbol = next(iter(row.findall(nodes.math)), None)
+        if isinstance(row.parent, nodes.tbody) and symbol is not None and symbol.parent.parent is row.children[0]:
+            name = f"symbol-{nodes.make_id(symbol.astext().replace(chr(92), ' '))}"
+            taken = sum(name == known.rstrip("-0123456789") for known in tree.ids)
+            row["ids"].append(f"{name}-{taken + 1}" if taken else name)
+            tree.ids[row["ids"][0]] = row
+
+
+def collect(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
+    """Keep the entries of a page that is written."""
+    if tree is not None:
+        found = entries(tree)
+        title = found[0].title if found and found[0].kind == "page" else page
+        app._search_pages[page] = PageEntries(app.builder.get_target_uri(page), title, found)  # type: ignore[attr-defined]
+
+
+def write(app: Sphinx, error: Exception | None) -> None:
+    """Write the entries of all pages."""
+    if error is None and app.builder.format == "html":
+        target = Path(app.outdir, "_static", "search", "entries.js")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(script(app._search_pages), encoding="utf-8")  # type: ignore[attr-defined]
+
+
+def drop_other_search(app: Sphinx, error: Exception | None) -> None:
+    """Leave out the scripts of Sphinx's search, which no page loads (``_templates/layout.html``)."""
+    for name in ("searchtools.js", "language_data.js"):
+        Path(app.outdir, "_static", name).unlink(missing_ok=True)
+
+
+def no_other_index(app: Sphinx) -> None:
+    """Spare Sphinx its own index."""
+    app._search_pages = {}  # type: ignore[attr-defined]
+    app.builder.search = False  # type: ignore[attr-defined]
+
+
+def search_page(app: Sphinx) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """The page of the search, which Sphinx leaves out with its index."""
+    yield "search", {}, "search.html"
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("builder-inited", no_other_index)
+    app.connect("doctree-read", name_rows)
+    app.connect("html-page-context", collect)
+    app.connect("html-collect-pages", search_page)
+    app.connect("build-finished", write)
+    app.connect("build-finished", drop_other_search)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

@@ -1,0 +1,173 @@
+"""The search of the book: what it indexes, and that it answers what readers ask, from a folder as from a server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from docutils import nodes
+from docutils.core import publish_doctree
+from myst_parser.docutils_ import Parser
+from playwright.sync_api import Browser, Page
+
+from alignbook import search_entries
+from alignbook.api_pages import API_PAGES
+from tests.built_book import HTML, need_book, parse, toc_pages
+
+pytestmark = pytest.mark.xdist_group("pages")
+
+# What a reader types, and the pages one of which must be among the first three.
+QUESTIONS = {
+    "λ": "notation",
+    "lambda": "notation glossary",
+    "π_λ": "notation notebooks/01_closed_form",
+    "D_max": "notation",
+    "C_tot": "notation notebooks/60_feedback_channel",
+    "chi2": "notebooks/71_which_divergence api/divergences",
+    "χ²": "notebooks/71_which_divergence api/divergences",
+    "best-of-N": "notebooks/10_best_of_n",
+    "BestOfN": "api/rules api/index",
+    "fit_frontier": "api/index api/fit",
+    "gain_at_kl": "api/laws api/index",
+    "--win-rate": "notebooks/70_win_rates api/laws",
+    "Fano": "notebooks/62_floor_and_ceiling",
+    "how many samples do I need": "notebooks/05_samples_needed",
+    "what is a nat": "glossary",
+    "how do I cite this book": "cite",
+    "rerun a notebook with my own parameters": "rerun",
+    "reward hacking": "glossary notebooks/43_overoptimisation api/gold",
+    "ensemble of reward models": "notebooks/42_ensembles",
+    "is PPO better than best-of-N": "notebooks/51_safety_training notebooks/52_summarisation_training",
+    "why does GRPO fall below best-of-N": "notebooks/53_why_below",
+    "pass@k": "notebooks/72_pass_at_k",
+    "win rate": "notebooks/70_win_rates",
+    "k3 estimator": "notebooks/56_measuring_kl",
+    "heavy tails": "notebooks/41_tails_decide",
+    "my own CSV of rewards": "rerun notebooks/31_your_own_rewards explorer",
+    "wandb log": "from_your_trainer",
+    "Markov chain": "notebooks/24_markov",
+    "sycophancy": "glossary notebooks/65_past_saturation",
+    "verify a bundle": "bundle json",
+    "over-optimization": "notebooks/43_overoptimisation",
+    "average over prompts": "notebooks/04_many_prompts",
+    "square root of KL bound": "notebooks/03_older_bounds",
+    "tilted model": "notebooks/01_closed_form glossary",
+    "capacity of the feedback channel": "notebooks/60_feedback_channel",
+    "a billion rows with dask": "notebooks/33_a_billion_rewards",
+    "frontir": "glossary notebooks/01_closed_form",  # mistyped
+}
+FIELD = ".bd-search-container input[name=q]"
+FIRST = """queries => {
+  const index = BookSearch.build(bookEntries);
+  const page = hit => bookEntries.pages[hit.page][0].replace(/[.]html$/, "");
+  return queries.map(query => BookSearch.byPage(index, query).slice(0, 3).map(page));
+}"""
+
+
+def entries(text: str) -> list[tuple[str, str, str, str]]:
+    tree = publish_doctree("")
+    Parser().parse(text, tree)
+    return [(entry.anchor, entry.title, entry.kind, entry.text) for entry in search_entries.entries(tree)]
+
+
+def test_sections_become_entries_with_formulas_as_plain_text() -> None:
+    text = "# The bound\n\nAt $\\lambda$ it is\n\n$$\\sqrt{2\\Delta}$$\n\n## A part `kl`\n\nMore of *it*, `code`.\n"
+    found = [(title, kind, said) for _, title, kind, said in entries(text)]
+    assert found == [("The bound", "page", "At λ it is √(2Δ)"), ("A part kl", "section", "More of it, code.")]
+
+
+def test_folded_code_and_raw_text_are_left_out() -> None:
+    tree = nodes.document("", "")  # type: ignore[arg-type]
+    section = nodes.section("", nodes.title("", "Title"), ids=["title"])
+    section += nodes.container("", nodes.literal_block("", "secret = 1"), classes=["cell_input"])
+    section += nodes.raw("", "<b>raw</b>", format="html")
+    section += nodes.paragraph("", "shown")
+    tree += section
+    assert [(entry.title, entry.text) for entry in search_entries.entries(tree)] == [("Title", "shown")]
+
+
+def test_the_script_closes_no_tag() -> None:
+    entry = search_entries.Entry("a", "</script><b>", "page", ["x"])
+    page = search_entries.PageEntries("p.html", "</script>", [entry])
+    assert "</" not in search_entries.script({"p": page})
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """The page of the search on a phone, from a folder, opened once."""
+    need_book()
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 390, "height": 844})
+    opened = context.new_page()
+    ask(opened, HTML.as_uri(), "frontier")
+    yield opened
+    context.close()
+
+
+def ask(page: Page, base: str, query: str) -> None:
+    page.goto(f"{base}/search.html?q={quote(query)}")
+    page.wait_for_selector("#search-results li")
+
+
+def test_questions_of_readers_are_answered_from_a_file(page: Page) -> None:
+    assert len(QUESTIONS) >= 25
+    found = dict(zip(QUESTIONS, page.evaluate(FIRST, list(QUESTIONS)), strict=True))
+    assert {query: pages for query, pages in found.items() if not set(QUESTIONS[query].split()) & set(pages)} == {}
+
+
+def test_every_page_section_and_name_is_in_the_index(page: Page) -> None:
+    listed, places = page.evaluate(
+        "() => [bookEntries.pages.map(p => p[0]), bookEntries.entries.map(e => [bookEntries.pages[e[0]][0], e[1]])]"
+    )
+    assert {f"{name}.html" for name in toc_pages()} <= set(listed)
+    known = {address: parse(HTML / address).ids for address in listed}
+    assert [place for place in places if place[1] and place[1] not in known[place[0]]] == []
+    found = {anchor for _, anchor in places}
+    for name, *_ in API_PAGES:
+        names = set(re.findall(r'<dt class="sig[^>]*id="([^"]+)"', (HTML / f"api/{name}.html").read_text("utf-8")))
+        assert names <= found, name
+    index = (HTML / "genindex.html").read_text(encoding="utf-8")
+    assert {anchor for anchor in re.findall(r'href="[^"#]+#([^"]+)"', index) if "alignlib" in anchor} <= found
+
+
+def test_results_are_accessible_and_fit_a_phone(page: Page) -> None:
+    page.fill(FIELD, "D_max")
+    page.wait_for_function("document.title.startsWith('D_max')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.evaluate(Axe().axe_script)
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        found = page.evaluate("async () => await axe.run('.bd-search-container', {resultTypes: ['violations']})")
+        assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+
+
+def test_results_have_excerpts_follow_what_is_typed_and_are_reached_by_keys(page: Page) -> None:
+    page.fill(FIELD, "Fano floor")
+    page.wait_for_function("location.search.includes('Fano')")  # the address says what was asked, for a link or Back
+    assert re.fullmatch(r"\d+ pages found, the best first\.", page.inner_text("#search-status"))
+    assert page.get_attribute("#search-status", "role") == "status"
+    first = page.locator("#search-results > li").first
+    assert page.locator("#search-results .search-excerpt mark").count() > 3
+    page.focus(FIELD)
+    page.keyboard.press("ArrowDown")
+    assert first.locator(".search-title a").evaluate("a => a === document.activeElement")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("xqzvwkjh")
+    page.wait_for_function("document.querySelector('#search-status').textContent.startsWith('Nothing found')")
+    assert page.locator("#search-results > li").count() == 0
+
+
+def test_a_server_gives_the_same_and_a_result_leads_to_its_section(page: Page, site: str) -> None:
+    """Last: it leaves the page."""
+    titles = "() => [...document.querySelectorAll('.search-title a')].map(a => a.textContent)"
+    page.fill(FIELD, "Fano floor")
+    page.wait_for_selector("#search-results li")
+    from_a_folder = page.evaluate(titles)
+    ask(page, site, "Fano floor")
+    assert page.evaluate(titles) == from_a_folder != []
+    page.locator(".search-title a").first.click()
+    page.wait_for_url("**/glossary.html#term-Fano-floor")
+    assert page.evaluate("!!document.getElementById('term-Fano-floor')")
