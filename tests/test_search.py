@@ -68,7 +68,7 @@ FIRST = """queries => {
 
 
 def entries(text: str) -> list[tuple[str, str, str, str]]:
-    tree = publish_doctree("")
+    tree = publish_doctree("", settings_overrides={"myst_enable_extensions": ["dollarmath"]})
     Parser().parse(text, tree)
     return [(entry.anchor, entry.title, entry.kind, entry.text) for entry in search_entries.entries(tree)]
 

@@ -111,10 +111,10 @@ def _read(node: nodes.Node, at: Entry, found: list[Entry]) -> None:
         title, *cells = map(_line, node.children)
         found.append(Entry(node["ids"][0], title, "symbol", [" · ".join(cell for cell in cells if cell)]))
     elif "proof" in node.get("classes", ()) and node.get("ids"):
-        title = next(iter(node.findall(nodes.title)), None)
-        rest = [child for child in node.children if child is not title]
-        named = re.fullmatch(r"\((.*)\)", _line(title) if title else "")  # (The bound (Y24)), or nothing
-        _read_as(found, node["ids"][0], named[1] if named else "", "theorem", rest)
+        heading = next(iter(node.findall(nodes.title)), None)
+        rest = [child for child in node.children if child is not heading]
+        named = re.fullmatch(r"\((.*)\)", _line(heading) if heading else "")  # (The bound (Y24)), or nothing
+        _read_as(found, node["ids"][0], str(named[1]) if named else "", "theorem", rest)
     else:
         for child in node.children:
             _read(child, at, found)
@@ -124,8 +124,8 @@ def _read(node: nodes.Node, at: Entry, found: list[Entry]) -> None:
 
 def _read_section(node: nodes.section, at: Entry, found: list[Entry]) -> None:
     if isinstance(node.parent, nodes.document):  # the page itself
-        at.title, rest = _line(node.children[0]), node.children[1:]
-        for child in rest:
+        at.title = _line(node.children[0])
+        for child in node.children[1:]:
             _read(child, at, found)
         return
     _read_as(found, node["ids"][0] if node["ids"] else "", _line(node.children[0]), "section", node.children[1:])

@@ -88,13 +88,11 @@ def with_chapters(page: str, parts: Mapping[str, Sequence[str]], chapters: Mappi
         if not inside:
             continue
         cells = [cell.strip() for cell in _CELLS.split(line)[1:-1]]
-        part, _, chosen = cells[-1].partition(
-            ", "
-        )  # the author may say which, where a letter is met earlier as another
+        part, _, chosen = cells[-1].partition(", ")  # the author may say which, where an earlier use is another's
         wanted = _pieces(re.sub(r"\(.*\)", "", symbols(cells[0])[0]))
         near = order if part == "all" else [name for name in parts.get(part, ()) if name in chapters]
-        first = chosen or next((name for name in near if wanted <= used(name)), None)
-        if first in chapters:
+        first: str | None = chosen or next((name for name in near if wanted <= used(name)), None)
+        if first is not None and first in chapters:
             cells[-1] = f"{part}: [{chapters[first][0]}](notebooks/{first}.ipynb)"
             lines[k] = f"| {' | '.join(cells)} |\n"
     return "".join(lines).replace("| part |", "| part: first used in |")
