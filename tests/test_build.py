@@ -29,7 +29,7 @@ sphinx:
     extensions: [myst_nb, jupyter_book, sphinx_comments, sphinx_external_toc, sphinx_book_theme, sphinx_proof]
 """
 TOC = "format: jb-book\nroot: index\nchapters:\n"
-CHAPTERS = ("notebooks/01_roots", "notebooks/02_plain", "scorecard", "versions")
+CHAPTERS = ("notebooks/01_roots", "notebooks/02_plain", "scorecard", "versions", "rerun")  # which chapters lead to
 
 
 def make_book(root: Path, first: str = GOOD) -> Project:
@@ -39,6 +39,7 @@ def make_book(root: Path, first: str = GOOD) -> Project:
     (root / "book" / "_toc.yml").write_text(TOC + "".join(f"  - file: {name}\n" for name in CHAPTERS))
     index = "# A small book\n\nThe root is {glue:text}`notebooks/01_roots.ipynb::root:.3f`.\n"
     (root / "book" / "index.md").write_text(index)
+    (root / "book" / "rerun.md").write_text("# Rerun\n")
     return project
 
 

@@ -73,7 +73,7 @@ def faults_of_style(text: str) -> list[str]:
 def texts() -> dict[str, str]:
     pages = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "book").glob("*.md"))}
     for page in Project(ROOT).notebooks():
-        pages[page.name] = "\n\n".join(cell.source for cell in page.node.cells if cell.cell_type == "markdown")
+        pages[page.name] = page.text
     return pages
 
 

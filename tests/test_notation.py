@@ -64,7 +64,7 @@ def test_names_of_the_library_exist() -> None:
 
 
 def test_every_symbol_has_the_chapter_that_first_uses_it() -> None:
-    chapters = {n.name: (n.title, "\n".join(text_of(n))) for n in PROJECT.notebooks()}
+    chapters = {n.name: (n.title, n.text) for n in PROJECT.notebooks()}
     found = rows(with_chapters(PAGE, PARTS, chapters))
     assert len(found) == len(rows(PAGE)) > 60
     assert [row[0] for row in found if not re.search(r": \[[^\]]+\]\(notebooks/\w+\.ipynb\)$", row[-1])] == []
@@ -91,12 +91,8 @@ def known() -> dict[str, set[str]]:
     return {part: listed[part] | listed["all"] for part in PARTS}
 
 
-def text_of(page: Notebook) -> list[str]:
-    return [cell.source for cell in page.node.cells if cell.cell_type == "markdown"]
-
-
 @pytest.mark.parametrize("page", PROJECT.notebooks(), ids=lambda page: page.name)
 def test_every_letter_of_a_page_is_listed(page: Notebook) -> None:
     part = next(part for part, names in PARTS.items() if page.name in names)
-    used = {one for text in text_of(page) for tex in formulas_of(text) for one in letters(tex)}
+    used = {one for tex in formulas_of(page.text) for one in letters(tex)}
     assert sorted(used - known()[part]) == []

@@ -61,6 +61,11 @@ class Notebook:
                     return self.with_defaults(str(line[2:].strip()))
         raise ParameterError(f"{self.script.name} has no title: start it with a markdown cell '# Title'.")
 
+    @property
+    def text(self) -> str:
+        """The cells of text, one after another."""
+        return "\n\n".join(cell.source for cell in self.node.cells if cell.cell_type == "markdown")
+
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """The declarations of the one cell tagged ``parameters``."""

@@ -77,9 +77,8 @@ def stage(project: Project, runs: list[Run]) -> None:
     if page := performance_page(project.root):
         wanted["performance.md"] = page.encode()
     if (notation := prose / "notation.md").is_file():
-        texts = {n.name: (n.title, "\n".join(c.source for c in n.node.cells)) for n in project.notebooks()}
+        texts = {name: (n.title, n.text) for name, n in notebooks.items()}
         wanted["notation.md"] = with_chapters(notation.read_text(encoding="utf-8"), parts(project), texts).encode()
-    wanted["versions.md"] = versions_page().encode()
     if (project.root / "CITATION.cff").is_file():
         citation = read_citation(project.root, __version__)
         pages = {f"notebooks/{run.name}": run.title for run in runs}
