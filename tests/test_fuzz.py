@@ -174,6 +174,7 @@ def survives(path: Path, command: str) -> int:
         assert done.stderr.startswith("Error: ")
         assert len(done.stderr) < 2000, done.stderr
     assert "Traceback" not in done.output
+    assert not re.search(r"\[[+-]?(nan|inf),|, [+-]?nan\]", done.stdout), done.stdout  # an interval that is none
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e]", done.output), done.output
     assert sorted(os.listdir(path.parent)) == before
     return done.exit_code

@@ -70,3 +70,30 @@ def test_rewards_within_the_bounds_are_read_and_those_beyond_are_named(tmp_path:
         done = CliRunner().invoke(main, ["frontier", str(path), "--reward", "reward"])
         assert done.exit_code == (2 if part else 0), done.stderr
         assert part in done.stderr
+
+
+@pytest.mark.parametrize("command", ["compare", "pick", "overlay"])
+@pytest.mark.parametrize(("unit", "nats"), [(1e100, 1e-100), (1e-100, 1e101), (1e-101, 1e-310)])
+def test_no_interval_is_none_whatever_the_units_of_a_log(
+    tmp_path: Path, command: str, unit: float, nats: float
+) -> None:
+    """A sentence, or an answer in which no end of an interval is NaN without one; and no warning of NumPy's."""
+    rng = np.random.default_rng(7)
+    kl = np.linspace(0.0, 0.6, 12)
+    for name, share in (("a", 0.6), ("b", 0.9)):
+        reward = unit * (share * np.sqrt(2.0 * kl) + 0.03 * rng.standard_normal(kl.size))
+        rows = [f"{i},{float(k * nats)!r},{float(r)!r}\n" for i, (k, r) in enumerate(zip(kl, reward, strict=True))]
+        (tmp_path / f"{name}.csv").write_text("step,kl,reward\n" + "".join(rows))
+    score = rng.standard_normal(120)
+    gold = score + rng.standard_normal(120)
+    cells = zip(score, gold, strict=True)
+    rows = [f"{i // 12},{float(s * unit)!r},{float(g * unit)!r}\n" for i, (s, g) in enumerate(cells)]
+    (tmp_path / "t.csv").write_text("prompt_id,score,gold\n" + "".join(rows))
+    logs = [f"a={tmp_path / 'a.csv'}", f"b={tmp_path / 'b.csv'}"] if command == "compare" else [str(tmp_path / "a.csv")]
+    words = [command, *logs, "--kl-unit", "sequence", "--table", str(tmp_path / "t.csv"), "--reward", "score"]
+    done = CliRunner().invoke(main, [*words, *(["--gold", "gold"] if command == "pick" else [])])
+    assert done.exit_code in (0, 2), done.exception
+    assert "nan" not in done.stdout
+    assert "inf" not in done.stdout.replace("infinit", "")
+    if done.exit_code == 2:
+        assert done.stderr.count("\n") == 1
