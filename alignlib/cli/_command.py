@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from alignlib._core.errors import InputError
 from alignlib.cli._bad_input import BadInput, in_options
 from alignlib.cli._ending import refused
 from alignlib.cli._memory import check_memory
 
-__all__ = ["Command", "Option", "command", "naming", "option", "options_of"]
+__all__ = ["Command", "Option", "command", "naming", "option", "options_of", "refuse_typed"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,6 +103,14 @@ def _refuse_contradictions(command: click.Command, ctx: click.Context, args: Seq
             name, _, value = setting.partition("=")
             if value == "None" and name in given:
                 raise click.UsageError(f"{given[one.name]} contradicts {given[name]}; leave out one of them.", ctx)
+
+
+def refuse_typed(*names: str, remedy: str) -> None:
+    """Refuse options that were typed but would have no say, by their names as parameters; ``remedy`` says why."""
+    context = click.get_current_context()
+    for one in context.command.params:
+        if one.name in names and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE:
+            raise BadInput(f"{max(one.opts, key=len)} {remedy}.")
 
 
 @contextmanager

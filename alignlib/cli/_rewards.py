@@ -159,6 +159,9 @@ class Question:
         if self.kl is not None:
             least = float(as_vector("kl", self.kl).min())
             require(least >= 0.0, f"kl must not be negative; got {least:g}.", "kl")
+        if self.budgets is not None:
+            least = float(as_vector("budgets", self.budgets).min())
+            require(least >= 0.0, f"budgets must not be negative; got {least:g}.", "budgets")
         self._check_beyond()
         if self.n is not None:
             require_range("n", self.n, 1.0)

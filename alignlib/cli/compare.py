@@ -10,7 +10,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import DISTINCT, FILE
 from alignlib.cli._picture import check_picture, save_picture, wrote
 from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
@@ -55,6 +55,8 @@ def command(
         raise BadInput("Say which column of --table holds the runs' reward (--reward).")
     if table is None and (asked["reward"] is not None or asked["bounded"] is not None or asked["run_base"] != "table"):
         raise BadInput("--reward, --bounded and --run-base need --table: without it there is no limit to compare with.")
+    if table is None:
+        refuse_typed("prompt", "no_check", remedy="needs --table; leave it out")
     from alignlib.answers.output import comparison
     from alignlib.cli._say import say
     from alignlib.training.comparing import compare_runs

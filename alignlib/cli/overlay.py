@@ -11,7 +11,7 @@ from alignlib._core.checks import as_number
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import FILE, Whole
 from alignlib.cli._picture import check_picture, save_picture, wrote
 from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
@@ -65,6 +65,10 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of TABLE holds the run's reward (--reward).")
     _check_base(asked["run_base"], table)
+    if table is None:
+        refuse_typed(
+            "reward", "prompt", "wide", "pool", "no_check", "level", "seed", remedy="needs TABLE; leave it out"
+        )
     if asked["bounded"] is not None:
         if table is None:
             raise BadInput("--bounded needs TABLE: without base samples there is no limit to bound.")

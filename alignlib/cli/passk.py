@@ -78,12 +78,15 @@ def command(
     check_picture(picture, force, [table])
     from alignlib.answers.output import passk
     from alignlib.cli._say import say
-    from alignlib.pass_at_k import estimate_pass_at_k
+    from alignlib.pass_at_k import check_k, estimate_pass_at_k
     from alignlib.tables import AnswerTable
 
+    if k is not None:
+        check_k(k)
     scale = Scale(**parts)
     if scale.takes(table):
-        typed = "--answer" if answer is not None else "--score" if score is not None else None
+        given = {"--answer": answer, "--score": score, "--abstains": abstains, "--blank-abstains": blank_abstains}
+        typed = next((name for name, value in given.items() if value), None)
         if typed is not None:
             raise BadInput(f"{typed} goes with a table in one file; leave it out, or give one file.")
         from alignlib.scale import Question, checked_answers

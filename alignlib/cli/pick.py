@@ -10,7 +10,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import naming, option
+from alignlib.cli._command import naming, option, refuse_typed
 from alignlib.cli._options import FILE, NUMBER, Range, Whole
 from alignlib.cli._picture import check_picture, save_picture, wrote
 from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options
@@ -86,6 +86,8 @@ def _check(asked: dict[str, Any]) -> None:
         raise BadInput("Say which column of --table holds the run's reward (--reward).")
     if table is None and any(asked[name] is not None for name in ("reward", "wished", "group", "normalisation")):
         raise BadInput("--reward, --kl, --group and --normalisation need --table: β is told from base samples.")
+    if table is None:
+        refuse_typed("bounded", *(["prompt"] if scores is None else []), remedy="needs --table; leave it out")
     if scores is not None and in_run is not None:
         raise BadInput("--scores and --run-gold are two golds; give one of them.")
     if asked["gold"] is not None and table is None and scores is None:

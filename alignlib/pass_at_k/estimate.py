@@ -156,12 +156,18 @@ def estimate_pass_at_k(
 _NAMES = ("some", "every", "majority", "picked", "difference")
 
 
-def _checked(k: Sequence[float] | None, sizes: IntArray) -> IntArray:
-    if k is None:
-        return np.asarray(2 ** np.arange(int(sizes.min()).bit_length()), dtype=np.int64)
+def check_k(k: Sequence[float]) -> FloatArray:
+    """Refuse numbers of responses that are none, before any table is read."""
     ks = as_vector("k", np.atleast_1d(np.asarray(k)))
     wrong = ks[(ks != np.round(ks)) | (ks < 1.0)]
     require(not wrong.size, f"k must hold whole numbers from 1 on; got {wrong[:1].sum():g}.", "k")
+    return ks
+
+
+def _checked(k: Sequence[float] | None, sizes: IntArray) -> IntArray:
+    if k is None:
+        return np.asarray(2 ** np.arange(int(sizes.min()).bit_length()), dtype=np.int64)
+    ks = check_k(k)
     if ks.max() > sizes.max():
         raise InputError(
             f"k must not exceed the responses to a prompt, at most {int(sizes.max())} here; got {ks.max():g}. A larger "

@@ -184,7 +184,7 @@ def read_training_log(
     query = LogQuery(kl, reward, step, length, kl_unit, run, evaluation, splits)
     by_column = reads.name == "rollouts" or (reads.name == "table" and "split" in open_table_file(found).names)
     if splits and not by_column:
-        parts = [reads.read(found, replace(query, evaluation=late)) for late in (False, True)]
+        parts = [reads.read(found, replace(query, evaluation=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")
         return joined_logs([_finish(found, one, only, drop_missing) for one in parts], names, str(found))
     return _finish(found, reads.read(found, query), only, drop_missing)
