@@ -32,6 +32,14 @@ lam: float = 0.8  # tilt, pi is proportional to p q^lam, in [0.001, 20]
 order: int = 8  # highest cumulant, in [2, 30]
 lengths: list[int] = [5, 20, 80, 240]  # token counts m, increasing, 2 to 20 values, in [2, 400]
 
+# %% tags=["conditions", "hide-input"]
+from alignbook.conditions import need
+
+need(
+    max(target) > min(target),
+    f"target must hold two different masses or more, for log q is the reward; got {target}.",
+)
+
 # %% tags=["hide-input"]
 import numpy as np
 
