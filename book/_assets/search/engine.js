@@ -8,7 +8,7 @@
   };
   const STOP = new Set(
     ("a an and are as at be by can do does for from has have how i if in is it its me my of on or should that the their them there " +
-      "this to was we what when where which who why will with you your am did much many").split(" "));
+      "this to was we what when where which who will with you your am did much many").split(" "));
   // Weights of the fields, and how strongly a long one is discounted.
   const FIELDS = [["title", 6, 0.6], ["page", 2.5, 0.6], ["text", 1, 0.5]];
   const KIND = { page: 1.25, term: 1.25, symbol: 1.2, theorem: 1.1, section: 1, name: 0.85 };
