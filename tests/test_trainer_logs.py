@@ -166,6 +166,26 @@ def test_a_log_is_recognised_by_what_is_in_it(tmp_path: Path, kind: str) -> None
     assert "because" in log.notes[0]
 
 
+OTHERS = {
+    "trl before 0.12 (PPO)": ("objective/kl", "env/reward_mean", "tokens/responses_len_mean", "sequence"),
+    "trl": ("objective/kl", "objective/scores", "logps/chosen", "sequence"),  # as online DPO logs
+    "Open Instruct": ("objective/kl_avg", "objective/verifiable_reward", "val/sequence_lengths", "token"),
+    "SkyRL": ("policy/policy_kl", "reward/avg_raw_reward", "generate/avg_num_tokens", "token"),
+    "slime": ("train/kl_loss", "rollout/raw_reward", "rollout/response_lengths", "token"),
+    "verl": ("critic/kl", "critic/score/mean", "response_length/mean", "token"),  # of older versions
+}
+
+
+@pytest.mark.parametrize("trainer", OTHERS)
+def test_trainers_of_a_few_keys(tmp_path: Path, trainer: str) -> None:
+    kl, reward, length, unit = OTHERS[trainer]
+    (tmp_path / "run.jsonl").write_text(lines(rows(kl, reward, length)))
+    log = read_training_log(tmp_path / "run.jsonl")
+    np.testing.assert_allclose(log.kl, PER_TOKEN if unit == "token" else KL)
+    np.testing.assert_allclose(log.reward, REWARD)
+    assert f"keys of {trainer}. The KL is {kl!r}, in nats per {unit}" in log.notes[0]
+
+
 def test_wandb_panels_hold_runs_side_by_side(tmp_path: Path) -> None:
     for key in ("kl", "reward", "completions/mean_length"):
         (tmp_path / f"{key.replace('/', '_')}.csv").write_text(panels("tuned - 2", key))
@@ -183,6 +203,9 @@ def test_what_is_no_kl_to_the_base_is_not_taken_for_one(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_text(lines([{"step": 1, "data": {"actor/ppo_kl": 0.1, "critic/score/mean": 1.0}}]))
     with pytest.raises(InputError, match="'actor/ppo_kl' is the distance to the policy before the update"):
+        read_training_log(path)
+    path.write_text(lines([{"global_step": 1, "ppo_actor/task_reward/avg": 0.5, "ppo_actor/kl_rewards/avg": -1e-4}]))
+    with pytest.raises(InputError, match="the KL per token times minus its coefficient"):
         read_training_log(path)
     path = tmp_path / "orchestrator.log"
     path.write_text("16:43:41 SUCCESS Step 13 | Time: 7.47s | Reward: 0.7307 | Seq. Length: 104.9 tokens/sample\n")

@@ -1,4 +1,4 @@
-"""Trainers of which a few keys say all: Open Instruct, SkyRL, Tinker's cookbook, prime-rl."""
+"""Trainers of which a few keys say all: Open Instruct, SkyRL, slime, AReaL, Tinker's cookbook, prime-rl."""
 
 from __future__ import annotations
 
@@ -36,6 +36,34 @@ register(
         longest=("generate/max_num_tokens",),
         step=("trainer/global_step", "step"),
         no_kl="SkyRL compares with a reference only where use_kl_loss or use_kl_in_reward is set",
+    )
+)
+register(
+    Trainer(
+        name="slime",
+        marks=("rollout/raw_reward", "rollout/response_lengths", "rollout/response_len/mean"),
+        kl=(
+            KLKey("kl_loss", "token", "slime averages within each response, then over responses", "", "responses"),
+            KLKey("rollout/kl", "token", "slime averages within each response, then over responses", "", "responses"),
+        ),
+        reward=("rollout/raw_reward",),
+        length=("rollout/response_len/mean", "rollout/response_lengths"),
+        shortest=("rollout/response_len/min",),
+        longest=("rollout/response_len/max",),
+        step=("rollout/step", "step"),
+        other_kl={"ppo_kl": "the distance to the policy before the update"},
+        no_kl="slime compares with a reference only where use_kl_loss or kl_coef is set",
+    )
+)
+register(
+    Trainer(
+        name="AReaL",
+        marks=("ppo_actor/task_reward/avg", "ppo_actor/kl_rewards/avg"),
+        kl=(),
+        reward=("ppo_actor/task_reward/avg",),
+        length=("ppo_actor/seq_len/avg",),
+        other_kl={"ppo_actor/kl_rewards/avg": "minus the KL times its coefficient"},
+        no_kl="AReaL logs 'ppo_actor/kl_rewards/avg', which is the KL per token times minus its coefficient (kl_ctl)",
     )
 )
 register(
