@@ -142,12 +142,71 @@ def differences(runs: int, rng: np.random.Generator) -> None:
             )  # fmt: skip
 
 
+SHAPES: dict[
+    str, Callable[[np.ndarray], np.ndarray]
+] = {  # of reward against KL up to 3 nats; none is a parabola in √KL
+    "rises late": lambda kl: 1.0 / (1.0 + np.exp(-3.0 * (kl - 1.5))),
+    "steep, then level": lambda kl: 0.8 * kl / (kl + 0.15),
+    "bent": lambda kl: 0.5 * kl**0.8 - 0.12 * kl**1.6,
+    "a kink at 1 nat": lambda kl: 0.5 * np.sqrt(np.minimum(kl, 1.0)) + 0.1 * np.maximum(kl - 1.0, 0.0),
+    "wavy": lambda kl: 0.5 * np.sqrt(kl) + 0.05 * np.sin(3.0 * kl),
+}
+RUNS_OF = {  # checkpoints, noise of the reward, relative noise of the KL, prompts a step
+    "24 checkpoints": (24, 0.02, 0.0, 0),
+    "8 checkpoints": (8, 0.02, 0.0, 0),
+    "60 checkpoints, hardly noisy": (60, 0.004, 0.0, 0),
+    "KL noisy by 5 %": (24, 0.01, 0.05, 0),
+    "KL noisy by 15 %": (24, 0.01, 0.15, 0),
+    "one new prompt a step": (40, 0.0, 0.0, 1),
+    "four new prompts a step": (16, 0.0, 0.0, 4),
+}
+
+
+def one_of(shape: Callable[[np.ndarray], np.ndarray], kind: str, name: str, rng: np.random.Generator) -> TrainingLog:
+    """Return a run of a shape: its means, or single responses to prompts that no other step has."""
+    steps, noise, kl_noise, prompts = RUNS_OF[kind]
+    kl = 3.0 * np.linspace(0.0, 1.0, steps) ** 1.5
+    log = example_prompts(np.zeros(max(prompts, 1)), 0.5, rng, kl_max=3.0, n_checkpoints=steps, spread=0.0)
+    seen = kl * np.exp(kl_noise * rng.standard_normal(steps))
+    held = log.per_prompt
+    assert held is not None
+    if not prompts:
+        reward = shape(kl) + noise * rng.standard_normal(steps)
+        return replace(log, kl=seen, logged_kl=seen, reward=reward, per_prompt=None)
+    names = np.array([f"{name} {i}" for i in range(steps * prompts)], dtype=object)
+    each = shape(kl)[held.checkpoint] + 0.3 * rng.standard_normal(steps * prompts)
+    mean = np.bincount(held.checkpoint, each) / prompts
+    own = replace(held, prompt=names, reward=each, kl=kl[held.checkpoint])
+    return replace(log, kl=kl, logged_kl=kl, reward=mean, per_prompt=own)
+
+
+def shapes(runs: int, rng: np.random.Generator) -> None:
+    """Count intervals of differences between a run straight in √KL and others of shapes that no fit has."""
+    for kind in RUNS_OF:
+        held, width = defaultdict(list), []
+        for name, shape in SHAPES.items():
+            for _ in range(runs):
+                logs = {"a": one_of(lambda kl: 0.4 * np.sqrt(kl), kind, "a", rng), "b": one_of(shape, kind, "b", rng)}
+                found = compare_runs(logs)
+                truth = shape(found.kl) - 0.4 * np.sqrt(found.kl)
+                held[name].append((found.difference_low[1] <= truth) & (truth <= found.difference_high[1]))
+                width.append(found.difference_high[1] - found.difference_low[1])
+        by_shape = {name: np.mean(one, axis=0) for name, one in held.items()}
+        report(
+            f"difference of shapes, {kind}", runs=runs, holds=float(np.mean(list(by_shape.values()))),
+            by_budget=np.mean(list(by_shape.values()), axis=0).tolist(), width=float(np.mean(width)),
+            by_shape={name: float(one.mean()) for name, one in by_shape.items()},
+            least=float(np.min(list(by_shape.values()))),
+        )  # fmt: skip
+
+
 def main(quick: bool = False) -> None:
     """Count over fresh runs; ``quick`` takes 40 of each instead of 300."""
     runs, rng = (40 if quick else 300), np.random.default_rng(17)
     places(runs, rng)
     accusations(runs, rng)
     differences(4 * runs, rng)
+    shapes(runs, rng)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
-from alignlib.training.run_at_kl import Errors, at_kl, told
+from alignlib.training.run_at_kl import Errors, along, told
 
 __all__ = ["Comparison", "compare_runs"]
 
@@ -76,11 +76,11 @@ def compare_runs(
 ) -> Comparison:
     """Compare training runs at equal KL, the first with each of the others.
 
-    The reward of a run at a KL is that of a line through its checkpoints near it, in √KL. Where every log holds single
-    responses, the error of a difference is that over prompts, those in common paired, the error of the KLs in it by the
-    slope; of several seeds of one method it is that between seeds besides; without either it is the scatter of
+    The reward of a run at a KL is that of a parabola through the checkpoints near it, in √KL. Where every log holds
+    single responses, the error of a difference is that over prompts, those in common paired, the error of the KLs in it
+    by the slope; of several seeds of one method it is that between seeds besides; without either it is the scatter of
     checkpoints along these very runs, and says nothing of other prompts or seeds, as where a checkpoint has one prompt
-    alone. Where runs bend, intervals are wider by how far a parabola lies from the line, as far as that stands out of
+    alone. Where a run is no parabola, intervals are wider by how far a cubic lies from it, as far as that stands out of
     the noise. Intervals hold for each difference by itself.
 
     Parameters
@@ -113,7 +113,7 @@ def compare_runs(
     >>> bool((np.abs(found.difference[1] - truth) < 0.1).all()), bool(found.difference_low[1, -1] > 0.0)
     (True, True)
 
-    Source: local lines and intervals over clusters are classical; their use at equal KL is ours.
+    Source: local parabolas and intervals over clusters are classical; their use at equal KL is ours.
     """
     require(isinstance(runs, Mapping), f"runs must be a mapping of names to logs; got {quoted(runs)}.", "runs")
     require(
@@ -140,7 +140,7 @@ def compare_runs(
     budgets, notes = _budgets(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip
-    points = {title: [at_kl(log, float(one)) for one in budgets] for title, log in every}
+    points = {title: along(log, budgets) for title, log in every}
     seeds = {name: [points[_title(name, i, len(some))] for i in range(len(some))] for name, some in logs.items()}
     reward = np.array([[np.mean([seed[j].reward for seed in seeds[n]]) for j in range(budgets.size)] for n in names])
     errors = Errors(seeds, level)

@@ -11,9 +11,9 @@ import scipy
 
 from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
-from alignlib.training.smoothing import bend_weights, local_weights
+from alignlib.training.smoothing import Scatter, bend_weights, local_weights, scatter_of
 
-__all__ = ["AtKL", "Errors", "at_kl", "told"]
+__all__ = ["AtKL", "Errors", "along", "told"]
 
 
 @dataclass(frozen=True)
@@ -34,35 +34,41 @@ class _Prompts:
 class AtKL:
     """One log at one KL: its reward, the variance by noise along the run, and what its prompts add to the error.
 
-    ``bend`` is how far a parabola through the checkpoints lies above the line, ``bend_noise`` the variance of that.
+    ``bend`` is how far a curve of one degree more lies above the parabola, ``bend_noise`` the variance of that.
     """
 
     reward: float
     noise: float
-    df: int
+    df: float
     prompts: _Prompts | None
     bend: float
     bend_noise: float
 
 
-def at_kl(log: TrainingLog, kl: float) -> AtKL:
-    """Evaluate a run at a KL."""
+def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
+    """Evaluate a run at each KL."""
+    scatter = _scatter(log)
     log = log if (log.kl >= 0.0).all() else log.keep(log.kl >= 0.0)
-    value, slope = local_weights(log.kl, kl)
-    rising = float(slope @ log.reward)
-    lines = np.array([float(local_weights(log.kl, float(one))[0] @ log.reward) for one in log.kl])
-    noise = log.noise(log.reward - lines)
-    variance = math.nan if noise is None else noise**2 * float(value @ value)
-    bend = bend_weights(log.kl, kl)
-    bend_noise = 0.0 if noise is None else noise**2 * float(bend @ bend)
-    return AtKL(
-        float(value @ log.reward),
-        variance,
-        max(log.kl.size - 3, 1),
-        _prompts(log, value, rising),
-        float(bend @ log.reward),
-        bend_noise,
-    )
+    found = []
+    for kl in budgets.tolist():
+        value, slope = local_weights(log.kl, kl)
+        bend = bend_weights(log.kl, kl)
+        found.append(
+            AtKL(
+                float(value @ log.reward),
+                math.nan if scatter is None else float(value**2 @ scatter.variance),
+                1.0 if scatter is None else scatter.freedom(kl),
+                _prompts(log, value, float(slope @ log.reward)),
+                float(bend @ log.reward),
+                0.0 if scatter is None else float(bend**2 @ scatter.variance),
+            )
+        )
+    return found
+
+
+def _scatter(log: TrainingLog) -> Scatter | None:
+    has_place = log.kl >= 0.0
+    return scatter_of(log.kl[has_place], log.reward[has_place])
 
 
 def _prompts(log: TrainingLog, weight: FloatArray, slope: float) -> _Prompts | None:
@@ -121,9 +127,11 @@ class Errors:
             variance += pooled * sum(weight**2 / len(self.seeds[name]) for name, weight in weights.items())
             df = min(df, float(free))
         if not self.by_prompt and not self.between:
-            some = [(weight, self.seeds[name][0][j]) for name, weight in weights.items()]
-            variance = sum(weight**2 * (one.noise + one.bend_noise) for weight, one in some)  # the bend is noisy too
-            df = float(sum(one.df for _, one in some))
+            some = [(weight**2 * self.seeds[name][0][j].noise, self.seeds[name][0][j].df)
+                    for name, weight in weights.items()]  # fmt: skip
+            variance = sum(part for part, _ in some)
+            if variance > 0.0:
+                df = variance**2 / sum(part**2 / free for part, free in some)
         reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
         return reach + self._bend(weights, j)
 
@@ -149,7 +157,7 @@ class Errors:
         return sum(part**2 for part in total.values()), max(number * (1.0 - lost / within), 1.0)
 
     def _bend(self, weights: Mapping[str, float], j: int) -> float:
-        """Return how far the line may miss a run that bends, as far as that stands out of the noise."""
+        """Return how far the parabola may miss a run, as far as that stands out of the noise."""
         some = [(weight / len(self.seeds[name]), seed[j]) for name, weight in weights.items()
                 for seed in self.seeds[name]]  # fmt: skip
         bend = sum(weight * one.bend for weight, one in some)
@@ -169,7 +177,7 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
         "nothing of other prompts or seeds. Single responses with names of their prompts would tell more, and so would "
         "several seeds of a method.",
     }[told_by]  # fmt: skip
-    few = [title for title, log in every if told_by == "checkpoints" and log.noise() is None]
+    few = [title for title, log in every if told_by == "checkpoints" and _scatter(log) is None]
     more = [f"{few[0]!r} is too short to tell its noise, so its intervals are unknown."] if few else []
     if "prompts" not in told_by and all(log.per_prompt is not None for _, log in every):
         more.append("A checkpoint with responses to one prompt alone says nothing of other prompts.")

@@ -1,23 +1,26 @@
-"""The reward of a run at a KL between its checkpoints: a line through those near by, as weights of the checkpoints."""
+"""The reward of a run at a KL between its checkpoints: a parabola through those near by, as weights of them."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.same import SameFields
 
-__all__ = ["bend_weights", "local_weights"]
+__all__ = ["Scatter", "bend_weights", "local_weights", "scatter_of"]
 
-_SHARE, _FEWEST = 0.4, 5  # of the checkpoints, at least, that a line goes through
+_SHARE, _FEWEST = 0.6, 7  # of the checkpoints, at least, that a parabola goes through
+_FREE = 1.5  # residuals, of which variances can be told
 
 
 def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     """Return weights w and v with ``Σ w r`` the reward at a KL and ``Σ v r`` its slope in the KL, (k,) each.
 
-    The line is drawn in √KL, in which limit and runs are nearly straight, by least squares with tricube weights of the
-    distance; of two checkpoints it goes through both. ``Σ w = 1`` and ``Σ v = 0``.
+    The parabola is drawn in √KL, in which limit and runs are nearly straight, by least squares with tricube weights of
+    the distance; of fewer than five different KLs it is a line, of two one through both. ``Σ w = 1`` and ``Σ v = 0``.
 
     Parameters
     ----------
@@ -30,46 +33,92 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     --------
     >>> kl = np.array([0.0, 0.25, 1.0, 2.25, 4.0])
     >>> w, v = local_weights(kl, 1.44)
-    >>> round(float(w @ (1.0 + 2.0 * np.sqrt(kl))), 6), round(float(v @ np.sqrt(kl)), 6) == round(0.5 / 1.2, 6)
-    (3.4, True)
+    >>> round(float(w @ (1.0 + 2.0 * np.sqrt(kl) - kl)), 6), round(float(v @ np.sqrt(kl)), 6) == round(0.5 / 1.2, 6)
+    (1.96, True)
     """
-    weight, x = _near(kl, at)
-    total, first, second = float(weight.sum()), float(weight @ x), float(weight @ x**2)
-    spread = total * second - first**2
-    value = weight * (second - first * x) / spread
-    slope = weight * (total * x - first) / spread
-    return value, slope / (2.0 * max(math.sqrt(at), 1e-9))
+    rows, _, width = _fitted(np.sqrt(kl), math.sqrt(at), _degree(kl), _FEWEST)
+    return rows[0], rows[1] / width / (2.0 * max(math.sqrt(at), 1e-9))
 
 
 def bend_weights(kl: FloatArray, at: float) -> FloatArray:
-    """Return weights d with ``Σ d r`` how far a parabola through the same checkpoints lies above the line, (k,).
+    """Return weights d with ``Σ d r`` how far a curve of one degree more lies above the parabola, (k,).
 
-    That is what the bend of a run puts between its reward and the line; it is 0 where the run is straight in √KL.
+    That is what the course of a run puts between its reward and the parabola; it is 0 where the course is one in √KL.
 
     Examples
     --------
     >>> kl = np.linspace(0.0, 2.0, 9) ** 2
     >>> d = bend_weights(kl, 1.0)
-    >>> abs(float(d @ np.sqrt(kl))) < 1e-9, abs(float((d + local_weights(kl, 1.0)[0]) @ kl) - 1.0) < 1e-9
+    >>> abs(float(d @ kl)) < 1e-9, abs(float((d + local_weights(kl, 1.0)[0]) @ kl**1.5) - 1.0) < 1e-9
     (True, True)
     """
-    weight, x = _near(kl, at)
-    root = np.sqrt(weight)
-    scaled = x / float(np.abs(x).max())
-    if np.unique(scaled[weight > 0.0]).size < 3:
+    degree = _degree(kl)
+    if np.unique(kl).size < degree + 2:
         return np.zeros(kl.size)
-    parabola = np.linalg.pinv(root[:, None] * scaled[:, None] ** np.arange(3))[0] * root
-    return np.asarray(parabola - local_weights(kl, at)[0])
+    rows, _, _ = _fitted(np.sqrt(kl), math.sqrt(at), degree + 1, _FEWEST + 1)
+    return np.asarray(rows[0] - local_weights(kl, at)[0])
 
 
-def _near(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
-    """Return the weight of each checkpoint and its distance, in √KL."""
-    root, centre = np.sqrt(kl), math.sqrt(at)
+@dataclass(frozen=True, eq=False)
+class Scatter(SameFields):
+    """How far checkpoints scatter around the course of their run: a variance each, (k,).
+
+    ``free`` is how much of each residual the course leaves, ``kl`` where they are.
+    """
+
+    kl: FloatArray
+    variance: FloatArray
+    free: FloatArray
+
+    def freedom(self, at: float) -> float:
+        """Return the degrees of freedom of the variances near a KL, by Satterthwaite's rule."""
+        _, near, _ = _fitted(np.sqrt(self.kl), math.sqrt(at), _degree(self.kl), _FEWEST)
+        return max(float((near @ self.free) ** 2 / (near**2 @ self.free**2)), 1.0)
+
+
+def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
+    """Return how checkpoints scatter around their course, by residuals near by; None for too few.
+
+    Where a KL is noisy, so is the reward at it, the more the steeper the run is: so the variance is one of the place,
+    but nowhere below that of the whole run, for few residuals can be small by chance.
+
+    Examples
+    --------
+    >>> kl = np.linspace(0.0, 1.0, 40)
+    >>> found = scatter_of(kl, 0.1 * np.random.default_rng(0).standard_normal(40))
+    >>> bool(0.05 < np.sqrt(found.variance.mean()) < 0.15), scatter_of(kl[:4], kl[:4]) is None
+    (True, True)
+
+    Source: local regression with its degrees of freedom is Cleveland and Devlin's; the floor is ours.
+    """
+    root, degree = np.sqrt(kl), _degree(kl)
+    fits = [_fitted(root, float(one), degree, _FEWEST) for one in root]
+    hat, near = np.array([rows[0] for rows, _, _ in fits]), np.array([one for _, one, _ in fits])
+    rest = np.eye(kl.size) - hat
+    free, square = (rest**2).sum(axis=1), (rest @ reward) ** 2
+    if kl.size < 5 or free.sum() < _FREE:
+        return None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        local = near @ square / (near @ free)
+    return Scatter(kl, np.fmax(local, square.sum() / free.sum()), free)
+
+
+def _degree(kl: FloatArray) -> int:
+    distinct = np.unique(kl).size
+    return 2 if distinct >= 5 else 1
+
+
+def _fitted(root: FloatArray, centre: float, degree: int, fewest: int) -> tuple[FloatArray, FloatArray, float]:
+    """Return weights of each coefficient around a place, (degree + 1, k), those of the distance, and its width."""
     away = np.abs(root - centre)
-    nearest = min(kl.size, max(_FEWEST, math.ceil(_SHARE * kl.size)))
+    nearest = min(root.size, max(fewest, math.ceil(_SHARE * root.size)))
     width = float(np.sort(away)[nearest - 1]) * (1.0 + 1e-9)
-    while np.unique(root[away < width]).size < min(3, np.unique(root).size):
+    wanted = min(degree + 2, np.unique(root).size)
+    while np.unique(root[away < width]).size < wanted:
         width = float(away[away >= width].min()) * (1.0 + 1e-9) if (away >= width).any() else math.inf
-    weight = np.ones(kl.size) if math.isinf(width) else np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3
+    weight = np.ones(root.size) if math.isinf(width) else np.clip(1.0 - (away / width) ** 3, 0.0, None) ** 3
     weight = np.maximum(weight, 1e-6 * (away <= width))
-    return weight, root - centre
+    scale = float(away.max()) if math.isinf(width) else width
+    square_root = np.sqrt(weight)
+    powers = ((root - centre) / scale)[:, None] ** np.arange(degree + 1)
+    return np.linalg.pinv(square_root[:, None] * powers) * square_root, weight, scale
