@@ -218,6 +218,35 @@ def test_texts_of_responses_are_data(tmp_path: Path) -> None:
     assert read_training_log(tmp_path).kl.tolist() == [0.5]
 
 
+@pytest.mark.parametrize("size", [4, 5])
+def test_what_was_done_to_rewards_within_a_group_is_told(tmp_path: Path, size: int) -> None:
+    """Advantages beside the rewards tell the normalisation; in the place of rewards they are refused."""
+    rng = np.random.default_rng(size)
+    reward = rng.random((10, size)).round(2)
+    apart = reward - reward.mean(axis=1, keepdims=True)
+    deviation = reward.std(axis=1, ddof=1, keepdims=True)
+    made = {
+        "group-scaled": apart / (deviation + 1e-4),
+        "group-centred": apart,
+        "leave-one-out": apart * size / (size - 1),
+    }
+    common = {
+        "prompt_id": np.repeat([f"p{i}" for i in range(10)], size).tolist(),
+        "log_prob": np.full(10 * size, -3.0), "base_log_prob": np.full(10 * size, -3.5),
+    }  # fmt: skip
+    for name, advantage in made.items():
+        with Rollouts(tmp_path / name) as rollouts:
+            rollouts.write(0, reward=reward.ravel(), advantage=advantage.ravel(), **common)
+        assert f"the normalisation is {name}." in " ".join(read_training_log(tmp_path / name).notes)
+        with Rollouts(tmp_path / f"only {name}") as rollouts:
+            rollouts.write(0, reward=advantage.ravel(), **common)
+        with pytest.raises(InputError, match=r"within the responses to every prompt of a step: these are advantages"):
+            read_training_log(tmp_path / f"only {name}")
+    with Rollouts(tmp_path / "other") as rollouts:
+        rollouts.write(0, reward=reward.ravel(), advantage=rng.standard_normal(10 * size), **common)
+    assert "normalisation" not in " ".join(read_training_log(tmp_path / "other").notes)
+
+
 def test_halves_of_characters_stay_apart(tmp_path: Path) -> None:
     """No file can hold them; written as one mark, two prompts would be one."""
     with Rollouts(tmp_path) as rollouts:

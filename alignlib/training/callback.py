@@ -186,6 +186,9 @@ class _Recorder:
         if self.texts:
             kept = [ids[row.bool()].tolist() for ids, row in zip(output["completion_ids"], mask, strict=True)]
             columns["response"] = trainer.processing_class.batch_decode(kept, skip_special_tokens=True)
+        advantages = output.get("advantages")
+        if advantages is not None and tuple(advantages.shape) == (len(inputs),):
+            columns["advantage"] = advantages.detach().cpu().double().numpy()
         columns |= self._law(len(inputs))
         self.rollouts.write(step, split=split, reward=reward, **columns)
 

@@ -105,6 +105,7 @@ def test_rloo_with_several_rewards_and_every_second_step(tmp_path: Path) -> None
     rows = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
     assert {row["step"] for row in rows} == {0, 2}
     for row in rows:
+        assert {"advantage", "reward"} < set(row)
         assert row["reward"] == pytest.approx(row["rewards/ones"] + 0.5 * row["rewards/spaces"])
         assert row["rewards/ones"] == ones([row["response"]])[0]
     assert trainer.state.global_step == 3

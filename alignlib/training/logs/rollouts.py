@@ -15,6 +15,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib.tables import TableFile, open_table_file, require_column, tables_in
+from alignlib.training.logs.group_scaling import advantages_are, rewards_are
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, register
 from alignlib.training.logs.per_prompt import per_prompt_means
 from alignlib.training.policy_kl.response_names import (
@@ -89,6 +90,8 @@ def _averaged(
     names = np.arange(step.size).astype(object) if prompt is None else prompt[rows]
     run = np.full(step.size, path.stem, dtype=object) if split is None or not query.splits else split
     place, at, of_run = _checkpoints(step, run)
+    if prompt is not None:
+        notes += _of_groups(path, reward_name, reward, place, names, _advantages(parts, rows))
     held = per_prompt_means(place, names, kl, reward)
     count = np.bincount(held.checkpoint, minlength=at.size)
     return LogRows(
@@ -104,6 +107,42 @@ def _averaged(
         estimator="" if parts[0].samples.given else "k1" if parts[0].samples.exact_kl is None else "",
         per_prompt=held,
     )
+
+
+def _advantages(parts: Sequence[Responses], rows: IntArray) -> FloatArray | None:
+    held = [one.advantage for one in parts if one.advantage is not None]
+    return np.concatenate(held)[rows] if len(held) == len(parts) else None
+
+
+def _of_groups(
+    path: Path,
+    name: str,
+    reward: FloatArray,
+    place: IntArray,
+    prompt: npt.NDArray[np.object_],
+    advantage: FloatArray | None,
+) -> list[str]:
+    """Refuse rewards that are advantages within their group; say how advantages beside the rewards were made."""
+    codes: dict[tuple[int, object], int] = {}
+    pairs = zip(place.tolist(), prompt.tolist(), strict=True)
+    group = np.array([codes.setdefault(pair, len(codes)) for pair in pairs], dtype=np.int64)
+    if not np.isfinite(reward).all():
+        return []
+    made = rewards_are(reward, group)
+    if made:
+        divided = " and deviation 1" if made == "group-scaled" else ""
+        raise InputError(
+            f"{path}: {name!r} has mean 0{divided} within the responses to every prompt of a step: these are "
+            f"advantages ({made}), which say nothing of the reward; name its column (reward).",
+            argument="reward",
+        )
+    how = "" if advantage is None else advantages_are(advantage, reward, group)
+    said = {
+        "group-scaled": "less the mean of their prompt's responses and divided by their deviation",
+        "group-centred": "less the mean of their prompt's responses, not scaled",
+        "leave-one-out": "less the mean of the other responses to their prompt",
+    }.get(how)
+    return [f"Its advantages are rewards {said}: the normalisation is {how}."] if said else []
 
 
 def _checkpoints(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-__all__ = ["LENGTHS", "MASKS", "PROMPTS", "REWARDS", "SPLITS", "STEPS", "TEXTS", "first_of", "known_pair"]
+__all__ = ["ADVANTAGES", "LENGTHS", "MASKS", "PROMPTS", "REWARDS", "SPLITS", "STEPS", "TEXTS", "first_of", "known_pair"]
 
 # Of the policy that sampled, and of the base; by token or summed, as the cells tell.
 _PAIRS = (
@@ -23,6 +23,7 @@ LENGTHS = ("n_tokens", "num_tokens", "response_length", "completion_length", "le
 PROMPTS = ("prompt_id", "uid", "prompt", "input", "question", "problem")
 REWARDS = ("reward", "score", "total_reward")
 STEPS = ("step", "global_step", "training_step", "iteration")
+ADVANTAGES = ("advantage", "advantages")
 SPLITS = ("split",)
 TEXTS = ("response", "completion", "output", "sample_id", "response_id")  # a row with one of these is a response
 

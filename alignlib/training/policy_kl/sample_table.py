@@ -22,7 +22,7 @@ from alignlib.tables import (
     tables_in,
 )
 from alignlib.training.policy_kl.response_columns import numbers_of, prompts_of
-from alignlib.training.policy_kl.response_names import SPLITS
+from alignlib.training.policy_kl.response_names import ADVANTAGES, SPLITS, first_of
 from alignlib.training.policy_kl.samples import KLSamples
 from alignlib.training.policy_kl.samples_of_table import KLColumns, as_written, samples_of
 
@@ -35,7 +35,7 @@ _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the
 
 @dataclass(frozen=True, eq=False)
 class Responses(SameFields):
-    """Rows of a table, a response each: their samples, and step, reward, prompt and split as named; None without."""
+    """Rows of a table, a response each: their samples, and step, reward, prompt, split and advantage; None without."""
 
     samples: KLSamples
     prompt: pa.Array | None
@@ -43,6 +43,7 @@ class Responses(SameFields):
     reward: FloatArray | None
     split: pa.Array | None
     notes: tuple[str, ...]
+    advantage: FloatArray | None = None
 
     def take(self, rows: IntArray) -> Responses:
         """Return some of the rows, by their positions."""
@@ -53,6 +54,7 @@ class Responses(SameFields):
             None if self.reward is None else self.reward[rows],
             None if self.split is None else self.split.take(pa.array(rows)),
             self.notes,
+            None if self.advantage is None else self.advantage[rows],
         )
 
 
@@ -162,7 +164,18 @@ def read_responses(path: str | Path, names: KLColumns, reward: str | None = None
     split = None if table is None or SPLITS[0] not in have else prompts_of(file, SPLITS[0], table)
     rewards = None if table is None or reward is None else numbers_of(file, reward, table)
     notes = (*told, *samples.notes)
-    return Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes)
+    advantage = None if reward is None else _advantages(file)
+    return Responses(replace(samples, notes=notes), prompt, step, rewards, split, notes, advantage)
+
+
+def _advantages(file: TableFile) -> FloatArray | None:
+    """Return the advantage of each response; lists by token, which some trainers keep, are left alone."""
+    name = first_of(ADVANTAGES, file.names)
+    if name is None:
+        return None
+    table = load(file, [name], "one row per response")
+    kind = table.column(name).type
+    return numbers_of(file, name, table) if pa.types.is_floating(kind) or pa.types.is_integer(kind) else None
 
 
 def _joined(parts: Sequence[KLSamples], paths: Sequence[str], prompts: Sequence[pa.Array | None]) -> KLSamples:
