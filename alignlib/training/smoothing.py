@@ -20,7 +20,7 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     """Return weights w and v with ``Σ w r`` the reward at a KL and ``Σ v r`` its slope in the KL, (k,) each.
 
     The parabola is drawn in √KL, in which limit and runs are nearly straight, by least squares with tricube weights of
-    the distance; of fewer than five different KLs it is a line, of two one through both. ``Σ w = 1`` and ``Σ v = 0``.
+    the distance; of fewer than six different KLs it is a line, of two one through both. ``Σ w = 1`` and ``Σ v = 0``.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
 
     Examples
     --------
-    >>> kl = np.array([0.0, 0.25, 1.0, 2.25, 4.0])
+    >>> kl = np.array([0.0, 0.25, 1.0, 2.25, 4.0, 6.25])
     >>> w, v = local_weights(kl, 1.44)
     >>> round(float(w @ (1.0 + 2.0 * np.sqrt(kl) - kl)), 6), round(float(v @ np.sqrt(kl)), 6) == round(0.5 / 1.2, 6)
     (1.96, True)
@@ -105,7 +105,7 @@ def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
 
 def _degree(kl: FloatArray) -> int:
     distinct = np.unique(kl).size
-    return 2 if distinct >= 5 else 1
+    return 2 if distinct >= 6 else 1
 
 
 def _fitted(root: FloatArray, centre: float, degree: int, fewest: int) -> tuple[FloatArray, FloatArray, float]:
