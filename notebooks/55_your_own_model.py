@@ -157,8 +157,10 @@ pd.DataFrame(
 # ## Before you believe it
 #
 # - **Same prompts, same reward.** Near KL 0 the run must have the base samples' mean reward. If it does not, the comparison is refused; if the two differ by a constant only, measure gains from the run's own start (`-p base first`).
-# - **No policy lies above the limit.** A checkpoint that seems to has a KL that is underestimated or in the wrong unit, a reward on another scale, or other prompts than the base samples.
-# - **The trained reward is a {term}`proxy`.** To see {term}`gold`, log gold and give the base samples' gold column ({doc}`43_overoptimisation`).
+# - **No policy lies above the limit.** A checkpoint that seems to has a KL that is underestimated or in the wrong unit, a reward on another scale, or other prompts than the base samples; the answer says what speaks for which.
+# - **Beyond the samples' support there are floors only**: the least share, the least KL wasted, the best-of-N that gains as much. Runs far from the base, as those of PPO, are mostly there.
+# - **The trained reward is a {term}`proxy`.** Which checkpoint to keep by {term}`gold`, and whether gold has fallen, is answered by `alignlib pick`; what to expect of it by {doc}`43_overoptimisation`.
+# - **Training prompts are not held-out ones.** `alignlib overlay --split` shows both; several runs or seeds are compared at equal KL by `alignlib compare`.
 # - **The KL of a log is a moving average** of single batches while the policy changes.
 #
 # ## Without base samples

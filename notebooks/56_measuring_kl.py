@@ -248,7 +248,8 @@ print("\n\n".join(textwrap.fill(message, 78) for message in said))
 # %% [markdown]
 # ## Your own policy
 #
-# `alignlib sample --base` writes a table with log-probabilities of both models and the next-token divergences; `alignlib kl TABLE` prints this for it, and `alignlib run measuring_kl -p table TABLE` puts it here. In Python, give the log-probabilities of each response's tokens under both models, one list a response:
+# `alignlib sample --base` writes a table with log-probabilities of both models and the next-token divergences; `alignlib kl TABLE` prints this for it, and `alignlib run measuring_kl -p table TABLE` puts it here. Responses that a trainer wrote down while it trained are read too, the last step's or those of `--step 100`
+# ({doc}`../from_your_trainer`): lists of log-probabilities under the trainer's own names, or a KL and a length of each response. With entropies beside them another temperature and cut laws show, and half precision by the numbers themselves. In Python, give the log-probabilities of each response's tokens under both models, one list a response:
 
 # %%
 in_python = KLSamples.from_tokens(policy=[[-1.2, -0.3, -0.1], [-0.8, -0.2]], base=[[-1.5, -0.3, -0.2], [-1.0, -0.1]])
