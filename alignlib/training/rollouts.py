@@ -16,7 +16,7 @@ import numpy.typing as npt
 from alignlib._core.checks import as_numbers, as_whole, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.locks import hold_at_once
-from alignlib.training.policy_kl.samples import MOST_LOG_PROB
+from alignlib.training.policy_kl.sample_arrays import MOST_LOG_PROB
 
 __all__ = ["Rollouts"]
 

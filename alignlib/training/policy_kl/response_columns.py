@@ -8,7 +8,7 @@ import pyarrow as pa
 from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib.tables import TableFile, identifiers, is_list, list_cells, numbers, plain_cells, require_column
-from alignlib.training.policy_kl.samples import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
+from alignlib.training.policy_kl.sample_arrays import IMPOSSIBLE, LEAST_LOG_PROB, MOST_LOG_PROB, MOST_TOKENS
 
 __all__ = ["log_probs", "numbers_of", "prompts_of", "same_lengths", "token_counts", "token_lists"]
 

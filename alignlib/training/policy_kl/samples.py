@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.array_likes import as_array, as_names
-from alignlib._core.checks import FloatArray, IntArray, as_numbers, as_vector, require
-from alignlib._core.errors import InputError, quoted
+from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.errors import quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
+from alignlib.training.policy_kl.sample_arrays import (
+    as_log_probs,
+    as_log_ratio,
+    as_offsets,
+    as_prompts,
+    as_token_counts,
+    as_token_values,
+    flattened,
+    same_offsets,
+)
 
-__all__ = ["IMPOSSIBLE", "LEAST_LOG_PROB", "MOST_LOG_PROB", "MOST_TOKENS", "KLSamples"]
+__all__ = ["KLSamples"]
 
-MOST_TOKENS = 2.0**53  # of one response; beyond, a float counts no more
 _NEGATIVE = 1e-4  # a divergence summed in single precision over a large vocabulary may come out below 0
-LEAST_LOG_PROB = -1e30  # of a sequence, far below what any model gives; eighth powers of it are numbers
-MOST_LOG_PROB = 1e-3  # what rounding makes of a log-probability of 0
-IMPOSSIBLE = {
-    "base": "the base model cannot produce it, so the KL is infinite",
-    "policy": "the policy cannot have produced it: score with the law that sampled (same temperature, top-p, top-k)",
-}
 _ROUNDING = 1e-3  # nats per token by which single precision and a fused head may disagree
 
 
@@ -58,21 +60,21 @@ class KLSamples(SameFields):
     given: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "log_ratio", _log_ratio("log_ratio", self.log_ratio))
+        object.__setattr__(self, "log_ratio", as_log_ratio("log_ratio", self.log_ratio))
         n = self.size
         if self.prompt is not None:
-            object.__setattr__(self, "prompt", _prompts(self.prompt, n))
+            object.__setattr__(self, "prompt", as_prompts(self.prompt, n))
         if self.n_tokens is not None:
-            object.__setattr__(self, "n_tokens", _counts(self.n_tokens, n))
+            object.__setattr__(self, "n_tokens", as_token_counts(self.n_tokens, n))
         if self.offsets is not None:
-            object.__setattr__(self, "offsets", _offsets(self.offsets, n))
+            object.__setattr__(self, "offsets", as_offsets(self.offsets, n))
         for name in ("token_log_ratio", "token_kl"):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, _by_token(name, getattr(self, name), self.offsets))
+                object.__setattr__(self, name, as_token_values(name, getattr(self, name), self.offsets))
         for name in ("exact_kl", "surprise"):
             held = getattr(self, name)
             if held is not None:
-                object.__setattr__(self, name, _log_ratio(name, held))
+                object.__setattr__(self, name, as_log_ratio(name, held))
                 require(len(held) == n, f"{name} must have {n} entries; got {len(held)}.", name)
         for name in ("token_kl", "exact_kl"):
             held = getattr(self, name)
@@ -145,10 +147,10 @@ class KLSamples(SameFields):
         >>> KLSamples.from_sequences([-1.0, -2.0], [-1.5, -2.0]).log_ratio.tolist()
         [0.5, 0.0]
         """
-        ours, theirs = _log_probs("policy", policy), _log_probs("base", base)
+        ours, theirs = as_log_probs("policy", policy), as_log_probs("base", base)
         require(ours.shape == theirs.shape, f"policy and base must be equally long; got {ours.size} and {theirs.size}.")
-        count = None if n_tokens is None else _counts(n_tokens, ours.size)
-        return cls(ours - theirs, _prompts(prompt, ours.size), count)
+        count = None if n_tokens is None else as_token_counts(n_tokens, ours.size)
+        return cls(ours - theirs, as_prompts(prompt, ours.size), count)
 
     @classmethod
     def from_tokens(
@@ -165,13 +167,13 @@ class KLSamples(SameFields):
         >>> samples.log_ratio.tolist(), samples.n_tokens.tolist()
         ([0.5, 0.0], [2.0, 1.0])
         """
-        flat, offsets = _flatten("policy", policy)
-        other, same = _flatten("base", base)
-        _check_offsets("base", offsets, same)
+        flat, offsets = flattened("policy", policy)
+        other, same = flattened("base", base)
+        same_offsets("base", offsets, same)
         kl = None
         if token_kl is not None:
-            kl, same = _flatten("token_kl", token_kl)
-            _check_offsets("token_kl", offsets, same)
+            kl, same = flattened("token_kl", token_kl)
+            same_offsets("token_kl", offsets, same)
         return cls.from_flat(flat, other, offsets, kl, prompt)
 
     @classmethod
@@ -191,9 +193,9 @@ class KLSamples(SameFields):
             f"every response needs at least one token (the end token counts); {empty.size} have none, the first at "
             f"position {empty[0] if empty.size else 0}.",
         )
-        ratio = _log_probs("policy", policy) - _log_probs("base", base)
+        ratio = as_log_probs("policy", policy) - as_log_probs("base", base)
         total = np.add.reduceat(ratio, offsets[:-1])
-        return cls(total, _prompts(prompt, counts.size), counts, offsets, ratio, token_kl)
+        return cls(total, as_prompts(prompt, counts.size), counts, offsets, ratio, token_kl)
 
     @classmethod
     def joined(cls, parts: Sequence[KLSamples], notes: tuple[str, ...] = ()) -> KLSamples:
@@ -233,102 +235,3 @@ class KLSamples(SameFields):
             f"{names}: the log-ratio of response {worst} is {log_ratio[worst]:g} by sequence, but its tokens add up to "
             f"{self.log_ratio[worst]:g}; score both with the same mask (end token in, padding out).",
         )
-
-
-def _log_ratio(name: str, value: npt.ArrayLike) -> FloatArray:
-    array = as_vector(name, value)
-    far = int(np.argmax(np.abs(array)))
-    require(
-        bool(abs(array[far]) <= -LEAST_LOG_PROB),
-        f"{name} must not exceed {-LEAST_LOG_PROB:g} nats in size; got {array[far]:g} at position {far}. Correct that "
-        "value.",
-        name,
-    )
-    return array
-
-
-def _by_token(name: str, value: npt.ArrayLike, offsets: IntArray | None) -> FloatArray:
-    if offsets is None:
-        raise InputError(f"{name} needs offsets, which say whose tokens they are.", argument=name)
-    values = _log_ratio(name, value)
-    require(
-        values.size == offsets[-1],
-        f"{name} must hold a number for each of {offsets[-1]} tokens, as offsets count them; got {values.size}.",
-        name,
-    )
-    return values
-
-
-def _counts(n_tokens: npt.ArrayLike, size: int) -> FloatArray:
-    count = as_vector("n_tokens", n_tokens)
-    require(count.size == size, f"n_tokens must have {size} entries; got {count.size}.", "n_tokens")
-    require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.", "n_tokens")
-    odd = count[(count > MOST_TOKENS) | (count != np.floor(count))]
-    require(not odd.size, f"n_tokens must be whole numbers up to 2^53; got {odd[:1]}.", "n_tokens")
-    return count
-
-
-def _offsets(value: npt.ArrayLike, size: int) -> IntArray:
-    offsets = as_array("offsets", value)
-    require(
-        offsets.shape == (size + 1,)
-        and offsets.dtype.kind in "iu"
-        and offsets[0] == 0
-        and bool((np.diff(offsets.astype(np.int64)) >= 0).all()),
-        f"offsets must rise from 0 and say where the tokens of each of {size} responses begin; got {quoted(value)}.",
-        "offsets",
-    )
-    return offsets.astype(np.int64)
-
-
-def _log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
-    array = as_numbers(f"{name} log-probabilities", value)
-    impossible = np.flatnonzero(np.isneginf(array))
-    if impossible.size:
-        raise InputError(f"{name} log-probability is -inf at position {impossible[0]}: {IMPOSSIBLE[name]}.")
-    array = as_vector(f"{name} log-probabilities", array)
-    high = float(array.max())
-    require(
-        high <= MOST_LOG_PROB, f"{name} log-probabilities must not be positive; got {high:g}. Give logarithms, in nats."
-    )
-    low = float(array.min())
-    require(
-        low >= LEAST_LOG_PROB,
-        f"{name} log-probabilities must not lie below {LEAST_LOG_PROB:g}; got {low:g}. Correct that value.",
-    )
-    return array
-
-
-def _flatten(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntArray]:
-    require(
-        isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)),
-        f"{name} must hold an array of log-probabilities for each response; got {quoted(rows)}.",
-        name,
-    )
-    arrays = [np.atleast_1d(as_numbers(f"{name}[{place}]", row)) for place, row in enumerate(rows)]
-    require(len(arrays) > 0, f"{name} must hold at least one response; got none.", name)
-    deep = next((place for place, row in enumerate(arrays) if row.ndim != 1), None)
-    require(deep is None, f"{name}[{deep}] must be one-dimensional, the tokens of one response.", name)
-    offsets = np.concatenate([[0], np.cumsum([row.size for row in arrays])]).astype(np.int64)
-    return np.concatenate(arrays), offsets
-
-
-def _check_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
-    if len(offsets) != len(same):
-        raise InputError(f"{name} must have {len(offsets) - 1} responses; got {len(same) - 1}.")
-    apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
-    if apart.size:
-        i = int(apart[0])
-        raise InputError(
-            f"{name} must have as many tokens as the policy; response {i} has {np.diff(same)[i]}, not "
-            f"{np.diff(offsets)[i]}. Score the same tokens with both models."
-        )
-
-
-def _prompts(prompt: npt.ArrayLike | None, size: int) -> IntArray | None:
-    if prompt is None:
-        return None
-    names = as_names("prompt", prompt)
-    require(names.size == size, f"prompt must have {size} entries; got {names.size}.", "prompt")
-    codes: dict[object, int] = {}
-    return np.array([codes.setdefault(name, len(codes)) for name in names.tolist()], dtype=np.int64)
