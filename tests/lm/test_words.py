@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from alignlib.lm.words.grid import METHODS, RATES, grid, tuning
 from alignlib.lm.words.measuring import base_table, command, sample_base
 from alignlib.lm.words.payment import TextPayment
 from alignlib.lm.words.place import Place
+from alignlib.lm.words.results import WordsResults
 from alignlib.lm.words.table import assemble
 from alignlib.lm.words.training import chosen_rates, measure_run, result_file, train
 
@@ -182,6 +184,17 @@ def test_from_text_to_table_and_check(place: Place, tmp_path: Path) -> None:
     wrong = json.loads((tmp_path / "kept" / "check.json").read_text())
     (tmp_path / "kept" / "check.json").write_text(json.dumps({name: value + 1.0 for name, value in wrong.items()}))
     assert not any(one.agrees for one in check(tmp_path / "kept"))
+
+
+def test_another_reward_model_is_no_disagreement_but_other_gold_is() -> None:
+    found = WordsResults.read(Path(__file__).parents[2] / "notebooks" / "words_results")
+    runs = found.runs
+    # A reward model trained anew is known up to a constant.
+    moved = replace(found, runs=runs.assign(proxy=runs.proxy - 0.6))
+    assert all(one.agrees for one in agreement(found, moved))
+    learned = runs.reward == "proxy"
+    other = replace(found, runs=runs.assign(sentiment=runs.sentiment + 0.5 * learned))
+    assert [one.setting for one in agreement(found, other) if not one.agrees] == ["proxy rloo 0.5 200, in sentiment"]
 
 
 def test_a_command_that_fails_says_why() -> None:
