@@ -28,7 +28,7 @@ LINKS = re.compile(r'<figure [^>]*id="(fig-[^"]+)".*?</figure>', re.DOTALL)
 def fig() -> mpl.figure.Figure:
     fig, ax = plotting.new()
     plotting.frontier(ax, Gaussian().frontier([0.0, 0.5, 1.0]), "the limit <b> & $\\lambda$")
-    ax.fill_between([0.0, 1.0], [0.0, 1.0], [2.0, 3.0])
+    ax.fill_between([0.0, 1.0], [-1.0, 1.0], [2.0, 3.0])
     ax.axhline(0.25, label="quarter")
     ax.bar([1.0], [2.0], width=0.5, label="bars")
     plotting.points(ax, [0.5], [1.0], ["N=2"], low=[0.9], high=[1.2])
@@ -56,11 +56,21 @@ def test_the_data_hold_every_point(fig: mpl.figure.Figure) -> None:
     limit = [(float(row["x"]), float(row["y"])) for row in of["line"] if row["series"].startswith("the limit")]
     assert np.array(limit) == pytest.approx(np.array([[0.0, 0.0], [0.5, 1.0], [1.0, np.sqrt(2.0)]]))
     assert [(row["x"], row["y"]) for row in of["line"] if row["series"] == "quarter"] == [("", "0.25")] * 2
-    assert [(row["x"], row["y"], row["y2"]) for row in of["band"]] == [("0", "0", "2"), ("1", "1", "3")]
-    assert [(row["x"], row["x2"], row["y2"]) for row in of["bar"]] == [("0.75", "1.25", "2")]
+    assert [(row["x"], row["y"], row["y2"]) for row in of["band"]] == [("0.0", "-1.0", "2.0"), ("1.0", "1.0", "3.0")]
+    assert [(row["x"], row["x2"], row["y2"]) for row in of["bar"]] == [("0.75", "1.25", "2.0")]
     assert [(row["y"], row["y2"]) for row in of["segment"]] == [("0.9", "1.2")]
     assert {row["text"] for row in of["text"]} == {"the limit <b> & λ", "N=2"}
     assert of["axis"][0]["text"] == plotting.KL_LABEL
+
+
+def test_names_along_an_axis_are_data_too() -> None:
+    fig, ax = plt.subplots()
+    ax.bar(["a", "b"], [1.0, 2.0])
+    ax.set_yticks([0.0, 2.0], ["none", "all"])
+    rows = list(csv.DictReader(io.StringIO(figure_data(fig))))
+    ticks = [(row["series"], row["x"], row["y"], row["text"]) for row in rows if row["kind"] == "tick"]
+    assert ticks == [("x", "0.0", "", "a"), ("x", "1.0", "", "b"), ("y", "", "0.0", "none"), ("y", "", "2.0", "all")]
+    plt.close(fig)
 
 
 def test_what_the_data_would_lack_is_named() -> None:

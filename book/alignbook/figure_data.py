@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 
 def figure_data(fig: Figure) -> str:
-    """Return one row for each axis, point, interval, band, bar and text of the figure.
+    """Return one row for each axis, named tick, point, segment, band, bar and text of the figure.
 
     ``x`` and ``y`` are in the units of the axes, which the rows of kind ``axis`` name. A ``band`` reaches from ``y`` to
     ``y2``, a ``segment`` from (``x``, ``y``) to (``x2``, ``y2``), a ``bar`` covers the box between these. What reaches
@@ -38,9 +38,9 @@ def figure_data(fig: Figure) -> str:
     panel,kind,series,x,y,text
     1,axis,x,,,nats
     1,axis,y,,,
-    1,line,a,0,2,
-    1,line,a,1,3,
-    1,text,,1,3,N=2
+    1,line,a,0.0,2.0,
+    1,line,a,1.0,3.0,
+    1,text,,1.0,3.0,N=2
     >>> plt.close(fig)
     """
     rows = [{"panel": panel, **row} for panel, ax in enumerate(fig.axes, start=1) for row in _rows(ax)]
@@ -50,13 +50,20 @@ def figure_data(fig: Figure) -> str:
 
 def _cell(value: object) -> object:
     if isinstance(value, float | np.floating):
-        return f"{float(value):.{_DIGITS}g}" if np.isfinite(value) else ""
+        return float(f"{float(value):.{_DIGITS}g}") if np.isfinite(value) else ""  # a number: only text is made safe
     return value
 
 
 def _rows(ax: Axes) -> Iterator[Row]:
+    from matplotlib.category import StrCategoryLocator
+    from matplotlib.ticker import FixedLocator
+
     for name, axis in (("x", ax.xaxis), ("y", ax.yaxis)):
         yield {"kind": "axis", "series": name, "text": _plain(axis.get_label_text())}
+        if isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):  # names, not numbers
+            for place, label in zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False):
+                if label.get_text().strip():
+                    yield {"kind": "tick", "series": name, name: float(place), "text": _plain(label.get_text())}
     if ax.get_title(loc="left") or ax.get_title():
         yield {"kind": "title", "text": _plain(ax.get_title(loc="left") or ax.get_title())}
     for number, artist in enumerate((*ax.lines, *ax.collections, *ax.patches, *ax.images), start=1):
