@@ -1,4 +1,4 @@
-"""``python -m supply audit [PIP_AUDIT]``, ``reproducible`` and ``release``: for the Makefile."""
+"""``python -m supply audit [PIP_AUDIT]``, ``reproducible`` and ``release``, for the Makefile; and ``links``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from supply import reproducible
 from supply.advisories import ask
 from supply.licences import ROOT, licences, objections
+from supply.links import external, report
 
 
 def audit(pip_audit: Path) -> int:
@@ -21,9 +22,9 @@ def audit(pip_audit: Path) -> int:
         print(f"  {one.name:{width}}  {one.version:14}  {'+'.join(one.where):13}  {one.licence}")
     against = objections(found)
     print("All of them are known to allow this project." if not against else f"To be looked at: {'; '.join(against)}")
-    report = ask(pip_audit, ROOT / "requirements.lock")
-    print("\n".join(report.lines()))
-    return int(bool(against) or bool(report.found))
+    known = ask(pip_audit, ROOT / "requirements.lock")
+    print("\n".join(known.lines()))
+    return int(bool(against) or bool(known.found))
 
 
 if __name__ == "__main__":
@@ -36,4 +37,7 @@ if __name__ == "__main__":
         from supply.release import main  # here, not above: the book's machinery is slow to import
 
         main(rest)
-    raise SystemExit("Say audit, reproducible or release.")
+    if what == "links":
+        print("\n".join(report(external(sorted((ROOT / "build/_build/html").rglob("*.html"))))))
+        raise SystemExit(0)
+    raise SystemExit("Say audit, links, reproducible or release.")
