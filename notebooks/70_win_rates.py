@@ -31,6 +31,7 @@ seed: int = 0  # of the tables, >= 0
 # %% tags=["hide-input"]
 import numpy as np
 
+from _pages.beyond_coverage import counted
 from alignbook import claims
 from alignlib import plotting
 from alignlib.estimation import fit_frontier
@@ -118,7 +119,8 @@ plotting.name_axes(ax, "N", "win rate missed")
 #
 # {numref}`fig-win-rate-sampled` shows one table of {{n_prompts:d}} prompts with {{n_samples:d}} graded responses each; prompts differ in how often each grade is given. On
 # {{n_tables:d}} such tables the intervals of {{level:.0%}} hold the exact limit in {{held_limit:.0%}} of {{tried_limit:d}} cases that the samples support, and the exact win rate
-# of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. On a table of your own:
+# of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. Counted on other laws by `python -m benchmarks.coverage` ({{n_kinds:d}} kinds, half of them drawn by a rule; {{n_counted:d}} tables of {{counted_shape}}), {{counted_limit:.1%}} of the claimed intervals hold for the limit,
+# {{counted_best:.1%}} for best-of-4, and against an opponent {{counted_rise:.1%}} for the limit and {{counted_wins:.1%}} for best-of-4's win rate; the fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
 #
 # ```console
 # $ alignlib frontier scores.csv --reward grade --win-rate --kl 0.1,0.5 -o wins.png
@@ -126,7 +128,7 @@ plotting.name_axes(ax, "N", "win rate missed")
 # ```
 #
 # The second command counts wins over the responses of a fixed opponent, another model or a person, to the same prompts. How often a response beats those is a reward like any other,
-# and best-of-N's mean of it has no bias. Its limit has one: with few responses of the opponent to each prompt, it is the limit against these very responses.
+# and best-of-N's mean of it has no bias; the answer gives the win rate of every rule, with an interval. Its limit has one: with few responses of the opponent to each prompt, it is the limit against these very responses.
 
 # %%
 rng = np.random.default_rng(seed)
@@ -187,7 +189,17 @@ policies = rng.dirichlet(np.full(5, 0.5), size=200)
 grades = with_ties["five grades"]
 policy_wins = policies @ win_rates(grades).reward
 policy_kl = np.array([float(row[row > 0] @ np.log(row[row > 0] / grades.prob[row > 0])) for row in policies])
+by_law = counted("win rate")
 claims.glue(
+    n_kinds=counted("over an opponent").laws,
+    n_counted=counted("over an opponent").tables_low,
+    counted_shape=by_law.shapes,
+    counted_limit=counted("^largest win rate in kl").held,
+    counted_best=counted("^win rate of best-of-4$").held,
+    counted_rise=counted("^largest rise").held,
+    counted_wins=counted("^win rate of best-of-4 over").held,
+    counted_where=by_law.where.replace("chi2", "χ²").replace("in kl", "in KL"),
+    counted_weakest=by_law.weakest,
     win_half=float(universal.frontier([kl_shown]).reward[0]),
     win_shown=n_shown / (n_shown + 1.0),
     missed=reached(n_shown) - n_shown / (n_shown + 1.0),

@@ -131,7 +131,7 @@ def test_every_topic_of_budgets_says_what_it_tries() -> None:
         law = next(name for name in topic.laws if name.startswith("right or wrong"))
         said[topic.name] = topic.laws[law]()("25 × 16", np.random.default_rng(0))
     assert {name: len(found) for name, found in said.items()} == {
-        "budgets": 3, "rules by draws": 12, "opponents": 4, "promises": 4,
+        "budgets": 3, "rules by draws": 12, "opponents": 5, "promises": 4,
     }  # fmt: skip
     for found in said.values():
         assert all(one.low <= one.high and np.isfinite([one.low, one.high, one.truth]).all() for one in found.values())

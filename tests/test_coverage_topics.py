@@ -54,8 +54,17 @@ def test_pieces_are_resumed_and_summed_up(tmp_path: Path) -> None:
     out.write_text("".join(json.dumps(one) + "\n" for one in pieces), encoding="utf-8")
     (row,) = summary.read(out)
     assert (row.tables, row.tried, row.statement) == (4, 4, "α of a scaling fit")
-    asked = runner._other_pieces(300, ["noise with memory"], ["6 runs"], set())
+    asked = runner._other_pieces(300, ["noise with memory"], ["6 runs"], {})
     assert {one[3] for one in asked} == {0, 100, 200}
-    left = runner._other_pieces(300, ["√KL, noise"], ["6 runs × 15"], {("√KL, noise with memory", "6 runs × 15", 0)})
+    done = {("√KL, noise with memory", "6 runs × 15"): set(range(100))}
+    left = runner._other_pieces(300, ["√KL, noise"], ["6 runs × 15"], done)
     assert [one[3] for one in left] == [100, 200]
+    assert {one[1] for one in runner._other_pieces(1, None, None, {}, ["opponents"])} == set(
+        next(topic for topic in topics() if topic.name == "opponents").laws
+    )
+
+
+def test_a_part_of_a_piece_is_resumed_where_it_ended() -> None:
+    assert runner.left(250, 100, set(range(50)) | {120}) == [(50, 50), (100, 20), (121, 79), (200, 50)]
+    assert runner.left(100, 25, set(range(200))) == []
     assert len(topic_version("scaling fits")) == 8

@@ -25,7 +25,7 @@ from alignlib.divergences import (
 )
 from alignlib.laws import FiniteLaw, Gaussian, PromptAverage
 from alignlib.laws.kept_outcomes import kept_outcomes
-from alignlib.laws.optima import optima
+from alignlib.laws.optima import _one_by_one, optima
 from alignlib.rules import BestOfN
 
 SMOOTH = [KL, REVERSE_KL, CHI_SQUARED, HELLINGER, JENSEN_SHANNON, Renyi(0.5), Renyi(1.0 + 1e-7), Renyi(1.5), Renyi(4.0)]
@@ -413,3 +413,16 @@ def test_chi_squared_by_sums_is_the_policy() -> None:
     np.testing.assert_allclose(np.square(ratio - 1.0) @ prob, budgets, rtol=1e-10)
     np.testing.assert_allclose(gain, (1.0 - ratio) @ (prob * gap), rtol=1e-11)
     np.testing.assert_allclose(dual, gain, rtol=1e-11)
+
+
+@pytest.mark.parametrize("alpha", [3.0, 4.0])
+def test_an_outcome_about_to_be_dropped_does_not_spoil_the_certificate(alpha: float) -> None:
+    """Above order 2 its ratio rises infinitely fast where it starts: the price that just drops it is known exactly."""
+    reward, prob = np.array([0.0, 0.4, 0.7, 1.0]), np.array([0.3, 0.4, 0.2, 0.1])
+    ratio = reward ** (1.0 / (alpha - 1.0))
+    ratio = ratio / (prob @ ratio)
+    order = Renyi(alpha)
+    budgets = math.log(prob @ ratio**alpha) / (alpha - 1.0) * (1.0 - np.array([0.0, 1e-12, 1e-9]))
+    _, gain, dual = _one_by_one(1.0 - reward, prob, budgets, order)
+    np.testing.assert_allclose(gain, dual, atol=1e-12)
+    np.testing.assert_allclose(gain, prob @ ((ratio - 1.0) * reward), rtol=1e-8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -141,6 +142,26 @@ def test_best_of_n_beats_an_opponent_as_often_as_every_choice_says() -> None:
     assert found.rules.reward[0] == pytest.approx(want, rel=1e-12)
 
 
+def test_the_interval_of_a_rules_win_rate_covers_the_base_models_share_of_it_too() -> None:
+    """Prompts differ in how strong the opponent is: the win rate varies with them more than the rise over the base."""
+    rng, held, wider = np.random.default_rng(4), 0, 0
+    strength = np.array([-1.0, 0.0, 1.0])
+    normal, fine = NormalDist(), (np.arange(4000) + 0.5) / 4000
+    best = np.array([normal.inv_cdf(u) for u in np.sqrt(fine)])  # best-of-2 at even ranks
+    truth = np.mean([[normal.cdf(z - s) for z in best[::10]] for s in strength])
+    for _ in range(40):
+        theirs = strength[rng.integers(3, size=40)][:, None] + rng.standard_normal((40, 40))
+        table = RewardTable.from_arrays(rng.standard_normal((40, 6)))
+        wins = against_opponent(table, "reward", RewardTable.from_arrays(theirs), "wins")
+        found = fit_frontier(wins, "wins", n_boot=100, rng=rng).share([BestOfN(2)])
+        assert found.reward_low is not None
+        assert found.reward_high is not None
+        held += bool(found.reward_low[0] <= truth <= found.reward_high[0])
+        wider += bool(found.reward_high[0] - found.reward_low[0] > found.gain_high[0] - found.gain_low[0])
+    assert held >= 34
+    assert wider == 40
+
+
 def test_the_answer_says_what_is_counted() -> None:
     rows = np.random.default_rng(0).choice(4, size=(30, 12)).astype(float)
     table = RewardTable.from_arrays(rows)
@@ -155,6 +176,7 @@ def test_the_answer_says_what_is_counted() -> None:
     text = "\n".join(lines(ask(table, "reward", opponent=opponent, kl=[0.1], n_boot=100)))
     assert "The base model wins" in text
     assert "over 3 responses to each prompt" in text
+    assert "Of the rules win (95 % intervals): best-of-2 " in text
     with pytest.raises(InputError, match="divergence must not be total_variation where win rates count"):
         ask(table, "reward", win_rate=True, divergence="tv")
     with pytest.raises(InputError, match="gold must be left out for win rates"):

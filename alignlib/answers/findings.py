@@ -211,10 +211,26 @@ def _against(
         f"{low:.1%} to {high:.1%}), over {each} {'response' if each == '1' else 'responses'} to each prompt, ties "
         "counted as one half. The limit is against these very responses, and against others of the opponent less."
     ).replace("%", " %")
-    fit = replace(fit, table=replace(fit.table, notes=(*fit.table.notes, note)))
     # A win rate is at most one: nothing is assumed of its tail.
-    found = Findings(fit.table, replace(answer(fit, reward, **asked), assumed=None), None, None)
+    said = replace(answer(fit, reward, **asked), assumed=None)
+    notes = (*fit.table.notes, note, *_wins(said))
+    found = Findings(replace(fit.table, notes=notes), said, None, None)
     return _with_curves(found, fit) if curves and fit.supported_end > 0.0 else found
+
+
+def _wins(said: Answer) -> tuple[str, ...]:
+    """Say how often the rules themselves win against the opponent, where that is known with an interval."""
+    best = said.rules
+    if best.reward_low is None or best.reward_high is None:
+        return ()
+    each = [
+        f"{rule.title} {wins:.1%} ({max(low, 0.0):.1%} to {min(high, 1.0):.1%})"
+        for rule, wins, low, high, counts in zip(
+            best.rules, best.reward, best.reward_low, best.reward_high, best.optimises, strict=True
+        )
+        if counts
+    ]
+    return (f"Of the rules win ({best.level:.0%} intervals): {', '.join(each)}.".replace("%", " %"),) if each else ()
 
 
 def _with_curves(found: Findings, counted: Fit) -> Findings:

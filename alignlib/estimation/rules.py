@@ -40,7 +40,8 @@ class RuleEstimate(SameFields):
     ``base_reward``, ``win_rate`` its chance to beat one base draw. ``limit_gain`` is the most that any policy of the
     same average KL can gain and ``share`` the part of it the rule has. Where ``supported`` is False the samples do not
     show the limit: ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1.
-    The last four are None where nothing is known of the limit.
+    These four are None where nothing is known of the limit. ``reward_low`` and ``reward_high`` are the ends of `reward`
+    itself, which also vary with the base model's mean; None of a single prompt.
     """
 
     rules: Rules
@@ -58,6 +59,8 @@ class RuleEstimate(SameFields):
     share_low: FloatArray | None
     share_high: FloatArray | None
     supported: BoolArray | None
+    reward_low: FloatArray | None
+    reward_high: FloatArray | None
 
     def __repr__(self) -> str:
         """Return the rules and the ends of what they spend, gain and have of the limit."""
@@ -131,6 +134,13 @@ def evaluate_rules(
     limit, low, high = _opened(limit, low, high, open_, win_rate)
     base = np.array([rule.is_base for rule in rules])  # gains nothing, exactly: no rounding in its interval
     low, high = np.where(base, 0.0, low), np.where(base, 0.0, high)
+    whole_low: FloatArray | None = None
+    whole_high: FloatArray | None = None
+    if win_rate:
+        whole_low, whole_high = 0.5 + low, 0.5 + high
+    elif not cells.one_prompt:
+        means = cells.mean(table.prompt_means(counted))[:, None]
+        whole_low, whole_high = cells.interval(weights, gain + means, level=level)
     whole = weights[0]
     formula = [rule.spent_formula(divergence) for rule in rules]
     return RuleEstimate(
@@ -149,6 +159,8 @@ def evaluate_rules(
         share_low=np.maximum(limit[2], 0.0) if limit[2] is not None and picking == counted else limit[2],
         share_high=limit[3],
         supported=limit[4],
+        reward_low=whole_low,
+        reward_high=whole_high,
     )
 
 

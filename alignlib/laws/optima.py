@@ -30,6 +30,8 @@ _BINS = 1 << 12
 _STEPS = 8
 _NUDGE = 1e-5
 _MET = 1e-14
+_NUDGES = 6
+_MOST_OF_IT = 0.999
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ def _one_by_one(
     for i, (mean, value) in enumerate(zip(divergence.mean_of(budgets).tolist(), lam.tolist(), strict=True)):
         if math.isfinite(value):
             policy = solver.at(value)
-            gain[i] = float(prob @ ((1.0 - policy.ratio) * gap))
+            gain[i] = float(prob @ ((1.0 - solver.within(mean, value)) * gap))
             conjugate = divergence.conjugate(policy.top_price - value * gap)
             dual[i] = base + (mean - policy.top_price + float(prob @ conjugate)) / value
     return np.asarray(lam), gain, dual
@@ -165,12 +167,25 @@ class _Solver(SameFields):
                 self._found.clear()  # many outcomes: few are kept
             fall = lam * self.gap
             place = self._place_of_top(lam, fall)
-            ratio = self._ratio(place, fall)
-            ratio = ratio / float(self.prob @ ratio)
+            ratio = self._summing_to_one(place, fall)
             with np.errstate(divide="ignore"):
                 spent = float(self.prob @ self.divergence.f_of_log(np.log(ratio)))
             self._found[lam] = _Policy(place, self._price(place), ratio, spent)
         return self._found[lam]
+
+    def within(self, mean: float, lam: float) -> FloatArray:
+        """The ratios of a policy that spends no more than ``mean``, near λ: where rounding leaves a step in what is
+        spent, a mixture of the policies on either side of it."""
+        policy = self.at(lam)
+        side = math.copysign(1.0, mean - policy.spent)
+        step = math.ulp(1.0)
+        while abs(policy.spent / mean - 1.0) > _MET and step < _NUDGE:
+            other = self.at(lam * (1.0 + side * step))
+            if side * (other.spent - mean) >= 0.0:
+                part = (mean - policy.spent) / (other.spent - policy.spent)
+                return np.asarray(policy.ratio + part * (other.ratio - policy.ratio))
+            step *= 4.0
+        return policy.ratio
 
     def lam_at(self, mean: float, guess: float) -> float:
         """The λ whose policy has ``E_p f = mean``."""
@@ -214,6 +229,26 @@ class _Solver(SameFields):
             if self._ends
             else self.divergence.ratio_at(place - fall)
         )
+
+    def _summing_to_one(self, place: float, fall: FloatArray) -> FloatArray:
+        """The ratios at a place that is known to rounding.
+
+        An outcome about to be dropped may answer to the last digit of its price with far more than rounding (above
+        order 2 of Rényi's): it takes up what the sum misses, from the side on which it is not yet dropped.
+        """
+        ratio = self._ratio(place, fall)
+        step = math.ulp(place)
+        for _ in range(_NUDGES):
+            if float(self.prob @ ratio) >= 1.0:
+                break
+            place, step = place + step, 2.0 * step
+            ratio = self._ratio(place, fall)
+        with np.errstate(all="ignore"):
+            pull = self.prob * self.divergence.response(ratio)
+        k = int(np.argmax(np.where(ratio > 0.0, pull, 0.0)))
+        if pull[k] > _MOST_OF_IT * float(pull[ratio > 0.0].sum()):
+            ratio[k] = max(ratio[k] - (float(self.prob @ ratio) - 1.0) / float(self.prob[k]), 0.0)
+        return np.asarray(ratio / float(self.prob @ ratio))
 
     def _excess(self, place: float, fall: FloatArray) -> float:
         return float(self.prob @ self._ratio(place, fall)) - 1.0

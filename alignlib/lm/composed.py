@@ -22,7 +22,7 @@ from alignlib.laws import FiniteLaw, Levels
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import BestOfN, weighted_choice
 
-__all__ = ["Composed", "PrefixWorld", "blockwise_best_of_n", "particle_filter"]
+__all__ = ["Composed", "PrefixWorld", "blockwise_best_of_n", "kept_by_weight", "particle_filter"]
 
 _MOST_STATES = 20_000
 _LEAST = 1e-300  # of a weight
@@ -122,16 +122,17 @@ def blockwise_best_of_n(world: PrefixWorld, n: int, block: int) -> Composed:
         value = world.mean(after, world.reward)
         cost = world.tokens_upto(depth) - world.tokens_upto(start)
         ratio = np.ones(world.space.size)
-        for parent in np.unique(before):
-            here = (before == parent) & (world.prob > 0.0)
-            if not here.any():
+        order = np.argsort(before, kind="stable")
+        for here in np.split(order, np.flatnonzero(np.diff(before[order])) + 1):  # what goes on from one prefix
+            here = here[world.prob[here] > 0.0]
+            if not here.size:
                 continue
             base = world.prob[here] / world.prob[here].sum()
             tokens += rule.n * float(policy[here].sum()) * float(base @ cost[here])
-            child, at = np.unique(after[here], return_index=True)
+            child, at, which = np.unique(after[here], return_index=True, return_inverse=True)
             if child.size > 1:
-                law = FiniteLaw(value[here][at], np.bincount(np.searchsorted(child, after[here]), base))
-                ratio[here] = np.exp(rule.on(law).log_policy - np.log(law.prob))[np.searchsorted(child, after[here])]
+                law = FiniteLaw(value[here][at], np.bincount(which, base))
+                ratio[here] = np.exp(rule.on(law).log_policy - np.log(law.prob))[which]
         policy, before, start = policy * ratio, after, depth
     return world.found(policy, tokens)
 
@@ -203,7 +204,7 @@ def particle_filter(world: PrefixWorld, lam: float, particles: int, block: int) 
     for state, chance in states.items():
         mixture = _mixture(world, before, state, share)
         tokens += chance * k * float(mixture @ cost)
-        policy += chance * _kept(mixture, weight, k)
+        policy += chance * kept_by_weight(mixture, weight, k)
     return world.found(policy / policy.sum(), tokens)
 
 
@@ -218,7 +219,7 @@ def _mixture(world: PrefixWorld, before: IntArray, state: tuple[int, ...], share
     return np.asarray(world.prob * each[before])
 
 
-def _kept(mixture: FloatArray, weight: FloatArray, k: int) -> FloatArray:
+def kept_by_weight(mixture: FloatArray, weight: FloatArray, k: int) -> FloatArray:
     """Return the law of one of k draws of ``mixture``, kept in proportion to its weight."""
     held = mixture > 0.0
     with np.errstate(divide="ignore"):

@@ -2,7 +2,8 @@
 
 Pieces of a cell (a law, a shape, some tables) are shared out over the workers; each appends one line of JSON as it is
 done. Killed and started again, the study goes on with the pieces that are missing. ``summary`` reads the lines, and
-``table`` writes the table that the book reads.
+``table`` writes the table that the book reads; ``pooled`` writes another beside it, of statements that are counted over
+kinds of prompts together.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def main() -> int:
     """Run the study, or sum it up."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     parser = argparse.ArgumentParser(prog="benchmarks.coverage", description=__doc__)
-    parser.add_argument("what", choices=["run", "summary", "table"])
+    parser.add_argument("what", choices=["run", "summary", "table", "pooled"])
     parser.add_argument("--out", type=Path, default=Path("build/coverage.jsonl"))
     parser.add_argument("--to", type=Path, default=Path("notebooks/coverage_results/matrix.csv"), help="of the table")
     parser.add_argument("--workers", type=int, default=2)
@@ -30,6 +31,7 @@ def main() -> int:
         action="store_true",
         help="what is no reward for a KL budget (topics.py)",
     )
+    parser.add_argument("--topic", action="append", help="of topics.py, these only, such as 'budgets'")
     parser.add_argument("--laws-from", help="a module that registers more laws")
     asked = parser.parse_args()
     from benchmarks.coverage import runner, summary
@@ -44,9 +46,13 @@ def main() -> int:
             asked.laws_from,
             deep=asked.deep,
             others=asked.others,
+            of_topics=asked.topic,
         )
     if asked.what == "table":
         summary.write(summary.latest(summary.read(asked.out)), asked.to)
+    if asked.what == "pooled":
+        summary.write_pooled(summary.latest(summary.read(asked.out)), asked.to.with_name("beyond.csv"))
+        return 0
     print(summary.text(summary.read(asked.out)))
     return 0
 

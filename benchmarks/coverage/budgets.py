@@ -150,14 +150,16 @@ def _rules(make: Callable[[], Kinds]) -> Trial:
 
     def trial(shape: str, rng: Generator) -> Mapping[str, Said]:
         rows = kinds.table(rng, *SHAPES[shape])[1]
-        found = fit_frontier(rows, n_boot=_REPLICATES, rng=rng).share(rules)
+        asked = [k for k, rule in enumerate(rules) if rule.needs <= rows.shape[1]]  # of the samples of a prompt
+        found = fit_frontier(rows, n_boot=_REPLICATES, rng=rng).share([rules[k] for k in asked])
         said = {}
-        for k, rule in enumerate(rules):
-            said[f"gain of {rule.name}"] = Said(float(found.gain_low[k]), float(found.gain_high[k]), gain[k])
+        for j, k in enumerate(asked):
+            low, high = float(found.gain_low[j]), float(found.gain_high[j])
+            said[f"gain of {rules[k].name}"] = Said(low, high, gain[k])
             if found.share_low is not None and found.share_high is not None and found.supported is not None:
-                low, high = float(found.share_low[k]), float(found.share_high[k])
+                low, high = float(found.share_low[j]), float(found.share_high[j])
                 part = gain[k] / float(np.asarray(limit)[k])
-                said[f"share of {rule.name}"] = Said(low, high, part, bool(found.supported[k]))
+                said[f"share of {rules[k].name}"] = Said(low, high, part, bool(found.supported[j]))
         return said
 
     return trial
@@ -181,6 +183,7 @@ def _opponent(make: Callable[[], Kinds]) -> Trial:
     limit = _limit_of_rows(value, each, budgets)
     below = np.cumsum(each, axis=1) - each
     of_four = float((((below + each) ** 4 - below**4 - each) @ value).mean())
+    base = float((each @ value).mean())
 
     def trial(shape: str, rng: Generator) -> Mapping[str, Said]:
         which, rows = kinds.table(rng, *SHAPES[shape])
@@ -198,6 +201,9 @@ def _opponent(make: Callable[[], Kinds]) -> Trial:
         # Best-of-4 by the reward keeps what wins most, so that it is best-of-4 by wins too.
         low, high = (float(end[0]) for end in (best.gain_low, best.gain_high))
         said["rise of best-of-4's win rate over an opponent"] = Said(low, high, of_four)
+        if best.reward_low is not None and best.reward_high is not None:
+            whole = (float(end[0]) for end in (best.reward_low, best.reward_high))
+            said["win rate of best-of-4 over an opponent"] = Said(*whole, base + of_four)
         for k, budget in enumerate(budgets.tolist()):
             name = f"largest rise of the win rate over an opponent at {budget:g}"
             at = None if found.limit is None else found.limit

@@ -7,7 +7,7 @@ import json
 import multiprocessing
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from benchmarks.coverage.populations import POPULATIONS
 from benchmarks.coverage.study import SHAPES, try_tables
 from benchmarks.coverage.topics import topic_of, topics, try_topic, version_of
 
-__all__ = ["DEEP_LAWS", "DEEP_SHAPES", "run"]
+__all__ = ["DEEP_LAWS", "DEEP_SHAPES", "left", "run"]
 
 _PIECE = 25  # tables
 _Piece = tuple[str | None, str, str, int, int]  # module of laws, law, shape, first table, tables
@@ -49,28 +49,28 @@ def run(
     *,
     deep: bool = False,
     others: bool = False,
+    of_topics: Sequence[str] | None = None,
 ) -> None:
     """Append what ``out`` lacks of so many tables a cell, of the laws and shapes named (all by default).
 
     With ``deep`` the laws and shapes are those of the deep level, in its order; with ``others`` they are those of
-    `topics`, what is not said of a table of rewards. What an earlier version of the code counted stays in the file and
-    does not stand for the present one.
+    `topics`, what is not said of a table of rewards, or of the topics named. What an earlier version of the code
+    counted stays in the file and does not stand for the present one.
     """
     _register(laws_from)
     done = _done(out)
-    if others:
-        _share_out(out, workers, _other_pieces(tables, laws, shapes, done))
+    if others or of_topics:
+        _share_out(out, workers, _other_pieces(tables, laws, shapes, done, of_topics))
         return
     wanted = None if shapes is None else {part.replace("x", " × ") for part in shapes}
     pieces = [
-        (laws_from, name, shape.name, first, min(_PIECE, tables - first))
-        for first in range(0, tables, _PIECE)
+        (laws_from, name, shape.name, first, count)
         for shape in sorted(SHAPES, key=lambda one: -one.prompts * one.samples)
         for name in POPULATIONS
-        if (not laws or any(part in name for part in laws))
-        and (wanted is None or shape.name in wanted)
-        and (name, shape.name, first) not in done
+        if (not laws or any(part in name for part in laws)) and (wanted is None or shape.name in wanted)
+        for first, count in left(tables, _PIECE, done.get((name, shape.name), set()))
     ]
+    pieces.sort(key=lambda one: one[3] // _PIECE)
     if deep:
         pieces = [one for one in pieces if one[1] in DEEP_LAWS and one[2] in DEEP_SHAPES]
         pieces.sort(key=lambda one: (DEEP_SHAPES.index(one[2]) // 2, DEEP_LAWS.index(one[1]), one[3]))
@@ -78,20 +78,42 @@ def run(
 
 
 def _other_pieces(
-    tables: int, laws: Sequence[str] | None, shapes: Sequence[str] | None, done: set[tuple[str, str, int]]
+    tables: int,
+    laws: Sequence[str] | None,
+    shapes: Sequence[str] | None,
+    done: Mapping[tuple[str, str], set[int]],
+    of_topics: Sequence[str] | None = None,
 ) -> list[_Piece]:
     """Return the pieces of what is not said of a table of rewards, a first part of every cell before the next."""
     found: list[_Piece] = [
-        (None, law, shape, first, min(topic.piece, tables - first))
+        (None, law, shape, first, count)
         for topic in topics()
-        for first in range(0, tables, topic.piece)
+        if not of_topics or topic.name in of_topics
         for law in topic.laws
         for shape in topic.shapes
         if (not laws or any(part in law for part in laws))
         and (not shapes or any(part.replace("x", "×") in shape for part in shapes))
-        and (law, shape, first) not in done
+        for first, count in left(tables, topic.piece, done.get((law, shape), set()))
     ]
     return sorted(found, key=lambda one: one[3])
+
+
+def left(tables: int, piece: int, done: set[int]) -> list[tuple[int, int]]:
+    """Return first table and number of tables of the pieces that are missing, none of them longer than ``piece``.
+
+    >>> left(300, 100, set(range(50)))
+    [(50, 50), (100, 100), (200, 100)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in range(tables):
+        if number in done:
+            continue
+        goes_on = bool(found) and sum(found[-1]) == number and number % piece != 0
+        if goes_on:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((number, 1))
+    return found
 
 
 def _share_out(out: Path, workers: int, pieces: Sequence[_Piece]) -> None:
@@ -109,11 +131,17 @@ def _register(laws_from: str | None) -> None:
         importlib.import_module(laws_from)
 
 
-def _done(path: Path) -> set[tuple[str, str, int]]:
+def _done(path: Path) -> dict[tuple[str, str], set[int]]:
+    """Return the numbers of the tables of each cell that the present code has counted."""
+    found: dict[tuple[str, str], set[int]] = {}
     if not path.exists():
-        return set()
-    lines = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}"))
-    return {(one["law"], one["shape"], one["first"]) for one in lines if one.get("code") == version_of(one["law"])}
+        return found
+    for line in path.read_text(encoding="utf-8").splitlines():
+        one = json.loads(line) if line.endswith("}") else {}
+        if one and one.get("code") == version_of(one["law"]):
+            mine = found.setdefault((one["law"], one["shape"]), set())
+            mine.update(range(one["first"], one["first"] + one["tables"]))
+    return found
 
 
 def _piece(asked: _Piece) -> dict[str, Any]:

@@ -15,12 +15,26 @@ from benchmarks.coverage.study import TRIED_EVERY
 from benchmarks.coverage.topics import topic_of, version_of
 from benchmarks.coverage.unseen import unseen
 
-__all__ = ["COLUMNS", "POINTWISE", "UNSEEN", "Row", "latest", "read", "text", "weak", "write"]
+__all__ = [
+    "COLUMNS", "POINTWISE", "POOLED", "UNSEEN", "Row", "latest", "read", "text", "weak", "write", "write_pooled",
+]  # fmt: skip
 
 _LEAST_CLAIMED = 0.3  # of the tables: what fewer claim is not in the table of the book
 UNSEEN = 0.05  # of the tables may lack the loudest prompts
 POINTWISE = ("at", "tried", "claimed", "held", "held_claimed", "too_high", "too_low", "width", "ratio", "unseen")
 COLUMNS = ("law", "shape", "statement", "topic", "cell", "tables", "code", *POINTWISE)
+POOLED = (
+    "topic",
+    "statement",
+    "shape",
+    "laws",
+    "tables",
+    "claimed",
+    "held",
+    "least_law",
+    "least_held",
+    "least_claimed",
+)
 _COVERS = 0.93  # of the tables, for a rule whose width counts
 
 
@@ -99,6 +113,26 @@ def write(rows: Iterable[Row], path: Path) -> None:
             out.writerow([*names, *(" ".join(_shown(getattr(one, name)) for one in points) for name in POINTWISE)])
 
 
+def write_pooled(rows: Iterable[Row], path: Path) -> None:
+    """Write statements over kinds of prompts together, one line a statement and shape.
+
+    ``least_law`` is the kind of prompts on which the smallest part of the claimed intervals hold.
+    """
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        topic = topic_of(row.law)
+        if topic is not None:
+            groups[topic.name, row.statement, row.shape].append(row)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(POOLED)
+        for names, some in sorted(groups.items()):
+            sums = (sum(getattr(one, name) for one in some) for name in ("tried", "claimed", "held_claimed"))
+            least = min(some, key=lambda one: (one.given if one.claimed else 1.0, -one.claimed, one.law))
+            kind = least.law.rsplit(", ", 1)[0]
+            out.writerow([*names, len(some), *sums, kind, least.held_claimed, least.claimed])
+
+
 def _shown(value: float) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
@@ -107,18 +141,19 @@ def read(path: Path) -> list[Row]:
     """Return the rows of a file of pieces."""
     rows: dict[tuple[str, str, str, str, float], Row] = {}
     ends: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    counted: set[tuple[str, str, str, int]] = set()
+    counted: dict[tuple[str, str, str], set[int]] = defaultdict(set)
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.endswith("}"):
             continue
         piece = json.loads(line)
         if "error" in piece:
             continue
-        which = (piece.get("code", ""), piece["law"], piece["shape"], piece["first"])
-        if which in counted:  # two files put together may share pieces
-            continue
-        counted.add(which)
         code = piece.get("code", "")
+        numbers = set(range(piece["first"], piece["first"] + piece["tables"]))
+        before = counted[code, piece["law"], piece["shape"]]
+        if numbers & before:  # two files put together may share pieces
+            continue
+        before |= numbers
         ends[code, piece["law"], piece["shape"]] += piece["ends"]
         for what, found in piece["statements"].items():
             if "no limit" in piece["law"] and "λ" in what:

@@ -7,6 +7,9 @@ import pytest
 
 from alignlib import InputError
 from alignlib.lm.composed import PrefixWorld, blockwise_best_of_n, particle_filter
+from alignlib.lm.experiment import composing
+from alignlib.lm.experiment.composing import COLUMNS, composed_rows
+from alignlib.lm.particle_sums import resampled_once
 from alignlib.lm.space import ResponseSpace
 from alignlib.rules import BestOfN, SoftBestOfN
 
@@ -102,3 +105,35 @@ def test_bad_input_is_named() -> None:
     ):
         with pytest.raises(InputError, match=said):
             call()
+
+
+@pytest.mark.parametrize(("k", "lam", "depth"), [(1, 3.0, 1), (2, 0.4, 2), (3, 6.0, 2), (4, 1.5, 1)])
+def test_one_resampling_by_integrals_is_its_enumeration(k: int, lam: float, depth: int) -> None:
+    space = ResponseSpace(2, 2 * depth)
+    rng = np.random.default_rng(k)
+    prob = rng.dirichlet(np.full(space.size, 0.4))
+    prob[rng.integers(space.size, size=3)] = 0.0  # responses that are never drawn
+    world = PrefixWorld.of(space, prob / prob.sum(), rng.normal(size=space.size))
+    enumerated, summed = particle_filter(world, lam, k, depth), resampled_once(world, lam, k, depth)
+    np.testing.assert_allclose(summed.policy, enumerated.policy, rtol=1e-9, atol=1e-15)
+    assert summed.tokens == pytest.approx(enumerated.tokens, rel=1e-11)
+
+
+def test_many_particles_come_to_the_optimum_like_one_over_their_number() -> None:
+    world, lam = made(3, 2, 5), 1.0
+    target = np.exp(world.law.log_policy(lam))
+    apart = [0.5 * np.abs(resampled_once(world, lam, k, 1).policy - target).sum() for k in (12, 24)]
+    assert apart[1] / apart[0] == pytest.approx(0.5, abs=0.05)
+    with pytest.raises(InputError, match="depth"):
+        resampled_once(world, lam, 2, 2)
+
+
+def test_rows_of_composed_samplers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composing, "DRAWS", (2, 4))
+    world = made(2, 3)
+    log_base = np.log(np.maximum(world.prob, 1e-12))[None]
+    rows = [dict(zip(COLUMNS, row, strict=True)) for row in composed_rows(log_base, world.reward[None], world.space, 1)]
+    assert len(rows) == 4 * 2
+    best = BestOfN(4).on(world.law)
+    (found,) = (row for row in rows if row["sampler"] == "best-of-n" and row["draws"] == 4)
+    assert (found["kl"], found["gain"]) == pytest.approx((best.kl, best.gain), rel=1e-6)

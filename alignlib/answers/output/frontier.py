@@ -22,13 +22,14 @@ __all__ = ["COLUMNS", "lines", "points", "record"]
 
 _LIMIT = ("spent", "gain", "gain_low", "gain_high", "reward", "lam")
 _RULE = (
-    "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "win_rate", "limit_gain", "share",
-    "share_low", "share_high", "supported",
+    "n", "spent", "spent_formula", "gain", "gain_low", "gain_high", "reward", "reward_low", "reward_high",
+    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 COLUMNS = (
     "what", "picked_by", "measured_in", "measure", "divergence", "rule", "n",
     "spent", "spent_formula", "gain", "gain_low", "gain_high",
-    "reward", "lam", "without_ties", "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
+    "reward", "reward_low", "reward_high", "lam", "without_ties",
+    "win_rate", "limit_gain", "share", "share_low", "share_high", "supported",
 )  # fmt: skip
 _WANTED = ("kl", "samples", "prompts")
 _POINT = ("spent", "gain", "gain_low", "gain_high")

@@ -19,7 +19,10 @@ from alignlib._core.same import SameFields
 from alignlib.lm.experiment.tuning_table import Tuning
 from alignlib.lm.level_law import LevelLaw
 
-__all__ = ["COLUMNS", "FRESH", "PerPrompt", "Results", "fixed_points_path", "law_path", "members_path", "write"]
+__all__ = [
+    "COLUMNS", "FRESH", "PerPrompt", "Results", "composed_path", "fixed_points_path", "law_path", "members_path",
+    "write",
+]  # fmt: skip
 
 FRESH = 0
 """``n_prompts`` in the table where every step had fresh prompts."""
@@ -135,6 +138,11 @@ def law_path(folder: str | Path, task: str, reward_name: str, split: str, layers
 def members_path(folder: str | Path, task: str) -> Path:
     """Return where gold along the optimum of each reward model alone is kept."""
     return Path(folder) / f"members_{task}.csv"
+
+
+def composed_path(folder: str | Path, task: str) -> Path:
+    """Return where the samplers that compose responses are described, prompt by prompt."""
+    return Path(folder) / f"composed_{task}.csv"
 
 
 def fixed_points_path(folder: str | Path, task: str) -> Path:

@@ -16,6 +16,7 @@ import torch
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.files import write_whole
 from alignlib.lm.experiment import results as tables
+from alignlib.lm.experiment.composing import COLUMNS, composed_rows
 from alignlib.lm.experiment.fixed_points import BETAS, PENALTIES, fixed_point, scaled_fixed_point
 from alignlib.lm.experiment.grid import PROXIES, Run, tuning_runs
 from alignlib.lm.experiment.laboratory import Laboratory, decode_weights
@@ -26,12 +27,16 @@ from alignlib.lm.policy_law import policy_law
 from alignlib.lm.proxies import MEMBERS
 from alignlib.lm.space import ResponseSpace
 
-__all__ = ["assemble", "base_length", "fixed_point_rows", "write_fixed_points", "write_laws", "write_members"]
+__all__ = [
+    "assemble", "base_length", "fixed_point_rows", "write_composed", "write_fixed_points", "write_laws",
+    "write_members",
+]  # fmt: skip
 
 _LIBRARIES = ("torch", "transformers", "safetensors", "numpy")
 _SPLITS = ("test", "train")
 _PROMPTS_AT_ONCE = 2  # few enough for the cache
 _MEMBER_PAIRS, _MEMBER_PROMPTS = 300, 24  # the weakest networks; enough prompts to compare them with their mean
+_COMPOSED_PROMPTS, _COMPOSED_KL = 12, 1.0  # the first test prompts, and the mean KL of the particle filters' target
 _MEMBER_LAMS = np.concatenate([[0.0], np.geomspace(0.02, 100.0, 60)])
 
 
@@ -146,6 +151,7 @@ def write_laws(
     if proxies:
         write_members(lab, folder)
     write_fixed_points(lab, folder)
+    write_composed(lab, folder)
 
 
 def write_members(lab: Laboratory, folder: Path) -> None:
@@ -177,6 +183,16 @@ def write_fixed_points(lab: Laboratory, folder: Path) -> None:
         rows += [(penalty, beta, start + x, kl, mean) for penalty, beta, x, kl, mean in found]
     table = pd.DataFrame(rows, columns=["penalty", "beta", "prompt", "kl", "reward"])
     path = tables.fixed_points_path(folder, lab.task.name)
+    write_whole(path, table.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
+
+
+def write_composed(lab: Laboratory, folder: Path) -> None:
+    """Write the exact laws of blockwise best-of-N and of a particle filter on the base, on the first test prompts."""
+    parts = (lab.log_base("test"), lab.reward("gold", "test"))
+    log_base, gold = (part[:_COMPOSED_PROMPTS].cpu().numpy() for part in parts)
+    lam = lab.law("gold", "test").average.lam_at_kl(_COMPOSED_KL)
+    table = pd.DataFrame(composed_rows(log_base, gold, lab.task.space, lam), columns=COLUMNS)
+    path = tables.composed_path(folder, lab.task.name)
     write_whole(path, table.to_csv(index=False, float_format="%.8g", lineterminator="\n"))
 
 
