@@ -54,6 +54,9 @@ def test_pieces_are_resumed_and_summed_up(tmp_path: Path) -> None:
     out.write_text("".join(json.dumps(one) + "\n" for one in pieces), encoding="utf-8")
     (row,) = summary.read(out)
     assert (row.tables, row.tried, row.statement) == (4, 4, "α of a scaling fit")
+    summary.write_pooled([row], tmp_path / "pooled.csv")
+    pooled = (tmp_path / "pooled.csv").read_text(encoding="utf-8").splitlines()[1].split(",")
+    assert pooled[:5] == ["scaling fits", row.statement, "6 runs × 15", "1", "4"]
     asked = runner._other_pieces(300, ["noise with memory"], ["6 runs"], {})
     assert {one[3] for one in asked} == {0, 100, 200}
     done = {("√KL, noise with memory", "6 runs × 15"): set(range(100))}

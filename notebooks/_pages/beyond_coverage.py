@@ -16,8 +16,8 @@ _TABLE = Path("coverage_results/beyond.csv")
 class Counted:
     """Statements put together: tables of the fewest and of the most, intervals claimed, those that hold, and the least.
 
-    ``least`` is the smallest part that holds of any statement; ``weakest`` says how many held on the one kind of prompts
-    where fewest did, and ``where`` names statement and kind.
+    ``least`` is the smallest part that holds of any statement; ``weakest`` says how many held on the one kind of
+    prompts where fewest did, and ``where`` names statement and kind.
     """
 
     tables_low: int
