@@ -296,7 +296,7 @@ pd.DataFrame(
 ).set_index("divergence")
 
 # %% [markdown]
-# The distance is the largest between cvxpy's values and ours, whose primal and dual agree to $10^{-12}$ of the reward's range, on {{largest:,d}} outcomes. Of {{n_budgets:d}} budgets cvxpy solved as many as {{longest:g}} seconds allow; the rest is reckoned. For
+# The distance is the largest between cvxpy's values and ours, whose primal and dual agree to $10^{-12}$ of the reward's range, on {{largest:,d}} outcomes. For {{failing}} its interior-point solver fails on so many, and the first-order one is taken. Of {{n_budgets:d}} budgets cvxpy solved as many as {{longest:g}} seconds allow; the rest is reckoned. For
 # one budget the same solve is {{one_least:,.0f}} to {{one_most:,.0f}} times as fast. The last column is one budget with its certificate.
 #
 # ## What it means
@@ -345,6 +345,7 @@ claims.glue(
     numpy_version=data["versions"]["numpy"],
     cvxpy_version=data["versions"]["cvxpy"],
     n_budgets=data["budgets"],
+    failing=" and ".join(written[key] for key, row in by_size[largest].items() if "SCS" in row["peer"]) or "none",
     longest=data["longest"],
     largest=largest,
     one_least=min(row["times_faster_of_one"] for row in by_size[largest].values()),

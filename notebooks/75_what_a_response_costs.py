@@ -330,8 +330,8 @@ pd.DataFrame(
 # ## Claims
 
 # %% tags=["hide-input"]
-last_two = [table[[n_most // 2, n_most]] for table in bias.values()]
-halved = np.array([table[n_most] / table[n_most // 2] for table in last_two]).ravel()
+aimed = {task: table.loc[["particles", "soft best-of-n"]] for task, table in bias.items()}  # what has the target
+halved = np.array([table[n_most] / table[n_most // 2] for table in aimed.values()]).ravel()
 # So many particles at the end only have the distance of the most that are resampled too, on a straight line.
 gained = np.array([table[n_most]["soft best-of-n"] / table[n_most]["particles"] for table in bias.values()])
 n_list, doubled = np.arange(2, 40), 2.0 ** np.arange(1, 7)
