@@ -119,8 +119,9 @@ plotting.name_axes(ax, "N", "win rate missed")
 #
 # {numref}`fig-win-rate-sampled` shows one table of {{n_prompts:d}} prompts with {{n_samples:d}} graded responses each; prompts differ in how often each grade is given. On
 # {{n_tables:d}} such tables the intervals of {{level:.0%}} hold the exact limit in {{held_limit:.0%}} of {{tried_limit:d}} cases that the samples support, and the exact win rate
-# of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. Counted on other laws by `python -m benchmarks.coverage` ({{n_kinds:d}} kinds, half of them drawn by a rule; {{n_counted:d}} tables of {{counted_shape}}), {{counted_limit:.1%}} of the claimed intervals hold for the limit,
-# {{counted_best:.1%}} for best-of-4, and against an opponent {{counted_rise:.1%}} for the limit and {{counted_wins:.1%}} for best-of-4's win rate; the fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
+# of best-of-{{whole_n:d}} in {{held_best:.0%}} of the tables. `python -m benchmarks.coverage` counts on other laws: {{n_kinds:d}} kinds, half of them drawn by a
+# rule, on {{n_counted:d}} tables of {{counted_shape}}. There {{counted_limit:.1%}} of the claimed intervals hold for the limit and {{counted_best:.1%}} for best-of-4. Against an opponent {{counted_rise:.1%}} hold for the limit and {{counted_wins:.1%}} for best-of-4's win rate.
+# The fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
 #
 # ```console
 # $ alignlib frontier scores.csv --reward grade --win-rate --kl 0.1,0.5 -o wins.png

@@ -225,9 +225,9 @@ plotting.legend(ax, loc="lower left")
 # has at least so much of it. In total variation no share is told from samples: it is a mean of absolute values, which few samples or ties overstate.
 #
 # On {{n_tables:d}} tables of {{n_prompts:d}} prompts with {{n_samples:d}} gamma rewards each, of scales that differ from prompt to prompt, the intervals of {{level:.0%}} hold the exact limit in {{held_chi2:.0%}} of cases for χ²
-# and in {{held_renyi:.0%}} for the Rényi divergence of order {{order:g}}. `python -m benchmarks.coverage` counts on other laws, {{n_kinds:d}} kinds of which half were drawn by a rule: on {{n_counted:d}} tables of {{counted_shape}}, {{counted_chi2:.1%}} of the claimed
-# intervals hold in χ² and {{counted_renyi:.1%}} in Rényi divergences of order 1.5 and 3; on the {{n_bounded:d}} whose rewards have known bounds {{counted_reverse:.1%}} in reverse KL, {{counted_hellinger:.1%}} in Hellinger, {{counted_js:.1%}} in Jensen–Shannon and {{counted_tv:.1%}} in total
-# variation, where they are wider than they need be. The fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
+# and in {{held_renyi:.0%}} for the Rényi divergence of order {{order:g}}. `python -m benchmarks.coverage` counts on other laws: {{n_kinds:d}} kinds, half of them drawn by a rule, on
+# tables of {{counted_shape}}. On {{n_counted:d}} such tables {{counted_chi2:.1%}} of the claimed intervals hold in χ² and {{counted_renyi:.1%}} in Rényi divergences of order 1.5 and 3. On the {{n_bounded:d}} whose rewards have known bounds {{counted_reverse:.1%}} hold in
+# reverse KL, {{counted_hellinger:.1%}} in Hellinger, {{counted_js:.1%}} in Jensen–Shannon and {{counted_tv:.1%}} in total variation: wider than they need be. The fewest hold for {{counted_where}}: {{counted_weakest}}. On a table of your own:
 #
 # ```console
 # $ alignlib frontier rewards.csv --reward score --divergence chi2 --at 0.1,0.5
