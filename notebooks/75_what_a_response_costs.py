@@ -257,7 +257,7 @@ plotting.legend(ax, loc="upper right")
 #
 # Draw $K$ prefixes $x$, resample $K$ of them in proportion to $w(x)>0$, let each go on to a response $y$ by the base model, and return one in proportion to $g(y)>0$. With $\phi_x(t)=\E_p[e^{-tg}\mid x]$ the law of what is returned is
 #
-# $$\pi(y)=K^2\,p(y)\,g(y)\int_0^\infty\!\!\int_0^\infty e^{-tg(y)}\,w_x e^{-sw_x}\;[z^{K-1}]\,e^{szw_x\phi_x(t)}M(z)^{K-1}\,ds\,dt,\qquad M(z)=\E_x\,e^{-sw_x+szw_x\phi_x(t)},$$
+# $$\begin{aligned}\pi(y)&=K^2\,p(y)\,g(y)\int_0^\infty e^{-tg(y)}\int_0^\infty w_x e^{-sw_x}\,c(s,t)\,ds\,dt,\\ c(s,t)&=[z^{K-1}]\;e^{szw_x\phi_x(t)}\,M(z)^{K-1},\\ M(z)&=\E_x\,e^{-sw_x+szw_x\phi_x(t)},\end{aligned}$$
 #
 # where $[z^{K-1}]$ takes the coefficient of $z^{K-1}$ and $x$ is the prefix of $y$.
 # ```
@@ -307,8 +307,7 @@ for task, table in composed_tables.items():
 pd.DataFrame(
     [
         {
-            "task": task,
-            "sampler": name,
+            "sampler": f"{name}; {task}",
             "tokens": f"{trained[task].tokens[key, n_blocks]:.1f}",
             "KL": f"{trained[task].kl[key, n_blocks]:.2f}",
             "gain": f"{trained[task].gain[key, n_blocks]:.2f}",
@@ -317,7 +316,7 @@ pd.DataFrame(
         for task in composed_tables
         for key, name in labels.items()
     ]
-).set_index(["task", "sampler"])
+).set_index("sampler")
 
 # %% [markdown]
 # Blocks again buy reward with more tokens and much more KL, and are farther from the limit of that KL.
