@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+import yaml
 from sphinx.errors import ExtensionError
 
 from alignbook.project import Project
@@ -94,3 +95,11 @@ def test_icons_are_kept_by_any_of_their_names() -> None:
     assert "M1" not in kept
     with pytest.raises(ExtensionError, match="in another form"):
         few_icons.only("var a={}", {"star"})
+
+
+def test_our_extensions_are_among_those_that_the_book_uses() -> None:
+    """Jupyter Book finds them by one list, and leaves out what the other, given as a whole, does not name."""
+    sphinx = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
+    ours = {path.stem for path in (ROOT / "book" / "_ext").glob("*.py")} - {"__init__"}
+    assert ours == set(sphinx["local_extensions"])
+    assert ours <= set(sphinx["config"]["extensions"])
