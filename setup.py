@@ -30,7 +30,6 @@ SHIPPED = (
     "notebooks/pages.yml",
     "notebooks/_pages/*.py",
     "notebooks/coverage_results/*.csv",
-    "notebooks/scale_results/*.csv",
     "notebooks/lm_results/*.csv",
     "notebooks/lm_results/*.json",
     "notebooks/lm_results/*.npz",

@@ -1,10 +1,10 @@
 """Tables of any size: CPU and memory per row, beside readers and group-bys that do less.
 
-``python -m benchmarks scale [--rows=1e6,1e7] [--shape=prompts,pools] [--record]``. Tables are generated as Parquet
-under ``build/scale`` (``--build``) and deleted. Every measurement is a process of its own, on one thread: CPU seconds
-(user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows. ``--record`` puts
-what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run to run, pages must
-not.
+``python -m benchmarks.bench_scale [--rows=1e6,1e7] [--shape=prompts,pools] [--record]``. Tables are generated as
+Parquet under ``build/scale`` (``--build``) and deleted. Every measurement is a process of its own, on one thread: CPU
+seconds (user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
+``--record`` puts what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run
+to run, pages must not.
 
 A process inherits the largest memory of the one that it is forked from, so that each is started by a small shell.
 

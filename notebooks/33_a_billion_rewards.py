@@ -25,6 +25,7 @@ kl_shown: float = 0.5  # KL that the answer quotes, in nats, in [0.01, 3]
 n_prompts: int = 200  # prompts of the table that is cut into parts, in [20, 1000]
 n_parts: int = 7  # parts it is cut into, in [2, 50]
 seed: int = 0  # of the draws, >= 0
+recorded: str = "../benchmarks/recorded/scale.json"  # what bench_scale recorded, existing file
 
 # %% tags=["conditions", "hide-input"]
 from alignlib.scale import check_width
@@ -32,7 +33,6 @@ from alignlib.scale import check_width
 width = check_width(width)
 
 # %% tags=["hide-input"]
-import csv
 import json
 from functools import partial
 from pathlib import Path
@@ -43,7 +43,20 @@ import pyarrow as pa
 from alignbook import claims
 from alignlib import plotting
 from alignlib.estimation import fit_frontier
-from alignlib.scale import Bins, Head, Summary, SummaryTable, log_partition_bounds, sql, table_of
+from alignlib.laws import FiniteLaw
+from alignlib.rules import BestOfN, prepare
+from alignlib.scale import (
+    Bins,
+    Head,
+    Summary,
+    SummaryTable,
+    best_of_n_bounds,
+    gain_bounds,
+    kl_bounds,
+    log_partition_bounds,
+    sql,
+    table_of,
+)
 
 # %% [markdown]
 # ## The statement
@@ -117,7 +130,9 @@ plotting.legend(ax, loc="upper left")
 # are then whole numbers, which add without rounding: a summary of all rows has the same bytes, whatever parts it was merged from and in which order. The rounding moves no reward by more than a step, and is in the bound.
 #
 # The commands choose the width by the first part, and again where it turns out far too large for the rewards of the prompts in bins; `--bin-width` fixes it. Another width changes numbers by what bins leave open.
-# Best-of-N sets samples within their bins, and its interval does not hold what that leaves open: where a prompt has few bins, the answer says so.
+# A sample of rank $i$ from below is kept by best-of-$N$ with a chance $w_i$ that rises with $i$. Within a bin $\sum w_ir_i$ is then at least $\sum w_i$ times the mean, and at most that and the number of samples times the
+# two standard deviations. This is in the interval of best-of-$N$ and of its share: {{open_best:.0e}} of the gain at $N=64$ in the answer's bins. How many samples of a bin tie, they do not tell; what that leaves open of the KL is
+# in the interval of the share too.
 #
 # Prompts stand in the order of a number made from their names. Intervals resample pools of prompts that this number deals, so that no partition changes an interval. Here {{n_prompts:d}} prompts are cut at random into
 # {{n_parts:d}} parts, with the samples of every prompt spread over them. The gain at {{kl_shown_parts:g}} nats is {{gain_whole:.6f}} from the whole and {{gain_parts:.6f}} from the parts, its interval
@@ -153,7 +168,11 @@ of_whole, of_parts = (fit_frontier(table_of(one), rng=seed).at(kl_shown_parts, s
 # $ alignlib frontier s3://bucket/scored --reward score --scheduler tcp://host:8786 --checkpoint /shared/kept
 # ```
 #
-# The workers are those of Dask (`pip install '.[scale]'`). A worker that is killed changes nothing: another does its part again.
+# The workers are those of Dask (`pip install '.[scale]'`). A worker that is killed changes nothing: another does its part again. Workers of your own should be started with `MALLOC_TRIM_THRESHOLD_=536870912`
+# in their environment: the small value that Dask sets has arrays given back to the system and asked for again, at the cost of a part of the time. An address that begins with `http` needs `aiohttp` too, one
+# in a cloud the package that `fsspec` names.
+#
+# Summaries add up: a folder that holds nothing else is read as one, and `--summary` writes it. They must have been made with one `--bin-width`.
 #
 # | Rewards | What to use |
 # |---|---|
@@ -178,51 +197,68 @@ print(sql("scored", width=width))
 # %% [markdown]
 # ## Measured
 #
-# CPU seconds with start and imports, and an upper bound on resident memory (the system counts the program that started the process too: equal figures are its), of one process on one thread; the machine was shared, so a figure may be off by a fifth. "Read" reads both columns and adds them up, which no tool can avoid.
-# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB or polars, without bias correction and without intervals. Measured by `python -m benchmarks scale`.
+# CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest). The machine was shared with
+# ten to thirty other processes, which makes figures differ by up to a half from those of an idle one, from one run to the next too. "Read" reads both columns and adds them up, which no tool can avoid.
+# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, polars or pandas, without bias correction and without intervals. Measured by `python -m benchmarks.bench_scale --record`.
 
 # %% tags=["hide-input"]
-with Path("scale_results", "scale.csv").open(encoding="utf-8", newline="") as file:
-    measured = list(csv.DictReader(file))
+measured = json.loads(Path(recorded).read_text(encoding="utf-8"))["measured"]
 labels = {"prompts": "64 a prompt", "pools": "10⁶ a prompt", "shuffled": "64, shuffled", "four": "4 a prompt"}
 tools = {
     "read": "read",
     "alignlib": "alignlib",
+    "workers": "two workers",
     "held": "in memory",
     "duckdb": "group-by (DuckDB)",
     "polars": "group-by (polars)",
+    "pandas": "group-by (pandas)",
 }
-print(f"{'':<17}{'CPU s':>6}{'MiB':>5}{'ns/row':>7}")  # no wider than a phone shows
+print(f"{'':<17}{'CPU s':>7}{'MiB':>5}{'ns/row':>7}")  # no wider than a phone shows
 table = ""
 for row in measured:
     if row["tool"] in tools:
-        rows, cpu = int(row["rows"]), float(row["cpu_s"])
-        of = labels[row["shape"]] if rows >= 10_000_000 or row["shape"] != "pools" else "n/10 a prompt"
-        if table != (table := f"{of}, {rows:,} rows"):
+        rows, cpu = row["rows"], row["cpu_s"]
+        if table != (table := f"{labels[row['shape']]}, {rows:,} rows"):
             print(table)
-        print(f"{tools[row['tool']]:<17}{cpu:>6.2f}{row['peak_mib']:>5}{1e9 * cpu / rows:>7.0f}")
+        print(f"{tools[row['tool']]:<17}{cpu:>7.2f}{row['peak_mib']:>5}{1e9 * cpu / rows:>7.0f}")
 
 # %% tags=["hide-input"]
-largest = max(
-    (row for row in measured if (row["shape"], row["tool"]) == ("prompts", "alignlib")),
-    key=lambda row: int(row["rows"]),
-)
-per_row = float(largest["cpu_s"]) / int(largest["rows"])
-(spent,) = (
-    json.loads(row["phases"])
-    for row in measured
-    if row["tool"] == "phases" and row["shape"] == "prompts" and row["rows"] == largest["rows"]
-)
+by = {(row["shape"], row["tool"], row["rows"]): row for row in measured}
+
+
+def largest(shape, tool):
+    return max((row for row in measured if (row["shape"], row["tool"]) == (shape, tool)), key=lambda row: row["rows"])
+
+
+many, some = largest("prompts", "alignlib"), by["prompts", "alignlib", 10**7]
+per_row = many["cpu_s"] / many["rows"]
+spent = largest("prompts", "phases")["phases"]
+pools, of_pools = largest("pools", "alignlib"), largest("pools", "phases")["phases"]
+of_prompt = (many["peak_mib"] - some["peak_mib"]) * 2**20 / ((many["rows"] - some["rows"]) / 64)
+start = by["prompts", "workers", 10**6]["cpu_s"] - by["prompts", "alignlib", 10**6]["cpu_s"]
+later = by["prompts", "workers", 10**7]["cpu_s"] - some["cpu_s"]
 
 # %% [markdown]
 # With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
 # {{boot_part:.0%}} on the bootstrap. If the cost stays in proportion to the rows, as it is between the tables measured, $10^9$ rows take {{hours_9:.1f}} hours of one core, and $10^{12}$ rows
 # {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples have names.
 #
+# Memory does not grow with the samples of a prompt, and grows with the prompts: by about {{bytes_prompt:.0f}} bytes for each, for its key, its size, and what the intervals resample. The {{prompts_many:,.0f}} prompts of the largest table
+# take {{peak_many:,.0f}} MiB. Where the prompts would need more than half of the free memory, the command says so.
+#
+# Where a prompt has $10^6$ samples, {{pools_ns:.0f}} ns a row are spent, {{pools_times:.1f}} times what reading costs: {{pools_read:.0%}} on reading and binning, {{pools_rest:.0%}} on the curve, the bootstrap and best-of-N. The latter cost as much
+# for any number of samples of a prompt, since they see its bins alone. Binning takes six passes of additions in place (count and sum, two for the square, least, largest) for each row, which no arrangement of NumPy's that we tried makes
+# cheaper than reading. So twice the cost of reading is a floor, before anything is estimated.
+#
+# Two workers cost {{start_two:.1f}} CPU seconds more than one process on $10^6$ rows, {{later_two:.1f}} on $10^7$, and {{pools_two:.1f}} on $10^8$ rows of pools: the start of Dask and of its processes, and what these do while they wait, which on
+# a machine as busy as this one is long. So they pay where the whole takes minutes. Of prompts in bins they read and count the samples; the curve is then made of the bins by one process. How much sooner two workers end was not
+# measured, for want of an idle machine.
+#
 # ## Claims
 
 # %% tags=["hide-input"]
 low, high = open_by[width][2:]
+best = [float(end[0]) for end in best_of_n_bounds(binned(rewards, width), width, 64)]
 jensen_open = open_by[width][1]
 budget = kl_shown + np.stack([low, high, exact]) - lam * rewards.mean()
 ends = (budget / lam).min(axis=1)  # the gain: lower end, upper end, exact, on one grid of λ
@@ -250,6 +286,17 @@ claims.glue(
     days_100=1e12 * per_row / 3600.0 / 24.0 / 100.0,
     disk_9=2 * 8.0,
     named_9=8.0,
+    bytes_prompt=of_prompt,
+    prompts_many=many["rows"] / 64,
+    peak_many=many["peak_mib"],
+    pools_ns=1e9 * pools["cpu_s"] / pools["rows"],
+    pools_times=pools["cpu_s"] / by["pools", "read", pools["rows"]]["cpu_s"],
+    pools_read=(of_pools["read and summarise"] + of_pools["join"]) / sum(of_pools.values()),
+    pools_rest=1.0 - (of_pools["read and summarise"] + of_pools["join"]) / sum(of_pools.values()),
+    start_two=start,
+    later_two=later,
+    pools_two=largest("pools", "workers")["cpu_s"] - pools["cpu_s"],
+    open_best=(best[1] - best[0]) / best[1],
 )
 cut = [
     SummaryTable(
@@ -258,7 +305,27 @@ cut = [
         whole.columns,
     )
 ]
+kl_asked, few = np.array([0.1, 0.5, 1.0]), np.sort(rewards[:5000])
+law, some_bins = FiniteLaw(few), binned(few, width)
+gain_ends, exact_gain = gain_bounds(some_bins, width, kl_asked), law.gain_at_kl(kl_asked)
+kl_ends, exact_kl = kl_bounds(some_bins, width, exact_gain), law.kl_at_gain(exact_gain)
+draws = np.array([2.0, 8.0, 64.0])
+rule_ends = best_of_n_bounds(some_bins, width, draws)
+rows_of_one = prepare(few[None, ::-1])
+exact_rule = np.array([float(rule.evaluate(rows_of_one).mean[0]) for rule in BestOfN.along(draws)]) - few.mean()
 claims.record(
+    claims.at_most(
+        "gain-and-kl-bounds",
+        "how far the exact gain at a KL, KL at a gain and best-of-N of up to 5,000 rewards lie outside their bounds",
+        "we derive",
+        np.concatenate(
+            [
+                np.maximum(ends[0] - one, one - ends[1])
+                for ends, one in ((gain_ends, exact_gain), (kl_ends, exact_kl), (rule_ends, exact_rule))
+            ]
+        ),
+        0.0,
+    ),
     claims.at_most(
         "lower-bound",
         "the lower bound less the exact Λ, every width and λ",

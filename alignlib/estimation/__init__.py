@@ -3,8 +3,9 @@
 `fit_frontier` estimates a reward of a table once; the `Fit` tells the limit at any budget, the share of it that rules
 have, and what another reward gains. `first_terms` gives the limit's first terms in √KL from few samples of a prompt,
 `samples_wanted` what a wished KL would take, `beta_at` its β, `draws_per_prompt` how many draws pay on each prompt
-(`shown_numbers` in a line), `most_of_constant_prompts` what prompts that do not vary may add. Other rooms resample
-prompts with the same `Cells` and `studentised_interval`; `bounded_mean_interval` needs no resampling, nor does
+(`shown_numbers` in a line), `most_of_constant_prompts` what prompts that do not vary may add, `counted_rules` what
+best-of-N does where samples are in bins. Other rooms resample prompts with the same `Cells` and `studentised_interval`;
+`bounded_mean_interval` needs no resampling, nor does
 `gold_turn` (a `GoldTurn`), which tests as checkpoints come in whether gold has fallen.
 """
 
@@ -14,6 +15,7 @@ from alignlib.estimation.beta import beta_at
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.constant_part import most_of_constant_prompts
+from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.draws_per_prompt import DrawsPerPrompt, draws_per_prompt, shown_numbers
 from alignlib.estimation.estimated_frontier import EstimatedFrontier, UnsupportedBudgetError
 from alignlib.estimation.first_terms import FirstTerms, FirstTermsAt, first_terms
@@ -51,6 +53,7 @@ __all__ = [
     "check_needs",
     "check_pair",
     "check_resampling",
+    "counted_rules",
     "draws_per_prompt",
     "first_terms",
     "fit_frontier",

@@ -27,7 +27,7 @@ from alignlib.scale.answers import checked_answers
 from alignlib.scale.bins import Bins, check_width, width_for
 from alignlib.scale.bounds import log_partition_bounds
 from alignlib.scale.engine import Engine, engine_for
-from alignlib.scale.gain_bounds import gain_bounds, kl_bounds
+from alignlib.scale.gain_bounds import best_of_n_bounds, gain_bounds, kl_bounds
 from alignlib.scale.keys import keys_of
 from alignlib.scale.opening import open_parts, table_of, with_at_least
 from alignlib.scale.parts import CorruptPartError, Question, first_file, is_many, list_parts
@@ -44,6 +44,7 @@ __all__ = [
     "Question",
     "Summary",
     "SummaryTable",
+    "best_of_n_bounds",
     "check_width",
     "checked_answers",
     "engine_for",

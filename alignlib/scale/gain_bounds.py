@@ -1,4 +1,4 @@
-"""What the samples of one prompt in bins gain at a KL, and spend for a gain, is at least and at most."""
+"""What samples in bins gain at a KL or by best-of-N, and spend for a gain, is at least and at most."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, as_vector, require_range
+from alignlib.estimation import counted_rules
 from alignlib.laws import FiniteLaw
+from alignlib.rules import BestOfN
 from alignlib.scale.bins import Bins
-from alignlib.scale.bounds import Atoms, lower_atoms, upper_atoms
+from alignlib.scale.bounds import Atoms, counted_samples, lower_atoms, upper_atoms
 
-__all__ = ["gain_bounds", "kl_bounds"]
+__all__ = ["best_of_n_bounds", "gain_bounds", "kl_bounds"]
 
 _ROUNDED = 1e-12  # of the range of rewards, and of nats
 
@@ -94,6 +96,39 @@ def kl_bounds(bins: Bins, width: float, gain: npt.ArrayLike) -> tuple[FloatArray
     low = least.kl_at_gain(np.maximum(np.minimum(asked, _top(upper)) - off, 0.0))
     high = most.kl_at_gain(np.minimum(asked + off, _top(lower)))
     return np.maximum(low - _ROUNDED, 0.0), high + _ROUNDED
+
+
+def best_of_n_bounds(bins: Bins, width: float, n: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return what the mean of best-of-N over a prompt's samples, without bias, gains at least and at most, at each N.
+
+    A sample of rank i is kept with a chance that rises with i: by Chebyshev's inequality its covariance with the reward
+    within a bin is not negative, and by that of Cauchy and Schwarz it is no more than the product of the deviations.
+
+    Parameters
+    ----------
+    bins, width
+        As in `gain_bounds`.
+    n : float or array (k,)
+        N ≥ 1, up to the number of samples.
+
+    Returns
+    -------
+    low, high : array (k,)
+        In units of reward.
+
+    Examples
+    --------
+    >>> rewards = np.random.default_rng(0).standard_normal(10_000)
+    >>> bins = Bins.of(np.zeros(10_000, dtype=np.int64), [rewards], [2.0**-6])
+    >>> low, high = best_of_n_bounds(bins, 2.0**-6, 2)
+    >>> exact = np.sort(rewards) @ (2.0 * np.arange(10_000) / (10_000 * 9_999)) - rewards.mean()
+    >>> bool(low[0] <= exact <= high[0]), bool(high[0] - low[0] < 2e-5)
+    (True, True)
+    """
+    samples = counted_samples(bins, width)
+    draws = require_range("n", np.atleast_1d(as_vector("n", np.atleast_1d(n))), 1.0, float(samples.size))
+    found = counted_rules(samples, [BestOfN(one) for one in draws.tolist()], bounds=False)
+    return found.gain - found.gain_below, found.gain + found.gain_above
 
 
 def _law(atoms: Atoms) -> FiniteLaw:
