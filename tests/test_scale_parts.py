@@ -365,6 +365,15 @@ def test_bins_that_sql_made_are_a_table(tmp_path: Path) -> None:
     assert gains[0] == pytest.approx(gains[1], abs=1e-6)
 
 
+def test_names_of_columns_are_names_in_sql_whatever_they_hold() -> None:
+    name = 'a"; DROP TABLE x; --\n'
+    inside = sql("scored", prompt=name, reward=name, gold=name, width=0.25).replace('"a""; DROP TABLE x; --\n"', "")
+    assert "DROP" not in inside
+    for bad in ("", "a\0b"):
+        with pytest.raises(InputError, match="must have a name without NUL"):
+            sql("scored", reward=bad)
+
+
 def test_an_ensemble_of_parts_is_that_of_the_table(tmp_path: Path) -> None:
     table = pa.table({"prompt_id": NAMES, "a": REWARDS, "b": REWARDS[::-1], "gold": np.roll(REWARDS, 1) + REWARDS})
     (tmp_path / "parts").mkdir()

@@ -208,7 +208,8 @@ def sql(
     Parameters
     ----------
     source : str
-        The table, or what reads one, as the engine writes it.
+        The table, or what reads one, as the engine writes it; it goes into the statement as it is, names of columns as
+        quoted names.
     prompt, reward, gold : str
         Its columns.
     width : float
@@ -243,6 +244,7 @@ GROUP BY prompt, bin"""
 
 
 def _quoted(name: str) -> str:
+    require(bool(name) and "\0" not in name, f"a column must have a name without NUL; got {name!r}.")
     return '"' + name.replace('"', '""') + '"'
 
 
