@@ -14,7 +14,7 @@ except ImportError:  # Windows
 __all__ = ["check_memory"]
 
 _NEEDED = 512  # MiB of addresses, to import all and read a small table
-_NEEDED_BY = {"run": 2048, "report": 2048}  # which start a kernel, and wait for it
+_NEEDED_BY = {"run": 2048, "sweep": 2048, "report": 2048}  # which start a kernel, and wait for it
 _AMPLE = 4 << 30
 # What libraries else take for each core, or for a pool of their own; where that fails some abort in words of theirs.
 _MODEST = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_IO_THREADS": "1"}

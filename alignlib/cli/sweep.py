@@ -149,4 +149,4 @@ def _write(rows: Sequence[Mapping[str, Any]], columns: list[str], output: Path, 
         except pa.ArrowException:  # of several types
             arrays[name] = pa.array([None if value is None else str(value) for value in values])
     with whole_file(output, replace=force) as file:
-        pa_parquet.write_table(pa.table(arrays), file)
+        pa_parquet.write_table(pa.table(arrays), file, write_page_checksum=True)
