@@ -213,14 +213,14 @@ tools = {
     "polars": "group-by (polars)",
     "pandas": "group-by (pandas)",
 }
-print(f"{'':<17}{'CPU s':>7}{'MiB':>5}{'ns/row':>7}")  # no wider than a phone shows
+print(f"{'':<17}{'CPU s':>6}{'MiB':>5}{'ns/row':>7}")  # no wider than a phone shows
 table = ""
 for row in measured:
     if row["tool"] in tools:
         rows, cpu = row["rows"], row["cpu_s"]
         if table != (table := f"{labels[row['shape']]}, {rows:,} rows"):
             print(table)
-        print(f"{tools[row['tool']]:<17}{cpu:>7.2f}{row['peak_mib']:>5}{1e9 * cpu / rows:>7.0f}")
+        print(f"{tools[row['tool']]:<17}{cpu:>6.2f}{row['peak_mib']:>5}{1e9 * cpu / rows:>7.0f}")
 
 # %% tags=["hide-input"]
 by = {(row["shape"], row["tool"], row["rows"]): row for row in measured}
