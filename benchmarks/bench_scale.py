@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -154,7 +155,7 @@ TOOLS: dict[str, Callable[[Path], dict[str, float] | None]] = {
 }
 
 
-def measure(tool: str, folder: Path) -> dict[str, object]:
+def measure(tool: str, folder: Path) -> dict[str, Any]:
     """Run a tool in a process of its own."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.bench_scale", "--run", tool, "--folder", str(folder)]
@@ -164,10 +165,10 @@ def measure(tool: str, folder: Path) -> dict[str, object]:
     if done.returncode != 0:
         raise SystemExit(f"{tool} failed: {done.stderr[-500:]}")
     last = json.loads(done.stderr.strip().splitlines()[-1])
-    return last | {"wall_s": round(time.monotonic() - started, 2)}
+    return {**last, "wall_s": round(time.monotonic() - started, 2)}
 
 
-def keep(row: dict[str, object]) -> None:
+def keep(row: dict[str, Any]) -> None:
     """Put a measurement into the record, in the place of an earlier one of the same."""
     known = json.loads(RECORDED.read_text(encoding="utf-8"))["measured"] if RECORDED.exists() else []
     names = ("shape", "rows", "tool")
@@ -197,7 +198,7 @@ def main() -> None:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         cpu = sum(one.ru_utime + one.ru_stime for one in used)
         peak = round(max(one.ru_maxrss for one in used) / 1024)
-        row = {"cpu_s": round(cpu, 3), "peak_mib": peak}
+        row: dict[str, Any] = {"cpu_s": round(cpu, 3), "peak_mib": peak}
         print(json.dumps(row | ({"phases": spent} if spent else {})), file=sys.stderr)
         return
     for shape in asked.shape.split(","):
