@@ -244,7 +244,7 @@ later = by["prompts", "workers", 10**7]["cpu_s"] - some["cpu_s"]
 # {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples have names.
 #
 # Memory does not grow with the samples of a prompt, and grows with the prompts: by about {{bytes_prompt:.0f}} bytes for each, for its key, its size, and what the intervals resample. The {{prompts_many:,.0f}} prompts of the largest table
-# take {{peak_many:,.0f}} MiB. Where the prompts would need more than half of the free memory, the command says so.
+# take {{peak_many:,.0f}} MiB; those of $10^9$ rows would take {{memory_9:.1f}} GB and those of $10^{12}$ rows {{memory_12:,.0f}} GB, in the one process that asks: so many rows go with more samples of each prompt. Where the prompts would need more than half of the free memory, the command says so.
 #
 # Where a prompt has $10^6$ samples, {{pools_ns:.0f}} ns a row are spent, {{pools_times:.1f}} times what reading costs: {{pools_read:.0%}} on reading and binning, {{pools_rest:.0%}} on the curve, the bootstrap and best-of-N. The latter cost as much
 # for any number of samples of a prompt, since they see its bins alone. Binning takes six passes of additions in place (count and sum, two for the square, least, largest) for each row, which no arrangement of NumPy's that we tried makes
@@ -287,6 +287,8 @@ claims.glue(
     disk_9=2 * 8.0,
     named_9=8.0,
     bytes_prompt=of_prompt,
+    memory_9=1e9 / 64 * of_prompt / 1e9,
+    memory_12=1e12 / 64 * of_prompt / 1e9,
     prompts_many=many["rows"] / 64,
     peak_many=many["peak_mib"],
     pools_ns=1e9 * pools["cpu_s"] / pools["rows"],
