@@ -310,7 +310,6 @@ pd.DataFrame(
             "sampler": f"{name}; {task}",
             "tokens": f"{trained[task].tokens[key, n_blocks]:.1f}",
             "KL": f"{trained[task].kl[key, n_blocks]:.2f}",
-            "gain": f"{trained[task].gain[key, n_blocks]:.2f}",
             "of the limit": f"{limits[task][key, n_blocks]:.1%}",
         }
         for task in composed_tables
