@@ -26,10 +26,10 @@ n: int = 256  # responses of one measurement, in [16, 4096]
 n_rep: int = 1000  # measurements simulated, in [100, 20000]
 n_intervals: int = 200  # measurements whose intervals are checked, in [20, 5000]
 n_tokens: int = 10  # tokens of the made-up model, the end token among them, in [3, 12]
-length: int = 5  # most content tokens of a response, in [1, 5]
-sizes: list[float] = [0.1, 0.2, 0.4, 0.8, 1.6]  # changes of the logits that make the policies, > 0
-temperature: float = 0.7  # of the mismatched sampler, in (0, 10]
-top_p: float = 0.9  # of the truncated sampler, in (0, 1]
+length: int = 5  # most content tokens of a response, in [2, 5]
+sizes: list[float] = [0.1, 0.2, 0.4, 0.8, 1.6]  # changes of the logits that make the policies, in [0.01, 5]
+temperature: float = 0.7  # of the mismatched sampler, in [0.2, 10]
+top_p: float = 0.9  # of the truncated sampler, in [0.1, 1]
 seed: int = 1  # seed of the model and of the samples, >= 0
 
 # %% tags=["conditions", "hide-input"]
