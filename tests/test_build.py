@@ -64,7 +64,7 @@ def test_a_book_is_built_and_then_left_alone_and_a_warning_keeps_its_pages(tmp_p
     assert f"Open {html.as_uri()}/index.html" in first.output
     assert "The root is" in (html / "index.html").read_text()
     assert "2.000" in (html / "index.html").read_text()
-    assert "<strong>3 of 3 claims hold</strong>" in (html / "scorecard.html").read_text()
+    assert "3 claims, recorded by 2 notebooks" in (html / "scorecard.html").read_text()
     page = (html / "notebooks" / "01_roots.html").read_text()
     assert 'alt="Up to 2.00."' in page
     assert "5 roots." in page
