@@ -116,6 +116,7 @@ def test_the_page_on_performance_is_made_of_what_was_recorded(tmp_path: Path) ->
         {"benchmark": "a | b", "peer": "c", "times_faster": 1234.5, "least": 900.0, "most": 2000.0, "seconds": 0.00123},
         {"benchmark": "d", "peer": "e", "times_faster": 0.5, "seconds": 2.0},
         {"benchmark": "growth", "seconds": 1.0},
+        {"benchmark": "whole", "times_slower": 4.0, "cpu_seconds": 2.0},
     ]
     entry = {"what": "Of ``a``.", "date": "2026-01-02", "machine": "M", "versions": {"numpy": "2"}, "rows": rows}
     (tmp_path / "benchmarks" / "recorded").mkdir(parents=True)
@@ -123,6 +124,7 @@ def test_the_page_on_performance_is_made_of_what_was_recorded(tmp_path: Path) ->
     page = performance_page(tmp_path)
     assert "In 1 of 2 comparisons it is the faster one, at most 1,200 times" in page
     assert "in 1 it is the slower one" in page
+    assert "takes 4 times what reading the file and one exp of it takes" in page
     assert "| 1,200 (900 to 2,000) | 0.00123 |" in page
     assert "`python -m benchmarks best_of`; M, numpy 2; 2026-01-02." in page
     assert "growth" not in page
