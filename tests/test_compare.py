@@ -21,7 +21,7 @@ from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.training import compare_runs
 from alignlib.training.example_run import example_prompts, example_run
-from alignlib.training.logs.training_log import TrainingLog
+from alignlib.training.logs.training_log import TrainingLog, read_training_log
 from alignlib.training.smoothing import local_weights
 
 pytestmark = pytest.mark.xdist_group("compare")
@@ -187,11 +187,32 @@ def test_what_cannot_be_compared_is_a_sentence() -> None:
         compare_runs({"near": [near, near], "far": far})
     with pytest.raises(InputError, match="at must name KLs that all runs reach"):
         compare_runs({"near": near, "again": made(0.8, 3)}, at=[5.0])
-    with pytest.raises(InputError, match="three at least"):
+    with pytest.raises(InputError, match="checkpoints of 1 different KL; three at least"):
+        compare_runs({"near": near, "short": near.keep(near.step < 5.0)})
+    with pytest.raises(InputError, match="2 different KLs; three at least"):
         compare_runs({"near": near, "short": near.keep(near.step < 15.0)})
     found = compare_runs({"near": near, "again": made(0.8, 3)}, at=[0.2, 5.0])
     assert found.kl.tolist() == [0.2]
     assert any("Not all runs reach 5 nats" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("power", [338, -338])
+def test_the_unit_of_the_reward_changes_nothing_but_the_unit(power: int) -> None:
+    """At either end of the rewards that are read, where the square of a variance is no float."""
+    logs = {"a": made(0.6, 1), "b": made(0.9, 2)}
+    plain = compare_runs(logs)
+    scaled = compare_runs({name: replace(log, reward=log.reward * 2.0**power) for name, log in logs.items()})
+    for name in ("reward", "difference", "difference_low", "difference_high"):
+        np.testing.assert_array_equal(getattr(scaled, name), getattr(plain, name) * 2.0**power)
+    mixed = compare_runs({"a": logs["a"], "b": replace(logs["b"], reward=logs["b"].reward * 2.0**power)})
+    assert np.isfinite([mixed.difference_low, mixed.difference_high]).all()
+
+
+def test_rewards_too_small_for_their_variance_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.csv"
+    path.write_text("step,kl,reward\n0,0,1e-170\n1,0.1,2e-170\n2,0.2,3e-170\n")
+    with pytest.raises(InputError, match=r"'reward' of .* holds rewards of size 3e-170 at most; .* rescale the column"):
+        read_training_log(path, kl_unit="sequence")
 
 
 def files(folder: Path) -> tuple[Path, Path, Path]:

@@ -9,16 +9,17 @@ def spelled(text: str) -> float:
     """Read a number in ASCII digits with a decimal point, as CSV has it; ``nan`` and ``inf`` are read too.
 
     What only Python takes for a number (``1_000``, digits of other scripts) raises ValueError, as all other text.
+    ``-0`` is 0: no answer repeats its sign.
 
-    >>> spelled(" 2.5e-1")
-    0.25
+    >>> spelled(" 2.5e-1"), spelled("-0")
+    (0.25, 0.0)
     >>> spelled("1_000")
     Traceback (most recent call last):
     ValueError: '1_000' is no number
     """
     if "_" in text or not text.isascii():
         raise ValueError(f"{text!r} is no number")
-    return float(text)
+    return float(text) + 0.0
 
 
 def spelled_whole(text: str) -> int:

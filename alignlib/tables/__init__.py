@@ -31,7 +31,7 @@ from alignlib.tables.opponent import against_opponent
 from alignlib.tables.pieces import open_pieces
 from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
-from alignlib.tables.reward_range import LARGEST_REWARD
+from alignlib.tables.reward_range import LARGEST_REWARD, check_range
 from alignlib.tables.rewards import RewardTable
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, load, not_utf8, short, too_large
 from alignlib.tables.with_reward import with_reward
@@ -50,6 +50,7 @@ __all__ = [
     "check_depth",
     "check_file",
     "check_fits",
+    "check_range",
     "combines",
     "example_scores",
     "example_table",

@@ -136,7 +136,10 @@ def compare_runs(
     for title, log in every:
         distinct = np.unique(log.kl[log.kl >= 0.0]).size
         require(len(log.runs) == 1, f"{title!r} holds {len(log.runs)} runs; keep one of them (only).", "only")
-        require(distinct >= 3, f"{title!r} has checkpoints of {distinct} different KLs; three at least are needed.")
+        require(
+            distinct >= 3,
+            f"{title!r} has checkpoints of {counted(distinct, 'different KL')}; three at least are needed.",
+        )
     budgets, notes = _budgets(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip

@@ -130,8 +130,8 @@ class Errors:
             some = [(weight**2 * self.seeds[name][0][j].noise, self.seeds[name][0][j].df)
                     for name, weight in weights.items()]  # fmt: skip
             variance = sum(part for part, _ in some)
-            if variance > 0.0:
-                df = variance**2 / sum(part**2 / free for part, free in some)
+            if variance > 0.0:  # by shares, for the square of a variance may be no float
+                df = 1.0 / sum((part / variance) ** 2 / free for part, free in some)
         reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
         return reach + self._bend(weights, j)
 

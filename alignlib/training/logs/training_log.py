@@ -20,7 +20,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.tables import open_table_file
+from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 from alignlib.training.logs.per_prompt import PerPrompt
@@ -275,6 +275,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     if lacking:
         notes.append(f"Dropped: {lacking} of {finite.size} checkpoints, which lack a finite value.")
         rows = rows.keep(finite)
+    check_range(f"{rows.reward_name!r} of {path}", rows.reward)
     logged, negative = without_rounding(rows)
     rows = replace(rows, kl=logged)
     sequence, converted = per_sequence(rows)
