@@ -143,6 +143,6 @@ def test_every_figure_of_the_book_has_data_drawings_and_code() -> None:
             assert data.startswith(b"panel,kind,series,")
             assert data.count(b"\n") > 3, name
             assert b"<text" in drawing
-            assert len(drawing) < 400_000, name
+            assert len(drawing) < 600_000, name  # the matrix of chapter 30 has thousands of cells
             assert paper.startswith(b"%PDF-")
     assert seen > 80

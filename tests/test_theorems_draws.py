@@ -11,6 +11,9 @@ from scipy import integrate
 from alignlib._core.checks import FloatArray
 from alignlib.divergences import CHI_SQUARED
 from alignlib.laws import FiniteLaw, Levels
+from alignlib.lm.composed import PrefixWorld, particle_filter
+from alignlib.lm.particle_sums import resampled_once
+from alignlib.lm.space import ResponseSpace
 from alignlib.rules import (
     BestOfN,
     ChiSquaredPessimism,
@@ -139,3 +142,18 @@ def test_thm_falling_returns() -> None:
                 if a != b and n[a] > 1 and n[b] < 10:
                     moved = value[b, n[b]] - value[b, n[b] - 1] - (value[a, n[a] - 1] - value[a, n[a] - 2])
                     assert moved <= 1e-12
+
+
+def test_prop_resampled_once() -> None:
+    """The two integrals are the law over all sets of prefixes, whatever base, reward, λ and number of particles."""
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        space = ResponseSpace(2, 2)
+        base, reward = rng.dirichlet(np.full(space.size, 0.5)), 3.0 * rng.standard_normal(space.size)
+        world = PrefixWorld.of(space, base, reward)
+        for particles in (1, 2, 3, 5):
+            lam = float(rng.uniform(0.0, 3.0))
+            enumerated = particle_filter(world, lam, particles, 1)
+            summed = resampled_once(world, lam, particles, 1)
+            np.testing.assert_allclose(summed.policy, enumerated.policy, rtol=1e-8, atol=1e-12)
+            assert summed.policy.sum() == pytest.approx(1.0, abs=1e-9)

@@ -34,6 +34,8 @@ def watch(log: str, roots: Sequence[str]) -> None:
         path = os.path.abspath(os.fsdecode(given))
         if path in seen or not path.startswith(below):
             return
+        if os.path.basename(path).startswith("__editable__"):
+            return  # an entry of sys.path that stands for an installation and is no file
         if event == "open":
             flags = arguments[2]
             if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):

@@ -26,7 +26,7 @@ class Taken:
     def time(self) -> str:
         """The time as text, of which seconds are rounded as their size allows.
 
-        >>> Taken(3.21, 200).time, Taken(42.3, 200).time, Taken(153.0, 200).time
+        >>> Taken(3.21, 200).time, Taken(42.3, 200).time, Taken(156.0, 200).time
         ('3 s', '42 s', '2.6 minutes')
         """
         return f"{self.seconds / 60:.1f} minutes" if self.seconds >= 90 else f"{max(self.seconds, 1):.0f} s"

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from huggingface_hub import constants
 
 from alignlib.cli.main import main
 
@@ -52,6 +51,8 @@ def as_on_the_hub(folder: Path, cache: Path, name: str) -> None:
 
 @pytest.fixture(name="hub")
 def _hub(zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    from huggingface_hub import constants
+
     for name, kind in NAMES.items():
         own = {"model": "llama" if "Instruct" in name else "gpt2", "reward-model": "reward"}[kind]
         as_on_the_hub(Path(zoo[own]), tmp_path / "hub", name)
