@@ -38,6 +38,10 @@ from alignlib.laws import FiniteLaw
 rng = np.random.default_rng(seed)
 family = FiniteLaw(rng.normal(size=n_outcomes), rng.dirichlet(np.full(n_outcomes, concentration)))
 need(
+    family.max_kl > 1e-6,
+    f"concentration must be larger for this seed; at {concentration:g} the best response has all probability but {-np.expm1(-family.max_kl):.1g}, so that there is nothing to gain.",
+)
+need(
     kl_shown < family.max_kl,
     f"kl_shown must be below {family.max_kl:.4g}, the nats at which no reward of this base model is left to buy; got {kl_shown:g}.",
 )

@@ -338,6 +338,7 @@ def _file() -> list[Case]:
         Case("the file", "only blank lines", text("\n\n"), FRONTIER, "is empty"),
         Case("the file", "a header without rows", text("prompt_id,reward\n"), FRONTIER, "has a header but no rows"),
         Case("the file", "an unknown extension", text(rows(), "t.xlsx"), FRONTIER, "unknown extension '.xlsx'"),
+        Case("the file", "nothing but NULs", text(bytes(5000)), FRONTIER, "holds a NUL"),
         Case("the file", "a NUL in a cell", text(rows().replace("3,1", "3,\0", 1)), FRONTIER, "holds a NUL"),
         Case("the file", "a NUL in an identifier", text(rows() + "8\0,1\n"), FRONTIER, "in line 66"),
         Case("the file", "gzip of gzip", text(gzip.compress(gz), "t.csv.gz"), FRONTIER, "is compressed twice"),
@@ -1231,6 +1232,9 @@ def _options() -> list[Case]:
         asked("a seed in digits of another script", "give a whole number", "--seed", "\u0663"),
         asked("one budget twice", "1 is given more than once; give it once", "--kl", "1,1"),
         asked("KL budgets of another divergence", "asked of renyi:2 as --at", "--divergence", "Renyi: 2", "--kl", "1"),
+        asked(
+            "KL budgets of another divergence, by its short name", "of js as --at", "--divergence", "JS", "--kl", "1"
+        ),
         asked("a divergence that there is not", "Known by name", "--divergence", "chi2:3", "--kl", "1"),
         asked("a seed given twice", "--seed is given more than once; give it once", "--seed", "0", "--seed=1"),
         asked("bounds given twice", "--bounded is given more than once", "--bounded", "0,1", "--bounded", "0,2"),

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alignlib._core.errors import InputError
-from alignlib.tables import RewardTable
+from alignlib.tables import RewardTable, open_table_file
 
 GOOD = "prompt_id,reward\n1,0.5\n1,1.5\n2,0\n2,1\n"
 
@@ -455,3 +456,12 @@ def test_a_header_of_numpy_that_is_no_literal_is_said_without_an_address(tmp_pat
     with pytest.raises(InputError, match="is not an array of NumPy") as refused:
         RewardTable.read(text(tmp_path, content, "t.npy"), prompt=None, reward="reward")
     assert " at 0x" not in str(refused.value)
+
+
+def test_a_working_folder_that_is_gone_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InputError, match="the working folder is gone; change into one that exists"):
+        open_table_file("rewards.csv")

@@ -251,6 +251,7 @@ ROWS = "prompt_id,reward,gold\n" + "".join(f"{row // 8},{row % 7},{row % 5}\n" f
     ("notebook", "given", "said"),
     [
         ("01", {"kl_shown": "50"}, "kl_shown must be below .*; got 50."),
+        ("01", {"n_outcomes": "2", "concentration": "0.01"}, "concentration must be larger .* nothing to gain"),
         ("20", {"delta": "1.7"}, "delta must be below 1.609, .*; got 1.7."),
         ("20", {"token_prob": "1,0,0"}, "token_reward must take two values or more where token_prob is positive"),
         ("21", {"fitted_at": "1,2"}, r"fitted_at must lie between 0.7, the base mean, and 2; got \[1.0, 2.0\]."),

@@ -469,3 +469,10 @@ def test_a_run_on_its_own_floor_wastes_nothing(tmp_path: Path) -> None:
     (tmp_path / "run.csv").write_text("kl,reward\n0,0.1\n0.1,0.2\n0.2,0.3\n")
     done = CliRunner().invoke(main, ["overlay", str(tmp_path / "run.csv"), "--kl-unit", "sequence"])
     assert "All checkpoints lie on this floor" in done.stdout
+
+
+def test_console_lines_of_nobodys_keys_are_said_to_be_that(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("step:3 - kl:0.3 - reward:0.3\n")
+    with pytest.raises(InputError, match=r"what was sought in its lines is not there: .* columns of a CSV"):
+        read_training_log(path)

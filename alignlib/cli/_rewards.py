@@ -227,8 +227,8 @@ class Question:
         if self.kl is not None and self.budgets is not None:
             raise BadInput("--kl and --at are both there; take --at, in the units of --divergence.")
         if self.kl is not None and divergence != KL:
-            name = divergence.name.replace("renyi_", "renyi:").replace("_", "-")
-            raise BadInput(f"--kl is for KL; say what is asked of {name} as --at.")
+            asked_in = "".join(self.divergence.lower().split())
+            raise BadInput(f"--kl is for KL; say what is asked of {asked_in} as --at.")
         asked = {"--gold-correlation": self.gold_correlation, "--gold-table": self.gold_table, "--gold": self.gold}
         typed = next((name for name, value in asked.items() if value is not None), None)
         if not self.plain and typed is not None:

@@ -65,6 +65,16 @@ class Divergence(ABC):
     def __repr__(self) -> str:
         return f"<divergence {self.name}>"
 
+    @property
+    def called(self) -> str:
+        """The name in a message, quoted, with its short form where one may be typed.
+
+        >>> as_divergence("js").called, as_divergence("kl").called
+        ("'jensen_shannon' ('js')", "'kl'")
+        """
+        short = [f" ({one!r})" for one, name in _SHORT.items() if name == self.name and len(one) < 3]
+        return repr(self.name) + "".join(short)
+
     @abstractmethod
     def f(self, ratio: FloatArray) -> FloatArray:
         """``f(t)`` for ratios ``t = φ/p >= 0``, with ``f(1) = f'(1) = 0``: a multiple of ``t - 1`` costs nothing."""

@@ -30,8 +30,8 @@ def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bo
     )
     require(
         not win_rate or divergence != TOTAL_VARIATION,
-        "divergence must not be total_variation where win rates count: no estimate is known, for its optimum moves "
-        "whole levels. Take another divergence, or count the reward itself.",
+        f"divergence must not be {divergence.called} where win rates count: no estimate is known, for its "
+        "optimum moves whole levels. Take another divergence, or count the reward itself.",
         "divergence",
     )
     require(
@@ -41,7 +41,7 @@ def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bo
     )
     require(
         win_rate or bounded is not None or math.isinf(divergence.slope_at_infinity),
-        f"divergence must have a finite optimum; {divergence.name!r} has none where the reward has no upper end: it "
+        f"divergence must have a finite optimum; {divergence.called} has none where the reward has no upper end: it "
         "charges a bounded price for mass moved into the upper tail, whose end no sample shows. Give bounded, the "
         "least and the largest reward there can be, count wins with win_rate=True, or take kl, chi2 or renyi of order "
         "above 1.",
@@ -62,7 +62,7 @@ def check_bounds(
     given = as_vector("bounded", bounded)
     require(
         given.size == 2 and given[0] < given[1],
-        f"bounded must be the least and the largest reward there can be, low < high; got {given.tolist()}.",
+        f"bounded must be the least and the largest reward there can be, low < high; got {quoted(given.tolist())}.",
         "bounded",
     )
     largest = float(np.abs(given).max())

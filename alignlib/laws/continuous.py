@@ -51,7 +51,7 @@ class ContinuousLaw(Law):
         """By quadrature over the ranks; where the best policy drops outcomes, again with a node's end at the last."""
         if math.isinf(self.max_gain) and math.isfinite(divergence.slope_at_infinity):
             raise InputError(
-                f"divergence {divergence.name!r} has no finite optimum for {type(self).__name__}: it charges a bounded "
+                f"divergence {divergence.called} has no finite optimum for {type(self).__name__}: it charges a bounded "
                 "price for mass moved into the upper tail, where the reward has no end. Use KL, χ² or a Rényi "
                 "divergence of order above 1.",
                 argument="divergence",
@@ -59,7 +59,7 @@ class ContinuousLaw(Law):
         if not (math.isfinite(self._sd) and self._sd > 0.0):
             raise InputError(
                 f"divergence must be KL for {type(self).__name__}, whose rewards have no finite variance; got "
-                f"{divergence.name!r}.",
+                f"{divergence.called}.",
                 argument="divergence",
             )
         gain, lam = np.zeros_like(budgets), np.zeros_like(budgets)

@@ -135,7 +135,7 @@ class HeavyTailed(ContinuousLaw):
 
     def _optima(self, budgets: FloatArray, divergence: Divergence) -> tuple[FloatArray, FloatArray]:
         raise InputError(
-            f"divergence must be KL for {type(self).__name__}; got {divergence.name!r}. A FiniteLaw takes any.",
+            f"divergence must be KL for {type(self).__name__}; got {divergence.called}. A FiniteLaw takes any.",
             argument="divergence",
         )
 

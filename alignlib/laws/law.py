@@ -339,11 +339,11 @@ class Law(ABC):
         name = type(self).__name__
         if math.isinf(self.max_gain) and math.isfinite(divergence.slope_at_infinity):
             raise InputError(
-                f"divergence {divergence.name!r} has no finite optimum for {name}: it charges a bounded price for mass "
+                f"divergence {divergence.called} has no finite optimum for {name}: it charges a bounded price for mass "
                 "moved into the upper tail, where the reward has no end. Use KL, or a FiniteLaw of sampled rewards.",
                 argument="divergence",
             )
-        raise InputError(f"divergence must be KL for {name}; got {divergence.name!r}. A FiniteLaw takes any.")
+        raise InputError(f"divergence must be KL for {name}; got {divergence.called}. A FiniteLaw takes any.")
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatOrArray:
         """Return independent rewards of the base, of shape ``size`` (a float for ``()``); ``rng`` may be a seed."""

@@ -234,12 +234,22 @@ def check_file(path: Path) -> None:
         said = f"{path} is a link to {os.readlink(path)!r}, which does not exist; check the path."
     elif path.exists():
         said = f"{path} is neither a file nor a folder; write the table to a file first."
+    elif not path.is_absolute() and _folder_is_gone():
+        said = f"There is no file {path}: the working folder is gone; change into one that exists."
     elif not path.parent.is_dir():
         said = f"There is no file {path}: its folder does not exist; check the path."
     else:
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.iterdir()], n=1)
         said = f"There is no file {path}; " + (f"did you mean {near[0]!r}?" if near else "check the path.")
     raise InputError(said, argument="path")
+
+
+def _folder_is_gone() -> bool:
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _then(read: Callable[[list[str]], pa.Table], let_go: Callable[[], None]) -> Callable[[list[str]], pa.Table]:

@@ -81,7 +81,8 @@ def check_start(path: str, start: bytes) -> None:
         For a NUL, and a first row without end.
     """
     nul = start.find(b"\0", 0, _BLOCK)
-    if nul >= 0 and start.count(b"\0", 0, _LOOKED) > _UTF16 * min(len(start), _LOOKED):
+    looked = min(len(start), _LOOKED)
+    if nul >= 0 and _UTF16 * looked < start.count(b"\0", 0, _LOOKED) < (1.0 - _UTF16) * looked:
         raise not_utf8(path)  # UTF-16 of plain letters is UTF-8 with a NUL beside each
     if nul >= 0:
         line = start.count(b"\n", 0, nul)

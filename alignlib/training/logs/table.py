@@ -25,11 +25,19 @@ __all__ = ["find_table", "read_table"]
 
 _ANYBODY = Trainer("", (), (KLKey("kl", "", ""),), ("reward",), step=("step",))
 _RUNS = ("run_name", "run_id", "Run")  # as trackers name them
+_TEXTS = {".log", ".out"}  # as what a console printed is called
 _ROWS = "a row for each checkpoint"
 
 
 def find_table(path: Path) -> Path | None:
-    """Take any file; what reads tables says what is wrong with one that is none."""
+    """Take any file but what a console printed; what reads tables says what is wrong with one that is none."""
+    if path.suffix.lower() in _TEXTS and path.is_file():
+        raise InputError(
+            f"{path} is no table by its extension, and what was sought in its lines is not there: a KL or a reward by "
+            "the key of a known trainer, such as 'actor/kl_loss' (verl) or 'objective/kl' (trl). Write step, kl and "
+            "reward as columns of a CSV instead.",
+            argument="path",
+        )
     return None if path.is_dir() else path
 
 
