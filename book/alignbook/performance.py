@@ -71,7 +71,7 @@ def performance_page(root: Path) -> str:
         rows = [row for row in one["rows"] if "times_faster" in row or "times_slower" in row]
         if rows:
             lines += [
-                f"## {_TITLES.get(name, name.replace('_', ' ').capitalize())}",
+                f"## {_TITLES.get(name, name.replace('_', ' ').capitalize())}, timed",
                 "",
                 f"{for_markdown(one['what'].replace('``', ''))}",
                 "",
