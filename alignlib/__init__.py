@@ -1,4 +1,4 @@
-"""The small library behind the companion to *Theoretical Limits of Language Model Alignment*.
+"""The small library behind the companion to three papers on the limits of language-model alignment.
 
 Units are nats; ``lam`` is the inverse temperature λ = 1/β; rewards are whatever unit they come in. Bad input raises
 `InputError`. Importing this package costs nothing: each name below is imported when it is first used, and ``help`` of
