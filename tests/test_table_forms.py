@@ -348,7 +348,7 @@ def test_integers_of_any_size_are_identifiers_in_json(tmp_path):
         RewardTable.read(long)
 
 
-@pytest.mark.parametrize(("endless", "said"), [(b"\0", "is not UTF-8 text"), (b"1", "has a row longer than 16 MiB")])
+@pytest.mark.parametrize(("endless", "said"), [(b"\0", "holds a NUL"), (b"1", "has a row longer than 16 MiB")])
 def test_standard_input_without_end_is_refused_at_its_beginning(monkeypatch, endless, said):
     class Endless(io.RawIOBase):
         given = 0

@@ -64,6 +64,7 @@ def _hub(zoo: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
+@pytest.mark.lm
 def test_every_command_of_the_page_runs_as_it_stands(hub: Path) -> None:
     """Only how many and how long the responses are is made less."""
     assert len(COMMANDS) == 4
