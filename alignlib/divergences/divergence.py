@@ -77,31 +77,78 @@ class Divergence(ABC):
 
     @abstractmethod
     def f(self, ratio: FloatArray) -> FloatArray:
-        """``f(t)`` for ratios ``t = φ/p >= 0``, with ``f(1) = f'(1) = 0``: a multiple of ``t - 1`` costs nothing."""
+        """``f(t)`` for ratios ``t = φ/p >= 0``, with ``f(1) = f'(1) = 0``: a multiple of ``t - 1`` costs nothing.
+
+        Parameters
+        ----------
+        ratio : array
+            Ratios ``t = φ/p`` of policy to base, >= 0.
+
+        Returns
+        -------
+        array
+            Of the same shape, in the unit of the divergence (nats for KL).
+        """
 
     @abstractmethod
     def slope(self, ratio: FloatArray) -> FloatArray:
-        """``f'(t)``."""
+        """``f'(t)``, the price of a little more mass at a ratio.
+
+        Parameters
+        ----------
+        ratio : array
+            Ratios ``t = φ/p``, >= 0.
+        """
 
     @abstractmethod
     def ratio_at(self, price: FloatArray) -> FloatArray:
-        """The ratio ``t >= 0`` with ``f'(t) = price``; 0 below ``slope_at_zero``. Also the conjugate's slope."""
+        """The ratio ``t >= 0`` with ``f'(t) = price``; 0 below ``slope_at_zero``. Also the conjugate's slope.
+
+        Parameters
+        ----------
+        price : array
+            Slopes of ``f``, in the unit of the divergence; at an optimum, ``λ(r - ν)`` of each outcome.
+        """
 
     def conjugate(self, price: FloatArray) -> FloatArray:
-        """``f*(s) = sup_t (s t - f(t))``, by the ratio that attains it; infinite beyond ``slope_at_infinity``."""
+        """``f*(s) = sup_t (s t - f(t))``, by the ratio that attains it; infinite beyond ``slope_at_infinity``.
+
+        Parameters
+        ----------
+        price : array
+            Slopes s, in the unit of the divergence.
+        """
         ratio = self.ratio_at(price)
         return np.asarray(price * ratio - self.f(ratio))
 
     def margin(self, ratio: FloatArray) -> FloatArray:
-        """``slope_at_infinity - f'(t)``, where that is finite; overridden where digits are known that this loses."""
+        """``slope_at_infinity - f'(t)``, where that is finite; overridden where digits are known that this loses.
+
+        Parameters
+        ----------
+        ratio : array
+            Ratios ``t = φ/p``, >= 0.
+        """
         return np.asarray(self.slope_at_infinity - self.slope(ratio))
 
     def ratio_within(self, margin: FloatArray) -> FloatArray:
-        """The ratio at the price ``slope_at_infinity - margin``: the inverse of `margin`."""
+        """The ratio at the price ``slope_at_infinity - margin``: the inverse of `margin`.
+
+        Parameters
+        ----------
+        margin : array
+            How far the price stays below ``slope_at_infinity``, > 0.
+        """
         return self.ratio_at(self.slope_at_infinity - margin)
 
     def response(self, ratio: FloatArray) -> FloatArray:
-        """How fast the ratio ``t`` rises with its price, ``1/f''(t)``; 0 where an outcome is dropped."""
+        """How fast the ratio ``t`` rises with its price, ``1/f''(t)``; 0 where an outcome is dropped.
+
+        Parameters
+        ----------
+        ratio : array
+            Ratios ``t = φ/p``, >= 0.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             rise = (self.slope(ratio * (1.0 + _STEP)) - self.slope(ratio * (1.0 - _STEP))) / (2.0 * _STEP * ratio)
             return np.where(ratio > 0.0, 1.0 / rise, 0.0)
@@ -146,6 +193,11 @@ class Divergence(ABC):
             ``log φ/p``, ``-inf`` where the policy has no mass.
         prob : array (k,)
             Base masses, positive.
+
+        Raises
+        ------
+        InputError
+            If the two have different shapes, or a value is not a number.
         """
         t = as_float_array("log_ratio", log_ratio, allow_inf=True)
         p = as_float_array("prob", prob)
@@ -153,19 +205,43 @@ class Divergence(ABC):
         return float(self.of_mean(np.asarray(p @ self.f_of_log(t))))
 
     def f_of_log(self, log_ratio: FloatArray) -> FloatArray:
-        """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known."""
+        """``f(e^t)``; overridden where a form without cancellation near ``t = 0`` is known.
+
+        Parameters
+        ----------
+        log_ratio : array
+            ``t = log φ/p``, ``-inf`` where the policy has no mass.
+        """
         return self.f(np.exp(log_ratio))
 
     def of_mean(self, mean: FloatArray) -> FloatArray:
-        """The divergence for a value of ``E_p f(φ/p)``: itself, unless another scale is usual."""
+        """The divergence for a value of ``E_p f(φ/p)``: itself, unless another scale is usual.
+
+        Parameters
+        ----------
+        mean : array
+            Values of ``E_p f(φ/p)``, >= 0.
+        """
         return mean
 
     def mean_of(self, value: FloatArray) -> FloatArray:
-        """``E_p f(φ/p)`` for a value of the divergence: the inverse of `of_mean`."""
+        """``E_p f(φ/p)`` for a value of the divergence: the inverse of `of_mean`.
+
+        Parameters
+        ----------
+        value : array
+            Values of the divergence, in its own unit, >= 0.
+        """
         return value
 
     def mean_slope(self, value: FloatArray) -> FloatArray:
-        """Derivative of `mean_of`."""
+        """Derivative of `mean_of`.
+
+        Parameters
+        ----------
+        value : array
+            Values of the divergence, in its own unit, >= 0.
+        """
         return np.ones_like(value)
 
 

@@ -54,6 +54,11 @@ def hoeffding(kl: npt.ArrayLike, low: float, high: float) -> FloatOrArray:
     low, high : float
         The range of the reward, a and b.
 
+    Raises
+    ------
+    InputError
+        If ``high`` does not exceed ``low``, or a budget is negative or not a number.
+
     Examples
     --------
     >>> hoeffding(2.0, 0.0, 1.0)
@@ -75,6 +80,11 @@ def sub_gamma(kl: npt.ArrayLike, sd: float, scale: float) -> FloatOrArray:
     sd, scale : float
         σ > 0 and c >= 0, in units of the reward.
 
+    Raises
+    ------
+    InputError
+        If a budget or ``scale`` is negative, ``sd`` is not positive, or one is not a number.
+
     Examples
     --------
     >>> sub_gamma(0.5, 1.0, 1.0)
@@ -95,6 +105,11 @@ def bennett(kl: npt.ArrayLike, sd: float, high: float) -> FloatOrArray:
         Budgets Δ in nats, >= 0.
     sd, high : float
         σ > 0 and the largest centred reward b > 0, in units of the reward.
+
+    Raises
+    ------
+    InputError
+        If a budget is negative, ``sd`` or ``high`` is not positive, or one is not a number.
 
     Examples
     --------
@@ -123,6 +138,11 @@ def two_point(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: flo
         Mean reward of the base, strictly between low and high.
     low, high : float
         The range of the reward.
+
+    Raises
+    ------
+    InputError
+        If ``base_reward`` does not lie strictly between ``low`` and ``high``, or a budget is negative or not a number.
 
     Examples
     --------

@@ -24,13 +24,33 @@ _REFINED = 2  # times that the place where outcomes are dropped becomes the end 
 
 
 class ContinuousLaw(Law):
-    """A law on the line without atoms: rules of ranks are exact on it, by its quantiles, which `_quantile` gives."""
+    """A law on the line without atoms: rules of ranks are exact on it, by its quantiles, which `_quantile` gives.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Exponential
+    >>> round(Exponential().quantile(0.5), 6), round(Exponential().deviation(0.5), 6)  # log 2, and less the mean
+    (0.693147, -0.306853)
+    """
 
     @abstractmethod
     def _quantile(self, u: FloatArray, upper: bool) -> FloatArray: ...
 
     def deviation(self, u: npt.ArrayLike, *, upper: bool = False) -> FloatOrArray:
-        """Return the `quantile` minus the mean; `_deviation` says it without the mean, however large that is."""
+        """Return the `quantile` minus the mean; `_deviation` says it without the mean, however large that is.
+
+        Parameters
+        ----------
+        u : array
+            Base masses in [0, 1] below the reward.
+        upper : bool
+            Count the mass above the reward instead, which keeps the digits of the top tail.
+
+        Raises
+        ------
+        InputError
+            If a mass lies outside [0, 1].
+        """
         mass = require_range("u", u, 0.0, 1.0)
         with np.errstate(divide="ignore"):
             return like(u, self._deviation(mass, upper))
@@ -39,7 +59,20 @@ class ContinuousLaw(Law):
         return np.asarray(self._quantile(u, upper) - self.base_reward)
 
     def nodes(self, breaks: tuple[float, ...] = ()) -> tuple[FloatArray, FloatArray]:
-        """Return rewards less the mean and their weights, in rising order: the law for sums instead of integrals."""
+        """Return rewards less the mean and their weights, in rising order: the law for sums instead of integrals.
+
+        Parameters
+        ----------
+        breaks : tuple of float
+            Ranks in (0, 1) where what is summed has a kink or a jump; nodes are laid on either side of each.
+
+        Returns
+        -------
+        rewards : array (m,)
+            Rewards less the mean, rising.
+        weights : array (m,)
+            The base mass that each stands for; together 1.
+        """
         below, above, weight = rank_nodes(breaks)
         return np.concatenate([self._deviation(below, False), self._deviation(above, True)]), weight
 

@@ -285,7 +285,13 @@ class FiniteLaw(Law):
 
     # ------------------------------------------------------------------ policies
     def log_policy(self, lam: npt.ArrayLike) -> FloatArray:
-        """``log π_λ(y)``, shape ``(*lam.shape, k)``; at ``λ = ∞`` the base law conditioned on the top reward."""
+        """``log π_λ(y)``, shape ``(*lam.shape, k)``; at ``λ = ∞`` the base law conditioned on the top reward.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ of either sign, ``±∞`` included.
+        """
         lams = as_float_array("lam", lam, allow_inf=True)
         out = np.full((*lams.shape, self._size), -np.inf)
         rows = out.reshape(-1, self._size)
@@ -296,6 +302,13 @@ class FiniteLaw(Law):
     def tilted(self, lam: float) -> FiniteLaw:
         """Return ``π_λ`` as a law of its own, of the same outcomes.
 
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, ``±∞`` included.
+
+        Examples
+        --------
         >>> coin = FiniteLaw([0.0, 1.0], [0.75, 0.25])
         >>> coin.tilted(np.log(3.0)).prob.round(6).tolist()
         [0.5, 0.5]
@@ -304,7 +317,18 @@ class FiniteLaw(Law):
             return FiniteLaw(self.reward, np.exp(np.log(self.prob) + self.log_ratio(lam)))
 
     def log_ratio(self, lam: float) -> FloatArray:
-        """``log π_λ(y) / p(y)`` of the outcomes that have base mass, accurate near ``λ = 0`` too."""
+        """``log π_λ(y) / p(y)`` of the outcomes that have base mass, accurate near ``λ = 0`` too.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, ``±∞`` included.
+
+        Returns
+        -------
+        array (outcomes with base mass,)
+            In nats; ``-inf`` for what ``λ = ±∞`` drops.
+        """
         return self._log_ratio(float(as_float_array("lam", lam, allow_inf=True)))
 
     def _log_ratio(self, lam: float) -> FloatArray:

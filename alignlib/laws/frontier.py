@@ -24,8 +24,27 @@ _WIDE = 8.0
 class Frontier(SameFields):
     """Points ``(spent, gain)`` of the frontier, all arrays of one shape ``(k,)``.
 
-    ``spent`` is each budget, in the units of ``divergence``; ``gain = reward - base_reward``. An estimated frontier
-    also carries its interval and says where the samples support it; an exact one has ``None`` there.
+    An estimated frontier also carries its interval and says where the samples support it; an exact one has ``None``
+    there.
+
+    Attributes
+    ----------
+    spent : array (k,)
+        Each budget, in the units of ``divergence`` (nats for KL).
+    gain : array (k,)
+        The largest mean reward for that budget, less ``base_reward``.
+    lam : array (k,)
+        Inverse temperature λ of the optimum; ``inf`` once the top reward is certain.
+    base_reward : float
+        Mean reward of the base, in the unit of the reward.
+    gain_low, gain_high : array (k,), optional
+        Ends of the interval of each gain.
+    supported : array of bool (k,), optional
+        Where the samples are enough to be believed.
+    level : float, optional
+        Coverage that the intervals aim at, such as 0.95.
+    divergence : Divergence
+        What the budget is measured in.
 
     Examples
     --------

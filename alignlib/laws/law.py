@@ -156,31 +156,108 @@ class Law(ABC):
         return like(lam, hook(self._lams(lam)))
 
     def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ(λ) = log E_p e^{λ r}`` in nats, for each λ."""
+        """``Λ(λ) = log E_p e^{λ r}`` in nats, for each λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._log_partition)
 
     def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``R(λ) = Λ'(λ)``, the mean reward of ``π_λ``, for each λ."""
+        """``R(λ) = Λ'(λ)``, the mean reward of ``π_λ``, for each λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._mean_reward)
 
     def gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``R(λ) - R(0) = Cov_p(r, e^{λr}) / E_p e^{λr}`` (covariance form, P26): what alignment adds, for each λ."""
+        """``R(λ) - R(0) = Cov_p(r, e^{λr}) / E_p e^{λr}`` (covariance form, P26): what alignment adds, for each λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._gain)
 
     def variance(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``Λ''(λ)``, the variance of the reward under ``π_λ``, for each λ."""
+        """``Λ''(λ)``, the variance of the reward under ``π_λ``, for each λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._variance)
 
     def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``D(λ) = KL(π_λ‖p) = λΛ'(λ) - Λ(λ)`` in nats, for each λ."""
+        """``D(λ) = KL(π_λ‖p) = λΛ'(λ) - Λ(λ)`` in nats, for each λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._kl)
 
     def reverse_kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(p‖π_λ) = Λ(λ) - λΛ'(0)`` in nats, for each λ: the centred log-partition."""
+        """``KL(p‖π_λ) = Λ(λ) - λΛ'(0)`` in nats, for each λ: the centred log-partition.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, self._reverse_kl)
 
     def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats, for each λ; equals ``λ`` times the gain (Jeffreys form, P26)."""
+        """``KL(π_λ‖p) + KL(p‖π_λ)`` in nats, for each λ; equals ``λ`` times the gain (Jeffreys form, P26).
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ, from ``lam_min`` and below ``lam_max``.
+
+        Raises
+        ------
+        InputError
+            If a λ lies outside that range or is not a number.
+        """
         return self._at(lam, lambda lams: np.asarray(self._kl(lams) + self._reverse_kl(lams)))
 
     def lam_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
@@ -236,7 +313,18 @@ class Law(ABC):
         return rising_root(self.kl, budget, start, end=self.lam_max, steep=self._steep)
 
     def gain_at_kl(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """Return ``max {E_φ r - E_p r : KL(φ‖p) <= kl}``, the frontier, for each budget (nats)."""
+        """Return ``max {E_φ r - E_p r : KL(φ‖p) ≤ Δ}``, the frontier, for each budget.
+
+        Parameters
+        ----------
+        kl : array
+            KL budgets Δ in nats, >= 0; from ``max_kl`` on the gain is the largest there is.
+
+        Raises
+        ------
+        InputError
+            If a budget is negative or not a number.
+        """
         budgets = require_range("kl", kl, 0.0, allow_inf=math.isfinite(self.max_kl))
         return like(kl, self._gain_of_budgets(budgets, self._lam_at_kl(budgets)))
 
@@ -246,6 +334,11 @@ class Law(ABC):
 
     def lam_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
         """Return the λ whose tilt gains as much: ``inf`` at the largest gain, below 0 for a loss.
+
+        Parameters
+        ----------
+        gain : array
+            Mean rewards above the base's, in the unit of the reward; below 0 only where ``lam_min`` is.
 
         Raises
         ------
@@ -281,6 +374,11 @@ class Law(ABC):
 
     def kl_at_gain(self, gain: npt.ArrayLike) -> FloatOrArray:
         """Return the least KL (nats) that buys a mean gain: what a method with that gain need not have exceeded.
+
+        Parameters
+        ----------
+        gain : array
+            Mean rewards above the base's, in the unit of the reward, from 0 to ``max_gain``.
 
         Raises
         ------
@@ -328,7 +426,13 @@ class Law(ABC):
         return Frontier(spent=spent, gain=gain, lam=lam, base_reward=self.base_reward, divergence=divergence)
 
     def max_spent(self, divergence: Divergence | str = KL) -> float:
-        """Return the largest useful budget in the units of ``divergence``; ``max_kl`` for KL."""
+        """Return the largest useful budget in the units of ``divergence``; ``max_kl`` for KL.
+
+        Parameters
+        ----------
+        divergence : Divergence or str
+            What the budget is measured in, or its name.
+        """
         divergence = as_divergence(divergence)
         return self.max_kl if divergence == KL else self._max_spent(divergence)
 
@@ -346,7 +450,20 @@ class Law(ABC):
         raise InputError(f"divergence must be KL for {name}; got {divergence.called}. A FiniteLaw takes any.")
 
     def sample(self, rng: np.random.Generator | int, size: int | tuple[int, ...]) -> FloatOrArray:
-        """Return independent rewards of the base, of shape ``size`` (a float for ``()``); ``rng`` may be a seed."""
+        """Return independent rewards of the base.
+
+        Parameters
+        ----------
+        rng : Generator or int
+            Source of randomness, or the seed of a new one.
+        size : int or tuple of int
+            Shape of what is returned; ``()`` for a single float.
+
+        Raises
+        ------
+        InputError
+            If ``size`` is no shape, or the law has no quantiles to draw from.
+        """
         shape = as_shape("size", size)
         drawn = np.asarray(self._sample(as_rng(rng), shape), dtype=np.float64)
         return drawn if shape else float(drawn)

@@ -40,10 +40,20 @@ def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[Floa
 
 @dataclass(frozen=True, eq=False)
 class Levels(SameFields):
-    """A finite law sorted into distinct reward levels, lowest first.
+    """A finite law sorted into L distinct reward levels, lowest first.
 
-    ``mass`` is each level's base mass, ``below`` the mass under it, ``above`` the mass over it (summed from
-    the top, so that a tail of 1e-300 keeps its digits), ``index`` each outcome's level.
+    Attributes
+    ----------
+    reward : array (L,)
+        The distinct rewards that have base mass, rising.
+    mass : array (L,)
+        Base mass of each level.
+    below, above : array (L,)
+        Base mass under it and over it; the latter is summed from the top, so that a tail of 1e-300 keeps its digits.
+    index : array of int (k,)
+        The level of each outcome.
+    prob : array (k,)
+        Base mass of each outcome.
 
     Examples
     --------
@@ -61,7 +71,20 @@ class Levels(SameFields):
 
     @classmethod
     def of(cls, reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> Levels:
-        """Sort and merge ties; checks the law as :class:`alignlib.laws.finite.FiniteLaw` does."""
+        """Sort and merge ties; checks the law as :class:`alignlib.laws.finite.FiniteLaw` does.
+
+        Parameters
+        ----------
+        reward : array (k,)
+            Reward of each outcome.
+        prob : array (k,), optional
+            Base mass of each outcome, summing to one; equal masses if None.
+
+        Raises
+        ------
+        InputError
+            If the shapes differ, a reward is not finite, a mass is negative, or the masses do not sum to one.
+        """
         rewards, masses = checked_law(reward, prob)
         held = np.unique(rewards[masses > 0])
         # An outcome without mass belongs to no level; it is put in the nearest one and multiplied by zero.
@@ -82,7 +105,13 @@ class Levels(SameFields):
             return np.where(high, np.log1p(-np.where(high, self.above, 0.0)), np.log(at_or_below))
 
     def gain_of(self, t: FloatArray) -> float:
-        """Mean reward under level densities ``e^t`` minus the base mean, as a sum of one sign."""
+        """Mean reward under level densities ``e^t`` minus the base mean, as a sum of one sign.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level, rising with the reward or of any other order.
+        """
         with np.errstate(over="ignore"):
             rise = np.expm1(t)
         # t grows with the level and Σ mass·(e^t - 1) = 0, so rewards may be measured from where t changes sign.
@@ -93,24 +122,59 @@ class Levels(SameFields):
         return float((self.mass * step) @ rise)
 
     def kl_of(self, t: FloatArray) -> float:
-        """``KL`` of level densities ``e^t`` to the base."""
+        """``KL`` of level densities ``e^t`` to the base.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level, ``-inf`` where the policy has no mass.
+        """
         return KL.of_log_ratio(t, self.mass)
 
     def log_policy_of(self, t: FloatArray) -> FloatArray:
-        """Outcome by outcome ``log policy``."""
+        """Outcome by outcome ``log policy``.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level.
+
+        Returns
+        -------
+        array (k,)
+            ``-inf`` where the base or the policy has no mass.
+        """
         with np.errstate(divide="ignore"):
             return np.log(self.prob) + t[self.index]
 
     def mean_of(self, t: FloatArray) -> float:
-        """Mean reward under level densities ``e^t``."""
+        """Mean reward under level densities ``e^t``.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level.
+        """
         return float(self.policy_of(t) @ self.reward)
 
     def policy_of(self, t: FloatArray) -> FloatArray:
-        """Mass of each level under level densities ``e^t``, which may overflow where a mass is near the smallest."""
+        """Mass of each level under level densities ``e^t``, which may overflow where a mass is near the smallest.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level.
+        """
         if t.size and t.max() > _OVERFLOWS:
             return np.exp(np.log(self.mass) + t)
         return np.asarray(self.mass * np.exp(t))
 
     def win_rate_of(self, t: FloatArray) -> float:
-        """Probability to beat one base draw, ties counted half."""
+        """Probability to beat one base draw, ties counted half.
+
+        Parameters
+        ----------
+        t : array (L,)
+            ``log π/p`` of each level.
+        """
         return float(self.policy_of(t) @ (self.below + self.mass / 2))

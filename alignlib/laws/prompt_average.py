@@ -163,7 +163,18 @@ class PromptAverage(Law):
         return out
 
     def gain_on_every_prompt(self, kl: npt.ArrayLike) -> FloatOrArray:
-        """Return the largest mean gain for the same budget on every prompt (nats); never above `gain_at_kl`."""
+        """Return the largest mean gain for one budget on every prompt; never above `gain_at_kl`, which shares it out.
+
+        Parameters
+        ----------
+        kl : array
+            Budget of every prompt in nats, >= 0.
+
+        Raises
+        ------
+        InputError
+            If a budget is negative or not a number.
+        """
         rows: list[FloatArray] = [np.asarray(law.gain_at_kl(kl)) for law in self.laws]
         return like(kl, np.asarray(np.mean(rows, axis=0)))
 

@@ -150,6 +150,15 @@ class BestOfN(RankRule):
 def gain_of_largest(law: ContinuousLaw, n: float) -> float:
     """Return the mean of the largest of n draws of a law without atoms, minus the mean of one.
 
+    Parameters
+    ----------
+    law : ContinuousLaw
+        The law drawn from; what is known in closed form is registered for its class.
+    n : float
+        Number of draws N >= 1, whole or not.
+
+    Examples
+    --------
     >>> from alignlib.laws import Gaussian
     >>> round(gain_of_largest(Gaussian(), 2.0), 6)
     0.56419
@@ -197,6 +206,25 @@ def coincident_reward(prob: npt.ArrayLike, n: float) -> FloatArray:
     Outcomes are taken in increasing order of reward: ``r_i = log((F_i^N - F_{i-1}^N) / p_i)``. For two
     outcomes every reward is of this form for some λ; for three or more it is one direction only.
 
+    Parameters
+    ----------
+    prob : array (k,)
+        Positive base masses, in increasing order of the reward that is sought.
+    n : float
+        Number of draws N >= 1.
+
+    Returns
+    -------
+    array (k,)
+        The rewards, rising.
+
+    Raises
+    ------
+    InputError
+        If a mass is not positive, the masses do not sum to one, or ``n`` is below 1.
+
+    Examples
+    --------
     >>> coincident_reward([0.5, 0.5], 2).round(6).tolist()
     [-0.693147, 0.405465]
 

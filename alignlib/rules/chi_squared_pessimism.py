@@ -61,6 +61,18 @@ class ChiSquaredPessimism(WeightedRule):
     def weight(self, levels: Levels) -> FloatArray:
         """Return ``(1 + λ(r - ν)/2)⁺`` of each level, the policy over the base that many draws approach.
 
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Returns
+        -------
+        array (levels,)
+            Of base mean 1; 0 on the levels that it drops.
+
+        Examples
+        --------
         >>> ChiSquaredPessimism(4, 1.0).weight(Levels.of([0.0, 1.0, 2.0], None)).tolist()
         [0.5, 1.0, 1.5]
         """

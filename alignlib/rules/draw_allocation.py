@@ -24,10 +24,22 @@ _ROUNDING = 1e-13  # of the values: a smaller gain is none
 
 @dataclass(frozen=True, eq=False)
 class DrawAllocation(SameFields):
-    """Draws of each prompt, shape (prompts,), their sum and the mean reward over prompts that they give.
+    """How many draws each prompt gets, and what they give.
 
     No allocation of as many draws has a mean reward above ``bound``, which ``mean_reward`` equals where returns fall.
-    ``price`` is the reward that the next draw would add, 0 where none would.
+
+    Attributes
+    ----------
+    n : array of int (prompts,)
+        Draws of each prompt.
+    draws : int
+        Their sum.
+    mean_reward : float
+        Mean over prompts of the expected best reward.
+    bound : float
+        What no allocation of as many draws exceeds.
+    price : float
+        Mean reward that the next draw would add, 0 where none would.
     """
 
     n: IntArray

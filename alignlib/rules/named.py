@@ -75,6 +75,20 @@ def named_rule(text: str) -> Rule:
 def named_rules(n: Sequence[float] | None, rule: Sequence[str] | None) -> Rules | None:
     """Return best-of-N at each N, then the rules named, or None where neither is given.
 
+    Parameters
+    ----------
+    n : sequence of float, optional
+        Numbers of draws, each >= 1, of best-of-N.
+    rule : sequence of str, optional
+        Other rules as they are typed, such as ``"threshold-stopping:2"``.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or a parameter is not one that its rule takes.
+
+    Examples
+    --------
     >>> [found.title for found in named_rules([2], ["threshold-stopping:2"])]
     ['best-of-2', 'threshold stopping (N=2)']
     """

@@ -26,7 +26,16 @@ class _ByRank(Protocol):
 
 
 class OnLaw(ABC):
-    """The policy that a rule makes of a base law."""
+    """The policy that a rule makes of a base law.
+
+    Examples
+    --------
+    >>> from alignlib.laws import Uniform
+    >>> from alignlib.rules import BestOfN
+    >>> best = BestOfN(3).on(Uniform())
+    >>> round(best.kl, 6), round(best.gain, 6), best.win_rate
+    (0.431946, 0.25, 0.75)
+    """
 
     @property
     @abstractmethod
@@ -35,7 +44,13 @@ class OnLaw(ABC):
 
     @abstractmethod
     def spent(self, divergence: Divergence = KL) -> float:
-        """Divergence of the policy from the base."""
+        """Divergence of the policy from the base.
+
+        Parameters
+        ----------
+        divergence : Divergence
+            What it is measured in; KL in nats by default.
+        """
 
     @property
     @abstractmethod
@@ -60,7 +75,24 @@ class OnLaw(ABC):
 
 @dataclass(frozen=True, eq=False)
 class OnLevels(OnLaw, SameFields):
-    """A rule on a finite law: ``log_ratio`` is ``log(policy/base)`` on each reward level."""
+    """A rule on a finite law of k outcomes.
+
+    Attributes
+    ----------
+    levels : Levels
+        The law sorted by reward.
+    log_ratio : array (levels,)
+        ``log π/p`` of each reward level.
+    log_prob : array (k,)
+        ``log p`` of every outcome, ``-inf`` where the base has no mass.
+
+    Examples
+    --------
+    >>> from alignlib.laws import FiniteLaw
+    >>> from alignlib.rules import BestOfN
+    >>> BestOfN(2).on(FiniteLaw([0.0, 1.0])).policy.tolist()
+    [0.25, 0.75]
+    """
 
     levels: Levels
     log_ratio: FloatArray
@@ -158,12 +190,31 @@ class OnPrompts(OnLaw):
 
 @dataclass(frozen=True)
 class RuleCurve:
-    """Several rules on one law: each property is an array with one entry a rule."""
+    """Several rules on one law: each property is an array with one entry a rule.
+
+    Attributes
+    ----------
+    points : sequence of OnLaw
+        What each rule does, in the order of the rules.
+
+    Examples
+    --------
+    >>> from alignlib.laws import FiniteLaw
+    >>> from alignlib.rules import BestOfN
+    >>> BestOfN.along([1, 2]).on(FiniteLaw([0.0, 1.0])).win_rate.tolist()
+    [0.5, 0.625]
+    """
 
     points: Sequence[OnLaw]
 
     def spent(self, divergence: Divergence = KL) -> FloatArray:
-        """Divergence from the base."""
+        """Divergence from the base.
+
+        Parameters
+        ----------
+        divergence : Divergence
+            What it is measured in; KL in nats by default.
+        """
         return self._each(lambda point: point.spent(divergence))
 
     @cached_property

@@ -17,7 +17,15 @@ __all__ = ["OneByOne", "Stopped"]
 
 @dataclass(frozen=True, eq=False)
 class Stopped(SameFields):
-    """Responses drawn one by one until accepted: which outcome of the law was kept, after how many draws."""
+    """Responses drawn one by one until accepted.
+
+    Attributes
+    ----------
+    outcome : array of int
+        Which outcome of the law was kept.
+    draws : array of int
+        After how many draws, the accepted one counted; of the same shape.
+    """
 
     outcome: IntArray
     draws: IntArray
@@ -31,6 +39,16 @@ class OneByOne(Rule):
     draws on average; larger acceptance probabilities in the same proportion there are none. A subclass defines
     `log_ratio` with ``M = n``, or less where the best level alone is more likely than ``1/n``. Acceptance needs the
     law, which is taken as known; `choose`, which has nothing but its draws, takes them for the law.
+
+    Parameters
+    ----------
+    n : float
+        Mean number of draws, >= 1; 1 is the base model.
+
+    Raises
+    ------
+    InputError
+        If ``n`` is below 1 or not a number.
     """
 
     n: float
@@ -50,6 +68,13 @@ class OneByOne(Rule):
     def draws_on(self, levels: Levels) -> float:
         """Return the mean number of draws on a law, ``max π/p``.
 
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Examples
+        --------
         >>> from alignlib.rules import ThresholdStopping
         >>> ThresholdStopping(4.0).draws_on(Levels.of([0.0, 1.0], None))
         2.0
@@ -57,7 +82,18 @@ class OneByOne(Rule):
         return math.exp(float(self.log_ratio(levels).max()))
 
     def acceptance(self, levels: Levels) -> FloatArray:
-        """Return the probability to accept a response of each level."""
+        """Return the probability to accept a response of each level.
+
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Returns
+        -------
+        array (levels,)
+            Probabilities in [0, 1], 1 on the likeliest level relative to the base.
+        """
         ratio = self.log_ratio(levels)
         return np.asarray(np.exp(ratio - ratio.max()))
 

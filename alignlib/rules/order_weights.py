@@ -90,11 +90,22 @@ def _plug_in(m: int, transform: Callable[[FloatArray], FloatArray]) -> FloatArra
 
 
 def subset_means(descending: FloatArray, n: IntArray) -> FloatArray:
-    """Mean of the best over all subsets of each size, shape (prompts, len(n)).
+    """Return the mean of the best over all subsets of each size: ``Σ_i C(i-1, n-1)/C(m, n) v_(i)``, without bias.
 
-    ``descending`` has shape (prompts, m), each row from the largest value down (or any values in the order of another
-    reward); every ``n`` lies in 1..m.
+    Parameters
+    ----------
+    descending : array (prompts, m)
+        Values of each prompt's samples, from the largest down, or in the falling order of another reward.
+    n : array of int (sizes,)
+        Sizes of the subsets, from 1 to m.
 
+    Returns
+    -------
+    array (prompts, sizes)
+        In the unit of the values.
+
+    Examples
+    --------
     >>> subset_means(np.array([[3.0, 2.0, 1.0]]), np.array([2, 3])).round(12).tolist()
     [[2.666666666667, 3.0]]
     """

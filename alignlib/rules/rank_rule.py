@@ -39,15 +39,31 @@ class RankRule(Rule):
     best of its draws, as is checked before the first choice. The defaults below are accurate for smooth ``G`` where it
     does not underflow; where more is known, override. `cdf` and `log_density` are compared on a grid before their first
     use.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> isinstance(BestOfN(2), RankRule), BestOfN(2).cdf(np.array([0.5])).tolist()
+    (True, [0.25])
     """
 
     @abstractmethod
     def cdf(self, f: FloatArray) -> FloatArray:
-        """``G(F)`` for an array of F in [0, 1], of its shape: ``G(0) = 0``, ``G(1) = 1``, nowhere falling.
+        """``G(F)``, the distribution function of the kept response's rank: ``G(0) = 0``, ``G(1) = 1``, nowhere falling.
 
         Where it also is arithmetic that holds for complex numbers (powers, ``exp``, no ``abs``, no interpolation),
         `log_density` is exact; else it is taken from differences, about ten digits where ``G`` is smooth and four
         across its kinks.
+
+        Parameters
+        ----------
+        f : array
+            Base masses F in [0, 1] at or below a response's reward.
+
+        Returns
+        -------
+        array
+            Of the same shape.
         """
 
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
@@ -62,13 +78,25 @@ class RankRule(Rule):
         return int(rng.choice(np.flatnonzero(rewards == np.max(rewards))))
 
     def log_density(self, f: FloatArray) -> FloatArray:
-        """``log G'(F)``; by default from a complex step where that agrees with `cdf`, else from differences."""
+        """``log G'(F)``; by default from a complex step where that agrees with `cdf`, else from differences.
+
+        Parameters
+        ----------
+        f : array
+            Base masses F in [0, 1] at or below a response's reward.
+        """
         if self._holds_for_complex:
             return by_complex_step(self.cdf, f)
         return by_differences(self.cdf, f, self.draws)
 
     def log_density_below_top(self, tail: FloatArray) -> FloatArray:
-        """``log G'(1 - tail)``; overridden where that is known to more digits than 1 - tail has."""
+        """``log G'(1 - tail)``; overridden where that is known to more digits than 1 - tail has.
+
+        Parameters
+        ----------
+        tail : array
+            Base masses above a response's reward, ``1 - F``.
+        """
         return self.log_density(1.0 - tail)
 
     @cached_property
@@ -121,13 +149,34 @@ class RankRule(Rule):
         return out
 
     def cdf_below_top(self, levels: Levels) -> FloatArray:
-        """``G(F_i)`` of every level but the highest."""
+        """``G(F_i)`` of every level but the highest.
+
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Returns
+        -------
+        array (levels - 1,)
+            Policy mass at or below each of them.
+        """
         return self.cdf((levels.below + levels.mass)[:-1])
 
     def cdf_slope(self, levels: Levels) -> FloatArray | None:
         """Its derivative in the parameter, where known in closed form *and* as a sum of exponentials in it; else None.
 
         Then a path of the rule turns no more often than what it is applied to, and thresholds along it are certified.
+
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Returns
+        -------
+        array (levels - 1,) or None
+            ``dG(F_i)`` over that of the parameter, of every level but the highest.
         """
         return None
 
@@ -180,7 +229,18 @@ class RankRule(Rule):
         return found
 
     def gain_on(self, law: ContinuousLaw) -> float:
-        """``∫ Q(u) dG(u)`` minus the mean, on a law without atoms and with quantile function Q."""
+        """``∫ Q(u) dG(u)`` minus the mean, on a law without atoms and with quantile function Q.
+
+        Parameters
+        ----------
+        law : ContinuousLaw
+            The base law, with quantile function Q.
+
+        Raises
+        ------
+        ArithmeticError
+            If the integral did not converge; the message carries its error.
+        """
 
         if self.is_base:
             return 0.0
@@ -216,11 +276,23 @@ class RankRule(Rule):
         return PromptValues(spent, self.mean_kept(samples), wins)
 
     def wins_with_ties(self, samples: Prepared) -> FloatArray:
-        """Win rate over a base draw on each prompt with ties, shape (tied prompts,): the jackknifed sum over levels."""
+        """Win rate over a base draw on each prompt with ties, shape (tied prompts,): the jackknifed sum over levels.
+
+        Parameters
+        ----------
+        samples : Prepared
+            Samples of prompts, sorted; those with ties have their levels in it.
+        """
         return samples.levels.win_rate(self.cdf)
 
     def mean_kept(self, samples: Prepared) -> FloatArray:
-        """Mean value of what it keeps on each prompt, shape (prompts,): the jackknifed V-statistic."""
+        """Mean value of what it keeps on each prompt, shape (prompts,): the jackknifed V-statistic.
+
+        Parameters
+        ----------
+        samples : Prepared
+            Samples of prompts, sorted by what picks, with the values that count.
+        """
         return np.asarray(samples.values @ jackknifed_weights(samples.values.shape[1], self.cdf))
 
 

@@ -73,6 +73,13 @@ class RejectionSampling(OneByOne):
     def lam_on(self, levels: Levels) -> float:
         """Return the λ whose ``π_λ`` takes N draws on a law, ``inf`` where every λ takes fewer.
 
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Examples
+        --------
         >>> round(RejectionSampling(2.0).lam_on(Levels.of([0.0, 1.0, 2.0], None)), 6)
         1.005053
         """

@@ -53,14 +53,49 @@ class Rule(ABC):
 
     @abstractmethod
     def log_ratio(self, levels: Levels) -> FloatArray:
-        """``log(policy/base)`` on each reward level of a finite law, exactly."""
+        """``log(policy/base)`` on each reward level of a finite law, exactly.
+
+        Parameters
+        ----------
+        levels : Levels
+            The base law, sorted by reward.
+
+        Returns
+        -------
+        array (levels,)
+            In nats, ``-inf`` on a level that it never keeps.
+        """
 
     @abstractmethod
     def choose(self, rewards: FloatArray, rng: np.random.Generator) -> int:
-        """Which of the drawn rewards, shape (m,), it keeps."""
+        """Which of the drawn rewards it keeps.
+
+        Parameters
+        ----------
+        rewards : array (m,)
+            Rewards of the responses drawn, in the order of drawing.
+        rng : Generator
+            Source of randomness, for ties and for rules that choose at random.
+
+        Returns
+        -------
+        int
+            The index of the kept response.
+        """
 
     def number_of_draws(self, rng: np.random.Generator) -> int:
-        """How many responses it draws this time; random for some rules."""
+        """How many responses it draws this time; random for some rules.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of randomness; unused where the number is fixed.
+
+        Raises
+        ------
+        InputError
+            If the parameter is not whole, so that no number of draws is meant.
+        """
         require(
             self.draws == round(self.draws),
             f"n must be whole to draw responses with {self.name}; got {self.draws:g}.",
@@ -88,7 +123,13 @@ class Rule(ABC):
         return self.value == self.start or self.draws == 1.0
 
     def spent_formula(self, divergence: Divergence = KL) -> float | None:
-        """Divergence from the base on a law without ties, where that is one number for all such laws; else None."""
+        """Divergence from the base on a law without ties, where that is one number for all such laws; else None.
+
+        Parameters
+        ----------
+        divergence : Divergence
+            What it is measured in; KL in nats by default.
+        """
         return None
 
     @overload
@@ -140,6 +181,13 @@ class Rule(ABC):
         """Estimate what the rule spends, its mean reward and its win rate on each prompt, from the prompt's samples.
 
         The exact policy on the empirical law, jackknifed over groups of samples.
+
+        Parameters
+        ----------
+        samples : Prepared
+            Samples of prompts, sorted by what picks, with the values that count.
+        divergence : Divergence
+            What it spends is measured in; KL in nats by default.
         """
         return by_groups(samples, self.log_ratio, divergence)
 
@@ -147,6 +195,20 @@ class Rule(ABC):
     def along(cls, values: npt.ArrayLike, **fixed: Any) -> Rules:
         """Return the rules at several values of the parameter, the other fields ``fixed``.
 
+        Parameters
+        ----------
+        values : array
+            Values of the field that the rule calls its ``parameter``, such as N.
+        **fixed : object
+            The other fields, by name.
+
+        Raises
+        ------
+        InputError
+            If a field without a default is missing, or a value is not one that the rule takes.
+
+        Examples
+        --------
         >>> from alignlib.rules import BestOfN
         >>> BestOfN.along([1, 2]).on(FiniteLaw([0.0, 1.0])).mean_reward.tolist()
         [0.5, 0.75]
@@ -164,16 +226,45 @@ class Rule(ABC):
 
 
 class Rules(tuple[Rule, ...]):
-    """Rules in a row, such as the points of a curve."""
+    """Rules in a row, such as the points of a curve.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfN
+    >>> Rules([BestOfN(1), BestOfN(2)]).spent_formula().round(4).tolist()
+    [0.0, 0.1931]
+    """
 
     __slots__ = ()
 
     def on(self, law: Law) -> RuleCurve:
-        """Return what they do on a law, as `Rule.on`: arrays with one entry a rule."""
+        """Return what they do on a law, as `Rule.on`: arrays with one entry a rule.
+
+        Parameters
+        ----------
+        law : Law
+            The base law.
+
+        Raises
+        ------
+        InputError
+            If one of the rules does not work on such a law.
+        """
         return RuleCurve(tuple(rule.on(law) for rule in self))
 
     def spent_formula(self, divergence: Divergence = KL) -> FloatArray:
-        """Return what each spends on a law without ties, NaN where that depends on the law."""
+        """Return what each spends on a law without ties, NaN where that depends on the law.
+
+        Parameters
+        ----------
+        divergence : Divergence
+            What it is measured in; KL in nats by default.
+
+        Returns
+        -------
+        array (rules,)
+            In the unit of the divergence.
+        """
         found = [rule.spent_formula(divergence) for rule in self]
         return np.array([math.nan if value is None else value for value in found])
 

@@ -25,10 +25,18 @@ _SPLITS = 8
 
 @dataclass(frozen=True, eq=False)
 class SampleLevels(SameFields):
-    """The distinct rewards of each prompt, all prompts in one list.
+    """The distinct rewards of each prompt, all prompts in one list of L levels.
 
-    Level l belongs to prompt ``row[l]``, has ``below[l]`` of its ``n_samples`` strictly under it and ``upto[l]`` at
-    or under it.
+    Attributes
+    ----------
+    row : array of int (L,)
+        The prompt that a level belongs to.
+    below, upto : array (L,)
+        How many of the prompt's samples lie strictly under it, and at or under it.
+    n_prompts : int
+        Number of prompts.
+    n_samples : int
+        Samples of each prompt.
     """
 
     row: IntArray
@@ -39,7 +47,13 @@ class SampleLevels(SameFields):
 
     @classmethod
     def of(cls, descending: FloatArray) -> SampleLevels:
-        """Find the levels of rewards sorted from the top, shape (prompts, n)."""
+        """Find the levels of sorted rewards.
+
+        Parameters
+        ----------
+        descending : array (prompts, n)
+            Rewards of each prompt's samples, from the largest down.
+        """
         n_prompts, n = descending.shape
         new = np.ones(descending.shape, dtype=np.bool_)
         new[:, 1:] = np.diff(descending, axis=1) != 0.0
@@ -53,6 +67,17 @@ class SampleLevels(SameFields):
 
         Without the jackknife it is that of the empirical law, but for `Divergence.of_mean`.
 
+        Parameters
+        ----------
+        transform : callable
+            The rule's ``F ↦ G(F)``: distribution function of the rank that it keeps.
+        divergence : Divergence
+            What is spent is measured in; KL in nats by default.
+        jackknife : bool
+            Correct the bias of the empirical law.
+
+        Examples
+        --------
         >>> levels = SampleLevels.of(np.array([[1.0] * 32 + [0.0] * 32]))
         >>> levels.spent(lambda f: f**2).round(2).tolist()  # 0.1308 for a fair coin
         [0.13]
@@ -72,7 +97,15 @@ class SampleLevels(SameFields):
         return divergence.of_mean(self._jackknife(transform, used)) if jackknife else self._plug_in(transform, used)
 
     def win_rate(self, transform: Transform, jackknife: bool = True) -> FloatArray:
-        """Return the jackknifed probability to beat one base draw, ties counted half, shape (prompts,)."""
+        """Return the jackknifed probability to beat one base draw, ties counted half, shape (prompts,).
+
+        Parameters
+        ----------
+        transform : callable
+            The rule's ``F ↦ G(F)``: distribution function of the rank that it keeps.
+        jackknife : bool
+            Correct the bias of the empirical law.
+        """
         return (self._jackknife if jackknife else self._plug_in)(transform, lambda mass, _share, middle: mass * middle)
 
     def _plug_in(self, transform: Transform, term: _Term) -> FloatArray:
@@ -91,6 +124,13 @@ class SampleLevels(SameFields):
         Each sample in turn is the base draw, and n of the others are drawn: with ``b`` below and ``u`` at or below it,
         it is beaten with the chance ``1 - [C(u-1, n) + C(b, n)] / 2C(m-1, n)``, a tie being half a win.
 
+        Parameters
+        ----------
+        n : int
+            Number of draws, 1 <= n < samples of a prompt.
+
+        Examples
+        --------
         >>> SampleLevels.of(np.array([[1.0, 1.0, 0.0]])).win_rate_of_best(2).round(12).tolist()
         [0.666666666667]
         """
@@ -119,9 +159,18 @@ class SampleLevels(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class Prepared(SameFields):
-    """Samples of prompts sorted by the reward that picks, shape (prompts, n), best first.
+    """Samples of prompts sorted by the reward that picks, best first.
 
-    ``values`` is the reward that counts, averaged over ties of the picking one; ``tied`` marks prompts with ties.
+    Attributes
+    ----------
+    picking : array (prompts, n)
+        The reward that picks, falling.
+    values : array (prompts, n)
+        The reward that counts, in the same order, averaged over ties of the picking one.
+    tied : array of bool (prompts,)
+        Prompts in which two samples have the same picking reward.
+    levels : SampleLevels
+        The levels of those prompts.
     """
 
     picking: FloatArray
@@ -132,7 +181,17 @@ class Prepared(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class PromptValues(SameFields):
-    """What a rule does on each prompt, arrays of shape (prompts,); ``spent`` in the units of the divergence asked."""
+    """What a rule does on each prompt.
+
+    Attributes
+    ----------
+    spent : array (prompts,)
+        Divergence from the base, in the unit of the divergence asked.
+    mean : array (prompts,)
+        Mean value of what the rule keeps, in the unit of the values.
+    win_rate : array (prompts,)
+        Probability to beat one base draw, ties counted half.
+    """
 
     spent: FloatArray
     mean: FloatArray
@@ -140,7 +199,20 @@ class PromptValues(SameFields):
 
 
 def prepare(picking: FloatArray, values: FloatArray | None = None) -> Prepared:
-    """Sort each prompt's samples by ``picking`` (prompts, n); ``values`` go along, averaged over its ties."""
+    """Sort each prompt's samples by what picks, once for all rules.
+
+    Parameters
+    ----------
+    picking : array (prompts, n)
+        The reward that picks.
+    values : array (prompts, n), optional
+        The reward that counts; the picking one if None.
+
+    Examples
+    --------
+    >>> prepare(np.array([[0.0, 2.0, 2.0]]), np.array([[5.0, 1.0, 3.0]])).values.tolist()
+    [[2.0, 2.0, 5.0]]
+    """
     if (picking[:, 1:] > picking[:, :-1]).any():
         order = np.argsort(picking, axis=1)[:, ::-1]
         picking = np.take_along_axis(picking, order, axis=1)

@@ -23,7 +23,13 @@ __all__ = [
 
 
 class ReducibleChainError(InputError):
-    """The chain has several communicating classes, so that one growth rate per token does not describe it."""
+    """The chain has several communicating classes, so that one growth rate per token does not describe it.
+
+    Parameters
+    ----------
+    found : sequence of sequences of int
+        The communicating classes of the states that are reached; kept as ``classes``.
+    """
 
     def __init__(self, found: Sequence[Sequence[int]]) -> None:
         self.classes = [list(c) for c in found]

@@ -18,8 +18,20 @@ __all__ = ["BestOfNAgainstOptimum", "checked_length", "compare", "lam_at_delta"]
 class BestOfNAgainstOptimum:
     """Best-of-N against the optimum ``π_λ`` with ``KL(π_λ‖p) = mδ = log N``; totals of the sequence, not per token.
 
-    ``gain`` and ``optimal_gain`` are mean rewards above ``base_reward``; ``kl_to_base`` is ``KL(π_N‖p)`` and
-    ``kl_to_optimum`` is ``KL(π_N‖π_λ)``, in nats.
+    Attributes
+    ----------
+    length : int
+        Tokens m.
+    delta : float
+        Budget δ in nats per token.
+    lam : float
+        The λ that spends it.
+    base_reward : float
+        Mean reward of the base.
+    gain, optimal_gain : float
+        Mean rewards of best-of-N and of the optimum, above the base's.
+    kl_to_base, kl_to_optimum : float
+        ``KL(π_N‖p)`` and ``KL(π_N‖π_λ)`` in nats.
     """
 
     length: int

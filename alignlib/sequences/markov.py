@@ -105,40 +105,104 @@ class MarkovModel:
         return TwistedChain(self.transition[inside], self.reward[inside])
 
     def tilted(self, lam: float) -> MarkovModel:
-        """Return the model whose transitions are the twisted chain, the optimum's limit; the same first state."""
+        """Return the model whose transitions are the twisted chain, the optimum's limit; the same first state.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, finite.
+        """
         states = np.flatnonzero(self.reached)
         matrix = np.array(self.transition)
         matrix[np.ix_(states, states)] = self.token.chain(lam)
         return MarkovModel(matrix, self.reward, self.initial, self.length)
 
     def rate(self, mean: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
-        """The rate function of ``S/m`` under ``π_λ``, in nats per token."""
+        """The rate function of ``S/m`` under ``π_λ``: ``I_λ(x) = sup_θ [θx - (Λ(λ+θ) - Λ(λ))]``, in nats per token.
+
+        Parameters
+        ----------
+        mean : array
+            Rewards per token, x.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+        """
         return rate_function((self if lam == 0 else self.tilted(lam)).token, mean)
 
     def cumulants(self, order: int, lam: float = 0.0) -> FloatArray:
-        """``lim κ_n(S)/m`` under ``π_λ`` for orders 1 to ``order``."""
+        """``lim κ_n(S)/m`` under ``π_λ`` for orders 1 to ``order``.
+
+        Parameters
+        ----------
+        order : int
+            The highest order, at least 1.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+
+        Returns
+        -------
+        array (order,)
+            The first is the mean reward per token, the second the variance per token.
+
+        Raises
+        ------
+        InputError
+            If ``order`` is below 1.
+        """
         return self.token.cumulants(order, lam)
 
     def scaled_cgf(self, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
-        """``lim (1/m) log E_{π_λ} e^{sS} = Λ(λ+s) - Λ(λ)`` in nats per token."""
+        """``lim (1/m) log E_{π_λ} e^{sS} = Λ(λ+s) - Λ(λ)`` in nats per token.
+
+        Parameters
+        ----------
+        s : array
+            Arguments s of the generating function.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+        """
         return (self if lam == 0 else self.tilted(lam)).token.log_partition(s)
 
     # ------------------------------------------------------------------ finite length
     def optimum(self, lam: float) -> OptimumAtLength:
-        """Return the exact ``π_λ`` at length m; see :func:`alignlib.sequences.markov_optimum.optimum_at_length`."""
+        """Return the exact ``π_λ`` at length m; see :func:`alignlib.sequences.markov_optimum.optimum_at_length`.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, finite.
+        """
         possible_transition = np.where(self._possible, self.transition, 0.0)
         return optimum_at_length(possible_transition, self.reward, self.initial, self.length, lam)
 
     def log_partition(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``log E e^{λS} = log ν M_λ^m 1`` at length m, in nats."""
+        """``log E e^{λS} = log ν M_λ^m 1`` at length m, in nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ of either sign, finite.
+        """
         return self._at_length(lam, "log_partition")
 
     def mean_reward(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E S`` under ``π_λ`` at length m."""
+        """``E S`` under ``π_λ`` at length m.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ of either sign, finite.
+        """
         return self._at_length(lam, "mean_reward")
 
     def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π_λ ‖ p)`` of the sequence laws at length m, in nats."""
+        """``KL(π_λ ‖ p)`` of the sequence laws at length m, in nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ of either sign, finite.
+        """
         return self._at_length(lam, "kl")
 
     def _at_length(self, lam: npt.ArrayLike, name: str) -> FloatOrArray:
@@ -148,6 +212,11 @@ class MarkovModel:
 
     def sum_law(self, *, max_levels: int = 2_000_000) -> SumLaw:
         """Return the exact law of ``S`` at length m, for lattice rewards or, by counts of each reward, any others.
+
+        Parameters
+        ----------
+        max_levels : int
+            The most levels of ``S`` that may be held, some tens of bytes each.
 
         Raises
         ------

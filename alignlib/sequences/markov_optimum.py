@@ -17,10 +17,20 @@ _LARGEST_LIFT = 600.0
 
 @dataclass(frozen=True, eq=False)
 class OptimumAtLength(SameFields):
-    """The exact optimum of a chain of finite length: totals of the sequence, in nats and units of reward.
+    """The exact optimum of a chain of k states at length m, Markov too, but not homogeneous in time.
 
-    ``first`` is the law of the first state, ``steps`` of shape ``(m, k, k)`` the transition matrix of each step: the
-    optimum is Markov too, but not homogeneous in time.
+    Attributes
+    ----------
+    log_partition : float
+        ``log E e^{λS}`` in nats, of the whole sequence.
+    mean_reward : float
+        ``E S`` under the optimum, of the whole sequence.
+    kl : float
+        ``KL(π_λ‖p)`` in nats, of the whole sequence.
+    first : array (k,)
+        Law of the first state.
+    steps : array (m, k, k)
+        Transition matrix of each step.
     """
 
     log_partition: float

@@ -77,6 +77,22 @@ class MemorylessModel(Law):
     def towards(cls, token_prob: npt.ArrayLike, target: npt.ArrayLike, length: int) -> MemorylessModel:
         """Return the model with reward ``log q``: its tilts ``∝ p q^λ`` are Y24's mismatched tilts of p towards q.
 
+        Parameters
+        ----------
+        token_prob : array (k,)
+            Base masses p of one token.
+        target : array (k,)
+            Masses q of the law aimed at, positive where p is.
+        length : int
+            Tokens of a sequence, m >= 1.
+
+        Raises
+        ------
+        InputError
+            If the shapes differ, masses do not sum to one, or ``target`` has no mass where the base has.
+
+        Examples
+        --------
         >>> model = MemorylessModel.towards([0.5, 0.5], [0.2, 0.8], 10)
         >>> np.exp(model.token.log_policy(1.0)).round(6).tolist()
         [0.2, 0.8]
@@ -86,7 +102,13 @@ class MemorylessModel(Law):
 
     # ------------------------------------------------------------------ the optimum
     def tilted(self, lam: float) -> MemorylessModel:
-        """Return the optimum ``π_λ``, itself memoryless: every token tilted by the same λ."""
+        """Return the optimum ``π_λ``, itself memoryless: every token tilted by the same λ.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign.
+        """
         return MemorylessModel(np.exp(self.token.log_policy(lam)), self.token_reward, self.length)
 
     @property
@@ -154,15 +176,44 @@ class MemorylessModel(Law):
 
     # ------------------------------------------------------------------ per token
     def rate(self, mean: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
-        """``I_λ(x) = sup_θ [θx - (Λ(λ+θ) - Λ(λ))]``, the rate function of ``S/m`` under ``π_λ``, in nats per token."""
+        """``I_λ(x) = sup_θ [θx - (Λ(λ+θ) - Λ(λ))]``, the rate function of ``S/m`` under ``π_λ``, in nats per token.
+
+        Parameters
+        ----------
+        mean : array
+            Rewards per token, x.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+        """
         return rate_function((self if lam == 0 else self.tilted(lam)).token, mean)
 
     def cumulants(self, order: int, lam: float = 0.0) -> FloatArray:
-        """Cumulants per token of orders 1 to ``order`` under ``π_λ``: those of S divided by m."""
+        """Cumulants per token of orders 1 to ``order`` under ``π_λ``: those of S divided by m.
+
+        Parameters
+        ----------
+        order : int
+            The highest order, at least 1.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+
+        Returns
+        -------
+        array (order,)
+            The first is the mean reward per token, the second the variance per token.
+        """
         return cumulants(self.token_reward, self.token_prob, order, lam)
 
     def scaled_cgf(self, s: npt.ArrayLike, lam: float = 0.0) -> FloatOrArray:
-        """``(1/m) log E_{π_λ} e^{sS} = Λ(λ+s) - Λ(λ)`` in nats per token."""
+        """``(1/m) log E_{π_λ} e^{sS} = Λ(λ+s) - Λ(λ)`` in nats per token.
+
+        Parameters
+        ----------
+        s : array
+            Arguments s of the generating function.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+        """
         return scaled_cgf(self.token, s, lam)
 
     # ------------------------------------------------------------------ the law at length m

@@ -20,7 +20,15 @@ __all__ = ["NearestTilt", "largest_distance", "nearest_tilt", "reward_at_distanc
 
 @dataclass(frozen=True)
 class NearestTilt:
-    """The tilt ``π_λ`` nearest to best-of-N, and ``distance = KL(π_N‖π_λ)`` in nats."""
+    """The tilt ``π_λ`` nearest to best-of-N.
+
+    Attributes
+    ----------
+    lam : float
+        Its λ.
+    distance : float
+        ``KL(π_N‖π_λ)`` in nats.
+    """
 
     lam: float
     distance: float
@@ -71,6 +79,11 @@ def largest_distance(prob: npt.ArrayLike, n: float) -> float:
         Positive base masses of the responses in increasing order of reward.
     n : float
         Number of draws N >= 1.
+
+    Raises
+    ------
+    InputError
+        If a mass is not positive, the masses do not sum to one, or ``n`` is below 1.
 
     Examples
     --------

@@ -141,7 +141,13 @@ class SumLaw(Law):
 
     # ------------------------------------------------------------------ policies
     def tilted(self, lam: float) -> SumLaw:
-        """Return the law of the reward under ``π_λ``: masses times ``e^{λS}``, normalised; one sum at ``λ = ±∞``."""
+        """Return the law of the reward under ``π_λ``: masses times ``e^{λS}``, normalised; one sum at ``λ = ±∞``.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, ``±∞`` included.
+        """
         tilt = float(as_float_array("lam", lam, allow_inf=True))
         if tilt == 0.0:
             return self
@@ -152,7 +158,13 @@ class SumLaw(Law):
         return SumLaw(self.length, self.lowest, self.excess, lifted - float(scipy.special.logsumexp(lifted)))
 
     def best_of_n(self, log_n: float) -> SumLaw:
-        """Return the law of the reward of the best of N sequences, by ``log N >= 0`` in nats."""
+        """Return the law of the reward of the best of N sequences.
+
+        Parameters
+        ----------
+        log_n : float
+            ``log N`` in nats, >= 0: N itself may be no double.
+        """
         return SumLaw(self.length, self.lowest, self.excess, self.log_prob + log_ratio(self.log_prob, log_n))
 
     def kl_to(self, other: SumLaw) -> float:
@@ -160,6 +172,16 @@ class SumLaw(Law):
 
         For policies that are functions of the reward times one base (tilts, best-of-N, the base itself) it is the
         divergence of the sequence laws too, since within a level of reward both are the base conditioned on it.
+
+        Parameters
+        ----------
+        other : SumLaw
+            A law on the same sums.
+
+        Raises
+        ------
+        InputError
+            If it is on other sums.
         """
         require(
             self.excess.shape == other.excess.shape and self.lowest == other.lowest,
@@ -232,14 +254,36 @@ class SumLaw(Law):
 
     # ------------------------------------------------------------------ tails
     def log_tail(self, threshold: npt.ArrayLike) -> FloatOrArray:
-        """``log P(S >= threshold)``, summed from the top; ``-inf`` above the largest sum."""
+        """``log P(S >= threshold)``, summed from the top; ``-inf`` above the largest sum.
+
+        Parameters
+        ----------
+        threshold : array
+            Total rewards; within rounding of a sum they count as that sum.
+
+        Returns
+        -------
+        array
+            In nats.
+        """
         at = as_float_array("threshold", threshold)
         _, above = self._log_cumulative
         tails = np.concatenate([[0.0], above])
         return like(threshold, tails[np.searchsorted(self.excess, at - self.lowest - self._slack, side="left")])
 
     def log_head(self, threshold: npt.ArrayLike) -> FloatOrArray:
-        """``log P(S <= threshold)``, summed from the bottom; ``-inf`` below the smallest sum."""
+        """``log P(S <= threshold)``, summed from the bottom; ``-inf`` below the smallest sum.
+
+        Parameters
+        ----------
+        threshold : array
+            Total rewards; within rounding of a sum they count as that sum.
+
+        Returns
+        -------
+        array
+            In nats.
+        """
         at = as_float_array("threshold", threshold)
         heads = np.concatenate([[-np.inf], self._log_cumulative[0]])
         return like(threshold, heads[np.searchsorted(self.excess, at - self.lowest + self._slack, side="right")])

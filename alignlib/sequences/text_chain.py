@@ -21,6 +21,11 @@ def python_reference_text() -> str:
     """Return the English text that every CPython carries: the language reference behind ``help()``.
 
     It is the module ``pydoc_data.topics`` of the standard library; it differs a little between Python versions.
+
+    Examples
+    --------
+    >>> "lambda" in python_reference_text()
+    True
     """
     topics: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
     return "\n".join(topics[name] for name in sorted(topics))
@@ -29,10 +34,24 @@ def python_reference_text() -> str:
 def read_text(path: str | Path) -> str:
     """Return the text of a file in UTF-8.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
     Raises
     ------
     InputError
         If the file is not text in UTF-8.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "text.txt")
+    ...     _ = file.write_text("π", encoding="utf-8")
+    ...     read_text(file)
+    'π'
     """
     try:
         return Path(path).read_text(encoding="utf-8")
@@ -119,6 +138,12 @@ def transition_reward(kind: str, kept: IntArray) -> FloatArray:
     ------
     InputError
         If ``kind`` is none of these.
+
+    Examples
+    --------
+    >>> kept = np.array([LETTERS.index(letter) for letter in "abs"])
+    >>> transition_reward("alternation", kept).tolist()
+    [[0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
     """
     vowel = np.array([LETTERS[i] in _VOWELS for i in kept.tolist()])
     space = kept == 0

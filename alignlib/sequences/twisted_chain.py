@@ -161,7 +161,18 @@ class TwistedChain(Law):
         return np.asarray(np.linalg.inv(np.eye(k) - self.transition + self.law[None, :]))
 
     def chain(self, lam: float) -> FloatArray:
-        """The twisted chain's transition matrix ``P_λ``."""
+        """The twisted chain's transition matrix ``P_λ``, with ``P_λ(i,j) = P(i,j) e^{λ r(i,j) - Λ(λ)} h(j)/h(i)``.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ of either sign, finite.
+
+        Returns
+        -------
+        array (k, k)
+            Rows sum to one.
+        """
         return np.exp(self._log_chain(self._log_step(float(as_float_array("lam", lam)))[0]))
 
     def _log_chain(self, step: FloatArray) -> FloatArray:
@@ -242,6 +253,23 @@ class TwistedChain(Law):
         """``Λ'(λ), …, Λ^{(order)}(λ)`` per token, by the power series of the Perron root at the twisted chain.
 
         Double precision: relative accuracy falls by about a digit per order.
+
+        Parameters
+        ----------
+        order : int
+            The highest order, at least 1.
+        lam : float
+            Inverse temperature λ; 0 is the base.
+
+        Returns
+        -------
+        array (order,)
+            The first is the mean reward per token, the second the variance per token.
+
+        Raises
+        ------
+        InputError
+            If ``order`` is below 1.
         """
         require(order >= 1, f"order must be at least 1; got {order}.")
         log_chain = self._log_chain(self._log_step(float(as_float_array("lam", lam)))[0])

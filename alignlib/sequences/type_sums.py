@@ -19,6 +19,13 @@ _BYTES_PER_TYPE = 64
 class TooManyLevelsError(InputError):
     """More levels would be needed than allowed; carries ``needed`` and ``allowed``.
 
+    Parameters
+    ----------
+    needed, allowed : int
+        Levels that the law has, and the most that were allowed; kept under these names.
+    what : str
+        What has them, as the sentence begins.
+
     Examples
     --------
     >>> print(TooManyLevelsError(50_015_001, 10_000_000, "The exact law of 10,000 tokens"))
@@ -39,8 +46,17 @@ class TooManyLevelsError(InputError):
 
 
 def number_of_types(length: int, letters: int) -> int:
-    """Return how many count vectors there are, ``C(m+k-1, k-1)``, for m = ``length`` draws of k = ``letters`` letters.
+    """Return how many count vectors there are: ``C(m+k-1, k-1)``.
 
+    Parameters
+    ----------
+    length : int
+        Draws, m.
+    letters : int
+        Distinct letters, k.
+
+    Examples
+    --------
     >>> number_of_types(10_000, 3)
     50015001
     """
