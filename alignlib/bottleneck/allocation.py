@@ -26,11 +26,22 @@ _ROUNDING = 1e-14  # of the largest regret: what sums of losses cannot tell from
 
 @dataclass(frozen=True, eq=False)
 class Allocation(SameFields):
-    """A capacity budget split over contexts, one entry per context.
+    """A capacity budget split over contexts; no split of the same budget loses less than ``loss - gap``.
 
-    ``rate`` is spent in each, in nats; ``distortion`` is the loss there; ``judges`` are the channels that do it;
-    ``slope`` is the nats that one unit of loss is worth at the margin. No split of the same budget loses less than
-    ``loss - gap``.
+    Attributes
+    ----------
+    rate : array (contexts,)
+        Nats spent in each context.
+    distortion : array (contexts,)
+        Mean loss in each.
+    judges : tuple of array (targets, judgements)
+        The channel of each context that does it.
+    slope : float
+        Nats that one unit of loss is worth at the margin, the same everywhere.
+    loss : float
+        Mean loss over contexts.
+    gap : float
+        How far that may lie above the least, certified.
     """
 
     rate: FloatArray

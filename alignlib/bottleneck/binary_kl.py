@@ -26,6 +26,11 @@ def binary_kl(q: npt.ArrayLike, p: npt.ArrayLike, *, complement: npt.ArrayLike |
     complement : array, optional
         ``1 - p``, where it is known more exactly than ``p`` itself, as for ``1 - 1/M``.
 
+    Raises
+    ------
+    InputError
+        If a value lies outside [0, 1] or is not a number.
+
     Examples
     --------
     >>> bool(binary_kl(0.0, 0.5) == np.log(2))

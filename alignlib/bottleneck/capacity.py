@@ -20,10 +20,18 @@ _MAX_PLAIN_STEPS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class CapacityResult(SameFields):
-    """A capacity in nats and what attains it: the capacity lies in ``[value, value + gap]``.
+    """A capacity and what attains it: the capacity lies in ``[value, value + gap]``.
 
-    ``value`` is the mutual information of ``input_prob``, shape (inputs,), rounded down; ``n_iter`` counts steps of the
-    solver.
+    Attributes
+    ----------
+    value : float
+        Mutual information of ``input_prob`` in nats, rounded down.
+    input_prob : array (inputs,)
+        The law of the input that was found best.
+    gap : float
+        Nats that the capacity may lie higher, certified by the dual.
+    n_iter : int
+        Steps of the solver.
     """
 
     value: float
@@ -38,7 +46,15 @@ class CapacityResult(SameFields):
 
 
 class CapacityError(ArithmeticError):
-    """The gap asked for was not reached; ``best`` holds the best bracket that was."""
+    """The gap asked for was not reached; ``best`` holds the best bracket that was.
+
+    Parameters
+    ----------
+    message : str
+        What was asked and what was reached.
+    best : CapacityResult
+        The best bracket that was found; kept under this name.
+    """
 
     def __init__(self, message: str, best: CapacityResult) -> None:
         super().__init__(message)

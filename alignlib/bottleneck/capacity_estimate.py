@@ -31,9 +31,40 @@ class CapacityEstimate(SameFields):
     """Capacities of a table of ratings: one per context, and their average over the law of the context, in nats.
 
     Intervals stay between 0 and the logarithm of the number of targets or labels in use; the values are not cut.
-    ``inflation`` is, for each context and last for the average, how much larger the variance of the value is than that
-    of independent labels: 1 unless raters were left out in turn. ``decoders`` are the errors of the best decoder of
-    each context's counts, ``n_targets`` the targets that it told apart. ``notes`` are sentences on what was left out.
+
+    Attributes
+    ----------
+    contexts : tuple of str
+        Names of the contexts.
+    context_prob : array (contexts,)
+        Weight of each in the average.
+    each : tuple of ConfusionEstimate
+        What is known of each context's capacity.
+    low, high : array (contexts,)
+        Ends of the interval of each capacity, in nats.
+    mean : float
+        Average capacity, corrected for its bias.
+    mean_plug_in : float
+        The same of the counts as they are, too large on average.
+    mean_low, mean_high : float
+        Ends of its interval.
+    mean_standard_error : float
+        Its standard error in nats.
+    level : float
+        Coverage that the intervals aim at.
+    supported : bool
+        Whether there are labels enough to believe them.
+    n_clusters : int, optional
+        Raters left out in turn; None where labels count as independent.
+    inflation : array (contexts + 1,)
+        For each context and last for the average: how much larger the variance is than that of independent labels, 1
+        unless raters were left out in turn.
+    decoders : tuple of DecoderError
+        Errors of the best decoder of each context's counts.
+    n_targets : tuple of int
+        Targets that each of them told apart.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     contexts: tuple[str, ...]

@@ -24,8 +24,18 @@ __all__ = ["Cascade", "CascadeCapacities"]
 class CascadeCapacities(SameFields):
     """Capacities of a cascade in nats: one entry per context, and their averages over the context law.
 
-    ``cognitive`` is ``C_cog|s`` of target to judgement, ``articulation`` is ``C_art|s`` of judgement to label,
-    ``total`` is ``C_tot|s`` of target to label. Each average lies within ``gap`` below the true one.
+    Attributes
+    ----------
+    context_prob : array (contexts,)
+        Law of the context.
+    cognitive : array (contexts,)
+        ``C_cog|s``, of target to judgement.
+    articulation : array (contexts,)
+        ``C_art|s``, of judgement to label.
+    total : array (contexts,)
+        ``C_tot|s``, of target to label.
+    gap : float
+        Each average lies at most so far below the true one.
     """
 
     context_prob: FloatArray
@@ -123,12 +133,34 @@ class Cascade(SameFields):
         return self.judge @ self.report
 
     def information(self, target_prob: npt.ArrayLike) -> float:
-        """``I(U;Y|S)`` in nats for a target law independent of the context, shape (targets,)."""
+        """``I(U;Y|S)`` in nats for a target law independent of the context.
+
+        Parameters
+        ----------
+        target_prob : array (targets,)
+            Law of the target U.
+
+        Raises
+        ------
+        InputError
+            If it is no law, or not of as many targets.
+        """
         found = [mutual_information(target_prob, channel) for channel in self.total]
         return float(self.context_prob @ np.array(found))
 
     def capacities(self, tol: float = 1e-9) -> CascadeCapacities:
-        """Find the three capacities of every context, each certified to ``tol`` nats."""
+        """Find the three capacities of every context, each certified to ``tol`` nats.
+
+        Parameters
+        ----------
+        tol : float
+            Largest gap of each capacity, in nats.
+
+        Raises
+        ------
+        CapacityError
+            If the solver did not come so close; it carries the best bracket.
+        """
         found = [[capacity(channel, tol) for channel in stage] for stage in (self.judge, self.report, self.total)]
         cognitive, articulation, total = (np.array([one.value for one in stage]) for stage in found)
         gap = max(one.gap for stage in found for one in stage)

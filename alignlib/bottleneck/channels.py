@@ -47,6 +47,11 @@ def symmetric_channel(n_values: int, error: float) -> FloatArray:
     error : float
         Probability in [0, 1].
 
+    Raises
+    ------
+    InputError
+        If there are fewer than two values, or ``error`` lies outside [0, 1].
+
     Examples
     --------
     >>> symmetric_channel(3, 0.5).tolist()
@@ -67,6 +72,11 @@ def binary_erasure_channel(erasure: float) -> FloatArray:
     erasure : float
         Probability in [0, 1].
 
+    Raises
+    ------
+    InputError
+        If ``erasure`` lies outside [0, 1].
+
     Examples
     --------
     >>> binary_erasure_channel(0.25).tolist()
@@ -86,6 +96,11 @@ def z_channel(error: float) -> FloatArray:
     error : float
         Probability in [0, 1].
 
+    Raises
+    ------
+    InputError
+        If ``error`` lies outside [0, 1].
+
     Examples
     --------
     >>> z_channel(0.25).tolist()
@@ -102,10 +117,17 @@ def rating_channel(n_values: int, noise: float, n_labels: int) -> FloatArray:
 
     Parameters
     ----------
-    n_values, n_labels : int
-        Number of values and of marks, >= 2.
+    n_values : int
+        Number of values, >= 2.
     noise : float
         Standard deviation > 0, in units of the range of values.
+    n_labels : int
+        Number of marks, >= 2.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two values or marks, or ``noise`` is not positive.
 
     Examples
     --------
@@ -140,6 +162,11 @@ def mutual_information(prob: npt.ArrayLike, channel: npt.ArrayLike) -> float:
         Law of the input.
     channel : array (inputs, outputs)
         Row ``u`` is the law ``P(·|u)``; rows of mass zero may be zero.
+
+    Raises
+    ------
+    InputError
+        If ``prob`` is no law, ``channel`` no channel, their sizes differ, or an input with mass has a row of zeros.
 
     Examples
     --------

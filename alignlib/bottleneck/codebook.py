@@ -20,7 +20,17 @@ __all__ = ["CodebookMixture", "ConditionError"]
 
 
 class ConditionError(InputError):
-    """A condition of the interval does not hold; ``condition`` names it, ``discrepancy`` says by how much."""
+    """A condition of the interval does not hold.
+
+    Parameters
+    ----------
+    message : str
+        What fails, and what to do.
+    condition : str
+        The condition's name; kept under this name.
+    discrepancy : float
+        By how much it fails; kept under this name.
+    """
 
     def __init__(self, message: str, condition: str, discrepancy: float) -> None:
         super().__init__(message)
@@ -133,7 +143,18 @@ class CodebookMixture(SameFields):
         return np.asarray(posterior @ self.loss.T)
 
     def risk(self, policy: npt.ArrayLike) -> float:
-        """Risk of a randomised decoder ``P(a|s,y)``, shape (contexts, labels, actions)."""
+        """``E loss(U, A)``, the risk of a randomised decoder.
+
+        Parameters
+        ----------
+        policy : array (contexts, labels, actions)
+            The decoder ``P(a|s,y)``; each row sums to one.
+
+        Raises
+        ------
+        InputError
+            If it is no channel or has another shape.
+        """
         rule = as_channel("policy", policy, ndim=3)
         require(
             rule.shape == self.canonical_loss.shape,

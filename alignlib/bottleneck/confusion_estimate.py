@@ -35,12 +35,31 @@ _FARTHEST_FROM_ZERO = 2.0  # standard errors; nearer, useless and poor channels 
 
 @dataclass(frozen=True, eq=False)
 class ConfusionEstimate(SameFields):
-    """Capacity of one table of counts in nats: corrected, as counted, its standard error, and what supports it.
+    """Capacity of one table of counts, in nats.
 
-    ``value`` is ``plug_in - bias``, not cut at zero. ``counts`` are the labels of the targets that the optimal input
-    law uses, shape (targets in use, labels seen), ``prob`` that law on them. ``supported`` says whether the interval
-    can be trusted: the bias is at most 0.75 standard errors, the value at least 2, and each target has at least 100
-    labels.
+    It counts as supported where the bias is at most 0.75 standard errors, the value at least 2, and each target in use
+    has at least 100 labels.
+
+    Attributes
+    ----------
+    value : float
+        ``plug_in - bias``, not cut at zero.
+    plug_in : float
+        Capacity of the counts as they are.
+    bias : float
+        By how much that is too large on average, to first order.
+    standard_error : float
+        Of the value, for independent labels.
+    input_prob : array (targets,)
+        The optimal law of the target.
+    n_labels : int
+        Labels seen.
+    supported : bool
+        Whether the interval can be trusted.
+    counts : array (targets in use, labels seen)
+        Labels of the targets that the optimal law uses.
+    prob : array (targets in use,)
+        That law on them.
     """
 
     value: float
@@ -59,9 +78,19 @@ class ConfusionEstimate(SameFields):
         return math.log(max(min(self.counts.shape), 2))
 
     def interval(self, level: float = 0.95, *, inflation: float = 1.0) -> tuple[float, float]:
-        """Interval of the given coverage; ``inflation`` is how much larger the variance is than of independent labels.
+        """Interval of the capacity: never above the log of the number of labels, never of width 0; see `CapacityDraws`.
 
-        Never above the logarithm of the number of labels, and never of width 0: see `CapacityDraws`.
+        Parameters
+        ----------
+        level : float
+            Coverage aimed at, in (0, 1).
+        inflation : float
+            How much larger the variance is than that of independent labels.
+
+        Returns
+        -------
+        low, high : float
+            In nats.
         """
         drawn = CapacityDraws.of(self.counts, self.prob, self.plug_in, self.bias, inflation=inflation)
         low, high = drawn.interval(level)

@@ -19,7 +19,15 @@ __all__ = ["DecoderError", "decoder_error", "decoder_error_by_rater"]
 
 @dataclass(frozen=True)
 class DecoderError:
-    """Error of the best decoder on the labels counted (``in_sample``) and on labels left out (``held_out``)."""
+    """How often the best decoder of counted labels errs.
+
+    Attributes
+    ----------
+    in_sample : float
+        On the labels counted, too low on average.
+    held_out : float
+        On labels left out when it was made.
+    """
 
     in_sample: float
     held_out: float

@@ -28,7 +28,13 @@ _SEED = 0  # of the draws: an interval belongs to its table
 
 @dataclass(frozen=True, eq=False)
 class CapacityDraws(SameFields):
-    """Draws for the lower and for the upper end of a capacity, each shape (draws,), in nats."""
+    """Draws for the lower and for the upper end of a capacity, each shape (draws,), in nats.
+
+    Attributes
+    ----------
+    low, high : array (draws,)
+        Draws for the lower and for the upper end, in nats.
+    """
 
     low: FloatArray
     high: FloatArray
@@ -75,14 +81,33 @@ class CapacityDraws(SameFields):
 
     @classmethod
     def average(cls, each: list[CapacityDraws], weight: FloatArray) -> CapacityDraws:
-        """Average independent tables."""
+        """Average independent tables, draw by draw.
+
+        Parameters
+        ----------
+        each : list of CapacityDraws
+            One for each context, with equally many draws.
+        weight : array (contexts,)
+            Weight of each in the average.
+        """
         return cls(
             np.asarray(weight @ np.array([one.low for one in each])),
             np.asarray(weight @ np.array([one.high for one in each])),
         )
 
     def interval(self, level: float) -> tuple[float, float]:
-        """Return the two quantiles that leave half of ``1 - level`` outside each."""
+        """Return the two quantiles that leave half of ``1 - level`` outside each.
+
+        Parameters
+        ----------
+        level : float
+            Coverage aimed at, in (0, 1).
+
+        Returns
+        -------
+        low, high : float
+            In nats.
+        """
         return float(np.quantile(self.low, 0.5 - level / 2)), float(np.quantile(self.high, 0.5 + level / 2))
 
 

@@ -19,7 +19,17 @@ _MOST_CELLS = 2e7
 
 @dataclass(frozen=True)
 class EnumeratedLearner:
-    """Exact expectations over data sets: risk, empirical risk, and the split of the expected divergence."""
+    """Exact expectations over all data sets.
+
+    Attributes
+    ----------
+    risk : float
+        Expected risk on new data.
+    empirical_risk : float
+        Expected risk on the data learnt from.
+    split : InformationSplit
+        Where the expected divergence of posterior and prior comes from.
+    """
 
     risk: float
     empirical_risk: float

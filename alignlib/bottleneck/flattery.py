@@ -23,8 +23,16 @@ __all__ = ["FlatteryPoint", "FlatteryWorld"]
 class FlatteryPoint:
     """What a learner of one strength knows and does.
 
-    ``gold_risk`` is how often its verdict differs from the item's value, ``proxy_risk`` how often it differs from
-    what the rater would say next, ``training_risk`` how often from the labels it was trained on.
+    Attributes
+    ----------
+    split : InformationSplit
+        Where the KL of its posterior comes from.
+    gold_risk : float
+        How often its verdict differs from the item's value.
+    proxy_risk : float
+        How often it differs from what the rater would say next.
+    training_risk : float
+        How often it differs from the labels that it was trained on.
     """
 
     split: InformationSplit
@@ -47,6 +55,11 @@ class FlatteryWorld:
         Probability to misreport the value otherwise, in [0, 1].
     n_items : int
         Number of items, each with its own hidden value; the cost grows fast with it.
+
+    Raises
+    ------
+    InputError
+        If ``m`` lies outside [1, 24], ``n_items`` is neither 1 nor 2, or a probability lies outside [0, 1].
     """
 
     m: int
@@ -73,9 +86,18 @@ class FlatteryWorld:
         return np.asarray(self.flattery * style + (1 - self.flattery) * honest)
 
     def laws(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        """Return the laws of contexts, values and labels as counts, and the number of 1s and 0s in each cell.
+        """Return the laws of contexts, values and labels as counts; sequences with the same counts teach the same.
 
-        Shapes (a,), (a, b), (a, b, c) and (a, c, cells, 2); sequences with the same counts teach the learner the same.
+        Returns
+        -------
+        contexts : array (a,)
+            Probability of each count of contexts.
+        values : array (a, b)
+            Probability of each assignment of values, given it.
+        labels : array (a, b, c)
+            Probability of each count of labels, given both.
+        counts : array (a, c, cells, 2)
+            Number of 0s and of 1s in each cell.
         """
         cells = 2 * self.n_items
         contexts = np.array([n for n in itertools.product(range(self.m + 1), repeat=cells) if sum(n) == self.m])
@@ -105,9 +127,23 @@ class FlatteryWorld:
         return np.array(list(itertools.product([0.0, 1.0], repeat=2 * self.n_items)))
 
     def learner(self, gammas: FloatArray, style_penalty: float = 3.0) -> list[FlatteryPoint]:
-        """Gibbs learners of growing strength: ``Q ∝ P e^{-γ·disagreements}``, ``P ∝ e^{-penalty·items that use the
-        style}``.
+        """Gibbs learners of growing strength: ``Q ∝ P e^{-γ·disagreements}``, with a prior that dislikes the style,
+        ``P ∝ e^{-penalty·items that use the style}``.
 
+        Parameters
+        ----------
+        gammas : array
+            Strengths γ >= 0.
+        style_penalty : float
+            The prior's penalty in nats for each item whose verdict depends on the style.
+
+        Returns
+        -------
+        list of FlatteryPoint
+            One for each strength.
+
+        Examples
+        --------
         >>> weak, strong = FlatteryWorld(6).learner(np.array([0.1, 8.0]))
         >>> strong.training_risk < weak.training_risk, strong.split.channel > weak.split.channel
         (True, True)

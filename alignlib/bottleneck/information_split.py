@@ -28,10 +28,20 @@ __all__ = ["InformationSplit", "information_split"]
 class InformationSplit:
     """Where the expected KL of a posterior comes from, in nats.
 
-    ``target`` is ``I(θ;U^m|S^m)``, ``context`` is ``I(θ;S^m)``, ``channel`` is ``ρ = I(θ;Y^m|U^m,S^m)``, what is
-    memorised of the labels' chance errors; ``prior`` is ``KL(E Q‖P)``, how far the posterior moves on average, where a
-    bias of the rater shows. ``carried`` is ``I(U^m;Y^m|S^m)``, the most that ``target`` can be, and ``expected_kl`` is
-    computed on its own, not as the sum.
+    Attributes
+    ----------
+    target : float
+        ``I(θ;U^m|S^m)``, what the labels say of the targets.
+    context : float
+        ``I(θ;S^m)``, what the contexts say by themselves.
+    channel : float
+        ``ρ = I(θ;Y^m|U^m,S^m)``, what is memorised of the labels' chance errors.
+    prior : float
+        ``KL(E Q‖P)``, how far the posterior moves on average: a bias of the rater shows here.
+    expected_kl : float
+        ``E KL(Q‖P)``, computed on its own, not as the sum.
+    carried : float
+        ``I(U^m;Y^m|S^m)``, the most that ``target`` can be.
     """
 
     target: float

@@ -23,10 +23,18 @@ _MATCH = 1e-9  # largest difference between two laws or losses that are said to 
 
 @dataclass(frozen=True)
 class AlignmentInterval:
-    """Both ends for one risk, and what they were computed from; ``confidence`` is None for expected risks.
+    """Both ends for one risk, and what they were computed from.
 
-    ``kl_budget`` is ``m C̄ + I(θ;S^m) + ρ + KL(E Q‖P)`` in nats. A floor of 0 and a ceiling of 1 or
-    more say nothing.
+    Attributes
+    ----------
+    floor : float
+        No learner's risk is lower; 0 says nothing.
+    ceiling : float
+        The risk is at most that; 1 or more says nothing.
+    kl_budget : float
+        ``m C̄ + I(θ;S^m) + ρ + KL(E Q‖P)`` in nats.
+    confidence : float, optional
+        Probability with which the ceiling holds; None for expected risks.
     """
 
     floor: float

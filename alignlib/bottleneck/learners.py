@@ -37,6 +37,11 @@ def draw_counts(mixture: CodebookMixture, m: int, rng: np.random.Generator | int
     rng : Generator or int
         Source of randomness, or its seed.
 
+    Raises
+    ------
+    InputError
+        If ``m`` is below 1.
+
     Examples
     --------
     >>> mixture = CodebookMixture([1.0], [np.eye(2)], 1 - np.eye(2))
@@ -74,7 +79,25 @@ def counting_decoder(mixture: CodebookMixture, counts: FloatArray, smoothing: fl
 def pooled_decoder(mixture: CodebookMixture, counts: FloatArray, smoothing: float = 0.5) -> FloatArray:
     """Count without regard to the context: fewer parameters, and blind to what contexts change.
 
-    Arguments as in `counting_decoder`.
+    Parameters
+    ----------
+    mixture : CodebookMixture
+        The values and the loss.
+    counts : array (contexts, values, labels)
+        How often each instance was seen, as `draw_counts` gives.
+    smoothing : float
+        Added to every count, so that nothing unseen is impossible.
+
+    Returns
+    -------
+    array (contexts, labels, actions)
+        The decoder, the same in every context.
+
+    Examples
+    --------
+    >>> mixture = CodebookMixture([0.5, 0.5], [np.eye(2), np.eye(2)], 1 - np.eye(2))
+    >>> pooled_decoder(mixture, draw_counts(mixture, 100, 0))[1].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     pooled = np.broadcast_to(counts.sum(axis=0, keepdims=True), counts.shape)
     return counting_decoder(mixture, pooled, smoothing)
@@ -100,8 +123,25 @@ def network_decoder(
         How often each instance was seen, as `draw_counts` gives.
     rng : Generator or int
         Source of the first weights, or its seed.
-    width, steps, rate, decay
-        Hidden units, full-batch steps, learning rate and weight decay.
+    width : int
+        Hidden units.
+    steps : int
+        Full-batch steps.
+    rate : float
+        Learning rate.
+    decay : float
+        Weight decay.
+
+    Returns
+    -------
+    array (contexts, labels, actions)
+        The decoder.
+
+    Examples
+    --------
+    >>> mixture = CodebookMixture([1.0], [np.eye(2)], 1 - np.eye(2))
+    >>> network_decoder(mixture, draw_counts(mixture, 100, 0), 0, width=4, steps=50).tolist()
+    [[[1.0, 0.0], [0.0, 1.0]]]
     """
     generator = as_rng(rng)
     n_contexts, n_values, n_labels = counts.shape
@@ -136,7 +176,17 @@ def network_decoder(
 
 @dataclass(frozen=True, eq=False)
 class GibbsLearner(SameFields):
-    """A randomised decoder with the quantities that its ceiling needs: empirical risk and ``KL(Q‖P)`` in nats."""
+    """A randomised decoder with what its ceiling needs.
+
+    Attributes
+    ----------
+    decoder : array (contexts, labels, actions)
+        ``Q``'s probability of each action.
+    empirical_risk : float
+        Its mean loss on the data seen.
+    kl : float
+        ``KL(Q‖P)`` in nats.
+    """
 
     decoder: FloatArray
     empirical_risk: float
@@ -156,6 +206,11 @@ def gibbs_learner(mixture: CodebookMixture, seen: FloatArray, gamma: float) -> G
         How often each pair was seen; the hidden values are not used.
     gamma : float
         Strength γ >= 0 of the learner.
+
+    Raises
+    ------
+    InputError
+        If ``gamma`` is negative, or ``seen`` has another shape.
 
     Examples
     --------

@@ -93,6 +93,11 @@ def catoni(risk: npt.ArrayLike, kl: npt.ArrayLike, m: npt.ArrayLike, delta: floa
     rate : float
         c > 0.
 
+    Raises
+    ------
+    InputError
+        If ``rate`` is not positive, or a risk, KL, number of samples or ``delta`` is out of its range.
+
     Examples
     --------
     >>> catoni(0.02, 5.0, 1000, 0.05, rate=0.5) < mcallester(0.02, 5.0, 1000, 0.05)
@@ -126,6 +131,11 @@ def expected_ceiling(
         The ceiling.
     rate : float
         Catoni's c > 0, fixed beforehand.
+
+    Raises
+    ------
+    InputError
+        If ``form`` is none of these, or a risk, KL, number of samples or ``rate`` is out of its range.
 
     Examples
     --------
@@ -171,6 +181,11 @@ def probable_ceiling(
         The ceiling.
     rate : float
         Catoni's c > 0, fixed beforehand.
+
+    Raises
+    ------
+    InputError
+        If ``form`` is none of these, ``delta + eta`` reaches 1, or another value is out of its range.
 
     Examples
     --------

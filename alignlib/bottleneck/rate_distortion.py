@@ -25,8 +25,22 @@ _NO_MASS = 1e-250  # of a target; the reciprocal of less overflows, and no loss 
 
 @dataclass(frozen=True, eq=False)
 class Task(SameFields):
-    """What is to be judged: the law ``prob`` of the target, shape (targets,), and ``loss``, (targets, judgements).
+    """What is to be judged.
 
+    Parameters
+    ----------
+    prob : array (targets,)
+        Law of the target.
+    loss : array (targets, judgements)
+        Loss of each judgement on each target.
+
+    Raises
+    ------
+    InputError
+        If ``prob`` is no law, or ``loss`` has not one row per target.
+
+    Examples
+    --------
     >>> Task([0.5, 0.5], [[0.0, 1.0], [1.0, 0.0]]).blind_loss
     0.5
     """
@@ -63,9 +77,23 @@ class Task(SameFields):
 class RateDistortionPoint(SameFields):
     """One point of the curve: a judge, what it needs and what it loses.
 
-    ``judge`` has shape (targets, judgements), ``rate`` is ``I(U;H)`` in nats, ``distortion`` the mean loss, ``slope``
-    the ``s`` that it is optimal for. No judge of this distortion needs less than ``rate - gap``; no
-    judge that spends ``rate`` has a mean loss below ``(dual - rate)/slope``.
+    No judge of this distortion needs less than ``rate - gap``; no judge that spends ``rate`` has a mean loss below
+    ``(dual - rate)/slope``.
+
+    Attributes
+    ----------
+    slope : float
+        The ``s`` that it is optimal for, in nats per unit of loss.
+    rate : float
+        ``I(U;H)`` in nats.
+    distortion : float
+        Mean loss.
+    gap : float
+        Nats that may be saved at most.
+    judge : array (targets, judgements)
+        The channel of target to judgement.
+    dual : float
+        The certificate: a lower bound on ``rate + slope·distortion`` of every judge.
     """
 
     slope: float

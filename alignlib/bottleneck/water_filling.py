@@ -17,7 +17,21 @@ __all__ = ["GaussianAllocation", "reverse_water_filling"]
 
 @dataclass(frozen=True, eq=False)
 class GaussianAllocation(SameFields):
-    """A budget split over Gaussian contexts: rates in nats, distortions, the water level, the duality gap in loss."""
+    """A budget split over Gaussian contexts.
+
+    Attributes
+    ----------
+    rate : array (contexts,)
+        Nats spent in each.
+    distortion : array (contexts,)
+        Mean squared error in each.
+    level : float
+        The water level: the error of every context that spends anything.
+    loss : float
+        Mean squared error over contexts.
+    gap : float
+        How far that may lie above the least, certified.
+    """
 
     rate: FloatArray
     distortion: FloatArray

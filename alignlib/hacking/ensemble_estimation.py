@@ -22,11 +22,28 @@ __all__ = ["EnsembleEstimate", "estimate_ensemble"]
 
 @dataclass(frozen=True, eq=False)
 class EnsembleEstimate(SameFields):
-    """Gold gain of a rule that an ensemble of K members picks for; arrays of shape (k,), one entry for each size.
+    """Gold gain of a rule that an ensemble of K members picks for; arrays have one entry for each size K.
 
-    ``gold_gain`` averages over choices of members, with an interval over prompts; ``worst`` and ``best`` are the
-    extreme choices among those drawn, ``choices`` says how many those are and ``worse_than_one`` which share of them
-    does worse than a single member does on average.
+    Attributes
+    ----------
+    size : array of int (sizes,)
+        Members K.
+    gold_gain : array (sizes,)
+        Gold gain, averaged over choices of the members.
+    gold_low, gold_high : array (sizes,)
+        Ends of its interval over prompts.
+    worst, best : array (sizes,)
+        Gold gain of the extreme choices among those drawn.
+    choices : array of int (sizes,)
+        How many those are.
+    worse_than_one : array (sizes,)
+        Share of them that does worse than a single member does on average.
+    rule : Rule
+        What picks.
+    kind : str
+        How members are combined.
+    base_gold : float
+        Mean gold of the base.
     """
 
     size: IntArray

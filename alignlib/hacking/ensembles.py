@@ -57,7 +57,17 @@ def combine(members: npt.ArrayLike, kind: str = "mean", c: float = 1.0) -> Float
 
 @dataclass(frozen=True)
 class EnsemblePrice:
-    """What an ensemble costs at one λ: divergence ``KL(π*‖π̂)`` in nats, regret and gold gain; its members' averages."""
+    """What an ensemble costs at one λ, and what its members cost on average.
+
+    Attributes
+    ----------
+    divergence, members_divergence : float
+        ``KL(π*‖π̂)`` in nats.
+    regret, members_regret : float
+        ``β KL(π̂‖π*)``, in the unit of gold.
+    gold_gain, members_gold_gain : float
+        ``E_π̂ r - E_p r``.
+    """
 
     divergence: float
     regret: float
@@ -117,9 +127,31 @@ def ensemble_price(
 def small_error_regret(lam: float, shared_variance: float, own_variance: float, n_members: npt.ArrayLike) -> FloatArray:
     """Return the regret of a mean ensemble of small errors, ``λ/2 · (shared + own/K)``, for each K.
 
-    The variances are those of the error under ``π*``: of the part that all members share, and of each member's own. It
-    falls as 1/K down to the floor ``λ/2 · shared``.
+    It falls as 1/K down to the floor ``λ/2 · shared``.
 
+    Parameters
+    ----------
+    lam : float
+        Inverse temperature λ >= 0.
+    shared_variance : float
+        Variance under ``π*`` of the part of the error that all members share, >= 0.
+    own_variance : float
+        Variance under ``π*`` of each member's own part, >= 0.
+    n_members : array
+        Numbers of members K >= 1.
+
+    Returns
+    -------
+    array (members,)
+        In the unit of the reward.
+
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+
+    Examples
+    --------
     >>> small_error_regret(2.0, 0.01, 0.08, [1, 8]).round(6).tolist()
     [0.09, 0.02]
     """
@@ -140,6 +172,11 @@ def members_worth_having(shared_variance: float, own_variance: float, excess: fl
         Variance of the shared and of the own part of a member's error, >= 0.
     excess : float
         Allowed excess over the floor, > 0: 0.1 stands for 10 %.
+
+    Raises
+    ------
+    InputError
+        If a variance is negative, or ``excess`` is not positive.
 
     Examples
     --------

@@ -38,6 +38,11 @@ class GaussianPair:
     correlation : float
         Of gold and error, in [-1, 1].
 
+    Raises
+    ------
+    InputError
+        If ``sd`` is not positive, ``error_sd`` negative, or ``correlation`` outside [-1, 1].
+
     Examples
     --------
     >>> from alignlib.rules import BestOfN
@@ -71,31 +76,108 @@ class GaussianPair:
         return math.sqrt(max(total, 0.0))
 
     def ideal_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``λ σ²``."""
+        """``E_π* r - E_p r = λ σ²``.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, require_range("lam", lam, 0.0) * self.sd**2)
 
     def gold_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``λ Cov(r, r̂)``: linear, for ever."""
+        """``E_π̂ r - E_p r = λ Cov(r, r̂)``: linear, without end.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, require_range("lam", lam, 0.0) * self.covariance)
 
     def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``λ² σ̂² / 2`` nats."""
+        """``KL(π̂‖p) = λ² σ̂² / 2`` nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, (require_range("lam", lam, 0.0) * self.proxy_sd) ** 2 / 2)
 
     def gap(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E_π* r - E_π̂ r = -λ Cov(r, e)``."""
+        """``E_π* r - E_π̂ r = -λ Cov(r, e)``.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, -require_range("lam", lam, 0.0) * self.correlation * self.sd * self.error_sd)
 
     def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``λ² Var(e)`` nats."""
+        """``KL(π*‖π̂) + KL(π̂‖π*) = λ² Var(e)`` nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, (require_range("lam", lam, 0.0) * self.error_sd) ** 2)
 
     def regret(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``β KL(π̂‖π*) = λ Var(e) / 2``."""
+        """``β KL(π̂‖π*) = λ Var(e) / 2``.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         return like(lam, require_range("lam", lam, 0.0) * self.error_sd**2 / 2)
 
     def rule_gold_gain(self, rules: Sequence[Rule]) -> FloatArray:
-        """``Cov(r, r̂)/σ̂`` times what each rule of ranks gains on a standard normal reward; 0 for a constant proxy."""
+        """``Cov(r, r̂)/σ̂`` times what each rule of ranks gains on a standard normal reward; 0 for a constant proxy.
+
+        Parameters
+        ----------
+        rules : sequence of Rule
+            Rules of ranks.
+
+        Returns
+        -------
+        array (rules,)
+            In the unit of gold.
+        """
         slope = self.covariance / self.proxy_sd if self.proxy_sd > 0 else 0.0
         return slope * Rules(rules).on(Gaussian()).gain
 
@@ -111,6 +193,18 @@ def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatAr
         Number of cells, >= 4: equal steps of logit mass, so that each tail gets its share.
     tail : float
         Mass of the outermost cells, in (0, 0.1].
+
+    Returns
+    -------
+    points : array (cells,)
+        Median of each cell, rising.
+    mass : array (cells,)
+        Its mass; together 1.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 4 cells, ``tail`` lies outside (0, 0.1], or a quantile is not finite.
 
     Examples
     --------
@@ -143,6 +237,17 @@ def independent_pair(gold: Any, error: Any, cells: int = 200, tail: float = 1e-1
     The product has ``cells²`` outcomes. Both laws end at their last cell: what is heavy-tailed here shows its tail up
     to the quantile ``1 - tail/2``.
 
+    Parameters
+    ----------
+    gold, error : frozen distribution of scipy.stats
+        Continuous laws of gold and of the error.
+    cells : int
+        Cells of each law, >= 4.
+    tail : float
+        Mass of the outermost cells, in (0, 0.1].
+
+    Examples
+    --------
     >>> from scipy import stats
     >>> pair = independent_pair(stats.norm(), stats.uniform(-1, 2), cells=60)
     >>> bool(abs(pair.gold_gain(1.0) - pair.ideal_gain(1.0)) < 1e-9)
@@ -159,6 +264,17 @@ def saturating_pair(gold: Any, transform: Callable[[FloatArray], FloatArray], ce
     Where ``transform`` never falls, such as ``tanh`` or a ceiling, gold never turns down; it stops rising where the
     proxy stops telling outcomes apart.
 
+    Parameters
+    ----------
+    gold : frozen distribution of scipy.stats
+        Continuous law of gold.
+    transform : callable
+        From an array of gold rewards to the proxy's.
+    cells : int
+        Cells of the law, >= 4.
+
+    Examples
+    --------
     >>> from scipy import stats
     >>> pair = saturating_pair(stats.norm(), lambda r: np.minimum(r, 1.0), cells=100)
     >>> bool(abs(pair.gold_gain(np.inf) - 1.525) < 0.01)

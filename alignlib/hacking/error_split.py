@@ -20,9 +20,16 @@ __all__ = ["ErrorSplit", "split_error"]
 class ErrorSplit:
     """Variances within prompts of the error ``s_k - a - b r`` that gold ``r`` leaves of a member's score ``s_k``.
 
-    ``own`` is one member's own part and ``shared`` what all share, each with its interval; ``shared_part`` is
-    ``shared/(shared + own)``. ``slope`` is b, the scale of the scores in units of gold. ``worth_having`` is the
-    number of members that brings the small-error regret within 10 % of its floor.
+    Attributes
+    ----------
+    shared, shared_low, shared_high : float
+        Variance of what all members share, with its interval.
+    own, own_low, own_high : float
+        Variance of one member's own part, with its interval.
+    slope : float
+        b, the scale of the scores in units of gold.
+    worth_having : float
+        Members that bring the small-error regret within 10 % of its floor.
     """
 
     shared: float
@@ -58,12 +65,21 @@ def split_error(
     ----------
     table : RewardTable
         Base samples of at least two prompts scored by every member and by gold.
-    members : list of str
+    members : sequence of str
         At least two different columns.
     gold : str
         The reward that counts.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, and generator or seed.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    n_boot : int
+        Bootstrap replicates, of whole prompts.
+    rng : Generator or int
+        Source of their randomness, or its seed.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two members or prompts, or a column is missing or tells nothing apart.
 
     Examples
     --------

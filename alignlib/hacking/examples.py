@@ -33,6 +33,11 @@ def exploit_pair(
     lead : float
         By how much the proxy puts the exploit above the best of the others, > 0.
 
+    Raises
+    ------
+    InputError
+        If a value is out of its range.
+
     Examples
     --------
     >>> pair = exploit_pair()
@@ -51,6 +56,22 @@ def exploit_pair(
 def sampled_table(pair: ProxyPair, n_prompts: int, n_samples: int, rng: np.random.Generator) -> RewardTable:
     """Return a table of samples from the pair's law, the same for every prompt, with rewards ``proxy`` and ``gold``.
 
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold, of every prompt alike.
+    n_prompts, n_samples : int
+        Prompts, and samples of each, >= 1.
+    rng : Generator
+        Source of randomness.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive.
+
+    Examples
+    --------
     >>> table = sampled_table(exploit_pair(), 3, 4, np.random.default_rng(0))
     >>> table.n_prompts, sorted(table.columns)
     (3, ['gold', 'proxy'])
@@ -67,8 +88,29 @@ def sampled_checkpoints(
 ) -> dict[str, list[int] | FloatArray]:
     """Return made-up checkpoints of training on the proxy: runs climb the tilt to random ends, each with an offset.
 
-    ``spread`` is the standard deviation of the offset of a run's gold, and half that of a checkpoint's.
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold.
+    n_runs, n_checkpoints : int
+        Runs, and checkpoints of each, >= 1.
+    spread : float
+        Standard deviation of the offset of a run's gold, twice that of a checkpoint's; >= 0.
+    rng : Generator
+        Source of randomness.
 
+    Returns
+    -------
+    dict
+        ``run`` (a list of numbers), and arrays such as ``kl`` in nats, one entry a checkpoint.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive, or ``spread`` is negative.
+
+    Examples
+    --------
     >>> points = sampled_checkpoints(exploit_pair(), 2, 3, 0.1, np.random.default_rng(0))
     >>> points["run"], points["kl"].shape
     ([0, 0, 0, 1, 1, 1], (6,))
@@ -92,6 +134,24 @@ def scored_answers(
     Columns ``model_0``, …, ``judge_0``, … and ``right``. All scorers see the right answer through an error of which
     they share a part.
 
+    Parameters
+    ----------
+    n_prompts : int
+        Prompts, >= 1.
+    n_samples : int
+        Answers of each prompt, >= 2, of which the first is right.
+    n_models, n_judges : int
+        Scorers of either kind.
+    rng : Generator
+        Source of randomness.
+
+    Raises
+    ------
+    InputError
+        If a number is too small.
+
+    Examples
+    --------
     >>> table = scored_answers(3, 4, 1, 1, np.random.default_rng(0))
     >>> sorted(table.columns), table.column("right").reshape(3, 4).tolist()[0]
     (['judge_0', 'model_0', 'right'], [1.0, 0.0, 0.0, 0.0])

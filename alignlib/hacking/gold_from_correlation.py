@@ -27,13 +27,36 @@ _MOST_CORRECTED = 0.15  # of χ²: a larger correction tells that too few sample
 
 @dataclass(frozen=True, eq=False)
 class GoldPromise(SameFields):
-    """What optimising a proxy does to gold, as far as a correlation tells; arrays of shape (policies,).
+    """What optimising a proxy does to gold, as far as a correlation tells; gains are in standard deviations of gold.
 
-    Gains are in standard deviations of gold within prompts. Given the ``correlation`` and the table as they are, the
-    gold gain lies between ``gold_low`` and ``gold_high``, and both are reached by some gold where they differ;
-    ``promised`` and ``most`` allow for the ends of the correlation too, and for the error of the table. ``spent`` is
-    the KL in nats, ``chi_squared`` the other divergence and ``proxy_gain`` in standard deviations of the proxy.
-    ``notes`` says where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
+    Given the ``correlation`` and the table as they are, gold's gain lies between ``gold_low`` and ``gold_high``, and
+    both are reached by some gold where they differ; ``promised`` and ``most`` allow for the ends of the correlation
+    too, and for the error of the table.
+
+    Attributes
+    ----------
+    policy : tuple of str
+        What is looked at, one entry each.
+    n, lam : array (policies,)
+        N of a rule, λ of a tilt; NaN for the other kind.
+    spent : array (policies,)
+        KL to the base in nats.
+    chi_squared : array (policies,)
+        χ² to the base.
+    proxy_gain : array (policies,)
+        Gain in the proxy, in its own standard deviations.
+    gold_low, gold_high : array (policies,)
+        Ends of gold's range, sharp.
+    promised, most : array (policies,)
+        The range with the errors of what was measured.
+    correlation, correlation_low, correlation_high : float
+        Of gold and proxy within prompts, with its interval.
+    proxy : str
+        The column that is optimised.
+    level : float
+        Coverage aimed at.
+    notes : tuple of str
+        Where the proxy's tail is too heavy for ``promised`` and ``most`` to be as sure as ``level``.
     """
 
     policy: tuple[str, ...]

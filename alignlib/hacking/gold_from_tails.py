@@ -45,6 +45,11 @@ def gold_range_at_kl(
         ``t >= 1`` with ``log E_p e^{a r̂ + b u} <= (t²a² + s²b²)/2`` for proxy and rest together: 1 if they are jointly
         normal. Then ``2KL`` is lessened by ``ĝ²/t²``, what the proxy's own gain takes.
 
+    Returns
+    -------
+    least, largest : array (k,)
+        In standard deviations of gold.
+
     Raises
     ------
     InputError

@@ -22,6 +22,16 @@ __all__ = ["check_correlation", "ends_of_range", "gold_range"]
 def check_correlation(correlation: float | Sequence[float]) -> tuple[float, float, float]:
     """Return a correlation with its least and largest value; a single number is all three.
 
+    Parameters
+    ----------
+    correlation : float, or (value, low, high)
+        Correlation of gold and proxy, with its ends where they are known.
+
+    Returns
+    -------
+    value, least, largest : float
+        In [-1, 1].
+
     Raises
     ------
     InputError
@@ -68,6 +78,11 @@ def gold_range(
         The policy's gain in the proxy, in standard deviations of the proxy.
     chi_squared : float or array (k,)
         χ² of the policy to the base model, at least the square of the gain.
+
+    Returns
+    -------
+    least, largest : array (k,)
+        In standard deviations of gold.
 
     Raises
     ------

@@ -25,8 +25,20 @@ _OF_SKEW = 3.0  # by simulation on normal, uniform, t5, exponential, lognormal a
 class GoldSubset:
     """The correlation of proxy and gold within prompts, with its interval; made by `measure_gold`.
 
-    ``gold_sd`` is gold's standard deviation within prompts, in its own units, ``slope`` the gold that one unit of proxy
-    brings on average (covariance over variance). ``rows`` and ``prompts`` count what was used.
+    Attributes
+    ----------
+    correlation, low, high : float
+        The correlation and the ends of its interval.
+    gold_sd : float
+        Gold's standard deviation within prompts, in its own unit.
+    slope : float
+        Gold that one unit of proxy brings on average: covariance over variance.
+    rows, prompts : int
+        How many were used.
+    level : float
+        Coverage that the interval aims at.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     correlation: float

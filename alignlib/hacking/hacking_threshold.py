@@ -30,12 +30,31 @@ __all__ = ["HackingThreshold", "hacking_threshold"]
 class HackingThreshold:
     """The point of a path where gold is largest.
 
-    ``path`` is ``"tilt"`` or the rule's name and ``parameter`` its λ, N or μ: the path's start where no optimisation
-    helps, ``inf`` where gold is largest at the end of the path, that is, never hacked for good. Gold rises at ``low``
-    and falls at ``high`` (``slope_low > 0 > slope_high``, each beyond its rounding): the certificate of a maximum
-    between them. ``turning_points`` is how often ``E[r | r̂]`` turns, less what lies before the path's start. Where that
-    is at most 1 and the path is ``proved`` to turn no more often, the maximum is global by proof, else by comparison of
-    a grid. Gains are over the base model, ``end_gain`` in the limit of the path.
+    Gold rises at ``low`` and falls at ``high`` (``slope_low > 0 > slope_high``, each beyond its rounding): the
+    certificate of a maximum between them. Where ``turning_points`` is at most 1 and the path is ``proved`` to turn no
+    more often, the maximum is global by proof, else by comparison on a grid.
+
+    Attributes
+    ----------
+    path : str
+        ``"tilt"`` or the rule's name.
+    parameter : float
+        λ, N or μ there: the path's start where no optimisation helps, ``inf`` where gold is largest at the end of the
+        path, that is, never hacked for good.
+    spent : float
+        KL to the base in nats.
+    gold_gain, proxy_gain : float
+        Gains over the base there.
+    end_gain : float
+        Gold gain in the limit of the path.
+    low, high : float
+        Parameters around the maximum.
+    slope_low, slope_high : float
+        Slopes of gold at them.
+    turning_points : int
+        How often ``E[r | r̂]`` turns, less what lies before the path's start.
+    proved : bool
+        Whether gold along the path is known to turn no more often.
     """
 
     path: str

@@ -24,12 +24,30 @@ __all__ = ["MemberComparison", "compare_members"]
 class MemberComparison(SameFields):
     """Gold gain and KL of a rule, picked by each member alone and by all combined in several ways.
 
-    Arrays have one entry for each member and then one for each of ``kinds``. ``best`` is the place of the member that
-    gains most by estimate. ``difference`` and its interval, one entry for each kind, are gain of the combination minus
-    that of the best member on the same prompts. Because that member was chosen among all, its interval holds for every
-    member at once (Bonferroni). ``verdict`` is ``"ensemble"`` where the combination gains more than every member, by
-    that interval too, ``"member"`` where the best member gains more than it, ``"unknown"`` where the samples do not
-    tell.
+    Because the best member was chosen among all, the interval of a difference holds for every member at once
+    (Bonferroni).
+
+    Attributes
+    ----------
+    members, kinds : tuple of str
+        The columns, and the ways to combine them.
+    rule : Rule
+        What picks.
+    spent : array (members + kinds,)
+        KL to the base in nats, of each member and then of each combination.
+    gold_gain, gold_low, gold_high : array (members + kinds,)
+        Gold gain, with its interval.
+    best : int
+        Place of the member that gains most by estimate.
+    difference, difference_low, difference_high : array (kinds,)
+        Gain of the combination less that of the best member on the same prompts, with its interval.
+    verdict : tuple of str (kinds,)
+        ``"ensemble"`` where the combination gains more than every member, by that interval too, ``"member"`` where the
+        best member gains more than it, ``"unknown"`` where the samples do not tell.
+    alike : bool
+        Whether no member is shown to gain less than the best one.
+    level : float
+        Coverage aimed at.
     """
 
     members: tuple[str, ...]

@@ -22,11 +22,20 @@ __all__ = ["OverOptimisation", "rule_curve", "tilting_curve"]
 
 @dataclass(frozen=True, eq=False)
 class OverOptimisation(SameFields):
-    """Gains over the base model as a proxy is optimised; arrays of shape (k,).
+    """Gains over the base model as a proxy is optimised.
 
-    ``path`` names the method (``"tilt"`` or the rule's name) and ``parameter`` holds its λ, N or μ; ``spent`` is what
-    the policy spends in nats, ``proxy_gain`` what the proxy reports, ``gold_gain`` what is gained in truth and
-    ``limit_gain`` the most gold that any policy can gain for that KL.
+    Attributes
+    ----------
+    path : str
+        ``"tilt"`` or the rule's name.
+    parameter : array (k,)
+        Its λ, N or μ.
+    spent : array (k,)
+        KL to the base in nats.
+    proxy_gain, gold_gain : array (k,)
+        What the proxy reports, and what is gained in truth.
+    limit_gain : array (k,)
+        The most gold that any policy can gain for that KL.
     """
 
     path: str
@@ -40,6 +49,20 @@ class OverOptimisation(SameFields):
 def tilting_curve(pair: ProxyPair, lam: npt.ArrayLike) -> OverOptimisation:
     """Return the curve of ``π̂ ∝ p e^{λr̂}`` at each ``λ >= 0``.
 
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold.
+    lam : array (k,)
+        Inverse temperatures λ >= 0, ``inf`` allowed.
+
+    Raises
+    ------
+    InputError
+        If a λ is negative or not a number.
+
+    Examples
+    --------
     >>> curve = tilting_curve(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]), [0.5, 8.0])
     >>> curve.gold_gain.round(4).tolist()
     [0.0126, -0.3153]

@@ -27,12 +27,22 @@ _SERIES_UP_TO = 600.0  # above it e^x is formed together with the small mass tha
 
 @dataclass(frozen=True, eq=False)
 class ProxyGap(SameFields):
-    """The price of a proxy at each λ, with what it must equal and what it cannot exceed; arrays of shape (k,).
+    """The price of a proxy at each λ, with what it must equal and what it cannot exceed.
 
-    ``gap`` is ``E_π* r - E_π̂ r`` and ``gap_integral`` the same as ``-λ ∫₀¹ Cov_{π_s}(r, e) ds``. ``jeffreys`` is
-    ``KL(π*‖π̂) + KL(π̂‖π*)`` in nats and ``jeffreys_integral`` the same as ``λ² ∫₀¹ Var_{π_s}(e) ds``. ``regret`` is
-    ``β KL(π̂‖π*)``, what the proxy policy loses of the regularised objective. ``gap_bound`` is ``λ osc(r) osc(e)/4``,
-    ``gap_bound_jeffreys`` the sharper ``osc(r) √J / 2``, and ``jeffreys_bound`` is ``λ² osc(e)²/4``.
+    Attributes
+    ----------
+    lam : array (k,)
+        Inverse temperatures.
+    gap, gap_integral : array (k,)
+        ``E_π* r - E_π̂ r``, and the same as ``-λ ∫₀¹ Cov_{π_s}(r, e) ds``.
+    gap_bound, gap_bound_jeffreys : array (k,)
+        ``λ osc(r) osc(e)/4`` and the sharper ``osc(r) √J / 2``.
+    jeffreys, jeffreys_integral : array (k,)
+        ``KL(π*‖π̂) + KL(π̂‖π*)`` in nats, and the same as ``λ² ∫₀¹ Var_{π_s}(e) ds``.
+    jeffreys_bound : array (k,)
+        ``λ² osc(e)²/4``.
+    regret : array (k,)
+        ``β KL(π̂‖π*)``, what the proxy policy loses of the regularised objective.
     """
 
     lam: FloatArray
@@ -102,23 +112,53 @@ class ProxyPair:
 
     # ------------------------------------------------------------------ doors
     def ideal_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E_π* r - E_p r``, for each ``λ >= 0``."""
+        """``E_π* r - E_p r``, what optimising gold itself would gain.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, ``inf`` allowed.
+        """
         return like(lam, np.asarray(self.ideal.gain(_checked(lam))))
 
     def proxy_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E_π̂ r̂ - E_p r̂``, what the proxy reports, for each ``λ >= 0``."""
+        """``E_π̂ r̂ - E_p r̂``, what the proxy reports.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, ``inf`` allowed.
+        """
         return like(lam, np.asarray(self.proxied.gain(_checked(lam))))
 
     def kl(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π̂‖p)`` in nats, for each ``λ >= 0``."""
+        """``KL(π̂‖p)`` in nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, ``inf`` allowed.
+        """
         return like(lam, np.asarray(self.proxied.kl(_checked(lam))))
 
     def gold_gain(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E_π̂ r - E_p r = Cov_p(r, e^{λr̂}) / E_p e^{λr̂}``, for each ``λ >= 0``, ``inf`` allowed (P26)."""
+        """``E_π̂ r - E_p r = Cov_p(r, e^{λr̂}) / E_p e^{λr̂}`` (P26), what is gained in truth.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, ``inf`` allowed.
+        """
         return self._map(lam, lambda v: self.gold_gain_of(self.proxied.log_ratio(v)))
 
     def gold_gain_of(self, log_ratio: FloatArray) -> float:
-        """Gold gain of any policy, given ``log policy/base`` of the outcomes with mass."""
+        """Gold gain of any policy.
+
+        Parameters
+        ----------
+        log_ratio : array (outcomes with mass,)
+            ``log policy/base`` of each.
+        """
         near = log_ratio < 1.0
         with np.errstate(under="ignore"):
             policy = np.exp(np.log(self.prob) + log_ratio)
@@ -126,13 +166,32 @@ class ProxyPair:
         return float(moved @ (self.gold - self.ideal.base_reward))
 
     def gold_of_levels(self, log_ratio: FloatArray) -> float:
-        """Gold gain of a policy that sees the proxy only, given ``log policy/base`` on each proxy level."""
+        """Gold gain of a policy that sees the proxy only.
+
+        Parameters
+        ----------
+        log_ratio : array (levels,)
+            ``log policy/base`` on each level of the proxy.
+        """
         mass = self.levels.mass
         policy = np.exp(np.log(mass) + log_ratio)
         return float((policy - mass) @ (self.gold_by_level - self.ideal.base_reward))
 
     def covariance(self, lam: float) -> tuple[float, float]:
-        """``Cov_π̂(r, r̂)`` at one λ, and the sum of its terms' sizes, from which its rounding is bounded."""
+        """``Cov_π̂(r, r̂)`` at one λ, and the sum of its terms' sizes, from which its rounding is bounded.
+
+        Parameters
+        ----------
+        lam : float
+            Inverse temperature λ >= 0, ``inf`` allowed.
+
+        Returns
+        -------
+        covariance : float
+            In units of gold times proxy.
+        size : float
+            The sum of its terms' sizes.
+        """
         with np.errstate(under="ignore"):
             policy = np.exp(np.log(self.prob) + self.proxied.log_ratio(lam))
         total = policy.sum()
@@ -140,23 +199,53 @@ class ProxyPair:
         return float(terms.sum()), float(np.abs(terms).sum())
 
     def gap(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``E_π* r - E_π̂ r``: how much gold the proxy leaves unclaimed at the same finite λ."""
+        """``E_π* r - E_π̂ r``: how much gold the proxy leaves unclaimed at the same finite λ.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, finite.
+        """
         return self._map(_finite(lam), self._gap)
 
     def jeffreys(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π*‖π̂) + KL(π̂‖π*) = λ (E_π̂ e - E_π* e)`` in nats, for each finite λ."""
+        """``KL(π*‖π̂) + KL(π̂‖π*) = λ (E_π̂ e - E_π* e)`` in nats.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, finite.
+        """
         return self._map(_finite(lam), lambda v: sum(self._divergences(v)))
 
     def divergence(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``KL(π*‖π̂)`` in nats, convex in the error ``e``, for each finite λ."""
+        """``KL(π*‖π̂)`` in nats, convex in the error ``e``.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, finite.
+        """
         return self._map(_finite(lam), lambda v: self._divergences(v)[0])
 
     def regret(self, lam: npt.ArrayLike) -> FloatOrArray:
-        """``β KL(π̂‖π*)``, what π̂ loses of ``E r - β KL(·‖p)``; 0 at ``λ = 0``, for each finite λ."""
+        """``β KL(π̂‖π*)``, what π̂ loses of ``E r - β KL(·‖p)``; 0 at ``λ = 0``.
+
+        Parameters
+        ----------
+        lam : array
+            Inverse temperatures λ >= 0, finite.
+        """
         return self._map(_finite(lam), lambda v: self._divergences(v)[1] / v if v > 0 else 0.0)
 
     def price(self, lam: npt.ArrayLike) -> ProxyGap:
-        """Return gap, divergence and regret with their identities by quadrature and their bounds, at each λ."""
+        """Return gap, divergence and regret with their identities by quadrature and their bounds.
+
+        Parameters
+        ----------
+        lam : array (k,)
+            Inverse temperatures λ >= 0, finite.
+        """
         lams = np.atleast_1d(_finite(lam))
         osc_gold, osc_error = float(np.ptp(self.gold)), float(np.ptp(self.error))
         covariance, variance = np.array([self._integrals(v) for v in lams.tolist()]).T

@@ -17,10 +17,23 @@ __all__ = ["check_members", "on_one_scale"]
 def check_members(table: RewardTable, members: Sequence[str], gold: str | None = None) -> None:
     """Refuse an ensemble in which a column comes twice, under one name or two, is gold itself, or tells nothing apart.
 
+    Parameters
+    ----------
+    table : RewardTable
+        What holds the columns.
+    members : sequence of str
+        Columns of the ensemble.
+    gold : str, optional
+        The reward that counts, which may not be among them.
+
     Raises
     ------
     InputError
         Which names the column, and the one that it agrees with on every sample.
+
+    Examples
+    --------
+    >>> check_members(RewardTable.from_arrays(a=[[0.0, 1.0]], b=[[0.0, 1.0]]), ["a"], "b")
     """
     require(len(members) > 0, "members must name at least one reward; got none.")
     for i, name in enumerate(members):
@@ -48,6 +61,13 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
 
     Neither changes what a member picks alone; without it the mean of an ensemble is that of the members with the widest
     scale, and the minimum that of those with the lowest scores.
+
+    Parameters
+    ----------
+    table : RewardTable
+        What holds the columns.
+    members : sequence of str
+        Columns of the ensemble; of the result only these are left.
 
     Raises
     ------

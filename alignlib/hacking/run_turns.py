@@ -25,11 +25,23 @@ _LEAST = 6  # checkpoints: three coefficients, and three degrees of freedom for 
 
 @dataclass(frozen=True)
 class TurningPoint:
-    """The best checkpoint of a run by KL: ``inside`` where checkpoints of less and of more KL have less gold.
+    """The best checkpoint of a run by KL.
 
-    ``drop`` is how far gold falls from it to the checkpoint of most KL. ``shown`` says whether a parabola in ``√KL``
-    rises at the run's start and falls at its end significantly, and lines on either side of its vertex do so too; None
-    where the run has fewer than six checkpoints.
+    Attributes
+    ----------
+    kl : float
+        Its KL in nats.
+    gold : float
+        Its gold.
+    drop : float
+        How far gold falls from it to the checkpoint of most KL.
+    inside : bool
+        Whether checkpoints of less and of more KL have less gold.
+    shown : bool, optional
+        Whether a parabola in ``√KL`` rises at the run's start and falls at its end significantly, and lines on either
+        side of its vertex do so too; None where the run has fewer than six checkpoints.
+    n_points : int
+        Its checkpoints.
     """
 
     kl: float
@@ -42,7 +54,15 @@ class TurningPoint:
 
 @dataclass(frozen=True)
 class RunTurns:
-    """Turning points of all runs, and how many inner maxima pure noise would have: ``by_chance``."""
+    """Turning points of all runs.
+
+    Attributes
+    ----------
+    points : tuple of TurningPoint
+        One for each run.
+    by_chance : float
+        How many inner maxima pure noise would have.
+    """
 
     points: tuple[TurningPoint, ...]
     by_chance: float

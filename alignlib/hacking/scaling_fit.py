@@ -27,14 +27,40 @@ FORMS = ("best_of_n", "rl", "sqrt")
 class ScalingFit:
     """A fitted form, each coefficient with its interval (NaN for a coefficient the form lacks).
 
-    ``intercept`` is gold at KL 0 (given or fitted). ``residual_sd`` is the root mean square residual with the degrees
-    of freedom taken off, ``left_out_sd`` that of runs predicted by a fit to the other runs, ``r_squared`` the share of
-    variance explained, ``largest_residual`` the worst miss and ``run_correlation`` the share of the residual variance
-    that lies between runs: where it is large, runs differ and one curve does not describe them.
-    ``peak_kl`` is where the form turns down, ``inf`` where it does not; its interval is Fieller's for ``α/β``, which
-    reaches infinity where the runs do not show that the form turns. The intervals assume that runs are drawn
-    independently and that their coefficients are about normal; nothing is assumed of points within a run.
-    ``freedom`` is the number of degrees of freedom of the t-quantile for α.
+    The intervals assume that runs are drawn independently and that their coefficients are about normal; nothing is
+    assumed of points within a run.
+
+    Attributes
+    ----------
+    form : str
+        Which form was fitted.
+    intercept : float
+        Gold at KL 0, given or fitted.
+    alpha, alpha_low, alpha_high : float
+        Coefficient of ``√KL``, with its interval.
+    beta, beta_low, beta_high : float
+        What bends it down, with its interval.
+    peak_kl : float
+        KL in nats where the form turns down, ``inf`` where it does not.
+    peak_kl_low, peak_kl_high : float
+        Its interval, Fieller's for ``α/β``, which reaches infinity where the runs do not show that the form turns.
+    residual_sd : float
+        Root mean square residual, with the degrees of freedom taken off.
+    left_out_sd : float
+        That of runs predicted by a fit to the other runs.
+    r_squared : float
+        Share of variance explained.
+    largest_residual : float
+        The worst miss.
+    run_correlation : float
+        Share of the residual variance that lies between runs: where it is large, runs differ and one curve does not
+        describe them.
+    n_points, n_runs : int
+        What was fitted.
+    level : float
+        Coverage that the intervals aim at.
+    freedom : float
+        Degrees of freedom of the t-quantile for α.
     """
 
     form: str
@@ -59,7 +85,23 @@ class ScalingFit:
     freedom: float
 
     def predict(self, kl: npt.ArrayLike) -> FloatArray:
-        """Gold at each KL >= 0 in nats."""
+        """Gold that the form expects.
+
+        Parameters
+        ----------
+        kl : array
+            KL to the base in nats, >= 0.
+
+        Returns
+        -------
+        array (k,)
+            In the unit of gold.
+
+        Raises
+        ------
+        InputError
+            If a KL is negative or not a number.
+        """
         values = np.atleast_1d(require_range("kl", kl, 0.0))
         beta = 0.0 if math.isnan(self.beta) else self.beta
         coefficients = np.array([self.alpha, beta])[: _size(self.form)]

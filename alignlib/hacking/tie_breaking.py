@@ -22,9 +22,20 @@ __all__ = ["TieBreaking", "tie_breaking"]
 class TieBreaking:
     """Mean gold of the proxy-best of all samples of each prompt, with intervals over prompts.
 
-    ``averaged`` takes the mean over samples tied for the best, ``first`` the one that stands first in the table.
-    ``flattery`` is by how much the order of the table raises gold, ``first - averaged``. ``tied_prompts`` counts
-    prompts with more than one best sample, ``base`` is gold of a random sample.
+    Attributes
+    ----------
+    reward : str
+        The column that picks.
+    base : float
+        Gold of a random sample.
+    averaged, averaged_low, averaged_high : float
+        Mean over samples tied for the best, with its interval.
+    first, first_low, first_high : float
+        Gold of the one that stands first in the table.
+    flattery, flattery_low, flattery_high : float
+        By how much the order of the table raises gold, ``first - averaged``.
+    tied_prompts : int
+        Prompts with more than one best sample.
     """
 
     reward: str

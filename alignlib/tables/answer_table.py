@@ -31,7 +31,17 @@ _ABSTAINS = -1
 
 @dataclass(frozen=True, eq=False)
 class PromptAnswers(SameFields):
-    """The answers of one prompt: how often each was given, which are right, how many responses gave none."""
+    """The answers of one prompt.
+
+    Attributes
+    ----------
+    counts : array of int (answers,)
+        How often each was given.
+    right : array of bool (answers,)
+        Which are right.
+    abstaining : int
+        How many responses gave none.
+    """
 
     counts: IntArray
     right: BoolArray
@@ -42,8 +52,22 @@ class PromptAnswers(SameFields):
 class AnswerTable(SameFields):
     """Checked responses, rows grouped by prompt; made by `from_arrays` or `read`.
 
-    Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]``. ``answer`` holds codes of answers, -1 for a response without
-    one; it and ``score`` are None where they were not asked for.
+    Attributes
+    ----------
+    prompts : array (prompts,)
+        What each prompt is called.
+    offsets : array of int (prompts + 1,)
+        Prompt ``i`` owns rows ``offsets[i]:offsets[i + 1]``.
+    correct : array of bool (rows,)
+        Whether each response is right.
+    answer : array of int (rows,), optional
+        A code for each answer, -1 for a response without one; None where answers were not asked for.
+    score : array (rows,), optional
+        A verifier's score of each response; None where it was not asked for.
+    dropped : int
+        Rows left out for a missing cell.
+    notes : tuple of str
+        Sentences on how the table was read.
 
     Examples
     --------
@@ -83,7 +107,13 @@ class AnswerTable(SameFields):
         return np.add.reduceat(self.correct.astype(np.int64), self.offsets[:-1])
 
     def answers(self) -> Iterator[PromptAnswers]:
-        """Yield the answers of each prompt."""
+        """Yield the answers of each prompt.
+
+        Raises
+        ------
+        InputError
+            If the table was read without answers.
+        """
         require(self.answer is not None, "The table was read without answers; name their column in answer.", "answer")
         assert self.answer is not None
         for start, end in zip(self.offsets[:-1], self.offsets[1:], strict=True):
@@ -232,7 +262,13 @@ class AnswerTable(SameFields):
         return cls(table.prompts, table.offsets, flags, codes, scores, table.dropped, notes)
 
     def only(self, prompts: BoolArray) -> AnswerTable:
-        """Return the table of the prompts marked."""
+        """Return the table of some of the prompts.
+
+        Parameters
+        ----------
+        prompts : array of bool (prompts,)
+            True for those that are kept.
+        """
         kept = np.repeat(prompts, self.n_samples)
         sizes = self.n_samples[prompts]
         return replace(

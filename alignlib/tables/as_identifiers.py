@@ -32,8 +32,10 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
 
     Parameters
     ----------
-    file, name
-        Table and column, for messages.
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column, for messages.
     column : ChunkedArray
         Its cells: integers or text, floats that are whole, dates, or lists and objects.
 
@@ -41,6 +43,12 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
     ------
     InputError
         For fractions, truth values, and floats beyond 2^53, of which two may stand for one identifier.
+
+    Examples
+    --------
+    >>> file = TableFile("t", ("id",), lambda names: None)
+    >>> identifiers(file, "id", pa.chunked_array([[1.0, 2.0]])).to_pylist()
+    [1, 2]
     """
     values, t = plain_cells(file, name, column).combine_chunks(), pa.types
     kind = values.type

@@ -26,8 +26,10 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray, *, of_samples: 
 
     Parameters
     ----------
-    file, name
-        Table and column, for messages.
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column, for messages.
     column : ChunkedArray
         Its cells: numbers, truth values, or text that spells them.
     of_samples : bool
@@ -37,6 +39,12 @@ def numbers(file: TableFile, name: str, column: pa.ChunkedArray, *, of_samples: 
     ------
     InputError
         For other text among the numbers, values of another type, and integers beyond 2^53.
+
+    Examples
+    --------
+    >>> file = TableFile("t", ("r",), lambda names: None, is_text=True)
+    >>> numbers(file, "r", pa.chunked_array([["0.5", "", "1e3"]])).tolist()
+    [0.5, nan, 1000.0]
     """
     column = plain_cells(file, name, column)
     kind, t = column.type, pa.types

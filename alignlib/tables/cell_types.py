@@ -16,7 +16,18 @@ _UNCHECKED = 1 << 28  # bytes that any dictionary may have once written out
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is a list, so that one cell may hold all samples of a prompt."""
+    """Whether an Arrow type is a list, so that one cell may hold all samples of a prompt.
+
+    Parameters
+    ----------
+    kind : DataType
+        The type of a column's cells.
+
+    Examples
+    --------
+    >>> is_list(pa.list_(pa.float64())), is_list(pa.float64())
+    (True, False)
+    """
     t = pa.types
     views = t.is_list_view(kind) or t.is_large_list_view(kind)
     return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind) or views)
@@ -30,10 +41,25 @@ def is_text(kind: pa.DataType) -> bool:
 def plain_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return a column without what only its storage knows: dictionaries, runs, views, extensions, bytes that are text.
 
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column, for messages.
+    column : ChunkedArray
+        Its cells, of any type.
+
     Raises
     ------
     InputError
         For bytes that are no text, and a dictionary that would not fit into memory once written out.
+
+    Examples
+    --------
+    >>> cells = pa.chunked_array([pa.array(["a", "b", "a"]).dictionary_encode()])
+    >>> plain_cells(TableFile("t", ("x",), lambda names: pa.table({})), "x", cells).to_pylist()
+    ['a', 'b', 'a']
     """
     kind, t = column.type, pa.types
     try:

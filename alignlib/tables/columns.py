@@ -50,6 +50,16 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
         The column asked for.
     argument : str
         The argument that asked for it, which the sentence names.
+
+    Raises
+    ------
+    InputError
+        If no column has that name, or several.
+
+    Examples
+    --------
+    >>> require_column(TableFile("t", ("prompt", "r,1"), lambda names: None), r"r\,1", "reward")
+    'r,1'
     """
     if name not in file.names and "\\" in name:
         name = _plain(name)
@@ -78,6 +88,13 @@ def require_column(file: TableFile, name: str, argument: str) -> str:
 def split_names(text: str) -> list[str]:
     r"""Split a list of names at its commas; a backslash before a comma keeps it.
 
+    Parameters
+    ----------
+    text : str
+        Names with commas between them, as they are typed.
+
+    Examples
+    --------
     >>> split_names(r"a,b\,c")
     ['a', 'b\\,c']
     """
@@ -91,7 +108,21 @@ def split_names(text: str) -> list[str]:
 
 
 def is_pattern(file: TableFile, entry: str) -> bool:
-    """Whether ``entry`` has wildcards and is not itself the name of a column."""
+    """Whether ``entry`` has wildcards and is not itself the name of a column.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table whose columns are meant.
+    entry : str
+        What was asked for.
+
+    Examples
+    --------
+    >>> file = TableFile("t", ("score_a", "score_b"), lambda names: None)
+    >>> is_pattern(file, "score_*"), is_pattern(file, "score_a")
+    (True, False)
+    """
     return entry not in file.names and _MANY_MEANT.search(entry) is not None
 
 
@@ -121,6 +152,13 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
 def combines(entry: str) -> bool:
     """Whether ``entry`` asks for an average or a sum of columns by its prefix.
 
+    Parameters
+    ----------
+    entry : str
+        What was asked for.
+
+    Examples
+    --------
     >>> combines("mean:a,b"), combines("nansum:reward_*"), combines("reward")
     (True, True, False)
     """
@@ -129,7 +167,33 @@ def combines(entry: str) -> bool:
 
 
 def expand(file: TableFile, entries: Sequence[str], skip: Sequence[str] = ()) -> list[RewardColumn]:
-    """Resolve what was asked for: a column, a pattern, or ``mean:``, ``nanmean:``, ``sum:``, ``nansum:`` of either."""
+    """Resolve what was asked for: a column, a pattern, or ``mean:``, ``nanmean:``, ``sum:``, ``nansum:`` of either.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table whose columns are meant.
+    entries : sequence of str
+        What was asked for, one reward or pattern each.
+    skip : sequence of str
+        Columns that no pattern takes, such as the prompt's.
+
+    Returns
+    -------
+    list of RewardColumn
+        One for each reward, in the order asked for, none twice.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a pattern fits none, or a name comes twice.
+
+    Examples
+    --------
+    >>> file = TableFile("t", ("score_a", "score_b"), lambda names: None)
+    >>> [found.name for found in expand(file, ["score_*", "mean:score_*"])]
+    ['score_a', 'score_b', 'mean:score_*']
+    """
     found: dict[str, RewardColumn] = {}
     for entry in entries:
         prefix, _, inner = entry.partition(":")

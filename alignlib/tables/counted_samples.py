@@ -15,10 +15,18 @@ __all__ = ["CountedBins", "CountedSamples"]
 
 @dataclass(frozen=True, eq=False)
 class CountedBins(SameFields):
-    """What is known of the samples of bins, from the top down: arrays of shape (bins,), no bin overlaps another.
+    """What is known of the samples of bins, from the top down; no bin overlaps another.
 
-    ``count`` is their number, ``least`` and ``most`` are the ends, ``mean`` and ``deviation`` (the root of the mean
-    square about the mean) those of the samples between these two. ``slack`` is by how much rounding may have moved one.
+    Attributes
+    ----------
+    count : array (bins,)
+        Number of samples.
+    least, most : array (bins,)
+        The ends: the smallest and the largest of them.
+    mean, deviation : array (bins,)
+        Mean of the samples between these two, and the root of their mean square about it.
+    slack : float
+        By how much rounding may have moved a reward.
     """
 
     count: FloatArray
@@ -36,10 +44,18 @@ class CountedBins(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class CountedSamples(SameFields):
-    """Rewards from the top down and how many samples each stands for, arrays of shape (k,).
+    """Rewards from the top down, each standing for several samples.
 
-    ``bins`` are what they were made of. ``log_partition_bounds`` returns what ``log mean e^{λr}`` is at least and at
-    most at each of some λ.
+    Attributes
+    ----------
+    value : array (k,)
+        The rewards, falling.
+    count : array (k,)
+        How many samples each stands for.
+    bins : CountedBins
+        What they were made of.
+    log_partition_bounds : callable
+        From an array of λ to what ``log mean e^{λr}`` is at least and at most, in nats.
     """
 
     value: FloatArray

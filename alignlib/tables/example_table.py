@@ -22,6 +22,11 @@ def example_table(n_prompts: int, n_samples: int, noise: float, rng: np.random.G
     rng : Generator or int
         Source of randomness, or a seed.
 
+    Raises
+    ------
+    InputError
+        If a number is not positive, or ``noise`` is negative.
+
     Examples
     --------
     >>> table = example_table(4, 8, 0.5, 0)
@@ -48,6 +53,11 @@ def example_scores(n_prompts: int, n_samples: int, rng: np.random.Generator | in
         Size of the table, >= 1.
     rng : Generator or int
         Source of randomness, or a seed.
+
+    Raises
+    ------
+    InputError
+        If a number is not positive.
 
     Examples
     --------

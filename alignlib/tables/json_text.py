@@ -94,7 +94,24 @@ def _are_objects(held: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], end
 
 
 def check_depth(path: str, text: bytes) -> None:
-    """Refuse a document that nests too deep to be parsed."""
+    """Refuse a document that nests too deep to be parsed.
+
+    Parameters
+    ----------
+    path : str
+        The file, for the message.
+    text : bytes
+        The document.
+
+    Raises
+    ------
+    InputError
+        If it nests more than ``DEEPEST`` brackets.
+
+    Examples
+    --------
+    >>> check_depth("a.json", b"[[1], [2]]")
+    """
     if _depth(text) > DEEPEST:
         raise InputError(
             f"{path} nests more than {DEEPEST} brackets within each other; leave that value out, or write it as text."
@@ -114,10 +131,20 @@ def json_kind(value: object) -> str:
 def parse_json(text: str) -> object:
     """Return what JSON says, no key twice, no integer without end.
 
+    Parameters
+    ----------
+    text : str
+        One document.
+
     Raises
     ------
     ValueError
         With what is wrong.
+
+    Examples
+    --------
+    >>> parse_json('{"a": [1, null]}')
+    {'a': [1, None]}
     """
     return json.loads(text, object_pairs_hook=_object, parse_int=_integer)
 

@@ -32,9 +32,34 @@ def read_samples(
     wide: bool = False,
     named: bool = False,
 ) -> Samples:
-    """Return the samples of a table in the order of its rows; arguments as in `RewardTable.read`.
+    """Return the samples of a table in the order of its rows.
 
-    ``named`` keeps what tells the samples of a prompt apart, which is checked in any case.
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    prompt : str, optional
+        The column that names the prompt; one prompt if None.
+    entries : sequence of str
+        The rewards, as `RewardTable.read` takes them.
+    sample : str, optional
+        The column that tells the samples of a prompt apart.
+    wide : bool
+        Whether a row has all samples of a prompt, one a column or in lists.
+    named : bool
+        Keep what tells the samples of a prompt apart, which is checked in any case.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, a cell holds no number, or a sample comes twice.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> table = pa.table({"id": [1, 1, 2, 2], "r": [0.0, 1.0, 2.0, 3.0]})
+    >>> read_samples(TableFile("t", ("id", "r"), table.select), "id", ["r"]).rewards["r"].tolist()
+    [0.0, 1.0, 2.0, 3.0]
     """
     if not (wide and prompt):
         return long_samples(file, prompt, entries, sample, named=named)

@@ -48,6 +48,10 @@ def check_fits(needed: float, what: str, remedy: str) -> None:
     ------
     InputError
         Where the estimate exceeds what is allowed.
+
+    Examples
+    --------
+    >>> check_fits(1e3, "A small table", "take fewer rows")
     """
     most = most_bytes()
     if needed > most:

@@ -26,7 +26,22 @@ _LIST = r"^\s*\[.*\]\s*$"
 
 
 def holds_lists(file: TableFile, name: str, column: pa.ChunkedArray) -> bool:
-    """Whether the cells of a column are lists, or texts in brackets in a file where all is text."""
+    """Whether the cells of a column are lists, or texts in brackets in a file where all is text.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table; in CSV a list is text.
+    name : str
+        The column, for messages.
+    column : ChunkedArray
+        Its cells, of which the first hundred are looked at.
+
+    Examples
+    --------
+    >>> holds_lists(TableFile("t", ("r",), lambda names: None), "r", pa.chunked_array([[[0.0, 1.0]]]))
+    True
+    """
     cells = plain_cells(file, name, column)
     if not file.is_text or not is_text(cells.type):
         return is_list(cells.type)
@@ -49,10 +64,33 @@ def list_cells(file: TableFile, name: str, column: pa.ChunkedArray) -> tuple[Flo
 
     Lists of one element each within the lists, as reward models write them, count as their elements.
 
+    Parameters
+    ----------
+    file : TableFile
+        The table; in CSV a list is text.
+    name : str
+        The column, for messages.
+    column : ChunkedArray
+        Its cells: lists of numbers, null where there is none.
+
+    Returns
+    -------
+    values : array (elements,)
+        The numbers of all lists.
+    sizes : array of int (rows,)
+        How many of them each row has.
+
     Raises
     ------
     InputError
         For cells that are no lists, lists within lists of any other length, and elements that are no numbers.
+
+    Examples
+    --------
+    >>> file = TableFile("t", ("r",), lambda names: None)
+    >>> values, sizes = list_cells(file, "r", pa.chunked_array([[[0.0, 1.0], None]]))
+    >>> values.tolist(), sizes.tolist()
+    ([0.0, 1.0], [2, 0])
     """
     cells = plain_cells(file, name, column)
     if file.is_text and is_text(cells.type):

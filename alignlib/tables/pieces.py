@@ -38,10 +38,21 @@ def open_pieces(
     source : file, optional
         Where its content is, by default the file of that name.
 
+    Yields
+    ------
+    TableFile
+        A piece; its rows are loaded when they are asked for.
+
     Raises
     ------
     InputError
         For a file that cannot be read, when that is found.
+
+    Examples
+    --------
+    >>> import io
+    >>> [piece.load(["r"]).num_rows for piece in open_pieces("t.csv", lambda file: ["r"], io.BytesIO(b"r\\n1\\n2\\n"))]
+    [2]
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":

@@ -48,6 +48,15 @@ def open_table_file(path: str | Path) -> TableFile:
     InputError
         Where there is no such file, or it is a folder, empty, of an unknown kind, truncated, corrupt, or would not fit
         into memory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "rewards.csv")
+    ...     _ = file.write_text("prompt_id,reward\\n1,0.5\\n", encoding="utf-8")
+    ...     open_table_file(file).names
+    ('prompt_id', 'reward')
     """
     require(isinstance(path, (str, Path)), f"path must be the path of a file; got {quoted(path)}.", "path")
     most_bytes()  # refuses what its variable says, however small the file
@@ -71,6 +80,13 @@ def open_table_file(path: str | Path) -> TableFile:
 def is_table_name(path: str | Path) -> bool:
     """Tell whether a file is called like a table.
 
+    Parameters
+    ----------
+    path : str or Path
+        The file, which need not exist.
+
+    Examples
+    --------
     >>> is_table_name("rewards.csv.gz"), is_table_name("notes.md")
     (True, False)
     """
@@ -80,10 +96,20 @@ def is_table_name(path: str | Path) -> bool:
 def tables_in(path: str | Path) -> list[Path]:
     """Return the tables in a folder, in the order of their names; the path itself where it is no folder.
 
+    Parameters
+    ----------
+    path : str or Path
+        A folder, or a file.
+
     Raises
     ------
     InputError
         Where a folder holds none.
+
+    Examples
+    --------
+    >>> [path.name for path in tables_in("rewards.csv")]
+    ['rewards.csv']
     """
     path = Path(path)
     if not path.is_dir():
@@ -207,6 +233,11 @@ def _format_of(path: Path) -> TableFormat | None:
 
 def check_file(path: Path) -> None:
     """Make sure that there is a file, and suggest one where there is none.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------

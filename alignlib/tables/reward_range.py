@@ -33,6 +33,10 @@ def check_range(name: str, values: FloatArray, where: Callable[[int], str] | Non
     ------
     InputError
         With the first value out of bounds.
+
+    Examples
+    --------
+    >>> check_range("reward", np.array([0.0, 1.0]))
     """
     if values.size == 0:
         return

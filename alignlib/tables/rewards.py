@@ -123,12 +123,33 @@ class RewardTable(SameFields):
         return np.diff(self.offsets)
 
     def column(self, name: str) -> FloatArray:
-        """Return the rewards of all samples called ``name``, shape (n_samples.sum(),), prompts one after another."""
+        """Return the rewards of all samples, prompts one after another.
+
+        Parameters
+        ----------
+        name : str
+            A reward of the table.
+
+        Returns
+        -------
+        array (n_samples.sum(),)
+            Prompt ``i`` has those at ``offsets[i]:offsets[i + 1]``.
+
+        Raises
+        ------
+        InputError
+            If no reward has that name.
+        """
         self.check_column(name)
         return self.columns[name]
 
     def check_column(self, name: str) -> None:
         """Refuse a name that no reward has.
+
+        Parameters
+        ----------
+        name : str
+            What was asked for.
 
         Raises
         ------
@@ -176,17 +197,34 @@ class RewardTable(SameFields):
         work : callable
             Takes the rewards of a block, (prompts, samples) for each of ``columns``, and the part of each of ``arrays``
             (prompts, …) that belongs to it. A table in parts may have it done elsewhere: it must pickle.
-        columns, most, arrays
-            Names of rewards, about how many samples a block may hold, and what else is known of each prompt.
+        columns : sequence of str
+            Names of rewards.
+        most : int
+            About how many samples a block may hold.
+        *arrays : array (prompts, …)
+            What else is known of each prompt.
         add : bool
             That what work returns, a tuple of arrays, will be added up: a table in parts may do so part by part.
+
+        Yields
+        ------
+        prompts : array of int
+            Positions of the prompts of a block.
+        result : object
+            What work returned for them.
         """
         for blocks in zip(*(self.blocks(name, most) for name in columns), strict=True):
             where = blocks[0][0]
             yield where, work(*(rows for _, rows in blocks), *(array[where] for array in arrays))
 
     def counted_samples(self, column: str) -> Iterator[tuple[int, CountedSamples]]:
-        """Yield (position, samples in bins) of prompts that `blocks` leaves out: none, where all samples are held."""
+        """Yield (position, samples in bins) of prompts that `blocks` leaves out: none, where all samples are held.
+
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+        """
         self.check_column(column)
         yield from ()
 
@@ -201,25 +239,56 @@ class RewardTable(SameFields):
         return None
 
     def extremes(self, column: str) -> tuple[float, float]:
-        """Return the least and the largest reward of all samples."""
+        """Return the least and the largest reward of all samples.
+
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+
+        Returns
+        -------
+        least, largest : float
+            In the unit of the reward.
+        """
         values = self.column(column)
         return float(values.min()), float(values.max())
 
     def prompt_maxima(self, column: str) -> FloatArray:
         """Return the largest reward of each prompt, shape (n_prompts,).
 
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+
+        Examples
+        --------
         >>> RewardTable.from_arrays([[0.0, 1.0], [4.0, 2.0]]).prompt_maxima("reward").tolist()
         [1.0, 4.0]
         """
         return np.asarray(np.maximum.reduceat(self.column(column), self.offsets[:-1]))
 
     def prompt_minima(self, column: str) -> FloatArray:
-        """Return the least reward of each prompt, shape (n_prompts,)."""
+        """Return the least reward of each prompt, shape (n_prompts,).
+
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+        """
         return np.asarray(np.minimum.reduceat(self.column(column), self.offsets[:-1]))
 
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt, shape (n_prompts,).
 
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+
+        Examples
+        --------
         >>> RewardTable.from_arrays([[0.0, 1.0], [2.0, 4.0]]).prompt_means("reward").tolist()
         [0.5, 3.0]
         """
@@ -269,7 +338,13 @@ class RewardTable(SameFields):
         )
 
     def constant_prompts(self, column: str) -> npt.NDArray[np.bool_]:
-        """Tell for each prompt whether all its samples have one reward, shape (n_prompts,)."""
+        """Tell for each prompt whether all its samples have one reward, shape (n_prompts,).
+
+        Parameters
+        ----------
+        column : str
+            A reward of the table.
+        """
         return np.asarray(self.prompt_maxima(column) == self.prompt_minima(column))
 
     def check_varies(self, column: str, what: str = "reward") -> int:

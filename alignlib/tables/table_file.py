@@ -45,6 +45,12 @@ class TableFile:
         Sentences on how the table was read, where that was not plain; readers of cells add to them.
     missing_words : dict of str to str
         A word, such as "None", that was read as a missing value of an identifier, by the column.
+
+    Examples
+    --------
+    >>> table = pa.table({"prompt_id": [1, 1], "reward": [0.0, 1.0]})
+    >>> TableFile("rewards", tuple(table.column_names), table.select).load(["reward"]).num_rows
+    2
     """
 
     path: str
@@ -58,13 +64,25 @@ class TableFile:
     missing_words: dict[str, str] = field(default_factory=dict)
 
     def load(self, columns: Sequence[str]) -> pa.Table:
-        """Return columns, or keys within them, as an Arrow table."""
+        """Return columns, or keys within them, as an Arrow table.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Names among ``names``; one asked for twice comes once.
+        """
         wanted = list(dict.fromkeys(columns))
         table = self.read(list(dict.fromkeys(self.nested.get(name, (name,))[0] for name in wanted)))
         return pa.table({name: self._part(table, name) for name in wanted})
 
     def whole(self) -> pa.Table:
-        """Return every column as it is, for a copy of the table."""
+        """Return every column as it is, for a copy of the table.
+
+        Raises
+        ------
+        InputError
+            If two columns have one name.
+        """
         own = [name for name in self.names if name not in self.nested]
         name, times = max(Counter(own).items(), key=lambda one: one[1], default=("", 0))
         if times > 1:
@@ -79,7 +97,15 @@ class TableFile:
         return column
 
     def where(self, rows: Sequence[int], total: int | None = None) -> str:
-        """Name rows (positions from 0) as a reader finds them: a header counts as row 1, blank lines do not."""
+        """Name rows (positions from 0) as a reader finds them: a header counts as row 1, blank lines do not.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Positions, the first row being 0.
+        total : int, optional
+            How many there are in all, where only the first are named.
+        """
         first = 2 if self.is_text else self.first_row
         cut = total is not None and total > len(rows)
         text = ", ".join(str(row + first) for row in rows) + (", …" if cut else "")
@@ -87,12 +113,24 @@ class TableFile:
         return f"row{'s' if len(rows) > 1 else ''} {text} ({note})"
 
     def word_for_missing(self, name: str) -> str:
-        """Point out, in parentheses, the word that was read as a missing value of a column; empty where none was."""
+        """Point out, in parentheses, the word that was read as a missing value of a column; empty where none was.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        """
         word = self.missing_words.get(name)
         return "" if word is None else f" ({word!r} counts as missing in CSV)"
 
     def note(self, sentence: str) -> None:
-        """Add a sentence on how the table was read, once."""
+        """Add a sentence on how the table was read, once.
+
+        Parameters
+        ----------
+        sentence : str
+            What a reader should know; said once, however often it is added.
+        """
         if sentence not in self.notes:
             self.notes.append(sentence)
 
@@ -141,7 +179,28 @@ def _keys(columns: Iterator[tuple[tuple[str, ...], pa.DataType]]) -> Iterator[tu
 
 
 def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each prompt") -> pa.Table:
-    """Load columns, or say that the table has no rows and what is wanted."""
+    """Load columns, or say that the table has no rows and what is wanted.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    columns : sequence of str
+        Names among its own.
+    wanted : str
+        What rows should hold, for the message.
+
+    Raises
+    ------
+    InputError
+        If there are no rows.
+
+    Examples
+    --------
+    >>> table = pa.table({"reward": [0.0, 1.0]})
+    >>> load(TableFile("rewards", ("reward",), table.select), ["reward"]).num_rows
+    2
+    """
     table = file.load(columns)
     if table.num_rows == 0:
         raise InputError(f"{file.path} has a header but no rows; give {wanted}.")
@@ -149,7 +208,29 @@ def load(file: TableFile, columns: Sequence[str], wanted: str = "samples of each
 
 
 def too_large(path: str, name: str, value: object, where: str, row: int) -> InputError:
-    """Say that an integer is beyond what a float holds exactly."""
+    """Say that an integer is beyond what a float holds exactly.
+
+    Parameters
+    ----------
+    path, name : str
+        The file and its column.
+    value : object
+        The integer.
+    where : str
+        Where it stands, as the sentence has it, such as ``"row 7"``.
+    row : int
+        Position of the row, kept with the error.
+
+    Returns
+    -------
+    InputError
+        To be raised.
+
+    Examples
+    --------
+    >>> "beyond 2^53" in str(too_large("rewards.csv", "id", 2**60, "row 7", 5))
+    True
+    """
     digits = str(value) if not isinstance(value, int) or abs(value) < 10**60 else f"of {value.bit_length()} bits"
     return InputError(
         f"column {name!r} of {path} holds the integer {digits} in {where}, beyond 2^53, where floats no longer "
@@ -160,11 +241,38 @@ def too_large(path: str, name: str, value: object, where: str, row: int) -> Inpu
 
 
 def not_utf8(path: str) -> InputError:
-    """Say that a text file has another encoding."""
+    """Say that a text file has another encoding.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+
+    Returns
+    -------
+    InputError
+        To be raised.
+
+    Examples
+    --------
+    >>> print(not_utf8("rewards.csv"))
+    rewards.csv is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).
+    """
     return InputError(f"{path} is not UTF-8 text; save it as UTF-8 (it may be UTF-16 or Latin-1 now).")
 
 
 def short(error: BaseException) -> str:
-    """Return the message of a library's error on one line of bounded length."""
+    """Return the message of a library's error on one line of at most 160 letters, without addresses in memory.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error.
+
+    Examples
+    --------
+    >>> short(ValueError("no\\nnumber."))
+    'no number'
+    """
     line = re.sub(r"<[\w.]+ object at 0x[0-9a-f]+>", "…", " ".join(str(error).split())) or type(error).__name__
     return line[:160].rstrip(". ")

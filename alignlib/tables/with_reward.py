@@ -26,17 +26,28 @@ def with_reward(few: TableFile, all_rows: TableFile, reward: str, *, prompt: str
 
     Parameters
     ----------
-    few, all_rows : TableFile
-        One row per response each, with ``prompt`` and ``sample`` in both.
+    few : TableFile
+        The rows wanted, one response each, with ``prompt`` and ``sample``.
+    all_rows : TableFile
+        The rows that have the reward, with the same columns.
     reward : str
         One entry of a reward of ``all_rows``, as `RewardTable.read` takes it; the column of that name is added.
-    prompt, sample : str
-        Columns that name the prompt and tell its responses apart; ``sample_id`` where ``sample`` is None.
+    prompt : str
+        The column that names the prompt.
+    sample : str, optional
+        The column that tells its responses apart; ``sample_id`` if None.
 
     Raises
     ------
     InputError
         Where the two have no row in common, or lack these columns.
+
+    Examples
+    --------
+    >>> rows = pa.table({"prompt": [1, 1], "id": [1, 2], "gold": [0.0, 1.0]})
+    >>> few, whole = (TableFile(name, ("prompt", "id", "gold"), rows.select) for name in ("few", "all"))
+    >>> with_reward(replace(few, names=("prompt", "id")), whole, "gold", prompt="prompt", sample="id").names
+    ('prompt', 'id', 'gold')
     """
     sample = _SAMPLE if sample is None else sample
     for file in (few, all_rows):
