@@ -78,7 +78,31 @@ _STYLE: Any = {
 
 
 def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) -> tuple[Figure, Any]:
-    """Return a figure in the house style and its axes; several rows stack, as a phone would show them."""
+    """Return a figure in the house style and its axes; several rows stack, as a phone would show them.
+
+    Parameters
+    ----------
+    rows, columns : int
+        Panels; several rows stack, as a phone would show them.
+    height : float
+        Inches of a row.
+    **kwargs : object
+        Passed to ``matplotlib.pyplot.subplots``.
+
+    Returns
+    -------
+    figure : Figure
+        The figure.
+    axes : Axes, or array of Axes
+        Its axes.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> fig.get_size_inches().tolist()
+    [4.9, 3.4]
+    >>> plt.close(fig)
+    """
     size = (4.9, height * rows if columns == 1 else height)
     # Not rc_context: it would also undo the interactive mode that the first figure of a notebook switches on.
     before = {key: mpl.rcParams[key] for key in _STYLE}
@@ -102,7 +126,24 @@ def _warn_of_squeezed_axes(fig: Figure, columns: int) -> None:
 
 
 def name_axes(ax: Axes, x: str, y: str, title: str | None = None) -> Axes:
-    """Name both axes, units included; a title only where panels need telling apart."""
+    """Name both axes, units included; a title only where panels need telling apart.
+
+    Parameters
+    ----------
+    ax : Axes
+        The axes.
+    x, y : str
+        What is along each, with the unit.
+    title : str, optional
+        Only where panels need telling apart.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> name_axes(ax, "KL (nats)", "gain").get_xlabel()
+    'KL (nats)'
+    >>> plt.close(fig)
+    """
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     if title:
@@ -111,7 +152,23 @@ def name_axes(ax: Axes, x: str, y: str, title: str | None = None) -> Axes:
 
 
 def legend(ax: Axes, **place: Any) -> Axes:
-    """Add a legend without a frame, for what has no room for a direct label."""
+    """Add a legend without a frame, for what has no room for a direct label.
+
+    Parameters
+    ----------
+    ax : Axes
+        What is drawn on them has labels.
+    **place : object
+        Passed to ``Axes.legend``.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> _ = ax.plot([0, 1], [0, 1], label="limit")
+    >>> [text.get_text() for text in legend(ax).get_legend().get_texts()]
+    ['limit']
+    >>> plt.close(fig)
+    """
     ax.legend(**{"frameon": False, "fontsize": 10.0, "handlelength": 1.8, **place})
     return ax
 
@@ -128,7 +185,39 @@ def curve(
     ha: str = "center",
     **line: Any,
 ) -> Axes:
-    """Draw a line and write its name next to it, at the abscissa ``at`` (the end by default)."""
+    """Draw a line and write its name next to it, at the abscissa ``at`` (the end by default).
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x, y : array (k,)
+        The points of the line.
+    label : str, optional
+        Its name, which also stands next to it.
+    color : str
+        Of the line and its name.
+    at : float, optional
+        The abscissa at which the name stands; the end of the line by default.
+    offset : (float, float)
+        Of the name from there, in points.
+    ha : str
+        Its horizontal alignment.
+    **line : object
+        Passed to ``Axes.plot``.
+
+    Raises
+    ------
+    InputError
+        If ``x`` or ``y`` holds no numbers.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> [text.get_text() for text in curve(ax, [0.0, 1.0], [0.0, 1.0], "limit").texts]
+    ['limit']
+    >>> plt.close(fig)
+    """
     xs, ys = as_numbers("x", x), as_numbers("y", y)
     hidden = {"label": f"_{label}"} if label else {}  # legends leave out what begins with _; figures' data keep it
     ax.plot(xs, ys, color=color, **(hidden | line))
@@ -241,7 +330,28 @@ def _frontier_of(result: object) -> Frontier:
 
 
 def tail_note(ax: Axes, x: float, y: float, text: str, color: str = BOUND, *, inside: bool = False) -> Axes:
-    """Write a short note to the right of where a curve has to stop, or ``inside``, below its end."""
+    """Write a short note to the right of where a curve has to stop, or ``inside``, below its end.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to write.
+    x, y : float
+        Where the curve ends.
+    text : str
+        The note.
+    color : str
+        Of the text.
+    inside : bool
+        Below the end of the curve, where the right margin has no room.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> len(tail_note(ax, 1.0, 1.0, "beyond the samples").texts)
+    1
+    >>> plt.close(fig)
+    """
     place: Any = {"xytext": (0, -56), "ha": "right"} if inside else {"xytext": (6, -2), "ha": "left"}
     ax.annotate(text, (x, y), textcoords="offset points", color=color, va="top", fontsize=9.5, **place)
     return ax
@@ -261,7 +371,39 @@ def points(
     label: str | None = None,
     **line: Any,
 ) -> Axes:
-    """Draw methods as points, with intervals if given, each named next to its marker."""
+    """Draw methods as points, with intervals if given, each named next to its marker.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    x, y : array (k,)
+        The points.
+    names : sequence, optional
+        What stands next to each.
+    color, marker : str
+        Of the markers.
+    low, high : array (k,), optional
+        Ends of each point's interval along y.
+    offset : (float, float)
+        Of the names, in points.
+    label : str, optional
+        Of all together, for a legend.
+    **line : object
+        Passed to ``Axes.plot``.
+
+    Raises
+    ------
+    InputError
+        If ``x``, ``y``, ``low`` or ``high`` holds no numbers.
+
+    Examples
+    --------
+    >>> fig, ax = new()
+    >>> [text.get_text() for text in points(ax, [1.0, 2.0], [0.5, 0.7], [2, 4]).texts]
+    ['2', '4']
+    >>> plt.close(fig)
+    """
     xs, ys = np.atleast_1d(as_numbers("x", x)), np.atleast_1d(as_numbers("y", y))
     if low is not None and high is not None:
         bars = np.stack([ys - as_numbers("low", low), as_numbers("high", high) - ys])
@@ -281,6 +423,25 @@ def apart(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, names: Sequence[str], le
 
     ``least`` is a share of the width of what ``ax`` shows already and of the points; half of it serves for the height.
 
+    Parameters
+    ----------
+    ax : Axes
+        Where the points will be drawn; what it shows already counts for its width.
+    x, y : array (k,)
+        The points.
+    names : sequence of str
+        Their names.
+    least : float
+        Least distance of two named ones, as a share of the width of what ``ax`` shows and of the points; half of it
+        serves for the height.
+
+    Raises
+    ------
+    InputError
+        If ``x`` or ``y`` holds no numbers.
+
+    Examples
+    --------
     >>> fig, ax = new()
     >>> apart(ax, [0.0, 1.0, 1.01, 1.02], [0.0, 1.0, 1.0, 1.0], ["a", "b", "c", "d"])
     ['a', '', '', 'd']
@@ -298,7 +459,27 @@ def apart(ax: Axes, x: npt.ArrayLike, y: npt.ArrayLike, names: Sequence[str], le
 
 
 def save(fig: Figure, folder: str | Path | None, name: str) -> None:
-    """Leave ``name.png`` and ``name.svg`` in an existing folder; nothing where ``folder`` is None."""
+    """Leave ``name.png`` and ``name.svg`` in an existing folder; nothing where ``folder`` is None.
+
+    Parameters
+    ----------
+    fig : Figure
+        What is saved.
+    folder : str or Path, optional
+        An existing folder.
+    name : str
+        Of the files, without extension.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+
+    Examples
+    --------
+    >>> save(plt.figure(), None, "nothing")
+    >>> plt.close()
+    """
     if folder is None:
         return
     require(Path(folder).is_dir(), f"folder must be an existing folder; got {str(folder)!r}. Make it first.")

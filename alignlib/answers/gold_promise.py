@@ -85,15 +85,19 @@ def gold_on_few_rows(
 
     Parameters
     ----------
-    few : path
+    few : str or Path
         File with the column ``gold``. With the column ``reward`` too, its rows are taken as they are; without it they
         are matched to those of ``file`` by prompt and sample.
     file : TableFile
         The table of the proxy, opened.
-    reward, gold : str
-        The proxy, and the column of ``few`` that counts.
-    prompt, sample : str, optional
-        Columns that name the prompt (None: all rows are of one) and tell its samples apart.
+    reward : str
+        The proxy, a column of ``file``.
+    gold : str
+        The column of ``few`` that counts.
+    prompt : str, optional
+        Column that names the prompt; None where all rows are of one.
+    sample : str, optional
+        Column that tells the samples of a prompt apart.
     drop_missing : bool
         Whether to go on without rows that lack a finite value.
     level : float
@@ -103,6 +107,18 @@ def gold_on_few_rows(
     ------
     InputError
         If a column is missing, rows cannot be matched, or are too few.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from alignlib.tables import example_table
+    >>> rows = "\\n".join(f"{k},{i},{(i * 7 + k) % 5},{(i * 7 + k) % 5 + i % 2}" for k in range(20) for i in range(8))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "few.csv")
+    ...     _ = path.write_text(f"prompt_id,sample_id,reward,gold\\n{rows}\\n", encoding="utf-8")
+    ...     found = gold_on_few_rows(path, open_table_file(path), "reward")
+    >>> found.rows, round(found.correlation, 2)
+    (160, 0.94)
     """
     table = open_table_file(few)
     gold = require_column(table, gold, "gold")

@@ -64,6 +64,15 @@ class HackingAnswer:
 def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[str]:
     """Return the columns that the entries of an ensemble name; ``*`` and ``?`` are wildcards, gold is no member.
 
+    Parameters
+    ----------
+    table : RewardTable
+        What holds the columns.
+    entries : sequence of str
+        Columns or patterns, as they are typed.
+    gold : str
+        The reward that counts, which no pattern takes.
+
     Raises
     ------
     InputError

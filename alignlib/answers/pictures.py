@@ -43,6 +43,17 @@ def gold_picture(ax: Axes, answer: Answer, hacking: HackingAnswer | None, promis
 
     Where only a correlation with gold is known, what that promises of each policy; without a gold reward, what
     best-of-N gains of the reward itself.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    answer : Answer
+        What is known of the proxy itself.
+    hacking : HackingAnswer, optional
+        What the table says of gold, where it has that column.
+    promise : PromiseAnswer, optional
+        What a correlation with gold promises.
     """
     if promise is not None and promise.promise.policy:
         return _promised(ax, promise)
@@ -96,7 +107,17 @@ def _path(ax: Axes, found: GoldEstimate) -> None:
 
 
 def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: PromiseAnswer | None = None) -> str:
-    """Return the picture's caption, without its full stop."""
+    """Return the picture's caption, without its full stop.
+
+    Parameters
+    ----------
+    answer : Answer
+        What is known of the proxy itself.
+    hacking : HackingAnswer, optional
+        What the table says of gold, where it has that column.
+    promise : PromiseAnswer, optional
+        What a correlation with gold promises.
+    """
     if promise is not None and promise.promise.policy:
         return (
             f"What a correlation of {promise.promise.correlation:.3g} with {promise.promise.proxy} promises of gold, "
@@ -203,7 +224,15 @@ def limit_picture(found: Findings) -> Figure:
 
 
 def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
-    """Draw pass@k, pass^k and what else was asked for against k, each with its interval."""
+    """Draw pass@k, pass^k and what else was asked for against k, each with its interval.
+
+    Parameters
+    ----------
+    found : PassEstimate
+        The answer.
+    ax : Axes
+        Where to draw.
+    """
     shown = {
         "pass@k": (found.some, plotting.LIMIT, "o", "-"),
         "pass^k": (found.every, plotting.BOUND, "v", ":"),
@@ -223,7 +252,13 @@ def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
 
 
 def picture_of(found: Overlay | Floor | Comparison | PassEstimate) -> Figure:
-    """Return the picture of a run or several, with their limit or without one, or of pass@k."""
+    """Return the picture of a run or several, with their limit or without one, or of pass@k.
+
+    Parameters
+    ----------
+    found : Overlay, Floor, Comparison or PassEstimate
+        The answer.
+    """
     fig, ax = plotting.new()
     if isinstance(found, Comparison):
         draw_comparison(found, ax)

@@ -22,7 +22,15 @@ __all__ = ["Measured", "PassEstimate", "estimate_pass_at_k"]
 
 @dataclass(frozen=True, eq=False)
 class Measured(SameFields):
-    """A mean over prompts at each k with its interval, arrays of shape (ks,)."""
+    """A mean over prompts at each k, with its interval.
+
+    Attributes
+    ----------
+    value : array (ks,)
+        The mean.
+    low, high : array (ks,)
+        Ends of its interval over prompts.
+    """
 
     value: FloatArray
     low: FloatArray
@@ -31,14 +39,36 @@ class Measured(SameFields):
 
 @dataclass(frozen=True, eq=False)
 class PassEstimate(SameFields):
-    """What k responses do, at each ``k``; arrays of shape (ks,).
+    """What k responses do, at each ``k``. What was not asked for is None.
 
-    ``prompts`` counts the prompts with at least k responses, over which a row is averaged. ``some`` is pass@k, the
-    chance that one of k is right, ``every`` is pass^k, that all are. With answers ``majority`` is maj@k, ties broken at
-    random, and ``ties_lost`` and ``ties_won`` are its values if every tie with a wrong answer were lost or won;
-    ``vote_error`` is the standard error of subsets drawn where votes were too many to count, else 0. With a verifier's
-    score ``picked`` is how often the best-scored of k is right, ties of the score averaged, and with both
-    ``difference`` is ``picked`` minus ``majority`` on the same responses. What was not asked for is None.
+    Attributes
+    ----------
+    k : array of int (ks,)
+        Numbers of responses.
+    prompts : array of int (ks,)
+        Prompts with at least k responses, over which a row is averaged.
+    some, every : Measured
+        pass@k, the chance that one of k is right, and pass^k, that all are.
+    majority : Measured, optional
+        maj@k, ties broken at random.
+    ties_lost, ties_won : array (ks,), optional
+        Its values if every tie with a wrong answer were lost or won.
+    vote_error : array (ks,), optional
+        Standard error of subsets drawn where votes were too many to count, else 0.
+    picked : Measured, optional
+        How often the best-scored of k is right, ties of the score averaged.
+    difference : Measured, optional
+        ``picked`` minus ``majority`` on the same responses.
+    n_prompts, n_samples : int
+        Prompts, and responses in all.
+    fewest, most : int
+        Responses of a prompt.
+    never_right, always_right : int
+        Prompts of which no response is right, and of which all are.
+    level : float
+        Coverage that the intervals aim at.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     k: IntArray

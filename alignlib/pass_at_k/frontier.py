@@ -24,10 +24,28 @@ _LARGEST = 1e9  # logarithm of λ
 
 @dataclass(frozen=True, eq=False)
 class PassFrontier(Frontier):
-    """The largest mean pass@k at each budget, arrays of shape (budgets,).
+    """The largest mean pass@k at each budget; ``dual - gain`` certifies a point, by weak duality.
 
-    ``success`` (budgets, prompts) is how often the optimal policy is right on each prompt, ``dual`` an upper bound on
-    the gain of every policy, by weak duality: ``dual - gain`` certifies the point.
+    Attributes
+    ----------
+    spent : array (budgets,)
+        KL to the base in nats, on average over prompts.
+    gain : array (budgets,)
+        Mean pass@k above ``base_reward``.
+    lam : array (budgets,)
+        What one nat is worth, inverted: λ = 1/β of the Lagrangian.
+    base_reward : float
+        Mean pass@k of the base.
+    gain_low, gain_high, supported, level : None
+        The curve is exact.
+    divergence : Divergence
+        KL.
+    k : int
+        Responses to a prompt.
+    success : array (budgets, prompts)
+        How often the optimal policy is right on each prompt.
+    dual : array (budgets,)
+        Upper bound on the gain of every policy.
     """
 
     k: int = 1
@@ -35,7 +53,18 @@ class PassFrontier(Frontier):
     dual: FloatArray = None  # type: ignore[assignment]
 
     def pass_at(self, k: int) -> FloatArray:
-        """Return the mean pass@k of the same policies at another k, shape (budgets,)."""
+        """Return the mean pass@k of the same policies at another k, shape (budgets,).
+
+        Parameters
+        ----------
+        k : int
+            Responses to a prompt.
+
+        Returns
+        -------
+        array (budgets,)
+            In [0, 1].
+        """
         return np.asarray(np.mean(pass_at_k(self.success, k), axis=1))
 
 
@@ -44,6 +73,25 @@ def kl_of_success(success: npt.ArrayLike, base: npt.ArrayLike) -> FloatArray:
 
     ``s log(s/q) + (1-s) log((1-s)/(1-q))``: right responses among themselves, and wrong ones, keep their proportions.
 
+    Parameters
+    ----------
+    success : array
+        Probabilities s in [0, 1] that the policy is right.
+    base : array
+        Probabilities q in [0, 1] that the base is, of the same shape.
+
+    Returns
+    -------
+    array
+        In nats, ``inf`` where the base is never right, or never wrong, and the policy is.
+
+    Raises
+    ------
+    InputError
+        If a probability lies outside [0, 1].
+
+    Examples
+    --------
     >>> kl_of_success([0.5, 0.9], [0.5, 0.5]).round(4).tolist()
     [0.0, 0.3681]
     """

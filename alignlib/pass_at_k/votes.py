@@ -26,9 +26,16 @@ _MOST_DRAWS, _LEAST_DRAWS, _DRAWN = 20_000, 1000, 4e6  # subsets drawn, so that 
 
 @dataclass(frozen=True)
 class Majority:
-    """maj@k of one prompt: ``value`` with ties broken at random, and if every tie were lost or won.
+    """maj@k of one prompt.
 
-    ``error`` is the standard error of a simulation, 0 where the value is exact.
+    Attributes
+    ----------
+    value : float
+        The chance that the most frequent of k answers is right, ties broken at random.
+    ties_lost, ties_won : float
+        The same if every tie were lost, or won.
+    error : float
+        Standard error of a simulation, 0 where the value is exact.
     """
 
     value: float

@@ -18,16 +18,36 @@ _BLOCK = 1 << 17  # samples in work at a time
 
 @dataclass(frozen=True)
 class BetaChoice:
-    """The β for a KL of ``kl`` nats per sequence, and what to set for it; None where what it takes is not known.
+    """The β for a KL, and what to set for it, which depends on how a trainer charges its KL.
 
-    ``beta`` with its interval belongs to ``E R - β KL(π‖p)``, the KL summed over a response: it is what to set where a
-    trainer takes the penalty per sequence, and where it divides reward's part and KL of a response alike by the length
-    (``length_normalised``, equal to ``beta``). ``token_mean`` is for a KL per token against the reward of the whole
-    response, ``beta`` times ``length``. ``group_centred`` is for a KL charged after the mean of ``group`` responses is
-    taken off the rewards, ``beta (G-1)/G``. ``group_scaled`` is for a KL charged after they are also divided by the
-    deviation within the group: ``beta`` over ``scale``, the mean over prompts of what a coefficient of 1 amounts to,
-    which lies between ``scale_low`` and ``scale_high`` on four of five prompts. ``deviation`` is the mean deviation
-    within a prompt at the optimum, ``still`` counts prompts that do not vary.
+    None where what it takes is not known.
+
+    Attributes
+    ----------
+    kl : float
+        KL aimed at, in nats per sequence.
+    beta, beta_low, beta_high : float
+        β of ``E R - β KL(π‖p)`` with its interval, the KL summed over a response: what to set where a trainer takes the
+        penalty per sequence, and where it divides reward and KL of a response alike by the length.
+    level : float
+        Coverage that the interval aims at.
+    length : float, optional
+        Mean tokens of a response.
+    group : int, optional
+        Responses G to a prompt.
+    deviation : float
+        Mean deviation of the reward within a prompt at the optimum.
+    scale, scale_low, scale_high : float, optional
+        What a coefficient of 1 amounts to where rewards are divided by the deviation within the group: mean over
+        prompts, and where four of five prompts lie.
+    still : int
+        Prompts whose rewards do not vary.
+    token_mean : float, optional
+        For a KL per token against the reward of the whole response: ``beta`` times ``length``.
+    group_centred : float, optional
+        For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``.
+    group_scaled : float, optional
+        For a KL charged after they are also divided by the group's deviation: ``beta`` over ``scale``.
     """
 
     kl: float
@@ -52,7 +72,13 @@ class BetaChoice:
         return self.beta
 
     def to_set(self, normalisation: str) -> float | None:
-        """Return what to set in one of the ``NORMALISATIONS``."""
+        """Return what to set in one of the ``NORMALISATIONS``.
+
+        Parameters
+        ----------
+        normalisation : str
+            How the trainer charges its KL, one of ``NORMALISATIONS``.
+        """
         return {
             "sequence": self.beta,
             "token-mean": self.token_mean,

@@ -45,8 +45,8 @@ def rollout_callback(
 
     Parameters
     ----------
-    trainer
-        ``trl.GRPOTrainer`` or ``trl.RLOOTrainer``.
+    trainer : GRPOTrainer or RLOOTrainer
+        Of trl, before it trains.
     folder : str or Path
         Where ``rollouts.jsonl`` is written; it goes on where it is.
     every : int

@@ -26,13 +26,45 @@ _SHOWN = 4  # budgets, where none are named
 
 @dataclass(frozen=True, eq=False)
 class Comparison(SameFields):
-    """Runs at equal KL, each row of an array a run and each column a budget of ``kl``, (runs, k); NaN where unknown.
+    """Runs at equal KL: each row of an array (runs, k) is a run, each column a budget; NaN where unknown.
 
-    ``reward`` is the mean reward at that KL, over the seeds of a run, and ``difference`` how much more it is than that
-    of the first run. ``gain`` is over the base and ``share`` the part of ``limit`` (k,) that it is; both are None
-    without base samples. ``told_by`` says what the intervals of the differences stand for: "prompts" (others like
-    these), "seeds" (other runs of the same methods), both, or "checkpoints" (noise along these very runs). ``placed``
-    has every run beside the limit.
+    What needs the limit is None without base samples.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The runs.
+    seeds : tuple of int
+        How many logs each run stands for.
+    log : TrainingLog
+        All their checkpoints.
+    measured_in : str
+        The reward.
+    level : float
+        Coverage that the intervals aim at.
+    told_by : str
+        What the intervals of differences stand for: ``"prompts"`` (others like these), ``"seeds"`` (other runs of the
+        same methods), both, or ``"checkpoints"`` (noise along these very runs).
+    kl : array (k,)
+        Budgets in nats per sequence.
+    reward, reward_low, reward_high : array (runs, k)
+        Mean reward at that KL, over the seeds of a run, with its interval.
+    difference, difference_low, difference_high : array (runs, k)
+        How much more it is than that of the first run.
+    base_reward : float, optional
+        Mean reward of the base.
+    limit, limit_low, limit_high : array (k,), optional
+        The most that any policy gains at that KL.
+    gain : array (runs, k), optional
+        Reward above the base's.
+    share, share_low, share_high : array (runs, k), optional
+        The part of the limit that it is.
+    supported : array of bool (k,), optional
+        Where the base samples know the limit.
+    placed : Overlay, optional
+        Every run beside the limit.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     names: tuple[str, ...]

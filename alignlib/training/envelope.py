@@ -16,25 +16,58 @@ __all__ = ["Envelope", "Floor", "achieved_envelope"]
 
 @dataclass(frozen=True, eq=False)
 class Envelope(SameFields):
-    """Vertices of the least concave curve above the points, ``kl`` and ``reward`` rising, (v,) each."""
+    """Vertices of the least concave curve above the points.
+
+    Attributes
+    ----------
+    kl : array (v,)
+        In nats, rising.
+    reward : array (v,)
+        Rising.
+    """
 
     kl: FloatArray
     reward: FloatArray
 
     def reward_at(self, kl: npt.ArrayLike) -> FloatArray:
-        """Return the envelope, NaN left of its first vertex and flat right of its last."""
+        """Return the envelope, NaN left of its first vertex and flat right of its last.
+
+        Parameters
+        ----------
+        kl : array
+            KL in nats.
+        """
         values = np.atleast_1d(as_float_array("kl", kl))
         return np.where(values < self.kl[0], np.nan, np.interp(values, self.kl, self.reward))
 
     def kl_needed(self, reward: npt.ArrayLike) -> FloatArray:
-        """Return the least KL at which the envelope has a reward; NaN above its top, its first KL below its start."""
+        """Return the least KL at which the envelope has a reward; NaN above its top, its first KL below its start.
+
+        Parameters
+        ----------
+        reward : array
+            Mean rewards.
+
+        Returns
+        -------
+        array (k,)
+            In nats.
+        """
         values = np.atleast_1d(as_float_array("reward", reward))
         return np.where(values > self.reward[-1], np.nan, np.interp(values, self.reward, self.kl))
 
 
 @dataclass(frozen=True)
 class Floor:
-    """A log without samples of its base: its checkpoints, and the concave envelope that they reach together."""
+    """A log without samples of its base: no limit is known, but the run itself bounds it from below.
+
+    Attributes
+    ----------
+    log : TrainingLog
+        Its checkpoints.
+    envelope : Envelope
+        The concave envelope that they reach together.
+    """
 
     log: TrainingLog
     envelope: Envelope

@@ -45,6 +45,18 @@ def example_run(
     noise : float
         Standard deviation of a logged reward, >= 0.
 
+    Returns
+    -------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of its base.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+
     Examples
     --------
     >>> log, table = example_run(10, 8, np.random.default_rng(0))

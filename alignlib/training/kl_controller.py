@@ -18,9 +18,16 @@ __all__ = ["KLController", "Settled"]
 class Settled:
     """Where a controller settles on a law, and how.
 
-    ``beta`` and ``lam = 1/β`` are those of the optimum whose KL is the target; ``elasticity`` is ``d log KL / d log λ``
-    there. Small deviations die out if ``stable``. A policy that stood at the optimum of another β nearby passes the
-    target on its way if ``overshoots``.
+    Attributes
+    ----------
+    beta, lam : float
+        β and ``λ = 1/β`` of the optimum whose KL is the target.
+    elasticity : float
+        ``d log KL / d log λ`` there.
+    stable : bool
+        Whether small deviations die out.
+    overshoots : bool
+        Whether a policy that stood at the optimum of another β nearby passes the target on its way.
     """
 
     beta: float
@@ -47,6 +54,11 @@ class KLController:
     clip : float
         c > 0.
 
+    Raises
+    ------
+    InputError
+        If a number is not positive.
+
     Examples
     --------
     >>> from alignlib.laws import Gaussian
@@ -69,7 +81,15 @@ class KLController:
             as_number(name, getattr(self, name), 0.0, open_low=True)
 
     def next_beta(self, beta: float, kl: float) -> float:
-        """Return the next coefficient after a measured KL."""
+        """Return the next coefficient after a measured KL.
+
+        Parameters
+        ----------
+        beta : float
+            The coefficient in use.
+        kl : float
+            The KL measured with it, in the unit of ``target``.
+        """
         return beta * (1.0 + self.step * float(np.clip(kl / self.target - 1.0, -self.clip, self.clip)))
 
     def settles(self, law: Law, pace: float = 1.0) -> Settled:
@@ -113,6 +133,11 @@ class KLController:
         ----------
         relative : array
             Measured KL of a batch over the true KL; its mean is 1 for an unbiased estimator.
+
+        Raises
+        ------
+        InputError
+            If the mean of ``relative`` is not positive, or no KL balances the correction.
 
         Examples
         --------

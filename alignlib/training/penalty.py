@@ -71,8 +71,19 @@ def beta_to_set(
     ----------
     beta : float
         The β wished for, >= 0; ``1 / law.lam_at_kl(kl)`` for a wished KL.
-    charged, group, deviation, success
-        As in `effective_beta`, with the same limits: by ``deviation`` it is exact in large groups only.
+    charged : str
+        How the trainer charges its KL, as in `effective_beta`.
+    group : int, optional
+        Responses to a prompt.
+    deviation : float
+        Deviation of the reward within a prompt; exact in large groups only.
+    success : float, optional
+        For 0/1 rewards the probability to be right, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If ``beta`` is negative, or another argument is not one that `effective_beta` takes.
 
     Examples
     --------
@@ -117,6 +128,11 @@ def group_gap(success: float, group: int) -> float:
         Probability s that the policy is right, in (0, 1).
     group : int
         Responses G to a prompt, >= 2; divided by their sample standard deviation.
+
+    Raises
+    ------
+    InputError
+        If ``success`` lies outside (0, 1), or ``group`` is no whole number from 2 on.
 
     Examples
     --------

@@ -25,13 +25,38 @@ _POINTS = 24  # of a log whose gold is predicted only
 
 @dataclass(frozen=True, eq=False)
 class Pick(SameFields):
-    """The checkpoint to keep, of those at ``step`` with ``kl`` nats per sequence, arrays (k,) in order of steps.
+    """The checkpoint to keep, of those of a run in order of steps.
 
-    ``by`` is ``"measured"`` or ``"predicted"`` gold. ``gold`` is what the checkpoints had (None if predicted),
-    ``behind`` how far each lies below the best, at position ``best``, and ``behind_error`` the standard error of that
-    difference, over the same prompts or from the scatter of the checkpoints (``told_by``); NaN where not known.
-    ``chosen`` is the checkpoint of least KL that lies behind by at most one standard error. ``turn`` is the sequential
-    test of whether gold has fallen. ``against`` is measured gold minus that of best-of-N at equal KL, with an interval.
+    Attributes
+    ----------
+    log : TrainingLog
+        The run.
+    by : str
+        ``"measured"`` or ``"predicted"`` gold.
+    told_by : str
+        Whether errors come from the same prompts or from the scatter of the checkpoints.
+    step : array (k,)
+        Steps of training.
+    kl : array (k,)
+        KL in nats per sequence.
+    gold : array (k,), optional
+        What the checkpoints had; None if it is predicted.
+    behind, behind_error : array (k,)
+        How far each lies below the best, with the standard error of that difference; NaN where not known.
+    best : int
+        Position of the best.
+    chosen : int
+        Position of the checkpoint of least KL that lies behind by at most one standard error.
+    turn : GoldTurn, optional
+        The sequential test of whether gold has fallen.
+    predicted : Predicted, optional
+        What base samples expect.
+    against, against_low, against_high : array (k,), optional
+        Measured gold minus that of best-of-N at equal KL, with its interval.
+    level : float
+        Coverage that the intervals aim at.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     log: TrainingLog

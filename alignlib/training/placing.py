@@ -29,17 +29,51 @@ _SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
 @dataclass(frozen=True, eq=False)
 class Overlay(SameFields):
-    """Checkpoints, or means of ``width`` consecutive ones, against the limit, arrays (k,); NaN where not known.
+    """Checkpoints, or means of consecutive ones, against the limit; NaN where not known.
 
-    ``gain`` is the reward above ``base_reward``, ``limit`` the most that any policy gains at the checkpoint's KL on
-    average over prompts, ``share`` the part of it that the run has, ``needed`` the least KL at which any policy gains
-    as much and ``wasted = kl - needed``. Intervals hold the error of the limit, of the base and ``noise``, the scatter
-    of one checkpoint's distance to the limit along the run, or, where the log holds single responses, its error over
-    prompts; those of share and waste are hulls, hence no narrower than nominal. Where ``supported`` is False only
-    bounds on the share are known. ``above`` marks what lies above the limit's interval. ``equal_n`` is the least N
-    whose best-of-N gains as much and ``equal_n_kl`` the nats that it spends, NaN where the samples of a prompt,
-    ``largest_n`` at least, are too few for one: whatever a run spends beyond that is wasted, inside the support or not.
-    ``doubted`` says that the run's reward, prompts or base may not be the table's; the notes tell why.
+    Intervals hold the error of the limit, of the base and the noise of one checkpoint's distance to the limit along the
+    run, or, where the log holds single responses, its error over prompts; those of share and waste are hulls, hence no
+    narrower than nominal.
+
+    Attributes
+    ----------
+    log : TrainingLog
+        The runs.
+    width : int
+        How many consecutive checkpoints are averaged into one.
+    measured_in : str
+        The reward.
+    base_reward, base_error : float
+        Mean reward of the base, with its standard error.
+    noise : float, optional
+        Scatter of one checkpoint's distance to the limit; None for short logs.
+    gain, gain_low, gain_high : array (k,)
+        Reward above the base's.
+    limit, limit_low, limit_high : array (k,)
+        The most that any policy gains at the checkpoint's KL on average over prompts.
+    share, share_low, share_high : array (k,)
+        The part of the limit that the run has.
+    needed : array (k,)
+        The least KL in nats at which any policy gains as much.
+    wasted, wasted_low, wasted_high : array (k,)
+        ``kl - needed`` in nats.
+    supported : array of bool (k,)
+        Where it is False only bounds on the share are known.
+    above : array of bool (k,)
+        What lies above the limit's interval.
+    equal_n, equal_n_kl : array (k,)
+        The least N whose best-of-N gains as much and the nats that it spends, NaN where the samples of a prompt are too
+        few for one: whatever a run spends beyond that is wasted, inside the support or not.
+    largest_n : int
+        The largest N that the samples of a prompt allow.
+    doubted : bool
+        Whether the run's reward, prompts or base may not be the table's; the notes tell why.
+    frontier : EstimatedFrontier
+        The limit at the checkpoints.
+    rules : RuleEstimate
+        Best-of-N at the same KL.
+    notes : tuple of str
+        Sentences on what was left out and what is doubted.
     """
 
     log: TrainingLog

@@ -18,12 +18,28 @@ __all__ = ["Predicted", "by_prediction", "predict_gold"]
 
 @dataclass(frozen=True, eq=False)
 class Predicted(SameFields):
-    """What base samples that proxy and gold have scored say of each checkpoint's KL; gains over the base, arrays (k,).
+    """What base samples that proxy and gold have scored say of each checkpoint's KL.
 
-    ``tilted`` is the gold of the policy with the most proxy for that KL, ``best_of_n`` that of best-of-N by the proxy,
-    or of a mixture of two N, at that KL at most; each NaN where the samples do not support it. ``tilted_error`` is the
-    standard error, ``behind_error`` that of the distance to the best of them. ``along_lam`` is the curve itself, with
-    where it turns; None where there is none. ``base_gold`` is the base's mean, with its standard error.
+    Gains are over the base, NaN where the samples do not support one.
+
+    Attributes
+    ----------
+    proxy, gold : str
+        The rewards.
+    base_gold, base_error : float
+        Mean gold of the base, with its standard error.
+    tilted, tilted_low, tilted_high : array (k,)
+        Gold gain of the policy with the most proxy for that KL, with its interval.
+    tilted_error : array (k,)
+        Its standard error.
+    behind_error : array (k,)
+        Standard error of its distance to the best of them.
+    best_of_n, best_of_n_low, best_of_n_high : array (k,)
+        Gold gain of best-of-N by the proxy, or of a mixture of two N, at that KL at most.
+    along_lam : GoldEstimate, optional
+        The curve itself, with where it turns; None where there is none.
+    along_n : GoldEstimate
+        The same along N.
     """
 
     proxy: str

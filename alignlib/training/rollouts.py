@@ -40,6 +40,11 @@ class Rollouts:
     rank : int
         Of several processes each writes a file of its own, which are read together as a folder.
 
+    Raises
+    ------
+    InputError
+        If ``folder`` is a file, ``rank`` is no whole number, or the file is being written by another.
+
     Examples
     --------
     >>> import tempfile

@@ -18,10 +18,22 @@ __all__ = ["RunGold", "gold_of_log", "gold_of_scores"]
 
 @dataclass(frozen=True, eq=False)
 class RunGold(SameFields):
-    """Mean gold of the checkpoints at which it was scored, in order of steps, arrays (k,).
+    """Mean gold of the checkpoints at which it was scored, in order of steps.
 
-    ``per_prompt`` (k, m) has what each of m prompts had, the same ones at every checkpoint, where that is known; ``kl``
-    is that of the run at the step. ``name`` is what the score is called.
+    Attributes
+    ----------
+    name : str
+        What the score is called.
+    step : array (k,)
+        Steps of training.
+    kl : array (k,)
+        KL of the run there, in nats per sequence.
+    gold : array (k,)
+        Mean gold.
+    per_prompt : array (k, m), optional
+        What each of m prompts had, the same ones at every checkpoint, where that is known.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     name: str
@@ -44,6 +56,12 @@ def gold_of_log(log: TrainingLog) -> RunGold:
     ------
     InputError
         For a log of several runs.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> gold_of_log(example_run(4, 4, np.random.default_rng(0), n_checkpoints=5)[0]).step.size
+    5
     """
     _one_run(log)
     held = log.per_prompt

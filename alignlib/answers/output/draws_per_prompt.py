@@ -14,13 +14,42 @@ COLUMNS = ("prompt", "n")
 
 
 def points(found: DrawsPerPrompt) -> list[dict[str, Any]]:
-    """Return the number of draws of each prompt."""
+    """Return the number of draws of each prompt.
+
+    Parameters
+    ----------
+    found : DrawsPerPrompt
+        The answer.
+
+    Returns
+    -------
+    list of dict
+        ``prompt`` and ``n``, one a prompt.
+
+    Examples
+    --------
+    >>> from alignlib.estimation import draws_per_prompt
+    >>> from alignlib.tables import example_table
+    >>> sorted(points(draws_per_prompt(example_table(4, 8, 0.5, 0), "reward", n=2))[0])
+    ['n', 'prompt']
+    """
     return [{"prompt": name, "n": int(n)} for name, n in zip(found.prompts, found.each, strict=True)]
 
 
 def lines(found: DrawsPerPrompt, picked_by: str, measured_in: str) -> list[str]:
     """Say how many draws go to how many prompts, and what that is worth.
 
+    Parameters
+    ----------
+    found : DrawsPerPrompt
+        The answer.
+    picked_by : str
+        The reward that picks.
+    measured_in : str
+        The reward whose mean is told.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from alignlib.estimation import draws_per_prompt
     >>> from alignlib.tables import example_table

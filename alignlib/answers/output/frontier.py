@@ -40,7 +40,26 @@ _BEYOND_REACH = 1e7  # samples of a prompt
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: Findings) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : Findings
+        The answer.
+
+    Returns
+    -------
+    dict
+        As the schema ``frontier`` has it.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> found = ask(example_table(20, 8, 0.5, 0), "reward", n_boot=100)
+    >>> record(found)["table"]["n_prompts"]
+    20
+    """
     sizes = found.table.n_samples
     return {
         "table": {
@@ -63,6 +82,23 @@ def points(found: Findings) -> list[dict[str, Any]]:
 
     ``what`` says which: ``limit``, ``rule``, ``along_n``, ``along_lam``, ``stop_n``, ``stop_lam``, ``curve``
     (the limit as far as the samples support it) and ``curve_on_every_prompt``.
+
+    Parameters
+    ----------
+    found : Findings
+        The answer.
+
+    Returns
+    -------
+    list of dict
+        Of each what is known: a kind of point lacks the columns of another.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> {row["what"] for row in points(ask(example_table(20, 8, 0.5, 0), "reward", n_boot=100))} >= {"limit", "rule"}
+    True
     """
     rows: list[dict[str, Any]] = []
     for answer in found.answers:
@@ -138,7 +174,20 @@ def _rules(answer: Answer) -> list[dict[str, Any]]:
 
 # ------------------------------------------------------------------ lines
 def lines(found: Findings) -> list[str]:
-    """Return the answers as text, the headline last."""
+    """Return the answers as text, the headline last.
+
+    Parameters
+    ----------
+    found : Findings
+        The answer.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> lines(ask(example_table(20, 8, 0.5, 0), "reward", n_boot=100))[0]
+    '20 prompts with 8 samples each.'
+    """
     sizes = found.table.n_samples
     each = "" if sizes.min() == sizes.max() else f"{sizes.min()} to "
     size = f"{counted(found.table.n_prompts, 'prompt')} with {each}{counted(int(sizes.max()), 'sample')}"

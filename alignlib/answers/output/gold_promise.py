@@ -55,6 +55,13 @@ def _policies(promise: GoldPromise) -> list[dict[str, Any]]:
 def lines(found: PromiseAnswer) -> list[str]:
     """Return the answer as text.
 
+    Parameters
+    ----------
+    found : PromiseAnswer
+        The answer.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from alignlib.answers.gold_promise import promise_answer
     >>> from alignlib.estimation import fit_frontier

@@ -83,7 +83,21 @@ def _curve(found: GoldEstimate) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ lines
 def lines(found: HackingAnswer) -> list[str]:
-    """Return the answer as text."""
+    """Return the answer as text.
+
+    Parameters
+    ----------
+    found : HackingAnswer
+        The answer.
+
+    Examples
+    --------
+    >>> from alignlib.answers.findings import ask
+    >>> from alignlib.tables.example_table import example_table
+    >>> found = ask(example_table(20, 8, 0.5, 0), "reward", gold="gold", n_boot=100)
+    >>> lines(found.hacking)[0]
+    "Optimising 'reward' where 'gold' counts"
+    """
     along_n = found.along_n
     said = [f"Optimising {found.proxy!r} where {found.gold!r} counts", *stop_lines(found)]
     if along_n.tied_prompts:
@@ -106,6 +120,13 @@ def stop_lines(found: HackingAnswer) -> list[str]:
 def stop_sentence(along: GoldEstimate) -> str:
     """Say in one or two sentences where to stop along a rule or the tilt, and how sure that is.
 
+    Parameters
+    ----------
+    along : GoldEstimate
+        Gold along a rule or the tilt.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from alignlib.estimation import fit_frontier
     >>> from alignlib.hacking.examples import exploit_pair, sampled_table
@@ -188,6 +209,13 @@ def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> 
 def comparison_sentences(found: MemberComparison) -> list[str]:
     """Say for each way to combine how it differs from the best member, and whether that can be told from nothing.
 
+    Parameters
+    ----------
+    found : MemberComparison
+        Members and their combinations, compared.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from alignlib.hacking import compare_members
     >>> from alignlib.rules import BestOfN
@@ -224,7 +252,21 @@ def comparison_sentences(found: MemberComparison) -> list[str]:
 
 
 def split_sentence(split: ErrorSplit, *, alike: bool = True) -> str:
-    """Say which part of the members' error is common and, where members are alike, how many are worth having for it."""
+    """Say which part of the members' error is common and, where members are alike, how many are worth having for it.
+
+    Parameters
+    ----------
+    split : ErrorSplit
+        The error of the members in parts.
+    alike : bool
+        Whether members gain alike, so that more of them are worth having.
+
+    Examples
+    --------
+    >>> from alignlib.hacking.error_split import ErrorSplit
+    >>> split_sentence(ErrorSplit(0.0, 0.0, 0.1, 1.0, 0.9, 1.1, 1.0, 1.0))
+    'No error is seen to be shared by the members: each one more still helps.'
+    """
     if split.shared <= 0.0:
         return "No error is seen to be shared by the members" + (": each one more still helps." if alike else ".")
     if split.shared_low <= 0.0:

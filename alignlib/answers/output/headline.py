@@ -20,6 +20,13 @@ def headline(answer: Answer) -> str:
     Where the budget asked for holds on every prompt, a sentence on that limit comes first: rules are compared at equal
     KL on average over prompts.
 
+    Parameters
+    ----------
+    answer : Answer
+        What is known of one reward.
+
+    Examples
+    --------
     >>> from alignlib.answers.findings import ask
     >>> from alignlib.tables.example_table import example_table
     >>> found = ask(example_table(60, 16, 0.5, np.random.default_rng(0)), "reward", kl=[0.1], n_boot=100)

@@ -28,7 +28,27 @@ COLUMNS = ("what", "run", "rule", "n", *_OF_LOG, *_OF_OVERLAY, *_OF_FLOOR)
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: Overlay | Floor) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : Overlay or Floor
+        A run beside its limit, or alone.
+
+    Returns
+    -------
+    dict
+        As the schema ``overlay`` has it.
+
+    Examples
+    --------
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(20, 16, np.random.default_rng(0))
+    >>> record(overlay(log, fit_frontier(table, n_boot=100)))["kl_unit"]
+    'token'
+    """
     log = found.log
     about: dict[str, Any] = {"path": log.path, "kl_unit": log.kl_unit, "level": None, "width": 1}
     about |= {"measured_in": log.reward_name, "base_reward": None, "largest_supported": None, "headlines": []}
@@ -50,6 +70,25 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
     """Return one row per checkpoint, and per point of what the picture draws beside them.
 
     ``what`` says which: ``checkpoint``, ``limit`` (the curve and its interval), ``rule``, ``envelope``.
+
+    Parameters
+    ----------
+    found : Overlay or Floor
+        A run beside its limit, or alone.
+
+    Returns
+    -------
+    list of dict
+        Of each what is known: a kind of point lacks the columns of another.
+
+    Examples
+    --------
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(20, 16, np.random.default_rng(0))
+    >>> points(overlay(log, fit_frontier(table, n_boot=100)))[0]["what"]
+    'checkpoint'
     """
     rows = [{"what": "checkpoint", **row} for row in _checkpoints(found)]
     if isinstance(found, Floor):
@@ -77,13 +116,40 @@ def _checkpoints(found: Overlay | Floor) -> list[dict[str, Any]]:
 
 # ------------------------------------------------------------------ lines
 def lines(found: Overlay | Floor) -> list[str]:
-    """Return the overlay as text, the answer last."""
+    """Return the overlay as text, the answer last.
+
+    Parameters
+    ----------
+    found : Overlay or Floor
+        A run beside its limit, or alone.
+
+    Examples
+    --------
+    >>> from alignlib.training import overlay
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.estimation import fit_frontier
+    >>> log, table = example_run(20, 16, np.random.default_rng(0))
+    >>> "of what any method can gain there" in lines(overlay(log, fit_frontier(table, n_boot=100)))[-1]
+    True
+    """
     return _overlay_lines(found) if isinstance(found, Overlay) else _floor_lines(found)
 
 
 def headlines(found: Overlay) -> tuple[str, ...]:
     """Return the answer for each run: its last checkpoint first, then the last that the samples support.
 
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+
+    Returns
+    -------
+    tuple of str
+        One answer for each run.
+
+    Examples
+    --------
     >>> from alignlib.training import overlay
     >>> from alignlib.training.example_run import example_run
     >>> from alignlib.estimation import fit_frontier

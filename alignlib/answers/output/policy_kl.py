@@ -69,7 +69,20 @@ def _point(one: KLEstimate) -> dict[str, Any]:
 
 # ------------------------------------------------------------------ lines
 def lines(found: PolicyKL) -> list[str]:
-    """Return the table of estimators as text, the answer last."""
+    """Return the table of estimators as text, the answer last.
+
+    Parameters
+    ----------
+    found : PolicyKL
+        Every estimate that the samples allow.
+
+    Examples
+    --------
+    >>> from alignlib.training.policy_kl import KLSamples, estimate_policy_kl
+    >>> samples = KLSamples.from_sequences([-1.0, -2.0, -3.0], [-1.5, -2.0, -2.9])
+    >>> lines(estimate_policy_kl(samples, n_boot=100))[0][:12]
+    '3 responses '
+    """
     prompts = "" if found.n_prompts is None else f" to {counted(found.n_prompts, 'prompt')}"
     tokens = "" if found.mean_length is None else f", {found.mean_length:.4g} tokens on average"
     interval = interval_name(found.level)
@@ -105,7 +118,25 @@ def _caveat(found: PolicyKL) -> str:
 
 
 def messages(found: PolicyKL) -> tuple[str, ...]:
-    """Say what the numbers warn of."""
+    """Say what the numbers warn of.
+
+    Parameters
+    ----------
+    found : PolicyKL
+        Every estimate that the samples allow.
+
+    Returns
+    -------
+    tuple of str
+        Sentences, none where nothing is amiss.
+
+    Examples
+    --------
+    >>> from alignlib.training.policy_kl import KLSamples, estimate_policy_kl
+    >>> samples = KLSamples.from_sequences([-9.0, -9.0, -9.0, -9.1], [-1.0, -1.0, -1.0, -1.0])
+    >>> len(messages(estimate_policy_kl(samples, n_boot=100))) > 0  # likelier under the base than under the policy
+    True
+    """
     said = [*found.notes, *_source_messages(found)]
     for one in found.estimates:
         if math.isinf(one.value):

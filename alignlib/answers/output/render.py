@@ -89,6 +89,15 @@ def bounds(low: float, high: float) -> str:
 def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
     """Break sentences at ``width`` characters for a page, continued lines indented; rows of tables stay whole.
 
+    Parameters
+    ----------
+    lines : sequence of str
+        Sentences, and rows of tables, which begin with two spaces.
+    width : int
+        Most characters on a line.
+
+    Examples
+    --------
     >>> wrapped(["a b c", "   1 2 3"], 3)
     ['a b', '  c', '   1 2 3']
     """
@@ -120,6 +129,19 @@ def to_json(question: str, record: Mapping[str, Any]) -> str:
     """Return the record of a question as JSON that names its schema; numbers at full precision.
 
     What is unknown or infinite is null.
+
+    Parameters
+    ----------
+    question : str
+        The command whose schema it follows, such as ``"frontier"``.
+    record : mapping
+        What the schema asks for.
+
+    Examples
+    --------
+    >>> import json
+    >>> json.loads(to_json("kl", {"value": float("inf")}))["value"] is None
+    True
     """
     head = {"$schema": f"urn:alignlib:{question}:{SCHEMA}", "schema": SCHEMA, "alignlib": __version__}
     return for_json({**head, **{name: plain(value) for name, value in record.items()}})
@@ -139,6 +161,15 @@ def schema(question: str) -> dict[str, Any]:
 def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Return the points as CSV, one row each; what is unknown, infinite or not of this kind of point is empty.
 
+    Parameters
+    ----------
+    points : sequence of mapping
+        The rows.
+    columns : sequence of str
+        Their columns, in order.
+
+    Examples
+    --------
     >>> to_csv([{"n": 2, "gain": None}], ["n", "gain"])
     'n,gain\\n2,\\n'
     """

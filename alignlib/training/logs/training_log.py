@@ -31,11 +31,32 @@ __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
 @dataclass(frozen=True, eq=False)
 class TrainingLog(SameFields):
-    """Checkpoints of one or several runs, arrays (k,); ``kl`` in nats per sequence, as logged in ``logged_kl``.
+    """Checkpoints of one or several runs.
 
-    ``kl_unit`` is the unit of ``logged_kl``; ``length`` the mean number of tokens it was multiplied by, None if it was
-    not. ``run`` names the run of each checkpoint, ``per_prompt`` holds what each prompt had, where the log holds single
-    responses.
+    Attributes
+    ----------
+    path : str
+        Where they were read.
+    kl_name, reward_name : str
+        What the log calls them.
+    kl_unit : str
+        The unit of ``logged_kl``, such as ``"token"``.
+    step : array (k,)
+        Steps of training.
+    logged_kl : array (k,)
+        The KL as logged.
+    kl : array (k,)
+        The KL in nats per sequence.
+    reward : array (k,)
+        Mean reward.
+    length : array (k,), optional
+        Mean tokens by which a KL per token was multiplied; None if it was not.
+    run : array (k,)
+        The run of each checkpoint.
+    notes : tuple of str
+        Sentences on how the log was read.
+    per_prompt : PerPrompt, optional
+        What each prompt had, where the log holds single responses.
     """
 
     path: str
@@ -62,9 +83,14 @@ class TrainingLog(SameFields):
         return list(dict.fromkeys(self.run.tolist()))
 
     def noise(self, values: FloatArray | None = None) -> float | None:
-        """Standard deviation of ``values`` (the reward) around their course along the runs; None for short logs.
+        """Standard deviation of a quantity around its course along the runs; None for short logs.
 
         From second differences: a straight course has none, and those of independent noise have six times its variance.
+
+        Parameters
+        ----------
+        values : array (k,), optional
+            The quantity at each checkpoint; the reward if None.
         """
         course = self.reward if values is None else values
         second = np.concatenate([np.diff(course[self.run == name], 2) for name in self.runs])
@@ -72,7 +98,13 @@ class TrainingLog(SameFields):
         return float(np.sqrt(np.mean(second**2) / 6.0)) if second.size >= 3 else None
 
     def keep(self, rows: BoolArray | IntArray) -> TrainingLog:
-        """Return the checkpoints where ``rows`` holds, or those of these places, in their order."""
+        """Return some of the checkpoints.
+
+        Parameters
+        ----------
+        rows : array
+            True for those that are kept, or their places in the order wanted.
+        """
         place = np.full(self.kl.size, -1, dtype=np.int64)
         place[rows] = np.arange(place[rows].size)
         return replace(
@@ -87,7 +119,13 @@ class TrainingLog(SameFields):
         )
 
     def pooled(self, width: int) -> TrainingLog:
-        """Return the log with each ``width`` consecutive checkpoints of a run averaged into one."""
+        """Return the log with each ``width`` consecutive checkpoints of a run averaged into one.
+
+        Parameters
+        ----------
+        width : int
+            How many become one.
+        """
         if width <= 1:
             return self
         parts: list[npt.NDArray[np.intp]] = []

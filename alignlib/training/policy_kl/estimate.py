@@ -47,12 +47,30 @@ class KLEstimate:
 class PolicyKL:
     """Every estimate that the samples allow; ``self["k1"]`` is one of them.
 
-    ``n_prompts`` is None where prompts are not named. ``checks`` holds 99.9 % intervals (value, low, high) that tell
-    whether the samples come from whom they are said to: ``log_ratio`` (policy to base over the policy's samples, base
-    to policy over the base's) is not negative on average, ``mean_weight`` not above 1, ``martingale`` and ``surprise``
-    are 0.
-    ``effective_samples`` is how many responses of the base the weights ``π/p`` are worth, ``(Σw)²/Σw²``; None for
-    samples of the policy.
+    Attributes
+    ----------
+    estimates : tuple of KLEstimate
+        One for each estimator.
+    sampled_from : str
+        Who wrote the responses: the policy or the base.
+    n_samples : int
+        Responses.
+    n_prompts : int, optional
+        Prompts; None where they are not named.
+    fixed_prompts : bool
+        Whether the intervals take the prompts as given.
+    mean_length : float, optional
+        Mean tokens of a response.
+    level : float
+        Coverage that the intervals aim at.
+    checks : mapping of str to Interval
+        99.9 % intervals that tell whether the samples come from whom they are said to: ``log_ratio`` (policy to base
+        over the policy's samples, base to policy over the base's) is not negative on average, ``mean_weight`` not above
+        1, ``martingale`` and ``surprise`` are 0.
+    notes : tuple of str
+        Sentences on what was left out.
+    effective_samples : float, optional
+        How many responses of the base the weights ``w = π/p`` are worth, ``(Σw)²/Σw²``; None for samples of the policy.
     """
 
     estimates: tuple[KLEstimate, ...]

@@ -69,12 +69,12 @@ def read_kl_samples(
 
     Parameters
     ----------
-    path
+    path : str, Path or sequence
         A table of any known format, one row per response; or several, or a folder of them, which together are one
         sample: a prompt that several name is one prompt.
-    columns
-        Names of the columns.
-    step
+    columns : KLColumns, optional
+        Names of the columns, where they are not those of a known trainer.
+    step : float or str, optional
         Step of training whose responses are taken; by default the last, and with "all" none is left out.
 
     Raises
@@ -82,6 +82,15 @@ def read_kl_samples(
     InputError
         For a file without log-probabilities of both models, missing or impossible values, sums that disagree, or a step
         that is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "responses.csv")
+    ...     _ = file.write_text("log_prob,base_log_prob\\n-3.0,-3.5\\n-2.5,-2.0\\n", encoding="utf-8")
+    ...     read_kl_samples(file).log_ratio.tolist()
+    [0.5, -0.5]
     """
     names = columns or KLColumns()
     parts = [part for one in ([path] if isinstance(path, str | Path) else path) for part in tables_in(one)]

@@ -32,14 +32,35 @@ _ROUNDING = 1e-3  # nats per token by which single precision and a fused head ma
 
 @dataclass(frozen=True, eq=False)
 class KLSamples(SameFields):
-    """Responses y with ``log_ratio = log policy(y|x) - log base(y|x)`` in nats, shape (n,).
+    """Responses y with what policy and base said of them, n of them with t tokens in all. What is not known is None.
 
-    ``prompt`` numbers the prompt of each response, ``n_tokens`` counts its tokens. ``exact_kl`` is the sum of
-    ``token_kl`` over a response, where only that was kept, and ``surprise`` is ``-log policy(y|x)`` less the policy's
-    entropies along y, whose mean is 0 where the policy wrote y. With ``given`` the log-ratios are a trainer's own KL of
-    each response, by whatever estimator. Token by token, the responses one after another, ``token_log_ratio`` and
-    ``token_kl`` (the exact KL of the next-token laws at each prefix) have shape (tokens,); response ``i`` owns
-    ``offsets[i]:offsets[i + 1]``. What is not known is None.
+    Parameters
+    ----------
+    log_ratio : array (n,)
+        ``log policy(y|x) - log base(y|x)`` in nats.
+    prompt : array of int (n,), optional
+        Number of the prompt of each.
+    n_tokens : array (n,), optional
+        Its tokens.
+    offsets : array of int (n + 1,), optional
+        Token by token, response ``i`` owns ``offsets[i]:offsets[i + 1]``.
+    token_log_ratio : array (t,), optional
+        Log-ratio of each token, in nats, the responses one after another.
+    token_kl : array (t,), optional
+        Exact KL of the next-token laws at each prefix, in nats.
+    notes : tuple of str
+        Sentences on what was left out.
+    exact_kl : array (n,), optional
+        The sum of ``token_kl`` over a response, where only that was kept.
+    surprise : array (n,), optional
+        ``-log policy(y|x)`` less the policy's entropies along y, whose mean is 0 where the policy wrote y.
+    given : bool
+        That the log-ratios are a trainer's own KL of each response, by whatever estimator.
+
+    Raises
+    ------
+    InputError
+        If an array has another length, a value is not finite, or an exact divergence is negative.
 
     Examples
     --------
@@ -101,6 +122,13 @@ class KLSamples(SameFields):
     def take(self, rows: IntArray) -> KLSamples:
         """Return some of the responses, by their positions.
 
+        Parameters
+        ----------
+        rows : array of int
+            Their positions, in the order wanted.
+
+        Examples
+        --------
         >>> samples = KLSamples.from_tokens([[-1.0, -0.5], [-2.0]], [[-1.5, -0.5], [-2.5]])
         >>> samples.take(np.array([1])).token_log_ratio.tolist()
         [0.5]
@@ -128,7 +156,18 @@ class KLSamples(SameFields):
         )
 
     def sum_tokens(self, values: FloatArray) -> FloatArray:
-        """Return the sum over the tokens of each response, (n,), of ``values`` (tokens,)."""
+        """Return the sum over the tokens of each response.
+
+        Parameters
+        ----------
+        values : array (t,)
+            One value a token.
+
+        Returns
+        -------
+        array (n,)
+            0 for a response without tokens.
+        """
         assert self.offsets is not None
         total = np.add.reduceat(np.append(values, 0.0), self.offsets[:-1])
         return np.where(np.diff(self.offsets) > 0, total, 0.0)
@@ -142,8 +181,24 @@ class KLSamples(SameFields):
         n_tokens: npt.ArrayLike | None = None,
         prompt: npt.ArrayLike | None = None,
     ) -> KLSamples:
-        """Build from log-probabilities of whole responses, (n,) each, in nats.
+        """Build from log-probabilities of whole responses.
 
+        Parameters
+        ----------
+        policy, base : array (n,)
+            ``log π(y|x)`` and ``log p(y|x)`` in nats.
+        n_tokens : array (n,), optional
+            Tokens of each response.
+        prompt : array (n,), optional
+            What names the prompt of each, numbers or text.
+
+        Raises
+        ------
+        InputError
+            If they are not equally long, or a log-probability is positive.
+
+        Examples
+        --------
         >>> KLSamples.from_sequences([-1.0, -2.0], [-1.5, -2.0]).log_ratio.tolist()
         [0.5, 0.0]
         """
@@ -161,8 +216,24 @@ class KLSamples(SameFields):
         token_kl: Sequence[npt.ArrayLike] | None = None,
         prompt: npt.ArrayLike | None = None,
     ) -> KLSamples:
-        """Build from one array of token log-probabilities per response, in nats.
+        """Build from log-probabilities of tokens.
 
+        Parameters
+        ----------
+        policy, base : sequence of array
+            For each response ``log π`` and ``log p`` of each token given what stands before it, in nats.
+        token_kl : sequence of array, optional
+            The exact KL of the next-token laws at each prefix, in nats.
+        prompt : array (n,), optional
+            What names the prompt of each, numbers or text.
+
+        Raises
+        ------
+        InputError
+            If they are not equally long, a response has no token, or a log-probability is positive.
+
+        Examples
+        --------
         >>> samples = KLSamples.from_tokens([[-1.0, -0.5], [-2.0]], [[-1.5, -0.5], [-2.0]])
         >>> samples.log_ratio.tolist(), samples.n_tokens.tolist()
         ([0.5, 0.0], [2.0, 1.0])
@@ -185,7 +256,24 @@ class KLSamples(SameFields):
         token_kl: FloatArray | None = None,
         prompt: npt.ArrayLike | None = None,
     ) -> KLSamples:
-        """Build from token log-probabilities of all responses one after another; see the attributes."""
+        """Build from log-probabilities of the tokens of all responses, one after another.
+
+        Parameters
+        ----------
+        policy, base : array (t,)
+            ``log π`` and ``log p`` of each token, in nats.
+        offsets : array of int (n + 1,)
+            Response ``i`` owns ``offsets[i]:offsets[i + 1]``.
+        token_kl : array (t,), optional
+            The exact KL of the next-token laws at each prefix, in nats.
+        prompt : array (n,), optional
+            What names the prompt of each, numbers or text.
+
+        Raises
+        ------
+        InputError
+            If a response has no token.
+        """
         counts = np.diff(offsets).astype(np.float64)
         empty = np.flatnonzero(counts == 0)
         require(
@@ -202,6 +290,13 @@ class KLSamples(SameFields):
         """Return the responses of several samples, which are known in the same detail, one after another.
 
         Their prompts are left out: they are numbered apart.
+
+        Parameters
+        ----------
+        parts : sequence of KLSamples
+            What is known of one only is left out.
+        notes : tuple of str
+            Sentences of the whole.
         """
 
         def every(name: str) -> FloatArray | None:
@@ -226,7 +321,20 @@ class KLSamples(SameFields):
         )
 
     def check_sums(self, log_ratio: FloatArray, names: str) -> None:
-        """Make sure that log-ratios given by sequence are the sums of those given by token."""
+        """Make sure that log-ratios given by sequence are the sums of those given by token.
+
+        Parameters
+        ----------
+        log_ratio : array (n,)
+            Given by sequence, in nats.
+        names : str
+            What the message calls them.
+
+        Raises
+        ------
+        InputError
+            If one differs from the sum over its tokens by more than rounding.
+        """
         assert self.n_tokens is not None
         apart = np.abs(log_ratio - self.log_ratio) / self.n_tokens
         worst = int(np.argmax(apart))

@@ -103,10 +103,14 @@ def simulated_means(
 
     Parameters
     ----------
-    policy, base : TokenModel
-        Who is measured, and from what.
-    n, n_rep : int
-        Responses to an estimate, and number of estimates, >= 1.
+    policy : TokenModel
+        Who is measured.
+    base : TokenModel
+        From what.
+    n : int
+        Responses to an estimate, >= 1.
+    n_rep : int
+        Number of estimates, >= 1.
     rng : Generator
         Source of randomness.
     sampler : TokenModel, optional
@@ -116,6 +120,12 @@ def simulated_means(
     ------
     InputError
         If a number is below 1.
+
+    Examples
+    --------
+    >>> means = simulated_means(*conditioned_pair(), 4, 3, np.random.default_rng(0))
+    >>> means["k1"].shape, bool(np.ptp(means["k1"]) < 1e-12)
+    ((3,), True)
     """
     require(n >= 1 and n_rep >= 1, f"n and n_rep must be at least 1; got {n} and {n_rep}.")
     tokens = (policy if sampler is None else sampler).sample(n * n_rep, rng)
@@ -130,14 +140,23 @@ def interval_coverage(
 
     Parameters
     ----------
-    policy, base : TokenModel
-        Who is measured, and from what.
+    policy : TokenModel
+        Who is measured.
+    base : TokenModel
+        From what.
     truth : float
         The KL in nats.
-    n, n_rep : int
-        Responses to an estimate, and number of estimates.
+    n : int
+        Responses to an estimate.
+    n_rep : int
+        Number of estimates.
     rng : Generator
         Source of randomness.
+
+    Examples
+    --------
+    >>> sorted(interval_coverage(*conditioned_pair(), 0.9, 8, 1, np.random.default_rng(0)))[:2]
+    ['k1', 'k2']
     """
     held: dict[str, int] = {}
     for _ in range(n_rep):
@@ -155,8 +174,10 @@ def tail_shares(policy: TokenModel, base: TokenModel, n: int) -> dict[str, float
 
     Parameters
     ----------
-    policy, base : TokenModel
-        Who is measured, and from what.
+    policy : TokenModel
+        Who is measured.
+    base : TokenModel
+        From what.
     n : int
         Number of responses, >= 1.
 
@@ -164,6 +185,11 @@ def tail_shares(policy: TokenModel, base: TokenModel, n: int) -> dict[str, float
     ------
     InputError
         If ``n`` is below 1.
+
+    Examples
+    --------
+    >>> round(tail_shares(*conditioned_pair(), 10)["k1"], 6)  # every response has the same log-ratio
+    0.1
     """
     require(n >= 1, f"n must be at least 1; got {n}.")
     tokens, mass = _reachable(policy)
@@ -183,8 +209,21 @@ def mean_k3_by_normalisation(policy: TokenModel, base: TokenModel) -> dict[str, 
 
     Parameters
     ----------
-    policy, base : TokenModel
-        Who is measured, and from what.
+    policy : TokenModel
+        Who is measured.
+    base : TokenModel
+        From what.
+
+    Returns
+    -------
+    dict of str to float
+        ``length``, in tokens, and both products in nats, by where the mean per token is taken.
+
+    Examples
+    --------
+    >>> found = mean_k3_by_normalisation(*conditioned_pair())  # all responses are of one length
+    >>> {name: round(value, 4) for name, value in found.items()}
+    {'length': 2.0, 'over tokens': 0.5202, 'over responses': 0.5202}
     """
     tokens, mass = _reachable(policy)
     samples = score(tokens, policy, base)
@@ -203,6 +242,17 @@ def conditioned_pair() -> tuple[TokenModel, TokenModel]:
 
     Its log-ratio is ``-log p(second token is 1)`` on every response, so that k1 has no variance; the next-token
     divergences depend on the first token, so that Rao–Blackwell has some.
+
+    Returns
+    -------
+    policy, base : TokenModel
+        In this order.
+
+    Examples
+    --------
+    >>> policy, base = conditioned_pair()
+    >>> policy.length, base.length
+    (2, 2)
     """
     prob = np.array([[0.2, 0.4, 0.4], [0.6, 0.2, 0.2], [0.1, 0.45, 0.45]])
     chance = prob[0] * [0.0, *prob[1:, 1]]

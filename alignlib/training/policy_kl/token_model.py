@@ -132,6 +132,12 @@ def perturbed_model(base: TokenModel, size: float, rng: np.random.Generator) -> 
         Standard deviation of the noise on each logit, >= 0.
     rng : Generator
         Source of randomness.
+
+    Examples
+    --------
+    >>> base = TokenModel(np.log(np.full((3, 3), 1 / 3)), 2)
+    >>> np.exp(perturbed_model(base, 1.0, np.random.default_rng(0)).log_next).sum(axis=1).round(9).tolist()
+    [1.0, 1.0, 1.0]
     """
     noise = size * rng.standard_normal(base.log_next.shape)
     return TokenModel(scipy.special.log_softmax(base.log_next + noise, axis=1), base.length)
