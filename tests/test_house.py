@@ -133,3 +133,18 @@ def test_the_library_takes_a_source_of_randomness_by_one_name() -> None:
         if argument.arg in ("seed", "random_state")
     }
     assert named == set()
+
+
+def test_an_option_is_declared_once() -> None:
+    """Two commands that take the same option take it from one place; what only sounds alike has another help."""
+    seen: dict[str, str] = {}
+    twins = []
+    for path in sorted((LIBRARY / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "option" and len(node.keywords) > 1:
+                said = ast.unparse(node)
+                if said in seen:
+                    twins.append(f"{path.name} and {seen[said]}: {said}")
+                seen[said] = path.name
+    assert len(seen) > 60
+    assert twins == []

@@ -28,7 +28,7 @@ import pyarrow.parquet
 from alignbook.claim import Claim
 from alignbook.parameters import Value, resolve_texts
 from alignbook.project import Notebook, Project
-from alignlib.cli.run import name_and_parameters
+from alignlib.cli._notebooks import name_and_parameters
 from tests.small_project import ROOT
 
 __all__ = ["PROMISES", "TRIES", "Ran", "Try", "broken", "execute", "readers_files", "tries"]

@@ -21,8 +21,11 @@ __all__ = [
     "NUMBERS",
     "Range",
     "Whole",
+    "bounded_option",
     "budget_option",
+    "draws_seed_option",
     "form_options",
+    "json_option",
     "level_option",
     "seed_option",
 ]
@@ -138,6 +141,11 @@ seed_option = option(
     argument="rng",
     help="Seed of the intervals; another order of the rows is another seed.",
 )
+draws_seed_option = option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
+bounded_option = option(
+    "--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."
+)
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
 budget_option = option(
     "--budget",
     type=click.Choice(["average", "per-prompt"]),

@@ -23,7 +23,10 @@ from alignlib.cli._options import FILE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_picture", "picture_options", "save_picture", "wrote"]
+    from alignlib.pass_at_k import PassEstimate
+    from alignlib.training import Comparison, Floor, Overlay
+
+__all__ = ["check_picture", "picture_options", "save_picture", "save_picture_of", "wrote"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +59,17 @@ def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None
         warnings.simplefilter("ignore")  # names are as long as the reader made them, in letters that a font may lack
         mpl.rcdefaults()
         pictures.save(draw(), picture, replace=force)
+
+
+def save_picture_of(found: Overlay | Floor | Comparison | PassEstimate, picture: Path, force: bool) -> None:
+    """Draw a run, several, or pass@k, as `save_picture` does."""
+
+    def draw() -> Figure:
+        from alignlib.answers import pictures
+
+        return pictures.picture_of(found)
+
+    save_picture(draw, picture, force)
 
 
 @contextlib.contextmanager

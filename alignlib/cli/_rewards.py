@@ -12,7 +12,16 @@ import click
 
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import DISTINCT, FILE, NUMBERS, Whole, budget_option, level_option, seed_option
+from alignlib.cli._options import (
+    DISTINCT,
+    FILE,
+    NUMBERS,
+    Whole,
+    bounded_option,
+    budget_option,
+    level_option,
+    seed_option,
+)
 from alignlib.cli._scale import SCALE, Scale, scale_options
 
 if TYPE_CHECKING:
@@ -71,7 +80,7 @@ def table_options(command: F) -> F:
                 "'soft-best-of-n:8:2' and 'chi-squared-pessimism:8:2' (n, λ), 'learnt-threshold:8:2'; may be repeated.",
             ),
             level_option,
-            option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."),
+            bounded_option,
             seed_option,
             scale_options,
         ]

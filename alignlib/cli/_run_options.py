@@ -11,7 +11,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import NUMBERS, form_options, level_option, seed_option
+from alignlib.cli._options import bounded_option, form_options, level_option, seed_option
 from alignlib.cli._picture import picture_options
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ def start_options(command: F) -> F:
 
 def limit_options(command: F) -> F:
     """Add the options of the limit estimated from base samples, and of the answer; they come last."""
-    command = seed_option(picture_options(form_options(command)))
-    command = option("--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support.")(
-        command
-    )
+    command = bounded_option(seed_option(picture_options(form_options(command))))
     return option(
         "--drop-missing", is_flag=True, help="Go on without checkpoints and samples that lack a finite value."
     )(level_option(command))

@@ -9,7 +9,7 @@ import click
 from alignbook.extra import require_extra
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
-from alignlib.cli._command import option
+from alignlib.cli._options import json_option
 
 __all__ = ["command"]
 
@@ -19,7 +19,7 @@ __all__ = ["command"]
     short_help="What the last build of the book verified.",
     examples=["alignlib claims", "alignlib claims --json"],
 )
-@option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@json_option
 def command(as_json: bool) -> None:
     """Print what the last build of the book verified; exit 1 when a claim that must hold does not."""
     require_extra("alignlib claims")

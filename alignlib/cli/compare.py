@@ -12,13 +12,10 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import DISTINCT, FILE
-from alignlib.cli._picture import check_picture, save_picture, wrote
+from alignlib.cli._picture import check_picture, save_picture_of, wrote
 from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from alignlib.training.comparing import Comparison
     from alignlib.training.logs.training_log import TrainingLog
 
 __all__ = ["command"]
@@ -74,7 +71,7 @@ def command(
         check=not asked["no_check"],
     )
     if picture is not None:
-        save_picture(lambda: _drawn(found), picture, force)
+        save_picture_of(found, picture, force)
     say(form, "compare", comparison, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
@@ -89,9 +86,3 @@ def _named(run: str) -> tuple[str, Path]:
     path = FILE.convert(run, None, click.get_current_context())
     usual = {"trainer_state", "rollouts", "logging", "metrics"}
     return (path.resolve().parent.name if path.stem in usual else path.stem) or str(path), path
-
-
-def _drawn(found: Comparison) -> Figure:
-    from alignlib.answers import pictures
-
-    return pictures.picture_of(found)

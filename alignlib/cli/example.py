@@ -8,7 +8,7 @@ import click
 
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import Whole
+from alignlib.cli._options import Whole, draws_seed_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ _SHARE = 0.85  # of the limit, that the run has
 )
 @option("--prompts", "n_prompts", default=60, type=Whole(min=1), help="Number of prompts.")
 @option("--samples", "n_samples", default=32, type=Whole(min=1), help="Samples of each prompt.")
-@option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
+@draws_seed_option
 def command(kind: str, n_prompts: int, n_samples: int, seed: int) -> None:
     """Write a made-up table as CSV, to try the other commands on.
 

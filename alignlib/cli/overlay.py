@@ -13,12 +13,10 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import FILE, Whole
-from alignlib.cli._picture import check_picture, save_picture, wrote
+from alignlib.cli._picture import check_picture, save_picture_of, wrote
 from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from alignlib.training.envelope import Floor
     from alignlib.training.logs.training_log import TrainingLog
     from alignlib.training.placing import Overlay
@@ -80,7 +78,7 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         log = _side_by_side([run, *asked["also"]], [log, *(read_run(one, asked) for one in asked["also"])])
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
-        save_picture(lambda: _drawn(found), picture, force)
+        save_picture_of(found, picture, force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
         wrote(picture)
@@ -96,12 +94,6 @@ def _side_by_side(paths: list[Path], logs: list[TrainingLog]) -> TrainingLog:
     if len(set(names)) < len(names):
         names = [str(path) for path in paths]
     return joined_logs(logs, names, ", ".join(map(str, paths)))
-
-
-def _drawn(found: Overlay | Floor) -> Figure:
-    from alignlib.answers import pictures
-
-    return pictures.picture_of(found)
 
 
 def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:

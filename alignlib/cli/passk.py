@@ -11,13 +11,11 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import DISTINCT, FILE, form_options, level_option, seed_option
-from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
+from alignlib.cli._picture import check_picture, picture_options, save_picture_of, wrote
 from alignlib.cli._scale import Scale, location, scale_options
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from alignlib.pass_at_k import PassEstimate
+    pass
 
 __all__ = ["command"]
 
@@ -108,13 +106,7 @@ def command(
         )
         found = estimate_pass_at_k(answers, k, level=level, rng=seed)
     if picture is not None:
-        save_picture(lambda: _drawn(found), picture, force)
+        save_picture_of(found, picture, force)
     say(form, "passk", passk, found, path=location(table), seed=seed)
     if picture is not None:
         wrote(picture)
-
-
-def _drawn(found: PassEstimate) -> Figure:
-    from alignlib.answers import pictures
-
-    return pictures.picture_of(found)

@@ -13,7 +13,7 @@ from alignlib._core.text import for_terminal
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._machine import import_models, interruptible, machine_options, say
-from alignlib.cli._options import FILE, NUMBER, Whole
+from alignlib.cli._options import FILE, NUMBER, Whole, draws_seed_option
 
 __all__ = ["command"]
 
@@ -55,7 +55,7 @@ __all__ = ["command"]
 )
 @option("--template", help="Lay prompts out by this text, which holds {prompt}.")
 @option("--drop-long", is_flag=True, help="Go on without prompts that leave no room for a response.")
-@option("--seed", default=0, type=Whole(min=0), help="Seed of the draws.")
+@draws_seed_option
 @machine_options
 def command(
     model: str,

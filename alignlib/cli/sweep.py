@@ -16,9 +16,16 @@ from alignlib._core.files import check_new, whole_file, write_whole
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.cli._bad_input import BadInput
-from alignlib.cli._command import Command, option
-from alignlib.cli._options import FILE, Whole
-from alignlib.cli.run import check_output, complete_words, name_and_parameters, say_other_clone
+from alignlib.cli._command import option
+from alignlib.cli._notebooks import (
+    OnNotebook,
+    check_output,
+    name_and_parameters,
+    notebook_words,
+    say_other_clone,
+    workers_option,
+)
+from alignlib.cli._options import FILE
 
 if TYPE_CHECKING:
     from alignbook.runner import Job, Run
@@ -28,7 +35,7 @@ __all__ = ["command"]
 
 @click.command(
     "sweep",
-    cls=Command,
+    cls=OnNotebook,
     short_help="Run a notebook of the book over a grid of parameters.",
     examples=[
         "alignlib sweep from_samples --grid n_samples=16,64 --grid seed=0:5 -o sweep.csv",
@@ -36,14 +43,7 @@ __all__ = ["command"]
     ],
     context_settings={"ignore_unknown_options": True, "show_default": True, "help_option_names": ["-h", "--help"]},
 )
-@click.argument(
-    "words",
-    nargs=-1,
-    type=click.UNPROCESSED,
-    metavar="NAME [--PARAMETER VALUE]...",
-    shell_complete=complete_words,
-)
-@option("-p", "pairs", nargs=2, multiple=True, metavar="PARAMETER VALUE", help="The same as --PARAMETER VALUE.")
+@notebook_words("NAME [--PARAMETER VALUE]...")
 @option(
     "--grid",
     multiple=True,
@@ -51,7 +51,7 @@ __all__ = ["command"]
     help="Run at every value, or combination where given several times. Whole numbers also as 0:10 (0 to 9); lists "
     "divided by semicolons.",
 )
-@option("--workers", type=Whole(1, 256), help="Runs side by side on this machine.  [default: as many as cores]")
+@workers_option
 @option("--scheduler", metavar="ADDRESS", help="A Dask scheduler whose workers run; they see the same folders.")
 @option("-o", "--output", type=FILE, help="The table, OUT.csv or OUT.parquet.")
 @option("--force", is_flag=True, help="Replace a file that is there under this name.")

@@ -13,7 +13,8 @@ from alignlib._core.text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import Range, Whole
+from alignlib.cli._notebooks import workers_option
+from alignlib.cli._options import FILE, Range, json_option
 
 if TYPE_CHECKING:
     from alignbook.bundle import Verified
@@ -31,7 +32,7 @@ __all__ = ["command"]
         "alignlib verify alignment-limits-0.1.0.zip --rerun 01 best_of_n",
     ],
 )
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=FILE)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @option(
     "--rerun",
@@ -46,8 +47,8 @@ __all__ = ["command"]
     default=1e-9,
     help="Relative difference that still counts as the same number.",
 )
-@option("--workers", type=Whole(1, 256), help="Notebooks run side by side.  [default: as many as cores]")
-@option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+@workers_option
+@json_option
 def command(
     bundle: Path, names: tuple[str, ...], again: bool, tolerance: float, workers: int | None, as_json: bool
 ) -> None:
