@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from alignbook.ending import ending
+from alignbook.chapter_ending import ending
 from alignbook.performance import performance_page
 from alignbook.project import Project
 from alignbook.repository import Repository, read_repository

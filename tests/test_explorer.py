@@ -17,7 +17,7 @@ from alignlib.estimation.tails import tail_shape
 from alignlib.laws import Bernoulli, Exponential, FiniteLaw, Gaussian, Law, PromptAverage, Uniform, bounds
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
-from book._ext.explorer import SCRIPTS
+from book.sphinx_extensions.explorer import SCRIPTS
 from tests.built_book import ROOT
 
 if TYPE_CHECKING:

@@ -62,7 +62,7 @@ def test_a_page_on_its_own_says_terms_as_words() -> None:
 
 def extension(name: str) -> ModuleType:
     """Return an extension of Sphinx that the book brings along; it is no package."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "_ext" / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ROOT / "book" / "sphinx_extensions" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -313,6 +313,6 @@ def test_the_book_allows_nothing_from_outside() -> None:
     root = Project(Path(__file__).resolve().parent.parent).root
     settings = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     assert "substitution" not in settings["parse"]["myst_enable_extensions"]
-    policy = import_module("book._ext.offline_pages").POLICY
+    policy = import_module("book.sphinx_extensions.offline_pages").POLICY
     assert "default-src 'none'" in policy
     assert not re.search(r"https?:|\*", policy)

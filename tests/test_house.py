@@ -83,6 +83,7 @@ def test_nobody_looks_into_another_rooms_private_modules(room: str) -> None:
 
 def test_every_room_is_on_the_map_below_what_it_uses() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = text.partition("Beside the library:")[0]
     listed = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", text, re.MULTILINE)
     assert sorted(listed) == sorted({*rooms()} - {*ABOVE, "__init__", "__main__"})
     for room, below in arrows().items():
@@ -133,6 +134,21 @@ def test_the_library_takes_a_source_of_randomness_by_one_name() -> None:
         if argument.arg in ("seed", "random_state")
     }
     assert named == set()
+
+
+def test_the_map_names_what_is_there() -> None:
+    """A folder or a file that the map of the house speaks of exists, beside the library too."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("What is added most often")[0]
+    folder, seen, gone = ROOT, 0, []
+    assert "`book/sphinx_extensions/`" in text
+    for line in text.splitlines():
+        for i, name in enumerate(re.findall(r"`((?!NN_)[\w/]+/|(?!NN_)[\w/]+\.(?:py|yml|md))`", line)):
+            place = next((one for one in (folder, ROOT, LIBRARY) if (one / name).exists()), None)
+            gone += [name] if place is None else []
+            folder = place / name if place and i == 0 and line.startswith("|") else folder
+            seen += 1
+    assert seen > 25
+    assert gone == []
 
 
 def test_an_option_is_declared_once() -> None:

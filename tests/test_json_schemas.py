@@ -171,7 +171,7 @@ def _fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All schemas on one page, built by Sphinx alone with the book's directive: as text, and as HTML."""
     folder = tmp_path_factory.mktemp("fields")
     (folder / "index.md").write_text("# Fields\n\n" + "\n".join(f"```{{json-schema}} {q}\n```\n" for q in QUESTIONS))
-    place = str(ROOT / "book" / "_ext")
+    place = str(ROOT / "book" / "sphinx_extensions")
     settings = f"import sys\nsys.path.insert(0, {place!r})\nextensions = ['myst_parser', 'json_schemas']\n"
     (folder / "conf.py").write_text(settings)
     done = subprocess.run([sys.executable, "-c", BOTH], cwd=folder, capture_output=True, text=True, check=False)

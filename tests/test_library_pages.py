@@ -199,7 +199,9 @@ def test_all_formulas_of_the_library_can_be_set() -> None:
 
 @pytest.mark.parametrize(("value", "shown"), [("#0072B2", "``'#0072B2'``"), (("a", "b"), "``('a', 'b')``")])
 def test_plain_data_does_not_show_the_docstring_of_its_type(value: object, shown: str) -> None:
-    spec = importlib.util.spec_from_file_location("library_pages", ROOT / "book" / "_ext" / "library_pages.py")
+    spec = importlib.util.spec_from_file_location(
+        "library_pages", ROOT / "book" / "sphinx_extensions" / "library_pages.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     extension = importlib.util.module_from_spec(spec)

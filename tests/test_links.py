@@ -10,7 +10,7 @@ import yaml
 from sphinx.errors import ExtensionError
 
 from alignbook.project import Project
-from book._ext import few_icons
+from book.sphinx_extensions import few_icons
 from tests.built_book import HTML, ROOT, need_book, parse, toc_pages
 
 
@@ -100,6 +100,6 @@ def test_icons_are_kept_by_any_of_their_names() -> None:
 def test_our_extensions_are_among_those_that_the_book_uses() -> None:
     """Jupyter Book finds them by one list, and leaves out what the other, given as a whole, does not name."""
     sphinx = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]
-    ours = {path.stem for path in (ROOT / "book" / "_ext").glob("*.py")} - {"__init__"}
+    ours = {path.stem for path in (ROOT / "book" / "sphinx_extensions").glob("*.py")} - {"__init__"}
     assert ours == set(sphinx["local_extensions"])
     assert ours <= set(sphinx["config"]["extensions"])

@@ -29,7 +29,7 @@ from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.cell_types import plain_cells
 from alignlib.tables.formats import delimited
 from alignlib.tables.json_text import check_lines
-from alignlib.tables.limits import MOST_BYTES
+from alignlib.tables.memory_limit import MOST_BYTES
 from alignlib.tables.parquet_sizes import announced_values
 from alignlib.tables.table_file import TableFile, nested_keys
 from alignlib.training.policy_kl.sample_table import read_kl_samples

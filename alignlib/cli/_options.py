@@ -27,6 +27,7 @@ __all__ = [
     "form_options",
     "json_option",
     "level_option",
+    "prompt_option",
     "seed_option",
 ]
 
@@ -146,6 +147,7 @@ bounded_option = option(
     "--bounded", type=NUMBERS, help="Known least and largest reward, such as 0,1: no end of support."
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON instead of lines.")
+prompt_option = option("--prompt", default="prompt_id", help="Column that names the prompt.")
 budget_option = option(
     "--budget",
     type=click.Choice(["average", "per-prompt"]),

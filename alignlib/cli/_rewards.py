@@ -20,6 +20,7 @@ from alignlib.cli._options import (
     bounded_option,
     budget_option,
     level_option,
+    prompt_option,
     seed_option,
 )
 from alignlib.cli._scale import SCALE, Scale, scale_options
@@ -40,7 +41,7 @@ def table_options(command: F) -> F:
     for add in reversed(
         [
             click.argument("table", type=FILE),
-            option("--prompt", default="prompt_id", help="Column that names the prompt."),
+            prompt_option,
             option(
                 "--pool",
                 argument=("prompt=None",),

@@ -10,7 +10,7 @@ import click
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
-from alignlib.cli._options import DISTINCT, FILE, form_options, level_option, seed_option
+from alignlib.cli._options import DISTINCT, FILE, form_options, level_option, prompt_option, seed_option
 from alignlib.cli._picture import check_picture, picture_options, save_picture_of, wrote
 from alignlib.cli._scale import Scale, location, scale_options
 
@@ -36,7 +36,7 @@ __all__ = ["command"]
 @option("--blank-abstains", is_flag=True, help="A response without an answer casts no vote.")
 @option("--abstains", multiple=True, help="An answer that is none, such as '[invalid]': no vote; may be repeated.")
 @option("--score", help="Column of a verifier's score (or 'mean:score_*'), for best-of-k by that score.")
-@option("--prompt", default="prompt_id", help="Column that names the prompt.")
+@prompt_option
 @option(
     "--pool",
     argument=("prompt=None",),

@@ -25,8 +25,8 @@ from alignlib.tables.counted_samples import CountedBins, CountedSamples
 from alignlib.tables.example_table import example_scores, example_table
 from alignlib.tables.json_text import check_depth, parse_json
 from alignlib.tables.layouts import read_samples
-from alignlib.tables.limits import check_fits
 from alignlib.tables.list_cells import holds_lists, list_cells
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.opponent import against_opponent
 from alignlib.tables.pieces import open_pieces
 from alignlib.tables.rater_table import RaterTable

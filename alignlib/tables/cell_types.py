@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.errors import InputError
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.table_file import TableFile, short
 
 __all__ = ["check_dictionary", "is_list", "is_text", "kind_of", "plain_cells"]

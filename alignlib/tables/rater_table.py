@@ -21,7 +21,7 @@ from alignlib.tables.as_identifiers import spelled_number, texts
 from alignlib.tables.bins import check_kinds, in_bins
 from alignlib.tables.columns import require_column
 from alignlib.tables.crowd import with_truth
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.table_file import TableFile, load, short
 

@@ -20,7 +20,7 @@ from alignlib._core.checks import require
 from alignlib._core.errors import InputError, quoted
 from alignlib.tables.formats import TableFormat, known_formats
 from alignlib.tables.formats.delimited import check_start
-from alignlib.tables.limits import MOST_BYTES, check_fits, most_bytes, shown_bytes
+from alignlib.tables.memory_limit import MOST_BYTES, check_fits, most_bytes, shown_bytes
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
 if TYPE_CHECKING:

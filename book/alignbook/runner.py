@@ -27,7 +27,7 @@ from alignbook.normalise import collect, fill, normalise, untidy
 from alignbook.parameters import Value
 from alignbook.processes import Died, in_processes
 from alignbook.project import Notebook, words
-from alignbook.reading import files_read, modules_read
+from alignbook.watched_files import files_read, modules_read
 
 __all__ = ["Failure", "Job", "Run", "execute", "execute_all", "execute_elsewhere", "failed"]
 
@@ -193,7 +193,9 @@ def _at_start(log: Path, job: Job) -> list[str]:
     """How to have the kernel note what it reads, and show figures as a page needs them; it leaves no names behind."""
     lines = []
     if job.watched:
-        lines.append(f"__import__('alignbook.reading', fromlist=['watch']).watch({str(log)!r}, {list(job.watched)!r})")
+        lines.append(
+            f"__import__('alignbook.watched_files', fromlist=['watch']).watch({str(log)!r}, {list(job.watched)!r})"
+        )
     if job.strict:
         lines.append("__import__('alignbook.figures', fromlist=['forms']).show_all_forms()")
     return [f"--IPKernelApp.exec_lines={line}" for line in lines]

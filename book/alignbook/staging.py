@@ -15,8 +15,8 @@ import yaml
 
 from alignbook.api_pages import UNDOCUMENTED, ApiPages, code_of
 from alignbook.bad_input import bad_input_page
+from alignbook.chapter_ending import ending
 from alignbook.citation import book_reference, chapter_references, read_citation
-from alignbook.ending import ending
 from alignbook.figures import take_out
 from alignbook.folding import fold
 from alignbook.library import Library
@@ -186,7 +186,10 @@ def fingerprint(project: Project) -> str:
     files = [path for path in (project.build / "book").rglob("*") if path.is_file()]
     # The pages on the library show its docstrings, set by our own machinery.
     documented = [path for path in (project.root / "alignlib").rglob("*.py") if path.parent.name not in ("lm", "cli")]
-    described = [*(project.root / "alignlib").rglob("*.json"), *(project.root / "book" / "_ext").glob("*.py")]
+    described = [
+        *(project.root / "alignlib").rglob("*.json"),
+        *(project.root / "book" / "sphinx_extensions").glob("*.py"),
+    ]
     for path in sorted([*files, *documented, *described, *Path(__file__).parent.glob("*.py")]):
         digest.update(f"{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

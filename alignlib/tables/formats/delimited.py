@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records
 from alignlib.tables.table_file import TableFile, not_utf8, short
 

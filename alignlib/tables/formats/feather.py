@@ -7,7 +7,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.arrow_sizes import announced_sizes
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
 __all__ = ["open_feather"]

@@ -10,7 +10,7 @@ from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.formats.json_lines import open_json_lines
 from alignlib.tables.json_text import check_depth, json_kind, parse_json
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.objects import table_of_objects
 from alignlib.tables.table_file import TableFile, not_utf8, short
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.json_text import check_lines, json_kind, parse_json
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.objects import table_of_objects
 from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, nested_keys, not_utf8, short
 

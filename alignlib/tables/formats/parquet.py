@@ -9,7 +9,7 @@ import pyarrow as pa
 from alignlib._core.errors import InputError
 from alignlib.tables.cell_types import check_dictionary, is_text, kind_of
 from alignlib.tables.formats import TableFormat, register
-from alignlib.tables.limits import check_fits
+from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.parquet_sizes import announced_values
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
