@@ -38,7 +38,15 @@ __all__ = [
 
 
 class EnumerableConfig(GPT2Config):  # type: ignore[misc]  # the extra's classes are not seen by the check of types
-    """GPT-2 that chooses between ``vocab_size`` tokens and reads ``n_inputs`` of them."""
+    """GPT-2 that chooses between ``vocab_size`` tokens and reads ``n_inputs`` of them.
+
+    Parameters
+    ----------
+    n_inputs : int
+        Tokens that are read: words of prompts and of responses.
+    **options : object
+        Those of ``GPT2Config``; ``vocab_size`` is the number of tokens to choose from.
+    """
 
     model_type = "enumerable_gpt2"
 
@@ -48,7 +56,13 @@ class EnumerableConfig(GPT2Config):  # type: ignore[misc]  # the extra's classes
 
 
 class EnumerableLM(GPT2LMHeadModel):  # type: ignore[misc]
-    """GPT-2 with a language-model head of few outputs and an input embedding of more."""
+    """GPT-2 with a language-model head of few outputs and an input embedding of more.
+
+    Parameters
+    ----------
+    config : EnumerableConfig
+        Sizes.
+    """
 
     config_class = EnumerableConfig
     _tied_weights_keys: dict[str, str] = {}  # noqa: RUF012  # what the library expects here
@@ -65,10 +79,22 @@ AutoModelForCausalLM.register(EnumerableConfig, EnumerableLM, exist_ok=True)
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """Size of the model and of its pretraining.
+    """Size of the model and of its pretraining, at a rate that falls to zero along a cosine.
 
-    ``n_pairs`` demonstrations are drawn afresh; ``epochs`` passes over them in batches of ``batch`` at a rate that
-    falls from ``learning_rate`` to zero along a cosine, after a linear rise over the first ``warm_up`` of the steps.
+    Parameters
+    ----------
+    n_layer, n_embd, n_head : int
+        Layers, width, attention heads.
+    n_pairs : int
+        Demonstrations, drawn afresh.
+    epochs, batch : int
+        Passes over them, and how many at a time.
+    learning_rate : float
+        The largest rate.
+    warm_up : float
+        Share of the steps over which it rises from zero.
+    weight_decay : float
+        Of AdamW.
     """
 
     n_layer: int = 2
@@ -139,7 +165,15 @@ def config_like(shapes: Mapping[str, tuple[int, ...]], n_heads: int) -> Enumerab
 
 
 def new_model_like(shapes: Mapping[str, tuple[int, ...]], n_heads: int) -> EnumerableLM:
-    """Return a model of this kind whose weights have these names and shapes; arguments as in `config_like`."""
+    """Return a model of this kind whose weights have these names and shapes; arguments as in `config_like`.
+
+    Parameters
+    ----------
+    shapes : mapping
+        Of each weight by name, as in a state dictionary.
+    n_heads : int
+        Attention heads.
+    """
     model = EnumerableLM(config_like(shapes, n_heads))
     model.eval()
     return model
@@ -210,6 +244,11 @@ def make_tokenizer(task: Task) -> PreTrainedTokenizerFast:
     """Return a tokenizer of the task's words, separated by spaces; end and padding are the same token.
 
     A word of no prompt or response is an error, not a token of its own.
+
+    Parameters
+    ----------
+    task : Task
+        Gives the words.
     """
     words = {word: number for number, word in enumerate(task.words)}
     inner = Tokenizer(models.WordLevel(words, unk_token="<no such word>"))
@@ -221,7 +260,17 @@ def make_tokenizer(task: Task) -> PreTrainedTokenizerFast:
 
 
 def save_model(model: EnumerableLM, folder: Path, task: Task | None = None) -> None:
-    """Save a model as a Hugging Face folder, with the task's tokenizer if a task is given."""
+    """Save a model as a Hugging Face folder, with the task's tokenizer if a task is given.
+
+    Parameters
+    ----------
+    model : EnumerableLM
+        The model.
+    folder : Path
+        Where to.
+    task : Task, optional
+        Its tokenizer is saved too.
+    """
     with quiet():
         model.save_pretrained(folder)
     if task is not None:
@@ -230,6 +279,11 @@ def save_model(model: EnumerableLM, folder: Path, task: Task | None = None) -> N
 
 def load_base(folder: Path | str) -> EnumerableLM:
     """Load a saved model, ready for evaluation, in single precision.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The folder that `save_model` wrote.
 
     Raises
     ------

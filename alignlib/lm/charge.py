@@ -80,7 +80,13 @@ class Charge:
         )
 
     def value(self, log_ratio: FloatArray) -> FloatArray:
-        """The estimator at a log-ratio, in nats."""
+        """The estimator at a log-ratio, in nats.
+
+        Parameters
+        ----------
+        log_ratio : array
+            ``ℓ = log π/p`` of sequences or tokens, in nats.
+        """
         if self.estimator == "k1":
             return log_ratio
         return 0.5 * log_ratio**2 if self.estimator == "k2" else np.expm1(-log_ratio) + log_ratio
@@ -89,6 +95,11 @@ class Charge:
         """Its derivative: what multiplies ``∇log π`` where it is differentiated.
 
         Of k3 times the ratio it is k3 and the slope of k3 together, which is ℓ: that of k2.
+
+        Parameters
+        ----------
+        log_ratio : array
+            ``ℓ = log π/p`` of sequences or tokens, in nats.
         """
         if self.estimator == "k1":
             return np.ones_like(log_ratio)
@@ -96,7 +107,13 @@ class Charge:
 
 
 def n_tokens(space: ResponseSpace) -> FloatArray:
-    """Tokens that are chosen in each response, the end among them, shape (n,)."""
+    """Tokens that are chosen in each response, the end among them, shape (n,).
+
+    Parameters
+    ----------
+    space : ResponseSpace
+        The n responses.
+    """
     return np.minimum(np.asarray(space.lengths, dtype=np.float64) + 1.0, space.length)
 
 
@@ -110,7 +127,14 @@ def token_log_ratios(
     log_policy, log_base : array (P, n)
         Log-probabilities of every response, in nats.
     space : ResponseSpace
-        The responses.
+        The n responses, of at most L tokens.
+
+    Returns
+    -------
+    ratios : array (P, n, L)
+        Log-ratio of each token in nats, 0 where there is none.
+    chosen : array of bool (n, L)
+        Where there is one.
     """
     ratios = [a - b for a, b in zip(log_next_laws(log_policy, space), log_next_laws(log_base, space), strict=True)]
     tokens = np.asarray(space.tokens, dtype=np.int64)
@@ -134,14 +158,16 @@ def expected_update(
 
     Parameters
     ----------
-    log_policy, log_base, reward : array (P, n)
-        Of every response.
+    log_policy, log_base : array (P, n)
+        Log-probabilities of every response, in nats.
+    reward : array (P, n)
+        Reward of every response.
     space : ResponseSpace
         The responses.
     beta : float
         KL penalty.
     charge : Charge
-        Where and how.
+        Where and how it is charged.
 
     Source: T25 for the slopes; we derive the rest.
     """

@@ -22,6 +22,15 @@ _GONE = -60.0  # a log-ratio at which a response is no longer drawn
 def best_responses(log_base: FloatArray, reward: FloatArray) -> FloatArray:
     """Return the log-law of the base given that the reward is the largest: where training without a penalty ends.
 
+    Parameters
+    ----------
+    log_base : array (P, n)
+        Log-probability of every response, in nats.
+    reward : array (P, n)
+        Reward of every response.
+
+    Examples
+    --------
     >>> np.exp(best_responses(np.log([[0.2, 0.3, 0.5]]), np.array([[0.0, 1.0, 1.0]]))).round(3).tolist()
     [[0.0, 0.375, 0.625]]
     """
@@ -145,14 +154,18 @@ def driven(
 
     Parameters
     ----------
-    log_base, reward : array (P, n)
-        Of every response.
+    log_base : array (P, n)
+        Log-probability of every response, in nats.
+    reward : array (P, n)
+        Reward of every response.
     beta : float
         KL penalty, > 0.
     charge : Charge
         In the reward, per sequence.
-    step, n_steps : float, int
-        Size and largest number of steps.
+    step : float
+        Size of a step.
+    n_steps : int
+        Largest number of steps.
 
     Raises
     ------

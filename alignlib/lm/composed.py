@@ -30,7 +30,19 @@ _LEAST = 1e-300  # of a weight
 
 @dataclass(frozen=True, eq=False)
 class Composed(SameFields):
-    """The law of a sampler over all responses, what it spends and gains, and the mean number of tokens it draws."""
+    """What a sampler does on one prompt.
+
+    Attributes
+    ----------
+    policy : array (size,)
+        Its law over all responses.
+    kl : float
+        KL to the base in nats.
+    gain : float
+        Mean reward above the base's.
+    tokens : float
+        Mean number of tokens that it draws.
+    """
 
     policy: FloatArray
     kl: float
@@ -42,6 +54,17 @@ class Composed(SameFields):
 class PrefixWorld(SameFields):
     """A base law over the responses of a space, and their rewards, arrays of shape (size,).
 
+    Parameters
+    ----------
+    space : ResponseSpace
+        The responses.
+    prob : array (size,)
+        Base mass of each.
+    reward : array (size,)
+        Reward of each.
+
+    Examples
+    --------
     >>> world = PrefixWorld.of(ResponseSpace(2, 2), np.full(7, 1 / 7), np.arange(7.0))
     >>> world.law.base_reward, world.nodes(1).tolist()
     (3.0, [0, 1, 2, 1, 1, 2, 2])
@@ -53,7 +76,22 @@ class PrefixWorld(SameFields):
 
     @classmethod
     def of(cls, space: ResponseSpace, prob: npt.ArrayLike, reward: npt.ArrayLike) -> PrefixWorld:
-        """Check that there is a mass and a reward for every response."""
+        """Check that there is a mass and a reward for every response.
+
+        Parameters
+        ----------
+        space : ResponseSpace
+            The responses.
+        prob : array (size,)
+            Base mass of each, summing to one.
+        reward : array (size,)
+            Reward of each.
+
+        Raises
+        ------
+        InputError
+            If there are more or fewer than responses, or the masses are no law.
+        """
         rewards, masses = frozen(as_vector("reward", reward)), frozen(as_law("prob", prob))
         for name, held in (("reward", rewards), ("prob", masses)):
             require(
@@ -69,29 +107,63 @@ class PrefixWorld(SameFields):
         return FiniteLaw(self.reward, self.prob)
 
     def nodes(self, depth: int) -> IntArray:
-        """Return, for each response, what has been drawn of it after ``depth`` tokens, by number of the same prefix."""
+        """Return, for each response, what has been drawn of it after ``depth`` tokens, by number of the same prefix.
+
+        Parameters
+        ----------
+        depth : int
+            Tokens drawn so far.
+        """
         width = np.asarray(self.space.tokens)[:, :depth]
         return self.space.index_of(width) if depth else np.zeros(self.space.size, np.int64)
 
     def tokens_upto(self, depth: int) -> FloatArray:
-        """Return how many tokens of each response are drawn after ``depth``, its end counted where one is drawn."""
+        """Return how many tokens of each response are drawn after ``depth``, its end counted where one is drawn.
+
+        Parameters
+        ----------
+        depth : int
+            Tokens drawn at most.
+        """
         lengths = self.space.lengths.astype(np.float64)
         return np.minimum(np.minimum(lengths + 1.0, self.space.length), depth)
 
     def mean(self, nodes: IntArray, values: FloatArray) -> FloatArray:
-        """Return the base's mean of ``values`` from each response's node on, shape (size,)."""
+        """Return the base's mean of ``values`` from each response's node on, shape (size,).
+
+        Parameters
+        ----------
+        nodes : array of int (size,)
+            As `nodes` gives them.
+        values : array (size,)
+            What is averaged.
+        """
         mass = np.bincount(nodes, self.prob)
         with np.errstate(invalid="ignore"):
             return np.asarray((np.bincount(nodes, self.prob * values) / mass)[nodes])
 
     def found(self, policy: FloatArray, tokens: float) -> Composed:
-        """Return a law with what it spends and gains."""
+        """Return a law with what it spends and gains.
+
+        Parameters
+        ----------
+        policy : array (size,)
+            A law over all responses.
+        tokens : float
+            Mean number of tokens drawn for it.
+        """
         held = policy > 0.0
         kl = float(policy[held] @ np.log(policy[held] / self.prob[held]))
         return Composed(policy, max(kl, 0.0), float((policy - self.prob) @ self.reward), tokens)
 
     def steps(self, block: int) -> list[int]:
-        """Return the depths at which blocks end."""
+        """Return the depths at which blocks end.
+
+        Parameters
+        ----------
+        block : int
+            Tokens of a block, at least 1 and at most the length.
+        """
         size = as_whole("block", block, 1, self.space.length)
         return [*range(size, self.space.length, size), self.space.length]
 
@@ -220,7 +292,17 @@ def _mixture(world: PrefixWorld, before: IntArray, state: tuple[int, ...], share
 
 
 def kept_by_weight(mixture: FloatArray, weight: FloatArray, k: int) -> FloatArray:
-    """Return the law of one of k draws of ``mixture``, kept in proportion to its weight."""
+    """Return the law of one of k draws of ``mixture``, kept in proportion to its weight.
+
+    Parameters
+    ----------
+    mixture : array (size,)
+        The law that is drawn from.
+    weight : array (size,)
+        Weight of each outcome, >= 0.
+    k : int
+        Number of draws.
+    """
     held = mixture > 0.0
     with np.errstate(divide="ignore"):
         levels = Levels.of(np.log(np.maximum(weight[held], _LEAST)), mixture[held] / mixture[held].sum())

@@ -48,7 +48,19 @@ def _law(weights: Mapping[str, Tensor], n_heads: int, prompts: IntArray, space: 
 
 
 def tree_of(stack: Stack, row: int, prompts: IntArray, task: Task) -> Tensor:
-    """Return the log-law of one model of a stack, (P, size), float64, with gradients to the stack's weights."""
+    """Return the log-law of one model of a stack, (P, size), float64, with gradients to the stack's weights.
+
+    Parameters
+    ----------
+    stack : Stack
+        The models.
+    row : int
+        Which of them.
+    prompts : array of int (P, prompt length)
+        Prompts.
+    task : Task
+        Gives the responses.
+    """
     return _law({name: part[row] for name, part in stack.w.items()}, stack.n_heads, prompts, task.space)
 
 
@@ -95,8 +107,16 @@ def log_score(
 
     Parameters
     ----------
-    weights, n_heads, prompts, task, device
-        As in `log_law`, of a model with a scalar head.
+    weights : mapping of tensors
+        A model's weights by name, with a scalar head.
+    n_heads : int
+        Its attention heads.
+    prompts : array of int (P, prompt length)
+        Prompts.
+    task : Task
+        Gives the responses.
+    device : str
+        Where to compute.
     """
     model = reward_model_like({name: tuple(part.shape) for name, part in weights.items()}, n_heads)
     model.load_state_dict(dict(weights))

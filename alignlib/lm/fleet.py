@@ -31,18 +31,64 @@ class World(Protocol):
         """Most tokens of a response."""
 
     def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n prompts to learn from, (n, prompt length)."""
+        """Draw prompts to learn from.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array of int (n, prompt length)
+            One may come twice.
+        """
 
     def pool(self, n: int, number: int = 0) -> IntArray:
-        """Return n distinct prompts to learn from; each number is another pool."""
+        """Return n distinct prompts to learn from; each number is another pool.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        number : int
+            Which pool.
+        """
 
     def features(self, prompts: IntArray) -> FloatArray | IntArray:
-        """What rewards know of each prompt beside its tokens, (n, k)."""
+        """What rewards know of each prompt beside its tokens, (n, k).
+
+        Parameters
+        ----------
+        prompts : array of int (n, prompt length)
+            Prompts.
+
+        Returns
+        -------
+        array (n, k)
+            For what pays.
+        """
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One run: the value of its method's knob, its seed, its settings, and how many prompts it may learn from."""
+    """One run.
+
+    Parameters
+    ----------
+    knob : float
+        The value of its method's knob.
+    seed : int
+        Of everything random in it.
+    settings : Settings
+        Rates, steps, groups.
+    n_prompts : int, optional
+        How many prompts it may learn from; fresh ones at every step if None.
+    responses : int
+        Responses that a step draws, a multiple of the group; equal for all runs of a fleet.
+    """
 
     knob: float
     seed: int
@@ -55,7 +101,24 @@ class Plan:
 
 @dataclass(eq=False)
 class Batch:
-    """What a step draws: R runs, P rows of prompts, G responses to each, at most T tokens."""
+    """What a step draws: R runs, P rows of prompts, G responses to each, at most T tokens.
+
+    Parameters
+    ----------
+    prompts : tensor (R, P, prompt length)
+        Tokens of the prompts.
+    tokens : tensor (R, P, G, T)
+        Tokens of the responses, padded with 0.
+    log_prob : tensor (R, P, G, T)
+        Of each token under the model that drew it, in nats.
+    reward : tensor (R, P, G)
+        What each response is paid.
+
+    Attributes
+    ----------
+    mask : tensor (R, P, G, T)
+        Where a token was chosen.
+    """
 
     prompts: Tensor
     """(R, P, prompt length)"""
@@ -72,7 +135,20 @@ class Batch:
         self.mask = response_mask(self.tokens)
 
     def pick(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return prompts (R, K, …) and tokens (R, K, 1, T) of the responses of these numbers in [0, P·G), (R, K)."""
+        """Return some of the responses with their prompts.
+
+        Parameters
+        ----------
+        index : tensor (R, K)
+            Their numbers in [0, P·G).
+
+        Returns
+        -------
+        prompts : tensor (R, K, prompt length)
+            Their prompts.
+        tokens : tensor (R, K, 1, T)
+            Their tokens.
+        """
         per_prompt, length = self.tokens.shape[2:]
         tokens = self.tokens.flatten(1, 2).gather(1, index[..., None].expand(-1, -1, length))
         row = (index // per_prompt)[..., None].expand(-1, -1, self.prompts.shape[-1])
@@ -81,14 +157,28 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A run that has taken its last step: its place in the fleet's plans, and its policy."""
+    """A run that has taken its last step.
+
+    Attributes
+    ----------
+    number : int
+        Its place in the fleet's plans.
+    policy : dict of str to tensor
+        Its weights by name.
+    """
 
     number: int
     policy: dict[str, Tensor]
 
 
 class Optimiser:
-    """Adam for all runs at once: one rate, one norm of the gradient and one clock for each."""
+    """Adam for all runs at once: one rate, one norm of the gradient and one clock for each.
+
+    Parameters
+    ----------
+    policy : Stack
+        The models, a row for each run.
+    """
 
     def __init__(self, policy: Stack) -> None:
         self._stacks: list[Stack] = []
@@ -97,12 +187,26 @@ class Optimiser:
         self.add(policy)
 
     def add(self, stack: Stack) -> None:
-        """Train these models too, in the same steps: the norm is that of both."""
+        """Train these models too, in the same steps: the norm is that of both.
+
+        Parameters
+        ----------
+        stack : Stack
+            A row for each run.
+        """
         self._stacks.append(stack)
         self._moments.append((torch.zeros_like(stack.flat), torch.zeros_like(stack.flat)))
 
     def replace(self, stacks: Sequence[Stack], keep: Tensor) -> None:
-        """Go on with these rows of the runs, whose models are now these."""
+        """Go on with these rows of the runs, whose models are now these.
+
+        Parameters
+        ----------
+        stacks : sequence of Stack
+            The models from now on.
+        keep : tensor
+            Rows of the runs that go on.
+        """
         self._stacks = list(stacks)
         self._moments = [(first[keep], second[keep]) for first, second in self._moments]
         self._clock = self._clock[keep]
@@ -218,6 +322,11 @@ class Fleet:
         Updates on each batch, and the value of the method's knob.
     count : int
         Steps taken.
+
+    Raises
+    ------
+    InputError
+        If there is no run, or runs draw unequally many responses a step.
     """
 
     def __init__(
@@ -300,9 +409,16 @@ class Fleet:
     # -- what methods use ---------------------------------------------------------------------------------------------
 
     def prompts(self) -> tuple[Tensor, Tensor]:
-        """Return this step's prompts (R, P, length) and what gold knows of them, (R, P, k).
+        """Return this step's prompts, and what gold knows of them.
 
         A prompt stands in as many rows side by side as its group needs.
+
+        Returns
+        -------
+        prompts : tensor (R, P, prompt length)
+            Tokens.
+        features : tensor (R, P, k)
+            For what pays.
         """
         place = self.count % _BLOCK
         if place == 0 and self._next == self.count:
@@ -318,7 +434,18 @@ class Fleet:
         return self._prompts[:, place], self._features[:, place]
 
     def uniform(self, *shape: int) -> Tensor:
-        """Draw numbers in [0, 1) for every run from its own source, (R, *shape); one call of each shape a step."""
+        """Draw numbers in [0, 1) for every run from its own source, (R, *shape); one call of each shape a step.
+
+        Parameters
+        ----------
+        *shape : int
+            What each run gets.
+
+        Returns
+        -------
+        tensor (R, *shape)
+            One call of each shape a step.
+        """
         if shape not in self._dice:
             seeds = [1000 * plan.seed + len(self._dice) for plan in self.plans]
             self._dice[shape] = _Dice(seeds, shape, self.device)
@@ -339,7 +466,13 @@ class Fleet:
             return Batch(prompts, tokens, log_prob, self.payment(prompts, known, tokens))
 
     def log_base(self, batch: Batch) -> Tensor:
-        """Return each token's log-probability under the base, (R, P, G, T), without gradients."""
+        """Return each token's log-probability under the base, (R, P, G, T), without gradients.
+
+        Parameters
+        ----------
+        batch : Batch
+            Responses.
+        """
         with torch.no_grad():
             return self._through(self.base, lambda *x: (self.base.token_log_prob(*x),), batch.prompts, batch.tokens)[0]
 
@@ -352,7 +485,15 @@ class Fleet:
         return [part.view(runs, rows, *part.shape[2:]) for part in found]
 
     def in_groups(self, values: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Apply a function of (…, groups, responses to one prompt) to values (R, P, G), run by run of its own size."""
+        """Apply a function to groups of responses to one prompt, run by run of its own size.
+
+        Parameters
+        ----------
+        values : tensor (R, P, G)
+            One number for each response.
+        function : callable
+            From (…, groups, responses to one prompt) to the same shape.
+        """
         if len(self._sizes) == 1:
             return function(values.reshape(len(values), -1, self._sizes[0][0])).reshape(values.shape)
         out = torch.empty_like(values)
@@ -362,7 +503,15 @@ class Fleet:
         return out
 
     def update(self, loss: Tensor, epoch: int = 0) -> None:
-        """Take one step of every run that makes more than ``epoch`` updates on a batch, at its rate; loss (R,)."""
+        """Take one step of every run that makes more updates on a batch than there have been, at its rate.
+
+        Parameters
+        ----------
+        loss : tensor (R,)
+            The loss of each run.
+        epoch : int
+            Updates made on this batch so far.
+        """
         gone = (self.count + epoch / self.epochs) / self._steps
         rate = self._rate * (1.0 - self._falling * gone)
         self.optimiser.step(loss, rate, None if epoch == 0 else (self.epochs > epoch).float())

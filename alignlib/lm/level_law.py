@@ -29,7 +29,15 @@ _COLUMNS = ["prompt", "reward", "mass", "gold"]
 
 @dataclass(frozen=True, eq=False)
 class LawCurve(SameFields):
-    """Averages over prompts along one parameter: KL in nats, gain over the base in reward and in gold, shape (k,)."""
+    """Averages over prompts along one parameter.
+
+    Attributes
+    ----------
+    kl : array (k,)
+        KL to the base in nats.
+    gain, gold_gain : array (k,)
+        Gain over the base in reward and in gold.
+    """
 
     kl: FloatArray
     gain: FloatArray
@@ -40,8 +48,16 @@ class LawCurve(SameFields):
 class LevelLaw(SameFields):
     """Base mass and mean gold of each reward level of each prompt: four columns of equal length.
 
-    ``prompt`` numbers the prompts from 0; each prompt's masses sum to one. Where the reward is the gold reward itself,
-    ``gold`` equals ``reward``.
+    Parameters
+    ----------
+    prompt : array of int (levels,)
+        Prompts, numbered from 0.
+    reward : array (levels,)
+        The level's reward.
+    mass : array (levels,)
+        Its base mass; each prompt's sum to one.
+    gold : array (levels,)
+        Its mean gold: the reward, where that is gold itself.
     """
 
     prompt: IntArray
@@ -70,14 +86,31 @@ class LevelLaw(SameFields):
         return float(np.mean([self.mass[at] @ self.gold[at] for at in self.rows]))
 
     def optimum(self, lam: npt.ArrayLike) -> LawCurve:
-        """The optimum under one penalty at each λ: its KL, its gain, and what that gives in gold."""
+        """The optimum under one penalty at each λ: its KL, its gain, and what that gives in gold.
+
+        Parameters
+        ----------
+        lam : array (k,)
+            Inverse temperatures λ >= 0, ``inf`` allowed.
+
+        Raises
+        ------
+        InputError
+            If a λ is negative or not a number.
+        """
         lams = np.atleast_1d(require_range("lam", lam, 0.0, allow_inf=True))
         ratio = [[family.log_ratio(float(v)) for v in lams] for family in self.laws]
         kl, gain = np.asarray(self.average.kl(lams)), np.asarray(self.average.gain(lams))
         return LawCurve(kl, gain, self._gold_gain(ratio))
 
     def along(self, rules: Sequence[Rule]) -> LawCurve:
-        """Each of several rules on every prompt, such as ``BestOfN.along([2, 4])``."""
+        """Each of several rules on every prompt, such as ``BestOfN.along([2, 4])``.
+
+        Parameters
+        ----------
+        rules : sequence of Rule
+            Such as ``BestOfN.along([2, 4])``.
+        """
         levels = [family.levels for family in self.laws]
         ratio = [[rule.log_ratio(one) for rule in rules] for one in levels]
         kl = np.mean([[one.kl_of(t) for t in row] for one, row in zip(levels, ratio, strict=True)], axis=0)
@@ -94,7 +127,13 @@ class LevelLaw(SameFields):
         return np.asarray(np.mean(per_prompt, axis=0))
 
     def write(self, path: Path | str) -> None:
-        """Write the table as CSV, whole or not at all; masses and gold with 12 digits."""
+        """Write the table as CSV, whole or not at all; masses and gold with 12 digits.
+
+        Parameters
+        ----------
+        path : Path or str
+            The file.
+        """
         columns = (self.prompt, self.reward, self.mass, self.gold)
         lines = [f"{x:d},{r:.12g},{p:.12g},{g:.12g}" for x, r, p, g in zip(*columns, strict=True)]
         write_whole(path, "\n".join([",".join(_COLUMNS), *lines]) + "\n")
@@ -102,6 +141,11 @@ class LevelLaw(SameFields):
     @classmethod
     def read(cls, path: Path | str) -> LevelLaw:
         """Read a table that `write` wrote.
+
+        Parameters
+        ----------
+        path : Path or str
+            The file.
 
         Raises
         ------

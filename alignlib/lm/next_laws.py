@@ -16,7 +16,20 @@ _NEWTON_STEPS = 60
 
 
 def log_next_laws(log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray]:
-    """Return the log-law of the next token after each prefix, (P, prefixes, outputs) for each depth."""
+    """Return the log-law of the next token after each prefix, in nats.
+
+    Parameters
+    ----------
+    log_prob : array (P, n)
+        Log-probability of every response, in nats.
+    space : ResponseSpace
+        The n responses.
+
+    Returns
+    -------
+    list of array (P, prefixes, outputs)
+        One for each depth.
+    """
     below = log_prob[:, space.index_range(space.length)]
     out: list[FloatArray] = []
     for depth in reversed(range(space.length)):
@@ -28,7 +41,18 @@ def log_next_laws(log_prob: FloatArray, space: ResponseSpace) -> list[FloatArray
 
 
 def log_sequences(log_next: list[FloatArray]) -> FloatArray:
-    """Return the log-probability of every response, (P, n), from the log-laws of the next token."""
+    """Return the log-probability of every response from the log-laws of the next token.
+
+    Parameters
+    ----------
+    log_next : list of array (P, prefixes, outputs)
+        As `log_next_laws` gives them.
+
+    Returns
+    -------
+    array (P, n)
+        In nats.
+    """
     prefix = np.zeros((len(log_next[0]), 1))
     parts = []
     for law in log_next:
@@ -88,6 +112,15 @@ def reciprocal_law(log_next: FloatArray, q: FloatArray, weight: FloatArray | flo
     """Return ``log π`` with ``π = w p / (c + w - Q)``, ``c`` such that it sums to one.
 
     By Newton's method from a sure bound below: the sum is convex and falls in ``c``, so that steps never overshoot.
+
+    Parameters
+    ----------
+    log_next : array (…, outputs)
+        ``log p`` in nats.
+    q : array (…, outputs)
+        Q of each output.
+    weight : array or float
+        w > 0.
     """
     scaled = np.exp(log_next) * weight
     gap = weight - q

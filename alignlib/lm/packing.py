@@ -32,15 +32,43 @@ class Packing:
 
     @classmethod
     def worth_it(cls, wanted: Tensor) -> Packing | None:
-        """Return a packing, or None where nearly every place of some run is wanted."""
+        """Return a packing, or None where nearly every place of some run is wanted.
+
+        Parameters
+        ----------
+        wanted : tensor (R, N)
+            1 where a place is wanted, 0 elsewhere.
+        """
         return cls(wanted) if float(wanted.sum(1).max()) < _WORTH * wanted.shape[1] else None
 
     def pack(self, every: Tensor) -> Tensor:
-        """Return the wanted places of (R, N, …), (R, M, …)."""
+        """Return the wanted places.
+
+        Parameters
+        ----------
+        every : tensor (R, N, …)
+            All places.
+
+        Returns
+        -------
+        tensor (R, M, …)
+            M is the largest number that a run wants.
+        """
         rows = every.flatten(0, 1).index_select(0, self._flat)
         return rows.view(*self.place.shape, *every.shape[2:])
 
     def spread(self, rows: Tensor) -> Tensor:
-        """Put rows (R, M, …) back in their places, (R, N, …), with 0 in the others."""
+        """Put rows back in their places, with 0 in the others.
+
+        Parameters
+        ----------
+        rows : tensor (R, M, …)
+            As `pack` gives them.
+
+        Returns
+        -------
+        tensor (R, N, …)
+            All places.
+        """
         every = rows.new_zeros(self._shape.numel(), *rows.shape[2:])
         return every.index_copy(0, self._flat, rows.flatten(0, 1)).view(*self._shape, *rows.shape[2:])

@@ -30,7 +30,13 @@ class Payment(Protocol):
         """
 
     def to(self, device: torch.device) -> Payment:
-        """Return the same on a device."""
+        """Return the same on a device.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to compute.
+        """
 
 
 def index_of(tokens: Tensor, starts: Tensor, n_content: int) -> Tensor:
@@ -53,7 +59,22 @@ def index_of(tokens: Tensor, starts: Tensor, n_content: int) -> Tensor:
 
 
 def scores_of_pairs(models: Stack, prompts: Tensor, responses: Tensor) -> Tensor:
-    """Return each model's scores of its responses (M, N, G, T) to its prompts (M, N, length): (M, N, G)."""
+    """Return each model's scores of its responses to its prompts.
+
+    Parameters
+    ----------
+    models : Stack
+        M reward models.
+    prompts : tensor (M, N, length)
+        Tokens of the prompts.
+    responses : tensor (M, N, G, T)
+        Tokens of the responses, padded with 0.
+
+    Returns
+    -------
+    tensor (M, N, G)
+        In the unit of each model.
+    """
     last, _ = models.prompts(prompts)
     words = (responses != 0).long().cumprod(-1)
     states = models.after(prompts, responses, words.float())
@@ -64,7 +85,13 @@ def scores_of_pairs(models: Stack, prompts: Tensor, responses: Tensor) -> Tensor
 
 
 class GoldPayment:
-    """The gold rule of a task."""
+    """The gold rule of a task.
+
+    Parameters
+    ----------
+    task : Task
+        Whose rule it is.
+    """
 
     def __init__(self, task: Task) -> None:
         self._task = task
@@ -78,14 +105,28 @@ class GoldPayment:
         return paid
 
     def to(self, device: torch.device) -> GoldPayment:
-        """See `Payment`."""
+        """See `Payment`.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to compute.
+        """
         there = copy.copy(self)
         there._features, there._starts = self._features.to(device), self._starts.to(device)
         return there
 
 
 class ProxyPayment:
-    """The mean of reward models, rounded to multiples of ``lattice``; a constant on each prompt means nothing."""
+    """The mean of reward models, rounded to multiples of ``lattice``; a constant on each prompt means nothing.
+
+    Parameters
+    ----------
+    members : Stack
+        The reward models.
+    lattice : float
+        The step to which scores are rounded.
+    """
 
     def __init__(self, members: Stack, lattice: float) -> None:
         self._members, self._lattice = members, lattice
@@ -107,5 +148,11 @@ class ProxyPayment:
         return (score.mean(0) / self._lattice).round() * self._lattice
 
     def to(self, device: torch.device) -> ProxyPayment:
-        """See `Payment`."""
+        """See `Payment`.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where to compute.
+        """
         return ProxyPayment(self._members.to(device), self._lattice)

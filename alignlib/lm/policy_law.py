@@ -15,7 +15,15 @@ __all__ = ["PolicyLaw", "policy_law"]
 
 @dataclass(frozen=True, eq=False)
 class PolicyLaw(SameFields):
-    """A policy's exact KL to the base (nats), reward and gold on each prompt, shapes (P,)."""
+    """A policy's exact law, prompt by prompt.
+
+    Attributes
+    ----------
+    kl : array (P,)
+        KL to the base in nats.
+    reward, gold : array (P,)
+        Mean reward and gold.
+    """
 
     kl: FloatArray
     reward: FloatArray

@@ -65,8 +65,12 @@ def tree_log_prob(model: GPT2PreTrainedModel, prompts: IntArray, space: Response
 
     Parameters
     ----------
-    model, prompts, space
+    model : GPT-2 with a language-model head
         As in `exact_log_prob`.
+    prompts : array of int (P, prompt_length)
+        Prompts of one length, without padding.
+    space : ResponseSpace
+        The responses.
 
     Raises
     ------
@@ -92,8 +96,10 @@ def exact_score(model: GPT2PreTrainedModel, prompts: IntArray, space: ResponseSp
     ----------
     model : GPT-2 with a scalar head
         ``transformer`` and a linear ``score`` of one output.
-    prompts, space
-        As in :func:`exact_log_prob`.
+    prompts : array of int (P, prompt_length)
+        Prompts of one length, without padding.
+    space : ResponseSpace
+        The responses.
 
     Returns
     -------

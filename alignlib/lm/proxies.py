@@ -27,9 +27,20 @@ MEMBERS = 8
 
 @dataclass(frozen=True)
 class RewardSettings:
-    """Training of a reward model: ``passes`` over the pairs in batches of ``batch``, but at least ``least_steps``.
+    """Training of a reward model.
 
-    Few pairs are thus seen often, as where labels are scarce: 300 pairs thirteen times, 20,000 three times.
+    Few pairs are seen often, as where labels are scarce: 300 pairs thirteen times, 20,000 three times.
+
+    Parameters
+    ----------
+    passes : float
+        Over the pairs.
+    least_steps : int
+        But at least so many steps.
+    batch : int
+        Pairs at a time.
+    learning_rate : float
+        Of Adam.
     """
 
     passes: float = 3.0
@@ -38,7 +49,13 @@ class RewardSettings:
     learning_rate: float = 1e-3
 
     def steps(self, n_pairs: int) -> int:
-        """Number of steps for so many pairs."""
+        """Number of steps for so many pairs.
+
+        Parameters
+        ----------
+        n_pairs : int
+            Pairs to learn from.
+        """
         return max(self.least_steps, math.ceil(self.passes * n_pairs / self.batch))
 
 
@@ -79,6 +96,11 @@ def train_members(
         Length and rate of training.
     device : str
         Where to compute.
+
+    Raises
+    ------
+    InputError
+        If ``n_pairs`` is below 1.
     """
     require(n_pairs >= 1, f"n_pairs must be at least 1; got {n_pairs}.")
     settings, raters = settings or RewardSettings(), raters or Raters()

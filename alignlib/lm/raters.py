@@ -43,6 +43,12 @@ class Raters:
         require(0 <= self.flip <= 0.5, f"flip must lie in [0, 0.5]; got {self.flip}.")
 
     def preference(self, difference: FloatArray) -> FloatArray:
-        """Probability of preferring the first response, given how much more gold it has."""
+        """Probability of preferring the first response of a pair.
+
+        Parameters
+        ----------
+        difference : array
+            How much more gold it has than the second.
+        """
         logistic = 0.5 + 0.5 * np.tanh(0.5 * difference / self.temperature)
         return np.asarray(self.flip + (1.0 - 2.0 * self.flip) * logistic)

@@ -13,7 +13,13 @@ __all__ = ["EnumerableRewardModel", "reward_model_like"]
 
 
 class EnumerableRewardModel(GPT2ForSequenceClassification):  # type: ignore[misc]
-    """GPT-2 with a scalar read after the last token that is not padding."""
+    """GPT-2 with a scalar read after the last token that is not padding.
+
+    Parameters
+    ----------
+    config : EnumerableConfig
+        Sizes.
+    """
 
     config_class = EnumerableConfig
 

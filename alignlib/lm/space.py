@@ -137,6 +137,17 @@ class ResponseSpace:
         return np.asarray(np.asarray(self.starts, dtype=np.int64)[lengths] + rank)
 
     def index_range(self, length: int) -> slice:
-        """Where the responses of one length stand."""
+        """Where the responses of one length stand.
+
+        Parameters
+        ----------
+        length : int
+            Content tokens, from 0 to the longest.
+
+        Raises
+        ------
+        InputError
+            If no response has that length.
+        """
         require(0 <= length <= self.length, f"length must lie in [0, {self.length}]; got {length}.")
         return slice(self.starts[length], self.starts[length + 1])

@@ -32,7 +32,13 @@ _NOT_WEIGHTS = (".attn.bias", ".attn.masked_bias")
 
 
 def response_mask(tokens: Tensor) -> Tensor:
-    """Return where a token was chosen: every token up to and with the first 0; float, of the shape of ``tokens``."""
+    """Return where a token was chosen, as 1 and 0: every token up to and with the first 0.
+
+    Parameters
+    ----------
+    tokens : tensor (…, T)
+        Responses, padded with 0.
+    """
     before = torch.ones_like(tokens[..., :1])
     return torch.cat([before, (tokens[..., :-1] != 0).long().cumprod(dim=-1)], dim=-1).float()
 
@@ -54,6 +60,11 @@ class Stack:
         Name of the last layer, ``"lm_head"`` or ``"score"``.
     trainable : bool
         Whether gradients flow to the weights; `flat` and `grad` then hold weights and gradients, (R, weights).
+
+    Raises
+    ------
+    InputError
+        If the weights lack those of the last layer.
     """
 
     def __init__(
@@ -87,7 +98,19 @@ class Stack:
     def of(
         cls, model: GPT2PreTrainedModel, copies: int = 1, head: str = "lm_head", *, trainable: bool = False
     ) -> Stack:
-        """Return ``copies`` of one model, or a stack of several if it is given as a list."""
+        """Return ``copies`` of one model, or a stack of several if it is given as a list.
+
+        Parameters
+        ----------
+        model : GPT2PreTrainedModel, or list of them
+            The model.
+        copies : int
+            How many of one; of a list each comes once.
+        head : str
+            Name of the last layer.
+        trainable : bool
+            Whether gradients flow to the weights.
+        """
         models = model if isinstance(model, list) else [model] * copies
         states = [one.state_dict() for one in models]
         weights = {name: torch.stack([state[name] for state in states]) for name in states[0]}
@@ -97,15 +120,37 @@ class Stack:
         return len(self.flat)
 
     def to(self, device: torch.device | str) -> Stack:
-        """Return the same models on a device."""
+        """Return the same models on a device.
+
+        Parameters
+        ----------
+        device : torch.device or str
+            Where.
+        """
         return self._with(self.flat.to(device, copy=True), self.trainable)
 
     def copies(self, n: int, *, trainable: bool = False) -> Stack:
-        """Return n copies of each model, one after the other."""
+        """Return n copies of each model, one after the other.
+
+        Parameters
+        ----------
+        n : int
+            Of each model.
+        trainable : bool
+            Whether gradients flow to the weights.
+        """
         return self._with(self.flat.detach().repeat_interleave(n, dim=0), trainable)
 
     def rows(self, keep: Tensor, *, trainable: bool = False) -> Stack:
-        """Return the models of these rows, with weights of their own."""
+        """Return the models of these rows, with weights of their own.
+
+        Parameters
+        ----------
+        keep : tensor
+            Which models.
+        trainable : bool
+            Whether gradients flow to the weights.
+        """
         return self._with(self.flat.detach()[keep].clone(), trainable)
 
     def _with(self, flat: Tensor, trainable: bool) -> Stack:
@@ -115,13 +160,32 @@ class Stack:
         return new
 
     def state(self, row: int) -> dict[str, Tensor]:
-        """Return one model's weights by name, on the processor, as the library's state dictionary has them."""
+        """Return one model's weights by name, on the processor, as the library's state dictionary has them.
+
+        Parameters
+        ----------
+        row : int
+            Which model.
+        """
         return {name: part[row].detach().cpu().clone() for name, part in self.w.items()}
 
     # -- forward ------------------------------------------------------------------------------------------------------
 
     def prompts(self, prompts: Tensor) -> tuple[Tensor, KeysValues]:
-        """Read prompts (R, P, tokens): the last hidden state (R, P, width), and keys and values of every layer."""
+        """Read prompts.
+
+        Parameters
+        ----------
+        prompts : tensor (R, P, tokens)
+            Prompts of one length.
+
+        Returns
+        -------
+        hidden : tensor (R, P, width)
+            The last hidden state.
+        kept : KeysValues
+            Keys and values of every layer.
+        """
         r, p, n = prompts.shape
         hidden = self._embed(prompts) + self.w["transformer.wpe.weight"][:, None, :n]
         hidden = hidden.flatten(1, 2)
@@ -156,7 +220,22 @@ class Stack:
         return torch.cat([first, self._responses(kept, tokens[..., :-1], None if mask is None else mask[..., 1:])], 3)
 
     def after(self, prompts: Tensor, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the states after each response token, (R, P, G, length, width): where a reward model reads."""
+        """Return the states after each response token: where a reward model reads.
+
+        Parameters
+        ----------
+        prompts : tensor (R, P, prompt length)
+            Tokens of the prompts.
+        tokens : tensor (R, P, G, length)
+            Tokens of the responses, padded with 0.
+        mask : tensor (R, P, G, length), optional
+            Where a state is wanted; everywhere if None.
+
+        Returns
+        -------
+        tensor (R, P, G, length, width)
+            In single precision.
+        """
         _, kept = self.prompts(prompts)
         return self._responses(kept, tokens, mask)
 
@@ -180,7 +259,13 @@ class Stack:
         return spread(self._norm(hidden, "transformer.ln_f")).view(r, p, g, n, -1)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Apply the last layer to states (R, …, width)."""
+        """Apply the last layer to states (R, …, width).
+
+        Parameters
+        ----------
+        hidden : tensor (R, …, width)
+            States.
+        """
         weight = self.w[f"{self.head}.weight"].transpose(1, 2)
         flat = hidden.flatten(1, -2) if hidden.ndim > 3 else hidden
         out = flat @ weight
@@ -188,7 +273,15 @@ class Stack:
         return (out if bias is None else out + bias[:, None]).view(*hidden.shape[:-1], -1)
 
     def token_log_prob(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """Return the log-probability of each response token, 0 past the end, (R, P, G, length), in nats."""
+        """Return the log-probability of each response token, in nats, 0 past the end.
+
+        Parameters
+        ----------
+        prompts : tensor (R, P, prompt length)
+            Tokens of the prompts.
+        tokens : tensor (R, P, G, length)
+            Tokens of the responses, padded with 0.
+        """
         mask = response_mask(tokens)
         hidden, chosen = (part.flatten(1, 3) for part in (self.hidden(prompts, tokens, mask), tokens[..., None]))
         packing = Packing.worth_it(mask.flatten(1))
@@ -197,7 +290,7 @@ class Stack:
         return spread(log_prob).view(tokens.shape) * mask
 
     def sample(self, prompts: Tensor, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        """Draw responses by inversion; returns tokens and their log-probabilities, both (R, P, G, length).
+        """Draw responses by inversion.
 
         A response ends with token 0, which also fills what is left, or at the length limit.
 
@@ -207,6 +300,13 @@ class Stack:
             Prompts.
         uniform : tensor (R, P, G, length)
             Numbers in [0, 1), which decide everything.
+
+        Returns
+        -------
+        tokens : tensor (R, P, G, length)
+            The responses.
+        log_prob : tensor (R, P, G, length)
+            Log-probability of each token in nats.
         """
         last, kept = self.prompts(prompts)
         r, p, g, length = uniform.shape

@@ -69,6 +69,13 @@ def in_batches(
     say : callable
         Called with what was decided, in a sentence.
 
+    Returns
+    -------
+    results : list
+        One for each row, in order.
+    size : int
+        How many at once in the end.
+
     Raises
     ------
     InputError
@@ -99,12 +106,24 @@ def in_batches(
 
 
 def say_on_stderr(sentence: str) -> None:
-    """Print a sentence, above the bar if there is one."""
+    """Print a sentence, above the bar if there is one.
+
+    Parameters
+    ----------
+    sentence : str
+        What was decided.
+    """
     tqdm.write(sentence, file=sys.stderr)
 
 
 def progress_bar(total: int, done: int) -> tqdm:
-    """Show responses done, their rate and the time left; in a log rather than a terminal, twice a minute."""
+    """Show responses done, their rate and the time left; in a log rather than a terminal, twice a minute.
+
+    Parameters
+    ----------
+    total, done : int
+        Responses in all, and those that an earlier call has finished.
+    """
     interval = 0.1 if sys.stderr.isatty() else 30.0
     return tqdm(total=total, initial=done, unit=" responses", mininterval=interval, dynamic_ncols=True)
 

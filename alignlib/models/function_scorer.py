@@ -41,6 +41,13 @@ def load_function(name: str, guest: Guest | None = None) -> ScoringFunction:
 
     That module or file is imported, and so runs; nothing else is.
 
+    Parameters
+    ----------
+    name : str
+        The module or file, a colon, the function.
+    guest : Guest, optional
+        Where the reader's code was last, for what it leaves behind.
+
     Raises
     ------
     InputError
@@ -107,7 +114,27 @@ def _module(place: str, guest: Guest) -> ModuleType:
 
 @dataclass
 class FunctionScorer(Scoring):
-    """A prepared job: the function, and the text of every row."""
+    """A prepared job: the function, and the text of every row.
+
+    Attributes
+    ----------
+    content : str
+        Hash of prompts and responses.
+    order : array of int (rows,)
+        In which order rows are scored.
+    say : callable
+        Called with what was decided, in sentences.
+    settings : ScoreSettings
+        How to score.
+    name : str
+        What the scorer is called.
+    function : callable
+        From a list of texts to as many numbers.
+    texts : list of str
+        What it gets, row by row.
+    guest : Guest
+        Where the reader's code was last.
+    """
 
     name: str
     function: ScoringFunction
@@ -124,6 +151,19 @@ class FunctionScorer(Scoring):
         say: Callable[[str], None],
     ) -> FunctionScorer:
         """Find the function, and lay out the texts: the responses alone, or prompt and response by the template.
+
+        Parameters
+        ----------
+        scorer : str or callable
+            The function, or its name as in `load_function`.
+        settings : ScoreSettings
+            How to score.
+        prompts : sequence of prompts
+            One for each row.
+        responses : sequence of str
+            One for each row.
+        say : callable
+            Called with what was decided, in sentences.
 
         Raises
         ------

@@ -28,7 +28,17 @@ __all__ = ["Drawn", "draw", "uniforms"]
 
 @dataclass(frozen=True, eq=False)
 class Drawn(SameFields):
-    """One response: its tokens, the last of them the end token unless ``truncated``, and their log-probabilities."""
+    """One response.
+
+    Attributes
+    ----------
+    tokens : list of int
+        Its tokens, the last of them the end token unless it was cut.
+    log_prob : array (tokens,)
+        Log-probability of each in nats, under the law that was drawn from.
+    truncated : bool
+        Whether it was cut at the largest length.
+    """
 
     tokens: list[int]
     log_prob: FloatArray
@@ -38,6 +48,17 @@ class Drawn(SameFields):
 def uniforms(seed: int, prompt: int, sample: int, size: int) -> FloatArray:
     """Return the uniform numbers in [0, 1) that draw one response.
 
+    Parameters
+    ----------
+    seed : int
+        Seed of the job.
+    prompt, sample : int
+        Place of the prompt, and which of its responses is meant.
+    size : int
+        How many numbers; fewer are the first of more.
+
+    Examples
+    --------
     >>> np.array_equal(uniforms(0, 3, 5, 4), uniforms(0, 3, 5, 9)[:4])
     True
     """
@@ -73,13 +94,13 @@ def draw(
 
     Parameters
     ----------
-    policy
+    policy : Loaded
         The model.
-    prompts
-        Tokens of each prompt. Equal prompts that follow each other are read once.
-    numbers
-        Uniform numbers, shape (prompts, largest number of new tokens).
-    law
+    prompts : sequence of token sequences
+        Equal prompts that follow each other are read once.
+    numbers : array (prompts, largest number of new tokens)
+        Uniform numbers in [0, 1), which decide everything.
+    law : SamplingLaw, optional
         Law of the tokens; the model's own by default.
 
     Raises

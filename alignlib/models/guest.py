@@ -38,7 +38,13 @@ class _Lent:
 
 @dataclass
 class Guest:
-    """Where a reader's code was last, between its calls."""
+    """Where a reader's code was last, between its calls.
+
+    Parameters
+    ----------
+    folder : str, optional
+        The working folder in which it was left; that of the command if None.
+    """
 
     folder: str | None = None
 
@@ -67,6 +73,13 @@ class Guest:
 def what_it_raised(error: BaseException) -> str:
     """Return an exception of the reader's code as text, whatever its own ``str`` does.
 
+    Parameters
+    ----------
+    error : BaseException
+        What the reader's code raised.
+
+    Examples
+    --------
     >>> what_it_raised(MemoryError()), what_it_raised(KeyError("a"))
     ('MemoryError', "KeyError: 'a'")
     """

@@ -36,7 +36,25 @@ class Plan(TypedDict, total=False):
 
 @dataclass
 class Journal:
-    """The journal in a folder: the job's settings, plan and number of rows, and the SHA-256 of each finished shard."""
+    """The journal in a folder: what a job is, and the shards that it has finished.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    settings : dict
+        Everything that decides the content.
+    plan : Plan
+        What was chosen when the job began.
+    n_rows : int
+        Rows in all.
+    job : str
+        Digest of the first line.
+    shards : list of str
+        SHA-256 of each finished shard.
+    last : str
+        Digest of the last line.
+    """
 
     path: Path
     settings: dict[str, Any]
@@ -48,7 +66,19 @@ class Journal:
 
     @classmethod
     def begin(cls, folder: Path, settings: Mapping[str, Any], plan: Plan, n_rows: int) -> Journal:
-        """Write the first line, in place of a journal that is there."""
+        """Write the first line, in place of a journal that is there.
+
+        Parameters
+        ----------
+        folder : Path
+            The job's folder.
+        settings : mapping
+            Everything that decides the content.
+        plan : Plan
+            What holds for the whole job.
+        n_rows : int
+            Rows in all.
+        """
         said = {"schema": SCHEMA, "settings": dict(settings), "plan": dict(plan), "n_rows": n_rows}
         digest = _digest("", said)
         write_whole(folder / JOURNAL, _line(said, digest))
@@ -57,6 +87,11 @@ class Journal:
     @classmethod
     def read(cls, folder: Path) -> Journal | None:
         """Read the journal of a folder; None where there is none.
+
+        Parameters
+        ----------
+        folder : Path
+            The job's folder.
 
         Raises
         ------
@@ -91,7 +126,13 @@ class Journal:
         return found
 
     def add(self, file: str) -> None:
-        """Note the next shard, by the SHA-256 of its file."""
+        """Note the next shard, by the SHA-256 of its file.
+
+        Parameters
+        ----------
+        file : str
+            The SHA-256 of the next shard.
+        """
         said = {"shard": len(self.shards), "file": file}
         digest = _digest(self.last, said)
         with self.path.open("ab") as out:

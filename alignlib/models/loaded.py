@@ -21,7 +21,27 @@ _PROBE = 1 << 18  # bytes
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model with its tokenizer, and what was decided about them (``notes``, sentences for the user)."""
+    """A model with its tokenizer, and what was decided about them.
+
+    Attributes
+    ----------
+    name : str
+        Folder, or name on the hub.
+    model : PreTrainedModel
+        The model, ready for evaluation.
+    tokenizer : PreTrainedTokenizerBase
+        Its tokenizer.
+    pad_id : int
+        The token that fills a batch.
+    eos_ids : frozenset of int
+        The tokens that end a response.
+    context : int, optional
+        Most tokens that it reads; None where it does not say.
+    n_outputs : int
+        Numbers that it gives for each token, or for each text.
+    notes : tuple of str
+        Sentences for the user.
+    """
 
     name: str
     model: PreTrainedModel
@@ -82,6 +102,11 @@ def fingerprint(loaded: Loaded) -> str:
 
     A model from the hub is known by its commit. A folder is known by its content, so that it may be moved, and
     retrained weights under the same name are noticed.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
     """
     commit = getattr(loaded.model.config, "_commit_hash", None)
     folder = Path(loaded.name)

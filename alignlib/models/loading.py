@@ -38,7 +38,13 @@ _DTYPES = ("float32", "bfloat16", "float16")
 
 
 def require_torch() -> None:
-    """Say what to install where PyTorch or Transformers is missing."""
+    """Say what to install where PyTorch or Transformers is missing.
+
+    Raises
+    ------
+    InputError
+        If one is missing; it says how to install it.
+    """
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise InputError(
@@ -48,7 +54,18 @@ def require_torch() -> None:
 
 
 def choose_device(name: str | None) -> torch.device:
-    """Return the device of that name; without one, a GPU if there is one."""
+    """Return the device of that name; without one, a GPU if there is one.
+
+    Parameters
+    ----------
+    name : str, optional
+        Such as ``cpu`` or ``cuda:1``.
+
+    Raises
+    ------
+    InputError
+        If there is no such device, or it computes nothing.
+    """
     import torch
 
     if name is None:
@@ -64,7 +81,20 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def choose_dtype(name: str | None, device: torch.device) -> torch.dtype:
-    """Return the number format of that name; without one, bfloat16 on a GPU and float32 elsewhere."""
+    """Return the number format of that name; without one, bfloat16 on a GPU and float32 elsewhere.
+
+    Parameters
+    ----------
+    name : str, optional
+        Such as ``float32``.
+    device : torch.device
+        Where it is used.
+
+    Raises
+    ------
+    InputError
+        If the name is not known.
+    """
     import torch
 
     if name is None:

@@ -26,6 +26,22 @@ class SamplingLaw:
     With temperature 1 and nothing cut it is the model's law. Any other is another policy, and its log-probabilities
     are those of the tokens as they were drawn, never the model's own.
 
+    Parameters
+    ----------
+    temperature : float
+        T > 0.
+    top_k : int, optional
+        Most tokens that are left, the likeliest; all if None.
+    top_p : float, optional
+        The likeliest tokens of this total probability are left, in (0, 1]; all if None.
+
+    Raises
+    ------
+    InputError
+        If one is out of its range.
+
+    Examples
+    --------
     >>> SamplingLaw().is_model, SamplingLaw(temperature=0.7).describe()
     (True, 'temperature 0.7')
     """
@@ -56,7 +72,13 @@ class SamplingLaw:
         return ", ".join(parts) or "the model's own law"
 
     def log_prob(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-probabilities in nats, float64, of shape (..., tokens) like ``logits``; −∞ for tokens cut off."""
+        """Log-probabilities in nats, in double precision; −∞ for tokens cut off.
+
+        Parameters
+        ----------
+        logits : tensor (…, tokens)
+            What the model gives.
+        """
         import torch
 
         logits = logits.double() / self.temperature
@@ -117,10 +139,12 @@ def token_kl(
 
     Returns
     -------
-    tuple
-        Three lists of arrays of shape (tokens of the response,), in nats: log-probabilities under the policy's law,
-        under the base, and KL(policy's next-token law ‖ base's) at each prefix: the terms of the Rao–Blackwell
-        estimator.
+    policy : list of array (tokens,)
+        Log-probabilities under the policy's law, in nats, response by response.
+    base : list of array (tokens,)
+        The same under the base.
+    kl : list of array (tokens,)
+        ``KL(policy's next-token law ‖ base's)`` at each prefix, in nats: the terms of the Rao–Blackwell estimator.
     """
     import torch
 

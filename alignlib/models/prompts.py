@@ -33,7 +33,15 @@ Prompt: TypeAlias = str | list[Message]
 
 @dataclass(frozen=True, eq=False)
 class Prompts(SameFields):
-    """Prompts with their names, in the order of the file; ``ids`` is an Arrow array of integers or text."""
+    """Prompts with their names, in the order of the file.
+
+    Attributes
+    ----------
+    ids : Array (prompts,)
+        Integers or text, as an Arrow array.
+    prompts : tuple of prompts
+        Texts, or lists of messages.
+    """
 
     ids: pa.Array
     prompts: tuple[Prompt, ...]
@@ -43,7 +51,13 @@ class Prompts(SameFields):
         return len(self.prompts)
 
     def take(self, rows: Sequence[int]) -> Prompts:
-        """Return some of the prompts."""
+        """Return some of the prompts.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Their places, in the order wanted.
+        """
         return Prompts(self.ids.take(pa.array(rows, pa.int64())), tuple(self.prompts[row] for row in rows))
 
     def fingerprint(self) -> str:
@@ -139,7 +153,22 @@ def as_prompts(prompts: Sequence[Prompt | None], source: str = "prompts", ids: p
 
 
 def prompt_column(file: TableFile, name: str, column: pa.ChunkedArray) -> list[Prompt | None]:
-    """Return a column of texts, or of lists of messages, as Python values."""
+    """Return a column of texts, or of lists of messages, as Python values.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column, for messages.
+    column : ChunkedArray
+        Its cells.
+
+    Raises
+    ------
+    InputError
+        If a cell is neither text nor a list of messages.
+    """
     column = plain_cells(file, name, column)
     kind = column.type
     text = pa.types.is_string(kind) or pa.types.is_large_string(kind)

@@ -41,7 +41,13 @@ class Parts:
     """The shards of an unfinished file, numbered from 0 and written in that order.
 
     Shard ``i`` holds rows ``i * shard_rows`` to ``(i + 1) * shard_rows`` (fewer in the last one) of ``n_rows``.
-    The plan is what was chosen when the job began (its shard size among it) and holds for the whole job.
+
+    Attributes
+    ----------
+    folder : Path
+        Where they lie.
+    journal : Journal
+        What the job is, and what is finished; its plan holds for the whole job.
     """
 
     folder: Path
@@ -122,15 +128,42 @@ class Parts:
         return len(self.journal.shards)
 
     def rows(self, shard: int) -> range:
-        """Rows of a shard."""
+        """Rows of a shard.
+
+        Parameters
+        ----------
+        shard : int
+            Its number.
+        """
         return _rows(self.journal, shard)
 
     def path(self, shard: int) -> Path:
-        """File of a shard."""
+        """File of a shard.
+
+        Parameters
+        ----------
+        shard : int
+            Its number.
+        """
         return _path(self.folder, shard)
 
     def write(self, shard: int, table: pa.Table) -> None:
-        """Write a shard, whole or not at all."""
+        """Write a shard, whole or not at all.
+
+        Parameters
+        ----------
+        shard : int
+            Its number, that of the next one.
+        table : Table
+            Its rows.
+
+        Raises
+        ------
+        InputError
+            If it has not as many rows as it should.
+        ValueError
+            If another shard comes next.
+        """
         if table.num_rows != len(self.rows(shard)):
             raise InputError(f"shard {shard} must have {len(self.rows(shard))} rows; got {table.num_rows}.")
         if shard != self.n_done:
@@ -141,7 +174,13 @@ class Parts:
         self.journal.add(_digest(self.path(shard).read_bytes()))
 
     def read(self, shard: int) -> pa.Table:
-        """Read a finished shard."""
+        """Read a finished shard.
+
+        Parameters
+        ----------
+        shard : int
+            Its number.
+        """
         return pq.read_table(pa.BufferReader(_content(self.folder, shard, self.journal.shards[shard])))
 
     @property
@@ -157,7 +196,15 @@ class Parts:
         return int(said)
 
     def gather(self, order: IntArray, block: int) -> Iterator[pa.Table]:
-        """Yield the rows of all shards in another ``order``, ``block`` rows at a time, holding few shards in memory."""
+        """Yield the rows of all shards in another order, holding few shards in memory.
+
+        Parameters
+        ----------
+        order : array of int (rows,)
+            Which row comes where.
+        block : int
+            Rows at a time.
+        """
         cached = lru_cache(maxsize=16)(self.read)
         for start in range(0, order.size, block):
             rows = order[start : start + block]
@@ -180,6 +227,19 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
 
     The passing name lies in ``folder``, the job's own, so that what a killed job leaves is found and removed.
 
+    Parameters
+    ----------
+    path : Path
+        The file.
+    tables : iterable of Table
+        A row group each.
+    schema : Schema
+        Of all of them.
+    folder : Path, optional
+        Where the passing name lies; beside the file if None.
+
+    Examples
+    --------
     >>> import tempfile
     >>> table = pa.table({"a": [1, 2]})
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -196,7 +256,15 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], schema: pa.Schema, fol
 
 
 def discard(folder: Path, settings: Mapping[str, object]) -> None:
-    """Delete what a finished job with these settings left, where it was killed before it could."""
+    """Delete what a finished job with these settings left, where it was killed before it could.
+
+    Parameters
+    ----------
+    folder : Path
+        The job's folder.
+    settings : mapping
+        What the job was; a folder of another job stays.
+    """
     if not folder.is_dir() or folder.is_symlink():
         return
     lock = _take_lock(folder)

@@ -21,7 +21,29 @@ __all__ = ["RewardScorer", "choose_output"]
 
 @dataclass
 class RewardScorer(Scoring):
-    """A prepared job: the model, the tokens of every text, which output counts."""
+    """A prepared job: the model, the tokens of every text, which output counts.
+
+    Attributes
+    ----------
+    content : str
+        Hash of prompts and responses.
+    order : array of int (rows,)
+        In which order rows are scored.
+    say : callable
+        Called with what was decided, in sentences.
+    settings : ScoreSettings
+        How to score.
+    loaded : Loaded
+        The model.
+    layout : Layout
+        How prompt and response are laid out.
+    texts : list of dict
+        What the tokenizer gives the model, row by row.
+    index : int
+        Which output is the reward.
+    names_pad : bool
+        Whether the model itself says which token fills a batch.
+    """
 
     loaded: Loaded
     layout: Layout
@@ -39,7 +61,28 @@ class RewardScorer(Scoring):
         responses: Sequence[str],
         say: Callable[[str], None],
     ) -> RewardScorer:
-        """Choose the output, turn the texts into tokens, and refuse those that are too long."""
+        """Choose the output, turn the texts into tokens, and refuse those that are too long.
+
+        Parameters
+        ----------
+        loaded : Loaded
+            The model.
+        settings : ScoreSettings
+            How to score.
+        layout : Layout
+            How prompt and response are laid out.
+        prompts : sequence of prompts
+            One for each row.
+        responses : sequence of str
+            One for each row.
+        say : callable
+            Called with what was decided, in sentences.
+
+        Raises
+        ------
+        InputError
+            If a text is too long or has no tokens, or it is not settled which output counts.
+        """
         config = loaded.model.config
         index = choose_output(loaded, settings.label, settings.output_index)
         unsure = config.problem_type in (None, "single_label_classification")
@@ -127,6 +170,16 @@ class RewardScorer(Scoring):
 
         Where the model names one, it was trained with it. Where it names none, the end is the last token, even of a
         text that closes with the tokenizer's pad token; so the filler is a token that none of the texts holds.
+
+        Parameters
+        ----------
+        texts : sequence of dict
+            The texts of a batch.
+
+        Raises
+        ------
+        InputError
+            If every token of the vocabulary occurs in one of them.
         """
         config = self.loaded.model.config
         if not self.names_pad:
@@ -141,7 +194,22 @@ class RewardScorer(Scoring):
 
 
 def choose_output(loaded: Loaded, label: str | None, index: int | None) -> int:
-    """Return which output of a reward model is the reward."""
+    """Return which output of a reward model is the reward.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The model.
+    label : str, optional
+        The output's label.
+    index : int, optional
+        The output's number.
+
+    Raises
+    ------
+    InputError
+        If there is no such output, or several and none is named.
+    """
     named = {str(text): int(i) for i, text in (loaded.model.config.id2label or {}).items()}
     listed = ", ".join(f"{i} ({text})" for text, i in named.items())
     if label is not None:

@@ -27,7 +27,19 @@ _KEY = b"alignlib_sample"
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What was written: counts of prompts and responses, and of empty, cut, and (under the base) impossible ones."""
+    """What was written.
+
+    Attributes
+    ----------
+    output : Path
+        The file.
+    n_prompts, n_responses : int
+        How many it has.
+    n_empty, n_truncated : int
+        Responses without text, and those that were cut.
+    n_infinite : int
+        Responses that are impossible under the base.
+    """
 
     output: Path
     n_prompts: int
@@ -57,17 +69,19 @@ def sample(
 
     Parameters
     ----------
-    model, base
-        Names on the hub, or folders.
-    prompts
-        From ``alignlib.models.prompts.read_prompts``.
-    output
+    model : str
+        The policy: a name on the hub, or a folder.
+    prompts : Prompts
+        From `alignlib.models.prompts.read_prompts`.
+    output : str or Path
         File to write; the folder ``output.parts`` beside it keeps what is done until then.
-    settings
+    base : str, optional
+        What it is compared with: a name on the hub, or a folder.
+    settings : SampleSettings, optional
         How to sample.
-    force
+    force : bool
         Replace an existing file.
-    say
+    say : callable
         Called with what was decided, in sentences.
 
     Raises

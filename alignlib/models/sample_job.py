@@ -48,7 +48,38 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """How to sample; every field is an argument of `sample` and an option of the command."""
+    """How to sample; every field is an argument of `sample` and an option of the command.
+
+    Parameters
+    ----------
+    n : int
+        Responses to each prompt, >= 1.
+    max_new_tokens : int
+        The largest length; a longer response is cut.
+    seed : int
+        Decides every response, whatever the batches are.
+    law : SamplingLaw
+        Law of the tokens.
+    layout : str
+        How prompts are laid out: ``auto``, ``chat`` or ``text``.
+    template : str, optional
+        A text that holds ``{prompt}``, in place of a layout.
+    device : str, optional
+        Where to compute; a GPU if there is one.
+    dtype : str, optional
+        Number format; bfloat16 on a GPU, else float32.
+    batch_size : int, optional
+        Responses at once; guessed from the free memory if None.
+    drop_long : bool
+        Go on without prompts that leave no room for a response.
+    remote_code : bool
+        Whether code that comes with a model may run.
+
+    Raises
+    ------
+    InputError
+        If a number is too small.
+    """
 
     n: int = 64
     max_new_tokens: int = 256
@@ -73,7 +104,29 @@ class SampleSettings:
 
 @dataclass(eq=False)
 class SampleJob(SameFields):
-    """A prepared job: models loaded, prompts in tokens, everything checked."""
+    """A prepared job: models loaded, prompts in tokens, everything checked.
+
+    Attributes
+    ----------
+    policy : Loaded
+        What is drawn from.
+    base : Loaded, optional
+        What it is compared with.
+    prompts : Prompts
+        With their names.
+    tokens : list of list of int
+        Tokens of each prompt.
+    order : array of int (prompts,)
+        Longest prompts first: little padding, and memory runs out at once or never.
+    settings : SampleSettings
+        How to sample.
+    identity : dict
+        Everything that decides the content.
+    say : callable
+        Called with what was decided, in sentences.
+    checked : bool
+        Whether a batch has been compared with a second pass.
+    """
 
     policy: Loaded
     base: Loaded | None
@@ -89,7 +142,21 @@ class SampleJob(SameFields):
     def prepare(
         cls, model: str, base: str | None, prompts: Prompts, settings: SampleSettings, say: Callable[[str], None]
     ) -> SampleJob:
-        """Load the models, lay out the prompts, and say what was decided."""
+        """Load the models, lay out the prompts, and say what was decided.
+
+        Parameters
+        ----------
+        model : str
+            The policy: a name on the hub, or a folder.
+        base : str, optional
+            What it is compared with.
+        prompts : Prompts
+            With their names.
+        settings : SampleSettings
+            How to sample.
+        say : callable
+            Called with what was decided, in sentences.
+        """
         device = choose_device(settings.device)
         dtype = choose_dtype(settings.dtype, device)
         load = partial(load_language_model, device=device, dtype=dtype, remote_code=settings.remote_code)
@@ -149,7 +216,13 @@ class SampleJob(SameFields):
         }
 
     def run(self, parts: Parts) -> None:
-        """Draw the shards that are missing."""
+        """Draw the shards that are missing.
+
+        Parameters
+        ----------
+        parts : Parts
+            What is finished, to which the rest is added.
+        """
         earlier = parts.last_batch_size
         size = self.settings.batch_size or earlier or parts.plan["batch_size"]
         first = parts.n_done
@@ -168,7 +241,18 @@ class SampleJob(SameFields):
                 bar.update(len(found))
 
     def work(self, rows: Sequence[int]) -> list[dict[str, object]]:
-        """Draw one batch and describe it."""
+        """Draw one batch and describe it.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Which responses, in the order of the job.
+
+        Returns
+        -------
+        list of dict
+            A row of the file for each.
+        """
         n, steps = self.settings.n, self.settings.max_new_tokens
         where = [(int(self.order[row // n]), row % n) for row in rows]
         prompts = [self.tokens[prompt] for prompt, _ in where]
@@ -176,7 +260,20 @@ class SampleJob(SameFields):
         return self.describe(prompts, draw(self.policy, prompts, numbers, self.settings.law))
 
     def describe(self, prompts: list[list[int]], drawn: list[Drawn]) -> list[dict[str, object]]:
-        """Turn drawn responses into rows, compared with the base where there is one."""
+        """Turn drawn responses into rows, compared with the base where there is one.
+
+        Parameters
+        ----------
+        prompts : list of list of int
+            Tokens of the prompt of each response.
+        drawn : list of Drawn
+            The responses.
+
+        Raises
+        ------
+        InputError
+            If the base gives a probability that is not a number.
+        """
         tokens = [one.tokens for one in drawn]
         kept = [one.tokens if one.truncated else one.tokens[:-1] for one in drawn]
         texts = self.policy.tokenizer.batch_decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
@@ -205,7 +302,20 @@ class SampleJob(SameFields):
         return rows
 
     def check(self, drawn: list[FloatArray], again: list[FloatArray]) -> None:
-        """Compare log-probabilities from drawing (cached keys, left padding) with those of one pass over the text."""
+        """Compare log-probabilities from drawing (cached keys, left padding) with those of one pass over the text.
+
+        Parameters
+        ----------
+        drawn : list of array (tokens,)
+            Log-probabilities in nats, as they came while drawing.
+        again : list of array (tokens,)
+            The same from one pass over the text.
+
+        Raises
+        ------
+        InputError
+            If the two are further apart than rounding in the number format.
+        """
         ours, theirs = np.concatenate(drawn), np.concatenate(again)
         both = np.isfinite(theirs)  # at the edge of top-k or top-p a token may fall out
         apart = np.abs(ours - theirs)[both]
@@ -225,7 +335,13 @@ class SampleJob(SameFields):
             self.checked = True
 
     def blocks(self, parts: Parts) -> Iterator[pa.Table]:
-        """Yield the rows in the order of the prompts, with what names them in front."""
+        """Yield the rows in the order of the prompts, with what names them in front.
+
+        Parameters
+        ----------
+        parts : Parts
+            All shards, finished.
+        """
         n = self.settings.n
         rank = np.empty_like(self.order)
         rank[self.order] = np.arange(self.order.size)
@@ -244,7 +360,13 @@ class SampleJob(SameFields):
             yield pa.table({**front, **{name: block[name] for name in block.column_names}})
 
     def metadata(self, parts: Parts) -> dict[str, object]:
-        """Say in the file what it is."""
+        """Say in the file what it is.
+
+        Parameters
+        ----------
+        parts : Parts
+            All shards, finished.
+        """
         law: Mapping[str, object] = {
             "temperature": self.settings.law.temperature,
             "sampling_law": self.settings.law.describe(),

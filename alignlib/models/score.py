@@ -33,7 +33,19 @@ _BLOCK = 8192  # rows per row group of the final file
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """What was written: the file, the new column, and the rewards' number, mean and standard deviation."""
+    """What was written.
+
+    Attributes
+    ----------
+    output : Path
+        The file.
+    column : str
+        The new column.
+    n_rows : int
+        Rows that were scored.
+    mean, std : float
+        Mean and standard deviation of the rewards.
+    """
 
     output: Path
     column: str
@@ -56,21 +68,21 @@ def score(
 
     Parameters
     ----------
-    table
+    table : str or Path
         Parquet (from ``alignlib sample``), CSV, TSV or JSON lines with a prompt and a response in each row.
-    reward_model
+    reward_model : str, optional
         Name on the hub, or folder, of a sequence-classification model.
-    scorer
+    scorer : str or callable, optional
         In place of a reward model: a function from a list of texts to as many numbers, or its name, as in
         ``package.module:function`` or ``file.py:function``. It gets the responses, or what the template makes of
         prompts and responses.
-    output
+    output : str or Path, optional
         Parquet file to write; the table itself by default, if it is Parquet.
-    settings
+    settings : ScoreSettings, optional
         How to score.
-    force
+    force : bool
         Replace an existing column, or an existing other file.
-    say
+    say : callable
         Called with what was decided, in sentences.
 
     Raises

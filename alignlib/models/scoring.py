@@ -24,7 +24,40 @@ __all__ = ["ScoreSettings", "Scoring", "content_hash"]
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """How to score; every field is an argument of `score` and an option of the command."""
+    """How to score; every field is an argument of `score` and an option of the command.
+
+    Parameters
+    ----------
+    name : str, optional
+        The new column is called ``reward_`` and this; by default after the scorer.
+    label : str, optional
+        Output that is the reward, by its label.
+    output_index : int, optional
+        Output that is the reward, by its number.
+    value : str
+        ``"raw"`` output, or its ``"log-prob"`` among the outputs.
+    negate : bool
+        Change the sign.
+    layout : str
+        How prompt and response are laid out: ``auto``, ``chat``, ``text`` or ``pair``.
+    template : str, optional
+        A text that holds ``{prompt}`` and ``{response}``, in place of a layout.
+    prompt, response : str
+        Columns of the table.
+    device : str, optional
+        Where to compute; a GPU if there is one.
+    dtype : str, optional
+        Number format; bfloat16 on a GPU, else float32.
+    batch_size : int, optional
+        Texts at once; guessed from the free memory if None.
+    remote_code : bool
+        Whether code that comes with the model may run.
+
+    Raises
+    ------
+    InputError
+        If ``name`` is no part of a file's name, ``value`` is none of these, or two settings exclude each other.
+    """
 
     name: str | None = None
     label: str | None = None
@@ -56,7 +89,19 @@ class ScoreSettings:
 
 @dataclass(eq=False)
 class Scoring(ABC, SameFields):
-    """A prepared job of one kind of scorer."""
+    """A prepared job of one kind of scorer.
+
+    Attributes
+    ----------
+    content : str
+        Hash of prompts and responses.
+    order : array of int (rows,)
+        In which order rows are scored.
+    say : callable
+        Called with what was decided, in sentences.
+    settings : ScoreSettings
+        How to score.
+    """
 
     content: str
     """Hash of prompts and responses."""
@@ -83,10 +128,27 @@ class Scoring(ABC, SameFields):
 
     @abstractmethod
     def work(self, rows: Sequence[int]) -> list[float]:
-        """Score one batch."""
+        """Score one batch.
+
+        Parameters
+        ----------
+        rows : sequence of int
+            Which rows of the table.
+
+        Returns
+        -------
+        list of float
+            A reward for each.
+        """
 
     def run(self, parts: Parts) -> FloatArray:
-        """Score the shards that are missing and return all rewards, in the order of the table."""
+        """Score the shards that are missing and return all rewards, in the order of the table.
+
+        Parameters
+        ----------
+        parts : Parts
+            What is finished, to which the rest is added.
+        """
         earlier = parts.last_batch_size
         size = self.settings.batch_size or earlier or parts.plan["batch_size"]
         first = parts.n_done
@@ -108,7 +170,15 @@ class Scoring(ABC, SameFields):
 
 
 def content_hash(prompts: Sequence[Prompt], responses: Sequence[str]) -> str:
-    """Hash of what is scored."""
+    """Hash of what is scored.
+
+    Parameters
+    ----------
+    prompts : sequence of prompts
+        One for each row.
+    responses : sequence of str
+        One for each row.
+    """
     digest = hashlib.sha256()
     for prompt, response in zip(prompts, responses, strict=True):
         digest.update(json.dumps([prompt, response]).encode())

@@ -21,14 +21,26 @@ def choose_layout(loaded: Loaded, wanted: str, messages: bool, template: str | N
 
     Parameters
     ----------
-    loaded
+    loaded : Loaded
         The model.
-    wanted
+    wanted : str
         ``auto``, ``chat``, ``text`` or ``pair`` (prompt and response as the tokenizer's two sequences).
-    messages
+    messages : bool
         Whether the prompts are lists of chat messages.
-    template
+    template : str, optional
         Text with ``{prompt}``, and ``{response}`` where responses are scored, which stands for the layout ``text``.
+
+    Returns
+    -------
+    layout : Layout
+        What was settled.
+    sentence : str
+        The same, said.
+
+    Raises
+    ------
+    InputError
+        If what is wanted does not go with the prompts, the model or the template.
     """
     has_chat = bool(getattr(loaded.tokenizer, "chat_template", None))
     if template is not None:
@@ -97,7 +109,33 @@ def with_room(
     drop: bool,
     say: Callable[[str], None],
 ) -> list[int]:
-    """Return which prompts leave room for ``new`` tokens in every model; refuse the others, or ``drop`` them aloud."""
+    """Return which prompts leave room for a response in every model.
+
+    Parameters
+    ----------
+    models : sequence of Loaded
+        Policy and base.
+    prompts : Prompts
+        For their names.
+    tokens : sequence of token sequences
+        Of each prompt.
+    new : int
+        Tokens of the longest response.
+    drop : bool
+        Leave out those without room, and say so.
+    say : callable
+        Called with what was decided, in sentences.
+
+    Returns
+    -------
+    list of int
+        Places of the prompts that stay.
+
+    Raises
+    ------
+    InputError
+        If one has no room and is not to be dropped, or none is left.
+    """
     context = min((model.context for model in models if model.context is not None), default=sys.maxsize)
     long = [row for row, found in enumerate(tokens) if len(found) > context - new]
     if not long:
@@ -157,6 +195,15 @@ def encode_pairs(
 def filled(template: str, prompts: Sequence[str], responses: Sequence[str]) -> list[str]:
     """Put each prompt and its response in their places of a template.
 
+    Parameters
+    ----------
+    template : str
+        A text that holds ``{prompt}`` and ``{response}``.
+    prompts, responses : sequence of str
+        One prompt for each response.
+
+    Examples
+    --------
     >>> filled("Q: {prompt} A: {response}", ["What is {response}?"], ["A word."])
     ['Q: What is {response}? A: A word.']
     """

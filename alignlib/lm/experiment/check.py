@@ -24,7 +24,17 @@ _SHORT = 100
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number found now against the table's, and the largest difference allowed."""
+    """One number found now against the table's.
+
+    Attributes
+    ----------
+    what : str
+        What was compared.
+    found, recorded : float
+        The number now, and in the table.
+    allowed : float
+        The largest difference allowed.
+    """
 
     what: str
     found: float
@@ -78,6 +88,24 @@ def reevaluate(results: Results, place: Place, runs: tuple[Run, ...] | None = No
 
 def seed_spread(results: Results, run: Run, column: str) -> tuple[float, float, int]:
     """Return the mean over seeds at the run's setting, the standard deviation pooled over the knob, its freedom.
+
+    Parameters
+    ----------
+    results : Results
+        The table.
+    run : Run
+        Whose setting is meant.
+    column : str
+        The number, a column of the table.
+
+    Returns
+    -------
+    mean : float
+        Over seeds at the run's setting.
+    deviation : float
+        Standard deviation between seeds, pooled over the method's knobs.
+    freedom : int
+        Its degrees of freedom.
 
     Raises
     ------

@@ -23,7 +23,15 @@ MEASURES = ("kl", "gain", "share", "best_share", "over_gain", "over_share", "was
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its 95 % interval."""
+    """A mean and its 95 % interval.
+
+    Attributes
+    ----------
+    mean : float
+        The mean.
+    low, high : float
+        Ends of its 95 % interval.
+    """
 
     mean: float
     low: float
@@ -37,10 +45,22 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One setting of a method, averaged over seeds: KL, gain, and by share and wasted KL against the limit.
+    """One setting of a method, averaged over seeds, against best-of-N at the same KL on the same prompts.
 
-    ``best_…`` is best-of-N's at the same KL, ``over_…`` the method's less best-of-N's on the same prompts: a paired
-    difference.
+    Attributes
+    ----------
+    kl : Interval
+        KL to the base in nats.
+    gain : Interval
+        Mean reward above the base's.
+    share, best_share, over_share : Interval
+        The part of the limit: the method's, best-of-N's, the paired difference.
+    over_gain : Interval
+        Gain of the method less that of best-of-N.
+    wasted, best_wasted, over_wasted : Interval
+        Nats that buy nothing: the method's, best-of-N's, the paired difference.
+    n_seeds : int
+        Runs that were averaged.
     """
 
     kl: Interval

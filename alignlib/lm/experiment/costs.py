@@ -21,9 +21,15 @@ __all__ = ["BreakEven", "break_even", "equal_draws"]
 class BreakEven:
     """A trained policy against best-of-N of the same reward.
 
-    ``draws`` is the N, real, with which best-of-N gains as much; ``spent`` what training drew, in responses or in
-    tokens; ``queries`` how many must be served before that is less than what best-of-N draws more. Infinite where the
-    policy draws as much for a query as best-of-N does, zero where no N gains as much.
+    Attributes
+    ----------
+    draws : float
+        The N, real, with which best-of-N gains as much; infinite where none does.
+    spent : float
+        What training drew, in responses or in tokens.
+    queries : float
+        How many must be served before that is less than what best-of-N draws more: infinite where the policy draws as
+        much for a query as best-of-N does, zero where no N gains as much.
     """
 
     draws: float
@@ -67,6 +73,16 @@ def equal_draws(law: LevelLaw, draws: npt.ArrayLike) -> dict[str, LawCurve]:
         The base's mass by reward level.
     draws : array (k,)
         Mean draws a query, >= 1.
+
+    Returns
+    -------
+    dict of str to LawCurve
+        Each way by its name, at each number of draws.
+
+    Raises
+    ------
+    InputError
+        If a number of draws is below 1.
 
     Source: B24 studies rules that stop at a threshold; the comparison at equal draws: we derive.
     """

@@ -25,7 +25,15 @@ _LOG_N = np.linspace(0.0, np.log(4096.0), 481)  # where it is interpolated, smoo
 
 @dataclass(frozen=True, eq=False)
 class Weighed(SameFields):
-    """The limit and best-of-N of a weighting of prompts: KL in nats and gain, increasing, arrays (k,)."""
+    """The limit and best-of-N of a weighting of prompts.
+
+    Attributes
+    ----------
+    limit_kl, limit_gain : array (k,)
+        KL in nats and gain of the limit, rising.
+    best_kl, best_gain : array (m,)
+        The same of best-of-N, for real N.
+    """
 
     limit_kl: FloatArray
     limit_gain: FloatArray
@@ -33,19 +41,43 @@ class Weighed(SameFields):
     best_gain: FloatArray
 
     def limit(self, kl: FloatArray) -> FloatArray:
-        """The largest gain at each KL: interpolated over √KL, where the curve is nearly straight at its start."""
+        """The largest gain at each KL: interpolated over √KL, where the curve is nearly straight at its start.
+
+        Parameters
+        ----------
+        kl : array
+            KL in nats.
+        """
         return np.interp(np.sqrt(np.maximum(kl, 0.0)), np.sqrt(self.limit_kl), self.limit_gain)
 
     def least_kl(self, gain: FloatArray) -> FloatArray:
-        """The least KL that buys each gain."""
+        """The least KL that buys each gain.
+
+        Parameters
+        ----------
+        gain : array
+            Gains; below zero they need no KL.
+        """
         return np.interp(np.maximum(gain, 0.0), self.limit_gain, np.sqrt(self.limit_kl)) ** 2
 
     def best_of_n(self, kl: FloatArray) -> FloatArray:
-        """Gain of best-of-N, for real N, at each KL; past saturation that of the largest N."""
+        """Gain of best-of-N, for real N, at each KL; past saturation that of the largest N.
+
+        Parameters
+        ----------
+        kl : array
+            KL in nats.
+        """
         return np.interp(np.sqrt(np.maximum(kl, 0.0)), np.sqrt(self.best_kl), self.best_gain)
 
     def draws(self, gain: FloatArray) -> FloatArray:
-        """The N, real, with which best-of-N gains so much; infinite where none does."""
+        """The N, real, with which best-of-N gains so much; infinite where none does.
+
+        Parameters
+        ----------
+        gain : array
+            Gains of best-of-N.
+        """
         gain = np.asarray(gain, dtype=np.float64)
         return np.where(gain > self.best_gain[-1], np.inf, np.exp(np.interp(gain, self.best_gain, _LOG_N)))
 
@@ -86,7 +118,13 @@ class Curves:
         return _LOG_N
 
     def weighed(self, weights: FloatArray | None = None) -> Weighed:
-        """Return both curves for weights of prompts that sum to one; equal ones if none are given."""
+        """Return both curves for weights of prompts that sum to one; equal ones if none are given.
+
+        Parameters
+        ----------
+        weights : array (prompts,), optional
+            Weights that sum to one; equal ones if None.
+        """
         n = len(self.limit_kl)
         w = np.full(n, 1.0 / n) if weights is None else weights
         return Weighed(w @ self.limit_kl, w @ self.limit_gain, w @ self.best_kl, w @ self.best_gain)

@@ -22,7 +22,15 @@ __all__ = ["Parts", "WasteSplit", "best_of_n_waste", "decompose", "fixed_point_w
 
 @dataclass(frozen=True, eq=False)
 class WasteSplit(SameFields):
-    """Wasted KL in nats, averaged over prompts, as the sum of two parts that are never negative; arrays (k,)."""
+    """Wasted KL in nats, averaged over prompts, as the sum of two parts that are never negative.
+
+    Attributes
+    ----------
+    within : array (k,)
+        What is wasted on each prompt, given what is spent there.
+    allocation : array (k,)
+        What is wasted by how the KL is split over prompts.
+    """
 
     within: FloatArray
     allocation: FloatArray
@@ -60,7 +68,15 @@ def split_waste(curves: Curves, found: PerPrompt) -> WasteSplit:
 
 
 def best_of_n_waste(curves: Curves, kl: float) -> WasteSplit:
-    """Split what best-of-N wastes at a mean KL, for real N; see `split_waste`."""
+    """Split what best-of-N wastes at a mean KL, for real N; see `split_waste`.
+
+    Parameters
+    ----------
+    curves : Curves
+        The limit on the prompts.
+    kl : float
+        Mean KL in nats.
+    """
     mean = curves.best_kl.mean(axis=0)
     at = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_kl]
     gain = [np.interp(np.sqrt(kl), np.sqrt(mean), row) for row in curves.best_gain]
@@ -80,6 +96,11 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
         Which objective.
     kl : float
         In nats; held at the ends of the curve.
+
+    Raises
+    ------
+    InputError
+        If the table has no such objective, or not all its prompts.
     """
     rows = points[points.penalty == penalty]
     require(len(rows) > 0, f"penalty must be one of {', '.join(sorted(set(points.penalty)))}; got {penalty!r}.")
@@ -101,10 +122,16 @@ def fixed_point_waste(curves: Curves, points: pd.DataFrame, penalty: str, kl: fl
 class Parts:
     """The wasted KL of a method on test prompts, in nats, as a sum.
 
-    ``objective``: what the exact fixed point of its objective wastes at the same KL; ``allocation``: what the trained
-    policy wastes more than that by the split of KL over prompts; ``generalisation``: what learning from few prompts
-    instead of fresh ones adds. ``optimisation`` is the rest, a residual: what sampling, steps, rates and the network
-    leave within prompts.
+    Attributes
+    ----------
+    objective : float
+        What the exact fixed point of its objective wastes at the same KL.
+    allocation : float
+        What the trained policy wastes more than that by the split of KL over prompts.
+    optimisation : float
+        The rest, a residual: what sampling, steps, rates and the network leave within prompts.
+    generalisation : float
+        What learning from few prompts instead of fresh ones adds.
     """
 
     objective: float

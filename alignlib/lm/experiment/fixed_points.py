@@ -95,12 +95,19 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
 
     Parameters
     ----------
-    log_base, reward : array (P, n)
-        As in `fixed_point`.
+    log_base : array (P, n)
+        Log-probability of every response, in nats.
+    reward : array (P, n)
+        Reward of every response.
     space : ResponseSpace
         The responses.
     beta : float
         KL penalty, > 0.
+
+    Raises
+    ------
+    InputError
+        If ``beta`` is not positive, or no fixed point was found at it.
 
     Source: we derive.
     """

@@ -58,7 +58,15 @@ Tuned = Callable[[str, str], Settings]
 
 @dataclass(frozen=True)
 class Proxy:
-    """The mean of ``members`` networks, each trained on its own ``n_pairs`` pairs of base responses."""
+    """The mean of several networks, each trained on pairs of base responses of its own.
+
+    Parameters
+    ----------
+    n_pairs : int
+        Pairs of each.
+    members : int
+        Networks.
+    """
 
     n_pairs: int
     members: int = 1
@@ -81,7 +89,27 @@ PROXIES = {
 
 @dataclass(frozen=True)
 class Run:
-    """One training run; ``n_prompts`` is None where every step has fresh prompts, ``reward_name`` gold or a proxy's."""
+    """One training run.
+
+    Parameters
+    ----------
+    stage : str
+        Which part of the experiment wants it.
+    task, method : str
+        What is learnt, and how.
+    knob : float
+        β, or the number of draws of which one is kept.
+    settings : Settings
+        Rates, steps, groups.
+    seed : int
+        Of everything random in it.
+    n_prompts : int, optional
+        Prompts it may learn from; None where every step has fresh ones.
+    layers : int
+        Depth of base and policy.
+    reward_name : str
+        What is paid: ``"gold"`` or a proxy.
+    """
 
     stage: str
     task: str
@@ -104,7 +132,13 @@ class Run:
         return pool_name(self.seed) if self.stage in POOLED else None
 
     def prompts_of(self, split: str) -> str:
-        """Return which prompts a split means for this run: seen ones are its own."""
+        """Return which prompts a split means for this run: seen ones are its own.
+
+        Parameters
+        ----------
+        split : str
+            One of the splits, such as ``"train"``.
+        """
         return self.own_pool or split if split == "train" else split
 
     @property
@@ -135,12 +169,24 @@ class Run:
 
 
 def pool_name(seed: int) -> str:
-    """Return the split of prompts that a seed's pool begins with: pool 0 begins with the training prompts."""
+    """Return the split of prompts that a seed's pool begins with: pool 0 begins with the training prompts.
+
+    Parameters
+    ----------
+    seed : int
+        The seed of the run.
+    """
     return f"pool{seed}" if seed else "train"
 
 
 def key_of(description: Mapping[str, object]) -> str:
-    """Return the name of a run from its description."""
+    """Return the name of a run from its description.
+
+    Parameters
+    ----------
+    description : mapping
+        The run's fields; its stage does not count.
+    """
     deciding = {name: value for name, value in description.items() if name != "stage"}
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:10]
     return f"{description['task']}-{description['method']}-{digest}"
@@ -152,7 +198,13 @@ def compared() -> tuple[str, ...]:
 
 
 def trials(method: Method) -> tuple[Settings, ...]:
-    """Return the random settings that a method is tried with: of those it reads, each drawn independently."""
+    """Return the random settings that a method is tried with: of those it reads, each drawn independently.
+
+    Parameters
+    ----------
+    method : Method
+        The method.
+    """
     rng = np.random.default_rng(zlib.crc32(method.name.encode()))
     found = []
     for _ in range(TRIALS):
@@ -179,7 +231,7 @@ def grid(tuned: Tuned) -> tuple[Run, ...]:
 
     Parameters
     ----------
-    tuned
+    tuned : Tuned
         The settings of each method on each task.
     """
     first: dict[str, Run] = {}

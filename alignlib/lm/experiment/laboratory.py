@@ -36,10 +36,18 @@ _RATES = {2: 5e-3, 4: 5e-3, 8: 3e-3}  # of pretraining, by layers
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(SameFields):
-    """A policy's exact law on the prompts of a split: KL in nats, reward and gold of each prompt.
+    """A policy's exact law on the prompts of a split.
 
-    ``length`` is the mean number of tokens of a response; ``to_optimum`` the mean KL to ``π_λ`` at the λ asked for,
-    summed over all responses, None if none was.
+    Attributes
+    ----------
+    kl : array (prompts,)
+        KL to the base in nats.
+    reward, gold : array (prompts,)
+        Mean reward and gold of each prompt.
+    length : float
+        Mean number of tokens of a response.
+    to_optimum : float, optional
+        Mean KL to ``π_λ`` at the λ asked for, in nats; None if none was.
     """
 
     kl: FloatArray
@@ -66,6 +74,11 @@ class Laboratory:
         ``"cpu"`` or ``"cuda"``.
     task : Task, optional
         Other prompts than the experiment's, for tests.
+
+    Raises
+    ------
+    InputError
+        If there is no task of that name.
     """
 
     def __init__(
@@ -85,11 +98,23 @@ class Laboratory:
         self._rewards: dict[tuple[str, str], Tensor] = {}
 
     def base_folder(self, layers: int = 2) -> Path:
-        """Where the base model of so many layers lies."""
+        """Where the base model of so many layers lies.
+
+        Parameters
+        ----------
+        layers : int
+            Depth of the model.
+        """
         return self.folder / f"base_{self.task.name}" if layers == 2 else self.cache / f"base_{self.task.name}_{layers}"
 
     def base(self, layers: int = 2) -> Stack:
-        """Return the base model, pretrained if it does not lie there yet."""
+        """Return the base model, pretrained if it does not lie there yet.
+
+        Parameters
+        ----------
+        layers : int
+            Depth of the model.
+        """
         if layers not in self._bases:
             place = self.base_folder(layers)
             with _made_once(place, place / "model.safetensors") as missing:
@@ -106,7 +131,15 @@ class Laboratory:
         return hashlib.sha256((self.base_folder() / "model.safetensors").read_bytes()).hexdigest()
 
     def log_base(self, split: str, layers: int = 2) -> Tensor:
-        """The base's log-probabilities of every response to the prompts of a split, in nats, (P, size)."""
+        """The base's log-probabilities of every response to the prompts of a split, in nats, (P, size).
+
+        Parameters
+        ----------
+        split : str
+            Which prompts.
+        layers : int
+            Depth of the base.
+        """
         if (layers, split) not in self._log_base:
             base = self.base(layers)
             self._log_base[layers, split] = self._law(base.state(0), split)
@@ -117,7 +150,15 @@ class Laboratory:
         return log_law(weights, heads, self.task.of_split(split), self.task, self.device)
 
     def reward(self, name: str, split: str) -> Tensor:
-        """Reward of every response, (P, size): ``gold`` or a proxy, moved to a base mean of zero on each prompt."""
+        """Reward of every response, (P, size): ``gold`` or a proxy, moved to a base mean of zero on each prompt.
+
+        Parameters
+        ----------
+        name : str
+            ``"gold"`` or a proxy.
+        split : str
+            Which prompts.
+        """
         if (name, split) not in self._rewards:
             prompts = self.task.of_split(split)
             if name == "gold":
@@ -146,7 +187,17 @@ class Laboratory:
         return found
 
     def score(self, n_pairs: int, member: int, prompts: IntArray) -> Tensor:
-        """Return a reward model's score of every response to each prompt, (P, size)."""
+        """Return a reward model's score of every response to each prompt, (P, size).
+
+        Parameters
+        ----------
+        n_pairs : int
+            Pairs that it was trained on.
+        member : int
+            Which of those networks.
+        prompts : array of int (P, prompt length)
+            Prompts.
+        """
         models = self.members(n_pairs)
         return log_score(models.state(member), models.n_heads, prompts, self.task, self.device)
 
@@ -155,7 +206,13 @@ class Laboratory:
         return rounded - (log_base.exp() * rounded).sum(1, keepdim=True)
 
     def members(self, n_pairs: int) -> Stack:
-        """Return the reward models trained on so many pairs each, from the cache if they lie there."""
+        """Return the reward models trained on so many pairs each, from the cache if they lie there.
+
+        Parameters
+        ----------
+        n_pairs : int
+            Pairs for each.
+        """
         path = self.cache / "proxies" / f"{self.task.name}_{n_pairs}.safetensors"
         heads = self.base().n_heads
         with _made_once(path, path) as missing:
@@ -167,7 +224,13 @@ class Laboratory:
         return Stack(load_file(path), heads, "score").to(self.device)
 
     def payment(self, name: str) -> Payment:
-        """What training pays: gold, or a proxy."""
+        """What training pays: gold, or a proxy.
+
+        Parameters
+        ----------
+        name : str
+            ``"gold"`` or a proxy.
+        """
         if name == "gold":
             return GoldPayment(self.task)
         proxy = PROXIES[name]
@@ -189,7 +252,21 @@ class Laboratory:
         layers: int = 2,
         beta: float | None = None,
     ) -> Evaluation:
-        """Compute a policy's KL to its base, reward and gold exactly, prompt by prompt."""
+        """Compute a policy's KL to its base, reward and gold exactly, prompt by prompt.
+
+        Parameters
+        ----------
+        weights : mapping of tensors
+            The policy's weights by name.
+        reward_name : str
+            ``"gold"`` or a proxy.
+        split : str
+            Which prompts.
+        layers : int
+            Depth of base and policy.
+        beta : float, optional
+            With it the distance to the optimum under this penalty is computed too.
+        """
         log_policy, log_base = self._law(weights, split), self.log_base(split, layers)
         prob = log_policy.exp()
         kl = (prob * (log_policy - log_base)).sum(1)
@@ -205,12 +282,30 @@ class Laboratory:
         return Evaluation(found[0], found[1], found[2], length, to_optimum)
 
     def law(self, reward_name: str, split: str, layers: int = 2) -> LevelLaw:
-        """Return the base's mass by reward level: frontier and best-of-N follow from it."""
+        """Return the base's mass by reward level: frontier and best-of-N follow from it.
+
+        Parameters
+        ----------
+        reward_name : str
+            ``"gold"`` or a proxy.
+        split : str
+            Which prompts.
+        layers : int
+            Depth of the base.
+        """
         log_base, reward = self.log_base(split, layers).cpu().numpy(), self.reward(reward_name, split).cpu().numpy()
         return collapse(log_base, reward) if reward_name == "gold" else self._in_gold(log_base, reward, split)
 
     def score_law(self, score: Tensor, split: str = "test") -> LevelLaw:
-        """Return the same for scores of every response to the first prompts of a split, with each level's mean gold."""
+        """Return the same for scores of every response to the first prompts of a split, with each level's mean gold.
+
+        Parameters
+        ----------
+        score : tensor (P, size)
+            Scores of every response to the first P prompts.
+        split : str
+            Of which split.
+        """
         log_base = self.log_base(split)[: len(score)]
         return self._in_gold(log_base.cpu().numpy(), self._on_lattice(score, log_base).cpu().numpy(), split)
 
@@ -219,7 +314,15 @@ class Laboratory:
         return collapse(log_base, np.round(reward, 9), gold)  # the constant on each prompt splits levels by rounding
 
     def fingerprint(self, reward_name: str, layers: int = 2) -> str:
-        """Hash of what a run is trained from: the base's weights and the reward."""
+        """Hash of what a run is trained from: the base's weights and the reward.
+
+        Parameters
+        ----------
+        reward_name : str
+            ``"gold"`` or a proxy.
+        layers : int
+            Depth of the base.
+        """
         digest = hashlib.sha256(self.base(layers).flat.cpu().numpy().tobytes())
         if reward_name == "gold":
             digest.update(self.task.gold(self.task.prompts[:4]).tobytes())
@@ -242,10 +345,22 @@ def _made_once(place: Path, file: Path) -> Iterator[bool]:
 
 
 def encode_weights(weights: Mapping[str, Tensor]) -> str:
-    """Write a policy as text: a file of safetensors in base64."""
+    """Write a policy as text: a file of safetensors in base64.
+
+    Parameters
+    ----------
+    weights : mapping of tensors
+        The policy's weights by name.
+    """
     return base64.b64encode(save({name: part.contiguous() for name, part in weights.items()})).decode()
 
 
 def decode_weights(text: str) -> bytes:
-    """Return the file of safetensors that `encode_weights` wrote."""
+    """Return the file of safetensors that `encode_weights` wrote.
+
+    Parameters
+    ----------
+    text : str
+        As `encode_weights` wrote it.
+    """
     return base64.b64decode(text)

@@ -33,19 +33,36 @@ _PAIRS, _BATCHES = 256, (2, 6)
 
 
 def times_path(folder: Path | str) -> Path:
-    """Return where the table of times lies."""
+    """Return where the table of times lies.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Of results.
+    """
     return Path(folder) / "processor_time.csv"
 
 
 @dataclass(frozen=True, eq=False)
 class ProcessorTime(SameFields):
-    """The table of times: CPU-seconds of one core by ``task``, ``what`` and ``name``."""
+    """The table of times.
+
+    Attributes
+    ----------
+    table : DataFrame
+        CPU-seconds of one core by ``task``, ``what`` and ``name``.
+    """
 
     table: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path | str) -> ProcessorTime:
         """Read the table of a results folder.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Of results.
 
         Raises
         ------
@@ -63,7 +80,15 @@ class ProcessorTime(SameFields):
         return float(found.iloc[0])
 
     def of_run(self, run: Run, tuned: Tuned) -> float:
-        """CPU-seconds of a run: its steps, what a proxy's networks read, and the exact law of its policy."""
+        """CPU-seconds of a run: its steps, what a proxy's networks read, and the exact law of its policy.
+
+        Parameters
+        ----------
+        run : Run
+            What is reckoned.
+        tuned : Tuned
+            The settings of each method on each task.
+        """
         # Controls are timed as they are trained; others with the epochs that tuning found, and trials have their own.
         control = run.stage == "control"
         pace = 1.0 if control else (1.0 + run.settings.epochs) / (1.0 + tuned(run.task, run.method).epochs)
@@ -74,7 +99,15 @@ class ProcessorTime(SameFields):
         return run.settings.steps * step + prompts * self._of(run.task, "law") * run.layers / 2
 
     def once(self, task: str, runs: Sequence[Run]) -> float:
-        """CPU-seconds of what is made once: deeper bases, reward models, laws by reward level, fixed points."""
+        """CPU-seconds of what is made once: deeper bases, reward models, laws by reward level, fixed points.
+
+        Parameters
+        ----------
+        task : str
+            Which task.
+        runs : sequence of Run
+            The runs that need it.
+        """
         layers = {run.layers for run in runs if run.task == task} - {2}
         judged, test = (self._of(task, "prompts", name) for name in ("judged", "test"))
         networks = {
@@ -90,7 +123,17 @@ class ProcessorTime(SameFields):
         )
 
     def of_all(self, runs: Sequence[Run], tuned: Tuned, ready: Mapping[str, RunData]) -> float:
-        """CPU-seconds of some runs: as recorded where a processor trained them, reckoned for the others."""
+        """CPU-seconds of some runs: as recorded where a processor trained them, reckoned for the others.
+
+        Parameters
+        ----------
+        runs : sequence of Run
+            What is reckoned.
+        tuned : Tuned
+            The settings of each method on each task.
+        ready : mapping of str to RunData
+            Finished runs by key, which say what they took.
+        """
         own = {run.key: ready[run.key] for run in runs if run.key in ready and ready[run.key]["device"] == "cpu"}
         return sum(own[run.key]["seconds"] if run.key in own else self.of_run(run, tuned) for run in runs)
 
@@ -100,9 +143,11 @@ def write_times(results: Path, output: Path, tuned: Tuned, say: Callable[[str], 
 
     Parameters
     ----------
-    results, output : path
-        Where the base models lie, and where others are kept.
-    tuned
+    results : Path
+        Where the base models lie.
+    output : Path
+        Where deeper ones and reward models are kept.
+    tuned : Tuned
         The settings of each method.
     say : callable
         Gets a line for each task.

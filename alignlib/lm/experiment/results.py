@@ -53,7 +53,15 @@ _KEY = ["run", "split"]
 
 @dataclass(frozen=True, eq=False)
 class PerPrompt(SameFields):
-    """KL in nats and reward of runs on each prompt of a split, arrays (runs, prompts)."""
+    """What runs do on each prompt of a split.
+
+    Attributes
+    ----------
+    kl : array (runs, prompts)
+        KL to the base in nats.
+    reward : array (runs, prompts)
+        Mean reward.
+    """
 
     kl: FloatArray
     reward: FloatArray
@@ -63,9 +71,15 @@ class PerPrompt(SameFields):
 class Results(SameFields):
     """All that `make lm` leaves for the book.
 
-    ``runs`` has one row for each run and split (columns ``COLUMNS``: KL in nats per sequence, averaged over prompts;
-    ``knob`` is β, or the number of draws of which one is kept; ``to_optimum`` the KL to the optimum at that β).
-    ``settings`` holds versions, hashes and the size of the grid.
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    runs : DataFrame
+        One row for each run and split (columns ``COLUMNS``: KL in nats per sequence, averaged over prompts; ``knob`` is
+        β, or the number of draws of which one is kept; ``to_optimum`` the KL to the optimum at that β).
+    settings : dict
+        Versions, hashes and the size of the grid.
     """
 
     folder: Path
@@ -75,6 +89,11 @@ class Results(SameFields):
     @classmethod
     def read(cls, folder: str | Path) -> Results:
         """Read and check the tables of a results folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Of results.
 
         Raises
         ------
@@ -93,7 +112,18 @@ class Results(SameFields):
             return dict(stored)
 
     def per_prompt(self, rows: pd.DataFrame) -> PerPrompt:
-        """Return what rows of ``runs``, all of one split, hold prompt by prompt; single precision as stored."""
+        """Return what rows of ``runs``, all of one split, hold prompt by prompt; single precision as stored.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of ``runs``.
+
+        Raises
+        ------
+        InputError
+            If they are of several splits, or none.
+        """
         splits = set(rows.split)
         require(len(splits) == 1, f"rows must be of one split; got {', '.join(sorted(splits)) or 'no row'}.")
         split = splits.pop()
@@ -103,7 +133,15 @@ class Results(SameFields):
         return PerPrompt(kl, reward)
 
     def select(self, task: str, split: str, **wanted: object) -> pd.DataFrame:
-        """Return the rows of a task and split in which the columns named have the values given."""
+        """Return the rows of a task and split in which the columns named have the values given.
+
+        Parameters
+        ----------
+        task, split : str
+            Which task and which prompts.
+        **wanted : object
+            Columns with the value that they must have.
+        """
         rows = self.runs[(self.runs.task == task) & (self.runs.split == split)]
         for column, value in wanted.items():
             rows = rows[rows[column] == value]
@@ -115,7 +153,19 @@ class Results(SameFields):
         return Tuning.read(self.folder)
 
     def law(self, task: str, reward_name: str = "gold", split: str = "test", layers: int = 2) -> LevelLaw:
-        """Return the base's mass on every reward level: the frontier and best-of-N are computed from it."""
+        """Return the base's mass on every reward level: the frontier and best-of-N are computed from it.
+
+        Parameters
+        ----------
+        task : str
+            Which task.
+        reward_name : str
+            ``"gold"`` or a proxy.
+        split : str
+            Which prompts.
+        layers : int
+            Depth of the base.
+        """
         return LevelLaw.read(law_path(self.folder, task, reward_name, split, layers))
 
     @property
@@ -124,36 +174,92 @@ class Results(SameFields):
         return float(self.runs.run.nunique() / self.settings["planned"])
 
     def complete_stage(self, stage: str) -> float:
-        """The same of one stage, such as ``"main"``; 1 if none is planned."""
+        """The share of one stage's planned runs that are in the table; 1 if none is planned.
+
+        Parameters
+        ----------
+        stage : str
+            Such as ``"main"``.
+        """
         planned = self.settings.get("planned_by_stage", {}).get(stage, 0)
         return float(self.runs[self.runs.stage == stage].run.nunique() / planned) if planned else 1.0
 
 
 def law_path(folder: str | Path, task: str, reward_name: str, split: str, layers: int = 2) -> Path:
-    """Return where the law by reward level of the base of so many layers is kept."""
+    """Return where the law by reward level of the base of so many layers is kept.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of results.
+    task : str
+        Which task.
+    reward_name : str
+        ``"gold"`` or a proxy.
+    split : str
+        Which prompts.
+    layers : int
+        Depth of the base.
+    """
     deep = "" if layers == 2 else f"_{layers}_layers"
     return Path(folder) / f"law_{task}_{reward_name}_{split}{deep}.csv"
 
 
 def members_path(folder: str | Path, task: str) -> Path:
-    """Return where gold along the optimum of each reward model alone is kept."""
+    """Return where gold along the optimum of each reward model alone is kept.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of results.
+    task : str
+        Which task.
+    """
     return Path(folder) / f"members_{task}.csv"
 
 
 def composed_path(folder: str | Path, task: str) -> Path:
-    """Return where the samplers that compose responses are described, prompt by prompt."""
+    """Return where the samplers that compose responses are described, prompt by prompt.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of results.
+    task : str
+        Which task.
+    """
     return Path(folder) / f"composed_{task}.csv"
 
 
 def fixed_points_path(folder: str | Path, task: str) -> Path:
-    """Return where the fixed points of each way of charging the KL are kept."""
+    """Return where the fixed points of each way of charging the KL are kept.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of results.
+    task : str
+        Which task.
+    """
     return Path(folder) / f"fixed_points_{task}.csv"
 
 
 def write(
     folder: str | Path, runs: pd.DataFrame, prompts: Mapping[str, npt.NDArray[np.generic]], settings: dict[str, Any]
 ) -> None:
-    """Write the files, each whole or not at all; numbers with eight digits."""
+    """Write the files, each whole or not at all; numbers with eight digits.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to.
+    runs : DataFrame
+        One row for each run and split.
+    prompts : mapping of str to array
+        What runs do prompt by prompt.
+    settings : dict
+        Versions, hashes and the size of the grid.
+    """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     text = runs[list(COLUMNS)].to_csv(index=False, float_format="%.8g", lineterminator="\n")

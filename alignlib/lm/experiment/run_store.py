@@ -31,7 +31,13 @@ class RunData(TypedDict):
 
 
 class RunStore:
-    """The file ``runs.jsonl`` of a folder. A line that a kill cut short is not a run, and is trained anew."""
+    """The file ``runs.jsonl`` of a folder. A line that a kill cut short is not a run, and is trained anew.
+
+    Parameters
+    ----------
+    output : Path
+        The folder.
+    """
 
     def __init__(self, output: Path) -> None:
         self.path = output / "runs.jsonl"
@@ -50,7 +56,13 @@ class RunStore:
         return found
 
     def append(self, data: RunData | Mapping[str, object]) -> None:
-        """Add one run."""
+        """Add one run.
+
+        Parameters
+        ----------
+        data : RunData or mapping
+            The run.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+", encoding="utf-8") as file:
             # A line cut short by a kill must not swallow the next one.

@@ -35,7 +35,19 @@ _SPLITS = {"tuning": ("validation",)}
 
 @dataclass(frozen=True)
 class Place:
-    """Where runs are trained: the folder of base models, that of results, and the device."""
+    """Where runs are trained.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the base models and of the tables.
+    output : Path
+        Folder of the runs, and of what is kept from them.
+    device : str
+        ``"cpu"`` or ``"cuda"``.
+    task : Task, optional
+        A task in place of the one that is named, for tests.
+    """
 
     results: Path
     output: Path
@@ -48,6 +60,13 @@ def laboratory(task: str, place: Place) -> Laboratory:
     """Return the task's laboratory, made once in each process, which works with one thread from then on.
 
     Threads gain nothing on models of this size, and wait for one another where every core has a process already.
+
+    Parameters
+    ----------
+    task : str
+        Its name.
+    place : Place
+        Where.
     """
     import torch
 
@@ -63,7 +82,17 @@ def laboratory(task: str, place: Place) -> Laboratory:
 
 
 def fleets(runs: Sequence[Run], size: int, device: str = "cpu") -> list[list[Run]]:
-    """Put runs that can travel together into fleets of at most ``size``, in the order in which runs are wanted."""
+    """Put runs that can travel together into fleets, in the order in which runs are wanted.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Most wanted first.
+    size : int
+        The most that travel together.
+    device : str
+        Where they are trained.
+    """
     found: dict[tuple[object, ...], list[list[Run]]] = {}
     order: list[list[Run]] = []
     for run in runs:
@@ -87,6 +116,15 @@ def execute(runs: Sequence[Run], place: Place, splits: tuple[str, ...] = ("test"
     """Train a fleet of runs and evaluate every final policy exactly on these splits; yield each as it finishes.
 
     Trials of tuning are evaluated on validation prompts only.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        A fleet, as `fleets` makes it.
+    place : Place
+        Where.
+    splits : tuple of str
+        On which prompts policies are evaluated.
     """
     from alignlib.lm.torch_runtime import quiet
 
@@ -151,6 +189,16 @@ def run_all(runs: Sequence[Run], place: Place, *, processes: int = 2, fleet: int
         Most runs that train side by side.
     progress : bool
         Show a bar with the time left.
+
+    Returns
+    -------
+    int
+        Runs done now.
+
+    Raises
+    ------
+    InputError
+        If ``processes`` or ``fleet`` is below 1.
     """
     require(processes >= 1, f"processes must be at least 1; got {processes}.")
     require(fleet >= 1, f"fleet must be at least 1; got {fleet}.")

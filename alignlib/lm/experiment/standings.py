@@ -43,7 +43,19 @@ class Standings:
         return Curves(self.results.law(self.task, "gold", self.split, self.layers))
 
     def rows(self, method: str, knob: float, steps: int, *, n_prompts: int = FRESH) -> pd.DataFrame:
-        """Return a setting's runs, one row a seed; no row if the table has none."""
+        """Return a setting's runs, one row a seed; no row if the table has none.
+
+        Parameters
+        ----------
+        method : str
+            The method.
+        knob : float
+            β, or the number of draws of which one is kept.
+        steps : int
+            Length of training.
+        n_prompts : int
+            Prompts learnt from; fresh ones by default.
+        """
         found = self.results.select(
             self.task, self.split, method=method, knob=knob, steps=steps, n_prompts=n_prompts, layers=self.layers,
             reward_name="gold",
@@ -51,7 +63,13 @@ class Standings:
         return found.sort_values("seed")
 
     def deeper(self, layers: int) -> Standings:
-        """The same of models of another depth."""
+        """The same of models of another depth.
+
+        Parameters
+        ----------
+        layers : int
+            Depth of base and policies.
+        """
         return Standings(self.results, self.task, self.split, self._resamples, layers)
 
     def _seen(self, seed: int) -> Curves:
@@ -64,13 +82,30 @@ class Standings:
         return self._pools[split]
 
     def per_prompt(self, rows: pd.DataFrame) -> PerPrompt:
-        """What these rows hold prompt by prompt."""
+        """What these rows hold prompt by prompt.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of the table, of this split.
+        """
         return self.results.per_prompt(rows)
 
     def compare(self, method: str, knob: float, steps: int, *, n_prompts: int = FRESH) -> Comparison | None:
         """Compare a setting with limit and best-of-N on the split's prompts; None if the table has no run of it.
 
         Runs that learn from a pool are compared on prompts of that pool where the split is ``"train"``.
+
+        Parameters
+        ----------
+        method : str
+            The method.
+        knob : float
+            β, or the number of draws of which one is kept.
+        steps : int
+            Length of training.
+        n_prompts : int
+            Prompts learnt from; fresh ones by default.
         """
         key = (method, knob, steps, n_prompts)
         if key not in self._found:
@@ -83,10 +118,22 @@ class Standings:
         return self._found[key]
 
     def methods(self, stage: str = "main") -> list[str]:
-        """The methods that the table holds at a stage, in the registry's order."""
+        """The methods that the table holds at a stage, in the registry's order.
+
+        Parameters
+        ----------
+        stage : str
+            Which part of the experiment.
+        """
         there = set(self.results.select(self.task, self.split, stage=stage).method)
         return [name for name in METHODS if name in there]
 
     def lengths(self, stage: str = "main") -> list[int]:
-        """The lengths of training that the table holds at a stage, in steps."""
+        """The lengths of training that the table holds at a stage, in steps.
+
+        Parameters
+        ----------
+        stage : str
+            Which part of the experiment.
+        """
         return sorted({int(n) for n in self.results.select(self.task, self.split, stage=stage).steps})

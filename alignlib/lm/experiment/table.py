@@ -91,7 +91,13 @@ def assemble(runs: Sequence[Run], place: Place) -> tables.Results:
 
 
 def base_length(lab: Laboratory) -> float:
-    """Mean tokens of a response of the base to the test prompts."""
+    """Mean tokens of a response of the base to the test prompts.
+
+    Parameters
+    ----------
+    lab : Laboratory
+        The task.
+    """
     return round(lab.evaluate(lab.base().state(0), "gold", "test").length, 4)
 
 
@@ -158,6 +164,13 @@ def write_members(lab: Laboratory, folder: Path) -> None:
     """Write KL, reward and gold along the optimum of each network of an ensemble and of means of the first of them.
 
     Exactly, on the first test prompts, the same for all.
+
+    Parameters
+    ----------
+    lab : Laboratory
+        The task.
+    folder : Path
+        Where to.
     """
     prompts = lab.task.of_split("test")[:_MEMBER_PROMPTS]
     scores = torch.stack([lab.score(_MEMBER_PAIRS, member, prompts) for member in range(MEMBERS)])
@@ -174,7 +187,15 @@ def write_members(lab: Laboratory, folder: Path) -> None:
 
 
 def write_fixed_points(lab: Laboratory, folder: Path) -> None:
-    """Write where each way of charging the KL would end if the policy could be anything, exactly, on test prompts."""
+    """Write where each way of charging the KL would end if the policy could be anything, exactly, on test prompts.
+
+    Parameters
+    ----------
+    lab : Laboratory
+        The task.
+    folder : Path
+        Where to.
+    """
     log_base, reward = (part.cpu().numpy() for part in (lab.log_base("test"), lab.reward("gold", "test")))
     rows = []
     for start in range(0, len(log_base), _PROMPTS_AT_ONCE):
@@ -187,7 +208,15 @@ def write_fixed_points(lab: Laboratory, folder: Path) -> None:
 
 
 def write_composed(lab: Laboratory, folder: Path) -> None:
-    """Write the exact laws of blockwise best-of-N and of a particle filter on the base, on the first test prompts."""
+    """Write the exact laws of blockwise best-of-N and of a particle filter on the base, on the first test prompts.
+
+    Parameters
+    ----------
+    lab : Laboratory
+        The task.
+    folder : Path
+        Where to.
+    """
     parts = (lab.log_base("test"), lab.reward("gold", "test"))
     log_base, gold = (part[:_COMPOSED_PROMPTS].cpu().numpy() for part in parts)
     lam = lab.law("gold", "test").average.lam_at_kl(_COMPOSED_KL)

@@ -24,6 +24,13 @@ _DIVERGED = {"kl": [np.inf], "reward": [-np.inf]}
 def write_tuning(output: Path, folder: Path) -> pd.DataFrame:
     """Write the table of all trials that are finished, the taken one of each method and task marked; return it.
 
+    Parameters
+    ----------
+    output : Path
+        Folder of the runs.
+    folder : Path
+        Where the table goes.
+
     Raises
     ------
     InputError

@@ -18,19 +18,36 @@ PRICE = 1.0
 
 
 def tuning_path(folder: Path | str) -> Path:
-    """Return where the table of trials lies."""
+    """Return where the table of trials lies.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Of results.
+    """
     return Path(folder) / "tuning.csv"
 
 
 @dataclass(frozen=True, eq=False)
 class Tuning(SameFields):
-    """The trials, a row each: settings (empty where a method does not read them), KL, reward, objective, ``taken``."""
+    """The settings that each method was tried with.
+
+    Attributes
+    ----------
+    trials : DataFrame
+        A row each: settings (empty where a method does not read them), KL, reward, objective, ``taken``.
+    """
 
     trials: pd.DataFrame
 
     @classmethod
     def read(cls, folder: Path | str) -> Tuning:
         """Read the table of a results folder.
+
+        Parameters
+        ----------
+        folder : Path or str
+            Of results.
 
         Raises
         ------
@@ -46,6 +63,11 @@ class Tuning(SameFields):
 
     def taken(self, task: str, method: str) -> Settings:
         """Return the settings that a method took on a task; the number of steps is that of the trials.
+
+        Parameters
+        ----------
+        task, method : str
+            Which.
 
         Raises
         ------

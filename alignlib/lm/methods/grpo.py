@@ -47,7 +47,20 @@ class GRPO(OnPolicy):
         return self.mean(-(surrogate - fleet.beta[..., None] * k3) * batch.mask, batch.mask)
 
     def mean(self, losses: Tensor, mask: Tensor) -> Tensor:
-        """Average over the tokens of each response, then over responses; (R, P, G, T) to (R,)."""
+        """Average over the tokens of each response, then over responses.
+
+        Parameters
+        ----------
+        losses : tensor (R, P, G, T)
+            Of each token, 0 where none was chosen.
+        mask : tensor (R, P, G, T)
+            Where a token was chosen.
+
+        Returns
+        -------
+        tensor (R,)
+            The loss of each run.
+        """
         return (losses.sum(-1) / mask.sum(-1)).mean((1, 2))
 
 

@@ -67,16 +67,25 @@ def _values(fleet: Fleet, batch: Batch) -> Tensor:
 
 
 def advantages(batch: Batch, charge: Tensor, value: Tensor, gae_lambda: Tensor) -> tuple[Tensor, Tensor]:
-    """Return advantages, standardised over each run's tokens, and the critic's targets, both (R, P, G, T).
+    """Return advantages, standardised over each run's tokens, and the critic's targets.
 
     Parameters
     ----------
-    batch
+    batch : Batch
         Responses, with the reward that the last token is paid.
-    charge, value : tensor (R, P, G, T)
-        What each token is charged, and the critic's value before it.
+    charge : tensor (R, P, G, T)
+        What each token is charged.
+    value : tensor (R, P, G, T)
+        The critic's value before it.
     gae_lambda : tensor (R, 1, 1)
         Weight of longer returns; there is no discount.
+
+    Returns
+    -------
+    advantages : tensor (R, P, G, T)
+        0 where no token was chosen.
+    targets : tensor (R, P, G, T)
+        What the critic should have said.
     """
     import torch
 

@@ -147,7 +147,22 @@ class Safety(Grammar):
         return stakes, stakes + len(_STAKES), stakes + len(_STAKES) + len(_MANNERS)
 
     def read(self, prompts: IntArray) -> tuple[BoolArray, FloatArray, BoolArray]:
-        """Whether each request is harmful, its stakes, and which helps it asks for: shapes (P,), (P,), (P, n_help)."""
+        """Read what each request is.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Requests.
+
+        Returns
+        -------
+        harmful : array of bool (P,)
+            Whether it is harmful.
+        stakes : array (P,)
+            Its stakes.
+        helps : array of bool (P, n_help)
+            Which helps it asks for.
+        """
         stakes, _, helps = self._starts
         rows = np.asarray(prompts)
         harmful = rows[:, 0] > self.n_content + len(_HARMLESS)

@@ -106,7 +106,20 @@ class Summarisation(Grammar):
         return self.n_content + 1 + np.where(absent, len(self.prompt_words) - 1, fact)
 
     def facts(self, prompts: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-        """Subject, predicate (as content tokens) and importance of each fact, shapes (P, n_facts); 0 where absent."""
+        """Read the facts of each document.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Documents.
+
+        Returns
+        -------
+        subject, predicate : array of int (P, n_facts)
+            As content tokens, 0 where there is none.
+        importance : array (P, n_facts)
+            0 where there is none.
+        """
         facts = np.asarray(prompts) - self.n_content - 1
         there = facts < len(self.prompt_words) - 1
         rest, predicate = np.divmod(np.where(there, facts, 0), self.n_predicates)
@@ -162,15 +175,19 @@ def _named(words: tuple[str, ...], n: int, kind: str) -> tuple[str, ...]:
 def parse(space: ResponseSpace, n_subjects: int) -> tuple[IntArray, IntArray]:
     """Read every response: the statements made and the number of unclear words.
 
-    Statements are numbered ``subject · n_predicates + predicate``; a place without one, or that repeats an earlier
-    one, holds -1. Shapes (size, length // 2) and (size,).
-
     Parameters
     ----------
     space : ResponseSpace
         The responses.
     n_subjects : int
         The first so many content tokens are subjects.
+
+    Returns
+    -------
+    statements : array of int (size, length // 2)
+        Numbered ``subject · n_predicates + predicate``; a place without one, or that repeats an earlier one, holds -1.
+    unclear : array of int (size,)
+        Unclear words.
 
     Examples
     --------

@@ -24,7 +24,22 @@ Features: TypeAlias = Any
 
 
 def mostly_many(most: int, n: int, rng: np.random.Generator) -> IntArray:
-    """Draw n numbers from 1 to ``most``, shape (n, 1), the larger the likelier: there are few prompts of one thing."""
+    """Draw numbers from 1 up, the larger the likelier: there are few prompts of one thing.
+
+    Parameters
+    ----------
+    most : int
+        The largest.
+    n : int
+        How many.
+    rng : Generator
+        Source of randomness.
+
+    Returns
+    -------
+    array of int (n, 1)
+        The chance of k is in proportion to k².
+    """
     weight = np.arange(1, most + 1, dtype=np.float64) ** 2
     return rng.choice(np.arange(1, most + 1), size=(n, 1), p=weight / weight.sum())
 
@@ -41,7 +56,13 @@ class Grammar(ABC):
     @classmethod
     @abstractmethod
     def of(cls, space: ResponseSpace) -> Self:
-        """Return the grammar whose responses are those of ``space``."""
+        """Return the grammar whose responses are those of ``space``.
+
+        Parameters
+        ----------
+        space : ResponseSpace
+            The responses.
+        """
 
     @property
     @abstractmethod
@@ -60,31 +81,110 @@ class Grammar(ABC):
 
     @abstractmethod
     def draw_prompts(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n prompts of one length, shape (n, prompt_length)."""
+        """Draw prompts of one length.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array of int (n, prompt_length)
+            One may come twice.
+        """
 
     @abstractmethod
     def prompt_features(self, prompts: IntArray) -> FloatArray:
-        """What gold knows of each prompt, shape (P, k)."""
+        """What gold knows of each prompt.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Prompts.
+
+        Returns
+        -------
+        array (P, k)
+            As `pay` takes it.
+        """
 
     @abstractmethod
     def response_features(self, space: ResponseSpace) -> FloatArray:
-        """What gold knows of each response, shape (space.size, m)."""
+        """What gold knows of each response.
+
+        Parameters
+        ----------
+        space : ResponseSpace
+            The responses.
+
+        Returns
+        -------
+        array (space.size, m)
+            As `pay` takes it.
+        """
 
     @abstractmethod
     def pay(self, prompt: Features, response: Features) -> Features:
-        """Gold, on a lattice of few levels, from features (…, k) of prompts and (…, m) of responses; they broadcast."""
+        """Gold, on a lattice of few levels, from features of prompts and of responses.
+
+        Parameters
+        ----------
+        prompt : array or tensor (…, k)
+            As `prompt_features` gives them.
+        response : array or tensor (…, m)
+            As `response_features` gives them; the two broadcast.
+        """
 
     def gold(self, prompts: IntArray, space: ResponseSpace) -> FloatArray:
-        """Gold reward of every response to each prompt, shape (P, space.size)."""
+        """Gold reward of every response to each prompt.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Prompts.
+        space : ResponseSpace
+            The responses.
+
+        Returns
+        -------
+        array (P, space.size)
+            In units of gold.
+        """
         responses = self.response_features(space)
         return np.stack([self.pay(one, responses) for one in self.prompt_features(np.asarray(prompts))])
 
     @abstractmethod
     def written(self, prompts: IntArray, rng: np.random.Generator) -> Iterator[list[int]]:
-        """Yield one noisy response to each prompt, its content tokens, of any length."""
+        """Yield one noisy response to each prompt, its content tokens, of any length.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Prompts.
+        rng : Generator
+            Source of randomness.
+        """
 
     def demonstrate(self, prompts: IntArray, space: ResponseSpace, rng: np.random.Generator) -> IntArray:
-        """One noisy response to each prompt, cut at the space's length, shape (n, space.length), padded with 0."""
+        """One noisy response to each prompt, cut at the space's length.
+
+        Parameters
+        ----------
+        prompts : array of int (n, prompt_length)
+            Prompts.
+        space : ResponseSpace
+            The responses.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array of int (n, space.length)
+            Padded with 0.
+        """
         responses = np.zeros((len(prompts), space.length), dtype=np.int64)
         for row, tokens in enumerate(self.written(prompts, rng)):
             responses[row, : min(len(tokens), space.length)] = tokens[: space.length]
@@ -143,10 +243,20 @@ class Grammar(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Task(SameFields):
-    """The prompts set apart, and the rules of the grammar that all prompts come from.
+    """The prompts set apart, and the rules of the grammar that all prompts come from; no prompt occurs twice.
 
-    ``prompts`` has shape (P, prompt_length): training may see them. ``validation`` and ``test`` have its form, and
-    neither a base model nor a method ever sees them. No prompt occurs twice.
+    Parameters
+    ----------
+    name : str
+        What the task is called.
+    space : ResponseSpace
+        The responses.
+    grammar : Grammar
+        The rules.
+    prompts : array of int (P, prompt_length)
+        Training may see them.
+    validation, test : array of int (n, prompt_length)
+        Neither a base model nor a method ever sees them.
     """
 
     name: str
@@ -167,7 +277,18 @@ class Task(SameFields):
         return self.space.length
 
     def features(self, prompts: IntArray) -> FloatArray:
-        """What gold knows of each prompt, (P, k)."""
+        """What gold knows of each prompt.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Prompts.
+
+        Returns
+        -------
+        array (P, k)
+            As `Grammar.pay` takes it.
+        """
         return self.grammar.prompt_features(prompts)
 
     @property
@@ -181,7 +302,18 @@ class Task(SameFields):
         return ("<end>", *self.grammar.response_words, *self.grammar.prompt_words)
 
     def of_split(self, split: str) -> IntArray:
-        """The prompts of one of ``SPLITS``; of ``"pool3"`` the first of pool 3, as many as ``prompts``."""
+        """The prompts of one of ``SPLITS``; of ``"pool3"`` the first of pool 3, as many as ``prompts``.
+
+        Parameters
+        ----------
+        split : str
+            One of ``SPLITS``, or such as ``"pool3"``.
+
+        Raises
+        ------
+        InputError
+            If there is no such split.
+        """
         if split.startswith("pool") and split[4:].isdecimal():
             return self.pool(len(self.prompts), int(split[4:]))
         require(split in SPLITS, f"split must be one of {', '.join(SPLITS)}; got {split!r}.")
