@@ -78,6 +78,8 @@ def members_of(table: RewardTable, entries: Sequence[str], gold: str) -> list[st
     InputError
         For fewer than two members, gold among them, and members that cannot be told apart.
 
+    Examples
+    --------
     >>> table = RewardTable.from_arrays(s1=[[0.0, 1.0]], s2=[[1.0, 0.0]], gold=[[0.0, 1.0]])
     >>> members_of(table, ["s*"], "gold")
     ['s1', 's2']

@@ -24,6 +24,8 @@ def made_convex(lam: FloatArray, curve: FloatArray, plug_in: FloatArray, limit: 
     limit : array (...,)
         The largest gain of any sample.
 
+    Examples
+    --------
     >>> lam = np.array([1.0, 2.0, 3.0])
     >>> made_convex(lam, np.array([0.4, 1.0, 1.1]), np.array([0.3, 0.9, 1.2]), np.array(1.0)).round(3).tolist()
     [0.4, 1.0, 1.6]

@@ -74,6 +74,8 @@ def on_one_scale(table: RewardTable, members: Sequence[str]) -> RewardTable:
     InputError
         For a member that is constant within every prompt, or another member on another scale.
 
+    Examples
+    --------
     >>> table = RewardTable.from_arrays(a=[[0.0, 2.0], [4.0, 6.0]], b=[[0.0, 100.0], [100.0, 0.0]])
     >>> {name: values.tolist() for name, values in on_one_scale(table, ["a", "b"]).columns.items()}
     {'a': [-3.0, -1.0, 1.0, 3.0], 'b': [-1.0, 1.0, 1.0, -1.0]}

@@ -156,6 +156,8 @@ def expected_update(
     ``Σ_y π(y) w(y) Σ_t (R(y) - m - β c_t(y)) ∇log π(y_t|·)`` with m the mean of what is paid and w = 1, or one over the
     number of tokens.
 
+    Source: T25 for the slopes; we derive the rest.
+
     Parameters
     ----------
     log_policy, log_base : array (P, n)
@@ -168,8 +170,6 @@ def expected_update(
         KL penalty.
     charge : Charge
         Where and how it is charged.
-
-    Source: T25 for the slopes; we derive the rest.
     """
     token, chosen = token_log_ratios(log_policy, log_base, space)
     whole = (log_policy - log_base)[..., None]

@@ -16,13 +16,25 @@ __all__ = ["Annealing", "annealed_adam", "one_thread", "quiet", "seed_for_torch"
 
 
 def seed_for_torch(rng: np.random.Generator | int) -> int:
-    """Return a seed for torch: the number itself, or one drawn from the generator."""
+    """Return a seed for torch: the number itself, or one drawn from the generator.
+
+    Parameters
+    ----------
+    rng : Generator or int
+        Source of randomness, or its seed.
+    """
     return rng if isinstance(rng, int) else int(rng.integers(2**63))
 
 
 @contextmanager
 def one_thread(seed: int) -> Iterator[None]:
-    """Seed torch and compute on one thread, so that results repeat; what was before is restored."""
+    """Seed torch and compute on one thread, so that results repeat; what was before is restored.
+
+    Parameters
+    ----------
+    seed : int
+        Of torch's random numbers in this block.
+    """
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -70,7 +82,24 @@ class Annealing(Protocol):
 def annealed_adam(
     model: torch.nn.Module, steps: int, settings: Annealing
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """AdamW whose rate rises linearly over ``warm_up`` of the steps, then falls to zero along a cosine."""
+    """AdamW whose rate rises linearly over ``warm_up`` of the steps, then falls to zero along a cosine.
+
+    Parameters
+    ----------
+    model : Module
+        Its weights are trained.
+    steps : int
+        Steps in all.
+    settings : Annealing
+        The largest rate, the warm-up, the decay of weights.
+
+    Returns
+    -------
+    optimizer : Optimizer
+        AdamW.
+    schedule : LRScheduler
+        To be stepped with it.
+    """
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
     rise = max(1.0, settings.warm_up * steps)
 

@@ -47,6 +47,8 @@ def optimum_at_length(
 
     The divergence is summed step by step (chain rule), each term non-negative.
 
+    Source: the closed form is Y24's; its recursion for chains is dynamic programming.
+
     Parameters
     ----------
     transition : array (k, k)
@@ -64,8 +66,6 @@ def optimum_at_length(
     ------
     InputError
         If λ is too large for this reward.
-
-    Source: the closed form is Y24's; its recursion for chains is dynamic programming.
     """
     tilt = float(as_float_array("lam", lam))
     possible = transition > 0

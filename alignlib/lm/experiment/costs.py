@@ -67,6 +67,8 @@ def equal_draws(law: LevelLaw, draws: npt.ArrayLike) -> dict[str, LawCurve]:
     which draws ``1 / E_p e^{λ(r - max r)}`` times. Draws are averages over prompts; without ties the second spends
     ``log N`` and has win rate ``1 - 1/(2N)``.
 
+    Source: B24 studies rules that stop at a threshold; the comparison at equal draws: we derive.
+
     Parameters
     ----------
     law : LevelLaw
@@ -83,8 +85,6 @@ def equal_draws(law: LevelLaw, draws: npt.ArrayLike) -> dict[str, LawCurve]:
     ------
     InputError
         If a number of draws is below 1.
-
-    Source: B24 studies rules that stop at a threshold; the comparison at equal draws: we derive.
     """
     wanted = require_range("draws", np.atleast_1d(draws), 1.0)
     stopping = [[_top(family, 1.0 / n) for n in wanted] for family in law.laws]

@@ -46,14 +46,14 @@ def split_waste(curves: Curves, found: PerPrompt) -> WasteSplit:
 
     ``G_x`` is the frontier of prompt x, ``G`` that of a budget on the average; a gain below zero needs no KL.
 
+    Source: we derive, from Y24's closeness identity on each prompt.
+
     Parameters
     ----------
     curves : Curves
         The limit on the prompts.
     found : PerPrompt
         KL and reward of k policies on each prompt.
-
-    Source: we derive, from Y24's closeness identity on each prompt.
     """
     gain = found.reward - curves.base_reward
     least = np.stack(

@@ -93,6 +93,8 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     follows a token, the update vanishes at ``π(a|s) = β M p / (c + β M - Q)``. Groups are taken as infinite. The policy
     determines m and s and they determine it: iterated from the base's until neither moves.
 
+    Source: we derive.
+
     Parameters
     ----------
     log_base : array (P, n)
@@ -108,8 +110,6 @@ def scaled_fixed_point(log_base: FloatArray, reward: FloatArray, space: Response
     ------
     InputError
         If ``beta`` is not positive, or no fixed point was found at it.
-
-    Source: we derive.
     """
     require(beta > 0, f"beta must be positive; got {beta}.")
     log_next = log_next_laws(_checked(log_base, space), space)

@@ -328,11 +328,34 @@ class Task(SameFields):
         return np.asarray(prompts @ (self.vocab_size ** np.arange(self.prompt_length, dtype=np.int64)))
 
     def is_reserved(self, prompts: IntArray) -> BoolArray:
-        """Whether each prompt is kept for validation or test, shape (P,)."""
+        """Whether each prompt is kept for validation or test.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length)
+            Prompts.
+
+        Returns
+        -------
+        array of bool (P,)
+            True for those that nothing may learn from.
+        """
         return np.isin(self._numbers(np.asarray(prompts)), self._reserved)
 
     def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n prompts to learn from, shape (n, prompt_length): any of the grammar but those of validation and test.
+        """Draw prompts to learn from: any of the grammar but those of validation and test.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array of int (n, prompt_length)
+            One may come twice.
 
         Examples
         --------
@@ -377,17 +400,50 @@ class Task(SameFields):
         return prompts[np.sort(first)]
 
     def gold(self, prompts: IntArray | None = None) -> FloatArray:
-        """Gold reward of every response, shape (P, space.size); to the training prompts if none are given."""
+        """Gold reward of every response.
+
+        Parameters
+        ----------
+        prompts : array of int (P, prompt_length), optional
+            The training prompts if None.
+
+        Returns
+        -------
+        array (P, space.size)
+            In units of gold.
+        """
         return self.grammar.gold(self.prompts if prompts is None else prompts, self.space)
 
     def reference(self, n: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-        """Draw n prompts to learn from and a noisy demonstration of each: what the base is pretrained on."""
+        """Draw prompts to learn from and a noisy demonstration of each: what the base is pretrained on.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        prompts : array of int (n, prompt_length)
+            Their tokens.
+        responses : array of int (n, space.length)
+            Tokens of the demonstrations, padded with 0.
+        """
         prompts = self.fresh(n, rng)
         return prompts, self.grammar.demonstrate(prompts, self.space, rng)
 
     def decode(self, tokens: IntArray) -> str:
         """Write a prompt or a response in words, up to its end.
 
+        Parameters
+        ----------
+        tokens : array of int (length,)
+            Of a prompt or a response.
+
+        Examples
+        --------
         >>> from alignlib.lm.tasks import Summarisation
         >>> task = Summarisation.task()
         >>> task.decode(np.array([1, 5, 0, 0, 0]))

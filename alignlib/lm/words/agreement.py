@@ -20,7 +20,17 @@ _JUDGED_BY = {"proxy": "sentiment"}
 
 @dataclass(frozen=True)
 class Agreement:
-    """One setting: the mean KL and gain of its seeds there and here, and how far apart in standard errors."""
+    """One setting, trained there and here.
+
+    Attributes
+    ----------
+    setting : str
+        Method, penalty and length.
+    there, here : (float, float)
+        Mean KL in nats, and gain, of its seeds.
+    apart : float
+        How far apart the two are, in standard errors.
+    """
 
     setting: str
     there: tuple[float, float]

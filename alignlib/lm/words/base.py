@@ -25,7 +25,25 @@ _CONTEXT = 64
 
 @dataclass(frozen=True)
 class Pretraining:
-    """Size of the model and of its pretraining: ``epochs`` passes over the verses, at a rate that rises, then falls."""
+    """Size of the model and of its pretraining, at a rate that rises, then falls.
+
+    Parameters
+    ----------
+    n_words : int
+        Tokens of the vocabulary.
+    n_layer, n_embd, n_head : int
+        Layers, width, attention heads.
+    epochs : float
+        Passes over the verses.
+    batch : int
+        Verses at a time.
+    learning_rate : float
+        The largest rate.
+    warm_up : float
+        Share of the steps over which it rises from zero.
+    weight_decay : float
+        Of AdamW.
+    """
 
     n_words: int = 2048
     n_layer: int = 4
@@ -60,7 +78,15 @@ def make_tokenizer(corpus: Corpus, n_words: int = 2048) -> PreTrainedTokenizerFa
 
 
 def new_model(settings: Pretraining, n_words: int) -> GPT2LMHeadModel:
-    """Return an untrained model without dropout; its weights come from torch's random numbers."""
+    """Return an untrained model without dropout; its weights come from torch's random numbers.
+
+    Parameters
+    ----------
+    settings : Pretraining
+        Sizes.
+    n_words : int
+        Tokens of the vocabulary.
+    """
     return GPT2LMHeadModel(
         GPT2Config(
             vocab_size=n_words, n_positions=_CONTEXT, n_layer=settings.n_layer, n_embd=settings.n_embd,
@@ -91,6 +117,11 @@ def pretrain(
         Gets a line of progress now and then.
     device : str
         Where to compute.
+
+    Raises
+    ------
+    InputError
+        If the verses do not fill one batch.
     """
     require(len(verses) >= settings.batch, f"verses must fill one batch of {settings.batch}; got {len(verses)}.")
     rows = [_row(verse) for verse in verses]
@@ -118,7 +149,17 @@ def pretrain(
 
 
 def loss_per_token(model: GPT2LMHeadModel, verses: Sequence[Sequence[int]], batch: int = 64) -> float:
-    """Return the mean of ``-log p`` over the tokens of verses, in nats per token."""
+    """Return the mean of ``-log p`` over the tokens of verses, in nats per token.
+
+    Parameters
+    ----------
+    model : GPT2LMHeadModel
+        The model.
+    verses : sequence of sequences of int
+        Tokens of each verse.
+    batch : int
+        Verses at a time.
+    """
     rows = [_row(verse) for verse in verses]
     total, count = 0.0, 0
     with torch.no_grad():
@@ -157,7 +198,17 @@ def _summed_loss(model: torch.nn.Module, rows: torch.Tensor) -> tuple[torch.Tens
 
 
 def save_model(model: GPT2LMHeadModel, folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    """Save model and tokenizer as a folder that any Hugging Face tool reads."""
+    """Save model and tokenizer as a folder that any Hugging Face tool reads.
+
+    Parameters
+    ----------
+    model : GPT2LMHeadModel
+        The model.
+    folder : Path
+        Where to.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
+    """
     with quiet():
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -165,6 +216,18 @@ def save_model(model: GPT2LMHeadModel, folder: Path, tokenizer: PreTrainedTokeni
 
 def load_model(folder: Path) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     """Load what `save_model` saved, in single precision, ready for evaluation.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+
+    Returns
+    -------
+    model : GPT2LMHeadModel
+        The model.
+    tokenizer : PreTrainedTokenizerFast
+        Its tokenizer.
 
     Raises
     ------

@@ -38,7 +38,15 @@ _BEGINNINGS, _EACH, _STEPS, _RATE = 64, 8, 3, 1e-3
 
 @dataclass(frozen=True)
 class Checked:
-    """A number of the table's folder, and what the code gives now."""
+    """A number of the table's folder, and what the code gives now.
+
+    Attributes
+    ----------
+    name : str
+        What it is.
+    kept, now : float
+        As it was written, and as it is measured.
+    """
 
     name: str
     kept: float
@@ -55,7 +63,20 @@ class Checked:
 
 
 class OwnBeginnings:
-    """Prompts that a model writes itself, each of ``PROMPT_LENGTH`` tokens: a world of `alignlib.lm.fleet`."""
+    """Prompts that a model writes itself, each of ``PROMPT_LENGTH`` tokens: a world of `alignlib.lm.fleet`.
+
+    Parameters
+    ----------
+    base : Stack
+        The model that writes them, one row.
+    n : int
+        How many.
+
+    Raises
+    ------
+    InputError
+        If it writes too few that do not end early.
+    """
 
     length = LENGTH
 
@@ -69,15 +90,42 @@ class OwnBeginnings:
         self.prompts: IntArray = torch.cat([torch.zeros((n, 1), dtype=torch.long), whole], dim=1).numpy()
 
     def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n of them."""
+        """Draw some of them.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+        """
         return self.prompts[rng.integers(len(self.prompts), size=n)]
 
     def pool(self, n: int, number: int = 0) -> IntArray:
-        """Return the first n."""
+        """Return the first of them.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        number : int
+            Not used: there is one pool.
+        """
         return self.prompts[:n]
 
     def features(self, prompts: IntArray) -> IntArray:
-        """Rewards know nothing of a prompt beside its tokens, (n, 0)."""
+        """Rewards know nothing of a prompt beside its tokens.
+
+        Parameters
+        ----------
+        prompts : array of int (n, tokens)
+            Prompts.
+
+        Returns
+        -------
+        array of int (n, 0)
+            Nothing.
+        """
         return np.zeros((len(prompts), 0), dtype=np.int64)
 
 
@@ -134,7 +182,13 @@ def _law(base: Stack, policy: Stack, world: OwnBeginnings, payment: TextPayment)
 
 
 def check(folder: Path) -> list[Checked]:
-    """Measure what lies in a folder of `publish` anew, and compare."""
+    """Measure what lies in a folder of `publish` anew, and compare.
+
+    Parameters
+    ----------
+    folder : Path
+        As `publish` left it.
+    """
     kept = json.loads((folder / "check.json").read_text(encoding="utf-8"))
     now = _Kept(folder).measured()
     return [Checked(name, float(value), now[name]) for name, value in kept.items()]

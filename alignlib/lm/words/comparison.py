@@ -27,9 +27,20 @@ MEASURES = ("kl", "gain", "share", "best_gain", "best_share", "over_gain", "over
 class Comparison:
     """One setting of a method, averaged over seeds.
 
-    ``kl`` in nats and ``gain``; ``share``, the gain over the limit at that KL; ``best_gain`` and ``best_share`` of
-    best-of-N at the same KL; ``over_gain`` and ``over_share``, the method's less best-of-N's. ``supported`` tells
-    whether the base samples support the limit at that KL; where they do not, shares are upper bounds.
+    Attributes
+    ----------
+    kl : Interval
+        KL in nats.
+    gain : Interval
+        Mean reward above the base's.
+    share, best_share, over_share : Interval
+        The part of the limit at that KL: the method's, best-of-N's at the same KL, the difference.
+    best_gain, over_gain : Interval
+        Gain of best-of-N at that KL, and the method's less it.
+    supported : bool
+        Whether the base samples support the limit there; where not, shares are upper bounds.
+    n_seeds : int
+        Runs that were averaged.
     """
 
     kl: Interval
@@ -45,7 +56,15 @@ class Comparison:
 
 @dataclass(frozen=True, eq=False)
 class BestCurve(SameFields):
-    """Best-of-N's KL and gain on each prompt, arrays (prompts, N), for N = 1 … half the samples of a prompt."""
+    """Best-of-N on each prompt, for N = 1 … half the samples of a prompt.
+
+    Attributes
+    ----------
+    n : array (numbers,)
+        The N.
+    kl, gain : array (prompts, numbers)
+        KL in nats, and gain.
+    """
 
     n: FloatArray
     kl: FloatArray
@@ -53,7 +72,20 @@ class BestCurve(SameFields):
 
     @classmethod
     def of(cls, fit: Fit, most: int | None = None) -> BestCurve:
-        """Estimate it from the base samples of a fit, without bias for whole N; between them it is interpolated."""
+        """Estimate it from the base samples of a fit, without bias for whole N; between them it is interpolated.
+
+        Parameters
+        ----------
+        fit : Fit
+            Of equally many samples for each prompt.
+        most : int, optional
+            The largest N; half the samples if None.
+
+        Raises
+        ------
+        InputError
+            If prompts have unequal numbers of samples.
+        """
         (_, rows), *others = fit.table.blocks(fit.reward)
         require(not others, "fit must be of equally many samples for each prompt; it is not.")
         largest = rows.shape[1] // 2 if most is None else most
@@ -64,7 +96,20 @@ class BestCurve(SameFields):
         return cls(n, np.stack([one.spent for one in found], 1), np.stack([one.mean - base for one in found], 1))
 
     def at(self, weights: FloatArray, kl: FloatArray) -> FloatArray:
-        """Gain at these KLs, (replicates, runs), for weights of prompts (replicates, prompts)."""
+        """Gain at some KLs, for weights of prompts.
+
+        Parameters
+        ----------
+        weights : array (replicates, prompts)
+            Each row sums to one.
+        kl : array (replicates, runs)
+            KLs in nats.
+
+        Returns
+        -------
+        array (replicates, runs)
+            In the unit of the reward.
+        """
         spent, gained = weights @ self.kl, weights @ self.gain
         spent[:, 0] = gained[:, 0] = 0.0
         spent = np.maximum.accumulate(spent, axis=1)

@@ -78,6 +78,13 @@ def _of_package() -> str:
 class Corpus:
     """Verses by what they are for: whole chapters go to one part, so that no verse is beside one of another part.
 
+    Parameters
+    ----------
+    parts : mapping of str to tuple of str
+        Verses of ``train``, ``validation`` and ``test``.
+
+    Examples
+    --------
     >>> corpus = Corpus.split({f"Ps{i}": [f"verse {i}"] for i in range(1, 41)})
     >>> {name: len(verses) for name, verses in corpus.parts.items()}
     {'test': 4, 'validation': 2, 'train': 34}
@@ -87,7 +94,15 @@ class Corpus:
 
     @classmethod
     def split(cls, chapters: Mapping[str, Sequence[str]], seed: int = 0) -> Corpus:
-        """Draw the chapters of each part."""
+        """Draw the chapters of each part.
+
+        Parameters
+        ----------
+        chapters : mapping of str to sequence of str
+            Verses of each chapter.
+        seed : int
+            Of the draw.
+        """
         names = list(chapters)
         order = np.random.default_rng(seed).permutation(len(names))
         sizes = [round(share * len(names)) for share in SPLITS.values()]
@@ -118,9 +133,19 @@ class WordsWorld:
     length = LENGTH
 
     def prompts(self, part: str) -> IntArray:
-        """Beginnings of the verses of a part, each once, (P, 1 + ``PROMPT_LENGTH``), in the order of the text.
+        """Beginnings of the verses of a part, each once, in the order of the text.
 
         Only beginnings that end where a word does: read as text, they give the same tokens again.
+
+        Parameters
+        ----------
+        part : str
+            ``train``, ``validation`` or ``test``.
+
+        Returns
+        -------
+        array of int (P, 1 + PROMPT_LENGTH)
+            Their tokens.
         """
         found: dict[tuple[int, ...], None] = {}
         for verse in self.encoded(part):
@@ -129,19 +154,46 @@ class WordsWorld:
         return np.array(list(found), dtype=np.int64).reshape(len(found), 1 + PROMPT_LENGTH)
 
     def held_out(self, part: str, n: int, seed: int = 0) -> IntArray:
-        """Draw ``n`` prompts of a part that begin no verse to learn from."""
+        """Draw prompts of a part that begin no verse to learn from.
+
+        Parameters
+        ----------
+        part : str
+            ``validation`` or ``test``.
+        n : int
+            How many.
+        seed : int
+            Of the draw.
+
+        Raises
+        ------
+        InputError
+            If there are fewer.
+        """
         known = {tuple(row) for row in self.pool_of_training.tolist()}
         fresh = np.array([row for row in self.prompts(part).tolist() if tuple(row) not in known], dtype=np.int64)
         require(len(fresh) >= n, f"n must not exceed the {len(fresh)} prompts of {part!r}; got {n}.")
         return fresh[np.sort(np.random.default_rng(seed).permutation(len(fresh))[:n])]
 
     def encoded(self, part: str) -> list[list[int]]:
-        """Tokens of each verse of a part, with the start token in front and no end."""
+        """Tokens of each verse of a part, with the start token in front and no end.
+
+        Parameters
+        ----------
+        part : str
+            ``train``, ``validation`` or ``test``.
+        """
         found: list[list[int]] = self.tokenizer(list(self.corpus.parts[part]))["input_ids"]
         return found
 
     def texts(self, tokens: IntArray) -> list[str]:
-        """Write rows of tokens as text, without start, end and what follows the end."""
+        """Write rows of tokens as text, without start, end and what follows the end.
+
+        Parameters
+        ----------
+        tokens : array of int (n, length)
+            Prompts or responses.
+        """
         rows = np.asarray(tokens).tolist()
         found: list[str] = self.tokenizer.backend_tokenizer.decode_batch(rows, skip_special_tokens=True)
         return found
@@ -158,15 +210,52 @@ class WordsWorld:
     # -- what a fleet asks of its world --------------------------------------------------------------------------------
 
     def fresh(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw n prompts to learn from, (n, 1 + ``PROMPT_LENGTH``)."""
+        """Draw prompts to learn from.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array of int (n, 1 + PROMPT_LENGTH)
+            One may come twice.
+        """
         return self.pool_of_training[rng.integers(len(self.pool_of_training), size=n)]
 
     def pool(self, n: int, number: int = 0) -> IntArray:
-        """Return n distinct prompts to learn from; each number is another pool."""
+        """Return distinct prompts to learn from.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        number : int
+            Which pool.
+
+        Raises
+        ------
+        InputError
+            If there are fewer.
+        """
         rng = np.random.default_rng([7, number])
         require(n <= len(self.pool_of_training), f"n must not exceed {len(self.pool_of_training)} prompts; got {n}.")
         return self.pool_of_training[rng.permutation(len(self.pool_of_training))[:n]]
 
     def features(self, prompts: IntArray) -> IntArray:
-        """What rewards know of a prompt beside its tokens: nothing, (n, 0)."""
+        """What rewards know of a prompt beside its tokens: nothing.
+
+        Parameters
+        ----------
+        prompts : array of int (n, tokens)
+            Prompts.
+
+        Returns
+        -------
+        array of int (n, 0)
+            Nothing.
+        """
         return np.zeros((len(prompts), 0), dtype=np.int64)

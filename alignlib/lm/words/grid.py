@@ -60,12 +60,24 @@ class Run:
         return f"{self.reward}-{self.method}-{self.knob:g}-{self.steps}-{self.seed}{rate}"
 
     def at(self, rate: float) -> Run:
-        """The same run at the rate that trials found; shorter ones than the trials take twice that."""
+        """The same run at the rate that trials found; shorter ones than the trials take twice that.
+
+        Parameters
+        ----------
+        rate : float
+            The rate that trials found.
+        """
         return replace(self, rate=rate if self.responses == RESPONSES else 2.0 * rate)
 
 
 def tuning(steps: int = STEPS[1]) -> list[Run]:
-    """Return the trials: every method at its middle penalty, every rate once."""
+    """Return the trials: every method at its middle penalty, every rate once.
+
+    Parameters
+    ----------
+    steps : int
+        Length of each.
+    """
     return [
         Run("sentiment", method, find(method).middle, steps, _TUNING_SEED, rate, "tuning")
         for method in METHODS
@@ -80,6 +92,15 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
     that was cut short compares all methods alike. Quick runs are short, with few responses a step: to see that all
     works, and in no table.
 
+    Parameters
+    ----------
+    stage : str
+        ``"quick"``, ``"core"`` or ``"wide"``.
+    steps : (int, int, int)
+        Lengths of training.
+
+    Examples
+    --------
     >>> [len(grid(stage)) for stage in ("quick", "core", "wide")]
     [12, 15, 77]
     >>> {(run.steps, run.responses) for run in grid("quick")}
@@ -113,7 +134,15 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
 
 
 def fleets(runs: Sequence[Run], size: int) -> list[list[Run]]:
-    """Put runs that can travel together, of one reward and method, into fleets of at most ``size``."""
+    """Put runs that can travel together, of one reward and method, into fleets.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Most wanted first.
+    size : int
+        The most that travel together.
+    """
     found: dict[tuple[object, ...], list[list[Run]]] = {}
     order: list[list[Run]] = []
     for run in runs:

@@ -28,6 +28,11 @@ def command(*arguments: str | Path) -> str:
 
     It runs in this process: three hundred programs that each load PyTorch would cost more than what they measure.
 
+    Parameters
+    ----------
+    *arguments : str or Path
+        As they are typed after the program's name.
+
     Raises
     ------
     InputError
@@ -55,14 +60,18 @@ def sample_and_score(
 
     Parameters
     ----------
-    model, base : path
-        Who responds, and to whom its KL is taken, if to anyone.
+    model : Path
+        Who responds.
     place : Place
         Where prompts and reward model lie.
-    table : path
+    table : Path
         The file to write.
-    n, seed : int
-        Responses to each prompt, and the source of the draws.
+    n : int
+        Responses to each prompt.
+    seed : int
+        Source of the draws.
+    base : Path, optional
+        To whom its KL is taken.
     part : str
         ``"test"`` or ``"validation"``.
     """
@@ -123,12 +132,30 @@ def measure(model: Path, place: Place, *, n: int, seed: int) -> dict[str, object
 
 
 def base_table(place: Place, part: str = "test") -> Path:
-    """Where the base's scored samples on the held-out prompts of a part lie."""
+    """Where the base's scored samples on the held-out prompts of a part lie.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    part : str
+        ``"test"`` or ``"validation"``.
+    """
     return place.folder / ("base_samples.parquet" if part == "test" else f"base_{part}.parquet")
 
 
 def sample_base(place: Place, n: int, seed: int = 7) -> None:
-    """Sample the base on the held-out prompts and score its responses, half as many for tuning; nothing twice."""
+    """Sample the base on the held-out prompts and score its responses, half as many for tuning; nothing twice.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    n : int
+        Responses to each prompt.
+    seed : int
+        Source of the draws.
+    """
     sample_and_score(place.base_folder, place, base_table(place), n=n, seed=seed, base=None)
     sample_and_score(
         place.base_folder, place, base_table(place, "validation"), n=n // 2, seed=seed + 1, base=None, part="validation"

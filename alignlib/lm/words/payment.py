@@ -33,5 +33,11 @@ class TextPayment:
         return paid.view(tokens.shape[:-1])
 
     def to(self, device: torch.device) -> TextPayment:
-        """Return itself: texts are read on the processor."""
+        """Return itself: texts are read on the processor.
+
+        Parameters
+        ----------
+        device : torch.device
+            Where policies are trained.
+        """
         return self

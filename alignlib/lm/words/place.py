@@ -62,7 +62,17 @@ class Place:
 
     @classmethod
     def toy(cls, folder: Path, text: Path | None = None, device: str = "cpu") -> Place:
-        """Return a place whose everything is tiny, to see that it works."""
+        """Return a place whose everything is tiny, to see that it works.
+
+        Parameters
+        ----------
+        folder : Path
+            Where all lies.
+        text : Path, optional
+            The corpus; the one of the project if None.
+        device : str
+            Where to compute.
+        """
         pretraining = Pretraining(n_words=600, n_layer=2, n_embd=32, epochs=0.1)
         return cls(folder, text, device, pretraining, {"test": 6, "validation": 4}, 64, (1, 2, 3))
 
@@ -77,7 +87,13 @@ class Place:
         return self.folder / "proxy"
 
     def prompts_file(self, part: str) -> Path:
-        """Held-out prompts as a table with the columns ``prompt_id`` and ``prompt``."""
+        """Held-out prompts as a table with the columns ``prompt_id`` and ``prompt``.
+
+        Parameters
+        ----------
+        part : str
+            ``"test"`` or ``"validation"``.
+        """
         return self.folder / f"prompts_{part}.jsonl"
 
     @cached_property
@@ -96,7 +112,13 @@ class Place:
         return Stack.of(load_model(self.base_folder)[0]).to(self.device)
 
     def payment(self, reward: str) -> Payment:
-        """What training pays: a function of the text, or the reward model."""
+        """What training pays: a function of the text, or the reward model.
+
+        Parameters
+        ----------
+        reward : str
+            Name of the reward.
+        """
         if reward == PROXY:
             model = AutoModelForSequenceClassification.from_pretrained(self.proxy_folder)
             return ProxyPayment(Stack.of(model, head="score").to(self.device), 1e-3)
@@ -105,13 +127,25 @@ class Place:
     # -- making --------------------------------------------------------------------------------------------------------
 
     def take_base(self, folder: Path) -> None:
-        """Copy a base model that lies elsewhere, if none lies here."""
+        """Copy a base model that lies elsewhere, if none lies here.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it lies.
+        """
         if not (self.base_folder / "model.safetensors").is_file():
             model, tokenizer = load_model(folder)
             save_model(model, self.base_folder, tokenizer)
 
     def make_base(self, say: Callable[[str], None]) -> None:
-        """Pretrain the base if it does not lie here; write the held-out prompts."""
+        """Pretrain the base if it does not lie here; write the held-out prompts.
+
+        Parameters
+        ----------
+        say : callable
+            Gets a line of progress now and then.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.base_folder / "model.safetensors").is_file():
             tokenizer = make_tokenizer(self.corpus, self.pretraining.n_words)
@@ -126,7 +160,13 @@ class Place:
                 write_whole(self.prompts_file(part), "\n".join(lines) + "\n")
 
     def make_proxy(self, say: Callable[[str], None]) -> None:
-        """Train the reward model on noisy preferences if it does not lie here."""
+        """Train the reward model on noisy preferences if it does not lie here.
+
+        Parameters
+        ----------
+        say : callable
+            Gets a line of progress now and then.
+        """
         if (self.proxy_folder / "model.safetensors").is_file():
             return
         world: World = self.world
@@ -144,5 +184,16 @@ class Place:
         say(f"reward model trained on {self.pairs} labelled pairs")
 
     def held_out(self, part: str) -> torch.Tensor:
-        """The held-out prompts of a part in tokens, (P, prompt length)."""
+        """The held-out prompts of a part in tokens.
+
+        Parameters
+        ----------
+        part : str
+            ``"test"`` or ``"validation"``.
+
+        Returns
+        -------
+        tensor (P, prompt length)
+            On the place's device.
+        """
         return torch.as_tensor(np.asarray(self.world.held_out(part, self.n_prompts[part]))).to(self.device)

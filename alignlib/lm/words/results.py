@@ -32,9 +32,17 @@ COLUMNS = (
 class WordsResults(SameFields):
     """What `make lm-words` leaves for the book, read without torch.
 
-    ``runs`` has a row for each run (``COLUMNS``: KL in nats per response with its interval, the mean of every reward,
-    and the share of the limit on the run's own reward as ``alignlib overlay`` has it, unknown where noise hides it),
-    ``tuning`` one for each trial; ``settings`` says how everything was made.
+    Attributes
+    ----------
+    folder : Path
+        Where it lies.
+    runs : DataFrame
+        A row for each run (``COLUMNS``: KL in nats per response with its interval, the mean of every reward, and the
+        share of the limit on the run's own reward as ``alignlib overlay`` has it, unknown where noise hides it).
+    tuning : DataFrame
+        A row for each trial.
+    settings : dict
+        How everything was made.
     """
 
     folder: Path
@@ -45,6 +53,11 @@ class WordsResults(SameFields):
     @classmethod
     def read(cls, folder: str | Path) -> WordsResults:
         """Read and check the tables of a folder.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The folder.
 
         Raises
         ------
@@ -73,7 +86,17 @@ class WordsResults(SameFields):
             return RewardTable.from_arrays({"sentiment": stored["validation"].astype(np.float64)})
 
     def fit(self, reward: str, n_boot: int = 400, seed: int = 0) -> Fit:
-        """Estimate the limit of a reward from the base's samples."""
+        """Estimate the limit of a reward from the base's samples.
+
+        Parameters
+        ----------
+        reward : str
+            Name of the reward.
+        n_boot : int
+            Bootstrap replicates.
+        seed : int
+            Of their randomness.
+        """
         return fit_frontier(self.base, reward, n_boot=n_boot, rng=seed)
 
     @cached_property
@@ -82,23 +105,60 @@ class WordsResults(SameFields):
             return dict(stored)
 
     def per_prompt(self, rows: pd.DataFrame, name: str) -> FloatArray:
-        """Return the KL or a reward of runs on each prompt, (runs, prompts)."""
+        """Return the KL or a reward of runs on each prompt.
+
+        Parameters
+        ----------
+        rows : DataFrame
+            Rows of ``runs``.
+        name : str
+            ``"kl"``, or a reward.
+
+        Returns
+        -------
+        array (runs, prompts)
+            KL in nats.
+        """
         place = {run: number for number, run in enumerate(self._policies["run"].tolist())}
         return np.asarray(self._policies[name][[place[run] for run in rows.run]], dtype=np.float64)
 
     def select(self, **wanted: object) -> pd.DataFrame:
-        """Return the rows in which the columns named have the values given."""
+        """Return the rows in which the columns named have the values given.
+
+        Parameters
+        ----------
+        **wanted : object
+            Columns with the value that they must have.
+        """
         rows = self.runs
         for column, value in wanted.items():
             rows = rows[rows[column] == value]
         return rows
 
     def compare(self, fit: Fit, best: BestCurve, rows: pd.DataFrame) -> Comparison:
-        """Compare the runs of one setting with the limit and best-of-N of a fit's reward."""
+        """Compare the runs of one setting with the limit and best-of-N of a fit's reward.
+
+        Parameters
+        ----------
+        fit : Fit
+            The limit of a reward.
+        best : BestCurve
+            Best-of-N by it.
+        rows : DataFrame
+            Rows of ``runs``, of one setting.
+        """
         return compare(fit, best, self.per_prompt(rows, "kl"), self.per_prompt(rows, fit.reward))
 
     def settings_of(self, reward: str, methods: Sequence[str] | None = None) -> list[tuple[str, float, int]]:
-        """Return method, knob and steps of every setting trained on a reward, in the order of the table."""
+        """Return method, knob and steps of every setting trained on a reward, in the order of the table.
+
+        Parameters
+        ----------
+        reward : str
+            Name of the reward.
+        methods : sequence of str, optional
+            Those wanted; all if None.
+        """
         rows = self.select(reward=reward)
         found = dict.fromkeys(zip(rows.method, rows.knob, rows.steps, strict=True))
         return [one for one in found if methods is None or one[0] in methods]

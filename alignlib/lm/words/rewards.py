@@ -30,6 +30,13 @@ def sentiment(texts: Sequence[str]) -> list[float]:
 
     The lexicon adds up over words, so that a text that says one warm word over and over would be as warm as it likes.
 
+    Parameters
+    ----------
+    texts : sequence of str
+        Responses.
+
+    Examples
+    --------
     >>> sentiment(["good good good"]) == sentiment(["good"])
     True
     """
@@ -37,7 +44,13 @@ def sentiment(texts: Sequence[str]) -> list[float]:
 
 
 def repeated_sentiment(texts: Sequence[str]) -> list[float]:
-    """Return VADER's compound score of each text times ``UNIT``, as the package gives it: a word counts each time."""
+    """Return VADER's compound score of each text times ``UNIT``, as the package gives it: a word counts each time.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Responses.
+    """
     score = _vader().polarity_scores
     return [UNIT * float(score(text)["compound"]) for text in texts]
 
@@ -46,6 +59,11 @@ def civility(texts: Sequence[str]) -> list[float]:
     """Return the log-odds that a text is not offensive, by the classifier that alt-profanity-check ships.
 
     It is a linear model of word counts, so that texts of any kind get a number; near zero it is undecided.
+
+    Parameters
+    ----------
+    texts : sequence of str
+        Responses.
     """
     predict = _profanity()
     prob = np.asarray(predict(list(texts)), dtype=np.float64)
@@ -55,6 +73,13 @@ def civility(texts: Sequence[str]) -> list[float]:
 def once(text: str) -> str:
     """Return a text without the words that it has said before.
 
+    Parameters
+    ----------
+    text : str
+        A response.
+
+    Examples
+    --------
     >>> once("The king, the great king and the queen")
     'The king, great and queen'
     """

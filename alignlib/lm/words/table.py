@@ -99,7 +99,13 @@ def _placed(runs: pd.DataFrame, place: Place) -> pd.DataFrame:
 
 
 def rao_blackwell(answer: dict[str, Any]) -> dict[str, Any]:
-    """The Rao–Blackwell estimate of what ``alignlib kl --json`` wrote."""
+    """The Rao–Blackwell estimate of what ``alignlib kl --json`` wrote.
+
+    Parameters
+    ----------
+    answer : dict
+        The JSON.
+    """
     return next(one for one in answer["estimates"] if one["name"] == "rao_blackwell")
 
 
@@ -146,7 +152,13 @@ def _settings(place: Place, found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def size_of(base: Path) -> dict[str, int]:
-    """Layers, width and number of weights of the model in a folder."""
+    """Layers, width and number of weights of the model in a folder.
+
+    Parameters
+    ----------
+    base : Path
+        The folder.
+    """
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     weights = sum(part.numel() for part in load_file(base / "model.safetensors").values())
     return {"layers": int(config["n_layer"]), "width": int(config["n_embd"]), "weights": int(weights)}

@@ -27,17 +27,41 @@ _TRAINED = "trained.json"
 
 
 def result_file(place: Place, run: Run) -> Path:
-    """Where a finished run's results lie."""
+    """Where a finished run's results lie.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    run : Run
+        Which run.
+    """
     return place.folder / "runs" / f"{run.key}.json"
 
 
 def policy_folder(place: Place, run: Run) -> Path:
-    """Where a trained policy lies, as a model of the Hugging Face hub."""
+    """Where a trained policy lies, as a model of the Hugging Face hub.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    run : Run
+        Which run.
+    """
     return place.folder / "policies" / run.key
 
 
 def is_trained(place: Place, run: Run) -> bool:
-    """Whether a policy lies there whole."""
+    """Whether a policy lies there whole.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    run : Run
+        Which run.
+    """
     return (policy_folder(place, run) / _TRAINED).is_file()
 
 
@@ -119,7 +143,13 @@ def _trial(run: Run, policy: dict[str, torch.Tensor], place: Place) -> dict[str,
 
 
 def chosen_rates(place: Place) -> dict[str, float]:
-    """Return each method's best rate of the trials that lie here, see `best_rates`."""
+    """Return each method's best rate of the trials that lie here, see `best_rates`.
+
+    Parameters
+    ----------
+    place : Place
+        Where all lies.
+    """
     trials = []
     for run in tuning(place.steps[1]):
         path = result_file(place, run)
