@@ -130,15 +130,90 @@ def test_what_to_set_amounts_to_the_beta_again() -> None:
     assert found.token_mean / 50.0 == pytest.approx(found.beta)
     assert found.group_centred is not None
     assert effective_beta(found.group_centred, "after", group=4) == pytest.approx(found.beta)
-    assert found.group_scaled is not None
-    # Under a tilt normal rewards keep their deviation: the mean β over prompts is the one wished for.
-    each = [effective_beta(found.group_scaled, "after", group=4, deviation=s) for s in spread[:, 0]]
-    assert np.mean(each) == pytest.approx(found.beta, rel=0.05)
     right = choose_beta(fit_frontier((rng.random((150, 64)) < 0.3) * 1.0, n_boot=100), 0.2, group=8)
     success = float(FiniteLaw([0.0, 1.0], [0.7, 0.3]).gain_at_kl(0.2)) + 0.3
     assert right.group_scaled is not None
     again = effective_beta(right.group_scaled, "after", group=8, success=success)
     assert again == pytest.approx(right.beta, rel=0.03)
+
+
+def test_scaled_by_deviations_that_differ_the_wished_kl_is_spent() -> None:
+    """In large groups normal rewards have the KL 1/2c² on every prompt, whatever its deviation."""
+    rng = np.random.default_rng(5)
+    spread = np.exp(0.4 * rng.standard_normal((200, 1)))
+    found = choose_beta(fit_frontier(spread * rng.standard_normal((200, 256)), n_boot=100), 0.3)
+    assert found.group_scaled == pytest.approx(1.0 / np.sqrt(0.6), rel=0.06)
+    # The mean over prompts of the β that it amounts to is another.
+    assert np.mean(found.group_scaled * spread) < 0.95 * found.beta
+
+
+def log_mean_exp(score: np.ndarray) -> np.ndarray:
+    return scipy.special.logsumexp(score, axis=1, keepdims=True) - np.log(score.shape[1])
+
+
+def trained(push, size: tuple[int, int], pace: float) -> np.ndarray:
+    """Follow the expected update of free policies from the base, as log-ratios: no formula of a policy at rest."""
+    ratio = np.zeros(size)
+    for _ in range(3000):
+        prob = np.exp(ratio) / size[1]
+        moved = push(ratio, prob)
+        moved -= (prob * moved).sum(axis=1, keepdims=True)
+        ratio = ratio + pace * moved
+        ratio -= log_mean_exp(ratio)
+        if np.abs(prob * moved).max() < 1e-12:
+            break
+    return ratio
+
+
+def test_what_is_set_spends_the_kl_of_the_optimum_with_the_lengths_that_there_are() -> None:
+    """The samples are the base itself; trainers are followed to rest by their own updates."""
+    rng, size = np.random.default_rng(7), (25, 24)
+    reward, tokens = rng.standard_normal(size), np.round(40.0 * np.exp(0.4 * rng.standard_normal(size)))
+    fit = fit_frontier(RewardTable.from_arrays(reward=reward, tokens=tokens), "reward", n_boot=100)
+    found = choose_beta(fit, 0.15, tokens="tokens")
+    optimum = reward / found.beta - log_mean_exp(reward / found.beta)
+    wished = (np.exp(optimum) * optimum).mean()
+    assert found.length == pytest.approx((np.exp(optimum) * tokens).mean(), rel=1e-9)
+
+    def in_reward(c: float):
+        return lambda ratio, prob: reward - c * ratio / tokens
+
+    def in_loss(c: float):
+        return lambda ratio, prob: (reward - (prob * reward).sum(axis=1, keepdims=True) - c * ratio) / tokens
+
+    assert found.token_mean is not None
+    assert found.naive is not None
+    for push, c, plain, naive, pace in (
+        (in_reward, found.token_mean, found.beta * found.length, found.naive[0], 0.2),
+        (in_loss, found.length_normalised, found.beta, found.naive[1], 8.0),
+    ):
+        reached, without = (trained(push(one), size, pace) for one in (c, plain))
+        assert (np.exp(reached) * reached).mean() == pytest.approx(wished, rel=1e-3)
+        assert (np.exp(without) * without).mean() / wished == pytest.approx(naive / 0.15, rel=1e-3)
+        assert naive > 0.153
+
+
+def test_in_a_small_group_the_wished_kl_is_spent_too() -> None:
+    """Groups of three are enumerated."""
+    reward = np.repeat(np.array([[0.0, 0.5, 1.0, 3.0], [0.0, 1.0, 2.0, 2.5]]), 8, axis=1)
+    fit = fit_frontier(np.tile(reward, (15, 1)), n_boot=100)
+    found = choose_beta(fit, 0.2, group=3)
+    values, place = zip(*(np.unique(row, return_inverse=True) for row in reward), strict=True)
+
+    def advantage(ratio: np.ndarray, prob: np.ndarray) -> np.ndarray:
+        given = np.zeros(reward.shape)
+        for x in range(2):
+            mass = np.bincount(place[x], prob[x])
+            a, b, c = np.meshgrid(values[x], values[x], values[x], indexing="ij")
+            group = np.stack([a, b, c])
+            deviation = group.std(axis=0, ddof=1)
+            own = np.where(deviation > 0.0, (a - group.mean(axis=0)) / np.where(deviation > 0.0, deviation, 1.0), 0.0)
+            given[x] = (own * mass[:, None] * mass).sum(axis=(1, 2))[place[x]]
+        return given
+
+    assert found.group_scaled is not None
+    rest = trained(lambda ratio, prob: advantage(ratio, prob) - found.group_scaled * ratio, reward.shape, 0.3)
+    assert (np.exp(rest) * rest).mean() == pytest.approx(0.2, rel=0.05)
 
 
 # ------------------------------------------------------------------ has gold fallen?

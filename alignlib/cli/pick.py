@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_OF_BETA = ("reward", "wished", "group", "tokens", "normalisation")
 _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
 
 
@@ -44,6 +45,7 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
 @option("--table", type=FILE, help="Samples of the base model: to predict gold, and for β.")
 @option("--reward", help="Column of --table with the run's reward.")
 @option("--gold", help="Column of --table and of --scores with gold  [default: 'gold' in --scores]")
+@option("--tokens", help="Column of --table with the tokens of each response, for β  [default: 'n_tokens', if any]")
 @option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
 @option("--kl", "wished", type=NUMBER, help="Wished KL in nats per sequence  [default: what is kept]")
 @option("--group", type=Whole(min=2), help="Responses to a prompt that the trainer compares.")
@@ -68,6 +70,8 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     log = read_run(run, asked)
     table = asked["table"]
     columns = [asked["reward"], *([] if asked["gold"] is None else [asked["gold"]])]
+    asked["tokens"] = _tokens(table, columns, asked)
+    columns += [] if asked["tokens"] is None else [asked["tokens"]]
     fit = None if table is None else base_fit(table, columns, asked, path="--table")
     found = _advice(log, fit, _gold(run, log, asked), asked)
     if picture is not None:
@@ -84,8 +88,10 @@ def _check(asked: dict[str, Any]) -> None:
     table, scores, in_run = asked["table"], asked["scores"], asked["run_gold"]
     if table is not None and asked["reward"] is None:
         raise BadInput("Say which column of --table holds the run's reward (--reward).")
-    if table is None and any(asked[name] is not None for name in ("reward", "wished", "group", "normalisation")):
-        raise BadInput("--reward, --kl, --group and --normalisation need --table: β is told from base samples.")
+    if table is None and any(asked[name] is not None for name in _OF_BETA):
+        raise BadInput(
+            "--reward, --kl, --group, --tokens and --normalisation need --table: β is told from base samples."
+        )
     if table is None:
         refuse_typed("bounded", *(["prompt"] if scores is None else []), remedy="needs --table; leave it out")
     if scores is not None and in_run is not None:
@@ -155,8 +161,23 @@ def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict
             )
         else:
             with naming(kl="--kl"):
-                beta = choose_beta(fit, kl, length=_length(log, kl, asked), group=asked["group"])
+                beta = choose_beta(
+                    fit, kl, length=_length(log, kl, asked), tokens=asked["tokens"], group=asked["group"]
+                )
     return RunAdvice(log, found, beta, asked["normalisation"], tuple(notes))
+
+
+def _tokens(table: Path | None, others: list[Any], asked: dict[str, Any]) -> str | None:
+    """Return the column with the tokens of each base response: the one that was said, or that of `alignlib sample`."""
+    if table is None or asked["tokens"] in others:
+        if table is not None and asked["tokens"] is not None:
+            raise BadInput(f"--tokens is {asked['tokens']!r}, which is --reward or --gold; name the column of lengths.")
+        return None
+    from alignlib.tables import open_table_file
+
+    said: str | None = asked["tokens"]
+    usual = "n_tokens" if table.is_file() and "n_tokens" in open_table_file(table).names else None
+    return usual if said is None and usual not in others else said
 
 
 def _length(log: TrainingLog, kl: float, asked: dict[str, Any]) -> float | None:

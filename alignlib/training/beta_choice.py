@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray, as_number, as_whole
+from alignlib._core.checks import FloatArray, as_number, as_whole, require
+from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, beta_at
+from alignlib.training.at_rest import BaseSamples, group_scaled, length_normalised, per_token, spent
 from alignlib.training.penalty import beta_to_set, effective_beta
 
 __all__ = ["NORMALISATIONS", "BetaChoice", "choose_beta"]
 
 NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
 _BLOCK = 1 << 17  # samples in work at a time
+_MOST, _PROMPTS = 1 << 16, 400  # samples and prompts on which a coefficient is found
 
 
 @dataclass(frozen=True)
@@ -28,26 +32,33 @@ class BetaChoice:
         KL aimed at, in nats per sequence.
     beta, beta_low, beta_high : float
         β of ``E R - β KL(π‖p)`` with its interval, the KL summed over a response: what to set where a trainer takes the
-        penalty per sequence, and where it divides reward and KL of a response alike by the length.
+        penalty per sequence.
     level : float
         Coverage that the interval aims at.
     length : float, optional
-        Mean tokens of a response.
+        Mean tokens of a response, at the optimum where those of the samples are known.
     group : int, optional
         Responses G to a prompt.
     deviation : float
         Mean deviation of the reward within a prompt at the optimum.
     scale, scale_low, scale_high : float, optional
-        What a coefficient of 1 amounts to where rewards are divided by the deviation within the group: mean over
-        prompts, and where four of five prompts lie.
+        What a coefficient of 1 amounts to where rewards are divided by the deviation within the group: ``beta`` over
+        ``group_scaled``, and where four of five prompts lie.
     still : int
         Prompts whose rewards do not vary.
+    unequal : bool
+        Whether the samples hold lengths and these differ. The next two then spend the KL with these lengths; else they
+        are for responses of one length.
     token_mean : float, optional
-        For a KL per token against the reward of the whole response: ``beta`` times ``length``.
+        For a KL per token against the reward of the whole response: of one length, ``beta`` times ``length``.
+    length_normalised : float
+        For a loss that divides reward's part and KL of a response by its length: of one length, ``beta``.
+    naive : tuple of float, optional
+        KL that ``beta`` times ``length``, and ``beta``, would spend with lengths that differ.
     group_centred : float, optional
         For a KL charged after the group's mean is taken off the rewards: ``beta (G-1)/G``.
     group_scaled : float, optional
-        For a KL charged after they are also divided by the group's deviation: ``beta`` over ``scale``.
+        For a KL charged after they are also divided by the group's deviation.
     """
 
     kl: float
@@ -62,14 +73,12 @@ class BetaChoice:
     scale_low: float | None
     scale_high: float | None
     still: int
+    unequal: bool
     token_mean: float | None
+    length_normalised: float
+    naive: tuple[float, float] | None
     group_centred: float | None
     group_scaled: float | None
-
-    @property
-    def length_normalised(self) -> float:
-        """What to set where the loss divides reward's part and KL of a response by its length: the length cancels."""
-        return self.beta
 
     def to_set(self, normalisation: str) -> float | None:
         """Return what to set in one of the ``NORMALISATIONS``.
@@ -88,12 +97,14 @@ class BetaChoice:
         }[normalisation]
 
 
-def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int | None = None) -> BetaChoice:
-    r"""Return the β at which the optimum spends a KL, in every normalisation.
+def choose_beta(
+    fit: Fit, kl: float, *, length: float | None = None, tokens: str | None = None, group: int | None = None
+) -> BetaChoice:
+    r"""Return the β at which the optimum spends a KL, and what to set for that KL in every normalisation.
 
-    The deviation within a prompt is that of the optimum at that β, estimated from the base samples by weights
-    ``e^{λr}``. A single coefficient then means another β on each prompt, ``β s_x``; it is set so that their mean is β.
-    For rewards of two values and a known ``group`` what each prompt comes to is exact.
+    Where responses have unequal lengths, or prompts unequal deviations, some normalisations rest at no optimum (see
+    `alignlib.training.at_rest`). What to set is found on the base samples: the coefficient whose policy at rest spends
+    what the optimum at β does.
 
     Parameters
     ----------
@@ -102,7 +113,9 @@ def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int 
     kl : float
         Wished KL in nats per sequence, > 0.
     length : float, optional
-        Mean tokens of a response at that KL.
+        Mean tokens of a response at that KL, where ``tokens`` is not given.
+    tokens : str, optional
+        The column of the fit's table with the tokens of each response.
     group : int, optional
         Responses to a prompt that the trainer compares, >= 2, the response itself among them; by default a large group.
 
@@ -110,13 +123,15 @@ def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int 
     ------
     UnsupportedBudgetError
         For a KL beyond what the samples support.
+    InputError
+        For numbers of tokens below 1.
 
     Examples
     --------
     >>> from alignlib.estimation import fit_frontier
     >>> fit = fit_frontier(2.0 * np.random.default_rng(1).standard_normal((100, 64)), n_boot=200)
-    >>> found = choose_beta(fit, 0.5, length=100.0, group=8)
-    >>> round(found.token_mean / found.beta, 6), bool(abs(found.group_scaled - found.beta / (2.0 * 8 / 7)) < 0.05)
+    >>> found = choose_beta(fit, 0.5, length=100.0)
+    >>> round(found.token_mean / found.beta, 6), bool(abs(found.group_scaled - found.beta / 2.0) < 0.05)
     (100.0, True)
 
     Source: derived here; what scaling within a group does is in `effective_beta`.
@@ -125,6 +140,8 @@ def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int 
         as_number("length", length, 0.0, open_low=True)
     if group is not None:
         group = as_whole("group", group, 2)
+    if tokens is not None and tokens not in fit.table.columns:
+        raise InputError(f"tokens must name a column of the fit's table; got {tokens!r}.", argument="tokens")
     beta, low, high = beta_at(fit, kl)
     lam = 1.0 / beta if beta > 0.0 else np.inf
     deviation, success = _at_optimum(fit, lam)
@@ -137,8 +154,21 @@ def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int 
             for spread, chance in zip(deviation[varies], success[varies], strict=True)
         ]
     )
-    scale = float(scales.mean()) if scales.size else None
     ends = np.quantile(scales, [0.1, 0.9]) if scales.size else (None, None)
+    base = _samples(fit, tokens)
+    tilt = base.law(base.reward * lam) if beta > 0.0 else None
+    scaled = None
+    if scales.size:
+        scaled = beta / float(scales.mean()) if tilt is None else group_scaled(base, base.kl(tilt), beta, group)
+    if base.tokens is not None and tilt is not None:
+        length = float(base.mean(tilt, base.tokens).mean())
+    unequal = base.tokens is not None and bool(np.ptp(base.tokens) > 0.0) and tilt is not None
+    by_token, by_length, naive = None if length is None else beta * length, beta, None
+    if unequal and tilt is not None and by_token is not None:
+        target = base.kl(tilt)
+        plain = (spent(base, by_token, "token-mean"), spent(base, beta, "length-normalised"))
+        naive = (plain[0] * kl / target, plain[1] * kl / target)
+        by_token, by_length = per_token(base, target, by_token), length_normalised(base, target, beta)
     return BetaChoice(
         kl=float(kl),
         beta=beta,
@@ -148,14 +178,31 @@ def choose_beta(fit: Fit, kl: float, *, length: float | None = None, group: int 
         length=length,
         group=group,
         deviation=float(deviation[varies].mean()) if scales.size else 0.0,
-        scale=scale,
+        scale=None if not scaled else beta / scaled,
         scale_low=None if ends[0] is None else float(ends[0]),
         scale_high=None if ends[1] is None else float(ends[1]),
         still=int((~varies).sum()),
-        token_mean=None if length is None else beta * length,
+        unequal=unequal,
+        token_mean=by_token,
+        length_normalised=by_length,
+        naive=naive,
         group_centred=None if group is None else beta_to_set(beta, "after", group=group),
-        group_scaled=None if scale is None else beta_to_set(beta, "after", deviation=scale),
+        group_scaled=scaled,
     )
+
+
+def _samples(fit: Fit, tokens: str | None) -> BaseSamples:
+    """Return the base samples, of large tables those of some prompts, evenly spaced: enough for a coefficient."""
+    table, size = fit.table, np.asarray(fit.table.n_samples, dtype=np.int64)
+    held = None if tokens is None else table.column(tokens)
+    if held is not None:
+        wrong = held[~(held >= 1.0)]
+        require(wrong.size == 0, f"tokens must be 1 or more; {tokens!r} holds {wrong[:1]}.", "tokens")
+    every = max(math.ceil(table.n_samples.sum() / _MOST), math.ceil(table.n_prompts / _PROMPTS))
+    some = np.zeros(table.n_prompts, dtype=bool)
+    some[::every] = True
+    kept = np.repeat(some, size)
+    return BaseSamples(table.column(fit.reward)[kept], size[some], None if held is None else held[kept])
 
 
 def _at_optimum(fit: Fit, lam: float) -> tuple[FloatArray, FloatArray]:

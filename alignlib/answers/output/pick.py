@@ -25,7 +25,7 @@ COLUMNS = (
 )  # fmt: skip
 _OF_BETA = (
     "kl", "beta", "beta_low", "beta_high", "level", "length", "group", "deviation", "scale", "scale_low", "scale_high",
-    "still",
+    "still", "unequal",
 )  # fmt: skip
 _MOST_ROWS = 30
 
@@ -104,7 +104,8 @@ def _turn_record(one: Pick, turn: GoldTurn) -> dict[str, Any]:
 
 def _beta_record(beta: BetaChoice, normalisation: str | None) -> dict[str, Any]:
     to_set = {name.replace("-", "_"): beta.to_set(name) for name in NORMALISATIONS}
-    return {**listed(beta, _OF_BETA), "normalisation": normalisation, "to_set": to_set}
+    naive = None if beta.naive is None else {"token_mean": beta.naive[0], "length_normalised": beta.naive[1]}
+    return {**listed(beta, _OF_BETA), "normalisation": normalisation, "to_set": to_set, "naive": naive}
 
 
 # ------------------------------------------------------------------ lines
@@ -179,7 +180,7 @@ def _beta(beta: BetaChoice, normalisation: str | None) -> str:
         return f"{said}, the KL summed over a response."
     value = beta.to_set(normalisation)
     if value is None:
-        needs = "the mean length (length)" if normalisation == "token-mean" else "the group (group)"
+        needs = "the mean length (length or tokens)" if normalisation == "token-mean" else "the group (group)"
         return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
     return f"{said}: set {value:.3g} where the penalty is {normalisation}."
 
@@ -238,17 +239,27 @@ def _conversion(beta: BetaChoice) -> list[str]:
     """Show what to set in each normalisation, and how it follows."""
     group = "G of a large group" if beta.group is None else f"G = {beta.group}"
     length = "the mean length" if beta.length is None else f"{beta.length:.4g} tokens"
+    by_token = f"β × {length}: the KL per token, against the reward of a response"
+    by_length = "β: reward's part and KL of a response are both divided by its length"
+    if beta.naive is None:
+        by_token, by_length = (f"{one}, if all are equally long" for one in (by_token, by_length))
+    elif beta.token_mean is not None and beta.length is not None:
+        times = (beta.token_mean / beta.beta / beta.length, beta.length_normalised / beta.beta)
+        by_token, by_length = (
+            f"{ratio:.3g} × {one}; lengths differ, and without the {ratio:.3g} it would spend {kl:.2g} nats"
+            for one, ratio, kl in zip((by_token, by_length), times, beta.naive, strict=True)
+        )
     how = {
         "sequence": "β: the KL summed over a response, against its reward",
-        "token-mean": f"β × {length}: the KL per token, against the reward of a response",
-        "length-normalised": "β: reward's part and KL of a response are both divided by its length",
+        "token-mean": by_token,
+        "length-normalised": by_length,
         "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off",
         "group-scaled": "the same, rewards also divided by their deviation in the group",
     }
     if beta.scale is not None:
         how["group-scaled"] = (
-            f"β / {beta.scale:.3g}, the mean of s G/(G-1) over prompts, {group}: charged after rewards are also "
-            "divided by their deviation s"
+            f"β / {beta.scale:.3g}, {group}: charged after rewards are also divided by their deviation, which is "
+            f"{beta.deviation:.3g} on average"
         )
     said = [f"{'set':>9}  where the penalty is"]
     for name in NORMALISATIONS:
@@ -282,14 +293,27 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
     if beta is not None:
         notes.append(
             "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
-            "less or wastes some. It is meant for a KL charged in the reward by k1 or in the loss by k2: k3 in the "
-            "loss, as in GRPO, comes to rest at another policy."
+            "less or wastes some. It is meant for the log-ratio of a whole response, by k1 in the reward or k2 in the "
+            "loss. Charged in the loss token by token, as GRPO does, k2 and k3 come to rest at another policy, which "
+            "spent more in small exact worlds: begin with a larger coefficient, and measure."
         )
+        if beta.naive is None and beta.length is not None and not beta.unequal:
+            notes.append(
+                "What is set for token-mean and length-normalised penalties is for responses of one length; unequal "
+                "ones spend more. The column of the table with the tokens of each response tells how much (tokens)."
+            )
+        if beta.unequal:
+            notes.append(
+                "What is set for token-mean and length-normalised penalties spends the KL with the lengths in the base "
+                "samples. Under the first the longest responses move furthest: few samples understate that, so it may "
+                "spend more than wished."
+            )
         if beta.scale is not None and beta.scale_low is not None and beta.scale_high is not None:
             ratio = f"{beta.scale_low / beta.scale:.2g} to {beta.scale_high / beta.scale:.2g}"
             notes.append(
-                f"Divided by the deviation of its own group, each prompt has a β of its own: {ratio} times the mean on "
-                f"four of five; {counted(beta.still, 'prompt')} do not vary and learn nothing."
+                f"Divided by the deviation of its own group, each prompt has a β of its own: {ratio} times the one for "
+                f"all on four of five; {counted(beta.still, 'prompt')} do not vary and learn nothing. What is set "
+                "spends the KL all the same, but not at the optimum."
             )
     return tuple(notes)
 
