@@ -154,7 +154,9 @@ else:
         if name in _MODULES:
             value = import_module(f"{__name__}.{name}")
         elif name in _HOMES:
-            value = getattr(import_module(_HOMES[name]), name)
+            home = import_module(_HOMES[name])
+            room = import_module(".".join(_HOMES[name].split(".")[:2]))
+            value = getattr(room, name, None) or getattr(home, name)  # as the door of the room has it
         else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         globals()[name] = value

@@ -20,7 +20,8 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from alignlib._core.checks import as_numbers, require
+from alignlib._core.checks import as_number, as_numbers, as_whole, require
+from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib._core.palette import BASE, BEST_OF_N, BOUND, CYCLE, FOURTH, LIMIT, THIRD
 from alignlib.divergences import KL
@@ -103,6 +104,8 @@ def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) 
     [4.9, 3.4]
     >>> plt.close(fig)
     """
+    rows, columns = as_whole("rows", rows, 1), as_whole("columns", columns, 1)
+    height = as_number("height", height, 0.0, open_low=True)
     size = (4.9, height * rows if columns == 1 else height)
     # Not rc_context: it would also undo the interactive mode that the first figure of a notebook switches on.
     before = {key: mpl.rcParams[key] for key in _STYLE}
@@ -486,3 +489,6 @@ def save(fig: Figure, folder: str | Path | None, name: str) -> None:
     with mpl.rc_context({"svg.hashsalt": "alignlib", "svg.fonttype": "path"}):
         fig.savefig(Path(folder) / f"{name}.png", dpi=180)
         fig.savefig(Path(folder) / f"{name}.svg", metadata={"Date": None})
+
+
+guard(globals())

@@ -19,6 +19,8 @@ import pytest
 from click.testing import CliRunner
 
 from alignlib.cli.main import main
+from tests import test_array_doors as arrays
+from tests import test_doors as doors
 from tests import test_endings as endings
 from tests import test_models_of_others as models
 from tests import test_names_are_data as data
@@ -109,6 +111,11 @@ def trials() -> Iterator[Trial]:
         endings.test_links_are_not_followed_where_folders_are_cleared,
     ):
         yield Trial("signals and systems", test.__name__, test)
+    for k, (call, said) in enumerate(arrays.REFUSED):
+        run = partial(_alone, arrays.test_refused_in_a_sentence_on_one_line, call, said)
+        yield Trial("arguments of the library", f"{k} an array", run)
+    for k, (wrong, said) in enumerate(doors.CASES):
+        yield Trial("arguments of the library", f"{k} another kind", partial(_called, wrong, said))
     for k, marker in enumerate(endings.MARKERS):
         run = partial(endings.test_folders_that_are_not_known_as_left_are_never_touched, marker=marker)
         yield Trial("folders of others", f"{k} {marker}", run)
@@ -140,6 +147,10 @@ def _patched(test: Callable[..., None], folder: Path, **options: object) -> None
     place = {"tmp_path": folder} if "tmp_path" in inspect.signature(test).parameters else {}
     with pytest.MonkeyPatch.context() as patch:
         test(monkeypatch=patch, **place, **options)
+
+
+def _called(call: Callable[[Path], object], said: str, folder: Path) -> None:
+    doors.test_another_kind_is_named(call, said, folder)
 
 
 def _survives(ending: str, content: bytes, command: str, folder: Path) -> None:

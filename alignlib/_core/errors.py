@@ -82,6 +82,7 @@ class InputError(ValueError):
     ) -> None:
         super().__init__(bounded(message))
         self.argument = argument
+        self.of_kind = False  # whether it is what a door says of a value of another kind (`alignlib._core.doors`)
         self.column = column
         self.rows = tuple(rows)
 

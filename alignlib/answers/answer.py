@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib.divergences import KL, Divergence
 from alignlib.estimation import (
@@ -237,3 +238,6 @@ def _default_draws(table: RewardTable) -> FloatArray:
     """Powers of two from 2 on; the interval of a single prompt sets some of its samples aside."""
     fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
     return np.asarray(2.0 ** np.arange(1, max(2, int(np.log2(max(fewest, 2))) + 1)))
+
+
+guard(globals())

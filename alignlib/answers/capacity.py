@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alignlib._core.doors import guard
 from alignlib.bottleneck import DecoderError, estimate_capacity, fano_floor, label_floor
 from alignlib.tables import RaterTable
 
@@ -153,3 +154,6 @@ def ask_capacity(table: RaterTable, *, level: float = 0.95, by_rater: bool | Non
 def _floor(capacity: float, targets: int) -> float:
     """Fano's floor; 0 from ``log M`` on, where an estimate may lie."""
     return 0.0 if capacity >= math.log(targets) else fano_floor(max(capacity, 0.0), targets)
+
+
+guard(globals())

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import as_vector, require
+from alignlib._core.doors import guard
 from alignlib.answers.answer import Answer, answer, limit_on_every_prompt
 from alignlib.divergences import KL, Divergence, as_divergence
 from alignlib.estimation import (
@@ -75,7 +77,7 @@ def ask(
     gold: str | None = None,
     ensemble: Sequence[str] = (),
     *,
-    kl: list[float] | None = None,
+    kl: float | Sequence[float] | None = None,
     rules: Sequence[Rule] | None = None,
     budget: str = "average",
     level: float = 0.95,
@@ -100,7 +102,7 @@ def ask(
     ensemble : list of str
         Columns of other proxies to combine, against ``gold``.
     kl, rules, budget
-        Budgets, rules, and what a budget bounds, as in `answer`.
+        Budgets (one or several), rules, and what a budget bounds, as in `answer`.
     level, n_boot, rng
         Of both fits, as in `fit_frontier`.
     bounded : (low, high), optional
@@ -133,6 +135,8 @@ def ask(
     'gold'
     """
     options: dict[str, Any] = {"level": level, "n_boot": n_boot, "rng": rng}
+    if isinstance(kl, (int, float, np.number)):
+        kl = [float(kl)]
     asked: dict[str, Any] = {"kl": kl, "rules": rules, "budget": budget}
     if hasattr(table, "columns") and not isinstance(table, RewardTable):  # a data frame: every reward asked for
         entries = [reward, *([] if gold is None else [gold]), *ensemble]
@@ -246,3 +250,6 @@ def _hacking() -> ModuleType:
     from alignlib.answers import hacking  # where it is asked for: a table without gold starts without the room
 
     return hacking
+
+
+guard(globals())

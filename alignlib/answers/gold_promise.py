@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy.typing as npt
 
+from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit
 from alignlib.hacking import GoldPromise, GoldSubset, measure_gold, promise_gold
@@ -137,3 +138,6 @@ def gold_on_few_rows(
         table.note(f"Rows of {table.path} are matched to those of {file.path} by prompt and sample.")
     rows = RewardTable.read(table, prompt, [reward, gold], sample=key, drop_missing=drop_missing, min_samples=1)
     return measure_gold(rows, reward, gold, level=half_error(level))
+
+
+guard(globals())

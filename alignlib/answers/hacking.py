@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import require
+from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib.estimation import Fit, GoldEstimate
 from alignlib.hacking.error_split import ErrorSplit, split_error
@@ -162,3 +163,6 @@ def _unclaimed(gold: Fit, picked_by: str, stop: float) -> Unclaimed | None:
     limit, share, low, high = (float(part[i]) for part in parts if part is not None)
     left, least, most = (limit * (1.0 - part) for part in (share, high, low))
     return Unclaimed(float(found.n[i]), float(found.spent[i]), left, least, most, 1.0 - share)
+
+
+guard(globals())

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alignlib import plotting
+from alignlib._core.doors import guard
 from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
 from alignlib.answers.answer import Answer
@@ -280,3 +281,6 @@ def save(fig: Figure, path: Path, *, replace: bool = True) -> None:
         whole_file(path, replace=replace) as file,
     ):
         fig.savefig(file, format=kind, metadata=undated.get(kind, {}))
+
+
+guard(globals())

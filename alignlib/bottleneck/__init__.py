@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.bottleneck.allocation import Allocation, allocate, optimal_judge
 from alignlib.bottleneck.binary_kl import binary_kl, kl_inverse_first, kl_inverse_upper
 from alignlib.bottleneck.capacity import CapacityError, CapacityResult, blahut_arimoto, capacity
@@ -93,3 +94,5 @@ __all__ = [
     "symmetric_channel",
     "z_channel",
 ]
+
+guard(globals())

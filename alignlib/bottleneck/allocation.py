@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatArray, require
+from alignlib._core.checks import FloatArray, as_number, require
 from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import context_law
 from alignlib.bottleneck.rate_distortion import RateDistortionPoint, Task, point_at_slope
@@ -85,6 +85,7 @@ def allocate(
 
     Source: the common slope is Lagrange's condition; the certificate is weak duality.
     """
+    as_number("tol", tol, 0.0)
     require(len(tasks) > 0, "tasks must hold at least one context; got none.")
     require(math.isfinite(budget) and budget >= 0, f"budget must be a number >= 0 in nats; got {budget!r}.")
     weight = context_law(context_prob, len(tasks))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, as_vector, require
+from alignlib._core.checks import FloatArray, as_vector, as_whole, require
 from alignlib._core.same import SameFields
 from alignlib.bottleneck._channel import as_channel, row_divergences
 from alignlib.bottleneck._simplex import Optimum, maximise_on_simplex
@@ -209,6 +209,7 @@ def blahut_arimoto(channel: npt.ArrayLike, tol: float = 1e-9, *, max_iter: int =
     entropy = scipy.special.xlogy(rows, rows).sum(axis=1)
     p = np.full(len(rows), 1.0 / len(rows))
     value, top = 0.0, np.inf
+    max_iter = as_whole("max_iter", max_iter, 1)
     for step in range(max_iter + 1):
         divergence = entropy - rows @ np.log(p @ rows)
         value, top = float(p @ divergence), float(divergence.max())

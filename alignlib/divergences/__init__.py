@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.divergences.chi_squared import CHI_SQUARED
 from alignlib.divergences.divergence import Divergence, as_divergence
 from alignlib.divergences.hellinger import HELLINGER
@@ -22,3 +23,5 @@ __all__ = [
     "Renyi",
     "as_divergence",
 ]
+
+guard(globals())

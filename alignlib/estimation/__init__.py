@@ -11,6 +11,7 @@ best-of-N does where samples are in bins. Other rooms resample prompts with the 
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.estimation.beta import beta_at
 from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
@@ -65,3 +66,5 @@ __all__ = [
     "tail_shape",
     "tied_pairs",
 ]
+
+guard(globals())

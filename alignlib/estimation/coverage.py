@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, IntArray, require, require_range
+from alignlib._core.doors import guard
 from alignlib._core.same import SameFields
 from alignlib.estimation.estimated_frontier import UnsupportedBudgetError
 from alignlib.estimation.fitting import fit_frontier
@@ -122,3 +123,6 @@ def simulate_coverage(
             width=mean(width),
             n_rep=n_rep,
         )
+
+
+guard(globals())

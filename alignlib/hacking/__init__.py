@@ -9,6 +9,7 @@ Where gold is known on few rows, or only its correlation: `gold_range`, `gold_ra
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.hacking.ensemble_estimation import EnsembleEstimate, estimate_ensemble
 from alignlib.hacking.ensembles import EnsemblePrice, combine, ensemble_price, members_worth_having, small_error_regret
 from alignlib.hacking.error_laws import GaussianPair, finite_law, independent_pair, saturating_pair
@@ -68,3 +69,5 @@ __all__ = [
     "tilting_curve",
     "turning_runs",
 ]
+
+guard(globals())

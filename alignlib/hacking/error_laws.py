@@ -17,11 +17,12 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, like, require, require_range
+from alignlib._core.errors import quoted
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.laws import Gaussian
 from alignlib.rules import Rule, Rules
 
-__all__ = ["GaussianPair", "finite_law", "independent_pair", "saturating_pair"]
+__all__ = ["GaussianPair", "check_distribution", "finite_law", "independent_pair", "saturating_pair"]
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatAr
 
     Source: ours.
     """
+    check_distribution("law", law)
     require(cells >= 4, f"cells must be at least 4; got {cells}.")
     require(0 < tail <= 0.1, f"tail must lie in (0, 0.1]; got {tail:g}.")
     edge = scipy.special.logit(tail)
@@ -229,6 +231,15 @@ def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatAr
     points = np.where(low, lower, upper)
     require(bool(np.isfinite(points).all()), "law must have finite quantiles inside (0, 1); it has not.")
     return points, mass / mass.sum()
+
+
+def check_distribution(name: str, law: Any) -> None:
+    """Refuse what is no frozen distribution of scipy.stats."""
+    require(
+        all(callable(getattr(law, part, None)) for part in ("ppf", "isf", "median")),
+        f"{name} must be a frozen distribution of scipy.stats, such as stats.t(3); got {quoted(law)}.",
+        name,
+    )
 
 
 def independent_pair(gold: Any, error: Any, cells: int = 200, tail: float = 1e-12) -> ProxyPair:
@@ -253,6 +264,8 @@ def independent_pair(gold: Any, error: Any, cells: int = 200, tail: float = 1e-1
     >>> bool(abs(pair.gold_gain(1.0) - pair.ideal_gain(1.0)) < 1e-9)
     True
     """
+    check_distribution("gold", gold)
+    check_distribution("error", error)
     (r, p), (e, q) = finite_law(gold, cells, tail), finite_law(error, cells, tail)
     golds = np.repeat(r, e.size)
     return ProxyPair(golds, (r[:, None] + e).reshape(-1), np.outer(p, q).reshape(-1))
@@ -280,5 +293,6 @@ def saturating_pair(gold: Any, transform: Callable[[FloatArray], FloatArray], ce
     >>> bool(abs(pair.gold_gain(np.inf) - 1.525) < 0.01)
     True
     """
+    check_distribution("gold", gold)
     r, p = finite_law(gold, cells)
     return ProxyPair(r, np.asarray(transform(r), dtype=np.float64), p)

@@ -6,6 +6,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.doors import guard
 from alignlib.hacking.error_laws import finite_law
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.tables import RewardTable
@@ -173,3 +174,6 @@ def scored_answers(
     columns = {f"model_{k}": 10.0**k * seen() for k in range(n_models)}
     columns |= {f"judge_{k}": np.clip(np.round(8.0 + 1.5 * seen()), 0.0, 10.0) for k in range(n_judges)}
     return RewardTable.from_arrays(columns, right=right)
+
+
+guard(globals())

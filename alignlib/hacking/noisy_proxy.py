@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, require
+from alignlib.hacking.error_laws import check_distribution
 from alignlib.hacking.proxy_gap import ProxyPair
 
 __all__ = ["RESOLUTION", "noisy_proxy"]
@@ -57,6 +58,7 @@ def noisy_proxy(error: Any, sd: float = 1.0, cells: int = 1500, tail: float = 1e
 
     Source: derived here.
     """
+    check_distribution("error", error)
     require(sd > 0, f"sd must be positive; got {sd:g}.")
     require(cells >= 10, f"cells must be at least 10; got {cells}.")
     require(0 < tail <= 0.1, f"tail must lie in (0, 0.1]; got {tail:g}.")

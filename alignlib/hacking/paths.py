@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
-from alignlib._core.errors import InputError
+from alignlib._core.checks import FloatArray, require
+from alignlib._core.errors import InputError, quoted
 from alignlib.hacking.overoptimisation import OverOptimisation, rule_curve, tilting_curve
 from alignlib.hacking.proxy_gap import ProxyPair
 from alignlib.rules import RankRule, Rule
@@ -166,6 +166,12 @@ def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
     if rule is None:
         return _Tilt(pair)
     example = rule(1.0)
+    require(
+        isinstance(example, Rule),
+        "rule must return a rule for a value of its parameter, as BestOfN or lambda lam: SoftBestOfN(16, lam) do; "
+        f"got {quoted(example)} for 1.0.",
+        "rule",
+    )
     if isinstance(example, RankRule) and example.cdf_slope(pair.levels) is not None:
         return _Ranks(pair, rule, example)
     return _Quotients(pair, rule, example)

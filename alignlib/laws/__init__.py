@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.laws.bernoulli import Bernoulli
 from alignlib.laws.certificates import dual_gain, kl_to_optimum
 from alignlib.laws.continuous import ContinuousLaw
@@ -35,3 +36,5 @@ __all__ = [
     "largest_win_rate",
     "win_rates",
 ]
+
+guard(globals())

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import FloatOrArray, like, require, require_range
+from alignlib._core.doors import guard
 from alignlib._core.special import kl_integrand
 from alignlib.divergences import KL
 from alignlib.laws.roots import convex_root
@@ -179,3 +180,6 @@ def two_point(kl: npt.ArrayLike, base_reward: float, low: float = 0.0, high: flo
 
     gains = np.array([one(b) for b in budgets.reshape(-1).tolist()]).reshape(budgets.shape)
     return like(kl, (high - low) * gains)
+
+
+guard(globals())

@@ -9,6 +9,7 @@ asked for).
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.pass_at_k.estimate import Measured, PassEstimate, check_k, estimate_pass_at_k
 from alignlib.pass_at_k.formulas import all_of_k, all_of_k_estimate, pass_at_k, pass_at_k_estimate
 from alignlib.pass_at_k.frontier import PassFrontier, kl_of_success, pass_frontier
@@ -30,3 +31,5 @@ __all__ = [
     "pass_at_k_estimate",
     "pass_frontier",
 ]
+
+guard(globals())

@@ -13,6 +13,7 @@ prompt (`subset_means` of several). `allocate_draws` shares draws out among prom
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.rules.best_of_n import BestOfN, best_of_n_mean, coincident_reward
 from alignlib.rules.best_of_poisson import BestOfPoisson
 from alignlib.rules.chi_squared_pessimism import ChiSquaredPessimism
@@ -59,3 +60,5 @@ __all__ = [
     "subset_means",
     "weighted_choice",
 ]
+
+guard(globals())

@@ -23,6 +23,7 @@ makes the bins in a warehouse, from which no row need be exported.
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.scale.answers import checked_answers
 from alignlib.scale.bins import Bins, check_width, width_for
 from alignlib.scale.bounds import log_partition_bounds
@@ -64,3 +65,5 @@ __all__ = [
     "with_at_least",
     "write_summary",
 ]
+
+guard(globals())

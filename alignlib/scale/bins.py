@@ -91,6 +91,7 @@ class Bins(SameFields):
     @classmethod
     def of(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
         """Put rewards into bins by the first column; ``row`` names the prompt of each, all of shape (samples,)."""
+        require(len(columns) > 0 and len(widths) == len(columns), "columns and widths must be as many, at least one.")
         found = [
             cls._of_some(row[i : i + _AT_ONCE], [column[i : i + _AT_ONCE] for column in columns], widths)
             for i in range(0, len(row), _AT_ONCE)

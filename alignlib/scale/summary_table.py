@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, require
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -154,6 +154,7 @@ class SummaryTable(RewardTable):
         notes: tuple[str, ...] = (),
         engine: Engine | None = None,
     ) -> None:
+        require(len(heads) > 0, "heads must hold at least one; got none.", "heads")
         n_prompts = sum(len(head.sizes) for head in heads)
         if (
             n_prompts == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.sequences.chain_structure import ReducibleChainError
 from alignlib.sequences.comparison import BestOfNAgainstOptimum, compare
 from alignlib.sequences.cumulants import cumulants, renyi_cross_entropy, scaled_cgf
@@ -52,3 +53,5 @@ __all__ = [
     "total_correlation",
     "transition_reward",
 ]
+
+guard(globals())

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import FloatOrArray, as_float_array, like, require
+from alignlib._core.checks import FloatOrArray, as_float_array, as_number, as_whole, like, require
 from alignlib.laws import Law
 
 __all__ = ["exact_asymptotics", "rate_function"]
@@ -81,6 +81,8 @@ def exact_asymptotics(law: Law, mean: float, length: int, step: float | None = N
         law.base_reward < mean < law.max_reward,
         f"mean must lie in ({law.base_reward:g}, {law.max_reward:g}); got {mean:g}.",
     )
+    length = as_whole("length", length, 1)
+    step = None if step is None else as_number("step", step, 0.0, open_low=True)
     theta = law.lam_at_gain(mean - law.base_reward)
     slope = theta if step is None else -math.expm1(-theta * step) / step
     spread = math.sqrt(2 * math.pi * length * float(law.variance(theta)))

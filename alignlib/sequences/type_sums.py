@@ -7,7 +7,7 @@ import math
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray, as_whole
 from alignlib._core.errors import InputError
 from alignlib._core.special import kl_integrand
 
@@ -60,6 +60,7 @@ def number_of_types(length: int, letters: int) -> int:
     >>> number_of_types(10_000, 3)
     50015001
     """
+    length, letters = as_whole("length", length, 0), as_whole("letters", letters, 1)
     return math.comb(length + letters - 1, letters - 1)
 
 

@@ -16,6 +16,7 @@ in one sentence (`check_file`, `not_utf8`, `short`), and JSON beside tables is p
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.tables.answer_table import AnswerTable, PromptAnswers
 from alignlib.tables.as_identifiers import identifiers
 from alignlib.tables.as_numbers import numbers
@@ -76,3 +77,5 @@ __all__ = [
     "too_large",
     "with_reward",
 ]
+
+guard(globals())

@@ -10,6 +10,7 @@ penalty of the optimum into what a trainer must be given, `KLController` says wh
 
 from __future__ import annotations
 
+from alignlib._core.doors import guard
 from alignlib.training.beta_choice import BetaChoice, choose_beta
 from alignlib.training.callback import rollout_callback
 from alignlib.training.comparing import Comparison, compare_runs
@@ -53,3 +54,5 @@ __all__ = [
     "read_training_log",
     "rollout_callback",
 ]
+
+guard(globals())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alignlib._core.checks import FloatArray, require
+from alignlib._core.doors import guard
 from alignlib.tables import RewardTable
 from alignlib.training.logs.per_prompt import per_prompt_means
 from alignlib.training.logs.training_log import TrainingLog
@@ -133,3 +134,6 @@ def example_prompts(
         notes=("The run and its responses are made up.",),
         per_prompt=held,
     )
+
+
+guard(globals())

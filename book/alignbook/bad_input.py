@@ -36,6 +36,7 @@ FAMILIES = {
     "bundles": "Releases and crates that are cut, forged, or lead outside, before they are verified",
     "parameters of notebooks": "Parameters and sweeps of notebooks that do not fit, before anything runs",
     "models": "Configs of models that promise what their folder does not hold; chat templates without an end",
+    "arguments of the library": "Arguments of other kinds, given to functions of the library instead of a command",
     "pictures": "Settings of matplotlib that would speak, or read files, in its own words",
     "options": "Options that name nothing, contradict each other, or are out of range",
     "found by drawing files": "Files that broke a reader once, found by `make fuzz`",
@@ -105,6 +106,13 @@ in one sentence that says what is wrong, or was read right, and nothing ran, van
 stopped); standard error holds one line, in terms of what was typed, and standard output nothing; every file that was
 there before is as it was, and no other has appeared; no process lives on. Where an input is unusual but clear, it means
 that the answer is right.
+
+For whoever calls the library itself there is one rule. An argument that a function cannot take raises
+`alignlib.InputError`, a `ValueError` whose one sentence names the argument, what was given and what is taken. Python's
+own errors are left for Python's own rules: a `TypeError` where an argument is missing, doubled or unknown. What a
+function of the reader's raises is passed on as it is, and options that a picture hands on to matplotlib are refused in
+its words. `python -m tests.wrong_kinds` calls every public name that has an example with every argument exchanged, in
+turn, for values of some thirty other kinds.
 
 Each row is a part of the tests (`tests/trials.py`), which run when the book is built, and again in `make test` one by
 one. There, properties draw further inputs of every kind; `make fuzz` draws new ones for ten minutes, and what it finds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alignlib._core.checks import require
+from alignlib._core.doors import guard
 from alignlib.answers.capacity import CapacityAnswer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import capacity, comparison, frontier, overlay, passk, pick, policy_kl
@@ -59,3 +60,6 @@ def lines(
         f"got {type(found).__name__}.",
     )
     return capacity.lines(found)
+
+
+guard(globals())

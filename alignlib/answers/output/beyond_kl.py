@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
 from alignlib.answers.output.render import beside, bounds, capital, interval_name, percent
@@ -196,3 +197,6 @@ def _share(answer: Answer, i: int) -> str:
     if not best.supported[i]:
         return f"{'not known':>9}  beyond what the samples support"
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"
+
+
+guard(globals())

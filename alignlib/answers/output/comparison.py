@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.output import overlay
 from alignlib.answers.output.render import Row, bounds, by_point, interval_name, percent
@@ -137,3 +138,6 @@ def _row(found: Comparison, r: int, j: int) -> str:
     if r > 0:
         apart = f"{found.difference[r, j]:>+9.3g}  {bounds(found.difference_low[r, j], found.difference_high[r, j])}"
     return f"{found.reward[r, j]:>8.4g} {gain:>8} {share:>8}  {ends:<16} {apart}".rstrip()
+
+
+guard(globals())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.output.render import interval_name, percent
 from alignlib.estimation import DrawsPerPrompt, shown_numbers
@@ -80,3 +81,6 @@ def lines(found: DrawsPerPrompt, picked_by: str, measured_in: str) -> list[str]:
         f"{worth}; {saved}.{verdict}",
         f"Judged on samples that did not choose, up to {half} a prompt; it holds for these very prompts, asked again.",
     ]
+
+
+guard(globals())

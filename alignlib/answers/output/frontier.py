@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib._core.shown import level_shown
@@ -353,3 +354,6 @@ def _share(answer: Answer, i: int) -> str:
         return f"{'not known':>9}  beyond what the samples support"
     # A share above one is the noise of the estimate: no method gains more than the limit.
     return f"{percent(best.share[i]):>9}  [{percent(best.share_low[i])}, {percent(best.share_high[i])}]"
+
+
+guard(globals())

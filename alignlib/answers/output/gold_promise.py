@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.gold_promise import PromiseAnswer
 from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed
@@ -123,3 +124,6 @@ def answer_line(found: PromiseAnswer) -> str:
         f"{promise.policy[best][:1].upper()}{promise.policy[best][1:]} promises the most: at least "
         f"{promise.promised[best]:.3g} standard deviations of gold ({sure}), and at most {promise.most[best]:.3g}."
     )
+
+
+guard(globals())

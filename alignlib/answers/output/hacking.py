@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.text import for_terminal
 from alignlib.answers.output.render import Row, by_point, capital, interval_name, listed
@@ -279,3 +280,6 @@ def split_sentence(split: ErrorSplit, *, alike: bool = True) -> str:
     many = split.worth_having
     come = "1 such member comes" if many == 1 else f"{many:,.0f} such members come"
     return f"{said}; {come} within 10 % of that floor (regret of small errors)."
+
+
+guard(globals())

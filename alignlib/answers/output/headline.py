@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
 from alignlib.answers.output import beyond_kl
@@ -99,3 +100,6 @@ def _gain_of_best(answer: Answer, i: int) -> str:
         f"{best.rules[i].title}{by} gains {best.gain[i]:.3g} ({interval_name(best.level)} "
         f"{best.gain_low[i]:.3g} to {best.gain_high[i]:.3g}) and spends {best.spent[i]:.3g} nats"
     )
+
+
+guard(globals())

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.output.render import Row, by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
@@ -300,3 +301,6 @@ def _floor_lines(found: Floor) -> list[str]:
         "",
         f"{worst}; give the table of base samples for the rest.",
     ]
+
+
+guard(globals())

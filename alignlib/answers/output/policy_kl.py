@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib._core.plain import plain
 from alignlib.answers.output.render import bounds, interval_name
@@ -230,3 +231,6 @@ def _source_messages(found: PolicyKL) -> list[str]:
             f"responses do not come from the {found.sampled_from}; {wrong}."
         )
     return said
+
+
+guard(globals())

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from alignlib._core.checks import as_whole, require
+from alignlib._core.doors import guard
+from alignlib._core.errors import quoted
 from alignlib._core.plain import plain
 from alignlib._core.shown import level_shown
 from alignlib._core.text import for_csv, for_json, for_terminal
@@ -101,6 +104,7 @@ def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
     >>> wrapped(["a b c", "   1 2 3"], 3)
     ['a b', '  c', '   1 2 3']
     """
+    width = as_whole("width", width, 1)
     out: list[str] = []
     for line in map(for_terminal, lines):
         table = line.startswith("  ") or not line
@@ -153,7 +157,14 @@ def schema(question: str) -> dict[str, Any]:
     >>> schema("frontier")["$id"]
     'urn:alignlib:frontier:2'
     """
-    file = files("alignlib.answers").joinpath("schemas", f"{question}.json")
+    folder = files("alignlib.answers").joinpath("schemas")
+    names = sorted(entry.name.removesuffix(".json") for entry in folder.iterdir() if entry.name.endswith(".json"))
+    require(
+        isinstance(question, str) and question in names,
+        f"question must be one of {', '.join(names)}; got {quoted(question)}.",
+        "question",
+    )
+    file = folder.joinpath(f"{question}.json")
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 
@@ -173,6 +184,8 @@ def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     >>> to_csv([{"n": 2, "gain": None}], ["n", "gain"])
     'n,gain\\n2,\\n'
     """
+    extra = sorted({str(name) for point in points for name in point} - set(columns))
+    require(not extra, f"columns must name every field of points; {', '.join(map(repr, extra))} is missing.", "columns")
     out = io.StringIO()
     writer = csv.DictWriter(out, list(columns), restval="", lineterminator="\n")
     writer.writerow({name: for_csv(name) for name in columns})
@@ -180,3 +193,6 @@ def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
         row = {name: for_csv(plain(value)) for name, value in point.items()}
         writer.writerow({name: "" if value is None else value for name, value in row.items()})
     return out.getvalue()
+
+
+guard(globals())

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, require
+from alignlib._core.doors import guard
 from alignlib._core.errors import InputError
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -252,3 +253,6 @@ def _metadata(path: str) -> Mapping[bytes, bytes]:
             return pa_parquet.read_schema(file).metadata or {}
     except (pa.ArrowException, OSError):  # a file in memory may have such a name
         return {}
+
+
+guard(globals())

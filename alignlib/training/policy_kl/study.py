@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray, require
+from alignlib._core.doors import guard
 from alignlib.training.policy_kl.estimate import estimate_policy_kl
 from alignlib.training.policy_kl.estimators import estimator_values
 from alignlib.training.policy_kl.samples import KLSamples
@@ -259,3 +260,6 @@ def conditioned_pair() -> tuple[TokenModel, TokenModel]:
     with np.errstate(divide="ignore"):
         policy = np.log([chance / chance.sum(), [0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
     return TokenModel(policy, 2), TokenModel(np.log(prob), 2)
+
+
+guard(globals())

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import FloatArray, IntArray, as_float_array, require
+from alignlib._core.doors import guard
 from alignlib._core.same import SameFields
 from alignlib._core.special import kl_integrand
 
@@ -180,3 +181,6 @@ def sequence_kl(policy: TokenModel, base: TokenModel) -> float:
         visited = visited @ step
         visited[0] = 0.0
     return total
+
+
+guard(globals())

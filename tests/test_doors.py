@@ -1,0 +1,101 @@
+"""An argument of another kind is one sentence at every door of the library, never an error of Python's own."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import alignlib
+from alignbook.api_pages import API_PAGES
+from alignlib import InputError, RaterTable, RewardTable, ask, read_training_log
+from alignlib._core.doors import guarded
+from alignlib.laws.bounds import hoeffding
+from alignlib.training import TrainingLog
+from tests.small_project import ROOT
+from tests.wrong_kinds import VALUES, calls_in, outcomes
+
+TABLE = RewardTable.from_arrays(np.random.default_rng(2).standard_normal((20, 8)))
+FRAME = pa.table({"prompt_id": [0, 0, 1, 1], "reward": [0.0, 1.0, 3.0, 2.0]})
+RATED = pa.table({"target": ["a", "b"], "label": ["a", "b"]})
+LOG = ROOT / "tests" / "data" / "trl_grpo.json"
+ANY: Any = None
+
+CASES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda _: RewardTable.from_frame(FRAME, ["prompt_id"]), "prompt must be text or None; got ['prompt_id']."),  # type: ignore[arg-type]
+    (lambda _: RewardTable.from_frame(FRAME, reward=3), "reward must be text or a list of texts; got 3."),  # type: ignore[arg-type]
+    (lambda _: RewardTable.from_frame(FRAME, reward=[3]), "reward must be text or a list of texts; got [3]."),  # type: ignore[list-item]
+    (lambda _: RewardTable.from_frame(FRAME, min_samples="2"), "min_samples must be a whole number; got '2'."),  # type: ignore[arg-type]
+    (lambda _: RewardTable.from_frame(FRAME, drop_below=None), "drop_below must be a whole number; got None."),  # type: ignore[arg-type]
+    (lambda _: RewardTable.from_frame(FRAME, wide="no"), "wide must be True or False; got 'no'."),  # type: ignore[arg-type]
+    (lambda folder: RewardTable.read(_csv(folder), ["a"]), "prompt must be text or None; got ['a']."),  # type: ignore[arg-type]
+    (lambda folder: RewardTable.read(_csv(folder), reward=3), "reward must be text or a list of texts; got 3."),  # type: ignore[arg-type]
+    (lambda folder: RewardTable.read([_csv(folder)]), "path"),  # type: ignore[arg-type]
+    (lambda folder: RaterTable.read(_csv(folder), 3), "target must be text"),  # type: ignore[arg-type]
+    (lambda _: RaterTable.from_frame(RATED, ["target"]), "target must be text"),  # type: ignore[arg-type]
+    (lambda _: read_training_log(LOG, kl=["kl"]), "logs no ['kl'] (kl)"),  # type: ignore[arg-type]
+    (lambda _: read_training_log(LOG, reward=b"reward"), "logs no b'reward' (reward)"),  # type: ignore[arg-type]
+    (lambda _: ask(TABLE, "reward", "reward", ensemble="score_*"), "ensemble must be a list of texts; got 'score_*'."),
+    (lambda _: ask(TABLE, ["reward"]), "no reward ['reward']"),  # type: ignore[arg-type]
+    (lambda _: alignlib.overlay(read_training_log(LOG), TABLE), "fit must be"),  # type: ignore[arg-type]
+    (lambda _: TABLE.with_at_least(ANY), "n must be a whole number; got None."),
+    (lambda _: list(TABLE.blocks("reward", most="all")), "most must be a whole number or None; got 'all'."),  # type: ignore[arg-type]
+    (lambda _: hoeffding({}, 0.0, 1.0), "kl must hold numbers; got {}."),  # type: ignore[arg-type]
+]
+
+
+def _csv(folder: Path) -> Path:
+    path = folder / "t.csv"
+    path.write_text("prompt_id,reward\n0,1\n0,2\n1,3\n1,5\n")
+    return path
+
+
+@pytest.mark.parametrize(("call", "said"), CASES, ids=range(len(CASES)))
+def test_another_kind_is_named(call: Callable[[Path], object], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        call(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_every_door_is_guarded() -> None:
+    for _, _, room in API_PAGES:
+        door = importlib.import_module(room)
+        for name in getattr(door, "__all__", ()):
+            offered = getattr(door, name)
+            if isinstance(offered, types.FunctionType):
+                assert hasattr(offered, "_guarded"), f"{room}.{name}: write guard(globals()) at the end of the door"
+    for name in alignlib.__all__:
+        offered = getattr(alignlib, name)
+        assert not isinstance(offered, types.FunctionType) or hasattr(offered, "_guarded"), name
+    assert hasattr(TrainingLog.__init__, "_guarded")
+
+
+def test_every_kind_of_value_for_some_of_the_names() -> None:
+    """For all of them: ``python -m tests.wrong_kinds``."""
+    names = list(VALUES)
+    tried = list(outcomes(calls_in(["divergences", "pass_at_k", "rules"]), lambda k: [names[k % len(names)]]))
+    assert len(tried) > 60
+    assert [outcome for outcome in tried if not outcome.survived] == []
+
+
+def test_what_a_door_leaves_alone() -> None:
+    """Python's own word for the number of arguments, faults of ours and of a reader's function, generators, pickle."""
+
+    @guarded
+    def once(call: Callable[[], float], times: int = 1) -> float:
+        return call() * times
+
+    with pytest.raises(TypeError, match="missing 1 required positional argument"):
+        once()  # type: ignore[call-arg]
+    with pytest.raises(ZeroDivisionError):
+        once(lambda: 1 / 0)
+    with pytest.raises(InputError, match="times must be a whole number; got None"):
+        once(lambda: 1.0, None)  # type: ignore[arg-type]
+    assert pickle.loads(pickle.dumps(alignlib.fit_frontier)) is alignlib.fit_frontier
