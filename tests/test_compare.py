@@ -249,6 +249,46 @@ def test_the_command_answers_in_every_form(tmp_path: Path) -> None:
     assert seeds["base_reward"] is None
 
 
+def test_training_and_held_out_prompts_are_compared_apart(tmp_path: Path) -> None:
+    """Method b is better in training and alike on held-out prompts, by logs that hold both."""
+    rng = np.random.default_rng(3)
+    truth = {("a", "train"): 0.5, ("a", "val"): 0.5, ("b", "train"): 0.9, ("b", "val"): 0.5}
+    for name in "ab":
+        rows = ["step,kl,reward,split"]
+        for split in ("train", "val"):
+            for step, kl in enumerate(np.linspace(0.0, 2.0, 24)):
+                reward = truth[name, split] * np.sqrt(2.0 * kl) + 0.02 * rng.standard_normal()
+                rows.append(f"{step},{kl},{reward},{split}")
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows))
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    options = ("--kl-unit", "sequence", "--split")
+    document = json.loads(run(a, b, *options, "--json").stdout)
+    assert [one["split"] for one in document["splits"]] == ["train", "val"]
+    last = {row["split"]: row for row in document["rows"] if row["run"] == "b"}
+    for split, row in last.items():
+        apart = (truth["b", split] - truth["a", split]) * np.sqrt(2.0 * row["kl"])
+        assert row["difference_low"] - 0.02 < apart < row["difference_high"] + 0.02
+    assert document["headlines"][0].startswith("On 'train': At 2 nats per sequence 'b' has 0.7")
+    assert document["headlines"][1].startswith("On 'val': At 2 nats per sequence 'b' and 'a' cannot be told apart")
+    said = run(a, b, *options, "-o", tmp_path / "both.png")
+    assert said.stdout.splitlines()[-2:] == document["headlines"]
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert said.stdout.count("at equal KL, in 'reward'") == 2
+    rows = list(csv.DictReader(io.StringIO(run(a, b, *options, "--csv").stdout)))
+    assert {(row["what"], row["split"]) for row in rows} == {
+        (what, split) for what in ("comparison", "checkpoint") for split in ("train", "val")
+    }
+    (tmp_path / "c.csv").write_text((tmp_path / "b.csv").read_text().replace("train", "x").replace("val", "y"))
+    for arguments, sentence in (
+        ((a, tmp_path / "c.csv", *options), "runs must have a split in common; 'a' has 'train', 'val'; 'c' has 'x'"),
+        ((a, b, *options, "--run", "split"), "--split compares by RUN's column 'split'"),
+        ((a, b, *options, "--at", "9"), "On 'train': --at must name KLs"),
+    ):
+        found = run(*arguments)
+        assert (found.exit_code, found.stdout) == (2, ""), found.output
+        assert sentence in found.stderr
+
+
 def test_bad_input_of_the_command_is_a_sentence(tmp_path: Path) -> None:
     a, b, base = files(tmp_path)
     unit = ("--kl-unit", "sequence")

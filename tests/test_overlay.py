@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,9 +21,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignlib import plotting
 from alignlib._core.errors import InputError
 from alignlib.answers.output.overlay import headlines
 from alignlib.answers.output.overlay import lines as overlay_lines
+from alignlib.answers.pictures import draw_overlay
 from alignlib.cli import _picture
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
@@ -483,6 +486,18 @@ def test_best_of_n_is_a_floor_of_what_a_long_run_wastes() -> None:
     assert result.wasted_low[last] <= truth <= result.wasted_high[last]
     assert result.wasted_low[last] > 27.5  # best-of-N up to 32 surely gains more, for at most 2.5 nats
     assert "(best-of-N with N = " in headlines(result)[0]
+
+
+@pytest.mark.parametrize(("times", "in_words"), [(1.0, True), (40.0, False)])
+def test_the_limit_is_named_where_there_is_room(made, times: float, in_words: bool) -> None:
+    log, table = made
+    fig, ax = plotting.new()
+    draw_overlay(overlay(replace(log, kl=times * log.kl), fit_frontier(table, n_boot=100), check=False), ax)
+    legend = ax.get_legend()
+    assert legend is not None
+    assert ("the limit" in {text.get_text() for text in ax.texts}) == in_words
+    assert ("the limit" in {text.get_text() for text in legend.get_texts()}) != in_words
+    plt.close(fig)
 
 
 def test_a_run_that_no_best_of_n_matches_has_no_floor() -> None:

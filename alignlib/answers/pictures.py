@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib as mpl
@@ -36,6 +37,7 @@ __all__ = [
     "save",
 ]
 
+_FAR = 2.5  # times the support, beyond which a run leaves the limit little room
 _LOOKS = {False: (plotting.BEST_OF_N, "o"), True: (plotting.LIMIT, "s")}  # a rule, the tilt
 
 
@@ -144,7 +146,11 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: Promise
 def draw_overlay(found: Overlay, ax: Axes) -> Axes:
     """Draw the limit, best-of-N and the runs, gain against KL."""
     log, best, curve = found.log, found.rules, found.frontier
-    plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
+    if log.kl.max() <= _FAR * curve.supported_end:
+        plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
+    else:  # next to the axis there is no room for words
+        plotting.frontier(ax, curve, None, note=False)
+        ax.plot([], [], color=plotting.LIMIT, label="the limit")
     shown = best.optimises & (best.spent <= max(1.15 * curve.supported_end, float(log.kl.max())))
     names = [rule.label for rule, drawn in zip(best.rules, shown, strict=True) if drawn]
     plotting.points(ax, best.spent[shown], best.gain[shown], names, offset=(6, -5))
@@ -252,7 +258,7 @@ def draw_pass_at_k(found: PassEstimate, ax: Axes) -> Axes:
     return plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
-def picture_of(found: Overlay | Floor | Comparison | PassEstimate) -> Figure:
+def picture_of(found: Overlay | Floor | Comparison | Mapping[str, Comparison] | PassEstimate) -> Figure:
     """Return the picture of a run or several, with their limit or without one, or of pass@k.
 
     Parameters
@@ -260,6 +266,12 @@ def picture_of(found: Overlay | Floor | Comparison | PassEstimate) -> Figure:
     found : Overlay, Floor, Comparison or PassEstimate
         The answer.
     """
+    if isinstance(found, Mapping):
+        fig, axes = plotting.new(rows=len(found), squeeze=False)
+        for (split, part), ax in zip(found.items(), axes[:, 0], strict=True):
+            draw_comparison(part, ax)
+            ax.set_ylabel(f"{ax.get_ylabel()}, {for_picture(split)}")
+        return fig
     fig, ax = plotting.new()
     if isinstance(found, Comparison):
         draw_comparison(found, ax)

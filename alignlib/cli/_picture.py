@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,8 +61,10 @@ def save_picture(draw: Callable[[], Figure], picture: Path, force: bool) -> None
         pictures.save(draw(), picture, replace=force)
 
 
-def save_picture_of(found: Overlay | Floor | Comparison | PassEstimate, picture: Path, force: bool) -> None:
-    """Draw a run, several, or pass@k, as `save_picture` does."""
+def save_picture_of(
+    found: Overlay | Floor | Comparison | Mapping[str, Comparison] | PassEstimate, picture: Path, force: bool
+) -> None:
+    """Draw a run, several (split by split), or pass@k, as `save_picture` does."""
 
     def draw() -> Figure:
         from alignlib.answers import pictures

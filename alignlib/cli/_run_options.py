@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alignlib.estimation import Fit
     from alignlib.training.logs.training_log import TrainingLog
 
-__all__ = ["base_fit", "limit_options", "read_run", "run_options", "start_options"]
+__all__ = ["base_fit", "limit_options", "read_run", "run_options", "split_option", "start_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,6 +55,16 @@ def run_options(command: F) -> F:
     ):
         command = add(command)
     return command
+
+
+def split_option(command: F) -> F:
+    """Add the option that shows training and held-out prompts side by side."""
+    return option(
+        "--split",
+        "splits",
+        is_flag=True,
+        help="Training and held-out prompts side by side: the trainer's evaluations, or by RUN's column 'split'.",
+    )(command)
 
 
 def start_options(command: F) -> F:

@@ -13,7 +13,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import DISTINCT, FILE
 from alignlib.cli._picture import check_picture, save_picture_of, wrote
-from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
+from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, split_option, start_options
 
 if TYPE_CHECKING:
     from alignlib.training.logs.training_log import TrainingLog
@@ -27,7 +27,7 @@ __all__ = ["command"]
     examples=[
         "alignlib compare grpo.json ppo.json --table base.csv --reward score -o compare.png",
         "alignlib compare grpo=a.json grpo=b.json ppo=c.json ppo=d.json --table base.csv --reward score",
-        "alignlib compare old/rollouts.jsonl new/rollouts.jsonl --at 0.5,1",
+        "alignlib compare old/rollouts.jsonl new/rollouts.jsonl --at 0.5,1 --split",
     ],
 )
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
@@ -36,6 +36,7 @@ __all__ = ["command"]
 @option("--prompt", default="prompt_id", help="Column of --table that names the prompt.")
 @option("--at", type=DISTINCT, help="KLs at which to compare, such as 0.5,1  [default: four that all runs reach]")
 @run_options
+@split_option
 @start_options
 @limit_options
 def command(
@@ -54,15 +55,17 @@ def command(
         raise BadInput("--reward, --bounded and --run-base need --table: without it there is no limit to compare with.")
     if table is None:
         refuse_typed("prompt", "no_check", remedy="needs --table; leave it out")
+    if asked["splits"] and asked["run_column"] is not None:
+        raise BadInput("--split compares by RUN's column 'split', --run by another; leave one of them out.")
     from alignlib.answers.output import comparison
     from alignlib.cli._say import say
-    from alignlib.training.comparing import compare_runs
+    from alignlib.training.comparing import compare_runs, compare_splits
 
     logs: dict[str, list[TrainingLog]] = {}
     for name, path in named:
         logs.setdefault(name, []).append(read_run(path, asked))
     base = number_or_name(asked["run_base"])
-    found = compare_runs(
+    found = (compare_splits if asked["splits"] else compare_runs)(
         logs,
         None if table is None else base_fit(table, [asked["reward"]], asked, path="--table"),
         at=asked["at"],

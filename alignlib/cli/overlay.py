@@ -14,7 +14,7 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option, refuse_typed
 from alignlib.cli._options import FILE, Whole
 from alignlib.cli._picture import check_picture, save_picture_of, wrote
-from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, start_options
+from alignlib.cli._run_options import base_fit, limit_options, read_run, run_options, split_option, start_options
 
 if TYPE_CHECKING:
     from alignlib.training.envelope import Floor
@@ -39,12 +39,7 @@ __all__ = ["command"]
 @option("--prompt", default="prompt_id", help="Column of TABLE that names the prompt.")
 @option("--wide", is_flag=True, help="One row of TABLE per prompt; --reward is a pattern of columns, such as 's_*'.")
 @run_options
-@option(
-    "--split",
-    "splits",
-    is_flag=True,
-    help="Training and held-out prompts side by side: the trainer's evaluations, or by RUN's column 'split'.",
-)
+@split_option
 @option("--also", type=FILE, multiple=True, help="Another log, such as of another seed, side by side; may be repeated.")
 @start_options
 @option("--pool", type=Whole(min=1), help="Checkpoints to average into a point  [default: to a dozen]")

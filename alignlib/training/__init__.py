@@ -1,7 +1,8 @@
 """A training run against the limit: its KL from samples, its log on the frontier of its base model.
 
 `policy_kl` measures the KL of a policy, `logs` reads what a trainer logged, `overlay` puts a log on the frontier
-estimated from samples of the base, `compare_runs` compares several at equal KL, `achieved_envelope` says what is known
+estimated from samples of the base, `compare_runs` compares several at equal KL (`compare_splits` on
+training and on held-out prompts), `achieved_envelope` says what is known
 without samples, `example_run` makes a run up. `pick` says which checkpoint to keep, by gold that was measured (a
 `RunGold`, of a log or by `gold_of_scores`) or is predicted, `choose_beta` which β aims at a KL. `beta_to_set` turns the
 penalty of the optimum into what a trainer must be given, `KLController` says where an adaptive penalty settles.
@@ -13,7 +14,7 @@ from __future__ import annotations
 from alignlib._core.doors import guard
 from alignlib.training.beta_choice import BetaChoice, choose_beta
 from alignlib.training.callback import rollout_callback
-from alignlib.training.comparing import Comparison, compare_runs
+from alignlib.training.comparing import Comparison, compare_runs, compare_splits
 from alignlib.training.envelope import Envelope, Floor, achieved_envelope
 from alignlib.training.kl_controller import KLController, Settled
 from alignlib.training.logs import TrainingLog, read_training_log
@@ -44,6 +45,7 @@ __all__ = [
     "beta_to_set",
     "choose_beta",
     "compare_runs",
+    "compare_splits",
     "effective_beta",
     "estimate_policy_kl",
     "gold_of_log",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector, require
-from alignlib._core.errors import quoted
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.estimation import Fit
@@ -19,7 +19,7 @@ from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import Errors, along, told
 
-__all__ = ["Comparison", "compare_runs"]
+__all__ = ["Comparison", "compare_runs", "compare_splits"]
 
 _SHOWN = 4  # budgets, where none are named
 
@@ -212,6 +212,65 @@ def compare_runs(
     if fit is None:
         return replace(found, notes=(*joined.notes, *found.notes))
     return _beside_limit(found, fit, half, base, check)
+
+
+def compare_splits(
+    runs: Mapping[str, TrainingLog | Sequence[TrainingLog]],
+    fit: Fit | None = None,
+    *,
+    at: npt.ArrayLike | None = None,
+    base: float | str = "table",
+    level: float = 0.95,
+    check: bool = True,
+) -> dict[str, Comparison]:
+    """Compare runs as `compare_runs` does, on training and on held-out prompts each by itself.
+
+    Parameters
+    ----------
+    runs : mapping
+        Logs read with ``splits=True``: the runs in each are its splits.
+    fit, at, base, level, check
+        As in `compare_runs`, for every split.
+
+    Returns
+    -------
+    dict of Comparison
+        By the name of the split, those that all logs have, in the order of the first.
+
+    Raises
+    ------
+    InputError
+        Where the logs have no split in common, and as `compare_runs` does.
+
+    Examples
+    --------
+    >>> from alignlib.training.example_run import example_run
+    >>> from alignlib.training.logs.training_log import joined_logs
+    >>> rng = np.random.default_rng(0)
+    >>> both = {
+    ...     name: joined_logs([example_run(2, 3, rng, share=part)[0] for part in parts], ("train", "held out"), name)
+    ...     for name, parts in (("a", (0.6, 0.6)), ("b", (0.9, 0.6)))
+    ... }
+    >>> found = compare_splits(both)
+    >>> [bool(found[split].difference_low[1, -1] > 0.0) for split in ("train", "held out")]
+    [True, False]
+    """
+    require(isinstance(runs, Mapping), f"runs must be a mapping of names to logs; got {quoted(runs)}.", "runs")
+    logs = {name: [one] if isinstance(one, TrainingLog) else list(one) for name, one in runs.items()}
+    every = [log for some in logs.values() for log in some]
+    shared = [split for split in (every[0].runs if every else []) if all(split in log.runs for log in every)]
+    held = "; ".join(
+        f"{name!r} has {', '.join(map(repr, some[0].runs))}" for name, some in list(logs.items())[:4] if some
+    )
+    require(bool(shared), f"runs must have a split in common; {held or 'there are none'}.", "runs")
+    found = {}
+    for split in shared:
+        part = {name: [log.keep(log.run == split) for log in some] for name, some in logs.items()}
+        try:
+            found[split] = compare_runs(part, fit, at=at, base=base, level=level, check=check)
+        except InputError as error:
+            raise InputError(f"On {split!r}: {error}", argument=error.argument) from error
+    return found
 
 
 def _title(name: str, place: int, seeds: int) -> str:

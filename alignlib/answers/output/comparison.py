@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,32 +21,59 @@ _OF_RUN = (
 )  # fmt: skip
 _OF_KL = ("kl", "limit", "limit_low", "limit_high", "supported")
 _OTHERS = tuple(name for name in overlay.COLUMNS[2:] if name not in _OF_KL + _OF_RUN)
-COLUMNS = ("what", "run", "seeds", *_OF_KL, *_OF_RUN, *_OTHERS)
+COLUMNS = ("what", "split", "run", "seeds", *_OF_KL, *_OF_RUN, *_OTHERS)
 
 
 # ------------------------------------------------------------------ JSON and CSV
-def record(found: Comparison) -> dict[str, Any]:
+Compared = Comparison | Mapping[str, Comparison]  # of all checkpoints, or split by split
+
+
+def _parts(found: Compared) -> list[tuple[str | None, Comparison]]:
+    return [(None, found)] if isinstance(found, Comparison) else list(found.items())
+
+
+def record(found: Compared) -> dict[str, Any]:
     """Return the numbers for JSON; what is unknown or infinite is None."""
+    parts = _parts(found)
+    first = parts[0][1]
+    by_split = [
+        {"split": split, "told_by": part.told_by, "base_reward": part.base_reward}
+        for split, part in parts
+        if split is not None
+    ]
     return {
-        "runs": [{"name": name, "seeds": seeds} for name, seeds in zip(found.names, found.seeds, strict=True)],
-        "measured_in": found.measured_in,
-        "level": found.level,
-        "told_by": found.told_by,
-        "base_reward": found.base_reward,
+        "runs": [{"name": name, "seeds": seeds} for name, seeds in zip(first.names, first.seeds, strict=True)],
+        "measured_in": first.measured_in,
+        "level": first.level,
+        "told_by": first.told_by,
+        "base_reward": first.base_reward,
+        "splits": by_split or None,
         "headlines": list(headlines(found)),
-        "notes": list(found.notes),
-        "rows": _rows(found),
+        "notes": _notes(parts),
+        "rows": [{"split": split, **row} for split, part in parts for row in _rows(part)],
     }
 
 
-def points(found: Comparison) -> list[dict[str, Any]]:
+def points(found: Compared) -> list[dict[str, Any]]:
     """Return a row for each run and KL, and what the picture draws beside them; ``what`` says which."""
+    parts = _parts(found)
+    return [{**row, "split": split} for split, part in parts for row in _points(part)]
+
+
+def _points(found: Comparison) -> list[dict[str, Any]]:
     rows = [{"what": "comparison", **row} for row in _rows(found)]
     if found.placed is not None:
         return rows + overlay.points(found.placed)
     log = found.log
     columns = {"run": log.run, "step": log.step, "kl": log.kl, "logged_kl": log.logged_kl, "reward": log.reward}
     return rows + [{"what": "checkpoint", **row} for row in by_point(columns, log.kl.size)]
+
+
+def _notes(parts: list[tuple[str | None, Comparison]]) -> list[str]:
+    """Return the notes, what is said of every split once."""
+    shared = [note for note in parts[0][1].notes if all(note in part.notes for _, part in parts)]
+    own = [f"{split}: {note}" for split, part in parts for note in part.notes if note not in shared]
+    return shared + own
 
 
 def _rows(found: Comparison) -> list[dict[str, Any]]:
@@ -58,7 +86,7 @@ def _rows(found: Comparison) -> list[dict[str, Any]]:
 
 
 # ------------------------------------------------------------------ lines
-def headlines(found: Comparison) -> tuple[str, ...]:
+def headlines(found: Compared) -> tuple[str, ...]:
     """Return what sets each run apart from the first, at the largest KL that all reach.
 
     >>> from alignlib.training import compare_runs
@@ -69,7 +97,11 @@ def headlines(found: Comparison) -> tuple[str, ...]:
     >>> said.startswith("At 1.16 nats per sequence 'b' has 0.") and "more of 'reward' than 'a'" in said
     True
     """
-    return tuple(_headline(found, r, found.kl.size - 1) for r in range(1, len(found.names)))
+    return tuple(
+        ("" if split is None else f"On {split!r}: ") + _headline(part, r, part.kl.size - 1)
+        for split, part in _parts(found)
+        for r in range(1, len(part.names))
+    )
 
 
 def _shares(found: Comparison, r: int, j: int) -> str:
@@ -105,8 +137,15 @@ def _headline(found: Comparison, r: int, j: int) -> str:
     )
 
 
-def lines(found: Comparison) -> list[str]:
+def lines(found: Compared) -> list[str]:
     """Return the comparison as text, the answer last."""
+    parts, said = _parts(found), list[str]()
+    for split, part in parts:
+        said += [*([] if split is None else [f"On {split!r}:"]), *_table(part), ""]
+    return [*said, *[f"- {note}" for note in _notes(parts)], "", *headlines(found)]
+
+
+def _table(found: Comparison) -> list[str]:
     several = [f"{name!r} ({counted(seeds, 'seed')})" for name, seeds in zip(found.names, found.seeds, strict=True)]
     over = "" if found.base_reward is None else f", gains over {found.base_reward:.4g}, the base model's"
     interval = interval_name(found.level)
@@ -120,8 +159,7 @@ def lines(found: Comparison) -> list[str]:
     for j in range(found.kl.size):
         for r, name in enumerate(found.names):
             said.append(Row(f"{found.kl[j]:>7.3f}  {name:<{width}} {_row(found, r, j)}"))
-    notes = [f"- {note}" for note in found.notes]
-    return [*said, "", *notes, "", *headlines(found)]
+    return said
 
 
 def _row(found: Comparison, r: int, j: int) -> str:
