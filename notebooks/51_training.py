@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps, at the middle of three penalties and over {{n_seeds:d}} seeds: {{headline}}.
-# That PPO and GRPO lie below best-of-$N$ {{verdict}}.
+# {{standing}}On {{n_test:d}} prompts nobody trained on, after {{long_steps:,d}} steps at the middle of three penalties, {{headline}}.
+# That both lie below best-of-$N$ {{verdict}}.
 # :::
 
 # %% tags=["parameters"]
@@ -36,19 +36,21 @@ chapter.difference_figure(test)
 # %% [markdown]
 # P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Whether the two lie below best-of-$N$ is another question. GRPO is the published form.
 #
-# Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws). *Share*: gain over the base in percent of the limit at the same KL (in nats), beside
-# that of best-of-$N$ at this KL. The method less best-of-$N$ on the same prompts: *points* of share, on test prompts and on {{n_train:d}} other prompts that training may draw; *reward*; nats of *wasted KL* ({prf:ref}`thm-wasted-safety`), where less is better.
-# *Above / below*: at how many of three penalties the difference on test prompts exceeds its interval.
+# Every method after {{long_steps:,d}} steps at its middle penalty (the two that imitate best-of-$N$: at their middle number of draws), {{n_seeds:d}} seeds. *KL* in nats; *share*: gain over the base in percent of the limit at that KL; *best-of-N*: the same for best-of-$N$ at that KL; *points*: the difference on the same prompts, with its 95 % interval.
 
 # %% tags=["hide-input"]
-chapter.numbers(test, train, chapter.full_length(test))
+chapter.numbers(test, chapter.full_length(test))
 # %% [markdown]
-# :::{dropdown} Every penalty, with the intervals of all three differences
+# In reward and in nats of *wasted KL* ({prf:ref}`thm-wasted-safety`) the method less best-of-$N$ is on the same side of zero, or level, as in share {{alike}}.
+#
+# :::{dropdown} Every penalty: the differences in share, reward and wasted KL, each with its interval
+#
+# The last column is on {{n_train:d}} other prompts that training may draw. Of wasted KL less is better.
 #
 # {{every_setting}}
 # :::
 #
-# On the {{n_train:d}} prompts open to training, that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. After {{longest_steps:,d}} steps, tried at the middle penalty only, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
+# On the {{n_train:d}} prompts open to training the differences are {{train_headline}} points; that they lie below best-of-$N$ {{train_verdict}}. Of these prompts the runs drew, one run to another: {{met}}; so this is another sample of prompts and no clean contrast of seen with unseen, which {doc}`53_why_below` has. On test prompts after only {{short_steps:d}} steps, that they lie below best-of-$N$ {{early_verdict}}. After {{longest_steps:,d}} steps, at the middle penalty, the differences are: {{late}} points. What explains the differences: {doc}`53_why_below`.
 #
 # ## How it was measured
 #
@@ -61,6 +63,8 @@ chapter.numbers(test, train, chapter.full_length(test))
 # **Methods.** GRPO as published (advantages divided by the group's deviation, k3 in the loss), as trl has it now, and Dr. GRPO; RLOO; PPO with a critic; DPO on fresh pairs labelled with noise; best-of-$N$ distilled (maximum
 # likelihood on the base's best of $N$); rejection sampling in two rounds. Each draws {{batch:d}} responses a step. They are trained side by side by loops of our own, because a hundred small models at once cost little more than
 # one; their losses and gradients agree with those of trl and TorchRL on the same batch, which the tests check.
+#
+# **Runs.** {{trained}} (for the two that imitate best-of-$N$, numbers of draws stand in the place of penalties); {{n_seeds:d}} seeds of each setting.
 #
 # **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by
 # reward − {{price:g}} · KL (means over prompts), with a seed that is not used again. The middle penalty β = {{price:g}} asks for just that (where the mean of a group of $G$ is the baseline, as in GRPO and Dr. GRPO, the penalty is in effect $\beta G/(G-1)$); the settings found serve the other penalties too. Taken: {{tuned}}. The table of all trials lies beside that of the runs.

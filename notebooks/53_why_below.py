@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps on fresh prompts, at the middle penalty: {{answer}}. Trained on {{few:d}} prompts instead ({{n_pools:d}} draws of them, the settings as tuned on fresh prompts), the methods waste {{heart}} nats more there than on fresh prompts at the same KL.
+# On {{n_test:d}} prompts nobody trained on, after {{long:d}} steps at the middle penalty, on {{tasks}}, {{answer}}. Learning from {{few:d}} prompts instead of fresh ones adds {{heart}} nats at the same KL, with the settings as tuned on fresh ones.
 # :::
 
 # %% tags=["parameters"]
@@ -35,13 +35,15 @@ table = shortfall.parts(tests, points)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Wasted KL on {{n_test:d}} test prompts of each task as a sum of four parts. Middle penalties, {{long:d}} steps; best-of-N at the KL of the method named, for bars at unlike KLs cannot be compared; the controls are told the exact gradient, or samples of the optimum. Parts left of zero count against the others. 95% intervals over prompts and seeds.", "name": "fig-waste-parts"}, "image": {"alt": "Stacked bars of wasted KL for PPO, RLOO, GRPO, best-of-N and a control in two panels. Learning from few prompts adds {{heart}} nats at equal KL."}}
 shortfall.parts_figure(table)
 # %% [markdown]
-# All parts are nats of KL and sum to what is wasted; the last column has what best-of-$N$ wastes at the same KL. *Objective*: what the exact fixed point of the method's objective wastes at that KL (for best-of-$N$ in the picture: what it wastes
-# within prompts). *Allocation*: what the split of KL over prompts adds. *Few prompts*: what {{few:d}} prompts instead of fresh ones add at the KL that the few led to, beside which the other parts of that row stand (on fresh prompts interpolated between three penalties). It holds more than generalisation: rate, epochs and length were tuned on fresh prompts in shorter runs, and nobody stopped early. *Optimisation* is a residual, what is left after the others: sampling noise, too few steps, rates, the network. It is not measured by itself. What bounds
-# the share of the network in it: the least that the same network was seen to waste beyond objective and allocation at the middle penalty, after any length of training, in nats: {{rest}}. The controls are told more (the exact gradient for 200 steps, or samples of the optimum), but learn from 240 prompts; where one wastes more than a method, it bounds nothing.
+# In nats of KL, trained on fresh prompts: the parts sum to what is wasted, beside what best-of-$N$ wastes at the same KL, and what few prompts add to it.
 
 # %% tags=["hide-input"]
 shortfall.parts_table(table)
 # %% [markdown]
+# *Objective*: what the exact fixed point of the method's objective wastes at that KL (for best-of-$N$ in the picture: what it wastes
+# within prompts). *Allocation*: what the split of KL over prompts adds. *{{few:d}} prompts add*: what {{few:d}} prompts instead of fresh ones ({{n_pools:d}} draws of them) add at the KL that the few led to (on fresh prompts interpolated between three penalties). It holds more than generalisation: rate, epochs and length were tuned on fresh prompts in shorter runs, and nobody stopped early. *The rest*, called optimisation in the picture, is a residual, what is left after the others: sampling noise, too few steps, rates, the network. It is not measured by itself. What bounds
+# the share of the network in it: the least that the same network was seen to waste beyond objective and allocation at the middle penalty, after any length of training, in nats: {{rest}}. The controls are told more (the exact gradient for 200 steps, or samples of the optimum), but learn from 240 prompts; where one wastes more than a method, it bounds nothing.
+#
 # ## Generalisation: few prompts, learnt by heart
 #
 # The share less best-of-$N$'s at the same KL, in points, with 95 % intervals over prompts and pools. Each of {{n_pools:d}} seeds has a pool of {{few:d}} prompts of its own; *seen* means that pool. Where every step draws fresh prompts there is no such pool; how those policies stand on prompts that training may draw is in {doc}`51_safety_training` and {doc}`52_summarisation_training`.

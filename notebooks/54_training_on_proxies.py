@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{turns}} {{answer}}. One network stands for each number of pairs. From {{n_samples:d}} base responses a prompt the median prediction of the peak is within a factor of two for {{n_close:d}} of
-# the {{n_turned:d}} proxies (of {{n_known:d}}) whose gold turned in training.
+# On {{n_test:d}} test prompts {{turns}}; at its best in training it has this share of what its KL allows: {{answer}} (one network each). From {{n_samples:d}} base responses a prompt the KL of the peak is told in advance within a factor of two for {{n_close:d}} of
+# the {{n_turned:d}} whose gold turned.
 # :::
 
 # %% tags=["parameters"]
@@ -35,13 +35,20 @@ together = proxy_training.ensembles(results)
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Gold gain against KL on {{n_test:d}} test prompts of each task. Lines: the optimum of each proxy as λ grows; thin dashes: best-of-N by the proxy up to {{n_largest:d}}; markers: policies trained on it by RLOO at {{n_penalties:d}} penalties, {{seeds}}; dotted: the limit on gold itself.", "name": "fig-proxy-gold"}, "image": {"alt": "Two panels of gold gain against KL for proxies trained on 300 to 20,000 pairs: curves rise, then fall, except with many pairs. Peaks of the optima in nats: {{peaks}}."}}
 proxy_training.figure(results, curves)
 # %% [markdown]
-# The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. One row a proxy. First the KL in nats
-# at which gold is largest: predicted from samples (median and middle 80 % of {{n_draws:d}} draws), along the proxy's optimum, and among the policies trained at {{n_penalties:d}} penalties, averaged over seeds (*over*: gold is largest at the largest KL tried, so no peak was seen). {{each_seed}} {{apart}} A prediction from {{n_samples:d}} samples cannot exceed {{log_samples:.2f}} nats. Then the gold gain of the policy trained furthest and its KL, and the
-# largest gold along the optimum / in training in percent of the limit on gold at that KL.
+# One row a proxy. The KL in nats at which gold is largest: *told* in advance from samples (the median of {{n_draws:d}} draws), and *seen* among the policies trained at {{n_penalties:d}} penalties, averaged over seeds (*>*: gold is largest at the largest KL tried, so no peak was seen). *Gold*: the largest in training, in percent of the limit on gold at that KL.
 
 # %% tags=["hide-input"]
 proxy_training.numbers(results, curves, n_samples, n_draws, seed)
 # %% [markdown]
+# The reward models are Bradley–Terry networks; each learns from pairs of base responses to prompts that are not test prompts, labelled by noisy raters. Gold is known here, so all but the prediction is exact. {{each_seed}} {{apart}} A prediction from {{n_samples:d}} samples cannot exceed {{log_samples:.2f}} nats.
+#
+# :::{dropdown} Every proxy: predictions with their spread, the proxy's optimum, and gold of the policy trained furthest
+#
+# Predictions are medians and the middle 80 % of the draws; *over*: no peak was seen. The last column has the largest gold along the optimum / in training, in percent of the limit on gold at that KL.
+#
+# {{every_proxy}}
+# :::
+#
 # **The policies in full.** {{in_full}}. Another network would give other numbers: {{alone}}.
 #
 # **Told in advance.** The prediction is {{ratio_low:.2f}} to {{ratio_high:.2f}} times the exact peak of the proxy's optimum (middle 80 % over proxies and draws of the samples). In training gold turned before the largest KL tried for {{n_turned:d}} of {{n_known:d}} proxies; the median prediction
@@ -54,11 +61,11 @@ proxy_training.numbers(results, curves, n_samples, n_draws, seed)
 #
 # ## Several networks instead of one
 #
-# The largest gold along the optimum of the mean of several networks, each trained on pairs of its own, beside that of the networks one by one (on 24 of the test prompts; no intervals). {{ensembles}}
+# The largest gold along the optimum of the mean of several networks, each trained on {{weak_pairs:d}} pairs of its own, beside that of the networks one by one: their average and the best of them (on 24 of the test prompts; no intervals). {{ensembles}}
 # A mean of $K$ networks has seen $K$ times as many pairs.
 
 # %% tags=["hide-input"]
-together.round(2).set_index(["task", "pairs each", "networks"])
+proxy_training.members_table(together)
 # %% [markdown]
 # ## Claims
 

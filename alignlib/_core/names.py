@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from alignlib._core.spelled import spelled
 
-__all__ = ["counted", "look_alike", "number_or_name", "unknown_name"]
+__all__ = ["counted", "listed", "look_alike", "number_or_name", "unknown_name"]
 
 
 def unknown_name(kind: str, name: str, allowed: Iterable[str]) -> str:
@@ -29,6 +29,15 @@ def counted(number: float, noun: str) -> str:
     ('1 run', '0 runs', '12 responses')
     """
     return f"{number:g} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write names in a row.
+
+    >>> listed(["PPO"]), listed(["PPO", "GRPO"]), listed(["PPO", "GRPO", "RLOO"])
+    ('PPO', 'PPO and GRPO', 'PPO, GRPO and RLOO')
+    """
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def number_or_name(text: str | None) -> float | str | None:

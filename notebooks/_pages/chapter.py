@@ -14,6 +14,7 @@ from _pages.training_costs import costs, costs_in_tokens, once
 from alignbook import claims
 from alignbook.claims import Claim
 from alignlib import plotting
+from alignlib._core.names import listed
 from alignlib.lm.experiment.comparison import Comparison, Interval
 from alignlib.lm.experiment.grid import TRIALS, compared
 from alignlib.lm.experiment.results import Results
@@ -56,27 +57,32 @@ def sides(standings: Standings, method: str, steps: int) -> tuple[int, int, int]
     return above, below, len(there)
 
 
-def numbers(test: Standings, train: Standings, steps: int) -> pd.DataFrame:
-    """One row a method, at its middle knob: share of the limit and best-of-N's at the same KL, on unseen prompts."""
-    rows = []
-    for name in compared():
-        found, seen = (one.compare(name, find(name).middle, steps) for one in (test, train))
-        if found is None or seen is None:
-            continue
-        above, below, _ = sides(test, name, steps)
-        rows.append(
-            {
-                "method": find(name).label,
-                "KL": f"{found.kl.mean:.2f}",
-                "share / best-of-N": f"{100 * found.share.mean:.1f} / {100 * found.best_share.mean:.1f}",
-                "points": interval(found.over_share),
-                "points, open to training": interval(seen.over_share),
-                "reward": f"{found.over_gain.mean:+.3f}",
-                "wasted KL": f"{found.over_wasted.mean:+.3f}",
-                "above / below": f"{above} / {below}",
-            }
-        )
+def numbers(test: Standings, steps: int) -> pd.DataFrame:
+    """One row a method, at its middle knob: share of the limit and best-of-N's at the same KL, on unseen prompts.
+
+    Five short columns, which a phone shows side by side; the rest is in `every_setting`.
+    """
+    rows = [
+        {
+            "method": find(name).label,
+            "KL": f"{found.kl.mean:.2f}",
+            "share": f"{100 * found.share.mean:.1f}",
+            "best-of-N": f"{100 * found.best_share.mean:.1f}",
+            "points": interval(found.over_share),
+        }
+        for name in compared()
+        if (found := test.compare(name, find(name).middle, steps)) is not None
+    ]
     return pd.DataFrame(rows).set_index("method")
+
+
+def _alike(test: Standings, steps: int) -> str:
+    """At how many settings the difference has the same side in share, reward and wasted KL, in a clause."""
+    found = [
+        one for name in compared() for knob in find(name).knobs if (one := test.compare(name, knob, steps)) is not None
+    ]
+    agree = sum(one.over_share.side == one.over_gain.side == -one.over_wasted.side for one in found)
+    return f"at {'all' if agree == len(found) else agree} of the {len(found)} settings"
 
 
 def every_setting(test: Standings, train: Standings, steps: int) -> str:
@@ -120,13 +126,24 @@ def difference_figure(test: Standings) -> Axes:
     return ax
 
 
-def _said(name: str, found: Comparison, seen: Comparison | None) -> str:
-    there = "" if seen is None else f"; on prompts open to training {interval(seen.over_share)}"
-    return (
-        f"{find(name).label} gets {found.share.mean:.1%} of what its KL could buy and best-of-$N$ "
-        f"{found.best_share.mean:.1%} at the same KL (difference in points, 95 % interval: "
-        f"{interval(found.over_share)}{there})"
-    )
+def _said(found: dict[str, Comparison | None]) -> str:
+    """What each method reaches beside best-of-N at its KL, in a clause each; the first says what the numbers are."""
+    parts: list[str] = []
+    for name, one in found.items():
+        if one is not None:
+            of, at = ("", "") if parts else (" of the gain that its KL allows", " at that KL")
+            low, high = 100 * one.over_share.low, 100 * one.over_share.high
+            parts.append(
+                f"{find(name).label} gets {one.share.mean:.1%}{of} and best-of-$N$ {one.best_share.mean:.1%}{at} "
+                f"({100 * one.over_share.mean:+.1f} points, {low:.1f} to {high:.1f})"
+            )
+    return "; ".join(parts)
+
+
+def _differences(standings: Standings, steps: int) -> str:
+    """The difference to best-of-N at equal KL of each method named, at its middle penalty, with its interval."""
+    found = {name: standings.compare(name, find(name).middle, steps) for name in (*_HEADLINE, *_ALSO)}
+    return "; ".join(f"{find(name).label} {interval(one.over_share)}" for name, one in found.items() if one is not None)
 
 
 def standing(results: Results, stage: str) -> str:
@@ -136,22 +153,19 @@ def standing(results: Results, stage: str) -> str:
 
 
 def _verdict(test: Standings, steps: int) -> str:
-    """Say whether PPO and GRPO lie below best-of-N at equal KL, and where."""
-    told = []
+    """Say whether PPO and GRPO lie below best-of-N at equal KL, and at how many penalties."""
     held: dict[str, list[str]] = {"holds here for": [], "holds in part for": [], "does not hold here for": []}
     for name in _HEADLINE:
         above, below, total = sides(test, name, steps)
         there = [
-            f"{side} it at {f'all {total}' if found == total else f'{found} of {total}'} penalties"
+            f"{side} at {f'all {total}' if found == total else f'{found} of {total}'} penalties"
             for side, found in (("above", above), ("below", below))
             if found
         ]
-        told.append(f"{find(name).label} lies {' and '.join(there) or 'level with it at every penalty'}")
         whole, part = below == total, below and not above
         kind = "holds here for" if whole else "holds in part for" if part else "does not hold here for"
-        held[kind].append(find(name).label)
-    parts = [f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels]
-    return f"{' and '.join(parts)}: against best-of-$N$ at equal KL, {', '.join(told)}"
+        held[kind].append(f"{find(name).label} ({' and '.join(there) or 'level with it at every penalty'})")
+    return " and ".join(f"{kind} {' and '.join(labels)}" for kind, labels in held.items() if labels)
 
 
 def _under_the_limit(test: Standings, steps: int) -> str:
@@ -207,6 +221,20 @@ def _controls(results: Results, task: str, test: Standings) -> str:
     return ", ".join(found) or "not trained yet"
 
 
+def _trained(test: Standings) -> str:
+    """Which methods were trained for how long, at all of their penalties or at the middle one only."""
+    parts = []
+    for n in test.lengths():
+        there = {name: [test.compare(name, knob, n) is not None for knob in find(name).knobs] for name in compared()}
+        whole = [find(name).label for name, known in there.items() if all(known)]
+        rest = [find(name).label for name, known in there.items() if any(known) and not all(known)]
+        told = [f"{'every method' if len(whole) == len(there) else listed(whole)} at all penalties"] if whole else []
+        every = "the others" if whole and len(whole) + len(rest) == len(there) else listed(rest)
+        told += [f"{every} at the middle one only"] if rest else []
+        parts.append(f"{n:,d} steps: {', '.join(told)}")
+    return "; ".join(parts)
+
+
 def _tuned(results: Results, task: str) -> str:
     parts = []
     for name in compared():
@@ -222,31 +250,20 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
     """Name every number that the text quotes."""
     long, short, longest = full_length(test), test.lengths()[0], test.lengths()[-1]
     said = {name: test.compare(name, find(name).middle, long) for name in (*_HEADLINE, *_ALSO)}
-    early, late = (
-        {name: test.compare(name, find(name).middle, n) for name in (*_HEADLINE, *_ALSO)} for n in (short, longest)
-    )
     claims.glue(
-        headline=claims.Markdown(
-            "; ".join(
-                _said(name, one, train.compare(name, find(name).middle, long))
-                for name, one in said.items()
-                if one is not None and name in _HEADLINE
-            )
-        ),
+        headline=claims.Markdown(_said({name: one for name, one in said.items() if name in _HEADLINE})),
         verdict=claims.Markdown(_verdict(test, long)),
         under_the_limit=claims.Markdown(_under_the_limit(test, long)),
         near=_NEAR,
         met=_met(results, task, test, long),
         twins=_twins(results, task, test, long),
         n_distinct=of_task(task).grammar.n_distinct,
+        alike=_alike(test, long),
+        train_headline=_differences(train, long),
         train_verdict=claims.Markdown(_verdict(train, long)),
         early_verdict=claims.Markdown(_verdict(test, short)),
-        early="; ".join(
-            f"{find(name).label} {interval(one.over_share)}" for name, one in early.items() if one is not None
-        ),
-        late="; ".join(
-            f"{find(name).label} {interval(one.over_share)}" for name, one in late.items() if one is not None
-        ),
+        early=_differences(test, short),
+        late=_differences(test, longest),
         long_steps=long,
         longest_steps=longest,
         short_steps=short,
@@ -256,6 +273,7 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         n_responses=int(results.settings["n_responses"]),
         batch=RESPONSES,
         best_shares=claims.Markdown(", ".join(f"{share:.1%} ($N={n}$)" for n, share in _best_shares(test).items())),
+        trained=_trained(test),
         trials=TRIALS,
         price=PRICE,
         tuning_steps=int(results.tuning.trials.steps.max()),

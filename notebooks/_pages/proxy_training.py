@@ -20,7 +20,18 @@ from alignlib.lm.level_law import LawCurve, LevelLaw
 from alignlib.lm.tasks import TASKS
 from alignlib.rules import BestOfN
 
-__all__ = ["ProxyCurve", "claims_of", "ensembles", "figure", "glue", "gold_curves", "numbers", "predicted_peaks"]
+__all__ = [
+    "ProxyCurve",
+    "claims_of",
+    "ensembles",
+    "every_proxy",
+    "figure",
+    "glue",
+    "gold_curves",
+    "members_table",
+    "numbers",
+    "predicted_peaks",
+]
 
 _DRAWN = ("300x1", "300x8", "5000x1", "20000x1")
 _COLORS = (plotting.FOURTH, plotting.THIRD, plotting.CYCLE[4], plotting.BEST_OF_N)
@@ -163,7 +174,26 @@ def figure(results: Results, curves: list[ProxyCurve]) -> Axes:
 
 
 def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed: int) -> pd.DataFrame:
-    """One row a proxy: where gold peaks (predicted, exactly along its optimum, in training) and how high."""
+    """One row a proxy: the KL at which gold peaks, predicted and in training, and how high; tasks are the columns.
+
+    Short enough for a phone; all else is in `every_proxy`.
+    """
+    columns: dict[tuple[str, str], dict[str, str]] = {}
+    for curve in curves:
+        row = f"{PROXIES[curve.name].n_pairs:,d} × {PROXIES[curve.name].members}"
+        predicted = float(np.median(_predicted(curve, n, draws, seed)))
+        seen, gold = "–", "–"
+        if len(curve.policies):
+            kl, most = curve.trained_peak
+            seen = f"{'' if curve.turned else '> '}{kl:.1f}"
+            gold = f"{100 * most / float(results.law(curve.task).average.gain_at_kl(kl)):.0f}"
+        for title, value in (("told", f"{predicted:.1f}"), ("seen", seen), ("gold, %", gold)):
+            columns.setdefault((curve.task, title), {})[row] = value
+    return pd.DataFrame(columns).fillna("–").rename_axis("pairs × networks")
+
+
+def every_proxy(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed: int) -> str:
+    """Return a Markdown table: where gold peaks (predicted, along the optimum, in training), how high, and the end."""
     rows = []
     for curve in curves:
         limit, (peak, gold) = results.law(curve.task).average, curve.peak
@@ -183,7 +213,9 @@ def numbers(results: Results, curves: list[ProxyCurve], n: int, draws: int, seed
             line["gold at the end"] = f"{last.gold_gain:+.2f} at {last.kl:.1f}"
         line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
         rows.append(line)
-    return pd.DataFrame(rows).fillna("–").set_index(["task", "pairs × networks"])
+    table = pd.DataFrame(rows).fillna("–")
+    lines = [table.columns.tolist(), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _predicted(curve: ProxyCurve, n: int, draws: int, seed: int) -> FloatArray:
@@ -212,6 +244,12 @@ def ensembles(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def members_table(together: pd.DataFrame) -> pd.DataFrame:
+    """Show the peaks of means of networks, as many columns as a phone shows."""
+    shown = together.rename(columns={"average network": "average", "best": "best one"})
+    return shown[["task", "networks", "their mean", "average", "best one"]].round(2).set_index(["task", "networks"])
+
+
 def _at(optimum: LawCurve, kl: FloatArray) -> FloatArray:
     return np.interp(np.sqrt(kl), np.sqrt(optimum.kl), optimum.gold_gain)
 
@@ -234,12 +272,17 @@ def _told_of(results: Results, curve: ProxyCurve) -> str:
     return f"on {curve.label} gold peaks with {there}, and is {last.gold_gain:+.2f} at {last.kl:.1f} nats"
 
 
-def _in_short(results: Results, curve: ProxyCurve) -> str:
-    kl, gold = curve.trained_peak if len(curve.policies) else curve.peak
-    share = f"{gold / float(results.law(curve.task).average.gain_at_kl(kl)):.0%}"
-    if len(curve.policies) and curve.trained.iloc[-1].kl == kl:
-        return f"with {curve.label} it still rises at {kl:.1f} nats, with {share}"
-    return f"with {curve.label} it peaks at {kl:.1f} nats, with {share} of the gain that this KL allows"
+def _in_short(results: Results, curves: list[ProxyCurve]) -> str:
+    """The largest gold in training of each proxy as a share of the limit at its KL, task by task, in a clause."""
+    parts: list[str] = []
+    for task in TASKS:
+        there = []
+        for curve in (c for c in curves if c.task == task):
+            kl, gold = curve.trained_peak if len(curve.policies) else curve.peak
+            share = f"{gold / float(results.law(task).average.gain_at_kl(kl)):.0%}"
+            there.append(share if parts else f"{share} with {curve.label}")
+        parts.append(f"{' and '.join(there)} on {task}")
+    return ", ".join(parts)
 
 
 def _alone(results: Results) -> str:
@@ -293,11 +336,11 @@ def _turns(known: list[ProxyCurve]) -> str:
     few = [c.turned for c in known if PROXIES[c.name].n_pairs <= _FEW_PAIRS]
     many = [c.turned for c in known if PROXIES[c.name].n_pairs > _FEW_PAIRS]
     if not few:
-        return "Policies trained on these reward models are not in the table yet."
-    more = f" and for {sum(many)} of {len(many)} of more pairs" if many else ""
+        return "policies trained on these reward models are not in the table yet"
+    more = f" and for {sum(many) or 'none'} of {len(many)} that had more" if many else ""
     return (
-        f"A policy's gold reward rises, then falls, for {sum(few)} of {len(few)} reward models of at most "
-        f"{_FEW_PAIRS:,d} pairs a network{more}; for the others no peak was seen."
+        f"gold reward rises and then falls as a policy moves from its base for {sum(few)} of {len(few)} reward models "
+        f"that learned from at most {_FEW_PAIRS:,d} pairs a network{more}"
     )
 
 
@@ -321,7 +364,6 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
     named = [curve for curve in curves if curve.name in _NAMED]
     told = [f"{task}: {'; '.join(_told_of(results, c) for c in named if c.task == task)}" for task in TASKS]
     single = [curve for curve in named if PROXIES[curve.name].members == 1]
-    short = [f"on {task}, {'; '.join(_in_short(results, c) for c in single if c.task == task)}" for task in TASKS]
     known = [curve for curve in curves if len(curve.policies)]
     ratio = np.concatenate([_predicted(c, n, draws, seed) / c.peak[0] for c in curves])
     turned = [curve for curve in known if curve.turned]
@@ -329,7 +371,8 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
     close = np.abs(np.log(middles)) <= np.log(2.0)
     spread = np.quantile(ratio, [0.1, 0.5, 0.9])
     claims.glue(
-        answer=". ".join(one[0].upper() + one[1:] for one in short),
+        answer=_in_short(results, single),
+        every_proxy=claims.Markdown(every_proxy(results, curves, n, draws, seed)),
         in_full=". ".join(one[0].upper() + one[1:] for one in told),
         trained=_trained(known),
         turns=_turns(known),
@@ -355,6 +398,7 @@ def glue(results: Results, curves: list[ProxyCurve], together: pd.DataFrame, n: 
         each_seed=_each_seed(known),
         log_samples=float(np.log(n)),
         alone=_alone(results),
+        weak_pairs=int(together["pairs each"].min()) if len(together) else 0,
         ensembles=_ensembles(together),
         n_test=len(curves[0].law.rows),
         n_penalties=int(max((c.policies.knob.nunique() for c in known), default=0)),

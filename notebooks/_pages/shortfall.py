@@ -166,13 +166,21 @@ def parts_figure(table: pd.DataFrame) -> Axes:
 
 
 def parts_table(table: pd.DataFrame) -> pd.DataFrame:
-    """The same numbers: parts, their sum, and what best-of-N wastes at the KL of each policy, in nats."""
-    rows = table[table.kind != "best"]
-    shown = pd.DataFrame({"task": rows.task, "policy": rows.policy})
-    titles = ("objective", "allocation", "the rest", "few prompts")
-    for name, title in zip((*_PARTS, "total", "best"), (*titles, "sum", "best-of-N"), strict=True):
-        shown[title] = [f"{value:.3f}" for value in rows[name]]
-    return shown.set_index(["task", "policy"])
+    """The same numbers of the methods: parts, their sum, best-of-N's at that KL, and what few prompts add, a row each.
+
+    Tasks and methods are the columns, short enough for a phone.
+    """
+    titles = {"objective": "objective", "allocation": "allocation", "optimisation": "the rest", "total": "sum"}
+    columns = {}
+    for row in table[table.kind == "fresh"].to_dict("records"):
+        few = table[(table.task == row["task"]) & (table.method == row["method"]) & (table.kind == "few")]
+        columns[row["task"], row["policy"]] = (
+            {"KL spent": f"{row['kl']:.2f}"}
+            | {title: f"{row[name]:.3f}" for name, title in titles.items()}
+            | {"best-of-N at that KL": f"{row['best']:.3f}"}
+            | {f"{FEW} prompts add": f"{few.generalisation.iloc[0]:.3f}" if len(few) else "–"}
+        )
+    return pd.DataFrame(columns)
 
 
 def fixed_point_figure(tests: Mapping[str, Standings], points: Mapping[str, pd.DataFrame]) -> Axes:
@@ -215,23 +223,25 @@ def _waste_of(test: Standings, method: str) -> tuple[Any, Any]:
 
 
 _CAUSES = {
-    "objective": "its objective, whose exact optimum wastes KL as well",
-    "allocation": "the split of KL over prompts",
-    "optimisation": "what is left when objective and allocation are taken off (optimisation)",
+    "objective": "by its objective",
+    "allocation": "by the split of KL over prompts",
+    "optimisation": "by optimisation (the rest)",
 }
 
 
 def _told_of(rows: pd.DataFrame) -> str:
     """Say what a method wastes on each task beside best-of-N at the same KL, and what most of it is due to."""
     found = rows.to_dict("records")
-    wasted = [f"{row['total']:.3f} nats on {row['task']} (best-of-$N$ {row['best']:.3f})" for row in found]
+    less = {row["total"] < row["best"] for row in found}
+    side = "less than" if less == {True} else "more than" if less == {False} else "beside"
+    wasted, best = (" and ".join(f"{row[name]:.3f}" for row in found) for name in ("total", "best"))
     largest = [max(_CAUSES, key=lambda part, row=row: float(row[part])) for row in found]  # type: ignore[misc]
     if len(set(largest)) == 1:
-        cause = f"mostly by {_CAUSES[largest[0]]}"
+        cause = f"mostly {_CAUSES[largest[0]]}"
     else:
-        told = (f"on {row['task']} mostly by {_CAUSES[part]}" for row, part in zip(found, largest, strict=True))
-        cause = "; ".join(told)
-    return f"{found[0]['policy']} wastes {' and '.join(wasted)}, {cause}"
+        told = (f"on {row['task']} mostly {_CAUSES[part]}" for row, part in zip(found, largest, strict=True))
+        cause = ", ".join(told)
+    return f"{found[0]['policy']} wastes {wasted} nats, {side} best-of-$N$ at the same KL ({best}), {cause}"
 
 
 def glue(
@@ -248,7 +258,8 @@ def glue(
     pools = sizes[(sizes.study == "prompts") & (sizes.value == FEW)].seeds
     gaps = [100 * (1 - one.mean) for one in sizes[sizes.study == "layers"]["share"]]
     claims.glue(
-        answer=claims.Markdown(". ".join(said) or "nothing is trained yet"),
+        answer=claims.Markdown("; ".join(said) or "nothing is trained yet"),
+        tasks=" and ".join(dict.fromkeys(fresh.task)),
         heart=claims.Markdown(f"{heart.min():.2f} to {heart.max():.2f}" if len(heart) else "an unknown number of"),
         few=FEW,
         n_pools=int(pools.max()) if len(pools) else 0,

@@ -28,20 +28,23 @@ _OFF = 5.0  # times the largest pool: where fresh prompts stand
 
 
 def few_prompts(tests: Mapping[str, Standings], trains: Mapping[str, Standings]) -> pd.DataFrame:
-    """Share less best-of-N's at equal KL: learnt from few prompts, on these and on unseen ones, and from fresh ones."""
+    """Share less best-of-N's at equal KL: learnt from few prompts, on these and on unseen ones, and from fresh ones.
+
+    A column each task: as many as a phone shows side by side.
+    """
     rows = []
-    for task in tests:
-        for name in _SHOWN:
-            line = {"task": task, "method": find(name).label}
-            for title, one, n in (
-                (f"{FEW} prompts: seen", trains[task], FEW),
-                (f"{FEW} prompts: unseen", tests[task], FEW),
-                ("fresh prompts: unseen", tests[task], FRESH),
-            ):
-                found = one.compare(name, find(name).middle, LONG, n_prompts=n)
-                line[title] = "–" if found is None else interval(found.over_share)
-            rows.append(line)
-    return pd.DataFrame(rows).set_index(["task", "method"])
+    for name in _SHOWN:
+        for title, splits, n in (
+            (f"{FEW}, seen", trains, FEW),
+            (f"{FEW}, unseen", tests, FEW),
+            ("fresh, unseen", tests, FRESH),
+        ):
+            there = {task: one.compare(name, find(name).middle, LONG, n_prompts=n) for task, one in splits.items()}
+            rows.append(
+                {"method: prompts": f"{find(name).label}: {title}"}
+                | {task: "–" if found is None else interval(found.over_share) for task, found in there.items()}
+            )
+    return pd.DataFrame(rows).set_index("method: prompts")
 
 
 def size(tests: Mapping[str, Standings]) -> pd.DataFrame:
