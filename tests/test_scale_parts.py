@@ -435,14 +435,14 @@ class _Killing:
     def __init__(self, engine: Any, places: Path) -> None:
         self._engine, self._places = engine, places
 
-    def map(self, work: Any, items: Any) -> Any:
+    def map(self, work: Any, items: Any, *, at_once: int = 1) -> Any:
         name = getattr(work, "__qualname__", "other")
         once = (
             partial(_dies_once, work, str(self._places / name))
             if name in ("Store.summarise", "_Task.__call__")
             else work
         )
-        yield from self._engine.map(once, items)
+        yield from self._engine.map(once, items, at_once=at_once)
 
 
 def _dies_once(work: Any, place: str, item: Any) -> Any:

@@ -124,7 +124,7 @@ def _first_pass(table: RewardTable, column: str, given: FloatArray | None) -> _F
     base, limit, keys = np.empty(n_prompts), np.empty(n_prompts), np.empty((4, n_prompts))
     squares = kl_at_limit = 0.0
     lowest, ceiling = table.extremes(column)
-    unit = np.ones(n_prompts) if given is None else given
+    unit = np.broadcast_to(1.0, n_prompts) if given is None else given
     span = ceiling - lowest if given is None else 1.0
     reached = True
     top = ceiling - 1e-9 * abs(ceiling)

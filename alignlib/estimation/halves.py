@@ -37,7 +37,17 @@ def canonical_rank(keys: FloatArray, scale: float) -> IntArray:
     >>> canonical_rank(keys, 1.0).tolist() == canonical_rank(7.0 * keys, 7.0).tolist() == [2, 0, 1]
     True
     """
-    order = np.lexsort(np.round(keys / scale, _DIGITS))
+    first = np.round(keys[-1] / scale, _DIGITS)
+    order = np.argsort(first, kind="stable")
+    first = first[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = first[1:] != first[:-1]
+    alike = ~new
+    alike[:-1] |= alike[1:].copy()
+    tied = np.flatnonzero(alike)  # few, as a rule: the other keys decide among them alone
+    if tied.size:
+        others = np.round(keys[:-1, order[tied]] / scale, _DIGITS)
+        order[tied] = order[tied[np.lexsort((*others, np.cumsum(new)[tied]))]]
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank

@@ -9,6 +9,7 @@ beyond it, so nothing is refused for its tail: λ is kept below what an exponent
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,59 +87,70 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
 
     Source: the null law of Greenwood's statistic is classical; this use of it is ours.
     """
-    found = [some for _, some in table.each(_of_block, [column], _BLOCK)]
-    found += [_of_counted(samples) for _, samples in table.counted_samples(column)]
-    means, evens, sizes, statistics = ([some[j] for some in found] for j in range(4))
-    gaussian = sum(len(some[0]) * some[4] for some in found)
-    mean, even, k_all, statistic = (
-        np.concatenate([*parts, np.empty(0)]) for parts in (means, evens, sizes, statistics)
-    )
-    if len(mean) == 0 or 2 * len(mean) < table.n_prompts:
+    means: list[FloatArray] = []
+    sizes: list[float] = []
+    n_untied, sums = 0, np.zeros(4)
+    for mean, k, some in _all_of(table, column):
+        if len(mean):
+            means.append(mean)
+            sizes.append(k)
+        n_untied, sums = n_untied + len(mean), sums + some
+    if n_untied == 0 or 2 * n_untied < table.n_prompts:
         return TailShape(0.0, 0.0, 0.0, 0.0, 0.0, discrete=True)
-    ratio, k_mean = float(np.mean(statistic * (k_all + 1.0) / 2.0)), float(k_all.mean())
-    loudest = float(mean.max())
-    share = mean / loudest  # fourth powers of rewards need not be floats
-    spread = math.sqrt((k_mean - 1.0) / ((k_mean + 2.0) * (k_mean + 3.0)) / len(mean))
+    ratio, even, gaussian, k_mean = (sums / n_untied).tolist()
+    loudest = max(float(mean.max()) for mean in means)
+    fourth = third = 0.0
+    for mean, k in zip(means, sizes, strict=True):  # few numbers at a time: a table may have many prompts
+        share = mean / loudest  # fourth powers of rewards need not be floats
+        of_k = k**2 / ((k + 1.0) * (k + 2.0))
+        fourth += k / (k + 3.0) * of_k * float(np.square(np.square(share)).sum())
+        third += of_k * float((np.square(share) * share).sum())
+    spread = math.sqrt((k_mean - 1.0) / ((k_mean + 2.0) * (k_mean + 3.0)) / n_untied)
     return TailShape(
         ratio=ratio,
         ratio_high=ratio + spread,
-        gaussian=gaussian / len(mean),
+        gaussian=gaussian,
         # The loudest prompts decide. The mean of k exponentials has the moments scale³ (k+1)(k+2)/k² and
         # scale⁴ (k+1)(k+2)(k+3)/k³.
-        scale=loudest
-        * float(
-            (share**4 * k_all / (k_all + 3.0) * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
-            / (share**3 * k_all**2 / ((k_all + 1.0) * (k_all + 2.0))).sum()
-        ),
-        even_scale=float(even.mean()),
+        scale=loudest * fourth / third,
+        even_scale=even,
         discrete=False,
     )
 
 
-_OfSome = tuple[FloatArray, FloatArray, FloatArray, FloatArray, float]
+_OfSome = tuple[FloatArray, float, FloatArray]
+
+
+def _all_of(table: RewardTable, column: str) -> Iterator[_OfSome]:
+    for _, some in table.each(_of_block, [column], _BLOCK):
+        yield some
+    for _, samples in table.counted_samples(column):
+        yield _of_counted(samples)
 
 
 def _of_block(rewards: FloatArray) -> _OfSome:
-    """Return mean exceedance, the same in units of the usual spread, their number and Greenwood's statistic.
+    """Return the mean of the k exceedances of each prompt without ties, k, and sums over these prompts, shape (4,).
 
-    Each for the prompts without ties, shape (k,); and what the ratio of a Gaussian tail would be.
+    The sums are of Greenwood's statistic over its mean for an exponential tail, of the mean exceedance in units of the
+    usual spread, of what the first would be of a Gaussian tail, and of k.
     """
     n = rewards.shape[1]
     k = max(_LEAST_EXCEEDANCES, n // 4)
-    none = np.empty(0)
     if n <= k:
-        return none, none, none, none, 0.0
+        return np.empty(0), float(k), np.zeros(4)
     whole = np.sort(rewards, axis=1)[:, ::-1]
     top = whole[:, : k + 1]
     untied = (np.diff(top, axis=1) < 0.0).all(axis=1) & (usual_spread(whole) > 0.0)
     y = top[untied, :-1] - top[untied, -1:]
     mean = y.mean(axis=1)
-    return mean, mean / usual_spread(whole[untied]), np.full(len(y), float(k)), _greenwood(y), _gaussian(n)
+    even = mean / usual_spread(whole[untied])
+    ratio = _greenwood(y) * (k + 1.0) / 2.0
+    return mean, float(k), np.array([ratio.sum(), even.sum(), len(y) * _gaussian(n), len(y) * float(k)])
 
 
 def _of_counted(samples: CountedSamples) -> _OfSome:
     """Return the same for a prompt whose samples are in bins; the usual spread is about the median."""
-    n, none = samples.size, np.empty(0)
+    n = samples.size
     k = n // 4
     before = np.cumsum(samples.count) - samples.count
     taken = np.clip(k - before, 0.0, samples.count)
@@ -148,13 +160,13 @@ def _of_counted(samples: CountedSamples) -> _OfSome:
     usual = np.clip(n - -(-n // 16) - kept, 0.0, samples.count)
     spread = float(usual @ np.abs(samples.value - samples.value[np.searchsorted(before, n // 2, side="right") - 1]))
     if tied or not spread > 0.0:
-        return none, none, none, none, 0.0
+        return np.empty(0), float(k), np.zeros(4)
     last = samples.value[np.searchsorted(before, k, side="right") - 1]
     y = samples.value - last
     total = float(taken @ y)
     mean = np.array([total / k])
-    greenwood = np.array([float(taken @ np.square(y)) / total**2])
-    return mean, mean * float(usual.sum()) / spread, np.array([float(k)]), greenwood, _gaussian(n)
+    ratio = float(taken @ np.square(y)) / total**2 * (k + 1.0) / 2.0
+    return mean, float(k), np.array([ratio, float(mean[0] * usual.sum()) / spread, _gaussian(n), float(k)])
 
 
 def _gaussian(n: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -11,6 +12,7 @@ from alignlib._core.errors import InputError
 __all__ = ["Dask", "Engine", "Here", "engine_for"]
 
 _AHEAD = 4  # tasks of each worker that wait at a time
+_LAST = 3  # shares of what is left for each worker, of which the next task is one
 _MEMORY = {
     "MALLOC_ARENA_MAX": 1,
     "MALLOC_MMAP_THRESHOLD_": 1 << 25,
@@ -25,8 +27,13 @@ _TIMEOUT = "10s"  # for the first answer of a scheduler
 class Engine(Protocol):
     """Does a function on many items."""
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield the place of each item and what ``work`` returns for it, as they end."""
+    def map(
+        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the place of each item and what ``work`` returns for it, as they end.
+
+        Up to ``at_once`` of them may go to a worker together, where each takes little time.
+        """
         ...  # pragma: no cover
 
 
@@ -37,7 +44,9 @@ class Here:
     [(0, 1), (1, 2)]
     """
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
+    ) -> Iterator[tuple[int, Any]]:
         """Yield place and result one after another."""
         for place, item in enumerate(items):
             yield place, work(item)
@@ -49,7 +58,9 @@ class Dask:
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
 
-    def map(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
+    ) -> Iterator[tuple[int, Any]]:
         """Yield place and result as they end; what a worker that is gone was doing is done again by another.
 
         Raises
@@ -60,23 +71,24 @@ class Dask:
         from distributed import CancelledError, KilledWorker, as_completed
         from distributed.comm.core import CommClosedError
 
-        ahead = _AHEAD * max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
-        waiting = iter(enumerate(items))
-        places: dict[Any, int] = {}
+        workers = max(len(self._client.scheduler_info(n_workers=-1)["workers"]), 1)
+        waiting = iter(_shares(len(items), workers, at_once))
+        places: dict[Any, range] = {}
 
-        def submit(place: int, item: Any) -> Any:
-            future = self._client.submit(work, item, pure=False)
-            places[future.key] = place
+        def submit(some: range) -> Any:
+            future = self._client.submit(_each_of, work, [items[place] for place in some], pure=False)
+            places[future.key] = some
             return future
 
         try:
-            ended = as_completed([submit(*next(waiting)) for _ in range(min(ahead, len(items)))])
+            ended = as_completed([submit(some) for some in itertools.islice(waiting, _AHEAD * workers)])
             for future in ended:
-                yield places.pop(future.key), future.result()
+                found = future.result()
                 future.release()
-                for place, item in waiting:
-                    ended.add(submit(place, item))
-                    break
+                for some in itertools.islice(waiting, 1):
+                    ended.add(submit(some))
+                yield from zip(places.pop(future.key), found, strict=True)
+                del found
         except (CommClosedError, CancelledError, TimeoutError, OSError) as error:
             raise InputError(
                 f"The scheduler at {self._address} was lost ({type(error).__name__}); start it again, and give "
@@ -89,6 +101,24 @@ class Dask:
                 "memory, or write smaller parts. What was done is kept.",
                 argument="workers",
             ) from error
+
+
+def _each_of(work: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    return [work(item) for item in items]
+
+
+def _shares(number: int, workers: int, at_once: int) -> list[range]:
+    """Cut places into tasks, large ones first: few of them, and none long when all others have ended.
+
+    >>> [len(one) for one in _shares(20, 2, 8)], len(_shares(3, 2, 1))
+    ([3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1], 3)
+    """
+    found, start = [], 0
+    while start < number:
+        size = min(max((number - start) // (_LAST * workers), 1), at_once)
+        found.append(range(start, start + size))
+        start += size
+    return found
 
 
 @contextmanager

@@ -31,6 +31,7 @@ _FINEST = 20  # bits that a width lies below the largest reward of the first pie
 _IN_A_PIECE = 1 << 21  # samples
 _BYTES_OF_A_PROMPT = 250  # in memory, without its samples
 _HELD = 1 << 26  # bytes of all pieces, up to which they stay in memory
+_AT_ONCE, _SMALL = 32, 1 << 25  # tasks that a worker gets together, at most, and bytes of the parts among them
 _BINS_OF_A_PROMPT, _OF_A_BIN = 4096, 9  # how many there are, and how many samples take the room of one
 _BYTES_OF_A_ROW = 8  # of a file, at least, as a guess of how many samples it holds
 
@@ -102,14 +103,12 @@ def open_parts(
     if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
         pieces = [_Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
-    yield SummaryTable(
-        pieces,
-        list(heads.values()),
-        pieces[0]().columns,
-        dropped=sum(one.dropped for one in done),
-        notes=tuple(notes),
-        engine=engine,
+    dropped = sum(one.dropped for one in done)
+    table = SummaryTable(
+        pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
     )
+    del heads, done  # the table has its own arrays: of many prompts these are a good part of the memory
+    yield table
     if not keep:
         for store in stores:
             store.clear(parts)
@@ -130,13 +129,14 @@ def _joined(
     files = tuple(file for one in done for file in one.files)
     require(bool(files), f"{location} has a header but no rows; give samples of each prompt.", "table")
     heads: dict[int, Head] = {}
-    small, firsts, repeated = 0, dict[int, str](), dict[int, Again]()
+    small, prompts, firsts, repeated = 0, 0, dict[int, str](), dict[int, Again]()
     named = tuple(file for one in done for file in one.named)
     buckets = range(1 << store.bits)
     tasks = [(bucket, files, named, drop_below or 1) for bucket in buckets]
-    for bucket, (head, few, first, again) in engine.map(store.merge, tasks):
+    for bucket, (head, few, first, again) in engine.map(store.merge, tasks, at_once=_AT_ONCE):
         heads[bucket], small = head, small + few
-        known = sum(len(one.sizes) for one in heads.values()) * len(buckets) / len(heads)
+        prompts += len(head.sizes)
+        known = prompts * len(buckets) / len(heads)
         check_fits(
             _BYTES_OF_A_PROMPT * known,
             f"{location} has about {known:,.0f} distinct prompts, what is kept of each of which",
@@ -150,7 +150,6 @@ def _joined(
     if repeated:
         raise _repeated(done, [repeated[bucket] for bucket in sorted(repeated)], store.question.wide)
     if small:
-        prompts = sum(len(head.sizes) for head in heads.values())
         require(prompts > 0, f"drop_below must leave a prompt: none of {small} has {drop_below} samples.", "drop_below")
         notes.append(
             f"{small} of {counted(prompts + small, 'prompt')} left out, with fewer than {drop_below} samples, such "
@@ -259,7 +258,9 @@ def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell)
     left = [place for place in range(len(parts)) if place not in found]
     sizes = [part.size for part in parts]
     total, read = sum(sizes), sum(sizes[place] for place in found)
-    for k, done in engine.map(store.summarise, [parts[place] for place in left]):
+    mean = total // max(len(parts), 1)
+    few = min(max(_SMALL // max(mean, 1), 1), _AT_ONCE)
+    for k, done in engine.map(store.summarise, [parts[place] for place in left], at_once=few):
         found[left[k]] = done
         read += sizes[left[k]]
         tell("read", read, total)

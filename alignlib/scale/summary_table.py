@@ -27,6 +27,7 @@ __all__ = ["Head", "Piece", "SummaryTable"]
 Piece = Callable[[], Summary]  # loads a part of the summary; it pickles where other processes are to load it
 
 _GROUPS = 50  # of a single prompt in bins
+_AT_ONCE = 32  # pieces that a worker gets together, at most
 _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what asks for all of them at once
 
 
@@ -288,7 +289,7 @@ class SummaryTable(RewardTable):
         ]
         early: dict[int, Any] = {}
         next_one = 0
-        for place, found in self._engine.map(_Task.__call__, tasks):
+        for place, found in self._engine.map(_Task.__call__, tasks, at_once=_AT_ONCE):
             early[place] = found
             while next_one in early:  # in the order of the pieces: sums then are the same to the last bit
                 for where, result in early.pop(next_one):
