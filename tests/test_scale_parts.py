@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from alignlib import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.rules import BestOfN
-from alignlib.scale import Question, SummaryTable, engine_for, open_parts, read_summary, sql
+from alignlib.scale import Question, SummaryTable, engine_for, list_parts, open_parts, read_summary, sql
 from alignlib.scale import store as stored
 from alignlib.tables import RewardTable, pieces
 
@@ -325,6 +327,34 @@ def test_an_address_of_another_file_system_is_read(folder: Path) -> None:
         open_parts("memory://parts", ASKED, folder.parent / "other"),
     ):
         pass
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_an_address_on_the_web_is_read(folder: Path) -> None:
+    pytest.importorskip("aiohttp")
+    kept = folder.parent / "other"
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{server.server_port}"
+        for places in ((f"{root}/", folder), (f"{root}/a.parquet", folder / "a.parquet")):
+            found = []
+            for place in places:
+                with open_parts(str(place), ASKED, kept) as table:
+                    found.append(table.column("reward"))
+            assert np.array_equal(*found)
+        with pytest.raises(InputError, match=r"Nothing is found at http://.*/x\.csv"):
+            list_parts(f"{root}/x.csv")
+        listed = list_parts(f"{root}/b.csv")[0]
+        os.utime(folder / "b.csv", (10**9, 10**9))
+        with pytest.raises(InputError, match="changed while it was read"):
+            listed.check_unchanged()
+        server.shutdown()
+    with pytest.raises(InputError, match=r"Nothing is found at http://.*/b\.csv; check the address"):
+        listed.check_unchanged()
 
 
 def test_a_folder_of_summaries_is_their_sum(folder: Path, tmp_path: Path) -> None:

@@ -27,9 +27,7 @@ _TIMEOUT = "10s"  # for the first answer of a scheduler
 class Engine(Protocol):
     """Does a function on many items."""
 
-    def map(
-        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
-    ) -> Iterator[tuple[int, Any]]:
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
         """Yield the place of each item and what ``work`` returns for it, as they end.
 
         Up to ``at_once`` of them may go to a worker together, where each takes little time.
@@ -44,9 +42,7 @@ class Here:
     [(0, 1), (1, 2)]
     """
 
-    def map(
-        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
-    ) -> Iterator[tuple[int, Any]]:
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
         """Yield place and result one after another."""
         for place, item in enumerate(items):
             yield place, work(item)
@@ -58,9 +54,7 @@ class Dask:
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
 
-    def map(
-        self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1
-    ) -> Iterator[tuple[int, Any]]:
+    def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
         """Yield place and result as they end; what a worker that is gone was doing is done again by another.
 
         Raises

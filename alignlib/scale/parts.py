@@ -273,8 +273,9 @@ def _named(identifiers: pa.Array) -> BoolArray:
 def _stat(path: str) -> Part:
     if _URL.match(path):
         fs, inside = _fsspec(path)
-        info: dict[str, Any] = fs.info(inside)
-        times = (info.get(name) for name in ("mtime", "LastModified", "updated", "ETag", "created"))
+        with _reached(path):
+            info: dict[str, Any] = fs.info(inside)
+        times = (info.get(name) for name in ("mtime", "LastModified", "Last-Modified", "updated", "ETag", "created"))
         return Part(path, int(info.get("size") or 0), str(next((one for one in times if one), "")))
     try:
         found = os.stat(path)
@@ -294,17 +295,21 @@ def _fsspec(path: str) -> Any:
     try:
         return fsspec.core.url_to_fs(path)
     except (ValueError, ImportError) as error:
-        raise InputError(f"{path} is of a kind that fsspec cannot open ({error}).", argument="table") from error
+        raise InputError(
+            f"{path} is of a kind that fsspec cannot open ({error}); install the package that this names.",
+            argument="table",
+        ) from error
 
 
 def _listed(location: str) -> list[str]:
     fs, inside = _fsspec(location)
-    if glob.has_magic(inside):
-        found = fs.glob(inside)
-    elif fs.isdir(inside):
-        found = fs.find(inside)
-    else:
-        found = [inside]
+    with _reached(location):
+        if glob.has_magic(inside):
+            found = fs.glob(inside)
+        elif fs.isdir(inside):
+            found = fs.find(inside)
+        else:
+            found = [inside]
     return [str(fs.unstrip_protocol(path)) for path in found]
 
 
@@ -315,5 +320,23 @@ def _opened(part: Part) -> Iterator[IO[bytes] | None]:
         yield None
         return
     fs, inside = _fsspec(part.path)
-    with fs.open(inside, "rb") as file:
+    with _reached(part.path), fs.open(inside, "rb") as file:
         yield file
+
+
+@contextmanager
+def _reached(path: str) -> Iterator[None]:
+    """Say in a sentence what goes wrong with an address; every kind of file system raises errors of its own."""
+    try:
+        yield
+    except (InputError, GeneratorExit):
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"Nothing is found at {path}; check the address and the network.", argument="table") from error
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"{path} cannot be read ({said:.200}); check the address and the network, then give the same command: "
+            "parts that were done are kept.",
+            argument="table",
+        ) from error
