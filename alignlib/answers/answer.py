@@ -42,18 +42,46 @@ _FEW = 8  # samples of a prompt, up to which the limit's first terms may reach f
 class Answer:
     """Rules that one reward picks for, measured in another (or the same), beside the limit of that other.
 
-    ``limit`` is the frontier at the budgets asked for, ``limit_at_rules`` the same at the KL that each rule spends;
-    both are None where the samples support no limit at all, and ``limit`` is empty where they support none of the
-    budgets asked for. ``unsupported`` are budgets that were asked for and left out because the samples do not support
-    them, ``wanted`` says what the largest of them would take. ``why_no_limit`` says why there is no limit, empty where
-    there is one. ``first_terms`` are the limit's first terms in √KL where these reach further than the limit.
-    ``constant_prompts`` counts prompts whose samples all earn the same, ``constant_most`` is what they may add at most
-    to the limit at the last budget shown. ``assumed`` says what the limit there rests on (at the largest supported
-    budget, where none is shown), for an average budget.
-    ``kl_asked`` says whether budgets were asked for.
     Budgets and what rules spend are in ``divergence``. Where ``win_rate`` is set, what counts is the win rate over the
-    base model by ``measured_in``, ``tied_pairs`` is the share of pairs of samples of a prompt that tie, and
-    ``without_ties`` the largest gain at the budgets of ``limit`` were there none, which is known exactly.
+    base model by ``measured_in``.
+
+    Attributes
+    ----------
+    picked_by, measured_in : str
+        The reward that picks, and the one whose mean is told.
+    constant_prompts : int
+        Prompts whose samples all earn the same.
+    limit : EstimatedFrontier, optional
+        The frontier at the budgets asked for, empty where the samples support none of them; None where they support no
+        limit at all.
+    limit_at_rules : EstimatedFrontier, optional
+        The same at what each rule spends.
+    rules : RuleEstimate
+        What the rules do.
+    unsupported : tuple of float
+        Budgets that were asked for and left out because the samples do not support them.
+    wanted : Wanted, optional
+        What the largest of them would take.
+    why_no_limit : str
+        Why there is no limit, empty where there is one.
+    first_terms : FirstTerms, optional
+        The limit's first terms in √KL, where these reach further than the limit.
+    constant_most : float, optional
+        What constant prompts may add at most to the limit at the last budget shown.
+    assumed : Sensitivity, optional
+        What the limit there rests on (at the largest supported budget, where none is shown), for an average budget.
+    wanted_by_rules : tuple of Wanted
+        What the shares of rules that are not supported would take.
+    kl_asked : bool
+        Whether budgets were asked for.
+    divergence : Divergence
+        What budgets are measured in.
+    win_rate : bool
+        Whether win rates count.
+    tied_pairs : float, optional
+        Share of pairs of samples of a prompt that tie.
+    without_ties : tuple of float, optional
+        The largest gain at the budgets of ``limit`` were there no ties, which is known exactly.
     """
 
     picked_by: str
@@ -219,6 +247,13 @@ def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:
 
     It asks more of the samples than the limit for an average KL, whose one λ they share.
 
+    Parameters
+    ----------
+    fit : Fit
+        One reward of a table.
+
+    Examples
+    --------
     >>> from alignlib.estimation import fit_frontier
     >>> rows = np.random.default_rng(0).standard_normal((100, 64))
     >>> limit_on_every_prompt(fit_frontier(rows)).budget

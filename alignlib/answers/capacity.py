@@ -16,15 +16,31 @@ __all__ = ["CapacityAnswer", "ContextCapacity", "ask_capacity"]
 
 @dataclass(frozen=True)
 class ContextCapacity:
-    """Capacity of one context in nats per label, with its interval, and the floor of error that it implies.
+    """Capacity of one context in nats per label, and the floor of error that it implies.
 
-    ``plug_in`` is the capacity of the counted frequencies, not corrected for the bias of counting. ``floor`` is what
-    Fano's inequality makes of the capacity: no learner errs less often who sees one label about one of the
-    ``targets``, equally likely; ``floor_low`` and ``floor_high`` are its interval. ``label_floor`` is the error that
-    too few labels force: at most as many targets are ever named as there are labels. ``decoder_error`` is the error of
-    the best decoder of the counted channel, on its own counts, and ``decoder_error_held_out`` on labels that it has
-    not seen: in expectation the exact Bayes error of the channel lies between the two. ``supported`` is False where the
-    interval may hold the truth less often than its level says.
+    In expectation the exact Bayes error of the channel lies between the two errors of the decoder.
+
+    Attributes
+    ----------
+    context : str
+        Its name.
+    labels : int
+        Labels that were counted.
+    capacity, low, high : float
+        In nats, with its interval.
+    plug_in : float
+        The capacity of the counted frequencies, not corrected for the bias of counting.
+    floor, floor_low, floor_high : float
+        What Fano's inequality makes of it: no learner errs less often who sees one label about one of the ``targets``,
+        equally likely.
+    supported : bool
+        False where the interval may hold the truth less often than its level says.
+    targets : int
+        Targets that were told apart.
+    label_floor : float
+        The error that too few labels force: at most as many targets are ever named as there are labels.
+    decoder_error, decoder_error_held_out : float
+        Error of the best decoder of the counted channel, on its own counts and on labels that it has not seen.
     """
 
     context: str
@@ -45,9 +61,22 @@ class ContextCapacity:
 
 @dataclass(frozen=True)
 class CapacityAnswer:
-    """Capacities of a table of ratings: one per context, and ``average`` over the contexts where there are several.
+    """Capacities of a table of ratings.
 
-    ``n_raters`` counts the raters left out in turn for the intervals; None where labels count as independent.
+    Attributes
+    ----------
+    contexts : tuple of ContextCapacity
+        One for each context.
+    average : ContextCapacity, optional
+        Over the contexts, where there are several.
+    targets, labels : int
+        How many different ones the table has.
+    n_raters : int, optional
+        Raters left out in turn for the intervals; None where labels count as independent.
+    level : float
+        Coverage that the intervals aim at.
+    notes : tuple of str
+        Sentences on what was left out.
     """
 
     contexts: tuple[ContextCapacity, ...]

@@ -39,11 +39,26 @@ __all__ = ["Findings", "ask"]
 
 @dataclass(frozen=True)
 class Findings:
-    """The answers on one table: ``reward`` in the reward that picks, ``gold`` and ``hacking`` where another counts.
+    """The answers on one table; what is None was not asked for, or the samples support none.
 
-    ``curve`` is the limit of the reward that counts as far as the samples support it, ``curve_on_every_prompt`` the
-    same for the same KL on every prompt, and ``curve_beside`` the first at the budgets of the second; each is None
-    where it was not asked for or the samples support none.
+    Attributes
+    ----------
+    table : RewardTable
+        The samples.
+    reward : Answer
+        In the reward that picks.
+    gold : Answer, optional
+        In another that counts.
+    hacking : HackingAnswer, optional
+        What optimising the first does to the second.
+    curve : EstimatedFrontier, optional
+        The limit of the reward that counts, as far as the samples support it.
+    curve_on_every_prompt : EstimatedFrontier, optional
+        The same for the same KL on every prompt.
+    curve_beside : EstimatedFrontier, optional
+        The first at the budgets of the second.
+    promise : PromiseAnswer, optional
+        What a correlation with gold promises.
     """
 
     table: RewardTable

@@ -20,7 +20,17 @@ __all__ = ["PromiseAnswer", "gold_on_few_rows", "half_error", "promise_answer"]
 
 @dataclass(frozen=True)
 class PromiseAnswer:
-    """The promise, the rows of gold that the correlation is from (None where it was given), and the level of both."""
+    """What a correlation with gold promises.
+
+    Attributes
+    ----------
+    promise : GoldPromise
+        The promise, policy by policy.
+    subset : GoldSubset, optional
+        The rows of gold that the correlation is from; None where it was given.
+    level : float
+        How sure both together are.
+    """
 
     promise: GoldPromise
     subset: GoldSubset | None
@@ -30,6 +40,13 @@ class PromiseAnswer:
 def half_error(level: float) -> float:
     """Return the level at which two intervals together have at most the error of one at ``level``.
 
+    Parameters
+    ----------
+    level : float
+        Coverage wanted of both.
+
+    Examples
+    --------
     >>> half_error(0.95)
     0.975
     """

@@ -27,9 +27,20 @@ _KINDS = ("mean", "median", "min")
 
 @dataclass(frozen=True)
 class Unclaimed:
-    """Gold that the limit at the KL of best-of-N holds beyond what the proxy gains there, with an interval.
+    """Gold that the limit at the KL of best-of-N holds beyond what the proxy gains there.
 
-    ``share`` is its part of that limit; the interval is that of the share.
+    Attributes
+    ----------
+    n : float
+        N.
+    spent : float
+        Its KL in nats.
+    value : float
+        The gold left.
+    low, high : float
+        Its interval.
+    share : float
+        Its part of that limit.
     """
 
     n: float
@@ -44,11 +55,26 @@ class Unclaimed:
 class HackingAnswer:
     """Gold along N and along λ as the proxy is optimised, and at the best N what the proxy leaves unclaimed.
 
-    ``along_lam`` is None where the tilt is not known, ``why_no_lam`` then says why. ``unclaimed`` is the gold left at
-    the best N, or at the largest N below it at which the samples support the limit; None where there is none.
-    ``ensemble`` compares the members with the ways to combine them, at the best N (at N = 2 where that is 1), members
-    brought to one scale; ``split`` tells shared from own error; both are None where no ensemble was named, or
-    it cannot be compared: ``why_no_ensemble`` then says why.
+    Attributes
+    ----------
+    proxy, gold : str
+        The reward that is optimised, and the one that counts.
+    along_n : GoldEstimate
+        Gold along N.
+    along_lam : GoldEstimate, optional
+        Gold along λ; None where the tilt is not known.
+    why_no_lam : str
+        Why it is not.
+    unclaimed : Unclaimed, optional
+        The gold left at the best N, or at the largest N below it at which the samples support the limit; None where
+        there is none.
+    ensemble : MemberComparison, optional
+        Members against the ways to combine them, at the best N (at N = 2 where that is 1), members brought to one
+        scale.
+    split : ErrorSplit, optional
+        Shared and own error of the members.
+    why_no_ensemble : str
+        Why an ensemble that was named cannot be compared.
     """
 
     proxy: str

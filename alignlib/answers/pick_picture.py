@@ -12,7 +12,13 @@ __all__ = ["pick_picture"]
 
 
 def pick_picture(found: Pick) -> Figure:
-    """Draw measured gold along KL with the checkpoint kept, and where there is one the prediction beside it."""
+    """Draw measured gold along KL with the checkpoint kept, and where there is one the prediction beside it.
+
+    Parameters
+    ----------
+    found : Pick
+        The checkpoint to keep.
+    """
     fig, ax = plotting.new()
     start, name = 0.0, "gold"
     predicted = found.predicted

@@ -144,7 +144,15 @@ def gold_caption(answer: Answer, hacking: HackingAnswer | None, promise: Promise
 
 
 def draw_overlay(found: Overlay, ax: Axes) -> Axes:
-    """Draw the limit, best-of-N and the runs, gain against KL."""
+    """Draw the limit, best-of-N and the runs, gain against KL.
+
+    Parameters
+    ----------
+    found : Overlay
+        Runs beside their limit.
+    ax : Axes
+        Where to draw.
+    """
     log, best, curve = found.log, found.rules, found.frontier
     if log.kl.max() <= _FAR * curve.supported_end:
         plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
@@ -169,7 +177,15 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
 
 
 def draw_comparison(found: Comparison, ax: Axes) -> Axes:
-    """Draw the runs beside the limit, or by their rewards without one, and the KLs at which they are compared."""
+    """Draw the runs beside the limit, or by their rewards without one, and the KLs at which they are compared.
+
+    Parameters
+    ----------
+    found : Comparison
+        Runs at equal KL.
+    ax : Axes
+        Where to draw.
+    """
     if found.placed is not None:
         draw_overlay(found.placed, ax)
     else:
@@ -188,7 +204,15 @@ def draw_comparison(found: Comparison, ax: Axes) -> Axes:
 
 
 def draw_envelope(found: Floor, ax: Axes) -> Axes:
-    """Draw the checkpoints and their concave envelope, reward against KL."""
+    """Draw the checkpoints and their concave envelope, reward against KL.
+
+    Parameters
+    ----------
+    found : Floor
+        A log without samples of its base.
+    ax : Axes
+        Where to draw.
+    """
     log, envelope = found.log, found.envelope
     ax.plot(log.kl, log.reward, "o", color=plotting.BOUND, markersize=3, label="checkpoints")
     plotting.curve(ax, envelope.kl, envelope.reward, color=plotting.THIRD, label=None)
@@ -201,6 +225,11 @@ def limit_picture(found: Findings) -> Figure:
     """Return the picture of an answer: the limit with its interval as far as it is supported, and the rules.
 
     For win rates the curve without ties, which is known exactly, stands beside them.
+
+    Parameters
+    ----------
+    found : Findings
+        The answers on one table.
     """
     answer, curve = found.counted, found.curve
     fig, ax = plotting.new()
@@ -285,7 +314,17 @@ def picture_of(found: Overlay | Floor | Comparison | Mapping[str, Comparison] | 
 
 
 def save(fig: Figure, path: Path, *, replace: bool = True) -> None:
-    """Write a picture (.png, .svg or .pdf) whole or not at all; the text of an .svg and a .pdf is text."""
+    """Write a picture (.png, .svg or .pdf) whole or not at all; the text of an .svg and a .pdf is text.
+
+    Parameters
+    ----------
+    fig : Figure
+        What is saved.
+    path : Path
+        The file, whose extension says in what form.
+    replace : bool
+        Whether a file that is there may be replaced.
+    """
     kind = path.suffix.lower().lstrip(".")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with (

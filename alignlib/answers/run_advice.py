@@ -13,9 +13,20 @@ __all__ = ["RunAdvice"]
 
 @dataclass(frozen=True)
 class RunAdvice:
-    """The checkpoint of a run to keep, None without any gold, and the β for a KL, None without base samples.
+    """The checkpoint of a run to keep, and the β for a KL.
 
-    ``normalisation`` is that of the trainer, if it was said; ``notes`` say why a part is missing.
+    Attributes
+    ----------
+    log : TrainingLog
+        The run.
+    pick : Pick, optional
+        The checkpoint; None without any gold.
+    beta : BetaChoice, optional
+        The β; None without base samples.
+    normalisation : str, optional
+        How the trainer charges its KL, if it was said.
+    notes : tuple of str
+        Why a part is missing.
     """
 
     log: TrainingLog

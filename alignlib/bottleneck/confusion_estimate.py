@@ -193,7 +193,15 @@ def _second_order(rows: FloatArray, p: FloatArray, n: FloatArray) -> tuple[float
 
 
 def response(rows: FloatArray, q: FloatArray) -> FloatArray:
-    """How the optimal input law follows a change of the gradient: ``-(∇²I)⁻¹`` on directions that sum to zero."""
+    """How the optimal input law follows a change of the gradient: ``-(∇²I)⁻¹`` on directions that sum to zero.
+
+    Parameters
+    ----------
+    rows : array (targets in use, labels)
+        The channel.
+    q : array (labels,)
+        The law of the label.
+    """
     inverse = np.linalg.pinv((rows / q) @ rows.T, hermitian=True)
     ones = inverse.sum(axis=1)
     return np.asarray(inverse - np.outer(ones, ones) / ones.sum())

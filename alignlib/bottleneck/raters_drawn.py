@@ -43,6 +43,11 @@ def ends_over_raters(
         Law of the context.
     level : float
         Coverage of the interval, in (0, 1).
+
+    Returns
+    -------
+    low, high : array (contexts + 1,)
+        In nats.
     """
     raters = len(table.raters)
     table = _by_content(table, counts)

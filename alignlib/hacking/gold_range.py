@@ -115,7 +115,22 @@ def gold_range(
 
 
 def ends_of_range(gain: FloatArray, rest: FloatArray, least: float, largest: float) -> tuple[FloatArray, FloatArray]:
-    """Ends of ``ρ a ± √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ."""
+    """Ends of ``ρ a ± √(1-ρ²) b`` over ρ between its ends: sine curves in arcsin ρ.
+
+    Parameters
+    ----------
+    gain : array (k,)
+        a, the gain in the proxy in its standard deviations.
+    rest : array (k,)
+        b, how far the rest of gold may be moved.
+    least, largest : float
+        Ends of ρ.
+
+    Returns
+    -------
+    low, high : array (k,)
+        In standard deviations of gold.
+    """
     size, turn = np.hypot(gain, rest), np.arctan2(rest, gain)
     angles = np.arcsin(np.array([least, largest]))
     lows, highs = (size[:, None] * np.sin(angles + sign * turn[:, None]) for sign in (-1.0, 1.0))

@@ -146,6 +146,13 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
 def skew_stretch(values: FloatArray) -> float:
     """Return by how much an interval is to be longer for the skewness g of the values, one a cell: ``1 + 3|g|/√n``.
 
+    Parameters
+    ----------
+    values : array (cells,)
+        One value a cell.
+
+    Examples
+    --------
     >>> skew_stretch(np.array([1.0, 2.0, 3.0]))
     1.0
     """
@@ -160,6 +167,17 @@ def skew_stretch(values: FloatArray) -> float:
 def heavy_tail_note(table: RewardTable, reward: str, what: str) -> str | None:
     """Say that intervals may be too short where a proxy's kurtosis within prompts is large.
 
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward : str
+        The proxy.
+    what : str
+        What has the interval, as the sentence has it.
+
+    Examples
+    --------
     >>> rows = np.random.default_rng(0).standard_normal((40, 12))
     >>> heavy_tail_note(RewardTable.from_arrays(rows), "reward", "the promise") is None
     True

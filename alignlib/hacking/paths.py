@@ -23,7 +23,13 @@ _STEP = 1e-4  # of a difference quotient, relative to the offset from the start
 
 
 class Path(ABC):
-    """A family of policies along one parameter, from the base model at ``start`` to its limit at infinity."""
+    """A family of policies along one parameter, from the base model at ``start`` to its limit at infinity.
+
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold.
+    """
 
     name: str
     start: float
@@ -39,15 +45,40 @@ class Path(ABC):
 
     @abstractmethod
     def slope(self, value: float) -> tuple[float, float]:
-        """Derivative of gold in the parameter, and a bound on its rounding."""
+        """Derivative of gold in the parameter, and a bound on its rounding.
+
+        Parameters
+        ----------
+        value : float
+            The parameter.
+
+        Returns
+        -------
+        slope : float
+            In units of gold.
+        rounding : float
+            Bound on its error.
+        """
 
     @abstractmethod
     def gold(self, values: FloatArray) -> FloatArray:
-        """Gold gain at each value of the parameter."""
+        """Gold gain at each value of the parameter.
+
+        Parameters
+        ----------
+        values : array (k,)
+            Values of the parameter.
+        """
 
     @abstractmethod
     def at(self, value: float) -> OverOptimisation:
-        """The one policy at this value."""
+        """The one policy at this value.
+
+        Parameters
+        ----------
+        value : float
+            The parameter.
+        """
 
     @property
     def end(self) -> tuple[float, float, float]:
@@ -57,7 +88,15 @@ class Path(ABC):
         return proxied.max_kl, proxied.max_reward - proxied.base_reward, gold
 
     def turns(self, resolution: float, first_sign: float) -> int:
-        """How often gold can turn, given the sign of its slope at the start."""
+        """How often gold can turn, given the sign of its slope at the start.
+
+        Parameters
+        ----------
+        resolution : float
+            Reversals of less than this share of the range of gold are rounding.
+        first_sign : float
+            Sign of the slope at the start.
+        """
         return _possible_turns(self.pair, resolution, first_sign)
 
 
@@ -162,7 +201,15 @@ class _Quotients(_AlongRule):
 
 
 def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
-    """Return the path of a rule along its parameter, or of the tilt along λ where ``rule`` is None."""
+    """Return the path of a rule along its parameter, or of the tilt along λ where ``rule`` is None.
+
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold.
+    rule : callable, optional
+        From a value of its parameter to the rule.
+    """
     if rule is None:
         return _Tilt(pair)
     example = rule(1.0)
@@ -187,6 +234,15 @@ def directions(pair: ProxyPair, resolution: float) -> list[int]:
 
     Reversals of less than ``resolution`` times the range of gold count as rounding.
 
+    Parameters
+    ----------
+    pair : ProxyPair
+        The law of proxy and gold.
+    resolution : float
+        Reversals of less than this share of the range of gold are rounding.
+
+    Examples
+    --------
     >>> directions(ProxyPair([0.0, 1.0, 0.0], [0.0, 1.0, 1.5]), 1e-13)
     [1, -1]
     """

@@ -136,7 +136,22 @@ class ContinuousLaw(Law):
 
 
 def check_unit(name: str, scale: float, *places: float) -> None:
-    """Refuse a scale, or places, of rewards whose λ or gains a float does not hold."""
+    """Refuse a scale, or places, of rewards whose λ or gains a float does not hold.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the scale.
+    scale : float
+        A width of the law, in the unit of the reward.
+    *places : float
+        Where it lies.
+
+    Raises
+    ------
+    InputError
+        If another unit must be chosen.
+    """
     if not _LEAST_SPAN <= scale <= _LARGEST:
         raise InputError(
             f"{name} must lie in [{_LEAST_SPAN:g}, {_LARGEST:g}]; got {scale:g}. Choose another unit.",

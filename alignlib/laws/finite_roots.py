@@ -21,8 +21,25 @@ _LAST_STEP = 3e-9
 def newton_root(e: FloatArray, powers: FloatArray, widest: float, budget: float, lam: float) -> tuple[float, bool]:
     """Newton for ``D(λ) = budget`` of a finite law on the textbook form, at a fifth of the cost of the accurate one.
 
-    ``e`` are the centred rewards, ``widest`` the largest |e|, and the rows of ``powers`` are ``p``, ``p e`` and
-    ``p e²``. Returns the last λ and whether it is final: above ``VISIBLE`` nats the textbook form has lost nothing.
+    Parameters
+    ----------
+    e : array (k,)
+        Centred rewards.
+    powers : array (3, k)
+        ``p``, ``p e`` and ``p e²``.
+    widest : float
+        The largest |e|.
+    budget : float
+        KL in nats.
+    lam : float
+        First guess.
+
+    Returns
+    -------
+    lam : float
+        The last λ.
+    final : bool
+        Whether it is final: above ``VISIBLE`` nats the textbook form has lost nothing.
     """
     if budget < 1e-6:
         return lam, False
@@ -42,9 +59,23 @@ def newton_root(e: FloatArray, powers: FloatArray, widest: float, budget: float,
 
 
 def accurate_root(moments: Callable[[float], TiltMoments], budget: float, ceiling: float, lam: float) -> float:
-    """Return the root of ``D(λ) = budget`` to rounding, for ``0 < budget < ceiling``, from a first guess.
+    """Return the root of ``D(λ) = budget`` to rounding, from a first guess.
 
-    ``ceiling`` is the law's largest KL. Raises ``ArithmeticError`` with the bracket where none is found.
+    Parameters
+    ----------
+    moments : callable
+        From a λ to its `TiltMoments`.
+    budget : float
+        KL in nats, > 0 and below ``ceiling``.
+    ceiling : float
+        The law's largest KL.
+    lam : float
+        First guess.
+
+    Raises
+    ------
+    ArithmeticError
+        If none is found; the message has the bracket.
     """
     low, high = 0.0, math.inf
     leap = 4.0

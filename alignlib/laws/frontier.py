@@ -89,6 +89,13 @@ class Frontier(SameFields):
 def default_budgets(end: float) -> FloatArray:
     """Return 129 budgets from 0 to the largest useful one (to 8 where there is none), closer together near 0.
 
+    Parameters
+    ----------
+    end : float
+        The largest useful budget, ``inf`` where there is none.
+
+    Examples
+    --------
     >>> default_budgets(2.0)[[0, 64, 128]].tolist()
     [0.0, 0.5, 2.0]
     """

@@ -32,7 +32,19 @@ _AT_ONCE = 1 << 14  # outcomes times budgets, so that a step stays in the proces
 
 @dataclass(frozen=True, eq=False)
 class JointOptima(SameFields):
-    """λ, gain and the dual's bound on the gain, shape (budgets,); ``settled`` says of which budgets they were found."""
+    """The optima at several budgets, found together.
+
+    Attributes
+    ----------
+    lam : array (budgets,)
+        Inverse temperatures λ.
+    gain : array (budgets,)
+        The largest gains.
+    dual : array (budgets,)
+        The dual's bound on them.
+    settled : array of bool (budgets,)
+        Of which budgets they were found.
+    """
 
     lam: FloatArray
     gain: FloatArray

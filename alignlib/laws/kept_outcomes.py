@@ -30,6 +30,15 @@ def kept_outcomes(
     budgets : array (b,)
         χ² to spend, > 0; where it cannot be spent λ is infinite or NaN.
 
+    Returns
+    -------
+    price : array (b,)
+        The top's price.
+    lam : array (b,)
+        Inverse temperatures λ.
+    gain, dual : array (b,)
+        The gain and the dual's bound on it; NaN where sums round.
+
     Examples
     --------
     >>> price, lam, gain, dual = kept_outcomes(np.array([1.0, 0.0]), np.array([0.5, 0.5]), np.array([0.04]))

@@ -20,6 +20,18 @@ _OVERFLOWS = 700.0  # e^t beyond is no double
 def checked_law(reward: npt.ArrayLike, prob: npt.ArrayLike | None) -> tuple[FloatArray, FloatArray]:
     """Return rewards and base masses, summing to one, of one shape ``(k,)``, read-only copies; equal masses for None.
 
+    Parameters
+    ----------
+    reward : array (k,)
+        Reward of each outcome.
+    prob : array (k,), optional
+        Base mass of each; equal masses if None.
+
+    Returns
+    -------
+    reward, prob : array (k,)
+        Read-only copies, the masses summing to one.
+
     Raises
     ------
     InputError

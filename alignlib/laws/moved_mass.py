@@ -26,6 +26,13 @@ def moved_mass(reward: FloatArray, prob: FloatArray, budgets: FloatArray) -> tup
     budgets : array (b,)
         Masses >= 0 that may be moved; what exceeds the mass below the top reward buys nothing.
 
+    Returns
+    -------
+    gain : array (b,)
+        The largest gain within each budget.
+    lam : array (b,)
+        One over the slope there.
+
     Raises
     ------
     ArithmeticError

@@ -60,6 +60,13 @@ def optima(
     divergence : Divergence
         What the budget is measured in.
 
+    Returns
+    -------
+    gain : array (b,)
+        The largest gain within each budget.
+    lam : array (b,)
+        The λ that attains it.
+
     Raises
     ------
     InputError

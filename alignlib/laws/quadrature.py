@@ -19,10 +19,23 @@ _BESIDE = 0.5 ** np.arange(2, 42, 2)  # of a break's mass: panels shrink towards
 
 @lru_cache(maxsize=2)
 def rank_nodes(breaks: tuple[float, ...] = ()) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return the lower tail's mass at nodes below the median, the upper tail's at those above, and all weights.
+    """Return nodes and weights for integrals over ranks, in rising order.
 
-    In rising order of rank. Within an octave of a tail's mass the rule is exact for
-    polynomials of degree 23. ``breaks`` are masses of the lower tail at which an integrand may have a kink.
+    Within an octave of a tail's mass the rule is exact for polynomials of degree 23.
+
+    Parameters
+    ----------
+    breaks : tuple of float
+        Masses of the lower tail at which an integrand may have a kink.
+
+    Returns
+    -------
+    below : array (m,)
+        The lower tail's mass at nodes below the median.
+    above : array (n,)
+        The upper tail's mass at those above it.
+    weights : array (nodes,)
+        Of all nodes; together 1.
     """
     edges = 0.5 * 2.0 ** -np.concatenate([np.arange(0, _FINE, 1.0 / _SPLIT), np.arange(_FINE, _OCTAVES + 1)])
     low = _with_breaks(edges, [b for b in breaks if 0.0 < b < 0.5])

@@ -157,6 +157,15 @@ def roots_in_order(values: FloatArray, end: float, one: Callable[[float, float],
     """Return the root ``one(value, guess)`` of each value: 0 at 0, ``inf`` from ``end`` on.
 
     They are found in increasing order, so that each starts the search for the next; the first guess is 0.
+
+    Parameters
+    ----------
+    values : array
+        What is to be reached, >= 0.
+    end : float
+        What no finite λ reaches.
+    one : callable
+        From a value and a guess to its root.
     """
     flat = values.reshape(-1)
     out = np.empty(flat.size)
@@ -173,7 +182,24 @@ def convex_root(
     target: FloatArray,
     start: FloatArray,
 ) -> FloatArray:
-    """Return the root of an increasing convex function by Newton from above, where every step goes down to the root."""
+    """Return the root of an increasing convex function by Newton from above, where every step goes down to the root.
+
+    Parameters
+    ----------
+    value : callable
+        The function, of an array.
+    slope : callable
+        Its derivative.
+    target : array
+        What is to be reached.
+    start : array
+        Above the roots.
+
+    Raises
+    ------
+    ArithmeticError
+        If it does not settle.
+    """
     v = np.array(start, dtype=np.float64)
     for _ in range(100):
         with np.errstate(invalid="ignore", divide="ignore"):

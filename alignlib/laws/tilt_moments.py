@@ -39,9 +39,20 @@ _OVERFLOWS = 700.0  # e^t beyond is no double
 
 @dataclass(frozen=True)
 class TiltMoments:
-    """What one pass gives: centred log-partition (also ``KL(p‖π_λ)``), gain, KL, variance.
+    """What one pass over the outcomes gives at a λ.
 
-    ``kl_left`` is ``max_kl - kl``, accurate near saturation; NaN where it was not computed.
+    Attributes
+    ----------
+    log_partition : float
+        Centred log-partition, which is ``KL(p‖π_λ)``, in nats.
+    gain : float
+        Mean reward above the base's.
+    kl : float
+        ``KL(π_λ‖p)`` in nats.
+    variance : float
+        Variance of the reward.
+    kl_left : float
+        ``max_kl - kl``, accurate near saturation; NaN where it was not computed.
     """
 
     log_partition: float
@@ -55,8 +66,18 @@ class TiltMoments:
 class Extreme(SameFields):
     """The law seen from its top reward (from its bottom one for λ < 0).
 
-    ``gap`` is each outcome's distance from it, ``below`` marks those with any, ``mass`` is its base mass,
-    ``saturation`` is ``-log mass`` in nats and ``gain`` its distance from the base mean.
+    Attributes
+    ----------
+    gap : array (k,)
+        Each outcome's distance from it.
+    below : array of bool (k,)
+        Outcomes with any.
+    mass : float
+        Base mass of the extreme reward.
+    saturation : float
+        ``-log mass`` in nats.
+    gain : float
+        Its distance from the base mean.
     """
 
     gap: FloatArray
@@ -67,7 +88,17 @@ class Extreme(SameFields):
 
     @classmethod
     def of(cls, reward: FloatArray, prob: FloatArray, up: bool) -> Extreme:
-        """Look at a law from one of its ends; where the end has most of the mass, the rest says how much."""
+        """Look at a law from one of its ends; where the end has most of the mass, the rest says how much.
+
+        Parameters
+        ----------
+        reward : array (k,)
+            Reward of each outcome.
+        prob : array (k,)
+            Its base mass.
+        up : bool
+            Whether it is the top that is looked from.
+        """
         gap = reward.max() - reward if up else reward - reward.min()
         below = gap > 0
         mass, rest = float(prob[~below].sum()), float(prob[below].sum())
@@ -76,7 +107,17 @@ class Extreme(SameFields):
 
 
 def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> TiltMoments:
-    """Moments at λ from rewards centred on their base mean, for ``λ max|centred|`` up to ``CENTRED_UP_TO``."""
+    """Moments at λ from rewards centred on their base mean, for ``λ max|centred|`` up to ``CENTRED_UP_TO``.
+
+    Parameters
+    ----------
+    prob : array (k,)
+        Base masses.
+    centred : array (k,)
+        Rewards less their base mean.
+    lam : float
+        Inverse temperature λ.
+    """
     p, e, x = prob, centred, lam * centred
     scale = max(0.0, float(x.max()) - SCALE_ABOVE)
     if scale == 0.0:
@@ -120,7 +161,22 @@ def _kl_of(prob: FloatArray, t: FloatArray) -> float:
 def moments_of_each(
     prob: FloatArray, centred: FloatArray, lam: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Log-partition, gain and KL as in `moments_from_mean`, at many λ, for ``λ max|centred|`` up to ``SCALE_ABOVE``."""
+    """Log-partition, gain and KL as in `moments_from_mean`, at many λ, for ``λ max|centred|`` up to ``SCALE_ABOVE``.
+
+    Parameters
+    ----------
+    prob : array (k,)
+        Base masses.
+    centred : array (k,)
+        Rewards less their base mean.
+    lam : array (L,)
+        Inverse temperatures λ.
+
+    Returns
+    -------
+    log_partition, gain, kl : array (L,)
+        As in `TiltMoments`.
+    """
     x = np.multiply.outer(lam, centred)
     rise = np.expm1(x)
     excess = (rise - x) @ prob
@@ -137,7 +193,17 @@ def moments_of_each(
 
 
 def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
-    """``log Σ p e^{-|λ| gap}``: by the mass that is lost where that is the smaller part, else by what is left."""
+    """``log Σ p e^{-|λ| gap}``: by the mass that is lost where that is the smaller part, else by what is left.
+
+    Parameters
+    ----------
+    prob : array (k,)
+        Base masses.
+    top : Extreme
+        The end that λ moves to.
+    lam : float
+        Inverse temperature λ.
+    """
     below = top.below
     fall = -abs(lam) * top.gap[below]
     with np.errstate(under="ignore"):
@@ -151,7 +217,17 @@ def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
 
 
 def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
-    """Moments at ``|λ|`` towards the extreme reward; the gain is the distance moved towards it."""
+    """Moments at ``|λ|`` towards the extreme reward; the gain is the distance moved towards it.
+
+    Parameters
+    ----------
+    prob : array (k,)
+        Base masses.
+    top : Extreme
+        The end that λ moves to.
+    lam : float
+        Inverse temperature λ, of which the size counts.
+    """
     p, gap, below = prob, top.gap, top.below
     fall = -abs(lam) * gap
     with np.errstate(under="ignore"):
@@ -181,6 +257,20 @@ def moments_of_each_near_saturation(
     """Log-partition, gain and KL as in `moments_from_top`, at many ``|λ|`` that spend half of the largest KL or more.
 
     NaN where too little mass is left to say.
+
+    Parameters
+    ----------
+    prob : array (k,)
+        Base masses.
+    top : Extreme
+        The end that λ moves to.
+    lam : array (L,)
+        Inverse temperatures λ, of which the size counts.
+
+    Returns
+    -------
+    log_partition, gain, kl : array (L,)
+        As in `TiltMoments`.
     """
     fall = -np.multiply.outer(np.abs(lam), top.gap)
     some = prob[top.below]

@@ -137,7 +137,15 @@ class OnLevels(OnLaw, SameFields):
 
 @dataclass(frozen=True)
 class OnContinuous(OnLaw):
-    """A rule of ranks on a law without ties, where what it spends and how often it wins do not depend on the law."""
+    """A rule of ranks on a law without ties, where what it spends and how often it wins do not depend on the law.
+
+    Attributes
+    ----------
+    rule : RankRule
+        The rule.
+    law : ContinuousLaw
+        The base law.
+    """
 
     rule: _ByRank
     law: ContinuousLaw
@@ -164,7 +172,13 @@ class OnContinuous(OnLaw):
 
 @dataclass(frozen=True)
 class OnPrompts(OnLaw):
-    """The same rule on every prompt: averages over prompts of equal weight."""
+    """The same rule on every prompt: averages over prompts of equal weight.
+
+    Attributes
+    ----------
+    prompts : tuple of OnLaw
+        What the rule does on each prompt.
+    """
 
     prompts: tuple[OnLaw, ...]
 

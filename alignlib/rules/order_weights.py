@@ -28,6 +28,15 @@ def subset_weights(m: int, n: int) -> FloatArray:
     Neighbours differ by the factor ``(m-k-n+1)/(m-k)``, so no binomial is formed. The list stops where all that
     follow sum to less than 1e-18.
 
+    Parameters
+    ----------
+    m : int
+        Samples.
+    n : int
+        Size of the subset, at most m.
+
+    Examples
+    --------
     >>> subset_weights(4, 2).tolist()
     [0.5, 0.3333333333333333, 0.16666666666666666]
     """
@@ -46,6 +55,15 @@ def jackknifed_weights(m: int, transform: Callable[[FloatArray], FloatArray]) ->
     The plug-in weights at m samples are ``G(1 - (k-1)/m) - G(1 - k/m)``; deleting one sample at a time averages
     those at m - 1 samples, in closed form. ``transform`` maps F in [0, 1] to G(F).
 
+    Parameters
+    ----------
+    m : int
+        Samples.
+    transform : callable
+        From F in [0, 1] to ``G(F)``.
+
+    Examples
+    --------
     >>> bool(np.allclose(jackknifed_weights(5, lambda f: f), 0.2))
     True
     """
@@ -65,6 +83,15 @@ def halved_weights(m: int, transform: Callable[[FloatArray], FloatArray]) -> Flo
     A bias of O(1/m) goes, also where ``G`` has a kink, for which the deletion of one sample tells nothing. From 20,000
     samples on, where that bias is lost in the noise, the plug-in weights.
 
+    Parameters
+    ----------
+    m : int
+        Samples.
+    transform : callable
+        From F in [0, 1] to ``G(F)``.
+
+    Examples
+    --------
     >>> (halved_weights(4, lambda f: np.maximum(2.0 * f - 1.0, 0.0)).round(6) + 0.0).tolist()
     [0.5, 0.666667, -0.166667, 0.0]
     """

@@ -25,6 +25,15 @@ _MOST_KINKS = 4  # a cell with a kink of G is integrated badly; a density that i
 def check_cdf(cdf: _Function, name: str, draws: float) -> None:
     """Refuse what is no distribution function on [0, 1]: ``G(0) = 0``, ``G(1) = 1``, nowhere falling.
 
+    Parameters
+    ----------
+    cdf : callable
+        From an array of F in [0, 1] to ``G(F)``.
+    name : str
+        The rule, for messages.
+    draws : float
+        Its mean number of draws, by which the grid is chosen.
+
     Raises
     ------
     InputError
@@ -45,7 +54,17 @@ def check_cdf(cdf: _Function, name: str, draws: float) -> None:
 
 
 def is_density(log_density: _Function, cdf: _Function, draws: float) -> bool:
-    """Tell whether a density integrates to the differences of a distribution function, but for a few kinks."""
+    """Tell whether a density integrates to the differences of a distribution function, but for a few kinks.
+
+    Parameters
+    ----------
+    log_density : callable
+        From an array of F to ``log G'(F)``.
+    cdf : callable
+        From an array of F to ``G(F)``.
+    draws : float
+        Mean number of draws, by which the grid is chosen.
+    """
     u = _grid(draws)
     half = np.diff(u)[:, None] / 2
     try:
@@ -60,7 +79,15 @@ def is_density(log_density: _Function, cdf: _Function, draws: float) -> bool:
 
 
 def by_complex_step(cdf: _Function, f: FloatArray) -> FloatArray:
-    """``log G'`` to full accuracy, where `cdf` is arithmetic that holds for complex numbers."""
+    """``log G'`` to full accuracy, where `cdf` is arithmetic that holds for complex numbers.
+
+    Parameters
+    ----------
+    cdf : callable
+        From an array of F to ``G(F)``, complex ones too.
+    f : array
+        Values of F in [0, 1].
+    """
     beside: Any = np.asarray(f) + _COMPLEX_STEP * 1j
     with np.errstate(divide="ignore"):
         return np.log(np.maximum(np.imag(cdf(beside)) / _COMPLEX_STEP, 0.0))
@@ -69,6 +96,17 @@ def by_complex_step(cdf: _Function, f: FloatArray) -> FloatArray:
 def by_differences(cdf: _Function, f: FloatArray, draws: float) -> FloatArray:
     """``log G'`` from real values of G only, to about ten digits where G is smooth and four across its kinks.
 
+    Parameters
+    ----------
+    cdf : callable
+        From an array of F to ``G(F)``.
+    f : array
+        Values of F in [0, 1].
+    draws : float
+        Mean number of draws, by which the step is chosen.
+
+    Examples
+    --------
     >>> round(float(np.exp(by_differences(lambda f: f**2, np.array(0.3), 2.0))), 9)
     0.6
     """

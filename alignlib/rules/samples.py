@@ -240,8 +240,15 @@ def by_halves(tied: FloatArray, transform: Transform, divergence: Divergence = K
     ----------
     tied : array (prompts, n)
         Rewards from the best down.
-    transform, divergence
-        As in `SampleLevels.spent`.
+    transform : callable
+        The rule's ``F ↦ G(F)``.
+    divergence : Divergence
+        What is spent is measured in.
+
+    Returns
+    -------
+    spent, win_rate : array (prompts,)
+        The estimates.
     """
     n = tied.shape[1]
     whole = SampleLevels.of(tied)
@@ -261,7 +268,17 @@ def by_halves(tied: FloatArray, transform: Transform, divergence: Divergence = K
 def by_groups(
     samples: Prepared, log_ratio: Callable[[Levels], FloatArray], divergence: Divergence = KL
 ) -> PromptValues:
-    """Estimate any rule from its exact policy on the empirical law, jackknifed over groups of samples."""
+    """Estimate any rule from its exact policy on the empirical law, jackknifed over groups of samples.
+
+    Parameters
+    ----------
+    samples : Prepared
+        Samples of prompts, sorted.
+    log_ratio : callable
+        From the levels of a law to ``log(policy/base)`` on each.
+    divergence : Divergence
+        What is spent is measured in.
+    """
     m = samples.values.shape[1]
     groups = min(_GROUPS, m)
     label = np.random.default_rng(0).permutation(np.arange(m) % groups)  # ranks fall into groups at random

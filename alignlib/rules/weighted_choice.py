@@ -78,7 +78,15 @@ def weighted_choice(levels: Levels, exponent: FloatArray, lam: float, n: float, 
 
 
 def one_by_weight(weight: FloatArray, rng: np.random.Generator) -> int:
-    """Return a place drawn with probability in proportion to ``weight``, any of them where all weigh nothing."""
+    """Return a place drawn with probability in proportion to ``weight``, any of them where all weigh nothing.
+
+    Parameters
+    ----------
+    weight : array (k,)
+        Weights >= 0.
+    rng : Generator
+        Source of randomness.
+    """
     total = float(weight.sum())
     return int(rng.choice(weight.size, p=weight / total if total > 0.0 else None))
 

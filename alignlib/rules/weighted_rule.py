@@ -15,6 +15,13 @@ class WeightedRule(Rule):
     """Draw n, keep one by a weight that λ >= 0 makes steeper; the curve runs along λ at a fixed n, from the base at 0.
 
     A subclass defines `log_ratio`, by `alignlib.rules.weighted_choice.weighted_choice`, and `choose`.
+
+    Parameters
+    ----------
+    n : float
+        Number of draws, >= 1.
+    lam : float
+        λ >= 0; 0 is the base model.
     """
 
     n: float

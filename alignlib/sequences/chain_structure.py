@@ -43,7 +43,15 @@ class ReducibleChainError(InputError):
 
 
 def reachable(positive: BoolArray, initial: FloatArray) -> BoolArray:
-    """Return which states the chain visits with positive probability."""
+    """Return which states the chain visits with positive probability.
+
+    Parameters
+    ----------
+    positive : array of bool (k, k)
+        Which transitions are possible.
+    initial : array (k,)
+        Law of the first state.
+    """
     seen: BoolArray = initial > 0
     while True:
         wider = seen | positive[seen].any(axis=0)
@@ -55,6 +63,13 @@ def reachable(positive: BoolArray, initial: FloatArray) -> BoolArray:
 def classes(positive: BoolArray) -> list[list[int]]:
     """Return the communicating classes, each a sorted list of states.
 
+    Parameters
+    ----------
+    positive : array of bool (k, k)
+        Which transitions are possible.
+
+    Examples
+    --------
     >>> classes(np.array([[True, True], [False, True]]))
     [[0], [1]]
     """
@@ -66,6 +81,13 @@ def classes(positive: BoolArray) -> list[list[int]]:
 def period(positive: BoolArray) -> int:
     """Return the period of an irreducible chain: the greatest common divisor of its cycle lengths.
 
+    Parameters
+    ----------
+    positive : array of bool (k, k)
+        Which transitions are possible.
+
+    Examples
+    --------
     >>> period(np.array([[False, True], [True, False]]))
     2
     """
@@ -83,6 +105,13 @@ def best_cycle_mean(reward: FloatArray, positive: BoolArray) -> tuple[float, Flo
         Reward of each transition.
     positive : array (k, k) of bool
         Which transitions are possible; irreducible.
+
+    Returns
+    -------
+    mean : float
+        The largest mean reward of a cycle.
+    potential : array (k,)
+        The v.
 
     Examples
     --------
@@ -105,7 +134,24 @@ def best_cycle_mean(reward: FloatArray, positive: BoolArray) -> tuple[float, Flo
 
 
 def critical_edges(reward: FloatArray, positive: BoolArray, rounding: float = 0.0) -> tuple[float, BoolArray]:
-    """Return the best cycle mean and the transitions on cycles that attain it, to an error ``rounding`` of a reward."""
+    """Return the best cycle mean and the transitions on cycles that attain it, to an error ``rounding`` of a reward.
+
+    Parameters
+    ----------
+    reward : array (k, k)
+        Reward of each transition.
+    positive : array of bool (k, k)
+        Which transitions are possible; irreducible.
+    rounding : float
+        Error of a reward.
+
+    Returns
+    -------
+    mean : float
+        The best cycle mean.
+    edges : array of bool (k, k)
+        The transitions on cycles that attain it.
+    """
     mean, potential = best_cycle_mean(reward, positive)
     slack = potential[:, None] - (reward - mean + potential[None, :])
     span = float(np.ptp(reward[positive]))
@@ -121,6 +167,18 @@ def _graph(edges: BoolArray) -> scipy.sparse.csr_array:
 def stochastic_rows(matrix: FloatArray) -> FloatArray:
     """Return a square matrix whose rows sum to one, or say which does not.
 
+    Parameters
+    ----------
+    matrix : array (k, k)
+        A transition matrix.
+
+    Raises
+    ------
+    InputError
+        If it is not square, or a row is no law.
+
+    Examples
+    --------
     >>> stochastic_rows(np.array([[0.5, 0.5], [0.0, 1.0]])).tolist()
     [[0.5, 0.5], [0.0, 1.0]]
     """

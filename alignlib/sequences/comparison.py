@@ -88,7 +88,22 @@ def compare(law: SumLaw, delta: float, lam: float) -> BestOfNAgainstOptimum:
 
 
 def lam_at_delta(law: Law, delta: float, length: int = 1) -> float:
-    """Return the λ that spends ``delta`` nats per token of a law of ``length`` tokens, if a finite one does."""
+    """Return the λ that spends ``delta`` nats per token of a law of ``length`` tokens, if a finite one does.
+
+    Parameters
+    ----------
+    law : Law
+        The law of a sequence's reward.
+    delta : float
+        Budget in nats per token.
+    length : int
+        Tokens.
+
+    Raises
+    ------
+    InputError
+        If the budget is not below the largest, or too close to it.
+    """
     most = law.max_kl / length
     budget = float(as_float_array("delta", delta))
     require(
@@ -101,7 +116,18 @@ def lam_at_delta(law: Law, delta: float, length: int = 1) -> float:
 
 
 def checked_length(length: int) -> int:
-    """Return a whole number of tokens >= 1 as an int."""
+    """Return a whole number of tokens >= 1 as an int.
+
+    Parameters
+    ----------
+    length : int
+        Tokens.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number from 1 on.
+    """
     whole = not isinstance(length, bool) and isinstance(length, int | np.integer)
     require(whole and length >= 1, f"length must be a whole number of tokens, at least 1; got {length!r}.")
     return int(length)

@@ -20,7 +20,17 @@ _ULPS = 4.0
 
 @dataclass(frozen=True, eq=False)
 class Lattice(SameFields):
-    """Rewards ``start + step · index``, ``index`` of the shape of the rewards, its smallest value 0."""
+    """Rewards ``start + step · index``.
+
+    Attributes
+    ----------
+    start : float
+        The smallest reward.
+    step : float
+        The distance of neighbours on the lattice.
+    index : array of int
+        Of the shape of the rewards, its smallest value 0.
+    """
 
     start: float
     step: float
@@ -39,6 +49,13 @@ class Lattice(SameFields):
         where four units in the last place allow it. A lattice finer than a ten-thousandth of the range, or too
         fine to be told from chance at that precision, is not one.
 
+        Parameters
+        ----------
+        reward : array
+            Rewards.
+
+        Examples
+        --------
         >>> Lattice.of([0.1, 0.3, 0.2]).index.tolist()
         [0, 2, 1]
         >>> Lattice.of([0.0, 1.0, 2**0.5]) is None
@@ -64,5 +81,11 @@ class Lattice(SameFields):
         return cls(start, span / width, index)
 
     def sums(self, length: int) -> FloatArray:
-        """All sums of ``length`` rewards above ``length · start``: ``step · (0, 1, …, length · width)``."""
+        """All sums of ``length`` rewards above ``length · start``: ``step · (0, 1, …, length · width)``.
+
+        Parameters
+        ----------
+        length : int
+            How many rewards are added.
+        """
         return self.step * np.arange(length * self.width + 1, dtype=np.float64)

@@ -22,6 +22,20 @@ _LOG_HALF = math.log(0.5)
 def log_cumulative(log_mass: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return ``log F_i`` (at or below) and ``log(1 - F_i)`` (above), each summed from its own end.
 
+    Parameters
+    ----------
+    log_mass : array (k,)
+        Log masses, in order.
+
+    Returns
+    -------
+    below : array (k,)
+        ``log F_i``, at or below.
+    above : array (k,)
+        ``log(1 - F_i)``.
+
+    Examples
+    --------
     >>> [c.round(4).tolist() for c in log_cumulative(np.log([0.25, 0.75]))]
     [[-1.3863, -0.0], [-0.2877, -inf]]
     """
@@ -32,7 +46,13 @@ def log_cumulative(log_mass: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def log_accumulate(log_mass: FloatArray) -> FloatArray:
-    """Return the running ``log Σ e^{log_mass}`` from the first entry on."""
+    """Return the running ``log Σ e^{log_mass}`` from the first entry on.
+
+    Parameters
+    ----------
+    log_mass : array (k,)
+        Log masses, in order.
+    """
     return np.asarray(np.logaddexp.accumulate(log_mass))
 
 
@@ -86,6 +106,13 @@ def log_ratio(log_mass: FloatArray, log_n: float) -> FloatArray:
 def log_kl(log_q: FloatArray, log_p: FloatArray) -> float:
     """Return ``KL(q ‖ p)`` of laws given by log masses on the same levels, as a sum of non-negative terms.
 
+    Parameters
+    ----------
+    log_q, log_p : array (k,)
+        Log masses of the two laws.
+
+    Examples
+    --------
     >>> round(log_kl(np.log([0.5, 0.5]), np.log([0.25, 0.75])), 6)
     0.143841
     """

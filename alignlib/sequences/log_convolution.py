@@ -57,7 +57,15 @@ def log_power(log_mass: FloatArray, length: int) -> FloatArray:
 
 
 def recursion_has_no_subtraction(log_mass: FloatArray, length: int) -> bool:
-    """Whether Miller's recursion, run from both ends, only adds: always for three letters, hardly ever for four."""
+    """Whether Miller's recursion, run from both ends, only adds: always for three letters, hardly ever for four.
+
+    Parameters
+    ----------
+    log_mass : array (k,)
+        Log masses on a lattice, ``-inf`` where there is none.
+    length : int
+        How often it is convolved with itself.
+    """
     letters = np.flatnonzero(np.isfinite(log_mass))
     width = int(letters[-1])
     if width == 0:
@@ -159,6 +167,16 @@ def log_convolve(a: FloatArray, b: FloatArray) -> FloatArray:
     Each run of outputs is computed in ordinary arithmetic after the exponential tilt that brings it near the mode;
     an output is kept only where what underflowed cannot matter. Where no tilt helps (mass in far apart clusters) the
     sum is done in log space.
+
+    Parameters
+    ----------
+    a, b : array
+        Log masses on one lattice, ``-inf`` where there is none.
+
+    Returns
+    -------
+    array (len(a) + len(b) - 1,)
+        In nats.
     """
     out = np.full(a.size + b.size - 1, -np.inf)
     todo: BoolArray = scipy.signal.fftconvolve(np.isfinite(a).astype(float), np.isfinite(b).astype(float)) > 0.5

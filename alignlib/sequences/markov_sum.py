@@ -29,6 +29,17 @@ def reward_offsets(
     On a lattice these are its indices. Otherwise each distinct reward above the smallest is one digit of a number in
     base m+1, whose digits count how often it was earned: the types of the reward.
 
+    Parameters
+    ----------
+    reward : array (k, k)
+        Reward of each transition.
+    possible : array of bool (k, k)
+        Which transitions are possible.
+    length : int
+        Tokens m.
+    max_levels : int
+        Most offset sums that are allowed.
+
     Returns
     -------
     offsets : array (k, k) of int

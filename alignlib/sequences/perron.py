@@ -23,6 +23,18 @@ def perron(log_weight: FloatArray) -> tuple[float, FloatArray]:
     other. So every component is accurate. The root lies between the smallest and the
     largest row sum of the scaled matrix (Collatz and Wielandt), which must agree to 1e-11 on return.
 
+    Parameters
+    ----------
+    log_weight : array (k, k)
+        Logarithms of a matrix of entries >= 0, irreducible.
+
+    Returns
+    -------
+    log_root : float
+        In nats.
+    log_vector : array (k,)
+        Up to a constant.
+
     Raises
     ------
     ArithmeticError
@@ -78,6 +90,13 @@ def _tropical_vector(log_weight: FloatArray) -> FloatArray:
 def stationary(transition: FloatArray) -> FloatArray:
     """Return the stationary law of an irreducible chain by elimination without subtraction (Grassmann, Taksar, Heyman).
 
+    Parameters
+    ----------
+    transition : array (k, k)
+        Rows sum to one.
+
+    Examples
+    --------
     >>> stationary(np.array([[0.5, 0.5], [0.25, 0.75]])).round(6).tolist()
     [0.333333, 0.666667]
     """
@@ -86,7 +105,13 @@ def stationary(transition: FloatArray) -> FloatArray:
 
 
 def stationary_of_logs(log_transition: FloatArray) -> FloatArray:
-    """The same from log masses, for chains that leave a state with a probability below the smallest double."""
+    """The same from log masses, for chains that leave a state with a probability below the smallest double.
+
+    Parameters
+    ----------
+    log_transition : array (k, k)
+        Log masses, rows summing to one.
+    """
     work = np.array(log_transition)
     k = work.shape[0]
     for n in range(k - 1, 0, -1):

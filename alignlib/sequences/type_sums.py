@@ -90,6 +90,13 @@ def sums_by_type(
     max_types : int, optional
         Most types to visit.
 
+    Returns
+    -------
+    sums : array (levels,)
+        Above ``length · min(reward)``, rising.
+    log_mass : array (levels,)
+        Of each.
+
     Raises
     ------
     TooManyLevelsError

@@ -22,6 +22,31 @@ def reward_arrays(
 ) -> tuple[npt.NDArray[np.object_], IntArray, dict[str, FloatArray]]:
     """Return the prompts, where the samples of each begin, and the rewards by name; as `RewardTable.from_arrays`.
 
+    Parameters
+    ----------
+    rewards : arrays, mapping or None
+        One reward, or several by name.
+    columns : mapping
+        More rewards by name.
+    prompts : array, optional
+        Names of the prompts.
+
+    Returns
+    -------
+    prompts : array (prompts,)
+        Names.
+    offsets : array of int (prompts + 1,)
+        Where the samples of each begin.
+    columns : dict of str to array (samples,)
+        The rewards.
+
+    Raises
+    ------
+    InputError
+        If a reward comes twice or none is given, or two have other shapes.
+
+    Examples
+    --------
     >>> reward_arrays([[1, 2], [3]], {}, None)[1].tolist()
     [0, 2, 3]
     """

@@ -25,6 +25,22 @@ def announced_sizes(data: pa.Buffer, schema: pa.Schema, columns: Collection[str]
     Arrow allocates what stands in front of each compressed buffer, whatever is in it; it reads all dictionaries, and of
     a batch the columns asked for. Batches that are not compressed need nothing beside the file.
 
+    Parameters
+    ----------
+    data : Buffer
+        The file.
+    schema : Schema
+        Its columns.
+    columns : collection of str
+        Those asked for.
+
+    Returns
+    -------
+    dictionaries : int
+        Bytes.
+    batches : list of int
+        Bytes of the columns asked for in each batch.
+
     Raises
     ------
     ValueError

@@ -83,6 +83,15 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
 def texts(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array:
     """Return a column of numbers or text as text without the space around it, null where missing.
 
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column, for messages.
+    column : ChunkedArray
+        Its cells.
+
     Raises
     ------
     InputError
@@ -171,6 +180,13 @@ def _as_json(file: TableFile, name: str, values: pa.Array) -> pa.Array:
 def spelled_number(text: str) -> str | None:
     """Return the one spelling of a number written in decimal digits, exactly; None where it is no such number.
 
+    Parameters
+    ----------
+    text : str
+        A cell.
+
+    Examples
+    --------
     >>> spelled_number("4.0"), spelled_number("1e2"), spelled_number("9007199254740993"), spelled_number("007")
     ('4', '100', '9007199254740993', None)
     """

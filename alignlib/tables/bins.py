@@ -57,6 +57,19 @@ def in_bins(column: str, names: tuple[str, ...], codes: IntArray, bins: int) -> 
 def check_kinds(path: str, what: str, column: str, names: tuple[str, ...], codes: IntArray) -> None:
     """Refuse a target or label that is different in nearly every row: what tells values apart cannot be counted there.
 
+    Parameters
+    ----------
+    path : str
+        The table, for messages.
+    what : str
+        ``target`` or ``label``.
+    column : str
+        The column that holds it.
+    names : tuple of str
+        Its values.
+    codes : array of int (rows,)
+        The value of each row, by number.
+
     Raises
     ------
     InputError

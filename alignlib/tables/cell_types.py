@@ -34,7 +34,13 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether an Arrow type is text."""
+    """Whether an Arrow type is text.
+
+    Parameters
+    ----------
+    kind : DataType
+        The type of a column's cells.
+    """
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
@@ -104,7 +110,15 @@ def _list_of_view(column: pa.Array) -> pa.Array:
 
 
 def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
-    """Refuse a dictionary whose values, written out row by row, would fill the memory: a small file may hold that."""
+    """Refuse a dictionary whose values, written out row by row, would fill the memory: a small file may hold that.
+
+    Parameters
+    ----------
+    path, name : str
+        Table and column, for messages.
+    column : ChunkedArray
+        Its cells, a dictionary.
+    """
     if not (pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)):
         return
     longest = max((pc.max(pc.binary_length(c.dictionary)).as_py() or 0 for c in column.chunks), default=0)
@@ -115,6 +129,11 @@ def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
 
 def kind_of(kind: pa.DataType) -> str:
     """Return an Arrow type as text of bounded length; the names within it are the reader's, and are quoted.
+
+    Parameters
+    ----------
+    kind : DataType
+        The type of a column's cells.
 
     Examples
     --------

@@ -30,7 +30,17 @@ How: TypeAlias = Literal["", "mean", "nanmean", "sum", "nansum"]
 
 @dataclass(frozen=True)
 class RewardColumn:
-    """One reward asked for: its name in the table, the columns it is made from, and how."""
+    """One reward asked for.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the table.
+    members : tuple of str
+        The columns that it is made from.
+    how : str
+        How: ``""`` of one column, else ``mean``, ``nanmean``, ``sum`` or ``nansum``.
+    """
 
     name: str
     members: tuple[str, ...]
@@ -130,6 +140,20 @@ def match(file: TableFile, pattern: str, skip: Sequence[str] = ()) -> dict[str, 
     r"""Columns that a pattern means, keyed by the text its wildcards stand for.
 
     ``*`` is any text, ``?`` one character, ``\*`` and ``\?`` these characters; columns in ``skip`` are passed over.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    pattern : str
+        What was asked for.
+    skip : sequence of str
+        Columns that are passed over.
+
+    Raises
+    ------
+    InputError
+        If it fits no column, or one whose name comes twice.
     """
     wild = {"*": "(.*)", "?": "(.)"}
     regex = re.compile("".join(wild.get(c) or re.escape(_plain(c)) for c in _pieces(pattern)), re.DOTALL)
@@ -207,7 +231,13 @@ def expand(file: TableFile, entries: Sequence[str], skip: Sequence[str] = ()) ->
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return the names of columns for a sentence, the first of many."""
+    """Return the names of columns for a sentence, the first of many.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of a table.
+    """
     shown = ", ".join(repr(name) for name in names[:_MAX_LISTED])
     return shown + (f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else "")
 

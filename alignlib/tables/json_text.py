@@ -32,6 +32,13 @@ def check_lines(path: str, data: pa.Buffer) -> bool:
 
     It ends in a segmentation fault where the first line is ``null``, and makes a column of each key that any line has.
 
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
     Raises
     ------
     InputError
@@ -121,6 +128,13 @@ def check_depth(path: str, text: bytes) -> None:
 def json_kind(value: object) -> str:
     """Return what JSON calls a value.
 
+    Parameters
+    ----------
+    value : object
+        As Python has it.
+
+    Examples
+    --------
     >>> json_kind(None), json_kind([1]), json_kind(0.5)
     ('null', 'an array', 'a number')
     """

@@ -80,6 +80,24 @@ def long_samples(
     """One row per sample: a prompt column, reward columns, perhaps a column that numbers the samples.
 
     Without a prompt column all rows are samples of one prompt.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    prompt : str, optional
+        The column that names the prompt.
+    entries : sequence of str
+        The rewards, as `RewardTable.read` takes them.
+    sample : str, optional
+        The column that tells the samples of a prompt apart.
+    named : bool
+        Keep that column.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a sample comes twice.
     """
     if prompt is None:
         return _one_prompt(file, entries)
@@ -167,7 +185,22 @@ def _check_samples(file: TableFile, prompt: str, names: pa.Array, sample: str, g
 
 
 def wide_samples(file: TableFile, prompt: str, entries: Sequence[str]) -> Samples:
-    """One row per prompt: the samples of a reward in the columns of a pattern, in named columns, or in one list."""
+    """One row per prompt: the samples of a reward in the columns of a pattern, in named columns, or in one list.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    prompt : str
+        The column that names the prompt.
+    entries : sequence of str
+        The reward, as `RewardTable.read` takes it.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or it is not one reward that is meant.
+    """
     require_column(file, prompt, "prompt")
     several = [e for e in entries if is_pattern(file, e) or (e not in file.names and len(split_names(e)) > 1)]
     if several and len(several) < len(entries):

@@ -19,7 +19,13 @@ _CGROUP = "/sys/fs/cgroup"
 
 
 def most_bytes() -> int:
-    """Return how many bytes a table may take: half of the free memory, or what ``ALIGNLIB_MAX_BYTES`` says."""
+    """Return how many bytes a table may take: half of the free memory, or what ``ALIGNLIB_MAX_BYTES`` says.
+
+    Raises
+    ------
+    InputError
+        If the variable holds no number of bytes.
+    """
     said = os.environ.get(MOST_BYTES, "").strip()
     if said:
         try:
@@ -64,6 +70,13 @@ def check_fits(needed: float, what: str, remedy: str) -> None:
 def shown_bytes(size: float) -> str:
     """Write a size.
 
+    Parameters
+    ----------
+    size : float
+        In bytes.
+
+    Examples
+    --------
     >>> shown_bytes(3e9), shown_bytes(2048)
     ('2.8 GiB', '2 KiB')
     """

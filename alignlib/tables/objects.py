@@ -28,6 +28,11 @@ def table_of_objects(path: str, unit: str, records: Iterable[tuple[int, dict[str
     records : iterable of (int, dict)
         The number of each row for messages, and the object.
 
+    Raises
+    ------
+    InputError
+        If there is no object.
+
     Examples
     --------
     >>> table_of_objects("t", "line", [(1, {"a": {"b": 1}}), (2, {})]).load(["a.b"]).column("a.b").to_pylist()

@@ -23,6 +23,11 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7,
 def announced_values(data: pa.Buffer) -> Counter[str]:
     """Return the number of values of each column, those within lists and objects counted each.
 
+    Parameters
+    ----------
+    data : Buffer
+        The file.
+
     Raises
     ------
     ValueError

@@ -26,7 +26,24 @@ _LONGEST = (1 << 31) - 1  # characters of a cell
 
 
 def records(path: str, data: pa.Buffer, delimiter: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record that is not blank with the number of the line on which it begins."""
+    """Yield each record that is not blank with the number of the line on which it begins.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+    delimiter : str
+        What stands between cells.
+    strict : bool
+        Refuse a quote within a cell that is not quoted.
+
+    Raises
+    ------
+    InputError
+        If it is no text in UTF-8, or its quotes do not close.
+    """
     with _cells_of_any_length():
         reader = csv.reader(
             io.TextIOWrapper(pa.BufferReader(data), encoding="utf-8-sig", newline=""),
@@ -95,7 +112,19 @@ def check_quotes(path: str, data: pa.Buffer, delimiter: str, width: int) -> None
 
 
 def ragged(path: str, data: pa.Buffer, delimiter: str, width: int) -> InputError | None:
-    """Say which row has too many or too few cells, None where all have ``width``."""
+    """Say which row has too many or too few cells, None where all have ``width``.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+    delimiter : str
+        What stands between cells.
+    width : int
+        Cells of the header.
+    """
     for row, (line, record) in enumerate(records(path, data, delimiter), start=1):
         if len(record) != width:
             return InputError(

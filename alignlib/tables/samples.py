@@ -23,10 +23,26 @@ _SHOWN = 5  # rows, and columns, named in a message
 
 @dataclass(frozen=True, eq=False)
 class Samples(SameFields):
-    """Samples in the order of the file: the prompt of each and its rewards (NaN where missing).
+    """Samples in the order of the file.
 
-    ``rows`` tells the row that each is from, where that is not its own place; ``sample`` names the column that tells
-    samples of a prompt apart, None where there is none, and ``told_apart`` is that column where it is kept.
+    Attributes
+    ----------
+    file : TableFile
+        Where they are from.
+    prompt : str
+        The column that names the prompt.
+    identifiers : Array (samples,)
+        The prompt of each.
+    rewards : mapping of str to array (samples,)
+        Their rewards, NaN where missing.
+    rows : array of int (samples,), optional
+        The row that each is from, where that is not its own place.
+    notes : tuple of str
+        Sentences on how they were read.
+    sample : str, optional
+        The column that tells samples of a prompt apart; None where there is none.
+    told_apart : Array (samples,), optional
+        That column, where it is kept.
     """
 
     file: TableFile
@@ -44,7 +60,17 @@ class Samples(SameFields):
         return len(self.identifiers)
 
     def by_prompt(self) -> tuple[npt.NDArray[np.object_], IntArray, Mapping[str, FloatArray]]:
-        """Return the prompts in order of appearance, their sizes, and the rewards with those of a prompt together."""
+        """Return the prompts in order of appearance, their sizes, and the rewards with those of a prompt together.
+
+        Returns
+        -------
+        prompts : array (prompts,)
+            In order of appearance.
+        sizes : array of int (prompts,)
+            Their samples.
+        rewards : mapping of str to array (samples,)
+            With those of a prompt together.
+        """
         runs = pc.run_end_encode(self.identifiers, run_end_type=pa.int64())  # most tables have each prompt in one
         lengths = np.diff(runs.run_ends.to_numpy(), prepend=0)
         encoded = runs.values.dictionary_encode()
@@ -58,7 +84,18 @@ class Samples(SameFields):
         return names, sizes, {name: values[order] for name, values in self.rewards.items()}
 
     def without_gaps(self, drop: bool) -> Samples:
-        """Leave out samples without a prompt or without a finite value of every reward, or say which they are."""
+        """Leave out samples without a prompt or without a finite value of every reward, or say which they are.
+
+        Parameters
+        ----------
+        drop : bool
+            Leave them out; else they are refused.
+
+        Raises
+        ------
+        InputError
+            If there are any and they are not to be left out, or nothing is left.
+        """
         nameless = self.identifiers.null_count > 0
         bad = (
             np.asarray(self.identifiers.is_null().to_numpy(zero_copy_only=False))

@@ -138,6 +138,13 @@ class TableFile:
 def nested_keys(schema: pa.Schema) -> dict[str, tuple[str, ...]]:
     """Name the keys within columns of objects: ``scores.helpful`` where the file has no column of that name.
 
+    Parameters
+    ----------
+    schema : Schema
+        Of the file.
+
+    Examples
+    --------
     >>> nested_keys(pa.schema({"id": pa.int64(), "scores": pa.struct({"helpful": pa.float64()})}))
     {'scores.helpful': ('scores', 'helpful')}
     """

@@ -100,9 +100,23 @@ def example_prompts(
 ) -> TrainingLog:
     """Draw a run whose log holds what each prompt had, all prompts at every checkpoint.
 
-    The reward of a response is normal of scale 1 around ``level`` (m,), the base's on each prompt, plus a gain of
-    ``share`` of the limit ``√(2 KL)``. The KL of a prompt is that of the checkpoint times a factor of its own with
-    relative ``spread``; the gain is of the mean KL, so that the truth at equal KL is known.
+    The reward of a response is normal of scale 1 around ``level``, plus a gain of ``share`` of the limit ``√(2 KL)``.
+    The gain is of the mean KL, so that the truth at equal KL is known.
+
+    Parameters
+    ----------
+    level : array (m,)
+        The base's mean reward on each prompt.
+    share : float
+        Share of the limit's gain.
+    rng : Generator
+        Source of randomness.
+    kl_max : float
+        KL of the last checkpoint, in nats per sequence.
+    n_checkpoints, n_responses : int
+        Checkpoints, and responses to each prompt at one.
+    spread : float
+        Relative deviation of the KL of a prompt from that of the checkpoint.
 
     Examples
     --------

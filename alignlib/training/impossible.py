@@ -30,6 +30,23 @@ def impossible_points(
 
     ``gain`` and its lower end are over the base's mean reward, ``limit_high`` the most that any policy gains at each
     KL and ``needed_low`` the least KL that may do for the gain, (k,) each.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of its base.
+    reward : str
+        The column with the run's reward.
+    above : array of bool (k,)
+        Checkpoints above the limit's interval.
+    gain, gain_low : array (k,)
+        Gain over the base's mean reward, and the lower end of its interval.
+    limit_high : array (k,)
+        The most that any policy gains at each KL.
+    needed_low : array (k,)
+        The least KL in nats that may do for the gain.
     """
     if not above.any():
         return []

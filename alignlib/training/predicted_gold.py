@@ -59,7 +59,17 @@ class Predicted(SameFields):
 
 
 def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
-    """Predict gold at each KL (k,) from base samples: of the tilt by the proxy, and of best-of-N."""
+    """Predict gold at each KL (k,) from base samples: of the tilt by the proxy, and of best-of-N.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        KL of the checkpoints in nats.
+    fit : Fit
+        The limit of the proxy.
+    column : str
+        Gold, in the same table.
+    """
     table, size = fit.table, kl.size
     along_n = fit.gold(column)
     reach = np.clip(kl, 0.0, None)
@@ -106,7 +116,27 @@ def predict_gold(kl: FloatArray, fit: Fit, column: str) -> Predicted:
 
 
 def by_prediction(found: Predicted) -> tuple[int, FloatArray, FloatArray]:
-    """Return the best checkpoint by predicted gold, how far others lie behind, and the error of that."""
+    """Return the best checkpoint by predicted gold, how far others lie behind, and the error of that.
+
+    Parameters
+    ----------
+    found : Predicted
+        What base samples expect.
+
+    Returns
+    -------
+    best : int
+        Position of the best checkpoint.
+    behind : array (k,)
+        How far others lie behind.
+    error : array (k,)
+        Standard error of that.
+
+    Raises
+    ------
+    InputError
+        If the samples support no checkpoint.
+    """
     if not np.isfinite(found.tilted).any():
         raise InputError(
             f"No checkpoint's KL is within what the base samples of {found.proxy!r} and {found.gold!r} support, so no "

@@ -32,9 +32,18 @@ class _Prompts:
 
 @dataclass(frozen=True)
 class AtKL:
-    """One log at one KL: its reward, the variance by noise along the run, and what its prompts add to the error.
+    """One log at one KL.
 
-    ``bend`` is how far a curve of one degree more lies above the parabola, ``bend_noise`` the variance of that.
+    Attributes
+    ----------
+    reward : float
+        Its reward there.
+    noise, df : float
+        Variance by noise along the run, and its degrees of freedom.
+    prompts : object, optional
+        What its prompts add to the error.
+    bend, bend_noise : float
+        How far a curve of one degree more lies above the parabola, and the variance of that.
     """
 
     reward: float
@@ -46,7 +55,15 @@ class AtKL:
 
 
 def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
-    """Evaluate a run at each KL."""
+    """Evaluate a run at each KL.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        One run.
+    budgets : array (k,)
+        KLs in nats.
+    """
     scatter = _scatter(log)
     log = log if (log.kl >= 0.0).all() else log.keep(log.kl >= 0.0)
     found = []
@@ -104,7 +121,15 @@ def _prompts(log: TrainingLog, weight: FloatArray, slope: float) -> _Prompts | N
 
 
 class Errors:
-    """Half-widths of intervals for sums of runs' rewards, from prompts, seeds or noise."""
+    """Half-widths of intervals for sums of runs' rewards, from prompts, seeds or noise.
+
+    Parameters
+    ----------
+    seeds : mapping of str to sequences
+        What each log of a run has at each KL.
+    level : float
+        Coverage aimed at.
+    """
 
     def __init__(self, seeds: Mapping[str, list[list[AtKL]]], level: float) -> None:
         self.seeds, self.level = seeds, level
@@ -115,7 +140,15 @@ class Errors:
         self.told_by = " and ".join(kinds) or "checkpoints"
 
     def of(self, weights: Mapping[str, float], j: int) -> float:
-        """Return the half-width for a sum of runs at one budget."""
+        """Return the half-width for a sum of runs at one budget.
+
+        Parameters
+        ----------
+        weights : mapping of str to float
+            The sum: a weight for each run.
+        j : int
+            Position of the budget.
+        """
         variance, df = 0.0, math.inf
         if self.by_prompt:
             by_prompts, df = self._over_prompts(weights, j)
@@ -166,7 +199,15 @@ class Errors:
 
 
 def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
-    """Say what intervals told by prompts, seeds or checkpoints hold, and what they do not."""
+    """Say what intervals told by prompts, seeds or checkpoints hold, and what they do not.
+
+    Parameters
+    ----------
+    told_by : str
+        ``"prompts"``, ``"seeds"``, both, or ``"checkpoints"``.
+    every : sequence of (str, TrainingLog)
+        The logs by run.
+    """
     said = {
         "prompts": "Intervals of differences are over prompts, the same ones paired; one run each says nothing of "
         "other seeds.",

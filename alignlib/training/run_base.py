@@ -31,6 +31,13 @@ def base_of_run(
     base : float or str
         A known value, ``"table"`` or ``"first"``, the first checkpoint of each run.
 
+    Returns
+    -------
+    base, error : float
+        The base reward and its standard error.
+    start : array (k,)
+        What each checkpoint's gain is measured from.
+
     Raises
     ------
     InputError
@@ -74,6 +81,26 @@ def check_scale(
 
     ``allowed_gain`` (k,) is the most that any policy can gain at the KL of each checkpoint, ``error`` the standard
     error of a gain.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    gain : array (k,)
+        Gain of each checkpoint.
+    allowed_gain : array (k,)
+        The most that any policy can gain at its KL.
+    error : float
+        Standard error of a gain.
+    base : float
+        The base reward.
+
+    Returns
+    -------
+    notes : list of str
+        What is doubtful.
+    doubted : bool
+        Whether anything is.
     """
     said: list[str] = []
     doubted = False

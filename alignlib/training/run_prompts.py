@@ -22,7 +22,17 @@ _FEWEST, _RARE = 5, 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Paired(SameFields):
-    """The base's mean reward on the prompts of each checkpoint, (k,), and each row's own, (m,), of `PerPrompt`."""
+    """A run's prompts beside those of the base samples.
+
+    Attributes
+    ----------
+    held : PerPrompt
+        What each prompt had.
+    base : array (m,)
+        The base's mean reward on it.
+    at : array (k,)
+        The base's mean reward on the prompts of each checkpoint.
+    """
 
     held: PerPrompt
     base: FloatArray
@@ -32,6 +42,16 @@ class Paired(SameFields):
         """Return the standard error of gain less ``slope`` times KL at each checkpoint, over prompts, (k,).
 
         An error of the KL moves the limit by its slope, so share and waste depend on this difference only.
+
+        Parameters
+        ----------
+        slope : array (k,)
+            Slope of the limit at each checkpoint, in reward per nat.
+
+        Returns
+        -------
+        array (k,)
+            In units of the reward.
         """
         place, size = self.held.checkpoint, self.at.size
         value = self.held.reward - self.base - slope[place] * self.held.kl
@@ -47,6 +67,24 @@ def pair_prompts(log: TrainingLog, table: RewardTable, reward: str) -> tuple[Pai
 
     Without single responses in the log nothing is known of its prompts. Prompts that share names but not rewards are
     other prompts: near the base the mean reward of each must be that of its base samples, up to sampling.
+
+    Parameters
+    ----------
+    log : TrainingLog
+        The run.
+    table : RewardTable
+        Samples of its base.
+    reward : str
+        The column with the run's reward.
+
+    Returns
+    -------
+    paired : Paired, optional
+        None where the prompts are not the same, or not known.
+    notes : list of str
+        What is to be said.
+    doubted : bool
+        Whether rewards of one name differ.
     """
     held = log.per_prompt
     if held is None:

@@ -29,6 +29,11 @@ def local_weights(kl: FloatArray, at: float) -> tuple[FloatArray, FloatArray]:
     at : float
         KL within their range.
 
+    Returns
+    -------
+    w, v : array (k,)
+        In the order of the checkpoints.
+
     Examples
     --------
     >>> kl = np.array([0.0, 0.25, 1.0, 2.25, 4.0, 6.25])
@@ -44,6 +49,13 @@ def bend_weights(kl: FloatArray, at: float) -> FloatArray:
     """Return weights d with ``Σ d r`` how far a curve of one degree more lies above the parabola, (k,).
 
     That is what the course of a run puts between its reward and the parabola; it is 0 where the course is one in √KL.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        KL of the checkpoints, >= 0.
+    at : float
+        KL within their range.
 
     Examples
     --------
@@ -61,9 +73,16 @@ def bend_weights(kl: FloatArray, at: float) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Scatter(SameFields):
-    """How far checkpoints scatter around the course of their run: a variance each, (k,).
+    """How far checkpoints scatter around the course of their run.
 
-    ``free`` is how much of each residual the course leaves, ``kl`` where they are.
+    Attributes
+    ----------
+    kl : array (k,)
+        Where they are.
+    variance : array (k,)
+        Variance at each.
+    free : array (k,)
+        How much of each residual the course leaves.
     """
 
     kl: FloatArray
@@ -71,7 +90,13 @@ class Scatter(SameFields):
     free: FloatArray
 
     def freedom(self, at: float) -> float:
-        """Return the degrees of freedom of the variances near a KL, by Satterthwaite's rule."""
+        """Return the degrees of freedom of the variances near a KL, by Satterthwaite's rule.
+
+        Parameters
+        ----------
+        at : float
+            The KL.
+        """
         _, near, _ = _fitted(np.sqrt(self.kl), math.sqrt(at), _degree(self.kl), _FEWEST)
         return max(float((near @ self.free) ** 2 / (near**2 @ self.free**2)), 1.0)
 
@@ -81,6 +106,13 @@ def scatter_of(kl: FloatArray, reward: FloatArray) -> Scatter | None:
 
     Where a KL is noisy, so is the reward at it, the more the steeper the run is: so the variance is one of the place,
     but nowhere below that of the whole run, for few residuals can be small by chance.
+
+    Parameters
+    ----------
+    kl : array (k,)
+        KL of the checkpoints, >= 0.
+    reward : array (k,)
+        Their rewards.
 
     Examples
     --------

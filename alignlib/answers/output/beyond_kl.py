@@ -23,6 +23,13 @@ _SYMBOLS = {
 def unit_of(divergence: Divergence) -> str:
     """Return how a column of budgets is headed.
 
+    Parameters
+    ----------
+    divergence : Divergence
+        What budgets are measured in.
+
+    Examples
+    --------
     >>> from alignlib.divergences import CHI_SQUARED, Renyi
     >>> unit_of(CHI_SQUARED), unit_of(Renyi(1.5))
     ('χ²', 'D_1.5')
@@ -31,7 +38,13 @@ def unit_of(divergence: Divergence) -> str:
 
 
 def headline(answer: Answer) -> str:
-    """Return the answer in one sentence, at the largest supported budget shown."""
+    """Return the answer in one sentence, at the largest supported budget shown.
+
+    Parameters
+    ----------
+    answer : Answer
+        In a divergence other than KL, or in win rates.
+    """
     best, limit, at_rules = answer.rules, answer.limit, answer.limit_at_rules
     unit = unit_of(answer.divergence)
     last = int(np.flatnonzero(best.optimises)[-1]) if best.optimises.any() else best.n.size - 1
@@ -97,7 +110,15 @@ def _rule_sentence(answer: Answer, i: int) -> str:
 
 
 def block(table: RewardTable, answer: Answer) -> list[str]:
-    """Return the lines of one answer."""
+    """Return the lines of one answer.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    answer : Answer
+        In a divergence other than KL, or in win rates.
+    """
     best, limit = answer.rules, answer.limit
     unit, interval, shift = unit_of(answer.divergence), interval_name(best.level), 0.5 if answer.win_rate else 0.0
     if answer.win_rate:

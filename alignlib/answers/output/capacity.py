@@ -17,19 +17,38 @@ COLUMNS = tuple(field.name for field in fields(ContextCapacity))
 
 
 def record(found: CapacityAnswer) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : CapacityAnswer
+        The answer.
+    """
     about = listed(found, ("level", "targets", "labels", "n_raters", "notes"))
     return {**about, "rows": points(found)}
 
 
 def points(found: CapacityAnswer) -> list[dict[str, Any]]:
-    """Return one row per context, then their average if there are several."""
+    """Return one row per context, then their average if there are several.
+
+    Parameters
+    ----------
+    found : CapacityAnswer
+        The answer.
+    """
     return [listed(row, COLUMNS) for row in found.rows]
 
 
 def lines(found: CapacityAnswer) -> list[str]:
     """Return the answer as text.
 
+    Parameters
+    ----------
+    found : CapacityAnswer
+        The answer.
+
+    Examples
+    --------
     >>> from alignlib.answers.capacity import ask_capacity
     >>> from alignlib.tables.rater_table import RaterTable
     >>> table = RaterTable.from_arrays(["a", "b"] * 500, ["a", "b"] * 400 + ["a", "a"] * 100)

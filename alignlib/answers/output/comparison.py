@@ -33,7 +33,13 @@ def _parts(found: Compared) -> list[tuple[str | None, Comparison]]:
 
 
 def record(found: Compared) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : Comparison
+        The answer.
+    """
     parts = _parts(found)
     first = parts[0][1]
     by_split = [
@@ -55,7 +61,13 @@ def record(found: Compared) -> dict[str, Any]:
 
 
 def points(found: Compared) -> list[dict[str, Any]]:
-    """Return a row for each run and KL, and what the picture draws beside them; ``what`` says which."""
+    """Return a row for each run and KL, and what the picture draws beside them; ``what`` says which.
+
+    Parameters
+    ----------
+    found : Comparison
+        The answer.
+    """
     parts = _parts(found)
     return [{**row, "split": split} for split, part in parts for row in _points(part)]
 
@@ -89,6 +101,13 @@ def _rows(found: Comparison) -> list[dict[str, Any]]:
 def headlines(found: Compared) -> tuple[str, ...]:
     """Return what sets each run apart from the first, at the largest KL that all reach.
 
+    Parameters
+    ----------
+    found : Comparison
+        The answer.
+
+    Examples
+    --------
     >>> from alignlib.training import compare_runs
     >>> from alignlib.training.example_run import example_run
     >>> rng = np.random.default_rng(0)
@@ -138,7 +157,13 @@ def _headline(found: Comparison, r: int, j: int) -> str:
 
 
 def lines(found: Compared) -> list[str]:
-    """Return the comparison as text, the answer last."""
+    """Return the comparison as text, the answer last.
+
+    Parameters
+    ----------
+    found : Comparison
+        The answer.
+    """
     parts, said = _parts(found), list[str]()
     for split, part in parts:
         said += [*([] if split is None else [f"On {split!r}:"]), *_table(part), ""]

@@ -19,7 +19,13 @@ _SUBSET = ("correlation", "low", "high", "gold_sd", "slope", "rows", "prompts", 
 
 
 def record(found: PromiseAnswer) -> dict[str, Any]:
-    """Return the numbers for JSON."""
+    """Return the numbers for JSON.
+
+    Parameters
+    ----------
+    found : PromiseAnswer
+        The answer.
+    """
     promise = found.promise
     return {
         **listed(promise, ("proxy", "correlation", "correlation_low", "correlation_high")),
@@ -32,7 +38,13 @@ def record(found: PromiseAnswer) -> dict[str, Any]:
 
 
 def points(found: PromiseAnswer) -> list[dict[str, Any]]:
-    """Return one row per policy; gains are in standard deviations of gold."""
+    """Return one row per policy; gains are in standard deviations of gold.
+
+    Parameters
+    ----------
+    found : PromiseAnswer
+        The answer.
+    """
     return [
         {
             "what": "promise",
@@ -108,7 +120,13 @@ def lines(found: PromiseAnswer) -> list[str]:
 
 
 def answer_line(found: PromiseAnswer) -> str:
-    """Return the sentence that answers: which policy promises the most gold, and how much."""
+    """Return the sentence that answers: which policy promises the most gold, and how much.
+
+    Parameters
+    ----------
+    found : PromiseAnswer
+        The answer.
+    """
     promise, best = found.promise, found.promise.best
     if not promise.policy:
         return "No rule and no KL budget asked for is supported by the samples, so nothing is promised of gold."

@@ -29,7 +29,13 @@ _SPLIT = ("shared", "shared_low", "shared_high", "own", "own_low", "own_high", "
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: HackingAnswer) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : HackingAnswer
+        The answer.
+    """
     left = found.unclaimed
     return {
         "proxy": found.proxy,
@@ -45,7 +51,13 @@ def record(found: HackingAnswer) -> dict[str, Any]:
 
 
 def points(found: HackingAnswer) -> list[dict[str, Any]]:
-    """Return one row per point of either curve and one per stopping point."""
+    """Return one row per point of either curve and one per stopping point.
+
+    Parameters
+    ----------
+    found : HackingAnswer
+        The answer.
+    """
     names = {"picked_by": found.proxy, "measured_in": found.gold}
     out: list[dict[str, Any]] = []
     for curve in (found.along_n, found.along_lam):
@@ -112,7 +124,13 @@ def lines(found: HackingAnswer) -> list[str]:
 
 
 def stop_lines(found: HackingAnswer) -> list[str]:
-    """Say where to stop along N and along λ."""
+    """Say where to stop along N and along λ.
+
+    Parameters
+    ----------
+    found : HackingAnswer
+        The answer.
+    """
     along_n, along_lam = found.along_n, found.along_lam
     tilting = found.why_no_lam if along_lam is None else stop_sentence(along_lam)
     return [f"{capital(along_n.name)}: {stop_sentence(along_n)}", f"Tilting by λ: {tilting}"]
@@ -173,6 +191,19 @@ def stop_sentence(along: GoldEstimate) -> str:
 def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | None) -> str:
     """Say how much gold picking by the proxy leaves unclaimed, of what a method could gain at the same KL.
 
+    Parameters
+    ----------
+    gold : str
+        The reward that counts.
+    stop : Hedge
+        Where to stop along N.
+    level : float
+        Coverage of the intervals.
+    found : Unclaimed, optional
+        The gold left.
+
+    Examples
+    --------
     >>> from alignlib.answers.hacking import Unclaimed
     >>> stop = Hedge(4.0, 3.0, 6.0, 0.9, 0.5, 0.4, 0.6, "yes")
     >>> unclaimed_sentence("gold", stop, 0.95, Unclaimed(4.0, 0.9, 0.5, 0.4, 0.7, 0.5))[:62]
@@ -191,7 +222,15 @@ def unclaimed_sentence(gold: str, stop: Hedge, level: float, found: Unclaimed | 
 
 
 def ensemble_lines(found: MemberComparison | None, split: ErrorSplit | None) -> list[str]:
-    """Say what each member and each way to combine them all gains, and recommend what the differences support."""
+    """Say what each member and each way to combine them all gains, and recommend what the differences support.
+
+    Parameters
+    ----------
+    found : MemberComparison, optional
+        Members and their combinations, compared.
+    split : ErrorSplit, optional
+        The members' error in parts.
+    """
     if found is None:
         return []
     sure, names = interval_name(found.level), [f"{for_terminal(name)} alone" for name in found.members]

@@ -87,7 +87,13 @@ def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
 
 
 def over_prompts(limit: EstimatedFrontier) -> str:
-    """Say what the budget bounds; on a single prompt there is nothing to say."""
+    """Say what the budget bounds; on a single prompt there is nothing to say.
+
+    Parameters
+    ----------
+    limit : EstimatedFrontier
+        It knows how many prompts there are.
+    """
     if limit.n_prompts == 1:
         return ""
     return " on every prompt" if limit.budget == "per_prompt" else " on average over prompts"

@@ -32,13 +32,25 @@ _TIES_MATTER = 0.005
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: PassEstimate) -> dict[str, Any]:
-    """Return the numbers for JSON; what was not asked for is None."""
+    """Return the numbers for JSON; what was not asked for is None.
+
+    Parameters
+    ----------
+    found : PassEstimate
+        The answer.
+    """
     about = ("n_prompts", "n_samples", "fewest", "most", "never_right", "always_right", "level", "notes")
     return {**listed(found, about), "rows": points(found)}
 
 
 def points(found: PassEstimate) -> list[dict[str, Any]]:
-    """Return one row per k."""
+    """Return one row per k.
+
+    Parameters
+    ----------
+    found : PassEstimate
+        The answer.
+    """
     columns: dict[str, Any] = {"k": found.k, "prompts": found.prompts}
     for field, name in _MEASURED:
         one: Measured | None = getattr(found, field)
@@ -53,6 +65,13 @@ def points(found: PassEstimate) -> list[dict[str, Any]]:
 def lines(found: PassEstimate) -> list[str]:
     """Return the answer as text, the answer in one sentence last.
 
+    Parameters
+    ----------
+    found : PassEstimate
+        The answer.
+
+    Examples
+    --------
     >>> from alignlib.pass_at_k import estimate_pass_at_k
     >>> from alignlib.tables import AnswerTable
     >>> lines(estimate_pass_at_k(AnswerTable.from_arrays([[1, 0], [0, 0]]), [1]))[0]

@@ -32,7 +32,13 @@ _MOST_ROWS = 30
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: RunAdvice) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : RunAdvice
+        The answer.
+    """
     log = found.log
     return {
         "run": log.path,
@@ -46,7 +52,13 @@ def record(found: RunAdvice) -> dict[str, Any]:
 
 
 def points(found: RunAdvice) -> list[dict[str, Any]]:
-    """Return a row per checkpoint, and one per point of the predicted curves; ``what`` says which."""
+    """Return a row per checkpoint, and one per point of the predicted curves; ``what`` says which.
+
+    Parameters
+    ----------
+    found : RunAdvice
+        The answer.
+    """
     if found.pick is None:
         return []
     rows = [{"what": "checkpoint", **row} for row in _points(found.pick)]
@@ -112,6 +124,13 @@ def _beta_record(beta: BetaChoice, normalisation: str | None) -> dict[str, Any]:
 def headlines(found: RunAdvice) -> tuple[str, ...]:
     """Return the answers in a sentence each: the checkpoint, whether gold has fallen, the β.
 
+    Parameters
+    ----------
+    found : RunAdvice
+        The answer.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from dataclasses import replace
     >>> from alignlib.training import pick
@@ -186,7 +205,13 @@ def _beta(beta: BetaChoice, normalisation: str | None) -> str:
 
 
 def lines(found: RunAdvice) -> list[str]:
-    """Return the answer as text, the answers in a sentence each last."""
+    """Return the answer as text, the answers in a sentence each last.
+
+    Parameters
+    ----------
+    found : RunAdvice
+        The answer.
+    """
     log = found.log
     said = [f"{log.path}: {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence."]
     if found.pick is not None:

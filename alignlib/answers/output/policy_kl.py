@@ -25,7 +25,13 @@ COLUMNS = (
 
 # ------------------------------------------------------------------ JSON and CSV
 def record(found: PolicyKL) -> dict[str, Any]:
-    """Return the numbers for JSON; what is unknown or infinite is None."""
+    """Return the numbers for JSON; what is unknown or infinite is None.
+
+    Parameters
+    ----------
+    found : PolicyKL
+        The answer.
+    """
     return {
         "sampled_from": found.sampled_from,
         "n_samples": found.n_samples,
@@ -45,7 +51,13 @@ def record(found: PolicyKL) -> dict[str, Any]:
 
 
 def points(found: PolicyKL) -> list[dict[str, Any]]:
-    """Return one row per estimator."""
+    """Return one row per estimator.
+
+    Parameters
+    ----------
+    found : PolicyKL
+        The answer.
+    """
     return [_point(one) for one in found.estimates]
 
 

@@ -45,6 +45,17 @@ class Row(str):
 def beside(value: float, step: float, digits: int = 4) -> str:
     """Write a value with ``digits`` significant digits, or as many more as it takes to see ``step`` beside it.
 
+    Parameters
+    ----------
+    value : float
+        What is written.
+    step : float
+        What must be seen beside it.
+    digits : int
+        The fewest significant digits.
+
+    Examples
+    --------
     >>> beside(0.7535, 0.029), beside(1e9 + 0.25, 0.029)
     ('0.7535', '1000000000.25')
     """
@@ -65,6 +76,13 @@ def capital(text: str) -> str:
 def percent(share: float) -> str:
     """Write a share in per cent.
 
+    Parameters
+    ----------
+    share : float
+        1 is the whole.
+
+    Examples
+    --------
     >>> percent(0.9873)
     '98.7 %'
     """
@@ -74,6 +92,13 @@ def percent(share: float) -> str:
 def interval_name(level: float) -> str:
     """Name an interval by its nominal coverage.
 
+    Parameters
+    ----------
+    level : float
+        Coverage, in (0, 1).
+
+    Examples
+    --------
     >>> interval_name(0.95)
     '95 % interval'
     """
@@ -83,6 +108,13 @@ def interval_name(level: float) -> str:
 def bounds(low: float, high: float) -> str:
     """Write the ends of an interval.
 
+    Parameters
+    ----------
+    low, high : float
+        NaN where not known.
+
+    Examples
+    --------
     >>> bounds(0.5, 1.0), bounds(0.5, math.nan)
     ('[0.5, 1]', 'unknown')
     """
@@ -116,6 +148,15 @@ def wrapped(lines: Sequence[str], width: int = 84) -> list[str]:
 def by_point(columns: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
     """Return one record per point from columns of ``size`` values; a column that is None is None at each point.
 
+    Parameters
+    ----------
+    columns : mapping of str to array or None
+        The columns.
+    size : int
+        Number of points.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> by_point({"n": np.array([1.0, 2.0]), "share": None}, 2)
     [{'n': 1.0, 'share': None}, {'n': 2.0, 'share': None}]
@@ -125,7 +166,15 @@ def by_point(columns: Mapping[str, Any], size: int) -> list[dict[str, Any]]:
 
 
 def listed(result: object, names: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a result that JSON shall hold, in this order."""
+    """Return the fields of a result that JSON shall hold, in this order.
+
+    Parameters
+    ----------
+    result : object
+        A result.
+    names : sequence of str
+        Its fields, in order.
+    """
     return {name: plain(getattr(result, name)) for name in names}
 
 
@@ -154,6 +203,13 @@ def to_json(question: str, record: Mapping[str, Any]) -> str:
 def schema(question: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of what ``alignlib QUESTION --json`` writes.
 
+    Parameters
+    ----------
+    question : str
+        The command, such as ``"frontier"``.
+
+    Examples
+    --------
     >>> schema("frontier")["$id"]
     'urn:alignlib:frontier:2'
     """

@@ -48,6 +48,11 @@ _BY_EXTENSION: dict[str, TableFormat] = {}
 def register(new: TableFormat) -> TableFormat:
     """Make a format known by its extensions, which must be free, and return it.
 
+    Parameters
+    ----------
+    new : TableFormat
+        The format.
+
     Raises
     ------
     InputError

@@ -33,7 +33,22 @@ _LOOKED, _UTF16 = 1 << 12, 0.2  # bytes that show an encoding, and the part of t
 
 
 def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
-    """Read the header of a CSV or TSV file; quoted cells may hold line breaks."""
+    """Read the header of a CSV or TSV file; quoted cells may hold line breaks.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+    delimiter : str
+        What stands between cells.
+
+    Raises
+    ------
+    InputError
+        If the header cannot be read.
+    """
     promised = delimiter
     header = _header(path, data, promised)
     if len(header) == 1 and (other := _clear_separator(path, data, promised)) is not None:
@@ -74,6 +89,13 @@ def open_delimited(path: str, data: pa.Buffer, delimiter: str) -> TableFile:
 
 def check_start(path: str, start: bytes) -> None:
     """Refuse, by the first bytes of a file, what is no text of rows: nothing then need read or search all of it.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    start : bytes
+        Its first bytes.
 
     Raises
     ------

@@ -14,7 +14,20 @@ __all__ = ["open_feather"]
 
 
 def open_feather(path: str, data: pa.Buffer) -> TableFile:
-    """Read the schema of an Arrow file; its columns are read when they are asked for."""
+    """Read the schema of an Arrow file; its columns are read when they are asked for.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, or of version 1.
+    """
     damaged = f"{path} is not a whole Feather file"
     if data[:4].to_pybytes() == b"FEA1":
         raise InputError(f"{path} is Feather of version 1; write it as version 2, or as Parquet.")

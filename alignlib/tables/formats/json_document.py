@@ -24,6 +24,18 @@ def open_json_document(path: str, data: pa.Buffer) -> TableFile:
     """Read an array of objects, an object that holds one, or an object with a list for each column.
 
     Where these are lists of objects, they are the responses of prompts: each is a row, with its prompt in "prompt_id".
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, no table, or would not fit into memory.
     """
     text = data.to_pybytes()
     check_fits(_TIMES * len(text), path, "write the table as JSON lines or Parquet")

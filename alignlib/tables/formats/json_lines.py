@@ -22,7 +22,20 @@ _BLOCK = 1 << 24  # bytes; longer than any sensible line, responses included
 
 
 def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
-    """Read a file with one JSON object per line; a key that an object lacks is a missing value."""
+    """Read a file with one JSON object per line; a key that an object lacks is a missing value.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is empty, or a line is no object.
+    """
     check_fits(_TIMES * data.size, path, "write the columns asked for as Parquet")
     if not check_lines(path, data):
         return table_of_objects(path, "line", _records(path, data))

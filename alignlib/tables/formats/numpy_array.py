@@ -20,7 +20,20 @@ _ARRAY = ("prompt_id", "sample_id", "reward")
 
 
 def open_numpy(path: str, data: pa.Buffer) -> TableFile:
-    """Read an array (prompts, samples) as one reward, or an array of records as their fields."""
+    """Read an array (prompts, samples) as one reward, or an array of records as their fields.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is no such array.
+    """
     array = _array(path, data)
     if array.dtype.names is not None and array.ndim == 1:
         fields = {name: np.asarray(array[name]) for name in array.dtype.names}  # type: ignore[call-overload]

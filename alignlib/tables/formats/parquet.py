@@ -19,7 +19,20 @@ _VALUE = 8  # bytes in memory, at least
 
 
 def open_parquet(path: str, data: pa.Buffer) -> TableFile:
-    """Read the schema of a Parquet file; its columns are read when they are asked for."""
+    """Read the schema of a Parquet file; its columns are read when they are asked for.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    data : Buffer
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If it is not whole, or holds columns that cannot be read.
+    """
     import pyarrow.parquet as pa_parquet
 
     damaged = f"{path} is not a whole Parquet file"

@@ -30,6 +30,13 @@ _ADVICE = "sample from its checkpoints with `alignlib sample`, naming the base, 
 def plain_names(names: Sequence[str], evaluation: bool = False) -> dict[str, str]:
     """Return the columns by their names without a prefix such as ``train/``; the shortest prefix wins.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of a log.
+    evaluation : bool
+        Whether those of evaluations are meant.
+
     Examples
     --------
     >>> plain_names(["train/kl", "train/kl__MIN", "_step"])
@@ -56,7 +63,22 @@ class _Chosen:
 
 
 def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) -> LogRows:
-    """Return the checkpoints in ``columns``, by the vocabulary of ``trainer``, or of the one that the names show."""
+    """Return the checkpoints in ``columns``, by the vocabulary of ``trainer``, or of the one that the names show.
+
+    Parameters
+    ----------
+    columns : Columns
+        The log.
+    query : LogQuery
+        What is asked of it.
+    trainer : Trainer, optional
+        Who wrote it.
+
+    Raises
+    ------
+    InputError
+        If there is no KL or no reward in it, or several and none is named.
+    """
     plain = plain_names(columns.names, query.evaluation)
     writer = trainer or recognise(plain)
     chosen = _Choice(columns, query, writer, plain).made()
@@ -193,7 +215,17 @@ class _Choice:
 
 
 def empty(path: Path, kl: str, rows: int) -> str:
-    """Say that a KL is in the log but was never measured."""
+    """Say that a KL is in the log but was never measured.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    kl : str
+        The column.
+    rows : int
+        Rows of the log.
+    """
     return (
         f"{path}: the KL, {kl!r}, is empty in all {counted(rows, 'row')}, as where beta is 0 and there is no reference "
         f"model to compare with: how far the run is from its base was not measured; {_ADVICE}."

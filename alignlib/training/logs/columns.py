@@ -25,7 +25,27 @@ _WORDS = {"nan": math.nan, "infinity": math.inf, "inf": math.inf, "-infinity": -
 
 @dataclass(frozen=True, eq=False)
 class Columns(SameFields):
-    """Columns of a log: their names, what reads one as numbers (NaN where missing), the run of each row if known."""
+    """Columns of a log.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    kind : str
+        What messages call it.
+    names : tuple of str
+        Its columns.
+    size : int
+        Its rows.
+    numbers : callable
+        Reads a column as numbers, NaN where missing.
+    run : array (rows,), optional
+        The run of each row, if known.
+    notes : tuple of str
+        Sentences on how it was read.
+    where : callable
+        Names a row for messages.
+    """
 
     path: Path
     kind: str
@@ -38,6 +58,11 @@ class Columns(SameFields):
 
     def bounded(self, name: str) -> FloatArray:
         """Return a column as numbers, none so large that its square, or its product with another, is none.
+
+        Parameters
+        ----------
+        name : str
+            The column.
 
         Raises
         ------
@@ -60,7 +85,24 @@ class Columns(SameFields):
 def columns_of_rows(
     path: Path, kind: str, rows: Sequence[Mapping[str, object]], run: Sequence[str] | None = None
 ) -> Columns:
-    """Return ``rows``, in which keys may be missing, as columns."""
+    """Return ``rows``, in which keys may be missing, as columns.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    kind : str
+        What messages call it.
+    rows : sequence of mapping
+        Its entries, in which keys may be missing.
+    run : sequence of str, optional
+        The run of each row.
+
+    Raises
+    ------
+    InputError
+        If a column that is read holds what is no number.
+    """
 
     def numbers(name: str) -> FloatArray:
         found = np.full(len(rows), math.nan)
@@ -91,6 +133,11 @@ def columns_of_rows(
 def flat(value: Mapping[str, object]) -> dict[str, object]:
     """Return nested objects as one, keys joined by ``/``; what lies in ``data`` keeps its own keys.
 
+    Parameters
+    ----------
+    value : mapping
+        An object that may hold others.
+
     Examples
     --------
     >>> flat({"step": 1, "data": {"actor/kl_loss": 0.1}, "reward": {"overall": 2}})
@@ -108,6 +155,11 @@ def flat(value: Mapping[str, object]) -> dict[str, object]:
 
 def lines_of_csv(path: Path) -> Iterator[list[str]]:
     """Yield the cells of each line of a CSV that a tracker wrote, its head first.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
 
     Raises
     ------
@@ -127,7 +179,13 @@ def lines_of_csv(path: Path) -> Iterator[list[str]]:
 
 
 def text_of(path: Path) -> str | None:
-    """Return the text of an ordinary file that is not too large for a log, or None."""
+    """Return the text of an ordinary file that is not too large for a log, or None.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
     try:
         if not path.is_file() or path.stat().st_size > _MOST_BYTES:
             return None

@@ -34,12 +34,26 @@ _IN_BLOCKS = {  # what NeMo-RL's logger calls what its console spells out
 
 
 def find_console(path: Path) -> Path | None:
-    """Take a text, not a table by its name, in which lines with a trainer's keys stand."""
+    """Take a text, not a table by its name, in which lines with a trainer's keys stand.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     return path if path.suffix.lower() not in _TABLES and _rows(path) else None
 
 
 def read_console(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints that logged a KL or a reward."""
+    """Read the checkpoints that logged a KL or a reward.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+    """
     return choose(columns_of_rows(path, "console lines", _rows(path)), query)
 
 

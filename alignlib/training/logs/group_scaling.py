@@ -17,6 +17,15 @@ def rewards_are(reward: FloatArray, group: IntArray) -> str:
 
     Rewards themselves do not average 0 in every group, and not with a deviation of 1.
 
+    Parameters
+    ----------
+    reward : array (n,)
+        Of each response.
+    group : array of int (n,)
+        The group of each.
+
+    Examples
+    --------
     >>> made = np.tile([-1.0, 1.0], 8) / np.repeat([1.0, 2.0], 8)
     >>> rewards_are(made, np.arange(16) // 2), rewards_are(made + 0.1, np.arange(16) // 2)
     ('group-centred', '')
@@ -33,6 +42,15 @@ def rewards_are(reward: FloatArray, group: IntArray) -> str:
 def advantages_are(advantage: FloatArray, reward: FloatArray, group: IntArray) -> str:
     """Return ``"group-scaled"``, ``"group-centred"``, ``"leave-one-out"`` or "": how advantages follow from rewards.
 
+    Parameters
+    ----------
+    advantage, reward : array (n,)
+        Of each response.
+    group : array of int (n,)
+        The group of each.
+
+    Examples
+    --------
     >>> group, reward = np.arange(24) // 3, np.random.default_rng(0).random(24)
     >>> apart = reward - reward.reshape(8, 3).mean(axis=1)[group]
     >>> advantages_are(apart, reward, group), advantages_are(1.5 * apart, reward, group)

@@ -22,7 +22,13 @@ _LINES = {".jsonl", ".ndjson"}
 
 
 def find_json(path: Path) -> Path | None:
-    """Take JSON lines, or a ``.json`` of rows or columns, in which a trainer's keys are recognised."""
+    """Take JSON lines, or a ``.json`` of rows or columns, in which a trainer's keys are recognised.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     rows = _rows(path)
     if not rows:
         return None
@@ -31,7 +37,15 @@ def find_json(path: Path) -> Path | None:
 
 
 def read_json(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints that logged a KL or a reward."""
+    """Read the checkpoints that logged a KL or a reward.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+    """
     kind = "JSON lines" if path.suffix.lower() in _LINES else "JSON"
     return choose(columns_of_rows(path, kind, _rows(path)), query)
 

@@ -21,7 +21,23 @@ __all__ = ["LogFormat", "LogQuery", "LogRows", "known_formats", "no_length", "re
 
 @dataclass(frozen=True)
 class LogQuery:
-    """What is asked of a log, as in `read_training_log`; None where the format's own names are meant."""
+    """What is asked of a log, as in `read_training_log`; None where the format's own names are meant.
+
+    Parameters
+    ----------
+    kl, reward, step : str, optional
+        Keys or columns.
+    length : float or str, optional
+        Mean tokens of a response, or where they are.
+    kl_unit : str, optional
+        Nats per what: ``"sequence"`` or ``"token"``.
+    run : str, optional
+        What names the run, where there are several.
+    evaluation : bool
+        Take evaluations instead of training steps.
+    splits : bool
+        Keep splits of the data apart, as runs of their own.
+    """
 
     kl: str | None = None
     reward: str | None = None
@@ -37,10 +53,30 @@ class LogQuery:
 class LogRows(SameFields):
     """Checkpoints as a log holds them, before units are converted.
 
-    KL in nats per ``kl_unit``, reward and mean length of each checkpoint, NaN where missing, (k,) each; ``length`` is
-    None where the KL is per sequence. ``estimator`` is "k1", "k2" or "k3" where known; ``mean_over`` what a KL per
-    token is the mean over, "tokens" or "responses", where known; ``shortest`` and ``longest`` the ends of the lengths;
-    ``per_prompt`` what each prompt had, where the log holds single responses.
+    Attributes
+    ----------
+    kl_name, reward_name : str
+        What the log calls them.
+    kl_unit : str
+        Nats per what.
+    step : array (k,)
+        Steps of training.
+    kl, reward : array (k,)
+        KL in nats per ``kl_unit`` and mean reward, NaN where missing.
+    length : array (k,), optional
+        Mean tokens of a response; None where the KL is per sequence.
+    run : array (k,)
+        The run of each.
+    notes : tuple of str
+        Sentences on how it was read.
+    estimator : str
+        ``"k1"``, ``"k2"`` or ``"k3"`` where known.
+    mean_over : str
+        What a KL per token is the mean over, ``"tokens"`` or ``"responses"``, where known.
+    shortest, longest : array (k,), optional
+        Ends of the lengths.
+    per_prompt : PerPrompt, optional
+        What each prompt had, where the log holds single responses.
     """
 
     kl_name: str
@@ -59,7 +95,13 @@ class LogRows(SameFields):
     per_prompt: PerPrompt | None = None
 
     def keep(self, mask: BoolArray) -> LogRows:
-        """Return the checkpoints where ``mask`` holds."""
+        """Return the checkpoints where ``mask`` holds.
+
+        Parameters
+        ----------
+        mask : array of bool (k,)
+            True for those that are kept.
+        """
 
         def kept(values: FloatArray | None) -> FloatArray | None:
             return None if values is None else values[mask]
@@ -105,7 +147,18 @@ _FORMATS: dict[str, LogFormat] = {}
 
 
 def register(new: LogFormat) -> LogFormat:
-    """Make a format known by its name, which must be free, and return it."""
+    """Make a format known by its name, which must be free, and return it.
+
+    Parameters
+    ----------
+    new : LogFormat
+        The format.
+
+    Raises
+    ------
+    InputError
+        If its name is taken.
+    """
     require(new.name not in _FORMATS, f"name must be new; there is a log format {new.name!r} already.")
     _FORMATS[new.name] = new
     return new
@@ -130,7 +183,15 @@ def _import_all() -> None:
 
 
 def no_length(path: Path, kl: str) -> str:
-    """Say that nats per token cannot be converted."""
+    """Say that nats per token cannot be converted.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    kl : str
+        The column.
+    """
     return (
         f"{path}: {kl!r} is in nats per token and there is no mean length to convert it with; give the mean number of "
         "tokens per response, or what holds it (length)."

@@ -27,7 +27,13 @@ _DATABASE = b"SQLite format 3\0"
 
 
 def find_mlflow(path: Path) -> Path | None:
-    """Take a CSV with MLflow's columns, a folder with a run's ``metrics`` in it, or MLflow's database."""
+    """Take a CSV with MLflow's columns, a folder with a run's ``metrics`` in it, or MLflow's database.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     if path.is_dir():
         return path if any(_folders(path)) else None
     try:
@@ -44,7 +50,15 @@ def find_mlflow(path: Path) -> Path | None:
 
 
 def read_mlflow(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints, metrics of one run and step side by side."""
+    """Read the checkpoints, metrics of one run and step side by side.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+    """
     if path.is_dir():
         return choose(_columns(path, "MLflow's folder of runs", _of_folders(path)), query)
     if path.suffix.lower() == ".csv":

@@ -15,10 +15,20 @@ __all__ = ["PerPrompt"]
 
 @dataclass(frozen=True, eq=False)
 class PerPrompt(SameFields):
-    """Means over the responses to a prompt at a checkpoint, arrays (m,): ``kl`` in nats per sequence, and ``reward``.
+    """Means over the responses to a prompt at a checkpoint, a row each.
 
-    ``checkpoint`` is the position of the checkpoint in its log, ``prompt`` the name of the prompt and ``count`` the
-    number of responses.
+    Attributes
+    ----------
+    checkpoint : array of int (m,)
+        Position of the checkpoint in its log.
+    prompt : array (m,)
+        Name of the prompt.
+    kl : array (m,)
+        KL in nats per sequence.
+    reward : array (m,)
+        Mean reward.
+    count : array (m,)
+        Responses.
     """
 
     checkpoint: IntArray
@@ -30,6 +40,13 @@ class PerPrompt(SameFields):
     def moved(self, place: IntArray) -> PerPrompt:
         """Return the checkpoints by their new positions; -1 leaves one out, and those that share one are averaged.
 
+        Parameters
+        ----------
+        place : array of int (checkpoints,)
+            The new position of each.
+
+        Examples
+        --------
         >>> held = PerPrompt(np.array([0, 1]), np.array(["a", "a"], dtype=object), np.zeros(2), np.array([1.0, 3.0]),
         ...     np.ones(2))
         >>> held.moved(np.array([0, 0])).reward.tolist(), held.moved(np.array([-1, 0])).reward.tolist()
@@ -40,7 +57,18 @@ class PerPrompt(SameFields):
         return per_prompt_means(new[kept], self.prompt[kept], self.kl[kept], self.reward[kept], self.count[kept])
 
     def errors(self, size: int) -> tuple[FloatArray, FloatArray]:
-        """Return the standard errors of mean KL and mean reward over prompts at each of ``size`` checkpoints."""
+        """Return the standard errors of mean KL and mean reward over prompts at each of ``size`` checkpoints.
+
+        Parameters
+        ----------
+        size : int
+            Number of checkpoints.
+
+        Returns
+        -------
+        kl, reward : array (size,)
+            Standard errors.
+        """
         count = np.bincount(self.checkpoint, minlength=size).astype(np.float64)
         found = []
         for values in (self.kl, self.reward):

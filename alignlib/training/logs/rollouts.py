@@ -36,13 +36,32 @@ _OWN = ("log_prob", "base_log_prob"), ("token_log_prob", "base_token_log_prob")
 
 
 def find_rollouts(path: Path) -> Path | None:
-    """Take a table whose rows are responses by its columns, or a folder of such tables."""
+    """Take a table whose rows are responses by its columns, or a folder of such tables.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     tables = _tables(path)
     return path if tables and all(_are_responses(names) for names in map(_names, tables)) else None
 
 
 def read_rollouts(path: Path, query: LogQuery) -> LogRows:
-    """Read the responses and average those of a step, prompts counting equally."""
+    """Read the responses and average those of a step, prompts counting equally.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If a column that is named, or the reward, is not there.
+    """
     tables = _tables(path)
     names = _names(tables[0])
     reward = query.reward or first_of(REWARDS, names)

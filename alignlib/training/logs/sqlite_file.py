@@ -21,6 +21,11 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
     What another process has written and not yet put into the file itself lies in ``NAME-wal``: then a copy of both is
     read, for SQLite itself would write beside the file. A copy of a torn state is an error of SQLite's.
+
+    Parameters
+    ----------
+    path : Path
+        The database.
     """
     log = path.with_name(path.name + "-wal")
     if not (log.is_file() and log.stat().st_size):
@@ -36,7 +41,15 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def are_tables(base: sqlite3.Connection, names: Collection[str]) -> bool:
-    """Whether those of these names that there are, one at least, are plain tables: a view is a program without end."""
+    """Whether those of these names that there are, one at least, are plain tables: a view is a program without end.
+
+    Parameters
+    ----------
+    base : Connection
+        The database.
+    names : collection of str
+        Tables that are read.
+    """
     marks = ", ".join("?" for _ in names)
     made = base.execute(f"SELECT type, sql FROM sqlite_master WHERE name IN ({marks})", tuple(names)).fetchall()
     plain = (kind == "table" and not str(sql).upper().startswith("CREATE VIRTUAL") for kind, sql in made)

@@ -40,6 +40,17 @@ def in_order(
     sparse : bool
         Whether rows that hold neither KL nor reward logged something else, and are left out.
 
+    Returns
+    -------
+    step : array (k,)
+        Rising within a run.
+    run : array (k,)
+        The run of each.
+    values : dict of str to array (k,)
+        KL, reward and the rest.
+    notes : list of str
+        What was done.
+
     Examples
     --------
     >>> runs = np.array(["a"] * 5, dtype=object)

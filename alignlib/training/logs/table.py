@@ -30,7 +30,18 @@ _ROWS = "a row for each checkpoint"
 
 
 def find_table(path: Path) -> Path | None:
-    """Take any file but what a console printed; what reads tables says what is wrong with one that is none."""
+    """Take any file but what a console printed; what reads tables says what is wrong with one that is none.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+
+    Raises
+    ------
+    InputError
+        If it is a text that no trainer's keys are in.
+    """
     if path.suffix.lower() in _TEXTS and path.is_file():
         raise InputError(
             f"{path} is no table by its extension, and what was sought in its lines is not there: a KL or a reward by "
@@ -42,7 +53,20 @@ def find_table(path: Path) -> Path | None:
 
 
 def read_table(path: Path, query: LogQuery) -> LogRows:
-    """Read checkpoints from a table of any known format; it must be told the unit of a KL that is no trainer's."""
+    """Read checkpoints from a table of any known format; it must be told the unit of a KL that is no trainer's.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, empty, or in a unit that is not said.
+    """
     file = open_table_file(path)
     trainer = recognise(plain_names(file.names, query.evaluation))
     own = {"kl": "kl", "reward": "reward"} if trainer is None else {}

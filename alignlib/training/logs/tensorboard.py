@@ -14,7 +14,13 @@ __all__ = ["find_events", "read_events"]
 
 
 def find_events(path: Path) -> Path | None:
-    """Take an event file, or a folder in which some lie and no ``trainer_state.json``."""
+    """Take an event file, or a folder in which some lie and no ``trainer_state.json``.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     if path.is_dir():
         own = (path / "trainer_state.json").exists() or any(path.glob("checkpoint-*/trainer_state.json"))
         return path if not own and any(path.glob("events.out.tfevents.*")) else None
@@ -22,7 +28,20 @@ def find_events(path: Path) -> Path | None:
 
 
 def read_events(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints, scalars of one step side by side."""
+    """Read the checkpoints, scalars of one step side by side.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If TensorBoard is not installed, or cannot read it.
+    """
     try:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore
     except ImportError as error:

@@ -19,7 +19,13 @@ _MAGIC = b"SQLite format 3\0"
 
 
 def find_trackio(path: Path) -> Path | None:
-    """Take a file that is an SQLite database."""
+    """Take a file that is an SQLite database.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     try:
         if not path.is_file():
             return None
@@ -30,7 +36,20 @@ def find_trackio(path: Path) -> Path | None:
 
 
 def read_trackio(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints of every run; the database is opened for reading only."""
+    """Read the checkpoints of every run; the database is opened for reading only.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If it is no database of trackio's, or its metrics are damaged.
+    """
     refusal = f"{path} is no database of trackio's: it has no table of 'metrics' with 'run_name', 'step' and 'metrics'"
     try:
         with reading(path) as base:

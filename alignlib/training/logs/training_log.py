@@ -233,6 +233,15 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
 
     The runs of a log of several keep their names, after that of the log.
 
+    Parameters
+    ----------
+    logs : sequence of TrainingLog
+        Of one reward.
+    names : sequence of str
+        A name for each.
+    path : str
+        What messages call all of them.
+
     Raises
     ------
     InputError

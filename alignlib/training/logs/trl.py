@@ -24,7 +24,13 @@ Entry: TypeAlias = Mapping[str, object]
 
 
 def find_trl(path: Path) -> Path | None:
-    """Take a ``.json`` file, or a folder with trl's log in it or in a checkpoint: then the one that is furthest on."""
+    """Take a ``.json`` file, or a folder with trl's log in it or in a checkpoint: then the one that is furthest on.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     if not path.is_dir():
         return path if path.suffix.lower() == ".json" else None
     if (path / "trainer_state.json").is_file():
@@ -37,7 +43,15 @@ def find_trl(path: Path) -> Path | None:
 
 
 def read_trl(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints that logged a KL or a reward."""
+    """Read the checkpoints that logged a KL or a reward.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+    """
     columns = columns_of_rows(path, "trl's trainer_state.json", _history(path))
     return choose(columns, query, recognise(plain_names(columns.names, query.evaluation)) or TRL)
 

@@ -21,6 +21,18 @@ def per_sequence(rows: LogRows) -> tuple[FloatArray, list[str]]:
     The mean of KL times length is the mean KL per token *over tokens* times the mean length. Where responses were
     averaged first, the product misses the covariance of length and KL per token: the mean then lies between the mean
     KL per token times the least and times the largest length, and nothing sharper follows from means.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as the log holds them.
+
+    Returns
+    -------
+    kl : array (k,)
+        In nats per sequence.
+    notes : list of str
+        What is to be said of the conversion.
     """
     if rows.length is None:
         return rows.kl, []
@@ -64,6 +76,18 @@ def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
     """Return the logged KL with negatives of rounding's size as 0, and what negative or vanishing values mean.
 
     No KL is negative, and no mean of k2 or k3; the mean of log-ratios (k1) is, by chance, where the KL is small.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as the log holds them.
+
+    Returns
+    -------
+    kl : array (k,)
+        In the log's unit.
+    notes : list of str
+        What negative or vanishing values mean.
     """
     kl, notes = rows.kl.copy(), []
     rounding = (kl < 0.0) & (kl >= -_ROUNDING[rows.kl_unit])

@@ -16,14 +16,33 @@ __all__ = ["find_panels", "read_panels"]
 
 
 def find_panels(path: Path) -> Path | None:
-    """Take a CSV with such columns, or a folder of them, one for each metric."""
+    """Take a CSV with such columns, or a folder of them, one for each metric.
+
+    Parameters
+    ----------
+    path : Path
+        What was named.
+    """
     if path.is_dir():
         return path if len(_files(path)) > 1 and all(_runs(_head(one)) for one in _files(path)) else None
     return path if path.suffix.lower() == ".csv" and _runs(_head(path)) else None
 
 
 def read_panels(path: Path, query: LogQuery) -> LogRows:
-    """Read the checkpoints of every run in the panels."""
+    """Read the checkpoints of every run in the panels.
+
+    Parameters
+    ----------
+    path : Path
+        The log.
+    query : LogQuery
+        What is asked of it.
+
+    Raises
+    ------
+    InputError
+        If no panel has the KL or the reward.
+    """
     columns = _columns(path)
     plain = plain_names(columns.names, query.evaluation)
     if len(plain_names(columns.names[1:])) <= 2 and query.reward is None:  # one metric, by both its names

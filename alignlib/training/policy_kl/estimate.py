@@ -25,11 +25,24 @@ _SURE = 3.29  # standard errors: an accusation that is wrong once in a thousand 
 
 @dataclass(frozen=True)
 class KLEstimate:
-    """One estimate in nats per sequence with its interval, and in nats per token where lengths are known.
+    """One estimate of the KL, infinite where a log-ratio is too large for a float.
 
-    ``per_token`` is (value, low, high). ``largest_share`` is the part of the sum of magnitudes that one response
-    carries, ``largest_prompt_share`` the same of one prompt (of one response, where prompts are not resampled).
-    Infinite where a log-ratio is too large for a float.
+    Attributes
+    ----------
+    name : str
+        The estimator's.
+    about : Estimator
+        What it is.
+    value, low, high : float
+        In nats per sequence, with its interval.
+    standard_error : float
+        Its standard error.
+    per_token : (float, float, float), optional
+        The same in nats per token, where lengths are known.
+    largest_share : float
+        The part of the sum of magnitudes that one response carries.
+    largest_prompt_share : float
+        The same of one prompt (of one response, where prompts are not resampled).
     """
 
     name: str

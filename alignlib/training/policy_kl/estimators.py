@@ -17,9 +17,18 @@ __all__ = ["ESTIMATORS", "Estimator", "estimator_values", "k1", "k2", "k3"]
 
 @dataclass(frozen=True)
 class Estimator:
-    """Name for print, a remark, and whether its mean over the samples is a divergence: KL(policy‖base) if not said.
+    """What is to be known of an estimator.
 
     k3 is unbiased if the policy can say all that the base can; otherwise it misses the base mass out of reach.
+
+    Parameters
+    ----------
+    label : str
+        Name for print.
+    remark : str
+        What to mind.
+    unbiased : bool
+        Whether its mean over the samples is a divergence, ``KL(policy‖base)`` if not said.
     """
 
     label: str
@@ -46,6 +55,13 @@ ESTIMATORS: Mapping[str, Estimator] = {
 def k1(log_ratio: npt.ArrayLike) -> FloatOrArray:
     """Return the log-ratio ``ℓ = log π - log p`` itself, whose mean over the policy π is ``KL(π‖p)``.
 
+    Parameters
+    ----------
+    log_ratio : array
+        ``ℓ`` in nats.
+
+    Examples
+    --------
     >>> k1(-0.5)
     -0.5
 
@@ -59,6 +75,13 @@ def k2(log_ratio: npt.ArrayLike) -> FloatOrArray:
 
     The excess is of third order in ``π/p - 1`` and has the sign of its skewness; for a normal ℓ it is ``KL²/2``.
 
+    Parameters
+    ----------
+    log_ratio : array
+        ``ℓ`` in nats.
+
+    Examples
+    --------
     >>> k2(-0.5)
     0.125
 
@@ -73,6 +96,13 @@ def k3(log_ratio: npt.ArrayLike) -> FloatOrArray:
 
     Its variance is finite only if ``E_p[p/π]`` is. Infinite where ``e^{-ℓ}`` is beyond the largest float.
 
+    Parameters
+    ----------
+    log_ratio : array
+        ``ℓ`` in nats.
+
+    Examples
+    --------
     >>> round(k3(-0.5), 6)
     0.148721
 
@@ -97,6 +127,11 @@ def estimator_values(samples: KLSamples, sampled_from: str = "policy") -> dict[s
         Responses with log-probabilities under both models.
     sampled_from : "policy" or "base"
         Who wrote the responses.
+
+    Raises
+    ------
+    InputError
+        If ``sampled_from`` is neither, or only KLs are given for samples of the base.
 
     Examples
     --------

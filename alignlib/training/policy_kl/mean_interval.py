@@ -41,6 +41,11 @@ def interval_of_mean(
     rng : Generator or int
         Source of the weights, or its seed.
 
+    Returns
+    -------
+    mean, low, high, error : float
+        In the unit of the values.
+
     Examples
     --------
     >>> mean, low, high, error = interval_of_mean(np.array([0.0] * 99 + [5.0]), 0.95, 2000, 0)
@@ -75,7 +80,24 @@ def interval_of_mean(
 def interval_of_ratio(
     values: FloatArray, sizes: FloatArray, level: float, n_draws: int, rng: np.random.Generator | int
 ) -> tuple[float, float, float]:
-    """Return mean of values over mean of sizes with its interval, by the values' distances from that line."""
+    """Return mean of values over mean of sizes with its interval, by the values' distances from that line.
+
+    Parameters
+    ----------
+    values, sizes : array (k,)
+        Of independent units.
+    level : float
+        Nominal coverage, in (0, 1).
+    n_draws : int
+        Draws of weights.
+    rng : Generator or int
+        Source of the weights, or its seed.
+
+    Returns
+    -------
+    ratio, low, high : float
+        In the unit of values over sizes.
+    """
     ratio, size = float(values.mean() / sizes.mean()), float(sizes.mean())
     _, low, high, _ = interval_of_mean((values - ratio * sizes) / size, level, n_draws, rng)
     return ratio, ratio + low, ratio + high

@@ -14,7 +14,22 @@ __all__ = ["log_probs", "numbers_of", "prompts_of", "same_lengths", "token_count
 
 
 def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
-    """Return a column of numbers, or say in which row there is none."""
+    """Return a column of numbers, or say in which row there is none.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    table : Table
+        What was loaded of it.
+
+    Raises
+    ------
+    InputError
+        If a cell holds no number.
+    """
     values = numbers(file, name, _scalars(file, name, table))
     bad = np.flatnonzero(np.isnan(values))
     if bad.size:
@@ -28,7 +43,22 @@ def numbers_of(file: TableFile, name: str, table: pa.Table) -> FloatArray:
 
 
 def token_counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
-    """Return numbers of tokens, or say in which row there is none."""
+    """Return numbers of tokens, or say in which row there is none.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    table : Table
+        What was loaded of it.
+
+    Raises
+    ------
+    InputError
+        If a cell holds no whole number from 1 on.
+    """
     values = numbers_of(file, name, table)
     bad = np.flatnonzero(~((values >= 1.0) & (values <= MOST_TOKENS) & (values == np.floor(values))))
     if bad.size:
@@ -45,7 +75,26 @@ def token_counts(file: TableFile, name: str, table: pa.Table) -> FloatArray:
 def log_probs(
     file: TableFile, name: str, values: FloatArray, whose: str, offsets: IntArray | None = None
 ) -> FloatArray:
-    """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce."""
+    """Return log-probabilities, or say in which row one is none, or is one of what a model cannot produce.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    values : array
+        Its numbers, in nats.
+    whose : str
+        ``policy`` or ``base``.
+    offsets : array of int, optional
+        Where the tokens of each row begin, for lists.
+
+    Raises
+    ------
+    InputError
+        If one is positive, or impossible.
+    """
     below = (values < LEAST_LOG_PROB) & ~np.isneginf(values)
     for bad, problem in (
         (values > MOST_LOG_PROB, "must not be positive"),
@@ -73,7 +122,29 @@ def _scalars(file: TableFile, name: str, table: pa.Table) -> pa.ChunkedArray:
 
 
 def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray, IntArray]:
-    """Return the values of a column of lists one after another, and where each list begins."""
+    """Return the values of a column of lists one after another, and where each list begins.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    table : Table
+        What was loaded of it.
+
+    Returns
+    -------
+    values : array (tokens,)
+        One list after another.
+    offsets : array of int (rows + 1,)
+        Where each begins.
+
+    Raises
+    ------
+    InputError
+        If a list is missing, empty, or holds no numbers.
+    """
     values, counts = list_cells(file, name, table.column(name))
     missing = np.flatnonzero(counts == 0)
     if missing.size:
@@ -98,7 +169,22 @@ def token_lists(file: TableFile, name: str, table: pa.Table) -> tuple[FloatArray
 
 
 def same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same: IntArray) -> None:
-    """Refuse two columns of lists that differ in length, by the first row."""
+    """Refuse two columns of lists that differ in length, by the first row.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    one, other : str
+        The columns.
+    offsets, same : array of int (rows + 1,)
+        Where their lists begin.
+
+    Raises
+    ------
+    InputError
+        If they differ.
+    """
     apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
     if apart.size:
         row = int(apart[0])
@@ -110,7 +196,22 @@ def same_lengths(file: TableFile, one: str, other: str, offsets: IntArray, same:
 
 
 def prompts_of(file: TableFile, name: str, table: pa.Table) -> pa.Array:
-    """Return the names of prompts, none of which may be missing."""
+    """Return the names of prompts, none of which may be missing.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table, for messages.
+    name : str
+        The column.
+    table : Table
+        What was loaded of it.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
     values = identifiers(file, name, table.column(name))
     require(values.null_count == 0, f"column {name!r} of {file.path} lacks {values.null_count} prompts; fill them in.")
     return values

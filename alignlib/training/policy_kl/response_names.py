@@ -31,6 +31,18 @@ TEXTS = ("response", "completion", "output", "sample_id", "response_id")  # a ro
 def known_pair(names: Collection[str]) -> tuple[str, str, str] | None:
     """Return the columns of policy and base that a trainer wrote, and which trainer, if both are there.
 
+    Parameters
+    ----------
+    names : collection of str
+        Columns of a table.
+
+    Returns
+    -------
+    (str, str, str) or None
+        Policy, base, trainer.
+
+    Examples
+    --------
     >>> known_pair(["step", "old_log_probs", "ref_log_prob"])
     ('old_log_probs', 'ref_log_prob', 'verl')
     """
@@ -40,6 +52,15 @@ def known_pair(names: Collection[str]) -> tuple[str, str, str] | None:
 def first_of(wanted: Sequence[str], names: Collection[str]) -> str | None:
     """Return the first of some names that is there.
 
+    Parameters
+    ----------
+    wanted : sequence of str
+        Names, the best first.
+    names : collection of str
+        Columns of a table.
+
+    Examples
+    --------
     >>> first_of(LENGTHS, ["step", "response_length"])
     'response_length'
     """

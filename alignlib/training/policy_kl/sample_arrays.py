@@ -36,7 +36,20 @@ IMPOSSIBLE = {
 
 
 def as_log_ratio(name: str, value: npt.ArrayLike) -> FloatArray:
-    """Return finite log-ratios within what floats add up, in nats."""
+    """Return finite log-ratios within what floats add up, in nats.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    value : array (n,)
+        Log-ratios.
+
+    Raises
+    ------
+    InputError
+        If one is not finite, or too large.
+    """
     array = as_vector(name, value)
     far = int(np.argmax(np.abs(array)))
     require(
@@ -49,7 +62,22 @@ def as_log_ratio(name: str, value: npt.ArrayLike) -> FloatArray:
 
 
 def as_token_values(name: str, value: npt.ArrayLike, offsets: IntArray | None) -> FloatArray:
-    """Return a number for each token that the offsets count."""
+    """Return a number for each token that the offsets count.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    value : array (t,)
+        A number for each token.
+    offsets : array of int (n + 1,), optional
+        Where the tokens of each response begin.
+
+    Raises
+    ------
+    InputError
+        If there are no offsets, or they count other tokens.
+    """
     if offsets is None:
         raise InputError(f"{name} needs offsets, which say whose tokens they are.", argument=name)
     values = as_log_ratio(name, value)
@@ -62,7 +90,20 @@ def as_token_values(name: str, value: npt.ArrayLike, offsets: IntArray | None) -
 
 
 def as_token_counts(n_tokens: npt.ArrayLike, size: int) -> FloatArray:
-    """Return whole numbers of tokens, one for each response."""
+    """Return whole numbers of tokens, one for each response.
+
+    Parameters
+    ----------
+    n_tokens : array (n,)
+        Tokens of each response.
+    size : int
+        Responses.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer, or one is no whole number from 1 on.
+    """
     count = as_vector("n_tokens", n_tokens)
     require(count.size == size, f"n_tokens must have {size} entries; got {count.size}.", "n_tokens")
     require(bool((count >= 1.0).all()), f"n_tokens must be at least 1; got {count.min():g}.", "n_tokens")
@@ -72,7 +113,20 @@ def as_token_counts(n_tokens: npt.ArrayLike, size: int) -> FloatArray:
 
 
 def as_offsets(value: npt.ArrayLike, size: int) -> IntArray:
-    """Return where the tokens of each response begin, and where the last end."""
+    """Return where the tokens of each response begin, and where the last end.
+
+    Parameters
+    ----------
+    value : array of int (n + 1,)
+        Where the tokens of each response begin.
+    size : int
+        Responses.
+
+    Raises
+    ------
+    InputError
+        If they do not rise from 0, or count other responses.
+    """
     offsets = as_array("offsets", value)
     require(
         offsets.shape == (size + 1,)
@@ -86,7 +140,20 @@ def as_offsets(value: npt.ArrayLike, size: int) -> IntArray:
 
 
 def as_log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
-    """Return log-probabilities, in nats, none impossible and none positive."""
+    """Return log-probabilities, in nats, none impossible and none positive.
+
+    Parameters
+    ----------
+    name : str
+        ``policy`` or ``base``.
+    value : array
+        Log-probabilities.
+
+    Raises
+    ------
+    InputError
+        If one is positive, or impossible.
+    """
     array = as_numbers(f"{name} log-probabilities", value)
     impossible = np.flatnonzero(np.isneginf(array))
     if impossible.size:
@@ -105,7 +172,27 @@ def as_log_probs(name: str, value: npt.ArrayLike) -> FloatArray:
 
 
 def flattened(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, IntArray]:
-    """Return the tokens of all responses one after another, and where each begins."""
+    """Return the tokens of all responses one after another, and where each begins.
+
+    Parameters
+    ----------
+    name : str
+        ``policy`` or ``base``.
+    rows : sequence of array
+        The tokens of each response.
+
+    Returns
+    -------
+    values : array (t,)
+        One response after another.
+    offsets : array of int (n + 1,)
+        Where each begins.
+
+    Raises
+    ------
+    InputError
+        If there is no response, or one is no list of numbers.
+    """
     require(
         isinstance(rows, Iterable) and not isinstance(rows, (str, bytes)),
         f"{name} must hold an array of log-probabilities for each response; got {quoted(rows)}.",
@@ -120,7 +207,20 @@ def flattened(name: str, rows: Sequence[npt.ArrayLike]) -> tuple[FloatArray, Int
 
 
 def same_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
-    """Refuse two lists of responses that differ in their numbers of tokens."""
+    """Refuse two lists of responses that differ in their numbers of tokens.
+
+    Parameters
+    ----------
+    name : str
+        Whose they are, for messages.
+    offsets, same : array of int (n + 1,)
+        Where responses begin.
+
+    Raises
+    ------
+    InputError
+        If they differ.
+    """
     if len(offsets) != len(same):
         raise InputError(f"{name} must have {len(offsets) - 1} responses; got {len(same) - 1}.")
     apart = np.flatnonzero(np.diff(offsets) != np.diff(same))
@@ -133,7 +233,20 @@ def same_offsets(name: str, offsets: IntArray, same: IntArray) -> None:
 
 
 def as_prompts(prompt: npt.ArrayLike | None, size: int) -> IntArray | None:
-    """Return the prompts by number, in the order in which they appear."""
+    """Return the prompts by number, in the order in which they appear.
+
+    Parameters
+    ----------
+    prompt : array (n,), optional
+        What names the prompt of each response.
+    size : int
+        Responses.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer.
+    """
     if prompt is None:
         return None
     names = as_names("prompt", prompt)

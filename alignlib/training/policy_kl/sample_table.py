@@ -36,7 +36,23 @@ _TRUNCATED = "truncated"  # column of `alignlib sample`: no end token within the
 
 @dataclass(frozen=True, eq=False)
 class Responses(SameFields):
-    """Rows of a table, a response each: their samples, and step, reward, prompt, split and advantage; None without."""
+    """Rows of a table, a response each; None where the table does not tell.
+
+    Attributes
+    ----------
+    samples : KLSamples
+        What policy and base said of them.
+    prompt : Array (n,), optional
+        Name of the prompt.
+    step : array (n,), optional
+        Step of training.
+    reward, advantage : array (n,), optional
+        Of each response.
+    split : Array (n,), optional
+        Split of the data.
+    notes : tuple of str
+        Sentences on how it was read.
+    """
 
     samples: KLSamples
     prompt: pa.Array | None
@@ -47,7 +63,13 @@ class Responses(SameFields):
     advantage: FloatArray | None = None
 
     def take(self, rows: IntArray) -> Responses:
-        """Return some of the rows, by their positions."""
+        """Return some of the rows, by their positions.
+
+        Parameters
+        ----------
+        rows : array of int
+            Their positions, in the order wanted.
+        """
         return Responses(
             self.samples.take(rows),
             None if self.prompt is None else self.prompt.take(pa.array(rows)),
@@ -141,6 +163,13 @@ def _of_step(read: list[Responses], step: float | str | None, path: str) -> list
 def latest(step: FloatArray) -> BoolArray:
     """Tell which rows are not logged anew after a resume: their steps are reached again by no later block of rows.
 
+    Parameters
+    ----------
+    step : array (rows,)
+        Step of each row, in the order of the log.
+
+    Examples
+    --------
     >>> latest(np.array([1.0, 1.0, 2.0, 3.0, 2.0, 3.0])).tolist()
     [True, True, False, False, True, True]
     """
@@ -154,7 +183,22 @@ def latest(step: FloatArray) -> BoolArray:
 
 
 def read_responses(path: str | Path, names: KLColumns, reward: str | None = None) -> Responses:
-    """Read one table of responses, with the column of rewards if it is named."""
+    """Read one table of responses, with the column of rewards if it is named.
+
+    Parameters
+    ----------
+    path : str or Path
+        The table.
+    names : KLColumns
+        Its columns.
+    reward : str, optional
+        The column of rewards.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a cell is impossible.
+    """
     file = open_table_file(path)
     have = set(file.names)
     for field in fields(KLColumns):  # a column that was asked for by name has to be there, and none may be there twice

@@ -24,8 +24,24 @@ _SUMS = ("exact_kl", "entropy")  # over the tokens of a response, as `alignlib.t
 class KLColumns:
     """Names of the columns, by default those that `alignlib sample` writes.
 
-    ``kl`` holds a KL of each response, in nats per ``kl_unit`` ("token" or "sequence"), for tables without
-    log-probabilities, and ``step`` the step of training.
+    Parameters
+    ----------
+    prompt : str
+        What names the prompt.
+    log_prob, base_log_prob : str
+        Log-probabilities of responses under policy and base, in nats.
+    n_tokens : str
+        Tokens of each response.
+    token_log_prob, base_token_log_prob : str
+        Lists of log-probabilities of tokens.
+    token_kl : str
+        Lists of the exact KL at each token.
+    kl : str
+        A KL of each response, for tables without log-probabilities.
+    kl_unit : str, optional
+        Its unit: nats per ``"token"`` or ``"sequence"``.
+    step : str
+        Step of training.
     """
 
     prompt: str = "prompt_id"
@@ -41,7 +57,20 @@ class KLColumns:
 
 
 def samples_of(file: TableFile, names: KLColumns) -> KLSamples:
-    """Read the log-probabilities of one table, or the KLs that stand for them."""
+    """Read the log-probabilities of one table, or the KLs that stand for them.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    names : KLColumns
+        Its columns.
+
+    Raises
+    ------
+    InputError
+        If a column is missing, or a cell is impossible.
+    """
     have = set(file.names)
     by_token = {names.token_log_prob, names.base_token_log_prob} <= have
     by_sequence = {names.log_prob, names.base_log_prob} <= have
@@ -154,7 +183,22 @@ def _refuse(file: TableFile, names: KLColumns) -> KLSamples:
 
 
 def as_written(file: TableFile, names: KLColumns) -> tuple[KLColumns, list[str]]:
-    """Return the names of columns as a trainer wrote them, where those by default are not there, and what was taken."""
+    """Return the names of columns as a trainer wrote them, where those by default are not there, and what was taken.
+
+    Parameters
+    ----------
+    file : TableFile
+        The table.
+    names : KLColumns
+        The columns asked for.
+
+    Returns
+    -------
+    names : KLColumns
+        Those that are there.
+    taken : list of str
+        What was taken for what.
+    """
     have, told = set(file.names), []
     default = KLColumns()
     for field, known in (("prompt", PROMPTS), ("n_tokens", LENGTHS), ("step", STEPS)):

@@ -16,6 +16,13 @@ _SURE_SHARE, _SURE_TOKENS, _DOUBT = 0.02, 20, 0.05
 def stored_in(log_prob: FloatArray) -> list[str]:
     """Say where every value is one that half precision has: what rounding it there makes of a KL.
 
+    Parameters
+    ----------
+    log_prob : array
+        Log-probabilities in nats.
+
+    Examples
+    --------
     >>> stored_in(-np.arange(1.0, 100.0) / 7.0), len(stored_in(-np.arange(1.0, 100.0) / 64.0))
     ([], 1)
     """
@@ -40,6 +47,13 @@ def stored_in(log_prob: FloatArray) -> list[str]:
 def sure_tokens(policy: FloatArray, base: FloatArray) -> list[str]:
     """Say where the policy is certain of many tokens of which the base is not: as with top-k or top-p.
 
+    Parameters
+    ----------
+    policy, base : array (tokens,)
+        Log-probabilities in nats.
+
+    Examples
+    --------
     >>> len(sure_tokens(np.zeros(100), np.full(100, -0.5))), sure_tokens(np.full(100, -0.1), np.full(100, -0.5))
     (1, [])
     """

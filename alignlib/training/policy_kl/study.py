@@ -27,7 +27,13 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean and standard deviation of what an estimator says of one response, in nats."""
+    """What an estimator says of one response.
+
+    Attributes
+    ----------
+    mean, sd : float
+        Mean and standard deviation, in nats.
+    """
 
     mean: float
     sd: float

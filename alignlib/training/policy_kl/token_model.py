@@ -17,11 +17,19 @@ __all__ = ["TokenModel", "next_token_kl", "perturbed_model", "random_model", "se
 
 @dataclass(frozen=True, eq=False)
 class TokenModel(SameFields):
-    """Responses of at most ``length`` content tokens; the next token depends on the last, and token 0 ends.
+    """Responses of a Markov chain of tokens; token 0 ends one.
 
-    ``log_next[a, b]`` is the log-probability that ``b`` follows ``a``; row 0 is the start. A response that reaches
-    ``length`` content tokens ends there without an end token. Sequences are integers (n, length) padded with 0.
+    A response that reaches the length ends there without an end token. Sequences are padded with 0.
 
+    Parameters
+    ----------
+    log_next : array (k, k)
+        ``log_next[a, b]`` is the log-probability that ``b`` follows ``a``; row 0 is the start.
+    length : int
+        The most content tokens.
+
+    Examples
+    --------
     >>> model = TokenModel(np.log([[0.5, 0.5], [0.5, 0.5]]), length=2)
     >>> model.sequences().tolist(), np.exp(model.token_log_prob(model.sequences()).sum(axis=1)).tolist()
     ([[0, 0], [1, 0], [1, 1]], [0.5, 0.25, 0.25])
@@ -48,13 +56,36 @@ class TokenModel(SameFields):
         return len(self.log_next)
 
     def tempered(self, temperature: float) -> TokenModel:
-        """Return the model that samples at ``temperature`` > 0: next-token laws ∝ ``q^{1/T}``."""
+        """Return the model that samples at ``temperature`` > 0: next-token laws ∝ ``q^{1/T}``.
+
+        Parameters
+        ----------
+        temperature : float
+            T > 0.
+
+        Raises
+        ------
+        InputError
+            If it is not positive.
+        """
         require(temperature > 0.0, f"temperature must be positive; got {temperature:g}.")
         return TokenModel(scipy.special.log_softmax(self.log_next / temperature, axis=1), self.length)
 
     def truncated(self, top_p: float) -> TokenModel:
         """Return the model that samples from the fewest likeliest next tokens of mass at least ``top_p``.
 
+        Parameters
+        ----------
+        top_p : float
+            In (0, 1].
+
+        Raises
+        ------
+        InputError
+            If it lies outside.
+
+        Examples
+        --------
         >>> TokenModel(np.log([[0.5, 0.3, 0.2]] * 3), 1).truncated(0.7).log_next[0].round(3).tolist()
         [-0.47, -0.981, -inf]
         """
@@ -67,7 +98,15 @@ class TokenModel(SameFields):
         return TokenModel(scipy.special.log_softmax(np.where(kept, self.log_next, -np.inf), axis=1), self.length)
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
-        """Draw ``n`` responses, integers (n, length)."""
+        """Draw ``n`` responses, integers (n, length).
+
+        Parameters
+        ----------
+        n : int
+            How many responses.
+        rng : Generator
+            Source of randomness.
+        """
         above = np.cumsum(np.exp(self.log_next), axis=1)[:, :-1]
         tokens = np.zeros((n, self.length), dtype=np.int64)
         last = np.zeros(n, dtype=np.int64)
@@ -89,15 +128,38 @@ class TokenModel(SameFields):
         return np.concatenate([np.pad(layer, ((0, 0), (0, self.length - layer.shape[1]))) for layer in layers])
 
     def token_log_prob(self, tokens: IntArray) -> FloatArray:
-        """Return the log-probability of each token of responses (n, length), 0 where there is none."""
+        """Return the log-probability of each token of responses (n, length), 0 where there is none.
+
+        Parameters
+        ----------
+        tokens : array of int (n, length)
+            Responses.
+
+        Returns
+        -------
+        array (n, length)
+            In nats.
+        """
         return np.where(self.is_token(tokens), self.log_next[self.states(tokens), tokens], 0.0)
 
     def states(self, tokens: IntArray) -> IntArray:
-        """Return the last token before each position, (n, length)."""
+        """Return the last token before each position, (n, length).
+
+        Parameters
+        ----------
+        tokens : array of int (n, length)
+            Responses.
+        """
         return np.column_stack([np.zeros(len(tokens), dtype=np.int64), tokens[:, :-1]])
 
     def is_token(self, tokens: IntArray) -> np.ndarray:
-        """Return which positions hold a sampled token, the end token among them, (n, length)."""
+        """Return which positions hold a sampled token, the end token among them, (n, length).
+
+        Parameters
+        ----------
+        tokens : array of int (n, length)
+            Responses.
+        """
         alive = np.cumprod(tokens > 0, axis=1).astype(bool)
         return np.asarray(np.column_stack([np.ones(len(tokens), dtype=bool), alive[:, :-1]]))
 

@@ -94,7 +94,18 @@ _TRAINERS: dict[str, Trainer] = {}
 
 
 def register(new: Trainer) -> Trainer:
-    """Make a trainer known by its name, which must be free, and return it."""
+    """Make a trainer known by its name, which must be free, and return it.
+
+    Parameters
+    ----------
+    new : Trainer
+        The trainer.
+
+    Raises
+    ------
+    InputError
+        If its name is taken.
+    """
     require(new.name not in _TRAINERS, f"name must be new; there is a trainer {new.name!r} already.")
     _TRAINERS[new.name] = new
     return new
@@ -108,6 +119,11 @@ def known_trainers() -> tuple[Trainer, ...]:
 
 def recognise(keys: Collection[str]) -> Trainer | None:
     """Return the trainer that writes such keys, or None.
+
+    Parameters
+    ----------
+    keys : collection of str
+        Keys or columns of a log.
 
     Examples
     --------
