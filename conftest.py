@@ -20,7 +20,17 @@ from hypothesis.internal.conjecture import providers
 from tests.built_book import NO_BROWSER, browser_here
 
 ROOT = Path(__file__).resolve().parent
-EXTRA = {"torch", "transformers", "trl", "torchrl", "tensordict", "datasets", "tokenizers", "safetensors"}
+EXTRA = {
+    "torch",
+    "transformers",
+    "trl",
+    "torchrl",
+    "tensordict",
+    "datasets",
+    "tokenizers",
+    "safetensors",
+    "tensorboard",
+}
 TOGETHER = 8  # tests of a file; the smallest file that begins early for what it makes has more, and pieces go by size
 REWARDS = {"vaderSentiment", "profanity_check"}  # of the extra too, imported by the functions that call them
 

@@ -76,6 +76,22 @@ def test_what_is_written_is_what_trl_itself_logs(run: SimpleNamespace) -> None:
         assert found.best.value == pytest.approx(log.kl[step], rel=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "how"), [("GRPO", "group-scaled"), ("RLOO", "leave-one-out")])
+def test_advantages_are_the_trainers_and_tell_its_normalisation(tmp_path: Path, kind: str, how: str) -> None:
+    # RLOO takes its KL off the reward; at beta = 0 it does not, and has no reference model either.
+    plain = {"beta": 0.0, "record": {"base": gpt2(len(WORDS))}} if kind == "RLOO" else {}
+    trained(tmp_path, kind, 8, **plain)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "rollouts.jsonl").read_text().splitlines()]
+    for start in range(0, len(rows), 4):
+        group = rows[start : start + 4]
+        assert len({row["prompt_id"] for row in group}) == 1
+        reward = np.array([row["reward"] for row in group])
+        apart = reward - reward.mean()
+        expected = apart / (reward.std(ddof=1) + 1e-4) if kind == "GRPO" else apart * 4.0 / 3.0
+        np.testing.assert_allclose([row["advantage"] for row in group], expected, atol=1e-5)
+    assert any(f"the normalisation is {how}." in note for note in read_training_log(tmp_path / "run").notes)
+
+
 def test_its_files_answer_by_their_commands(run: SimpleNamespace, tmp_path: Path) -> None:
     rows = [f"p{i},{(7 * i + 3 * j) % 5}" for i in range(6) for j in range(16)]
     (tmp_path / "base.csv").write_text("\n".join(["prompt_id,score", *rows]) + "\n")

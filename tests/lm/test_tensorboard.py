@@ -1,0 +1,80 @@
+"""TensorBoard's events: those of a real tiny run of trl, and the page's example; here its package is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from torch.utils.tensorboard import SummaryWriter
+
+from alignlib._core.errors import InputError
+from alignlib.cli.main import main
+from alignlib.training import read_training_log
+from tests import test_trainer_logs as page
+from tests.lm.test_rollout_callback import trained
+
+COLUMNS = {"train/kl": "kl", "train/reward": "reward", "train/completions/mean_length": "completions/mean_length"}
+
+
+def test_the_events_of_a_real_run_are_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "events"))
+    trainer = trained(tmp_path, "GRPO", 4, report_to=["tensorboard"])
+    logged = [row for row in trainer.state.log_history if "kl" in row]
+    log = read_training_log(tmp_path / "events")
+    assert log.notes[0].startswith(
+        "Recognised: TensorBoard's events, keys of trl. The KL is 'train/kl', in nats per token"
+    )
+    assert log.step.tolist() == [row["step"] for row in logged]
+    np.testing.assert_allclose(
+        log.kl, [row["kl"] * row["completions/mean_length"] for row in logged], rtol=1e-5, atol=1e-9
+    )
+    np.testing.assert_allclose(log.reward, [row["reward"] for row in logged], rtol=1e-6)
+    own = read_training_log(tmp_path / "out")  # trl's trainer_state.json
+    np.testing.assert_allclose(log.kl, own.kl, rtol=1e-5, atol=1e-9)
+    said = CliRunner().invoke(main, ["overlay", str(tmp_path / "events")])
+    assert said.exit_code == 0, said.output
+    assert "4 checkpoints of 1 run" in said.stdout
+
+
+def test_a_resume_in_another_file_replaces_what_was_logged_beyond_it(tmp_path: Path) -> None:
+    """A run that ended at step 5 goes on from step 2, in a second file of the folder."""
+    for start, end, kl in ((0, 6, 0.01), (3, 8, 0.02)):
+        with SummaryWriter(str(tmp_path), filename_suffix=f".{start}") as writer:
+            for step in range(start, end):
+                for tag, value in zip(COLUMNS, (kl * step, 0.1 * step, 50.0), strict=True):
+                    writer.add_scalar(tag, value, step, walltime=float(10 * start + step))
+    log = read_training_log(tmp_path)
+    assert log.step.tolist() == list(range(8))
+    np.testing.assert_allclose(log.logged_kl, [0.0, 0.01, 0.02, *(0.02 * step for step in range(3, 8))], rtol=1e-6)
+    assert any("run back" in note or "resume" in note for note in log.notes)
+
+
+def test_scalars_that_newer_writers_store_as_tensors(tmp_path: Path) -> None:
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    writer = EventFileWriter(str(tmp_path))
+    for step in (10, 20):
+        values = [
+            Summary.Value(tag=tag, tensor=make_tensor_proto(torch.tensor(0.001 * step).numpy())) for tag in COLUMNS
+        ]
+        writer.add_event(Event(step=step, wall_time=1.0, summary=Summary(value=values)))
+    writer.close()
+    np.testing.assert_allclose(read_training_log(tmp_path).kl, [1e-4, 4e-4], rtol=1e-6)
+
+
+def test_a_damaged_file_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "events.out.tfevents.1.host"
+    path.write_bytes(b"no events at all, but long enough for a header")
+    with pytest.raises(InputError):
+        read_training_log(tmp_path)
+
+
+def test_the_pages_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = (block for block in page.BLOCKS if block[0] == "python")
+    page.test_the_page_reads_each_trainers_log_by_its_command(tmp_path, monkeypatch, *block)
