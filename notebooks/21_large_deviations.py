@@ -13,9 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# Its probability falls exponentially with the length, at a rate that is a divergence between token laws. At $m={{m_long:d}}$ tokens the exact exponents
-# are, at the thresholds of {numref}`fig-rate-functions`, within {{off:.5f+}} nats per token of this rate, in tails down to $e^{-{{deepest:.0f}}}$; what is left is about $\frac12\log m/m$. Best-of-$N$ has the same
-# mean per token as the optimum in the limit, but other tails: a shortfall is doubly exponentially rare, and an excess is rarer than under the optimum too.
+# The probability that a sequence of $m$ tokens has a mean reward of $x$ or beyond is about $e^{-mI(x)}$, with a rate $I(x)$ that follows from the law of one token: at $m={{m_long:d}}$ the exact exponents of the
+# base model are within {{off:.5f+}} nats per token of it. Best-of-$N$ has the optimum's mean in the limit, but falls short of it with a probability whose exponent itself grows exponentially with the length; an excess is rarer than under the optimum too.
 # :::
 
 # %% tags=["parameters"]
@@ -187,7 +186,6 @@ mid_lengths = [m for m in laws if m <= 4000] or [min(laws)]
 per_token = np.array([-float(laws[m].best_of_n(m * delta).log_head(m * below)) / m for m in mid_lengths])
 reach = mid_lengths[-1] * (delta - float(model.rate(below)))  # the exponent itself is about e^reach
 claims.glue(
-    deepest=-float(laws[m_long].log_prob.min()),
     m_long=m_long,
     m_short=m_short,
     off=float(miss(m_long, 0.0, token.base_reward).max()),

@@ -13,8 +13,8 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# A few numbers for each bin of rewards: the count, the mean, the variance, the least and the largest. With {{n_bins:,d}} bins over {{n_samples:,d}} rewards they leave at most {{open_limit:.1e+}} of
-# the limit at {{kl_shown:g}} nats open. Without the variance they would leave {{without_variance:.0f-}} times as much.
+# A few numbers for each bin of rewards: the count, the mean, the variance, the least and the largest. From {{n_bins:,d}} bins over {{n_samples:,d}} rewards they give two bounds, from below and above, that fix
+# the limit at {{kl_shown:g}} nats to one part in {{parts:,d}}. Without the variance the bounds would be {{without_variance:,.0f-}} times as far apart.
 # :::
 
 # %% tags=["parameters"]
@@ -34,6 +34,7 @@ width = check_width(width)
 
 # %% tags=["hide-input"]
 import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -266,7 +267,7 @@ alone = [(kl_shown + one - lam * rewards.mean()) / lam for one in by_mean_alone(
 open_alone = float(alone[1].min() - alone[0].min())
 claims.glue(
     n_bins=len(binned(rewards, width).row),
-    open_limit=float(ends[1] - ends[0]),
+    parts=10 ** math.floor(math.log10(max(1.0, float(ends[0] / max(ends[1] - ends[0], 1e-15))))),
     without_variance=open_alone / float(ends[1] - ends[0]),
     exact_up_to=whole.exact_up_to,
     kl_shown_parts=kl_shown_parts,
