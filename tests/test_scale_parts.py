@@ -559,3 +559,27 @@ def test_a_report_lies_where_its_files_do(folder: Path) -> None:
     assert place(folder / "a.parquet") == folder / "a.parquet"
     with pytest.raises(BadInput, match="files of this machine"):
         place(Path("s3://bucket/x"))
+
+
+def test_the_name_of_a_file_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder called like the beginning of an address stays a folder; links below ``**`` lead nowhere."""
+    outside, inside = tmp_path / "o", tmp_path / "d" / f"file:{tmp_path}" / "o"
+    for folder, rows in ((outside, range(30)), (inside, range(3)), (tmp_path / "d", range(10, 14))):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "s.csv").write_text("prompt_id,r\n" + "".join(f"{i},{i + k}\n" for i in rows for k in (0, 1, 3)))
+    (tmp_path / "d" / "round").symlink_to(tmp_path / "d")
+    (tmp_path / "d" / "again").symlink_to(tmp_path / "d")
+    monkeypatch.chdir(tmp_path / "d")
+    for location in (".", "**/*.csv"):
+        parts = list_parts(location)
+        assert sorted(os.path.samefile(part.path, inside / "s.csv") for part in parts) == [False, True]
+        assert not any(part.url for part in parts)
+        for part in parts:
+            part.check_unchanged()
+
+
+@pytest.mark.parametrize("address", ["data://h/x.csv", "zip://x.csv::file:///none.csv", "reference://h/x.csv"])
+def test_whatever_an_address_is_answered_with_is_a_sentence(address: str) -> None:
+    pytest.importorskip("fsspec")
+    with pytest.raises(InputError, match=r"fsspec cannot open|Nothing is found|cannot be read \("):
+        list_parts(address)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -111,6 +115,112 @@ def test_another_version_and_damage_are_said(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="not a whole Parquet file"):
         read_summary(tmp_path / "x.parquet")
+
+
+def _changed(table: pa.Table, column: str, values: Any) -> pa.Table:
+    place = table.schema.get_field_index(column)
+    return table.set_column(place, column, values if isinstance(values, pa.Array) else pa.array(values))
+
+
+def _bins(table: pa.Table, **change: Any) -> pa.Table:
+    """Change fields of the first bin."""
+    rows = table["bins"].to_pylist()
+    next(row for row in rows if row)[0].update(change)
+    return _changed(table, "bins", pa.array(rows, table["bins"].type))
+
+
+def _said_beside(table: pa.Table, **change: Any) -> pa.Table:
+    meta = json.loads(table.schema.metadata[b"alignlib_summary"]) | change
+    return table.replace_schema_metadata({b"alignlib_summary": json.dumps(meta)})
+
+
+NONE_SUCH = "no rewards make its bin"
+DAMAGES: list[tuple[Callable[[pa.Table], pa.Table], str]] = [
+    (lambda t: t.replace_schema_metadata({b"alignlib_summary": b"\xff"}), "what describes it is no JSON"),
+    (lambda t: t.replace_schema_metadata({b"alignlib_summary": b"[" * 20_000}), "what describes it is no JSON"),
+    (lambda t: t.replace_schema_metadata({b"alignlib_summary": b"[1]"}), "has no version"),
+    (lambda t: _said_beside(t, version=[]), "is a summary of version []"),
+    (lambda t: _said_beside(t, widths=["inf"]), "its widths are ['inf']"),
+    (lambda t: _said_beside(t, widths=[1.0]), "its widths are [1.0]"),
+    (lambda t: _said_beside(t, widths=["0x1p-3"] * 2), "for 1 columns"),
+    (lambda t: _said_beside(t, exact_up_to=True), "it has exact_up_to True"),
+    (lambda t: _said_beside(t, about={"notes": "abc"}), "its notes are 'abc'"),
+    (lambda t: _said_beside(t, about={"dropped": 10**30}), "the number it dropped is 1000000"),
+    (lambda t: t.drop_columns(["samples"]), "it has 0 columns 'samples'"),
+    (lambda t: t.append_column("bins", t["bins"]), "is not a whole Parquet file"),
+    (lambda t: _changed(t, "samples", ["x"] * len(t)), "its column 'samples' holds string"),
+    (lambda t: _changed(t, "samples", [None] + [3] * (len(t) - 1)), "its column 'samples' has a missing value"),
+    (lambda t: _changed(t, "samples", pa.array([2**63] * len(t), pa.uint64())), "a number that is too large"),
+    (lambda t: _changed(t, "prompt", [[1]] * len(t)), "its column 'prompt' holds list"),
+    (lambda t: _changed(t, "bins", [[1]] * len(t)), "its column 'bins' holds list"),
+    (lambda t: _changed(t, "reward.reward", [[float("nan")]] * len(t)), "its reward 'reward' has the value nan"),
+    (lambda t: _changed(t, "reward.reward", [[1e103]] * len(t)), "its reward 'reward' has the value 1e+103"),
+    (lambda t: _changed(t, "reward.reward", [[None, 1.0]] * len(t)), "its reward 'reward' has a missing value"),
+    (lambda t: _bins(t, count=None), "its column 'count' has a missing value"),
+    *(
+        (partial(_bins, **change), NONE_SUCH)
+        for change in (
+            {"least": float("nan")},
+            {"most": 1e308},
+            {"count": 0},
+            {"count": 2**62},
+            {"total": 2**61},
+            {"square_high": 2**61},
+            {"square_high": 0, "square_low": 0},
+            {"index": 5},
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("damage", "said"), DAMAGES, ids=range(len(DAMAGES)))
+def test_a_summary_that_another_program_changed_is_not_believed(
+    damage: Callable[[pa.Table], pa.Table], said: str, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(8)
+    summary = summarised(np.repeat([1, 2, 3], [4, 20, 30]), {"reward": rng.standard_normal(54)})
+    pq.write_table(damage(to_arrow(summary)), tmp_path / "s.parquet")
+    with pytest.raises(InputError) as caught:
+        read_summary(tmp_path / "s.parquet")
+    assert said in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+HALF = 1 << 30  # steps: the middle of a bin
+FROM_SQL = {
+    "prompt": ["a", "a"],
+    "bin": [0, 1],
+    "count": [2, 2],
+    "total": [2 * HALF, 2 * HALF],
+    "square_high": [HALF, HALF],  # twice the square of HALF, in units of 2^31
+    "square_low": [0, 0],
+    "least": [0.125, 0.375],
+    "most": [0.125, 0.375],
+    "width": [0.25, 0.25],
+}
+SQL_DAMAGES = [
+    ("bin", [None, 1], "missing value"),
+    ("bin", [0.5, 1.0], "holds double"),
+    ("count", [True, True], "holds bool"),
+    ("count", [0, 2], f"{NONE_SUCH} 0 with count 0"),
+    ("count", [-1, 2], f"{NONE_SUCH} 0 with count -1"),
+    ("total", [2**62, 0], f"{NONE_SUCH} 0"),
+    ("square_high", [2**62, 0], f"{NONE_SUCH} 0"),
+    ("least", ["a", "b"], "holds string"),
+    ("prompt", [1.5, 2.5], "holds double"),
+    ("width", [None, 0.25], "missing value"),
+    ("high", [1, 1], "it has 0 columns 'low'"),
+]
+
+
+@pytest.mark.parametrize(("column", "values", "said"), SQL_DAMAGES, ids=range(len(SQL_DAMAGES)))
+def test_bins_of_a_warehouse_are_looked_at(column: str, values: list[object], said: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table(FROM_SQL), tmp_path / "good.parquet")
+    assert read_summary(tmp_path / "good.parquet")[0].sizes.tolist() == [4]
+    pq.write_table(pa.table({**FROM_SQL, column: values}), tmp_path / "s.parquet")
+    with pytest.raises(InputError) as caught:
+        read_summary(tmp_path / "s.parquet")
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("gold", [None, "g"])

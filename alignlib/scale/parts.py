@@ -103,12 +103,27 @@ def list_parts(location: str) -> list[Part]:
         found = (path for path in Path(location).rglob("*") if path.is_file())
         paths = [str(path) for path in found if not any(p[0] in "._" for p in path.relative_to(location).parts)]
     elif glob.has_magic(location) and not os.path.isfile(location):
-        paths = [path for path in glob.glob(location, recursive=True) if os.path.isfile(path)]
+        paths = [path for path in _matching(location) if os.path.isfile(path)]
     else:
         paths = [location]
+    if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
+        paths = [f".{os.sep}{path}" if _URL.match(path) else path for path in paths]
     tables = sorted(path for path in paths if is_table_name(path))
     require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
     return [_stat(path) for path in tables]
+
+
+def _matching(pattern: str) -> list[str]:
+    """Return what a pattern means; below ``**`` no link to a folder is followed, which may lead round in circles."""
+    pieces = Path(pattern).parts
+    if "**" not in pieces:
+        return glob.glob(pattern, recursive=True)
+    first = next(k for k, piece in enumerate(pieces) if glob.has_magic(piece))
+    below = [piece if piece == "**" else re.sub(r"\*\*+", "*", piece) for piece in pieces[first:]]
+    root = Path(*pieces[:first])
+    seen = any(piece.startswith(".") for piece in below)  # hidden names are asked for
+    found = (path for path in root.glob("/".join(below)))
+    return [str(path) for path in found if seen or not any(p[0] == "." for p in path.relative_to(root).parts)]
 
 
 @dataclass(frozen=True)
@@ -294,9 +309,11 @@ def _fsspec(path: str) -> Any:
         ) from error
     try:
         return fsspec.core.url_to_fs(path)
-    except (ValueError, ImportError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # kinds of addresses raise whatever their own libraries do
         raise InputError(
-            f"{path} is of a kind that fsspec cannot open ({error}); install the package that this names.",
+            f"{path} is of a kind that fsspec cannot open ({error!s:.200}); install the package that this names.",
             argument="table",
         ) from error
 
@@ -329,7 +346,7 @@ def _reached(path: str) -> Iterator[None]:
     """Say in a sentence what goes wrong with an address; every kind of file system raises errors of its own."""
     try:
         yield
-    except (InputError, GeneratorExit):
+    except (InputError, GeneratorExit, MemoryError):
         raise
     except FileNotFoundError as error:
         raise InputError(f"Nothing is found at {path}; check the address and the network.", argument="table") from error

@@ -14,11 +14,12 @@ import numpy as np
 import pyarrow as pa
 
 from alignlib._core.checks import FloatArray, IntArray, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import whole_file
 from alignlib.scale.bins import STEPS, Bins, check_width
 from alignlib.scale.keys import keys_of, plain_names
 from alignlib.scale.summary import Summary
+from alignlib.scale.summary_checks import check_bins, check_column, check_meta, check_values, damaged, read_meta
 
 __all__ = [
     "VERSION",
@@ -79,45 +80,59 @@ def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[
         For a table that is none, or of a version that is not known here.
     """
     meta = _meta(table.schema, path)
-    widths = tuple(float.fromhex(one) for one in meta["widths"])
-    found = from_batch(table.combine_chunks(), widths, int(meta["exact_up_to"]), path)
+    columns = [name for name in table.schema.names if name.startswith(_REWARD)]
+    widths, exact_up_to = check_meta(meta, columns, path)
+    found = from_batch(table.combine_chunks(), widths, exact_up_to, path)
     return found, dict(meta["about"])
 
 
 def from_batch(table: pa.Table | pa.RecordBatch, widths: tuple[float, ...], exact_up_to: int, path: str) -> Summary:
     """Return the summary whose rows are given, and check that its counts agree."""
     columns = tuple(name.removeprefix(_REWARD) for name in table.schema.names if name.startswith(_REWARD))
-    sizes = table["samples"].to_numpy().astype(np.int64)
-    values, counted = [], None
+    sizes = _whole_numbers(check_column(table, "samples", "whole", path), "samples", path)
+    values, counted = [], []
     for name in columns:
-        lists = _whole(table[_REWARD + name])
-        values.append(np.asarray(lists.flatten().to_numpy(zero_copy_only=False), dtype=np.float64))
-        counted = lists.value_lengths().to_numpy(zero_copy_only=False)
-    lists = _whole(table["bins"])
+        lists = check_column(table, _REWARD + name, "lists", path)
+        values.append(_real_numbers(lists.flatten(), name, path))
+        check_values(name, values[-1], path)
+        counted.append(lists.value_lengths().to_numpy(zero_copy_only=False))
+    lists = check_column(table, "bins", "structures", path)
     number = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
     flat = lists.flatten()
 
-    def part(name: str) -> Any:
-        return flat.field(name).to_numpy(zero_copy_only=False)
+    def whole(name: str) -> IntArray:
+        return _whole_numbers(check_column(flat, name, "whole", path), name, path)
 
-    plain: dict[str, Any] = {name: part(name) for name in _BIN}
-    others = tuple((part(f"high.{name}"), part(f"low.{name}")) for name in columns[1:])
+    plain: dict[str, Any] = {name: whole(name) for name in _BIN[:5]}
+    plain |= {name: _real_numbers(check_column(flat, name, "real", path), name, path) for name in _BIN[5:]}
+    others = tuple((whole(f"high.{name}"), whole(f"low.{name}")) for name in columns[1:])
     bins = Bins(row=np.repeat(np.arange(len(sizes)), number), **plain, others=others)
-    names = plain_names(_whole(table["prompt"]))
+    check_bins(bins, widths, path)
+    names = plain_names(check_column(table, "prompt", "names", path))
     keys = keys_of(names)
     binned = number > 0
     consistent = (
-        counted is not None
+        bool(counted)
         and (keys[1:] > keys[:-1]).all()
-        and np.array_equal(np.where(binned, 0, sizes), counted)
+        and (sizes > 0).all()
+        and all(np.array_equal(np.where(binned, 0, sizes), one) for one in counted)
         and np.array_equal(np.bincount(bins.row, bins.count, len(sizes))[binned], sizes[binned])
     )
     require(bool(consistent), f"{path} is a damaged summary: its counts disagree; make it again.", "path")
     return Summary(columns, widths, exact_up_to, names, keys, sizes, binned, tuple(values), bins)
 
 
-def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+def _whole_numbers(column: pa.Array, name: str, path: str) -> IntArray:
+    try:
+        return np.asarray(column.cast(pa.int64()).to_numpy(zero_copy_only=False))
+    except pa.ArrowInvalid as error:  # beyond 63 bits
+        raise damaged(path, f"its column {name!r} has a number that is too large") from error
+
+
+def _real_numbers(column: pa.Array, name: str, path: str) -> FloatArray:
+    if column.null_count:
+        raise damaged(path, f"its reward {name!r} has a missing value")
+    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
 
 
 def write_summary(
@@ -183,11 +198,11 @@ def _meta(schema: pa.Schema, path: str) -> dict[str, Any]:
     stored = (schema.metadata or {}).get(_KEY)
     require(stored is not None, f"{path} is no summary; write one by write_summary.", "path")
     assert stored is not None
-    meta: dict[str, Any] = json.loads(stored)
+    meta = read_meta(stored, path)
     require(
-        meta.get("version") == VERSION,
-        f"{path} is a summary of version {meta.get('version')!r}, and this is for version {VERSION}; make it again, or "
-        "take the alignlib that made it.",
+        meta["version"] == VERSION,
+        f"{path} is a summary of version {quoted(meta['version'])}, and this is for version {VERSION}; make it again, "
+        "or take the alignlib that made it.",
         "path",
     )
     return meta
@@ -250,10 +265,12 @@ def _quoted(name: str) -> str:
 
 def _from_bins(table: pa.Table, path: str) -> Summary:
     """Return the summary of bins that SQL made, in any order of rows."""
-    widths = np.unique(table["width"].to_numpy().astype(np.float64))
+    widths = np.unique(_real_numbers(check_column(table, "width", "real", path), "width", path))
     require(widths.size == 1, f"{path} has bins of {widths.size} widths; make it again with one.", "path")
-    names = plain_names(table["prompt"].combine_chunks())
-    require(names.null_count == 0, f"{path} has bins without a prompt; leave rows without one out of the statement.")
+    width = check_width(float(widths[0]))
+    gaps = table["prompt"].null_count
+    require(gaps == 0, f"{path} has bins without a prompt; leave rows without one out of the statement.", "path")
+    names = plain_names(check_column(table, "prompt", "names", path))
     encoded = names.dictionary_encode()
     distinct = encoded.dictionary
     keys = keys_of(distinct)
@@ -262,14 +279,15 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
     place[order] = np.arange(len(order))
 
     def part(name: str) -> IntArray:
-        return np.asarray(table[name].to_numpy(), dtype=np.int64)
+        return _whole_numbers(check_column(table, name, "whole", path), name, path)
 
     def real(name: str) -> FloatArray:
-        values = np.asarray(table[name].to_numpy(), dtype=np.float64) + 0.0
+        values = _real_numbers(check_column(table, name, "real", path), name, path) + 0.0
         require(bool(np.isfinite(values).all()), f"{path} has bins that are not finite; leave such rows out.", "path")
         return values
 
-    others = ((part("high"), part("low")),) if "high" in table.column_names else ()
+    gold = {"high", "low"} & {*table.column_names}
+    others = ((part("high"), part("low")),) if gold else ()
     bins = Bins(
         place[encoded.indices.to_numpy()],
         part("bin"),
@@ -281,11 +299,11 @@ def _from_bins(table: pa.Table, path: str) -> Summary:
         real("most"),
         others,
     )
+    check_bins(bins.take(np.lexsort((bins.index, bins.row))), (width,), path)
     bins = Bins.merged(
         [bins.take(np.arange(0, len(bins.row), 2)), bins.take(np.arange(1, len(bins.row), 2))], len(others)
     )
     sizes = np.bincount(bins.row, bins.count, len(order)).astype(np.int64)
-    width = check_width(float(widths[0]))
     columns = ("reward", "gold") if others else ("reward",)
     return Summary(
         columns,

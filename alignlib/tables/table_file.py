@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 
 __all__ = ["EXACT_INTEGERS", "TableFile", "load", "nested_keys", "not_utf8", "short", "too_large"]
 
@@ -70,8 +70,18 @@ class TableFile:
         ----------
         columns : sequence of str
             Names among ``names``; one asked for twice comes once.
+
+        Raises
+        ------
+        InputError
+            For a name that is not among them.
         """
         wanted = list(dict.fromkeys(columns))
+        unknown = [name for name in wanted if name not in self.names]
+        if not wanted:
+            return pa.table({})
+        if unknown:
+            raise InputError(f"columns must name columns of {self.path}; got {quoted(unknown)}.", argument="columns")
         table = self.read(list(dict.fromkeys(self.nested.get(name, (name,))[0] for name in wanted)))
         return pa.table({name: self._part(table, name) for name in wanted})
 

@@ -34,6 +34,7 @@ __all__ = ["Died", "context", "in_processes"]
 # How a process starts: knowing nothing of this one. Tests, which make many, fork theirs from one that has
 # imported what all need; such a server would leave its socket behind where a command is killed.
 context: BaseContext = get_context("spawn")
+_TRACKER: Any = resource_tracker._resource_tracker  # Python has no other word for its end
 _SAFE = "PYTHONSAFEPATH"
 _HOME = "TMPDIR"  # of all that a process starts: by it they are known, also where what started them has ended
 _SIGNALS = ("SIGINT", "SIGHUP", "SIGTERM")
@@ -90,6 +91,7 @@ class _Crew(Generic[Job, Result]):
         self.homes: set[str] = set()  # of those that may have left something alive
         self.started = 0
         self.workers: list[_Worker] = []
+        self.tracks = getattr(_TRACKER, "_pid", 0) is None  # nobody else's, to be ended with the rest
 
     def results(self, jobs: Sequence[Job], size: int) -> Iterator[tuple[int, Result | Died]]:
         """Keep everyone busy."""
@@ -141,6 +143,9 @@ class _Crew(Generic[Job, Result]):
         for worker in self.workers:
             with contextlib.suppress(AssertionError, ValueError):  # not ours, or ended and closed
                 worker.process.join(0.1)
+        if self.tracks and not found:  # it would end by itself, a moment after this process
+            with contextlib.suppress(AttributeError, OSError):
+                _TRACKER._stop()
 
     def _start(self) -> None:
         """Start a process; signals wait, and are put off in it until it is ready for them."""
