@@ -80,6 +80,16 @@ LOGS = {
         ),
         "verl",
     ),
+    "verl, console of NumPy 2": (
+        "run.txt",
+        "".join(
+            f"(TaskRunner pid=7) step:{r['step']} - "
+            + " - ".join(f"{key}:np.float64({value!r})" for key, value in r.items() if key != "step")
+            + " - training/global_step:np.int64(3) - actor/ppo_kl:np.float64(-8e-06)\n"
+            for r in VERL
+        ),
+        "verl",
+    ),
     "EasyR1, nested JSON lines": (
         "experiment_log.jsonl",
         lines(
@@ -159,7 +169,7 @@ def test_a_log_is_recognised_by_what_is_in_it(tmp_path: Path, kind: str) -> None
     log = read_training_log(tmp_path / name)
     np.testing.assert_allclose(log.kl, PER_TOKEN, rtol=1e-12)
     np.testing.assert_allclose(log.reward, REWARD)
-    if kind not in ("trl, console", "ms-swift, logging.jsonl"):  # these print no step
+    if kind != "trl, console":  # which prints no step
         assert log.step.tolist() == STEPS
     assert f"keys of {trainer}. The KL is" in log.notes[0]
     assert "in nats per token" in log.notes[0]
@@ -469,6 +479,35 @@ def test_a_run_on_its_own_floor_wastes_nothing(tmp_path: Path) -> None:
     (tmp_path / "run.csv").write_text("kl,reward\n0,0.1\n0.1,0.2\n0.2,0.3\n")
     done = CliRunner().invoke(main, ["overlay", str(tmp_path / "run.csv"), "--kl-unit", "sequence"])
     assert "All checkpoints lie on this floor" in done.stdout
+
+
+def test_few_decimals_are_said_with_what_they_leave_open(tmp_path: Path) -> None:
+    """As verl's console rounds: the true KL lies within what is said."""
+    kl = np.array([0.00049, 0.00097, 0.0016, 0.0021, 0.00251])
+    line = "step:{} - actor/kl_loss:{:.{}f} - critic/score/mean:0.2 - response_length/mean:300.000\n"
+    for digits in (3, 6):
+        text = "".join(line.format(i, one, digits) for i, one in enumerate(kl))
+        (tmp_path / f"{digits}.log").write_text(text)
+    rounded = read_training_log(tmp_path / "3.log")
+    (said,) = (note for note in rounded.notes if "decimals" in note)
+    assert "more than 3 decimals" in said
+    assert "at step 4 the KL is 0.9 nats per sequence up to 0.15" in said
+    assert np.abs(rounded.kl - 300.0 * kl).max() <= 0.15
+    assert not any("decimals" in note for note in read_training_log(tmp_path / "6.log").notes)
+
+
+def test_rewards_without_the_step_of_the_kl_are_not_joined_with_it(tmp_path: Path) -> None:
+    """As slime prints them: a line a rollout, another a step of training."""
+    path = tmp_path / "slime.log"
+    path.write_text(
+        "".join(
+            f"rollout {i}: {{'rollout/raw_reward': 0.{i}, 'rollout/response_len/mean': 90.0}}\n"
+            f"step {2 * i}: {{'train/loss': 0.1, 'train/kl_loss': 0.00{i}}}\n"
+            for i in range(1, 6)
+        )
+    )
+    with pytest.raises(InputError, match=r"'rollout/raw_reward' stands in no row with 'step', the step of 'train/kl_"):
+        read_training_log(path)
 
 
 def test_console_lines_of_nobodys_keys_are_said_to_be_that(tmp_path: Path) -> None:

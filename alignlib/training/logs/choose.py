@@ -86,6 +86,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
     if kl.size and np.isnan(kl).all():
         raise InputError(empty(columns.path, chosen.kl, kl.size))
     size = columns.size
+    _have_steps(columns, chosen, kl, reward)
     run = columns.run if columns.run is not None else np.full(size, columns.path.stem, dtype=object)
     step = columns.bounded(chosen.step) if chosen.step else np.arange(size, dtype=np.float64)
     lengths: dict[str, FloatArray] = {}
@@ -230,6 +231,18 @@ def empty(path: Path, kl: str, rows: int) -> str:
         f"{path}: the KL, {kl!r}, is empty in all {counted(rows, 'row')}, as where beta is 0 and there is no reference "
         f"model to compare with: how far the run is from its base was not measured; {_ADVICE}."
     )
+
+
+def _have_steps(columns: Columns, chosen: _Chosen, kl: FloatArray, reward: FloatArray) -> None:
+    """Refuse a log whose rewards, or KLs, stand in no row with a step: they cannot be told to belong together."""
+    counted_on = np.isfinite(columns.bounded(chosen.step)) if chosen.step else np.ones(columns.size, dtype=bool)
+    for name, other, values in ((chosen.reward, chosen.kl, reward), (chosen.kl, chosen.reward, kl)):
+        if np.isfinite(values).any() and not np.isfinite(values[counted_on]).any():
+            raise InputError(
+                f"{columns.path}: {name!r} stands in no row with {chosen.step!r}, the step of {other!r}; name a step "
+                "that both have (step), or join them in a table of step, KL, reward and length.",
+                argument="step",
+            )
 
 
 def _recognised(columns: Columns, trainer: Trainer | None, chosen: _Chosen) -> str:

@@ -15,9 +15,12 @@ __all__ = ["find_console", "read_console"]
 
 _TABLES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"}
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf(?:inity)?)"
-_WRAPPED = rf"(?:np\.float(?:32|64)\(|tensor\()?['\"]?(?P<value>{_NUMBER})['\"]?\)?"
+_WRAPPED = (  # as NumPy and torch print theirs
+    rf"(?:np\.(?:float|int)(?:16|32|64)\(|tensor\()?['\"]?(?P<value>{_NUMBER})['\"]?"
+    r"(?:(?:,\s*(?:device|dtype)=[\w':.\"]+)*\))?"
+)
 _OF_OBJECT = re.compile(rf"['\"](?P<key>[^'\"\n]{{1,120}})['\"]\s*:\s*{_WRAPPED}(?=\s*[,}}])", re.IGNORECASE)
-_OF_VERL = re.compile(rf"(?:^|\s-\s|\s)(?P<key>[\w@.+/-]{{1,160}}):(?P<value>{_NUMBER})(?=\s|$)", re.IGNORECASE)
+_OF_VERL = re.compile(rf"(?:^|\s-\s|\s)(?P<key>[\w@.+/-]{{1,160}}):{_WRAPPED}(?=\s|$)", re.IGNORECASE)
 _OF_BARS = re.compile(rf"(?P<key>[A-Z][\w. -]{{1,40}}?):?\s+(?P<value>{_NUMBER})\b", re.IGNORECASE)
 _SEQUENCES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _STEP = re.compile(r"\b(?:global[ _])?step[ :=]+(\d{1,15})\b", re.IGNORECASE)

@@ -65,7 +65,15 @@ def _rows(path: Path) -> list[dict[str, object]]:
             held = _of_one(parse_json(text))
     except (InputError, ValueError):
         return []  # whoever reads tables says what is wrong with it
-    return [flat(row) for row in held if isinstance(row, Mapping)] if all(isinstance(r, Mapping) for r in held) else []
+    if not all(isinstance(row, Mapping) for row in held):
+        return []
+    return [_with_step(flat(row)) for row in held if isinstance(row, Mapping)]
+
+
+def _with_step(row: dict[str, object]) -> dict[str, object]:
+    """Return a row of ms-swift, which writes the step as ``"10/30"``, with its step as a number."""
+    ratio = str(row.get("global_step/max_steps", "")).partition("/")[0]
+    return {**row, "step": int(ratio)} if row.get("step") is None and _is_whole(ratio) else row
 
 
 def _of_one(value: object) -> list[object]:

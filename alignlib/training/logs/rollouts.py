@@ -223,6 +223,8 @@ def _recognised(parts: Sequence[Responses], columns: KLColumns, reward: str, pro
     what = f"{counted(total, 'response')} of a run, one a row"
     if samples.given:
         how = f"{columns.kl!r}, of each response in nats per sequence, as it was written"
+        if columns.kl_unit == "token":
+            how = f"{columns.kl!r}, of each response in nats per token, as you said, times its tokens"
     elif samples.token_kl is not None or samples.exact_kl is not None:
         how = "the sum of exact divergences of next-token laws, in nats per sequence"
     else:

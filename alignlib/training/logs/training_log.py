@@ -24,7 +24,7 @@ from alignlib.tables import check_range, open_table_file
 from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 from alignlib.training.logs.per_prompt import PerPrompt
-from alignlib.training.logs.units import per_sequence, without_rounding
+from alignlib.training.logs.units import of_decimals, per_sequence, without_rounding
 
 __all__ = ["TrainingLog", "joined_logs", "read_training_log"]
 
@@ -333,7 +333,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
             f"{path} holds a KL of {sequence[row]:g} nats per sequence at step {rows.step[row]:g}; no number may "
             f"exceed {LARGEST:g} in size: correct it."
         )
-    notes += negative + converted
+    notes += negative + converted + of_decimals(rows)
     return TrainingLog(
         path=str(path),
         kl_name=rows.kl_name,

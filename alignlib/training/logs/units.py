@@ -8,10 +8,11 @@ from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["per_sequence", "without_rounding"]
+__all__ = ["of_decimals", "per_sequence", "without_rounding"]
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
+_SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the part of the largest KL
 _SURE = 4.0  # standard errors
 
 
@@ -70,6 +71,32 @@ def _bound(rows: LogRows, product: FloatArray) -> str:
         f"times the least and the largest length, if no response's is negative), not surely at {product[i]:.3g}. "
         f"{advice}"
     )
+
+
+def of_decimals(rows: LogRows) -> list[str]:
+    """Say so where a KL per token was rounded to so few decimals that it matters, as consoles print it.
+
+    Parameters
+    ----------
+    rows : LogRows
+        Checkpoints as they were logged.
+    """
+    kl = rows.kl
+    if rows.kl_unit != "token" or rows.length is None or kl.size < _SEVERAL or not kl.any():
+        return []
+    shown = next((d for d in range(1, _DECIMALS + 1) if np.abs(kl - kl.round(d)).max() < 1e-3 * 10.0**-d), None)
+    if shown is None:
+        return []
+    half, i = 0.5 * 10.0**-shown, int(np.argmax(np.abs(kl)))
+    if half < _MATTERS * abs(kl[i]):
+        return []
+    said = (
+        f"No logged KL has more than {counted(shown, 'decimal')}. If they were rounded, each is known up to {half:g} "
+        f"nats per token, so at step {rows.step[i]:g} the KL is {kl[i] * rows.length[i]:.2g} nats per sequence up to "
+        f"{half * rows.length[i]:.2g}; a trainer's files (JSON lines, wandb, TensorBoard) have more decimals than its "
+        "console."
+    )
+    return [said]
 
 
 def without_rounding(rows: LogRows) -> tuple[FloatArray, list[str]]:
