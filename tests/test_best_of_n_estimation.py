@@ -105,7 +105,7 @@ def test_soft_best_of_n() -> None:
 
 
 def test_without_a_limit_best_of_n_is_still_known() -> None:
-    rows = np.random.default_rng(6).standard_normal((8, 64)) * np.r_[1.0, np.full(7, 0.01)][:, None]  # one tells all
+    rows = np.random.default_rng(6).standard_normal((20, 64)) * np.r_[1.0, np.full(19, 0.01)][:, None]  # one tells all
     result = fit_frontier(table(rows)).share([BestOfN(2), BestOfN(4)])
     assert result.share is None
     assert result.limit_gain is None

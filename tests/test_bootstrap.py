@@ -74,7 +74,7 @@ def test_pseudo_values_of_a_mean_are_its_groups() -> None:
     rng = np.random.default_rng(5)
     samples = rng.standard_normal(500)
     cells = Cells.of(np.array([500]), rng)
-    assert cells.one_prompt
+    assert cells.fixed_prompts
     pseudo = cells.pseudo_values(lambda kept: samples[kept].mean(axis=1)[:, None], np.array([samples.mean()]))
     groups = np.bincount(cells.index, samples) / np.bincount(cells.index)
     np.testing.assert_allclose(pseudo[:, 0], groups, atol=1e-12)

@@ -27,7 +27,6 @@ from alignlib.estimation import (
 )
 from alignlib.laws import Uniform, largest_win_rate
 from alignlib.rules import BestOfN, Rule
-from alignlib.tables import RewardTable
 
 __all__ = ["Answer", "answer", "limit_on_every_prompt"]
 
@@ -159,7 +158,7 @@ def answer(
     if kl is None and not plain:
         budgets = budgets[budgets <= min(_MOST_SERIES, 0.5 * Uniform().max_spent(fit.divergence))]
     require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g}.", name)
-    best = fit.share(BestOfN.along(_default_draws(table)) if rules is None else rules, picked_by)
+    best = fit.share(BestOfN.along(_default_draws(fit)) if rules is None else rules, picked_by)
     spent = np.maximum(best.spent, 0.0)  # an unbiased estimate of a KL may fall short of 0
     few = fit.supported_end == 0.0 or int(table.n_samples.min()) <= _FEW
     terms = first_terms(fit) if plain and few and fit.bounded is None else None
@@ -269,9 +268,9 @@ def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:
         return None
 
 
-def _default_draws(table: RewardTable) -> FloatArray:
-    """Powers of two from 2 on; the interval of a single prompt sets some of its samples aside."""
-    fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
+def _default_draws(fit: Fit) -> FloatArray:
+    """Powers of two from 2 on; the intervals of fixed prompts set some of their samples aside."""
+    fewest = int(fit.table.n_samples.min()) // (2 if fit.fixed_prompts else 1)
     return np.asarray(2.0 ** np.arange(1, max(2, int(np.log2(max(fewest, 2))) + 1)))
 
 

@@ -5,7 +5,7 @@ have, and what another reward gains. `first_terms` gives the limit's first terms
 `samples_wanted` what a wished KL would take, `beta_at` its β, `draws_per_prompt` how many draws pay on each prompt
 (`shown_numbers` in a line), `most_of_constant_prompts` what prompts that do not vary may add, `counted_rules` what
 best-of-N does where samples are in bins. Other rooms resample prompts with the same `Cells` and `studentised_interval`;
-`bounded_mean_interval` needs no resampling, nor does
+`few_prompts` tells where all is said of a table's very prompts; `bounded_mean_interval` needs no resampling, nor does
 `gold_turn` (a `GoldTurn`), which tests as checkpoints come in whether gold has fallen.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from alignlib._core.doors import guard
 from alignlib.estimation.beta import beta_at
-from alignlib.estimation.bootstrap import Cells, check_resampling, studentised_interval
+from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts, studentised_interval
 from alignlib.estimation.bounded_mean import bounded_mean_interval
 from alignlib.estimation.constant_part import most_of_constant_prompts
 from alignlib.estimation.counted import counted_rules
@@ -56,6 +56,7 @@ __all__ = [
     "check_resampling",
     "counted_rules",
     "draws_per_prompt",
+    "few_prompts",
     "first_terms",
     "fit_frontier",
     "gold_turn",

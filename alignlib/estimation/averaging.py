@@ -12,7 +12,7 @@ from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
 from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
+from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
 from alignlib.estimation.jackknife import LogPartitionEstimate, doubling_grid, jackknife_log_partition
 from alignlib.estimation.support import known_kl, strain
 from alignlib.estimation.tails import TailShape
@@ -26,6 +26,7 @@ _FIRST, _LEAST, _MOST = 35, 5, 15  # so many λ at once: seven octaves, then wha
 _BEYOND = 6  # so many λ past the end of the support: more than an octave, for replicates of the bootstrap
 _LEAST_ESS = 2.0  # past it the curve is not followed
 _EVERY = 3  # parts are evaluated at every third λ
+_OF_LAST = 0.5  # of the step from first to second order, which may go too far: by simulation, of two modes at n = 4
 _STEEPNESS = 3.0  # about the power of λ with which the bias grows: between every third λ the rest is interpolated
 
 
@@ -50,7 +51,7 @@ def averaged_curve(
     first = _first_pass(table, column, unit)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing
     grid = doubling_grid(_LOW, _HIGH) / first.scale
-    sums, of_cells = np.empty((7, 0)), np.empty((5, 1 if cells.one_prompt else len(cells.size), 0))
+    sums, of_cells = np.empty((7, 0)), np.empty((6, cells.n_fixed or len(cells.size), 0))
     size = _FIRST
     while True:
         start = sums.shape[1]
@@ -61,23 +62,27 @@ def averaged_curve(
         last = flat | ((sums[0] < _LEAST_ESS * table.n_prompts) & (not known))
         used = int(np.argmax(last)) + 1 if last.any() else last.size
         kl, squared, of_known = sums[2:5, :used]
-        strained = strain(grid[:used], kl, squared, of_known, scale, table.n_prompts)
+        strained = strain(grid[:used], kl, squared, of_known, scale, 1 if cells.fixed_prompts else table.n_prompts)
         over = bool((strained[:-_BEYOND] > 1.0).any()) and bias_correction and not known
         if last.any() or last.size == grid.size or over:
             break
         size = _to_the_end(strained) if bias_correction and not known else _MOST
-    plug_in, second, further, open_below, open_above = of_cells[..., :used]
+    plug_in, second, further, open_below, open_above, first_order = of_cells[..., :used]
     most = first.limit * first.unit if largest is None else largest - first.base
-    limit = np.full(len(cells.size), most[0]) if cells.one_prompt else cells.mean(most)
+    limit = np.full(len(cells.size), most.mean()) if cells.fixed_prompts else cells.mean(most)
+    nearest = second
     if not known:
-        further = second + _between(further, grid[:used])
-    if cells.one_prompt:
-        about, of_limit = _over_groups(table.column(column) - first.base[0], grid[:used], cells)
-        plug_in, second, further = (about + part[:1] for part in (plug_in, second, further))
+        share = np.full(cells.n_fixed, 1.0 / cells.n_fixed) if cells.fixed_prompts else cells.whole[0]
+        last, ahead = _OF_LAST * (second - first_order), _between(further, grid[:used])
+        nearest, further = (second + part for part in either_way(ahead, last, share))
+    if cells.fixed_prompts:
+        about, of_limit = _over_groups(table.column(column), first, grid[:used], cells)
+        plug_in, second, nearest, further = (about + part.mean(axis=0) for part in (plug_in, second, nearest, further))
         limit = limit + of_limit
     chosen = second if bias_correction else plug_in
-    bounds = (plug_in, further) if known else (chosen, further) if bias_correction else (chosen,)
-    if open_below.any() or open_above.any():  # by bins
+    bounds = (plug_in, further) if known else (nearest, further) if bias_correction else (chosen,)
+    in_bins = bool(open_below.any() or open_above.any())
+    if in_bins:
         bounds = (bounds[0] - open_below, bounds[-1] + open_above)
     return AveragedCurve(
         lam=grid[:used],
@@ -86,6 +91,7 @@ def averaged_curve(
         cells=cells,
         cell_curve=chosen,
         cell_bounds=bounds,
+        hard_bounds=known or in_bins,
         cell_plug_in=plug_in,
         cell_limit=limit,
         strain=0.0 * strained if known else strained,
@@ -166,17 +172,17 @@ def _tabulate(
     parts: bool,
     largest: float | None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return sums over prompts at each λ, shape (7, L), and means over cells, (5, cells, L); ``start`` λ came before.
+    """Return sums over prompts at each λ, shape (7, L), and means over cells, (6, cells, L); ``start`` λ came before.
 
     The sums are of effective sample size, largest weight, KL, its square, its square over `known_kl`, the KL's
     distance, from 0, to that of λ = ∞, and, by the delta method, the variance of Λ that a prompt's samples leave. The
     means are of plug-in and second order, and, at every third λ, of the way that the bias may still have to go, or,
-    with a ``largest`` reward, of the curve above, and of how far below and above bins leave the curve open; for a
-    single prompt the first cell holds them.
+    with a ``largest`` reward, of the curve above, of how far below and above bins leave the curve open, and of the
+    first order; where prompts are fixed each is a cell here.
     """
-    work = _Tabulation(lam, start, 1 if cells.one_prompt else len(cells.size), table.n_prompts, parts, largest)
-    of_cells, sums = np.zeros((5, work.n_cells, lam.size)), np.zeros((7, lam.size))
-    index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
+    work = _Tabulation(lam, start, cells.n_fixed or len(cells.size), table.n_prompts, parts, largest)
+    of_cells, sums = np.zeros((6, work.n_cells, lam.size)), np.zeros((7, lam.size))
+    index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     known = (first.base, first.unit, first.rank, index)
     for _, (some, of_some) in table.each(work, [column], _BLOCK, *known, add=True):
         sums += some
@@ -184,7 +190,7 @@ def _tabulate(
     for where, samples in table.counted_samples(column):
         one = np.array([where])
         work.add_counted(sums, of_cells, samples, first.base[one], first.unit[one], index[one])
-    return sums, of_cells if cells.one_prompt else of_cells / cells.size[:, None]
+    return sums, of_cells if cells.fixed_prompts else of_cells / cells.size[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +209,7 @@ class _Tabulation(SameFields):
     ) -> tuple[FloatArray, FloatArray]:
         lam = self.lam
         thirds = np.flatnonzero((self.start + np.arange(lam.size)) % _EVERY == 0)
-        sums, of_cells = np.zeros((7, lam.size)), np.zeros((5, self.n_cells, lam.size))
+        sums, of_cells = np.zeros((7, lam.size)), np.zeros((6, self.n_cells, lam.size))
         n = rewards.shape[1]
         rows = (_sorted(rewards) - base[:, None]) / unit[:, None]
         found = jackknife_log_partition(rows, lam)
@@ -271,6 +277,7 @@ class _Tabulation(SameFields):
         sums[6] += (np.square(unit) * np.maximum(spread, 0.0)).sum(axis=1) / n
         _add(of_cells[0], index, unit * found.plug_in)
         _add(of_cells[1], index, unit * found.second_order)
+        _add(of_cells[5], index, unit * found.first_order)
         if self.largest is not None:
             one_more = np.logaddexp(np.log(n) + found.plug_in, lam[:, None] * (self.largest - base))
             _add(of_cells[2], index, one_more - np.log(n + 1.0))
@@ -303,20 +310,31 @@ def _between(ahead: FloatArray, lam: FloatArray) -> FloatArray:
     return np.asarray((known[:, below] + (place - below) * (known[:, above] - known[:, below])) * growth)
 
 
-def _over_groups(rewards: FloatArray, lam: FloatArray, cells: Cells) -> tuple[FloatArray, FloatArray]:
-    """Return pseudo-values, about 0, of one prompt over groups of its samples: curve (groups, L), limit (groups,).
+def _over_groups(
+    rewards: FloatArray, first: _FirstPass, lam: FloatArray, cells: Cells
+) -> tuple[FloatArray, FloatArray]:
+    """Return pseudo-values, about 0, of fixed prompts over groups of their samples: curve (cells, L), limit (cells,).
 
     The largest gain varies with the mean reward that it is counted from.
     """
-    counts = np.bincount(cells.index)
+    curves, limits = [], []
+    for (where, own), base, unit in zip(cells.of_each, first.base.tolist(), first.unit.tolist(), strict=True):
+        curve, limit = _over_groups_of((rewards[where] - base) / unit, lam, own.index)
+        curves.append(unit * curve)
+        limits.append(unit * limit)
+    return cells.joined(curves), cells.joined(limits)
+
+
+def _over_groups_of(rewards: FloatArray, lam: FloatArray, index: IntArray) -> tuple[FloatArray, FloatArray]:
+    counts = np.bincount(index)
     kept = counts.sum() - counts
-    mean_kept = (rewards.sum() - np.bincount(cells.index, rewards)) / kept
+    mean_kept = (rewards.sum() - np.bincount(index, rewards)) / kept
     top = rewards.max()
     curve = np.empty((len(counts), len(lam)))
-    for index, value in enumerate(lam):
-        group = np.bincount(cells.index, np.exp(value * (rewards - top)))
+    for place, value in enumerate(lam):
+        group = np.bincount(index, np.exp(value * (rewards - top)))
         rest = np.maximum(group.sum() - group, np.finfo(np.float64).tiny)
-        curve[:, index] = np.log(rest / kept) + value * (top - mean_kept)
+        curve[:, place] = np.log(rest / kept) + value * (top - mean_kept)
     pseudo = -(len(counts) - 1) * curve
     of_limit = (len(counts) - 1) * mean_kept
     return pseudo - pseudo.mean(axis=0), of_limit - of_limit.mean()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import NormalDist
 
 import numpy as np
@@ -14,39 +15,53 @@ from alignlib._core.checks import FloatArray, IntArray, as_level, as_rng, as_who
 from alignlib._core.hashed import hashed
 from alignlib._core.same import SameFields
 
-__all__ = ["Cells", "check_resampling", "narrowed", "student_interval", "studentised_interval"]
+__all__ = [
+    "FEWEST_PROMPTS",
+    "Cells",
+    "check_resampling",
+    "few_prompts",
+    "narrowed",
+    "student_interval",
+    "studentised_interval",
+]
 
 _MAX_CELLS = 500
 _STRETCH, _STRETCH_POWER, _MOST_STRETCH = 3.0, 0.75, 3.0  # by simulation of means of lognormal and gamma contributions
 _AT_ONCE = 1 << 18  # draws
 _FEW_CELLS, _MOST_OF_PLAIN = 8, 3.0
 _NEWTON_STEPS = 8
-_GROUPS = 50  # of samples, where there is one prompt only
+_GROUPS, _ALL_GROUPS = 50, 200  # of the samples of a prompt at most, and of all prompts about, where these are fixed
+_SHOWN_SAMPLES = 16  # of each of few prompts: so many show the error of estimates from them
+FEWEST_PROMPTS = 20  # that stand for others: see `few_prompts`
 
 
 @dataclass(frozen=True, eq=False)
 class Cells(SameFields):
     """The units that are resampled: prompts, or random pools of prompts where there are more than 500.
 
-    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where there is one prompt
-    its samples are resampled instead: ``index`` then names the random group of each sample.
+    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where the prompts are fixed their
+    samples are resampled instead: ``index`` then names the random group of each sample, and every one of the
+    ``n_fixed`` prompts (0 where prompts are resampled) has as many groups.
     """
 
     index: IntArray
     size: FloatArray
-    one_prompt: bool = False
+    n_fixed: int = 0
+
+    @property
+    def fixed_prompts(self) -> bool:
+        """Whether intervals are of these very prompts, over their samples, and not of the prompts they stand for."""
+        return self.n_fixed > 0
 
     @classmethod
     def of(cls, n_samples: IntArray, rng: np.random.Generator, keys: npt.NDArray[np.uint64] | None = None) -> Cells:
-        """Give each prompt its cell; ``n_samples`` has shape (prompts,).
+        """Give each prompt its cell, a single prompt's samples theirs; ``n_samples`` has shape (prompts,).
 
         With ``keys`` of the prompts a draw of ``rng`` turns them into the order in which prompts are dealt: the cell of
         a prompt then depends on the set of prompts and not on their order.
         """
         if len(n_samples) == 1:
-            n = int(n_samples[0])
-            groups = min(_GROUPS, n)
-            return cls(rng.permutation(np.arange(n) % groups), np.ones(groups), one_prompt=True)
+            return cls.of_samples(n_samples, rng)
         index = np.arange(len(n_samples)) % min(len(n_samples), _MAX_CELLS)
         if len(n_samples) > _MAX_CELLS and keys is not None:
             dealt = np.empty_like(index)
@@ -55,6 +70,42 @@ class Cells(SameFields):
         elif len(n_samples) > _MAX_CELLS:
             index = rng.permutation(index)
         return cls(index, np.bincount(index).astype(np.float64))
+
+    @classmethod
+    def of_samples(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
+        """Deal the samples of each prompt into groups at random; ``n_samples`` has shape (prompts,).
+
+        >>> Cells.of_samples(np.array([3, 5]), np.random.default_rng(0)).index.tolist()
+        [2, 0, 1, 4, 5, 3, 4, 3]
+        """
+        prompts = len(n_samples)
+        groups = min(_GROUPS, -(-_ALL_GROUPS // prompts), int(n_samples.min()))
+        labels = [x * groups + rng.permutation(np.arange(n) % groups) for x, n in enumerate(n_samples.tolist())]
+        return cls(np.concatenate(labels), np.ones(prompts * groups), n_fixed=prompts)
+
+    @property
+    def of_each(self) -> list[tuple[slice, Cells]]:
+        """The place of the samples of each fixed prompt, and its own cells."""
+        groups = len(self.size) // self.n_fixed
+        ends = np.searchsorted(self.index // groups, np.arange(self.n_fixed + 1)).tolist()
+        return [
+            (slice(a, b), Cells(self.index[a:b] - x * groups, np.ones(groups), n_fixed=1))
+            for x, (a, b) in enumerate(pairwise(ends))
+        ]
+
+    def joined(self, parts: Sequence[FloatArray]) -> FloatArray:
+        """Return the pseudo-values of the mean over fixed prompts from those of each, (groups, ...), one below another.
+
+        How prompts differ is no error of a mean over these very prompts: all are shifted to that mean, and spread so
+        that `standard_error`, which knows of one mean, counts that of each.
+        """
+        if len(parts) == 1:
+            return parts[0]
+        prompts, groups = len(parts), len(parts[0])
+        means = np.array([part.mean(axis=0) for part in parts])
+        whole = means.mean(axis=0)
+        spread = ((prompts * groups - 1.0) / (prompts * (groups - 1.0))) ** 0.5
+        return np.concatenate([whole + spread * (part - mean) for part, mean in zip(parts, means, strict=True)])
 
     @property
     def whole(self) -> FloatArray:
@@ -137,7 +188,7 @@ class Cells(SameFields):
         known from the relative error of the mean. ``value`` and ``error`` are of the sample itself.
         """
         n = len(self.size)
-        if self.one_prompt:
+        if self.fixed_prompts:
             return np.ones(value.shape)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             factor = 1.0 + _STRETCH * (n - 1.0) * np.square(error / value) / n**_STRETCH_POWER
@@ -151,6 +202,20 @@ class Cells(SameFields):
         return np.asarray(np.sqrt(variance / max(n - 1, 1)))
 
 
+def few_prompts(n_samples: IntArray) -> bool:
+    """Tell whether prompts are so few that statements can only be of these very prompts, whose samples show them.
+
+    Of P prompts, kinds of prompt that make up a part q of all are missed with a chance ``(1 - q)^P``: of fewer than
+    twenty, one kind in seven with a chance of 5 % or more. Where the kinds that are missed matter more than others, no
+    interval over all prompts that these may stand for holds as often as it says. Very few samples of a prompt do not
+    show their own error either; prompts are then resampled all the same.
+
+    >>> few_prompts(np.full(10, 1000)), few_prompts(np.full(30, 64)), few_prompts(np.full(10, 4))
+    (True, False, False)
+    """
+    return len(n_samples) < FEWEST_PROMPTS and (len(n_samples) == 1 or int(n_samples.min()) >= _SHOWN_SAMPLES)
+
+
 def studentised_interval(
     value: FloatArray,
     error: FloatArray,
@@ -159,12 +224,14 @@ def studentised_interval(
     *,
     up: FloatArray | float = 1.0,
     down: FloatArray | float = 1.0,
+    upper_hull: float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the bootstrap-t interval; row 0 of ``value`` and ``error`` is the estimate, the others replicates.
 
     The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values have one sign:
     with few prompts of skewed rewards neither alone covers as often as it claims. ``up`` and ``down`` stretch its arms
-    away from and towards 0: see `Cells.stretch`.
+    away from and towards 0: see `Cells.stretch`; with an ``upper_hull`` below 1 the arm away from 0 goes but this part
+    of the way from the equal-tailed one to the hull's.
 
     Of fewer than eight ``cells`` replicates often hold one cell alone and show no spread: Student's quantile then takes
     their place. Away from 0 an arm is at most three times as long as on the plain scale: few cells let logarithms
@@ -185,7 +252,8 @@ def studentised_interval(
     tail = (1.0 - level) / 2.0
     low_t, high_t = _quantiles(t, (tail, 1.0 - tail))
     (both,) = _quantiles(np.abs(t), (level,))
-    upper, lower = up * np.maximum(both, -low_t), down * np.maximum(both, high_t)
+    away = np.maximum(both, -low_t)
+    upper, lower = up * (away + (1.0 - upper_hull) * (-low_t - away)), down * np.maximum(both, high_t)
     if cells < _FEW_CELLS:
         lower = np.asarray(scipy.special.stdtrit(max(cells - 1, 1), 1.0 - tail))
         upper = lower * (up if cells > 2 else 1.0)  # of two cells the quantile is long enough

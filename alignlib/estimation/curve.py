@@ -44,11 +44,12 @@ class AveragedCurve(SameFields):
 
     ``lam``, ``ess``, ``largest_weight``, ``strain`` and ``within`` have shape (L,). ``cell_curve`` holds the mean of
     the estimate over each cell of prompts, shape (cells, L), and ``cell_limit`` the largest gain, at λ = ∞.
-    ``cell_bounds`` are the curves whose intervals together are the interval: the estimate and how far its bias may have
-    to go, or, where the rewards have known bounds, the plug-in and a curve whose mean lies above. ``within`` is the
-    standard error that the samples of these very prompts leave: no interval is narrower, for alike prompts still have
-    few samples. ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that every prompt
-    reaches the largest reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate exceeds.
+    ``cell_bounds`` are the curves whose intervals together are the interval: how far the bias of the estimate may have
+    to go down and up, or, where the rewards have known bounds, the plug-in and a curve whose mean lies above;
+    ``hard_bounds`` says that they are of what is known, and not of a bias. ``within`` is the standard error that the
+    samples of these very prompts leave: no interval is narrower, for alike prompts still have few samples.
+    ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that every prompt reaches the largest
+    reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate exceeds.
     """
 
     lam: FloatArray
@@ -65,6 +66,7 @@ class AveragedCurve(SameFields):
     saturated: bool
     common_ceiling: bool
     log_samples: float
+    hard_bounds: bool = False
 
     def gains(
         self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
@@ -132,7 +134,7 @@ class AveragedCurve(SameFields):
 
     def _of_samples(self, lam: FloatArray, level: float) -> FloatArray:
         """Return half the width that the samples of the prompts at hand leave at each λ, (k,)."""
-        if self.cells.one_prompt:
+        if self.cells.fixed_prompts:
             return np.zeros(lam.shape)
         error = np.interp(np.minimum(lam, self.lam[-1]), self.lam, self.within / self.lam)
         return np.asarray(NormalDist().inv_cdf(0.5 + level / 2.0) * error)

@@ -70,8 +70,8 @@ def divergence_curve(
     if top is not None:  # mass goes to an unseen top from λ = f'(∞)/gap on
         low = min(_LOW, 0.1 * divergence.slope_at_infinity * scale / (top - float(table.column(column).min())))
     grid = doubling_grid(low, _HIGH) / scale
-    one = cells.one_prompt
-    sums, of_cells = np.empty((7, 0)), np.empty((3, 1 if one else len(cells.size), 0))
+    fixed = cells.fixed_prompts
+    sums, of_cells = np.empty((7, 0)), np.empty((3, cells.n_fixed or len(cells.size), 0))
     groups = np.empty((len(cells.size), 0))
     places: dict[int, FloatArray] = {}
     while sums.shape[1] < grid.size:
@@ -83,7 +83,7 @@ def divergence_curve(
             rows = np.sort(rewards, axis=1)[:, ::-1]
             gap = (rows[:, :1] if top is None else top) - rows
             parts = parts_of(rows, rank[where], n_prompts) if rows.shape[1] > 3 else None
-            index = np.zeros(1, dtype=np.int64) if one else cells.index[where]
+            index = where if fixed else cells.index[where]
             n = rows.shape[1]
             for j, value in enumerate(lam.tolist()):
                 found = _prompts(gap, value, divergence, places.get(block), top is not None)
@@ -102,20 +102,19 @@ def divergence_curve(
                     np.add.at(more_cells[k, :, j], np.broadcast_to(index, values.shape), values)
         sums = np.concatenate([sums, more], axis=1)
         of_cells = np.concatenate([of_cells, more_cells], axis=2)
-        if one:
+        if fixed:
             groups = np.concatenate([groups, _groups(table.column(column), lam, cells, divergence, top)], axis=1)
-        strained = _strain(grid, sums, tail, n_prompts)
+        strained = _strain(grid, sums, tail, 1 if fixed else n_prompts)
         gone = (sums[0] < _LEAST_ESS * n_prompts) & (top is None)
         over = bool((strained[:-_BEYOND] > 1.0).any())
         if gone.any() or over:
             break
     used = int(np.argmax(gone)) + 1 if gone.any() else sums.shape[1]
-    counts = 1.0 if one else cells.size[:, None]
+    counts = 1.0 if fixed else cells.size[:, None]
     plug_in, corrected, further = of_cells[..., :used] / counts
-    largest = np.full(len(cells.size), limit[0]) if one else cells.mean(limit)
-    if one:
-        about = cells.about(groups[:, :used], np.zeros(used))
-        plug_in, corrected, further = (about + part[:1] for part in (plug_in, corrected, further))
+    largest = np.full(len(cells.size), limit.mean()) if fixed else cells.mean(limit)
+    if fixed:
+        plug_in, corrected, further = (groups[:, :used] + part.mean(axis=0) for part in (plug_in, corrected, further))
     return AveragedCurve(
         lam=grid[:used],
         ess=sums[0, :used] / n_prompts,
@@ -213,14 +212,18 @@ def _strain(grid: FloatArray, sums: FloatArray, tail: TailShape, n_prompts: int)
 def _groups(
     rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Divergence, top: float | None
 ) -> FloatArray:
-    """Return ``ψ`` of one prompt with each group of its samples left out, shape (groups, L)."""
-    highest = float(rewards.max()) if top is None else top
-    out = np.empty((len(cells.size), lam.size))
-    for g in range(len(cells.size)):
-        kept = rewards[cells.index != g][None]
-        gap = (kept.max() if top is None else highest) - kept
-        start = None
-        for j, value in enumerate(lam.tolist()):
-            found = worth(gap, np.asarray(1.0 / kept.size), value, divergence, start, known_top=top is not None)
-            out[g, j], start = found.psi[0], found.place
-    return out
+    """Return pseudo-values of ``ψ`` over groups of the samples of fixed prompts, about 0, shape (cells, L)."""
+    parts = []
+    for where, own in cells.of_each:
+        out, column = np.empty((len(own.size), lam.size)), rewards[where]
+        kept = len(column) - np.bincount(own.index)
+        for size in np.unique(kept).tolist():
+            alike = np.flatnonzero(kept == size)
+            rows = np.stack([column[own.index != g] for g in alike])
+            gap = (rows.max(axis=1, keepdims=True) if top is None else top) - rows
+            start = None
+            for j, value in enumerate(lam.tolist()):
+                found = worth(gap, np.asarray(1.0 / size), value, divergence, start, known_top=top is not None)
+                out[alike, j], start = found.psi, found.place
+        parts.append(own.about(out, np.zeros(lam.size)))
+    return cells.joined(parts)

@@ -34,7 +34,8 @@ class EstimatedFrontier(Frontier):
     (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` tells
     the shape of the upper tail. Where ``unseen_top`` prompts show no response of the largest reward there can be, which
     the divergence lets a policy put mass on, ``gain`` presumes that one exists: it is an upper limit, ``gain_high`` its
-    upper end, and ``gain_low`` is a lower end that allows for those prompts gaining nothing.
+    upper end, and ``gain_low`` is a lower end that allows for those prompts gaining nothing. ``fixed_prompts`` says
+    that the limit and its interval are of these very prompts, too few to stand for others.
     """
 
     gain_low: FloatArray
@@ -48,6 +49,7 @@ class EstimatedFrontier(Frontier):
     n_prompts: int
     tail: TailShape
     unseen_top: int = 0
+    fixed_prompts: bool = False
 
     def _shown(self) -> str:
         interval = ""

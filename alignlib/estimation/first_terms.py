@@ -91,7 +91,7 @@ class FirstTerms(SameFields):
 
 
 def first_terms(fit: Fit) -> FirstTerms | None:
-    """Return the first terms of the frontier of a fitted reward; None where it has one prompt only or does not vary.
+    """Return the first terms of the frontier of a fitted reward; None where prompts are fixed or it does not vary.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     Source: Fisher's k-statistics (1929); the series without λ is derived here.
     """
     table = fit.table
-    if table.n_prompts < 2 or fit.cells.one_prompt:
+    if table.n_prompts < 2 or fit.fixed_prompts:
         return None
     order = min(int(table.n_samples.min()), 4)
     # Differences over a power of two near the largest: products of four neither overflow nor vanish.

@@ -72,6 +72,11 @@ class Fit:
         return f"<Fit of {self.reward!r}: {self.table.size_shown}, {end}>"
 
     @property
+    def fixed_prompts(self) -> bool:
+        """Whether statements and intervals are of these very prompts, too few to stand for others."""
+        return self.cells.fixed_prompts
+
+    @property
     def base_reward(self) -> float:
         """The mean reward of the base model; its win rate over itself, one half, where win rates count."""
         if self.win_rate:
@@ -83,10 +88,11 @@ class Fit:
         """The interval of ``base_reward``, over prompts, or over the samples of a single one."""
         if self.win_rate:
             return 0.5, 0.5
-        if self.table.n_prompts == 1:
-            values = self.table.column(self.reward)
-            error = float(values.std(ddof=1)) / math.sqrt(values.size)
-            half = float(scipy.special.stdtrit(values.size - 1, 0.5 + self.level / 2.0)) * error
+        if self.fixed_prompts:
+            values, prompts = self.table.column(self.reward), self.table.n_prompts
+            each = [float(values[where].var(ddof=1)) / (where.stop - where.start) for where, _ in self.cells.of_each]
+            error = math.sqrt(math.fsum(each)) / prompts
+            half = float(scipy.special.stdtrit(values.size - prompts, 0.5 + self.level / 2.0)) * error
             return self.base_reward - half, self.base_reward + half
         means = self.cells.mean(self.table.prompt_means(self.reward))[:, None]
         low, high = studentised_interval(
@@ -192,6 +198,7 @@ class Fit:
             largest_weight=points.largest_weight[:-1],
             budget=self.budget,
             n_prompts=self.table.n_prompts,
+            fixed_prompts=self.fixed_prompts,
             tail=self.tail,
             divergence=self.divergence,
             unseen_top=self.unseen_top,
@@ -201,7 +208,7 @@ class Fit:
     def _attained(self) -> tuple[FloatArray, FloatArray]:
         """Budgets, as means of f, and gains that best-of-N and its mixtures with the base attain; none of a plug-in."""
         fewest = int(self.table.n_samples.min())
-        rules = rules_along(fewest if self.table.n_prompts > 1 else fewest // 2)
+        rules = rules_along(fewest // 2 if self.fixed_prompts else fewest)
         if not rules or not self.bias_correction or self.curve is None:
             return np.zeros(1), np.zeros(1)
         whole = self.weights[0]
@@ -264,7 +271,7 @@ class Fit:
         lam = float(self.at(budget).lam[0]) if budget > 0.0 else 0.0
         if not 0.0 < lam < math.inf or not isinstance(self.curve, AveragedCurve):
             return None
-        return sensitivity(self.table, self.reward, budget, lam)
+        return sensitivity(self.table, self.reward, budget, lam, fixed_prompts=self.fixed_prompts)
 
     def share(self, rules: Rule | Sequence[Rule] | None = None, picked_by: str | None = None) -> RuleEstimate:
         """Estimate what rules spend and gain, and their share of what any policy gains at equal average KL.
@@ -330,8 +337,8 @@ class Fit:
             The reward that counts.
         rules : list of Rule, optional
             One rule along its growing parameter, such as ``BestOfN.along([1, 2, 4])``; by default best-of-N for about
-            fifty of the whole numbers up to the fewest samples of a prompt (for a single prompt, half of that). Ties of
-            the proxy are averaged.
+            fifty of the whole numbers up to the fewest samples of a prompt (half of that where prompts are fixed). Ties
+            of the proxy are averaged.
 
         Raises
         ------

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from alignlib._core.checks import as_flag, require
 from alignlib.divergences import KL, TOTAL_VARIATION, Divergence, as_divergence
 from alignlib.estimation.averaging import averaged_curve
-from alignlib.estimation.bootstrap import Cells, check_resampling
+from alignlib.estimation.bootstrap import Cells, check_resampling, few_prompts
 from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.divergence_curve import divergence_curve
 from alignlib.estimation.fit import Fit
@@ -48,13 +48,15 @@ def fit_frontier(
     The budget is on the average over prompts, ``max {E r - E_p r : E_x KL_x ≤ Δ} = min_λ (Δ + Λ(λ))/λ`` with Λ the
     average over prompts of ``log mean e^{λ(r - r̄)}``, or on each prompt, the average of each prompt's own minimum.
     The O(1/n) and O(1/n²) biases are removed within each prompt by a second-order jackknife. The interval resamples
-    prompts (or, where there is one prompt, groups of its samples).
+    prompts. Where there are fewer than twenty prompts, whose samples (16 or more of each) show what is said of them, it
+    is of these very prompts instead: groups of their samples are resampled (`Fit.fixed_prompts`).
 
     A budget is supported while prompts, weighted by what they spend, spend no more than a quarter of ``log n``, while
-    at least three prompts share the KL (fewer of less than five), and while λ is at most half the rate of the tail,
-    unless that tail is clearly nearer to a Gaussian than to an exponential one. The interval reaches as far as the bias
-    that is left may go, which halves of the samples show; it is Student's where there are fewer than eight prompts, and
-    never narrower than what the samples of these very prompts leave. A curve that has gone flat counts as known only if
+    at least three prompts share the KL (fewer of less than five, none need where prompts are fixed), and while λ is at
+    most half the rate of the tail, unless that tail is clearly nearer to a Gaussian than to an exponential one. The
+    interval reaches as far as the bias that is left may go, which halves of the samples and the last correction show;
+    it is Student's where there are fewer than eight prompts, and never narrower than what the samples of these very
+    prompts leave. A curve that has gone flat counts as known only if
     every prompt was seen at the largest reward of all.
 
     Parameters
@@ -119,7 +121,8 @@ def fit_frontier(
     each = budget == "per_prompt" and data.n_prompts > 1
     tail = tail_shape(data, column)
     problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
-    cells = Cells.of(data.n_samples, generator, data.keys)
+    fixed = few_prompts(data.n_samples) and data.all_held
+    cells = Cells.of_samples(data.n_samples, generator) if fixed else Cells.of(data.n_samples, generator, data.keys)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0
     if problem is None and each:

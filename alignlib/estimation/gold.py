@@ -39,6 +39,7 @@ class GoldEstimate(SameFields):
     spends in nats on average, ``proxy_gain`` what the proxy reports, ``gold_gain`` with its interval what is gained in
     truth. ``ess`` is the effective sample size per prompt. ``supported`` tells where the samples carry the estimate:
     draw nothing solid beyond. ``hedge`` is where to stop. ``tied_prompts`` counts prompts with proxy ties.
+    ``fixed_prompts`` says that all intervals are of these very prompts, too few to stand for others.
     """
 
     path: str
@@ -58,6 +59,7 @@ class GoldEstimate(SameFields):
     level: float
     hedge: Hedge
     tied_prompts: int
+    fixed_prompts: bool = False
 
     def __repr__(self) -> str:
         """Return the path, its ends, and where gold is largest."""
@@ -120,7 +122,7 @@ def gold_of_rules(
     """Estimate the gold of what rules pick by ``reward``; see `alignlib.estimation.fit.Fit.gold`."""
     check_pair(table, reward, gold)
     fewest = int(table.n_samples.min())
-    most = fewest // 2 if table.n_prompts == 1 else fewest
+    most = fewest // 2 if cells.fixed_prompts else fewest
     chosen = BestOfN.along(np.unique(np.round(np.geomspace(1, most, 50)))) if rules is None else rules
     values = np.array([rule.value for rule in chosen])
     require(
@@ -174,9 +176,10 @@ def _result(
 ) -> GoldEstimate:
     whole = weights[0]
     spent = whole @ curves.kl
-    bounds = (curves.gold, curves.gold + curves.gold_ahead) if curves.gold_ahead.any() else (curves.gold,)
+    biased = bool(curves.gold_up.any() or curves.gold_down.any())
+    bounds = (curves.gold + curves.gold_down, curves.gold + curves.gold_up) if biased else (curves.gold,)
     low, high = cells.interval(weights, *bounds, level=level)
-    stop = hedge(parameter, spent, bounds, supported, cells, weights, level)
+    stop = hedge(parameter, spent, curves.gold, bounds, supported, cells, weights, level)
     apart = curves.gold - curves.gold[:, [int(np.argmin(np.abs(parameter - stop.parameter)))]]
     return GoldEstimate(
         path=path[0],
@@ -196,4 +199,5 @@ def _result(
         level=level,
         hedge=stop,
         tied_prompts=tied,
+        fixed_prompts=cells.fixed_prompts,
     )

@@ -10,7 +10,7 @@ import numpy as np
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import Cells
-from alignlib.estimation.halves import canonical_rank, part_weight, parts_of, sort_keys
+from alignlib.estimation.halves import canonical_rank, either_way, part_weight, parts_of, sort_keys
 from alignlib.estimation.tilted_mean import jackknife_tilted_means
 from alignlib.rules import Rule, prepare
 from alignlib.tables import RewardTable
@@ -23,23 +23,27 @@ _EVERY, _DENSE, _NEAR = 3, 12, 2.0
 
 @dataclass(frozen=True, eq=False)
 class GoldCurves(SameFields):
-    """Per cell: gold gain, how far its bias may still have to go, proxy gain and KL, each (cells, k); ``ess`` (k,)."""
+    """Per cell: gold gain, how far down and up its bias may go, proxy gain and KL, each (cells, k); ``ess`` (k,)."""
 
     gold: FloatArray
-    gold_ahead: FloatArray
+    gold_down: FloatArray
+    gold_up: FloatArray
     proxy: FloatArray
     kl: FloatArray
     ess: FloatArray
 
 
 def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells) -> GoldCurves:
-    """Return the curves along λ; the bias left is judged from halves of the samples, as for the limit."""
+    """Return the curves along λ; the bias left is judged from halves of the samples, as for the limit.
+
+    From few samples of a prompt the last term of the jackknife may take the wrong way: it counts to either side.
+    """
     ess = np.zeros(lam.size)
-    of_cells = np.zeros((3, 1 if cells.one_prompt else cells.size.size, lam.size))
-    index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index
+    of_cells = np.zeros((3, cells.n_fixed or cells.size.size, lam.size))
+    index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     rank = _rank(table, reward)
     some = _enough(lam)
-    aheads = np.zeros((len(of_cells[0]), some.size))
+    aheads, lasts = np.zeros((2, len(of_cells[0]), some.size))
     for where, both in _sorted_blocks(table, reward, gold):
         n = both.shape[2]
         found = jackknife_tilted_means(both[1], both, lam)
@@ -55,15 +59,18 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
         gain = found.second_order - base
         kl = lam[:, None] * found.second_order[1] - found.log_partition
         ahead = step * (part_weight(n) if n > 3 else 2.0)
-        for total, values in zip((*of_cells, aheads), (gain[0], gain[1], kl, ahead), strict=True):
+        last = found.second_order[0, some] - found.first_order[0, some]
+        for total, values in zip((*of_cells, aheads, lasts), (gain[0], gain[1], kl, ahead, last), strict=True):
             _add(total, index[where], values.T)
     ess /= table.n_prompts
-    ahead = np.stack([np.interp(lam, lam[some], one) for one in aheads])
-    if cells.one_prompt:
-        parts = cells.about(_plug_in_without(table, reward, gold, lam, cells), of_cells[:, 0]).swapaxes(0, 1)
-        return GoldCurves(parts[0], np.broadcast_to(ahead, parts[0].shape), parts[1], parts[2], ess)
+    ahead, last = (np.stack([np.interp(lam, lam[some], one) for one in part]) for part in (aheads, lasts))
+    if cells.fixed_prompts:
+        parts = _of_samples(table, reward, gold, lam, cells, of_cells)
+        ahead, last = (np.broadcast_to(part.mean(axis=0), parts[0].shape) for part in (ahead, last))
+        return GoldCurves(parts[0], *either_way(ahead, last, cells.whole[0]), parts[1], parts[2], ess)
     gold_gain, proxy, kl = of_cells / cells.size[:, None]
-    return GoldCurves(gold_gain, ahead / cells.size[:, None], proxy, kl, ess)
+    ahead, last = ahead / cells.size[:, None], last / cells.size[:, None]
+    return GoldCurves(gold_gain, *either_way(ahead, last, cells.whole[0]), proxy, kl, ess)
 
 
 def _enough(lam: FloatArray) -> IntArray:
@@ -95,9 +102,20 @@ def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:
     total += np.bincount(place, values.reshape(-1), total.size).reshape(total.shape)
 
 
-def _plug_in_without(table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells) -> FloatArray:
-    """Return gold gain, proxy gain and KL at each λ with each group of a single prompt left out, (groups, 3, L)."""
+def _of_samples(
+    table: RewardTable, reward: str, gold: str, lam: FloatArray, cells: Cells, whole: FloatArray
+) -> FloatArray:
+    """Return pseudo-values of the curves ``whole`` (3, prompts, L) of fixed prompts, (3, cells, L)."""
     proxies, golds = table.column(reward), table.column(gold)
+    parts = [
+        own.about(_plug_in_without(proxies[where], golds[where], lam, own), whole[:, x])
+        for x, (where, own) in enumerate(cells.of_each)
+    ]
+    return cells.joined(parts).swapaxes(0, 1)
+
+
+def _plug_in_without(proxies: FloatArray, golds: FloatArray, lam: FloatArray, cells: Cells) -> FloatArray:
+    """Return gold gain, proxy gain and KL at each λ with each group of a prompt left out, (groups, 3, L)."""
     top = proxies.max()
     base = cells.kept_sums(np.stack([np.ones_like(golds), golds, proxies - top]))
     found = np.empty((len(base), 3, lam.size))
@@ -115,25 +133,30 @@ def rule_curves(
     table: RewardTable, reward: str, gold: str, rules: Sequence[Rule], cells: Cells
 ) -> tuple[GoldCurves, int]:
     """Return the curves along rules, proxy ties averaged, and the number of prompts with ties."""
-    of_cells = np.zeros((3, 1 if cells.one_prompt else cells.size.size, len(rules)))
-    index = np.zeros(1, dtype=np.int64) if cells.one_prompt else cells.index
+    of_cells = np.zeros((3, cells.n_fixed or cells.size.size, len(rules)))
+    index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     tied = 0
     for where, (golds, proxies) in _sorted_blocks(table, reward, gold):
         for total, values in zip(of_cells, _rules(proxies, golds, rules), strict=True):
             _add(total, index[where], values)
         tied += int((proxies[:, 1:] == proxies[:, :-1]).any(axis=1).sum())
-    if cells.one_prompt:
-        proxy, counted = table.column(reward), table.column(gold)
-        parts = cells.pseudo_values(
-            lambda kept: _rules(proxy[kept], counted[kept], rules).swapaxes(0, 1),
-            of_cells[:, 0],
-            np.argsort(-proxy, kind="stable"),
-        )
+    if cells.fixed_prompts:
+        proxies, golds = table.column(reward), table.column(gold)
+
+        def of_prompt(where: slice, own: Cells, whole: FloatArray) -> FloatArray:
+            proxy, counted = proxies[where], golds[where]
+            order = np.argsort(-proxy, kind="stable")
+            return own.pseudo_values(
+                lambda kept: _rules(proxy[kept], counted[kept], rules).swapaxes(0, 1), whole, order
+            )
+
+        parts = cells.joined([of_prompt(*each, of_cells[:, x]) for x, each in enumerate(cells.of_each)])
         of_cells = parts.swapaxes(0, 1)
     else:
         of_cells /= cells.size[:, None]
     ess = table.n_samples.mean() / np.array([rule.draws for rule in rules])
-    return GoldCurves(of_cells[0], 0.0 * of_cells[0], of_cells[1], of_cells[2], ess), tied
+    none = 0.0 * of_cells[0]
+    return GoldCurves(of_cells[0], none, none, of_cells[1], of_cells[2], ess), tied
 
 
 def _rules(proxies: FloatArray, golds: FloatArray, rules: Sequence[Rule]) -> FloatArray:

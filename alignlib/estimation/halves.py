@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, IntArray
 
-__all__ = ["canonical_rank", "part_weight", "parts_of", "sort_keys"]
+__all__ = ["canonical_rank", "either_way", "part_weight", "parts_of", "sort_keys"]
 
 _PATTERNS = 256  # of one number of samples
 _LEAST_SPLITS, _OF_A_PROMPT = 64, 3  # over all prompts; the chance in a split then adds a third to a prompt's own
@@ -56,9 +56,27 @@ def canonical_rank(keys: FloatArray, scale: float) -> IntArray:
 def part_weight(n: int) -> float:
     """Return by how much the step from the parts of n samples to all goes on: twice, where the parts are halves.
 
-    Parts of three samples of four or five are nearer to all; a bias that falls like 1/n is then shown in smaller steps.
+    Parts of three samples of four or five are nearer to all; a bias that falls like 1/n is then shown in smaller steps,
+    a third or two thirds of what is left. What the last correction leaves open is allowed for besides: `either_way`.
     """
-    return 2.0 if n >= _SMALL else 6.0 / (n - 3.0)
+    return 2.0 if n >= _SMALL else 4.0 / (n - 3.0)
+
+
+def either_way(ahead: FloatArray, last: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return how far down and how far up the bias of an estimate may go, each (cells, L), judged by means over cells.
+
+    The one side is as far as the steps from parts of the samples to all go on (``ahead``); neither is less than
+    ``last``, a part of the jackknife's last correction, for from very few samples that may be more than the bias was.
+    ``share`` are the parts of the cells in the mean.
+
+    >>> down, up = either_way(np.array([[3.0, -3.0, 0.5]]), np.array([[1.0, 1.0, -1.0]]), np.ones(1))
+    >>> down.tolist(), up.tolist()
+    ([[-1.0, -3.0, -1.0]], [[3.0, 1.0, 1.0]])
+    """
+    by_last, by_parts = share @ last, share @ ahead
+    to_last = np.where(by_last >= 0.0, last, -last)
+    up = np.where(by_parts >= np.abs(by_last), ahead, to_last)
+    return np.where(by_parts <= -np.abs(by_last), ahead, -to_last), up
 
 
 def parts_of(descending: FloatArray, rank: IntArray, n_prompts: int) -> FloatArray:

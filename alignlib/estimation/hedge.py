@@ -38,7 +38,8 @@ class Hedge:
 def hedge(
     parameter: FloatArray,
     spent: FloatArray,
-    cell_gold: Sequence[FloatArray],
+    cell_gold: FloatArray,
+    bounds: Sequence[FloatArray],
     supported: BoolArray,
     cells: Cells,
     weights: FloatArray,
@@ -54,9 +55,11 @@ def hedge(
     ----------
     parameter, spent : array (k,)
         Increasing λ or N, and what each spends.
-    cell_gold : sequence of arrays (cells, k)
-        Gold gain on each cell: the estimate, and how far its bias may take it, if it has one. The interval and the
-        verdict are those that hold for each.
+    cell_gold : array (cells, k)
+        Gold gain on each cell.
+    bounds : sequence of arrays (cells, k)
+        The same, or how far down and up its bias may take it, if it has one. The interval and the verdict are those
+        that hold for each.
     supported : array (k,)
         Where the samples support the curve; must be True at first.
     cells, weights, level
@@ -68,17 +71,17 @@ def hedge(
     >>> n = np.arange(1.0, 10.0)
     >>> gold = n - n**2 / 8 + 0.1 * rng.standard_normal((50, 1))
     >>> cells = Cells.of(np.full(50, 64), rng)
-    >>> found = hedge(n, np.log(n), [gold], np.ones(9, dtype=bool), cells, cells.resample(200, rng), 0.95)
+    >>> found = hedge(n, np.log(n), gold, [gold], np.ones(9, dtype=bool), cells, cells.resample(200, rng), 0.95)
     >>> found.parameter, found.low, found.high, found.turns_down
     (4.0, 3.0, 5.0, 'yes')
 
     Source: the question is K25's; the interval is derived here.
     """
     known = int(np.argmin(supported)) if not supported.all() else supported.size
-    places, golds = parameter[:known], [gold[:, :known] for gold in cell_gold]
-    value = weights @ golds[0]
+    places, golds = parameter[:known], [gold[:, :known] for gold in bounds]
+    value = weights[0] @ cell_gold[:, :known]
     ends = [cells.interval(weights, gold, level=level) for gold in golds]
-    best = int(value[0].argmax())
+    best = int(value.argmax())
     turns = [_turn(gold, places, weights, cells, level) for gold in golds] if known > 1 else [_UNKNOWN]
     verdicts = {verdict for _, _, verdict in turns}
     return Hedge(
@@ -86,7 +89,7 @@ def hedge(
         low=min(float(places[0]) if known == 1 else math.inf, *(low for low, _, _ in turns), float(places[best])),
         high=max(high for _, high, _ in turns),
         spent=float(spent[best]),
-        gold_gain=float(value[0, best]),
+        gold_gain=float(value[best]),
         gold_low=min(float(low[best]) for low, _ in ends),
         gold_high=max(float(high[best]) for _, high in ends),
         turns_down=verdicts.pop() if len(verdicts) == 1 else "undecided",

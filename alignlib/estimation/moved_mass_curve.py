@@ -61,7 +61,7 @@ def moved_mass_curve(table: RewardTable, column: str, cells: Cells, top: float) 
     lam = np.unique(1.0 / held)
     psi = np.empty((table.n_prompts, lam.size))
     limit, within = np.empty(table.n_prompts), np.zeros(lam.size)
-    terms = np.empty((len(cells.size), lam.size)) if cells.one_prompt else None
+    terms = np.empty((len(cells.size), lam.size)) if cells.fixed_prompts else None
     for j, value in enumerate(lam.tolist()):
         term = np.maximum(value * gaps - 1.0, 0.0)
         psi[:, j] = np.add.reduceat(term, table.offsets[:-1]) / table.n_samples
@@ -70,9 +70,11 @@ def moved_mass_curve(table: RewardTable, column: str, cells: Cells, top: float) 
         if terms is not None:
             terms[:, j] = np.bincount(cells.index, term) / np.bincount(cells.index)
     limit = np.add.reduceat(gaps, table.offsets[:-1]) / table.n_samples
-    if terms is not None:
-        cell_limit = np.bincount(cells.index, gaps) / np.bincount(cells.index)
-    curve, most = (cells.mean(psi), cells.mean(limit)) if terms is None else (terms, cell_limit)
+    if terms is None:
+        curve, most = cells.mean(psi), cells.mean(limit)
+    else:
+        of_groups = np.bincount(cells.index, gaps) / np.bincount(cells.index)
+        curve, most = (cells.joined(np.split(part, cells.n_fixed)) for part in (terms, of_groups))
     return MovedMassCurve(
         lam=lam,
         ess=np.full(lam.size, float(table.n_samples.mean())),

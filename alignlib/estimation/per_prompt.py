@@ -53,8 +53,9 @@ class PerPromptCurve:
         for where, rows in self._blocks():
             gain[where] = np.maximum(_plug_in(rows, searched)[0], 0.0)
         total = gain.sum(axis=0)
+        alone = 1 if cells.fixed_prompts else table.n_prompts
         with np.errstate(divide="ignore", invalid="ignore"):  # some prompts share the gain
-            shared = least_prompts(table.n_prompts) * np.square(gain).sum(axis=0) / np.square(total)
+            shared = least_prompts(alone) * np.square(gain).sum(axis=0) / np.square(total)
         known = most if self._alike.saturated and self._alike.common_ceiling else np.inf
         spent = known
         if np.isfinite(self._alike.supported_lam) or known == np.inf:
@@ -72,20 +73,41 @@ class PerPromptCurve:
         prompts gain on one scale within an average budget: no less, and linear in what is estimated.
         """
         each = self._each(kl)
-        found = PromptGains(*(self._cells.mean(getattr(each, part.name)) for part in fields(PromptGains)))
+        found = PromptGains(*(self._over_cells(getattr(each, part.name)) for part in fields(PromptGains)))
         whole, chosen = weights[0], found.second_order if self._correct else found.plug_in
+        if self._cells.fixed_prompts:
+            chosen = chosen + self._of_samples(kl)
         low, high = self._cells.interval(weights, chosen, level=level)
         if self._correct:
             bound = chosen + found.ahead
             further = self._cells.interval(weights, bound, level=level)
             low, high = np.minimum(low, further[0]), np.maximum(high, further[1])
-            unit = weights @ self._cells.mean(self._unit)
+            unit = weights @ self._over_cells(self._unit)
             for cells in self._alike.cell_bounds:
                 gain, error, lam = self._alike.gains(weights, unit[:, None] * kl, cells)
                 up = self._alike.stretch(gain[0], error[0], lam[0], unit[0] * kl)
                 high = np.maximum(high, studentised_interval(gain, error, level, len(self._cells.size), up=up)[1])
         averages = (whole @ part for part in (found.slope, found.ess, found.largest_weight))
         return CurvePoints(whole @ chosen, low, high, *averages)
+
+    def _over_cells(self, values: FloatArray) -> FloatArray:
+        """Return means over cells of ``values`` (prompts, …), the mean over all where prompts are fixed."""
+        if not self._cells.fixed_prompts:
+            return self._cells.mean(values)
+        return np.broadcast_to(values.mean(axis=0), (len(self._cells.size), *values.shape[1:]))
+
+    def _of_samples(self, kl: FloatArray) -> FloatArray:
+        """Return pseudo-values, about 0, of the gains of fixed prompts over groups of their samples, (cells, k)."""
+        column, none = self._table.column(self._column), np.zeros(len(kl))
+
+        def of_prompt(rewards: FloatArray, own: Cells) -> FloatArray:
+            def without(kept: IntArray) -> FloatArray:
+                rows = np.sort(rewards[kept], axis=1)[:, ::-1]
+                return _plug_in(rows - rows.mean(axis=1, keepdims=True), kl)[0]
+
+            return own.pseudo_values(without, none)
+
+        return self._cells.joined([of_prompt(column[where], own) for where, own in self._cells.of_each])
 
     def _blocks(self) -> Iterator[tuple[IntArray, FloatArray]]:
         """Yield prompts of one number of samples: positions, and rewards about their mean from the top down."""

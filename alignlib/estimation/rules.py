@@ -17,7 +17,7 @@ from alignlib.divergences import KL, Divergence
 from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.counted import counted_rules
 from alignlib.estimation.curve import AveragedCurve
-from alignlib.estimation.one_prompt import one_prompt_interval, rank_rule_ends
+from alignlib.estimation.fixed_prompts import fixed_prompts_interval, rank_rule_ends
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
 from alignlib.tables import RewardTable
@@ -41,7 +41,8 @@ class RuleEstimate(SameFields):
     same average KL can gain and ``share`` the part of it the rule has. Where ``supported`` is False the samples do not
     show the limit: ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1.
     These four are None where nothing is known of the limit. ``reward_low`` and ``reward_high`` are the ends of `reward`
-    itself, which also vary with the base model's mean; None of a single prompt.
+    itself, which also vary with the base model's mean; None where ``fixed_prompts`` says that all intervals are of
+    these very prompts.
     """
 
     rules: Rules
@@ -61,6 +62,7 @@ class RuleEstimate(SameFields):
     supported: BoolArray | None
     reward_low: FloatArray | None
     reward_high: FloatArray | None
+    fixed_prompts: bool = False
 
     def __repr__(self) -> str:
         """Return the rules and the ends of what they spend, gain and have of the limit."""
@@ -109,12 +111,14 @@ def evaluate_rules(
     if win_rate:
         uneven = int((np.abs(gain - np.median(gain, axis=0)) > NO_KL).sum(axis=0).max())
         low, high = student_interval(weights[0] @ gain, cells.standard_error(weights[:1], gain)[0], level, uneven)
-    elif cells.one_prompt and picking == counted:
-        low, high = one_prompt_interval(weights, gain, cells, level)
-        least, most = rank_rule_ends(table.column(counted), list(rules), level)
+    elif cells.fixed_prompts and picking == counted:
+        low, high = fixed_prompts_interval(weights, gain, cells, level)
+        column = table.column(counted)
+        whole = weights[0] @ gain
+        least, most = rank_rule_ends([column[where] for where, _ in cells.of_each], list(rules), level, whole)
         low, high = np.fmin(low, least), np.fmax(high, most)
     elif picking == counted and (gain == gain[:1]).all():  # prompts do not differ, but their samples are few
-        least, most = rank_rule_ends(table.column(counted)[: table.n_samples[0]], list(rules), level)
+        least, most = rank_rule_ends([table.column(counted)[: table.n_samples[0]]], list(rules), level)
         moves = np.array([not rule.is_base for rule in rules])
         low, high = np.where(moves, np.fmin(low, least), low), np.where(moves, np.fmax(high, most), high)
     known = curve is not None and supported_end > 0.0
@@ -138,7 +142,7 @@ def evaluate_rules(
     whole_high: FloatArray | None = None
     if win_rate:
         whole_low, whole_high = 0.5 + low, 0.5 + high
-    elif not cells.one_prompt:
+    elif not cells.fixed_prompts:
         means = cells.mean(table.prompt_means(counted))[:, None]
         whole_low, whole_high = cells.interval(weights, gain + means, level=level)
     whole = weights[0]
@@ -161,6 +165,7 @@ def evaluate_rules(
         supported=limit[4],
         reward_low=whole_low,
         reward_high=whole_high,
+        fixed_prompts=cells.fixed_prompts,
     )
 
 
@@ -247,8 +252,8 @@ def _cell_values(
 
     The last is what bins leave open; without ``bounds`` prompts in bins have no win rate.
     """
-    size = 1 if cells.one_prompt else len(cells.size)
-    index = np.zeros(table.n_prompts, dtype=np.int64) if cells.one_prompt else cells.index
+    size = cells.n_fixed or len(cells.size)
+    index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     values = np.zeros((3, size, len(rules)))
     work = partial(_of_cells, rules=rules, divergence=divergence, size=size)
     columns = [picking] if counted == picking else [picking, counted]
@@ -261,16 +266,21 @@ def _cell_values(
         values[:, index[where]] += found[:3]
         of_bins += found[3:] / table.n_prompts
     open_ = _Open(*of_bins)
-    if not cells.one_prompt:
+    if not cells.fixed_prompts:
         values /= cells.size[:, None]
         return values[0], values[1], values[2], open_
     picked, gold = table.column(picking), table.column(counted)
 
-    def without(kept: IntArray) -> FloatArray:
-        rows = picked[kept]
-        return _prompt_values(rows, rows if counted == picking else gold[kept], rules, divergence).swapaxes(0, 1)
+    def of_prompt(where: slice, own: Cells, whole: FloatArray) -> FloatArray:
+        proxy, other = picked[where], gold[where]
 
-    pseudo = cells.pseudo_values(without, values[:, 0], np.argsort(-picked, kind="stable"))
+        def without(kept: IntArray) -> FloatArray:
+            rows = proxy[kept]
+            return _prompt_values(rows, rows if counted == picking else other[kept], rules, divergence).swapaxes(0, 1)
+
+        return own.pseudo_values(without, whole, np.argsort(-proxy, kind="stable"))
+
+    pseudo = cells.joined([of_prompt(*each, values[:, x]) for x, each in enumerate(cells.of_each)])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib.estimation.bootstrap import FEWEST_PROMPTS
 from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
 from alignlib.tables import RewardTable
@@ -17,7 +18,6 @@ __all__ = ["Sensitivity", "sensitivity"]
 
 _BLOCK = 1 << 17  # samples in work at a time
 _NAMED = 3
-_ENOUGH_PROMPTS = 10  # of fewer, of unlike scale, shares and limits missed in up to all of the tables that told them
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Sensitivity:
     ``largest_gain`` is the most that any sample lies above the mean of its prompt; one more sample there that lies
     twice as far above would raise the limit by ``raised_by``. ``prompts_that_count`` is the effective number of prompts
     that share the KL, ``(ΣD)²/ΣD²``; ``carriers`` are those that spend most, ``carried`` the part they spend.
-    ``few_prompts`` says that there are several, but fewer than ten: they do not show how unlike other prompts are, so
-    that the intervals of limits and shares assume that these are like them.
+    ``few_prompts`` says that there are several, but fewer than twenty, and that prompts are resampled all the same:
+    they do not show how unlike others are, so that the intervals of limits and shares assume that these are like them.
     """
 
     kl: float
@@ -40,7 +40,7 @@ class Sensitivity:
     few_prompts: bool
 
 
-def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensitivity:
+def sensitivity(table: RewardTable, column: str, kl: float, lam: float, *, fixed_prompts: bool = False) -> Sensitivity:
     """Tell what the limit of a reward at ``kl`` nats, attained at λ = ``lam``, owes to single prompts and samples.
 
     By the envelope theorem a change of the averaged log-partition function changes the limit by that over λ.
@@ -69,7 +69,7 @@ def sensitivity(table: RewardTable, column: str, kl: float, lam: float) -> Sensi
         prompts_that_count=total**2 / float(np.square(spent).sum()) if total > 0.0 else 0.0,
         carriers=tuple(str(table.prompts[k]) for k in order),
         carried=float(spent[order].sum()) / total if total > 0.0 else 0.0,
-        few_prompts=1 < table.n_prompts < _ENOUGH_PROMPTS,
+        few_prompts=1 < table.n_prompts < FEWEST_PROMPTS and not fixed_prompts,
     )
 
 

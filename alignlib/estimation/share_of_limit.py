@@ -15,6 +15,7 @@ __all__ = ["NOTHING_KNOWN", "NO_KL", "Share", "share_of_limit"]
 # twice the step from halves to all. Both by simulation.
 _FEW_PROMPTS = 4.0
 _OF_BIAS = 0.5
+_UPPER_HULL = 0.5  # a share is skewed downwards: with the whole of it no truth lay above the interval
 NO_KL = 1e-12  # a rule that spends less is the base model, and has all of the limit
 _LEAST_WIDTH = 0.001
 Share = tuple[FloatArray | None, FloatArray | None, FloatArray | None, FloatArray | None, BoolArray | None]
@@ -45,7 +46,7 @@ def share_of_limit(
             share = np.where(limit > 0.0, gained[: len(rows)] / limit, 1.0)
         return share, limit, lam, own_error
 
-    few = 1.0 if curve.cells.one_prompt else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
+    few = 1.0 if curve.cells.fixed_prompts else 1.0 + _FEW_PROMPTS / len(curve.cells.size)
     # The lowest limit goes with the least that the rule may have spent, the highest with the most.
     budgets = (np.maximum(spent - further, 0.0), spent + further) if further.any() else (spent, spent)
     bounds = _bounds(curve)
@@ -59,14 +60,16 @@ def share_of_limit(
     ends = [
         student_interval(share[0], error[0], level, curve.uneven)
         if isinstance(curve, WinRateCurve)
-        else studentised_interval(share, error, level, len(curve.cells.size), up=few * arms, down=down * arms)
+        else studentised_interval(
+            share, error, level, len(curve.cells.size), up=arms, down=down * arms, upper_hull=_UPPER_HULL
+        )
         for share, error, down in found
     ]
     share, limit, *_ = beside(curve.cell_curve, weights[:1], spent[:1])
-    wider = np.where(spent[0] < NO_KL, 0.0, _LEAST_WIDTH * share[0])
+    least = np.where(spent[0] < NO_KL, 0.0, _LEAST_WIDTH * share[0])
     # The ends are of the curves that bound the limit; the share shown is that of the estimate, and lies between.
-    low = np.minimum(np.min([low for low, _ in ends], axis=0), share[0]) - wider
-    high = np.maximum(np.max([high for _, high in ends], axis=0), share[0]) + wider
+    low = np.minimum(np.min([low for low, _ in ends], axis=0), share[0] - least)
+    high = np.maximum(np.max([high for _, high in ends], axis=0), share[0] + least)
     supported = spent[0] <= end * (1.0 + 1e-12)
     return (
         np.maximum(limit[0], gained[0]),
@@ -79,10 +82,9 @@ def share_of_limit(
 
 def _bounds(curve: AveragedCurve) -> tuple[FloatArray, ...]:
     """Return the curves between which the limit lies: for a share, the estimate and its bias once."""
-    first, *further = curve.cell_bounds
-    if not further or first is not curve.cell_curve:  # known bounds of the reward
+    if curve.hard_bounds:
         return curve.cell_bounds
-    return first, first + _OF_BIAS * (further[0] - first)
+    return tuple(curve.cell_curve + _OF_BIAS * (bound - curve.cell_curve) for bound in curve.cell_bounds)
 
 
 def _share_error(

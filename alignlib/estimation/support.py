@@ -17,7 +17,7 @@ __all__ = ["first_strained", "known_kl", "least_prompts", "strain"]
 _MOST_OF_LOG_N = 0.25  # of log n: the KL of a prompt, averaged with the prompts' shares of the KL as weights
 _LEAST_PROMPTS = 3.0  # that share the KL
 _MOST_EVEN = 0.6  # of few prompts, that share it
-_MOMENTS, _ALONE = 2.0, 2.5  # of the weights e^{λr}, where the tail may be exponential; of a single prompt
+_MOMENTS, _ALONE = 2.0, 2.5  # of the weights e^{λr}, where the tail may be exponential; of fixed prompts
 
 
 def strain(
@@ -34,8 +34,8 @@ def strain(
     ``Σ D_x²/known_kl(n_x)``. The largest of the last over the first (prompts spend what n samples show), of
     ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than five), and of ``2 λ t`` with
     ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
-    weights have two moments. Of a single prompt they have two and a half, for no others even it out. What is not a
-    number is never supported.
+    weights have two moments. ``n_prompts`` is 1 where these are fixed, and no others even it out: the weights then have
+    two and a half, and none need share the KL. What is not a number is never supported.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spent = np.where(kl == 0.0, 0.0, kl_of_known / kl)

@@ -199,7 +199,7 @@ def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Di
     they spend no more KL than the samples show. How far their bias may still go is judged from halves of the samples.
     """
     lam = doubling_grid(_LOW, _HIGH) * math.sqrt(12.0)
-    n_prompts, one = table.n_prompts, cells.one_prompt
+    n_prompts, fixed = table.n_prompts, cells.fixed_prompts
     limit, blocks = np.full(n_prompts, 0.5), _tied_blocks(table, column)
     for block in blocks:
         limit[block.where] = 0.5 - 0.5 * block.levels.mass[0, :, 0]
@@ -216,17 +216,21 @@ def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Di
             sums[:, j] += kl.sum(), squared, squared / known_kl(block.levels.n)
             tied += len(block.where)
         sums[0, j] += (n_prompts - tied) * free_kl[j]
-        strained = strain(lam[: j + 1], sums[0, : j + 1], sums[1, : j + 1], sums[2, : j + 1], 0.0, n_prompts)
+        shared = 1 if fixed else n_prompts
+        strained = strain(lam[: j + 1], sums[0, : j + 1], sums[1, : j + 1], sums[2, : j + 1], 0.0, shared)
         if (strained[:-_BEYOND] > 1.0).any():
             used = j + 1
             break
     whole = used == lam.size
     lam, free, values, sums = lam[:used], free[:used], values[..., :used], sums[:, :used]
-    plug_in, corrected, further = (np.tile(part, (len(cells.size), 1)) if one else cells.mean(part) for part in values)
-    largest = np.full(len(cells.size), limit[0]) if one else cells.mean(limit)
+    n_cells = len(cells.size)
+    plug_in, corrected, further = (
+        np.tile(part.mean(axis=0), (n_cells, 1)) if fixed else cells.mean(part) for part in values
+    )
+    largest = np.full(n_cells, limit.mean()) if fixed else cells.mean(limit)
     plug_in, corrected, further = (np.minimum(part, free) for part in (plug_in, corrected, further))
-    if one and blocks:
-        about = cells.about(_groups(table.column(column), lam, cells, divergence), np.zeros(lam.size))
+    if fixed and blocks:
+        about = _groups(table.column(column), lam, cells, divergence)
         plug_in, corrected, further = (about + part for part in (plug_in, corrected, further))
     return WinRateCurve(
         free=free,
@@ -266,12 +270,14 @@ def _tied_blocks(table: RewardTable, column: str) -> list[_Block]:
 
 
 def _groups(rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Divergence) -> FloatArray:
-    """Return ``ψ`` of one prompt with each group of its samples left out, shape (groups, L)."""
-    kept = [np.sort(rewards[cells.index != g])[::-1][None] for g in range(len(cells.size))]
-    levels = [_Levels.of(row, deletions=False) for row in kept]
-    return np.array(
-        [[float(_psi(one.win[0], one.mass[0], value, divergence)[0][0]) for value in lam.tolist()] for one in levels]
-    )
+    """Return pseudo-values of ``ψ`` over groups of the samples of fixed prompts, about 0, shape (cells, L)."""
+    parts = []
+    for where, own in cells.of_each:
+        kept = [np.sort(rewards[where][own.index != g])[::-1][None] for g in range(len(own.size))]
+        levels = [_Levels.of(row, deletions=False) for row in kept]
+        found = [[float(_psi(at.win[0], at.mass[0], one, divergence)[0][0]) for one in lam.tolist()] for at in levels]
+        parts.append(own.about(np.array(found), np.zeros(lam.size)))
+    return cells.joined(parts)
 
 
 def tied_pairs(table: RewardTable, column: str) -> float:

@@ -228,11 +228,14 @@ def _of_cells(fit: Fit, rules: Sequence[Rule], lam: FloatArray) -> _Parts:
         columns += [np.zeros(len(rows)) for _ in found] + [off for _, _, off in tilted]
         return np.stack([*columns, *(one.spent for _, one in found)], axis=1)
 
-    if cells.one_prompt:
+    if cells.fixed_prompts:
         column = table.column(fit.reward)
-        values = cells.pseudo_values(
-            lambda kept: of_prompts(column[kept]), of_prompts(column[None])[0], np.argsort(-column, kind="stable")
-        )
+
+        def of_samples(own: FloatArray, groups: Cells) -> FloatArray:
+            order = np.argsort(-own, kind="stable")
+            return groups.pseudo_values(lambda kept: of_prompts(own[kept]), of_prompts(own[None])[0], order)
+
+        values = cells.joined([of_samples(column[where], groups) for where, groups in cells.of_each])
     else:
         rows = np.empty((table.n_prompts, 1 + 3 * m + k))
         for where, rewards in table.blocks(fit.reward, _BLOCK):

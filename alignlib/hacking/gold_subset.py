@@ -104,13 +104,13 @@ def measure_gold(table: RewardTable, reward: str, gold: str, *, level: float = 0
     check_pair(table, reward, gold)
     cells = Cells.of(table.n_samples, np.random.default_rng(0))
     require(
-        len(cells.size) >= (2 * _FEWEST if cells.one_prompt else _FEWEST),
+        len(cells.size) >= (2 * _FEWEST if cells.fixed_prompts else _FEWEST),
         f"gold is known on {counted(int(table.offsets[-1]), 'row')} of {counted(table.n_prompts, 'prompt')} with two "
         f"rows or more; it takes {_FEWEST} such prompts, or {2 * _FEWEST} rows of a single prompt. Judge more.",
         "gold",
     )
     proxies, golds = table.column(reward), table.column(gold)
-    if cells.one_prompt:
+    if cells.fixed_prompts:
         left = np.array([_moments(proxies[cells.index != g], golds[cells.index != g]) for g in range(len(cells.size))])
         whole = _moments(proxies, golds)
         of_cells = len(left) * whole - (len(left) - 1.0) * left

@@ -171,6 +171,11 @@ def overlay(
     notes += said
     if paired is not None:
         start = paired.at
+    if fit.fixed_prompts and fit.table.n_prompts > 1:
+        notes.append(
+            f"The limit is that of the {fit.table.n_prompts} prompts of the base samples, too few to stand for others; "
+            "it is the run's where its rewards are of these prompts."
+        )
     if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
     if width > 1:

@@ -16,7 +16,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
-from alignlib.estimation import Fit, GoldEstimate, fit_frontier
+from alignlib.estimation import Fit, GoldEstimate, few_prompts, fit_frontier
 from alignlib.rules import BestOfN
 from alignlib.tables import RewardTable
 from benchmarks.coverage import blind_laws, later_blind_laws  # noqa: F401 - they register laws that others chose
@@ -116,19 +116,22 @@ def _truth_of_all(name: str) -> Truth:
     return Truth(_population(name), DRAWS, TILTS)
 
 
-def _truth(name: str, kind: int | None) -> Truth:
-    """Return what is true of a population, or of one kind of its prompts."""
-    if kind is None:
+@lru_cache(maxsize=128)
+def _truth(name: str, kinds: tuple[int, ...] | None) -> Truth:
+    """Return what is true of a population, or of a table's very prompts, of these kinds."""
+    if kinds is None:
         return _truth_of_all(name)
     population = _population(name)
-    return _truth_of_law(name, int(population.which[kind])).scaled(float(population.scale[kind]))
+    if len(kinds) == 1:
+        return _truth_of_law(name, int(population.which[kinds[0]])).scaled(float(population.scale[kinds[0]]))
+    return _truth_of_all(name).of_prompts(np.array(kinds))
 
 
 @lru_cache(maxsize=128)
-def _limits_of(name: str, kind: int | None) -> tuple[FloatArray, FloatArray | None]:
+def _limits_of(name: str, kinds: tuple[int, ...] | None) -> tuple[FloatArray, FloatArray | None]:
     """Return the limits at all budgets, on average and on every prompt."""
-    truth = _truth(name, kind)
-    return truth.limit(BUDGETS), None if kind is not None else truth.limit_on_every_prompt(BUDGETS)
+    truth, one = _truth(name, kinds), kinds is not None and len(kinds) == 1
+    return truth.limit(BUDGETS), None if one else truth.limit_on_every_prompt(BUDGETS)
 
 
 def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 500) -> dict[str, Any]:
@@ -139,11 +142,12 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
     for number in range(first, first + count):
         rng = np.random.default_rng([zlib.crc32(f"{name} {shape.name}".encode()), number])
         table, kinds = draw_table(population, shape, rng)
-        kind = int(kinds[0]) if shape.prompts == 1 else None
-        limits = _limits_of(name, kind) if population.finite else None
+        # Of few prompts all is said of these very prompts.
+        fixed = tuple(sorted(kinds.tolist())) if few_prompts(table.n_samples) else None
+        limits = _limits_of(name, fixed) if population.finite else None
         tried = {what for what, every in TRIED_EVERY.items() if number % every == 0}
         ends.append(
-            _try_table(table, _truth(name, kind), limits, tallies, n_boot, tried, others=number % _OTHERS_EVERY == 0)
+            _try_table(table, _truth(name, fixed), limits, tallies, n_boot, tried, others=number % _OTHERS_EVERY == 0)
         )
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
     return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
@@ -173,7 +177,7 @@ def _try_table(
     others: bool,
 ) -> float:
     """Try the statements on one table, those of ``TRIED_EVERY`` that are ``tried``; ``limits`` where there are any."""
-    fewest = int(table.n_samples.min()) // (2 if table.n_prompts == 1 else 1)
+    fewest = int(table.n_samples.min()) // (2 if few_prompts(table.n_samples) else 1)
     draws = DRAWS[fewest >= DRAWS]
     try:
         fit = fit_frontier(table, "reward", n_boot=n_boot)
@@ -197,7 +201,7 @@ def _try_table(
         assert rules.supported is not None
         tallies["share of the limit"].add(rules.share_low, rules.share_high, truth.share[k], rules.supported)
     gold = _try_gold(lambda: fit.gold("gold", _rules(draws.size)), truth.gold_n[k], tallies["gold along N"])
-    if others and not fit.cells.one_prompt:
+    if others and not fit.fixed_prompts:
         found = other_intervals(fit, draws)
         ours = (rules.gain_low, rules.gain_high)
         tallies["gain of best-of-N"].compare({"ours": ours, **found.gain}, truth.gain[k], every)
@@ -223,7 +227,7 @@ def _try_limit(fit: Fit, gain: FloatArray, tally: Tally, *, others: bool) -> Non
     if fit.supported_end > 0.0:
         found = fit.at(BUDGETS, strict=False)
         tally.add(found.gain_low, found.gain_high, gain, found.supported)
-        if others and found.supported.any() and not fit.cells.one_prompt:
+        if others and found.supported.any() and not fit.fixed_prompts:
             ours = (found.gain_low, found.gain_high)
             tally.compare({"ours": ours, **other_limits(fit, BUDGETS)}, gain, found.supported)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import FloatArray, IntArray
 from benchmarks.coverage.populations import Population, Reward
 
 __all__ = ["Truth", "early_gold_of", "gold_of"]
@@ -27,36 +27,58 @@ def early_gold_of(z: FloatArray) -> FloatArray:
 
 
 class Truth:
-    """All that is true of a population; ``n`` are the draws of best-of-N, ``lam`` are in units of ``1/unit``."""
+    """All that is true of a population; ``n`` are the draws of best-of-N, ``lam`` are in units of ``1/unit``.
+
+    What is true of a mean over prompts is kept for each kind of prompt, so that `of_prompts` can average over others.
+    """
 
     def __init__(self, population: Population, n: FloatArray, lam: FloatArray) -> None:
-        self.population, self.n = population, n
+        self.n = n
         mean_square = sum(w * s**2 * law.variance for w, s, law in _kinds(population))
-        self.unit = float(np.sqrt(mean_square))
-        self.lam = lam / self.unit
-        grid = _TILTS / self.unit
-        self._grid = grid
-        self._curve = sum(w * _log_partition(law, grid * s) for w, s, law in _kinds(population))
+        unit = float(np.sqrt(mean_square))
+        grid = _TILTS / unit
+        kinds = len(population.chance)
         best = [law.best_of(n) for law in population.laws]
         fine = np.unique(np.round(np.geomspace(1, 1024, 50)))
         self._fine, more = fine, [law.best_of(fine)[1] for law in population.laws]
-        self.spent, self.gain, self.gold_n, gold_fine = (np.zeros(size) for size in (n.size, n.size, n.size, fine.size))
-        self.gold_lam = np.zeros(lam.size)
-        gold_grid, self._kl_grid = np.zeros(grid.size), np.zeros(grid.size)
-        for k, (w, s, law) in enumerate(_kinds(population)):
+        sizes = (grid.size, n.size, n.size, n.size, lam.size, fine.size, grid.size)
+        each = tuple(np.empty((kinds, size)) for size in sizes)
+        for k, (_, s, law) in enumerate(_kinds(population)):
             kl, chance = best[population.which[k]]
             gold, early = gold_of(law.z), early_gold_of(law.z)
             base, base_gold, base_early = (law.prob @ values for values in (law.z, gold, early))
-            self.spent += w * kl
-            self.gain += w * s * (chance @ law.z - base)
-            self.gold_n += w * s * (chance @ gold - base_gold)
-            gold_fine += w * s * (more[population.which[k]] @ early - base_early)
-            self.gold_lam += w * s * (_tilted(law, gold, self.lam * s) - base_gold)
-            gold_grid += w * s * (_tilted(law, early, grid * s) - base_early)
+            values = (
+                _log_partition(law, grid * s),
+                kl,
+                s * (chance @ law.z - base),
+                s * (chance @ gold - base_gold),
+                s * (_tilted(law, gold, lam / unit * s) - base_gold),
+                s * (more[population.which[k]] @ early - base_early),
+                s * (_tilted(law, early, grid * s) - base_early),
+            )
+            for into, value in zip(each, values, strict=True):
+                into[k] = value
+        self._each = each
+        self._alone: dict[bytes, FloatArray] = {}  # limits of each law on its own, by budgets
+        self.unit, self.lam, self._grid = unit, lam / unit, grid
+        self._average(population)
+
+    def _average(self, population: Population) -> None:
+        """Average over a population of the same kinds; λ stay where they are."""
+        self.population = population
+        curve, spent, gain, gold_n, gold_lam, fine, early = (population.chance @ each for each in self._each)
+        self._curve, self.spent, self.gain, self.gold_n, self.gold_lam = curve, spent, gain, gold_n, gold_lam
         # One step further than the last place at which it is seen to rise, gold does not turn on the grid.
-        self.turn_n = float(fine[gold_fine.argmax()])
-        self.turn_lam = _peak(grid, gold_grid)
+        self.turn_n = float(self._fine[fine.argmax()])
+        self.turn_lam = _peak(self._grid, early)
         self.share = np.minimum(self.gain / self.limit(self.spent), 1.0)
+
+    def of_prompts(self, kinds: IntArray) -> Truth:
+        """Return the same for a table's very prompts, of these kinds."""
+        found, law = copy.copy(self), self.population
+        chance = np.bincount(kinds, minlength=len(law.chance)) / kinds.size
+        found._average(Population(chance, law.scale, law.which, law.laws))
+        return found
 
     def scaled(self, scale: float) -> Truth:
         """Return the same with every reward multiplied by ``scale``."""
@@ -83,8 +105,10 @@ class Truth:
 
     def limit_on_every_prompt(self, kl: FloatArray) -> FloatArray:
         """Return the largest gain within the same KL on every prompt."""
-        each = [_of_one(law, kl) for law in self.population.laws]
-        return sum(w * s * each[i] for (w, s, _), i in zip(_kinds(self.population), self.population.which, strict=True))
+        law, key = self.population, kl.tobytes()
+        if key not in self._alone:
+            self._alone[key] = np.array([_of_one(one, kl) for one in law.laws])
+        return np.asarray((law.chance * law.scale) @ self._alone[key][law.which])
 
 
 def _kinds(population: Population) -> Iterator[tuple[float, float, Reward]]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib.estimation import few_prompts
 from benchmarks.coverage.populations import POPULATIONS, Population, Reward
 from benchmarks.coverage.study import DRAWS, SHAPES, TILTS
 from benchmarks.coverage.topics import topic_of
@@ -34,8 +35,9 @@ def unseen(law: str, shape: str, statement: str, at: float, end: float) -> float
         return 0.0 if topic is None else topic.unseen(law, shape)
     end = float(f"{end:.2g}") if "own end" in statement else 0.0
     size = next(one for one in SHAPES if one.name == shape)
-    prompts, samples = size.prompts, float(size.counts(np.arange(size.prompts)).mean())
-    if prompts > 1:
+    counts = size.counts(np.arange(size.prompts))
+    prompts, samples = size.prompts, float(counts.mean())
+    if not few_prompts(counts):  # of few prompts all is said of these very ones
         loud = _loud_prompts(law, prompts)
         return max(loud, float((1.0 - _rare(law, None, statement, at, end)) ** (prompts * samples)))
     population = _population(law)

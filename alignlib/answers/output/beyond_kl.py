@@ -7,7 +7,7 @@ import numpy as np
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
-from alignlib.answers.output.render import beside, bounds, capital, interval_name, percent
+from alignlib.answers.output.render import beside, bounds, capital, interval_name, over_prompts, percent
 from alignlib.divergences import TOTAL_VARIATION, Divergence
 from alignlib.estimation import EstimatedFrontier
 from alignlib.tables import RewardTable
@@ -87,7 +87,7 @@ def headline(answer: Answer) -> str:
 def _average(answer: Answer) -> str:
     if answer.limit is None or answer.limit.n_prompts == 1:
         return ""
-    return f" {_together(answer) or 'on average over prompts'}"
+    return f" {_together(answer) or over_prompts(answer.limit).strip()}"
 
 
 def _together(answer: Answer) -> str:

@@ -14,8 +14,17 @@ from alignlib._core.shown import level_shown
 from alignlib.answers.answer import Answer
 from alignlib.answers.findings import Findings
 from alignlib.answers.output import beyond_kl, gold_promise, hacking
-from alignlib.answers.output.headline import headline, over_prompts
-from alignlib.answers.output.render import beside, bounds, by_point, capital, interval_name, listed, percent
+from alignlib.answers.output.headline import headline
+from alignlib.answers.output.render import (
+    beside,
+    bounds,
+    by_point,
+    capital,
+    interval_name,
+    listed,
+    over_prompts,
+    percent,
+)
 from alignlib.estimation import EstimatedFrontier, FirstTerms, Sensitivity, Wanted
 from alignlib.tables import RewardTable
 
@@ -126,6 +135,7 @@ def _record(answer: Answer) -> dict[str, Any]:
         "base_reward": plain(best.base_reward),
         "constant_prompts": answer.constant_prompts,
         "constant_most": plain(answer.constant_most),
+        "fixed_prompts": best.fixed_prompts,
         "level": best.level,
         "divergence": answer.divergence.name,
         "measure": "win_rate" if answer.win_rate else "reward",
@@ -193,6 +203,8 @@ def lines(found: Findings) -> list[str]:
     each = "" if sizes.min() == sizes.max() else f"{sizes.min()} to "
     size = f"{counted(found.table.n_prompts, 'prompt')} with {each}{counted(int(sizes.max()), 'sample')}"
     said = [f"{size}{' each' if found.table.n_prompts > 1 else ''}.", *found.table.notes]
+    if found.counted.rules.fixed_prompts and found.table.n_prompts > 1:
+        said.append(_of_these(found.table.n_prompts))
     for answer in found.answers:
         said += ["", *_block(found.table, answer)]
     if found.hacking is not None:
@@ -214,7 +226,7 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
     said += [f"unknown: {_why(answer)}"] if answer.limit is None else _limit_lines(answer.limit)
     said += [] if answer.assumed is None else [_assumption(table, answer.assumed)]
     if answer.limit is None:
-        like = "" if table.n_prompts == 1 else f", and that other prompts are like these {table.n_prompts}"
+        like = "" if best.fixed_prompts else f", and that other prompts are like these {table.n_prompts}"
         said.append(f"Assumed of what {best.rules.name} gains: no reward far above all that were seen{like}.")
     if answer.unsupported:
         left = ", ".join(f"{kl:g}" for kl in answer.unsupported)
@@ -240,12 +252,19 @@ def _block(table: RewardTable, answer: Answer) -> list[str]:
             f"{bounds(best.gain_low[i], best.gain_high[i]):<22} {_share(answer, i)}"
         )
     said += [_wanted_sentence(one, table.n_prompts) for one in answer.wanted_by_rules]
-    if table.n_prompts == 1 and (4.0 * best.n > table.n_samples[0]).any():
+    if best.fixed_prompts and (4.0 * best.n > table.n_samples.min()).any():
         said.append(
-            "N above a quarter of the samples of a single prompt rests on a few of the largest: the value is unbiased, "
+            "N above a quarter of the samples of a prompt rests on a few of the largest: the value is unbiased, "
             f"but the interval may hold the truth less often than {level_shown(best.level)} of the time."
         )
     return said
+
+
+def _of_these(n_prompts: int) -> str:
+    return (
+        f"Limits, gains, shares and gold are those of these {n_prompts} prompts, and intervals hold what their samples "
+        "leave open. So few prompts do not show how unlike others are, where all may differ by more."
+    )
 
 
 def _why(answer: Answer) -> str:

@@ -8,10 +8,10 @@ from alignlib._core.doors import guard
 from alignlib._core.names import counted
 from alignlib.answers.answer import Answer
 from alignlib.answers.output import beyond_kl
-from alignlib.answers.output.render import beside, interval_name, percent
+from alignlib.answers.output.render import beside, interval_name, over_prompts, percent
 from alignlib.estimation import EstimatedFrontier
 
-__all__ = ["headline", "over_prompts"]
+__all__ = ["headline"]
 
 
 def headline(answer: Answer) -> str:
@@ -84,19 +84,6 @@ def _limit_sentence(answer: Answer, limit: EstimatedFrontier, i: int) -> str:
         f"{answer.measured_in!r} over the base model's {base} ({interval_name(limit.level)} "
         f"{limit.gain_low[i]:.3g} to {limit.gain_high[i]:.3g})"
     )
-
-
-def over_prompts(limit: EstimatedFrontier) -> str:
-    """Say what the budget bounds; on a single prompt there is nothing to say.
-
-    Parameters
-    ----------
-    limit : EstimatedFrontier
-        It knows how many prompts there are.
-    """
-    if limit.n_prompts == 1:
-        return ""
-    return " on every prompt" if limit.budget == "per_prompt" else " on average over prompts"
 
 
 def _gain_of_best(answer: Answer, i: int) -> str:

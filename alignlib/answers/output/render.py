@@ -18,6 +18,7 @@ from alignlib._core.plain import plain
 from alignlib._core.shown import level_shown
 from alignlib._core.text import for_csv, for_json, for_terminal
 from alignlib._core.version import __version__
+from alignlib.estimation import EstimatedFrontier
 
 __all__ = [
     "SCHEMA",
@@ -27,6 +28,7 @@ __all__ = [
     "by_point",
     "interval_name",
     "listed",
+    "over_prompts",
     "percent",
     "schema",
     "to_csv",
@@ -249,6 +251,22 @@ def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
         row = {name: for_csv(plain(value)) for name, value in point.items()}
         writer.writerow({name: "" if value is None else value for name, value in row.items()})
     return out.getvalue()
+
+
+def over_prompts(limit: EstimatedFrontier) -> str:
+    """Say what the budget bounds; on a single prompt there is nothing to say.
+
+    Parameters
+    ----------
+    limit : EstimatedFrontier
+        It knows how many prompts there are, and whether they are fixed.
+    """
+    if limit.n_prompts == 1:
+        return ""
+    which = f"these {limit.n_prompts} prompts" if limit.fixed_prompts else "prompts"
+    if limit.budget == "per_prompt":
+        return f" on every one of {which}" if limit.fixed_prompts else " on every prompt"
+    return f" on average over {which}"
 
 
 guard(globals())
