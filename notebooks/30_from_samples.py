@@ -194,12 +194,14 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # differ over 100×, skewed both ways, ties, mixtures, jackpots, 0/1 rewards with rates down to 0.0005, more samples where rewards vary less. {{n_blind:d}} of the laws were chosen by people who had not
 # seen the estimator. The *deep level* draws {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
 # Every prompt's own limit and the two curves on which gold turns are tried on every third of these. It takes about 0.1 s of CPU a table: some 75 minutes of one core for the deep level and 15
-# for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables: all counts here are of one version.
+# for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables: cells of rewards were counted so: {{versions}}.
+# They differ in three ways. Of fewer than twenty prompts all is now said of these very prompts, and coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Limits and gold along $\lambda$ allow for a bias to
+# either side, which widens them where a prompt has few samples. The upper arms of shares are shorter.
 #
 # A *point* is a law, a shape, a statement and a budget (or $N$, or $\lambda$) that at least a third of the tables, and at least 15, call supported. The other budgets have {{n_rare:,d}} intervals together, of which {{held_rare:.1%}} hold: few tables
 # support them, those that by chance show a tail that is too kind. Set apart are {{n_apart:,d}} points whose tables often
 # (more than {{unseen:.0%}} of them) lack the prompts or the responses that a third of the answer rests on. What no sample shows, no method can know from it: so a reader cannot tell from a table alone whether it is of this kind.
-# `alignlib frontier` says with every limit what it assumes: which prompts carry the answer, what one larger response would change, and of fewer than ten prompts that others must be like them.
+# `alignlib frontier` says with every limit what it assumes: which prompts carry the answer, and what one larger response would change. Fewer than twenty prompts do not stand for others: a kind of prompt that one in seven is, they all lack with a chance of 5 % or more. So limits, gains, shares and gold are then those of these very prompts, and said to be; intervals hold what their samples leave open.
 #
 # %% tags=["hide-input"] mystnb={"figure": {"caption": "Coverage of 95 % intervals among tables that claim the statement: a dot for every law, shape and point, without those set apart; lines: 90 and 95 %. Large dots: the deep level, {{deep_cells:d}} points of {{deep_tables:d}} tables (of a third of them, for some statements), and the statements that are not of rewards, {{other_cells:d}} points; small: the survey, {{n_cells:,d}} points of few tables. Rerun by `make coverage`.", "name": "fig-matrix"}, "image": {"alt": "Rows of dots, one for each kind of statement, most of them between 0.9 and 1."}}
 matrix = Matrix.read(Path("coverage_results/matrix.csv"))
@@ -237,8 +239,8 @@ plotting.name_axes(ax, "share of claimed intervals that hold", "")
 # {{deep_under:d}} of {{deep_cells:d}} points mislead clearly more than 7 % of all tables, and {{deep_under_apart:d}} of {{deep_n_apart:d}} of those set apart.
 #
 # - *Jackpots*, one response in a thousand worth ten standard deviations, are missed most: {{no_jackpot:.0%}} of tables of {{jackpot_responses:d}} responses have none, and nothing in them tells; their limit is then too low. The tool names what it assumes: no reward far above all that were seen.
-# - *Rare 0/1 successes and few prompts that carry all*: of ten prompts, or forty with unequal numbers of samples, the loudest may all be missing.
-# - *Four to eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
+# - *Rare 0/1 successes and few prompts that carry all*: of thirty or forty prompts the loudest may all be missing.
+# - *Eight samples of thousands of prompts*: the spread of the samples is so small that the rest of the bias shows.
 #
 # :::{dropdown} Every point of the deep level that holds too seldom
 #
@@ -328,6 +330,7 @@ claims.glue(
     mean_coverage=share.mean(),
     n_values=values.size,
     unseen=UNSEEN,
+    versions=claims.Markdown(matrix.versions()),
     n_cells=int(survey.used.sum()),
     n_laws=len(set(matrix.law[told])),
     n_shapes=len(set(matrix.shape[told])),

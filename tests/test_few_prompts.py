@@ -23,7 +23,7 @@ def test_two_prompts_have_the_interval_of_student() -> None:
 
 
 def test_of_few_prompts_all_is_said_of_these_very_prompts() -> None:
-    """Prompts of unlike scale: the intervals hold the limit and best-of-4 of these three, and are no wider than that."""
+    """Prompts of unlike scale: the intervals hold limit and best-of-4 of these three, and are no wider than that."""
     scale, rng = np.array([[1.0], [3.0], [10.0]]), np.random.default_rng(0)
     limit, best = np.sqrt(2.0 * KL * np.square(scale).mean()), 1.0293753730 * scale.mean()
     held, of_best, gains, widths = [], [], [], []
@@ -59,7 +59,10 @@ def test_few_prompts_of_few_samples_are_resampled() -> None:
 def test_how_fixed_prompts_differ_is_no_error_of_their_mean() -> None:
     rng = np.random.default_rng(4)
     n_samples = np.array([40, 55, 16])
-    values = [rng.standard_normal(n) * scale + shift for n, scale, shift in zip(n_samples, (1.0, 2.0, 4.0), (0, 50, 9), strict=True)]
+    values = [
+        rng.standard_normal(n) * scale + shift
+        for n, scale, shift in zip(n_samples, (1.0, 2.0, 4.0), (0, 50, 9), strict=True)
+    ]
     cells = Cells.of_samples(n_samples, rng)
     parts = [
         own.pseudo_values(lambda kept, x=x: values[x][kept].mean(axis=1)[:, None], np.array([values[x].mean()]))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from alignlib import InputError, ask
 from alignlib.answers.output.frontier import lines as frontier_lines
+from alignlib.answers.output.frontier import record as to_record
 from alignlib.cli.main import main
 from alignlib.estimation import Cells, first_terms, fit_frontier, most_of_constant_prompts, samples_wanted
 from alignlib.estimation.first_terms import _k_statistics
@@ -160,11 +161,24 @@ def test_all_samples_of_a_single_prompt(tmp_path: Path) -> None:
     rows = np.array([[1.0] * 3 + [0.0] * 13])
     path = written(tmp_path / "one.csv", rows)
     said = run("frontier", path, "--reward", "r", "--n", "2,4,16")
-    assert "N above a quarter of the samples of a single prompt" in said
+    assert "N above a quarter of the samples of a prompt" in said
     rules = json.loads(run("frontier", path, "--reward", "r", "--n", "2,4,16", "--json"))["reward"]["rules"]
     assert rules[0]["gain"] == pytest.approx(0.1625)
     assert rules[2]["gain"] == pytest.approx(0.8125)
     assert all(rule["gain_low"] < rule["gain"] < rule["gain_high"] for rule in rules)
+
+
+@pytest.mark.parametrize(("prompts", "samples", "these"), [(5, 32, True), (5, 12, False), (21, 32, False)])
+def test_of_few_prompts_every_output_says_that_it_is_of_these(prompts: int, samples: int, these: bool) -> None:
+    rows = np.random.default_rng(prompts).standard_normal((prompts, samples))
+    found = ask(rows, "reward", n_boot=100)
+    text, record = "\n".join(frontier_lines(found)), to_record(found)
+    assert record["reward"]["fixed_prompts"] is these
+    assert (f"are those of these {prompts} prompts" in text) is these
+    assert (f"on average over these {prompts} prompts" in record["reward"]["headline"]) is these
+    assert ("other prompts are like" in text) is (prompts == 5 and not these)
+    beyond = ask(rows, "reward", n_boot=100, divergence="chi2", kl=[0.02])
+    assert (f"on average over these {prompts} prompts" in "\n".join(frontier_lines(beyond))) is these
 
 
 def test_the_interval_of_a_single_prompt_covers_pass_at_k() -> None:

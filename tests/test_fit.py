@@ -118,7 +118,7 @@ def test_what_is_given_becomes_a_table() -> None:
 
 
 def test_without_a_limit_the_fit_says_why_and_still_tells_what_is_known() -> None:
-    rows = np.random.default_rng(0).standard_normal((8, 16)) * np.r_[1.0, np.full(7, 0.01)][:, None]  # one tells all
+    rows = np.random.default_rng(0).standard_normal((8, 15)) * np.r_[1.0, np.full(7, 0.01)][:, None]  # one tells all
     few = fit_frontier(rows, n_boot=100)
     assert few.supported_end == 0.0
     with pytest.raises(UnsupportedBudgetError, match="support no KL budget"):

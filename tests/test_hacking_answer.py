@@ -196,8 +196,8 @@ def test_what_is_unclaimed_is_told_at_the_largest_n_that_is_supported() -> None:
     assert left is not None
     assert 4.0 <= left.n < 64.0
     true = np.sqrt(2 * left.spent) - GaussianPair(1.0, 0.5).rule_gold_gain([BestOfN(left.n)])[0]
-    # 1.7 half-widths, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
-    assert abs(left.value - true) < 1.7 * (left.high - left.low) / 2
+    # 1.7 arms, 3.3 standard errors: 57 of 60 such tables have the truth inside the interval itself
+    assert left.value - 1.7 * (left.value - left.low) < true < left.value + 1.7 * (left.high - left.value)
     text = "\n".join(output.lines(answer))
     assert f"At N = {left.n:g} ({left.spent:.3g} nats), as far as the samples support" in text
 

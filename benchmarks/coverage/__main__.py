@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("what", choices=["run", "summary", "table", "pooled"])
     parser.add_argument("--out", type=Path, default=Path("build/coverage.jsonl"))
     parser.add_argument("--to", type=Path, default=Path("notebooks/coverage_results/matrix.csv"), help="of the table")
+    parser.add_argument("--before", default="", help="the version whose counts stand where the present one has none")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tables", type=int, default=300)
     parser.add_argument("--law", action="append", help="names that contain this only")
@@ -49,7 +50,7 @@ def main() -> int:
             of_topics=asked.topic,
         )
     if asked.what == "table":
-        summary.write(summary.latest(summary.read(asked.out)), asked.to)
+        summary.write(summary.latest(summary.read(asked.out), asked.before), asked.to)
     if asked.what == "pooled":
         summary.write_pooled(summary.latest(summary.read(asked.out)), asked.to.with_name("beyond.csv"))
         return 0

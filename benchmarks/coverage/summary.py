@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.coverage.study import TRIED_EVERY
+from alignlib.estimation import few_prompts
+from benchmarks.coverage.study import SHAPES, TRIED_EVERY
 from benchmarks.coverage.topics import topic_of, version_of
 from benchmarks.coverage.unseen import unseen
 
@@ -19,6 +20,8 @@ __all__ = [
     "COLUMNS", "POINTWISE", "POOLED", "UNSEEN", "Row", "latest", "read", "text", "weak", "write", "write_pooled",
 ]  # fmt: skip
 
+# Of few prompts all is now said of these very prompts: what was counted before is of another truth.
+_OF_THESE = {one.name for one in SHAPES if one.prompts > 1 and few_prompts(one.counts(np.arange(one.prompts)))}
 _LEAST_CLAIMED = 0.3  # of the tables: what fewer claim is not in the table of the book
 UNSEEN = 0.05  # of the tables may lack the loudest prompts
 POINTWISE = ("at", "tried", "claimed", "held", "held_claimed", "too_high", "too_low", "width", "ratio", "unseen")
@@ -177,9 +180,16 @@ def read(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def latest(rows: Iterable[Row]) -> list[Row]:
-    """Return the rows of the present versions: the one that each topic, or the tables of rewards, have now."""
-    return [row for row in rows if row.code == version_of(row.law)]
+def latest(rows: Iterable[Row], before: str = "") -> list[Row]:
+    """Return the rows of the present versions: the one that each topic, or the tables of rewards, have now.
+
+    Of cells of a law and shape that it has not counted, return those of the version ``before``, if one is named.
+    """
+    every = list(rows)
+    present = [row for row in every if row.code == version_of(row.law)]
+    counted = {(row.law, row.shape) for row in present}
+    left = [row for row in every if before and row.code == before and (row.law, row.shape) not in counted]
+    return present + [row for row in left if row.shape not in _OF_THESE]
 
 
 def _every(row: Row) -> int:

@@ -19,9 +19,10 @@ __all__ = ["UNSEEN", "Level", "Matrix"]
 Names = npt.NDArray[np.str_]
 
 UNSEEN = 0.05  # of the tables lack the prompts that matter most
+_BEFORE = ("ca4e617c",)  # versions of the estimator that are not the present one
 _DEEP = 100  # tables of a cell, and more
 _TOO_WIDE = 0.99
-_NAMES = ("law", "shape", "statement", "topic")
+_NAMES = ("law", "shape", "statement", "topic", "code")
 _POINTWISE = ("at", "claimed", "held_claimed", "tried", "held", "ratio", "unseen")  # a line holds several points
 # Short, so that nine columns stand beside each other; the page says below what they count.
 _HEAD = (
@@ -40,6 +41,7 @@ class Matrix(SameFields):
     statement: Names
     topic: Names  # empty for tables of rewards
     numbers: dict[str, FloatArray]
+    code: Names  # the version of the estimator that counted
 
     @classmethod
     def read(cls, path: Path) -> Matrix:
@@ -53,7 +55,7 @@ class Matrix(SameFields):
         }
         for name in ("tables", "cell"):
             numbers[name] = np.repeat([float(line[name]) for line in lines], sizes)
-        return cls(names["law"], names["shape"], names["statement"], names["topic"], numbers)
+        return cls(names["law"], names["shape"], names["statement"], names["topic"], numbers, names["code"])
 
     @property
     def given(self) -> FloatArray:
@@ -69,6 +71,17 @@ class Matrix(SameFields):
     def bound(self) -> FloatArray:
         """Two standard errors of the simulation below 90 %."""
         return np.asarray(0.9 - 2.0 * np.sqrt(0.09 / np.maximum(self.numbers["claimed"], 1)))
+
+    def versions(self) -> str:
+        """Say how many cells of a law and shape each version of the estimator counted, the present one first."""
+        cells: dict[str, set[tuple[str, str]]] = defaultdict(set)
+        for law, shape, topic, code in zip(self.law, self.shape, self.topic, self.code, strict=True):
+            if not topic:
+                cells[str(code)].add((str(law), str(shape)))
+        return " and ".join(
+            f"{len(cells[code]):d} with {'the one before' if code in _BEFORE else 'the present version'} (`{code}`)"
+            for code in sorted(cells, key=lambda one: one in _BEFORE)
+        )
 
     def level(self, name: str) -> Level:
         """Return the deep level, of tables of rewards; the survey, of the cells that are not in it; or other topics."""
