@@ -210,6 +210,13 @@ def few_prompts(n_samples: IntArray) -> bool:
     interval over all prompts that these may stand for holds as often as it says. Very few samples of a prompt do not
     show their own error either; prompts are then resampled all the same.
 
+    Parameters
+    ----------
+    n_samples : int array (prompts,)
+        The number of samples of each prompt.
+
+    Examples
+    --------
     >>> few_prompts(np.full(10, 1000)), few_prompts(np.full(30, 64)), few_prompts(np.full(10, 4))
     (True, False, False)
     """
