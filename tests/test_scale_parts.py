@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,7 +21,7 @@ from alignlib import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
 from alignlib.rules import BestOfN
-from alignlib.scale import Question, SummaryTable, engine_for, list_parts, open_parts, read_summary, sql
+from alignlib.scale import Question, SummaryTable, engine_for, list_parts, open_parts, parts, read_summary, sql
 from alignlib.scale import store as stored
 from alignlib.tables import RewardTable, pieces
 
@@ -74,6 +75,38 @@ def test_parts_of_any_format_are_the_table(folder: Path, monkeypatch: pytest.Mon
     for name in ("gain", "gain_low", "gain_high"):
         mine, plain = (getattr(fit_frontier(one, n_boot=100).at(kl), name) for one in (table, held))
         assert mine == pytest.approx(plain, abs=1e-10)
+
+
+def _add_to(told: list[tuple[str, int, int]], what: str, done: int, of: int) -> None:
+    told.append((what, done, of))
+
+
+def test_a_large_part_is_read_in_slices_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = rows(np.arange(N * PER))
+    for name, order in (("a", np.arange(N * PER)), ("b", np.arange(N * PER)[::-1])):
+        shifted = table.take(order).set_column(0, "prompt_id", pa.array(NAMES[order] + N * (name == "b")))
+        pq.write_table(shifted, tmp_path / f"{name}.parquet", row_group_size=100)
+    question = Question("prompt_id", ("reward",))
+    found = []
+    for large in (1 << 27, 1 << 12):
+        monkeypatch.setattr(parts, "_LARGE", large)
+        listed = [one for part in list_parts(str(tmp_path)) for one in part.slices()]
+        assert len(listed) == 2 if large > 1 << 12 else len(listed) > 4
+        told: list[tuple[str, int, int]] = []
+        tell = partial(_add_to, told)
+        with open_parts(str(tmp_path), question, tmp_path.parent / "k", tell=tell) as table_of_parts:
+            found.append(table_of_parts.column("reward"))
+        assert sum(about[0] == "read" for about in told) == len(listed)
+    assert np.array_equal(*found)
+    for part in listed:
+        part.check_unchanged()
+    content = bytearray((tmp_path / "b.parquet").read_bytes())
+    content[len(content) // 2] ^= 1  # within one row group of it
+    (tmp_path / "b.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"b\.parquet is not a whole Parquet file"):
+        opened(tmp_path)
+    left = opened(tmp_path, skip_corrupt=True)
+    assert (left.n_prompts, "1 of 2 parts could not be read" in left.notes[0]) == (N, True)
 
 
 def test_a_part_with_quotes_is_cut_between_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -506,12 +539,21 @@ def test_a_sweep_runs_on_the_workers_of_a_scheduler(dask: Any, tmp_path: Path, m
     project = make_project(tmp_path / "clone", {"01_roots": GOOD})
     monkeypatch.setattr("alignbook.project.own_project", lambda: project)
     monkeypatch.chdir(tmp_path)
-    address = dask._client.scheduler.address
-    done = command("roots", "--grid", "n=3,4", "--scheduler", address, "-o", "t.parquet", name="sweep")
-    assert done.exit_code == 0, done.output
-    found = pq.read_table("t.parquet")
-    assert found["n"].to_pylist() == [3, 4]
-    assert found["failed"].null_count == 2
+    asked = []
+
+    @contextmanager
+    def there(*options: Any) -> Any:
+        asked.append(options)
+        yield dask
+
+    monkeypatch.setattr("alignlib.scale.engine_for", there)
+    for k, option in enumerate([("--scheduler", "tcp://host:1"), ("--workers", "2")]):
+        done = command("roots", "--grid", f"n={3 + k}", *option, "-o", f"{k}.parquet", name="sweep")
+        assert done.exit_code == 0, done.output
+        found = pq.read_table(f"{k}.parquet")
+        assert found["n"].to_pylist() == [3 + k]
+        assert found["failed"].null_count == 1
+    assert asked == [(None, "tcp://host:1"), (2, None)]
 
 
 def test_bad_input_of_a_worker_is_the_same_sentence(folder: Path, dask: Any) -> None:

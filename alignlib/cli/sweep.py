@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,8 @@ def command(
 def _running(
     workers: int | None, scheduler: str | None
 ) -> Generator[Callable[[list[Job]], Generator[Run, None, None]], None, None]:
-    """Yield what runs jobs: processes of this machine, or the workers of a scheduler."""
-    if scheduler is None:
+    """Yield what runs jobs: workers of Dask, on this machine or of a scheduler, or processes that need no extra."""
+    if scheduler is None and (workers in (None, 1) or find_spec("distributed") is None):
         from alignbook.runner import execute_all
 
         yield partial(execute_all, workers=workers)
@@ -128,7 +129,7 @@ def _running(
     from alignbook.sweep import run_by
     from alignlib.scale import engine_for
 
-    with engine_for(scheduler=scheduler) as engine:
+    with engine_for(workers, scheduler) as engine:
         yield run_by(engine.map)
 
 

@@ -91,8 +91,8 @@ class Dask:
             ) from error
         except KilledWorker as error:
             raise InputError(
-                "One worker after another ended at the same part, for want of memory as a rule; give workers more "
-                "memory, or write smaller parts. What was done is kept.",
+                "One worker after another ended at the same piece of work, for want of memory as a rule; give workers "
+                "more memory, or, where they read parts, write smaller ones. What was done is kept.",
                 argument="workers",
             ) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -85,14 +86,14 @@ def open_parts(
         With one sentence that names the part.
     """
     engine = Here() if engine is None else engine
-    parts = list_parts(location)
+    parts = [one for part in list_parts(location) for one in part.slices()]
     folder = Path(checkpoint).resolve()  # kernels and workers run elsewhere
     folder.mkdir(parents=True, exist_ok=True)
     question = replace(question, exact_up_to=exact_up_to)
     widths, held = _first_look(parts, question, skip_corrupt)
     if bin_width is not None:
         widths = (check_width(bin_width),) * len(widths)
-    rows = held * sum(part.size for part in parts) / (_BYTES_OF_A_ROW * len(question.rewards))
+    rows = held * sum(_sizes(parts)) / (_BYTES_OF_A_ROW * len(question.rewards))
     bits = min(max(0, math.ceil(math.log2(max(rows, 1.0) / _IN_A_PIECE))), 12)
     stores = [Store.of(folder, replace(question, widths=widths), bits, parts)]
     done, heads, notes = _joined(stores[0], parts, location, drop_below, skip_corrupt, engine, tell)
@@ -256,15 +257,23 @@ def _summarised(store: Store, parts: Sequence[Part], engine: Engine, tell: Tell)
     if found:
         tell("kept", len(found), len(parts))
     left = [place for place in range(len(parts)) if place not in found]
-    sizes = [part.size for part in parts]
+    sizes = _sizes(parts)
     total, read = sum(sizes), sum(sizes[place] for place in found)
-    mean = total // max(len(parts), 1)
-    few = min(max(_SMALL // max(mean, 1), 1), _AT_ONCE)
+    few = min(max(_SMALL * len(parts) // max(total, 1), 1), _AT_ONCE)
     for k, done in engine.map(store.summarise, [parts[place] for place in left], at_once=few):
         found[left[k]] = done
         read += sizes[left[k]]
         tell("read", read, total)
-    return [found[place] for place in range(len(parts))]
+    of_paths: dict[str, list[Done]] = {}
+    for place, part in enumerate(parts):
+        of_paths.setdefault(part.path, []).append(found[place])
+    return [Done.of_slices(several) for several in of_paths.values()]
+
+
+def _sizes(parts: Sequence[Part]) -> list[int]:
+    """Return the bytes of each part, of a slice its share."""
+    slices = Counter(part.path for part in parts)
+    return [part.size // slices[part.path] for part in parts]
 
 
 def _looked_at(done: Sequence[Done], skip_corrupt: bool) -> list[str]:

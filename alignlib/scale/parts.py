@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from alignlib._core.errors import InputError
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
-from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples
+from alignlib.tables import TableFile, is_table_name, open_pieces, read_samples, row_groups
 
 __all__ = [
     "CorruptPartError",
@@ -34,6 +35,7 @@ __all__ = [
     "summaries",
 ]
 
+_LARGE = 1 << 27  # bytes of a Parquet file that are worth a task of their own
 _URL = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=.)")
 _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been a float
 
@@ -44,11 +46,29 @@ class CorruptPartError(InputError):
 
 @dataclass(frozen=True)
 class Part:
-    """A file, with its size and the time of its last change as they were when it was listed."""
+    """A file, with its size and the time of its last change as they were when it was listed.
+
+    ``groups`` are the first of its row groups and the one after the last, None for all rows.
+    """
 
     path: str
     size: int
     changed: str
+    groups: tuple[int, int] | None = None
+
+    def slices(self) -> list[Part]:
+        """Return a large Parquet file as several, each with some of its row groups: it need not be read by one."""
+        if self.size < 2 * _LARGE:
+            return [self]
+        with _opened(self) as source:
+            rows = row_groups(self.path, source)
+        number = min(self.size // _LARGE, len(rows))
+        if number < 2:
+            return [self]
+        ends = np.cumsum(rows)
+        cuts = np.unique(np.searchsorted(ends, ends[-1] * np.arange(1, number) / number, side="right"))
+        edges = [0, *(cut for cut in cuts.tolist() if 0 < cut < len(rows)), len(rows)]
+        return [replace(self, groups=pair) for pair in itertools.pairwise(edges)]
 
     @property
     def url(self) -> bool:
@@ -57,7 +77,7 @@ class Part:
 
     def check_unchanged(self) -> None:
         """Refuse what is no longer the file that was listed."""
-        now = _stat(self.path)
+        now = replace(_stat(self.path), groups=self.groups)
         if now != self:
             raise InputError(
                 f"{self.path} changed while it was read (size {self.size}, now {now.size}); wait until it is written, "
@@ -177,7 +197,8 @@ def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, floa
 
 def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
     with _opened(part) as source:
-        pieces = open_pieces(part.path, lambda file: _needed(file, question), source)
+        groups = None if part.groups is None else range(*part.groups)
+        pieces = open_pieces(part.path, lambda file: _needed(file, question), source, groups)
         while True:
             try:
                 file = next(pieces, None)

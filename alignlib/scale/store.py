@@ -53,6 +53,26 @@ class Done:
     sums: tuple[str, ...] = ()
     corrupt: str = ""
 
+    @classmethod
+    def of_slices(cls, several: Sequence[Done]) -> Done:
+        """Return what became of a part that was read in slices; where one is corrupt, nothing of it is used."""
+        if len(several) == 1:
+            return several[0]
+        corrupt = next((one for one in several if one.corrupt), None)
+        if corrupt is not None:
+            return cls(corrupt.path, corrupt=corrupt.corrupt)
+        having = [one for one in several if one.samples]
+        return cls(
+            several[0].path,
+            samples=sum(one.samples for one in several),
+            dropped=sum(one.dropped for one in several),
+            files=tuple(file for one in several for file in one.files),
+            fingerprint=" ".join(one.fingerprint for one in having),
+            kinds=tuple(sorted({kind for one in several for kind in one.kinds})),
+            truths=any(one.truths for one in several),
+            named=tuple(file for one in several for file in one.named),
+        )
+
 
 @dataclass(frozen=True)
 class Again:

@@ -29,7 +29,7 @@ from alignlib.tables.layouts import read_samples
 from alignlib.tables.list_cells import holds_lists, list_cells
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.opponent import against_opponent
-from alignlib.tables.pieces import open_pieces
+from alignlib.tables.pieces import open_pieces, row_groups
 from alignlib.tables.rater_table import RaterTable
 from alignlib.tables.reading import check_file, is_table_name, open_table_file, tables_in
 from alignlib.tables.reward_range import LARGEST_REWARD, check_range
@@ -71,6 +71,7 @@ __all__ = [
     "plain_cells",
     "read_samples",
     "require_column",
+    "row_groups",
     "short",
     "split_names",
     "tables_in",

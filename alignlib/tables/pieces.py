@@ -14,7 +14,7 @@ from alignlib.tables.formats import known_formats
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
 
-__all__ = ["open_pieces"]
+__all__ = ["open_pieces", "row_groups"]
 
 _ROWS = 1 << 20
 _BYTES = 1 << 26
@@ -22,7 +22,10 @@ _CUT = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 
 
 def open_pieces(
-    path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None = None
+    path: str,
+    needed: Callable[[TableFile], list[str]],
+    source: IO[bytes] | None = None,
+    groups: range | None = None,
 ) -> Iterator[TableFile]:
     """Yield the pieces of a file as tables of their own, in the order of their rows.
 
@@ -37,6 +40,8 @@ def open_pieces(
         Says of a table which of its columns will be loaded: Parquet reads no others.
     source : file, optional
         Where its content is, by default the file of that name.
+    groups : range, optional
+        Which row groups of a Parquet file, by default all; see `row_groups`.
 
     Yields
     ------
@@ -56,7 +61,7 @@ def open_pieces(
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".parquet":
-        yield from _parquet(path, needed, source)
+        yield from _parquet(path, needed, source, groups)
     elif suffix in _CUT:
         yield from _text(path, suffix, source)
     elif source is None:
@@ -67,7 +72,22 @@ def open_pieces(
         raise InputError(f"{path} has the unknown extension {suffix!r}; name {', '.join(known_formats())}.")
 
 
-def _parquet(path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None) -> Iterator[TableFile]:
+def row_groups(path: str, source: IO[bytes] | None = None) -> list[int]:
+    """Return the number of rows of each row group of a Parquet file; none of what cannot be read or is none."""
+    import pyarrow.parquet as pa_parquet
+
+    if Path(path).suffix.lower() != ".parquet":
+        return []
+    try:
+        with pa_parquet.ParquetFile(path if source is None else source) as opened:
+            return [opened.metadata.row_group(k).num_rows for k in range(opened.num_row_groups)]
+    except (pa.ArrowException, OSError):  # said when its rows are read
+        return []
+
+
+def _parquet(
+    path: str, needed: Callable[[TableFile], list[str]], source: IO[bytes] | None, groups: range | None
+) -> Iterator[TableFile]:
     import pyarrow.parquet as pa_parquet
 
     try:
@@ -76,8 +96,9 @@ def _parquet(path: str, needed: Callable[[TableFile], list[str]], source: IO[byt
             nested = nested_keys(schema)
             names = (*schema.names, *nested)
             columns = needed(TableFile(path, names, lambda some: schema.empty_table().select(some), nested=nested))
-            row = 1
-            for batch in opened.iter_batches(_ROWS, columns=columns, use_threads=False):
+            some = range(opened.num_row_groups) if groups is None else groups
+            row = 1 + sum(opened.metadata.row_group(k).num_rows for k in range(some.start))
+            for batch in opened.iter_batches(_ROWS, row_groups=list(some), columns=columns, use_threads=False):
                 table = pa.Table.from_batches([batch])
                 if table.num_rows:
                     yield TableFile(path, names, table.select, first_row=row, nested=nested)
