@@ -233,7 +233,7 @@ def load_piece(path: str, question: Question) -> Summary:
 
 
 def _read(path: str, place: int, question: Question) -> Summary:
-    return from_batch(_batch(path, place), question.widths, question.exact_up_to, path)
+    return from_batch(_batch(path, place), question.widths, question.exact_up_to, path, own=True)
 
 
 def _as_typed(value: Any) -> Any:
