@@ -97,6 +97,11 @@ def new(*, rows: int = 1, columns: int = 1, height: float = 3.4, **kwargs: Any) 
     axes : Axes, or array of Axes
         Its axes.
 
+    Raises
+    ------
+    InputError
+        If ``rows`` or ``columns`` is no whole number from 1 on, or ``height`` is not positive.
+
     Examples
     --------
     >>> fig, ax = new()

@@ -15,6 +15,13 @@ def rules_along(most: int) -> list[Rule]:
 
     Best-of-N is nearest to the limit at small N, where an estimate of the limit may fall below it by chance.
 
+    Parameters
+    ----------
+    most : int
+        The largest N.
+
+    Examples
+    --------
     >>> [rule.draws for rule in rules_along(20)]
     [2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 12.0, 16.0]
     """
@@ -28,6 +35,18 @@ def upper_hull(spent: FloatArray, gain: FloatArray) -> tuple[FloatArray, FloatAr
 
     A mixture of two policies has the mean of their gains, and spends no more than the mean of what they spend.
 
+    Parameters
+    ----------
+    spent, gain : array (k,)
+        The points.
+
+    Returns
+    -------
+    spent, gain : array (corners,)
+        From (0, 0) on, rising.
+
+    Examples
+    --------
     >>> [part.tolist() for part in upper_hull(np.array([1.0, 2.0, 4.0]), np.array([1.0, 1.2, 2.0]))]
     [[0.0, 1.0, 4.0], [0.0, 1.0, 2.0]]
     """

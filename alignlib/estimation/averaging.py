@@ -47,6 +47,23 @@ def averaged_curve(
     instead, ``E log((Σ e^{λr} + e^{λM})/(n+1)) ≥ Λ`` (exchangeability and Jensen), and the plug-in's lies below.
     With a ``unit`` for each prompt, λ is in that unit and a prompt counts in proportion to it: cells then hold the
     means of ``unit Λ(λ/unit)``.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    cells : Cells
+        The units that are resampled.
+    tail : TailShape
+        What the largest rewards say about the tail.
+    bias_correction : bool
+        Whether the bias of few samples is taken off.
+    largest : float, optional
+        The largest reward there can be, where it is known.
+    unit : array (prompts,), optional
+        A unit of reward for each prompt.
     """
     first = _first_pass(table, column, unit)
     known, scale = largest is not None, tail.bearing if unit is None else tail.even_bearing

@@ -39,9 +39,22 @@ FEWEST_PROMPTS = 20  # that stand for others: see `few_prompts`
 class Cells(SameFields):
     """The units that are resampled: prompts, or random pools of prompts where there are more than 500.
 
-    ``index`` names the cell of each prompt, ``size`` counts the prompts of each cell. Where the prompts are fixed their
-    samples are resampled instead: ``index`` then names the random group of each sample, and every one of the
-    ``n_fixed`` prompts (0 where prompts are resampled) has as many groups.
+    Where the prompts are fixed their samples are resampled instead, in random groups, as many of every prompt.
+
+    Attributes
+    ----------
+    index : array of int (prompts,) or (samples,)
+        The cell of each prompt, or, of fixed prompts, the group of each sample.
+    size : array (cells,)
+        Prompts of each cell.
+    n_fixed : int
+        Fixed prompts, 0 where prompts are resampled.
+
+    Examples
+    --------
+    >>> cells = Cells.of(np.array([8, 8, 8]), np.random.default_rng(0))
+    >>> cells.size.tolist(), float(cells.mean(np.array([1.0, 2.0, 3.0])).sum())
+    ([1.0, 1.0, 1.0], 6.0)
     """
 
     index: IntArray
@@ -55,10 +68,19 @@ class Cells(SameFields):
 
     @classmethod
     def of(cls, n_samples: IntArray, rng: np.random.Generator, keys: npt.NDArray[np.uint64] | None = None) -> Cells:
-        """Give each prompt its cell, a single prompt's samples theirs; ``n_samples`` has shape (prompts,).
+        """Give each prompt its cell, a single prompt's samples theirs.
 
-        With ``keys`` of the prompts a draw of ``rng`` turns them into the order in which prompts are dealt: the cell of
-        a prompt then depends on the set of prompts and not on their order.
+        With ``keys`` a draw of ``rng`` turns them into the order in which prompts are dealt: the cell of a prompt then
+        depends on the set of prompts and not on their order.
+
+        Parameters
+        ----------
+        n_samples : array of int (prompts,)
+            Samples of each prompt.
+        rng : Generator
+            Source of randomness, for pools and groups.
+        keys : array of uint64 (prompts,), optional
+            What names the prompts.
         """
         if len(n_samples) == 1:
             return cls.of_samples(n_samples, rng)
@@ -73,8 +95,17 @@ class Cells(SameFields):
 
     @classmethod
     def of_samples(cls, n_samples: IntArray, rng: np.random.Generator) -> Cells:
-        """Deal the samples of each prompt into groups at random; ``n_samples`` has shape (prompts,).
+        """Deal the samples of each prompt into groups at random.
 
+        Parameters
+        ----------
+        n_samples : array of int (prompts,)
+            Samples of each prompt.
+        rng : Generator
+            Source of randomness.
+
+        Examples
+        --------
         >>> Cells.of_samples(np.array([3, 5]), np.random.default_rng(0)).index.tolist()
         [2, 0, 1, 4, 5, 3, 4, 3]
         """
@@ -94,10 +125,20 @@ class Cells(SameFields):
         ]
 
     def joined(self, parts: Sequence[FloatArray]) -> FloatArray:
-        """Return the pseudo-values of the mean over fixed prompts from those of each, (groups, ...), one below another.
+        """Return the pseudo-values of the mean over fixed prompts from those of each, one below another.
 
         How prompts differ is no error of a mean over these very prompts: all are shifted to that mean, and spread so
         that `standard_error`, which knows of one mean, counts that of each.
+
+        Parameters
+        ----------
+        parts : sequence of array (groups, ...)
+            One for each prompt.
+
+        Returns
+        -------
+        array (prompts × groups, ...)
+            In the same unit.
         """
         if len(parts) == 1:
             return parts[0]
@@ -115,10 +156,22 @@ class Cells(SameFields):
     def pseudo_values(
         self, without: Callable[[IntArray], FloatArray], estimate: FloatArray, order: IntArray | None = None
     ) -> FloatArray:
-        """Return the pseudo-values ``-(C-1) θ(without group)``, shape (C, ...), shifted to have the mean ``estimate``.
+        """Return the pseudo-values ``-(C-1) θ(without group)``, shifted to have the mean ``estimate``.
 
-        ``without`` evaluates the statistic on samples that are kept, given by their positions: a row (of as many as
-        fit the memory) for each group left out, in the ``order`` given; it returns (rows, ...).
+        Parameters
+        ----------
+        without : callable
+            Evaluates the statistic on samples that are kept, given by their positions: a row (of as many as fit the
+            memory) for each group left out; it returns (rows, ...).
+        estimate : array (...)
+            The statistic of all samples.
+        order : array of int (samples,), optional
+            The order in which positions are passed on.
+
+        Returns
+        -------
+        array (C, ...)
+            One for each of the C groups.
         """
         order = np.arange(len(self.index)) if order is None else order
         groups, group = len(self.size), self.index[order]
@@ -134,25 +187,73 @@ class Cells(SameFields):
         return self.about(np.array(parts), estimate)
 
     def about(self, without: FloatArray, estimate: FloatArray) -> FloatArray:
-        """Return the pseudo-values of a statistic from its values with each group left out, shape (C, ...)."""
+        """Return the pseudo-values of a statistic from its values with each group left out.
+
+        Parameters
+        ----------
+        without : array (C, ...)
+            The statistic without each group.
+        estimate : array (...)
+            The statistic of all samples.
+
+        Returns
+        -------
+        array (C, ...)
+            Their mean is the estimate.
+        """
         values = -(len(self.size) - 1) * without
         return np.asarray(values + (estimate - values.mean(axis=0)))
 
     def kept_sums(self, values: FloatArray) -> FloatArray:
-        """Return sums of ``values`` (k, samples) with each group left out, shape (C, k); nothing is subtracted."""
+        """Return sums with each group left out; nothing is subtracted, so that no digits are lost.
+
+        Parameters
+        ----------
+        values : array (k, samples)
+            What is summed.
+
+        Returns
+        -------
+        array (C, k)
+            A row for each group.
+        """
         groups = len(self.size)
         place = (self.index + groups * np.arange(len(values))[:, None]).reshape(-1)
         of_groups = np.bincount(place, values.reshape(-1), groups * len(values)).reshape(len(values), groups)
         return np.asarray((of_groups @ (1.0 - np.eye(groups))).T)
 
     def mean(self, values: FloatArray) -> FloatArray:
-        """Return the mean over each cell of ``values`` (prompts,) or (prompts, k)."""
+        """Return the mean over each cell.
+
+        Parameters
+        ----------
+        values : array (prompts,) or (prompts, k)
+            What is averaged.
+
+        Returns
+        -------
+        array (cells,) or (cells, k)
+            In the same unit.
+        """
         columns = values.reshape(len(values), -1).T
         total = np.stack([np.bincount(self.index, column, len(self.size)) for column in columns], axis=1)
         return np.asarray((total / self.size[:, None]).reshape(-1, *values.shape[1:]))
 
     def resample(self, n_boot: int, rng: np.random.Generator) -> FloatArray:
-        """Return weights of the cells, shape (n_boot + 1, cells), rows summing to one; row 0 is the sample itself."""
+        """Return weights of the cells; row 0 is the sample itself.
+
+        Parameters
+        ----------
+        n_boot : int
+            Bootstrap replicates.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        array (n_boot + 1, cells)
+            Rows sum to one.
+        """
         n = len(self.size)
         counts = np.ones((n_boot + 1, n))
         step = max(1, _AT_ONCE // n)
@@ -168,6 +269,20 @@ class Cells(SameFields):
 
         Of two sets of values it is the interval of what lies between their means: an estimate, and the same with the
         bias that it may still have.
+
+        Parameters
+        ----------
+        weights : array (n_boot + 1, cells)
+            As `resample` gives them.
+        *values : array (cells, k)
+            One set, or two: an estimate, and the same with the bias that it may still have.
+        level : float
+            Coverage aimed at, in (0, 1).
+
+        Returns
+        -------
+        low, high : array (k,)
+            In the unit of the values.
         """
         means = [weights @ part for part in values]
         errors = [self.standard_error(weights, part) for part in values]
@@ -181,11 +296,16 @@ class Cells(SameFields):
         return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
 
     def stretch(self, value: FloatArray, error: FloatArray) -> FloatArray:
-        """Return by how much the arm of an interval away from 0 is to be stretched, shape (k,), where few cells count.
+        """Return by how much the arm of an interval away from 0 is to be stretched, where few cells count.
 
         A mean to which few cells contribute most is likely to miss others as large, and its own spread does not tell.
         The factor is ``1 + 3 c²/n^0.75``, at most 3, for n cells whose values have the coefficient of variation c,
-        known from the relative error of the mean. ``value`` and ``error`` are of the sample itself.
+        known from the relative error of the mean.
+
+        Parameters
+        ----------
+        value, error : array (k,)
+            The mean and its standard error, of the sample itself.
         """
         n = len(self.size)
         if self.fixed_prompts:
@@ -195,7 +315,20 @@ class Cells(SameFields):
         return np.asarray(np.clip(np.nan_to_num(factor, nan=1.0), 1.0, _MOST_STRETCH))
 
     def standard_error(self, weights: FloatArray, values: FloatArray) -> FloatArray:
-        """Return the standard error of the weighted mean of cell ``values`` (cells, k), shape (n_boot + 1, k)."""
+        """Return the standard error of weighted means.
+
+        Parameters
+        ----------
+        weights : array (n_boot + 1, cells)
+            As `resample` gives them.
+        values : array (cells, k)
+            What is averaged.
+
+        Returns
+        -------
+        array (n_boot + 1, k)
+            In the unit of the values.
+        """
         n = len(self.size)
         mean = weights @ values
         variance = np.maximum(weights @ np.square(values) - np.square(mean), 0.0)
@@ -212,8 +345,8 @@ def few_prompts(n_samples: IntArray) -> bool:
 
     Parameters
     ----------
-    n_samples : int array (prompts,)
-        The number of samples of each prompt.
+    n_samples : array of int (prompts,)
+        Samples of each prompt.
 
     Examples
     --------
@@ -233,16 +366,39 @@ def studentised_interval(
     down: FloatArray | float = 1.0,
     upper_hull: float = 1.0,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the bootstrap-t interval; row 0 of ``value`` and ``error`` is the estimate, the others replicates.
+    """Return the bootstrap-t interval.
 
     The hull of the equal-tailed and the symmetric interval, both on a logarithmic scale where all values have one sign:
-    with few prompts of skewed rewards neither alone covers as often as it claims. ``up`` and ``down`` stretch its arms
-    away from and towards 0: see `Cells.stretch`; with an ``upper_hull`` below 1 the arm away from 0 goes but this part
-    of the way from the equal-tailed one to the hull's.
+    with few prompts of skewed rewards neither alone covers as often as it claims.
 
-    Of fewer than eight ``cells`` replicates often hold one cell alone and show no spread: Student's quantile then takes
+    Of fewer than eight cells replicates often hold one cell alone and show no spread: Student's quantile then takes
     their place. Away from 0 an arm is at most three times as long as on the plain scale: few cells let logarithms
     explode.
+
+    Parameters
+    ----------
+    value, error : array (n_boot + 1, k)
+        Mean and standard error; row 0 is the estimate, the others replicates.
+    level : float
+        Coverage aimed at, in (0, 1).
+    cells : int
+        Number of cells.
+    up, down : array (k,) or float
+        How much longer its arms away from and towards 0 become: see `Cells.stretch`.
+    upper_hull : float
+        Below 1 the arm away from 0 goes but this part of the way from the equal-tailed one to the hull's.
+
+    Returns
+    -------
+    low, high : array (k,)
+        In the unit of the values.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).standard_normal((1001, 1))
+    >>> low, high = studentised_interval(5.0 + 0.1 * draws, np.full((1001, 1), 0.1), 0.95, 100)
+    >>> bool(low[0] < 5.0 < high[0])
+    True
 
     Source: the bootstrap-t is Efron's; the hull is ours, chosen by simulated coverage.
     """
@@ -279,6 +435,15 @@ def narrowed(values: Sequence[FloatArray], errors: Sequence[FloatArray], level: 
     too often, if these are apart: a miss can then happen on one side only. The factor is ``c/z`` with
     ``Φ(c + g) + Φ(c) = 1 + level`` for values g standard errors apart, between that of a one-sided quantile and 1.
 
+    Parameters
+    ----------
+    values, errors : sequence of array (k,)
+        Estimates between which the truth lies, with their standard errors.
+    level : float
+        Coverage aimed at, in (0, 1).
+
+    Examples
+    --------
     >>> apart = [np.zeros(3), np.array([0.0, 1.0, 9.0])]
     >>> narrowed(apart, [np.ones(3), np.ones(3)], 0.95).round(3).tolist()
     [1.0, 0.858, 0.839]
@@ -308,6 +473,22 @@ def _density(x: FloatArray) -> FloatArray:
 def student_interval(value: FloatArray, error: FloatArray, level: float, cells: int) -> tuple[FloatArray, FloatArray]:
     """Return ``value`` ± Student's quantile times ``error``, for a spread that so many cells show.
 
+    Parameters
+    ----------
+    value, error : array
+        The mean and its standard error.
+    level : float
+        Coverage aimed at, in (0, 1).
+    cells : int
+        How many the error is from.
+
+    Returns
+    -------
+    low, high : array
+        In the unit of the value.
+
+    Examples
+    --------
     >>> [round(float(end), 3) for end in student_interval(np.array(1.0), np.array(0.1), 0.95, 11)]
     [0.777, 1.223]
     """
@@ -329,6 +510,35 @@ def _quantiles(values: FloatArray, levels: Sequence[float]) -> list[FloatArray]:
 def check_resampling(
     level: float, n_boot: float, rng: np.random.Generator | int
 ) -> tuple[float, int, np.random.Generator]:
-    """Check what every interval needs; return level, number of replicates and generator."""
+    """Check what every interval needs.
+
+    Parameters
+    ----------
+    level : float
+        Coverage, in (0, 1).
+    n_boot : float
+        Bootstrap replicates, a whole number from 100 on.
+    rng : Generator or int
+        Source of randomness, or its seed.
+
+    Returns
+    -------
+    level : float
+        As given.
+    n_boot : int
+        As a whole number.
+    generator : Generator
+        Made from the seed.
+
+    Raises
+    ------
+    InputError
+        If one is out of its range.
+
+    Examples
+    --------
+    >>> check_resampling(0.95, 1000.0, 0)[:2]
+    (0.95, 1000)
+    """
     as_level(level)
     return float(level), as_whole("n_boot", n_boot, 100), as_rng(rng)

@@ -36,6 +36,11 @@ def bounded_mean_interval(
     low, high : float
         Ends that no value can exceed.
 
+    Returns
+    -------
+    low, high : float
+        In the unit of the values.
+
     Raises
     ------
     InputError

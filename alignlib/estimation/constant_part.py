@@ -37,6 +37,11 @@ def most_of_constant_prompts(
     highest : float, optional
         The largest reward there can be; by default the largest in the table, which is an assumption.
 
+    Raises
+    ------
+    InputError
+        If a KL is negative, ``level`` outside (0, 1), or a sample above ``highest``.
+
     Examples
     --------
     >>> table = RewardTable.from_arrays([[0.0] * 8, [0.0, 1.0] * 4])

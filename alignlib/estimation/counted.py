@@ -108,10 +108,18 @@ def _pairs(p: FloatArray, count: FloatArray) -> float:
 
 @dataclass(frozen=True, eq=False)
 class CountedRules(SameFields):
-    """What best-of-N spends, gains and wins on a prompt in bins, and how far each may be off; of shape (rules,).
+    """What best-of-N spends, gains and wins on a prompt in bins, and how far each may be off.
 
-    What the samples spend is within ``spent_open`` of what is said, to either side; their gain is at least ``gain -
-    gain_below`` and at most ``gain + gain_above``; they win what is said at most, and at least ``win - win_below``.
+    Attributes
+    ----------
+    spent, gain, win : array (rules,)
+        KL in nats, gain, and win rate less one half.
+    spent_open : array (rules,)
+        What the samples spend is within that of what is said, to either side.
+    gain_below, gain_above : array (rules,)
+        How much less, and more, they may gain.
+    win_below : array (rules,)
+        How much less they may win; they win what is said at most.
     """
 
     spent: FloatArray
@@ -137,6 +145,17 @@ def counted_rules(
     that and ``k`` times the two standard deviations (Cauchy and Schwarz); for whole N the w are convex in i, which
     bounds theirs. Samples of a bin that are not tied count as all different: they spend and win no more than that, and
     no less than if all of a bin tied. Without ``bounds`` win rates and the bounds of KLs are left out, as 0.
+
+    Parameters
+    ----------
+    samples : CountedSamples
+        The samples of one prompt, in bins.
+    rules : sequence of Rule
+        Best-of-N at several N.
+    divergence : Divergence
+        KL.
+    bounds : bool
+        Whether win rates, and bounds on KLs, are wanted.
 
     Raises
     ------

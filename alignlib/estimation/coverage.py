@@ -27,11 +27,26 @@ class KnownLaw(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Coverage(SameFields):
-    """What ``n_rep`` simulated tables showed at each budget, arrays of shape (k,).
+    """What simulated tables showed at each budget.
 
-    ``supported`` is the share of tables that support the budget; of these (``n_supported``), ``covered`` is the
-    share whose interval holds the true ``gain``, ``bias`` the mean error of the estimate and ``width`` the mean
-    width of the interval.
+    Attributes
+    ----------
+    kl : array (k,)
+        Budgets in nats.
+    gain : array (k,)
+        The true limit.
+    supported : array (k,)
+        Share of tables that support the budget.
+    n_supported : array of int (k,)
+        How many those are.
+    covered : array (k,)
+        Share of these whose interval holds the truth.
+    bias : array (k,)
+        Mean error of the estimate.
+    width : array (k,)
+        Mean width of the interval.
+    n_rep : int
+        Tables.
     """
 
     kl: FloatArray

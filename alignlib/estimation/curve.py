@@ -24,7 +24,19 @@ _KEPT = 3  # the bounds of a curve, each with all replicates: a few megabytes
 
 @dataclass(frozen=True, eq=False)
 class CurvePoints(SameFields):
-    """Gain at some budgets with its interval, the slope of the curve, and how many samples carry it; shape (k,)."""
+    """What is known of the limit at some budgets.
+
+    Attributes
+    ----------
+    gain, low, high : array (k,)
+        The gain with its interval.
+    slope : array (k,)
+        Slope of the curve, 1/λ.
+    ess : array (k,)
+        Effective sample size.
+    largest_weight : array (k,)
+        Share of the heaviest sample.
+    """
 
     gain: FloatArray
     low: FloatArray
@@ -34,7 +46,13 @@ class CurvePoints(SameFields):
     largest_weight: FloatArray
 
     def take(self, place: IntArray) -> CurvePoints:
-        """Return the points at some places, which may repeat."""
+        """Return the points at some places, which may repeat.
+
+        Parameters
+        ----------
+        place : array of int
+            Positions, which may repeat.
+        """
         return CurvePoints(**{field.name: getattr(self, field.name)[place] for field in fields(self)})
 
 
@@ -42,14 +60,38 @@ class CurvePoints(SameFields):
 class AveragedCurve(SameFields):
     """Centred log-partition functions ``Λ(λ) - λ r̄``, averaged over prompts.
 
-    ``lam``, ``ess``, ``largest_weight``, ``strain`` and ``within`` have shape (L,). ``cell_curve`` holds the mean of
-    the estimate over each cell of prompts, shape (cells, L), and ``cell_limit`` the largest gain, at λ = ∞.
-    ``cell_bounds`` are the curves whose intervals together are the interval: how far the bias of the estimate may have
-    to go down and up, or, where the rewards have known bounds, the plug-in and a curve whose mean lies above;
-    ``hard_bounds`` says that they are of what is known, and not of a bias. ``within`` is the standard error that the
-    samples of these very prompts leave: no interval is narrower, for alike prompts still have few samples.
-    ``saturated`` says that from the last λ on nothing changes, ``common_ceiling`` that every prompt reaches the largest
-    reward of all; ``log_samples`` is the mean of log n, the KL no sample estimate exceeds.
+    Parameters
+    ----------
+    lam : array (L,)
+        Inverse temperatures λ, rising.
+    ess, largest_weight : array (L,)
+        Effective sample size, and share of the heaviest sample, averaged over prompts.
+    cells : Cells
+        The units that are resampled.
+    cell_curve : array (cells, L)
+        Mean of the estimate over each cell.
+    cell_bounds : tuple of array (cells, L)
+        Curves whose intervals together are the interval: how far the bias of the estimate may have to go down and up,
+        or, where the rewards have known bounds, the plug-in and a curve whose mean lies above.
+    cell_plug_in : array (cells, L)
+        The same of the samples as they are.
+    cell_limit : array (cells,)
+        The largest gain, at λ = ∞.
+    strain : array (L,)
+        How far each λ stretches the samples; up to 1 it is supported.
+    within : array (L,)
+        Standard error that the samples of these very prompts leave: no interval is narrower, for alike prompts still
+        have few samples.
+    base_reward : float
+        Mean reward of the base.
+    saturated : bool
+        That from the last λ on nothing changes.
+    common_ceiling : bool
+        That every prompt reaches the largest reward of all.
+    log_samples : float
+        Mean of log n, the KL that no sample estimate exceeds.
+    hard_bounds : bool
+        That the bounds are of what is known, and not of a bias.
     """
 
     lam: FloatArray
@@ -71,10 +113,25 @@ class AveragedCurve(SameFields):
     def gains(
         self, weights: FloatArray, kl: FloatArray, cell_curve: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return gain, its standard error and the λ that attains it, each of shape (len(weights), k).
+        """Return the largest gain at some budgets, in each replicate.
 
-        ``weights`` are the rows of `Cells.resample`; ``kl`` has shape (k,), or (len(weights), k) for budgets that
-        are resampled themselves. ``cell_curve`` is one of the bounds, the estimate by default.
+        Parameters
+        ----------
+        weights : array (replicates, cells)
+            Rows of `Cells.resample`.
+        kl : array (k,) or (replicates, k)
+            Budgets; those of a row where they are resampled themselves.
+        cell_curve : array (cells, L), optional
+            One of the bounds; the estimate by default.
+
+        Returns
+        -------
+        gain : array (replicates, k)
+            In the unit of the reward.
+        error : array (replicates, k)
+            Its standard error.
+        lam : array (replicates, k)
+            The λ that attains it.
         """
         cells = self.cell_curve if cell_curve is None else cell_curve
         curve, largest, errors = self._resampled(weights, cells)
@@ -106,7 +163,17 @@ class AveragedCurve(SameFields):
         return deque(maxlen=_KEPT)
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
-        """Return what is known at budgets of shape (k,): the hull of the intervals of the bounds."""
+        """Return what is known at some budgets: the hull of the intervals of the bounds.
+
+        Parameters
+        ----------
+        kl : array (k,)
+            Budgets.
+        weights : array (replicates, cells)
+            Rows of `Cells.resample`.
+        level : float
+            Coverage aimed at, in (0, 1).
+        """
         gain, _, lam = self.gains(weights[:1], kl)
         found = [self.gains(weights, kl, bound) for bound in self.cell_bounds]
         arms = narrowed([value[0] for value, _, _ in found], [error[0] for _, error, _ in found], level)
@@ -140,7 +207,17 @@ class AveragedCurve(SameFields):
         return np.asarray(NormalDist().inv_cdf(0.5 + level / 2.0) * error)
 
     def stretch(self, gain: FloatArray, error: FloatArray, lam: FloatArray, kl: FloatArray) -> FloatArray:
-        """Return by how much upper arms are stretched: by the prompts that make up ``Λ = λ gain - Δ``."""
+        """Return by how much upper arms are stretched: by the prompts that make up ``Λ = λ gain - Δ``.
+
+        Parameters
+        ----------
+        gain, error : array (k,)
+            The gain and its standard error.
+        lam : array (k,)
+            The λ that attains it.
+        kl : array (k,)
+            The budget.
+        """
         with np.errstate(invalid="ignore"):
             return self.cells.stretch(lam * gain - kl, lam * error)
 

@@ -63,6 +63,21 @@ def divergence_curve(
     in KL; ``tail`` counts as far as its weights are exponential. How far the bias may still go is judged from halves of
     each prompt's samples: twice the step from halves to all. A ``top`` is the largest reward there can be: mass may be
     moved there although no sample shows it.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    cells : Cells
+        The units that are resampled.
+    tail : TailShape
+        What the largest rewards say about the tail.
+    divergence : Divergence
+        What budgets are measured in.
+    top : float, optional
+        The largest reward there can be.
     """
     n_prompts = table.n_prompts
     base, limit, scale, rank = _first_pass(table, column, top)

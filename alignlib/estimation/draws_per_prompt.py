@@ -28,10 +28,26 @@ _BUDGETS = 24  # mean draws at which the reward of chosen numbers is judged
 class DrawsPerPrompt(SameFields):
     """Best-of-N with chosen numbers of draws, against ``n`` draws on every prompt.
 
-    ``each`` is the number of draws for each of ``prompts``, chosen on all samples, up to ``n`` on average. ``gain`` is
-    the mean reward that chosen numbers have over n on all, at equal draws, and ``saved`` the share of the draws that
-    they do without at equal reward (0 where they save none), both judged on samples that did not choose. Single numbers
-    go up to ``judged_up_to``, half of the samples.
+    It is judged on samples that did not choose.
+
+    Attributes
+    ----------
+    n : int
+        Draws on every prompt of what it is compared with.
+    prompts : tuple of str
+        The prompts.
+    each : array of int (prompts,)
+        Draws of each, chosen on all samples, up to ``n`` on average.
+    uniform_reward : float
+        Mean reward of n draws on every prompt.
+    gain, gain_low, gain_high : float
+        Mean reward that chosen numbers have over that at equal draws, with its interval.
+    saved, saved_low, saved_high : float
+        Share of the draws that they do without at equal reward, 0 where they save none, with its interval.
+    level : float
+        Coverage that the intervals aim at.
+    judged_up_to : int
+        The most draws of one prompt, half of its samples.
     """
 
     n: int
@@ -167,7 +183,21 @@ def _saved(reward: FloatArray, draws: FloatArray, uniform: FloatArray, mean: int
 
 
 def shown_numbers(found: DrawsPerPrompt, most: int = 8) -> str:
-    """Return how many prompts get how many draws, such as ``"1 draw on 40 prompts, 2 to 3 on 30, 4 to 7 on 20"``."""
+    """Return how many prompts get how many draws, such as ``"1 draw on 40 prompts, 2 to 3 on 30, 4 to 7 on 20"``.
+
+    Parameters
+    ----------
+    found : DrawsPerPrompt
+        The choice.
+    most : int
+        Most groups of prompts that are told apart.
+
+    Examples
+    --------
+    >>> from alignlib.tables import example_table
+    >>> shown_numbers(draws_per_prompt(example_table(8, 8, 0.5, 0), "reward", n=2, n_boot=100))
+    'draws: 1 on 1, 2 to 3 on 7 of 8 prompts'
+    """
     ends = 2 ** np.arange(0, max(1, math.ceil(math.log2(found.each.max() + 1))) + 1)
     said = []
     for low, high in zip(ends[:-1], ends[1:] - 1, strict=True):

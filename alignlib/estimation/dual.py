@@ -17,7 +17,15 @@ _SETTLED = 1e-9  # of a point of the grid: Newton's next step would be its squar
 
 
 def lam_grid(scale: float, low: float = 1e-2, high: float = 1e4) -> FloatArray:
-    """Return geometric λ from ``low / scale`` to ``high / scale``; ``scale`` is a typical spread of reward."""
+    """Return geometric λ from ``low / scale`` to ``high / scale``; ``scale`` is a typical spread of reward.
+
+    Parameters
+    ----------
+    scale : float
+        A typical spread of the reward.
+    low, high : float
+        Ends of λ times the scale.
+    """
     decades = np.log10(high / low)
     return np.geomspace(low, high, round(decades * _POINTS_PER_DECADE) + 1) / scale
 
@@ -27,18 +35,35 @@ def minimise_dual(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the gain ``min_λ (Δ + Λ(λ))/λ`` at each budget Δ, and the λ that attains it.
 
-    ``lam`` is geometric, shape (L,); ``log_partition`` holds centred, convex Λ, shape (..., L); ``limit``, shape
-    (...,), is the largest gain, reached at λ = ∞; ``kl`` has shape (K,) or (..., K). Both results have shape
-    (..., K).
     Between grid points the minimum is that of the polynomial in log λ through the nine nearest points. Below
     the KL of the first, Λ is continued as ``λ²(a + bλ)``.
 
-    Source: theory of the KL-regularised optimum, dual form (Y24, P26).
+    Parameters
+    ----------
+    lam : array (L,)
+        A geometric grid.
+    log_partition : array (..., L)
+        Centred, convex Λ in nats.
+    limit : array (...,)
+        The largest gain, reached at λ = ∞.
+    kl : array (K,) or (..., K)
+        Budgets.
 
+    Returns
+    -------
+    gain : array (..., K)
+        In the unit of the reward.
+    lam : array (..., K)
+        Where it is attained.
+
+    Examples
+    --------
     >>> lam = lam_grid(1.0)
     >>> gain, best = minimise_dual(lam, lam**2 / 2, np.array(np.inf), np.array([0.5, 2.0]))
     >>> np.round(gain, 7).tolist(), np.round(best, 3).tolist()
     ([1.0, 2.0], [1.0, 2.0])
+
+    Source: theory of the KL-regularised optimum, dual form (Y24, P26).
     """
     curves = np.asarray(log_partition, dtype=np.float64)
     shape, last = curves.shape[:-1], len(lam) - 1

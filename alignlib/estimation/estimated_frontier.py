@@ -17,7 +17,15 @@ __all__ = ["EstimatedFrontier", "UnsupportedBudgetError"]
 
 
 class UnsupportedBudgetError(InputError):
-    """No requested budget lies in the supported range; ``largest_supported`` says where that ends."""
+    """No requested budget lies in the supported range.
+
+    Parameters
+    ----------
+    message : str
+        What was asked, and what can be done.
+    largest_supported : float
+        Where the range ends, in nats; kept under this name.
+    """
 
     def __init__(self, message: str, largest_supported: float) -> None:
         super().__init__(message)
@@ -26,16 +34,45 @@ class UnsupportedBudgetError(InputError):
 
 @dataclass(frozen=True, kw_only=True, repr=False, eq=False)
 class EstimatedFrontier(Frontier):
-    """A `Frontier` from samples; arrays of shape (k,).
+    """A `Frontier` from samples.
 
-    ``supported_end`` is the largest supported budget in nats. ``ess`` and ``largest_weight`` are the effective
-    sample size and the share of the heaviest sample, averaged over the ``n_prompts`` prompts, at each point's λ.
-    ``budget`` says whether ``spent`` is an ``"average"`` over prompts or the same on every prompt
-    (``"per_prompt"``; ``1/lam`` is then the mean of 1/λ over prompts, the slope of the curve). ``tail`` tells
-    the shape of the upper tail. Where ``unseen_top`` prompts show no response of the largest reward there can be, which
-    the divergence lets a policy put mass on, ``gain`` presumes that one exists: it is an upper limit, ``gain_high`` its
-    upper end, and ``gain_low`` is a lower end that allows for those prompts gaining nothing. ``fixed_prompts`` says
-    that the limit and its interval are of these very prompts, too few to stand for others.
+    Where ``unseen_top`` prompts show no response of the largest reward there can be, which the divergence lets a policy
+    put mass on, ``gain`` presumes that one exists: it is an upper limit, ``gain_high`` its upper end, and ``gain_low``
+    is a lower end that allows for those prompts gaining nothing.
+
+    Attributes
+    ----------
+    spent : array (k,)
+        Each budget, in the units of ``divergence`` (nats for KL).
+    gain, gain_low, gain_high : array (k,)
+        The largest mean reward for it, less ``base_reward``, with its interval.
+    lam : array (k,)
+        Inverse temperature λ; for a budget on every prompt ``1/λ`` is the mean of 1/λ over prompts, the slope of the
+        curve.
+    base_reward : float
+        Mean reward of the base.
+    supported : array of bool (k,)
+        Where the samples are enough to be believed.
+    level : float
+        Coverage that the intervals aim at.
+    divergence : Divergence
+        What the budget is measured in.
+    supported_end : float
+        The largest supported budget.
+    ess : array (k,)
+        Effective sample size at each point's λ, averaged over prompts.
+    largest_weight : array (k,)
+        Share of the heaviest sample there, averaged likewise.
+    budget : str
+        ``"average"`` over prompts, or the same on every prompt, ``"per_prompt"``.
+    n_prompts : int
+        Prompts.
+    tail : TailShape
+        The shape of the upper tail.
+    unseen_top : int
+        Prompts that show no response of the largest reward.
+    fixed_prompts : bool
+        That the limit and its interval are of these very prompts, too few to stand for others.
     """
 
     gain_low: FloatArray
@@ -58,7 +95,13 @@ class EstimatedFrontier(Frontier):
         return f"{interval}, {self.budget} budget, supported up to {self.supported_end:.3g}"
 
     def take(self, which: npt.ArrayLike | slice) -> EstimatedFrontier:
-        """Return some of the points, by their positions, a mask or a slice."""
+        """Return some of the points, by their positions, a mask or a slice.
+
+        Parameters
+        ----------
+        which : array or slice
+            Positions, a mask, or a slice.
+        """
         index = which if isinstance(which, slice) else np.asarray(which)
         arrays = ("spent", "gain", "lam", "gain_low", "gain_high", "supported", "ess", "largest_weight")
         return replace(self, **{name: getattr(self, name)[index] for name in arrays})

@@ -34,7 +34,17 @@ _SURE = 1.0  # standard errors that the term left out is taken to be larger than
 
 @dataclass(frozen=True, eq=False)
 class FirstTermsAt(SameFields):
-    """The gain by the first terms at each KL, arrays of shape (k,); ``trusted`` where the next term is small."""
+    """The gain by the first terms at each KL.
+
+    Attributes
+    ----------
+    spent : array (k,)
+        KL in nats.
+    gain, gain_low, gain_high : array (k,)
+        The gain with its interval, widened by the first term left out.
+    trusted : array of bool (k,)
+        Where that term is small.
+    """
 
     spent: FloatArray
     gain: FloatArray
@@ -50,6 +60,19 @@ class FirstTerms(SameFields):
     ``curvature`` is None from two samples of a prompt, which tell no skewness. ``trusted_end`` is the largest KL at
     which the first term left out is at most 5 % of the gain, at most 1 nat; from three samples, which do not tell that
     term, the second is at most 15 % of the first, at most 0.05 nats; from two nothing is known, and it is 0.
+
+    Attributes
+    ----------
+    slope, slope_low, slope_high : float
+        Coefficient of ``√KL``, the mean deviation times ``√2``, with its interval.
+    curvature : float, optional
+        Coefficient of KL; None from two samples of a prompt.
+    trusted_end : float
+        The largest KL in nats that is trusted.
+    level : float
+        Coverage that the intervals aim at.
+    base_reward : float
+        Mean reward of the base.
     """
 
     slope: float
@@ -69,8 +92,20 @@ class FirstTerms(SameFields):
         return 1 if self.curvature is None else 2
 
     def at(self, kl: npt.ArrayLike) -> FirstTermsAt:
-        """Return the gain at each KL >= 0 in nats; the interval is widened by the first term left out.
+        """Return the gain at each KL; the interval is widened by the first term left out.
 
+        Parameters
+        ----------
+        kl : array
+            KL in nats, >= 0.
+
+        Raises
+        ------
+        InputError
+            If a KL is negative or not a number.
+
+        Examples
+        --------
         >>> from alignlib.estimation.fitting import fit_frontier
         >>> rows = np.random.default_rng(0).exponential(size=(4000, 4))
         >>> found = first_terms(fit_frontier(rows, n_boot=100)).at(0.05)  # exactly 0.3501

@@ -41,11 +41,41 @@ _DEFAULT_POINTS = 40
 class Fit:
     """One reward of a table, estimated once; made by `fit_frontier`.
 
-    Budgets are in ``divergence``. With ``win_rate`` what counts is not the reward but the win rate over the base model
-    by it. ``supported_end`` is the largest supported budget (in nats for KL), 0 where the samples support none.
-    ``problem`` says why there is no limit (None where there is one): `at` raises it, while `share` and `gold` still
-    tell what is known without a limit. Nothing is estimated twice: every method reads the same ``curve``, with the
-    same bootstrap ``weights`` of the ``cells`` of prompts.
+    Nothing is estimated twice: every method reads the same ``curve``, with the same bootstrap ``weights`` of the
+    ``cells`` of prompts.
+
+    Attributes
+    ----------
+    table : RewardTable
+        The samples.
+    reward : str
+        The column.
+    budget : str
+        ``"average"`` over prompts, or the same on every prompt, ``"per_prompt"``.
+    level : float
+        Coverage that the intervals aim at.
+    bias_correction : bool
+        Whether the bias of few samples is taken off.
+    bounded : (float, float), optional
+        Known ends of the reward.
+    tail : TailShape
+        What the largest rewards say about the tail.
+    cells : Cells
+        The units that are resampled.
+    weights : array (n_boot + 1, cells)
+        Their weights in each replicate.
+    curve : object, optional
+        Gain and spending of each cell along λ; None where there is no limit.
+    supported_end : float
+        The largest supported budget (in nats for KL), 0 where the samples support none.
+    problem : InputError, optional
+        Why there is no limit: `at` raises it, while `share` and `gold` still tell what is known without one.
+    start : Generator
+        The state of the source of randomness, for what is drawn later.
+    divergence : Divergence
+        What budgets are measured in.
+    win_rate : bool
+        Whether the win rate over the base model by the reward is what counts, not the reward.
     """
 
     table: RewardTable
@@ -255,6 +285,11 @@ class Fit:
         -------
         Sensitivity or None
             None where no limit is known, where the reward has known bounds, or where all weight is on largest samples.
+
+        Raises
+        ------
+        InputError
+            If ``kl`` is not positive, or not supported.
 
         Examples
         --------

@@ -19,6 +19,24 @@ __all__ = ["as_table", "check_beyond", "check_bounds", "single_column", "why_no_
 def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bool) -> None:
     """Refuse what has no finite optimum or is not known for win rates and divergences other than KL.
 
+    Parameters
+    ----------
+    bounded : (float, float), optional
+        Known ends of the reward.
+    budget : str
+        How the budget is spread over prompts.
+    divergence : Divergence
+        What it is measured in.
+    win_rate : bool
+        Whether the win rate counts.
+
+    Raises
+    ------
+    InputError
+        If no estimate is known for the combination.
+
+    Examples
+    --------
     >>> from alignlib.divergences import CHI_SQUARED
     >>> check_beyond(None, "average", CHI_SQUARED, False)
     """
@@ -54,6 +72,29 @@ def check_bounds(
 ) -> tuple[float, float] | None:
     """Return known bounds of a reward, or say what is wrong with them, with a table also whether they hold its samples.
 
+    Parameters
+    ----------
+    bounded : (float, float), optional
+        Known ends of the reward.
+    budget : str
+        How the budget is spread over prompts.
+    table : RewardTable, optional
+        Whose samples must lie between them.
+    column : str
+        The reward there.
+
+    Returns
+    -------
+    (float, float) or None
+        The ends as numbers.
+
+    Raises
+    ------
+    InputError
+        If they are no two rising numbers, or a sample lies outside.
+
+    Examples
+    --------
     >>> check_bounds([0, 1], "average")
     (0.0, 1.0)
     """
@@ -91,7 +132,20 @@ def check_bounds(
 
 
 def as_table(table: Any, reward: str | None) -> RewardTable:
-    """Return what was given, arrays or a data frame, as a table."""
+    """Return what was given, arrays or a data frame, as a table.
+
+    Parameters
+    ----------
+    table : RewardTable, arrays or data frame
+        What was given.
+    reward : str, optional
+        The column that is meant.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
     if isinstance(table, RewardTable):
         return table
     if hasattr(table, "columns"):  # a data frame
@@ -105,7 +159,20 @@ def as_table(table: Any, reward: str | None) -> RewardTable:
 
 
 def single_column(table: RewardTable, reward: str | None) -> str:
-    """Return the column that ``reward`` names, or the only one."""
+    """Return the column that ``reward`` names, or the only one.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward : str, optional
+        The column that is meant.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or several and none is named.
+    """
     names = list(table.columns)
     if reward is None:
         require(len(names) == 1, f"reward must name one of the columns {names}; got None.")
@@ -118,7 +185,17 @@ def single_column(table: RewardTable, reward: str | None) -> str:
 
 
 def why_no_limit(table: RewardTable, column: str, least: int) -> InputError | None:
-    """Return why there is no limit to estimate, if so."""
+    """Return why there is no limit to estimate, if so.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    least : int
+        The fewest samples of a prompt that tell a limit.
+    """
     try:
         table.check_varies(column)
     except InputError as error:

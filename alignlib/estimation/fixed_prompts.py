@@ -26,7 +26,24 @@ _SEED = 0  # of the draws: an interval belongs to its table
 def fixed_prompts_interval(
     weights: FloatArray, pseudo: FloatArray, cells: Cells, level: float
 ) -> tuple[FloatArray, FloatArray]:
-    """Return the t-interval of the mean of pseudo-values, one a group of samples, shape (groups, k)."""
+    """Return the t-interval of the mean of pseudo-values, one a group of samples.
+
+    Parameters
+    ----------
+    weights : array (replicates, groups)
+        Rows of `Cells.resample`.
+    pseudo : array (groups, k)
+        Pseudo-values.
+    cells : Cells
+        The groups.
+    level : float
+        Coverage aimed at, in (0, 1).
+
+    Returns
+    -------
+    low, high : array (k,)
+        In the unit of the values.
+    """
     mean, error = weights[0] @ pseudo, cells.standard_error(weights[:1], pseudo)[0]
     return student_interval(mean, error, level, len(pseudo) - cells.n_fixed + 1)
 
@@ -49,6 +66,11 @@ def rank_rule_ends(
         Nominal coverage.
     estimate : array (rules,), optional
         The mean gain of each rule; needed where there are several prompts.
+
+    Returns
+    -------
+    low, high : array (rules,)
+        In the unit of the reward.
 
     Examples
     --------

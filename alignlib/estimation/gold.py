@@ -32,14 +32,40 @@ _TILT = "tilting by λ"
 
 @dataclass(frozen=True, eq=False)
 class GoldEstimate(SameFields):
-    """Gains over the base model as a proxy is optimised, estimated from base samples; arrays of shape (k,).
+    """Gains over the base model as a proxy is optimised, estimated from base samples.
 
-    ``path`` names the parameter that grows, ``"lam"`` for the tilt and ``"n"`` for best-of-N, and ``parameter`` holds
-    its values; ``name`` and ``symbol`` are what text calls the method and its parameter. ``spent`` is what the policy
-    spends in nats on average, ``proxy_gain`` what the proxy reports, ``gold_gain`` with its interval what is gained in
-    truth. ``ess`` is the effective sample size per prompt. ``supported`` tells where the samples carry the estimate:
-    draw nothing solid beyond. ``hedge`` is where to stop. ``tied_prompts`` counts prompts with proxy ties.
-    ``fixed_prompts`` says that all intervals are of these very prompts, too few to stand for others.
+    Attributes
+    ----------
+    path : str
+        The parameter that grows: ``"lam"`` for the tilt, ``"n"`` for best-of-N.
+    name, symbol : str
+        What text calls the method and its parameter.
+    parameter : array (k,)
+        Its values.
+    spent : array (k,)
+        KL to the base in nats, on average over prompts.
+    proxy_gain : array (k,)
+        What the proxy reports.
+    gold_gain, gold_low, gold_high : array (k,)
+        What is gained in truth, with its interval.
+    gold_error : array (k,)
+        Its standard error.
+    behind_error : array (k,)
+        Standard error of its distance to the most gold of the path.
+    ess : array (k,)
+        Effective sample size per prompt.
+    supported : array of bool (k,)
+        Where the samples carry the estimate: draw nothing solid beyond.
+    base_gold : float
+        Mean gold of the base.
+    level : float
+        Coverage that the intervals aim at.
+    hedge : Hedge
+        Where to stop.
+    tied_prompts : int
+        Prompts with ties of the proxy.
+    fixed_prompts : bool
+        That all intervals are of these very prompts, too few to stand for others.
     """
 
     path: str
@@ -79,10 +105,21 @@ class GoldEstimate(SameFields):
 def check_pair(table: RewardTable, reward: str, gold: str) -> None:
     """Refuse a pair of columns that cannot be told apart or cannot be optimised.
 
+    Parameters
+    ----------
+    table : RewardTable
+        What holds the columns.
+    reward, gold : str
+        The proxy, and the reward that counts.
+
     Raises
     ------
     InputError
         For a proxy that is gold itself, one that is constant within every prompt, or a gold reward with a single value.
+
+    Examples
+    --------
+    >>> check_pair(RewardTable.from_arrays(proxy=[[0.0, 1.0]], gold=[[1.0, 0.0]]), "proxy", "gold")
     """
     proxies, golds = table.column(reward), table.column(gold)
     if reward == gold:
@@ -119,7 +156,28 @@ def gold_of_rules(
     weights: FloatArray,
     level: float,
 ) -> GoldEstimate:
-    """Estimate the gold of what rules pick by ``reward``; see `alignlib.estimation.fit.Fit.gold`."""
+    """Estimate the gold of what rules pick by ``reward``; see `alignlib.estimation.fit.Fit.gold`.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward, gold : str
+        The proxy, and the reward that counts.
+    rules : sequence of Rule, optional
+        What picks; best-of-N for powers of two if None.
+    cells : Cells
+        The units that are resampled.
+    weights : array (replicates, cells)
+        Rows of `Cells.resample`.
+    level : float
+        Coverage aimed at, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If the columns are no pair, or a rule draws more than there are samples.
+    """
     check_pair(table, reward, gold)
     fewest = int(table.n_samples.min())
     most = fewest // 2 if cells.fixed_prompts else fewest
@@ -146,7 +204,30 @@ def tilted_gold(
     most: float,
     level: float,
 ) -> GoldEstimate:
-    """Estimate gold along the tilt by ``reward``, supported up to λ = ``most``; see `Fit.tilted_gold`."""
+    """Estimate gold along the tilt by ``reward``; see `Fit.tilted_gold`.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward, gold : str
+        The proxy, and the reward that counts.
+    lam : array (k,), optional
+        Inverse temperatures λ > 0, rising.
+    cells : Cells
+        The units that are resampled.
+    weights : array (replicates, cells)
+        Rows of `Cells.resample`.
+    most : float
+        The largest λ that the samples support.
+    level : float
+        Coverage aimed at, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If the columns are no pair, a prompt has fewer than three samples, or no λ is supported.
+    """
     check_pair(table, reward, gold)
     fewest = int(table.n_samples.min())
     require(fewest >= 3, f"The curve along λ needs at least 3 samples of every prompt; one has {fewest}. Sample more.")

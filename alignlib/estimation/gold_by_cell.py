@@ -23,7 +23,21 @@ _EVERY, _DENSE, _NEAR = 3, 12, 2.0
 
 @dataclass(frozen=True, eq=False)
 class GoldCurves(SameFields):
-    """Per cell: gold gain, how far down and up its bias may go, proxy gain and KL, each (cells, k); ``ess`` (k,)."""
+    """What optimising a proxy does, cell by cell.
+
+    Attributes
+    ----------
+    gold : array (cells, k)
+        Gold gain.
+    gold_down, gold_up : array (cells, k)
+        How far down and up its bias may go.
+    proxy : array (cells, k)
+        Proxy gain.
+    kl : array (cells, k)
+        KL in nats.
+    ess : array (k,)
+        Effective sample size.
+    """
 
     gold: FloatArray
     gold_down: FloatArray
@@ -37,6 +51,17 @@ def tilted_curves(table: RewardTable, reward: str, gold: str, lam: FloatArray, c
     """Return the curves along λ; the bias left is judged from halves of the samples, as for the limit.
 
     From few samples of a prompt the last term of the jackknife may take the wrong way: it counts to either side.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward, gold : str
+        The proxy, and the reward that counts.
+    lam : array (k,)
+        Inverse temperatures λ.
+    cells : Cells
+        The units that are resampled.
     """
     ess = np.zeros(lam.size)
     of_cells = np.zeros((3, cells.n_fixed or cells.size.size, lam.size))
@@ -132,7 +157,26 @@ def _plug_in_without(proxies: FloatArray, golds: FloatArray, lam: FloatArray, ce
 def rule_curves(
     table: RewardTable, reward: str, gold: str, rules: Sequence[Rule], cells: Cells
 ) -> tuple[GoldCurves, int]:
-    """Return the curves along rules, proxy ties averaged, and the number of prompts with ties."""
+    """Return the curves along rules, proxy ties averaged, and the number of prompts with ties.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    reward, gold : str
+        The proxy, and the reward that counts.
+    rules : sequence of Rule
+        What picks.
+    cells : Cells
+        The units that are resampled.
+
+    Returns
+    -------
+    curves : GoldCurves
+        One point a rule.
+    tied : int
+        Prompts with ties of the proxy.
+    """
     of_cells = np.zeros((3, cells.n_fixed or cells.size.size, len(rules)))
     index = np.arange(table.n_prompts) if cells.fixed_prompts else cells.index
     tied = 0

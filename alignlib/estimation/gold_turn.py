@@ -31,13 +31,27 @@ _FREEDOM = 18.0 / 35.0  # degrees of freedom of a variance from second differenc
 
 @dataclass(frozen=True, eq=False)
 class GoldTurn(SameFields):
-    """What each look said; arrays (k,), NaN at checkpoints where nothing could be tested.
+    """What each look said; NaN at checkpoints where nothing could be tested.
 
-    ``fall`` is the difference that speaks most for a turn at that checkpoint, gold of an earlier block minus that of
-    the last one, ``p`` its p-value for all comparisons of the look, and ``spent`` the error spent there: gold has
-    turned, by ``error`` in all, where ``p <= spent``. ``said_at`` is the position of the first such checkpoint, None
-    without one; ``before`` and ``after`` are first and last position of the two blocks compared there. ``told_by`` is
-    ``"prompts"`` or ``"checkpoints"``: what the error of a difference was estimated from.
+    Gold has turned, by ``error`` in all, where ``p <= spent``.
+
+    Attributes
+    ----------
+    error : float
+        Probability of a false alarm over all looks.
+    told_by : str
+        What the error of a difference was estimated from: ``"prompts"`` or ``"checkpoints"``.
+    fall, fall_error : array (k,)
+        The difference that speaks most for a turn at that checkpoint, gold of an earlier block minus that of the last
+        one, with its standard error.
+    p : array (k,)
+        Its p-value for all comparisons of the look.
+    spent : array (k,)
+        The error spent there.
+    said_at : int, optional
+        Position of the first checkpoint that says so; None without one.
+    before, after : (int, int), optional
+        First and last position of the two blocks compared there.
     """
 
     error: float

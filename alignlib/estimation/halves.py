@@ -25,7 +25,18 @@ _SMALL = 6  # fewer samples than this are left out one or two at a time instead
 
 
 def sort_keys(descending: FloatArray) -> FloatArray:
-    """Return what tells prompts apart by their centred samples, shape (keys, prompts): see `canonical_rank`."""
+    """Return what tells prompts apart by their centred samples: see `canonical_rank`.
+
+    Parameters
+    ----------
+    descending : array (prompts, n)
+        Centred samples of each, from the largest down.
+
+    Returns
+    -------
+    array (keys, prompts)
+        In the unit of the reward.
+    """
     n = descending.shape[1]
     return np.stack([descending[:, 0], descending[:, 1], descending[:, n // 4], np.abs(descending).mean(axis=1)])
 
@@ -33,6 +44,15 @@ def sort_keys(descending: FloatArray) -> FloatArray:
 def canonical_rank(keys: FloatArray, scale: float) -> IntArray:
     """Return the place of each prompt in an order that neither the order of the table nor the unit changes.
 
+    Parameters
+    ----------
+    keys : array (keys, prompts)
+        As `sort_keys` gives them.
+    scale : float
+        A spread of the reward, in its unit.
+
+    Examples
+    --------
     >>> keys = np.array([[3.0, 1.0, 2.0]] * 4)
     >>> canonical_rank(keys, 1.0).tolist() == canonical_rank(7.0 * keys, 7.0).tolist() == [2, 0, 1]
     True
@@ -58,17 +78,35 @@ def part_weight(n: int) -> float:
 
     Parts of three samples of four or five are nearer to all; a bias that falls like 1/n is then shown in smaller steps,
     a third or two thirds of what is left. What the last correction leaves open is allowed for besides: `either_way`.
+
+    Parameters
+    ----------
+    n : int
+        Samples of a prompt.
     """
     return 2.0 if n >= _SMALL else 4.0 / (n - 3.0)
 
 
 def either_way(ahead: FloatArray, last: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return how far down and how far up the bias of an estimate may go, each (cells, L), judged by means over cells.
+    """Return how far down and how far up the bias of an estimate may go, judged by means over cells.
 
-    The one side is as far as the steps from parts of the samples to all go on (``ahead``); neither is less than
-    ``last``, a part of the jackknife's last correction, for from very few samples that may be more than the bias was.
-    ``share`` are the parts of the cells in the mean.
+    Parameters
+    ----------
+    ahead : array (cells, L)
+        How far the steps from parts of the samples to all go on: as far as the one side goes.
+    last : array (cells, L)
+        A part of the jackknife's last correction, which neither side is less than, for from very few samples that may
+        be more than the bias was.
+    share : array (cells,)
+        The parts of the cells in the mean.
 
+    Returns
+    -------
+    down, up : array (cells, L)
+        In the unit of the estimate.
+
+    Examples
+    --------
     >>> down, up = either_way(np.array([[3.0, -3.0, 0.5]]), np.array([[1.0, 1.0, -1.0]]), np.ones(1))
     >>> down.tolist(), up.tolist()
     ([[-1.0, -3.0, -1.0]], [[3.0, 1.0, 1.0]])
@@ -80,10 +118,21 @@ def either_way(ahead: FloatArray, last: FloatArray, share: FloatArray) -> tuple[
 
 
 def parts_of(descending: FloatArray, rank: IntArray, n_prompts: int) -> FloatArray:
-    """Return parts of the samples, shape (parts, prompts, m), each sorted from the top down; m is half of the samples.
+    """Return parts of the samples, sorted from the top down: halves, and of four or five samples all parts of three.
 
-    ``rank`` is the place of each prompt in the canonical order of the ``n_prompts`` of the table. Of four or five
-    samples all parts of three are returned.
+    Parameters
+    ----------
+    descending : array (prompts, n)
+        Samples of each, from the largest down.
+    rank : array of int (prompts,)
+        Place of each in the canonical order of the table.
+    n_prompts : int
+        Prompts of the table.
+
+    Returns
+    -------
+    array (parts, prompts, m)
+        m is half of the samples, or 3.
     """
     n = descending.shape[1]
     if n < _SMALL:

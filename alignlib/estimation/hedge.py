@@ -18,11 +18,20 @@ __all__ = ["Hedge", "hedge"]
 class Hedge:
     """The parameter of a path (λ or N) with the most gold, estimated; gains are over the base model.
 
-    ``low`` and ``high`` enclose every place where the estimated slope does not tell up from down: a confidence interval
-    for the turning point of a curve that turns once. ``high`` is ``inf`` where the samples do not show gold falling.
-    ``turns_down`` is ``"yes"`` where gold at the end of what the samples support lies significantly below gold before
-    it (tested at all places at once), ``"no"`` where every step up to that end rises significantly, else
-    ``"undecided"``.
+    Attributes
+    ----------
+    parameter : float
+        Where gold is largest.
+    low, high : float
+        They enclose every place where the estimated slope does not tell up from down: a confidence interval for the
+        turning point of a curve that turns once. ``high`` is ``inf`` where the samples do not show gold falling.
+    spent : float
+        KL to the base there, in nats.
+    gold_gain, gold_low, gold_high : float
+        Gold gain there, with its interval.
+    turns_down : str
+        ``"yes"`` where gold at the end of what the samples support lies significantly below gold before it (tested at
+        all places at once), ``"no"`` where every step up to that end rises significantly, else ``"undecided"``.
     """
 
     parameter: float

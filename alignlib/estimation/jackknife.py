@@ -44,9 +44,18 @@ _KEPT = 0.5  # of the weight, without the largest: else powers of its odds cance
 
 @dataclass(frozen=True, eq=False)
 class LogPartitionEstimate(SameFields):
-    """Estimates of ``log E e^{λr}``, arrays of shape (prompts,), or (L, prompts) for L values of λ.
+    """Estimates of ``log E e^{λr}`` of each prompt.
 
-    ``kl`` is what the tilt of the samples spends, ``λ Σ p_i r_i - log mean e^{λr}``.
+    Attributes
+    ----------
+    plug_in, first_order, second_order : array (prompts,) or (L, prompts)
+        Of the samples as they are, and with the bias of first and of second order taken off.
+    ess : array
+        Effective sample size.
+    largest_weight : array
+        Share of the heaviest sample.
+    kl : array
+        What the tilt of the samples spends, ``λ Σ p_i r_i - log mean e^{λr}``, in nats.
     """
 
     plug_in: FloatArray
@@ -60,6 +69,13 @@ class LogPartitionEstimate(SameFields):
 def doubling_grid(low: float, high: float) -> FloatArray:
     """Return the ``λ = 2^{j/5}`` from the octave of ``low`` up to that of ``high``: each is twice the fifth before it.
 
+    Parameters
+    ----------
+    low, high : float
+        Between these λ the grid has all of its points.
+
+    Examples
+    --------
     >>> doubling_grid(0.9, 2.1).round(3).tolist()
     [0.5, 0.574, 0.66, 0.758, 0.871, 1.0, 1.149, 1.32, 1.516, 1.741, 2.0, 2.297, 2.639, 3.031, 3.482]
     """
@@ -84,6 +100,11 @@ def jackknife_log_partition(descending: FloatArray, lam: npt.ArrayLike) -> LogPa
     lam : float or array (L,)
         λ ≥ 0; several are faster together where each is twice the fifth before it, as in `doubling_grid`: weights are
         then squared instead of exponentiated.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than 3 samples of a prompt.
 
     Examples
     --------
@@ -134,7 +155,18 @@ def _fill(rows: FloatArray, lams: FloatArray, out: FloatArray) -> None:
 
 @lru_cache(maxsize=64)
 def of_numbers(n: int) -> tuple[float, float]:
-    """Return what deleting one sample of n, and what deleting up to two, adds for their smaller number alone."""
+    """Return what deleting one sample of n, and what deleting up to two, adds for their smaller number alone.
+
+    Parameters
+    ----------
+    n : int
+        Samples.
+
+    Returns
+    -------
+    one, two : float
+        In nats.
+    """
     one, two = (float(log1p_excess(np.array(k / n))) for k in (1.0, 2.0))
     return -(n - 1) * one, 0.5 * (n - 2) ** 2 * two - (n - 1) ** 2 * one
 
@@ -197,13 +229,29 @@ def _sums(weight: FloatArray, work: Sequence[FloatArray]) -> tuple[FloatArray, .
 def stands_apart(
     runner_up: FloatArray, without_top: FloatArray, without_runner_up: FloatArray, largest: FloatArray
 ) -> bool:
-    """Tell from the second weight, sums without the first and the second, and the first's share, whether both count."""
+    """Tell from the second weight, sums without the first and the second, and the first's share, whether both count.
+
+    Parameters
+    ----------
+    runner_up : array (prompts,)
+        The second weight.
+    without_top, without_runner_up : array (prompts,)
+        Sums of weights without the first, and without the second.
+    largest : array (prompts,)
+        Share of the first.
+    """
     product = runner_up / (without_top * without_runner_up)  # of the two largest odds p/(1-p)
     return not (float(product.max()) <= _FEW and float((without_top * largest).min()) >= _KEPT)
 
 
 def column_sums(values: FloatArray) -> FloatArray:
-    """Return the sum of each column."""
+    """Return the sum of each column.
+
+    Parameters
+    ----------
+    values : array (rows, columns)
+        What is summed.
+    """
     return np.asarray(_ones(len(values)) @ values)  # a third of the time of values.sum(axis=0)
 
 
@@ -216,6 +264,13 @@ def work_arrays(count: int, shape: tuple[int, ...]) -> list[FloatArray]:
     """Return arrays for intermediate values, no two of which begin at the same place of a page of memory.
 
     Where they do, a processor waits for what it has written to one before it reads the same place of another.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    shape : tuple of int
+        Of each.
     """
     size = math.prod(shape) + _ASIDE
     room = np.empty(count * size)
@@ -226,6 +281,15 @@ def terms_wanted(sums: FloatArray, largest: FloatArray, tolerance: float) -> int
     """Return K with ``(Σq)² largest^K / (1 - largest)`` below ``tolerance (K + 1)`` in each column.
 
     That bounds, up to a factor, what the pairs of a column leave out after K terms: see `_log_pair_products`.
+
+    Parameters
+    ----------
+    sums : array (columns,)
+        ``Σq``.
+    largest : array (columns,)
+        The largest q of each column, below 1.
+    tolerance : float
+        What may be left out.
     """
     left, terms = sums * sums / (1.0 - largest) * largest, 1
     while terms < _MOST_TERMS and float(np.fmax.reduce(left, initial=0.0)) > tolerance * (terms + 1):
@@ -258,9 +322,21 @@ def _log_pair_products(q: FloatArray, square: FloatArray, power: FloatArray) -> 
 
 
 def in_logarithms(descending: FloatArray, lam: float) -> FloatArray:
-    """Return the same estimates, shape (6, prompts), the two largest rewards kept apart in logarithms.
+    """Return the same estimates, the two largest rewards kept apart in logarithms.
 
     For λ so large that weights relative to the largest are lost below the smallest number.
+
+    Parameters
+    ----------
+    descending : array (prompts, n)
+        Samples of each, from the largest down.
+    lam : float
+        Inverse temperature λ.
+
+    Returns
+    -------
+    array (6, prompts)
+        The fields of `LogPartitionEstimate`.
     """
     n = descending.shape[1]
     first, second, third = (descending[:, k] for k in range(3))

@@ -55,7 +55,19 @@ class MovedMassCurve(AveragedCurve):
 
 
 def moved_mass_curve(table: RewardTable, column: str, cells: Cells, top: float) -> AveragedCurve:
-    """Tabulate the averaged curve in total variation for a reward that is ``top`` at most."""
+    """Tabulate the averaged curve in total variation for a reward that is ``top`` at most.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    cells : Cells
+        The units that are resampled.
+    top : float
+        The largest reward there can be.
+    """
     gaps = top - table.column(column)
     held = np.unique(np.quantile(gaps[gaps > 0.0], np.linspace(0.0, 1.0, _POINTS)))
     lam = np.unique(1.0 / held)

@@ -34,7 +34,21 @@ _FURTHER = 1.5  # steps from halves to all by which the bias left in the first o
 
 
 class PerPromptCurve:
-    """The gain of a budget that bounds the KL of every prompt: each has its own λ."""
+    """The gain of a budget that bounds the KL of every prompt: each has its own λ.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    tail : TailShape
+        What the largest rewards say about the tail.
+    cells : Cells
+        The units that are resampled.
+    correct : bool
+        Whether the bias of few samples is taken off.
+    """
 
     def __init__(self, table: RewardTable, column: str, tail: TailShape, cells: Cells, *, correct: bool) -> None:
         self._table, self._column, self._cells, self._correct = table, column, cells, correct
@@ -67,10 +81,19 @@ class PerPromptCurve:
             self.supported_end = 0.0
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
-        """Return what is known at budgets of shape (k,).
+        """Return what is known at some budgets.
 
         The interval is the hull of those of the estimate, of how far its bias may go, and, upwards, of what the same
         prompts gain on one scale within an average budget: no less, and linear in what is estimated.
+
+        Parameters
+        ----------
+        kl : array (k,)
+            KL of every prompt in nats.
+        weights : array (replicates, cells)
+            Rows of `Cells.resample`.
+        level : float
+            Coverage aimed at, in (0, 1).
         """
         each = self._each(kl)
         found = PromptGains(*(self._over_cells(getattr(each, part.name)) for part in fields(PromptGains)))
@@ -133,11 +156,26 @@ class PerPromptCurve:
 
 @dataclass(frozen=True, eq=False)
 class PromptGains(SameFields):
-    """Gains of each prompt at each budget, arrays of shape (prompts, k).
+    """Gains of each prompt at each budget.
 
-    ``second_order`` extrapolates the jackknife of all samples and of their halves, ``ahead`` is how much further the
-    bias may go. ``tail`` is λ times the mean exceedance of the top quarter of the samples over the rest, ``slope`` is
-    1/λ, ``spent`` the KL of the tilt: the budget, or less where all weight is on the largest samples.
+    Attributes
+    ----------
+    plug_in, first_order : array (prompts, k)
+        Of the samples as they are, and jackknifed.
+    second_order : array (prompts, k)
+        The jackknife of all samples and of their halves, extrapolated.
+    ahead : array (prompts, k)
+        How much further the bias may go.
+    slope : array (prompts, k)
+        1/λ.
+    ess : array (prompts, k)
+        Effective sample size.
+    largest_weight : array (prompts, k)
+        Share of the heaviest sample.
+    tail : array (prompts, k)
+        λ times the mean exceedance of the top quarter of the samples over the rest.
+    spent : array (prompts, k)
+        KL of the tilt: the budget, or less where all weight is on the largest samples.
     """
 
     plug_in: FloatArray
@@ -152,10 +190,21 @@ class PromptGains(SameFields):
 
 
 def prompt_gains(rewards: FloatArray, kl: FloatArray, rank: IntArray, n_prompts: int) -> PromptGains:
-    """Estimate the frontier of every prompt; ``rewards`` has shape (prompts, n), ``kl`` shape (k,).
+    """Estimate the frontier of every prompt.
 
-    ``rank`` and ``n_prompts`` choose the halves: see `parts_of`.
+    Parameters
+    ----------
+    rewards : array (prompts, n)
+        The samples.
+    kl : array (k,)
+        Budgets in nats.
+    rank : array of int (prompts,)
+        Place of each in the canonical order of the table, which chooses the halves: see `parts_of`.
+    n_prompts : int
+        Prompts of the table.
 
+    Examples
+    --------
     >>> rows = np.random.default_rng(0).standard_normal((400, 64))
     >>> gains = prompt_gains(rows, np.array([0.5]), np.arange(400), 400)  # the truth is 1
     >>> bool(gains.plug_in.mean() < 0.98 < abs(gains.second_order.mean()) < 1.02)

@@ -25,10 +25,20 @@ _MET = 1e-13
 
 @dataclass(frozen=True, eq=False)
 class Worth(SameFields):
-    """What rows of rewards are worth at one λ: ``psi`` and ``place`` of shape (rows,), the others (rows, k).
+    """What rows of rewards are worth at one λ.
 
-    ``term`` are the summands of ``ψ = E_p term``, ``ratio`` is ``φ/p``, ``response`` how fast it rises with its price.
-    ``held`` marks rows where a known top reward takes mass although no sample lies there.
+    Attributes
+    ----------
+    psi : array (rows,)
+        ``ψ = E_p term``.
+    place : array (rows,)
+        The ν at which the ratios average 1.
+    price, ratio, response : array (rows, k)
+        Price of each reward, ``φ/p``, and how fast that rises with its price.
+    term : array (rows, k)
+        The summands of ψ.
+    held : array (rows,)
+        Rows where a known top reward takes mass although no sample lies there.
     """
 
     psi: FloatArray

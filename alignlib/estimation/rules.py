@@ -33,16 +33,39 @@ _NEEDS_EVERY_SAMPLE = (
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RuleEstimate(SameFields):
-    """Rules that draw several responses and keep one, against the limit at equal KL; arrays of shape (k,).
+    """Rules that draw several responses and keep one, against the limit at equal KL.
 
-    ``rules`` are the rules themselves, ``n`` the mean number of draws of each, ``spent`` what it spends in nats and
-    ``spent_formula`` what it would without ties (None where no formula is known), ``gain`` its mean reward above
-    ``base_reward``, ``win_rate`` its chance to beat one base draw. ``limit_gain`` is the most that any policy of the
-    same average KL can gain and ``share`` the part of it the rule has. Where ``supported`` is False the samples do not
-    show the limit: ``limit_gain`` is then an upper bound by concavity, ``share`` a lower one, and ``share_high`` is 1.
-    These four are None where nothing is known of the limit. ``reward_low`` and ``reward_high`` are the ends of `reward`
-    itself, which also vary with the base model's mean; None where ``fixed_prompts`` says that all intervals are of
-    these very prompts.
+    Where ``supported`` is False the samples do not show the limit: ``limit_gain`` is then an upper bound by concavity,
+    ``share`` a lower one, and ``share_high`` is 1. What is None is not known at all.
+
+    Attributes
+    ----------
+    rules : Rules
+        The rules themselves.
+    n : array (k,)
+        Mean number of draws of each.
+    spent : array (k,)
+        What it spends in nats.
+    spent_formula : array (k,), optional
+        What it would spend without ties; None where no formula is known.
+    gain, gain_low, gain_high : array (k,)
+        Its mean reward above ``base_reward``, with its interval.
+    win_rate : array (k,)
+        Its chance to beat one base draw, ties counted half.
+    base_reward : float
+        Mean reward of the base.
+    level : float
+        Coverage that the intervals aim at.
+    limit_gain : array (k,), optional
+        The most that any policy of the same average KL can gain.
+    share, share_low, share_high : array (k,), optional
+        The part of it that the rule has, with its interval.
+    supported : array of bool (k,), optional
+        Where the samples show the limit.
+    reward_low, reward_high : array (k,), optional
+        Ends of `reward` itself, which also vary with the base's mean; None of fixed prompts.
+    fixed_prompts : bool
+        That all intervals are of these very prompts, too few to stand for others.
     """
 
     rules: Rules
@@ -98,9 +121,35 @@ def evaluate_rules(
     divergence: Divergence = KL,
     win_rate: bool = False,
 ) -> RuleEstimate:
-    """Estimate rules that pick by one column, measured in another; ``curve`` is the limit of the latter, if known.
+    """Estimate rules that pick by one column, measured in another.
 
-    With ``win_rate`` what counts is how often the rule beats a base draw by the picking column, above one half.
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    picking, counted : str
+        The reward that picks, and the one that is measured.
+    rules : sequence of Rule
+        What picks.
+    cells : Cells
+        The units that are resampled.
+    weights : array (replicates, cells)
+        Rows of `Cells.resample`.
+    curve : AveragedCurve, optional
+        The limit of the reward that is measured, if it is known.
+    supported_end : float
+        The largest supported budget.
+    level : float
+        Coverage aimed at, in (0, 1).
+    divergence : Divergence
+        What is spent is measured in.
+    win_rate : bool
+        That what counts is how often the rule beats a base draw by the picking column, above one half.
+
+    Raises
+    ------
+    InputError
+        If a rule draws too many, or win rates are asked of another reward.
     """
     check_needs(rules, int(table.n_samples.min()))
     kl, gain, win, open_ = _cell_values(table, picking, counted, rules, cells, divergence)
@@ -179,7 +228,32 @@ def attained(
     *,
     win_rate: bool,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return ``E_p f`` (KL by default) and gain of rules that pick by a column, each of shape (rules,)."""
+    """Return what rules that pick by a column spend and gain on average.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward that picks and counts.
+    rules : sequence of Rule
+        What picks.
+    cells : Cells
+        The units that are resampled.
+    weights : array (cells,)
+        Weight of each cell.
+    divergence : Divergence
+        What is spent is measured in.
+    win_rate : bool
+        Whether win rates count.
+
+    Returns
+    -------
+    spent : array (rules,)
+        ``E_p f``.
+    gain : array (rules,)
+        In the unit of the reward, or the win rate above one half.
+    """
     spent, gain, win, _ = _cell_values(table, column, column, rules, cells, divergence, bounds=win_rate)
     return weights @ spent, weights @ (win - 0.5 if win_rate else gain)
 
@@ -221,7 +295,25 @@ def as_rules(rules: Any) -> list[Rule]:
 
 
 def check_needs(rules: Any, fewest: int) -> None:
-    """Refuse rules that draw more responses than there are samples of every prompt."""
+    """Refuse rules that draw more responses than there are samples of every prompt.
+
+    Parameters
+    ----------
+    rules : Rule or sequence of Rule
+        The rules.
+    fewest : int
+        The fewest samples of a prompt.
+
+    Raises
+    ------
+    InputError
+        If a rule other than best-of-N draws more.
+
+    Examples
+    --------
+    >>> from alignlib.rules import BestOfPoisson
+    >>> check_needs([BestOfPoisson(2.0)], 64)
+    """
     chosen = as_rules(rules)
     for rule in chosen:
         require(

@@ -22,13 +22,25 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The limit at ``kl`` nats assumes that no reward much larger than all that were seen is likely.
+    """What the limit at a budget assumes: that no reward much larger than all that were seen is likely.
 
-    ``largest_gain`` is the most that any sample lies above the mean of its prompt; one more sample there that lies
-    twice as far above would raise the limit by ``raised_by``. ``prompts_that_count`` is the effective number of prompts
-    that share the KL, ``(ΣD)²/ΣD²``; ``carriers`` are those that spend most, ``carried`` the part they spend.
-    ``few_prompts`` says that there are several, but fewer than twenty, and that prompts are resampled all the same:
-    they do not show how unlike others are, so that the intervals of limits and shares assume that these are like them.
+    Attributes
+    ----------
+    kl : float
+        The budget in nats.
+    largest_gain : float
+        The most that any sample lies above the mean of its prompt.
+    raised_by : float
+        How much one more sample there, twice as far above, would raise the limit.
+    prompts_that_count : float
+        Effective number of prompts that share the KL, ``(ΣD)²/ΣD²``.
+    carriers : tuple of str
+        The prompts that spend most.
+    carried : float
+        The part that they spend.
+    few_prompts : bool
+        That there are several, but fewer than twenty, and that prompts are resampled all the same: they do not show how
+        unlike others are, so that the intervals of limits and shares assume that these are like them.
     """
 
     kl: float
@@ -41,10 +53,25 @@ class Sensitivity:
 
 
 def sensitivity(table: RewardTable, column: str, kl: float, lam: float, *, fixed_prompts: bool = False) -> Sensitivity:
-    """Tell what the limit of a reward at ``kl`` nats, attained at λ = ``lam``, owes to single prompts and samples.
+    """Tell what the limit of a reward at a budget owes to single prompts and samples.
 
     By the envelope theorem a change of the averaged log-partition function changes the limit by that over λ.
 
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    kl : float
+        The budget in nats.
+    lam : float
+        The λ that attains the limit.
+    fixed_prompts : bool
+        Whether the limit is of these very prompts.
+
+    Examples
+    --------
     >>> table = RewardTable.from_arrays(np.random.default_rng(0).standard_normal((50, 32)))
     >>> found = sensitivity(table, "reward", 0.5, 1.0)
     >>> 0.0 < found.raised_by < 0.2, 25.0 < found.prompts_that_count <= 50.0

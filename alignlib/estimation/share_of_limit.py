@@ -33,8 +33,22 @@ def share_of_limit(
 ) -> Share:
     """Return the limit's gain at the KL spent, the share of it, its interval, and where that is supported.
 
-    A rule is a policy itself, so the limit at its KL is at least its gain, and no share exceeds 1. ``further`` is by
-    how much the KL may be biased.
+    A rule is a policy itself, so the limit at its KL is at least its gain, and no share exceeds 1.
+
+    Parameters
+    ----------
+    curve : AveragedCurve
+        The limit.
+    weights : array (replicates, cells)
+        Rows of `Cells.resample`.
+    kl, gain : array (cells, rules)
+        What each rule spends and gains, cell by cell.
+    level : float
+        Coverage aimed at, in (0, 1).
+    end : float
+        The largest supported budget.
+    further : array
+        By how much the KL may be biased.
     """
     spent, gained = weights @ kl, weights @ gain
 

@@ -28,14 +28,30 @@ def strain(
     tail_scale: float,
     n_prompts: int,
 ) -> FloatArray:
-    """Return how far each λ stretches the samples, shape (L,): up to 1 it is supported.
+    """Return how far each λ stretches the samples: up to 1 it is supported.
 
-    With ``D_x`` the plug-in KL of prompt x at λ, ``kl`` is ``Σ D_x``, ``kl_squared`` ``Σ D_x²`` and ``kl_of_known``
-    ``Σ D_x²/known_kl(n_x)``. The largest of the last over the first (prompts spend what n samples show), of
-    ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than five), and of ``2 λ t`` with
-    ``t`` the ``tail_scale``, the mean exceedance of a tail that may be exponential (0 for a lighter one): so the
-    weights have two moments. ``n_prompts`` is 1 where these are fixed, and no others even it out: the weights then have
-    two and a half, and none need share the KL. What is not a number is never supported.
+    With ``D_x`` the plug-in KL of prompt x at λ it is the largest of ``Σ [D_x²/known_kl(n_x)] / Σ D_x`` (prompts spend
+    what n samples show), of ``3 Σ D_x² / (Σ D_x)²`` (at least three prompts share the KL, fewer of less than five), and
+    of ``2 λ t`` with ``t`` the ``tail_scale``: so the weights have two moments. Of fixed prompts they have two and a
+    half, for no others even it out, and none need share the KL. What is not a number is never supported.
+
+    Parameters
+    ----------
+    lam : array (L,)
+        Inverse temperatures λ.
+    kl, kl_squared : array (L,)
+        ``Σ D_x`` and ``Σ D_x²``.
+    kl_of_known : array (L,)
+        ``Σ D_x²/known_kl(n_x)``.
+    tail_scale : float
+        Mean exceedance of a tail that may be exponential, 0 for a lighter one.
+    n_prompts : int
+        Prompts, 1 where these are fixed.
+
+    Returns
+    -------
+    array (L,)
+        ``inf`` where it is not known.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         spent = np.where(kl == 0.0, 0.0, kl_of_known / kl)
@@ -48,6 +64,13 @@ def strain(
 def known_kl(n: float) -> float:
     """Return how much KL n samples of a prompt show: a quarter of log n, less for very few.
 
+    Parameters
+    ----------
+    n : float
+        Samples of a prompt.
+
+    Examples
+    --------
     >>> round(known_kl(64), 2), round(known_kl(4), 2)
     (1.04, 0.23)
     """
@@ -57,6 +80,13 @@ def known_kl(n: float) -> float:
 def least_prompts(n_prompts: int) -> float:
     """Return how many prompts must share the KL, of so many: three, fewer of less than five; one need share none.
 
+    Parameters
+    ----------
+    n_prompts : int
+        Prompts.
+
+    Examples
+    --------
     >>> least_prompts(1), round(least_prompts(4), 1), least_prompts(100)
     (0.0, 2.4, 3.0)
     """
@@ -66,8 +96,20 @@ def least_prompts(n_prompts: int) -> float:
 def first_strained(kl: FloatArray, strain: FloatArray) -> float:
     """Return the KL at which the strain first exceeds 1, between points by interpolation of logarithms.
 
-    ``kl`` rises, shape (L,). 0 where the first point is strained, infinity where none is.
+    Parameters
+    ----------
+    kl : array (L,)
+        Rising, in nats.
+    strain : array (L,)
+        At each.
 
+    Returns
+    -------
+    float
+        0 where the first point is strained, infinity where none is.
+
+    Examples
+    --------
     >>> round(first_strained(np.array([0.1, 0.4, 1.6]), np.array([0.2, 0.5, 2.0])), 6)
     0.8
     """

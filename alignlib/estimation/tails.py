@@ -32,10 +32,18 @@ _BLOCK = 1 << 18  # samples in work at a time
 class TailShape:
     """What the largest rewards say about the tail.
 
-    ``ratio`` is the mean Greenwood statistic over that of an exponential tail, ``ratio_high`` with its standard error
-    added, ``gaussian`` the ratio of a Gaussian tail from as many samples. ``scale`` is the mean exceedance, weighted by
-    its cube, ``even_scale`` the mean of the exceedance in units of the usual spread of each prompt. ``discrete`` says
-    that most prompts have ties among their largest samples.
+    Attributes
+    ----------
+    ratio, ratio_high : float
+        The mean Greenwood statistic over that of an exponential tail, and with its standard error added.
+    gaussian : float
+        The ratio of a Gaussian tail from as many samples.
+    scale : float
+        Mean exceedance, weighted by its cube, in the unit of the reward.
+    even_scale : float
+        Mean exceedance in units of the usual spread of each prompt.
+    discrete : bool
+        That most prompts have ties among their largest samples.
     """
 
     ratio: float
@@ -58,6 +66,11 @@ class TailShape:
         """The largest λ for the mean of another reward, which may itself grow with this one, as its square does.
 
         It asks for more moments than the limit does; and of few samples of a prompt no tail is clearly lighter.
+
+        Parameters
+        ----------
+        fewest : int
+            The fewest samples of a prompt.
         """
         part = 1.0 if fewest < _FEW_SAMPLES and not self.discrete else self._part
         return _GOLD_RATE / (part * self.scale) if part * self.scale > 0.0 else math.inf
@@ -80,6 +93,15 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
 
     Prompts with ties among their largest samples are left out: a law with an atom at the top has a finite Λ.
 
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(0)
     >>> light, heavy = (RewardTable.from_arrays(rows) for rows in (rng.random((200, 64)), rng.laplace(size=(200, 64))))
     >>> tail_shape(light, "reward").bearing, round(tail_shape(heavy, "reward").bearing, 1)
@@ -177,6 +199,11 @@ def usual_spread(descending: FloatArray) -> FloatArray:
     """Return the mean distance from the median, the top sixteenth of each prompt's samples left out.
 
     It is a scale that rare large rewards do not touch.
+
+    Parameters
+    ----------
+    descending : array (prompts, n)
+        Samples of each, from the largest down.
     """
     n = descending.shape[1]
     return np.asarray(np.abs(descending[:, -(-n // 16) :] - descending[:, [n // 2]]).mean(axis=1))

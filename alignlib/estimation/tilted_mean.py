@@ -35,7 +35,17 @@ _STEP = 3e-5  # where weights underflow: a central difference errs by its square
 
 @dataclass(frozen=True, eq=False)
 class TiltedMeans(SameFields):
-    """Estimates of ``E_{π̂_λ} g`` for C rewards g, arrays of shape (C, L, prompts), and of ``Λ(λ)``, (L, prompts)."""
+    """Estimates of ``E_{π̂_λ} g`` for C rewards g.
+
+    Attributes
+    ----------
+    plug_in, first_order, second_order : array (C, L, prompts)
+        Of the samples as they are, and with the bias of first and of second order taken off.
+    log_partition : array (L, prompts)
+        Of ``Λ(λ)`` of the proxy.
+    ess : array (L, prompts)
+        Effective sample size.
+    """
 
     plug_in: FloatArray
     first_order: FloatArray

@@ -20,9 +20,18 @@ _FEWEST_SAMPLES = 4.0  # three support hardly any budget
 
 @dataclass(frozen=True)
 class Wanted:
-    """About ``samples`` of each prompt, and at least ``prompts`` prompts, would support ``kl`` nats.
+    """How many samples would support a budget.
 
-    ``rule`` is the title of the rule that spends them, where its share of the limit is what is wanted.
+    Attributes
+    ----------
+    kl : float
+        The budget in nats.
+    samples : float
+        About how many of each prompt it takes.
+    prompts : int
+        And at least so many prompts.
+    rule : str
+        Title of the rule that spends it, where its share of the limit is what is wanted.
     """
 
     kl: float
@@ -48,6 +57,11 @@ def samples_wanted(fit: Fit, kl: float, *, rule: str = "", draws: float = 0.0) -
         Title of the rule that spends it, if one does.
     draws : float
         Samples of a prompt that the rule needs in any case.
+
+    Raises
+    ------
+    InputError
+        If ``kl`` is not positive.
 
     Examples
     --------

@@ -36,12 +36,24 @@ _DELETED = 16  # samples of a prompt that are left out, at even ranks, where it 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WinRateCurve(AveragedCurve, SameFields):
-    """An `AveragedCurve` of win rates; ``free`` is that without ties at each λ, shape (L,), which none exceeds."""
+    """An `AveragedCurve` of win rates.
+
+    Parameters
+    ----------
+    free : array (L,)
+        The log-partition function without ties at each λ, which none exceeds.
+    """
 
     free: FloatArray
 
     def most(self, spent: FloatArray) -> FloatArray:
-        """Return the largest gain without ties at each budget, a mean of f, shape (k,)."""
+        """Return the largest gain without ties at each budget, a mean of f, shape (k,).
+
+        Parameters
+        ----------
+        spent : array (k,)
+            Budgets, each a mean of f.
+        """
         return minimise_dual(self.lam, self.free, np.array(0.5), spent)[0]
 
     def at(self, kl: FloatArray, weights: FloatArray, level: float) -> CurvePoints:
@@ -197,6 +209,17 @@ def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Di
 
     Prompts whose samples have no ties count as without any. The rest are supported as the limit of a reward is: while
     they spend no more KL than the samples show. How far their bias may still go is judged from halves of the samples.
+
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+    cells : Cells
+        The units that are resampled.
+    divergence : Divergence
+        What budgets are measured in.
     """
     lam = doubling_grid(_LOW, _HIGH) * math.sqrt(12.0)
     n_prompts, fixed = table.n_prompts, cells.fixed_prompts
@@ -283,6 +306,15 @@ def _groups(rewards: FloatArray, lam: FloatArray, cells: Cells, divergence: Dive
 def tied_pairs(table: RewardTable, column: str) -> float:
     """Return the share of pairs of samples of one prompt that tie, averaged over prompts: without bias.
 
+    Parameters
+    ----------
+    table : RewardTable
+        The samples.
+    column : str
+        The reward.
+
+    Examples
+    --------
     >>> tied_pairs(RewardTable.from_arrays([[0.0, 0.0, 1.0], [1.0, 2.0, 3.0]]), "reward")
     0.16666666666666666
     """

@@ -234,7 +234,20 @@ def finite_law(law: Any, cells: int = 400, tail: float = 1e-12) -> tuple[FloatAr
 
 
 def check_distribution(name: str, law: Any) -> None:
-    """Refuse what is no frozen distribution of scipy.stats."""
+    """Refuse what is no frozen distribution of scipy.stats.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    law : object
+        What was given for it.
+
+    Raises
+    ------
+    InputError
+        If it lacks quantiles or a median.
+    """
     require(
         all(callable(getattr(law, part, None)) for part in ("ppf", "isf", "median")),
         f"{name} must be a frozen distribution of scipy.stats, such as stats.t(3); got {quoted(law)}.",

@@ -209,6 +209,11 @@ def path_of(pair: ProxyPair, rule: Callable[[float], Rule] | None) -> Path:
         The law of proxy and gold.
     rule : callable, optional
         From a value of its parameter to the rule.
+
+    Raises
+    ------
+    InputError
+        If what ``rule`` returns is no rule.
     """
     if rule is None:
         return _Tilt(pair)

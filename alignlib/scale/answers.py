@@ -33,6 +33,13 @@ class _Counted(AnswerTable, SameFields):
 def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
     """Return the table of right and wrong answers for a column of 1 and 0.
 
+    Parameters
+    ----------
+    table : SummaryTable
+        Summaries of the column.
+    correct : str
+        The column, 1 for a right response.
+
     Raises
     ------
     InputError

@@ -33,6 +33,13 @@ _BINS = 4096  # over the range of the rewards
 def width_for(low: float, high: float) -> float:
     """Return the power of two that cuts the range into 2,049 to 4,096 bins; 1 for no range.
 
+    Parameters
+    ----------
+    low, high : float
+        The range of the rewards.
+
+    Examples
+    --------
     >>> width_for(-4.0, 4.0), width_for(0.0, 1.0)
     (0.001953125, 0.000244140625)
     """
@@ -43,6 +50,18 @@ def width_for(low: float, high: float) -> float:
 def check_width(width: float) -> float:
     """Refuse a width that is no power of two: dividing by another rounds.
 
+    Parameters
+    ----------
+    width : float
+        In the unit of the reward.
+
+    Raises
+    ------
+    InputError
+        If it is no power of two.
+
+    Examples
+    --------
     >>> check_width(0.25)
     0.25
     """
@@ -55,7 +74,20 @@ def check_width(width: float) -> float:
 
 
 def check_index(largest: float, width: float) -> None:
-    """Refuse a place of a bin, in size, whose number is too large."""
+    """Refuse a place of a bin, in size, whose number is too large.
+
+    Parameters
+    ----------
+    largest : float
+        The largest place of a bin, in size.
+    width : float
+        Width of the bins.
+
+    Raises
+    ------
+    InputError
+        If its number is too large.
+    """
     if not largest < _MOST_INDEX:
         raise InputError(
             f"bin_width must suit the size of the rewards: {width:g} is too small for {largest * width:.3g}. Take a "
@@ -66,10 +98,24 @@ def check_index(largest: float, width: float) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Bins(SameFields):
-    """Occupied bins of some prompts, in the order of (``row``, ``index``); every array has shape (bins,).
+    """Occupied bins of some prompts, in the order of (``row``, ``index``).
 
-    ``row`` tells the prompt, ``index`` the place k. ``square_high`` and ``square_low`` are ``Σu²`` in units of 2³¹ and
-    the rest. ``others`` holds for each further column the sums of its rewards, whole widths and steps.
+    Attributes
+    ----------
+    row : array of int (bins,)
+        The prompt.
+    index : array of int (bins,)
+        The place k: rewards in ``[k·width, (k+1)·width)``.
+    count : array of int (bins,)
+        Samples.
+    total : array of int (bins,)
+        ``Σu``, with u a reward's steps of ``width/2³¹`` above the bin's lower end.
+    square_high, square_low : array of int (bins,)
+        ``Σu²`` in units of 2³¹, and the rest.
+    least, most : array (bins,)
+        The smallest and the largest reward.
+    others : tuple of pairs of array of int (bins,)
+        For each further column the sums of its rewards, whole widths and steps.
     """
 
     row: IntArray
@@ -84,13 +130,34 @@ class Bins(SameFields):
 
     @classmethod
     def none(cls, others: int) -> Bins:
-        """No bins at all."""
+        """No bins at all.
+
+        Parameters
+        ----------
+        others : int
+            Number of further columns.
+        """
         whole, real = np.empty(0, dtype=np.int64), np.empty(0)
         return cls(whole, whole, whole, whole, whole, whole, real, real, ((whole, whole),) * others)
 
     @classmethod
     def of(cls, row: IntArray, columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
-        """Put rewards into bins by the first column; ``row`` names the prompt of each, all of shape (samples,)."""
+        """Put rewards into bins by the first column.
+
+        Parameters
+        ----------
+        row : array of int (samples,)
+            The prompt of each.
+        columns : sequence of array (samples,)
+            The rewards.
+        widths : sequence of float
+            Width of the bins of each column, powers of two.
+
+        Raises
+        ------
+        InputError
+            If there is not one width for each column.
+        """
         require(len(columns) > 0 and len(widths) == len(columns), "columns and widths must be as many, at least one.")
         found = [
             cls._of_some(row[i : i + _AT_ONCE], [column[i : i + _AT_ONCE] for column in columns], widths)
@@ -133,7 +200,21 @@ class Bins(SameFields):
         width: float,
         others: tuple[tuple[IntArray, IntArray], ...],
     ) -> Bins:
-        """Put rewards that come ``count`` times each into bins, with what further columns sum to, shape (atoms,)."""
+        """Put rewards that come several times each into bins.
+
+        Parameters
+        ----------
+        row : array of int (atoms,)
+            The prompt of each.
+        value : array (atoms,)
+            The rewards.
+        count : array of int (atoms,)
+            How often each comes.
+        width : float
+            Width of the bins, a power of two.
+        others : tuple of pairs of array of int (atoms,)
+            What further columns sum to, in whole widths and steps.
+        """
         index, u = _placed(value, width)
         square = u * u
         atoms = cls(
@@ -153,7 +234,20 @@ class Bins(SameFields):
 
     @classmethod
     def merged(cls, parts: Sequence[Bins], others: int) -> Bins:
-        """Add up bins of the same place; the order of ``parts`` makes no difference."""
+        """Add up bins of the same place; the order of ``parts`` makes no difference.
+
+        Parameters
+        ----------
+        parts : sequence of Bins
+            Of the same columns and widths.
+        others : int
+            Number of further columns.
+
+        Raises
+        ------
+        InputError
+            If a bin would hold more samples than can be counted.
+        """
         parts = [part for part in parts if len(part.row)]
         if len(parts) < 2:
             return parts[0] if parts else cls.none(others)
@@ -193,12 +287,24 @@ class Bins(SameFields):
         return cls(**plain, others=joined)
 
     def take(self, places: IntArray) -> Bins:
-        """Return some of the bins."""
+        """Return some of the bins.
+
+        Parameters
+        ----------
+        places : array of int
+            Positions of bins, rising.
+        """
         plain: dict[str, Any] = {name: getattr(self, name)[places] for name in _plain_fields(type(self))}
         return Bins(**plain, others=tuple((high[places], low[places]) for high, low in self.others))
 
     def with_rows(self, rows: IntArray) -> Bins:
-        """Return the bins of prompts that have other numbers: ``rows[i]`` for i, which rises."""
+        """Return the bins of prompts that have other numbers.
+
+        Parameters
+        ----------
+        rows : array of int (prompts,)
+            The new number of prompt i is ``rows[i]``, which rises with i.
+        """
         return replace(self, row=rows[self.row])
 
     def carried(self) -> Bins:
@@ -211,19 +317,39 @@ class Bins(SameFields):
         )
 
     def mean(self, width: float) -> FloatArray:
-        """Return the mean reward of each bin, within half a step of ``width/2³¹``; that of one sample is exact."""
+        """Return the mean reward of each bin, within half a step of ``width/2³¹``; that of one sample is exact.
+
+        Parameters
+        ----------
+        width : float
+            Width of the bins.
+        """
         step = np.ldexp(width, -STEPS)
         inside = width * self.index + step * (self.total / self.count + 0.5)
         return np.asarray(np.clip(inside, self.least, self.most))
 
     def variance(self, width: float) -> FloatArray:
-        """Return the variance within each bin, of the rewards rounded down to a step."""
+        """Return the variance within each bin, of the rewards rounded down to a step.
+
+        Parameters
+        ----------
+        width : float
+            Width of the bins.
+        """
         share = np.ldexp(self.total / self.count, -STEPS)
         squares = np.ldexp(self.square_high / self.count, -STEPS) + np.ldexp(self.square_low / self.count, -2 * STEPS)
         return np.asarray(width**2 * np.maximum(squares - np.square(share), 0.0))
 
     def other_mean(self, j: int, width: float) -> FloatArray:
-        """Return the mean of a further column in each bin."""
+        """Return the mean of a further column in each bin.
+
+        Parameters
+        ----------
+        j : int
+            Which of the further columns.
+        width : float
+            Width of its bins.
+        """
         high, low = self.others[j]
         return np.asarray(width * (high / self.count + np.ldexp(low / self.count + 0.5, -STEPS)))
 

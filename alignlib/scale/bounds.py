@@ -35,9 +35,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Atoms(SameFields):
-    """Rewards from the top down, with how many samples each stands for; shape (atoms,).
+    """Rewards from the top down, with how many samples each stands for.
 
-    ``slack`` is by how much rounding may have moved each.
+    Attributes
+    ----------
+    value : array (atoms,)
+        The rewards.
+    count : array (atoms,)
+        Samples.
+    slack : float
+        By how much rounding may have moved each.
     """
 
     value: FloatArray
@@ -45,7 +52,13 @@ class Atoms(SameFields):
     slack: float
 
     def log_partition(self, lam: FloatArray) -> FloatArray:
-        """Return ``log mean e^{λr}`` at each λ, shape (L,)."""
+        """Return ``log mean e^{λr}`` at each λ, shape (L,).
+
+        Parameters
+        ----------
+        lam : array (L,)
+            Inverse temperatures λ >= 0.
+        """
         found = np.empty(lam.size)
         top, share = float(self.value[0]), self.count / self.count.sum()
         below = self.value - top
@@ -55,7 +68,15 @@ class Atoms(SameFields):
 
 
 def inside_bins(bins: Bins, width: float) -> tuple[FloatArray, ...]:
-    """Return, in widths of the bin from its beginning: least, largest, and number, mean and variance of the others."""
+    """Return, in widths of the bin from its beginning: least, largest, and number, mean and variance of the others.
+
+    Parameters
+    ----------
+    bins : Bins
+        Bins of any prompts.
+    width : float
+        Their width.
+    """
     share = np.ldexp(1.0, -STEPS)
     least, most = (np.floor(np.ldexp(one / width - bins.index, STEPS)) * share for one in (bins.least, bins.most))
     n = bins.count.astype(np.float64)
@@ -88,7 +109,15 @@ def _ends(bins: Bins) -> list[FloatArray]:
 
 
 def lower_atoms(bins: Bins, width: float) -> Atoms:
-    """Return the law of one prompt's bins whose ``E e^{λr}`` is least at every λ > 0."""
+    """Return the law of one prompt's bins whose ``E e^{λr}`` is least at every λ > 0.
+
+    Parameters
+    ----------
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width.
+    """
     least, most, others, m, v = inside_bins(bins, width)
     up = m - least
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -103,7 +132,15 @@ def lower_atoms(bins: Bins, width: float) -> Atoms:
 
 
 def upper_atoms(bins: Bins, width: float) -> Atoms:
-    """Return the law of one prompt's bins whose ``E e^{λr}`` is largest at every λ > 0."""
+    """Return the law of one prompt's bins whose ``E e^{λr}`` is largest at every λ > 0.
+
+    Parameters
+    ----------
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width.
+    """
     least, most, others, m, v = inside_bins(bins, width)
     down = most - m
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -122,6 +159,13 @@ def between(bins: Bins, width: float) -> Atoms:
 
     The least and the largest of a bin are what they are; the others lie at their mean ± standard deviation, or, where
     that leaves the bin, as in the lower law, whose mean and variance are the same.
+
+    Parameters
+    ----------
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width.
     """
     value, count, _ = arranged(bins, width)
     order = np.argsort(-value, kind="stable")
@@ -129,7 +173,15 @@ def between(bins: Bins, width: float) -> Atoms:
 
 
 def counted_samples(bins: Bins, width: float) -> CountedSamples:
-    """Return the bins of one prompt as estimates take them."""
+    """Return the bins of one prompt as estimates take them.
+
+    Parameters
+    ----------
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width.
+    """
     atoms = between(bins, width)
     _, _, _, m, v = inside_bins(bins, width)
     mean = np.clip(width * (bins.index + m) + 0.5 * atoms.slack, bins.least, bins.most)
@@ -139,7 +191,22 @@ def counted_samples(bins: Bins, width: float) -> CountedSamples:
 
 
 def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Return atoms of several prompts, in no order: value, count, and the bin of each."""
+    """Return atoms of several prompts, in no order: value, count, and the bin of each.
+
+    Parameters
+    ----------
+    bins : Bins
+        Bins of any prompts.
+    width : float
+        Their width.
+
+    Returns
+    -------
+    value, count : array (atoms,)
+        In no order.
+    place : array of int (atoms,)
+        The bin of each.
+    """
     least, most, others, m, v = inside_bins(bins, width)
     arm, up = np.sqrt(v), m - least
     even = arm <= np.minimum(up, most - m)
@@ -162,6 +229,22 @@ def arranged(bins: Bins, width: float) -> tuple[FloatArray, FloatArray, IntArray
 def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return what ``log mean e^{λr}`` of a prompt is at least and at most, at each λ ≥ 0.
 
+    Parameters
+    ----------
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width.
+    lam : array (k,)
+        Inverse temperatures λ >= 0.
+
+    Returns
+    -------
+    low, high : array (k,)
+        In nats.
+
+    Examples
+    --------
     >>> rewards = np.random.default_rng(0).standard_normal(10_000)
     >>> bins = Bins.of(np.zeros(10_000, dtype=np.int64), [rewards], [2.0**-3])
     >>> low, high = log_partition_bounds(bins, 2.0**-3, np.array([1.0]))
@@ -176,6 +259,14 @@ def log_partition_bounds(bins: Bins, width: float, lam: FloatArray) -> tuple[Flo
 
 
 def of_prompt(bins: Bins, row: int) -> Bins:
-    """Return the bins of one prompt."""
+    """Return the bins of one prompt.
+
+    Parameters
+    ----------
+    bins : Bins
+        Bins of any prompts.
+    row : int
+        The prompt.
+    """
     low, high = np.searchsorted(bins.row, [row, row + 1])
     return bins.take(np.arange(low, high, dtype=np.int64))

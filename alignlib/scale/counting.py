@@ -21,8 +21,17 @@ _MOST_SPAN = 1 << 16  # bins from the first to the last
 
 
 def bins_of_one(columns: Sequence[FloatArray], widths: Sequence[float]) -> Bins:
-    """Put the rewards of one prompt, whose ``row`` is 0, into bins by the first column, each of shape (samples,).
+    """Put the rewards of one prompt, whose ``row`` is 0, into bins by the first column.
 
+    Parameters
+    ----------
+    columns : sequence of array (samples,)
+        The rewards.
+    widths : sequence of float
+        Width of the bins of each, powers of two.
+
+    Examples
+    --------
     >>> rewards = np.random.default_rng(0).standard_normal(50_000)
     >>> bins_of_one([rewards], [2.0**-6]) == Bins.of(np.zeros(50_000, dtype=np.int64), [rewards], [2.0**-6])
     True

@@ -25,12 +25,36 @@ _TIMEOUT = "10s"  # for the first answer of a scheduler
 
 
 class Engine(Protocol):
-    """Does a function on many items."""
+    """Does a function on many items.
+
+    Examples
+    --------
+    >>> import math
+    >>> with engine_for() as engine:
+    ...     list(engine.map(math.sqrt, [1.0, 4.0]))
+    [(0, 1.0), (1, 2.0)]
+    """
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
         """Yield the place of each item and what ``work`` returns for it, as they end.
 
         Up to ``at_once`` of them may go to a worker together, where each takes little time.
+
+        Parameters
+        ----------
+        work : callable
+            What is done with each item; with other processes it must pickle.
+        items : sequence
+            What it is done with.
+        at_once : int
+            Items that one task takes together, where that saves messages.
+
+        Yields
+        ------
+        place : int
+            Position of an item.
+        result : object
+            What ``work`` returned for it.
         """
         ...  # pragma: no cover
 
@@ -43,19 +67,60 @@ class Here:
     """
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
-        """Yield place and result one after another."""
+        """Yield place and result one after another.
+
+        Parameters
+        ----------
+        work : callable
+            What is done with each item.
+        items : sequence
+            What it is done with.
+        at_once : int
+            Not used here.
+
+        Yields
+        ------
+        place : int
+            Position of an item.
+        result : object
+            What ``work`` returned for it.
+        """
         for place, item in enumerate(items):
             yield place, work(item)
 
 
 class Dask:
-    """The workers that a client of `dask.distributed` knows."""
+    """The workers that a client of `dask.distributed` knows.
+
+    Parameters
+    ----------
+    client : Client
+        Of `dask.distributed`.
+    address : str
+        The scheduler's, for messages.
+    """
 
     def __init__(self, client: Any, address: str) -> None:
         self._client, self._address = client, address
 
     def map(self, work: Callable[[Any], Any], items: Sequence[Any], *, at_once: int = 1) -> Iterator[tuple[int, Any]]:
         """Yield place and result as they end; what a worker that is gone was doing is done again by another.
+
+        Parameters
+        ----------
+        work : callable
+            What is done with each item; it must pickle.
+        items : sequence
+            What it is done with.
+        at_once : int
+            Items that one task takes together.
+
+        Yields
+        ------
+        place : int
+            Position of an item.
+        result : object
+            What ``work`` returned for it.
 
         Raises
         ------
@@ -117,12 +182,30 @@ def _shares(number: int, workers: int, at_once: int) -> list[range]:
 
 @contextmanager
 def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iterator[Engine]:
-    """Open the engine: this process, ``workers`` processes on this machine, or those of a ``scheduler``.
+    """Open what does the work: this process, others on this machine, or those of a Dask scheduler.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine; None or 1 for this process.
+    scheduler : str, optional
+        Address of a Dask scheduler.
+
+    Yields
+    ------
+    Engine
+        Closed when the block ends.
 
     Raises
     ------
     InputError
         Where Dask is not installed, or no scheduler answers.
+
+    Examples
+    --------
+    >>> with engine_for() as engine:
+    ...     list(engine.map(str, [7]))
+    [(0, '7')]
     """
     if scheduler is None and (workers is None or workers == 1):
         yield Here()

@@ -22,6 +22,13 @@ def expanded(summary: Summary, most: int) -> Summary:
     Of a bin with up to three samples they are what they were, within a step of ``w/2³¹``; of more, the least and the
     largest are, and the others lie about their mean so that their variance is kept. Further columns get the mean of
     the bin.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    most : int
+        The most samples of a prompt that is expanded.
     """
     small = summary.binned & (summary.sizes <= most)
     if not small.any():
@@ -69,6 +76,15 @@ def shared(summary: Summary, groups: int, rng: np.random.Generator) -> Summary:
     """Return a summary whose prompts are groups among which the samples of the one prompt in bins are dealt at random.
 
     Samples are where `arranged` has them; sums of further columns go with the numbers.
+
+    Parameters
+    ----------
+    summary : Summary
+        Of one prompt, in bins.
+    groups : int
+        Prompts of the result.
+    rng : Generator
+        Source of randomness.
     """
     bins, width = summary.bins, summary.widths[0]
     value, exact_count, place = arranged(bins, width)

@@ -106,8 +106,10 @@ def best_of_n_bounds(bins: Bins, width: float, n: npt.ArrayLike) -> tuple[FloatA
 
     Parameters
     ----------
-    bins, width
-        As in `gain_bounds`.
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width, a power of two.
     n : float or array (k,)
         N ≥ 1, up to the number of samples.
 
@@ -115,6 +117,11 @@ def best_of_n_bounds(bins: Bins, width: float, n: npt.ArrayLike) -> tuple[FloatA
     -------
     low, high : array (k,)
         In units of reward.
+
+    Raises
+    ------
+    InputError
+        If an N is below 1 or above the number of samples.
 
     Examples
     --------

@@ -22,6 +22,18 @@ _WHOLE = r"^(0|-?[1-9][0-9]{0,17})$"  # what an integer of 64 bits is spelled li
 def keys_of(names: pa.Array) -> KeyArray:
     """Return the key of each name; an integer and its usual spelling are one name.
 
+    Parameters
+    ----------
+    names : Array (prompts,)
+        Integers or text, as an Arrow array.
+
+    Returns
+    -------
+    array of uint64 (prompts,)
+        The same on every machine.
+
+    Examples
+    --------
     >>> keys_of(pa.array([7])) == keys_of(pa.array(["7"])), keys_of(pa.array(["7"])) == keys_of(pa.array(["07"]))
     (array([ True]), array([False]))
 
@@ -43,7 +55,15 @@ def keys_of(names: pa.Array) -> KeyArray:
 
 
 def bucket_of(keys: KeyArray, bits: int) -> IntArray:
-    """Return the leading ``bits`` of each key: buckets in order hold the keys in order."""
+    """Return the leading ``bits`` of each key: buckets in order hold the keys in order.
+
+    Parameters
+    ----------
+    keys : array of uint64 (n,)
+        Hashes.
+    bits : int
+        How many count.
+    """
     if bits == 0:
         return np.zeros(len(keys), dtype=np.int64)
     return np.asarray((keys >> np.uint64(64 - bits)).astype(np.int64))
@@ -52,6 +72,13 @@ def bucket_of(keys: KeyArray, bits: int) -> IntArray:
 def plain_names(names: pa.Array) -> pa.Array:
     """Return names as integers where all are spelled like integers, else as text: one form, however they came.
 
+    Parameters
+    ----------
+    names : Array (prompts,)
+        Integers or text, as an Arrow array.
+
+    Examples
+    --------
     >>> plain_names(pa.array(["7", "12"])).to_pylist(), plain_names(pa.array(["7", "a"])).to_pylist()
     ([7, 12], ['7', 'a'])
     """

@@ -80,10 +80,24 @@ def open_parts(
     tell : callable
         Told how far it is.
 
+    Yields
+    ------
+    SummaryTable
+        It reads its pieces from the checkpoint, which goes when the block ends.
+
     Raises
     ------
     InputError
         With one sentence that names the part.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "rewards.csv").write_text("prompt_id,reward\\n1,0.0\\n1,1.0\\n", encoding="utf-8") and None
+    ...     with open_parts(f"{folder}/*.csv", Question("prompt_id", ("reward",)), Path(folder, "kept")) as table:
+    ...         table.prompt_means("reward").tolist()
+    [0.5]
     """
     engine = Here() if engine is None else engine
     parts = [one for part in list_parts(location) for one in part.slices()]
@@ -193,6 +207,17 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
 def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> SummaryTable:
     """Return the table over a summary in memory.
 
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    notes : sequence of str
+        Sentences on how it was made.
+    dropped : int
+        Rows that were left out.
+
+    Examples
+    --------
     >>> import pyarrow as pa
     >>> summary = Summary.of(pa.array(["a"]), np.array([3]), {"reward": np.array([0.0, 2.0, 1.0])})
     >>> table_of(summary).prompt_means("reward").tolist()
@@ -204,7 +229,34 @@ def table_of(summary: Summary, notes: Sequence[str] = (), dropped: int = 0) -> S
 
 
 def with_at_least(summary: Summary, n: int) -> tuple[Summary, str]:
-    """Return the summary of the prompts with n samples or more, and a sentence on how many others there were."""
+    """Return the summary of the prompts with enough samples, and a sentence on the others.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    n : int
+        Fewest samples of a prompt that stays.
+
+    Returns
+    -------
+    summary : Summary
+        The same one where all stay.
+    sentence : str
+        How many were left out, empty where none were.
+
+    Raises
+    ------
+    InputError
+        If no prompt stays.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> summary = Summary.of(pa.array(["a", "b"]), np.array([2, 1]), {"reward": np.array([0.0, 2.0, 1.0])})
+    >>> with_at_least(summary, 2)[0].names.to_pylist()
+    ['a']
+    """
     kept = np.flatnonzero(summary.sizes >= n)
     if len(kept) == len(summary.sizes):
         return summary, ""

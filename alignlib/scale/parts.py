@@ -41,14 +41,29 @@ _DECIMAL = r"^-?[0-9]+\.0+$"  # what an integer is spelled like once it has been
 
 
 class CorruptPartError(InputError):
-    """A part that cannot be read at all."""
+    """A part that cannot be read at all.
+
+    Examples
+    --------
+    >>> issubclass(CorruptPartError, InputError)
+    True
+    """
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file, with its size and the time of its last change as they were when it was listed.
+    """A file as it was when it was listed.
 
-    ``groups`` are the first of its row groups and the one after the last, None for all rows.
+    Attributes
+    ----------
+    path : str
+        Where it lies.
+    size : int
+        In bytes.
+    changed : str
+        When it was last changed, or what else tells its versions apart.
+    groups : (int, int), optional
+        The first of its row groups and the one after the last; all rows if None.
     """
 
     path: str
@@ -76,7 +91,13 @@ class Part:
         return bool(_URL.match(self.path))
 
     def check_unchanged(self) -> None:
-        """Refuse what is no longer the file that was listed."""
+        """Refuse what is no longer the file that was listed.
+
+        Raises
+        ------
+        InputError
+            If it is not.
+        """
         now = replace(_stat(self.path), groups=self.groups)
         if now != self:
             raise InputError(
@@ -87,7 +108,25 @@ class Part:
 
 @dataclass(frozen=True)
 class Question:
-    """What is read of each part; fields as in `RewardTable.read` and `Summary`."""
+    """What is read of each part.
+
+    Parameters
+    ----------
+    prompt : str, optional
+        Column that names the prompt; None where all rows are of one.
+    rewards : tuple of str
+        Rewards, as in `RewardTable.read`.
+    sample : str, optional
+        Column that tells the samples of a prompt apart.
+    wide : bool
+        Whether a row has all samples of a prompt.
+    drop_missing : bool
+        Whether to go on without rows that lack a finite value.
+    widths : tuple of float
+        Width of the bins of each reward, powers of two.
+    exact_up_to : int
+        The most samples of a prompt that are kept one by one.
+    """
 
     prompt: str | None
     rewards: tuple[str, ...]
@@ -101,6 +140,13 @@ class Question:
 def is_many(location: str) -> bool:
     """Tell whether a location is a folder, a pattern or an address, not a single file.
 
+    Parameters
+    ----------
+    location : str
+        A path, a pattern or an address.
+
+    Examples
+    --------
     >>> is_many("runs/*.parquet"), is_many("s3://bucket/runs"), is_many("rewards.csv")
     (True, True, False)
     """
@@ -111,6 +157,16 @@ def is_many(location: str) -> bool:
 
 def list_parts(location: str) -> list[Part]:
     """List the tables of a folder and those below it, of a pattern, or of an address that fsspec knows, by name.
+
+    Parameters
+    ----------
+    location : str
+        A folder, a pattern, a file, or an address.
+
+    Returns
+    -------
+    list of Part
+        In the order of their names.
 
     Raises
     ------
@@ -150,8 +206,19 @@ def _matching(pattern: str) -> list[str]:
 class Reading:
     """What is read of a piece of a part.
 
-    ``kind`` is what its prompts are: integers, text, or, of a file where all is text, ``spelled integers``,
-    ``decimals`` such as 7.0, or nothing that is known. ``truths`` tells whether rewards are truth values.
+    Attributes
+    ----------
+    summary : Summary
+        Its samples.
+    dropped : int
+        Rows that were left out.
+    responses : Responses, optional
+        What names its rows, where that is asked.
+    kind : str
+        What its prompts are: integers, text, or, of a file where all is text, ``spelled integers``, ``decimals`` such
+        as 7.0, or nothing that is known.
+    truths : bool
+        Whether rewards are truth values.
     """
 
     summary: Summary
@@ -163,6 +230,13 @@ class Reading:
 
 def summaries(part: Part, question: Question) -> Iterator[Reading]:
     """Yield the summary of each piece of a part, and what tells it apart from others.
+
+    Parameters
+    ----------
+    part : Part
+        The file.
+    question : Question
+        What is read of it.
 
     Raises
     ------
@@ -177,6 +251,20 @@ def summaries(part: Part, question: Question) -> Iterator[Reading]:
 
 def first_ranges(part: Part, question: Question) -> tuple[list[tuple[float, float]], int, int] | None:
     """Return the ends of each reward in the first piece that has any, and how many samples and runs of prompts it has.
+
+    Parameters
+    ----------
+    part : Part
+        The file.
+    question : Question
+        What is read of it.
+
+    Returns
+    -------
+    ranges : list of (float, float)
+        Ends of each reward in the first piece that has any.
+    samples, runs : int
+        How many samples it has, and runs of prompts.
 
     Raises
     ------
@@ -213,6 +301,11 @@ def _pieces(part: Part, question: Question) -> Iterator[TableFile]:
 
 def first_file(parts: Sequence[Part]) -> TableFile:
     """Return the first piece of the first part that can be read and has rows, which tells what columns there are.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        In the order in which they are tried.
 
     Raises
     ------

@@ -20,8 +20,19 @@ _MISSING = 0x5BD1E995  # the key of a response without a name: two such of a pro
 
 @dataclass(frozen=True, eq=False)
 class Responses(SameFields):
-    """Keys of prompts, each once and in order, how many responses each has, and the keys of these, in order.
+    """What names the responses of prompts.
 
+    Attributes
+    ----------
+    prompts : array of uint64 (prompts,)
+        Keys of prompts, each once and rising.
+    sizes : array of int (prompts,)
+        Responses of each.
+    samples : array of uint64 (responses,)
+        Keys of these, rising within a prompt.
+
+    Examples
+    --------
     >>> one = Responses.of(pa.array(["a", "b"]), np.array([2, 1]), pa.array([0, 1, 0]))
     >>> two = Responses.of(pa.array(["b"]), np.array([2]), pa.array([0, 1]))
     >>> count, prompt, parts = repeats([one, two])
@@ -35,7 +46,17 @@ class Responses(SameFields):
 
     @classmethod
     def of(cls, prompts: pa.Array, sizes: IntArray, samples: pa.Array) -> Responses:
-        """Return those of runs of rows, ``sizes[i]`` of the prompt ``prompts[i]``, with a name in each row."""
+        """Return those of runs of rows, with a name in each row.
+
+        Parameters
+        ----------
+        prompts : Array (runs,)
+            The prompt of each run.
+        sizes : array of int (runs,)
+            Its rows.
+        samples : Array (rows,)
+            The names.
+        """
         there = samples.is_valid().to_numpy(zero_copy_only=False)
         keys = np.full(len(samples), _MISSING, dtype=np.uint64)
         keys[there] = keys_of(samples.drop_null().dictionary_encode())
@@ -43,7 +64,13 @@ class Responses(SameFields):
 
     @classmethod
     def joined(cls, several: Sequence[Responses]) -> Responses:
-        """Return all of several."""
+        """Return all of several.
+
+        Parameters
+        ----------
+        several : sequence of Responses
+            Which may share prompts.
+        """
         prompts = np.concatenate([np.repeat(one.prompts, one.sizes) for one in several])
         return cls._sorted(prompts, np.concatenate([one.samples for one in several]))
 
@@ -54,7 +81,13 @@ class Responses(SameFields):
         return cls(distinct, sizes.astype(np.int64), samples[order])
 
     def split(self, bits: int) -> list[pa.RecordBatch]:
-        """Return them by ranges of prompts' keys, a batch each."""
+        """Return them by ranges of prompts' keys, a batch each.
+
+        Parameters
+        ----------
+        bits : int
+            There are 2^bits ranges.
+        """
         ends = np.searchsorted(bucket_of(self.prompts, bits), np.arange((1 << bits) + 1))
         places = np.concatenate([[0], np.cumsum(self.sizes)])
         found = []
@@ -67,14 +100,35 @@ class Responses(SameFields):
 
     @classmethod
     def from_batch(cls, batch: pa.RecordBatch) -> Responses:
-        """Return what `split` wrote."""
+        """Return what `split` wrote.
+
+        Parameters
+        ----------
+        batch : RecordBatch
+            What was written.
+        """
         lists = batch["samples"]
         sizes = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
         return cls(batch["prompt"].to_numpy(), sizes, lists.flatten().to_numpy())
 
 
 def repeats(parts: Sequence[Responses]) -> tuple[int, np.uint64, tuple[int, int]] | None:
-    """Return how many responses repeat an earlier one, the prompt of the first, and the places of its two parts."""
+    """Return how many responses repeat an earlier one, the prompt of the first, and the places of its two parts.
+
+    Parameters
+    ----------
+    parts : sequence of Responses
+        One for each part.
+
+    Returns
+    -------
+    count : int
+        How many repeat an earlier one.
+    prompt : uint64
+        Key of the prompt of the first.
+    places : (int, int)
+        Its two parts.
+    """
     prompts = np.concatenate([np.repeat(one.prompts, one.sizes) for one in parts])
     samples = np.concatenate([one.samples for one in parts])
     pairs = hashed(prompts ^ hashed(samples, 1), 2)

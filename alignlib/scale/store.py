@@ -35,11 +35,28 @@ _VERSION = 2  # of what is kept; other versions are done anew
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a part: samples kept and left out, files written, a fingerprint of its rewards.
+    """What became of a part.
 
-    ``kinds`` are those of its prompts (`Reading`), ``truths`` tells whether rewards are truth values. ``named`` are the
-    files of its responses, and ``sums`` the BLAKE2 of each file, those of ``files`` first. ``corrupt`` is what was said
-    where it could not be read.
+    Attributes
+    ----------
+    path : str
+        The part.
+    samples, dropped : int
+        Samples kept, and rows left out.
+    files : tuple of str
+        What was written.
+    fingerprint : str
+        Of its rewards.
+    kinds : tuple of str
+        What its prompts are, as `Reading` has it.
+    truths : bool
+        Whether rewards are truth values.
+    named : tuple of str
+        Files of its responses.
+    sums : tuple of str
+        BLAKE2 of each file, those of ``files`` first.
+    corrupt : str
+        What was said where it could not be read.
     """
 
     path: str
@@ -55,7 +72,13 @@ class Done:
 
     @classmethod
     def of_slices(cls, several: Sequence[Done]) -> Done:
-        """Return what became of a part that was read in slices; where one is corrupt, nothing of it is used."""
+        """Return what became of a part that was read in slices; where one is corrupt, nothing of it is used.
+
+        Parameters
+        ----------
+        several : sequence of Done
+            One for each slice, in order.
+        """
         if len(several) == 1:
             return several[0]
         corrupt = next((one for one in several if one.corrupt), None)
@@ -76,7 +99,17 @@ class Done:
 
 @dataclass(frozen=True)
 class Again:
-    """How many responses of a range of keys repeat an earlier one, the prompt of the first, and its two files."""
+    """What repeats in a range of keys.
+
+    Attributes
+    ----------
+    count : int
+        Responses that repeat an earlier one.
+    prompt : str
+        Of the first.
+    files : (str, str)
+        Its two parts.
+    """
 
     count: int
     prompt: str
@@ -85,7 +118,19 @@ class Again:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder with what is done of one question about one list of parts."""
+    """A folder with what is done of one question about one list of parts.
+
+    Parameters
+    ----------
+    folder : str
+        Where it is kept.
+    question : Question
+        What is asked.
+    bits : int
+        There are 2^bits ranges of keys.
+    run : str
+        Digest of question and parts, in the names of pieces.
+    """
 
     folder: str
     question: Question
@@ -94,17 +139,41 @@ class Store:
 
     @classmethod
     def of(cls, folder: Path, question: Question, bits: int, parts: Sequence[Part]) -> Store:
-        """Name the pieces after all that they are made of, so that no two runs share any."""
+        """Name the pieces after all that they are made of, so that no two runs share any.
+
+        Parameters
+        ----------
+        folder : Path
+            Where it is kept.
+        question : Question
+            What is asked.
+        bits : int
+            There are 2^bits ranges of keys.
+        parts : sequence of Part
+            All that is read.
+        """
         text = json.dumps([asdict(question), bits, [asdict(part) for part in parts]])
         return cls(str(folder), question, bits, hashlib.blake2b(text.encode(), digest_size=12).hexdigest())
 
     def name_of(self, part: Part) -> str:
-        """Return the start of the names of a part's files."""
+        """Return the start of the names of a part's files.
+
+        Parameters
+        ----------
+        part : Part
+            The part.
+        """
         text = json.dumps([_VERSION, asdict(part), asdict(self.question), self.bits])
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def done_before(self, part: Part) -> Done | None:
-        """Return what was done of a part before, None where it was not, or where what is kept was changed."""
+        """Return what was done of a part before, None where it was not, or where what is kept was changed.
+
+        Parameters
+        ----------
+        part : Part
+            The part.
+        """
         marker = Path(self.folder, f"{self.name_of(part)}.json")
         try:
             text, _, own = marker.read_text(encoding="utf-8").rpartition("\n")
@@ -119,6 +188,11 @@ class Store:
 
     def summarise(self, part: Part) -> Done:
         """Summarise a part, unless that was done before, and write it by ranges of keys.
+
+        Parameters
+        ----------
+        part : Part
+            The part.
 
         Raises
         ------
@@ -180,14 +254,33 @@ class Store:
         return done
 
     def piece(self, bucket: int) -> Path:
-        """Return the file of the piece with a range of keys."""
+        """Return the file of the piece with a range of keys.
+
+        Parameters
+        ----------
+        bucket : int
+            The range.
+        """
         return Path(self.folder, f"{self.run}-piece-{bucket}.arrow")
 
     def merge(self, task: tuple[int, tuple[str, ...], tuple[str, ...], int]) -> tuple[Head, int, str, Again | None]:
         """Merge a range of keys from the files of all parts, and write it as a piece; leave out small prompts.
 
-        ``task`` is the range, the files, those of responses, and the fewest samples that a prompt may have. Returns
-        what is known of the piece, how many prompts were left out, one of them, and what repeats.
+        Parameters
+        ----------
+        task : tuple
+            The range, the files, those of responses, and the fewest samples that a prompt may have.
+
+        Returns
+        -------
+        head : Head
+            What is known of the piece.
+        dropped : int
+            Prompts that were left out.
+        name : str
+            One of them.
+        again : Again, optional
+            What repeats.
         """
         bucket, files, named, least = task
         parts = [self._part_of(file, bucket) for file in files]
@@ -214,11 +307,23 @@ class Store:
         return _read(str(Path(self.folder, file)), bucket, self.question)
 
     def loader(self, bucket: int) -> partial[Summary]:
-        """Return what loads a piece."""
+        """Return what loads a piece.
+
+        Parameters
+        ----------
+        bucket : int
+            The range.
+        """
         return partial(load_piece, str(self.piece(bucket)), self.question)
 
     def clear(self, parts: Sequence[Part]) -> None:
-        """Delete what was kept, and the folder if nothing else is in it."""
+        """Delete what was kept, and the folder if nothing else is in it.
+
+        Parameters
+        ----------
+        parts : sequence of Part
+            All that was read.
+        """
         folder = Path(self.folder)
         for name in (*map(self.name_of, parts), f"{self.run}-piece"):
             for path in (folder / f"{name}.json", *folder.glob(f"{name}-*.arrow")):
@@ -228,7 +333,15 @@ class Store:
 
 
 def load_piece(path: str, question: Question) -> Summary:
-    """Load a piece."""
+    """Load a piece.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    question : Question
+        What is asked.
+    """
     return _read(path, 0, question)
 
 
@@ -265,7 +378,15 @@ def _write(path: Path, batches: list[pa.RecordBatch]) -> None:
 
 
 def only(summary: Summary, rows: IntArray) -> Summary:
-    """Return the summary of some prompts."""
+    """Return the summary of some prompts.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    rows : array of int
+        Positions of those that stay, rising.
+    """
     kept = np.zeros(len(summary.sizes), dtype=bool)
     kept[rows] = True
     exact = ~summary.binned

@@ -42,6 +42,8 @@ class Summary(SameFields):
         The most samples of a prompt that are kept one by one.
     names : Array (prompts,)
         Prompts in the order of their ``keys``.
+    keys : array of uint64 (prompts,)
+        Their hashes, rising.
     sizes : array (prompts,)
         Their numbers of samples.
     binned : array (prompts,)
@@ -84,14 +86,21 @@ class Summary(SameFields):
 
         Parameters
         ----------
-        names, sizes : array (prompts,)
-            Integers or text, and numbers of samples.
+        names : Array (runs,)
+            The prompt of each run, integers or text; one may come again.
+        sizes : array of int (runs,)
+            Samples of each run.
         columns : dict of str to array (samples,)
             Finite rewards.
         widths : list of float, optional
             Of the bins of each column; 2⁻¹⁰ by default.
         exact_up_to : int
             The most samples of a prompt that are kept one by one.
+
+        Raises
+        ------
+        InputError
+            If ``widths`` is not one power of two for each column.
         """
         given = (2.0**-10,) * len(columns) if widths is None else tuple(map(check_width, widths))
         require(len(given) == len(columns), f"widths must be one for each of {len(columns)} columns; got {len(given)}.")
@@ -135,6 +144,11 @@ class Summary(SameFields):
     @classmethod
     def merged(cls, parts: Sequence[Summary]) -> Summary:
         """Return the summary of all samples of several; their order makes no difference.
+
+        Parameters
+        ----------
+        parts : sequence of Summary
+            At least one, of the same columns and widths.
 
         Raises
         ------
@@ -198,7 +212,13 @@ class Summary(SameFields):
         )
 
     def split(self, bits: int) -> list[Summary]:
-        """Return the summaries of the 2^bits buckets of keys, in order; most of few prompts hold none."""
+        """Return the summaries of buckets of keys, in order; most of few prompts hold none.
+
+        Parameters
+        ----------
+        bits : int
+            There are 2^bits buckets, by the first bits of a key.
+        """
         ends = np.searchsorted(bucket_of(self.keys, bits), np.arange((1 << bits) + 1))
         samples = np.concatenate([[0], np.cumsum(np.where(self.binned, 0, self.sizes))])
         places = np.searchsorted(self.bins.row, ends)

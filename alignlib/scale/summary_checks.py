@@ -26,7 +26,15 @@ _SLACK = 1e-9  # of sums that are compared as floats
 
 
 def damaged(path: str, why: str) -> InputError:
-    """Return the sentence for a summary that cannot be one."""
+    """Return the sentence for a summary that cannot be one.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    why : str
+        What is wrong with it.
+    """
     return InputError(f"{path} is a damaged summary: {why}; make it again.", argument="path")
 
 
@@ -57,6 +65,22 @@ def read_meta(stored: bytes, path: str) -> dict[str, Any]:
 def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tuple[tuple[float, ...], int]:
     """Return the widths of bins and the number of samples up to which none are binned.
 
+    Parameters
+    ----------
+    meta : mapping
+        What a summary says of itself.
+    columns : sequence of str
+        Its rewards.
+    path : str
+        What messages call the file.
+
+    Returns
+    -------
+    widths : tuple of float
+        Of the bins of each reward.
+    exact_up_to : int
+        The most samples of a prompt that are kept one by one.
+
     Raises
     ------
     InputError
@@ -82,6 +106,17 @@ def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tu
 
 def check_column(table: Any, name: str, kind: str, path: str) -> Any:
     """Return a column, or a field of a structure, of one of these kinds: names, whole, real, lists, structures.
+
+    Parameters
+    ----------
+    table : Table or Array
+        What should have it.
+    name : str
+        The column or field.
+    kind : str
+        ``names``, ``whole``, ``real``, ``lists`` or ``structures``.
+    path : str
+        What messages call the file.
 
     Raises
     ------
@@ -123,7 +158,22 @@ _IS = {
 
 
 def check_values(name: str, values: FloatArray, path: str) -> None:
-    """Refuse rewards that no table may have."""
+    """Refuse rewards that no table may have.
+
+    Parameters
+    ----------
+    name : str
+        The reward.
+    values : array (n,)
+        Its values.
+    path : str
+        What messages call the file.
+
+    Raises
+    ------
+    InputError
+        With the first of them.
+    """
     bad = ~(np.abs(values) <= LARGEST_REWARD)  # NaN too
     if bad.any():
         raise damaged(path, f"its reward {name!r} has the value {values[int(np.argmax(bad))]:g}")
@@ -131,6 +181,15 @@ def check_values(name: str, values: FloatArray, path: str) -> None:
 
 def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
     """Refuse bins that no rewards fall into: each sum must be one that so many rewards between its ends can have.
+
+    Parameters
+    ----------
+    bins : Bins
+        As they were read.
+    widths : sequence of float
+        Of the bins of each reward.
+    path : str
+        What messages call the file.
 
     Raises
     ------

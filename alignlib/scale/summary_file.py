@@ -44,7 +44,12 @@ _SQL_BIN = ("bin", "count", "total", "square_high", "square_low", "least", "most
 def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
     """Return a summary as an Arrow table: prompts, their samples by column, their bins.
 
-    ``about`` is kept beside it: notes on how it was made.
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    about : dict, optional
+        What is kept beside it, such as notes on how it was made.
     """
     meta = {
         "version": VERSION,
@@ -57,7 +62,13 @@ def to_arrow(summary: Summary, about: dict[str, Any] | None = None) -> pa.Table:
 
 
 def to_batch(summary: Summary) -> pa.RecordBatch:
-    """Return the rows of a summary, a prompt each."""
+    """Return the rows of a summary, a prompt each.
+
+    Parameters
+    ----------
+    summary : Summary
+        Samples of prompts.
+    """
     kept = np.where(summary.binned, 0, summary.sizes)
     arrays: dict[str, pa.Array] = {"prompt": summary.names, "samples": pa.array(summary.sizes)}
     for name, values in zip(summary.columns, summary.values, strict=True):
@@ -73,6 +84,20 @@ def to_batch(summary: Summary) -> pa.RecordBatch:
 
 def from_arrow(table: pa.Table, path: str = "the table") -> tuple[Summary, dict[str, Any]]:
     """Return the summary that an Arrow table holds, and what is said beside it.
+
+    Parameters
+    ----------
+    table : Table
+        As `to_arrow` made it.
+    path : str
+        What messages call it.
+
+    Returns
+    -------
+    summary : Summary
+        Samples of prompts.
+    about : dict
+        What was kept beside it.
 
     Raises
     ------
@@ -91,7 +116,23 @@ def from_batch(
 ) -> Summary:
     """Return the summary whose rows are given, and check that its counts agree.
 
-    What this run wrote is its ``own``, and read in every pass: no number of it is looked at again.
+    Parameters
+    ----------
+    table : Table or RecordBatch
+        Rows, a prompt each.
+    widths : tuple of float
+        Width of the bins of each column.
+    exact_up_to : int
+        The most samples of a prompt that are kept one by one.
+    path : str
+        What messages call it.
+    own : bool
+        That this run wrote it: it is read in every pass, and no number of it is looked at again.
+
+    Raises
+    ------
+    InputError
+        If the counts disagree.
     """
     columns = tuple(name.removeprefix(_REWARD) for name in table.schema.names if name.startswith(_REWARD))
     sizes = _whole_numbers(check_column(table, "samples", "whole", path), "samples", path)
@@ -147,6 +188,17 @@ def write_summary(
 ) -> None:
     """Write a summary, or its pieces one after another, as a Parquet file, whole or not at all.
 
+    Parameters
+    ----------
+    summary : Summary or iterable of Summary
+        Samples of prompts, or pieces of them in the order of keys.
+    path : str or Path
+        The file.
+    about : dict, optional
+        What else is to be known of it, kept as JSON.
+    force : bool
+        Whether a file that is there may be replaced.
+
     Raises
     ------
     FileExistsError
@@ -164,7 +216,18 @@ def write_summary(
 
 
 def is_summary(path: str | Path) -> bool:
-    """Tell whether a file is a summary, or the bins that `sql` makes, without reading more than its footer."""
+    """Tell whether a file is a summary, or the bins that `sql` makes, without reading more than its footer.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, which need not exist.
+
+    Examples
+    --------
+    >>> is_summary("rewards.csv")
+    False
+    """
     import pyarrow.parquet as pa_parquet
 
     if not Path(path).is_file() or Path(path).suffix.lower() != ".parquet":
@@ -177,13 +240,31 @@ def is_summary(path: str | Path) -> bool:
 
 
 def holds_summary(names: Sequence[str]) -> bool:
-    """Tell whether columns of these names are those of a summary, or of the bins that `sql` makes."""
+    """Tell whether columns of these names are those of a summary, or of the bins that `sql` makes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of a file.
+    """
     written = {"prompt", "samples", "bins"} <= {*names} and any(name.startswith(_REWARD) for name in names)
     return written or {*_SQL_BIN, "width", "prompt"} <= {*names}
 
 
 def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
     """Read a summary from a Parquet file, whether `write_summary` or the statement of `sql` made it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+
+    Returns
+    -------
+    summary : Summary
+        Samples of prompts.
+    about : dict
+        What was written with it.
 
     Raises
     ------

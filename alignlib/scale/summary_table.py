@@ -33,7 +33,21 @@ _MOST_GATHERED = 1 << 26  # samples that are put together in memory for what ask
 
 @dataclass(frozen=True, eq=False)
 class Head(SameFields):
-    """What is known of the prompts of a piece without its samples; ``of_columns`` has shape (columns, 3, prompts)."""
+    """What is known of the prompts of a piece without its samples.
+
+    Attributes
+    ----------
+    names : Array (prompts,)
+        The prompts.
+    keys : array of uint64 (prompts,)
+        Their hashes, rising.
+    sizes : array of int (prompts,)
+        Their numbers of samples.
+    binned : array of bool (prompts,)
+        Which of them are in bins.
+    of_columns : array (columns, 3, prompts)
+        Mean, least and largest reward.
+    """
 
     names: pa.Array
     keys: KeyArray
@@ -43,7 +57,13 @@ class Head(SameFields):
 
     @classmethod
     def of(cls, summary: Summary) -> Head:
-        """Measure a summary."""
+        """Measure a summary once.
+
+        Parameters
+        ----------
+        summary : Summary
+            Samples of prompts.
+        """
         found = np.empty((len(summary.columns), 3, len(summary.sizes)))
         exact = np.flatnonzero(~summary.binned)
         sizes = summary.sizes[exact]
@@ -124,16 +144,23 @@ class SummaryTable(RewardTable):
 
     Parameters
     ----------
-    pieces : list of callables
+    pieces : list of callable
         Each loads a `Summary`; prompts of one are in no other.
     heads : list of Head
         What is known of them.
     columns : tuple of str
         Names of the rewards.
-    dropped, notes
-        As in `RewardTable`.
+    dropped : int
+        Rows that were left out.
+    notes : tuple of str
+        Sentences on how the tables were read.
     engine : Engine
         Who does the passes; they add up to the same whoever does.
+
+    Raises
+    ------
+    InputError
+        If there is no piece.
 
     Examples
     --------

@@ -73,7 +73,15 @@ def open_pieces(
 
 
 def row_groups(path: str, source: IO[bytes] | None = None) -> list[int]:
-    """Return the number of rows of each row group of a Parquet file; none of what cannot be read or is none."""
+    """Return the number of rows of each row group of a Parquet file; none of what cannot be read or is none.
+
+    Parameters
+    ----------
+    path : str
+        The file, or what messages call it.
+    source : file, optional
+        Where its content is, by default the file of that name.
+    """
     import pyarrow.parquet as pa_parquet
 
     if Path(path).suffix.lower() != ".parquet":

@@ -34,7 +34,17 @@ _DRAWS, _NODES, _SEED = 200, 25, 17  # groups, and rewards at which the mean adv
 
 @dataclass(frozen=True, eq=False)
 class BaseSamples(SameFields):
-    """Rewards of base samples and, if known, tokens, (n,), prompt by prompt; ``size`` (P,) of each prompt."""
+    """Rewards of base samples, prompt by prompt, n in all of P prompts.
+
+    Parameters
+    ----------
+    reward : array (n,)
+        Their rewards.
+    size : array of int (P,)
+        Samples of each prompt.
+    tokens : array (n,), optional
+        Their tokens, if known.
+    """
 
     reward: FloatArray
     size: IntArray
@@ -46,29 +56,97 @@ class BaseSamples(SameFields):
         return np.asarray(np.cumsum(self.size) - self.size)
 
     def each(self, values: FloatArray) -> FloatArray:
-        """Return a prompt's value for each of its samples, (n,)."""
+        """Return a prompt's value for each of its samples.
+
+        Parameters
+        ----------
+        values : array (P,)
+            One a prompt.
+
+        Returns
+        -------
+        array (n,)
+            One a sample.
+        """
         return np.repeat(values, self.size)
 
     def log_mean_exp(self, score: FloatArray) -> FloatArray:
-        """Return the logarithm of the mean of ``e^score`` over the samples of each prompt, (P,)."""
+        """Return the logarithm of the mean of ``e^score`` over the samples of each prompt.
+
+        Parameters
+        ----------
+        score : array (n,)
+            Of each sample.
+
+        Returns
+        -------
+        array (P,)
+            In nats.
+        """
         top = np.maximum.reduceat(score, self.start)
         total = np.add.reduceat(np.exp(score - self.each(top)), self.start)
         return np.asarray(top + np.log(total / self.size))
 
     def law(self, score: FloatArray) -> Law:
-        """Return the law proportional to ``e^score``."""
+        """Return the law proportional to ``e^score``.
+
+        Parameters
+        ----------
+        score : array (n,)
+            Of each sample.
+
+        Returns
+        -------
+        array (n,)
+            ``log φ/p``, of mean 1 on each prompt once exponentiated.
+        """
         return np.asarray(score - self.each(self.log_mean_exp(score)))
 
     def mean(self, law: Law, values: FloatArray) -> FloatArray:
-        """Return the mean of values under a law on each prompt, (P,)."""
+        """Return the mean of values under a law on each prompt.
+
+        Parameters
+        ----------
+        law : array (n,)
+            As `law` gives it.
+        values : array (n,)
+            Of each sample.
+
+        Returns
+        -------
+        array (P,)
+            In their unit.
+        """
         return np.asarray(np.add.reduceat(np.exp(law) * values, self.start) / self.size)
 
     def kl(self, law: Law) -> float:
-        """Return the KL to the base, averaged over prompts."""
+        """Return the KL to the base, averaged over prompts.
+
+        Parameters
+        ----------
+        law : array (n,)
+            As `law` gives it.
+
+        Returns
+        -------
+        float
+            In nats.
+        """
         return float(self.mean(law, law).mean())
 
     def spread(self, law: Law) -> FloatArray:
-        """Return the deviation of the reward on each prompt, (P,); by ``1 - Σw²``, as few samples understate it."""
+        """Return the deviation of the reward on each prompt, by ``1 - Σw²``, as few samples understate it.
+
+        Parameters
+        ----------
+        law : array (n,)
+            As `law` gives it.
+
+        Returns
+        -------
+        array (P,)
+            In the unit of the reward.
+        """
         mean = self.mean(law, self.reward)
         square = self.mean(law, (self.reward - self.each(mean)) ** 2)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -83,6 +161,17 @@ class BaseSamples(SameFields):
 def per_token(base: BaseSamples, kl: float, guess: float) -> float:
     """Return the coefficient of the mean log-ratio of a response, taken off its reward, that spends ``kl`` nats.
 
+    Parameters
+    ----------
+    base : BaseSamples
+        With tokens.
+    kl : float
+        The KL in nats per sequence.
+    guess : float
+        Where the search begins.
+
+    Examples
+    --------
     >>> base = BaseSamples(np.array([0.0, 1.0, 0.0, 1.0]), np.array([4]), np.full(4, 10.0))
     >>> tilt = base.kl(base.law(base.reward / 0.5))
     >>> round(per_token(base, tilt, 3.0), 6)  # of equal lengths it is β times the length
@@ -94,6 +183,17 @@ def per_token(base: BaseSamples, kl: float, guess: float) -> float:
 def length_normalised(base: BaseSamples, kl: float, guess: float) -> float:
     """Return the coefficient in a loss divided by each response's length, the KL charged in it, that spends ``kl``.
 
+    Parameters
+    ----------
+    base : BaseSamples
+        With tokens.
+    kl : float
+        The KL in nats per sequence.
+    guess : float
+        Where the search begins.
+
+    Examples
+    --------
     >>> base = BaseSamples(np.array([0.0, 1.0, 0.0, 1.0]), np.array([4]), np.array([5.0, 10.0, 20.0, 40.0]))
     >>> length_normalised(base, base.kl(base.law(base.reward / 0.5)), 0.5) > 0.5  # long responses are favoured
     True
@@ -102,8 +202,21 @@ def length_normalised(base: BaseSamples, kl: float, guess: float) -> float:
 
 
 def group_scaled(base: BaseSamples, kl: float, beta: float, group: int | None) -> float:
-    """Return the coefficient beside rewards scaled in groups, ``None`` for large ones, that spends the ``kl`` of β.
+    """Return the coefficient beside rewards scaled in groups that spends the KL of a β.
 
+    Parameters
+    ----------
+    base : BaseSamples
+        The base.
+    kl : float
+        The KL in nats per sequence.
+    beta : float
+        The β of the optimum that spends it.
+    group : int, optional
+        Responses to a prompt; many if None.
+
+    Examples
+    --------
     >>> one = np.random.default_rng(0).standard_normal(20_000)
     >>> base = BaseSamples(np.concatenate([one, 3.0 * one]), np.array([20_000, 20_000]))
     >>> round(group_scaled(base, 0.5, 2.0, None), 1)  # normal rewards: 1/√(2 KL) whatever their deviation
@@ -124,7 +237,17 @@ def group_scaled(base: BaseSamples, kl: float, beta: float, group: int | None) -
 
 
 def spent(base: BaseSamples, c: float, normalisation: str) -> float:
-    """Return the KL of the policy at rest where lengths matter, by the name of the normalisation."""
+    """Return the KL of the policy at rest where lengths matter, by the name of the normalisation.
+
+    Parameters
+    ----------
+    base : BaseSamples
+        With tokens.
+    c : float
+        The coefficient.
+    normalisation : str
+        ``"token-mean"`` or ``"length-normalised"``.
+    """
     rest = {"token-mean": _longer_further, "length-normalised": _favouring_length}[normalisation]
     return base.kl(rest(base, c))
 

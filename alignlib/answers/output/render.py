@@ -237,6 +237,11 @@ def to_csv(points: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     columns : sequence of str
         Their columns, in order.
 
+    Raises
+    ------
+    InputError
+        If a point has a field that is none of the columns.
+
     Examples
     --------
     >>> to_csv([{"n": 2, "gain": None}], ["n", "gain"])
