@@ -182,7 +182,7 @@ def test_a_divergence_whose_parts_disagree_is_found_out() -> None:
         def conjugate(self, price: np.ndarray) -> np.ndarray:
             return np.asarray(np.expm1(price) + 0.01)
 
-    with pytest.raises(ArithmeticError, match=r"the optimum for 0\.1 of wrong is not certified"):
+    with pytest.raises(ArithmeticError, match=r"the optimum for 0\.1 of 'wrong' is not certified"):
         FiniteLaw([0.0, 1.0]).frontier([0.1], Wrong())
 
 

@@ -152,7 +152,7 @@ def test_what_other_budgets_do_not_know_is_refused() -> None:
         fit.gold("reward")
     with pytest.raises(InputError, match="budgets must not be negative; got -1"):
         fit.at(-1.0)
-    with pytest.raises(InputError, match=r"budgets must not exceed the largest supported budget, .* of chi2"):
+    with pytest.raises(InputError, match=r"budgets must not exceed the largest supported budget, .* of 'chi2'"):
         fit.at(50.0)
 
 
@@ -208,6 +208,9 @@ def test_uniform_has_closed_forms() -> None:
         divergence = Renyi(n / (n - 1.0))
         spent = BestOfN(n).spent_formula(divergence)
         assert law.frontier([spent], divergence).gain[0] == pytest.approx(n / (n + 1.0) - 0.5, rel=1e-9)
+    far = law.frontier([4.0, 5.0, 8.0, 20.0, 50.0], REVERSE_KL)  # p/φ = λ gap but for e^{-λ}: E log is log λ - 1
+    np.testing.assert_allclose(far.lam, np.exp([5.0, 6.0, 9.0, 21.0, 51.0]), rtol=1e-6)
+    np.testing.assert_allclose(far.gain, 0.5 - 1.0 / far.lam, atol=1e-12)
     assert law.max_spent(HELLINGER) == pytest.approx(1.0)
     assert law.max_spent(REVERSE_KL) == math.inf
 

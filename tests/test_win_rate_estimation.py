@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.answers.findings import ask
 from alignlib.answers.output.any_answer import lines
-from alignlib.divergences import CHI_SQUARED, HELLINGER
+from alignlib.divergences import CHI_SQUARED, HELLINGER, Renyi
 from alignlib.estimation import fit_frontier, tied_pairs
 from alignlib.laws import FiniteLaw, Uniform, largest_win_rate, win_rates
 from alignlib.rules import BestOfN, prepare
@@ -43,6 +43,18 @@ def test_without_ties_nothing_is_estimated() -> None:
         assert fit.supported_end == math.inf
         best = fit.share([BestOfN(4)])
         assert (best.gain[0], best.gain_low[0], best.gain_high[0]) == pytest.approx((0.3, 0.3, 0.3))
+
+
+@pytest.mark.parametrize("order", [0.5, 1.5, 3.0, 4.0, 10.0])
+def test_without_ties_every_order_of_renyi_is_the_uniform_law(order: float) -> None:
+    """A rare top puts the end of the range of prices beyond 1e80."""
+    budgets = [0.001, 0.1, 0.9, 1e5, 1.7e308]
+    fit = fit_frontier(np.random.default_rng(1).standard_normal((4, 6)), win_rate=True, divergence=Renyi(order))
+    want = Uniform().frontier(budgets[:3], Renyi(order)).gain
+    at = fit.at(budgets)
+    # Between points of the grid of λ: the curve has a kink where the first outcomes are dropped.
+    np.testing.assert_allclose(at.gain, [*want, 0.5, 0.5], atol=2e-5)
+    assert np.isinf(at.lam[3:]).all()
 
 
 @settings(max_examples=20)

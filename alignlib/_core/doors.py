@@ -29,8 +29,12 @@ __all__ = ["guard", "guarded"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What Python, numpy and Arrow raise where a value is of another kind; a bound of memory or a file that is missing is
-# another matter. `InputError` is a ValueError: one that says something already is passed on.
-_RAISED = (TypeError, AttributeError, LookupError, ValueError, ArithmeticError, AssertionError, RecursionError)
+# another matter. What we raise says something already and is passed on: `InputError`, which is a ValueError, and
+# ArithmeticError itself, where something is not certified.
+_RAISED = (
+    *(TypeError, AttributeError, LookupError, ValueError, AssertionError, RecursionError),
+    *(OverflowError, ZeroDivisionError, FloatingPointError),
+)
 _OF_SHAPES = re.compile(r"broadcast|\bshapes?\b|dimension|out of bounds|boolean index")
 
 
@@ -121,7 +125,7 @@ def _explained(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], error: BaseException
 ) -> InputError | None:
     """Return the sentence for the first argument that is of another kind, if one is."""
-    if isinstance(error, InputError) and not error.of_kind:
+    if type(error).__module__.startswith("alignlib") and not getattr(error, "of_kind", False):
         return None
     try:
         given = inspect.signature(function).bind(*args, **kwargs)
@@ -136,7 +140,7 @@ def _explained(
                 return _sentence(f"{name} must be {said(hints[name])}; got {quoted(value)}.", name)
     for name, value in given.arguments.items():  # an object that was made of what it cannot work with
         for field, hint, held in _fields_of(value):
-            if not fits(hint, held):
+            if not (hint is float and isinstance(held, float)) and not fits(hint, held):  # a result may hold NaN
                 made = f"{type(value).__name__}.{field} must be {said(hint)}; got {quoted(held)}."
                 return _sentence(made, field if name in ("self", "cls") else name)
     if isinstance(error, (ValueError, IndexError)) and _OF_SHAPES.search(str(error)):

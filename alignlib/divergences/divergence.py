@@ -13,6 +13,7 @@ import numpy.typing as npt
 from alignlib._core.checks import FloatArray, as_float_array, as_vector, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.spelled import spelled
+from alignlib._core.text import visible
 
 __all__ = ["Divergence", "as_divergence"]
 
@@ -63,7 +64,7 @@ class Divergence(ABC):
         return hash((type(self), *sorted(vars(self).items())))
 
     def __repr__(self) -> str:
-        return f"<divergence {self.name}>"
+        return f"<divergence {visible(self.name)}>"
 
     @property
     def called(self) -> str:
@@ -74,6 +75,22 @@ class Divergence(ABC):
         """
         short = [f" ({one!r})" for one, name in _SHORT.items() if name == self.name and len(one) < 3]
         return repr(self.name) + "".join(short)
+
+    def check_strictly_convex(self) -> None:
+        """Refuse a divergence whose slope does not rise, or not as far as floats tell.
+
+        Raises
+        ------
+        InputError
+            With its slopes at a few ratios.
+        """
+        slopes = self.slope(np.array([0.25, 0.5, 1.0, 2.0, 4.0]))
+        require(
+            bool((np.diff(slopes) > 0.0).all()),
+            f"divergence must be strictly convex and differentiable for a frontier in it; the slope of {self.called} "
+            f"at ratios 1/4, 1/2, 1, 2 and 4 is {', '.join(f'{s:g}' for s in slopes.tolist())}, which does not rise.",
+            argument="divergence",
+        )
 
     @abstractmethod
     def f(self, ratio: FloatArray) -> FloatArray:

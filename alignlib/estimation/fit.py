@@ -35,6 +35,7 @@ from alignlib.tables import RewardTable
 __all__ = ["Fit"]
 
 _DEFAULT_POINTS = 40
+_LARGEST_MEAN = 1e290
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -188,7 +189,7 @@ class Fit:
         True
         """
         curve, end = self._known(), self.supported_end
-        name, unit = ("kl", "nats") if self.divergence == KL else ("budgets", f"of {self.divergence.name}")
+        name, unit = ("kl", "nats") if self.divergence == KL else ("budgets", f"of {self.divergence.called}")
         budgets = as_vector(name, np.atleast_1d(as_array(name, kl)))
         require(bool((budgets >= 0.0).all()), f"{name} must not be negative; got {budgets.min():g} {unit}.", name)
         supported = budgets <= end * (1.0 + 1e-12)
@@ -201,18 +202,19 @@ class Fit:
         held = np.minimum(budgets, end) if self.bias_correction else budgets
         # Budgets beyond the end share a point of the curve.
         distinct, place = np.unique(np.append(held, end if math.isfinite(end) else 1.0), return_inverse=True)
-        points = curve.at(self.divergence.mean_of(distinct), self.weights, self.level).take(place)
-        with np.errstate(divide="ignore"):
-            lam = np.where(held > 0.0, 1.0 / points.slope[:-1], 0.0) / self.divergence.mean_slope(held)
-        beyond = np.where(budgets > held, self.divergence.mean_of(budgets) - self.divergence.mean_of(held), 0.0)
+        points = curve.at(self._mean_of(distinct), self.weights, self.level).take(place)
+        with np.errstate(divide="ignore", over="ignore"):
+            price = points.slope[:-1] * np.minimum(self.divergence.mean_slope(held), _LARGEST_MEAN)
+            lam = np.where(held > 0.0, 1.0 / price, 0.0)
+        beyond = np.where(budgets > held, self._mean_of(budgets) - self._mean_of(held), 0.0)
         gain, low, high = points.gain[:-1], points.low[:-1], points.high[:-1] + beyond * points.slope[-1]
         if isinstance(curve, WinRateCurve):  # ties only lower the curve
             free = self.divergence == KL
-            most = largest_win_rate(budgets) - 0.5 if free else curve.most(self.divergence.mean_of(budgets))
+            most = largest_win_rate(budgets) - 0.5 if free else curve.most(self._mean_of(budgets))
             gain, low, high = (np.minimum(part, most) for part in (gain, low, high))
         if self.unseen_top:
             low = np.maximum(low - self._most_presumed, 0.0)
-        least = np.interp(self.divergence.mean_of(budgets), *self._attained)
+        least = np.interp(self._mean_of(budgets), *self._attained)
         gain, high = np.maximum(gain, least), np.maximum(np.minimum(high, self._most_there_is), np.maximum(gain, least))
         return EstimatedFrontier(
             spent=budgets,
@@ -439,6 +441,10 @@ class Fit:
             "divergence",
         )
 
+    def _mean_of(self, budgets: FloatArray) -> FloatArray:
+        # Rényi's grow like exponentials: past the largest of these everything is at its limit.
+        return np.minimum(self.divergence.mean_of(budgets), _LARGEST_MEAN)
+
     def _known(self) -> AveragedCurve | PerPromptCurve:
         if self.problem is not None:
             raise self.problem
@@ -449,7 +455,7 @@ class Fit:
 
     def _unsupported(self) -> UnsupportedBudgetError:
         fewest, prompts = int(self.table.n_samples.min()), self.table.n_prompts
-        what = "KL budget" if self.divergence == KL else f"budget of {self.divergence.name}"
+        what = "KL budget" if self.divergence == KL else f"budget of {self.divergence.called}"
         return UnsupportedBudgetError(
             f"The samples of {self.reward!r} support no {what}: {counted(fewest, 'sample')} of a prompt and "
             f"{counted(prompts, 'prompt')} are too few for its tail, or one prompt has nearly all of the KL. "

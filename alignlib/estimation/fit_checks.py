@@ -40,6 +40,8 @@ def check_beyond(bounded: Any, budget: str, divergence: Divergence, win_rate: bo
     >>> from alignlib.divergences import CHI_SQUARED
     >>> check_beyond(None, "average", CHI_SQUARED, False)
     """
+    if divergence != TOTAL_VARIATION:  # whose optimum is known by another way
+        divergence.check_strictly_convex()
     require(
         budget == "average",
         "budget must be 'average' for win rates and for divergences other than KL; no estimate is known for the same "

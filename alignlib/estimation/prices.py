@@ -20,7 +20,8 @@ __all__ = ["Worth", "worth"]
 
 _NEAREST = 690.0  # minus the logarithm of the smallest margin to the end of prices
 _STEPS = 100
-_MET = 1e-13
+_MET, _MISSED = 1e-13, 1e-6
+_FAR, _NEAR = 200.0, 1e-3  # of one step in the logarithm of a price; the price below which halves are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,9 @@ def _solve(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the place at which each row sums to one, or the end of its range, and what it sums to there.
 
-    Newton on the logarithm of the sum, which is a straight line for KL, inside a bracket.
+    Newton on the logarithm of the sum, which is a straight line for KL, inside a bracket. Where ratios grow like a
+    power of the price, as for Rényi's divergences, it is one in the logarithm of the price: a rare top reward puts the
+    end of the range beyond 1e80, from where halving would not come back.
     """
     low, high = low.copy(), high.copy()
     place = 0.5 * (low + high) if start is None else np.clip(start, low, high)
@@ -145,12 +148,19 @@ def _solve(
         above = miss > 0.0
         high[on] = np.where(above, np.minimum(high[on], place[on]), high[on])
         low[on] = np.where(above, low[on], np.maximum(low[on], place[on]))
-        new = place[on] - miss / rise
-        new = np.where((new >= low[on]) & (new <= high[on]), new, 0.5 * (low[on] + high[on]))
+        new, middle = place[on] - miss / rise, 0.5 * (low[on] + high[on])
+        if not ends:
+            far = place[on] > 1.0
+            new = np.where(far, place[on] * np.exp(np.clip(-miss / (rise * place[on]), -_FAR, _FAR)), new)
+            least = np.maximum(low[on], _NEAR)
+            middle = np.where(high[on] > 4.0 * least, np.sqrt(least) * np.sqrt(np.maximum(high[on], 0.0)), middle)
+        new = np.where((new >= low[on]) & (new <= high[on]), new, middle)
         narrow = high[on] - low[on] <= 1e-15 * np.maximum(np.abs(high[on]), 1e-300)
         done = (np.abs(miss) <= _MET) | narrow
         place[on] = np.where(done, place[on], new)
         on = on[~done]
         if not on.size:
             break
+    if on.size and not ends and not (np.abs(total[on] - 1.0) < _MISSED).all():
+        raise ArithmeticError(f"the price at which the policy sums to one was not found: {total[on].tolist()[:3]}")
     return place, total

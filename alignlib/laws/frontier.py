@@ -66,7 +66,7 @@ class Frontier(SameFields):
 
     def __repr__(self) -> str:
         """Return the size and the ends; the arrays are a field away."""
-        size, budgets = counted(self.spent.size, "point"), f"spent {span(self.spent)} ({self.divergence.name})"
+        size, budgets = counted(self.spent.size, "point"), f"spent {span(self.spent)} ({self.divergence.called})"
         return f"<{type(self).__name__} of {size}: {budgets}, gain {span(self.gain)}{self._shown()}>"
 
     if not TYPE_CHECKING:

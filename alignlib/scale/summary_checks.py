@@ -99,7 +99,7 @@ def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tu
     except (TypeError, ValueError, OverflowError) as error:
         raise damaged(path, f"its widths are {quoted(widths)}") from error
     whole = all(math.isfinite(one) and one > 0.0 and math.frexp(one)[0] == 0.5 for one in found)
-    if not isinstance(widths, list) or not whole or len(found) not in (0, len(columns)):
+    if not isinstance(widths, list) or not whole or len(found) != len(columns):
         raise damaged(path, f"its widths are {quoted(widths)}, for {len(columns)} columns")
     return found, most
 

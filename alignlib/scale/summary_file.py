@@ -180,7 +180,7 @@ def _whole_numbers(column: pa.Array, name: str, path: str) -> IntArray:
 def _real_numbers(column: pa.Array, name: str, path: str) -> FloatArray:
     if column.null_count:
         raise damaged(path, f"its reward {name!r} has a missing value")
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
 
 
 def write_summary(

@@ -6,6 +6,7 @@ import numpy as np
 
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
+from alignlib._core.text import visible
 from alignlib.answers.answer import Answer
 from alignlib.answers.output.render import beside, bounds, capital, interval_name, over_prompts, percent
 from alignlib.divergences import TOTAL_VARIATION, Divergence
@@ -34,7 +35,7 @@ def unit_of(divergence: Divergence) -> str:
     >>> unit_of(CHI_SQUARED), unit_of(Renyi(1.5))
     ('χ²', 'D_1.5')
     """
-    return _SYMBOLS.get(divergence.name, divergence.name.replace("renyi_", "D_"))
+    return _SYMBOLS.get(divergence.name) or visible(divergence.name.replace("renyi_", "D_"))
 
 
 def headline(answer: Answer) -> str:
