@@ -166,6 +166,21 @@ def test_intervals_cover_on_runs_of_many_shapes(steps: int) -> None:
     assert np.mean(held) >= 0.9  # 95 to 100 % of 80 draws of each of seven shapes, less what 32 leave open
 
 
+@pytest.mark.parametrize(("noise", "said"), [(0.02, False), (0.15, True)])
+def test_a_kl_that_scatters_far_is_pointed_out(noise: float, said: bool) -> None:
+    rng, logs = np.random.default_rng(8), {}
+    for name in "ab":
+        kl = np.linspace(0.0, 3.0, 40) * np.exp(noise * rng.standard_normal(40))
+        run = made(0.8, 1)
+        logs[name] = replace(
+            run.keep(np.zeros(40, dtype=np.int64)), step=np.arange(40.0), kl=kl, logged_kl=kl,
+            reward=np.sqrt(kl) + 0.02 * rng.standard_normal(40), length=None,
+        )  # fmt: skip
+    notes = [note for note in compare_runs(logs).notes if "scatters by" in note]
+    assert bool(notes) == said
+    assert not said or any(f"scatters by {part} %" in notes[0] for part in range(11, 20))
+
+
 def test_seeds_of_a_method_widen_its_interval() -> None:
     runs = {"a": [made(share, 10 + i) for i, share in enumerate((0.6, 0.7, 0.8))], "b": [made(0.9, 20), made(0.95, 21)]}
     found = compare_runs(runs, at=[0.8])

@@ -489,6 +489,20 @@ def test_best_of_n_is_a_floor_of_what_a_long_run_wastes() -> None:
     assert "(best-of-N with N = " in headlines(result)[0]
 
 
+def test_floors_allow_for_the_noise_of_the_kl_itself() -> None:
+    fit = fit_frontier(example_run(200, 32, np.random.default_rng(0))[1], n_boot=100)
+    gain, rng, floors = 1.0293753730039641, np.random.default_rng(2), []  # of best-of-4
+    log = example_run(4, 4, np.random.default_rng(1))[0]
+    true = np.linspace(10.0, 30.0, 24)
+    for _ in range(12):
+        kl = true * np.exp(0.1 * rng.standard_normal(24))
+        made_up = replace(log, kl=kl, reward=np.full(24, gain), kl_unit="sequence", length=None, notes=())
+        floors.append(overlay(made_up, fit, pool=1, check=False).wasted_low[-1])
+    truth = 30.0 - gain**2 / 2.0
+    assert max(floors) <= truth
+    assert np.mean(floors) > 0.6 * truth
+
+
 @pytest.mark.parametrize(("times", "in_words"), [(1.0, True), (40.0, False)])
 def test_the_limit_is_named_where_there_is_room(made, times: float, in_words: bool) -> None:
     log, table = made

@@ -24,6 +24,7 @@ __all__ = ["Overlay", "overlay"]
 
 _GRID = 160
 _POINTS = 12
+_TOLD = 0.1  # of the largest KL: of less the scatter is another
 _SEVERAL = 24  # best-of-N, for a gain equal to the run's
 
 
@@ -33,7 +34,7 @@ class Overlay(SameFields):
 
     Intervals hold the error of the limit, of the base and the noise of one checkpoint's distance to the limit along the
     run, or, where the log holds single responses, its error over prompts; those of share and waste are hulls, hence no
-    narrower than nominal.
+    narrower than nominal. Beyond the support those of waste hold the scatter of the KL itself.
 
     Attributes
     ----------
@@ -192,7 +193,8 @@ def overlay(
         slope = np.where(at.lam > 0.0, 1.0 / np.maximum(at.lam, 1e-300), 0.0)
         own = error if pooled_pairs is None else pooled_pairs.errors(np.where(spent > 0.0, slope, 0.0))
         error = np.where(np.isfinite(own), own, error)
-    reach = float(scipy.special.ndtri(0.5 + level / 2.0)) * error
+    z = float(scipy.special.ndtri(0.5 + level / 2.0))
+    reach = z * error
     low, high = gain - reach, gain + reach
     placed = pooled.kl > 0.0
     supported = at.supported & placed
@@ -213,6 +215,8 @@ def overlay(
     needed_low = np.fmin(needed_low, needed)
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
     spent_kl = np.where(pooled.kl < 0.0, np.nan, pooled.kl)  # a negative one has no place on the frontier
+    # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
+    open_kl = z * np.where(supported, 0.0, _kl_error(log, pooled, width))
     notes += _below(pooled, high) if check and base == "table" else []
     above = (pooled.kl >= 0.0) & (low > at.gain_high)
     notes += impossible_points(pooled, fit.table, fit.reward, above, gain, low, at.gain_high, needed_low)
@@ -234,8 +238,8 @@ def overlay(
         share_high=most,
         needed=needed,
         wasted=spent_kl - needed,
-        wasted_low=spent_kl - needed_high,
-        wasted_high=spent_kl - needed_low,
+        wasted_low=spent_kl - needed_high - open_kl,
+        wasted_high=spent_kl - needed_low + open_kl,
         supported=supported,
         above=above,
         equal_n=equal_n,
@@ -307,6 +311,15 @@ def _best_of_n(fit: Fit, gain: FloatArray, high: FloatArray) -> tuple[FloatArray
     same, sure = first(found.gain, gain), first(found.gain_low, high)
     spent = np.append(found.spent, np.nan)  # the last for none
     return np.append(several, np.nan)[same], spent[same], spent[sure]
+
+
+def _kl_error(log: TrainingLog, pooled: TrainingLog, width: int) -> FloatArray:
+    """Return the standard error of each point's KL, (k,): over prompts, or by its scatter, which grows with the KL."""
+    if pooled.per_prompt is not None:
+        return np.nan_to_num(pooled.per_prompt.errors(pooled.kl.size)[0])
+    told = log.kl > _TOLD * log.kl.max()
+    scatter = log.noise(np.log(np.where(told, log.kl, np.nan)))
+    return np.maximum(pooled.kl, 0.0) * (scatter or 0.0) / math.sqrt(width)
 
 
 def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> float | None:
