@@ -139,16 +139,28 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m browser` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests that take the browser, whichever way; leave out single tests that need the extra."""
+    """Mark the tests that take the browser, whichever way; leave out single tests that need the extra.
+
+    The examples of what the door of a room offers are those of the module that it lives in, where they run.
+    """
     for item in items:
         if "chromium" in getattr(item, "fixturenames", ()):
             item.add_marker("browser")
             if not _says(str(item.path), "Browser"):  # which `pytest -m browser` goes by, to collect these files only
                 raise pytest.UsageError(f"{item.nodeid} takes the browser: give its fixture the type `Browser`.")
-    out = [item for item in items if _lacks_extra() and item.get_closest_marker("lm")]
+    out = [item for item in items if (_lacks_extra() and item.get_closest_marker("lm")) or _at_a_door(item)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+
+
+def _at_a_door(item: pytest.Item) -> bool:
+    """Whether a test is the example of a function that a door has wrapped, `alignlib._core.doors.guard`."""
+    if not isinstance(item, pytest.DoctestItem) or item.path.name != "__init__.py":
+        return False
+    offered = item.dtest.globs.get(item.name.rpartition(".")[2])
+    wrapped = getattr(offered, "__wrapped__", None)
+    return wrapped is not None and wrapped.__module__ != offered.__module__
 
 
 def _imported(path: Path) -> set[str]:

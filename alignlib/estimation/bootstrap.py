@@ -107,7 +107,7 @@ class Cells(SameFields):
         Examples
         --------
         >>> Cells.of_samples(np.array([3, 5]), np.random.default_rng(0)).index.tolist()
-        [2, 0, 1, 4, 5, 3, 4, 3]
+        [2, 0, 1, 5, 4, 3, 4, 3]
         """
         prompts = len(n_samples)
         groups = min(_GROUPS, -(-_ALL_GROUPS // prompts), int(n_samples.min()))
