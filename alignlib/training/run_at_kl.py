@@ -229,8 +229,8 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
         title, part = max(loose, key=lambda one: one[1])
         more.append(
             f"The KL of {title!r} scatters by {100.0 * part:.0f} % around its course: where reward bends along the KL, "
-            "differences near the last KLs are less sure than their intervals say. Compare at smaller KLs, or take logs of "
-            "more responses a checkpoint."
+            "differences near the last KLs are less sure than intervals say. Compare at smaller KLs, or take logs "
+            "of more responses a checkpoint."
         )
     return [said, *more]
 
