@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -240,6 +241,70 @@ def test_sums_made_anew_do_not_hide_a_change(copied: Path, change: Callable[[Pat
     found = problems(copied)
     assert not any("SHA256SUMS" in problem for problem in found)
     assert any(problem.startswith(said) for problem in found), found
+
+
+def _claim(**values: object) -> Callable[[Path], object]:
+    def change(folder: Path) -> None:
+        path = folder / "notebooks" / "01_roots.ipynb"
+        book = json.loads(path.read_text())
+        book["metadata"]["alignlib"]["claims"][0] |= values
+        path.write_text(json.dumps(book))
+
+    return change
+
+
+def _crate(**said: object) -> Callable[[Path], object]:
+    """Change what the crate says of itself."""
+
+    def change(folder: Path) -> None:
+        crate = json.loads((folder / MARK).read_text())
+        for one in crate["@graph"]:
+            one |= said if one["@id"] == MARK else {}
+        (folder / MARK).write_text(json.dumps(crate))
+
+    return change
+
+
+NO_NOTEBOOK = "notebooks/01_roots.ipynb is no executed notebook of ours"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_claim(value=10**400), NO_NOTEBOOK),
+        (_claim(points=None), NO_NOTEBOOK),
+        (_claim(points=2**70), NO_NOTEBOOK),
+        (_claim(kind=["equal"]), NO_NOTEBOOK),
+        (_claim(kind="certain"), NO_NOTEBOOK),
+        (_claim(must_hold="no"), NO_NOTEBOOK),
+        (_claim(statement={}), NO_NOTEBOOK),
+        (_crate(about={"@id": "./results/"}), f"{MARK} does not say that it is an RO-Crate"),
+        (_crate(conformsTo=[]), f"{MARK} does not say that it is an RO-Crate"),
+        (lambda f: (f / SUMS).write_text(f"{'0' * 64}  {'n' * 200_000}\n"), "nnnnnnn"),
+    ],
+)
+def test_values_that_we_do_not_write_are_named_in_short(
+    copied: Path, change: Callable[[Path], object], said: str
+) -> None:
+    change(copied)
+    found = problems(copied)
+    assert any(problem.startswith(said) for problem in found), found
+    assert max(map(len, found)) < 1300
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_however_an_archive_is_packed_damage_names_the_file(tmp_path: Path, way: int) -> None:
+    path = forge(tmp_path / "x.zip", ("a.txt", bytes(range(256)) * 8), (MARK, b"{}"), pack_them=way)
+    data, said = path.read_bytes(), set()
+    for at in range(30, 120, 3):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
+        with contextlib.suppress(BundleError), open_bundle(path) as bundle:
+            try:
+                bundle.read("a.txt")
+            except BundleError as error:
+                said.add(str(error))
+    assert said
+    assert all(f"'a.txt' of {path} is damaged" in one or "cut short" in one for one in said), said
 
 
 @pytest.mark.parametrize("name", ["html/index.html", "html/more.html"])

@@ -12,6 +12,9 @@ from typing import Any
 __all__ = ["Claim", "from_json", "number", "to_html", "to_text"]
 
 
+_KINDS = ("equal", "at most", "at least", "true")
+
+
 @dataclass(frozen=True)
 class Claim:
     """One verified statement; of many compared points, the numbers are those of the worst one.
@@ -77,9 +80,19 @@ def from_json(data: Mapping[str, Any]) -> Claim:
     >>> claim = Claim("a", "one is at most infinity", "we derive", "at most", 1.0, math.inf, 0.0)
     >>> from_json(claim.to_json()) == claim
     True
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, OverflowError
+        For what is no claim.
     """
     values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim)}
-    return Claim(**values | {name: float(values[name]) for name in ("value", "expected", "tolerance")})
+    values |= {name: float(values[name]) for name in ("value", "expected", "tolerance")}
+    texts = all(isinstance(values[name], str) for name in ("key", "statement", "source"))
+    count = type(values["points"]) is int and 1 <= values["points"] < 1 << 63
+    if not (texts and count and values["kind"] in _KINDS and isinstance(values["must_hold"], bool)):
+        raise ValueError("a claim has texts, a kind, numbers, a count of points, and whether it must hold")
+    return Claim(**values)
 
 
 def number(value: float) -> str:

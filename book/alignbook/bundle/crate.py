@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alignbook.bundle.sums import digest_within
+from alignbook.bundle.sums import digests_within
 from alignbook.parameters import Parameter, Value
 from alignlib._core.names import counted
 from alignlib._core.text import for_json
@@ -117,13 +117,14 @@ class Crate:
                 "name": name,
                 "softwareVersion": version,
             }
+        within = digests_within(self.folders, {name: digest for name, (_, digest) in self.files.items()})
         for folder, said in sorted(self.folders.items()):
             yield {
                 "@id": folder,
                 "@type": "Dataset",
                 "name": folder.rstrip("/"),
                 "description": said,
-                "sha256": digest_within(folder, {name: digest for name, (_, digest) in self.files.items()}),
+                "sha256": within[folder],
             }
         scripts: dict[str, RunOf] = {}
         for run in self.runs:  # several pages may come from one script

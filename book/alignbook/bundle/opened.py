@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import lzma
 import os
 import re
 import stat
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -30,6 +32,13 @@ _MOST_GROWTH = 200  # from packed to unpacked, beyond the first mebibyte of a fi
 _MOST_TEXT = 256 * 2**20
 _CHUNK = 2**20
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+# What readers of ZIP raise, each of its ways to pack in words of its own.
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError, KeyError),
+)
 
 
 class BundleError(InputError):
@@ -85,8 +94,12 @@ class Bundle:
                     if left < 0:
                         raise BundleError(f"{name} of {self.path} is longer than its archive says.")
                     yield chunk
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BundleError(f"{name} of {self.path} is damaged ({_words(error)}).") from None
+        except BundleError:
+            raise
+        except (*_DAMAGED, OSError) as error:
+            if getattr(error, "errno", None) is not None:  # of the system, not of what it packs
+                raise
+            raise BundleError(f"{quoted(name)} of {self.path} is damaged ({_words(error)}).") from None
         if left:
             raise BundleError(f"{name} of {self.path} is cut short.")
 

@@ -32,7 +32,7 @@ def record_of(notebook: str) -> dict[str, Any]:
         claims = [from_json(item).to_json() for item in record["claims"]]
         parameters = dict(record["parameters"])
         numbers = {name: _finite(value) for name, value in record["numbers"].items()}
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError):
         raise ValueError("it records no parameters, numbers and claims as `alignlib run` leaves them") from None
     return {"parameters": parameters, "numbers": numbers, "claims": claims}
 

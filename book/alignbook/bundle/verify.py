@@ -16,13 +16,16 @@ from typing import Any
 from alignbook.bundle.crate import written
 from alignbook.bundle.opened import MARK, Bundle, BundleError
 from alignbook.bundle.results import claims_of, record_of, results
-from alignbook.bundle.sums import SUMS, digest_within, read_sums
-from alignlib._core.errors import InputError, quoted
+from alignbook.bundle.sums import SUMS, digests_within, folders_of, read_sums
+from alignlib._core.errors import InputError, bounded, quoted
 
 __all__ = ["Verified", "read_records", "verify"]
 
 _MOST_SAID = 20
 _RUN = "CreateAction"
+_RO_CRATE = "https://w3id.org/ro/crate/"
+_MOST_ENTITIES = 200_000
+_LONGEST = 160  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,8 @@ def verify(bundle: Bundle) -> Verified:
     claims = [claim for _, claim in claims_of(records)]
     excused = sum(not claim.must_hold and not claim.holds for claim in claims)
     return Verified(
-        name=str(root.get("name", "")),
-        made_with=str(graph.get("#software-alignlib", {}).get("softwareVersion", "")),
+        name=str(root.get("name", ""))[:_LONGEST],
+        made_with=str(graph.get("#software-alignlib", {}).get("softwareVersion", ""))[:_LONGEST],
         digest=hashlib.sha256(sums).hexdigest(),
         n_files=len(bundle.sizes),
         n_bytes=sum(bundle.sizes.values()),
@@ -130,6 +133,8 @@ def _of_sums(listed: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[
 def _graph(bundle: Bundle) -> dict[str, dict[str, Any]]:
     try:
         entities = json.loads(bundle.text(MARK))["@graph"]
+        if len(entities) > _MOST_ENTITIES:
+            raise BundleError(f"{MARK} of {bundle.path} describes {len(entities):,} things; no bundle has so many.")
         graph = {str(entity["@id"]): dict(entity) for entity in entities}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, BundleError):
@@ -144,7 +149,7 @@ def _of_crate(
     digests: Mapping[str, str],
     records: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[str]:
-    folders = tuple(name for name, one in graph.items() if _is(one, "Dataset") and name != "./" and name.endswith("/"))
+    folders = {name for name, one in graph.items() if _is(one, "Dataset") and name != "./" and name.endswith("/")}
     described = {name for name, one in graph.items() if _is(one, "File")}
     for name in sorted(described):
         if name not in digests:
@@ -154,11 +159,19 @@ def _of_crate(
         if entity.get("sha256") != digests[name] or str(entity.get("contentSize")) != str(bundle.sizes[name]):
             yield f"{name} is not the file that the crate describes: size or SHA-256 differ."
     for name in sorted(digests.keys() - described - {MARK}):
-        if not name.startswith(folders or ("\0",)):
+        if folders.isdisjoint(folders_of(name)):
             yield f"{name} is not described in the crate."
+    within = digests_within(folders, digests)
     for folder in sorted(folders):
-        if graph[folder].get("sha256") != digest_within(folder, digests):
+        if graph[folder].get("sha256") != within[folder]:
             yield f"the files of {folder} are not those that the crate describes: one was changed, added or removed."
+    itself = graph.get(MARK, {})
+    if _ids(itself.get("about")) != ["./"] or not any(
+        one.startswith(_RO_CRATE) for one in _ids(itself.get("conformsTo"))
+    ):
+        yield f"{MARK} does not say that it is an RO-Crate about the bundle."
+    if not _is(graph.get("./", {}), "Dataset"):
+        yield "the crate does not describe the bundle as a whole, './'."
     main = _ids(graph.get("./", {}).get("mainEntity"))
     if len(main) != 1 or not _is(graph.get(main[0], {}), "ComputationalWorkflow"):
         yield "the crate names no workflow as its main entity."
@@ -209,4 +222,5 @@ def _ids(value: Any) -> list[str]:
 
 def _shortened(problems: list[str]) -> tuple[str, ...]:
     more = len(problems) - _MOST_SAID
-    return tuple(problems) if more <= 0 else (*problems[:_MOST_SAID], f"and {more:,} more.")
+    said = tuple(map(bounded, problems[:_MOST_SAID]))
+    return said if more <= 0 else (*said, f"and {more:,} more.")
