@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docstrings import Documented, documented, offered_by
+
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "alignlib"
 ABOVE = {"alignbook": ROOT / "book" / "alignbook", "_pages": ROOT / "notebooks" / "_pages"}
@@ -18,6 +20,16 @@ MOST_ROOMS = 22
 MOST_FLOORS = 10
 
 
+# One process has all of these tests: it parses the sources once.
+pytestmark = pytest.mark.xdist_group("house")
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def rooms() -> dict[str, list[Path]]:
     """Files of each room: a folder or a single module at the top of the library, and what stands beside it."""
     found: dict[str, list[Path]] = {}
@@ -31,7 +43,7 @@ def imports(path: Path) -> tuple[str, ...]:
     """Dotted names of our modules that a file imports anywhere, in functions and for types too."""
 
     def walk() -> Iterator[str]:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -101,7 +113,7 @@ def test_a_dataclass_with_arrays_compares_without_an_error() -> None:
     """The equality that `dataclass` makes asks whether an array is true."""
     wrong, seen = [], 0
     for path in sorted(path for paths in rooms().values() for path in paths):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if not isinstance(node, ast.ClassDef):
                 continue
             made = [text for text in map(ast.unparse, node.decorator_list) if text.startswith("dataclass")]
@@ -128,7 +140,7 @@ def test_the_library_takes_a_source_of_randomness_by_one_name() -> None:
     named = {
         f"{path.relative_to(ROOT)}: {node.name}"
         for path in files
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.FunctionDef) and node.name not in SEEDS
         for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
         if argument.arg in ("seed", "random_state")
@@ -156,7 +168,7 @@ def test_an_option_is_declared_once() -> None:
     seen: dict[str, str] = {}
     twins = []
     for path in sorted((LIBRARY / "cli").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "option" and len(node.keywords) > 1:
                 said = ast.unparse(node)
                 if said in seen:
@@ -164,3 +176,76 @@ def test_an_option_is_declared_once() -> None:
                 seen[said] = path.name
     assert len(seen) > 60
     assert twins == []
+
+
+# What no reader of a page meets: what rooms share below them all, and the command line, whose help says it.
+NOT_READ = ("_core", "cli", "__main__")
+REFUSES = re.compile(r"(?<![\w.])(?:require|require_range|as_number|as_vector|as_plain|as_level|as_law)\(|\braise \w")
+
+
+@cache
+def trees_read() -> dict[str, ast.Module]:
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): tree(path)
+        for room, paths in rooms().items()
+        if room not in (*NOT_READ, *ABOVE)
+        for path in paths
+        if not any(part.startswith("_") and part != "__init__.py" for part in path.parts[len(LIBRARY.parts) :])
+    }
+
+
+@cache
+def public() -> list[Documented]:
+    return documented(trees_read(), [tree(path) for path in LIBRARY.rglob("*.py")])
+
+
+def test_every_argument_is_explained_by_its_name() -> None:
+    """In order; a method that overrides another has them there, and a class may explain a result as attributes."""
+    lacking = []
+    for one in public():
+        of_class = isinstance(one.node, ast.ClassDef)
+        said = one.section("Parameters", "Attributes") if of_class else one.section("Parameters")
+        if of_class:
+            missing = [name for name in one.arguments if name not in (said or [])]
+            lacking += [f"{one.path}: {', '.join(missing)}"] if missing else []
+        elif tuple(said or ()) != one.arguments and not (one.inherits and said is None):
+            lacking.append(f"{one.path}: {said} for {one.arguments}")
+    assert len(public()) > 1500
+    assert lacking == []
+
+
+def test_results_and_errors_are_said() -> None:
+    """Several results are told apart by name; an error that the body raises is named with its cause."""
+    lacking = []
+    for one in public():
+        if one.inherits or not isinstance(one.node, ast.FunctionDef):
+            continue
+        returns = ast.unparse(one.node.returns) if one.node.returns else ""
+        if returns.startswith("tuple") and "..." not in returns and one.section("Returns") is None:
+            lacking.append(f"{one.path}: Returns")
+        if one.section("Raises") is None and REFUSES.search(ast.unparse(one.node)):
+            lacking.append(f"{one.path}: Raises")
+    assert lacking == []
+
+
+def test_every_function_at_a_door_has_an_example() -> None:
+    """A line or two that run with the tests; the callback of a trainer has its own on the page on trainers."""
+    doors = {room: LIBRARY / room / "__init__.py" for room in rooms()}
+    offered = {room: offered_by(tree(path)) for room, path in doors.items() if path.is_file()}
+    lacking = [
+        one.path
+        for one in public()
+        if one.is_function and one.node.name in offered.get(one.module.split(".")[1], ()) and ">>>" not in one.text
+    ]
+    assert lacking == ["alignlib.training.callback.rollout_callback"]
+
+
+def test_sections_hold_what_they_are_for() -> None:
+    """An example or a source below a section, without a heading of its own, would be read as one of its entries."""
+    wrong = [
+        f"{one.path}: {name}"
+        for one in public()
+        for name in (one.section("Parameters", "Attributes", "Raises") or [])
+        if not re.fullmatch(r"\*{0,2}[\w.]+", name)
+    ]
+    assert wrong == []

@@ -161,6 +161,15 @@ def counted_rules(
     ------
     InputError
         For other rules, which ask for every sample, and divergences other than KL.
+
+    Examples
+    --------
+    >>> from alignlib.tables import CountedBins
+    >>> ends = np.array([1.0, 0.0])  # two bins of one sample each
+    >>> bins = CountedBins(np.ones(2), ends, ends, ends, np.zeros(2))
+    >>> samples = CountedSamples(ends, np.ones(2), bins, lambda lam: (lam, lam))
+    >>> counted_rules(samples, [BestOfN(2)]).gain.tolist()
+    [0.5]
     """
     require(
         divergence == KL and all(isinstance(rule, BestOfN) or rule.is_base for rule in rules),

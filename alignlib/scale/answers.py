@@ -44,6 +44,14 @@ def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
     ------
     InputError
         Where the column has another value.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> from alignlib.scale import Summary, table_of
+    >>> summary = Summary.of(pa.array(["a", "b"]), np.array([2, 1]), {"right": np.array([1.0, 0.0, 1.0])})
+    >>> checked_answers(table_of(summary), "right").n_correct.tolist()
+    [1, 1]
     """
     other, first = 0, 0.0
     for _, (some, one) in table.each(_others, [correct], _BLOCK):

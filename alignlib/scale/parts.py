@@ -172,6 +172,15 @@ def list_parts(location: str) -> list[Part]:
     ------
     InputError
         Where there are none, or fsspec is needed and missing.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.csv", "a.csv"):
+    ...         _ = Path(folder, name).write_text("reward\\n1\\n", encoding="utf-8")
+    ...     [Path(part.path).name for part in list_parts(folder)]
+    ['a.csv', 'b.csv']
     """
     if _URL.match(location):
         paths = _listed(location)
@@ -311,6 +320,14 @@ def first_file(parts: Sequence[Part]) -> TableFile:
     ------
     InputError
         Where none can be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "a.csv").write_text("prompt_id,reward\\n1,1\\n", encoding="utf-8")
+    ...     first_file(list_parts(folder)).names
+    ('prompt_id', 'reward')
     """
     problem: InputError | None = None
     for part in parts:

@@ -203,6 +203,15 @@ def write_summary(
     ------
     FileExistsError
         Where there is such a file, and ``force`` is false.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_summary(summary, Path(folder, "s.parquet"))
+    ...     is_summary(Path(folder, "s.parquet"))
+    True
     """
     import pyarrow.parquet as pa_parquet
 
@@ -270,6 +279,15 @@ def read_summary(path: str | Path) -> tuple[Summary, dict[str, Any]]:
     ------
     InputError
         For a file that holds none, or a damaged one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> summary = Summary.of(pa.array(["a"]), np.array([2]), {"reward": np.array([0.0, 1.0])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_summary(summary, Path(folder, "s.parquet"))
+    ...     read_summary(Path(folder, "s.parquet"))[0] == summary
+    True
     """
     import pyarrow.parquet as pa_parquet
 

@@ -81,6 +81,11 @@ def row_groups(path: str, source: IO[bytes] | None = None) -> list[int]:
         The file, or what messages call it.
     source : file, optional
         Where its content is, by default the file of that name.
+
+    Examples
+    --------
+    >>> row_groups("rewards.csv")  # no Parquet file
+    []
     """
     import pyarrow.parquet as pa_parquet
 

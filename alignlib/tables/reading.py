@@ -243,6 +243,12 @@ def check_file(path: Path) -> None:
     ------
     InputError
         For what is no file, or cannot be one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     check_file(Path(file.name))
     """
     try:
         path.stat()

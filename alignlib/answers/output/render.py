@@ -210,6 +210,11 @@ def schema(question: str) -> dict[str, Any]:
     question : str
         The command, such as ``"frontier"``.
 
+    Raises
+    ------
+    InputError
+        If there is no schema of that name.
+
     Examples
     --------
     >>> schema("frontier")["$id"]

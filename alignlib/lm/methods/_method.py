@@ -110,13 +110,33 @@ class Method(ABC):
 
     @abstractmethod
     def step(self, fleet: Fleet) -> None:
-        """Draw ``RESPONSES`` responses for every run of the fleet and update its policies once, or ``epochs`` times."""
+        """Draw ``RESPONSES`` responses for every run of the fleet and update its policies once, or ``epochs`` times.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            The runs, their models and their payment.
+        """
 
     def start(self, fleet: Fleet) -> None:  # noqa: B027  # most methods have nothing to prepare
-        """Prepare what only this method keeps between steps, such as a critic."""
+        """Prepare what only this method keeps between steps, such as a critic.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            The runs; what is kept goes into its ``extra`` and ``memory``.
+        """
 
     def group(self, settings: Settings, knob: float) -> int:
-        """Responses to one prompt in a step: the settings' ``group``, or the knob where that is the number of draws."""
+        """Responses to one prompt in a step: the settings' ``group``, or the knob where that is the number of draws.
+
+        Parameters
+        ----------
+        settings : Settings
+            Of the run.
+        knob : float
+            The value of the method's knob.
+        """
         return int(knob) if self.knob == "n" else settings.group
 
     @property

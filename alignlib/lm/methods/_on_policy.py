@@ -22,19 +22,45 @@ class OnPolicy(Method):
 
     @abstractmethod
     def advantage(self, fleet: Fleet, batch: Batch, old: Tensor, base: Tensor) -> Tensor:
-        """Return how much each response is to be made likelier, (R, P, G); no gradients flow through it.
+        """Return how much each response is to be made likelier; no gradients flow through it.
 
         Parameters
         ----------
-        fleet, batch
-            The runs, and what they drew.
+        fleet : Fleet
+            The runs.
+        batch : Batch
+            What they drew.
         old, base : tensor (R, P, G, T)
-            Log-probabilities of the tokens under the policy that drew them and under the base, in nats.
+            Log-probabilities of tokens under the policy that drew them and under the base, in nats.
+
+        Returns
+        -------
+        tensor (R, P, G)
+            In the unit of the reward.
         """
 
     @abstractmethod
     def loss(self, fleet: Fleet, batch: Batch, now: Tensor, old: Tensor, base: Tensor, advantage: Tensor) -> Tensor:
-        """Return the loss of each run, (R,); ``now`` has the log-probabilities with gradients."""
+        """Return the loss of each run.
+
+        Parameters
+        ----------
+        fleet : Fleet
+            The runs.
+        batch : Batch
+            What they drew.
+        now : tensor (R, P, G, T)
+            Log-probabilities of tokens under the policies, with gradients.
+        old, base : tensor (R, P, G, T)
+            The same under the policy that drew them and under the base.
+        advantage : tensor (R, P, G)
+            As `advantage` gives it.
+
+        Returns
+        -------
+        tensor (R,)
+            To be made smaller.
+        """
 
     def step(self, fleet: Fleet) -> None:
         """Draw, weigh, update."""
