@@ -239,14 +239,10 @@ class Fit:
     @cached_property
     def _attained(self) -> tuple[FloatArray, FloatArray]:
         """Budgets, as means of f, and gains that best-of-N and its mixtures with the base attain; none of a plug-in."""
-        fewest = int(self.table.n_samples.min())
-        rules = rules_along(fewest // 2 if self.fixed_prompts else fewest)
+        rules = rules_along(int(self.table.n_samples.min()))
         if not rules or not self.bias_correction or self.curve is None:
             return np.zeros(1), np.zeros(1)
-        whole = self.weights[0]
-        spent, gain = attained(
-            self.table, self.reward, rules, self.cells, whole, self.divergence, win_rate=self.win_rate
-        )
+        spent, gain = attained(self.table, self.reward, rules, self.divergence, win_rate=self.win_rate)
         if isinstance(self.curve, PerPromptCurve):  # what they spend on any prompt, with ties or without
             spent = np.array([rule.spent_formula(KL) for rule in rules], dtype=np.float64)
         return upper_hull(spent, gain)

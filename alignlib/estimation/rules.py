@@ -222,8 +222,6 @@ def attained(
     table: RewardTable,
     column: str,
     rules: Sequence[Rule],
-    cells: Cells,
-    weights: FloatArray,
     divergence: Divergence,
     *,
     win_rate: bool,
@@ -238,10 +236,6 @@ def attained(
         The reward that picks and counts.
     rules : sequence of Rule
         What picks.
-    cells : Cells
-        The units that are resampled.
-    weights : array (cells,)
-        Weight of each cell.
     divergence : Divergence
         What is spent is measured in.
     win_rate : bool
@@ -254,8 +248,10 @@ def attained(
     gain : array (rules,)
         In the unit of the reward, or the win rate above one half.
     """
-    spent, gain, win, _ = _cell_values(table, column, column, rules, cells, divergence, bounds=win_rate)
-    return weights @ spent, weights @ (win - 0.5 if win_rate else gain)
+    prompts = table.n_prompts
+    together = Cells(np.zeros(prompts, dtype=np.int64), np.array([float(prompts)]))
+    spent, gain, win, _ = _cell_values(table, column, column, rules, together, divergence, bounds=win_rate)
+    return spent[0], (win - 0.5 if win_rate else gain)[0]
 
 
 @dataclass(frozen=True, eq=False)
