@@ -171,7 +171,7 @@ plotting.save(fig, folder, "limit")
 # The share compares best-of-$N$ with the limit at *its own* KL, with ties among the rewards taken into account (where there are ties, the formula
 # $\log N-\frac{N-1}N$ overstates the KL). Hollow points lie beyond what the samples support: there the share is only a rough guide.
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that {{rules}} picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals (prompts resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against the mean number of draws on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Share of the limit's gain in {{counted}} that {{rules}} picked by {{reward}} gets at equal KL, with {{level:.0%}} intervals ({{resampled}} resampled, jointly with the limit).", "name": "fig-your-share"}, "image": {"alt": "Share of the limit against the mean number of draws on a logarithmic axis with error bars; {{n_known:d}} of {{n_all:d}} points are filled."}}
 fig, ax = plotting.new(height=3.1)
 if best.share is not None:
     low, high = np.minimum(best.share_low, best.share), np.maximum(best.share_high, best.share)
@@ -295,6 +295,7 @@ claims.glue(
 
 # %% tags=["hide-input"]
 claims.glue(
+    resampled="samples of each prompt" if best.fixed_prompts else "prompts",
     headline=headline(shown),
     headline_reward=headline(found.reward),
     gold_caption=gold_caption(found.reward, found.hacking, found.promise),
