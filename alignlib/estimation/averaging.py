@@ -154,13 +154,10 @@ def _first_pass(table: RewardTable, column: str, given: FloatArray | None) -> _F
     for where, found in table.each(partial(_first_of_block, top=top, span=span), [column], _BLOCK, unit):
         base[where], limit[where], keys[:, where], some, spent, reach = found
         squares, kl_at_limit, reached = squares + some, kl_at_limit + spent, reached and reach
-    for where_one, samples in table.counted_samples(column):
-        base[where_one], n = samples.mean, samples.size
-        centred = (samples.value - base[where_one]) / unit[where_one]
-        limit[where_one], keys[:, where_one] = centred[0], 0.0
-        reached = reached and bool(samples.value[0] >= top)
-        kl_at_limit += float(np.log(n / samples.count[samples.value == samples.value[0]].sum()))
-        squares += float(samples.count @ np.square(centred / span)) / n
+    for one, its in table.each_counted(partial(_first_of_counted, top=top, span=span), column, unit):
+        base[one], limit[one], some, spent, reach = its
+        keys[:, one] = 0.0
+        squares, kl_at_limit, reached = squares + some, kl_at_limit + spent, reached and reach
     scale = span * float(np.sqrt(squares / n_prompts))
     return _FirstPass(base, unit, limit, scale, kl_at_limit, reached, canonical_rank(keys, scale))
 
@@ -176,6 +173,17 @@ def _first_of_block(
     rows = (rows - base[:, None]) / unit[:, None]
     squares = float(np.square(rows / span).mean(axis=1).sum())
     return base, rows[:, 0], sort_keys(rows), squares, kl_at_limit, reached
+
+
+def _first_of_counted(
+    samples: CountedSamples, unit: float, *, top: float, span: float
+) -> tuple[float, float, float, float, bool]:
+    """Return the same of one prompt whose samples are in bins, which has no keys."""
+    base, n = samples.mean, samples.size
+    centred = (samples.value - base) / unit
+    kl_at_limit = float(np.log(n / samples.count[samples.value == samples.value[0]].sum()))
+    squares = float(samples.count @ np.square(centred / span)) / n
+    return base, float(centred[0]), squares, kl_at_limit, bool(samples.value[0] >= top)
 
 
 def _tabulate(
@@ -204,9 +212,9 @@ def _tabulate(
     for _, (some, of_some) in table.each(work, [column], _BLOCK, *known, add=True):
         sums += some
         of_cells += of_some
-    for where, samples in table.counted_samples(column):
+    for where, its in table.each_counted(partial(_of_counted, lam=lam), column, first.base, first.unit):
         one = np.array([where])
-        work.add_counted(sums, of_cells, samples, first.base[one], first.unit[one], index[one])
+        work.add_counted(sums, of_cells, its, first.base[one], first.unit[one], index[one])
     return sums, of_cells if cells.fixed_prompts else of_cells / cells.size[:, None]
 
 
@@ -247,24 +255,18 @@ class _Tabulation(SameFields):
         self,
         sums: FloatArray,
         of_cells: FloatArray,
-        samples: CountedSamples,
+        its: _Counted,
         base: FloatArray,
         unit: FloatArray,
         index: IntArray,
     ) -> None:
         """Add a prompt whose samples are in bins; how far its bias may go is the step from first to second order."""
-        value = (samples.value - base) / unit
-        found = jackknife_of_counts(value, samples.count, self.lam)
-        square = samples.count @ np.square(value) / samples.count.sum()
-        self._add(sums, of_cells, found, samples.size, np.atleast_1d(square), value[:1], base, unit, index)
-        step = unit * np.abs(found.second_order - found.first_order)
-        low, high = ((one - self.lam * base / unit)[:, None] for one in samples.log_partition_bounds(self.lam / unit))
-        # The jackknife's step is made of sums of the same kind, which bins leave open in the same proportion.
-        own = np.abs(found.second_order - found.plug_in)
-        own *= np.minimum(np.square(2.0 * self.lam * samples.widest / unit), 1.0)[:, None]
-        _add(of_cells[3], index, unit * (np.maximum(found.plug_in - low, 0.0) + own))
-        _add(of_cells[4], index, unit * (np.maximum(high - found.plug_in, 0.0) + own))
+        found, of_one = its.found, (np.array([its.square]), np.array([its.top]))
+        self._add(sums, of_cells, found, its.size, *of_one, base, unit, index)
+        _add(of_cells[3], index, unit * its.open_below)
+        _add(of_cells[4], index, unit * its.open_above)
         if self.parts:
+            step = unit * np.abs(found.second_order - found.first_order)
             thirds = np.flatnonzero((self.start + np.arange(self.lam.size)) % _EVERY == 0)
             ahead = np.zeros((self.lam.size, 1))
             ahead[thirds] = 2.0 * step[thirds]
@@ -298,6 +300,36 @@ class _Tabulation(SameFields):
         if self.largest is not None:
             one_more = np.logaddexp(np.log(n) + found.plug_in, lam[:, None] * (self.largest - base))
             _add(of_cells[2], index, one_more - np.log(n + 1.0))
+
+
+@dataclass(frozen=True, eq=False)
+class _Counted(SameFields):
+    """Estimates of one prompt in bins, how far bins leave them open, (L, 1), and of its samples number, square, top."""
+
+    found: LogPartitionEstimate
+    open_below: FloatArray
+    open_above: FloatArray
+    size: int
+    square: float
+    top: float
+
+
+def _of_counted(samples: CountedSamples, base: float, unit: float, *, lam: FloatArray) -> _Counted:
+    """Estimate what `_Tabulation.add_counted` adds."""
+    value = (samples.value - base) / unit
+    found = jackknife_of_counts(value, samples.count, lam)
+    low, high = ((one - lam * base / unit)[:, None] for one in samples.log_partition_bounds(lam / unit))
+    # The jackknife's step is made of sums of the same kind, which bins leave open in the same proportion.
+    own = np.abs(found.second_order - found.plug_in)
+    own *= np.minimum(np.square(2.0 * lam * samples.widest / unit), 1.0)[:, None]
+    return _Counted(
+        found,
+        np.maximum(found.plug_in - low, 0.0) + own,
+        np.maximum(high - found.plug_in, 0.0) + own,
+        samples.size,
+        float(samples.count @ np.square(value) / samples.count.sum()),
+        float(value[0]),
+    )
 
 
 def _add(total: FloatArray, index: IntArray, values: FloatArray) -> None:

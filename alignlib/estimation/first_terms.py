@@ -22,6 +22,7 @@ from alignlib._core.checks import FloatArray, as_vector, require
 from alignlib._core.same import SameFields
 from alignlib.estimation.bootstrap import studentised_interval
 from alignlib.estimation.fit import Fit
+from alignlib.tables import CountedSamples
 
 __all__ = ["FirstTerms", "FirstTermsAt", "first_terms"]
 
@@ -153,9 +154,8 @@ def first_terms(fit: Fit) -> FirstTerms | None:
     scale, each = math.ldexp(1.0, exponent), np.empty((table.n_prompts, order - 1))
     for where, found in table.each(partial(_k_statistics, exponent=exponent, order=order), [fit.reward], _BLOCK):
         each[where] = found
-    for where_one, samples in table.counted_samples(fit.reward):
-        powers = np.ldexp(samples.value - samples.mean, -exponent)[:, None] ** np.arange(2, 5)
-        each[where_one] = _from_sums(samples.count @ powers, float(samples.size), order)
+    for one, its in table.each_counted(partial(_of_counted, exponent=exponent, order=order), fit.reward):
+        each[one] = its
     cells = fit.cells.mean(each)
     means = fit.weights @ cells
     if not means[0, 0] > 0.0:
@@ -184,6 +184,12 @@ def _k_statistics(rewards: FloatArray, *, exponent: int, order: int) -> FloatArr
     from_mean = values - values.mean(axis=1, keepdims=True)
     sums = np.stack([np.power(from_mean, k).sum(axis=1) for k in range(2, order + 1)], axis=1)
     return _from_sums(sums, float(rewards.shape[1]), order)
+
+
+def _of_counted(samples: CountedSamples, *, exponent: int, order: int) -> FloatArray:
+    """The same of one prompt whose samples are in bins."""
+    powers = np.ldexp(samples.value - samples.mean, -exponent)[:, None] ** np.arange(2, 5)
+    return _from_sums(samples.count @ powers, float(samples.size), order)
 
 
 def _from_sums(sums: FloatArray, n: float, order: int) -> FloatArray:

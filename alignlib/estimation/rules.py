@@ -20,7 +20,7 @@ from alignlib.estimation.curve import AveragedCurve
 from alignlib.estimation.fixed_prompts import fixed_prompts_interval, rank_rule_ends
 from alignlib.estimation.share_of_limit import NO_KL, NOTHING_KNOWN, Share, share_of_limit
 from alignlib.rules import BestOfN, Prepared, Rule, Rules, prepare
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["RuleEstimate", "attained", "check_needs", "evaluate_rules"]
 
@@ -348,9 +348,9 @@ def _cell_values(
     for _, (some,) in table.each(work, columns, _BLOCK, index, add=True):
         values += some
     of_bins = np.zeros((4, len(rules)))
-    for where, samples in table.counted_samples(picking):
-        require(counted == picking, _NEEDS_EVERY_SAMPLE, "gold")
-        found = counted_rules(samples, rules, divergence, bounds=bounds).rows()
+    require(counted == picking or table.all_held, _NEEDS_EVERY_SAMPLE, "gold")
+    of_counted = partial(_of_counted, rules=rules, divergence=divergence, bounds=bounds)
+    for where, found in table.each_counted(of_counted, picking):
         values[:, index[where]] += found[:3]
         of_bins += found[3:] / table.n_prompts
     open_ = _Open(*of_bins)
@@ -370,6 +370,11 @@ def _cell_values(
 
     pseudo = cells.joined([of_prompt(*each, values[:, x]) for x, each in enumerate(cells.of_each)])
     return pseudo[:, 0], pseudo[:, 1], pseudo[:, 2], open_
+
+
+def _of_counted(samples: CountedSamples, *, rules: Sequence[Rule], divergence: Divergence, bounds: bool) -> FloatArray:
+    """Return what `CountedRules.rows` does of one prompt whose samples are in bins."""
+    return counted_rules(samples, rules, divergence, bounds=bounds).rows()
 
 
 def _of_cells(*blocks: Any, rules: Sequence[Rule], divergence: Divergence, size: int) -> tuple[FloatArray]:

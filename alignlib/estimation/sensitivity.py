@@ -12,7 +12,7 @@ from alignlib._core.checks import FloatArray
 from alignlib.estimation.bootstrap import FEWEST_PROMPTS
 from alignlib.estimation.counted import jackknife_of_counts
 from alignlib.estimation.jackknife import jackknife_log_partition
-from alignlib.tables import RewardTable
+from alignlib.tables import CountedSamples, RewardTable
 
 __all__ = ["Sensitivity", "sensitivity"]
 
@@ -82,11 +82,8 @@ def sensitivity(table: RewardTable, column: str, kl: float, lam: float, *, fixed
     spent, best = np.empty(table.n_prompts), (-math.inf, 0.0)
     for where, (some, largest) in table.each(partial(_of_block, lam=lam), [column], _BLOCK):
         spent[where], best = some, max(best, largest)
-    for where_one, samples in table.counted_samples(column):
-        value = samples.value - samples.mean
-        found = jackknife_of_counts(value, samples.count, np.array([lam]))
-        spent[where_one] = found.kl[0, 0]
-        best = max(best, _raised(float(value[0]), float(found.plug_in[0, 0]), samples.size, lam))
+    for one, (kl_of_one, largest) in table.each_counted(partial(_of_counted, lam=lam), column):
+        spent[one], best = kl_of_one, max(best, largest)
     total = float(spent.sum())
     order = np.argsort(-spent, kind="stable")[:_NAMED]
     return Sensitivity(
@@ -106,6 +103,13 @@ def _of_block(rewards: FloatArray, *, lam: float) -> tuple[FloatArray, tuple[flo
     found = jackknife_log_partition(rows, lam)
     i = int(rows[:, 0].argmax())
     return found.kl, _raised(float(rows[i, 0]), float(found.plug_in[i]), rows.shape[1], lam)
+
+
+def _of_counted(samples: CountedSamples, *, lam: float) -> tuple[float, tuple[float, float]]:
+    """Return the same of one prompt whose samples are in bins."""
+    value = samples.value - samples.mean
+    found = jackknife_of_counts(value, samples.count, np.array([lam]))
+    return float(found.kl[0, 0]), _raised(float(value[0]), float(found.plug_in[0, 0]), samples.size, lam)
 
 
 def _raised(gain: float, before: float, n: int, lam: float) -> tuple[float, float]:

@@ -146,8 +146,8 @@ _OfSome = tuple[FloatArray, float, FloatArray]
 def _all_of(table: RewardTable, column: str) -> Iterator[_OfSome]:
     for _, some in table.each(_of_block, [column], _BLOCK):
         yield some
-    for _, samples in table.counted_samples(column):
-        yield _of_counted(samples)
+    for _, some in table.each_counted(_of_counted, column):
+        yield some
 
 
 def _of_block(rewards: FloatArray) -> _OfSome:

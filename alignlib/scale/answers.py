@@ -10,7 +10,7 @@ from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.errors import InputError
 from alignlib._core.same import SameFields
 from alignlib.scale.summary_table import SummaryTable
-from alignlib.tables import AnswerTable
+from alignlib.tables import AnswerTable, CountedSamples
 
 __all__ = ["checked_answers"]
 
@@ -56,10 +56,8 @@ def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
     other, first = 0, 0.0
     for _, (some, one) in table.each(_others, [correct], _BLOCK):
         other, first = other + some, first if other else one
-    for _, samples in table.counted_samples(correct):
-        wrong = ~np.isin(samples.value, (0.0, 1.0))
-        if wrong.any():
-            other, first = other + int(samples.count[wrong].sum()), float(samples.value[wrong][0])
+    for _, (some, one) in table.each_counted(_others_in_bins, correct):
+        other, first = other + some, one if some else first
     if other:
         raise InputError(
             f"{correct!r} must be 1 or 0 for each response, right or wrong; {other} of {table.offsets[-1]} values are "
@@ -70,6 +68,11 @@ def checked_answers(table: SummaryTable, correct: str) -> AnswerTable:
     right = np.round(table.prompt_means(correct) * table.n_samples).astype(np.int64)
     none = np.empty(0, dtype=bool)
     return _Counted(table.prompts, table.offsets, none, None, None, table.dropped, table.notes, right)
+
+
+def _others_in_bins(samples: CountedSamples) -> tuple[int, float]:
+    wrong = ~np.isin(samples.value, (0.0, 1.0))
+    return int(samples.count[wrong].sum()), float(samples.value[wrong][0]) if wrong.any() else 0.0
 
 
 def _others(values: FloatArray) -> tuple[int, float]:

@@ -20,7 +20,7 @@ from alignlib.scale.engine import Engine, Here
 from alignlib.scale.expand import expanded, shared
 from alignlib.scale.keys import KeyArray
 from alignlib.scale.summary import EXACT_UP_TO, Summary
-from alignlib.tables import CountedSamples, RewardTable
+from alignlib.tables import RewardTable
 
 __all__ = ["Head", "Piece", "SummaryTable"]
 
@@ -314,28 +314,38 @@ class SummaryTable(RewardTable):
             _Task(piece, places, most, work, add, tuple(array[low:high] for array in arrays))
             for piece, (low, high) in zip(self._pieces, self._bounds, strict=True)
         ]
+        for k, found in self._in_order(_Task.__call__, tasks):
+            for where, result in found:
+                yield where + self._bounds[k][0], result
+
+    def _in_order(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield what the engine does in the order of the tasks: sums then are the same to the last bit."""
         early: dict[int, Any] = {}
         next_one = 0
-        for place, found in self._engine.map(_Task.__call__, tasks, at_once=_AT_ONCE):
+        for place, found in self._engine.map(work, tasks, at_once=_AT_ONCE):
             early[place] = found
-            while next_one in early:  # in the order of the pieces: sums then are the same to the last bit
-                for where, result in early.pop(next_one):
-                    yield where + self._bounds[next_one][0], result
+            while next_one in early:
+                yield next_one, early.pop(next_one)
                 next_one += 1
 
-    def counted_samples(self, column: str) -> Iterator[tuple[int, CountedSamples]]:
-        """Yield (position, samples in bins) of prompts that `blocks` leaves out."""
+    def each_counted(
+        self, work: Callable[..., Any], column: str, *arrays: npt.NDArray[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Have ``work`` done on the samples in bins of every prompt that has such; see `RewardTable.each_counted`."""
         place = self._place(column)
         if not self._apart.any():
             return
         if place > 0:
             self._check_held(column)
-        for piece, (start, end) in zip(self._pieces, self._bounds, strict=True):
-            if not self._apart[start:end].any():
-                continue
-            summary = piece()
-            for row in np.flatnonzero(self._apart[start:end]).tolist():
-                yield start + row, counted_samples(of_prompt(summary.bins, row), summary.widths[0])
+        tasks, starts = [], []
+        for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
+            rows = np.flatnonzero(self._apart[low:high])
+            if rows.size:
+                tasks.append(_OfBins(piece, rows, work, tuple(array[low:high] for array in arrays)))
+                starts.append(low)
+        for k, found in self._in_order(_OfBins.__call__, tasks):
+            for row, result in found:
+                yield starts[k] + row, result
 
     def prompt_means(self, column: str) -> FloatArray:
         """Return the mean reward of each prompt."""
@@ -384,6 +394,24 @@ class _Task(SameFields):
                     total += more
             else:
                 found.append((where, result))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _OfBins(SameFields):
+    """A pass over the prompts of one piece that are in bins, wherever it is done."""
+
+    piece: Piece
+    rows: IntArray
+    work: Callable[..., Any]
+    arrays: tuple[npt.NDArray[Any], ...]
+
+    def __call__(self) -> list[tuple[int, Any]]:
+        summary = self.piece()
+        found = []
+        for row in self.rows.tolist():
+            samples = counted_samples(of_prompt(summary.bins, row), summary.widths[0])
+            found.append((row, self.work(samples, *(array[row] for array in self.arrays))))
         return found
 
 

@@ -17,7 +17,6 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib.tables.arrays import Rewards, reward_arrays
-from alignlib.tables.counted_samples import CountedSamples
 from alignlib.tables.layouts import long_samples, wide_samples
 from alignlib.tables.reading import open_frame, open_table_file
 from alignlib.tables.repeats import without_repeats
@@ -172,7 +171,7 @@ class RewardTable(SameFields):
         most : int, optional
             About how many samples a block may hold; it holds at least one prompt. All of one size if omitted.
         held_only : bool
-            Pass over prompts whose samples are in bins, for whom `counted_samples` is asked; else they are refused.
+            Pass over prompts whose samples are in bins, for whom `each_counted` is asked; else they are refused.
         """
         values = self.column(column)
         sizes = self.n_samples
@@ -217,13 +216,21 @@ class RewardTable(SameFields):
             where = blocks[0][0]
             yield where, work(*(rows for _, rows in blocks), *(array[where] for array in arrays))
 
-    def counted_samples(self, column: str) -> Iterator[tuple[int, CountedSamples]]:
-        """Yield (position, samples in bins) of prompts that `blocks` leaves out: none, where all samples are held.
+    def each_counted(
+        self, work: Callable[..., Any], column: str, *arrays: npt.NDArray[Any]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (position, ``work(samples, *numbers of this prompt)``) of each prompt that `blocks` leaves out.
+
+        The samples of such are in bins, `CountedSamples`; there is none where all are held.
 
         Parameters
         ----------
+        work : callable
+            Takes the samples and what ``arrays`` have at the prompt; a table in parts may have it done elsewhere.
         column : str
             A reward of the table.
+        arrays : array (prompts, …)
+            What else is known of each prompt.
         """
         self.check_column(column)
         yield from ()
