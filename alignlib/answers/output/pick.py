@@ -308,7 +308,8 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
         if one.turn is not None and one.turn.told_by == "prompts":
             notes.append(
                 "The chance of a false alarm presumes that these prompts show how far any may rise: where one in as "
-                "many rises further than all that were seen, the others look like a fall."
+                "many rises further than all that were seen, the others look like a fall, and false alarms are several "
+                "times as frequent with few prompts."
             )
         if one.turn is not None and one.turn.told_by == "checkpoints":
             notes.append(
