@@ -19,6 +19,7 @@ from alignlib import lines
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.estimation import fit_frontier
+from alignlib.tables import RewardTable
 from alignlib.training import compare_runs
 from alignlib.training.example_run import example_prompts, example_run
 from alignlib.training.logs.training_log import TrainingLog, read_training_log
@@ -85,6 +86,27 @@ def test_prompts_in_common_are_paired() -> None:
     assert paired.told_by == unpaired.told_by == "prompts"
     assert widths[0] < 0.2 * widths[1]
     assert paired.difference_low[1, 0] < 0.3 < paired.difference_high[1, 0]  # (0.9 - 0.6) √(2 · 0.5)
+
+
+def test_gains_are_over_the_base_on_the_runs_own_prompts() -> None:
+    """Both runs are on the harder half of the table's prompts, where the base has one less than on the others."""
+    rng = np.random.default_rng(21)
+    level = np.concatenate([np.full(30, -0.5), np.full(30, 0.5)]) + 0.2 * rng.standard_normal(60)
+    table = RewardTable.from_arrays(
+        reward=level[:, None] + rng.standard_normal((60, 64)), prompts=[f"p{i}" for i in range(60)]
+    )
+    logs = {"a": example_prompts(level[:30], 0.5, rng), "b": example_prompts(level[:30], 0.9, rng)}
+    found = compare_runs(logs, fit_frontier(table, n_boot=100), at=[0.3, 0.8])
+    assert found.gain is not None
+    assert found.share_low is not None
+    assert found.share_high is not None
+    truth = np.outer([0.5, 0.9], np.sqrt(2.0 * found.kl))
+    np.testing.assert_allclose(found.gain, truth, atol=0.15)
+    np.testing.assert_allclose(found.difference[1], found.gain[1] - found.gain[0], atol=0.02)
+    assert found.share_low[0, 1] <= 0.5 <= found.share_high[0, 1]
+    first = compare_runs(logs, fit_frontier(table, n_boot=100), at=[0.3, 0.8], base="first")
+    assert first.gain is not None
+    np.testing.assert_allclose(first.gain, truth, atol=0.3)
 
 
 def test_intervals_over_prompts_cover() -> None:

@@ -18,6 +18,7 @@ from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
 from alignlib.training.run_at_kl import Errors, along, told
+from alignlib.training.run_prompts import pair_prompts
 
 __all__ = ["Comparison", "compare_runs", "compare_splits"]
 
@@ -175,11 +176,7 @@ def compare_runs(
     budgets, notes = _budgets(every, at)
     joined = joined_logs([log for _, log in every], [title for title, _ in every], ", ".join(dict.fromkeys(
         log.path for _, log in every)))  # fmt: skip
-    points = {title: along(log, budgets) for title, log in every}
-    seeds = {name: [points[_title(name, i, len(some))] for i in range(len(some))] for name, some in logs.items()}
-    reward = np.array([[np.mean([seed[j].reward for seed in seeds[n]]) for j in range(budgets.size)] for n in names])
-    errors = Errors(seeds, level)
-    half = np.array([[errors.of({n: 1.0}, j) for j in range(budgets.size)] for n in names])
+    reward, half, errors = _at(logs, budgets, level)
     apart = np.array([[errors.of({n: 1.0, names[0]: -1.0}, j) for j in range(budgets.size)] for n in names])
     apart[0] = 0.0
     difference = reward - reward[:1]
@@ -211,7 +208,7 @@ def compare_runs(
     )
     if fit is None:
         return replace(found, notes=(*joined.notes, *found.notes))
-    return _beside_limit(found, fit, half, base, check)
+    return _beside_limit(found, logs, fit, base, check)
 
 
 def compare_splits(
@@ -305,12 +302,46 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
     return np.asarray(asked[inside]), said
 
 
-def _beside_limit(found: Comparison, fit: Fit, half: FloatArray, base: float | str, check: bool) -> Comparison:
+def _at(
+    logs: Mapping[str, Sequence[TrainingLog]], budgets: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray, Errors]:
+    """Return the reward of each method at each KL, (runs, k), the half-widths of its intervals, and its errors."""
+    seeds = {name: [along(log, budgets) for log in some] for name, some in logs.items()}
+    columns = range(budgets.size)
+    reward = np.array([[np.mean([seed[j].reward for seed in some]) for j in columns] for some in seeds.values()])
+    errors = Errors(seeds, level)
+    return reward, np.array([[errors.of({name: 1.0}, j) for j in columns] for name in seeds]), errors
+
+
+def _gains(
+    found: Comparison, logs: Mapping[str, Sequence[TrainingLog]], placed: Overlay, fit: Fit, base: float | str
+) -> tuple[dict[str, list[TrainingLog]], bool]:
+    """Return the logs with gains for rewards, and whether these are over the base's mean on each log's own prompts."""
+    paired = pair_prompts(found.log, fit.table, fit.reward)[0] if base == "table" else None
+    held = found.log.per_prompt
+    whole = replace(
+        found.log,
+        reward=placed.gain,
+        per_prompt=held if paired is None or held is None else replace(held, reward=held.reward - paired.base),
+    )
+    gains, start = dict[str, list[TrainingLog]](), 0
+    for name, some in logs.items():
+        gains[name] = []
+        for log in some:
+            gains[name].append(whole.keep(np.arange(start, start + log.kl.size)))
+            start += log.kl.size
+    return gains, paired is not None
+
+
+def _beside_limit(
+    found: Comparison, logs: Mapping[str, Sequence[TrainingLog]], fit: Fit, base: float | str, check: bool
+) -> Comparison:
     placed = overlay(found.log, fit, base=base, pool=1, check=check)
     at = fit.at(found.kl, strict=False)
-    gain = found.reward - placed.base_reward
+    gains, paired = _gains(found, logs, placed, fit, base)
+    gain, half, _ = _at(gains, found.kl, found.level)
     z = float(scipy.special.ndtri(0.5 + fit.level / 2.0))
-    reach = np.hypot(half, z * placed.base_error)
+    reach = half if paired else np.hypot(half, z * placed.base_error)
     low, high = gain - reach, gain + reach
     with np.errstate(divide="ignore", invalid="ignore"):
         return replace(

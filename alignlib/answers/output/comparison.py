@@ -192,7 +192,8 @@ def _row(found: Comparison, r: int, j: int) -> str:
     share, ends = "", ""
     if found.share is not None and found.share_low is not None and found.share_high is not None:
         least, most = 100.0 * found.share_low[r, j], min(100.0 * found.share_high[r, j], 100.0)
-        known = np.isfinite(found.share[r, j])
+        # As in `overlay`: an interval from nothing to all tells nothing.
+        known = np.isfinite(found.share[r, j]) and not found.share_high[r, j] - found.share_low[r, j] >= 1.0
         share = f"{min(100.0 * found.share[r, j], 100.0):.1f}" if known else "unknown"
         ends = f"[{least:.1f}, {most:.1f}]" if known else f"at least {least:.1f}" if least > 0.0 else ""
         if known and np.isnan(least):
