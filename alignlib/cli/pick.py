@@ -50,7 +50,7 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
 @option("--kl", "wished", type=NUMBER, help="Wished KL in nats per sequence  [default: what is kept]")
 @option("--group", type=Whole(min=2), help="Responses to a prompt that the trainer compares.")
 @option("--normalisation", type=click.Choice(_NORMALISATIONS), help="How the trainer takes the penalty.")
-@option("--error", type=Range(0.0, 1.0, min_open=True, max_open=True),
+@option("--error", type=Range(1e-9, 1.0, max_open=True),
         help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip
 @option("--looks", type=Whole(min=1), help="How many checkpoints will be scored in all, if known.")
 @run_options

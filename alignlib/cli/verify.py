@@ -13,6 +13,7 @@ from alignlib._core.text import for_terminal, lines_for_terminal
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
+from alignlib.cli._memory import check_memory
 from alignlib.cli._notebooks import workers_option
 from alignlib.cli._options import FILE, Range, json_option
 
@@ -60,6 +61,8 @@ def command(
         raise BadInput(f"Give --rerun to run {names[0]} again, or leave the name out.")
     if workers is not None and not again:
         raise BadInput("--workers goes with --rerun; leave it out.")
+    if again:
+        check_memory("run")  # which it does
     from alignbook.bundle import open_bundle, verify
 
     with open_bundle(bundle) as opened:

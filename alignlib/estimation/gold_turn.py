@@ -24,6 +24,7 @@ __all__ = ["GoldTurn", "gold_turn"]
 
 _FEWEST_PROMPTS = 2
 _FEWEST_MEANS = 6  # checkpoints before their own scatter says how noisy they are
+_LEAST_ERROR = 1e-9  # below it a tail holds less than rounding leaves of it
 _LATE = 3.0  # the error is not spent on the first looks, before which gold can hardly have turned
 _DRAWS, _DRAWN_TO, _SEED = 20_000, 64, 17  # of the law of the largest fall of level gold
 _FREEDOM = 18.0 / 35.0  # degrees of freedom of a variance from second differences, per difference
@@ -103,7 +104,7 @@ def gold_turn(gold: npt.ArrayLike, *, error: float = 0.05, looks: int | None = N
 
     Source: derived here; Bonferroni's inequality and the spending of error over looks are classical.
     """
-    as_number("error", error, 0.0, 1.0, open_low=True, open_high=True)
+    as_number("error", error, _LEAST_ERROR, 1.0, open_high=True)
     values = as_numbers("gold", gold)
     by_prompt, k = values.ndim == 2, len(np.atleast_1d(values))
     require(values.ndim in (1, 2), f"gold must be (k,) or (k, m); got {values.ndim} dimensions.", "gold")

@@ -198,8 +198,13 @@ def _target(table: Path, output: str | Path | None, force: bool) -> Path:
         check_file(table)
     target = table if output is None else Path(output)
     if target.suffix != ".parquet":
-        hint = "give -o NAME.parquet" if output is None else "the output must end in .parquet"
-        raise InputError(f"{target} cannot take another column; {hint}.")
+        if output is not None:
+            raise InputError(f"{target} cannot take another column; the output must end in .parquet.")
+        kind = table.suffix.removeprefix(".") or "no ending"
+        raise InputError(
+            f"{target} cannot take another column: it is {kind}, and rewards are added to Parquet only, in which "
+            "nothing of the table changes on the way; give -o NAME.parquet."
+        )
     if not target.resolve().parent.is_dir():
         raise InputError(f"The folder of {target} does not exist; make it first.")
     check_new(target, force or (table.exists() and target.exists() and target.samefile(table)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import multiprocessing
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alignlib._core.crew import Crew, Over
 from benchmarks.coverage.populations import POPULATIONS
 from benchmarks.coverage.study import SHAPES, try_tables
 from benchmarks.coverage.topics import topic_of, topics, try_topic, version_of
@@ -118,11 +118,20 @@ def left(tables: int, piece: int, done: set[int]) -> list[tuple[int, int]]:
 
 def _share_out(out: Path, workers: int, pieces: Sequence[_Piece]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("a", encoding="utf-8") as file, multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for number, found in enumerate(pool.imap_unordered(_piece, pieces), 1):
+    with out.open("a", encoding="utf-8") as file, Crew(_found, {"piece": workers}) as crew:
+        for piece in pieces:
+            crew.give("piece", piece)
+        number = 0
+        for job, found in filter(None, crew.answers()):
+            if isinstance(found, Over) and not found.error:
+                number += 1
+                print(f"\r{number} of {len(pieces)} pieces", end="", file=sys.stderr, flush=True)
+                continue
+            if isinstance(found, Over):  # its process was killed; tried again by the next run
+                _, name, shape, first, _ = job
+                found = {"law": name, "shape": shape, "first": first, "error": found.error}
             file.write(json.dumps(found, ensure_ascii=False) + "\n")
             file.flush()
-            print(f"\r{number} of {len(pieces)} pieces", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
 
 
@@ -142,6 +151,10 @@ def _done(path: Path) -> dict[tuple[str, str], set[int]]:
             mine = found.setdefault((one["law"], one["shape"]), set())
             mine.update(range(one["first"], one["first"] + one["tables"]))
     return found
+
+
+def _found(asked: _Piece) -> Iterator[dict[str, Any]]:
+    yield _piece(asked)
 
 
 def _piece(asked: _Piece) -> dict[str, Any]:

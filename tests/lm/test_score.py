@@ -141,7 +141,10 @@ def test_other_columns_and_metadata_stay(zoo: dict[str, str], table: Path) -> No
 
 def test_csv_needs_an_output(zoo: dict[str, str], table: Path, tmp_path: Path) -> None:
     pd.DataFrame(ROWS, columns=["q", "a"]).query("a != ''").to_csv(tmp_path / "t.csv", index=False)
-    with pytest.raises(ValueError, match=r"cannot take another column; give -o NAME.parquet"):
+    with pytest.raises(
+        ValueError,
+        match=r"cannot take another column: it is .*, and rewards are added to Parquet only.*give -o NAME.parquet",
+    ):
         scored(tmp_path / "t.csv", zoo["reward"], prompt="q", response="a")
     options = {"prompt": "q", "response": "a", "output": tmp_path / "o.parquet"}
     rewards, _, _ = scored(tmp_path / "t.csv", zoo["reward"], **options)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,14 +13,13 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from alignlib._core.checks import require
+from alignlib._core.crew import Crew, Over
 from alignlib._core.errors import InputError
 from alignlib.lm.experiment.grid import LONG, Run, key_of
 from alignlib.lm.experiment.run_store import RunData, RunStore
 from alignlib.lm.methods import find
 
 if TYPE_CHECKING:
-    from multiprocessing.queues import SimpleQueue
-
     from alignlib.lm.experiment.laboratory import Laboratory
     from alignlib.lm.tasks.task import Task
 
@@ -263,45 +259,18 @@ def _results(jobs: Sequence[_Job], processes: int) -> Iterator[_Answer]:
         for job in jobs:
             yield from _fleet(job)
         return
-    # Fresh interpreters: a forked one would inherit torch's threads.
-    context = multiprocessing.get_context("spawn")
-    answers: SimpleQueue[_Answer | None] = context.SimpleQueue()
-    with context.Pool(processes, _begin, (os.getpid(), answers)) as pool:
-        waiting = pool.imap_unordered(_send, jobs)
-        over = 0
-        while over < len(jobs):
-            answer = answers.get()
-            if answer is None:
-                over += 1
-            else:
+    with Crew(_fleet, {"fleet": processes}) as crew:
+        for job in jobs:
+            crew.give("fleet", job)
+        for job, answer in filter(None, crew.answers()):
+            if not isinstance(answer, Over):
                 yield answer
-        list(waiting)
+            elif answer.error:
+                yield None, f"{_named(job[0][0])}: {answer.error}"
 
 
-_answers: SimpleQueue[_Answer | None] | None = None
-
-
-def _begin(parent: int, answers: SimpleQueue[_Answer | None]) -> None:
-    """End with the parent: a worker that outlives it would train beside the resumed grid."""
-    global _answers
-    _answers = answers
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _send(job: _Job) -> None:
-    assert _answers is not None
-    try:
-        for answer in _fleet(job):
-            _answers.put(answer)
-    finally:
-        _answers.put(None)
+def _named(run: Run) -> str:
+    return f"{run.stage} {run.task} {run.method}"
 
 
 def _fleet(job: _Job) -> Iterator[_Answer]:
@@ -311,4 +280,4 @@ def _fleet(job: _Job) -> Iterator[_Answer]:
         for data in execute(runs, place):
             yield data, ""
     except Exception as error:
-        yield None, f"{runs[0].stage} {runs[0].task} {runs[0].method}: {type(error).__name__}: {error}"
+        yield None, f"{_named(runs[0])}: {type(error).__name__}: {error}"

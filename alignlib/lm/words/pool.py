@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import click
 import torch
 
+from alignlib._core.crew import Crew, Over
 from alignlib._core.errors import InputError
 from alignlib.lm.words.grid import Run, fleets
 from alignlib.lm.words.place import Place
@@ -43,38 +43,49 @@ def train_all(runs: Sequence[Run], place: Place, processes: int, fleet: int, kep
     parts = fleets([run for run in left if not is_trained(place, run)], fleet)
     to_measure = {run.key: run for run in left if run.stage != "tuning"}
     failed: list[str] = []
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(processes, mp_context=context) as training,
-        ProcessPoolExecutor(max(1, processes // 2), mp_context=context) as measuring,
-    ):
-        waiting: dict[Future[None], list[Run]] = {training.submit(_train, part, place): part for part in parts}
-        while waiting or to_measure:
-            ready = [run for run in to_measure.values() if is_trained(place, run)]
-            waiting |= {measuring.submit(_measure, to_measure.pop(run.key), place, kept): [run] for run in ready}
-            if not waiting:
-                break  # what is left to measure was never trained: its fleet failed
-            for done in wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED).done:
-                part, error = waiting.pop(done), done.exception()
-                left = [run for run in part if not result_file(place, run).is_file() and not is_trained(place, run)]
-                half = len(left) // 2
-                if error is not None:
-                    said = f"{part[0].key}: {type(error).__name__}: {error}"
-                    click.echo(said, err=True)
-                    if half:
-                        waiting |= {training.submit(_train, some, place): some for some in (left[:half], left[half:])}
-                    else:
-                        failed.append(said)
+    with Crew(_done, {"train": processes, "measure": max(1, processes // 2)}) as crew:
+        for part in parts:
+            crew.give("train", _Job(place, tuple(part)))
+
+        def measure_trained() -> None:
+            for run in [run for run in to_measure.values() if is_trained(place, run)]:
+                crew.give("measure", _Job(place, (to_measure.pop(run.key),), kept))
+
+        measure_trained()
+        for came in crew.answers(patience=1.0):
+            measure_trained()
+            if came is None or not isinstance(came[1], Over) or not came[1].error:
+                continue
+            job, error = came[0], came[1].error
+            said = f"{job.runs[0].key}: {error}"
+            click.echo(said, err=True)
+            left = [run for run in job.runs if not result_file(place, run).is_file() and not is_trained(place, run)]
+            half = len(left) // 2
+            if half and job.kept is None:
+                for some in (left[:half], left[half:]):
+                    crew.give("train", _Job(place, tuple(some)))
+            else:
+                failed.append(said)
     if failed:
         raise InputError(f"{len(failed)} jobs failed, the first {failed[0]}; run it again.")
 
 
-def _train(runs: list[Run], place: Place) -> None:
+@dataclass(frozen=True)
+class _Job:
+    """Runs to train, or, where ``kept`` responses to a prompt are given, a run to measure."""
+
+    place: Place
+    runs: tuple[Run, ...]
+    kept: int | None = None
+
+
+def _done(job: _Job) -> Iterator[None]:
+    """Do a job; what it has made is in files."""
+    if job.kept is not None:
+        measure_run(job.runs[0], job.place, job.kept, click.echo)
+        return
     try:
-        train(runs, place, click.echo)
+        train(list(job.runs), job.place, click.echo)
     finally:
         torch.cuda.empty_cache()  # for the other processes
-
-
-def _measure(run: Run, place: Place, kept: int) -> None:
-    measure_run(run, place, kept, click.echo)
+    yield from ()
