@@ -64,7 +64,7 @@ chapter.numbers(test, chapter.full_length(test))
 # likelihood on the base's best of $N$); rejection sampling in two rounds. Each draws {{batch:d}} responses a step. They are trained side by side by loops of our own, because a hundred small models at once cost little more than
 # one; their losses and gradients agree with those of trl and TorchRL on the same batch, which the tests check.
 #
-# **Runs.** {{trained}} (for the two that imitate best-of-$N$, numbers of draws stand in the place of penalties); {{n_seeds:d}} seeds of each setting.
+# **Runs.** {{trained}} (for the two that imitate best-of-$N$, numbers of draws stand in the place of penalties); {{n_seeds:d}} seeds of each setting, trained on {{machines}}; how far runs on a processor agree and what they take: {doc}`../rerun`.
 #
 # **Tuning.** Every method got {{trials:d}} random settings of what it has (rate, schedule, group size, epochs, clipping, λ of advantage estimation), {{tuning_steps:d}} steps each, judged on 48 validation prompts by
 # reward − {{price:g}} · KL (means over prompts), with a seed that is not used again. The middle penalty β = {{price:g}} asks for just that (where the mean of a group of $G$ is the baseline, as in GRPO and Dr. GRPO, the penalty is in effect $\beta G/(G-1)$); the settings found serve the other penalties too. Taken: {{tuned}}. The table of all trials lies beside that of the runs.

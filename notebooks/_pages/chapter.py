@@ -274,6 +274,7 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
         batch=RESPONSES,
         best_shares=claims.Markdown(", ".join(f"{share:.1%} ($N={n}$)" for n, share in _best_shares(test).items())),
         trained=_trained(test),
+        machines=listed([{"cpu": "a processor", "cuda": "a GPU"}[one] for one in results.settings["devices"]]),
         trials=TRIALS,
         price=PRICE,
         tuning_steps=int(results.tuning.trials.steps.max()),
