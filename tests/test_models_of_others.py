@@ -36,6 +36,13 @@ def test_a_config_that_promises_too_much_is_one_sentence(tmp_path: Path, config:
         _check_counts(str(tmp_path), "model")
 
 
+@pytest.mark.parametrize("config", [{"n_head": -2}, {"text_config": {"num_hidden_layers": -1}}, {"num_heads": 0}])
+def test_a_config_of_fewer_than_no_parts_is_one_sentence(tmp_path: Path, config: dict[str, Any]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"The config of model=.* has -?\d as '\w+'; correct config\.json"):
+        _check_counts(str(tmp_path), "model")
+
+
 @pytest.mark.parametrize("config", NAMING, ids=str)
 def test_a_config_that_names_code_on_the_hub_is_seen(config: dict[str, Any]) -> None:
     found = _named_code(config)

@@ -708,3 +708,15 @@ def test_a_report_does_not_go_where_the_gold_lies(table, tmp_path):
     )
     assert done.exit_code == 2
     assert "few.csv lies in" in done.stderr
+
+
+def test_a_pattern_may_not_read_from_where_the_report_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rep").mkdir()
+    (tmp_path / "rep" / "more.csv").write_text("prompt_id,reward\n0,1\n0,2\n1,3\n1,5\n")
+    for words in (["*/more.csv", "-o", "rep", "--force"], ["rep/more.csv", "-o", "r", "--summary", "r"]):
+        done = CliRunner().invoke(main, ["report", words[0], "--reward", "reward", *words[1:]])
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "where the report" in done.stderr
+    assert os.listdir(tmp_path) == ["rep"]
+    assert os.listdir(tmp_path / "rep") == ["more.csv"]

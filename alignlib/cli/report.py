@@ -51,9 +51,11 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
         raise BadInput(
             f"{question.table} is no name in Unicode, as a report needs; rename the file or its folder."
         ) from None
-    for made_of in (question.gold_table, question.table):
+    for made_of in (question.gold_table, *_files(question.table)):
         if made_of is not None:
             check_folder(folder, force, made_of, ALWAYS)
+    if asked.get("summary") is not None and asked["summary"].resolve().is_relative_to(folder.resolve()):
+        raise BadInput(f"--summary {asked['summary']} lies where the report goes; write it elsewhere.")
     few_gold = question.few_gold
     optional = ("kl", "n", "ensemble", "bounded", "gold_correlation", "gold_table")
     read_here = ("min_samples", *SCALE)  # the table is read here; the notebook is given what was found
@@ -81,3 +83,14 @@ def command(folder: Path, force: bool, **asked: Any) -> None:
 
         said.append(answer_line(found.promise))
     click.echo(lines_for_terminal([*said, f"Wrote {folder / PAGE}"]))
+
+
+def _files(table: Path) -> list[Path]:
+    """Return the table, and the files that a pattern means: each is read."""
+    import glob
+
+    if not glob.has_magic(str(table)) or table.exists():
+        return [table]
+    from alignlib.scale import list_parts
+
+    return [Path(part.path) for part in list_parts(str(table)) if not part.url] or [table]

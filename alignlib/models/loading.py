@@ -270,6 +270,8 @@ def _check_counts(name: str, role: str) -> None:
     except (OSError, ValueError, RecursionError):  # said where it is loaded; of the hub it is not ours to read
         return
     for key, count in _counts(config):
+        if count < 0 or (count == 0 and key.endswith(("head", "heads"))):
+            raise InputError(f"The config of {role}={name} has {count} as {quoted(key)}; correct config.json.")
         if count > _MANY_PARTS and count > (held := _held_weights(Path(name))):
             raise InputError(
                 f"The config of {role}={name} promises {count:.4g} of {quoted(key)}, and the folder holds weights of "
