@@ -496,6 +496,15 @@ def test_few_decimals_are_said_with_what_they_leave_open(tmp_path: Path) -> None
     assert not any("decimals" in note for note in read_training_log(tmp_path / "6.log").notes)
 
 
+def test_dumps_of_responses_without_log_probabilities_say_what_they_lack(tmp_path: Path) -> None:
+    """As verl's rollout_data_dir: a file a step."""
+    for step in (1, 2):
+        row = {"input": "q", "output": "a", "gts": "1", "score": 1.0, "step": step}
+        (tmp_path / f"{step}.jsonl").write_text(lines([row] * 4))
+    with pytest.raises(InputError, match=r"folder of tables with 'input', .* hold no KL: .* log-probabilities under"):
+        read_training_log(tmp_path)
+
+
 def test_rewards_without_the_step_of_the_kl_are_not_joined_with_it(tmp_path: Path) -> None:
     """As slime prints them: a line a rollout, another a step of training."""
     path = tmp_path / "slime.log"

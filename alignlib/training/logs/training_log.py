@@ -20,7 +20,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
-from alignlib.tables import check_range, open_table_file
+from alignlib.tables import check_range, open_table_file, tables_in
 from alignlib.training.logs.columns import LARGEST
 from alignlib.training.logs.log_format import LogFormat, LogQuery, LogRows, known_formats
 from alignlib.training.logs.per_prompt import PerPrompt
@@ -294,10 +294,26 @@ def _find(path: Path) -> tuple[Path, LogFormat]:
         found = one.find(path)
         if found is not None:
             return found, one
+    rows = _of_a_table(path)
+    if rows and "kl" not in rows:
+        raise InputError(
+            f"{path} is a folder of tables with {', '.join(map(repr, rows[:8]))}, which hold no KL: neither KL and "
+            "reward of each step, nor, for single responses, log-probabilities under policy and base beside 'step' and "
+            "'reward'. Add them, or sample from the run's checkpoints with `alignlib sample`, naming the base.",
+            argument="path",
+        )
     raise InputError(
         f"{path} holds no trainer_state.json, nor does a checkpoint-* in it; name the trainer's log, or a table.",
         argument="path",
     )
+
+
+def _of_a_table(path: Path) -> tuple[str, ...]:
+    """Return the columns of the first table in a folder of tables, such as a trainer's dumps of responses."""
+    try:
+        return open_table_file(tables_in(path)[0]).names if path.is_dir() else ()
+    except (InputError, OSError, LookupError):
+        return ()
 
 
 def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:
