@@ -35,7 +35,8 @@ def main(quick: bool = False) -> None:
     from transformers.utils import logging
 
     from alignlib.models.prompts import as_prompts
-    from alignlib.models.sample import SampleSettings, sample
+    from alignlib.models.sample import sample
+    from alignlib.models.sample_job import SampleSettings
 
     torch.set_num_threads(1)
     logging.set_verbosity_error()

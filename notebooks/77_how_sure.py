@@ -27,7 +27,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from _pages import certified
+from _pages import balls, certified
 from alignbook import claims
 from alignlib import plotting
 
@@ -121,7 +121,7 @@ claims.glue(
     n_numbers=len(every),
     fewest=math.floor(certain.min()),
     axis_low=math.floor(certain.min()),
-    bits=certified.BITS,
+    bits=balls.BITS,
 )
 claims.record(
     claims.at_most(

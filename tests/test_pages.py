@@ -17,7 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from alignbook import claims
+from alignbook.claim import from_json, number
 from alignbook.project import Project
 from alignbook.rounding import written
 from tests.built_book import HTML, ROOT, toc_pages
@@ -360,11 +360,11 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
 
     recorded = json.loads((ROOT / "build" / "claims.json").read_text(encoding="utf-8"))[name]
     missing = []
-    for claim in map(claims.from_json, recorded["claims"]):
+    for claim in map(from_json, recorded["claims"]):
         if f"claim-{claim.key}" not in ids:
             missing.append(f"claim {claim.key} has no row")
-        if absent(claims.number(claim.value)):
-            missing.append(f"{claim.key} = {claims.number(claim.value)}")
+        if absent(number(claim.value)):
+            missing.append(f"{claim.key} = {number(claim.value)}")
     notebook = Project(ROOT).find(name)
     values = {key: parameter.default for key, parameter in notebook.parameters.items()}
     values |= {key.capitalize(): value.capitalize() for key, value in notebook.fixed.items() if isinstance(value, str)}

@@ -18,7 +18,8 @@ from click.testing import CliRunner, Result
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.models.function_scorer import load_function
-from alignlib.models.score import ScoreSettings, score
+from alignlib.models.score import score
+from alignlib.models.scoring import ScoreSettings
 from tests.small_project import ROOT
 
 PROMPTS = ["Ask A", "Ask A", "Ask {response}", "Ask B", "Ask B"]

@@ -19,6 +19,7 @@ from alignlib.bottleneck.pac_bayes import Form, expected_ceiling, probable_ceili
 __all__ = ["AlignmentInterval", "alignment_interval"]
 
 _MATCH = 1e-9  # largest difference between two laws or losses that are said to be the same
+_ATTRIBUTE = {"observed_loss": "canonical_loss", "data_law": "data_law"}
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,3 @@ def _require_match(condition: str, name: str, given: npt.ArrayLike, wanted: Floa
             condition,
             worst,
         )
-
-
-_ATTRIBUTE = {"observed_loss": "canonical_loss", "data_law": "data_law"}

@@ -81,7 +81,8 @@ def command(
         import_models()
         from alignlib.models.next_token import SamplingLaw
         from alignlib.models.prompts import read_prompts
-        from alignlib.models.sample import SampleSettings, sample
+        from alignlib.models.sample import sample
+        from alignlib.models.sample_job import SampleSettings
 
         settings = SampleSettings(
             law=SamplingLaw(temperature, top_k, top_p),

@@ -63,7 +63,8 @@ def command(
     with interruptible(output or table):
         if reward_model is not None and scorer is None:
             import_models()
-        from alignlib.models.score import ScoreSettings, score
+        from alignlib.models.score import score
+        from alignlib.models.scoring import ScoreSettings
 
         settings = ScoreSettings(**options)
         found = score(table, reward_model, scorer=scorer, output=output, settings=settings, force=force, say=say)

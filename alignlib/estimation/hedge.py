@@ -12,6 +12,7 @@ from alignlib._core.checks import BoolArray, FloatArray
 from alignlib.estimation.bootstrap import Cells
 
 __all__ = ["Hedge", "hedge"]
+_UNKNOWN = (math.inf, math.inf, "undecided")
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,6 @@ def hedge(
         gold_high=max(float(high[best]) for _, high in ends),
         turns_down=verdicts.pop() if len(verdicts) == 1 else "undecided",
     )
-
-
-_UNKNOWN = (math.inf, math.inf, "undecided")
 
 
 def _turn(

@@ -21,8 +21,8 @@ from alignlib._core.checks import FloatArray, IntArray, as_numbers
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 from alignlib.models.guest import Guest, what_it_raised
+from alignlib.models.journal import Plan
 from alignlib.models.prompts import Prompt
-from alignlib.models.resumable import Plan
 from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import filled
 from alignlib.tables.reward_range import check_range

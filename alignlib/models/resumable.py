@@ -28,7 +28,7 @@ from alignlib._core.errors import InputError, quoted
 from alignlib._core.files import PASSING, whole_file
 from alignlib.models.journal import JOURNAL, Journal, Plan
 
-__all__ = ["Parts", "Plan", "discard", "write_parquet"]
+__all__ = ["Parts", "discard", "write_parquet"]
 
 _LOCK = "lock"
 _SHARD = re.compile(r"\d{6,}\.parquet")

@@ -10,9 +10,9 @@ import numpy as np
 from alignlib._core.errors import InputError
 from alignlib._core.names import unknown_name
 from alignlib.models.batching import guess_batch_size
+from alignlib.models.journal import Plan
 from alignlib.models.loaded import Loaded, fingerprint
 from alignlib.models.prompts import Prompt
-from alignlib.models.resumable import Plan
 from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import Layout, encode_pairs
 

@@ -20,7 +20,7 @@ from alignlib.models.prompts import Prompts
 from alignlib.models.resumable import Parts, discard, write_parquet
 from alignlib.models.sample_job import SampleJob, SampleSettings
 
-__all__ = ["SampleSettings", "SampleSummary", "sample"]
+__all__ = ["SampleSummary", "sample"]
 
 _KEY = b"alignlib_sample"
 

@@ -16,11 +16,12 @@ from alignlib._core.same import SameFields
 from alignlib._core.version import __version__
 from alignlib.models.batching import guess_batch_size, in_batches, progress_bar
 from alignlib.models.generation import Drawn, draw, uniforms
+from alignlib.models.journal import Plan
 from alignlib.models.loaded import Loaded, check_same_vocabulary, fingerprint
 from alignlib.models.loading import choose_device, choose_dtype, load_language_model
 from alignlib.models.next_token import SamplingLaw, token_kl, token_log_prob
 from alignlib.models.prompts import Prompts
-from alignlib.models.resumable import Parts, Plan
+from alignlib.models.resumable import Parts
 from alignlib.models.texts import choose_layout, encode_prompts, with_room
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from alignlib.models.scoring import ScoreSettings, Scoring, content_hash
 from alignlib.models.texts import choose_layout
 from alignlib.tables import check_file, open_table_file, require_column
 
-__all__ = ["ScoreSettings", "ScoreSummary", "score"]
+__all__ = ["ScoreSummary", "score"]
 
 _BLOCK = 8192  # rows per row group of the final file
 

@@ -16,8 +16,9 @@ from alignlib._core.checks import FloatArray, IntArray, require
 from alignlib._core.errors import quoted
 from alignlib._core.same import SameFields
 from alignlib.models.batching import in_batches, progress_bar
+from alignlib.models.journal import Plan
 from alignlib.models.prompts import Prompt
-from alignlib.models.resumable import Parts, Plan
+from alignlib.models.resumable import Parts
 
 __all__ = ["ScoreSettings", "Scoring", "content_hash"]
 

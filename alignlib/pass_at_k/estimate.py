@@ -18,6 +18,7 @@ from alignlib.rules import BestOfN, prepare
 from alignlib.tables import AnswerTable
 
 __all__ = ["Measured", "PassEstimate", "estimate_pass_at_k"]
+_NAMES = ("some", "every", "majority", "picked", "difference")
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +182,6 @@ def estimate_pass_at_k(
         level=level,
         notes=tuple(notes),
     )
-
-
-_NAMES = ("some", "every", "majority", "picked", "difference")
 
 
 def check_k(k: Sequence[float]) -> FloatArray:

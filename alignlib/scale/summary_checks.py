@@ -104,6 +104,28 @@ def check_meta(meta: Mapping[str, Any], columns: Sequence[str], path: str) -> tu
     return found, most
 
 
+def _is_name(kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_real(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+_IS = {
+    "names": _is_name,
+    "whole": pa.types.is_integer,
+    "real": _is_real,
+    "lists": lambda kind: _is_list(kind) and _is_real(kind.value_type),
+    "structures": lambda kind: _is_list(kind) and pa.types.is_struct(kind.value_type),
+}
+
+
 def check_column(table: Any, name: str, kind: str, path: str) -> Any:
     """Return a column, or a field of a structure, of one of these kinds: names, whole, real, lists, structures.
 
@@ -133,28 +155,6 @@ def check_column(table: Any, name: str, kind: str, path: str) -> Any:
     if column.null_count:
         raise damaged(path, f"its column {name!r} has a missing value")
     return column
-
-
-def _is_name(kind: Any) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_real(kind: Any) -> bool:
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind))
-
-
-def _is_list(kind: Any) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
-
-
-_IS = {
-    "names": _is_name,
-    "whole": pa.types.is_integer,
-    "real": _is_real,
-    "lists": lambda kind: _is_list(kind) and _is_real(kind.value_type),
-    "structures": lambda kind: _is_list(kind) and pa.types.is_struct(kind.value_type),
-}
 
 
 def check_values(name: str, values: FloatArray, path: str) -> None:

@@ -219,7 +219,7 @@ class RewardTable(SameFields):
     def each_counted(
         self, work: Callable[..., Any], column: str, *arrays: npt.NDArray[Any]
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (position, ``work(samples, *numbers of this prompt)``) of each prompt that `blocks` leaves out.
+        """Yield position and result of ``work(samples, *numbers of this prompt)`` for what `blocks` leaves out.
 
         The samples of such are in bins, `CountedSamples`; there is none where all are held.
 
@@ -229,7 +229,7 @@ class RewardTable(SameFields):
             Takes the samples and what ``arrays`` have at the prompt; a table in parts may have it done elsewhere.
         column : str
             A reward of the table.
-        arrays : array (prompts, …)
+        *arrays : array (prompts, …)
             What else is known of each prompt.
         """
         self.check_column(column)

@@ -25,7 +25,7 @@ from alignlib.training.rollouts import Rollouts
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Rollouts", "rollout_callback"]
+__all__ = ["rollout_callback"]
 
 # What is used of a trainer. trl offers its reward functions and their weights; the responses themselves it hands out in
 # one method only that is its own affair, which the releases from 0.19 to 1.16 have: another one is refused, or noticed.

@@ -21,7 +21,6 @@ from alignlib.training.policy_kl.sample_arrays import MOST_LOG_PROB
 __all__ = ["Rollouts"]
 
 _DIGITS = 9  # of a float32, all of them
-_NUMBERS = ("reward", "log_prob", "base_log_prob", "n_tokens", "exact_kl", "entropy", "kl")
 _LISTS = ("token_log_prob", "base_token_log_prob", "token_kl")
 _TEXTS = ("prompt_id", "prompt", "response")
 

@@ -148,17 +148,6 @@ def _warned(found: PolicyKL, one: KLEstimate) -> bool:
     return any(text.startswith((f"{label}: one ", f"{label}: a log-ratio", "With ")) for text in messages(found))
 
 
-def unseen(law: str, shape: str) -> float:
-    """Return the chance that no prompt of a table is of the kinds that carry a third of the KL."""
-    prompts, _ = SHAPES.get(shape, (1, 1))  # a file may hold shapes of an earlier version
-    if prompts == 1 or law not in _KINDS_OF:
-        return 0.0
-    each = np.sort([one.kl for one in _KINDS_OF[law]()])[::-1]
-    carried = np.cumsum(each) / each.sum()
-    loud = (int(np.searchsorted(carried, 1.0 / 3.0)) + 1) / each.size
-    return float((1.0 - loud) ** prompts)
-
-
 def _sentences(cap: int, spread: float) -> Trial:
     """Sequences of tokens up to a cap, one of which ends them; every prompt has its own tilt of eight tokens."""
     rng = np.random.default_rng([16, cap])
@@ -209,6 +198,19 @@ _KINDS_OF: dict[str, Callable[[], list[Answers]]] = {
     "a word that the base hardly says": _rare_word,
     "best of 8 of 100 responses": _best_of,
 } | {f"blind by rule: policy {k}": partial(_by_rule, k) for k in range(1, 9)}
+
+
+def unseen(law: str, shape: str) -> float:
+    """Return the chance that no prompt of a table is of the kinds that carry a third of the KL."""
+    prompts, _ = SHAPES.get(shape, (1, 1))  # a file may hold shapes of an earlier version
+    if prompts == 1 or law not in _KINDS_OF:
+        return 0.0
+    each = np.sort([one.kl for one in _KINDS_OF[law]()])[::-1]
+    carried = np.cumsum(each) / each.sum()
+    loud = (int(np.searchsorted(carried, 1.0 / 3.0)) + 1) / each.size
+    return float((1.0 - loud) ** prompts)
+
+
 TOPIC = Topic(
     "policies",
     {name: partial(_answers, kinds) for name, kinds in _KINDS_OF.items()}

@@ -37,6 +37,17 @@ TRIED_EVERY = {"limit on every prompt": 3, "turn along N": 3, "turn along λ": 3
 _OTHERS_EVERY = 3
 _TURNS_FROM = 10.0  # samples of a prompt: fewer show no turn
 _NOISE = 0.5  # of gold about its mean, in units of the prompt's scale
+_POINTS = {
+    "limit": BUDGETS,
+    "limit, own end": OWN,
+    "limit on every prompt": BUDGETS,
+    "gain of best-of-N": DRAWS,
+    "share of the limit": DRAWS,
+    "gold along N": DRAWS,
+    "gold along λ": TILTS,
+    "turn along N": np.zeros(1),
+    "turn along λ": np.zeros(1),
+}
 
 
 @dataclass(frozen=True)
@@ -151,19 +162,6 @@ def try_tables(name: str, shape: Shape, first: int, count: int, n_boot: int = 50
         )
     statements = {what: one.record() for what, one in tallies.items() if one.counts[0].any()}
     return {"law": name, "shape": shape.name, "first": first, "tables": count, "ends": ends, "statements": statements}
-
-
-_POINTS = {
-    "limit": BUDGETS,
-    "limit, own end": OWN,
-    "limit on every prompt": BUDGETS,
-    "gain of best-of-N": DRAWS,
-    "share of the limit": DRAWS,
-    "gold along N": DRAWS,
-    "gold along λ": TILTS,
-    "turn along N": np.zeros(1),
-    "turn along λ": np.zeros(1),
-}
 
 
 def _try_table(

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from alignbook.claim import Claim, from_json, number, to_html, to_text
+from alignbook.claim import Claim, to_html, to_text
 from alignlib._core.checks import BoolArray, FloatArray, require
 
-__all__ = ["MIME", "Claim", "Markdown", "at_least", "at_most", "equal", "from_json", "glue", "number", "record", "true"]
+__all__ = ["MIME", "Markdown", "at_least", "at_most", "equal", "glue", "record", "true"]
 
 MIME = "application/vnd.alignbook.claims+json"
 _GLUE = "application/papermill.record/"

@@ -11,13 +11,12 @@ import numpy as np
 from flint import arb
 
 from _pages import balls
-from _pages.balls import BITS
 from alignlib._core.checks import FloatArray
 from alignlib.bottleneck import binary_kl, capacity, catoni, kl_inverse_first, kl_inverse_upper, mcallester, seeger
 from alignlib.laws import FiniteLaw, Gaussian, win_rates
 from alignlib.rules import BestOfN
 
-__all__ = ["BITS", "GROUPS", "SAFE", "UNITS", "Laws", "Number", "digits", "numbers", "some_laws", "worst_of"]
+__all__ = ["GROUPS", "SAFE", "UNITS", "Laws", "Number", "digits", "numbers", "some_laws", "worst_of"]
 
 LAMS = (1e-8, 1e-4, 0.03, 1.0, 17.0, 650.0, 1e4, 1e8)
 UNITS = 16.0

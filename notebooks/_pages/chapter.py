@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 from _pages.prompts_met import has_twin, met, of_task
 from _pages.training_costs import costs, costs_in_tokens, once
 from alignbook import claims
-from alignbook.claims import Claim
+from alignbook.claim import Claim
 from alignlib import plotting
 from alignlib._core.names import listed
 from alignlib.lm.experiment.comparison import Comparison, Interval

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from alignbook import claims
-from alignbook.claims import Claim
+from alignbook.claim import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray, require
 from alignlib._core.same import SameFields

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from alignbook import claims
-from alignbook.claims import Claim
+from alignbook.claim import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray
 from alignlib._core.names import counted

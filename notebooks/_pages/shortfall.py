@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from _pages.prompts_met import group_of
 from _pages.size import missing, seeds, told
 from alignbook import claims
-from alignbook.claims import Claim
+from alignbook.claim import Claim
 from alignlib import plotting
 from alignlib._core.checks import require
 from alignlib.lm.experiment.comparison import Comparison

@@ -25,8 +25,8 @@ from alignlib.models.journal import JOURNAL
 from alignlib.models.next_token import SamplingLaw, kl_of_laws
 from alignlib.models.prompts import as_prompts
 from alignlib.models.resumable import Parts
-from alignlib.models.sample import SampleSettings, SampleSummary, sample
-from alignlib.models.sample_job import SampleJob
+from alignlib.models.sample import SampleSummary, sample
+from alignlib.models.sample_job import SampleJob, SampleSettings
 from tests.lm.killing import killed_midway
 from tests.lm.tiny_models import WORDS, gpt2, save, word_tokenizer
 

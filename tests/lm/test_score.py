@@ -26,7 +26,8 @@ from transformers import (
 from alignlib._core.errors import InputError
 from alignlib.cli.main import main
 from alignlib.models.reward_scorer import RewardScorer
-from alignlib.models.score import ScoreSettings, ScoreSummary, score
+from alignlib.models.score import ScoreSummary, score
+from alignlib.models.scoring import ScoreSettings
 from tests.lm.killing import killed_midway
 from tests.lm.tiny_models import SMALL, WORDS, save, word_tokenizer
 
