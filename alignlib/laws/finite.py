@@ -26,6 +26,8 @@ from alignlib.laws.optima import optima
 from alignlib.laws.roots import rising_root
 from alignlib.laws.tilt_moments import (
     CENTRED_UP_TO,
+    NEARLY_SATURATED,
+    OF_EACH,
     SCALE_ABOVE,
     Extreme,
     TiltMoments,
@@ -38,14 +40,12 @@ from alignlib.laws.tilt_moments import (
 
 __all__ = ["FiniteLaw"]
 
-_NEARLY_SATURATED = 0.75  # of the largest KL: from there on the distance to it is the more accurate number
 _LINEAR = 1e-17  # λ times the widest centred reward: below it the gain's second term is lost in rounding
 # Beyond these λ, of the size of 1/span, leaves the doubles or loses its digits.
 _LARGEST = 1e305
 _LEAST_SPAN = 1e-300
 _TINY = sys.float_info.min
 _AT_ONCE = 1 << 16  # outcomes times λ
-_OF_EACH = ("log_partition", "gain", "kl")
 
 
 class FiniteLaw(Law):
@@ -186,17 +186,17 @@ class FiniteLaw(Law):
         if max(lam * self._e_max, lam * self._e_min) > CENTRED_UP_TO:
             return self._moments_from_top(lam)
         found = moments_from_mean(self.prob, self._e, lam)
-        return found if found.kl < _NEARLY_SATURATED * self._saturation(lam > 0) else self._moments_from_top(lam)
+        return found if found.kl < NEARLY_SATURATED * self._saturation(lam > 0) else self._moments_from_top(lam)
 
     def _moments_from_top(self, lam: float) -> TiltMoments:
         towards = moments_from_top(self.prob, self._top(lam > 0), lam)
         return towards if lam > 0 else replace(towards, gain=-towards.gain)
 
     def _each(self, lam: FloatArray, name: str) -> FloatArray:
-        flat, out = lam.reshape(-1) * self._unit, np.full(lam.size, np.nan)
+        with np.errstate(over="ignore"):  # beyond the largest number a tilt is the one at infinity
+            flat, out = lam.reshape(-1) * self._unit, np.full(lam.size, np.nan)
         if lam.size > 1 and self.prob.size <= _AT_ONCE and self.max_reward > self.min_reward:
-            within = np.maximum(flat * self._e_max, flat * self._e_min) <= SCALE_ABOVE
-            at_once, rows = np.flatnonzero((flat != 0.0) & within), _AT_ONCE // self.prob.size
+            at_once, rows = np.flatnonzero((flat != 0.0) & np.isfinite(flat)), _AT_ONCE // self.prob.size
             for start in range(0, at_once.size, rows):
                 some = at_once[start : start + rows]
                 out[some] = self._each_of_some(flat[some], name)
@@ -206,11 +206,15 @@ class FiniteLaw(Law):
 
     def _each_of_some(self, lam: FloatArray, name: str) -> FloatArray:
         """As `_moments` has it, at as many λ as are done at once; NaN where it takes another way."""
-        which = _OF_EACH.index(name)
-        found = moments_of_each(self.prob, self._e, lam)
-        out = found[which]
+        which = OF_EACH.index(name)
+        out, kl = np.full(lam.size, np.nan), np.full(lam.size, np.inf)
+        with np.errstate(over="ignore"):
+            within = np.maximum(lam * self._e_max, lam * self._e_min) <= SCALE_ABOVE
+        if within.any():
+            found = moments_of_each(self.prob, self._e, lam[within])
+            out[within], kl[within] = found[which], found[2]
         for up in (True, False):
-            near = ((lam > 0.0) == up) & (found[2] >= _NEARLY_SATURATED * self._saturation(up))
+            near = ((lam > 0.0) == up) & (kl >= NEARLY_SATURATED * self._saturation(up))
             if near.any():
                 from_end = moments_of_each_near_saturation(self.prob, self._top(up), lam[near])[which]
                 out[near] = -from_end if name == "gain" and not up else from_end

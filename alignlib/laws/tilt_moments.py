@@ -14,9 +14,12 @@ from alignlib._core.special import exp_excess, kl_integrand
 
 __all__ = [
     "CENTRED_UP_TO",
+    "NEARLY_SATURATED",
+    "OF_EACH",
     "SCALE_ABOVE",
     "VISIBLE",
     "Extreme",
+    "Extremes",
     "TiltMoments",
     "log_sum_from_top",
     "moments_from_mean",
@@ -30,6 +33,9 @@ __all__ = [
 CENTRED_UP_TO = 750.0
 # exp() is kept below e^600, so that sums over outcomes cannot overflow.
 SCALE_ABOVE = 600.0
+# Of the largest KL: from there on the distance to it is the more accurate number.
+NEARLY_SATURATED = 0.75
+OF_EACH = ("log_partition", "gain", "kl")  # what `moments_of_each` gives
 # Sums of order one carry rounding of order 1e-16: above this size that is less than 1e-14 of them.
 VISIBLE = 0.05
 # Masses below lose digits or overflow as ratios (the smallest double is 5e-324): logarithms take over.
@@ -106,6 +112,28 @@ class Extreme(SameFields):
         return cls(gap, below, mass, saturation, float(prob @ gap))
 
 
+@dataclass(frozen=True, eq=False)
+class Extremes(SameFields):
+    """Several laws seen from that end, one a row: fields as in `Extreme`, arrays with an entry or a row for each.
+
+    Attributes
+    ----------
+    gap : array (laws, k)
+        Distances, 0 for what fills a row.
+    mass, saturation, gain : array (laws,)
+        Of each law.
+    """
+
+    gap: FloatArray
+    mass: FloatArray
+    saturation: FloatArray
+    gain: FloatArray
+
+    def of(self, rows: npt.NDArray[np.intp]) -> Extremes:
+        """Return some of the laws."""
+        return Extremes(self.gap[rows], self.mass[rows], self.saturation[rows], self.gain[rows])
+
+
 def moments_from_mean(prob: FloatArray, centred: FloatArray, lam: float) -> TiltMoments:
     """Moments at λ from rewards centred on their base mean, for ``λ max|centred|`` up to ``CENTRED_UP_TO``.
 
@@ -165,9 +193,9 @@ def moments_of_each(
 
     Parameters
     ----------
-    prob : array (k,)
-        Base masses.
-    centred : array (k,)
+    prob : array (k,) or (L, k)
+        Base masses, of one law or of one for each λ.
+    centred : array (k,) or (L, k)
         Rewards less their base mean.
     lam : array (L,)
         Inverse temperatures λ.
@@ -177,19 +205,28 @@ def moments_of_each(
     log_partition, gain, kl : array (L,)
         As in `TiltMoments`.
     """
-    x = np.multiply.outer(lam, centred)
+    x = lam[:, None] * centred
     rise = np.expm1(x)
-    excess = (rise - x) @ prob
-    near = excess < VISIBLE * (np.abs(x) @ prob)
-    excess[near] = exp_excess(x[near]) @ prob
+    excess = _sums(rise - x, prob)
+    near = excess < VISIBLE * _sums(np.abs(x), prob)
+    excess[near] = _sums(exp_excess(x[near]), _of_rows(prob, near))
     log_partition = np.log1p(excess)
-    gain = (rise @ (prob * centred)) / (1.0 + excess)
+    gain = _sums(rise, prob * centred) / (1.0 + excess)
     t = x - log_partition[:, None]
     with np.errstate(under="ignore"):
-        kl = ((t - 1.0) * np.exp(t) + 1.0) @ prob
+        kl = _sums((t - 1.0) * np.exp(t) + 1.0, prob)
         near = kl < VISIBLE
-        kl[near] = kl_integrand(t[near]) @ prob
+        kl[near] = _sums(kl_integrand(t[near]), _of_rows(prob, near))
     return log_partition, gain, kl
+
+
+def _sums(rows: FloatArray, weights: FloatArray) -> FloatArray:
+    """Sum each row, weighted by the same weights or by its own."""
+    return rows @ weights if weights.ndim == 1 else np.einsum("ij,ij->i", rows, weights)
+
+
+def _of_rows(weights: FloatArray, rows: npt.NDArray[np.bool_]) -> FloatArray:
+    return weights if weights.ndim == 1 else weights[rows]
 
 
 def log_sum_from_top(prob: FloatArray, top: Extreme, lam: float) -> float:
@@ -252,7 +289,7 @@ def moments_from_top(prob: FloatArray, top: Extreme, lam: float) -> TiltMoments:
 
 
 def moments_of_each_near_saturation(
-    prob: FloatArray, top: Extreme, lam: FloatArray
+    prob: FloatArray, top: Extreme | Extremes, lam: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Log-partition, gain and KL as in `moments_from_top`, at many ``|λ|`` that spend half of the largest KL or more.
 
@@ -260,10 +297,10 @@ def moments_of_each_near_saturation(
 
     Parameters
     ----------
-    prob : array (k,)
-        Base masses.
-    top : Extreme
-        The end that λ moves to.
+    prob : array (k,) or (L, k)
+        Base masses, of one law or of one for each λ.
+    top : Extreme or Extremes
+        The end that λ moves to, of that law or of those.
     lam : array (L,)
         Inverse temperatures λ, of which the size counts.
 
@@ -272,17 +309,17 @@ def moments_of_each_near_saturation(
     log_partition, gain, kl : array (L,)
         As in `TiltMoments`.
     """
-    fall = -np.multiply.outer(np.abs(lam), top.gap)
-    some = prob[top.below]
-    with np.errstate(under="ignore"):
+    below, away = prob * (top.gap > 0.0), prob * top.gap
+    with np.errstate(under="ignore", over="ignore"):
+        fall = -np.abs(lam)[:, None] * top.gap
         w = np.exp(fall)
-        tail, lost = w[:, top.below] @ some, -np.expm1(fall[:, top.below]) @ some
+        tail, lost = _sums(w, below), _sums(-np.expm1(fall), below)
         total = top.mass + tail
-        mean_gap = (w @ (prob * top.gap)) / total
+        mean_gap = _sums(w, away) / total
         kl_left = np.abs(lam) * mean_gap + np.log1p(tail / top.mass)
-        gain = (1.0 - w / total[:, None]) @ (prob * top.gap)
-    log_sum = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(total))
-    sure = (total > _FAINT) & (kl_left < 0.5 * top.saturation)
-    found = (np.abs(lam) * top.gain + log_sum, gain, top.saturation - kl_left)
+        gain = _sums(1.0 - w / total[:, None], away)
+        log_sum = np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), np.log(total))
+        sure = (total > _FAINT) & (kl_left < 0.5 * top.saturation)
+        found = (np.abs(lam) * top.gain + log_sum, gain, top.saturation - kl_left)
     log_partition, gain, kl = (np.where(sure, values, np.nan) for values in found)
     return log_partition, gain, kl

@@ -128,14 +128,18 @@ def as_offsets(value: npt.ArrayLike, size: int) -> IntArray:
         If they do not rise from 0, or count other responses.
     """
     offsets = as_array("offsets", value)
-    require(
+    rises = (
         offsets.shape == (size + 1,)
         and offsets.dtype.kind in "iu"
         and offsets[0] == 0
-        and bool((np.diff(offsets.astype(np.int64)) >= 0).all()),
-        f"offsets must rise from 0 and say where the tokens of each of {size} responses begin; got {quoted(value)}.",
-        "offsets",
+        and bool((np.diff(offsets.astype(np.int64)) >= 0).all())
     )
+    if not rises:
+        raise InputError(
+            f"offsets must rise from 0 and say where the tokens of each of {size} responses begin; got "
+            f"{quoted(value)}.",
+            argument="offsets",
+        )
     return offsets.astype(np.int64)
 
 
