@@ -516,6 +516,17 @@ def test_lines_name_unit_and_answer(tmp_path) -> None:
     assert lines[-1].endswith("by Rao–Blackwell.")
 
 
+def test_the_answer_does_not_give_a_kl_that_is_none(tmp_path) -> None:
+    """Log-probabilities far below the base's on the policy's own responses: no divergence is negative."""
+    rng = np.random.default_rng(5)
+    rows = [f"p{i % 20},{-9.0 - rng.random():.4f},{-6.0 - rng.random():.4f},9" for i in range(160)]
+    (tmp_path / "s.csv").write_text("\n".join(["prompt_id,log_prob,base_log_prob,n_tokens", *rows]))
+    result = run(tmp_path / "s.csv")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1].startswith("No KL can be told: k1 is -2.9")
+    assert "KL to the base model: " not in result.stdout
+
+
 def test_other_names_and_temperature(tmp_path) -> None:
     path, frame, samples = written(tmp_path)
     table = pa.Table.from_pandas(frame.rename(columns={"log_prob": "ours", "token_log_prob": "t"}))

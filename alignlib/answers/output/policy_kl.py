@@ -113,10 +113,12 @@ def lines(found: PolicyKL) -> list[str]:
             )
     best = found.best
     said = [f"- {message}" for message in messages(found)]
-    answer = (
-        f"KL to the base model: {best.value:.4g} nats per sequence ({interval} {best.low:.4g} to {best.high:.4g}), "
-        f"by {best.about.label}{_caveat(found)}."
-    )
+    value = f"{best.value:.4g} nats per sequence ({interval} {best.low:.4g} to {best.high:.4g})"
+    answer = f"KL to the base model: {value}, by {best.about.label}{_caveat(found)}."
+    if best.high < 0.0:
+        answer = f"No KL can be told: {best.about.label} is {value}, and no KL is below 0. See above what may be wrong."
+    elif _doubted(found):
+        answer += " Only if these responses are of the law that was scored, which the notes above doubt."
     return [*rows, *(["", *said] if said else []), "", answer]
 
 
@@ -183,6 +185,22 @@ def messages(found: PolicyKL) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _same_probabilities(found: PolicyKL) -> bool:
+    """Whether policy and base agree on these responses up to rounding."""
+    sizes = [one.value for one in found.estimates] + list(found.checks["log_ratio"][1:])
+    return max(map(abs, sizes)) <= _ROUNDING
+
+
+def _doubted(found: PolicyKL) -> bool:
+    """Whether some check speaks against the samples coming from where they are said to."""
+    if _same_probabilities(found):
+        return False
+    checks = [found.checks.get(name) for name in ("martingale", "surprise")]
+    weight = found.checks.get("mean_weight")
+    apart = any(one is not None and not one[1] <= 0.0 <= one[2] for one in checks)
+    return found.checks["log_ratio"][2] < 0.0 or apart or (weight is not None and weight[1] > 1.0)
+
+
 def _source_messages(found: PolicyKL) -> list[str]:
     """Say what speaks against the samples coming from where they are said to, and explain a negative estimate."""
     said = []
@@ -190,7 +208,7 @@ def _source_messages(found: PolicyKL) -> list[str]:
         "check that they were scored at the temperature, top-p and top-k they were sampled with, that the columns "
         "of policy and base are not exchanged, and that prompt and padding are masked alike"
     )
-    value, low, high = found.checks["log_ratio"]
+    value, _, high = found.checks["log_ratio"]
     if found.estimates[0].name == "given":
         if high < 0.0:
             said.append(
@@ -198,7 +216,7 @@ def _source_messages(found: PolicyKL) -> list[str]:
                 "is turned, or they are not of the policy that sampled."
             )
         return said
-    if max(abs(one.value) for one in found.estimates) <= _ROUNDING and max(abs(low), abs(high)) <= _ROUNDING:
+    if _same_probabilities(found):
         same = "Policy and base give these responses the same probabilities, up to rounding: the KL is 0, as before"
         return [f"{same} the first update, or where one model was named as both."]
     off = high < 0.0
