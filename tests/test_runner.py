@@ -152,8 +152,38 @@ def test_a_kept_run_comes_back_as_it_was(project: Project, runs: dict[str, Run],
         assert cache.load(tmp_path, name, project) == runs[name]
         assert cache.load(tmp_path, f"{name}0", project) is None
     (kept,) = tmp_path.glob("01_roots-*")
-    (kept / "run.json").write_text("{")
+    good = (kept / "run.json").read_text()
+    data = json.loads(good)
+    edits = [{"numbers": {"square": 12345.0}}, {"read": {"x": [1]}}, {"digest": None}, {"seconds": "1"}]
+    damaged = [json.dumps(data | edit) for edit in edits] + [json.dumps({k: data[k] for k in list(data)[1:]})]
+    for text in [*damaged, "{", "[]", "null", "[" * 20_000]:
+        (kept / "run.json").write_text(text)
+        assert cache.load(tmp_path, "01_roots", project) is None
+    (kept / "run.json").write_bytes(b"\xff")
     assert cache.load(tmp_path, "01_roots", project) is None
+    (kept / "run.json").write_text(good)
+    assert cache.load(tmp_path, "01_roots", project) is not None
+    (kept / "notebook.ipynb").write_text("{}")
+    assert cache.load(tmp_path, "01_roots", project) is None
+
+
+def test_only_what_was_kept_here_is_cleared(tmp_path: Path) -> None:
+    """The folder may be a reader's own, or hold something of theirs."""
+    entry = "0" * 64 + "-" + "1" * 12
+    ours, mixed, theirs = tmp_path / "a" / entry, tmp_path / "b" / entry, tmp_path / "b" / "mine"
+    for folder in (ours, mixed, theirs):
+        folder.mkdir(parents=True)
+        (folder / "run.json").touch()
+    (mixed / "thesis.txt").touch()
+    (tmp_path / "b" / ("f" * 64 + "-" + "2" * 12)).symlink_to(theirs)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    cache.clear(tmp_path / "link")
+    assert ours.exists()
+    for name in ("a", "b", "none"):
+        cache.clear(tmp_path / name)
+    assert not (tmp_path / "a").exists()
+    assert (mixed / "thesis.txt").exists()
+    assert (theirs / "run.json").exists()
 
 
 PACKAGE = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
@@ -72,7 +71,7 @@ def command(
     """
     name, more = name_and_parameters(words)
     require_extra("alignlib sweep")
-    from alignbook import sweep
+    from alignbook import cache, sweep
     from alignbook.project import own_project
 
     if name is None or output is None or not grid:
@@ -108,7 +107,7 @@ def command(
     click.echo(for_terminal(f"Wrote {output}"))
     failed = [place for place in sorted(rows) if rows[place]["failed"] is not None]
     if not failed:
-        shutil.rmtree(kept, ignore_errors=True)
+        cache.clear(kept)
         return
     click.echo(f"{len(failed)} of {counted(len(points), 'run')} failed twice, see the column failed:", err=True)
     for place in failed:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache as remembered
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +25,7 @@ from alignbook.runner import Job, Run
 from alignlib._core.files import write_whole
 from alignlib._core.working import PREFIX, working_folder
 
-__all__ = ["code_digest", "load", "our_folders", "prune", "recipe", "store"]
+__all__ = ["clear", "code_digest", "load", "our_folders", "prune", "recipe", "store"]
 
 # A conda environment is not described by the lock file, so the versions that shape a page count as well.
 _PACKAGES = (
@@ -38,6 +40,10 @@ _PACKAGES = (
     "papermill",
     "jupytext",
 )
+
+
+_FILES = ("run.json", "notebook.ipynb")
+_ENTRY = re.compile(r"[0-9a-f]{64}-[0-9a-f]{12}")
 
 
 def our_folders(project: Project) -> tuple[str, ...]:
@@ -70,9 +76,10 @@ def load(folder: Path, recipe: str, project: Project) -> Run | None:
         try:
             data = json.loads((entry / "run.json").read_text(encoding="utf-8"))
             notebook = (entry / "notebook.ipynb").read_text(encoding="utf-8")
-        except (OSError, json.JSONDecodeError):
+            sealed = data.pop("digest") == _seal(data, notebook)
+        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
             continue
-        if all(_unchanged(project.root / name, *digests) for name, digests in data["read"].items()):
+        if sealed and all(_unchanged(project.root / name, *digests) for name, digests in data["read"].items()):
             os.utime(entry)
             claims = tuple(from_json(item) for item in data["claims"])
             read = tuple(str(_absolute(project.root / name)) for name in data["read"])
@@ -96,6 +103,7 @@ def store(folder: Path, recipe: str, project: Project, run: Run) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     with working_folder(folder) as made:
         data: dict[str, Any] = {"name": run.name, "seconds": run.seconds, "read": read} | run.record
+        data["digest"] = _seal(data, run.notebook)  # what was edited since is run anew
         write_whole(made / "run.json", json.dumps(data, indent=1))
         write_whole(made / "notebook.ipynb", run.notebook)
         entry = folder / f"{recipe}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
@@ -114,6 +122,18 @@ def prune(folder: Path, keep: Iterable[str], spare: int = 80) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def clear(folder: Path) -> None:
+    """Remove a folder of kept runs with all that `store` left there; what else lies in it stays, and so does it."""
+    for entry in sorted(folder.iterdir()) if folder.is_dir() and not folder.is_symlink() else ():
+        if _ENTRY.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+            for name in _FILES:
+                (entry / name).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something else is there
+                entry.rmdir()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
 def code_digest(source: str) -> str:
     """Return a digest of what Python code does: comments, docstrings and layout do not count.
 
@@ -127,6 +147,12 @@ def code_digest(source: str) -> str:
             if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and type(first.value.value) is str:
                 node.body = node.body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _seal(data: Mapping[str, Any], notebook: str) -> str:
+    """Of all that is kept of a run: against accidents and careless edits, not against somebody who makes it anew."""
+    text = json.dumps(data, sort_keys=True)
+    return hashlib.sha256(f"{len(text)}\0{text}{notebook}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _unchanged(path: Path, raw: str, meaning: str) -> bool:
