@@ -364,6 +364,16 @@ def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
         (("--scores", "judged.csv", "--gold", "nothing"), "'nothing' (--run-step or --gold)"),
         (("--table", "base.csv", "--reward", "score", "--kl", "50"), "--kl must not exceed"),
         (("--table", "base.csv", "--reward", "score"), "Nothing to pick by"),
+        (
+            ("--table", "base.csv", "--reward", "score", "--kl", "0.3", "--tokens", "no"),
+            "(--reward, --gold or --tokens)",
+        ),
+        (
+            ("--table", "base.csv", "--reward", "score", "--kl", "0.3", "--tokens", "score"),
+            "name the column of lengths",
+        ),
+        (("--table", "base.csv", "--reward", "score", "--kl", "0.3", "--tokens", "gold"), "--tokens must be 1 or more"),
+        (("--run-gold", "eval_gold", "--tokens", "n"), "need --table"),
         (("--run-gold", "eval_gold", "--looks", "3"), "--looks must be at least"),
     ],
 )

@@ -72,7 +72,11 @@ def command(run: Path, picture: Path | None, force: bool, form: str | None, **as
     columns = [asked["reward"], *([] if asked["gold"] is None else [asked["gold"]])]
     asked["tokens"] = _tokens(table, columns, asked)
     columns += [] if asked["tokens"] is None else [asked["tokens"]]
-    fit = None if table is None else base_fit(table, columns, asked, path="--table")
+    fit = (
+        None
+        if table is None
+        else base_fit(table, columns, asked, path="--table", reward="--reward, --gold or --tokens")
+    )
     found = _advice(log, fit, _gold(run, log, asked), asked)
     if picture is not None:
         if found.pick is None:

@@ -196,8 +196,8 @@ def _samples(fit: Fit, tokens: str | None) -> BaseSamples:
     table, size = fit.table, np.asarray(fit.table.n_samples, dtype=np.int64)
     held = None if tokens is None else table.column(tokens)
     if held is not None:
-        wrong = held[~(held >= 1.0)]
-        require(wrong.size == 0, f"tokens must be 1 or more; {tokens!r} holds {wrong[:1]}.", "tokens")
+        least = float(held.min())
+        require(least >= 1.0, f"tokens must be 1 or more of each response; {tokens!r} holds {least:g}.", "tokens")
     every = max(math.ceil(table.n_samples.sum() / _MOST), math.ceil(table.n_prompts / _PROMPTS))
     some = np.zeros(table.n_prompts, dtype=bool)
     some[::every] = True
