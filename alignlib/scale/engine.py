@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
 from alignlib._core.errors import InputError
+from alignlib._core.stopping import undisturbed
+from alignlib._core.working import working_folder
 
 __all__ = ["Dask", "Engine", "Here", "engine_for"]
 
@@ -181,6 +185,24 @@ def _shares(number: int, workers: int, at_once: int) -> list[range]:
 
 
 @contextmanager
+def _signals_put_off() -> Iterator[None]:
+    """Have threads that begin in the block, and the processes that they start, heed neither Ctrl-C nor a hang-up.
+
+    A terminal sends both to all; this process alone ends its workers, which would answer with tracebacks.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        resource_tracker.ensure_running()  # Python's own, which a hang-up would end; it lets Ctrl-C through after it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iterator[Engine]:
     """Open what does the work: this process, others on this machine, or those of a Dask scheduler.
 
@@ -232,16 +254,19 @@ def engine_for(workers: int | None = None, scheduler: str | None = None) -> Iter
         "distributed.worker.profile.enabled": False,
         "distributed.nanny.pre-spawn-environ": _MEMORY,
     }
-    with dask.config.set(quiet):
+    with working_folder() as home, dask.config.set(quiet | {"temporary-directory": str(home)}):
         if scheduler is None:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address="127.0.0.1:0",
-                silence_logs=50,
-                memory_limit=None,
-            )
-            with cluster, Client(cluster) as client:
+            with ExitStack() as ending:
+                with undisturbed, _signals_put_off():  # half a cluster cannot be closed
+                    cluster = LocalCluster(
+                        n_workers=workers,
+                        threads_per_worker=1,
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=50,
+                        memory_limit=None,
+                    )
+                    ending.enter_context(cluster)
+                client = ending.enter_context(Client(cluster))
                 yield Dask(client, "this machine")
             return
         try:
