@@ -28,7 +28,7 @@ from alignlib.training.penalty import group_gap
 __all__ = ["BaseSamples", "group_scaled", "length_normalised", "per_token", "spent"]
 
 Law = FloatArray  # log-ratios to the base of all samples, (n,)
-_ROUNDS, _CLOSE, _STILL = 60, 1e-7, 1e-3
+_ROUNDS, _CLOSE, _STILL = 60, 1e-7, 3e-4
 _DRAWS, _NODES, _SEED = 200, 25, 17  # groups, and rewards at which the mean advantage is found
 
 
@@ -227,11 +227,10 @@ def group_scaled(base: BaseSamples, kl: float, beta: float, group: int | None) -
     c, advantage = beta / float(base.spread(law).max()), np.zeros(0)
     for _ in range(_ROUNDS):
         new = _advantage(base, law, group, right)
-        moved = float(np.abs(new - advantage).max()) if advantage.size else math.inf
         advantage = 0.5 * (advantage + new) if advantage.size else new
-        c = _coefficient(lambda one, given=advantage: base.kl(base.law(given / one)), kl, c)  # type: ignore[misc]
+        before, c = c, _coefficient(lambda one, given=advantage: base.kl(base.law(given / one)), kl, c)  # type: ignore[misc]
         law = base.law(advantage / c)
-        if moved < _STILL * float(np.abs(new).max()):
+        if abs(c / before - 1.0) < _STILL:  # half of what is left is gone each round
             break
     return c
 
