@@ -321,12 +321,12 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
             "β is that of the optimum, which a run reaches only if it is trained to the end: stopped before, it spends "
             "less or wastes some. It is meant for the log-ratio of a whole response, by k1 in the reward or k2 in the "
             "loss. Charged in the loss token by token, as GRPO does, k2 and k3 come to rest at another policy, which "
-            "spent more in small exact worlds: begin with a larger coefficient, and measure."
+            "mostly spent more in small exact worlds: begin with a larger coefficient, and measure."
         )
         if beta.naive is None and beta.length is not None and not beta.unequal:
             notes.append(
-                "What is set for token-mean and length-normalised penalties is for responses of one length; unequal "
-                "ones spend more. The column of the table with the tokens of each response tells how much (tokens)."
+                "What is set for token-mean and length-normalised penalties is for responses of one length; with "
+                "unequal ones they spend another KL, mostly more. The column of the table with the tokens of each response tells how much (tokens)."
             )
         if beta.unequal:
             notes.append(
