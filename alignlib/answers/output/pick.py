@@ -326,7 +326,8 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
         if beta.naive is None and beta.length is not None and not beta.unequal:
             notes.append(
                 "What is set for token-mean and length-normalised penalties is for responses of one length; with "
-                "unequal ones they spend another KL, mostly more. The column of the table with the tokens of each response tells how much (tokens)."
+                "unequal ones they spend another KL, mostly more. The column of the table with the tokens of each "
+                "response tells how much (tokens)."
             )
         if beta.unequal:
             notes.append(
