@@ -198,9 +198,9 @@ print(sql("scored", width=width))
 # %% [markdown]
 # ## Measured
 #
-# CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest). The machine was shared with
-# ten to thirty other processes, which makes figures differ by up to a half from those of an idle one, from one run to the next too. "Read" reads both columns and adds them up, which no tool can avoid.
-# "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, polars or pandas, without bias correction and without intervals. Measured by `python -m benchmarks.bench_scale --record`.
+# CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest). "Read" reads both columns and adds
+# them up, which no tool can avoid. "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, polars or pandas, without bias correction and without intervals. Measured by
+# `python -m benchmarks.bench_scale --record`.
 
 # %% tags=["hide-input"]
 measured = json.loads(Path(recorded).read_text(encoding="utf-8"))["measured"]
@@ -231,29 +231,63 @@ def largest(shape, tool):
     return max((row for row in measured if (row["shape"], row["tool"]) == (shape, tool)), key=lambda row: row["rows"])
 
 
+def share_of_worker(shape):
+    """Of two workers: how much sooner they end, and what the process that asks has to do, which does not divide."""
+    one, two = largest(shape, "alignlib"), largest(shape, "workers")
+    idle = "idle_s" in one and one["rows"] == two["rows"]
+    return f"{one['idle_s'] / two['idle_s']:.1f} times as soon" if idle else "not timed idle"
+
+
 many, some = largest("prompts", "alignlib"), by["prompts", "alignlib", 10**7]
 per_row = many["cpu_s"] / many["rows"]
-spent = largest("prompts", "phases")["phases"]
-pools, of_pools = largest("pools", "alignlib"), largest("pools", "phases")["phases"]
+of_phases = {shape: largest(shape, "phases") for shape in ("prompts", "pools")}
+spent = of_phases["prompts"]["phases"]
+pools, of_pools, four = largest("pools", "alignlib"), of_phases["pools"]["phases"], largest("four", "alignlib")
 of_prompt = (many["peak_mib"] - some["peak_mib"]) * 2**20 / ((many["rows"] - some["rows"]) / 64)
-start = by["prompts", "workers", 10**6]["cpu_s"] - by["prompts", "alignlib", 10**6]["cpu_s"]
+few, most = by["prompts", "workers", 10**6], largest("prompts", "workers")
+start = few["cpu_s"] - by["prompts", "alignlib", 10**6]["cpu_s"]
 later = by["prompts", "workers", 10**7]["cpu_s"] - some["cpu_s"]
+asking = (most["asking_s"] - few["asking_s"]) / (most["rows"] - few["rows"])
+reading = {shape: largest(shape, "read")["cpu_s"] / largest(shape, "read")["rows"] for shape in of_phases}
+
+print(f"{'CPU time, ns/row':<20}{'64':>7}{'10⁶':>7} a prompt")
+print(f"{'read alone (floor)':<20}" + "".join(f"{1e9 * one:>7.1f}" for one in reading.values()))
+for name in spent:
+    print(f"{name:<20}" + "".join(f"{1e9 * one['phases'][name] / one['rows']:>7.1f}" for one in of_phases.values()))
+for name, said in (("sort", "of it sort"), ("exp", "of it 5 exp")):
+    print(f"{said:<20}{of_phases['prompts']['kernels'][name]:>7.1f}")
+print()
+print(f"{'hours, 64 a prompt':<20}{'10⁹ rows':>9}{'10¹² rows':>10}")
+for name, each in (
+    ("read, one core", reading["prompts"]),
+    ("one core", per_row),
+    ("2 cores", per_row / 2 + asking),
+    ("100 × 2 cores", per_row / 200 + asking),
+):
+    print(f"{name:<20}" + f"{1e9 * each / 3600:>9.2f}{1e12 * each / 3600:>10,.1f}")
+print()
+print("Two workers, 64 a prompt:  " + share_of_worker("prompts"))
+print("Two workers, 10⁶ a prompt: " + share_of_worker("pools"))
 
 # %% [markdown]
 # With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
-# {{boot_part:.0%}} on the bootstrap. If the cost stays in proportion to the rows, as it is between the tables measured, $10^9$ rows take {{hours_9:.1f}} hours of one core, and $10^{12}$ rows
-# {{hours_12:,.0f}} hours, or {{days_100:.1f}} days of 100 cores. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples have names.
+# {{boot_part:.0%}} on the bootstrap. Five exponentials of each sample cannot be avoided: the other values of λ are powers of two times these, whose weights are squares.
+#
+# The hours assume that the cost stays in proportion to the rows, as it is between the tables measured, and that the workers' part divides evenly among cores like these. The process that asks has {{asking_ns:.0f}} ns of its own for each row (of
+# {{asking_prompt:.1f}} µs for each prompt), which do not divide: more than {{most_cores:.0f}} workers do not help, until prompts have more samples. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples
+# have names.
 #
 # Memory does not grow with the samples of a prompt, and grows with the prompts: by about {{bytes_prompt:.0f}} bytes for each, for its key, its size, and what the intervals resample. The {{prompts_many:,.0f}} prompts of the largest table
 # take {{peak_many:,.0f}} MiB; those of $10^9$ rows would take {{memory_9:.1f}} GB and those of $10^{12}$ rows {{memory_12:,.0f}} GB, in the one process that asks: so many rows go with more samples of each prompt. Where the prompts would need more than half of the free memory, the command says so.
+#
+# With 4 samples of each prompt a row costs {{four_times:.0f}} times as much as with 64. The logarithms of the jackknives are taken once for each prompt and λ, however few its samples, and of four samples all parts of three are looked at too.
 #
 # Where a prompt has $10^6$ samples, {{pools_ns:.0f}} ns a row are spent, {{pools_times:.1f}} times what reading costs: {{pools_read:.0%}} on reading and binning, {{pools_rest:.0%}} on the curve, the bootstrap and best-of-N. The latter cost as much
 # for any number of samples of a prompt, since they see its bins alone. Binning takes six passes of additions in place (count and sum, two for the square, least, largest) for each row, which no arrangement of NumPy's that we tried makes
 # cheaper than reading. So twice the cost of reading is a floor, before anything is estimated.
 #
-# Two workers cost {{start_two:.1f}} CPU seconds more than one process on $10^6$ rows, {{later_two:.1f}} on $10^7$, and {{pools_two:.1f}} on $10^8$ rows of pools: the start of Dask and of its processes, and what these do while they wait, which on
-# a machine as busy as this one is long. So they pay where the whole takes minutes. Of prompts in bins they read and count the samples; the curve is then made of the bins by one process. How much sooner two workers end was not
-# measured, for want of an idle machine.
+# Two workers cost {{start_two:.1f}} CPU seconds more than one process on $10^6$ rows, and {{later_two:.1f}} on $10^7$: the start of Dask and of its processes, and what these do while they wait, which on a busy machine is long. So they pay
+# where the whole takes minutes. A Parquet file of more than 256 MB is shared among them by its row groups.
 #
 # ## Claims
 
@@ -282,9 +316,10 @@ claims.glue(
     join_part=spent["join"] / sum(spent.values()),
     curve_part=spent["curve"] / sum(spent.values()),
     boot_part=spent["bootstrap"] / sum(spent.values()),
-    hours_9=1e9 * per_row / 3600.0,
-    hours_12=1e12 * per_row / 3600.0,
-    days_100=1e12 * per_row / 3600.0 / 24.0 / 100.0,
+    asking_ns=1e9 * asking,
+    asking_prompt=64e6 * asking,
+    most_cores=per_row / asking,
+    four_times=four["cpu_s"] / four["rows"] / per_row,
     disk_9=2 * 8.0,
     named_9=8.0,
     bytes_prompt=of_prompt,
@@ -298,7 +333,6 @@ claims.glue(
     pools_rest=1.0 - (of_pools["read and summarise"] + of_pools["join"]) / sum(of_pools.values()),
     start_two=start,
     later_two=later,
-    pools_two=largest("pools", "workers")["cpu_s"] - pools["cpu_s"],
     open_best=(best[1] - best[0]) / best[1],
 )
 cut = [

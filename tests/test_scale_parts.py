@@ -190,6 +190,15 @@ def test_a_response_in_two_parts_is_found_and_both_are_named(tmp_path: Path, wid
         opened(made, question)
 
 
+def test_names_beyond_64_bits_with_a_sign_are_names(tmp_path: Path) -> None:
+    """Hashes of 64 bits are, in some parts and not in others."""
+    for name, prompts in (("a", [5, 7]), ("b", [7, 2**63 + 5])):
+        names = pa.array(np.repeat(np.array(prompts, dtype=np.uint64), 8))
+        pq.write_table(pa.table({"prompt_id": names, "reward": RNG.standard_normal(16)}), tmp_path / f"{name}.parquet")
+    table = opened(tmp_path)
+    assert dict(zip(table.prompts[:], table.n_samples.tolist(), strict=True)) == {"5": 8, "7": 16, str(2**63 + 5): 8}
+
+
 def test_prompts_as_whole_and_as_decimal_numbers_and_truth_values_are_said(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     pq.write_table(pa.table({"prompt_id": [0, 1], "reward": [0.5, 2.0]}), tmp_path / "p" / "a.parquet")

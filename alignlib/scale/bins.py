@@ -185,8 +185,8 @@ class Bins(SameFields):
             _sums(code, u, size),
             _sums(code, square >> STEPS, size),
             _sums(code, square & _MASK, size),
-            least,
-            most,
+            least + 0.0,  # no negative zeros: which of two zeros is less depends on their order
+            most + 0.0,
             others,
         )
         return bins.take(np.flatnonzero(count)).carried()
@@ -224,8 +224,8 @@ class Bins(SameFields):
             u * count,
             (square >> STEPS) * count,
             (square & _MASK) * count,
-            value,
-            value,
+            value + 0.0,
+            value + 0.0,
             others,
         )
         half = len(row) // 2

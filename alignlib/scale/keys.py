@@ -42,7 +42,9 @@ def keys_of(names: pa.Array) -> KeyArray:
     if pa.types.is_dictionary(names.type):
         return np.asarray(keys_of(names.dictionary)[names.indices.to_numpy(zero_copy_only=False)])
     if pa.types.is_integer(names.type):
-        return hashed(names.cast(pa.int64()).to_numpy(zero_copy_only=False).view(np.uint64), 0)
+        names = _of_64_bits(names)
+    if pa.types.is_integer(names.type):
+        return hashed(names.to_numpy(zero_copy_only=False).view(np.uint64), 0)
     whole = pc.match_substring_regex(names, _WHOLE).to_numpy(zero_copy_only=False)
     keys = np.empty(len(names), dtype=np.uint64)
     if whole.any():
@@ -85,7 +87,15 @@ def plain_names(names: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(names.type):
         names = names.dictionary_decode()
     if pa.types.is_integer(names.type):
-        return names.cast(pa.int64())
+        return _of_64_bits(names)
     if len(names) and pc.all(pc.match_substring_regex(names, _WHOLE)).as_py():
         return names.cast(pa.int64())
     return names.cast(pa.large_string())
+
+
+def _of_64_bits(names: pa.Array) -> pa.Array:
+    """Return integers as such of 64 bits with a sign, or as text where one is beyond these."""
+    try:
+        return names.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return names.cast(pa.large_string())

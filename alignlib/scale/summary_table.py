@@ -310,13 +310,14 @@ class SummaryTable(RewardTable):
     ) -> Iterator[tuple[IntArray, Any]]:
         """Have ``work`` done on every block, by whoever the engine knows; see `RewardTable.each`."""
         places = [self._place(name) for name in columns]
-        tasks = [
-            _Task(piece, places, most, work, add, tuple(array[low:high] for array in arrays))
-            for piece, (low, high) in zip(self._pieces, self._bounds, strict=True)
-        ]
+        tasks, starts = [], []
+        for piece, (low, high) in zip(self._pieces, self._bounds, strict=True):
+            if not self._apart[low:high].all():
+                tasks.append(_Task(piece, places, most, work, add, tuple(array[low:high] for array in arrays)))
+                starts.append(low)
         for k, found in self._in_order(_Task.__call__, tasks):
             for where, result in found:
-                yield where + self._bounds[k][0], result
+                yield where + starts[k], result
 
     def _in_order(self, work: Callable[[Any], Any], tasks: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield what the engine does in the order of the tasks: sums then are the same to the last bit."""
