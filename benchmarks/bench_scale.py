@@ -4,8 +4,8 @@
 Parquet under ``build/scale`` (``--build``) and deleted. Every measurement is a process of its own, on one thread: CPU
 seconds (user and system, with start and imports) and the largest resident memory. ``--quick`` takes 10⁶ rows.
 ``--record`` puts what is measured into ``benchmarks/recorded/scale.json``, which the book shows: times differ from run
-to run, pages must not. ``--idle --record`` measures all that the book shows, a quarter of an hour on a machine that does
-nothing else, and keeps how long each took too: only there does this tell how much sooner two workers end.
+to run, pages must not. ``--idle --record`` measures all that the book shows, about a quarter of an hour on a machine
+that does nothing else, and keeps how long each took: only there does this tell how much sooner two workers end.
 
 A process inherits the largest memory of the one that it is forked from, so that each is started by a small shell.
 

@@ -91,6 +91,17 @@ def test_any_partition_merged_in_any_order_is_the_same_to_the_byte(seed: int, n:
         assert merged == whole
 
 
+def test_long_runs_in_any_order_are_the_same_to_the_byte() -> None:
+    rng = np.random.default_rng(2)
+    one, two = rng.standard_normal((2, 6000))
+    found = []
+    for names, columns in (([1, 2], (one, two)), ([2, 1], (two, one)), ([1, 2, 1], (one[:9], two, one[9:]))):
+        sizes = np.array([len(column) for column in columns])
+        found.append(Summary.of(pa.array(names), sizes, {"r": np.concatenate(columns)}, exact_up_to=6000))
+    assert found[0] == found[1] == found[2]
+    assert [len(one) for one in found[0].values] == [12_000]
+
+
 def test_there_and_back_bit_for_bit(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     names = rng.integers(0, 9, 400) + 10 ** rng.integers(0, 3, 400)

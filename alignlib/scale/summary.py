@@ -132,8 +132,7 @@ class Summary(SameFields):
             _check_names(names, order, new, first)
         starts = np.cumsum(sizes) - sizes
         if not (np.diff(order) == 1).all():  # else they stand in order already
-            places = _ranges(starts[order], sizes[order])
-            values = tuple(one[places] for one in values)
+            values = _in_runs(values, starts[order], sizes[order])
         sizes = np.add.reduceat(sizes[order], first) if len(first) else sizes
         names, keys = names.take(pa.array(order[first])), sorted_keys[first]
         binned = sizes > exact_up_to
@@ -276,6 +275,15 @@ def _check_names(names: pa.Array, order: IntArray, new: BoolArray, first: IntArr
     if not pc.all(same).as_py():
         at = int(np.argmin(same.to_numpy(zero_copy_only=False)))
         raise InputError(f"Prompt {names[int(order[at])].as_py()!r} has the key of another prompt; rename it.")
+
+
+def _in_runs(values: tuple[FloatArray, ...], starts: IntArray, sizes: IntArray) -> tuple[FloatArray, ...]:
+    """Return the samples of runs, one run after another."""
+    if len(starts) * _MANY < int(sizes.sum()):  # long runs are copied as they are
+        runs = [slice(start, start + size) for start, size in zip(starts.tolist(), sizes.tolist(), strict=True)]
+        return tuple(np.concatenate([one[run] for run in runs]) for one in values)
+    places = _ranges(starts, sizes)
+    return tuple(one[places] for one in values)
 
 
 def _ranges(starts: IntArray, sizes: IntArray) -> IntArray:

@@ -50,7 +50,8 @@ def identifiers(file: TableFile, name: str, column: pa.ChunkedArray) -> pa.Array
     >>> identifiers(file, "id", pa.chunked_array([[1.0, 2.0]])).to_pylist()
     [1, 2]
     """
-    values, t = plain_cells(file, name, column).combine_chunks(), pa.types
+    cells, t = plain_cells(file, name, column), pa.types
+    values = cells.chunk(0) if cells.num_chunks == 1 else cells.combine_chunks()  # which would copy
     kind = values.type
     if is_text(kind) or t.is_null(kind):
         values = values.cast(pa.string() if t.is_null(kind) else kind)
