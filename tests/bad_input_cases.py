@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import datetime
 import gzip
 import json
+import lzma
 import sqlite3
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -341,6 +343,10 @@ def _file() -> list[Case]:
         Case("the file", "nothing but NULs", text(bytes(5000)), FRONTIER, "holds a NUL"),
         Case("the file", "a NUL in a cell", text(rows().replace("3,1", "3,\0", 1)), FRONTIER, "holds a NUL"),
         Case("the file", "a NUL in an identifier", text(rows() + "8\0,1\n"), FRONTIER, "in line 66"),
+        Case("the file", "bzip2", text(bz2.compress(rows().encode())), FRONTIER, "is packed with bzip2"),
+        Case("the file", "xz", text(lzma.compress(rows().encode())), FRONTIER, "is packed with xz"),
+        Case("the file", "zstd", text(b"\x28\xb5\x2f\xfd" + bytes(40)), FRONTIER, "is packed with zstd"),
+        Case("the file", "ZIP", text(b"PK\x03\x04" + bytes(40)), FRONTIER, "is packed with ZIP"),
         Case("the file", "gzip of gzip", text(gzip.compress(gz), "t.csv.gz"), FRONTIER, "is compressed twice"),
         Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
         Case("the file", "UTF-16 without a mark", text(rows().encode("utf-16-le")), FRONTIER, "is not UTF-8 text"),

@@ -634,3 +634,22 @@ def test_whatever_an_address_is_answered_with_is_a_sentence(address: str) -> Non
     pytest.importorskip("fsspec")
     with pytest.raises(InputError, match=r"fsspec cannot open|Nothing is found|cannot be read \("):
         list_parts(address)
+
+
+def test_few_long_texts_that_each_come_many_times_are_not_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small Parquet file whose column of text is 400 MB once every row has its own."""
+    texts = pa.DictionaryArray.from_arrays(
+        pa.array(np.repeat(np.arange(4, dtype=np.int32), 50)), pa.array([f"{k}" + "x" * 2_000_000 for k in range(4)])
+    )
+    table = pa.table({"prompt_id": texts, "r": np.random.default_rng(0).normal(size=200)})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30, store_schema=False)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1e8")
+    with pytest.raises(InputError, match=r"column 'prompt_id' of .*a\.parquet needs about"):
+        list(pieces.open_pieces(str(path), lambda file: ["prompt_id", "r"]))
+    monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1e9")
+    (piece,) = pieces.open_pieces(str(path), lambda file: ["prompt_id", "r"])
+    assert pa.types.is_string(piece.load(["prompt_id"]).column(0).type)

@@ -10,9 +10,9 @@ from alignlib._core.errors import InputError
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.table_file import TableFile, short
 
-__all__ = ["check_dictionary", "is_list", "is_text", "kind_of", "plain_cells"]
+__all__ = ["UNCHECKED", "check_dictionary", "is_list", "is_text", "kind_of", "longest", "plain_cells"]
 
-_UNCHECKED = 1 << 28  # bytes that any dictionary may have once written out
+UNCHECKED = 1 << 28  # bytes that any dictionary may have once written out
 
 
 def is_list(kind: pa.DataType) -> bool:
@@ -109,6 +109,23 @@ def _list_of_view(column: pa.Array) -> pa.Array:
     return pa.LargeListArray.from_arrays(ends, column.flatten(), mask=column.is_null())
 
 
+def longest(texts: pa.Array) -> int:
+    """Return the bytes of the longest of some texts; 0 of none, and of what is no text.
+
+    Parameters
+    ----------
+    texts : Array
+        Texts.
+
+    Examples
+    --------
+    >>> longest(pa.array(["a", "bcd", None]))
+    3
+    """
+    is_plain = pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)
+    return int(pc.max(pc.binary_length(texts)).as_py() or 0) if is_plain else 0
+
+
 def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
     """Refuse a dictionary whose values, written out row by row, would fill the memory: a small file may hold that.
 
@@ -121,8 +138,8 @@ def check_dictionary(path: str, name: str, column: pa.ChunkedArray) -> None:
     """
     if not (pa.types.is_string(column.type.value_type) or pa.types.is_large_string(column.type.value_type)):
         return
-    longest = max((pc.max(pc.binary_length(c.dictionary)).as_py() or 0 for c in column.chunks), default=0)
-    if longest * len(column) > _UNCHECKED:
+    most = max((longest(chunk.dictionary) for chunk in column.chunks), default=0)
+    if most * len(column) > UNCHECKED:
         lengths = (pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() or 0 for c in column.chunks)
         check_fits(sum(lengths), f"column {name!r} of {path}", "name a column with shorter texts")
 

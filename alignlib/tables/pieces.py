@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from alignlib._core.errors import InputError
+from alignlib.tables.cell_types import UNCHECKED, check_dictionary, is_text, longest
 from alignlib.tables.formats import known_formats
 from alignlib.tables.reading import open_table_file
 from alignlib.tables.table_file import TableFile, nested_keys, short
@@ -111,15 +113,57 @@ def _parquet(
             columns = needed(TableFile(path, names, lambda some: schema.empty_table().select(some), nested=nested))
             some = range(opened.num_row_groups) if groups is None else groups
             row = 1 + sum(opened.metadata.row_group(k).num_rows for k in range(some.start))
-            for batch in opened.iter_batches(_ROWS, row_groups=list(some), columns=columns, use_threads=False):
-                table = pa.Table.from_batches([batch])
-                if table.num_rows:
-                    yield TableFile(path, names, table.select, first_row=row, nested=nested)
-                row += table.num_rows
+            text = [name for name in columns if name in schema.names and is_text(schema.field(name).type)]
+            given = path if source is None else source
+            large = any(_may_be_large(given, opened.metadata, k, text) for k in some) if text else False
+            reading = _by_value(given, text) if large else contextlib.nullcontext(opened)
+            with reading as read:
+                batches = read.iter_batches(_ROWS, row_groups=list(some), columns=columns, use_threads=False)
+                tables = (_written_out(path, pa.Table.from_batches([batch]), schema) for batch in batches)
+                yield from _numbered(path, names, nested, tables, row)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(f"There is no file {path} any more; it was there when the parts were listed.") from error
         raise InputError(f"{path} is not a whole Parquet file ({short(error)}); copy or write it again.") from error
+
+
+def _numbered(
+    path: str, names: tuple[str, ...], nested: Any, tables: Iterator[pa.Table], row: int
+) -> Iterator[TableFile]:
+    for table in tables:
+        if table.num_rows:
+            yield TableFile(path, names, table.select, first_row=row, nested=nested)
+        row += table.num_rows
+
+
+def _by_value(given: Any, text: list[str]) -> Any:
+    import pyarrow.parquet as pa_parquet
+
+    return pa_parquet.ParquetFile(given, page_checksum_verification=True, read_dictionary=text)
+
+
+def _may_be_large(given: Any, metadata: Any, group: int, text: list[str]) -> bool:
+    """Whether texts of a row group, few values that each come many times, may fill the memory once written out.
+
+    One row is read, with which the values come.
+    """
+    rows = min(metadata.row_group(group).num_rows, _ROWS)
+    with _by_value(given, text) as opened:
+        for batch in opened.iter_batches(1, row_groups=[group], columns=text, use_threads=False):
+            values = [column.dictionary for column in batch.columns if pa.types.is_dictionary(column.type)]
+            return any(longest(value) * rows > UNCHECKED for value in values)
+    return False
+
+
+def _written_out(path: str, table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table without the dictionaries that its text was read as, where they fit."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_dictionary(column.type) and not pa.types.is_dictionary(schema.field(name).type):
+            check_dictionary(path, name, column)
+            table = table.set_column(table.schema.get_field_index(name), name, column.cast(schema.field(name).type))
+    return table
 
 
 def _text(path: str, suffix: str, source: IO[bytes] | None) -> Iterator[TableFile]:
