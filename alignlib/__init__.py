@@ -49,8 +49,8 @@ All the rest
 - `InputError`: bad input, said in a sentence
 
 What is not here is found in the rooms: ``alignlib.laws``, ``rules``, ``divergences``, ``sequences``, ``tables``,
-``estimation``, ``hacking``, ``bottleneck``, ``training``, ``answers``. The book's part "The library" has a page for
-each, with formulas and examples (``api/index.html`` in the book that ``make book`` builds).
+``estimation``, ``scale``, ``pass_at_k``, ``hacking``, ``bottleneck``, ``training``, ``answers``. The book's part "The
+library" has a page for each, with formulas and examples (``api/index.html`` in the book that ``make book`` builds).
 """
 
 from alignlib._core.version import __version__ as __version__
