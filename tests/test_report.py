@@ -272,7 +272,7 @@ def test_a_file_of_the_readers_in_the_way_is_found_before_anything_runs(tmp_path
     fill(folder, {"limit.png": "made"})
     (folder / "report.html").write_text("mine")
     (tmp_path / "t.csv").write_text("prompt_id,reward\n0,1\n")
-    monkeypatch.setattr("alignlib.cli._rewards.Question.answered", lambda *_, **__: pytest.fail("it was read"))
+    monkeypatch.setattr("alignlib.cli._question.Question.answered", lambda *_, **__: pytest.fail("it was read"))
     options = ["report", str(tmp_path / "t.csv"), "--reward", "reward", "-o", str(folder), "--force"]
     done = CliRunner().invoke(main, options)
     assert done.exit_code == 2

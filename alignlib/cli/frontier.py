@@ -9,7 +9,8 @@ from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import DISTINCT, FILE, form_options
 from alignlib.cli._picture import check_picture, picture_options, save_picture, wrote
-from alignlib.cli._rewards import Question, promise_options, table_options
+from alignlib.cli._question import Question
+from alignlib.cli._reward_options import promise_options, table_options
 from alignlib.cli._scale import location
 
 if TYPE_CHECKING:

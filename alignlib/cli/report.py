@@ -12,7 +12,8 @@ from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import command as make
 from alignlib.cli._command import option
 from alignlib.cli._options import FILE
-from alignlib.cli._rewards import Question, promise_options, table_options
+from alignlib.cli._question import Question
+from alignlib.cli._reward_options import promise_options, table_options
 from alignlib.cli._scale import SCALE, place
 
 __all__ = ["command"]
