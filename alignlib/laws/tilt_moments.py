@@ -130,7 +130,13 @@ class Extremes(SameFields):
     gain: FloatArray
 
     def of(self, rows: npt.NDArray[np.intp]) -> Extremes:
-        """Return some of the laws."""
+        """Return some of the laws.
+
+        Parameters
+        ----------
+        rows : array of int
+            Positions of those wanted.
+        """
         return Extremes(self.gap[rows], self.mass[rows], self.saturation[rows], self.gain[rows])
 
 
