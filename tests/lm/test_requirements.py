@@ -14,7 +14,8 @@ from tests.test_environment import LOCK, PYPROJECT, ROOT
 LINES = (ROOT / "requirements-lm.txt").read_text(encoding="utf-8").splitlines()
 PINS = [Requirement(line) for line in LINES if line and not line.startswith("#")]
 VERSIONS = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in PINS}
-EXTRA = [Requirement(text) for text in PYPROJECT["project"]["optional-dependencies"]["lm"]]
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+EXTRA = [Requirement(text) for text in [*EXTRAS["lm"], *EXTRAS["tensorboard"]]]
 
 
 def test_every_line_is_an_exact_pin_and_says_nothing_of_where_from() -> None:
