@@ -255,9 +255,9 @@ def limit_on_every_prompt(fit: Fit) -> EstimatedFrontier | None:
     --------
     >>> from alignlib.estimation import fit_frontier
     >>> rows = np.random.default_rng(0).standard_normal((100, 64))
-    >>> limit_on_every_prompt(fit_frontier(rows)).budget
+    >>> limit_on_every_prompt(fit_frontier(rows, n_boot=100)).budget
     'per_prompt'
-    >>> limit_on_every_prompt(fit_frontier(rows[:, :5])) is None
+    >>> limit_on_every_prompt(fit_frontier(rows[:, :5], n_boot=100)) is None
     True
     """
     if fit.table.n_prompts == 1 or fit.table.n_samples.min() < 6 or not fit.table.all_held:
