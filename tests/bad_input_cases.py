@@ -347,6 +347,7 @@ def _file() -> list[Case]:
         Case("the file", "xz", text(lzma.compress(rows().encode())), FRONTIER, "is packed with xz"),
         Case("the file", "zstd", text(b"\x28\xb5\x2f\xfd" + bytes(40)), FRONTIER, "is packed with zstd"),
         Case("the file", "ZIP", text(b"PK\x03\x04" + bytes(40)), FRONTIER, "is packed with ZIP"),
+        Case("the file", "JSON lines in xz", text(lzma.compress(lines().encode()), "t.jsonl"), FRONTIER, "with xz"),
         Case("the file", "gzip of gzip", text(gzip.compress(gz), "t.csv.gz"), FRONTIER, "is compressed twice"),
         Case("the file", "another encoding", text(rows().encode("utf-16")), FRONTIER, "is not UTF-8 text"),
         Case("the file", "UTF-16 without a mark", text(rows().encode("utf-16-le")), FRONTIER, "is not UTF-8 text"),
@@ -1051,7 +1052,7 @@ def _kl() -> list[Case]:
             KL,
             "got 0 in row 3",
         ),
-        Case("log-probabilities", "lists in CSV", text(csv), KL, "KL to the base model", read=True),
+        Case("log-probabilities", "lists in CSV", text(csv), KL, "12 responses sampled from the policy", read=True),
         Case(
             "log-probabilities",
             "a word among them",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import stat
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ import pytest
 from alignlib._core.errors import InputError
 from alignlib.models import chat_template
 from alignlib.models.chat_template import laid_out
+from alignlib.models.guest import Guest
 from alignlib.models.loading import _check_counts, _named_code
 
 CONFIGS: list[dict[str, Any]] = [
@@ -104,3 +108,19 @@ def test_a_chat_template_has_bounded_time_and_memory(monkeypatch: pytest.MonkeyP
     with pytest.raises(InputError, match=TEMPLATES[program]):
         laid_out(model, rows, opens=True)
     assert laid_out(model, rows[::2], opens=True) == ["<a\n\ud83d>", "<c>"]
+
+
+def test_what_a_function_of_others_leaves_is_put_back(tmp_path: Path) -> None:
+    """Its umask would make the results unreadable, its handler Ctrl-C idle."""
+    mask = os.umask(0o022)
+    try:
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(KeyError), Guest().visit():
+            os.umask(0o777)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            raise KeyError
+        assert signal.getsignal(signal.SIGTERM) is before
+        (tmp_path / "made").touch()
+        assert stat.S_IMODE((tmp_path / "made").stat().st_mode) == 0o644
+    finally:
+        os.umask(mask)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -51,7 +53,7 @@ class Guest:
     @contextlib.contextmanager
     def visit(self) -> Iterator[None]:
         """Run a reader's code in this block; what it raises is raised."""
-        ours, streams = _here(), (sys.stdout, sys.stderr)
+        ours, streams, mask, heeded = _here(), (sys.stdout, sys.stderr), _umask(), _heeded()
         kept = [(number, os.dup(number)) for number in (1, 2) if _is_open(number)]
         if self.folder is not None:
             with contextlib.suppress(OSError):  # it is gone; what the function then says of it is its own affair
@@ -65,6 +67,9 @@ class Guest:
                 if not _is_open(number):
                     os.dup2(copy, number)
                 os.close(copy)
+            os.umask(mask)
+            for signal_number, handler in heeded.items():
+                signal.signal(signal_number, handler)
             self.folder = _here()
             if ours is not None and ours != self.folder:
                 os.chdir(ours)
@@ -95,6 +100,21 @@ def _here() -> str | None:
         return os.getcwd()
     except OSError:
         return None
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)  # there is no other way to ask
+    os.umask(mask)
+    return mask
+
+
+def _heeded() -> dict[int, Any]:
+    """What is done on the signals that end a command; only the main thread may change it."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    numbers = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    found = {number: signal.getsignal(number) for number in numbers if number is not None}
+    return {number: handler for number, handler in found.items() if handler is not None}
 
 
 def _is_open(number: int) -> bool:

@@ -15,6 +15,14 @@ from alignlib._core.errors import InputError, quoted
 
 __all__ = ["EXACT_INTEGERS", "TableFile", "load", "nested_keys", "not_utf8", "short", "too_large"]
 
+_PACKED = {
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\xfd7zXZ\0": "xz",
+    b"\x04\x22\x4d\x18": "lz4",
+    **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
+    b"PK\x03\x04": "ZIP",
+    b"7z\xbc\xaf\x27\x1c": "7-Zip",
+}  # by the first bytes
 EXACT_INTEGERS = 2**53  # beyond it two integers may share one float
 _DEEPEST = 8  # keys within keys that have a name of their own
 _MOST_KEYS = 1000
@@ -255,6 +263,29 @@ def too_large(path: str, name: str, value: object, where: str, row: int) -> Inpu
         column=name,
         rows=[row],
     )
+
+
+def check_not_packed(path: str, start: bytes) -> None:
+    """Refuse text that is packed in a way that is not read here, by its first bytes.
+
+    Parameters
+    ----------
+    path : str
+        What messages call the file.
+    start : bytes
+        Its first bytes.
+
+    Raises
+    ------
+    InputError
+        With how it is packed.
+    """
+    packed = next((name for begins, name in _PACKED.items() if start.startswith(begins)), None)
+    if packed is not None:
+        raise InputError(
+            f"{path} is packed with {packed}, which is not read here; unpack it, or pack it with gzip and let its name "
+            "end in .gz."
+        )
 
 
 def not_utf8(path: str) -> InputError:

@@ -15,18 +15,10 @@ from alignlib._core.errors import InputError
 from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.quoting import BYTE_ORDER_MARK, check_quotes, ragged, records
-from alignlib.tables.table_file import TableFile, not_utf8, short
+from alignlib.tables.table_file import TableFile, check_not_packed, not_utf8, short
 
 __all__ = ["check_start", "open_delimited"]
 
-_PACKED = {
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"\xfd7zXZ\0": "xz",
-    b"\x04\x22\x4d\x18": "lz4",
-    **{b"BZh%d1AY&SY" % level: "bzip2" for level in range(1, 10)},
-    b"PK\x03\x04": "ZIP",
-    b"7z\xbc\xaf\x27\x1c": "7-Zip",
-}  # by the first bytes
 _BLOCK = 1 << 24  # bytes; longer than any sensible row, responses included
 _NAMES = {",": "CSV", "\t": "TSV"}
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", "^": "carets", "~": "tildes"}
@@ -110,12 +102,7 @@ def check_start(path: str, start: bytes) -> None:
     InputError
         For what is packed in a way that is not read here, a NUL, and a first row without end.
     """
-    packed = next((name for begins, name in _PACKED.items() if start.startswith(begins)), None)
-    if packed is not None:
-        raise InputError(
-            f"{path} is packed with {packed}, which is not read here; unpack it, or pack it with gzip and let its name "
-            "end in .gz."
-        )
+    check_not_packed(path, start)
     nul = start.find(b"\0", 0, _BLOCK)
     looked = min(len(start), _LOOKED)
     if nul >= 0 and _UTF16 * looked < start.count(b"\0", 0, _LOOKED) < (1.0 - _UTF16) * looked:

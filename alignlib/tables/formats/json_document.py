@@ -12,7 +12,7 @@ from alignlib.tables.formats.json_lines import open_json_lines
 from alignlib.tables.json_text import check_depth, json_kind, parse_json
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.objects import table_of_objects
-from alignlib.tables.table_file import TableFile, not_utf8, short
+from alignlib.tables.table_file import TableFile, check_not_packed, not_utf8, short
 
 __all__ = ["open_json_document"]
 
@@ -38,6 +38,7 @@ def open_json_document(path: str, data: pa.Buffer) -> TableFile:
         If it is not whole, no table, or would not fit into memory.
     """
     text = data.to_pybytes()
+    check_not_packed(path, text[:16])
     check_fits(_TIMES * len(text), path, "write the table as JSON lines or Parquet")
     if text.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and _has_lines(text):
         return open_json_lines(path, data)

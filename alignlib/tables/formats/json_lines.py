@@ -13,7 +13,7 @@ from alignlib.tables.formats import TableFormat, register
 from alignlib.tables.json_text import check_lines, json_kind, parse_json
 from alignlib.tables.memory_limit import check_fits
 from alignlib.tables.objects import table_of_objects
-from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, nested_keys, not_utf8, short
+from alignlib.tables.table_file import EXACT_INTEGERS, TableFile, check_not_packed, nested_keys, not_utf8, short
 
 __all__ = ["open_json_lines"]
 
@@ -36,6 +36,7 @@ def open_json_lines(path: str, data: pa.Buffer) -> TableFile:
     InputError
         If it is empty, or a line is no object.
     """
+    check_not_packed(path, data[:16].to_pybytes())
     check_fits(_TIMES * data.size, path, "write the columns asked for as Parquet")
     if not check_lines(path, data):
         return table_of_objects(path, "line", _records(path, data))
