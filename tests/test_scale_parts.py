@@ -653,3 +653,13 @@ def test_few_long_texts_that_each_come_many_times_are_not_written_out(
     monkeypatch.setenv("ALIGNLIB_MAX_BYTES", "1e9")
     (piece,) = pieces.open_pieces(str(path), lambda file: ["prompt_id", "r"])
     assert pa.types.is_string(piece.load(["prompt_id"]).column(0).type)
+
+
+def test_a_part_that_was_written_twice_is_said(tmp_path: Path) -> None:
+    """By itself it is read once."""
+    rng = np.random.default_rng(4)
+    rows = "".join(f"{i},{r:.6f}\n" for i in range(20) for r in rng.standard_normal(8))
+    for text, said in ((rows + rows, True), (rows, False)):
+        (tmp_path / "a.csv").write_text("prompt_id,r\n" + text)
+        with open_parts(str(tmp_path), Question("prompt_id", ("r",)), tmp_path / "kept") as table:
+            assert any("comes 2 times or a multiple of it, and each counts" in note for note in table.notes) == said

@@ -20,7 +20,7 @@ from alignlib.scale.parts import Part, Question, first_ranges, list_parts
 from alignlib.scale.store import Again, Done, Store, only
 from alignlib.scale.summary import EXACT_UP_TO, Summary
 from alignlib.scale.summary_table import Head, Piece, SummaryTable
-from alignlib.tables import check_fits
+from alignlib.tables import check_fits, without_repeats
 
 __all__ = ["Tell", "open_parts", "table_of", "with_at_least"]
 
@@ -118,6 +118,8 @@ def open_parts(
     if isinstance(engine, Here) and sum(stores[-1].piece(bucket).stat().st_size for bucket in heads) <= _HELD:
         pieces = [_Held(load()) for load in pieces]
     notes += [*_coarse(list(heads.values()), stores[-1].question.widths[0]), _ORDER]
+    if question.sample is None:
+        notes += _written_twice(pieces[0](), location)
     dropped = sum(one.dropped for one in done)
     table = SummaryTable(
         pieces, list(heads.values()), pieces[0]().columns, dropped=dropped, notes=tuple(notes), engine=engine
@@ -200,6 +202,24 @@ def _coarse(heads: Sequence[Head], width: float) -> list[str]:
         f"Bins of width {width:g} cut the rewards of a prompt into {counted(number, 'part')}, too few: intervals do "
         f"not hold all that these leave open, those of best-of-N nothing of it. Take a bin width of "
         f"{width_for(0.0, float(np.median(spans))):g} or less."
+    )
+    return [said]
+
+
+def _written_twice(first: Summary, location: str) -> list[str]:
+    """Say where the rows of the first piece come two or more times each, as of a part that was written twice."""
+    held = ~first.binned
+    if not held.any():
+        return []
+    sizes, columns = first.sizes[held], dict(zip(first.columns, first.values, strict=True))
+    once, _, _ = without_repeats(sizes, columns, location)
+    times = int(sizes[0]) // int(once[0])
+    if times == 1:
+        return []
+    said = (
+        f"Every prompt and reward of {location} comes {times} times or a multiple of it, and each counts, as if they "
+        "were different responses. Where a part was written several times, keep one copy; else name the column that "
+        "tells responses apart (sample)."
     )
     return [said]
 
