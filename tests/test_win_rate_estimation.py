@@ -6,6 +6,7 @@ import itertools
 import math
 from statistics import NormalDist
 
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from alignlib._core.errors import InputError
 from alignlib.answers.findings import ask
 from alignlib.answers.output.any_answer import lines
-from alignlib.divergences import CHI_SQUARED, HELLINGER, Renyi
+from alignlib.divergences import CHI_SQUARED, HELLINGER, Renyi, as_divergence
 from alignlib.estimation import fit_frontier, tied_pairs
+from alignlib.estimation.win_rate_curve import without_ties
 from alignlib.laws import FiniteLaw, Uniform, largest_win_rate, win_rates
 from alignlib.rules import BestOfN, prepare
 from alignlib.rules.samples import SampleLevels
@@ -45,16 +47,50 @@ def test_without_ties_nothing_is_estimated() -> None:
         assert (best.gain[0], best.gain_low[0], best.gain_high[0]) == pytest.approx((0.3, 0.3, 0.3))
 
 
-@pytest.mark.parametrize("order", [0.5, 1.5, 3.0, 4.0, 10.0])
-def test_without_ties_every_order_of_renyi_is_the_uniform_law(order: float) -> None:
-    """A rare top puts the end of the range of prices beyond 1e80."""
-    budgets = [0.001, 0.1, 0.9, 1e5, 1.7e308]
-    fit = fit_frontier(np.random.default_rng(1).standard_normal((4, 6)), win_rate=True, divergence=Renyi(order))
-    want = Uniform().frontier(budgets[:3], Renyi(order)).gain
-    at = fit.at(budgets)
+@pytest.mark.parametrize("name", ["reverse-kl", "chi2", "js", "renyi:0.5", "renyi:1.5", "renyi:3", "renyi:10"])
+def test_without_ties_every_divergence_is_that_of_the_uniform_law(name: str) -> None:
+    """At every size of budget, up to where hardly anything is left to gain; shares are of the same limit."""
+    divergence, law = as_divergence(name), Uniform()
+    most = law.max_spent(divergence)
+    budgets = [1e-6, 0.1, 0.9, 5.0, 9.0] if math.isinf(most) else [1e-6 * most, 0.3 * most, 0.9 * most, 0.999 * most]
+    fit = fit_frontier(np.random.default_rng(1).standard_normal((4, 6)), win_rate=True, divergence=divergence)
+    at = fit.at([*budgets, 1e5, 1.7e308])
     # Between points of the grid of λ: the curve has a kink where the first outcomes are dropped.
-    np.testing.assert_allclose(at.gain, [*want, 0.5, 0.5], atol=2e-5)
-    assert np.isinf(at.lam[3:]).all()
+    np.testing.assert_allclose(at.gain, [*law.frontier(budgets, divergence).gain, 0.5, 0.5], atol=2e-5)
+    assert np.isinf(at.lam[-1])
+    shares = fit.share([BestOfN(2), BestOfN(4)])
+    assert shares.share is not None
+    limits = law.frontier(shares.spent, divergence).gain
+    np.testing.assert_allclose(shares.share, np.array([1 / 6, 0.3]) / limits, rtol=1e-4)
+
+
+def test_the_uniform_law_has_closed_forms_where_outcomes_are_dropped() -> None:
+    """``φ/p = (A - (α-1)λu)^{1/(α-1)}`` at the distance u from the top, by integrals in 30 digits."""
+    for divergence, alpha in ((Renyi(1.5), 1.5), (Renyi(2.0), 2.0), (Renyi(10.0), 10.0), (CHI_SQUARED, 2.0)):
+        for lam in (6.0, 1e6):
+            scaled = mp.mpf(lam) / 2 if divergence == CHI_SQUARED else mp.mpf(lam)
+            power = 1 / mp.mpf(alpha - 1)
+            top = (alpha * scaled) ** (1 / (1 + power))
+            end = top * power / scaled
+
+            def ratio(v: mp.mpf, top: mp.mpf = top, power: mp.mpf = power) -> mp.mpf:
+                return (top * (1 - v)) ** power
+
+            with mp.workdps(30):
+                total, gain, moment, kl = (
+                    end * mp.quad(part, [0, 0.5, 1])
+                    for part in (
+                        ratio,
+                        lambda v: ratio(v) * (0.5 - end * v),
+                        lambda v: ratio(v) ** alpha,
+                        lambda v: ratio(v) * mp.log(ratio(v)),
+                    )
+                )
+            spent = (moment - 1) / (alpha * (alpha - 1))
+            psi = (scaled * gain - spent) * (2 if divergence == CHI_SQUARED else 1)
+            assert float(total) == pytest.approx(1.0, rel=1e-10)
+            found = without_ties(np.array([lam]), divergence)
+            assert [float(one[0]) for one in found] == pytest.approx([float(psi), float(kl)], rel=1e-8)
 
 
 @settings(max_examples=20)

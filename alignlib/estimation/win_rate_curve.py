@@ -15,7 +15,7 @@ import numpy as np
 
 from alignlib._core.checks import FloatArray, IntArray
 from alignlib._core.same import SameFields
-from alignlib.divergences import KL, Divergence
+from alignlib.divergences import CHI_SQUARED, KL, Divergence, Renyi
 from alignlib.estimation.bootstrap import Cells, student_interval
 from alignlib.estimation.curve import AveragedCurve, CurvePoints
 from alignlib.estimation.dual import minimise_dual
@@ -29,7 +29,8 @@ from alignlib.tables import RewardTable
 __all__ = ["WinRateCurve", "tied_pairs", "win_rate_curve"]
 
 _BLOCK = 1 << 16  # samples in work at a time
-_LOW, _HIGH = 1e-2, 1e3  # the grid of λ, in units of 1 over the standard deviation of a uniform win rate
+_LOW = 1e-2  # where the grid of λ begins, in units of 1 over the standard deviation of a uniform win rate
+_MOST = 250.0  # of the decimal logarithm of λ
 _BEYOND = 6  # so many λ past the end of the support
 _DELETED = 16  # samples of a prompt that are left out, at even ranks, where it has more levels
 
@@ -199,9 +200,35 @@ def without_ties(lam: FloatArray, divergence: Divergence) -> tuple[FloatArray, F
     law = Uniform()
     if divergence == KL:
         return np.asarray(law.reverse_kl(lam)), np.asarray(law.kl(lam))
+    if divergence == CHI_SQUARED:  # twice the f of order 2
+        psi, kl = without_ties(0.5 * lam, Renyi(2.0))
+        return 2.0 * psi, kl
+    psi, kl = np.empty_like(lam), np.empty_like(lam)
+    dropped = np.zeros(lam.size, dtype=np.bool_)
+    if isinstance(divergence, Renyi) and divergence.alpha > 1.0:
+        # φ/p = (A - δλu)^{1/δ} at the distance u from the top, δ = α - 1, sums to one for A = (αλ)^{δ/α}.
+        alpha, delta = divergence.alpha, divergence.alpha - 1.0
+        top = (alpha * lam) ** (delta / alpha)
+        dropped = top < delta * lam
+        psi[dropped] = (0.5 * lam - top / delta + top / (2.0 * alpha - 1.0) + 1.0 / (alpha * delta))[dropped]
+        kl[dropped] = (np.log(top) / delta - 1.0 / alpha)[dropped]
     reward, weight = law.nodes()
-    found = [_psi((reward + 0.5)[None], weight[None], value, divergence) for value in lam.tolist()]
-    return np.array([float(one[0][0]) for one in found]), np.array([float(one[1][0]) for one in found])
+    found = [_psi((reward + 0.5)[None], weight[None], value, divergence) for value in lam[~dropped].tolist()]
+    psi[~dropped], kl[~dropped] = [float(one[0][0]) for one in found], [float(one[1][0]) for one in found]
+    return psi, kl
+
+
+def _furthest(divergence: Divergence) -> float:
+    """Return a λ from which on the uniform law lacks less than 1e-5 of what can be gained.
+
+    ``1/λ`` is what it lacks for KL and its reverse, less for divergences that end; the root of ``2/(9λ)`` for χ², and
+    for Rényi's of order α a power ``-1/α`` of λ.
+    """
+    if divergence == CHI_SQUARED:
+        return 1e10
+    return (
+        10.0 ** min(5.0 * divergence.alpha, _MOST) if isinstance(divergence, Renyi) and divergence.alpha > 1.0 else 1e5
+    )
 
 
 def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Divergence = KL) -> WinRateCurve:
@@ -221,7 +248,7 @@ def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Di
     divergence : Divergence
         What budgets are measured in.
     """
-    lam = doubling_grid(_LOW, _HIGH) * math.sqrt(12.0)
+    lam = doubling_grid(_LOW, _furthest(divergence)) * math.sqrt(12.0)
     n_prompts, fixed = table.n_prompts, cells.fixed_prompts
     limit, blocks = np.full(n_prompts, 0.5), _tied_blocks(table, column)
     for block in blocks:

@@ -17,7 +17,7 @@ import scipy
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_plain, as_vector, like, require, require_range
 from alignlib._core.special import exp_excess
-from alignlib.divergences import KL, Divergence, as_divergence
+from alignlib.divergences import KL, Divergence, Renyi, as_divergence
 from alignlib.laws import ContinuousLaw, Exponential, Levels, Uniform
 from alignlib.rules.order_weights import subset_means
 from alignlib.rules.rank_rule import RankRule, spread
@@ -27,6 +27,7 @@ __all__ = ["BestOfN", "best_of_n_mean", "coincident_reward", "gain_of_largest"]
 
 _LEAST = 5e-324  # the smallest positive number
 _FAINT = 1e-290  # a level's share of the mass up to it, below which 1/share may overflow
+_PLAIN_N, _PLAIN_ORDER = 1.5, 0.05  # N, and distance of an order to 1, from which on a difference keeps its digits
 _FAR = -60.0  # e^-60 of the mass: what is left beyond cannot be seen next to the integral
 
 
@@ -116,13 +117,17 @@ class BestOfN(RankRule):
             return np.asarray(np.exp(self.n * log_f) * log_f)
 
     def spent_formula(self, divergence: Divergence = KL) -> float:
-        """``log N - (N-1)/N`` nats for KL (B24).
+        """``log N - (N-1)/N`` nats for KL (B24), ``[α log N - log(1 + α(N-1))]/(α - 1)`` for Rényi's.
 
         >>> round(BestOfN(16).spent_formula(), 6)
         1.835089
         """
-        if as_divergence(divergence) == KL:
+        divergence = as_divergence(divergence)
+        if divergence == KL:
             return float(exp_excess(np.asarray(-np.log(float(self.n)))))
+        if isinstance(divergence, Renyi) and self.n >= _PLAIN_N and abs(divergence.alpha - 1.0) >= _PLAIN_ORDER:
+            alpha = divergence.alpha
+            return (alpha * math.log(self.n) - math.log1p(alpha * (self.n - 1.0))) / (alpha - 1.0)
         return super().spent_formula(divergence)
 
     def win_rate_formula(self) -> float:
