@@ -226,9 +226,8 @@ def _furthest(divergence: Divergence) -> float:
     """
     if divergence == CHI_SQUARED:
         return 1e10
-    return (
-        10.0 ** min(5.0 * divergence.alpha, _MOST) if isinstance(divergence, Renyi) and divergence.alpha > 1.0 else 1e5
-    )
+    order = divergence.alpha if isinstance(divergence, Renyi) else 1.0
+    return 10.0 ** min(5.0 * max(order, 1.0), _MOST)
 
 
 def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Divergence = KL) -> WinRateCurve:
