@@ -21,7 +21,7 @@ GREEK = {
 SIGNS = {
     "≤": r"\le", "≥": r"\ge", "≠": r"\ne", "∝": r"\propto", "·": r"\cdot", "×": r"\times", "∞": r"\infty", "∈": r"\in",
     "Σ": r"\sum", "∑": r"\sum", "Π": r"\prod", "∏": r"\prod", "∫": r"\int", "∂": r"\partial", "∇": r"\nabla",
-    "‖": r"\,\Vert\,", "→": r"\to",
+    "‖": r"\,\Vert\,", "→": r"\to", "↦": r"\mapsto",
     "±": r"\pm", "≈": r"\approx", "≪": r"\ll", "≫": r"\gg", "ℓ": r"\ell", "½": r"\tfrac12",
     "…": r"\dots", "∼": r"\sim", "~": r"\sim", "<=": r"\le", ">=": r"\ge", "!=": r"\ne", "∩": r"\cap", "∪": r"\cup",
     "−": "-", "–": "-", "⋅": r"\cdot", "¼": r"\tfrac14", "∀": r"\forall", "⁄": "/", "%": r"\%", "#": r"\#", "&": r"\&",
