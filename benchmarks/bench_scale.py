@@ -133,11 +133,11 @@ def read(folder: Path) -> None:
 
 
 def held(folder: Path) -> None:
-    from alignlib.estimation import fit_frontier
+    """The same question of a table in memory."""
+    from alignlib.answers.findings import ask
     from alignlib.tables import RewardTable
 
-    table = pq.read_table(folder, use_threads=False)
-    fit_frontier(RewardTable.from_frame(table)).share()
+    ask(RewardTable.from_frame(pq.read_table(folder, use_threads=False)), "reward")
 
 
 def duckdb(folder: Path) -> None:
