@@ -178,23 +178,27 @@ class Summary(SameFields):
         for row, part in zip(rows, parts, strict=True):
             in_bins[row[part.binned]] = True  # read from a table of bins, however few
         # Samples in the order of their prompts, then those that go into bins apart.
-        sample_rows = np.concatenate(
-            [np.repeat(row[one], part.sizes[one]) for row, one, part in zip(rows, exact, parts, strict=True)]
-        )
+        of_runs = np.concatenate([row[one] for row, one in zip(rows, exact, strict=True)])
+        lengths = np.concatenate([part.sizes[one] for part, one in zip(parts, exact, strict=True)])
+        starts = np.cumsum(lengths) - lengths
         values = tuple(np.concatenate([part.values[j] for part in parts]) for j in range(len(head.columns)))
         bins = [part.bins.with_rows(row) for row, part in zip(rows, parts, strict=True)]
-        late = in_bins[sample_rows]
+        late = in_bins[of_runs]
         if late.any():
-            bins.append(Bins.of(sample_rows[late], [one[late] for one in values], head.widths))
-            values, sample_rows = tuple(one[~late] for one in values), sample_rows[~late]
-        places = np.argsort(sample_rows, kind="stable")
+            its = _in_runs(values, starts[late], lengths[late])
+            bins.append(Bins.of(np.repeat(of_runs[late], lengths[late]), its, head.widths))
+        runs = np.argsort(of_runs, kind="stable")
+        runs = runs[~late[runs]]
+        values = _in_runs(values, starts[runs], lengths[runs])
+        if len(runs) > np.count_nonzero(~in_bins):  # some prompt is in several parts
+            values = _descending(sizes[~in_bins], values)
         return replace(
             head,
             names=plain_names(names.take(pa.array(first))),
             keys=keys,
             sizes=sizes,
             binned=in_bins,
-            values=_descending(sizes[~in_bins], tuple(one[places] for one in values)),
+            values=values,
             bins=Bins.merged(bins, len(head.columns) - 1),
         )
 
