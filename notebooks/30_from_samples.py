@@ -194,9 +194,9 @@ plotting.name_axes(ax, "N", "share of the limit at equal KL")
 # differ over 100×, skewed both ways, ties, mixtures, jackpots, 0/1 rewards with rates down to 0.0005, more samples where rewards vary less. {{n_blind:d}} of the laws were chosen by people who had not
 # seen the estimator. The *deep level* draws {{deep_tables:d}} tables of each of {{deep_laws:d}} laws, half of them chosen by others, and {{deep_shapes:d}} shapes ({{deep_places:d}} cells); the *survey* {{tables_high:d}} of each of {{survey_places:d}} other cells, of {{n_laws:d}} laws in all.
 # Every prompt's own limit and the two curves on which gold turns are tried on every third of these. It takes about 0.1 s of CPU a table: some 75 minutes of one core for the deep level and 15
-# for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables: cells of rewards were counted so: {{versions}}.
-# They differ in three ways. Of fewer than twenty prompts all is now said of these very prompts, and coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Limits and gold along $\lambda$ allow for a bias to
-# either side, which widens them where a prompt has few samples. The upper arms of shares are shorter.
+# for the survey. What is done is kept, and each count carries the version of the estimator, told by what it says of a few fixed tables. Cells of rewards were counted so: {{versions}}.
+# The last differs from the others in three ways. It spoke of the prompts that few prompts stand for; what it said of ten prompts is left out here, and the coverage of 10 × 1000 is judged by what is true of the ten prompts of each table. Its limits
+# and its gold along $\lambda$ allowed for a bias to one side only, which matters where a prompt has few samples. The upper arms of its shares were longer.
 #
 # A *point* is a law, a shape, a statement and a budget (or $N$, or $\lambda$) that at least a third of the tables, and at least 15, call supported. The other budgets have {{n_rare:,d}} intervals together, of which {{held_rare:.1%}} hold: few tables
 # support them, those that by chance show a tail that is too kind. Set apart are {{n_apart:,d}} points whose tables often

@@ -109,6 +109,9 @@ def test_a_law_of_ones_own_is_tried_and_tabulated(toy: str, tmp_path: Path) -> N
         ("", 4),
         ("abc", 2),
     }
+    both = summary.read(tmp_path / "both")
+    chosen = [{row.code for row in summary.latest(both, before)} for before in ([], [""], ["abc", ""])]
+    assert chosen == [set(), {""}, {"abc"}]  # none is of the present version
     again = try_tables(toy, Shape(30, 64), 0, 2, n_boot=100)
     assert again == pieces[0]
 

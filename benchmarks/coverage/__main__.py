@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("what", choices=["run", "summary", "table", "pooled"])
     parser.add_argument("--out", type=Path, default=Path("build/coverage.jsonl"))
     parser.add_argument("--to", type=Path, default=Path("notebooks/coverage_results/matrix.csv"), help="of the table")
-    parser.add_argument("--before", default="", help="the version whose counts stand where the present one has none")
+    parser.add_argument("--before", action="append", default=[], help="whose counts stand where later ones have none")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--tables", type=int, default=300)
     parser.add_argument("--law", action="append", help="names that contain this only")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -180,16 +180,22 @@ def read(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def latest(rows: Iterable[Row], before: str = "") -> list[Row]:
+def latest(rows: Iterable[Row], before: Sequence[str] = ()) -> list[Row]:
     """Return the rows of the present versions: the one that each topic, or the tables of rewards, have now.
 
-    Of cells of a law and shape that it has not counted, return those of the version ``before``, if one is named.
+    Of cells of a law and shape that it has not counted, return those of the first of the versions ``before`` that has.
+
+    >>> latest([], ["0a0a0a0a"])
+    []
     """
     every = list(rows)
-    present = [row for row in every if row.code == version_of(row.law)]
-    counted = {(row.law, row.shape) for row in present}
-    left = [row for row in every if before and row.code == before and (row.law, row.shape) not in counted]
-    return present + [row for row in left if row.shape not in _OF_THESE]
+    found = [row for row in every if row.code == version_of(row.law)]
+    for code in before:
+        counted = {(row.law, row.shape) for row in found} | {
+            (row.law, row.shape) for row in every if row.shape in _OF_THESE
+        }
+        found += [row for row in every if row.code == code and (row.law, row.shape) not in counted]
+    return found
 
 
 def _every(row: Row) -> int:

@@ -19,7 +19,11 @@ __all__ = ["UNSEEN", "Level", "Matrix"]
 Names = npt.NDArray[np.str_]
 
 UNSEEN = 0.05  # of the tables lack the prompts that matter most
-_BEFORE = ("ca4e617c",)  # versions of the estimator that are not the present one
+# Versions of the estimator that are not the present one, the latest first, and what they are.
+_BEFORE = {
+    "207020df": "one that differs from it in what it says of fewer than twenty prompts, which were not counted with it",
+    "ca4e617c": "the one before these",
+}
 _DEEP = 100  # tables of a cell, and more
 _TOO_WIDE = 0.99
 _NAMES = ("law", "shape", "statement", "topic", "code")
@@ -78,9 +82,9 @@ class Matrix(SameFields):
         for law, shape, topic, code in zip(self.law, self.shape, self.topic, self.code, strict=True):
             if not topic:
                 cells[str(code)].add((str(law), str(shape)))
-        return " and ".join(
-            f"{len(cells[code]):d} with {'the one before' if code in _BEFORE else 'the present version'} (`{code}`)"
-            for code in sorted(cells, key=lambda one: one in _BEFORE)
+        order = [*(code for code in cells if code not in _BEFORE), *(code for code in _BEFORE if code in cells)]
+        return "; ".join(
+            f"{len(cells[code]):d} with {_BEFORE.get(code, 'the present version')} (`{code}`)" for code in order
         )
 
     def level(self, name: str) -> Level:
