@@ -227,7 +227,7 @@ def _furthest(divergence: Divergence) -> float:
     if divergence == CHI_SQUARED:
         return 1e10
     order = divergence.alpha if isinstance(divergence, Renyi) else 1.0
-    return 10.0 ** min(5.0 * max(order, 1.0), _MOST)
+    return float(10.0 ** min(5.0 * max(order, 1.0), _MOST))
 
 
 def win_rate_curve(table: RewardTable, column: str, cells: Cells, divergence: Divergence = KL) -> WinRateCurve:
