@@ -286,8 +286,12 @@ def frontier(
         Written beside the curve, by default above its middle.
     color : str
         Of curve, band and text.
-    at, offset, ha
-        The budget that the label stands at, its offset in points, and what of it is there.
+    at : float, optional
+        The budget that the label stands at.
+    offset : (float, float), optional
+        Of the label from there, in points.
+    ha : str, optional
+        What of the label is there: its ``"left"``, ``"center"`` or ``"right"``.
     note : bool
         Whether to write that an estimate ends because the samples support no more.
 

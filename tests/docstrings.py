@@ -11,6 +11,7 @@ from itertools import pairwise
 __all__ = ["Documented", "documented", "offered_by"]
 
 _RULE = re.compile(r"-{3,}")
+_TYPED = ("Parameters", "Attributes")
 _NOT_CALLED = {"property", "cached_property", "setter", "overload"}
 
 
@@ -52,6 +53,14 @@ class Documented:
             elif inside and line and not line.startswith((" ", "-")):
                 found += line.partition(" : ")[0].split(", ")
         return found
+
+    @property
+    def untyped(self) -> list[str]:
+        """Entries of parameters and attributes that do not say what they are."""
+        entries = re.split(r"^(\w[\w ]*)\n-{3,}$", self.text, flags=re.MULTILINE)
+        kept = [body for title, body in zip(entries[1::2], entries[2::2], strict=True) if title in _TYPED]
+        heads = [line for body in kept for line in body.splitlines() if line and line[0] not in " -"]
+        return [head for head in heads if " : " not in head]
 
 
 def documented(trees: Mapping[str, ast.Module], among: Iterable[ast.Module]) -> list[Documented]:

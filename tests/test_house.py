@@ -249,3 +249,4 @@ def test_sections_hold_what_they_are_for() -> None:
         if not re.fullmatch(r"\*{0,2}[\w.]+", name)
     ]
     assert wrong == []
+    assert [f"{one.path}: {head}" for one in public() for head in one.untyped] == []

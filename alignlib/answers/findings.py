@@ -116,10 +116,18 @@ def ask(
         The reward that picks, and the one that is counted (the same by default).
     ensemble : list of str
         Columns of other proxies to combine, against ``gold``.
-    kl, rules, budget
-        Budgets (one or several), rules, and what a budget bounds, as in `answer`.
-    level, n_boot, rng
-        Of both fits, as in `fit_frontier`.
+    kl : float or sequence of float, optional
+        Budgets in the units of ``divergence`` (nats for KL); some that are supported if None.
+    rules : sequence of Rule, optional
+        What is put beside the limit; best-of-N for powers of two if None.
+    budget : str
+        What a budget bounds: the KL ``"average"`` over prompts, or that of every prompt, ``"per_prompt"``.
+    level : float
+        Coverage of the intervals of both fits, in (0, 1).
+    n_boot : int
+        Their bootstrap replicates.
+    rng : int
+        Seed of these.
     bounded : (low, high), optional
         Known bounds of the reward that counts, as in `fit_frontier`.
     divergence : Divergence or str

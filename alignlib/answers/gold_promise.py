@@ -69,8 +69,10 @@ def promise_answer(
         Of the proxy.
     correlation : float, (value, low, high) or GoldSubset
         What is known of gold; a `GoldSubset` is to be measured at ``half_error(level)``.
-    rules, kl
-        As for `promise_gold`.
+    rules : sequence of Rule, optional
+        Best-of-N for powers of two if None.
+    kl : array, optional
+        Budgets of the tilt in nats; some up to the largest supported if None.
     level : float
         How sure the promise is of all that is estimated.
 

@@ -119,8 +119,12 @@ def required_capacity(
     ----------
     risk : array
         Risk to reach, >= 0.
-    n_values, separation, sharp
-        As in `fano_floor`.
+    n_values : array of int
+        Number M of values, >= 2.
+    separation : float
+        ``Δ > 0``, as in `fano_floor`.
+    sharp : bool
+        Which form of the floor, as in `fano_floor`.
 
     Raises
     ------

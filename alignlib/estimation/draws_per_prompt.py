@@ -84,8 +84,12 @@ def draws_per_prompt(
         The reward by which the best is picked, and the one that counts (the same by default).
     n : int, optional
         Draws a prompt on average, >= 2, at most half the fewest samples of a prompt; by default a quarter of them.
-    level, n_boot, rng
-        Of the intervals, as in `fit_frontier`.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    n_boot : int
+        Bootstrap replicates.
+    rng : Generator or int
+        Source of their randomness, or its seed.
 
     Raises
     ------

@@ -72,8 +72,12 @@ def hedge(
         that hold for each.
     supported : array (k,)
         Where the samples support the curve; must be True at first.
-    cells, weights, level
-        Cells of prompts, their bootstrap weights, and the nominal coverage.
+    cells : Cells
+        Cells of prompts.
+    weights : array (replicates, cells)
+        Their bootstrap weights.
+    level : float
+        Nominal coverage, in (0, 1).
 
     Examples
     --------

@@ -87,12 +87,18 @@ def estimate_ensemble(
         Such as ``BestOfN(8)``.
     sizes : list of int, optional
         Numbers of members; by default 1, 2, 4, … and all.
-    kind, c
-        As for `combine`.
+    kind : str
+        How members are combined, as for `combine`.
+    c : float
+        Weight of the standard deviation, >= 0, as for `combine`.
     n_choices : int
         Random choices of members for each size, without replacement; every member once for size 1, one choice for all.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, and generator or seed.
+    level : float
+        Nominal coverage, in (0, 1).
+    n_boot : int
+        Bootstrap replicates.
+    rng : Generator or int
+        Source of randomness, or its seed.
 
     Raises
     ------

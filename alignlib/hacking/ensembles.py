@@ -97,8 +97,10 @@ def ensemble_price(
         λ >= 0.
     prob : array (k,), optional
         Base masses.
-    kind, c
-        As for :func:`combine`.
+    kind : str
+        How members are combined, as for `combine`.
+    c : float
+        Weight of the standard deviation, >= 0, as for `combine`.
 
     Raises
     ------

@@ -91,8 +91,12 @@ def compare_members(
         Such as ``BestOfN(8)``; it spends nearly the same KL whoever picks, less where scores tie.
     kinds : list of str
         Ways to combine, as for `combine`.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, and generator or seed.
+    level : float
+        Nominal coverage, in (0, 1).
+    n_boot : int
+        Bootstrap replicates.
+    rng : Generator or int
+        Source of randomness, or its seed.
 
     Raises
     ------

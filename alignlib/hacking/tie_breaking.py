@@ -69,8 +69,12 @@ def tie_breaking(
         Samples of at least two prompts scored by both rewards, in the order of the file.
     reward, gold : str
         Columns of the proxy and of the reward that counts.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, and generator or seed.
+    level : float
+        Nominal coverage, in (0, 1).
+    n_boot : int
+        Bootstrap replicates.
+    rng : Generator or int
+        Source of randomness, or its seed.
 
     Raises
     ------

@@ -117,8 +117,10 @@ def load_language_model(
     ----------
     name : str
         Folder, or name on the hub.
-    device, dtype
-        Where and in which number format it computes.
+    device : torch.device
+        Where it computes.
+    dtype : torch.dtype
+        In which number format.
     role : str
         The argument that messages name.
     remote_code : bool
@@ -158,8 +160,16 @@ def load_reward_model(
 
     Parameters
     ----------
-    name, device, dtype, role, remote_code
-        As in `load_language_model`.
+    name : str
+        Folder, or name on the hub.
+    device : torch.device
+        Where it computes.
+    dtype : torch.dtype
+        In which number format.
+    role : str
+        The argument that messages name.
+    remote_code : bool
+        Whether code that comes with the model may run.
 
     Raises
     ------

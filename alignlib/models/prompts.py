@@ -71,11 +71,11 @@ def read_prompts(path: str | Path, column: str = "prompt", id_column: str | None
 
     Parameters
     ----------
-    path
+    path : str or Path
         The file.
-    column
+    column : str
         Column with the prompts: texts, or lists of messages ``{"role": …, "content": …}``. Not used for ``.txt``.
-    id_column
+    id_column : str, optional
         Column that names each prompt; ``prompt_id`` where the file has one, else prompts are numbered from 0.
 
     Raises

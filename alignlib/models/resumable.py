@@ -62,13 +62,13 @@ class Parts:
 
         Parameters
         ----------
-        folder
+        folder : Path
             Where the shards lie.
-        settings
+        settings : mapping
             Everything that decides the content, by the name of the argument that sets it.
-        n_rows
+        n_rows : int
             Rows of the final file.
-        plan
+        plan : callable
             Called for a new job only; returns ``shard_rows`` and whatever else the job wants to find again.
 
         Raises

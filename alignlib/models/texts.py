@@ -76,8 +76,10 @@ def encode_prompts(
         The model.
     prompts : sequence of prompts
         Texts, or lists of messages.
-    layout, template
-        As `choose_layout` settled them.
+    layout : Layout
+        As `choose_layout` settled it.
+    template : str, optional
+        The text that stands for it, if one does.
 
     Raises
     ------
@@ -163,8 +165,10 @@ def encode_pairs(
         The model.
     prompts, responses : sequences
         One prompt for each response.
-    layout, template
-        As `choose_layout` settled them.
+    layout : Layout
+        As `choose_layout` settled it.
+    template : str, optional
+        The text that stands for it, if one does.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from alignlib.pass_at_k.votes import Majority, majority_estimate
 from alignlib.rules import BestOfN, prepare
 from alignlib.tables import AnswerTable
 
-__all__ = ["Measured", "PassEstimate", "estimate_pass_at_k"]
+__all__ = ["Measured", "PassEstimate", "check_k", "estimate_pass_at_k"]
 _NAMES = ("some", "every", "majority", "picked", "difference")
 
 
@@ -185,7 +185,28 @@ def estimate_pass_at_k(
 
 
 def check_k(k: Sequence[float]) -> FloatArray:
-    """Refuse numbers of responses that are none, before any table is read."""
+    """Refuse numbers of responses that are none, before any table is read.
+
+    Parameters
+    ----------
+    k : sequence of float
+        Numbers of responses.
+
+    Returns
+    -------
+    array (ks,)
+        The same, as given.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number from 1 on.
+
+    Examples
+    --------
+    >>> check_k([1, 4]).tolist()
+    [1.0, 4.0]
+    """
     ks = as_vector("k", np.atleast_1d(np.asarray(k)))
     wrong = ks[(ks != np.round(ks)) | (ks < 1.0)]
     require(not wrong.size, f"k must hold whole numbers from 1 on; got {wrong[:1].sum():g}.", "k")

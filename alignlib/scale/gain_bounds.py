@@ -63,8 +63,10 @@ def kl_bounds(bins: Bins, width: float, gain: npt.ArrayLike) -> tuple[FloatArray
 
     Parameters
     ----------
-    bins, width
-        As in `gain_bounds`.
+    bins : Bins
+        The bins of one prompt.
+    width : float
+        Their width, a power of two.
     gain : float or array (k,)
         From 0 to the largest of the samples, in units of reward.
 

@@ -163,8 +163,14 @@ class RaterTable(SameFields):
         ----------
         frame : data frame
             One row per label given; a lazy frame is collected.
-        target, label, context, rater, drop_missing, bins
-            As for `read`.
+        target, label : str
+            Columns with what is rated and with what the rater said.
+        context, rater : str, optional
+            Columns that name the context and the rater.
+        drop_missing : bool
+            Go on without rows that lack a value.
+        bins : int, optional
+            Number of bins into which targets and labels that are numbers are put, where there are more different ones.
 
         Examples
         --------

@@ -394,7 +394,7 @@ class RewardTable(SameFields):
             The column ``reward``; a mapping holds several columns by name.
         prompts : array_like (prompts,), optional
             Names of the prompts, all different; 0, 1, … if omitted.
-        **columns
+        **columns : arrays
             Further rewards of the same samples by name, such as ``proxy=…, gold=…``.
 
         Raises
@@ -429,8 +429,20 @@ class RewardTable(SameFields):
         ----------
         frame : data frame
             One row per sample (or per prompt, if ``wide``), in any order; a lazy frame is collected.
-        prompt, reward, sample, wide, drop_missing, min_samples, drop_below
-            As for `read`.
+        prompt : str, optional
+            Column that names the prompt; None where all rows are of one.
+        reward : str or sequence of str
+            Columns, patterns or combinations such as ``mean:score_*``, as for `read`.
+        sample : str, optional
+            Column that tells the samples of a prompt apart.
+        wide : bool
+            Whether a row has all samples of a prompt.
+        drop_missing : bool
+            Go on without samples that lack a finite value.
+        min_samples : int
+            Fewest samples of a prompt that are taken.
+        drop_below : int
+            Leave out prompts with fewer samples than that.
 
         Raises
         ------

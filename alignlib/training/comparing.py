@@ -226,8 +226,16 @@ def compare_splits(
     ----------
     runs : mapping
         Logs read with ``splits=True``: the runs in each are its splits.
-    fit, at, base, level, check
-        As in `compare_runs`, for every split.
+    fit : Fit, optional
+        The limit of the base, for shares.
+    at : array, optional
+        KLs in nats at which runs are compared.
+    base : float or str
+        What gains are measured from, as in `compare_runs`.
+    level : float
+        Coverage of the intervals, in (0, 1).
+    check : bool
+        Whether a run that does not start at the base's reward is refused.
 
     Returns
     -------

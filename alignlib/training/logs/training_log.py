@@ -179,21 +179,23 @@ def read_training_log(
 
     Parameters
     ----------
-    path
+    path : str or Path
         A file, or trl's folder, or a folder of wandb's CSVs, one for each metric.
-    kl, reward, step
+    kl, reward, step : str, optional
         Key or column, where not the trainer's own: of other tables ``kl``, ``reward`` and, if there is one, ``step``.
-    length
+    length : float or str, optional
         Mean number of tokens per response, or the key or column that holds it; the trainer's own by default.
     kl_unit : "sequence" or "token"
         Unit of the KL, nats per one of these; known of a trainer's keys, required of other names.
-    run, only
-        Column that names the run, and a pattern such as ``dpo_*`` of the runs to keep.
-    evaluation
+    run : str, optional
+        Column that names the run.
+    only : str, optional
+        A pattern such as ``dpo_*`` of the runs to keep.
+    evaluation : bool
         Take the evaluations (keys that begin with ``eval_`` or ``eval/``) instead of training steps.
-    splits
+    splits : bool
         Take both, as two runs, or the splits that a column ``split`` names.
-    drop_missing
+    drop_missing : bool
         Go on without checkpoints that lack a finite value.
 
     Raises

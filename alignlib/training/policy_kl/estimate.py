@@ -139,8 +139,12 @@ def estimate_policy_kl(
         Who wrote the responses; from the base, all but ``reverse_k1`` weight them by ``π/p``.
     fixed_prompts : bool
         Intervals for these very prompts: responses are resampled within them, and none stands for others like it.
-    level, n_boot, rng
-        Nominal coverage, bootstrap replicates, generator or seed.
+    level : float
+        Nominal coverage, in (0, 1).
+    n_boot : int
+        Bootstrap replicates.
+    rng : Generator or int
+        Source of randomness, or its seed.
 
     Raises
     ------
