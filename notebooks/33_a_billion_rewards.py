@@ -200,7 +200,7 @@ print(sql("scored", width=width))
 #
 # CPU seconds with start and imports, and the largest resident memory, of one process on one thread ("two workers": of the three processes together, and the memory of the largest). "Read" reads both columns and adds
 # them up, which no tool can avoid. "Group-by" is the uncorrected sum over samples at 40 values of λ in DuckDB, polars or pandas, without bias correction and without intervals. Measured by
-# `python -m benchmarks.bench_scale --record`.
+# `python -m benchmarks.bench_scale --record` on a machine shared with other work, or with `--idle` on one that does nothing else.
 
 # %% tags=["hide-input"]
 measured = json.loads(Path(recorded).read_text(encoding="utf-8"))["measured"]
@@ -231,13 +231,6 @@ def largest(shape, tool):
     return max((row for row in measured if (row["shape"], row["tool"]) == (shape, tool)), key=lambda row: row["rows"])
 
 
-def share_of_worker(shape):
-    """Of two workers: how much sooner they end, and what the process that asks has to do, which does not divide."""
-    one, two = largest(shape, "alignlib"), largest(shape, "workers")
-    idle = "idle_s" in one and one["rows"] == two["rows"]
-    return f"{one['idle_s'] / two['idle_s']:.1f} times as soon" if idle else "not timed idle"
-
-
 many, some = largest("prompts", "alignlib"), by["prompts", "alignlib", 10**7]
 per_row = many["cpu_s"] / many["rows"]
 of_phases = {shape: largest(shape, "phases") for shape in ("prompts", "pools")}
@@ -250,12 +243,13 @@ later = by["prompts", "workers", 10**7]["cpu_s"] - some["cpu_s"]
 asking = (most["asking_s"] - few["asking_s"]) / (most["rows"] - few["rows"])
 reading = {shape: largest(shape, "read")["cpu_s"] / largest(shape, "read")["rows"] for shape in of_phases}
 
-print(f"{'CPU time, ns/row':<20}{'64':>7}{'10⁶':>7} a prompt")
+kernels = of_phases["prompts"]["kernels"]
+print(f"{'ns/row; a prompt has':<20}{'64':>7}{'10⁶':>7}")
 print(f"{'read alone (floor)':<20}" + "".join(f"{1e9 * one:>7.1f}" for one in reading.values()))
 for name in spent:
     print(f"{name:<20}" + "".join(f"{1e9 * one['phases'][name] / one['rows']:>7.1f}" for one in of_phases.values()))
-for name, said in (("sort", "of it sort"), ("exp", "of it 5 exp")):
-    print(f"{said:<20}{of_phases['prompts']['kernels'][name]:>7.1f}")
+for name, said in (("sort", "a sort of 64"), ("exp", "five exponentials")):
+    print(f"{said:<20}{kernels[name]:>7.1f}")
 print()
 print(f"{'hours, 64 a prompt':<20}{'10⁹ rows':>9}{'10¹² rows':>10}")
 for name, each in (
@@ -266,12 +260,15 @@ for name, each in (
 ):
     print(f"{name:<20}" + f"{1e9 * each / 3600:>9.2f}{1e12 * each / 3600:>10,.1f}")
 print()
-print("Two workers, 64 a prompt:  " + share_of_worker("prompts"))
-print("Two workers, 10⁶ a prompt: " + share_of_worker("pools"))
+for shape, said in (("prompts", "64"), ("pools", "10⁶")):
+    one, two = largest(shape, "alignlib"), largest(shape, "workers")
+    if "idle_s" in one and one["rows"] == two["rows"]:
+        print(f"two workers, {said} a prompt: {one['idle_s'] / two['idle_s']:.2f} × as fast")
 
 # %% [markdown]
 # With 64 samples of each prompt {{per_row_ns:.0f}} ns a row are spent, of which {{read_part:.0%}} on reading and summarising, {{join_part:.0%}} on joining prompts, {{curve_part:.0%}} on the curve (the exponential functions and the two jackknives), and
-# {{boot_part:.0%}} on the bootstrap. Five exponentials of each sample cannot be avoided: the other values of λ are powers of two times these, whose weights are squares.
+# {{boot_part:.0%}} on the bootstrap. Reading, sorting and five exponentials of each sample take {{floor_ns:.0f}} ns, below which nothing goes: at the other values of λ, which are powers of two times the first five, the weights are
+# squares. Most of the rest is the two jackknives, at about fifty values of λ: {{each_lam:.0f}} ns for each sample and λ.
 #
 # The hours assume that the cost stays in proportion to the rows, as it is between the tables measured, and that the workers' part divides evenly among cores like these. The process that asks has {{asking_ns:.0f}} ns of its own for each row (of
 # {{asking_prompt:.1f}} µs for each prompt), which do not divide: more than {{most_cores:.0f}} workers do not help, until prompts have more samples. For $10^9$ rows the parts on disk take {{disk_9:.0f}} GB, and {{named_9:.0f}} GB more where samples
@@ -316,6 +313,8 @@ claims.glue(
     join_part=spent["join"] / sum(spent.values()),
     curve_part=spent["curve"] / sum(spent.values()),
     boot_part=spent["bootstrap"] / sum(spent.values()),
+    floor_ns=1e9 * reading["prompts"] + sum(kernels.values()),
+    each_lam=1e9 * spent["curve"] / of_phases["prompts"]["rows"] / 50.0,
     asking_ns=1e9 * asking,
     asking_prompt=64e6 * asking,
     most_cores=per_row / asking,
