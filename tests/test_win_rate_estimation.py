@@ -88,6 +88,14 @@ def test_the_uniform_law_has_closed_forms_where_outcomes_are_dropped(
     assert [float(one[0]) for one in found] == pytest.approx([float(psi), float(kl)], rel=1e-8)
 
 
+def test_the_largest_orders_have_a_price() -> None:
+    """At which the top has all mass is beyond floats: ratios of 1e50 to the power of 39."""
+    psi, kl = without_ties(np.array([0.01, 1.0, 100.0]), Renyi(40.0))
+    assert (np.diff(psi) > 0.0).all()
+    assert psi[0] == pytest.approx(0.01**2 / 24.0, rel=0.01)  # λ² Var / 2
+    assert np.isfinite(kl).all()
+
+
 @settings(max_examples=20)
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=7), st.integers(1, 3))
 def test_best_of_n_wins_as_over_all_subsets(rewards: list[int], n: int) -> None:

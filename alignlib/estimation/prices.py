@@ -19,6 +19,7 @@ from alignlib.divergences import Divergence
 __all__ = ["Worth", "worth"]
 
 _NEAREST = 690.0  # minus the logarithm of the smallest margin to the end of prices
+_DEAREST = 1e300  # price, where that at which the top has all mass is beyond floats
 _STEPS = 100
 _MET, _MISSED = 1e-13, 1e-6
 _FAR, _NEAR = 200.0, 1e-3  # of one step in the logarithm of a price; the price below which halves are taken
@@ -108,7 +109,7 @@ def _range(divergence: Divergence, top_mass: FloatArray, ends: bool) -> tuple[Fl
     """At the price ``f'(1)`` no ratio exceeds one, at ``f'(1/P_top)`` the top has all mass."""
     if ends:
         return -np.log(divergence.margin(np.ones_like(top_mass))), -np.log(divergence.margin(1.0 / top_mass))
-    return divergence.slope(np.ones_like(top_mass)), divergence.slope(1.0 / top_mass)
+    return divergence.slope(np.ones_like(top_mass)), np.minimum(divergence.slope(1.0 / top_mass), _DEAREST)
 
 
 def _ratio(divergence: Divergence, place: FloatArray, fall: FloatArray, ends: bool) -> FloatArray:
