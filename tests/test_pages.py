@@ -568,3 +568,29 @@ def test_links_that_only_colour_tells_are_found(tab: Tab) -> None:
     assert len(seen.linked) == 2
     assert found(plain.format(f"<b>{bad}</b>")) == set()  # told by its weight
     assert found(plain.format(f"<b>{link.format('c', 'none', '#060;font-weight:400')}</b>")) == wrong
+
+
+def test_on_a_phone_only_claims_and_outputs_are_folded(browser: Browser) -> None:
+    """Verdicts are what their page is read for; an empty cell has no name before it."""
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    cells = "".join(
+        f"<tr><td>{'long ' * 9}</td><td>{'words ' * 9}</td><td>{'x' * 60 * (n % 2)}</td></tr>" for n in range(9)
+    )
+    table = f"<thead><tr><th>a</th><th>b</th><th>c</th></tr></thead><tbody>{cells}</tbody></table>"
+    assets = ROOT / "book" / "_assets"
+    page.set_content(
+        f"<body class='bd-article'><article><section id='verdicts'><table>{table}</section>"
+        f"<section id='scorecard'><table>{table}</section>"
+        f"<div class='cell_output'><div class='output'><table>{table}</div></div>"
+    )
+    page.add_style_tag(path=assets / "book.css")
+    page.add_script_tag(path=assets / "book.js")
+    page.evaluate("window.dispatchEvent(new Event('DOMContentLoaded'))")
+    assert page.evaluate("[...document.querySelectorAll('table.as-list')].map(t => 'folded' in t.dataset)") == [
+        False,
+        True,
+        True,
+    ]
+    row = "[...document.querySelectorAll('#verdicts tbody tr')].map(r => r.querySelectorAll('.cell-label').length)"
+    assert page.evaluate(row) == [1, 2] * 4 + [1]
+    page.close()

@@ -52,11 +52,12 @@
     apply("as-list", lists);
     for (const table of tables) fold(table, table.classList.contains("as-list"));
   }
-  // As a list a long table is very long: the first rows, and a button that shows the rest.
-  const first = 4, many = 7;
+  // As a list a long table is very long: the first rows, and a button that shows the rest. Only of claims and of what a
+  // cell printed, which the text around them sums up; other tables, the verdicts first, are what the page is read for.
+  const first = 4, many = 7, folding = ".claims, .cell_output table, section#scorecard table";
   function fold(table, listed) {
     const rows = table.querySelectorAll("tbody > tr").length;
-    if (rows < many || "unfolded" in table.dataset) return;
+    if (!table.matches(folding) || rows < many || "unfolded" in table.dataset) return;
     table.toggleAttribute("data-folded", listed);
     let button = table.nextElementSibling;
     if (!button || !button.matches(".rows-more")) {
@@ -110,6 +111,8 @@
       grid(rows).forEach(function (row, y) {
         row.forEach(function (cell, x) {
           if (cell.parentElement !== rows[y] || cell.matches("th, :first-child") || cell.querySelector(".cell-label")) return;
+          cell.toggleAttribute("data-empty", !cell.textContent.trim() && !cell.querySelector("img, svg, input, button"));
+          if ("empty" in cell.dataset) return;  // a name without a value says nothing
           const span = document.createElement("span");
           span.className = "cell-label";
           span.setAttribute("aria-hidden", "true");
