@@ -220,6 +220,11 @@ def _load(
             f"{role}={name} holds weights of {left_out[0]}, a layer that its config leaves out; the model would be "
             "another one: correct the number of layers in config.json."
         )
+    if not isinstance(tokenizer.model_max_length, (int, float)):
+        raise InputError(
+            f"The tokenizer of {role}={name} has {quoted(tokenizer.model_max_length)} as its model_max_length; correct "
+            "tokenizer_config.json."
+        )
     if len(tokenizer) == 0:
         raise InputError(f"{role}={name} has an empty tokenizer; save the tokenizer into the folder too.")
     return model.to(device).eval(), tokenizer

@@ -100,6 +100,7 @@ def encode_prompts(
         if not tokens:
             raise InputError(f"Prompt {row + 1} has no tokens for {loaded.name}; remove it, or write a text there.")
         encoded.append(tokens)
+    _check_known(loaded, encoded)
     return encoded
 
 
@@ -193,6 +194,7 @@ def encode_pairs(
         else:
             found = tokenizer(str(prompt) + response)
         encoded.append({name: list(values) for name, values in found.items() if name != "attention_mask"})
+    _check_known(loaded, [one["input_ids"] for one in encoded])
     return encoded
 
 
@@ -224,6 +226,18 @@ def _check_template(template: str | None, needed: Sequence[str]) -> None:
     missing = [] if template is None else [part for part in needed if template.count(part) != 1]
     if missing:
         raise InputError(f"template must hold {missing[0]} once; got {template!r}: put it where that text belongs.")
+
+
+def _check_known(loaded: Loaded, encoded: Sequence[Sequence[int]]) -> None:
+    """Refuse tokens that the model has no embedding of, before it looks them up."""
+    known = int(loaded.model.get_input_embeddings().weight.shape[0])
+    for row, tokens in enumerate(encoded):
+        largest = max(tokens, default=0)
+        if largest >= known:
+            raise InputError(
+                f"The tokenizer of {loaded.name} makes token {largest} of prompt {row + 1}, and the model "
+                f"knows {known}; save the tokenizer that belongs to the model."
+            )
 
 
 def _messages(prompt: Prompt) -> list[Message]:

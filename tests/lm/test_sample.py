@@ -634,3 +634,20 @@ def test_outputs_that_cannot_be(zoo: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="exists; choose another output, or pass force=True to replace it"):
         sample(zoo["gpt2"], prompts, tmp_path / "mine.parquet", settings=settings)
     assert (tmp_path / "mine.parquet").read_bytes() == b"precious"
+
+
+def test_a_tokenizer_of_another_model_is_a_sentence_before_any_work(tmp_path: Path) -> None:
+    place = save(tmp_path / "model", gpt2(len(WORDS)), word_tokenizer())
+    path = Path(place) / "tokenizer.json"
+    said = json.loads(path.read_text())
+    word = WORDS[-1]
+    said["model"]["vocab"][word] = 1_000_000
+    path.write_text(json.dumps(said))
+    (tmp_path / "p.txt").write_text(f"{word} {word}\n")
+    words = ["sample", "--prompts", str(tmp_path / "p.txt"), "--model", place, "-o", str(tmp_path / "o.parquet")]
+    done = CliRunner().invoke(main, words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "makes token 1000000 of prompt 1, and the model knows" in done.stderr
+    settings = Path(place) / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": "x"}))
+    assert "has 'x' as its model_max_length" in CliRunner().invoke(main, words).stderr
