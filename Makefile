@@ -113,7 +113,7 @@ TEXT ?=
 ANEW ?=
 
 lm-words: WORDS := $(if $(TEXT),--text $(TEXT),) --device $(DEVICE) $(if $(ANEW),,--like notebooks/words_results)
-lm-words: lm-setup ## train on English that nobody can enumerate (under an hour on two cores; needs Debian's bible-kjv, or TEXT=file; resumes)
+lm-words: lm-setup ## train on English that nobody can enumerate (an hour on two cores; needs Debian's bible-kjv, or TEXT=file; resumes)
 	@$(LM).words prepare $(WORDS)
 	@$(LM).words train $(WORDS) --stage $(STAGE) --processes $(WORKERS) --fleet $(if $(filter cuda,$(DEVICE)),$(FLEET),1)
 	@$(LM).words table $(if $(TEXT),--text $(TEXT),) --results build/words/table --committed notebooks/words_results

@@ -13,7 +13,7 @@
 #
 # :::{admonition} Answer
 # :class: answer
-# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, after {{steps:d}} steps with only the rate tuned, {{seeds}}: {{headline}}. That PPO and GRPO lie below best-of-$N$ {{verdict}}.
+# {{standing}}On {{n_prompts:d}} beginnings of verses that nobody trained on, paid by a lexicon of sentiment for {{steps:d}} steps with only the rate tuned, {{headline}}. Paid by a toxicity classifier instead (civility), {{civil_headline}}. That they lie below best-of-$N$ {{verdict}}.
 # :::
 
 # %% tags=["parameters"]
@@ -25,18 +25,19 @@ from alignbook import claims
 from alignlib.lm.experiment.results import Results
 from alignlib.lm.words.results import WordsResults
 
-page = real_words.Page(WordsResults.read("words_results"), "sentiment", n_boot)
+results = WordsResults.read("words_results")
+page, civil = (real_words.Page(results, reward, n_boot) for reward in ("sentiment", "civility"))
 
-# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Filled: each method after {{steps:d}} steps at its middle penalty, {{seeds}}, with 95% intervals over prompts and seeds. Hollow: {{n_shown:d}} of the {{n_trials:d}} trials of tuning at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support.", "name": "fig-real-words"}, "image": {"alt": "Gain against KL: the limit, best-of-N a little below it, and points of trained policies. {{spoken}}."}}
-real_words.figure(page)
+# %% tags=["hide-input"] mystnb={"figure": {"caption": "Gain in sentiment and in civility against KL. Line and band: the limit on {{n_prompts:d}} held-out prompts, estimated from {{n_samples:d}} samples of the base to each, with its 95% interval; dashes: best-of-N. Filled: each method after {{steps:d}} steps at its middle penalty, {{seeds}}, with 95% intervals over prompts and seeds. Hollow, of sentiment: {{n_shown:d}} of the {{n_trials:d}} trials of tuning at {{n_rates:d}} rates, on {{n_trial_prompts:d}} other prompts; the others spend more KL than the samples support.", "name": "fig-real-words"}, "image": {"alt": "Two panels of gain against KL: the limit, best-of-N a little below it, and points of trained policies. {{spoken}}."}}
+real_words.figure(page, civil)
 # %% [markdown]
-# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Every method at its middle penalty, on the held-out prompts. *Share*: gain over the base in percent of the limit at the same KL; *best-of-N*: the same for best-of-$N$ at that KL; *difference* of the two, in points, paired on the same prompts.
+# P26, whom we know by abstract and descriptions, find best-of-$N$ nearly on the limit and PPO and GRPO clearly below it. With {{near:.0%}} of the limit as the border, {{under_the_limit}}. Every method at its middle penalty, on the held-out prompts, {{seeds}}. *KL* in nats; *share*: gain over the base in percent of the limit at that KL; *best-of-N*: the same for best-of-$N$ at that KL; *points*: the difference of the two, paired on the same prompts, with its 95 % interval.
 
 # %% tags=["hide-input"]
-real_words.numbers(page, page.core)
+real_words.numbers((page, civil), page.core)
 
 # %% [markdown]
-# Nothing but the rate was tuned, and training is short: this is what a method reaches with {{steps:d}} steps of {{responses_a_step:d}} responses, {{seconds}} seconds of one processor core, not what it can reach.
+# Nothing but the rate was tuned, and training is short: this is what a method reaches with {{steps:d}} steps of {{responses_a_step:d}} responses, {{seconds}} seconds of one processor core, not what it can reach. The {{n_runs:d}} runs of the table took {{training_minutes:.0f}} minutes of processor time to train; what all of it takes: {doc}`../rerun`.
 #
 # ## How far the enumerable worlds predicted it
 #
@@ -64,7 +65,7 @@ compared
 # this project. **The base model** is a GPT-2 of {{layers:d}} layers of width {{width:d}}, {{weights:,d}} weights in all, with a byte-pair vocabulary of {{vocabulary:,d}}, pretrained on the other chapters. **Prompts** are the first {{prompt_tokens:d}} tokens of verses; a held-out one begins no verse to learn from. Training draws from {{training_prompts:,d}} others.
 #
 # **Rewards** are what people use and install by name. *Sentiment* is the compound score of VADER, a lexicon, times {{unit:g}}, on the response alone, each word counted once; its standard deviation is {{spread:.2f}}, and {{zero:.0%}} of the base's responses have exactly 0, so that best-of-2 spends less than its formula says. *Civility* is the
-# log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}}
+# log-odds, by the classifier that alt-profanity-check ships, that a text is not offensive; {{civil}} {{second}}
 #
 # **Training** uses the classes of {doc}`51_safety_training`, which ask only for prompts and a reward: {{responses_a_step:d}} responses a step. Each method was tried for as many steps with the same {{n_rates:d}} rates on {{n_trial_prompts:d}} validation prompts, with a seed that is not used again, and judged by reward less KL. {{edges}}
 # Each method's trial at the rate that was taken, where sampling alone moves a gain by about {{trial_error:.2f}}:
@@ -111,8 +112,8 @@ real_words.proxy_numbers(page)
 # ## Claims
 
 # %% tags=["hide-input"]
-real_words.glue(page, predicted, foreseen, world)
-claims.record(*real_words.claims_of(page, gaps, foreseen))
+real_words.glue(page, civil, predicted, foreseen, world)
+claims.record(*real_words.claims_of(page, civil, gaps, foreseen))
 
 # %% [markdown]
 # **Try:** `alignlib run real_words -p n_boot 2000 -o out.ipynb --html` for smoother intervals. `make lm-words` trains all of it anew; `words_results/runs.csv` has every run, `words_results/tuning.csv` every trial.

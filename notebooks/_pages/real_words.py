@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from alignbook import claims
 from alignbook.claim import Claim
 from alignlib import plotting
 from alignlib._core.checks import FloatArray
-from alignlib._core.names import counted
+from alignlib._core.names import counted, listed
 from alignlib.estimation import Fit, GoldEstimate, fit_frontier
 from alignlib.lm.experiment.comparison import Interval
 from alignlib.lm.experiment.grid import TRIALS
@@ -102,10 +103,19 @@ def interval(found: Interval, scale: float = 1.0, form: str = ".2f") -> str:
     return f"{scale * found.mean:{form}} ({scale * found.low:{form}} to {scale * found.high:{form}})"
 
 
-def figure(page: Page) -> Axes:
-    """Draw the limit with its interval, best-of-N, settings with intervals (filled) and trials of tuning (hollow)."""
-    ax: Axes
-    _, ax = plotting.new(height=4.4)
+def figure(page: Page, civil: Page) -> Axes:
+    """Draw limit, best-of-N and policies of two rewards; on the first, trials of tuning, too (hollow)."""
+    _, axes = plotting.new(rows=2, height=3.6)
+    for ax, one, tried in ((axes[0], page, trials(page)), (axes[1], civil, [])):
+        _panel(ax, one, [trial for trial in tried if trial.supported])
+    first: Axes = axes[0]
+    first.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.1), ncols=3, handlelength=1.6)
+    axes[0].set_xlabel("")
+    return first
+
+
+def _panel(ax: Axes, page: Page, tried: list[Trial]) -> None:
+    """Draw the limit with its interval, best-of-N, settings with intervals (filled) and trials (hollow)."""
     end = page.fit.supported_end
     kl = np.linspace(0.0, np.sqrt(end), 60)[1:] ** 2
     found = page.fit.at(kl)
@@ -117,7 +127,6 @@ def figure(page: Page) -> Axes:
     smooth = np.linspace(0.0, np.sqrt(min(kl[-1], spent[-1])), 60)  # both start as straight lines in √KL
     style: dict[str, Any] = {"color": plotting.BEST_OF_N, "linewidth": 1.2, "label": "best-of-N"}
     ax.plot(smooth**2, np.interp(smooth, np.sqrt(np.maximum(spent, 0.0)), gained), "--", **style)
-    tried = [one for one in trials(page) if one.supported]
     for name in _METHODS:
         style = {"linestyle": "none", **find(name).style}
         there = [one for (who, *_), one in page.settings.items() if who == name]
@@ -126,28 +135,25 @@ def figure(page: Page) -> Axes:
         mine = [one for one in tried if one.method == name]
         style["markerfacecolor"] = "white"
         plotting.points(ax, [one.kl for one in mine], [one.gain for one in mine], **style)
-    plotting.name_axes(ax, "KL to the base model (nats per response)", "gain in reward")
-    ax.legend(frameon=False, fontsize=9.5, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, handlelength=1.6)
-    return ax
+    plotting.name_axes(ax, "KL to the base model (nats per response)", f"gain in {page.reward}", page.reward)
 
 
-def numbers(page: Page, steps: int) -> pd.DataFrame:
-    """One row a method at its middle penalty: share of the limit, and best-of-N's at the same KL."""
+def numbers(pages: Sequence[Page], steps: int) -> pd.DataFrame:
+    """One row a reward and method at its middle penalty: share of the limit, and best-of-N's at the same KL."""
     rows = []
-    for name, found in page.middle(steps).items():
-        bound = "" if found.supported else "at most "
-        rows.append(
-            {
-                "method": find(name).label,
-                "KL (nats)": f"{found.kl.mean:.2f}",
-                "gain": f"{found.gain.mean:.2f}",
-                "share (%)": f"{bound}{100 * found.share.mean:.0f}",
-                "best-of-N (%)": f"{bound}{100 * found.best_share.mean:.0f}",
-                "difference (points)": interval(found.over_share, 100.0, "+.0f"),
-                "seeds": f"{found.n_seeds}",
-            }
-        )
-    return pd.DataFrame(rows).set_index("method")
+    for page in pages:
+        for name, found in page.middle(steps).items():
+            bound = "" if found.supported else "≤ "
+            rows.append(
+                {
+                    "reward: method": f"{page.reward}: {find(name).label}",
+                    "KL": f"{found.kl.mean:.2f}",
+                    "share": f"{bound}{100 * found.share.mean:.0f}",
+                    "best-of-N": f"{bound}{100 * found.best_share.mean:.0f}",
+                    "points": interval(found.over_share, 100.0, "+.0f"),
+                }
+            )
+    return pd.DataFrame(rows).set_index("reward: method")
 
 
 @dataclass(frozen=True)
@@ -229,9 +235,11 @@ def prediction(page: Page, world: Results, resamples: int) -> tuple[pd.DataFrame
         if sides and all(side == one.over_share.side for side in sides):
             told.append(find(name).label)
     missed = [find(name).label for name in here if find(name).label not in told]
-    but = f", but not for {_and(missed)}" if told and missed else ""
+    but = f", but not for {listed(missed)}" if told and missed else ""
     same = (
-        f"is that of both enumerable worlds for {_and(told)}" if told else "is that of both enumerable worlds for none"
+        f"is that of both enumerable worlds for {listed(told)}"
+        if told
+        else "is that of both enumerable worlds for none"
     )
     return (
         pd.DataFrame(rows).set_index("method"),
@@ -276,7 +284,7 @@ def best_numbers(foreseen: list[BestForeseen]) -> pd.DataFrame:
 def _best_said(foreseen: list[BestForeseen]) -> str:
     """How far the worlds foresaw what best-of-4 lacks of the limit, in a clause."""
     one = next(one for one in foreseen if one.n == _NS[1])
-    there = _and([f"{1 - share:.1%} ({task})" for task, share in one.worlds.items()])
+    there = listed([f"{1 - share:.1%} ({task})" for task, share in one.worlds.items()])
     return (
         f"at {one.kl:.2f} nats best-of-$N$ lacks {1 - one.share:.1%} of the limit here, and {there} in the enumerable "
         "worlds"
@@ -313,14 +321,10 @@ def _edges(page: Page) -> str:
         if one.rate in (low, high):
             found.append(f"{find(name).label} (the {'smallest' if one.rate == low else 'largest'})")
     return (
-        f"The best rate lies at an end of those tried for {_and(found)}, so that a better one may lie beyond."
+        f"The best rate lies at an end of those tried for {listed(found)}, so that a better one may lie beyond."
         if found
         else "No rate that was taken lies at an end of those tried."
     )
-
-
-def _and(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _points(found: Any) -> str:
@@ -375,25 +379,29 @@ def proxy_numbers(page: Page) -> pd.DataFrame:
 
 def _headline(page: Page) -> str:
     """What PPO and GRPO reach, beside best-of-N at their KL, in a clause for each."""
-    return "; ".join(
-        f"{find(name).label} has {'at most ' * (not one.supported)}{one.share.mean:.0%} of the limit at "
-        f"{one.kl.mean:.2f} nats and best-of-$N$ {one.best_share.mean:.0%} (difference "
-        f"{interval(one.over_share, 100.0, '+.0f')} points)"
+    return " and ".join(
+        f"{find(name).label} has {'at most ' * (not one.supported)}{one.share.mean:.0%} of the limit and best-of-$N$ "
+        f"{one.best_share.mean:.0%} at the same KL ({100 * one.over_share.mean:+.0f} points, "
+        f"{100 * one.over_share.low:+.0f} to {100 * one.over_share.high:+.0f})"
         for name, one in page.middle(page.core).items()
         if name in _HEADLINE
     )
 
 
-def _verdict(page: Page) -> str:
+def _verdict(pages: Sequence[Page]) -> str:
     """Say of P26's finding, that best-of-N is nearly on the limit and PPO and GRPO below, what holds here."""
-    there = {find(name).label: one for name, one in page.middle(page.core).items() if name in _HEADLINE}
-    below = [label for label, one in there.items() if one.over_share.high < 0.0]
-    above = [label for label, one in there.items() if one.over_share.low > 0.0]
-    level = [label for label in there if label not in (*below, *above)]
-    kinds = (("holds", below), ("does not hold", above), ("cannot be told", level))
-    return ", and ".join(
-        f"{kind} here" + f" for {_and(labels)}" * (len(labels) < len(there)) for kind, labels in kinds if labels
-    )
+    kinds: dict[str, dict[str, list[str]]] = {"holds": {}, "does not hold": {}, "cannot be told": {}}
+    for page in pages:
+        for name, one in page.middle(page.core).items():
+            if name in _HEADLINE:
+                side = one.over_share.side
+                kind = "holds" if side < 0 else "does not hold" if side > 0 else "cannot be told"
+                kinds[kind].setdefault(find(name).label, []).append(page.reward)
+    told = []
+    for kind, there in kinds.items():
+        names = [f"{label} ({listed(rewards)})" for label, rewards in there.items()]
+        told += [f"{kind} here for {listed(names)}"] if names else []
+    return ", and ".join(told)
 
 
 def _under_the_limit(page: Page) -> str:
@@ -404,7 +412,7 @@ def _under_the_limit(page: Page) -> str:
     where = f"at $N={', '.join(near)}$ of" if near else "at none of"
     there = page.middle(page.core)
     under = [find(name).label for name, one in there.items() if one.share.high < _NEAR]
-    told = f"{_and(under)} {'lies' if len(under) == 1 else 'lie'}" if under else "no method lies"
+    told = f"{listed(under)} {'lies' if len(under) == 1 else 'lie'}" if under else "no method lies"
     return (
         f"best-of-$N$ has at least that {where} $N={', '.join(map(str, _NS))}$, and {told} under it with the whole "
         "interval"
@@ -418,7 +426,9 @@ def _seeds(page: Page) -> str:
         found.setdefault(one.n_seeds, []).append(find(name).label)
     if len(found) == 1:
         return f"{counted(next(iter(found)), 'seed')} of each method"
-    return " and ".join(f"{counted(n, 'seed')} of {_and(labels)}" for n, labels in sorted(found.items(), reverse=True))
+    return " and ".join(
+        f"{counted(n, 'seed')} of {listed(labels)}" for n, labels in sorted(found.items(), reverse=True)
+    )
 
 
 def _trial_beside(page: Page) -> str:
@@ -435,7 +445,7 @@ def _machines(page: Page) -> str:
     """Where trials and runs were trained, in a sentence."""
     names = {"cpu": "a processor", "cuda": "a GPU"}
     there = [
-        _and([names.get(one, one) for one in sorted(set(table.device))])
+        listed([names.get(one, one) for one in sorted(set(table.device))])
         for table in (page.results.tuning, page.results.runs)
     ]
     return f"Trials ran on {there[0]}, the runs on {there[1]}."
@@ -448,7 +458,7 @@ def _seconds(page: Page) -> str:
     return ", ".join(f"{find(name).label} {means[name]:.0f}" for name in _METHODS if name in means)
 
 
-def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Results) -> None:
+def glue(page: Page, civil: Page, predicted: str, foreseen: list[BestForeseen], world: Results) -> None:
     """Name every number that the text quotes."""
     made = page.results.settings
     rules = page.fit.share(BestOfN.along(_NS))
@@ -459,18 +469,21 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
     base = page.results.base
     rows = base.column("sentiment").reshape(base.n_prompts, -1)
     corr = np.corrcoef(base.column("sentiment"), base.column("proxy"))[0, 1]
-    civil = page.results.fit("civility", page.n_boot)
-    civil_rules = civil.share(BestOfN.along(_NS))
+    civil_rules = civil.fit.share(BestOfN.along(_NS))
     assert civil_rules.share is not None
     claims.glue(
         headline=claims.Markdown(_headline(page)),
-        verdict=claims.Markdown(_verdict(page)),
+        civil_headline=claims.Markdown(_headline(civil)),
+        verdict=claims.Markdown(_verdict((page, civil))),
+        second=_second(page, civil),
         under_the_limit=claims.Markdown(_under_the_limit(page)),
         near=_NEAR,
         seeds=_seeds(page),
         steps=page.core,
         flattered=_trial_beside(page),
         seconds=_seconds(page),
+        training_minutes=float(page.results.runs.train_seconds.sum()) / 60.0,
+        n_runs=len(page.results.runs),
         machines=_machines(page),
         kept=int(made["policy_samples"]),
         on_proxy=claims.Markdown(_on_proxy(page)),
@@ -495,7 +508,7 @@ def glue(page: Page, predicted: str, foreseen: list[BestForeseen], world: Result
         n_shown=sum(one.supported for one in trials(page)),
         n_trials=len(page.results.tuning),
         n_rates=int(page.results.tuning.rate.nunique()),
-        civil=claims.Markdown(_civil(civil.supported_end, civil_rules.share)),
+        civil=claims.Markdown(_civil(civil.fit.supported_end, civil_rules.share)),
         proxy_said=_proxy_said(page),
         **{name: made[name] for name in ("training_prompts", "labelled_pairs", "responses_a_step", "prompt_tokens")},
         **{name: made[name] for name in ("layers", "width", "weights")},
@@ -555,9 +568,31 @@ def _standing(page: Page) -> str:
     return "" if len(rows) >= whole else f"Preliminary, from {len(rows)} of {whole} planned runs. "
 
 
-def claims_of(page: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) -> list[Claim]:
+def _second(page: Page, civil: Page) -> str:
+    """How the second gold reward was trained on: by which methods, seeds and rates, and how it moves with the first."""
+    rows = civil.results.select(reward=civil.reward, steps=civil.core)
+    names = [name for name in _METHODS if name in set(rows.method)]
+    seeds = [f"{find(name).label} ({counted(int((rows.method == name).sum()), 'seed')})" for name in names]
+    others = [find(name).label for name in _METHODS if name not in names]
+    base = page.results.base
+    r = float(np.corrcoef(base.column(page.reward), base.column(civil.reward))[0, 1])
+    moved = []
+    for name in names:
+        some = page.results.select(reward=page.reward, method=name, steps=page.core)
+        if len(some):
+            gain = float(some[civil.reward].mean() - base.prompt_means(civil.reward).mean())
+            moved.append(f"{gain:+.2f} ({find(name).label})")
+    return (
+        f"On it, too, policies were trained by {listed(seeds)}, at the middle penalty and with the rate that trials on "
+        f"{page.reward} found. On the base's responses the two rewards correlate at {r:.2f}; training on "
+        f"{page.reward} moves {civil.reward} by {listed(moved)}."
+        + (f" {listed(others)} were not trained on it (`make lm-words STAGE=wide` does)." if others else "")
+    )
+
+
+def claims_of(page: Page, civil: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) -> list[Claim]:
     """Return what the tables show, and P26's finding; ``gaps`` as `prediction` has them."""
-    known = [one for one in page.settings.values() if one.supported]
+    known = [one for some in (page, civil) for one in some.settings.values() if one.supported]
     error = _trial_error(page)
     found = [
         claims.at_most(
@@ -597,4 +632,13 @@ def claims_of(page: Page, gaps: dict[str, float], foreseen: list[BestForeseen]) 
             statement = f"{label} is below best-of-N at equal KL, {when}"
             high = [one.over_share.high]
             found.append(claims.at_most(f"{name}-below-{steps}", statement, "after P26", high, 0.0, must_hold=False))
+    for name, one in civil.middle(civil.core).items():
+        if name in _HEADLINE:
+            label, when = find(name).label, f"paid by civility, on held-out prompts, after {civil.core} steps"
+            statement = f"{label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, {when} (upper end)"
+            key, top = f"{name}-civility-under-limit", [one.share.high]
+            found.append(claims.at_most(key, statement, "P26", top, _NEAR, must_hold=False))
+            statement = f"{label} is below best-of-N at equal KL, {when} (upper end of the interval)"
+            key, top = f"{name}-civility-below", [one.over_share.high]
+            found.append(claims.at_most(key, statement, "after P26", top, 0.0, must_hold=False))
     return found

@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 
 from alignlib.lm.methods import RESPONSES, find
 
-__all__ = ["FEW", "METHODS", "PROXY", "RATES", "STEPS", "Run", "fleets", "grid", "tuning"]
+__all__ = ["CIVILITY", "FEW", "METHODS", "PROXY", "RATES", "SECOND", "STEPS", "Run", "fleets", "grid", "tuning"]
 
 PROXY = "proxy"
 """The reward model trained on noisy preferences; the other rewards are functions of `alignlib.lm.words.rewards`."""
+CIVILITY = "civility"
 METHODS = ("rloo", "ppo", "grpo", "dpo")
+SECOND = ("grpo",)
+"""Trained on a second gold reward, too, in the core: of the papers' verdict the cheaper one."""
 RATES = (1.5e-4, 3e-4, 6e-4, 1.2e-3, 2.4e-3)
 """What tuning tries, for every method alike; everything else is as the method comes."""
 STEPS = (40, 200, 600)
@@ -39,7 +42,7 @@ class Run:
     rate : float
         Adam's rate; 0 where tuning has still to say.
     stage : str
-        ``"tuning"``, ``"quick"`` (minutes), ``"core"`` (under an hour on two cores) or ``"wide"`` (more of everything).
+        ``"tuning"``, ``"quick"`` (minutes), ``"core"`` (an hour on two cores) or ``"wide"`` (more of everything).
     responses : int
         Drawn in a step.
     """
@@ -102,7 +105,7 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
     Examples
     --------
     >>> [len(grid(stage)) for stage in ("quick", "core", "wide")]
-    [12, 15, 77]
+    [12, 18, 80]
     >>> {(run.steps, run.responses) for run in grid("quick")}
     {(40, 64)}
     """
@@ -117,6 +120,7 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
     core = [
         *(Run("sentiment", method, knob, short, seed) for seed in range(3) for method, knob in middle),
         *(Run(PROXY, "rloo", _PROXY_BETAS[1], short, seed) for seed in range(3)),
+        *(Run(CIVILITY, method, find(method).middle, short, seed) for method in SECOND for seed in range(3)),
     ]
     if stage != "wide":
         return quick if stage == "quick" else core
@@ -127,7 +131,7 @@ def grid(stage: str = "wide", steps: tuple[int, int, int] = STEPS) -> list[Run]:
         *(Run("sentiment", method, knob, short, seed) for method, knob in middle for seed in range(4)),
         *(Run(PROXY, "rloo", beta, short, seed) for beta in _PROXY_BETAS for seed in range(3)),
         *(Run("sentiment", method, knob, short, seed) for method, knob in outer for seed in range(3)),
-        *(Run("civility", method, knob, short, seed) for method, knob in middle[:3] for seed in range(3)),
+        *(Run(CIVILITY, method, knob, short, seed) for method, knob in middle for seed in range(3)),
     ]
     known = {run.key for run in core}
     return core + [replace(run, stage="wide") for run in wide if run.key not in known]
