@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -65,7 +66,20 @@ def _unpacked(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         file.extractall(dist / "unpacked")
+    lend_compiled(dist / "unpacked" / "alignlib", ROOT / "alignlib")
+    lend_compiled(dist / "unpacked" / "alignbook", ROOT / "book" / "alignbook")
     return dist / "unpacked"
+
+
+def lend_compiled(folder: Path, ours: Path) -> None:
+    """Give modules what Python compiled here of the same bytes, which it knows by their time: the same, but sooner."""
+    for path in folder.rglob("*.py"):
+        there = ours / path.relative_to(folder)
+        compiled = Path(importlib.util.cache_from_source(str(there)))
+        if there.is_file() and compiled.is_file() and there.read_bytes() == path.read_bytes():
+            os.utime(path, ns=(there.stat().st_atime_ns, there.stat().st_mtime_ns))
+            (path.parent / "__pycache__").mkdir(exist_ok=True)
+            shutil.copy(compiled, path.parent / "__pycache__")
 
 
 def metadata(unpacked: Path) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from functools import cache
 
 import mpmath as mp
 import numpy as np
@@ -48,6 +49,7 @@ def scored(tokens: np.ndarray, policy: TokenModel, base: TokenModel, prompt=None
     return replace(score(tokens, policy, base), prompt=prompt)
 
 
+@cache  # hundreds of tables are drawn from the same pairs
 def pair(seed: int, n_tokens: int = 4, length: int = 4, size: float = 0.7) -> tuple[TokenModel, TokenModel]:
     rng = np.random.default_rng(seed)
     base = random_model(n_tokens, length, 1.0, rng)

@@ -126,7 +126,11 @@ def _log_laplace(mass: FloatArray, under: float, over: float, log_x: FloatArray)
     """
     x = np.exp(np.minimum(log_x, _OVERFLOWS))
     lost = -np.expm1(-x) @ mass + over
-    low = np.zeros(len(x)) if under > 0.0 else x.min(axis=1)
-    with np.errstate(divide="ignore", under="ignore"):
-        far = -low + np.log(under + np.exp(low[:, None] - x) @ mass)
-    return np.asarray(np.where(lost < 0.5, np.log1p(-np.minimum(lost, 0.5)), far))
+    out = np.log1p(-np.minimum(lost, 0.5))
+    far = lost >= 0.5
+    if far.any():
+        x = x[far]
+        low = np.zeros(len(x)) if under > 0.0 else x.min(axis=1)
+        with np.errstate(divide="ignore", under="ignore"):
+            out[far] = -low + np.log(under + np.exp(low[:, None] - x) @ mass)
+    return out
