@@ -202,11 +202,11 @@ def trial_numbers(page: Page) -> pd.DataFrame:
         {
             "method": find(one.method).label,
             "rate": f"{one.rate:g}",
-            "KL (nats)": f"{one.kl:.2f}",
+            "KL": f"{one.kl:.2f}",
             "gain": f"{one.gain:.2f}",
-            "share (%)": f"{100 * one.gain / one.limit:.0f}",
-            "best-of-N (%)": f"{100 * one.best / one.limit:.0f}",
-            "difference": f"{100 * one.over:+.0f}",
+            "share": f"{100 * one.gain / one.limit:.0f}",
+            "best-of-N": f"{100 * one.best / one.limit:.0f}",
+            "points": f"{100 * one.over:+.0f}",
         }
         for one in taken(page).values()
     ]
