@@ -280,7 +280,7 @@ for shape, said in (("prompts", "64"), ("pools", "10⁶")):
 # With 4 samples of each prompt a row costs {{four_times:.0f}} times as much as with 64. The logarithms of the jackknives are taken once for each prompt and λ, however few its samples, and of four samples all parts of three are looked at too.
 #
 # Where a prompt has $10^6$ samples, {{pools_ns:.0f}} ns a row are spent, {{pools_times:.1f}} times what reading costs: {{pools_read:.0%}} on reading and binning, {{pools_rest:.0%}} on the curve, the bootstrap and best-of-N. The latter cost as much
-# for any number of samples of a prompt, since they see its bins alone. Binning takes six passes of additions in place (count and sum, two for the square, least, largest) for each row, which no arrangement of NumPy's that we tried makes
+# for any number of samples of a prompt, since they see its bins alone. Binning takes five passes of additions in place (count and sum, two for the square, least, largest) for each row, which no arrangement of NumPy's that we tried makes
 # cheaper than reading. So twice the cost of reading is a floor, before anything is estimated.
 #
 # Two workers cost {{start_two:.1f}} CPU seconds more than one process on $10^6$ rows, and {{later_two:.1f}} on $10^7$: the start of Dask and of its processes, and what these do while they wait, which on a busy machine is long. So they pay
