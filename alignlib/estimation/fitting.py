@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_frontier"]
 
+_SURE_OF_FEW = 2.5  # standard errors by which the tail of several fixed prompts must be lighter; by simulation
+
 
 def fit_frontier(
     table: RewardTable | Mapping[str, npt.ArrayLike] | Sequence[npt.ArrayLike] | npt.NDArray[Any] | IntoFrame,
@@ -119,9 +121,9 @@ def fit_frontier(
         require(bias_correction, "bias_correction must be left on for win rates and for divergences other than KL.")
     bounds = check_bounds(bounded, budget, data, column)
     each = budget == "per_prompt" and data.n_prompts > 1
-    tail = tail_shape(data, column)
-    problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
     fixed = few_prompts(data.n_samples) and data.all_held
+    tail = tail_shape(data, column, _SURE_OF_FEW if fixed and data.n_prompts > 1 else 1.0)
+    problem = why_no_limit(data, column, 6 if each else 2 if win_rate or divergence == TOTAL_VARIATION else 3)
     cells = Cells.of_samples(data.n_samples, generator) if fixed else Cells.of(data.n_samples, generator, data.keys)
     curve: AveragedCurve | PerPromptCurve | None = None
     end = 0.0

@@ -35,7 +35,7 @@ class TailShape:
     Attributes
     ----------
     ratio, ratio_high : float
-        The mean Greenwood statistic over that of an exponential tail, and with its standard error added.
+        The mean Greenwood statistic over that of an exponential tail, and with standard errors added, one of many prompts.
     gaussian : float
         The ratio of a Gaussian tail from as many samples.
     scale : float
@@ -88,7 +88,7 @@ class TailShape:
         return min(max((way - _LIGHT) / (_EXPONENTIAL - _LIGHT), 0.0), 1.0)
 
 
-def tail_shape(table: RewardTable, column: str) -> TailShape:
+def tail_shape(table: RewardTable, column: str, sure: float = 1.0) -> TailShape:
     """Measure the upper tail of a reward over prompts of any location and scale, on the top quarter of each.
 
     Prompts with ties among their largest samples are left out: a law with an atom at the top has a finite Λ.
@@ -99,6 +99,9 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
         The samples.
     column : str
         The reward.
+    sure : float
+        How many standard errors below the ratio of an exponential tail that of a lighter one must lie. The tail of few
+        prompts looks light by chance, and statements made only where it does would be too sure.
 
     Examples
     --------
@@ -130,7 +133,7 @@ def tail_shape(table: RewardTable, column: str) -> TailShape:
     spread = math.sqrt((k_mean - 1.0) / ((k_mean + 2.0) * (k_mean + 3.0)) / n_untied)
     return TailShape(
         ratio=ratio,
-        ratio_high=ratio + spread,
+        ratio_high=ratio + sure * spread,
         gaussian=gaussian,
         # The loudest prompts decide. The mean of k exponentials has the moments scale³ (k+1)(k+2)/k² and
         # scale⁴ (k+1)(k+2)(k+3)/k³.
