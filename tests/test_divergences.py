@@ -427,3 +427,41 @@ def test_an_outcome_about_to_be_dropped_does_not_spoil_the_certificate(alpha: fl
     _, gain, dual = _one_by_one(1.0 - reward, prob, budgets, order)
     np.testing.assert_allclose(gain, dual, atol=1e-12)
     np.testing.assert_allclose(gain, prob @ ((ratio - 1.0) * reward), rtol=1e-8)
+
+
+HARD = {  # rewards, masses: a rare top, a heavy one, ties, an outcome just below the top, and the smallest of units
+    "rare": ([0.0, 1.0], [1 - 1e-9, 1e-9]),
+    "heavy": ([1e3, 1.0, 0.5, 0.2, 0.0], [1e-6, 0.2, 0.3, 0.3, 0.2 - 1e-6]),
+    "ties": ([1.0, 1.0, 0.0, 0.0, 0.5], [0.1, 0.2, 0.3, 0.15, 0.25]),
+    "close": ([1.0, 1.0 - 1e-9, 0.3, 0.0], [0.1, 0.2, 0.3, 0.4]),
+    "small": ([1e-90, 2e-90, 5e-90], [0.3, 0.3, 0.4]),
+}
+
+
+@pytest.mark.parametrize("law", HARD)
+@pytest.mark.parametrize("alpha", [0.3, 0.5, 1.5, 2.0, 4.0, 10.0, 30.0])
+def test_every_order_of_renyi_is_certified_on_hard_laws(alpha: float, law: str) -> None:
+    """Policies by their top ratio in 40 digits: what each spends buys what it gains; and close to the most there is."""
+    reward, prob = HARD[law]
+    finite, order = FiniteLaw(reward, prob), Renyi(alpha)
+    most, scale = finite.max_spent(order), max(reward) - min(reward)
+    assert (np.diff(finite.frontier(most * np.array([1e-6, 0.1, 0.999, 1.0 - 1e-9, 1.0]), order).gain) >= 0.0).all()
+    with mp.workdps(40):
+        power, masses = 1 / (mp.mpf(alpha) - 1), [mp.mpf(one) / mp.fsum(prob) for one in prob]
+        gaps = [(mp.mpf(max(reward)) - mp.mpf(one)) / mp.mpf(scale) for one in reward]
+        for exponent in (-2, 0, 0.5, 3):
+            z = mp.mpf(10) ** exponent
+            v = [max(1 - z * gap, 0) if alpha > 1 else 1 + z * gap for gap in gaps]
+            weight = [mass * one**power if one else mp.mpf(0) for mass, one in zip(masses, v, strict=True)]
+            policy = [one / mp.fsum(weight) for one in weight]
+            moment = mp.fsum(m * (q / m) ** alpha for q, m in zip(policy, masses, strict=True))
+            spent = float(mp.log(moment) / (alpha - 1))
+            gain = float(mp.fsum((m - q) * gap for q, m, gap in zip(policy, masses, gaps, strict=True)))
+            if 1e-9 < spent < most * (1.0 - 1e-12):
+                assert finite.frontier([spent], order).gain[0] / scale == pytest.approx(gain, abs=1e-12)
+
+
+def test_a_rare_top_keeps_the_digits_of_chi_squared() -> None:
+    """While nothing is dropped the gain is ``σ √χ²``."""
+    gain = FiniteLaw([0.0, 1.0], [1 - 1e-9, 1e-9]).frontier([250.0], CHI_SQUARED).gain[0]
+    assert gain == pytest.approx(math.sqrt(250.0 * 1e-9 * (1 - 1e-9)), rel=1e-9)

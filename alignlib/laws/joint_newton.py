@@ -14,6 +14,7 @@ import numpy as np
 from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
 from alignlib.divergences import CHI_SQUARED, Divergence
+from alignlib.laws.condensed import condensed
 from alignlib.laws.kept_outcomes import kept_outcomes
 
 __all__ = ["JointOptima", "joint_optima"]
@@ -24,7 +25,6 @@ _SETTLED, _ROUNDED = 8e-15, 1e-13  # of sum and budget; the latter where no step
 _NEWTON_STEPS = 30
 _NEAR = 600.0  # of log λ
 _MANY = 1 << 9  # outcomes from which on fewer are tried first
-_BINS = 1 << 7
 _SUMS_AGREE = 1e-13  # of the largest gap: what sums alone must certify
 _SORTED, _FEW = 1 << 13, 8  # up to so many outcomes sorting pays for any number of budgets, and from so many budgets
 _AT_ONCE = 1 << 14  # outcomes times budgets, so that a step stays in the processor's cache
@@ -65,27 +65,6 @@ class _Outcomes(SameFields):
         sold = prob * gap
         return cls(gap, prob, np.stack([prob, sold, sold * gap], axis=1))
 
-    def condensed(self) -> _Outcomes:
-        """Two outcomes for each bin of gaps, with the bin's mass, mean, variance and skewness: Gauss's quadrature.
-
-        Bins are narrower towards the top, where ratios rise fastest.
-        """
-        root = np.sqrt(self.gap * (_BINS * _BINS / float(self.gap.max())))
-        place = root.astype(np.int64)
-        mass = np.bincount(place, self.prob)
-        held = np.flatnonzero(mass)
-        mass, which = mass[held], (np.cumsum(np.bincount(place) > 0) - 1)[place]
-        middle = np.bincount(which, self.powers[:, 1]) / mass
-        off = self.gap - middle[which]
-        square = self.prob * off * off
-        sd = np.sqrt(np.bincount(which, square) / mass)
-        lean = np.bincount(which, square * off) / (mass * np.maximum(sd, 1e-300) ** 3)
-        far = np.hypot(2.0, np.where(sd > 0.0, lean, 0.0))
-        lean = np.where(sd > 0.0, lean, 0.0)
-        gap = np.concatenate([middle + 0.5 * sd * (lean + far), middle + 0.5 * sd * (lean - far)])
-        share = 0.5 * lean / far
-        return _Outcomes.of(np.maximum(gap, 0.0), np.concatenate([mass * (0.5 - share), mass * (0.5 + share)]))
-
 
 def joint_optima(gap: FloatArray, prob: FloatArray, means: FloatArray, divergence: Divergence) -> JointOptima:
     """Return the optima for each value of ``E_p f``.
@@ -123,7 +102,7 @@ def joint_optima(gap: FloatArray, prob: FloatArray, means: FloatArray, divergenc
         if not in_closed_form:
             place, log_lam = _start(outcomes, means[on], divergence)
         if gap.size > _MANY and not in_closed_form:
-            rough = outcomes.condensed()
+            rough = _Outcomes.of(*condensed(gap, prob))
             for some in _parts(on.size, rough.gap.size):
                 place[some], log_lam[some] = _newton(rough, means[on[some]], place[some], log_lam[some], divergence)[:2]
         if (lost := ~(np.isfinite(place) & np.isfinite(log_lam))).any():

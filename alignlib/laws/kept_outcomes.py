@@ -50,9 +50,9 @@ def kept_outcomes(
     sold = np.cumsum(prob * gap)
     mass = np.cumsum(prob)
     mean = sold / mass
-    # Welford's update: no digit of the spread is lost to the mean.
+    # Chan's update, without a difference to the new mean: no digit of the spread is lost to a rare top.
     steps = np.zeros_like(gap)
-    steps[1:] = prob[1:] * (gap[1:] - mean[:-1]) * (gap[1:] - mean[1:])
+    steps[1:] = prob[1:] * (mass[:-1] / mass[1:]) * np.square(gap[1:] - mean[:-1])
     spread = np.cumsum(steps)
     base = float(mean[-1])
     with np.errstate(all="ignore"):

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray
+from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.same import SameFields
-from alignlib.divergences import TOTAL_VARIATION, Divergence
+from alignlib.divergences import HELLINGER, TOTAL_VARIATION, Divergence, Renyi
 from alignlib.laws.joint_newton import joint_optima
 from alignlib.laws.moved_mass import moved_mass
+from alignlib.laws.renyi_optima import LEAST_RENYI, NEAREST_ORDER, renyi_optima
 from alignlib.laws.roots import rising_root, roots_in_order
 
 __all__ = ["optima"]
@@ -90,6 +91,7 @@ def optima(
     scale = float(gap.max())
     if scale == 0.0:
         return np.zeros_like(budgets), np.where(budgets > 0, math.inf, 0.0)
+    gap /= scale
     with np.errstate(divide="ignore"):
         top = np.log(np.where(gap == 0.0, 1.0 / float(prob[gap == 0.0].sum()), 0.0))
     most, means = divergence.of_log_ratio(top, prob), divergence.mean_of(budgets)
@@ -97,21 +99,42 @@ def optima(
     gain, lam = np.where(inside, np.nan, prob @ gap), np.where(inside, np.nan, math.inf)
     gain[budgets == 0.0] = lam[budgets == 0.0] = 0.0
     dual = gain.copy()
-    if inside.any():
-        found = joint_optima(gap, prob, means[inside], divergence)
+    if (power := inside & _by_powers(budgets, divergence)).any():
+        gain[power], dual[power], lam[power] = _of_renyi(gap, prob, budgets[power], divergence)
+    if (joint := inside & ~power).any():
+        found = joint_optima(gap, prob, means[joint], divergence)
         for values, of_found in ((lam, found.lam), (gain, found.gain), (dual, found.dual)):
-            values[inside] = of_found
-        if (rest := inside & np.isnan(lam)).any():
+            values[joint] = of_found
+        if (rest := joint & np.isnan(lam)).any():
             lam[rest], gain[rest], dual[rest] = _one_by_one(gap, prob, budgets[rest], divergence)
     for budget, primal, bound in zip(budgets.tolist(), gain.tolist(), dual.tolist(), strict=True):
-        if not abs(bound - primal) <= _CERTIFICATE * scale:
+        if not abs(bound - primal) <= _CERTIFICATE:
             raise ArithmeticError(
-                f"the optimum for {budget:g} of {divergence.called} is not certified: its gain is {primal!r} by the "
-                f"policy and {bound!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
+                f"the optimum for {budget:g} of {divergence.called} is not certified: its gain is {scale * primal!r} "
+                f"by the policy and {scale * bound!r} by the dual. Do f, slope and ratio_at of the divergence agree?"
             )
-    held = inside & np.isfinite(lam)
+    held = inside & ~power & np.isfinite(lam)
     lam[held] /= divergence.mean_slope(budgets[held])
-    return gain, lam
+    with np.errstate(over="ignore"):  # a λ beyond floats is infinite
+        return scale * gain, lam / scale
+
+
+def _by_powers(budgets: FloatArray, divergence: Divergence) -> BoolArray:
+    """Return which budgets are those of a Rényi divergence that has one unknown; squared Hellinger is order ½."""
+    if divergence == HELLINGER:
+        return np.asarray(budgets > LEAST_RENYI)
+    if isinstance(divergence, Renyi) and abs(divergence.alpha - 1.0) >= NEAREST_ORDER:
+        return np.asarray(budgets > LEAST_RENYI)
+    return np.zeros(budgets.shape, dtype=np.bool_)
+
+
+def _of_renyi(
+    gap: FloatArray, prob: FloatArray, budgets: FloatArray, divergence: Divergence
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    if isinstance(divergence, Renyi):
+        return renyi_optima(gap, prob, budgets, divergence.alpha)
+    gain, dual, lam = renyi_optima(gap, prob, -2.0 * np.log1p(-budgets), 0.5)
+    return gain, dual, 0.5 * (1.0 - budgets) * lam
 
 
 def _one_by_one(
