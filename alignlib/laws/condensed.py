@@ -23,6 +23,11 @@ def condensed(gap: FloatArray, prob: FloatArray) -> tuple[FloatArray, FloatArray
     prob : array (k,)
         Positive base masses.
 
+    Returns
+    -------
+    gap, prob : array (m,)
+        At most 256 of each.
+
     Examples
     --------
     >>> gap, prob = condensed(np.linspace(0.0, 1.0, 1000), np.full(1000, 1e-3))

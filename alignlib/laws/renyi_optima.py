@@ -22,7 +22,7 @@ __all__ = ["LEAST_RENYI", "NEAREST_ORDER", "renyi_optima"]
 LEAST_RENYI = 1e-3  # nats from which on the difference of logarithms keeps its digits
 NEAREST_ORDER = 0.2  # distance of the order to 1 from which on powers do
 _STEPS, _NEWTON_STEPS = 80, 12
-_SETTLED, _ROUNDED = 1e-15, 1e-13  # of the budget, or of one nat; the latter where no step makes it smaller
+_SETTLED, _ROUNDED = 4e-15, 1e-13  # of the budget, or of one nat; the latter where no step makes it smaller
 _LONGEST = 4.0  # of one step in log z
 _MANY = 1 << 9  # outcomes from which on fewer are tried first
 _AT_ONCE = 1 << 14  # outcomes times budgets, so that a step stays in the processor's cache
@@ -36,10 +36,13 @@ class _Law(SameFields):
     gap: FloatArray
     weights: FloatArray  # (k, 2)
     alpha: float
+    end: float  # of z, from which on the top has all mass
 
     @classmethod
     def of(cls, gap: FloatArray, prob: FloatArray, alpha: float) -> _Law:
-        return cls(gap, np.stack([prob, prob * gap], axis=1), alpha)
+        nearest = float(gap.min(initial=math.inf, where=gap > 0.0)) if alpha > 1.0 else 1e-300
+        end = (1.0 + 4.0 * math.ulp(1.0)) / nearest  # whatever rounds
+        return cls(gap, np.stack([prob, prob * gap], axis=1), alpha, end)
 
     @property
     def mean_gap(self) -> float:
@@ -163,11 +166,8 @@ def _newton(law: _Law, budgets: FloatArray, start: FloatArray) -> tuple[FloatArr
 
     Newton on ``log D`` in ``log z``, in a bracket that is halved where an outcome is about to be dropped.
     """
-    positive = law.gap[law.gap > 0.0]
-    # From the end on the top has all mass, whatever rounding does.
-    end = (1.0 + 4.0 * math.ulp(1.0)) / float(positive.min()) if law.alpha > 1.0 else 1e300
-    low, high = np.zeros_like(budgets), np.full_like(budgets, end)
-    z, last = np.clip(start, 1e-300, 0.5 * end), np.full_like(budgets, math.inf)
+    low, high = np.zeros_like(budgets), np.full_like(budgets, law.end)
+    z, last = np.clip(start, 1e-300, 0.5 * law.end), np.full_like(budgets, math.inf)
     kept = np.zeros((6, budgets.size))
     on = np.arange(budgets.size)
     for step in range(_STEPS):
