@@ -35,7 +35,8 @@ class TailShape:
     Attributes
     ----------
     ratio, ratio_high : float
-        The mean Greenwood statistic over that of an exponential tail, and with standard errors added, one of many prompts.
+        The mean Greenwood statistic over that of an exponential tail, and with standard errors added, one of many
+        prompts.
     gaussian : float
         The ratio of a Gaussian tail from as many samples.
     scale : float
