@@ -314,6 +314,8 @@ points = [
 share, one_error = np.array(points).T
 gaussian = checked["Gaussian"]
 at = np.flatnonzero(gaussian.supported >= 0.5)[-1]
+tables = int(uncorrected.n_supported[at])
+plug_in_covers = scipy.stats.binomtest(round(uncorrected.covered[at] * tables), tables).proportion_ci()
 draw = RewardTable.from_arrays(Exponential().sample(rng, (n_prompts, n_samples)))
 claims.glue(
     kl_cmp=gaussian.kl[at],
@@ -427,6 +429,7 @@ claims.record(
         "we derive",
         uncorrected.covered[at],
         0.85,
+        interval=(plug_in_covers.low, plug_in_covers.high),
     ),
     claims.at_least(
         "plug-in-low",

@@ -90,6 +90,8 @@ def test_true_counts_points() -> None:
         (lambda: claims.true("k", "s", "p", np.array([], dtype=bool)), "a computed truth value"),
         (lambda: claims.record(), "at least one claim"),
         (lambda: claims.record(*[claims.true("k", "s", "p", True)] * 2), "must be unique"),
+        (lambda: claims.at_most("k", "s", "p", [1, 2], 3, interval=([0], [1])), "an interval for each of its 2 values"),
+        (lambda: claims.at_least("k", "s", "p", 1, 3, interval=(1, 0)), "lower end is above the upper"),
         (lambda: claims.glue(curve=np.arange(3)), "curve is a ndarray"),
     ],
 )
@@ -105,6 +107,15 @@ def test_claims_survive_json(value: float, expected: float, tolerance: float, ki
     again = from_json(json.loads(text))
     assert repr(again) == repr(claim)
     assert again.holds == claim.holds == json.loads(text)["holds"]
+
+
+def test_both_ends_of_the_worst_points_interval_are_shown_and_survive_json() -> None:
+    claim = claims.at_most("k", "s", "p", [0.4, 0.9, 0.6], 0.5, interval=([0.1, 0.25, 0.3], [0.4, 0.9, 0.6]))
+    assert claim.comparison == "0.9 (worst of 3; 95 % interval [0.25, 0.9]) ≤ 0.5"
+    assert from_json(json.loads(json.dumps(claim.to_json()))) == claim
+    endless = claims.at_least("k", "s", "p", 2, 3, interval=(-np.inf, 4))
+    assert from_json(json.loads(json.dumps(endless.to_json(), allow_nan=False))) == endless
+    assert claims.at_most("k", "s", "p", 1, 2).to_json()["interval"] is None
 
 
 def test_a_typed_verdict_counts_for_nothing() -> None:

@@ -22,6 +22,7 @@ class Claim:
     ``kind`` is ``equal`` (|value - expected| ≤ tolerance), ``at most`` (value ≤ expected + tolerance),
     ``at least`` (value ≥ expected - tolerance) or ``true`` (value of expected points hold).
     The page's text relies on a claim with ``must_hold``: the book is not built when it fails.
+    ``interval`` is the 95 % interval of what was sampled or trained, at the worst point; ``value`` may be an end of it.
     """
 
     key: str
@@ -33,6 +34,7 @@ class Claim:
     tolerance: float
     points: int = 1
     must_hold: bool = True
+    interval: tuple[float, float] | None = None
 
     @property
     def holds(self) -> bool:
@@ -61,7 +63,10 @@ class Claim:
         """The value as text, and of how many points it is the worst."""
         if self.kind == "true":
             return f"{number(self.value)} of {number(self.expected)}" if self.points > 1 else str(self.holds).lower()
-        return number(self.value) + (f" (worst of {self.points})" if self.points > 1 else "")
+        said = [f"worst of {self.points}"] if self.points > 1 else []
+        if self.interval:
+            said.append(f"95 % interval [{', '.join(f'{end:.3g}' for end in self.interval)}]")
+        return number(self.value) + (f" ({'; '.join(said)})" if said else "")
 
     @property
     def comparison(self) -> str:
@@ -70,7 +75,8 @@ class Claim:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data; non-finite numbers become text, which JSON lacks."""
-        data = {name: _plain(value) for name, value in asdict(self).items()}
+        data = {name: _plain(value) for name, value in asdict(self).items() if name != "interval"}
+        data["interval"] = [_plain(end) for end in self.interval] if self.interval else None
         return data | {"holds": self.holds}
 
 
@@ -86,12 +92,15 @@ def from_json(data: Mapping[str, Any]) -> Claim:
     KeyError, TypeError, ValueError, OverflowError
         For what is no claim.
     """
-    values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim)}
+    values: dict[str, Any] = {item.name: data[item.name] for item in fields(Claim) if item.name != "interval"}
     values |= {name: float(values[name]) for name in ("value", "expected", "tolerance")}
     texts = all(isinstance(values[name], str) for name in ("key", "statement", "source"))
     count = type(values["points"]) is int and 1 <= values["points"] < 1 << 63
     if not (texts and count and values["kind"] in _KINDS and isinstance(values["must_hold"], bool)):
         raise ValueError("a claim has texts, a kind, numbers, a count of points, and whether it must hold")
+    if data.get("interval") is not None:
+        low, high = data["interval"]
+        values["interval"] = (float(low), float(high))
     return Claim(**values)
 
 

@@ -84,15 +84,19 @@ def at_most(
     *,
     atol: float = 0.0,
     must_hold: bool = True,
+    interval: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
 ) -> Claim:
     """Claim that value ≤ bound + atol at every point; arguments as in :func:`equal`.
+
+    ``interval`` has the lower and the upper ends of the 95 % intervals of what was sampled, shaped as ``value``.
 
     >>> at_most("cap", "the gain stays below the bound", "M24", [0.5, 0.9], [1.0, 1.0]).value
     0.9
     """
     values, bounds = _pair(key, value, bound)
     at = _worst(values <= bounds + atol, _excess(values, bounds))
-    return _claim(key, statement, source, "at most", values[at], bounds[at], atol, values.size, must_hold)
+    ends = _ends(key, interval, values.size, at)
+    return _claim(key, statement, source, "at most", values[at], bounds[at], atol, values.size, must_hold, ends)
 
 
 def at_least(
@@ -104,15 +108,17 @@ def at_least(
     *,
     atol: float = 0.0,
     must_hold: bool = True,
+    interval: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
 ) -> Claim:
-    """Claim that value ≥ bound - atol at every point; arguments as in :func:`equal`.
+    """Claim that value ≥ bound - atol at every point; arguments as in :func:`at_most`.
 
     >>> at_least("share", "best-of-N attains nine tenths of the limit", "we derive", 0.93, 0.9).holds
     True
     """
     values, bounds = _pair(key, value, bound)
     at = _worst(values >= bounds - atol, _excess(bounds, values))
-    return _claim(key, statement, source, "at least", values[at], bounds[at], atol, values.size, must_hold)
+    ends = _ends(key, interval, values.size, at)
+    return _claim(key, statement, source, "at least", values[at], bounds[at], atol, values.size, must_hold, ends)
 
 
 def true(key: str, statement: str, source: str, condition: npt.ArrayLike, *, must_hold: bool = True) -> Claim:
@@ -176,6 +182,7 @@ def _claim(
     slack: float,
     n: int,
     must: bool,
+    interval: tuple[float, float] | None = None,
 ) -> Claim:
     require(
         bool(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key)),
@@ -184,7 +191,19 @@ def _claim(
     require(bool(statement.strip()), f"claim {key!r} needs a statement.")
     require(bool(source.strip()), f"claim {key!r} needs a source.")
     require(slack >= 0, f"the tolerance of claim {key!r} must be >= 0; got {slack:g}.")
-    return Claim(key, statement, source, kind, float(value), float(expected), float(slack), n, must)
+    return Claim(key, statement, source, kind, float(value), float(expected), float(slack), n, must, interval)
+
+
+def _ends(
+    key: str, interval: tuple[npt.ArrayLike, npt.ArrayLike] | None, size: int, at: int
+) -> tuple[float, float] | None:
+    """Return the ends of the interval at the point that is shown."""
+    if interval is None:
+        return None
+    lows, highs = _pair(key, *interval)
+    require(lows.size == size, f"claim {key!r} needs an interval for each of its {size} values; got {lows.size}.")
+    require(bool(lows[at] <= highs[at]), f"claim {key!r} has an interval whose lower end is above the upper one.")
+    return float(lows[at]), float(highs[at])
 
 
 def _pair(key: str, value: npt.ArrayLike, other: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:

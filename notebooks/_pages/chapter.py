@@ -293,6 +293,12 @@ def glue(results: Results, task: str, test: Standings, train: Standings) -> None
     )
 
 
+def upper_ends(key: str, statement: str, source: str, ends: list[Interval], bound: float) -> Claim:
+    """Claim that the upper ends of intervals are at most a bound; of the worst both ends are shown."""
+    low, high = np.array([(one.low, one.high) for one in ends]).T
+    return claims.at_most(key, statement, source, high, bound, must_hold=False, interval=(low, high))
+
+
 def claims_of(results: Results, task: str, test: Standings, train: Standings) -> list[Claim]:
     """Return what the tables show, and P26's finding after the longest and the shortest training."""
     found = [
@@ -324,23 +330,23 @@ def claims_of(results: Results, task: str, test: Standings, train: Standings) ->
         for standings in (test, train):
             for name in _HEADLINE:
                 there = [standings.compare(name, knob, steps) for knob in find(name).knobs]
-                ends = [one.over_share.high for one in there if one is not None]
-                tops = [one.share.high for one in there if one is not None]
+                over = [one.over_share for one in there if one is not None]
+                share = [one.share for one in there if one is not None]
                 on = "test prompts" if standings is test else "prompts open to training"
-                if tops:
+                if share:
                     key = f"{name}-under-limit-{when}" + ("" if standings is test else "-train")
                     statement = (
                         f"{find(name).label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, at every "
                         f"penalty, on {on}, after {steps:,d} steps (upper ends of the intervals)"
                     )
-                    found.append(claims.at_most(key, statement, "P26", tops, _NEAR, must_hold=False))
-                if ends:
+                    found.append(upper_ends(key, statement, "P26", share, _NEAR))
+                if over:
                     key = f"{name}-below-{when}" + ("" if standings is test else "-train")
                     statement = (
                         f"{find(name).label} is below best-of-N at equal KL at every penalty, on {on}, after "
                         f"{steps:,d} steps (upper ends of the intervals)"
                     )
-                    found.append(claims.at_most(key, statement, "after P26", ends, 0.0, must_hold=False))
+                    found.append(upper_ends(key, statement, "after P26", over, 0.0))
     statement = f"best-of-N is nearly on the limit, at {_NEAR:.0%} of it or more, at N = {', '.join(map(str, _NS))}"
     shares = list(_best_shares(test).values())
     found.append(claims.at_least("best-near-limit", statement, "P26", shares, _NEAR, must_hold=False))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from _pages.chapter import upper_ends
 from alignbook import claims
 from alignbook.claim import Claim
 from alignlib import plotting
@@ -620,7 +621,12 @@ def claims_of(page: Page, civil: Page, gaps: dict[str, float], foreseen: list[Be
     rules = page.fit.share(BestOfN.along(_NS))
     assert rules.share is not None
     statement = f"best-of-N is nearly on the limit, at {_NEAR:.0%} of it or more, at N = {', '.join(map(str, _NS))}"
-    found.append(claims.at_least("best-near-limit", statement, "P26", rules.share, _NEAR, must_hold=False))
+    assert rules.share_low is not None
+    assert rules.share_high is not None
+    ends = (rules.share_low, rules.share_high)
+    found.append(
+        claims.at_least("best-near-limit", statement, "P26", rules.share, _NEAR, must_hold=False, interval=ends)
+    )
     for steps in (n for n in page.lengths if n >= page.core):
         for name, one in page.middle(steps).items():
             if name not in _HEADLINE:
@@ -628,17 +634,14 @@ def claims_of(page: Page, civil: Page, gaps: dict[str, float], foreseen: list[Be
             label, when = find(name).label, f"on held-out prompts, after {steps} steps (upper end of the interval)"
             statement = f"{label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, {when}"
             key = f"{name}-under-limit-{steps}"
-            found.append(claims.at_most(key, statement, "P26", [one.share.high], _NEAR, must_hold=False))
+            found.append(upper_ends(key, statement, "P26", [one.share], _NEAR))
             statement = f"{label} is below best-of-N at equal KL, {when}"
-            high = [one.over_share.high]
-            found.append(claims.at_most(f"{name}-below-{steps}", statement, "after P26", high, 0.0, must_hold=False))
+            found.append(upper_ends(f"{name}-below-{steps}", statement, "after P26", [one.over_share], 0.0))
     for name, one in civil.middle(civil.core).items():
         if name in _HEADLINE:
             label, when = find(name).label, f"paid by civility, on held-out prompts, after {civil.core} steps"
             statement = f"{label} is clearly below the limit at its KL, under {_NEAR:.0%} of it, {when} (upper end)"
-            key, top = f"{name}-civility-under-limit", [one.share.high]
-            found.append(claims.at_most(key, statement, "P26", top, _NEAR, must_hold=False))
+            found.append(upper_ends(f"{name}-civility-under-limit", statement, "P26", [one.share], _NEAR))
             statement = f"{label} is below best-of-N at equal KL, {when} (upper end of the interval)"
-            key, top = f"{name}-civility-below", [one.over_share.high]
-            found.append(claims.at_most(key, statement, "after P26", top, 0.0, must_hold=False))
+            found.append(upper_ends(f"{name}-civility-below", statement, "after P26", [one.over_share], 0.0))
     return found
