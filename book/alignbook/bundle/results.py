@@ -14,7 +14,8 @@ from alignlib.answers.output.render import to_csv
 __all__ = ["record_of", "results"]
 
 _CLAIMS = (
-    "notebook", "key", "statement", "source", "kind", "value", "expected", "tolerance", "points", "must_hold", "holds",
+    "notebook", "key", "statement", "source", "kind", "value", "expected", "tolerance", "points", "must_hold", "low",
+    "high", "holds",
 )  # fmt: skip
 _VALUES = ("notebook", "kind", "name", "value")
 
@@ -74,7 +75,9 @@ def _finite(value: Any) -> Any:
 def _claim_rows(records: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
     for name in sorted(records):
         for item in records[name]["claims"]:
-            yield {"notebook": name, **item}
+            low, high = item.get("interval") or (None, None)
+            rest = {key: value for key, value in item.items() if key != "interval"}
+            yield {"notebook": name, **rest, "low": low, "high": high}
 
 
 def _value_rows(records: Mapping[str, Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
