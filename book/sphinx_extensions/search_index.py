@@ -29,9 +29,9 @@ def name_rows(app: Sphinx, tree: nodes.document) -> None:
             tree.ids[row["ids"][0]] = row
 
 
-def collect(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: nodes.document | None) -> None:
-    """Keep the entries of a page that is written."""
-    if tree is not None:
+def collect(app: Sphinx, tree: nodes.document, page: str) -> None:
+    """Keep the entries of a page that is about to be written, in the process that writes the index."""
+    if app.builder.format == "html":
         found = entries(tree)
         title = found[0].title if found and found[0].kind == "page" else page
         app._search_pages[page] = PageEntries(app.builder.get_target_uri(page), title, found)  # type: ignore[attr-defined]
@@ -66,8 +66,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.connect("builder-inited", no_other_index)
     app.connect("doctree-read", name_rows)
-    app.connect("html-page-context", collect)
+    app.connect("doctree-resolved", collect, priority=900)  # when nothing more is changed
     app.connect("html-collect-pages", search_page)
     app.connect("build-finished", write)
     app.connect("build-finished", drop_other_search)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
