@@ -33,6 +33,7 @@ _ALSO = {
     "cite": "citation",
     "citing": "citation",
     "goodhart": "over-optimisation",
+    "hacking": "over-optimisation",
     "overoptimization": "over-optimisation",
     "optimize": "optimise",
     "tempered": "tilt",

@@ -12,7 +12,7 @@
   // Weights of the fields, and how strongly a long one is discounted.
   const FIELDS = [["title", 6, 0.6], ["page", 2.5, 0.6], ["text", 1, 0.5]];
   const KIND = { page: 1.25, term: 1.25, symbol: 1.2, theorem: 1.1, section: 1, name: 0.85 };
-  const LISTS = new Set(["Claims", "Exercise", "Exercises"]);  // headings that say nothing of what is below them
+  const LISTS = new Set(["Claims", "Exercise", "Exercises", "Run it again"]);  // headings that say nothing of what is below them
   const SATURATION = 1.2, LEAST_PREFIX = 2;
 
   // Words in the form in which they are compared: λ and Λ as lambda (Λ also as capital lambda), χ² as chi2.
