@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pydoc
 import re
 from functools import cache
 from types import ModuleType
@@ -29,7 +30,9 @@ def entries() -> dict[str, str]:
     for block in re.split(r"\n(?=\S)(?<!\S\n)", f"\n{body}"):
         lines = block.strip("\n").split("\n")
         names = [line for line in lines if line and not line.startswith(" ")]
-        found |= dict.fromkeys(names, " ".join(line.strip() for line in lines if line.startswith(" ")))
+        said = [line for line in lines[len(names) :] if line]
+        first = [line for line in said if not line.startswith("  In the library: ")]
+        found |= dict.fromkeys(names, " ".join(line.strip() for line in first))
     return found
 
 
@@ -52,6 +55,16 @@ def test_entries_are_sorted_and_in_plain_words() -> None:
         assert text.endswith("."), name
         assert "$" not in text, f"{name}: formulas are not shown in the small box; say it in words"
         assert 25 < len(text) < 420, name
+
+
+def test_terms_lead_to_the_library_and_the_box_beside_a_link_does_not_say_so() -> None:
+    links = re.findall(r"\{py:obj\}`\S+ <([\w.]+)>`", GLOSSARY)
+    assert len(set(links)) > 40
+    assert [name for name in links if pydoc.locate(name) is None] == []
+    tree = publish_doctree("", settings_overrides={"myst_enable_extensions": []})
+    paragraphs = [nodes.paragraph("", "A curve."), nodes.paragraph("", "In the library: x.")]
+    tree += nodes.definition_list_item("", nodes.term("", "a", ids=["term-a"]), nodes.definition("", *paragraphs))
+    assert TIPS.definitions(tree) == {"term-a": "A curve."}
 
 
 def test_a_page_on_its_own_says_terms_as_words() -> None:
