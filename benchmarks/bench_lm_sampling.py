@@ -41,7 +41,7 @@ def main(quick: bool = False) -> None:
     torch.set_num_threads(1)
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    n_prompts, n, new = (2, 16, 16) if quick else (8, 32, 32)
+    n_prompts, n, new = (2, 16, 16) if quick else (4, 32, 16)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_model(folder)

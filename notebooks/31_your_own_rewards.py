@@ -96,8 +96,7 @@ from alignlib.tables import RewardTable, example_table, open_table_file
 # ## The table
 #
 # One row per sampled response: a column names the prompt, a column holds the reward, and another may hold a *gold* reward that is what one really wants.
-# Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a proxy that sees it through noise. [](32_public_table.ipynb) is this page on
-# a real one.
+# {{which_table}} [](32_public_table.ipynb) is this page on a public one.
 
 # %% [markdown] tags=["only-32_public_table"]
 # ## The table
@@ -299,6 +298,10 @@ claims.glue(
     headline=headline(shown),
     headline_reward=headline(found.reward),
     gold_caption=gold_caption(found.reward, found.hacking, found.promise),
+    which_table="Without a table of yours this page uses a made-up one: prompts of unequal scale, a gold reward, and a "
+    "proxy that sees it through noise."
+    if table is None
+    else f"The numbers below are those of your table: {data.n_prompts:,} prompt{'s' * (data.n_prompts != 1)}.",
     counted=counted,
     n_prompts=data.n_prompts,
     each=" to ".join(str(v) for v in sorted({int(data.n_samples.min()), int(data.n_samples.max())})),
