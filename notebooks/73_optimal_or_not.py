@@ -99,7 +99,7 @@ from alignlib.rules import BestOfN, ChiSquaredPessimism, RejectionSampling, Rule
 # Gold is normal; the proxy is gold plus an independent error with standard deviation {{error_sd:g}}: uniform, normal, or Student's t with {{freedom:g}} degrees of freedom. Gold and error are cut into cells, so
 # that all that follows is a finite sum. Every rule draws as many responses: best-of-N, {term}`soft best-of-n` and χ²-pessimism (one of $N$ draws kept in proportion to $(1+\frac\lambda2(\hat r-\nu))^+$) draw $N$; rejection sampling of the optimum
 # $\pi_\lambda$ draws $N$ on average, with the λ that takes so many. χ²-pessimism has the λ of {prf:ref}`thm-regret-by-coverage` for $C^*={{coverage:g}}$, soft best-of-n the same λ over 2, which is as steep at the mean.
-# The t distribution is cut where {{tail:.3%-}} lie beyond on either side and scaled to that deviation; uncut its scale is {{narrower:.0%}} smaller, and best-of-N gains somewhat more gold.
+# The t distribution is cut where {{tail:.3%}} lie beyond on either side and scaled to that deviation; uncut its scale is {{narrower:.0%}} smaller, and best-of-N gains somewhat more gold.
 # The law of χ²-pessimism here takes the ν of the base model's law as known. Whoever has nothing but the draws takes theirs, as `choose` does, and gains less at few draws: of {{nu_n:d}} under the normal error {{nu_drawn:.2f}} in gold, against {{nu_law:.2f}}.
 
 # %%
