@@ -136,6 +136,8 @@ def test_every_benchmark_that_compares_is_recorded() -> None:
     assert set(recorded) <= there
     assert there - set(recorded) == {"scale"}, "python -m benchmarks --record"  # scale has a chapter of its own
     page = performance_page(ROOT)
+    reckoned = [row for one in recorded.values() for row in one["rows"] if row.get("reckoned")]
+    assert page.count(", reckoned |") == len(reckoned) > 0
     for name, one in recorded.items():
         assert any("times_faster" in row or "times_slower" in row for row in one["rows"]), name
         assert f"`python -m benchmarks {name}`; " in page
