@@ -126,8 +126,8 @@ def test_what_to_set_amounts_to_the_beta_again() -> None:
     spread = np.exp(0.25 * rng.standard_normal((100, 1)))
     found = choose_beta(fit_frontier(spread * rng.standard_normal((100, 64)), n_boot=100), 0.4, length=50.0, group=4)
     assert found.to_set("sequence") == found.to_set("length-normalised") == found.beta
-    assert found.token_mean is not None
-    assert found.token_mean / 50.0 == pytest.approx(found.beta)
+    assert found.per_token is not None
+    assert found.per_token / 50.0 == pytest.approx(found.beta)
     assert found.group_centred is not None
     assert effective_beta(found.group_centred, "after", group=4) == pytest.approx(found.beta)
     right = choose_beta(fit_frontier((rng.random((150, 64)) < 0.3) * 1.0, n_boot=100), 0.2, group=8)
@@ -181,10 +181,10 @@ def test_what_is_set_spends_the_kl_of_the_optimum_with_the_lengths_that_there_ar
     def in_loss(c: float):
         return lambda ratio, prob: (reward - (prob * reward).sum(axis=1, keepdims=True) - c * ratio) / tokens
 
-    assert found.token_mean is not None
+    assert found.per_token is not None
     assert found.naive is not None
     for push, c, plain, naive, pace in (
-        (in_reward, found.token_mean, found.beta * found.length, found.naive[0], 0.2),
+        (in_reward, found.per_token, found.beta * found.length, found.naive[0], 0.2),
         (in_loss, found.length_normalised, found.beta, found.naive[1], 8.0),
     ):
         reached, without = (trained(push(one), size, pace) for one in (c, plain))
@@ -339,11 +339,11 @@ def test_the_command_keeps_a_checkpoint_and_says_that_gold_has_fallen(folder: Pa
 
 def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
     arguments = (folder / "run.csv", "--kl-unit", "sequence", "--table", folder / "base.csv", "--reward", "score")
-    found = asked(*arguments, "--kl", "0.5", "--group", 8, "--normalisation", "token-mean", "--run-length", 100)
+    found = asked(*arguments, "--kl", "0.5", "--group", 8, "--normalisation", "per-token", "--run-length", 100)
     document = json.loads(asked(*arguments, "--kl", "0.5", "--group", 8, "--run-length", 100, "--json"))
     beta, to_set = document["beta"], document["beta"]["to_set"]
     assert beta["beta_low"] < 1.0 < beta["beta_high"]
-    assert f"set {to_set['token_mean']:.3g} where the penalty is token-mean" in found
+    assert f"set {to_set['per_token']:.3g} where the penalty is per-token" in found
     assert document["pick"] is None
     picture = folder / "pick.svg"
     both = asked(*arguments, "--gold", "gold", "--run-gold", "eval_gold", "-o", picture, "--json")
@@ -374,6 +374,7 @@ def test_the_command_tells_a_beta_in_each_normalisation(folder: Path) -> None:
         ),
         (("--table", "base.csv", "--reward", "score", "--kl", "0.3", "--tokens", "gold"), "--tokens must be 1 or more"),
         (("--run-gold", "eval_gold", "--tokens", "n"), "need --table"),
+        (("--normalisation", "token-mean"), "'per-token'"),  # verl's word for a loss that takes β, not β × length
         (("--run-gold", "eval_gold", "--looks", "3"), "--looks must be at least"),
     ],
 )

@@ -81,7 +81,12 @@ def test_online_dpo_has_a_kl_although_it_compares(tmp_path: Path) -> None:
 
 def test_old_grpo_calls_its_length_otherwise(tmp_path: Path) -> None:
     path = written(tmp_path, [{"step": 1, "kl": 0.5, "reward": 1.0, "completion_length": 4.0}])
-    assert read_training_log(path).kl.tolist() == [2.0]
+    log = read_training_log(path)
+    assert log.kl.tolist() == [2.0]  # as far as means tell: of two responses, 1 and 7 tokens, it may be 0.5 or 3.5
+    assert "mean over responses" in log.notes[-1]
+    assert "mean over all tokens" not in " ".join(log.notes)
+    new = written(tmp_path, [{"step": 1, "kl": 0.5, "reward": 1.0, "completions/mean_length": 4.0}])
+    assert "mean over all tokens" in read_training_log(new).notes[-1]
 
 
 def test_folders_of_checkpoints(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _OF_BETA = ("reward", "wished", "group", "tokens", "normalisation")
-_NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
+_NORMALISATIONS = ("sequence", "per-token", "length-normalised", "group-centred", "group-scaled")
 
 
 @make(
@@ -49,7 +49,11 @@ _NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred
 @option("--prompt", default="prompt_id", help="Column of --table and --scores that names the prompt.")
 @option("--kl", "wished", type=NUMBER, help="Wished KL in nats per sequence  [default: what is kept]")
 @option("--group", type=Whole(min=2), help="Responses to a prompt that the trainer compares.")
-@option("--normalisation", type=click.Choice(_NORMALISATIONS), help="How the trainer takes the penalty.")
+@option(
+    "--normalisation",
+    type=click.Choice(_NORMALISATIONS),
+    help="How the trainer takes the penalty; verl's token-mean is 'sequence'.",
+)
 @option("--error", type=Range(1e-9, 1.0, max_open=True),
         help="Chance of a false alarm that gold has fallen  [default: 1 - level]")  # fmt: skip
 @option("--looks", type=Whole(min=1), help="How many checkpoints will be scored in all, if known.")

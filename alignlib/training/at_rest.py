@@ -245,9 +245,9 @@ def spent(base: BaseSamples, c: float, normalisation: str) -> float:
     c : float
         The coefficient.
     normalisation : str
-        ``"token-mean"`` or ``"length-normalised"``.
+        ``"per-token"`` or ``"length-normalised"``.
     """
-    rest = {"token-mean": _longer_further, "length-normalised": _favouring_length}[normalisation]
+    rest = {"per-token": _longer_further, "length-normalised": _favouring_length}[normalisation]
     return base.kl(rest(base, c))
 
 

@@ -15,7 +15,7 @@ from alignlib.training.penalty import beta_to_set, effective_beta
 
 __all__ = ["NORMALISATIONS", "BetaChoice", "choose_beta"]
 
-NORMALISATIONS = ("sequence", "token-mean", "length-normalised", "group-centred", "group-scaled")
+NORMALISATIONS = ("sequence", "per-token", "length-normalised", "group-centred", "group-scaled")
 _BLOCK = 1 << 17  # samples in work at a time
 _MOST, _PROMPTS = 1 << 16, 400  # samples and prompts on which a coefficient is found
 
@@ -49,7 +49,7 @@ class BetaChoice:
     unequal : bool
         Whether the samples hold lengths and these differ. The next two then spend the KL with these lengths; else they
         are for responses of one length.
-    token_mean : float, optional
+    per_token : float, optional
         For a KL per token against the reward of the whole response: of one length, ``beta`` times ``length``.
     length_normalised : float
         For a loss that divides reward's part and KL of a response by its length: of one length, ``beta``.
@@ -74,7 +74,7 @@ class BetaChoice:
     scale_high: float | None
     still: int
     unequal: bool
-    token_mean: float | None
+    per_token: float | None
     length_normalised: float
     naive: tuple[float, float] | None
     group_centred: float | None
@@ -90,7 +90,7 @@ class BetaChoice:
         """
         return {
             "sequence": self.beta,
-            "token-mean": self.token_mean,
+            "per-token": self.per_token,
             "length-normalised": self.length_normalised,
             "group-centred": self.group_centred,
             "group-scaled": self.group_scaled,
@@ -131,7 +131,7 @@ def choose_beta(
     >>> from alignlib.estimation import fit_frontier
     >>> fit = fit_frontier(2.0 * np.random.default_rng(1).standard_normal((100, 64)), n_boot=200)
     >>> found = choose_beta(fit, 0.5, length=100.0)
-    >>> round(found.token_mean / found.beta, 6), bool(abs(found.group_scaled - found.beta / 2.0) < 0.05)
+    >>> round(found.per_token / found.beta, 6), bool(abs(found.group_scaled - found.beta / 2.0) < 0.05)
     (100.0, True)
 
     Source: derived here; what scaling within a group does is in `effective_beta`.
@@ -166,7 +166,7 @@ def choose_beta(
     by_token, by_length, naive = None if length is None else beta * length, beta, None
     if unequal and tilt is not None and by_token is not None:
         target = base.kl(tilt)
-        plain = (spent(base, by_token, "token-mean"), spent(base, beta, "length-normalised"))
+        plain = (spent(base, by_token, "per-token"), spent(base, beta, "length-normalised"))
         naive = (plain[0] * kl / target, plain[1] * kl / target)
         by_token, by_length = per_token(base, target, by_token), length_normalised(base, target, beta)
     return BetaChoice(
@@ -183,7 +183,7 @@ def choose_beta(
         scale_high=None if ends[1] is None else float(ends[1]),
         still=int((~varies).sum()),
         unequal=unequal,
-        token_mean=by_token,
+        per_token=by_token,
         length_normalised=by_length,
         naive=naive,
         group_centred=None if group is None else beta_to_set(beta, "after", group=group),

@@ -116,7 +116,7 @@ def _turn_record(one: Pick, turn: GoldTurn) -> dict[str, Any]:
 
 def _beta_record(beta: BetaChoice, normalisation: str | None) -> dict[str, Any]:
     to_set = {name.replace("-", "_"): beta.to_set(name) for name in NORMALISATIONS}
-    naive = None if beta.naive is None else {"token_mean": beta.naive[0], "length_normalised": beta.naive[1]}
+    naive = None if beta.naive is None else {"per_token": beta.naive[0], "length_normalised": beta.naive[1]}
     return {**listed(beta, _OF_BETA), "normalisation": normalisation, "to_set": to_set, "naive": naive}
 
 
@@ -199,7 +199,7 @@ def _beta(beta: BetaChoice, normalisation: str | None) -> str:
         return f"{said}, the KL summed over a response."
     value = beta.to_set(normalisation)
     if value is None:
-        needs = "the mean length (length or tokens)" if normalisation == "token-mean" else "the group (group)"
+        needs = "the mean length (length or tokens)" if normalisation == "per-token" else "the group (group)"
         return f"{said}, the KL summed over a response; what to set for a {normalisation} penalty takes {needs}."
     return f"{said}: set {value:.3g} where the penalty is {normalisation}."
 
@@ -268,15 +268,15 @@ def _conversion(beta: BetaChoice) -> list[str]:
     by_length = "β: reward's part and KL of a response are both divided by its length"
     if beta.naive is None:
         by_token, by_length = (f"{one}, if all are equally long" for one in (by_token, by_length))
-    elif beta.token_mean is not None and beta.length is not None:
-        times = (beta.token_mean / beta.beta / beta.length, beta.length_normalised / beta.beta)
+    elif beta.per_token is not None and beta.length is not None:
+        times = (beta.per_token / beta.beta / beta.length, beta.length_normalised / beta.beta)
         by_token, by_length = (
             f"{ratio:.3g} × {one}; lengths differ, and without the {ratio:.3g} it would spend {kl:.2g} nats"
             for one, ratio, kl in zip((by_token, by_length), times, beta.naive, strict=True)
         )
     how = {
-        "sequence": "β: the KL summed over a response, against its reward",
-        "token-mean": by_token,
+        "sequence": "β: the KL summed over a response, against its reward, or both summed over all tokens (token-mean)",
+        "per-token": by_token,
         "length-normalised": by_length,
         "group-centred": f"β × (G-1)/G, {group}: charged after the group's mean is taken off",
         "group-scaled": "the same, rewards also divided by their deviation in the group",
@@ -325,13 +325,13 @@ def _notes(found: RunAdvice) -> tuple[str, ...]:
         )
         if beta.naive is None and beta.length is not None and not beta.unequal:
             notes.append(
-                "What is set for token-mean and length-normalised penalties is for responses of one length; with "
+                "What is set for per-token and length-normalised penalties is for responses of one length; with "
                 "unequal ones they spend another KL, mostly more. The column of the table with the tokens of each "
                 "response tells how much (tokens)."
             )
         if beta.unequal:
             notes.append(
-                "What is set for token-mean and length-normalised penalties spends the KL with the lengths in the base "
+                "What is set for per-token and length-normalised penalties spends the KL with the lengths in the base "
                 "samples. Under the first the longest responses move furthest: few samples understate that, so it may "
                 "spend more than wished."
             )

@@ -153,6 +153,7 @@ class _Choice:
 
     def _kl(self) -> tuple[str, KLKey | None]:
         keys = self.trainer.kl if self.trainer else ()
+        keys = tuple(one for one in keys if not one.beside or one.beside in self.plain)
         if self.query.kl is not None:
             return self.query.kl, next((one for one in keys if self.plain.get(one.name) == self.query.kl), None)
         held = [one for one in keys if one.name in self.plain]
@@ -171,7 +172,7 @@ class _Choice:
                 f"{self._path} is a log of preference training (DPO, KTO), which never samples: it holds no KL of the "
                 f"policy to the base (KTO's 'kl' is another quantity), nor a reward of its responses; {_ADVICE}."
             )
-        keys = [repr(one.name) for one in self.trainer.kl] if self.trainer else ["'kl'"]
+        keys = list(dict.fromkeys(repr(one.name) for one in self.trainer.kl)) if self.trainer else ["'kl'"]
         if self.trainer and any(name in self.plain for name in self.trainer.reward):
             return (
                 f"{where} rewards but no KL: {self.trainer.no_kl}; train with a reference model, however small its "

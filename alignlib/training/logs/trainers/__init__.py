@@ -38,6 +38,8 @@ class KLKey:
         does not tell.
     mean_over : "tokens", "responses" or ""
         What a KL per token is the mean over: all tokens of the batch, or responses of their own mean; "" if unknown.
+    beside : str
+        Another key that tells this version of the trainer: without it in the log, this one is not meant.
     """
 
     name: str
@@ -45,6 +47,7 @@ class KLKey:
     why: str
     estimator: str = ""
     mean_over: Mean = ""
+    beside: str = ""
 
 
 @dataclass(frozen=True)

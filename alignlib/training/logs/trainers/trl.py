@@ -19,6 +19,15 @@ TRL = register(
         ),
         kl=(
             KLKey("objective/kl", "sequence", "trl's PPO sums log-ratios over a response", "k1"),
+            KLKey(
+                "kl",
+                "token",
+                "trl's GRPO averaged it over each response's tokens, then over responses, while it called the length "
+                "'completion_length'",
+                "",
+                "responses",
+                "completion_length",
+            ),
             KLKey("kl", "token", "trl's GRPO and RLOO log the mean over tokens", "", "tokens"),
         ),
         reward=("objective/scores", "reward"),
