@@ -416,6 +416,8 @@ def test_known_bounds_give_a_limit_as_far_as_the_run_goes(tmp_path: Path) -> Non
     assert ((bounded.share_low <= 0.8) & (bounded.share_high >= 0.8)).all()
     assert np.isfinite(bounded.wasted).all()
     assert "bounded" in "\n".join(overlay_lines(bounded))
+    wide = replace(bounded, share_low=0.0 * bounded.share_low + 0.7, share_high=0.0 * bounded.share_high + 2.0)
+    assert "at least 70.0 % of what any method can gain there" in headlines(wide)[0]  # as the table has it
     pd.DataFrame({"step": log.step, "kl": log.kl, "reward": log.reward}).to_csv(tmp_path / "run.csv", index=False)
     rows = [f"{i},{r:g}" for i in range(150) for r in table.column("reward")[16 * i : 16 * i + 16]]
     (tmp_path / "base.csv").write_text("\n".join(["prompt_id,reward", *rows]) + "\n")
@@ -525,7 +527,11 @@ def test_a_run_that_no_best_of_n_matches_has_no_floor() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda log: replace(log, kl=log.kl / 32.0), "against the KL.* times what is logged"),
+        (lambda log: replace(log, kl=log.kl / 32.0), "A factor of the reward, .*would not.* times what is logged"),
+        (
+            lambda log: replace(log, reward=np.where(log.kl < 0.1, 1.0, 10.0) * log.reward),
+            "another scale.*, which agree: no constant was added; a factor",
+        ),
         (lambda log: replace(log, reward=10.0 * log.reward), "no response in the table scores above .* another scale"),
         (lambda log: replace(log, reward=log.reward + 3.0), "they are apart before training, so it is the reward"),
     ],
@@ -538,6 +544,15 @@ def test_impossible_points_say_what_speaks_for_which(made, change, words: str) -
     (said,) = (note for note in result.notes if "lie above the limit's interval" in note)
     assert "another reward scale, base or unit of the KL" in said
     assert re.search(words, said), said
+    assert "against the KL" not in said  # the base's mean is 0, which no factor moves
+
+
+def test_a_start_far_from_0_speaks_against_the_kl(made) -> None:
+    log, table = made
+    shifted = RewardTable.from_arrays(reward=table.column("reward").reshape(table.n_prompts, -1) + 3.0)
+    log = replace(log, kl=log.kl / 32.0, reward=log.reward + 3.0)
+    notes = overlay(log, fit_frontier(shifted, n_boot=200), check=False).notes
+    assert "against the KL" in next(note for note in notes if "lie above" in note)
 
 
 def test_a_run_that_lost_reward_wasted_all_of_its_kl(made) -> None:

@@ -45,7 +45,7 @@ def command(
     """Compare training RUNs at equal KL: the first with each of the others, with intervals.
 
     RUN is a log as `alignlib overlay` reads it, or NAME=LOG; logs of one NAME are seeds of one method. Where the logs
-    hold single responses, intervals are over prompts, the same ones paired.
+    hold single responses, intervals are over prompts, those in common paired.
     """
     named = [_named(run) for run in runs]
     check_picture(picture, force, [path for _, path in named] + ([] if table is None else [table]))

@@ -14,6 +14,7 @@ from alignlib.training.run_base import NEAR_BASE
 __all__ = ["impossible_points"]
 
 _AGREES = 3.0  # standard errors
+_NONE = 1e-6  # nats: no KL, in whatever unit
 
 
 def impossible_points(
@@ -56,7 +57,8 @@ def impossible_points(
         f"{log.step[first]:g}: no policy can, so this is another reward scale, base or unit of the KL than the "
         "table's. "
     )
-    return [said + " ".join([*_range(log, table, reward), *_start(log, gain, gain_low, limit_high, above, needed_low)])]
+    scaled = _range(log, table, reward)
+    return [said + " ".join([*scaled, *_start(log, gain, gain_low, limit_high, above, needed_low, bool(scaled))])]
 
 
 def _range(log: TrainingLog, table: RewardTable, reward: str) -> list[str]:
@@ -78,7 +80,9 @@ def _start(
     limit_high: FloatArray,
     above: BoolArray,
     needed_low: FloatArray,
+    scaled: bool,
 ) -> list[str]:
+    """Say what the checkpoint nearest to the base tells; ``scaled`` says that the scale is known to be another."""
     near = int(np.argmin(np.abs(log.kl)))
     where = f"At step {log.step[near]:g}, {log.kl[near]:.2g} nats from the base,"
     if log.kl[near] > NEAR_BASE:
@@ -89,6 +93,10 @@ def _start(
     has = f"{where} the run has {log.reward[near]:.4g} and the base samples {mean:.4g} on average"
     if abs(gain[near]) > allowed + _AGREES / 2.0 * reach:
         return [f"{has}: they are apart before training, so it is the reward or the base, not the unit."]
+    if above[near] and log.kl[near] <= _NONE:
+        return [f"{has}, which lie further apart than the interval allows: that is no matter of the KL's unit."]
+    if scaled:
+        return [f"{has}, which agree: no constant was added; a factor shows little where the mean is near 0."]
     far = int(np.flatnonzero(above)[np.argmax(gain[above])])
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         times = float(np.divide(needed_low[far], log.kl[far])) if log.kl[far] >= 0.0 else math.inf
@@ -99,4 +107,12 @@ def _start(
             "logged: nats per token taken for nats per sequence, a KL underestimated (k3 often is, by few samples), or "
             "log-probabilities of another law would look so."
         )
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        factor = float(np.divide(gain[far], limit_high[far]))
+    if not abs(mean) * (factor - 1.0) > allowed + _AGREES / 2.0 * reach:  # a factor moves the mean by that much
+        said = (
+            f"{has}, which agree: another base, or a constant added to the reward, would show there. A factor of the "
+            f"reward, {factor:.3g} or more, would not, so near 0 is the mean: it is that or the KL.{more}"
+        )
+        return [said]
     return [f"{has}, which agree: this speaks for the table's reward and base, and against the KL.{more}"]

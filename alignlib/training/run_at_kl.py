@@ -211,8 +211,7 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
         The logs by run.
     """
     said = {
-        "prompts": "Intervals of differences are over prompts, the same ones paired; one run each says nothing of "
-        "other seeds.",
+        "prompts": _in_common([log for _, log in every]),
         "seeds": "Intervals of differences are over seeds, whose spread is taken to be alike for all methods.",
         "prompts and seeds": "Intervals of differences are over prompts and over seeds, whose spread is taken to be "
         "alike for all methods.",
@@ -233,6 +232,22 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
             "of more responses a checkpoint."
         )
     return [said, *more]
+
+
+def _in_common(logs: Sequence[TrainingLog]) -> str:
+    """Say whether prompts of two logs or more are the same, which pairing needs."""
+    held = [set(log.per_prompt.prompt.tolist()) for log in logs if log.per_prompt is not None]
+    shared, whole = (
+        set[object]().union(*(a & b for i, a in enumerate(held) for b in held[:i])),
+        set[object]().union(*held),
+    )
+    if not shared:
+        return (
+            "Intervals of differences are over prompts, and no two runs share one: what the methods do and how hard "
+            "their prompts are cannot be told apart; one run each says nothing of other seeds."
+        )
+    some = "the same ones" if len(shared) == len(whole) else f"the same ones, {len(shared)} of {len(whole)},"
+    return f"Intervals of differences are over prompts, {some} paired; one run each says nothing of other seeds."
 
 
 def _of_kl(log: TrainingLog) -> float:

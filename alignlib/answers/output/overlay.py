@@ -202,6 +202,9 @@ def _place(found: Overlay, i: int) -> str:
     if not found.supported[i]:
         return _beyond(found, i, has, end)
     if not found.share_high[i] - found.share_low[i] < 1.0:
+        if found.share_low[i] > 0.0:
+            least = percent(found.share_low[i])
+            return f"{has}, at least {least} of what any method can gain there; log or base samples tell no more."
         return f"{has}; what share of the limit that is cannot be told, for log or base samples are too few."
     if found.share[i] >= 1.0:
         least = percent(found.share_low[i])
