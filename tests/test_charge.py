@@ -151,6 +151,21 @@ def test_token_charges_agree_with_the_fixed_points_of_the_tables() -> None:
         np.testing.assert_allclose(got, fixed_point(log_base, reward, SPACE, 0.6, penalty), atol=1e-11)
 
 
+def test_at_the_beta_of_the_optimum_k2_mostly_spends_more_and_k3_more_or_less() -> None:
+    """What `pick` says of the loss token by token; in every world β is 0.5."""
+    more: dict[str, list[float]] = {"k2": [], "k3": []}
+    for seed in range(12):
+        _, log_base, reward = case(seed, 1)
+        optimum = log_softmax(log_base + reward / 0.5, axis=1)
+        for name, ratios in more.items():
+            rest = at_rest(log_base, reward, SPACE, 0.5, Charge(name, "loss"))
+            spent = [float((np.exp(law) * (law - log_base)).sum()) for law in (rest, optimum)]
+            ratios.append(spent[0] / spent[1])
+    assert np.mean(np.array(more["k2"]) > 1.0) > 0.6
+    assert min(more["k3"]) < 0.95
+    assert max(more["k3"]) > 1.05
+
+
 def test_k2_and_k3_in_the_reward_drive_the_policy_off_responses() -> None:
     """At most one response that is drawn at the end is rarer than in the base."""
     _, log_base, reward = case(6)

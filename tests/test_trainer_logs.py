@@ -258,7 +258,7 @@ def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int
     ("kl", "trainer", "said"),
     [
         ([0.1, -1e-9, 0.2], "trl", "which is rounding: taken as 0"),
-        ([0.1, -0.01, 0.2], "trl", "by chance, where the KL is small"),
+        ([0.1, -0.01, 0.2], "trl", "by chance, where the KL is small; k2 and k3 (as trl's GRPO logs it) never are"),
         ([-0.31, -0.29, -0.3], "trl", "that is impossible, for their mean over the run is below 0"),
         ([0.1, -0.01, 0.2], "NeMo-RL", "impossible by k3, which is never negative"),
         ([0.0, 0.0, 0.0], "trl", "Every logged KL is exactly 0. Either the policy is still its base"),
@@ -282,6 +282,19 @@ def test_a_resume_replaces_what_was_logged_beyond_it(tmp_path: Path) -> None:
     assert log.step.tolist() == STEPS
     np.testing.assert_allclose(log.logged_kl, [0.01, 0.021, 0.031])
     assert any("run back 1 time (to 20)" in note and "2 earlier ones" in note for note in log.notes)
+
+
+def test_a_printed_log_without_steps_is_resumed_by_its_epochs(tmp_path: Path) -> None:
+    """Two steps of one printed epoch are two; what was printed again after a resume counts once."""
+    at = [0.01, 0.01, 0.02, 0.03, 0.02, 0.03]
+    table = [{**TRL[0], "kl": 0.001 * (i + 1), "epoch": one} for i, one in enumerate(at)]
+    for row in table:
+        del row["step"]
+    (tmp_path / "run.log").write_text("".join(f"{row}\n" for row in table))
+    log = read_training_log(tmp_path / "run.log")
+    np.testing.assert_allclose(log.logged_kl, [0.001, 0.002, 0.005, 0.006])
+    assert any("The epochs run back 1 time (to 0.02)" in note and "2 earlier ones" in note for note in log.notes)
+    assert any("1 row with the epoch of the row before" in note for note in log.notes)
 
 
 def test_a_counter_that_begins_anew_is_no_new_run(tmp_path: Path) -> None:
@@ -387,6 +400,17 @@ def test_mlflow_keeps_runs_in_folders_or_in_a_database(tmp_path: Path) -> None:
     (store / "0" / "bb" / "metrics" / "kl").write_text("17000 0.1 1\n17000 oops 2\n")
     with pytest.raises(InputError, match="where MLflow writes timestamp, value and step"):
         read_training_log(store)
+
+
+def test_mlflow_of_one_step_the_later_in_time_counts(tmp_path: Path) -> None:
+    """Sorted by key and step, the newer first: order in the file tells nothing, timestamps do."""
+    head, *table = mlflow().splitlines()
+    again = [{"run_id": "f00", "key": key, "value": 2.0 * TRL[2][key], "step": 30, "timestamp": 99}
+             for key in ("kl", "reward", "completions/mean_length")]  # fmt: skip
+    (tmp_path / "m.csv").write_text("\n".join([head, *as_csv(again).splitlines()[1:], *table]))
+    log = read_training_log(tmp_path / "m.csv")
+    assert log.step.tolist() == STEPS
+    assert log.logged_kl[-1] == pytest.approx(2.0 * TRL[2]["kl"])
 
 
 def test_nemo_rl_prints_no_kl_to_the_base(tmp_path: Path) -> None:

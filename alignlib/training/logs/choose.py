@@ -100,7 +100,8 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
                     lengths[part] = columns.bounded(name)
     values = {"kl": kl, "reward": reward, **lengths}
     known = writer is not None and bool(writer.marks)
-    step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known)
+    epoch = columns.bounded(plain["epoch"]) if known and chosen.step is None and "epoch" in plain else None
+    step, run, values, notes = in_order(step, run, values, counted=chosen.step is not None, sparse=known, epoch=epoch)
     return LogRows(
         chosen.kl,
         chosen.unit,

@@ -85,7 +85,11 @@ def _columns(path: Path, kind: str, values: Iterable[Value]) -> Columns:
 def _of_lines(path: Path) -> Iterator[Value]:
     lines = lines_of_csv(path)
     head = next(lines, [])
-    for line in (dict(zip(head, cells, strict=False)) for cells in lines if cells):
+    table = [dict(zip(head, cells, strict=False)) for cells in lines if cells]
+    stamps = [_number(line.get("timestamp", "")) for line in table]
+    if all(stamp is not None for stamp in stamps):  # else as they stand: the later of one step is the later written
+        table = [table[i] for i in sorted(range(len(table)), key=lambda i: stamps[i] or 0.0)]
+    for line in table:
         run = next((line[name] for name in _RUNS if line.get(name)), path.stem)
         yield run, line.get("key") or line.get("metric") or "", line.get("step"), line.get("value")
 

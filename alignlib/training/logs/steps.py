@@ -22,6 +22,7 @@ def in_order(
     *,
     counted: bool = True,
     sparse: bool = True,
+    epoch: FloatArray | None = None,
 ) -> tuple[FloatArray, npt.NDArray[np.object_], dict[str, FloatArray], list[str]]:
     """Return step, run and values with a row for each step of each run, and what was done.
 
@@ -39,6 +40,8 @@ def in_order(
         False where ``step`` only counts the rows.
     sparse : bool
         Whether rows that hold neither KL nor reward logged something else, and are left out.
+    epoch : array, (m,), optional
+        How far training was, where ``step`` only counts the rows: after a resume it runs back.
 
     Returns
     -------
@@ -63,7 +66,8 @@ def in_order(
     nowhere = int((told & ~np.isfinite(step)).sum())
     rows = np.flatnonzero(told & np.isfinite(step))
     if not counted:
-        return step[rows], run[rows], {name: one[rows] for name, one in values.items()}, []
+        rows, notes = _resumed(rows, run, epoch)
+        return step[rows], run[rows], {name: one[rows] for name, one in values.items()}, notes
     joined = 0
     kept: list[npt.NDArray[np.intp]] = []
     notes = [f"Left out: {count(nowhere, 'row')} without a step."] if nowhere else []
@@ -92,13 +96,46 @@ def in_order(
     if joined:
         notes.append(f"Joined: {count(joined, 'row')} with another of the same step.")
     if replaced:
-        shown = ", ".join(f"{one:g}" for one in resumes[:5]) + (" and later" if len(resumes) > 5 else "")
-        notes.append(
-            f"The steps run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
-            f"taken, and {count(replaced, 'earlier one')} of these steps and beyond left out. If these are several "
-            "runs instead, name the column that tells them apart."
-        )
+        notes.append(_ran_back("step", resumes, replaced))
     return step[order], run[order], {name: one[order] for name, one in held.items()}, notes
+
+
+def _ran_back(what: str, resumes: list[float], replaced: int) -> str:
+    """Say that the log ran back in steps or epochs, and what was left out."""
+    shown = ", ".join(f"{one:g}" for one in resumes[:5]) + (" and later" if len(resumes) > 5 else "")
+    return (
+        f"The {what}s run back {count(len(resumes), 'time')} (to {shown}), as after a resume: the later rows were "
+        f"taken, and {count(replaced, 'earlier one')} of these {what}s and beyond left out. If these are several "
+        "runs instead, name the column that tells them apart."
+    )
+
+
+def _resumed(
+    rows: npt.NDArray[np.intp], run: npt.NDArray[np.object_], epoch: FloatArray | None
+) -> tuple[npt.NDArray[np.intp], list[str]]:
+    """Return the rows that no later part of their run, begun by an epoch that falls, replaces; and what was done.
+
+    Epochs are rounded where they are printed: rows of one epoch are several steps, and replace each other only across
+    a fall.
+    """
+    if epoch is None:
+        return rows, []
+    alive, resumes = np.ones(rows.size, dtype=bool), list[float]()
+    for name in dict.fromkeys(run[rows].tolist()):
+        mine = np.flatnonzero((run[rows] == name) & np.isfinite(epoch[rows]))
+        at = epoch[rows][mine]
+        for place in (np.flatnonzero(np.diff(at) < 0.0) + 1).tolist():
+            alive[mine[:place][at[:place] >= at[place]]] = False
+            resumes.append(float(at[place]))
+    lost = int((~alive).sum())
+    said = [_ran_back("epoch", resumes, lost)] if lost else []
+    again = int((stood := np.diff(epoch[rows[alive]]) == 0.0).sum())
+    if 0 < again <= 0.5 * stood.size:  # where most stand still they are rounded
+        said.append(
+            f"{count(again, 'row')} with the epoch of the row before: a step logged again after a resume, or epochs "
+            "rounded as they were printed. All count; take the trainer's file, which has steps."
+        )
+    return rows[alive], said
 
 
 def _forward(step: FloatArray, mine: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], list[str]]:

@@ -153,4 +153,10 @@ def _meaning(rows: LogRows, kl: FloatArray) -> str:
             "not of the policy that sampled (another temperature, top-k or top-p, precision or engine), or the sign is "
             f"turned; {stay}"
         )
-    return f"estimates from one batch by k1 (the mean log-ratio) are, by chance, where the KL is small; {stay}"
+    if rows.estimator == "k1":
+        return f"estimates from one batch by k1 (the mean log-ratio) are, by chance, where the KL is small; {stay}"
+    return (
+        f"the least is {kl.min():.2g} nats per {rows.kl_unit}. One batch's mean log-ratio (k1, as trl's RLOO logs it) "
+        f"is, by chance, where the KL is small; k2 and k3 (as trl's GRPO logs it) never are, so then the key holds "
+        f"something else or the sum lost its digits; {stay}"
+    )
