@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import pickle
 import types
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,11 @@ import alignlib
 from alignbook.api_pages import API_PAGES
 from alignlib import InputError, RaterTable, RewardTable, ask, read_training_log
 from alignlib._core.doors import guarded
+from alignlib.hacking import GaussianPair
+from alignlib.laws import Exponential
 from alignlib.laws.bounds import hoeffding
+from alignlib.scale import is_summary, write_summary
+from alignlib.tables import example_table
 from alignlib.training import TrainingLog
 from tests.small_project import ROOT
 from tests.wrong_kinds import VALUES, calls_in, outcomes
@@ -51,6 +58,31 @@ CASES: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+@guarded
+def _grown(beta: float) -> float:
+    return math.exp(beta)
+
+
+RNG = np.random.default_rng(3)
+DEEP: Any = []
+DEEP.append(DEEP)
+# What a library of numbers, Arrow or Python itself would say of them is none of these.
+STRANGE: list[tuple[Callable[[], object], str]] = [
+    (lambda: example_table(np.array(3.0), 2, 0.5, rng=RNG), "n_prompts must be a whole number; got array(3.). Give"),  # type: ignore[arg-type]
+    (lambda: example_table(Decimal("NaN"), 2, 0.5, rng=RNG), "n_prompts must be"),  # type: ignore[arg-type]
+    (lambda: example_table(3, 2, Fraction(1, 3), rng=RNG), "noise must be a finite number; got Fraction(1, 3). Give"),  # type: ignore[arg-type]
+    (lambda: GaussianPair(pa.array(["x", None]), 1.0), "sd must"),  # type: ignore[arg-type]
+    (lambda: Exponential(1.0).nodes(DEEP), "breaks must be a list of numbers; got [[[...]]]."),
+    (lambda: Exponential(1.0).nodes([[1], [1, 2]]), "breaks must be a list of numbers; got [[1], [1, 2]]."),  # type: ignore[list-item]
+    (lambda: ask(TABLE, "reward", ensemble=np.array([])), "ensemble must not be empty"),  # type: ignore[arg-type]
+    (lambda: write_summary(range(3), "s.parquet"), "summary must be"),  # type: ignore[arg-type]
+    (lambda: write_summary([], "s.parquet"), "summary must not be empty"),  # type: ignore[arg-type]
+    (lambda: RaterTable.read("\udc80"), "There is no file \\udc80; check"),
+    (lambda: is_summary("x" * 100_000), "… is longer than the system takes; check the path."),
+    (lambda: _grown(2**70), "beta is too large to compute with; got 1180591620717411303424."),
+]
+
+
 def _csv(folder: Path) -> Path:
     path = folder / "t.csv"
     path.write_text("prompt_id,reward\n0,1\n0,2\n1,3\n1,5\n")
@@ -62,6 +94,20 @@ def test_another_kind_is_named(call: Callable[[Path], object], said: str, tmp_pa
     with pytest.raises(InputError) as caught:
         call(tmp_path)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(("call", "said"), STRANGE, ids=range(len(STRANGE)))
+def test_what_is_almost_of_the_kind_is_named_and_can_be_printed(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert said in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_an_address_is_no_part_of_a_sentence() -> None:
+    assert str(InputError(f"got {[object()]}, {test_every_door_is_guarded} at 0x3f")) == (
+        "got [<object>], <function test_every_door_is_guarded> at 0x3f"
+    )
 
 
 def test_every_door_is_guarded() -> None:

@@ -10,6 +10,7 @@ call. Two slips that would not fail are looked at first: text where a list of na
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import inspect
 import re
@@ -28,13 +29,7 @@ __all__ = ["guard", "guarded"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# What Python, numpy and Arrow raise where a value is of another kind; a bound of memory or a file that is missing is
-# another matter. What we raise says something already and is passed on: `InputError`, which is a ValueError, and
-# ArithmeticError itself, where something is not certified.
-_RAISED = (
-    *(TypeError, AttributeError, LookupError, ValueError, AssertionError, RecursionError),
-    *(OverflowError, ZeroDivisionError, FloatingPointError),
-)
+_HUGE = 2.0**62  # where a number beyond the range of floats is looked for
 _OF_SHAPES = re.compile(r"broadcast|\bshapes?\b|dimension|out of bounds|boolean index")
 
 
@@ -70,7 +65,7 @@ def guarded(function: Function) -> Function:
     """
     if hasattr(function, "_guarded"):
         return function
-    explain, raised, look = _explained, _RAISED, _first_look(function)
+    explain, look = _explained, _first_look(function)
 
     if inspect.isgeneratorfunction(function):
 
@@ -79,7 +74,7 @@ def guarded(function: Function) -> Function:
                 look(args, kwargs)
             try:
                 yield from function(*args, **kwargs)
-            except raised as error:
+            except Exception as error:  # of an object's own methods, or of its library, too
                 better = explain(function, args, kwargs, error)
                 if better is None:
                     raise
@@ -92,7 +87,7 @@ def guarded(function: Function) -> Function:
                 look(args, kwargs)
             try:
                 return function(*args, **kwargs)
-            except raised as error:
+            except Exception as error:  # of an object's own methods, or of its library, too
                 better = explain(function, args, kwargs, error)
                 if better is None:
                     raise
@@ -127,6 +122,10 @@ def _explained(
     """Return the sentence for the first argument that is of another kind, if one is."""
     if type(error).__module__.startswith("alignlib") and not getattr(error, "of_kind", False):
         return None
+    if type(error) in (ArithmeticError, MemoryError):  # something is not certified, or too large: ours to say
+        return None
+    if isinstance(error, OSError):
+        return _of_long_path(error)
     try:
         given = inspect.signature(function).bind(*args, **kwargs)
     except TypeError:
@@ -137,7 +136,8 @@ def _explained(
     for closely in (False, True):
         for name, value in names:
             if name in hints and not fits(hints[name], value, closely):
-                return _sentence(f"{name} must be {said(hints[name])}; got {quoted(value)}.", name)
+                remedy = " Give it as int or float." if closely and _is_number(hints[name], value) else ""
+                return _sentence(f"{name} must be {said(hints[name])}; got {quoted(value)}.{remedy}", name)
     for name, value in given.arguments.items():  # an object that was made of what it cannot work with
         for field, hint, held in _fields_of(value):
             if not (hint is float and isinstance(held, float)) and not fits(hint, held):  # a result may hold NaN
@@ -147,6 +147,27 @@ def _explained(
         shapes = [f"{name} {np.shape(value)}" for name, value in names if hints.get(name) in ARRAYS]
         if shapes:
             return _sentence(f"The shapes of {', '.join(shapes)} do not go together; give arrays that match.")
+    return _of_extent(names, error)
+
+
+def _is_number(hint: Any, value: Any) -> bool:
+    return not isinstance(value, bool) and (fits(float, value) if fits(hint, value) else False)
+
+
+def _of_long_path(error: OSError) -> InputError | None:
+    if error.errno != errno.ENAMETOOLONG:
+        return None  # a file that is missing, or a full disk, is another matter
+    return _sentence(f"The path {quoted(error.filename, 40)}… is longer than the system takes; check the path.")
+
+
+def _of_extent(names: list[tuple[str, Any]], error: BaseException) -> InputError | None:
+    """Return the sentence for a list without elements, or a number too large to compute with, that made it fail."""
+    of_end = isinstance(error, (IndexError, StopIteration)) or "empty" in str(error)
+    for name, value in names:
+        if of_end and isinstance(value, (list, tuple, np.ndarray)) and len(value) == 0:
+            return _sentence(f"{name} must not be empty; got {quoted(value)}. Give at least one.", name)
+        if isinstance(error, OverflowError) and isinstance(value, (int, float)) and abs(value) >= _HUGE:
+            return _sentence(f"{name} is too large to compute with; got {quoted(value)}. Give a smaller one.", name)
     return None
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from alignlib._core.text import visible
+
 __all__ = ["InputError", "bounded", "quoted"]
 
 _CONTINUED = re.compile(r"\n\s+")
 _ADDRESS = re.compile(r"(?: object)? at 0x[0-9a-fA-F]+")
+_SHOWN_ADDRESS = re.compile(r"(?<=[\w>])(?: object)? at 0x[0-9a-f]{6,}(?=>)")  # in a sentence: of an object shown
 _LONGEST = 1200  # characters of a sentence
 _LONGEST_NAME = 160  # of what it quotes: a column, a cell, an option
 # What is quoted, as Python does it (an apostrophe inside a word opens nothing), or has no space in it, as a path.
@@ -18,11 +21,13 @@ _QUOTED = re.compile(r"(?<!\w)(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")(?!\w)|\
 def bounded(sentence: str) -> str:
     """Return a sentence on one line and of bounded length: what is long loses its middle.
 
+    What cannot be printed (half a character, a NUL in a path) is written out; an address of an object is left out.
+
     >>> len(bounded(f"no column {'x' * 10_000!r}; check the name.")) < 200
     True
     """
     sentence = _CONTINUED.sub(" ", sentence)  # an array is shown over several lines; a name holds a break as such
-    sentence = sentence.replace("\n", "\\n")
+    sentence = visible(_SHOWN_ADDRESS.sub("", sentence[: 1000 * _LONGEST]))
     if len(sentence) <= _LONGEST_NAME:
         return sentence
     start = _without_middle(sentence, 100 * _LONGEST)

@@ -118,10 +118,10 @@ def _fits_one(hint: Any, value: Any, closely: bool) -> bool:
             return False
         return np.size(value) == 0 or np.asarray(value).dtype.kind in "iub"
     if hint is float:
-        return _is(lambda: as_number("", value)) and not (closely and isinstance(value, bool))
+        return _is(lambda: as_number("", value)) and not (closely and not _is_plain(value))
     if hint is int:
         whole = _is(lambda: as_whole("", value, -_LARGEST, _LARGEST - 1))
-        return whole and not (closely and isinstance(value, bool))
+        return whole and not (closely and not _is_plain(value))
     if hint is bool:
         return isinstance(value, (bool, np.bool_))
     if hint is str:
@@ -142,11 +142,20 @@ def _fits_one(hint: Any, value: Any, closely: bool) -> bool:
         )
         if isinstance(value, (str, bytes)) or not listed:
             return False
+        if isinstance(value, range):
+            value = list(value[:1])  # they are all of one kind
         known = isinstance(value, (list, tuple, np.ndarray)) and inside
-        return not known or (np.ndim(value) > 0 and all(fits(inside[0], one, closely) for one in value))
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            return not known
+        return not known or all(fits(inside[0], one, closely) for one in value)
     if issubclass(PurePath, kind) or issubclass(kind, PurePath):
         return isinstance(value, PurePath)
     return isinstance(value, kind)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether all arithmetic takes a number: no fraction, decimal, truth value, array without dimensions."""
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _is(check: Callable[[], object]) -> bool:

@@ -221,6 +221,7 @@ def check_bins(bins: Bins, widths: Sequence[float], path: str) -> None:
             & _near(squares, last * total)
             & (bins.square_high >= 0)
             & (bins.square_low >= 0)
+            & (bins.square_low <= count * float(_MASK))
         )
         for high, low in bins.others:
             ok &= (np.abs(high) <= count * float(_MOST_INDEX)) & (low >= 0) & (low <= count * float(_MASK))
