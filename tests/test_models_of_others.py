@@ -18,7 +18,8 @@ from alignlib._core.errors import InputError
 from alignlib.models import chat_template
 from alignlib.models.chat_template import laid_out
 from alignlib.models.guest import Guest
-from alignlib.models.loading import _check_counts, _named_code
+from alignlib.models.loading import _check_counts, _check_shards, _ends, _named_code
+from alignlib.models.texts import encode_prompts
 
 CONFIGS: list[dict[str, Any]] = [
     {"n_layer": 10**9},
@@ -59,6 +60,32 @@ def test_a_config_that_names_code_on_the_hub_is_seen(config: dict[str, Any]) -> 
 def test_a_config_that_is_none_is_left_to_whoever_loads_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.json").write_text(content)
     _check_counts(str(tmp_path), "model")
+
+
+@pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "a/../../b.safetensors"])
+def test_an_index_of_weights_stays_in_its_folder(tmp_path: Path, shard: str) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    for held in ("[]", "{", '{"weight_map": {"a": "model-1.safetensors"}}'):
+        index.write_text(held)
+        _check_shards(str(tmp_path), "model")
+    index.write_text(json.dumps({"weight_map": {"a": "model-1.safetensors", "b": shard}}))
+    with pytest.raises(InputError, match=r"model\.safetensors\.index\.json of model=.* leads out of its folder"):
+        _check_shards(str(tmp_path), "model")
+
+
+@pytest.mark.parametrize("given", ["x", [[0]], [None], {}, True], ids=str)
+def test_the_end_of_a_response_is_a_token(given: Any) -> None:
+    with pytest.raises(InputError, match="eos_token_id of model=m must be a token's number or a list of them"):
+        _ends(given, "m", "model")
+
+
+def test_a_tokenizer_that_fails_is_one_sentence() -> None:
+    def tokenizer(*_: str, **__: bool) -> None:
+        raise Exception("WordLevel error: Missing [UNK] token from the vocabulary")  # as the library does
+
+    model: Any = SimpleNamespace(name="m", tokenizer=tokenizer, eos_ids=frozenset())
+    with pytest.raises(InputError, match=r"tokenizer of m cannot take a text \(.*Missing \[UNK\].*tokenizer\.json"):
+        encode_prompts(model, ["Say a word."], "text")
 
 
 def endless(_: str) -> str:

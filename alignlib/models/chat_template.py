@@ -59,8 +59,8 @@ def laid_out(loaded: Loaded, rows: Sequence[list[Message]], *, opens: bool) -> l
     if len(found) < len(rows):
         raise InputError(
             f"The chat template of {loaded.name} takes more time or memory for prompt {len(found) + 1} than any "
-            "template needs; look at the template (tokenizer_config.json), and lay prompts out as plain text if it is "
-            "not to be trusted."
+            "template needs; look at the template (chat_template.jinja or tokenizer_config.json), and lay prompts out "
+            "as plain text if it is not to be trusted."
         )
     return found
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alignlib._core.errors import InputError, quoted
 from alignlib.models.loaded import Loaded
@@ -134,8 +134,7 @@ def load_language_model(
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     model, tokenizer = _load(AutoModelForCausalLM, name, device, dtype, role, remote_code)
-    own = model.generation_config.eos_token_id
-    ends = {own} if isinstance(own, int) else set(own or ())
+    ends = _ends(model.generation_config.eos_token_id, name, role)
     eos_ids = frozenset(ends | ({tokenizer.eos_token_id} - {None}))
     pad_id, notes = _pad(name, tokenizer, role)
     model.generation_config = GenerationConfig(
@@ -199,6 +198,7 @@ def _load(
     if not remote_code:
         _refuse_named_code(name, role)
     _check_counts(name, role)
+    _check_shards(name, role)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -356,6 +356,36 @@ def _cannot_load(name: str, role: str, kind: type[AutoClass], error: Exception) 
     if isinstance(error, KeyError) or not str(error).strip():  # a bare word
         reason = f"{type(error).__name__}: {reason}".rstrip(": ")
     return InputError(f"{role}={name} cannot be loaded as a {task} model ({reason}); give another model.")
+
+
+def _ends(given: Any, name: str, role: str) -> set[int]:
+    """Return the tokens that end a response, of which a config names none, one or a list.
+
+    >>> _ends(None, "m", "model"), _ends(3, "m", "model"), _ends([3, 4], "m", "model")
+    (set(), {3}, {3, 4})
+    """
+    listed = [] if given is None else given if isinstance(given, list) else [given]
+    if not all(type(one) is int for one in listed):
+        raise InputError(
+            f"The eos_token_id of {role}={name} must be a token's number or a list of them; got {quoted(given)}. "
+            "Correct generation_config.json."
+        )
+    return set(listed)
+
+
+def _check_shards(name: str, role: str) -> None:
+    """Refuse an index of weights that leads out of its folder: a model is what lies in it."""
+    for path in Path(name).glob("*.index.json"):
+        try:
+            shards = set(json.loads(path.read_bytes())["weight_map"].values())
+        except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):  # said where it is loaded
+            continue
+        for shard in sorted(map(str, shards)):
+            if Path(shard).is_absolute() or ".." in Path(shard).parts:
+                raise InputError(
+                    f"{path.name} of {role}={name} leads out of its folder, to {quoted(shard)}; put the weights beside "
+                    "it, and give their names there."
+                )
 
 
 def _pad(name: str, tokenizer: PreTrainedTokenizerBase, role: str) -> tuple[int, list[str]]:

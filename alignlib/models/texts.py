@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from alignlib._core.errors import InputError
 from alignlib.models.chat_template import laid_out
 from alignlib.models.loaded import Loaded
 from alignlib.models.prompts import Message, Prompt, Prompts
+from alignlib.tables import short
 
 __all__ = ["Layout", "choose_layout", "encode_pairs", "encode_prompts", "filled", "with_room"]
 
@@ -177,7 +178,6 @@ def encode_pairs(
         Where the chat template cannot take a prompt.
     """
     _check_template(template, ("{prompt}", "{response}"))
-    tokenizer = loaded.tokenizer
     encoded: list[dict[str, list[int]]] = []
     chats: list[str] = []
     if layout == "chat":
@@ -186,13 +186,13 @@ def encode_pairs(
         chats = laid_out(loaded, turns, opens=False)
     for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True)):
         if layout == "chat":
-            found = tokenizer(chats[row], add_special_tokens=False)
+            found = _encoded(loaded, chats[row], add_special_tokens=False)
         elif layout == "pair":
-            found = tokenizer(str(prompt), response)
+            found = _encoded(loaded, str(prompt), response)
         elif template is not None:
-            found = tokenizer(filled(template, [str(prompt)], [response])[0])
+            found = _encoded(loaded, filled(template, [str(prompt)], [response])[0])
         else:
-            found = tokenizer(str(prompt) + response)
+            found = _encoded(loaded, str(prompt) + response)
         encoded.append({name: list(values) for name, values in found.items() if name != "attention_mask"})
     _check_known(loaded, [one["input_ids"] for one in encoded])
     return encoded
@@ -245,4 +245,18 @@ def _messages(prompt: Prompt) -> list[Message]:
 
 
 def _tokens(loaded: Loaded, text: str, *, special: bool = True) -> list[int]:
-    return list(loaded.tokenizer(text, add_special_tokens=special)["input_ids"])
+    return list(_encoded(loaded, text, add_special_tokens=special)["input_ids"])
+
+
+def _encoded(loaded: Loaded, *texts: str, **options: bool) -> Mapping[str, list[int]]:
+    """Return what a tokenizer makes of a text or a pair of them, or say that it cannot."""
+    try:
+        found: Mapping[str, list[int]] = loaded.tokenizer(*texts, **options)
+    except MemoryError:
+        raise
+    except Exception as error:  # the library below raises `Exception` itself, as where the unknown token is unknown
+        raise InputError(
+            f"The tokenizer of {loaded.name} cannot take a text ({short(error)}); look at its tokenizer.json, or save "
+            "the tokenizer that belongs to the model."
+        ) from error
+    return found
