@@ -712,3 +712,17 @@ def test_a_prompt_that_carries_much_of_the_kl_is_pointed_out() -> None:
         assert any("one prompt of 40 carries" in message for message in messages(found)) == said
         share = mean.max() / mean.sum()
         assert found["k1"].largest_prompt_share == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("prompts", [2, 3, 4])
+def test_few_prompts_accuse_nobody_by_chance(prompts: int) -> None:
+    """The surprise of a policy's own responses averages 0; of two prompts, one table in five lies 3.3 errors away."""
+    rng, prompt = np.random.default_rng(prompts), np.repeat(np.arange(prompts), 4)
+
+    def accused(shift: float) -> bool:
+        surprise = rng.normal(shift, 1.0, prompt.size)
+        made = KLSamples(rng.normal(5.0, 0.1, prompt.size), prompt=prompt, surprise=surprise)
+        return "more than chance" in " ".join(messages(estimate_policy_kl(made, n_boot=100)))
+
+    assert sum(accused(0.0) for _ in range(60)) <= 1
+    assert accused(1e4)

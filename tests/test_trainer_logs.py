@@ -202,11 +202,27 @@ def test_wandb_panels_hold_runs_side_by_side(tmp_path: Path) -> None:
     log = read_training_log(tmp_path)
     np.testing.assert_allclose(log.kl, PER_TOKEN)
     assert log.runs == ["tuned - 2"]
+    two = [{"Step": r["step"], **{f"{run} - train/{k}": v for run in ("a", "b") for k, v in r.items()}} for r in TRL]
+    (tmp_path / "both.csv").write_text(as_csv(two))  # of two runs, without __MIN and __MAX
+    assert read_training_log(tmp_path / "both.csv").runs == ["a", "b"]
     with pytest.raises(InputError, match="holds one metric of wandb's, 'train/reward'; put the CSVs of KL, reward"):
         read_training_log(tmp_path / "reward.csv")
     (tmp_path / "tensorboard.csv").write_text("Wall time,Step,Value\n1,1,0.1\n")
     with pytest.raises(InputError, match="TensorBoard's CSV of one scalar"):
         read_training_log(tmp_path / "tensorboard.csv")
+
+
+def test_another_column_that_may_be_the_kl_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_text(lines([{"kl": 60.0 * r["kl"], **{f"train/{key}": value for key, value in r.items()}} for r in TRL]))
+    log = read_training_log(path)
+    np.testing.assert_allclose(log.kl, PER_TOKEN)
+    assert log.kl_name == "train/kl"
+    assert any("'kl' may be meant as well: it averages 1.2 where 'train/kl'" in note for note in log.notes)
+    for times, said in ((3.0, True), (1.0, False)):
+        path.write_text(lines([{**r, "actor/reward_kl_penalty": times * r["actor/kl_loss"]} for r in VERL]))
+        notes = read_training_log(path).notes
+        assert any("'actor/kl_loss' may be meant as well" in note for note in notes) == said
 
 
 def test_what_is_no_kl_to_the_base_is_not_taken_for_one(tmp_path: Path) -> None:
@@ -273,6 +289,14 @@ def test_negative_and_vanishing_kls_are_told_apart(tmp_path: Path, kl: list[floa
     log = read_training_log(tmp_path / "run.jsonl")
     assert sum(said in note for note in log.notes) == 1
     assert log.kl[1] == 50.0 * (0.0 if kl[1] == -1e-9 else kl[1])
+
+
+def test_a_log_whose_kls_are_all_negative_is_refused_by_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "run.jsonl").write_text(lines([{**r, "kl": -r["kl"]} for r in TRL]))
+    done = CliRunner().invoke(main, ["overlay", str(tmp_path / "run.jsonl")])
+    assert done.exit_code == 2
+    assert "all KLs are negative, -" in done.stderr
+    assert "--run-kl" not in done.stderr
 
 
 def test_a_resume_replaces_what_was_logged_beyond_it(tmp_path: Path) -> None:

@@ -109,6 +109,12 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
 
     base = number_or_name(asked["run_base"])
     known = base if isinstance(base, float) else None
+    if (log.kl < 0.0).all():
+        raise BadInput(
+            f"{log.path}: all KLs are negative, {log.kl.min():.3g} to {log.kl.max():.3g} nats per sequence, which no "
+            "KL is: their sign is turned, or the log-probabilities are not of the policy that sampled (another "
+            "temperature, top-k or top-p, precision or engine); correct the log."
+        )
     return Floor(log, achieved_envelope(log.kl, log.reward, known))
 
 

@@ -21,6 +21,7 @@ __all__ = ["choose", "empty", "plain_names"]
 _PREFIXES = ("", "train/", "Train/", "train_")
 _EVALUATION = ("eval_", "eval/", "train/eval_", "val/")
 _STEPS = ("train/global_step", "global_step", "step", "training/global_step", "_step", "Step")
+_SAME = 0.02  # of two KLs: estimators of one KL are that close
 _APART = 0.2  # of the KL per token
 _AT_START = {"token": 0.01, "sequence": 0.2}  # nats: more than rounding makes of two forward passes
 _PREFERENCE = {"logps/chosen", "rewards/chosen"}
@@ -116,6 +117,7 @@ def choose(columns: Columns, query: LogQuery, trainer: Trainer | None = None) ->
             *columns.notes,
             *notes,
             *_of_reward(writer, plain, chosen),
+            *_of_other_kl(columns, query, writer, chosen),
             *_of_law(columns, writer, plain, chosen, step, values["kl"]),
         ),
         estimator=chosen.key.estimator if chosen.key else "",
@@ -164,7 +166,15 @@ class _Choice:
             raise InputError(self._no_kl())
         filled = [one for one in held if np.isfinite(self.columns.numbers(self.plain[one.name])).any()]
         key = (filled or held)[0]
-        return self.plain[key.name], key
+        return self._beside_reward(key.name), key
+
+    def _beside_reward(self, name: str) -> str:
+        """Return the column of a key, of several prefixes that of the reward: one's own column may be called so."""
+        keys = self.trainer.reward if self.trainer else ()
+        held = self.query.reward or next((self.plain[key] for key in keys if key in self.plain), "")
+        prefixes = _EVALUATION if self.query.evaluation else _PREFIXES
+        prefix = max((one for one in prefixes if held.startswith(one)), key=len, default="")
+        return prefix + name if prefix + name in self.columns.names else self.plain[name]
 
     def _no_kl(self) -> str:
         where = f"evaluations of {self._path} log" if self.query.evaluation else f"{self._path} logs"
@@ -281,6 +291,30 @@ def _of_law(
             "must be 0: unless this step made several, policy and base are scored differently (temperature, dropout, "
             "precision, template), or the run did not begin at its base."
         )
+    return said
+
+
+def _of_other_kl(columns: Columns, query: LogQuery, trainer: Trainer | None, chosen: _Chosen) -> list[str]:
+    """Say so where another column may be the KL as well, and is another number."""
+    if query.kl is not None or trainer is None:
+        return []
+    prefixes = _EVALUATION if query.evaluation else _PREFIXES
+    names = dict.fromkeys(prefix + one.name for one in trainer.kl if one.unit == chosen.unit for prefix in prefixes)
+    taken, said = columns.bounded(chosen.kl), list[str]()
+    for name in names:
+        if name == chosen.kl or name not in columns.names:
+            continue
+        try:
+            other = columns.bounded(name)
+        except InputError:  # of text, say: not a KL, and not asked for
+            continue
+        both = np.isfinite(other) & np.isfinite(taken)
+        means = (float(other[both].mean()), float(taken[both].mean())) if both.any() else (0.0, 0.0)
+        if abs(means[0] - means[1]) > _SAME * max(map(abs, means)):
+            said.append(
+                f"{name!r} may be meant as well: it averages {means[0]:.3g} where {chosen.kl!r}, which was taken, "
+                f"averages {means[1]:.3g}; name the one that is the KL to the base (kl)."
+            )
     return said
 
 

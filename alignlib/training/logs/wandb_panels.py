@@ -14,6 +14,8 @@ from alignlib.training.logs.trainers import recognise
 
 __all__ = ["find_panels", "read_panels"]
 
+_STEPS = ("Step", "_step", "train/global_step")  # heads of a panel, where its ends were left out
+
 
 def find_panels(path: Path) -> Path | None:
     """Take a CSV with such columns, or a folder of them, one for each metric.
@@ -67,7 +69,8 @@ def _head(path: Path) -> list[str]:
 
 def _runs(head: list[str]) -> dict[str, tuple[str, str]]:
     """Return run and metric by the column that holds it, if the columns are a panel's."""
-    if not any(name.endswith("__MIN") for name in head):
+    bare = len(head) > 1 and head[0] in _STEPS and all(" - " in name for name in head[1:])
+    if not (bare or any(name.endswith("__MIN") for name in head)):
         return {}
     found = {}
     for name in head:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 
 from alignlib._core.checks import FloatArray, require
 from alignlib.estimation.bootstrap import Cells, check_resampling
@@ -20,7 +21,7 @@ Interval: TypeAlias = tuple[float, float, float]
 """A value with its bounds: (value, low, high)."""
 
 _LARGEST_EXPONENT = 700.0
-_SURE = 3.29  # standard errors: an accusation that is wrong once in a thousand tables
+_SURE = 0.9995  # an accusation that is wrong once in a thousand tables
 
 
 @dataclass(frozen=True)
@@ -190,10 +191,12 @@ def estimate_policy_kl(
         of_prompt = float(np.abs(mean).max()) / whole if whole > 0.0 else 0.0
         return KLEstimate(name, about, value, low, high, error, per_token, share, of_prompt)
 
+    far = float(scipy.special.stdtrit(max(units.count - 1, 1), _SURE))  # of few prompts the error itself is unsure
+
     def interval(of: FloatArray) -> Interval:
         mean = cells.mean(units.mean(of))[:, None]
         value, error = float((weights[:1] @ mean)[0, 0]), float(cells.standard_error(weights[:1], mean)[0, 0])
-        return value, value - _SURE * error, value + _SURE * error
+        return value, value - far * error, value + far * error
 
     return PolicyKL(
         estimates=tuple(estimate(name, of) for name, of in values.items()),
