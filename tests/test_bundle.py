@@ -375,11 +375,16 @@ def test_a_file_that_is_there_twice_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def stored(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
 def test_a_cut_or_damaged_archive_is_one_sentence(crate: Path, tmp_path: Path) -> None:
     whole = tmp_path / "a.zip"
     pack(crate, whole, "2026-01-02")
     data = whole.read_bytes()
-    sentences = set()
+    held, sentences = stored(whole), set()
     for cut in range(0, len(data), 401):
         whole.write_bytes(data[:cut])
         with pytest.raises(BundleError, match="it may be cut short"), open_bundle(whole):
@@ -387,10 +392,10 @@ def test_a_cut_or_damaged_archive_is_one_sentence(crate: Path, tmp_path: Path) -
     for at in range(40, len(data) - 30, 997):
         whole.write_bytes(data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :])
         try:
-            sentences.update(problems(whole) or ("same",))
+            sentences.update(problems(whole) or ("same",) * (stored(whole) != held))
         except BundleError as error:
             sentences.add(str(error))
-    assert "same" not in sentences  # whichever byte it was
+    assert "same" not in sentences  # whichever byte it was, unless it is of no file: a time, a mark of a system
 
 
 def test_links_and_what_is_no_file_are_refused_in_a_folder(copied: Path) -> None:

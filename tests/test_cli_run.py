@@ -268,7 +268,7 @@ def test_claims(project: Project) -> None:
 
     def built(value: float, *, must_hold: bool, names: tuple[str, ...] = tuple(SCRIPTS)) -> Result:
         claim = {"key": "k", "statement": "small", "source": "P26", "kind": "at most", "value": value, "expected": 1.0}
-        claim |= {"tolerance": 0.0, "points": 1, "must_hold": must_hold, "holds": True}
+        claim |= {"tolerance": 0.0, "points": 1, "must_hold": must_hold, "holds": True, "interval": None}
         project.build.mkdir(exist_ok=True)
         data = {name: {"title": "T", "claims": [claim], "numbers": {}} for name in names}
         project.claims_file.write_text(json.dumps(data))

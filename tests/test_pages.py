@@ -354,8 +354,8 @@ def key_numbers(name: str, shown: str, ids: set[str]) -> list[str]:
     seen = squeeze(shown)
 
     def absent(text: str) -> bool:
-        # Mathematics is typeset, tables have cells and lists have marks: what stands around must be there.
-        parts = re.split(r"\$[^$]*\$|\|[-|]*|^- ", text, flags=re.MULTILINE)
+        # Mathematics and code are typeset, tables have cells and lists have marks: what stands around must be there.
+        parts = re.split(r"\$[^$]*\$|\|[-|]*|^- |`", text, flags=re.MULTILINE)
         return not all(squeeze(part) in seen for part in parts)
 
     recorded = json.loads((ROOT / "build" / "claims.json").read_text(encoding="utf-8"))[name]

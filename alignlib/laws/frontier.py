@@ -12,6 +12,7 @@ from alignlib._core.checks import BoolArray, FloatArray
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
 from alignlib._core.shown import span
+from alignlib._core.text import visible
 from alignlib.divergences import KL, Divergence
 
 __all__ = ["Frontier", "default_budgets"]
@@ -66,7 +67,7 @@ class Frontier(SameFields):
 
     def __repr__(self) -> str:
         """Return the size and the ends; the arrays are a field away."""
-        size, budgets = counted(self.spent.size, "point"), f"spent {span(self.spent)} ({self.divergence.called})"
+        size, budgets = counted(self.spent.size, "point"), f"spent {span(self.spent)} ({visible(self.divergence.name)})"
         return f"<{type(self).__name__} of {size}: {budgets}, gain {span(self.gain)}{self._shown()}>"
 
     if not TYPE_CHECKING:

@@ -214,8 +214,8 @@ def every_proxy(results: Results, curves: list[ProxyCurve], n: int, draws: int, 
         line["% of the limit"] = " / ".join(f"{one:.0f}" for one in share)
         rows.append(line)
     table = pd.DataFrame(rows).fillna("–")
-    lines = [table.columns.tolist(), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    head, *below = (f"| {' | '.join(line)} |" for line in (table.columns.tolist(), *table.to_numpy().tolist()))
+    return "\n".join([head, f"|{'---|' * len(table.columns)}", *below])
 
 
 def _predicted(curve: ProxyCurve, n: int, draws: int, seed: int) -> FloatArray:
