@@ -65,6 +65,17 @@ def test_soft_against_enumeration_of_all_draws(n: int, lam: float) -> None:
     assert soft.gain == pytest.approx(law @ REWARD - PROB @ REWARD, abs=1e-11)
 
 
+@pytest.mark.parametrize("lam", [30.0, 900.0, 9000.0])
+def test_soft_of_two_draws_on_many_levels_far_apart(lam: float) -> None:
+    """``π_i = 2 p_i Σ_j p_j w_i/(w_i + w_j)``; the integral goes over thousands of nats, each level over a few."""
+    rng = np.random.default_rng(5)
+    reward, prob = np.sort(rng.random(600)), rng.dirichlet(np.full(600, 0.3)) + 1e-9
+    prob /= prob.sum()
+    won = np.exp(-np.logaddexp(0.0, lam * (reward - reward[:, None])))
+    policy = SoftBestOfN(2, lam).on(FiniteLaw(reward, prob)).policy
+    np.testing.assert_allclose(policy, 2.0 * prob * (won @ prob), rtol=1e-10)
+
+
 def test_soft_tends_to_best_of_n_as_lam_grows_and_to_the_tilt_as_n_grows() -> None:
     np.testing.assert_allclose(SoftBestOfN(5, 60.0).on(LAW).policy, BestOfN(5).on(LAW).policy, rtol=1e-9)
     target = LAW.log_policy(1.3)

@@ -376,6 +376,18 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+def test_an_archive_that_cannot_be_opened_is_no_missing_package(tmp_path: Path) -> None:
+    torn = tmp_path / "torn.zip"
+    torn.write_bytes(b"PK\3\4 torn")
+    for address, said in (
+        (f"zip://a.csv::{tmp_path}/none.zip", "Nothing is found at zip://a.csv::"),
+        (f"zip://a.csv::{torn}", r"cannot be opened \(.*zip://NAME::PATH"),
+        ("zip://a.csv", r"zip://a\.csv cannot be opened \(.*zip://NAME::PATH"),
+    ):
+        with pytest.raises(InputError, match=said), open_parts(address, ASKED, tmp_path / "other"):
+            pass
+
+
 def test_an_address_on_the_web_is_read(folder: Path) -> None:
     pytest.importorskip("aiohttp")
     kept = folder.parent / "other"

@@ -28,6 +28,9 @@ _CERTIFICATE = 1e-11
 _AT_ONCE = 1 << 18
 _APART = 60.0  # nats: e^-60 of a mass is nothing next to it
 _WIDEST = 1e4
+_GONE = 7.0  # e^-e^7 is no double
+_NOTHING = 90.0  # nats: as many terms of e^-90 as a sum has are nothing
+_ROWS = 256  # of the sum that are done together: some 50 nats
 _OVERFLOWS = 700.0  # e^t beyond is no double
 
 
@@ -98,18 +101,33 @@ def _cluster(levels: Levels, fall: FloatArray, part: IntArray, n: float, name: s
         f"lam times the range of rewards that lie close together must stay below {_WIDEST:g} for {name}; "
         f"got {-fall[0]:g}. Use best-of-N, its limit for large lam.",
     )
-    mass, under = levels.mass[part], float(levels.below[part[0]])
-    over = float(levels.above[part[-1]])
+    mass = levels.mass[part]
     s = np.arange(-_LEFT - math.log(n), -fall[0] + _RIGHT, _STEP)
-    log_phi = np.concatenate([_log_laplace(mass, under, over, rows[:, None] + fall) for rows in _parts(s, fall)])
-    # log of n w t e^{-t w} φ(t)^{n-1}, summed over s with weight _STEP
+    log_phi = np.empty_like(s)
+    for start in range(0, s.size, _ROWS):
+        rows = slice(start, start + _ROWS)
+        # Levels far below lose nothing at such s, and levels far above lose all.
+        first = int(np.searchsorted(fall, -_APART - math.log(n) - s[rows][-1]))
+        last = int(np.searchsorted(fall, _GONE - s[rows][0], side="right"))
+        under, over = float(levels.below[part[first]]), float(levels.above[part[last - 1]])
+        log_phi[rows] = np.concatenate(
+            [
+                _log_laplace(mass[first:last], under, over, some[:, None] + fall[first:last])
+                for some in _parts(s[rows], fall[first:last])
+            ]
+        )
+    # log of n w t e^{-t w} φ(t)^{n-1}, summed over s with weight _STEP: all but w and e^{-t w} is that of every level
+    common = math.log(n * _STEP) + s + (n - 1) * log_phi
+    largest = np.maximum.accumulate(common)
     ratio = np.empty_like(fall)
-    for at in _parts(np.arange(fall.size, dtype=np.int64), s):
-        with np.errstate(over="ignore"):
-            lifted = fall[at] + s[:, None]
-            out = math.log(n * _STEP) + lifted - np.exp(lifted) + (n - 1) * log_phi[:, None]
-        peak = out.max(axis=0)
-        ratio[at] = peak + np.log(np.exp(out - peak).sum(axis=0))
+    for some in np.split(np.arange(fall.size), np.flatnonzero(np.diff(np.floor(fall / _APART))) + 1):
+        # The integrand of each is at least e^-1 of the largest up to where t w is 1; what is e^-90 of it is nothing.
+        least = largest[np.searchsorted(s, -fall[some[-1]], side="right") - 1] - _NOTHING
+        kept = np.flatnonzero((common >= least) & (s <= _GONE - fall[some[0]]))
+        for at in _parts(some, s[kept]):
+            out = common[kept][:, None] + fall[at] - np.exp(fall[at] + s[kept][:, None])
+            peak = out.max(axis=0)
+            ratio[at] = peak + np.log(np.exp(out - peak).sum(axis=0))
     return np.asarray(ratio)
 
 

@@ -442,9 +442,18 @@ def _fsspec(path: str) -> Any:
         return fsspec.core.url_to_fs(path)
     except MemoryError:
         raise
-    except Exception as error:  # kinds of addresses raise whatever their own libraries do
+    except FileNotFoundError as error:  # of an archive that the address names
+        raise InputError(f"Nothing is found at {path}; check the address and the network.", argument="table") from error
+    except (ImportError, ValueError) as error:
         raise InputError(
             f"{path} is of a kind that fsspec cannot open ({error!s:.200}); install the package that this names.",
+            argument="table",
+        ) from error
+    except Exception as error:  # kinds of addresses raise whatever their own libraries do
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(
+            f"{path} cannot be opened ({why:.200}); check the address, which is zip://NAME::PATH for what lies in an "
+            "archive.",
             argument="table",
         ) from error
 
