@@ -85,7 +85,7 @@ def test_prompts_in_common_are_paired() -> None:
     widths = [float((found.difference_high - found.difference_low)[1, 0]) for found in (paired, unpaired)]
     assert paired.told_by == unpaired.told_by == "prompts"
     assert ["the same ones paired" in " ".join(found.notes) for found in (paired, unpaired)] == [True, False]
-    assert "no two runs share one: what the methods do and how hard" in " ".join(unpaired.notes)
+    assert "no two methods share one (how hard the prompts are and the method" in " ".join(unpaired.notes)
     assert widths[0] < 0.2 * widths[1]
     assert paired.difference_low[1, 0] < 0.3 < paired.difference_high[1, 0]  # (0.9 - 0.6) √(2 · 0.5)
 

@@ -204,7 +204,7 @@ def compare_runs(
         share_high=None,
         supported=None,
         placed=None,
-        notes=(*notes, *told(errors.told_by, every)),
+        notes=(*notes, *told(errors.told_by, every, list(logs.values()))),
     )
     if fit is None:
         return replace(found, notes=(*joined.notes, *found.notes))

@@ -200,7 +200,7 @@ class Errors:
         return math.sqrt(max(bend**2 - noise, 0.0))
 
 
-def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
+def told(told_by: str, every: Sequence[tuple[str, TrainingLog]], methods: Sequence[Sequence[TrainingLog]]) -> list[str]:
     """Say what intervals told by prompts, seeds or checkpoints hold, and what they do not.
 
     Parameters
@@ -209,12 +209,15 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
         ``"prompts"``, ``"seeds"``, both, or ``"checkpoints"``.
     every : sequence of (str, TrainingLog)
         The logs by run.
+    methods : sequence of sequences of TrainingLog
+        The logs of each method.
     """
     said = {
-        "prompts": _in_common([log for _, log in every]),
+        "prompts": f"Intervals of differences are over prompts, {_in_common(methods)}; one run each says nothing "
+        "of other seeds.",
         "seeds": "Intervals of differences are over seeds, whose spread is taken to be alike for all methods.",
-        "prompts and seeds": "Intervals of differences are over prompts and over seeds, whose spread is taken to be "
-        "alike for all methods.",
+        "prompts and seeds": f"Intervals of differences are over prompts, {_in_common(methods)}, and over seeds, whose "
+        "spread is taken to be alike for all methods.",
         "checkpoints": "Intervals of differences hold the scatter of checkpoints along these very runs: they say "
         "nothing of other prompts or seeds. Single responses with names of their prompts would tell more, and so would "
         "several seeds of a method.",
@@ -234,20 +237,17 @@ def told(told_by: str, every: Sequence[tuple[str, TrainingLog]]) -> list[str]:
     return [said, *more]
 
 
-def _in_common(logs: Sequence[TrainingLog]) -> str:
-    """Say whether prompts of two logs or more are the same, which pairing needs."""
-    held = [set(log.per_prompt.prompt.tolist()) for log in logs if log.per_prompt is not None]
-    shared, whole = (
-        set[object]().union(*(a & b for i, a in enumerate(held) for b in held[:i])),
-        set[object]().union(*held),
-    )
+def _in_common(methods: Sequence[Sequence[TrainingLog]]) -> str:
+    """Say whether two methods share prompts, which pairing needs."""
+    held = [
+        {prompt for log in some if log.per_prompt is not None for prompt in log.per_prompt.prompt.tolist()}
+        for some in methods
+    ]
+    shared = {prompt for i, one in enumerate(held) for other in held[:i] for prompt in one & other}
     if not shared:
-        return (
-            "Intervals of differences are over prompts, and no two runs share one: what the methods do and how hard "
-            "their prompts are cannot be told apart; one run each says nothing of other seeds."
-        )
-    some = "the same ones" if len(shared) == len(whole) else f"the same ones, {len(shared)} of {len(whole)},"
-    return f"Intervals of differences are over prompts, {some} paired; one run each says nothing of other seeds."
+        return "of which no two methods share one (how hard the prompts are and the method cannot be told apart)"
+    whole = len({prompt for one in held for prompt in one})
+    return "the same ones paired" if len(shared) == whole else f"the same ones, {len(shared)} of {whole}, paired"
 
 
 def _of_kl(log: TrainingLog) -> float:
