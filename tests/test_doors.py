@@ -20,10 +20,13 @@ import alignlib
 from alignbook.api_pages import API_PAGES
 from alignlib import InputError, RaterTable, RewardTable, ask, read_training_log
 from alignlib._core.doors import guarded
+from alignlib.estimation import few_prompts
+from alignlib.estimation.bootstrap import narrowed
 from alignlib.hacking import GaussianPair
 from alignlib.laws import Exponential
 from alignlib.laws.bounds import hoeffding
 from alignlib.scale import is_summary, write_summary
+from alignlib.sequences import cumulants, power_by_squaring
 from alignlib.tables import example_table
 from alignlib.training import TrainingLog
 from tests.small_project import ROOT
@@ -48,7 +51,7 @@ CASES: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: RaterTable.read(_csv(folder), 3), "target must be text"),  # type: ignore[arg-type]
     (lambda _: RaterTable.from_frame(RATED, ["target"]), "target must be text"),  # type: ignore[arg-type]
     (lambda _: read_training_log(LOG, kl=["kl"]), "logs no ['kl'] (kl)"),  # type: ignore[arg-type]
-    (lambda _: read_training_log(LOG, reward=b"reward"), "logs no b'reward' (reward)"),  # type: ignore[arg-type]
+    (lambda _: read_training_log(LOG, reward=b"reward"), "reward must be text or None; got b'reward'."),  # type: ignore[arg-type]
     (lambda _: ask(TABLE, "reward", "reward", ensemble="score_*"), "ensemble must be a list of texts; got 'score_*'."),
     (lambda _: ask(TABLE, ["reward"]), "no reward ['reward']"),  # type: ignore[arg-type]
     (lambda _: alignlib.overlay(read_training_log(LOG), TABLE), "fit must be"),  # type: ignore[arg-type]
@@ -79,6 +82,12 @@ STRANGE: list[tuple[Callable[[], object], str]] = [
     (lambda: write_summary([], "s.parquet"), "summary must not be empty"),  # type: ignore[arg-type]
     (lambda: RaterTable.read("\udc80"), "There is no file \\udc80; check"),
     (lambda: is_summary("x" * 100_000), "… is longer than the system takes; check the path."),
+    (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 10**400), "order must lie in [1, 10000]; got 1000"),
+    (lambda: power_by_squaring(np.log([0.5, 0.5]), 10**400), "length must lie in [1, 1e+09]; got 1000"),
+    (lambda: power_by_squaring(np.array(0.0), 2), "log_mass must be a numpy array of numbers; got array(0.)."),
+    (lambda: few_prompts([1, 2]), "n_samples must be a numpy array of whole numbers"),  # type: ignore[arg-type]
+    (lambda: narrowed([np.zeros(1)], [np.ones(1)], 2**70), "level must lie in (0, 1); got"),
+    (lambda: example_table(3, 10**18, 0.5, rng=RNG), "n_samples is too large to compute with"),
     (lambda: _grown(2**70), "beta is too large to compute with; got 1180591620717411303424."),
 ]
 
@@ -102,6 +111,10 @@ def test_what_is_almost_of_the_kind_is_named_and_can_be_printed(call: Callable[[
         call()
     assert said in str(caught.value)
     assert str(caught.value).isprintable()
+
+
+def test_ranks_of_breaks_come_as_a_list_too() -> None:
+    assert np.array_equal(Exponential(1.0).nodes([0.5])[0], Exponential(1.0).nodes((0.5,))[0])  # type: ignore[arg-type]
 
 
 def test_an_address_is_no_part_of_a_sentence() -> None:

@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import functools
 import inspect
+import math
 import re
 import sys
 import types
@@ -29,7 +30,7 @@ __all__ = ["guard", "guarded"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_HUGE = 2.0**62  # where a number beyond the range of floats is looked for
+_HUGE, _MANY = 2.0**62, 1e9  # where a number beyond the range of floats is looked for, or a size beyond any memory
 _OF_SHAPES = re.compile(r"broadcast|\bshapes?\b|dimension|out of bounds|boolean index")
 
 
@@ -163,10 +164,12 @@ def _of_long_path(error: OSError) -> InputError | None:
 def _of_extent(names: list[tuple[str, Any]], error: BaseException) -> InputError | None:
     """Return the sentence for a list without elements, or a number too large to compute with, that made it fail."""
     of_end = isinstance(error, (IndexError, StopIteration)) or "empty" in str(error)
+    of_size = "array is too big" in str(error)  # beyond any memory: numpy does not even ask for it
+    huge = _HUGE if isinstance(error, OverflowError) else _MANY if of_size else math.inf
     for name, value in names:
-        if of_end and isinstance(value, (list, tuple, np.ndarray)) and len(value) == 0:
+        if of_end and isinstance(value, (list, tuple, np.ndarray)) and np.shape(value)[:1] == (0,):
             return _sentence(f"{name} must not be empty; got {quoted(value)}. Give at least one.", name)
-        if isinstance(error, OverflowError) and isinstance(value, (int, float)) and abs(value) >= _HUGE:
+        if isinstance(value, (int, float)) and abs(value) >= huge:
             return _sentence(f"{name} is too large to compute with; got {quoted(value)}. Give a smaller one.", name)
     return None
 

@@ -47,7 +47,7 @@ ARRAYS = (_Numbers, _Array, _Places)
 _SAID: dict[Any, str] = {
     _Numbers: "an array of numbers",
     _Array: "a numpy array of numbers",
-    _Places: "an array of whole numbers or of truth values",
+    _Places: "a numpy array of whole numbers or of truth values",
     float: "a finite number",
     int: "a whole number",
     str: "text",
@@ -111,10 +111,12 @@ def _fits_one(hint: Any, value: Any, closely: bool) -> bool:
     if hint in (_Numbers, _Array):
         whole = _is(lambda: as_numbers("", value))
         return whole and not (
-            closely and (np.size(value) == 0 or (hint is _Array and not isinstance(value, np.ndarray)))
+            closely and (np.size(value) == 0 or (hint is _Array and not (isinstance(value, np.ndarray) and value.ndim)))
         )
     if hint is _Places:
-        if not _is(lambda: as_numbers("", value)) or (closely and (np.ndim(value) == 0 or np.size(value) == 0)):
+        if not _is(lambda: as_numbers("", value)) or (
+            closely and (np.ndim(value) == 0 or np.size(value) == 0 or not isinstance(value, np.ndarray))
+        ):
             return False
         return np.size(value) == 0 or np.asarray(value).dtype.kind in "iub"
     if hint is float:

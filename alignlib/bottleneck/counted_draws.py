@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from alignlib._core.checks import FloatArray, IntArray
+from alignlib._core.checks import FloatArray, IntArray, as_number
 from alignlib._core.same import SameFields
 
 __all__ = ["CapacityDraws"]
@@ -108,6 +108,7 @@ class CapacityDraws(SameFields):
         low, high : float
             In nats.
         """
+        level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
         return float(np.quantile(self.low, 0.5 - level / 2)), float(np.quantile(self.high, 0.5 + level / 2))
 
 

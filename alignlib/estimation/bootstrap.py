@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
-from alignlib._core.checks import FloatArray, IntArray, as_level, as_rng, as_whole
+from alignlib._core.checks import FloatArray, IntArray, as_level, as_number, as_rng, as_whole
 from alignlib._core.hashed import hashed
 from alignlib._core.same import SameFields
 
@@ -413,6 +413,7 @@ def studentised_interval(
     t = np.where(positive, log_t, plain_t)
     # Without spread there is nothing to resample: 0/0, or rounding over 0.
     t = np.where(np.isfinite(t), t, 0.0)
+    level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
     tail = (1.0 - level) / 2.0
     low_t, high_t = _quantiles(t, (tail, 1.0 - tail))
     (both,) = _quantiles(np.abs(t), (level,))
@@ -451,6 +452,7 @@ def narrowed(values: Sequence[FloatArray], errors: Sequence[FloatArray], level: 
 
     Source: Imbens and Manski (2004).
     """
+    level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
     z = NormalDist().inv_cdf(0.5 + level / 2.0)  # of the standard library: scipy.special is slow to import
     if len(values) == 1:
         return np.ones(values[0].shape)

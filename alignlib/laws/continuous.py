@@ -73,7 +73,7 @@ class ContinuousLaw(Law):
         weights : array (m,)
             The base mass that each stands for; together 1.
         """
-        below, above, weight = rank_nodes(breaks)
+        below, above, weight = rank_nodes(tuple(breaks))
         return np.concatenate([self._deviation(below, False), self._deviation(above, True)]), weight
 
     def _max_spent(self, divergence: Divergence) -> float:

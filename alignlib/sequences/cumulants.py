@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from alignlib._core.checks import FloatArray, FloatOrArray, as_float_array, as_vector, like, require
+from alignlib._core.errors import quoted
 from alignlib.laws import FiniteLaw
 
 __all__ = ["cumulants", "renyi_cross_entropy", "scaled_cgf"]
 
+_HIGHEST = 10_000  # order; each more costs two more digits
 _AGREEMENT = Decimal("1e-16")
 _VANISHING = Decimal("1e-40")
 _MOST_DIGITS = 2000
@@ -53,7 +55,7 @@ def cumulants(reward: npt.ArrayLike, prob: npt.ArrayLike, order: int, lam: float
     >>> cumulants([0.0, 1.0], [0.75, 0.25], 4).tolist()
     [0.25, 0.1875, 0.09375, -0.0234375]
     """
-    require(order >= 1, f"order must be at least 1; got {order}.")
+    require(1 <= order <= _HIGHEST, f"order must lie in [1, {_HIGHEST}]; got {quoted(order)}.", "order")
     tilt = float(as_float_array("lam", lam))
     law = FiniteLaw(reward, prob)  # checks the law
     rewards, masses = as_vector("reward", reward).tolist(), as_vector("prob", prob).tolist()

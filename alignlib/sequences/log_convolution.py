@@ -12,9 +12,11 @@ import numpy as np
 import scipy
 
 from alignlib._core.checks import BoolArray, FloatArray, require
+from alignlib._core.errors import quoted
 
 __all__ = ["log_convolve", "log_power", "power_by_recursion", "power_by_squaring", "recursion_has_no_subtraction"]
 
+_LONGEST = 10**9  # letters of a sum: beyond, its law fits no memory
 # A tilted factor spans e^-690 to 1, stored between 1e-150 and 1e150, so that no product is subnormal. What is
 # left out is below e^-690 per pair, so results from e^-640 on are exact to 1e-16 even for 1e5 pairs.
 _SPAN = 690.0
@@ -153,6 +155,7 @@ def power_by_squaring(log_mass: FloatArray, length: int) -> FloatArray:
     >>> np.exp(power_by_squaring(np.log([0.5, 0.25, 0.25]), 2)).round(4).tolist()
     [0.25, 0.25, 0.3125, 0.125, 0.0625]
     """
+    require(1 <= length <= _LONGEST, f"length must lie in [1, {_LONGEST:g}]; got {quoted(length)}.", "length")
     power = log_mass
     for bit in bin(length)[3:]:
         power = log_convolve(power, power)
