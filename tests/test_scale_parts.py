@@ -376,6 +376,21 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+@pytest.mark.parametrize("place", ["", "*.csv", "**/*.csv"])
+def test_a_part_that_leads_nowhere_is_not_left_out_in_silence(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a.csv").write_text("reward\n1\n")
+    (tmp_path / "folder.csv").mkdir()
+    for other in (".hidden.csv", "notes.pdf"):
+        (tmp_path / other).symlink_to("gone")
+    where = str(tmp_path / place)
+    assert [Path(part.path).name for part in list_parts(where)] == ["a.csv"]
+    for target in ("../gone", "b.csv", "/dev/zero"):
+        (tmp_path / "b.csv").symlink_to(target)
+        with pytest.raises(InputError, match=r"b\.csv is (a link to '.*', which is not there|no file, but a pipe or)"):
+            list_parts(where)
+        (tmp_path / "b.csv").unlink()
+
+
 def test_an_archive_that_cannot_be_opened_is_no_missing_package(tmp_path: Path) -> None:
     torn = tmp_path / "torn.zip"
     torn.write_bytes(b"PK\3\4 torn")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from alignlib._core.checks import BoolArray, require
-from alignlib._core.errors import InputError
+from alignlib._core.errors import InputError, quoted
 from alignlib.scale.responses import Responses
 from alignlib.scale.summary import Summary
 from alignlib.scale.summary_file import holds_summary
@@ -185,10 +185,11 @@ def list_parts(location: str) -> list[Part]:
     if _URL.match(location):
         paths = _listed(location)
     elif os.path.isdir(location):
-        found = (path for path in Path(location).rglob("*") if path.is_file())
-        paths = [str(path) for path in found if not any(p[0] in "._" for p in path.relative_to(location).parts)]
+        below = Path(location).rglob("*")
+        found = (path for path in below if not any(p[0] in "._" for p in path.relative_to(location).parts))
+        paths = [str(path) for path in found if _is_file(str(path))]
     elif glob.has_magic(location) and not os.path.isfile(location):
-        paths = [path for path in _matching(location) if os.path.isfile(path)]
+        paths = [path for path in _matching(location) if _is_file(path)]
     else:
         paths = [location]
     if not _URL.match(location):  # what was typed may be an address, the name of a file in a folder is none
@@ -196,6 +197,19 @@ def list_parts(location: str) -> list[Part]:
     tables = sorted(path for path in paths if is_table_name(path))
     require(bool(tables), f"{location} holds no table; name a folder, a pattern or a file of them.", "table")
     return [_stat(path) for path in tables]
+
+
+def _is_file(path: str) -> bool:
+    """Whether a name is that of a file; one of a table that leads nowhere must not be left out in silence."""
+    if os.path.isfile(path):
+        return True
+    if os.path.isdir(path) or not is_table_name(path):
+        return False
+    if os.path.islink(path) and not os.path.exists(path):
+        why = f"a link to {quoted(os.readlink(path))}, which is not there"
+    else:
+        why = "no file, but a pipe or a device"
+    raise InputError(f"{path} is {why}; fetch what it stands for, or take it away.", argument="table")
 
 
 def _matching(pattern: str) -> list[str]:
