@@ -376,6 +376,21 @@ class _Quiet(SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
+def test_kept_work_that_is_no_file_any_more_is_named(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.csv").write_text("prompt_id,reward\n0,1\n0,2\n1,3\n1,5\n")
+    opened(tmp_path / "t")
+    for kept in [path for path in (tmp_path / "kept").rglob("*") if "-piece-" not in path.name and path.is_file()]:
+        content = kept.read_bytes()
+        for replaced in (Path.mkdir, os.mkfifo):
+            kept.unlink()
+            replaced(kept)
+            with pytest.raises(InputError, match=f"{kept.name} is not a file, as it was written; take it away"):
+                opened(tmp_path / "t")
+            kept.rmdir() if kept.is_dir() else kept.unlink()
+            kept.write_bytes(content)
+
+
 @pytest.mark.parametrize("place", ["", "*.csv", "**/*.csv"])
 def test_a_part_that_leads_nowhere_is_not_left_out_in_silence(tmp_path: Path, place: str) -> None:
     (tmp_path / "a.csv").write_text("reward\n1\n")

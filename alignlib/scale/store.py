@@ -176,12 +176,14 @@ class Store:
         """
         marker = Path(self.folder, f"{self.name_of(part)}.json")
         try:
-            text, _, own = marker.read_text(encoding="utf-8").rpartition("\n")
+            text, _, own = _content(marker).decode("utf-8").rpartition("\n")
             if own != _sum(text.encode()):
                 return None
             known: dict[str, Any] = json.loads(text)
             done = Done(**{name: _as_typed(one) for name, one in known.items()})
-            sums = tuple(_sum(Path(self.folder, file).read_bytes()) for file in (*done.files, *done.named))
+            sums = tuple(_sum(_content(Path(self.folder, file))) for file in (*done.files, *done.named))
+        except InputError:
+            raise
         except (OSError, ValueError):
             return None
         return replace(done, path=part.path) if sums == done.sums else None
@@ -352,6 +354,16 @@ def _read(path: str, place: int, question: Question) -> Summary:
 def _as_typed(value: Any) -> Any:
     """Return what JSON made of a field of `Done`: its tuples became lists."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def _content(path: Path) -> bytes:
+    """Return what a file holds; a pipe or a device in its place may have no end, and a folder cannot be replaced."""
+    if path.exists() and not path.is_file():
+        raise InputError(
+            f"{path} is not a file, as it was written; take it away, or keep the work in another folder.",
+            argument="checkpoint",
+        )
+    return path.read_bytes()
 
 
 def _sum(content: bytes) -> str:
