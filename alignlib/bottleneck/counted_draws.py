@@ -107,6 +107,11 @@ class CapacityDraws(SameFields):
         -------
         low, high : float
             In nats.
+
+        Raises
+        ------
+        InputError
+            If ``level`` is outside (0, 1).
         """
         level = as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
         return float(np.quantile(self.low, 0.5 - level / 2)), float(np.quantile(self.high, 0.5 + level / 2))

@@ -394,6 +394,11 @@ def studentised_interval(
     low, high : array (k,)
         In the unit of the values.
 
+    Raises
+    ------
+    InputError
+        If ``level`` is outside (0, 1).
+
     Examples
     --------
     >>> draws = np.random.default_rng(0).standard_normal((1001, 1))
@@ -443,6 +448,11 @@ def narrowed(values: Sequence[FloatArray], errors: Sequence[FloatArray], level: 
         Estimates between which the truth lies, with their standard errors.
     level : float
         Coverage aimed at, in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If ``level`` is outside (0, 1).
 
     Examples
     --------

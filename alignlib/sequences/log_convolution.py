@@ -150,6 +150,11 @@ def power_by_squaring(log_mass: FloatArray, length: int) -> FloatArray:
     array (mJ+1,)
         Log masses of the sum, in nats.
 
+    Raises
+    ------
+    InputError
+        If ``length`` is below 1, or beyond what memory holds the law of.
+
     Examples
     --------
     >>> np.exp(power_by_squaring(np.log([0.5, 0.25, 0.25]), 2)).round(4).tolist()
