@@ -290,7 +290,7 @@ def test_closeness_in_kl_y24_is_at_most_half_a_logarithm_and_a_step_of_the_latti
         (lambda: MemorylessModel.towards([0.5, 0.5], [0.5, 0.6], 3), "target must be a law"),
         (lambda: MemorylessModel.towards([0.5, 0.5], [1.0], 3), "target must have the shape"),
         (lambda: renyi_cross_entropy([0.5, 0.5], [1.0, 0.0], 2.0), "target must be positive"),
-        (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 0), "order must be at least 1"),
+        (lambda: cumulants([0.0, 1.0], [0.5, 0.5], 0), "order must lie in"),
         (lambda: FiniteLaw([0.0, 1.0]).lam_at_gain(2.0), r"gain must lie in \[-0.5, 0.5\]; got 2"),
         (lambda: exact_asymptotics(FiniteLaw([0.0, 1.0]), 0.2, 10), r"mean must lie in \(0.5, 1\)"),
     ],
