@@ -65,8 +65,9 @@ def test_a_method_is_tuned_trained_tabulated_drawn_and_printed(toy: Method, tmp_
     kls = [one.kl.mean for one in spent if one is not None]
     assert len(kls) == 3
     assert 0.0 < kls[0] < kls[1] < kls[2]
-    printed = chapter.numbers(test, train, STEPS)
+    printed = chapter.numbers(test, STEPS)
     assert printed.index.tolist() == [toy.label]
+    assert f"| {toy.label} |" in chapter.every_setting(test, train, STEPS)
     handles, labels = chapter.difference_figure(test).get_legend_handles_labels()
     assert handles[labels.index(toy.label)].get_marker() == "P"
     plt.close("all")
