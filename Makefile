@@ -11,7 +11,6 @@ FLEET ?= 12
 VENV := .venv
 PY := $(VENV)/bin/python
 PAGE := build/_build/html/index.html
-UV := build/uv/bin/uv
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Hundreds of kernels, commands and tests import the same modules: let Python keep them compiled.
@@ -125,6 +124,5 @@ lm-check: lm-setup ## test what needs torch; evaluate the committed policies ane
 
 # No index, host or annotation lines: the lock says what and which bytes, not where from.
 lock: setup ## compile requirements.in into requirements.lock
-	@[ -x $(UV) ] || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet --only-binary :all: uv; }
-	@UV_PYTHON_DOWNLOADS=never $(UV) pip compile --quiet --universal --fork-strategy fewest --generate-hashes \
+	@UV_PYTHON_DOWNLOADS=never $(PY) -m uv pip compile --quiet --universal --fork-strategy fewest --generate-hashes \
 	  --python-version 3.11 --no-annotate --no-header -o requirements.lock requirements.in
