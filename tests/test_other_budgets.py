@@ -43,6 +43,17 @@ def test_prices_give_the_dual_of_the_frontier(divergence: Divergence) -> None:
     np.testing.assert_allclose(psi, np.diag(bound), rtol=1e-9)
 
 
+@pytest.mark.parametrize("divergence", [CHI_SQUARED, Renyi(1.5), Renyi(3.0)], ids=["chi2", "renyi_1.5", "renyi_3"])
+def test_every_row_of_a_table_has_its_price(divergence: Divergence) -> None:
+    """Where rewards drop out the slope of the sum jumps, and Newton's steps alone go to and fro for ever."""
+    rng = np.random.default_rng(0)
+    rows = np.round(rng.standard_normal((400, 12)) * np.exp(rng.standard_normal((400, 1))), 2)
+    gap = rows.max(axis=1, keepdims=True) - rows
+    for lam in (0.05, 0.3, 1.0, 3.0, 30.0, 1e3):
+        ratio = worth(gap, np.asarray(1.0 / 12.0), lam, divergence).ratio
+        np.testing.assert_allclose(ratio.mean(axis=1), 1.0, rtol=1e-9)
+
+
 @pytest.mark.parametrize("divergence", SMOOTH)
 def test_how_fast_a_ratio_answers_its_price(divergence: Divergence) -> None:
     ratio = np.array([0.1, 1.0, 3.0])

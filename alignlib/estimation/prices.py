@@ -131,13 +131,15 @@ def _solve(
 
     Newton on the logarithm of the sum, which is a straight line for KL, inside a bracket. Where ratios grow like a
     power of the price, as for Rényi's divergences, it is one in the logarithm of the price: a rare top reward puts the
-    end of the range beyond 1e80, from where halving would not come back.
+    end of the range beyond 1e80, from where halving would not come back. Where rewards drop out the slope jumps, and
+    Newton's steps may go to and fro between two prices: a step that did not halve what is missed is followed by a
+    halving of the bracket.
     """
     low, high = low.copy(), high.copy()
     place = 0.5 * (low + high) if start is None else np.clip(start, low, high)
     if start is None and ends:
         place = np.minimum(place, low + 1.0)
-    total = np.empty_like(place)
+    total, before = np.empty_like(place), np.full_like(place, np.inf)
     on = np.arange(place.size)
     for _ in range(_STEPS):
         ratio = _ratio(divergence, place[on], fall[on], ends)
@@ -155,7 +157,9 @@ def _solve(
             new = np.where(far, place[on] * np.exp(np.clip(-miss / (rise * place[on]), -_FAR, _FAR)), new)
             least = np.maximum(low[on], _NEAR)
             middle = np.where(high[on] > 4.0 * least, np.sqrt(least) * np.sqrt(np.maximum(high[on], 0.0)), middle)
-        new = np.where((new >= low[on]) & (new <= high[on]), new, middle)
+        slow = np.abs(miss) > 0.5 * before[on]
+        before[on] = np.abs(miss)
+        new = np.where((new >= low[on]) & (new <= high[on]) & ~slow, new, middle)
         narrow = high[on] - low[on] <= 1e-15 * np.maximum(np.abs(high[on]), 1e-300)
         done = (np.abs(miss) <= _MET) | narrow
         place[on] = np.where(done, place[on], new)
