@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -257,17 +258,86 @@ def test_a_mean_over_responses_is_bounded_by_the_lengths(tmp_path: Path) -> None
     """Two responses: 50 tokens at 1 nat each and 1,000 at 0.05: 50 nats each, where mean times mean says 276."""
     row = {"step": 1, "critic/kl": 0.525, "critic/score/mean": 1.0, "response_length/mean": 525.0}
     (tmp_path / "a.jsonl").write_text(lines([row]))
-    assert "this log does not bound" in read_training_log(tmp_path / "a.jsonl").notes[-1]
+    log = read_training_log(tmp_path / "a.jsonl")
+    assert [end.tolist() for end in log.ends] == [[0.525], [np.inf]]
+    assert "least and largest tokens of a response bound it (lengths)" in log.notes[-1]
+    given = read_training_log(tmp_path / "a.jsonl", lengths=(50, 1000))
     (tmp_path / "a.jsonl").write_text(lines([row | {"response_length/min": 50.0, "response_length/max": 1000.0}]))
-    assert "lies between 26.2 and 525 nats" in read_training_log(tmp_path / "a.jsonl").notes[-1]
+    log = read_training_log(tmp_path / "a.jsonl")
+    assert [end.tolist() for end in log.ends] == [[26.25], [525.0]] == [end.tolist() for end in given.ends]
+    assert "lies between 26.2 and 525 nats" in log.notes[-1]
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 999)), min_size=1, max_size=9))
-def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int]]) -> None:
-    kl, length = np.array(responses).T
-    truth = float((kl * length).mean())
-    assert kl.mean() * length.min() <= truth * (1 + 1e-12) + 1e-12
-    assert truth <= kl.mean() * length.max() * (1 + 1e-12) + 1e-12
+SCHEMES = {  # how a log's KL per token is made of responses, a part of a batch to each
+    "trl": ("kl", "reward", "completion_length", "responses"),
+    "verl": ("critic/kl", "critic/score/mean", "response_length/mean", "responses"),
+    "slime": ("train/kl_loss", "rollout/raw_reward", "rollout/response_len/mean", "responses"),
+    "OpenRLHF": ("kl", "reward", "response_length", "parts"),
+    "trl, any parts": ("kl", "reward", "completions/mean_length", "micro-batches"),
+}
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 3.0), st.integers(1, 999), st.integers(0, 2)), min_size=1, max_size=9),
+    st.sampled_from(sorted(SCHEMES)),
+)
+def test_the_bound_holds_whatever_the_responses(responses: list[tuple[float, int, int]], scheme: str) -> None:
+    each, length, part = np.array(responses).T
+    kl, reward, tokens, how = SCHEMES[scheme]
+    groups = [part == one for one in np.unique(part)]
+    if how == "responses":
+        logged = each.mean()
+    elif how == "parts":  # parts of equal size, each weighted by its mean length
+        count = min(int(group.sum()) for group in groups)
+        kept = np.concatenate([np.flatnonzero(group)[:count] for group in groups])
+        each, length = each[kept].reshape(-1, count), length[kept].reshape(-1, count)
+        weight = length.mean(axis=1)
+        logged = float(weight @ each.mean(axis=1) / weight.sum())
+    else:  # a mean over the tokens of each of equal parts
+        count = min(int(group.sum()) for group in groups)
+        kept = np.concatenate([np.flatnonzero(group)[:count] for group in groups])
+        each, length = each[kept].reshape(-1, count), length[kept].reshape(-1, count)
+        logged = float(((each * length).sum(axis=1) / length.sum(axis=1)).mean())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "run.jsonl")
+        path.write_text(lines([{"step": 3, kl: float(logged), reward: 0.5, tokens: float(length.mean())}]))
+        low, high = read_training_log(path, lengths=(float(length.min()), float(length.max()))).ends
+    truth = float((each * length).mean())
+    assert low[0] <= truth * (1 + 1e-9) + 1e-9
+    assert truth <= high[0] * (1 + 1e-9) + 1e-9
+
+
+def test_batches_of_one_response_average_within_responses(tmp_path: Path) -> None:
+    """What trl logs as a mean over tokens is then one within a response; over several steps nothing bounds lengths."""
+    rows_ = [{"step": at, "kl": 0.01 * at, "reward": 0.5, "completions/mean_length": 50.0,
+              "completions/min_length": 10.0, "completions/max_length": 90.0} for at in (1, 2)]  # fmt: skip
+    path = tmp_path / "trainer_state.json"
+    for size, every, ends in ((1, 1, (0.2, 1.8)), (1, 10, (0.02, np.inf)), (8, 1, (1.0, 1.0))):
+        state = {"train_batch_size": size, "logging_steps": every, "log_history": rows_}
+        path.write_text(json.dumps(state))
+        log = read_training_log(path)
+        assert tuple(float(end[1]) for end in log.ends) == pytest.approx(ends)
+        assert any("train_batch_size is 1" in note for note in log.notes) == (size == 1)
+    assert "averaged first" in log.notes[-1]
+    assert "at step 2 lies between 0.2 and 1.8 nats" in log.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ((0, 5), "the least and the largest tokens of a response, 1 at least"),
+        ((9, 5), "in this order; got 9, 5"),
+        ((5, 20), "at step 1 responses have 100 tokens on average"),
+    ],
+)
+def test_lengths_that_cannot_be_are_refused(tmp_path: Path, lengths: tuple[float, float], words: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines([{"step": 1, "critic/kl": 0.5, "critic/score/mean": 1.0, "response_length/mean": 100.0}]))
+    with pytest.raises(InputError, match=words):
+        read_training_log(path, lengths=lengths)
+    path.write_text(lines([{"step": 1, "objective/kl": 0.5, "objective/scores": 1.0}]))
+    with pytest.raises(InputError, match=r"lengths (has no say|must)"):
+        read_training_log(path, lengths=lengths)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,22 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["level_shown", "span"]
+__all__ = ["between", "level_shown", "span"]
 
 _NOISE = 1e-12  # of the largest: what rounding leaves of a 0
+
+
+def between(low: float, high: float, digits: str = ".3g") -> str:
+    """Write what is known to lie between two ends, or to be the one that they are.
+
+    >>> between(0.5, 0.5), between(0.5, 2.0), between(0.5, float("inf")), between(0.0, float("inf"))
+    ('0.5', '0.5 to 2', 'at least 0.5', 'an unknown number of')
+    """
+    if low == high:
+        return f"{low:{digits}}"
+    if not np.isfinite(high):
+        return f"at least {low:{digits}}" if low > 0.0 else "an unknown number of"
+    return f"{low:{digits}} to {high:{digits}}"
 
 
 def level_shown(level: float) -> str:

@@ -36,19 +36,19 @@ def pick_picture(found: Pick) -> Figure:
                 curve.spent[known], start + curve.gold_low[known], start + curve.gold_high[known], color=color,
                 alpha=0.18, linewidth=0,
             )  # fmt: skip
-    values = found.gold
+    values, along = found.gold, found.kl if found.kl_low is None else found.step  # a KL with ends only has no place
     if values is None:
         assert predicted is not None
         values = start + predicted.tilted
     else:
-        ax.plot(found.kl, values, "s", color=plotting.THIRD, markersize=4, label="measured")
+        ax.plot(along, values, "s", color=plotting.THIRD, markersize=4, label="measured")
     i = found.chosen
     ax.plot(
-        found.kl[i], values[i], "o", color=plotting.FOURTH, markersize=11, markerfacecolor="none", markeredgewidth=2,
+        along[i], values[i], "o", color=plotting.FOURTH, markersize=11, markerfacecolor="none", markeredgewidth=2,
         label=f"keep step {found.step[i]:g}",
     )  # fmt: skip
     if found.turn is not None and found.turn.said_at is not None:
-        ax.axvline(found.kl[found.turn.said_at], color=plotting.BASE, linestyle=":", label="gold has fallen")
-    plotting.name_axes(ax, plotting.KL_LABEL, name)
+        ax.axvline(along[found.turn.said_at], color=plotting.BASE, linestyle=":", label="gold has fallen")
+    plotting.name_axes(ax, plotting.KL_LABEL if found.kl_low is None else "step of training", name)
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return fig

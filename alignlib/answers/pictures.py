@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from alignlib import plotting
+from alignlib._core.checks import FloatArray, require
 from alignlib._core.doors import guard
 from alignlib._core.files import whole_file
 from alignlib._core.text import for_picture
@@ -23,6 +25,7 @@ from alignlib.laws import Uniform
 from alignlib.pass_at_k import PassEstimate
 from alignlib.training.comparing import Comparison
 from alignlib.training.envelope import Floor
+from alignlib.training.logs import TrainingLog
 from alignlib.training.placing import Overlay
 
 __all__ = [
@@ -154,26 +157,41 @@ def draw_overlay(found: Overlay, ax: Axes) -> Axes:
         Where to draw.
     """
     log, best, curve = found.log, found.rules, found.frontier
-    if log.kl.max() <= _FAR * curve.supported_end:
+    furthest = float(log.ends[1][np.isfinite(log.ends[1])].max(initial=0.0))
+    if furthest <= _FAR * curve.supported_end:
         plotting.frontier(ax, curve, "the limit", at=0.45 * curve.supported_end, offset=(-6, 8), ha="right", note=False)
     else:  # next to the axis there is no room for words
         plotting.frontier(ax, curve, None, note=False)
         ax.plot([], [], color=plotting.LIMIT, label="the limit")
-    shown = best.optimises & (best.spent <= max(1.15 * curve.supported_end, float(log.kl.max())))
+    shown = best.optimises & (best.spent <= max(1.15 * curve.supported_end, furthest))
     names = [rule.label for rule, drawn in zip(best.rules, shown, strict=True) if drawn]
     plotting.points(ax, best.spent[shown], best.gain[shown], names, offset=(6, -5))
     colors = [plotting.THIRD, plotting.FOURTH, *plotting.CYCLE[4:]]
     for k, name in enumerate(log.runs):
         mine = log.run == name
         color = colors[k % len(colors)]
+        kl = _told(
+            ax, log.keep(mine), found.gain[mine], color, max(furthest, min(curve.supported_end, curve.spent[-1]))
+        )
         plotting.points(
-            ax, log.kl[mine], found.gain[mine], color=color, marker="s", low=found.gain_low[mine],
+            ax, kl, found.gain[mine], color=color, marker="s", low=found.gain_low[mine],
             high=found.gain_high[mine], linestyle="-", linewidth=1.0, markersize=4.0,
             label=for_picture(name) if len(log.runs) > 1 else "the run",
         )  # fmt: skip
     ax.plot([], [], "o", color=plotting.BEST_OF_N, label=best.rules.name)
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return plotting.name_axes(ax, plotting.KL_LABEL, f"gain in {for_picture(found.measured_in)}")
+
+
+def _told(ax: Axes, log: TrainingLog, height: FloatArray, color: str, end: float) -> FloatArray:
+    """Return the KL of each checkpoint, NaN where only ends of it are known: a line between these is drawn instead."""
+    low, high = log.ends
+    for left, right, at in zip(low.tolist(), high.tolist(), height.tolist(), strict=True):
+        if left < right:
+            ax.plot([left, min(right, end)], [at, at], color=color, linewidth=1.5, alpha=0.7)
+            if math.isinf(right):
+                ax.plot([end], [at], ">", color=color, markersize=5)
+    return np.where(low < high, np.nan, log.kl)
 
 
 def draw_comparison(found: Comparison, ax: Axes) -> Axes:
@@ -192,8 +210,10 @@ def draw_comparison(found: Comparison, ax: Axes) -> Axes:
         log = found.log
         for k, name in enumerate(log.runs):
             mine = log.run == name
+            color = plotting.CYCLE[k % len(plotting.CYCLE)]
+            kl = _told(ax, log.keep(mine), log.reward[mine], color, float(log.kl.max()))
             ax.plot(
-                log.kl[mine], log.reward[mine], "s-", color=plotting.CYCLE[k % len(plotting.CYCLE)], markersize=3.0,
+                kl, log.reward[mine], "s-", color=color, markersize=3.0,
                 linewidth=0.8, label=for_picture(name),
             )  # fmt: skip
         plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
@@ -212,9 +232,17 @@ def draw_envelope(found: Floor, ax: Axes) -> Axes:
         A log without samples of its base.
     ax : Axes
         Where to draw.
+
+    Raises
+    ------
+    InputError
+        For a log that bounds no KL, which has no envelope.
     """
     log, envelope = found.log, found.envelope
-    ax.plot(log.kl, log.reward, "o", color=plotting.BOUND, markersize=3, label="checkpoints")
+    require(envelope is not None, "found must have an envelope to draw; its log bounds no KL.", "found")
+    assert envelope is not None
+    kl = _told(ax, log, log.reward, plotting.BOUND, float(envelope.kl[-1]))
+    ax.plot(kl, log.reward, "o", color=plotting.BOUND, markersize=3, label="checkpoints")
     plotting.curve(ax, envelope.kl, envelope.reward, color=plotting.THIRD, label=None)
     ax.plot([], [], color=plotting.THIRD, label="a floor of the limit")
     plotting.legend(ax, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)

@@ -11,7 +11,7 @@ import click
 from alignlib._core.names import number_or_name
 from alignlib.cli._bad_input import BadInput
 from alignlib.cli._command import naming, option
-from alignlib.cli._options import bounded_option, form_options, level_option, seed_option
+from alignlib.cli._options import NUMBERS, bounded_option, form_options, level_option, seed_option
 from alignlib.cli._picture import picture_options
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ def run_options(command: F) -> F:
                 "--run-length",
                 argument="length",
                 help="Mean tokens per response, or the key or column with it  [default: the trainer's]",
+            ),
+            option(
+                "--lengths",
+                type=NUMBERS,
+                help="Least and largest tokens of a response, such as 1,1024: they bound a KL that was averaged "
+                "response by response.",
             ),
             option(
                 "--kl-unit",
@@ -120,6 +126,7 @@ def read_run(path: Path, asked: dict[str, Any], reward: str = "--run-reward") ->
             reward=asked[reward.removeprefix("--").replace("-", "_")],
             step=asked["run_step"],
             length=number_or_name(asked["run_length"]),
+            lengths=asked["lengths"],
             kl_unit=asked["kl_unit"],
             run=asked["run_column"],
             only=asked["only"],

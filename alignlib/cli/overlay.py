@@ -73,6 +73,8 @@ def command(run: Path, table: Path | None, picture: Path | None, force: bool, fo
         log = _side_by_side([run, *asked["also"]], [log, *(read_run(one, asked) for one in asked["also"])])
     found = _floor(log, asked) if table is None else _overlay(log, table, asked)
     if picture is not None:
+        if getattr(found, "envelope", found) is None:
+            raise BadInput("-o draws rewards along KL, which this log does not tell; give --lengths, or TABLE.")
         save_picture_of(found, picture, force)
     say(form, "overlay", overlay, found, table=None if table is None else str(table), seed=asked["seed"])
     if picture is not None:
@@ -105,6 +107,8 @@ def _overlay(log: TrainingLog, table: Path, asked: dict[str, Any]) -> Overlay:
 
 
 def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
+    import numpy as np
+
     from alignlib.training.envelope import Floor, achieved_envelope
 
     base = number_or_name(asked["run_base"])
@@ -115,7 +119,11 @@ def _floor(log: TrainingLog, asked: dict[str, Any]) -> Floor:
             "KL is: their sign is turned, or the log-probabilities are not of the policy that sampled (another "
             "temperature, top-k or top-p, precision or engine); correct the log."
         )
-    return Floor(log, achieved_envelope(log.kl, log.reward, known))
+    most = log.ends[1]
+    some = np.isfinite(most)
+    if log.kl_high is not None and not most[some].any():
+        return Floor(log, None)
+    return Floor(log, achieved_envelope(most[some], log.reward[some], known))
 
 
 def _check_base(typed: str, table: Path | None) -> None:

@@ -162,7 +162,11 @@ def _advice(log: TrainingLog, fit: Fit | None, gold: RunGold | None, asked: dict
     if fit is not None:
         wished = asked["wished"]
         kl = float(found.kl[found.chosen]) if wished is None and found is not None else wished
-        if wished is None and not 0.0 < kl <= fit.supported_end:
+        if wished is None and log.kl_low is not None:
+            notes.append(
+                "No β is told for the checkpoint kept: its log tells ends of its KL only; name a KL with --kl."
+            )
+        elif wished is None and not 0.0 < kl <= fit.supported_end:
             notes.append(
                 f"No β is told for the {kl:.3g} nats of the checkpoint kept: the base samples support KLs between 0 "
                 f"and {fit.supported_end:.3g}; name another with --kl."

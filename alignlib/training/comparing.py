@@ -14,6 +14,7 @@ from alignlib._core.checks import BoolArray, FloatArray, as_level, as_vector, re
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
+from alignlib._core.shown import between
 from alignlib.estimation import Fit
 from alignlib.training.logs.training_log import TrainingLog, joined_logs
 from alignlib.training.placing import Overlay, overlay
@@ -284,8 +285,18 @@ def _title(name: str, place: int, seeds: int) -> str:
 
 def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None) -> tuple[FloatArray, list[str]]:
     """Return the KLs at which every run has checkpoints on both sides."""
-    ends = {title: (float(log.kl[log.kl >= 0.0].min()), float(log.kl.max())) for title, log in every}
+    ends = {title: _passed(log) for title, log in every}
     low, high = max(a for a, _ in ends.values()), min(b for _, b in ends.values())
+    open_ones = [(title, log) for title, log in every if log.kl_low is not None]
+    if open_ones and not low < high:
+        title, log = open_ones[0]
+        raise InputError(
+            f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token and was averaged "
+            "response by response, so its KL per sequence is known between ends only, "
+            f"{between(*_widest(log))} nats at its furthest, and none is known to be passed by all. Least and largest "
+            "tokens of a response (lengths) may narrow these ends; responses with their log-probabilities tell the KL.",
+            argument="runs",
+        )
     first = max(ends, key=lambda title: ends[title][0])
     least = min(ends, key=lambda title: ends[title][1])
     require(
@@ -308,6 +319,18 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
     out = ", ".join(f"{x:g}" for x in asked[~inside])
     said = [f"Not all runs reach {out} nats: all have {low:.3g} to {high:.3g} in common."] if out else []
     return np.asarray(asked[inside]), said
+
+
+def _passed(log: TrainingLog) -> tuple[float, float]:
+    """Return the ends of the KLs that a run has surely passed."""
+    kept = log.keep(log.kl >= 0.0)
+    return float(kept.ends[1].min()), float(kept.ends[0].max())
+
+
+def _widest(log: TrainingLog) -> tuple[float, float]:
+    """Return the ends of the KL of the checkpoint furthest from the base."""
+    i = int(np.argmax(log.kl))
+    return float(log.ends[0][i]), float(log.ends[1][i])
 
 
 def _at(

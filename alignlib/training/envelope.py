@@ -61,21 +61,25 @@ class Envelope(SameFields):
 class Floor:
     """A log without samples of its base: no limit is known, but the run itself bounds it from below.
 
+    Where the log tells ends of the KL only, the envelope is that of the upper ones, and waste counts from the lower.
+
     Attributes
     ----------
     log : TrainingLog
         Its checkpoints.
-    envelope : Envelope
-        The concave envelope that they reach together.
+    envelope : Envelope, optional
+        The concave envelope that they reach together; None where nothing bounds their KL from above.
     """
 
     log: TrainingLog
-    envelope: Envelope
+    envelope: Envelope | None
 
     @property
     def wasted(self) -> FloatArray:
-        """KL of each checkpoint beyond what the envelope needs for its reward."""
-        return np.asarray(self.log.kl - self.envelope.kl_needed(self.log.reward))
+        """KL of each checkpoint beyond what the envelope needs for its reward; NaN without one."""
+        if self.envelope is None:
+            return np.full(self.log.kl.size, np.nan)
+        return np.asarray(self.log.ends[0] - self.envelope.kl_needed(self.log.reward))
 
 
 def achieved_envelope(kl: npt.ArrayLike, reward: npt.ArrayLike, base_reward: float | None = None) -> Envelope:

@@ -57,6 +57,8 @@ class Pick(SameFields):
         Coverage that the intervals aim at.
     notes : tuple of str
         Sentences on what was left out.
+    kl_low, kl_high : array (k,), optional
+        Ends between which each KL lies, where the log tells no more: ``kl`` then only orders the checkpoints.
     """
 
     log: TrainingLog
@@ -76,6 +78,8 @@ class Pick(SameFields):
     against_high: FloatArray | None
     level: float
     notes: tuple[str, ...]
+    kl_low: FloatArray | None = None
+    kl_high: FloatArray | None = None
 
     def __repr__(self) -> str:
         """Return how many checkpoints there are and which is chosen."""
@@ -145,7 +149,15 @@ def pick(
     level = level if fit is None else fit.level
     as_number("level", level, 0.0, 1.0, open_low=True, open_high=True)
     notes: list[str] = []
+    low, high = (None, None) if gold is None else (gold.kl_low, gold.kl_high)
     if gold is None:
+        require(
+            log.kl_low is None,
+            f"{log.path} tells ends of the KL per sequence only, for {log.kl_name!r} was averaged response by "
+            "response: no gold can be predicted at an unknown KL. Give responses with their log-probabilities, or "
+            "measured gold (gold).",
+            "gold",
+        )
         points = _one_in_order(log)
         step, kl = points.step, points.kl
         if points.kl.size < log.kl.size:
@@ -165,7 +177,13 @@ def pick(
         f"All {kl.size} checkpoints have a negative KL, which no policy has: the log-probabilities are not of the "
         "policy that sampled, or the sign is turned; correct the log.",
     )
-    predicted = None if fit is None or column is None else predict_gold(kl, fit, column)
+    if low is not None:
+        notes.append(
+            f"The KL of a checkpoint is known between ends only, for {log.kl_name!r} was averaged response by "
+            "response: checkpoints are ordered by its product with the mean length, and nothing is compared at equal "
+            "KL."
+        )
+    predicted = None if fit is None or column is None or low is not None else predict_gold(kl, fit, column)
     if gold is None:
         assert predicted is not None
         best, behind, apart = by_prediction(predicted)
@@ -202,6 +220,8 @@ def pick(
         against_high=against[2],
         level=level,
         notes=tuple(notes),
+        kl_low=low,
+        kl_high=high,
     )
 
 

@@ -34,7 +34,9 @@ class Overlay(SameFields):
 
     Intervals hold the error of the limit, of the base and the noise of one checkpoint's distance to the limit along the
     run, or, where the log holds single responses, its error over prompts; those of share and waste are hulls, hence no
-    narrower than nominal. Beyond the support those of waste hold the scatter of the KL itself.
+    narrower than nominal. Beyond the support those of waste hold the scatter of the KL itself. Where the log tells ends
+    of the KL only (`TrainingLog.kl_low`, `kl_high`) limit, share and waste are not known, and their intervals hold what
+    lies between these ends.
 
     Attributes
     ----------
@@ -160,12 +162,20 @@ def overlay(
     curve, level = fit.frontier, fit.level
     width = pool or math.ceil(max(int((log.run == name).sum()) for name in log.runs) / _POINTS)
     pooled = log.pooled(width)
+    known = pooled.kl_low is None
+    least_kl, most_kl = (np.maximum(one, 0.0) for one in pooled.ends)
     spent = np.maximum(pooled.kl, 0.0)
+    furthest = float(max(spent.max(), most_kl[np.isfinite(most_kl)].max(initial=0.0)))
     end = curve.supported_end
     if not math.isfinite(end):  # known bounds: the limit is asked for as far as the run goes, and beyond its gains
-        end = max(2.0 * float(spent.max()), float(curve.spent[-1]))
+        end = max(2.0 * furthest, float(curve.spent[-1]))
     grid = np.linspace(0.0, 1.0, _GRID) ** 2 * end
     frontier, at = fit.at(grid), fit.at(spent, strict=False)
+    limit_low, limit_high = at.gain_low, at.gain_high
+    if not known:
+        limit_low = fit.at(least_kl, strict=False).gain_low
+        limit_high = fit.at(np.where(np.isfinite(most_kl), most_kl, 0.0), strict=False).gain_high
+        limit_high = np.where(np.isfinite(most_kl), limit_high, math.inf)
     base_reward, base_error, start = base_of_run(log, fit.table, fit.reward, base)
     notes, noise = list(log.notes), _noise(log, log.reward - start, frontier)
     paired, said, doubt = pair_prompts(log, fit.table, fit.reward) if base == "table" else (None, [], False)
@@ -179,12 +189,14 @@ def overlay(
         )
     if noise is None and paired is None:
         notes.append("The log is too short to tell its noise, so intervals hold the error of the base samples only.")
-    if width > 1:
+    if width > 1 and known:
         notes.append(_averaged(log, pooled, frontier, width))
+    elif width > 1:
+        notes.append(f"Each point is the mean of {width} consecutive checkpoints, more or less.")
     if check and base == "table":
-        allowed = np.interp(np.sqrt(np.maximum(log.kl, 0.0)), np.sqrt(grid), frontier.gain_high)
+        allowed = np.interp(np.sqrt(np.maximum(log.ends[1], 0.0)), np.sqrt(grid), frontier.gain_high)
         error_of_start = float(np.hypot(base_error, noise or 0.0))
-        said, more = check_scale(log, log.reward - start, allowed, error_of_start, base_reward)
+        said, more = check_scale(_furthest(log), log.reward - start, allowed, error_of_start, base_reward)
         notes, doubt = notes + said, doubt or more
     gain = replace(log, reward=log.reward - start).pooled(width).reward
     error = np.full(gain.size, np.hypot(base_error, (noise or 0.0) / math.sqrt(width)))
@@ -197,29 +209,29 @@ def overlay(
     reach = z * error
     low, high = gain - reach, gain + reach
     placed = pooled.kl > 0.0
-    supported = at.supported & placed
+    supported = at.supported & placed & (most_kl <= end)
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(supported, gain / at.gain, np.nan)
+        share = np.where(supported & known, gain / at.gain, np.nan)
         # Next to the base the lower end of the limit may fall to 0 and below: the share is then not bounded.
-        lower = np.where(at.gain_low > 0.0, at.gain_low, 0.0)
-        least = np.where(placed, low / np.where(low > 0.0, at.gain_high, lower), np.nan)
-        most = np.where(placed, high / np.where(high > 0.0, lower, at.gain_high), np.nan)
-    far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, float(spent.max())), strict=False)
+        lower = np.where(limit_low > 0.0, limit_low, 0.0)
+        least = np.where(placed, low / np.where(low > 0.0, limit_high, lower), np.nan)
+        most = np.where(placed, high / np.where(high > 0.0, lower, limit_high), np.nan)
+    far = fit.at(np.linspace(0.0, 1.0, _GRID) ** 2 * max(end, furthest), strict=False)
     needed, needed_low, needed_high = _needed(frontier, far, gain, low, high)
     equal_n, equal_n_kl, enough = _best_of_n(fit, gain, high)
     needed_high = np.fmin(needed_high, enough)
     # Whoever gained g by spending κ shows that g needs no more than κ.
-    needed_high = np.where(np.isnan(needed_high), spent, needed_high)
+    needed_high = np.where(np.isnan(needed_high), most_kl, needed_high)
     needed_low = np.where(np.isnan(needed_low), far.spent[-1], needed_low)
     # Above the limit it shows no such thing, and an interval holds its estimate.
     needed_low = np.fmin(needed_low, needed)
     needed_high = np.fmax(needed_high, np.fmax(needed, needed_low))
-    spent_kl = np.where(pooled.kl < 0.0, np.nan, pooled.kl)  # a negative one has no place on the frontier
+    possible = np.where(pooled.kl < 0.0, np.nan, 1.0)  # a negative KL has no place on the frontier
     # Within the support the noise of the KL is in that of the distance to the limit; beyond it stands by itself.
     open_kl = z * np.where(supported, 0.0, _kl_error(log, pooled, width))
     notes += _below(pooled, high) if check and base == "table" else []
-    above = (pooled.kl >= 0.0) & (low > at.gain_high)
-    notes += impossible_points(pooled, fit.table, fit.reward, above, gain, low, at.gain_high, needed_low)
+    above = (pooled.kl >= 0.0) & (low > limit_high)
+    notes += impossible_points(_furthest(pooled), fit.table, fit.reward, above, gain, low, limit_high, needed_low)
     return Overlay(
         log=pooled,
         width=width,
@@ -230,16 +242,16 @@ def overlay(
         gain=gain,
         gain_low=low,
         gain_high=high,
-        limit=np.where(supported, at.gain, np.nan),
-        limit_low=np.where(placed, at.gain_low, np.nan),
-        limit_high=np.where(placed, at.gain_high, np.nan),
+        limit=np.where(supported & known, at.gain, np.nan),
+        limit_low=np.where(placed, limit_low, np.nan),
+        limit_high=np.where(placed, limit_high, np.nan),
         share=share,
         share_low=least,
         share_high=most,
         needed=needed,
-        wasted=spent_kl - needed,
-        wasted_low=spent_kl - needed_high - open_kl,
-        wasted_high=spent_kl - needed_low + open_kl,
+        wasted=possible * (spent if known else math.nan) - needed,
+        wasted_low=possible * least_kl - needed_high - open_kl,
+        wasted_high=possible * most_kl - needed_low + open_kl,
         supported=supported,
         above=above,
         equal_n=equal_n,
@@ -250,6 +262,11 @@ def overlay(
         rules=fit.share(),
         notes=tuple(notes),
     )
+
+
+def _furthest(log: TrainingLog) -> TrainingLog:
+    """Return a log with the largest KL that each checkpoint may have, at which it may gain most."""
+    return log if log.kl_high is None else replace(log, kl=log.kl_high)
 
 
 def _averaged(log: TrainingLog, pooled: TrainingLog, frontier: EstimatedFrontier, width: int) -> str:
@@ -331,4 +348,7 @@ def _noise(log: TrainingLog, gain: FloatArray, frontier: EstimatedFrontier) -> f
     limit = np.interp(root, np.sqrt(frontier.spent), frontier.gain)
     inside = log.kl <= frontier.spent[-1]
     both = log.noise(np.where(inside, gain - limit, np.nan))
-    return log.noise() if both is None else both
+    alone = log.noise()
+    if both is None or alone is None or log.kl_low is None:
+        return alone if both is None else both
+    return max(both, alone)  # where the KL is not told, neither is the slope at it

@@ -13,6 +13,7 @@ from alignlib._core.checks import FloatArray
 from alignlib.training.logs.training_log import TrainingLog
 from alignlib.training.smoothing import Scatter, bend_weights, local_weights, scatter_of
 
+_PLACES = 9  # along a run, at which its reward is sought where a KL has ends only
 _LOOSE = 0.08  # of the KL: at 5 % intervals hold at the last KL too, at 15 % not on bent runs
 
 __all__ = ["AtKL", "Errors", "along", "told"]
@@ -46,6 +47,8 @@ class AtKL:
         What its prompts add to the error.
     bend, bend_noise : float
         How far a curve of one degree more lies above the parabola, and the variance of that.
+    open : float
+        How far the reward may be another because the log tells ends of the KL only.
     """
 
     reward: float
@@ -54,6 +57,7 @@ class AtKL:
     prompts: _Prompts | None
     bend: float
     bend_noise: float
+    open: float = 0.0
 
 
 def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
@@ -69,7 +73,8 @@ def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
     scatter = _scatter(log)
     log = log if (log.kl >= 0.0).all() else log.keep(log.kl >= 0.0)
     found = []
-    for kl in budgets.tolist():
+    for budget in budgets.tolist():
+        kl, missed = _places(log, budget)
         value, slope = local_weights(log.kl, kl)
         bend = bend_weights(log.kl, kl)
         found.append(
@@ -80,9 +85,28 @@ def along(log: TrainingLog, budgets: FloatArray) -> list[AtKL]:
                 _prompts(log, value, float(slope @ log.reward)),
                 float(bend @ log.reward),
                 0.0 if scatter is None else float(bend**2 @ scatter.variance),
+                missed,
             )
         )
     return found
+
+
+def _places(log: TrainingLog, budget: float) -> tuple[float, float]:
+    """Return where a run is at a KL, by the product of its means, and how far its reward may be another there.
+
+    Where the log tells ends of the KL only, any checkpoint whose ends hold it may be the one, and any between them.
+    """
+    if log.kl_low is None:
+        return budget, 0.0
+    low, high = log.ends
+    order = np.argsort(log.kl, kind="stable")
+    may = np.flatnonzero((low[order] <= budget) & (budget <= high[order]))
+    first, last = max(int(may.min()) - 1, 0), min(int(may.max()) + 1, order.size - 1)
+    ends = log.kl[order][[first, last]]
+    places = np.linspace(math.sqrt(ends[0]), math.sqrt(ends[1]), _PLACES) ** 2
+    at = min(max(budget, float(ends[0])), float(ends[1]))
+    rewards = [float(local_weights(log.kl, float(one))[0] @ log.reward) for one in (at, *places)]
+    return at, max(max(rewards) - rewards[0], rewards[0] - min(rewards))
 
 
 def _scatter(log: TrainingLog) -> Scatter | None:
@@ -168,7 +192,12 @@ class Errors:
             if variance > 0.0:  # by shares, for the square of a variance may be no float
                 df = 1.0 / sum((part / variance) ** 2 / free for part, free in some)
         reach = float(scipy.special.stdtrit(df, 0.5 + self.level / 2.0)) * math.sqrt(variance)
-        return reach + self._bend(weights, j)
+        missed = sum(
+            abs(weight) * seed[j].open / len(self.seeds[name])
+            for name, weight in weights.items()
+            for seed in self.seeds[name]
+        )
+        return reach + self._bend(weights, j) + missed
 
     def _over_prompts(self, weights: Mapping[str, float], j: int) -> tuple[float, float]:
         """Return the variance over prompts, those in common paired, and its degrees of freedom.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,8 @@ class RunGold(SameFields):
         What each of m prompts had, the same ones at every checkpoint, where that is known.
     notes : tuple of str
         Sentences on what was left out.
+    kl_low, kl_high : array (k,), optional
+        Ends between which the KL lies, where the log tells no more: ``kl`` then only orders the checkpoints.
     """
 
     name: str
@@ -42,6 +44,8 @@ class RunGold(SameFields):
     gold: FloatArray
     per_prompt: FloatArray | None
     notes: tuple[str, ...]
+    kl_low: FloatArray | None = None
+    kl_high: FloatArray | None = None
 
 
 def gold_of_log(log: TrainingLog) -> RunGold:
@@ -67,7 +71,8 @@ def gold_of_log(log: TrainingLog) -> RunGold:
     held = log.per_prompt
     order = np.argsort(log.step, kind="stable")
     if held is None:
-        return RunGold(log.reward_name, log.step[order], log.kl[order], log.reward[order], None, ())
+        low, high = (None, None) if log.kl_low is None else (one[order] for one in log.ends)
+        return RunGold(log.reward_name, log.step[order], log.kl[order], log.reward[order], None, (), low, high)
     names, column = np.unique([str(name) for name in held.prompt], return_inverse=True)
     cells = np.full((log.step.size, names.size), np.nan)
     cells[held.checkpoint, column] = held.reward
@@ -119,7 +124,12 @@ def gold_of_scores(log: TrainingLog, scores: RewardTable, step: str, gold: str) 
     with np.errstate(divide="ignore", invalid="ignore"):
         cells = (np.bincount(cell, scores.column(gold), size) / count).reshape(steps.size, -1)
     order = np.argsort(log.step, kind="stable")
-    return _common(gold, steps, np.interp(steps, log.step[order], log.kl[order]), cells)
+    found = _common(gold, steps, np.interp(steps, log.step[order], log.kl[order]), cells)
+    if log.kl_low is None:
+        return found
+    with np.errstate(invalid="ignore"):  # between two infinite ends
+        low, high = (np.interp(steps, log.step[order], one[order]) for one in log.ends)
+    return replace(found, kl_low=low, kl_high=np.where(np.isnan(high), np.inf, high))
 
 
 def _common(name: str, step: FloatArray, kl: FloatArray, cells: FloatArray) -> RunGold:

@@ -8,6 +8,7 @@ import numpy as np
 
 from alignlib._core.doors import guard
 from alignlib._core.names import counted
+from alignlib._core.shown import between
 from alignlib.answers.output.render import Row, by_point, interval_name, percent
 from alignlib.estimation import RuleEstimate
 from alignlib.training.envelope import Floor
@@ -17,7 +18,7 @@ __all__ = ["COLUMNS", "headlines", "lines", "points", "record"]
 
 _ROUNDING = 1e-9  # of the KL, of what is wasted
 _SHOWN = 12  # vertices of the floor that lines name
-_OF_LOG = ("step", "kl", "logged_kl", "reward")
+_OF_LOG = ("step", "kl", "kl_low", "kl_high", "logged_kl", "reward")
 _OF_OVERLAY = (
     "gain", "gain_low", "gain_high", "limit", "limit_low", "limit_high", "share", "share_low", "share_high", "needed",
     "wasted", "wasted_low", "wasted_high", "equal_n", "equal_n_kl", "supported", "above",
@@ -93,6 +94,8 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
     """
     rows = [{"what": "checkpoint", **row} for row in _checkpoints(found)]
     if isinstance(found, Floor):
+        if found.envelope is None:
+            return rows
         columns = {"kl": found.envelope.kl, "reward": found.envelope.reward}
         return rows + [{"what": "envelope", **row} for row in by_point(columns, len(found.envelope.kl))]
     curve, best = found.frontier, found.rules
@@ -107,10 +110,14 @@ def points(found: Overlay | Floor) -> list[dict[str, Any]]:
 def _checkpoints(found: Overlay | Floor) -> list[dict[str, Any]]:
     log = found.log
     columns: dict[str, Any] = {"run": log.run, **{name: getattr(log, name) for name in _OF_LOG}}
+    if log.kl_low is not None:
+        columns["kl"] = np.full(log.kl.size, np.nan)
     if isinstance(found, Overlay):
         columns |= {name: getattr(found, name) for name in _OF_OVERLAY}
     else:
-        reach, needed = found.envelope.reward_at(log.kl), found.envelope.kl_needed(log.reward)
+        reach = needed = np.full(log.kl.size, np.nan)
+        if found.envelope is not None:
+            reach, needed = found.envelope.reward_at(log.ends[1]), found.envelope.kl_needed(log.reward)
         columns |= {"envelope": reach, "needed_at_most": needed, "wasted_at_least": found.wasted}
     return by_point(columns, log.kl.size)
 
@@ -177,8 +184,14 @@ def _headline(found: Overlay, run: str) -> str:
     i = int(known[-1]) if known.size else last
     if told or not found.share_high[i] - found.share_low[i] < 1.0 or found.share[i] >= 1.0 or found.share[i] < 0.0:
         return said
-    before = f"At step {log.step[i]:g} ({log.kl[i]:.2f} nats), the last within the samples' support, it had"
+    before = f"At step {log.step[i]:g} ({_nats(found, i)} nats), the last within the samples' support, it had"
     return f"{said} {before} {percent(found.share[i])} ({_ends(found, i)}) of what any method can gain there."
+
+
+def _nats(found: Overlay | Floor, i: int) -> str:
+    """Write the KL of a point, or the ends between which it lies."""
+    low, high = (float(one[i]) for one in found.log.ends)
+    return f"{low:.2f}" if found.log.kl_low is None else between(low, high, ".2g")
 
 
 def _ends(found: Overlay, i: int) -> str:
@@ -188,17 +201,19 @@ def _ends(found: Overlay, i: int) -> str:
 def _place(found: Overlay, i: int) -> str:
     """Say where one point is: impossible, of no gain, beside the limit, or beyond what the samples show of it."""
     kl, gain, end = found.log.kl[i], found.gain[i], found.frontier.supported_end
-    has = f"has gained {gain:.3g} of {found.measured_in!r} for {kl:.2f} nats per sequence"
+    has = f"has gained {gain:.3g} of {found.measured_in!r} for {_nats(found, i)} nats per sequence"
     if kl < 0.0:
         return f"has gained {gain:.3g} of {found.measured_in!r} at a KL below 0, which has no place beside the limit."
     if found.above[i]:
         why = "another reward scale, base or unit than the table's; see above for what speaks for which"
         return f"{has}, more than any method can gain there ({found.limit_high[i]:.3g} at most): {why}."
     if found.gain_high[i] < 0.0:
-        lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {kl:.2f} nats per sequence"
+        lost = f"has lost {-gain:.3g} of {found.measured_in!r} for {_nats(found, i)} nats per sequence"
         return f"{lost}: the base itself has more" + (", so all of that KL is wasted." if kl > 0.0 else ".")
     if found.gain_low[i] <= 0.0 and gain <= 0.0:
         return f"{has}, nothing beyond noise."
+    if found.log.kl_low is not None and found.log.ends[0][i] < found.log.ends[1][i]:
+        return _between(found, i, has)
     if not found.supported[i]:
         return _beyond(found, i, has, end)
     if not found.share_high[i] - found.share_low[i] < 1.0:
@@ -215,6 +230,30 @@ def _place(found: Overlay, i: int) -> str:
         wasted = f"; {found.needed[i]:.2f} nats would do for that gain, {found.wasted[i]:.2f} ({bounds}) are wasted"
     share = f"{percent(found.share[i])} ({_ends(found, i)}) of what any method can gain there"
     return f"{has}, {share}{wasted}."
+
+
+def _between(found: Overlay, i: int, has: str) -> str:
+    """Say what is known where the log holds means only, which give ends of the KL or none."""
+    low, high = found.share_low[i], found.share_high[i]
+    said = f"{has}, for its log has means of KL and length only"
+    if high < 1.0:
+        said += f": {percent(max(low, 0.0))} to {percent(high)} of what any method can gain there"
+    elif low > 0.0:
+        said += f": at least {percent(min(low, 1.0))} of what any method can gain there"
+    else:
+        said += ", so what share of the limit that is cannot be told"
+    if found.wasted_low[i] > 0.0:
+        said += f"; {between(found.wasted_low[i], found.wasted_high[i], '.2g')} nats of it are wasted"
+    same = f"est-of-N with N = {found.equal_n[i]:g} gains as much for {found.equal_n_kl[i]:.2f}"
+    known = np.isfinite(found.equal_n_kl[i]) and found.equal_n[i] > 1.0
+    if np.isfinite(found.needed[i]):
+        said += f". {found.needed[i]:.2f} nats would do for that gain{f' (b{same})' if known else ''}"
+    elif known:
+        said += f". B{same} nats"
+    remedy = "responses with their log-probabilities tell more"
+    if not np.isfinite(found.log.ends[1][i]):
+        remedy = f"the least and largest tokens of a response (lengths) bound the KL, and {remedy}"
+    return f"{said}; {remedy}."
 
 
 def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
@@ -240,11 +279,13 @@ def _beyond(found: Overlay, i: int, has: str, end: float) -> str:
 def _overlay_lines(found: Overlay) -> list[str]:
     log, best = found.log, found.rules
     interval, size = interval_name(found.frontier.level), counted(found.gain.size, "point")
+    wide = 7 if log.kl_low is None else 16
+    head = f"{'step':>7} {'KL':>{wide}} {'gain':>8} {'share %':>8}  {interval:<16} {'needs KL':>8} {'wasted':>7}"
     said = [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}, shown per sequence.",
         f"Gains of {found.measured_in!r} over {found.base_reward:.4g}, the base model's.",
         "",
-        f"{'step':>7} {'KL':>7} {'gain':>8} {'share %':>8}  {interval:<16} {'needs KL':>8} {'wasted':>7}  {interval}",
+        f"{head}  {interval}",
     ]
     for i in range(found.gain.size):
         # More than all of it is the noise of run and limit, or a run that is marked as above the limit.
@@ -252,16 +293,24 @@ def _overlay_lines(found: Overlay) -> list[str]:
         share = f"{ends[0]:>8.1f}  [{ends[1]:.1f}, {ends[2]:.1f}]"
         if found.above[i]:
             share = f"{'over 100':>8}"
+        elif np.isnan(found.share[i]) and found.share_high[i] - found.share_low[i] < 1.0:
+            share = f"{'between':>8}  [{ends[1]:.1f}, {ends[2]:.1f}]"
         elif not found.supported[i] or not found.share_high[i] - found.share_low[i] < 1.0:
             bound = f"at least {min(100 * found.share_low[i], 100.0):.1f}" if found.share_low[i] > 0.0 else ""
             share = f"{'unknown':>8}  {bound}"
         needs = f"{'unknown':>8}"
+        bounds = f"[{found.wasted_low[i]:.3f}, {found.wasted_high[i]:.3f}]"
         if np.isfinite(found.wasted[i]):
-            bounds = f"[{found.wasted_low[i]:.3f}, {found.wasted_high[i]:.3f}]"
             needs = f"{found.needed[i]:>8.3f} {found.wasted[i]:>7.3f}  {bounds}"
+        elif np.isfinite(found.needed[i]) and log.kl_low is not None:
+            needs = f"{found.needed[i]:>8.3f} {'unknown':>7}"
+            if np.isfinite(found.wasted_high[i]):
+                bounds = f"[{max(found.wasted_low[i], 0.0):.3f}, {found.wasted_high[i]:.3f}]"
+                needs = f"{found.needed[i]:>8.3f} {'between':>7}  {bounds}"
         mark = "  above the limit" if found.above[i] else ""
         name = f"  {log.run[i]}" if len(log.runs) > 1 else ""
-        where = f"{log.step[i]:>7.5g} {log.kl[i]:>7.3f} {found.gain[i]:>8.3g}"
+        kl = f"{log.kl[i]:>7.3f}" if log.kl_low is None else f"{_cell(found, i):>{wide}}"
+        where = f"{log.step[i]:>7.5g} {kl} {found.gain[i]:>8.3g}"
         said.append(Row(f"{where} {share:<26} {needs}{mark}{name}"))
     said += ["", f"For comparison, {best.rules.name}: {_compared(best)}."] if best.share is not None else []
     notes = [f"- {note}" for note in found.notes]
@@ -269,6 +318,11 @@ def _overlay_lines(found: Overlay) -> list[str]:
     if found.frontier.supported_end == np.inf:
         support = "- The rewards are bounded: the interval of the limit holds at any KL."
     return [*said, "", *notes, support, "", *headlines(found)]
+
+
+def _cell(found: Overlay, i: int) -> str:
+    low, high = (float(one[i]) for one in found.log.ends)
+    return f"{low:.3g}" if low == high else f">= {low:.3g}" if np.isinf(high) else f"[{low:.3g}, {high:.3g}]"
 
 
 def _compared(best: RuleEstimate) -> str:
@@ -285,15 +339,24 @@ def _compared(best: RuleEstimate) -> str:
 def _floor_lines(found: Floor) -> list[str]:
     log, envelope, wasted = found.log, found.envelope, found.wasted
     size = f"{counted(log.kl.size, 'checkpoint')} of {counted(len(log.runs), 'run')}"
+    if envelope is None:
+        ends = [f"{log.reward[i]:.4g} at step {log.step[i]:g}" for i in (0, -1)]
+        answer = (
+            f"{log.reward_name!r} goes from {ends[0]} to {ends[1]}, {_nats(found, -1)} nats per sequence from the "
+            "base: what KL that took is not told. Give the least and largest tokens of a response (lengths), or "
+            "responses with their log-probabilities; the table of base samples tells what KL would do."
+        )
+        head = f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}."
+        return [head, *[f"- {note}" for note in log.notes], "", answer]
     shown = np.unique(np.linspace(0, envelope.kl.size - 1, min(_SHOWN, envelope.kl.size)).round().astype(int))
     points = ", ".join(f"({envelope.kl[i]:.3g}, {envelope.reward[i]:.3g})" for i in shown)
     if shown.size < envelope.kl.size:
         points += f" ({shown.size} of {envelope.kl.size}; to_csv writes all)"
     i = int(np.nanargmax(wasted))
     where = f"{str(log.run[i])!r} at step {log.step[i]:g}"
-    most = f"{wasted[i]:.3g} of its {log.kl[i]:.3g} nats if the points were exact (noise makes it look more)"
+    most = f"{wasted[i]:.3g} of its {_nats(found, i)} nats if the points were exact (noise makes it look more)"
     worst = f"Most is wasted by {where}: {most}"
-    if wasted[i] <= _ROUNDING * max(float(log.kl[i]), 1.0):
+    if wasted[i] <= _ROUNDING * max(float(log.ends[0][i]), 1.0):
         worst = "All checkpoints lie on this floor, so none shows that another wastes KL"
     return [
         f"{log.path}: {size}, {log.kl_name!r} in nats per {log.kl_unit}.",

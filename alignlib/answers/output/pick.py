@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from alignlib._core.names import counted
+from alignlib._core.shown import between
 from alignlib.answers.output.render import Row, bounds, by_point, interval_name, listed, percent
 from alignlib.answers.run_advice import RunAdvice
 from alignlib.estimation import GoldTurn
@@ -19,8 +20,9 @@ _OF_PREDICTED = (
     "tilted", "tilted_low", "tilted_high", "best_of_n", "best_of_n_low", "best_of_n_high",
 )  # fmt: skip
 _AGAINST = ("against", "against_low", "against_high")
+_OF_POINT = ("step", "kl", "kl_low", "kl_high", "gold", "behind", "behind_error")
 COLUMNS = (
-    "what", "step", "kl", "gold", "behind", "behind_error", "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
+    "what", *_OF_POINT, "fall", "fall_error", "p", "spent", *_OF_PREDICTED,
     *_AGAINST,
 )  # fmt: skip
 _OF_BETA = (
@@ -77,11 +79,24 @@ def points(found: RunAdvice) -> list[dict[str, Any]]:
 
 
 def _points(one: Pick) -> list[dict[str, Any]]:
-    columns: dict[str, Any] = {name: getattr(one, name) for name in ("step", "kl", "gold", "behind", "behind_error")}
+    columns: dict[str, Any] = {name: getattr(one, name) for name in _OF_POINT}
+    if one.kl_low is not None:
+        columns["kl"] = np.full(one.kl.size, np.nan)
     columns |= {name: getattr(one.turn, name, None) for name in ("fall", "fall_error", "p", "spent")}
     columns |= {name: getattr(one.predicted, name, None) for name in _OF_PREDICTED}
     columns |= {name: getattr(one, name) for name in _AGAINST}
     return by_point(columns, one.step.size)
+
+
+def _point(one: Pick, i: int) -> dict[str, Any]:
+    return _points(one)[i]
+
+
+def _nats(one: Pick, i: int) -> str:
+    """Write the KL of a checkpoint, or the ends between which it lies."""
+    if one.kl_low is None or one.kl_high is None:
+        return f"{one.kl[i]:.3g}"
+    return between(float(one.kl_low[i]), float(one.kl_high[i]))
 
 
 def _pick_record(one: Pick) -> dict[str, Any]:
@@ -91,9 +106,11 @@ def _pick_record(one: Pick) -> dict[str, Any]:
     return {
         **listed(one, ("by", "told_by", "level")),
         "step": float(one.step[one.chosen]),
-        "kl": float(one.kl[one.chosen]),
+        "kl": _point(one, one.chosen)["kl"],
+        "kl_low": _point(one, one.chosen)["kl_low"],
+        "kl_high": _point(one, one.chosen)["kl_high"],
         "best_step": float(one.step[one.best]),
-        "best_kl": float(one.kl[one.best]),
+        "best_kl": _point(one, one.best)["kl"],
         "turn": None if one.turn is None else _turn_record(one, one.turn),
         "base_gold": None if predicted is None else predicted.base_gold,
         "predicted_turn": None if stop is None else stop.turns_down,
@@ -154,7 +171,7 @@ def headlines(found: RunAdvice) -> tuple[str, ...]:
 def _kept(one: Pick) -> str:
     i, best = one.chosen, one.best
     gold = "gold" if one.by == "measured" else "predicted gold"
-    where = f"Keep the checkpoint of step {one.step[i]:g}, {one.kl[i]:.3g} nats per sequence from the base"
+    where = f"Keep the checkpoint of step {one.step[i]:g}, {_nats(one, i)} nats per sequence from the base"
     if not np.isfinite(np.delete(one.behind_error, best)).any():
         return f"{where}: it has the most {gold}; by how much it may be chance is not known of so few checkpoints."
     unknown = int((~np.isfinite(one.behind)).sum())
@@ -167,7 +184,7 @@ def _kept(one: Pick) -> str:
         return f"{where}: it has the most {gold}, and {others}."
     return (
         f"{where}: its {gold} is {one.behind[i]:.3g} (standard error {one.behind_error[i]:.3g}) behind the most, which "
-        f"step {one.step[best]:g} has at {one.kl[best]:.3g} nats, and {others}."
+        f"step {one.step[best]:g} has at {_nats(one, best)} nats, and {others}."
     )
 
 
@@ -224,7 +241,8 @@ def lines(found: RunAdvice) -> list[str]:
 def _table(one: Pick) -> list[str]:
     show = np.unique(np.linspace(0, one.step.size - 1, min(one.step.size, _MOST_ROWS)).round().astype(int))
     show = np.unique(np.append(show, [one.chosen, one.best]))
-    head = f"{'step':>7} {'KL':>7}"
+    wide = 7 if one.kl_low is None else 16
+    head = f"{'step':>7} {'KL':>{wide}}"
     if one.gold is not None:
         head += f" {'gold':>8}"
     head += f" {'behind':>8} {'s.e.':>8}"
@@ -234,7 +252,8 @@ def _table(one: Pick) -> list[str]:
         head += "  over best-of-N"
     said = [head.rstrip()]
     for i in show.tolist():
-        row = f"{one.step[i]:>7.5g} {one.kl[i]:>7.3f}"
+        kl = f"{one.kl[i]:.3f}" if one.kl_low is None else _nats(one, i).replace("at least", ">=").replace(" to ", "..")
+        row = f"{one.step[i]:>7.5g} {kl:>{wide}}"
         if one.gold is not None:
             row += f" {one.gold[i]:>8.4g}"
         row += f" {_or_blank(one.behind[i]):>8} {_or_blank(one.behind_error[i]):>8}"

@@ -72,7 +72,7 @@ class LogRows(SameFields):
     estimator : str
         ``"k1"``, ``"k2"`` or ``"k3"`` where known.
     mean_over : str
-        What a KL per token is the mean over, ``"tokens"`` or ``"responses"``, where known.
+        What a KL per token is the mean over, ``"tokens"``, ``"responses"`` or ``"parts"``, where known.
     shortest, longest : array (k,), optional
         Ends of the lengths.
     per_prompt : PerPrompt, optional

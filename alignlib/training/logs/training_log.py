@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, require
+from alignlib._core.checks import BoolArray, FloatArray, IntArray, as_number, as_vector, require
 from alignlib._core.errors import InputError, quoted
 from alignlib._core.names import counted
 from alignlib._core.same import SameFields
@@ -51,6 +51,9 @@ class TrainingLog(SameFields):
         Mean reward.
     length : array (k,), optional
         Mean tokens by which a KL per token was multiplied; None if it was not.
+    kl_low, kl_high : array (k,), optional
+        Ends between which the KL lies, the upper one infinite where nothing bounds it, where the log holds means only
+        whose product ``kl`` need not be the KL; None where ``kl`` is it.
     run : array (k,)
         The run of each checkpoint.
     notes : tuple of str
@@ -71,6 +74,8 @@ class TrainingLog(SameFields):
     run: npt.NDArray[np.object_]
     notes: tuple[str, ...]
     per_prompt: PerPrompt | None = None
+    kl_low: FloatArray | None = None
+    kl_high: FloatArray | None = None
 
     def __repr__(self) -> str:
         """Return the file, the sizes and the ends of KL and reward."""
@@ -81,6 +86,11 @@ class TrainingLog(SameFields):
     def runs(self) -> list[str]:
         """Names of the runs in order of appearance."""
         return list(dict.fromkeys(self.run.tolist()))
+
+    @property
+    def ends(self) -> tuple[FloatArray, FloatArray]:
+        """Ends between which each KL lies, (k,) each: twice the KL where the log tells it."""
+        return (self.kl, self.kl) if self.kl_low is None or self.kl_high is None else (self.kl_low, self.kl_high)
 
     def noise(self, values: FloatArray | None = None) -> float | None:
         """Standard deviation of a quantity around its course along the runs; None for short logs.
@@ -116,6 +126,8 @@ class TrainingLog(SameFields):
             length=None if self.length is None else self.length[rows],
             run=self.run[rows],
             per_prompt=None if self.per_prompt is None else self.per_prompt.moved(place),
+            kl_low=None if self.kl_low is None else self.kl_low[rows],
+            kl_high=None if self.kl_high is None else self.kl_high[rows],
         )
 
     def pooled(self, width: int) -> TrainingLog:
@@ -143,6 +155,8 @@ class TrainingLog(SameFields):
             kl=mean(self.kl),
             reward=mean(self.reward),
             length=None if self.length is None else mean(self.length),
+            kl_low=None if self.kl_low is None else mean(self.kl_low),
+            kl_high=None if self.kl_high is None else mean(self.kl_high),
             run=self.run[[part[0] for part in parts]],
             per_prompt=None if self.per_prompt is None else self.per_prompt.moved(_places(parts, self.kl.size)),
         )
@@ -163,6 +177,7 @@ def read_training_log(
     reward: str | None = None,
     step: str | None = None,
     length: float | str | None = None,
+    lengths: tuple[float, float] | None = None,
     kl_unit: str | None = None,
     run: str | None = None,
     only: str | None = None,
@@ -185,8 +200,12 @@ def read_training_log(
         Key or column, where not the trainer's own: of other tables ``kl``, ``reward`` and, if there is one, ``step``.
     length : float or str, optional
         Mean number of tokens per response, or the key or column that holds it; the trainer's own by default.
+    lengths : (float, float), optional
+        Least and largest tokens of a response: they bound a KL per token that was averaged response by response, or
+        over parts of a batch, of which the log has mean lengths only.
     kl_unit : "sequence" or "token"
-        Unit of the KL, nats per one of these; known of a trainer's keys, required of other names.
+        Unit of the KL, nats per one of these; known of a trainer's keys, required of other names, of which
+        ``"token"`` is taken for a mean over all tokens unless ``lengths`` is given.
     run : str, optional
         Column that names the run.
     only : str, optional
@@ -218,6 +237,7 @@ def read_training_log(
         raise InputError(f"kl_unit must be 'sequence' or 'token'; got {kl_unit!r}.", argument="kl_unit")
     if length is not None and not isinstance(length, str):
         length = as_number("length", length, 0.0, open_low=True)
+    lengths = None if lengths is None else _ends_of_lengths(lengths)
     require(isinstance(path, (str, Path)), f"path must be the path of a log; got {quoted(path)}.", "path")
     require(not (splits and evaluation), "splits=True shows the evaluations too; leave out evaluation.", "splits")
     found, reads = _find(Path(path))
@@ -226,8 +246,20 @@ def read_training_log(
     if splits and not by_column:
         parts = [reads.read(found, replace(query, evaluation=late, splits=False)) for late in (False, True)]
         names = ("train", "held out")
-        return joined_logs([_finish(found, one, only, drop_missing) for one in parts], names, str(found))
-    return _finish(found, reads.read(found, query), only, drop_missing)
+        return joined_logs([_finish(found, one, only, drop_missing, lengths) for one in parts], names, str(found))
+    return _finish(found, reads.read(found, query), only, drop_missing, lengths)
+
+
+def _ends_of_lengths(given: tuple[float, float]) -> tuple[float, float]:
+    """Return least and largest tokens of a response, checked."""
+    ends = as_vector("lengths", given)
+    require(
+        ends.size == 2 and 1.0 <= ends[0] <= ends[1],
+        "lengths must be the least and the largest tokens of a response, 1 at least and in this order; got "
+        f"{', '.join(map('{:g}'.format, ends.tolist()))}.",
+        "lengths",
+    )
+    return float(ends[0]), float(ends[1])
 
 
 def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) -> TrainingLog:
@@ -273,6 +305,7 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
             np.concatenate([one.count for one, _ in some]),
         )
     lengths = [log.length for log in logs if log.length is not None]
+    bounded = any(log.kl_low is not None for log in logs)
     units = {log.kl_unit for log in logs}
     return TrainingLog(
         path=path,
@@ -287,6 +320,8 @@ def joined_logs(logs: Sequence[TrainingLog], names: Sequence[str], path: str) ->
         run=run,
         notes=tuple(notes),
         per_prompt=whole,
+        kl_low=np.concatenate([log.ends[0] for log in logs]) if bounded else None,
+        kl_high=np.concatenate([log.ends[1] for log in logs]) if bounded else None,
     )
 
 
@@ -318,7 +353,14 @@ def _of_a_table(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> TrainingLog:
+def _finish(
+    path: Path, rows: LogRows, only: str | None, drop_missing: bool, lengths: tuple[float, float] | None
+) -> TrainingLog:
+    require(
+        lengths is None or rows.length is not None,
+        f"lengths has no say: {rows.kl_name!r} of {path} is in nats per sequence; leave it out.",
+        "lengths",
+    )
     if only is not None:
         kept = np.array([fnmatchcase(name, only) for name in rows.run.tolist()], dtype=bool)
         if not kept.any():
@@ -343,7 +385,8 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
     check_range(f"{rows.reward_name!r} of {path}", rows.reward)
     logged, negative = without_rounding(rows)
     rows = replace(rows, kl=logged)
-    sequence, converted = per_sequence(rows)
+    converted = per_sequence(rows, lengths)
+    sequence = converted.kl
     large = np.abs(sequence) > LARGEST  # what is logged is in bounds; that times the length need not be
     if large.any():
         row = int(np.argmax(large))
@@ -351,7 +394,7 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
             f"{path} holds a KL of {sequence[row]:g} nats per sequence at step {rows.step[row]:g}; no number may "
             f"exceed {LARGEST:g} in size: correct it."
         )
-    notes += negative + converted + of_decimals(rows)
+    notes += [*negative, *converted.notes, *of_decimals(rows)]
     return TrainingLog(
         path=str(path),
         kl_name=rows.kl_name,
@@ -365,4 +408,6 @@ def _finish(path: Path, rows: LogRows, only: str | None, drop_missing: bool) -> 
         run=rows.run,
         notes=tuple(notes),
         per_prompt=rows.per_prompt,
+        kl_low=converted.low,
+        kl_high=converted.high,
     )

@@ -7,6 +7,7 @@ GRPO and RLOO log ``kl`` in nats per token (k3 of each token in GRPO, the log-ra
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,11 +53,29 @@ def read_trl(path: Path, query: LogQuery) -> LogRows:
     query : LogQuery
         What is asked of it.
     """
-    columns = columns_of_rows(path, "trl's trainer_state.json", _history(path))
-    return choose(columns, query, recognise(plain_names(columns.names, query.evaluation)) or TRL)
+    history, state = _history(path)
+    columns = columns_of_rows(path, "trl's trainer_state.json", history)
+    found = choose(columns, query, recognise(plain_names(columns.names, query.evaluation)) or TRL)
+    return _of_single_responses(found, state) if state.get("train_batch_size") == 1 else found
 
 
-def _history(path: Path) -> list[Entry]:
+def _of_single_responses(rows: LogRows, state: Entry) -> LogRows:
+    """Say of batches of one response that their mean over tokens is one within the response.
+
+    The least and largest length of several steps are logged as means of theirs, which bound nothing.
+    """
+    if rows.mean_over != "tokens":
+        return rows
+    note = (
+        "The log's train_batch_size is 1: a batch's mean over tokens is one within a response, and these are averaged "
+        "over responses (over those of several devices together only in recent versions)."
+    )
+    each = state.get("logging_steps") == 1
+    ends = (rows.shortest, rows.longest) if each else (None, None)
+    return replace(rows, mean_over="responses", notes=(*rows.notes, note), shortest=ends[0], longest=ends[1])
+
+
+def _history(path: Path) -> tuple[list[Entry], Entry]:
     try:
         check_file(path)
         text = path.read_bytes()
@@ -83,7 +102,8 @@ def _history(path: Path) -> list[Entry]:
             )
     if not history:
         raise InputError(f"{path} logged nothing: its 'log_history' is empty; lower logging_steps and train.")
-    return history
+    assert isinstance(state, dict)
+    return history, state
 
 
 register(LogFormat("trl", find_trl, read_trl))

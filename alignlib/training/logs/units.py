@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from alignlib._core.checks import FloatArray
+from alignlib._core.errors import InputError
 from alignlib._core.names import counted
+from alignlib._core.same import SameFields
 from alignlib.training.logs.log_format import LogRows
 
-__all__ = ["of_decimals", "per_sequence", "without_rounding"]
+__all__ = ["PerSequence", "of_decimals", "per_sequence", "without_rounding"]
 
 _ROUNDING = {"token": 1e-6, "sequence": 1e-5}  # nats: log-probabilities in float32, of some units, have seven digits
 _SMALLEST = 1e-102  # nats: what is smaller has been measured by nobody, and its square is none
@@ -16,60 +20,132 @@ _SEVERAL, _DECIMALS, _MATTERS = 4, 4, 0.02  # checkpoints, decimals, and the par
 _SURE = 4.0  # standard errors
 
 
-def per_sequence(rows: LogRows) -> tuple[FloatArray, list[str]]:
-    """Return the KL of each checkpoint in nats per sequence, and what is to be said of the conversion.
+@dataclass(frozen=True, eq=False)
+class PerSequence(SameFields):
+    """KL in nats per sequence.
 
-    The mean of KL times length is the mean KL per token *over tokens* times the mean length. Where responses were
-    averaged first, the product misses the covariance of length and KL per token: the mean then lies between the mean
-    KL per token times the least and times the largest length, and nothing sharper follows from means.
+    Attributes
+    ----------
+    kl : array (k,)
+        As logged, or times the mean length.
+    low, high : array (k,), optional
+        Ends between which it lies, where the product need not be it; infinite where nothing bounds it.
+    notes : tuple of str
+        What is to be said of the conversion.
+    """
+
+    kl: FloatArray
+    low: FloatArray | None
+    high: FloatArray | None
+    notes: tuple[str, ...]
+
+
+def per_sequence(rows: LogRows, lengths: tuple[float, float] | None = None) -> PerSequence:
+    """Return the KL of each checkpoint in nats per sequence, its bounds, and what is to be said of the conversion.
+
+    With ``s`` the KL of a response and ``n`` its tokens, the wished mean of ``s`` is the logged KL times the mean
+    length where the log divides the sum of ``s`` by that of ``n``. Where it averages ``s / n`` over responses, or such
+    quotients over parts of a batch, ``least · kl ≤ mean s ≤ largest · kl``, for ``s ≥ 0`` and ``least ≤ n ≤ largest``;
+    both ends are reached, so nothing sharper follows from means. Parts that are weighted by their mean length weigh a
+    response by up to ``largest / least`` more or less, which widens both ends by that.
 
     Parameters
     ----------
     rows : LogRows
         Checkpoints as the log holds them.
+    lengths : (float, float), optional
+        Least and largest tokens of a response, where the log does not hold them or they are to be believed more.
 
-    Returns
-    -------
-    kl : array (k,)
-        In nats per sequence.
-    notes : list of str
-        What is to be said of the conversion.
+    Raises
+    ------
+    InputError
+        If a mean length lies outside ``lengths``.
     """
     if rows.length is None:
-        return rows.kl, []
+        return PerSequence(rows.kl, None, None, ())
     product = rows.kl * rows.length
     said = f"{rows.kl_name!r} is in nats per token and was multiplied by the mean length."
-    if rows.mean_over == "responses":
-        return product, [said + _bound(rows, product)]
+    if rows.mean_over in ("responses", "parts") or lengths is not None:
+        least, largest = _lengths(rows, lengths)
+        wider = largest / least if rows.mean_over == "parts" else np.ones(rows.kl.size)
+        with np.errstate(invalid="ignore", over="ignore"):  # 0 times infinity
+            low, high = rows.kl * least / wider, np.where(rows.kl == 0.0, 0.0, rows.kl * largest * wider)
+        # Where the mean is negative some response's is, and no end follows.
+        low, high = np.where(rows.kl < 0.0, 0.0, low), np.where(rows.kl < 0.0, np.inf, high)
+        return PerSequence(product, low, high, (_bound(rows, low, high, lengths),))
     if rows.mean_over == "tokens":
         said += (
             " That is the batch's mean KL per sequence, for the KL is a mean over all tokens, if both are of the same "
-            "responses; where parts of a batch were averaged first it misses what length and KL per token share."
+            "responses; where parts of a batch were averaged first it misses what length and KL per token share"
+            f"{_at(rows)}"
         )
     else:
         said += (
             " That is the batch's mean KL per sequence where both are means over the same tokens of the same "
             "responses; where batches or responses were averaged first it misses the covariance of length and KL per "
-            "token."
+            f"token{_at(rows)}"
         )
-    return product, [said]
+    return PerSequence(product, None, None, (said,))
 
 
-def _bound(rows: LogRows, product: FloatArray) -> str:
-    """Say between which KLs the mean of products lies where only the product of means is known."""
-    said = " It is a mean over responses, so the product misses the covariance of length and KL per token"
-    advice = "For the KL itself take responses with their log-probabilities (`alignlib kl`)."
+def _lengths(rows: LogRows, given: tuple[float, float] | None) -> tuple[FloatArray, FloatArray]:
+    """Return the least and the largest tokens of a response at each checkpoint: logged, given, or 1 and infinite."""
+    assert rows.length is not None
+    size = rows.kl.size
+    shortest = np.full(size, np.nan) if rows.shortest is None else rows.shortest
+    longest = np.full(size, np.nan) if rows.longest is None else rows.longest
+    least, largest = np.where(shortest >= 1.0, shortest, 1.0), np.where(np.isnan(longest), np.inf, longest)
+    if given is not None:
+        outside = (rows.length < given[0]) | (rows.length > given[1])
+        if outside.any():
+            i = int(np.argmax(outside))
+            raise InputError(
+                f"lengths must hold the mean length of every checkpoint; got {given[0]:g} to {given[1]:g}, and at step "
+                f"{rows.step[i]:g} responses have {rows.length[i]:g} tokens on average.",
+                argument="lengths",
+            )
+        least, largest = np.maximum(least, given[0]), np.minimum(largest, given[1])
+    return np.minimum(least, rows.length), np.maximum(largest, rows.length)
+
+
+def _at(rows: LogRows) -> str:
+    """Say between which KLs the mean lies if parts of the batch were averaged first; end the sentence."""
     if rows.shortest is None or rows.longest is None:
-        return f"{said}, which this log does not bound: it holds no least and largest length. {advice}"
-    least, most = rows.kl * rows.shortest, rows.kl * rows.longest
-    known = np.flatnonzero(np.isfinite(least) & np.isfinite(most))
+        return ", which least and largest tokens of a response (lengths) would bound."
+    least, largest = _lengths(rows, None)
+    known = np.flatnonzero(np.isfinite(rows.kl * largest))
     if not known.size:
-        return f"{said}. {advice}"
+        return "."
+    i = int(known[-1])
+    low, high = rows.kl[i] * least[i], rows.kl[i] * largest[i]
+    return (
+        f", and at step {rows.step[i]:g} lies between {low:.3g} and {high:.3g} nats (by its least and largest length)."
+    )
+
+
+def _bound(rows: LogRows, low: FloatArray, high: FloatArray, lengths: tuple[float, float] | None) -> str:
+    """Say between which KLs the mean of products lies where only the product of means is known."""
+    how = {
+        "responses": "is a mean over responses of their own mean per token",
+        "parts": "is a mean over responses of their own mean per token, parts of a batch weighted by their length",
+        "tokens": "may be a mean of parts of a batch",
+    }.get(rows.mean_over, "may be a mean of responses or parts of a batch")
+    said = (
+        f"{rows.kl_name!r} is in nats per token and {how}: its product with the mean length misses the covariance of "
+        "length and KL per token, so no single KL is told"
+    )
+    of_any = "" if rows.estimator in ("k2", "k3") else ", if no response's KL per token is negative"
+    known = np.flatnonzero(np.isfinite(high))
+    if np.isinf(high).any():
+        least = f", only that it is at least its KL per token times the least length{of_any}" if low.any() else ""
+        remedy = "least and largest tokens of a response bound it (lengths)"
+        if lengths is not None:
+            remedy = "a negative KL per token has no bound"
+        return f"{said}{least}; {remedy}, and responses with their log-probabilities tell it (`alignlib kl`)."
     i = int(known[-1])
     return (
-        f"{said}: at step {rows.step[i]:g} the KL lies between {least[i]:.3g} and {most[i]:.3g} nats (its KL per token "
-        f"times the least and the largest length, if no response's is negative), not surely at {product[i]:.3g}. "
-        f"{advice}"
+        f"{said}: at step {rows.step[i]:g} it lies between {low[i]:.3g} and {high[i]:.3g} nats per sequence (by the "
+        f"least and the largest length{of_any}). Responses with their log-probabilities tell it (`alignlib kl`)."
     )
 
 

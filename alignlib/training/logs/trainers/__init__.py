@@ -18,7 +18,7 @@ from alignlib._core.checks import require
 
 __all__ = ["KLKey", "Trainer", "known_trainers", "recognise", "register"]
 
-Mean = Literal["tokens", "responses", ""]
+Mean = Literal["tokens", "responses", "parts", ""]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class KLKey:
     estimator : str
         ``"k1"`` (mean log-ratio), ``"k2"`` (half its square), ``"k3"`` (ratio - 1 - log-ratio), or "" where the log
         does not tell.
-    mean_over : "tokens", "responses" or ""
-        What a KL per token is the mean over: all tokens of the batch, or responses of their own mean; "" if unknown.
+    mean_over : "tokens", "responses", "parts" or ""
+        What a KL per token is the mean over: all tokens of the batch, responses of their own mean, or parts of the
+        batch weighted by their mean length; "" if unknown.
     beside : str
         Another key that tells this version of the trainer: without it in the log, this one is not meant.
     """

@@ -10,7 +10,16 @@ OPENRLHF = register(
     Trainer(
         name="OpenRLHF",
         marks=("response_length", "total_length", "actor_lr", "policy_loss"),
-        kl=(KLKey("kl", "token", "OpenRLHF averages over tokens, in some versions first within each response"),),
+        kl=(
+            KLKey(
+                "kl",
+                "token",
+                "OpenRLHF averages it over each response's tokens, then over responses, parts of a batch weighted by "
+                "their mean length",
+                "",
+                "parts",
+            ),
+        ),
         reward=("reward",),
         length=("response_length",),
         step=("global_step", "step"),

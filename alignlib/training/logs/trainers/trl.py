@@ -24,7 +24,7 @@ TRL = register(
                 "token",
                 "trl's GRPO averaged it over each response's tokens, then over responses, while it called the length "
                 "'completion_length'",
-                "",
+                "k3",
                 "responses",
                 "completion_length",
             ),

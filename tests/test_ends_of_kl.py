@@ -1,0 +1,153 @@
+"""Logs of means only: the KL is known between ends, and nothing is said of it that these do not bear out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from alignlib._core.errors import InputError
+from alignlib.answers.output.overlay import headlines, lines, points, record
+from alignlib.cli.main import main
+from alignlib.estimation import fit_frontier
+from alignlib.training import compare_runs, overlay, pick
+from alignlib.training.envelope import Floor, achieved_envelope
+from alignlib.training.example_run import example_run
+from alignlib.training.logs import TrainingLog
+
+
+def opened(log: TrainingLog, low: float, high: float, product: float = 1.0) -> TrainingLog:
+    """The log as one of means: its KL is ``product`` times what it was, known between multiples of what it was."""
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        most = np.where(log.kl == 0.0, 0.0, log.kl * high)
+    return replace(log, kl=log.kl * product, kl_low=log.kl * low, kl_high=most)
+
+
+@pytest.fixture(scope="module")
+def world():
+    log, table = example_run(60, 32, np.random.default_rng(0))
+    log = replace(log, kl=np.maximum(log.kl, 0.0), per_prompt=None)
+    return log, fit_frontier(table, n_boot=200)
+
+
+@pytest.mark.parametrize("product", [0.3, 1.0, 8.0])  # 8: as 13.4 nats where 1.75 is right
+def test_intervals_hold_the_truth_whatever_the_product(world, product: float) -> None:
+    log, fit = world
+    told, open_ = overlay(log, fit, check=False), overlay(opened(log, 0.7, 1.5, product), fit, check=False)
+    last = int(np.flatnonzero(np.isfinite(told.share) & (told.log.kl * 1.5 < fit.supported_end))[-1])
+    assert np.isnan(open_.share).all()
+    assert np.isnan(open_.limit).all()
+    assert np.isnan(open_.wasted).all()
+    assert open_.share_low[last] <= told.share[last] <= open_.share_high[last]
+    assert open_.wasted_low[last] <= told.wasted[last] <= open_.wasted_high[last]
+    assert open_.limit_low[last] <= told.limit[last] <= open_.limit_high[last]
+    assert open_.needed[last] == pytest.approx(told.needed[last])
+    assert open_.share_high[last] - open_.share_low[last] > told.share_high[last] - told.share_low[last]
+    (said,) = headlines(open_)
+    low, high = (end[-1] for end in open_.log.ends)
+    assert f"for {low:.2g} to {high:.2g} nats per sequence, for its log has means of KL and length only" in said
+    assert record(open_)["points"][-1]["kl"] is None
+    assert record(open_)["points"][-1]["kl_low"] == pytest.approx(low)
+    assert points(open_)[0]["kl"] is None
+
+
+def test_without_an_upper_end_share_and_waste_are_refused_and_the_rest_is_said(world) -> None:
+    log, fit = world
+    found = overlay(opened(log, 0.01, np.inf), fit, check=False)
+    assert not np.isfinite(found.share).any()
+    assert not (found.share_low > 0.0).any()
+    assert not np.isfinite(found.wasted).any()
+    assert not found.above.any()
+    (said,) = headlines(found)
+    assert "what share of the limit that is cannot be told" in said
+    assert "Best-of-N with N = 8 gains as much for 1.20 nats" in said
+    assert "least and largest tokens of a response (lengths) bound the KL" in said
+    point = record(found)["points"][-1]
+    assert point["kl"] is point["kl_high"] is point["share"] is point["wasted"] is None
+    assert record(found)["points"][3]["needed"] > 0.0
+    assert ">= " in "".join(lines(found))
+    with pytest.raises(InputError, match=r"averaged response by response, .* at least .* nats at its furthest"):
+        compare_runs({"a": opened(log, 0.01, np.inf), "b": log})
+
+
+def test_runs_are_compared_where_all_have_surely_been() -> None:
+    """What each run has at a true KL lies in the interval, though its products of means are out by 30 %."""
+    rng = np.random.default_rng(1)
+    a, b = (example_run(60, 32, rng, share=part)[0] for part in (0.6, 0.9))
+    a, b = (replace(one, per_prompt=None, kl=np.maximum(one.kl, 0.0)) for one in (a, b))
+    told = compare_runs({"a": a, "b": b})
+    found = compare_runs({"a": opened(a, 0.95, 1.4, 1.3), "b": b}, at=told.kl[:3])
+    assert (found.kl <= 0.95 * a.kl.max()).all()
+    truth = 0.3 * np.sqrt(2.0 * found.kl)
+    assert (found.difference_low[1] <= truth).all()
+    assert (truth <= found.difference_high[1]).all()
+    wider = found.difference_high - found.difference_low
+    same = compare_runs({"a": a, "b": b}, at=found.kl)
+    assert (wider[1] > (same.difference_high - same.difference_low)[1]).all()
+
+
+def test_a_floor_is_that_of_the_largest_kls(world) -> None:
+    log, _ = world
+    far = opened(log, 0.5, 2.0)
+    floor = Floor(far, achieved_envelope(far.ends[1], far.reward))
+    assert floor.envelope.kl[-1] <= 2.0 * log.kl.max()
+    assert (floor.wasted <= Floor(log, achieved_envelope(log.kl, log.reward)).wasted + 1e-9).all()
+
+
+def test_a_checkpoint_is_picked_by_gold_but_nothing_at_equal_kl(world) -> None:
+    log, fit = world
+    course = 2.0 * np.sqrt(log.kl) - 1.5 * log.kl
+    gold = replace(opened(log, 0.5, 2.0, 8.0), reward=course)
+    found = pick(opened(log, 0.5, 2.0, 8.0), gold)
+    assert found.step[found.best] == log.step[np.argmax(course)]
+    assert found.kl_high is not None
+    assert any("nothing is compared at equal KL" in note for note in found.notes)
+    with pytest.raises(InputError, match="no gold can be predicted at an unknown KL"):
+        pick(opened(log, 0.5, 2.0), fit=fit, column="reward")
+
+
+def test_the_commands_say_it_everywhere(tmp_path: Path) -> None:
+    """An older log of trl, with mean lengths only: lines, JSON, CSV and picture; and what --lengths makes of it."""
+    log, table = example_run(40, 16, np.random.default_rng(2))
+    rows = [
+        {"step": float(s), "kl": max(float(k), 0.0) / 500.0, "reward": float(r), "completion_length": 500.0}
+        for s, k, r in zip(log.step, log.kl, log.reward, strict=True)
+    ]
+    run, base = tmp_path / "trainer_state.json", tmp_path / "base.csv"
+    run.write_text(json.dumps({"log_history": rows}))
+    prompt = np.repeat(table.prompts, table.n_samples)
+    cells = [f"{p},{r}\n" for p, r in zip(prompt.tolist(), table.column("reward").tolist(), strict=True)]
+    base.write_text("prompt_id,reward\n" + "".join(cells))
+
+    def said(command: str, *more: str) -> str:
+        result = CliRunner().invoke(main, [command, str(run), *more])
+        assert result.exit_code in (0, 2), result.output
+        return result.output
+
+    with_table = (str(base), "--reward", "reward", "--no-check")
+    plain = said("overlay", *with_table, "-o", str(tmp_path / "run.png"))
+    assert "what share of the limit that is cannot be told" in plain
+    assert "(--lengths)" in plain
+    assert (tmp_path / "run.png").stat().st_size > 10_000
+    answer = json.loads(said("overlay", *with_table, "--json", "--lengths", "1,1024"))
+    point = answer["points"][-1]
+    assert point["kl"] is None
+    assert point["kl_low"] < 1.2 < point["kl_high"]
+    assert point["share"] is None
+    row = list(csv.DictReader(io.StringIO(said("overlay", *with_table, "--csv", "--lengths", "450,550"))))[
+        len(rows) // 2 - 1
+    ]
+    assert row["kl"] == ""
+    assert 0.0 < float(row["kl_low"]) < float(row["kl_high"])
+    assert "Give the least and largest tokens of a response (--lengths)" in said("overlay")
+    assert "-o draws rewards along KL, which this log" in said("overlay", "-o", str(tmp_path / "x.png"))
+    assert "concave envelope" in said("overlay", "--lengths", "1,1024")
+    kept = said("pick", "--run-gold", "reward", "--json")
+    assert json.loads(kept)["pick"]["kl"] is None
+    assert "--lengths must hold the mean length" in said("overlay", "--lengths", "1,20")
