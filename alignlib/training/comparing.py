@@ -288,8 +288,9 @@ def _budgets(every: Sequence[tuple[str, TrainingLog]], at: npt.ArrayLike | None)
     ends = {title: _passed(log) for title, log in every}
     low, high = max(a for a, _ in ends.values()), min(b for _, b in ends.values())
     open_ones = [(title, log) for title, log in every if log.kl_low is not None]
-    if open_ones and not low < high:
-        title, log = open_ones[0]
+    endless = [(title, log) for title, log in open_ones if np.isinf(log.ends[1]).any()]
+    if endless or (open_ones and not low < high):
+        title, log = (endless or open_ones)[0]
         raise InputError(
             f"runs cannot be compared at equal KL: {log.kl_name!r} of {title!r} is in nats per token and was averaged "
             "response by response, so its KL per sequence is known between ends only, "
